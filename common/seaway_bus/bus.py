@@ -1,0 +1,252 @@
+"""The typed bus: calls with errors and dead-lines, durable events, beats. Built on any `Transport`."""
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from seaway_bus import metrics
+from seaway_bus.micro import Endpoint, Micro
+from seaway_bus.nats_transport import Credentials, NatsTransport
+from seaway_bus.transport import (
+    Message,
+    NoResponders,
+    NoSpace,
+    NotConnected,
+    RequestTimeout,
+    Subscription,
+    TooLarge,
+    Transport,
+    TransportError,
+)
+from seaway_contracts.catalogue import BUCKETS, EVENT_STREAM
+from seaway_contracts.channels import BeatChannel, CallChannel, M, Q, R
+from seaway_contracts.errors import Code, ErrorBody, SeawayError
+from seaway_kit.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+COMMAND: Final = "Seaway-Command"
+DEADLINE: Final = "Seaway-Deadline"
+ACTOR: Final = "Seaway-Actor"
+ERROR: Final = "Nats-Service-Error"
+ERROR_CODE: Final = "Nats-Service-Error-Code"
+_INBOX: Final = "_INBOX"
+_IN_HAND: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What travels with a request: its id (the same for every repeat), who asks, and until when it may be carried out.
+
+    `deadline_ns` is Unix time in nanoseconds; 0 lets the bus set it from the channel's time-out.
+    """
+
+    id: str
+    actor: str = ""
+    deadline_ns: int = 0
+
+    @classmethod
+    def new(cls, actor: str = "") -> "Command":
+        """A command with a fresh id."""
+        return cls(secrets.token_hex(12), actor)
+
+
+Handler = Callable[[Q, Command], Awaitable[R]]
+
+
+class Bus:
+    """One process's connection to the others."""
+
+    def __init__(self, transport: Transport, tasks: Tasks | None = None) -> None:
+        self.transport = transport
+        self._tasks = tasks or Tasks("bus")
+        self._subscriptions: list[Subscription] = []
+        self._micro: Micro | None = None
+        self._endpoints: list[Endpoint] = []
+
+    @classmethod
+    async def connect(cls, url: str, *, name: str, user: str = "", password: str = "") -> "Bus":
+        """Connect to a NATS server; raises NotConnected if it isn't there."""
+        return cls(await NatsTransport.connect(url, name=name, credentials=Credentials(user, password)))
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self.transport.connected
+
+    async def prepare(self, replicas: int = 1) -> None:
+        """Make the events stream and the buckets where they are missing."""
+        await self.transport.ensure_stream(EVENT_STREAM, replicas)
+        for bucket in BUCKETS:
+            await self.transport.bucket(bucket, replicas)
+
+    async def close(self) -> None:
+        """Stop serving, let go of the connection."""
+        for subscription in self._subscriptions:
+            await subscription.close()
+        if self._micro is not None:
+            await self._micro.close()
+        await self._tasks.close()
+        await self.transport.close()
+
+    # --- requests
+
+    async def call(
+        self,
+        channel: CallChannel[Q, R],
+        request: Q,
+        *,
+        node: str | None = None,
+        command: Command | None = None,
+        timeout_s: float | None = None,
+    ) -> R:
+        """Ask and wait for the answer. Raises the SeawayError that the other side raised, or UNAVAILABLE, TIMEOUT."""
+        limit = channel.timeout_s if timeout_s is None else timeout_s
+        headers = _headers(command or Command.new(), limit)
+        started = time.perf_counter()
+        try:
+            reply = await self.transport.request(
+                channel.subject(node), channel.encode(request), headers, limit + _GRACE_S
+            )
+        except TransportError as error:
+            raise _unreachable(channel, node, error) from error
+        finally:
+            metrics.CALL_SECONDS.labels(channel.service, channel.name).observe(time.perf_counter() - started)
+        _raise_remote(reply)
+        return channel.decode_reply(reply.data)
+
+    async def serve(self, channel: CallChannel[Q, R], handler: Handler[Q, R], *, node: str | None = None) -> None:
+        """Answer requests: among copies of a service one gets each, a node's agent gets all of its own.
+
+        Each request runs in a task of its own that starts after the callbacks of all messages that
+        arrived before it: a read behind an event sees the event's effect.
+        """
+        subject = channel.subject(node)
+        endpoint = Endpoint(channel.name, subject)
+        self._endpoints.append(endpoint)
+
+        def received(message: Message) -> None:
+            if not message.reply.startswith(_INBOX):
+                log.warning("refused a request on %s: its reply subject is not an inbox", message.subject)
+                return
+            if len(self._tasks) >= _IN_HAND:
+                refusal = SeawayError(Code.UNAVAILABLE, f"{channel.service} is overloaded; try again later")
+                self._tasks.spawn("refuse", self._refuse(message, refusal))
+                return
+            self._tasks.spawn(channel.name, self._answer(channel, handler, endpoint, message))
+
+        queue = "" if channel.per_node else channel.service
+        self._subscriptions.append(await self.transport.subscribe(subject, received, queue))
+
+    async def announce(self, service: str, version: str) -> None:
+        """Answer `$SRV.PING`, `INFO` and `STATS` (NATS ADR-32) for what this process serves."""
+        self._micro = Micro(self.transport, service, version, self._endpoints, self._tasks)
+        await self._micro.start()
+
+    async def _answer(
+        self, channel: CallChannel[Q, R], handler: Handler[Q, R], endpoint: Endpoint, message: Message
+    ) -> None:
+        started = time.perf_counter()
+        code = "ok"
+        try:
+            command = _command(message)
+            if command.deadline_ns and time.time_ns() > command.deadline_ns:
+                raise SeawayError(Code.STALE, f"{channel.name} came after its dead-line and was not carried out")
+            reply = await handler(channel.decode(message.data), command)
+            await self._reply(message, channel.encode_reply(reply))
+        except SeawayError as error:
+            code = error.code.value
+            await self._refuse(message, error)
+        except Exception as error:
+            code = Code.INTERNAL.value
+            log.exception("%s %s failed", channel.service, channel.name)
+            text = f"{channel.service} failed at {channel.name}: {error or type(error).__name__}"
+            await self._refuse(message, SeawayError(Code.INTERNAL, text))
+        finally:
+            took = time.perf_counter() - started
+            endpoint.count(took, "" if code == "ok" else code)
+            metrics.SERVED_SECONDS.labels(channel.name).observe(took)
+            metrics.SERVED.labels(channel.name, code).inc()
+
+    async def _reply(self, message: Message, data: bytes) -> None:
+        try:
+            await self.transport.publish(message.reply, data)
+        except TooLarge:
+            text = f"the answer to {message.subject} is too large for the bus ({len(data)} bytes)"
+            await self._refuse(message, SeawayError(Code.TOO_LARGE, text))
+        except NotConnected:
+            log.warning("an answer to %s was lost with the connection; the caller will ask again", message.subject)
+
+    async def _refuse(self, message: Message, error: SeawayError) -> None:
+        headers = {ERROR: error.code.value, ERROR_CODE: str(error.status)}
+        try:
+            await self.transport.publish(message.reply, error.body().model_dump_json().encode(), headers)
+        except TransportError:
+            log.warning("a refusal of %s was lost with the connection", message.subject)
+
+    # --- beats
+
+    async def beat(self, channel: BeatChannel[M], node: str, body: M) -> None:
+        """Tell whoever listens; lost without a listener. Raises TransportError."""
+        await self.transport.publish(channel.subject(node), channel.encode(body))
+
+    async def on_beat(self, channel: BeatChannel[M], receive: Callable[[M], None]) -> None:
+        """Receive all nodes' beats. One whose body doesn't fit, or names another node, is dropped."""
+
+        def received(message: Message) -> None:
+            try:
+                node = channel.template.parse(message.subject)["node"]
+                body = channel.decode(message.data)
+            except (ValueError, SeawayError) as error:
+                log.warning("dropped a %s: %s", channel.word, error)
+                return
+            if getattr(body, "node", node) == node:
+                receive(body)
+
+        self._subscriptions.append(await self.transport.subscribe(channel.template.wildcard(), received))
+
+
+_GRACE_S: Final = 0.5
+
+
+def _headers(command: Command, limit_s: float) -> dict[str, str]:
+    deadline = command.deadline_ns or time.time_ns() + int(limit_s * 1e9)
+    return {COMMAND: command.id, DEADLINE: str(deadline), ACTOR: command.actor}
+
+
+def _command(message: Message) -> Command:
+    headers = message.headers
+    deadline = headers.get(DEADLINE, "0")
+    return Command(
+        headers.get(COMMAND) or secrets.token_hex(12),
+        headers.get(ACTOR, ""),
+        int(deadline) if deadline.isdigit() else 0,
+    )
+
+
+def _raise_remote(reply: Message) -> None:
+    if ERROR not in reply.headers:
+        return
+    try:
+        body = ErrorBody.model_validate_json(reply.data)
+    except ValidationError:
+        raise SeawayError(Code.INTERNAL, f"unreadable error: {reply.headers[ERROR]}") from None
+    raise SeawayError.from_body(body)
+
+
+def _unreachable(channel: CallChannel[Q, R], node: str | None, error: TransportError) -> SeawayError:
+    who = f"node {node}" if node is not None else f"the {channel.service} service"
+    if isinstance(error, NoResponders):
+        return SeawayError(Code.UNAVAILABLE, f"{who} is not there just now; try again when it is back")
+    if isinstance(error, RequestTimeout):
+        return SeawayError(Code.TIMEOUT, f"{who} did not answer {channel.name} in time; it may still be carried out")
+    if isinstance(error, TooLarge):
+        return SeawayError(Code.TOO_LARGE, f"the request {channel.name} is too large for the bus")
+    if isinstance(error, NoSpace):
+        return SeawayError(Code.NO_SPACE, "the bus has no space left to store messages; free disk space on its host")
+    return SeawayError(Code.UNAVAILABLE, f"the bus can't be reached, so neither can {who}; try again when it is back")

@@ -1,0 +1,20 @@
+"""What the bus measures of itself, in every service."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+CALL_SECONDS: Final = Histogram(
+    "seaway_bus_call_seconds", "Time from a request to its reply.", ("service", "call"), buckets=_FAST
+)
+SERVED_SECONDS: Final = Histogram("seaway_bus_served_seconds", "Time to handle a request.", ("call",), buckets=_FAST)
+SERVED: Final = Counter("seaway_bus_served_total", "Requests handled, by outcome.", ("call", "code"))
+STORE_SECONDS: Final = Histogram("seaway_bus_store_seconds", "Time until the stream had an event.", buckets=_FAST)
+OUTBOX_DEPTH: Final = Gauge("seaway_bus_outbox_events", "Events in the outbox that the stream has not acknowledged.")
+OUTBOX_RETRIES: Final = Counter("seaway_bus_outbox_retries_total", "Publications of events that had to be repeated.")
+FEED_EVENTS: Final = Counter("seaway_bus_feed_events_total", "Events received.", ("way",))
+FEED_REPEATS: Final = Counter("seaway_bus_feed_repeats_total", "Events received more than once and dropped.")
+STREAMS_OPEN: Final = Gauge("seaway_bus_streams", "Open byte streams.")
+STREAM_BYTES: Final = Counter("seaway_bus_stream_bytes_total", "Bytes sent over byte streams.")

@@ -1,0 +1,140 @@
+"""Events on their way to the stream, kept in SQLite until the stream has them.
+
+An event is added in the same transaction as the state that it tells of, so that neither stands without
+the other after a kill. Events of one key (a container) go one at a time, in order; keys go side by side.
+Written without fsync: a kill of the process loses nothing; after a power cut the agent works out anew
+what its containers' ends were (the boot id has changed).
+"""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections import deque
+from typing import Final
+
+import orjson
+
+from seaway_bus import metrics
+from seaway_bus.transport import NoResponders, NotConnected, Transport, TransportError
+from seaway_contracts.channels import EventChannel, M
+from seaway_contracts.lifecycle import Envelope
+from seaway_kit.tasks import Tasks
+
+log = logging.getLogger(__name__)
+_AT_ONCE: Final = 256
+_RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_SWEEP_S: Final = 0.2
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS outbox (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, subject TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL
+)
+"""
+
+_Item = tuple[int, str, dict[str, str], bytes]
+
+
+class Outbox:
+    """Publishes what is added, in order per key, until the stream has acknowledged it."""
+
+    def __init__(self, db: sqlite3.Connection, transport: Transport, tasks: Tasks) -> None:
+        self._db = db
+        self._transport = transport
+        self._tasks = tasks
+        self._queues: dict[str, deque[_Item]] = {}
+        self._fresh: list[tuple[str, _Item]] = []
+        self._done: list[int] = []
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._depth = 0
+        db.execute(SCHEMA)
+
+    def __len__(self) -> int:
+        return self._depth
+
+    def start(self) -> None:
+        """Take up what an earlier life left, and begin to publish."""
+        rows = self._db.execute("SELECT n, key, subject, headers, body FROM outbox ORDER BY n").fetchall()
+        for n, key, subject, headers, body in rows:
+            self._fresh.append((key, (n, subject, orjson.loads(headers), body)))
+        self._tasks.eternal("outbox-sweep", self._sweep())
+        self.kick()
+
+    def add(self, channel: EventChannel[M], envelope: Envelope, body: M, key: str = "") -> None:
+        """Put one event in; belongs in a transaction of the caller, who calls `kick` after the commit.
+
+        Events of one `key` (by default the thing that the event is about) keep their order.
+        """
+        data = channel.encode(body)
+        headers = envelope.headers()
+        subject = channel.subject(envelope.node, envelope.subject_id)
+        key = key or envelope.subject_id
+        n = self._db.execute(
+            "INSERT INTO outbox (key, subject, headers, body) VALUES (?, ?, ?, ?)",
+            (key, subject, orjson.dumps(headers), data),
+        ).lastrowid
+        self._fresh.append((key, (n or 0, subject, headers, data)))
+
+    def discard(self) -> None:
+        """The caller's transaction was rolled back: forget what it added."""
+        self._fresh.clear()
+
+    def kick(self) -> None:
+        """Begin to publish what was added."""
+        fresh, self._fresh = self._fresh, []
+        for key, item in fresh:
+            self._depth += 1
+            queue = self._queues.get(key)
+            if queue is not None:
+                queue.append(item)
+            else:
+                self._queues[key] = deque((item,))
+                self._tasks.spawn("outbox", self._drain(key))
+        metrics.OUTBOX_DEPTH.set(self._depth)
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all is acknowledged, at most that long; whether it was."""
+        end = time.monotonic() + timeout_s
+        while self._depth and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        self._forget()
+        return not self._depth
+
+    async def _drain(self, key: str) -> None:
+        queue = self._queues[key]
+        while queue:
+            async with self._slots:
+                await self._publish(queue[0])
+            self._done.append(queue.popleft()[0])
+            self._depth -= 1
+        del self._queues[key]
+        metrics.OUTBOX_DEPTH.set(self._depth)
+
+    async def _publish(self, item: _Item) -> None:
+        """Until the stream has it. The message id makes a repeat harmless."""
+        _, subject, headers, body = item
+        attempt = 0
+        while True:
+            started = time.perf_counter()
+            try:
+                await self._transport.store(subject, body, headers)
+            except TransportError as error:
+                metrics.OUTBOX_RETRIES.inc()
+                if attempt == 0 and not isinstance(error, (NotConnected, NoResponders)):
+                    log.warning("outbox: %s: %s; trying again", subject, error)
+                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
+            else:
+                metrics.STORE_SECONDS.observe(time.perf_counter() - started)
+                return
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Delete acknowledged rows, many in one transaction."""
+        if self._done and not self._db.in_transaction:
+            done, self._done = self._done, []
+            with self._db:
+                self._db.executemany("DELETE FROM outbox WHERE n = ?", ((n,) for n in done))

@@ -1,0 +1,219 @@
+"""Byte streams over the bus, both ways, with credit: a slow reader holds back its own writer and nobody else.
+
+Subjects: `…stream.<id>.in` carries bytes to the serving side, `…out` to the opening side; `…credit` tells
+how much the opening side has taken of `out`, `…grant` how much the serving side has taken of `in`.
+A frame is one kind byte, a sequence number (uint32) and the payload. A missing number breaks the
+stream with an error instead of handing on bytes with a hole in them.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import struct
+from collections import deque
+from enum import IntEnum
+from typing import Final, Literal
+
+from seaway_bus import metrics
+from seaway_bus.transport import Message, Subscription, Transport, TransportError
+from seaway_contracts.catalogue import STREAM_TEMPLATE
+from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
+from seaway_kit.tasks import Tasks
+
+log = logging.getLogger(__name__)
+WINDOW: Final = 1 << 20
+CHUNK: Final = 64 * 1024
+PING_S: Final = 5.0
+SILENCE_S: Final = 20.0
+_HEAD: Final = struct.Struct("!BI")
+_COUNT: Final = struct.Struct("!Q")
+Side = Literal["opening", "serving"]
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    DATA = 0
+    END = 1
+    FAILED = 2
+    PING = 3
+    GONE = 4
+
+
+def new_stream_id() -> str:
+    """A fresh, unguessable stream id."""
+    return secrets.token_hex(12)
+
+
+class ByteStream:
+    """One end of a stream. `read` gives b"" at the other side's end; `write` waits for credit.
+
+    Both raise SeawayError once the stream is broken or the other side has gone.
+    """
+
+    def __init__(self, transport: Transport, stream_id: str, side: Side, tasks: Tasks) -> None:
+        self.id = stream_id
+        self._transport = transport
+        self._tasks = tasks
+        sends, gets = ("in", "out") if side == "opening" else ("out", "in")
+        tell, hear = ("credit", "grant") if side == "opening" else ("grant", "credit")
+        self._out, self._in = self._subject(sends), self._subject(gets)
+        self._tell, self._hear = self._subject(tell), self._subject(hear)
+        self._subs: list[Subscription] = []
+        self._buffer: deque[bytes] = deque()
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._sent = self._granted = self._taken = self._told = 0
+        self._next_out = self._next_in = 0
+        self._ended = self._finished = self._closed = False
+        self._error: SeawayError | None = None
+        self._heard = False
+        self._keeper: asyncio.Task[None] | None = None
+        self._granted = WINDOW
+
+    def _subject(self, direction: str) -> str:
+        return STREAM_TEMPLATE.subject(stream=self.id, direction=direction)
+
+    async def open(self) -> "ByteStream":
+        """Listen. The opening side does so before it asks the other to serve."""
+        self._subs.append(await self._transport.subscribe(self._in, self._frame))
+        self._subs.append(await self._transport.subscribe(self._hear, self._credit))
+        self._keeper = self._tasks.spawn(f"stream-{self.id}", self._keep())
+        metrics.STREAMS_OPEN.inc()
+        return self
+
+    # --- reading
+
+    async def read(self) -> bytes:
+        """The next bytes; b"" at the end. Raises SeawayError if the stream broke."""
+        while not self._buffer:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return b""
+            self._readable.clear()
+            await self._readable.wait()
+        data = self._buffer.popleft()
+        self._taken += len(data)
+        if self._taken - self._told >= WINDOW // 4:
+            await self._tell_taken()
+        return data
+
+    async def _tell_taken(self) -> None:
+        self._told = self._taken
+        with contextlib.suppress(TransportError):
+            await self._transport.publish(self._tell, _COUNT.pack(self._taken + WINDOW))
+
+    # --- writing
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, in pieces, as credit allows."""
+        for start in range(0, len(data), CHUNK):
+            piece = data[start : start + CHUNK]
+            await self._credit_for(len(piece))
+            await self._send(Kind.DATA, piece)
+            self._sent += len(piece)
+            metrics.STREAM_BYTES.inc(len(piece))
+
+    async def end(self) -> None:
+        """No more bytes from this side; the other direction goes on."""
+        if not self._finished:
+            self._finished = True
+            await self._send(Kind.END)
+
+    async def fail(self, error: SeawayError) -> None:
+        """End this side with an error that the other's `read` raises."""
+        if not self._finished:
+            self._finished = True
+            await self._send(Kind.FAILED, error.body().model_dump_json().encode())
+
+    async def close(self) -> None:
+        """Let go. The other side sees a break unless this one has ended well."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self._error is None and not (self._finished and self._ended):
+            with contextlib.suppress(SeawayError):
+                await self._send(Kind.GONE)
+        for sub in self._subs:
+            await sub.close()
+        metrics.STREAMS_OPEN.dec()
+
+    async def __aenter__(self) -> "ByteStream":
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _credit_for(self, size: int) -> None:
+        while self._sent + size > self._granted:
+            if self._error is not None:
+                raise self._error
+            self._writable.clear()
+            await self._writable.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def _send(self, kind: Kind, payload: bytes = b"") -> None:
+        number = self._next_out
+        self._next_out += 1
+        try:
+            await self._transport.publish(self._out, _HEAD.pack(kind, number) + payload)
+        except TransportError as error:
+            self._break(unavailable(f"the stream broke: {error}"))
+            raise unavailable(f"the stream broke: {error}") from error
+
+    # --- what the other side sends
+
+    def _credit(self, message: Message) -> None:
+        if len(message.data) == _COUNT.size:
+            self._heard = True
+            self._granted = max(self._granted, _COUNT.unpack(message.data)[0])
+            self._writable.set()
+
+    def _frame(self, message: Message) -> None:
+        if len(message.data) < _HEAD.size:
+            return
+        self._heard = True
+        kind, number = _HEAD.unpack_from(message.data)
+        if number != self._next_in:
+            self._break(unavailable("bytes were lost on the bus; open the stream again"))
+            return
+        self._next_in += 1
+        payload = message.data[_HEAD.size :]
+        if kind == Kind.DATA:
+            self._buffer.append(payload)
+        elif kind == Kind.END:
+            self._ended = True
+        elif kind == Kind.FAILED:
+            self._ended = True
+            self._error = SeawayError.from_body(ErrorBody.model_validate_json(payload))
+        elif kind == Kind.GONE:
+            self._break(SeawayError(Code.UNAVAILABLE, "the other end of the stream has gone"))
+        self._readable.set()
+
+    def _break(self, error: SeawayError) -> None:
+        if self._error is None:
+            self._error = error
+        self._ended = True
+        self._readable.set()
+        self._writable.set()
+
+    async def _keep(self) -> None:
+        """Show the other side that this one lives; break when it has long been silent."""
+        silent = 0.0
+        while True:
+            self._heard = False
+            await asyncio.sleep(PING_S)
+            silent = 0.0 if self._heard else silent + PING_S
+            if silent >= SILENCE_S and not (self._ended and self._finished):
+                self._break(unavailable("the other end of the stream has been silent for too long"))
+                return
+            if not self._closed and not self._finished:
+                with contextlib.suppress(SeawayError):
+                    await self._send(Kind.PING)
+            elif not self._closed:
+                await self._tell_taken()

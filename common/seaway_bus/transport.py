@@ -1,0 +1,145 @@
+"""The port to a message server: bytes, subjects, a stored stream, key-value buckets.
+
+Two implementations, one conformance suite: `nats_transport.NatsTransport` and the fake in
+`seaway_testing.fake_transport`. Subscribers' callbacks are plain functions that run in the order in
+which the server sent the messages; what takes time they hand to a task. That keeps a read
+that follows an event behind the event.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from seaway_contracts.channels import BucketConfig, StreamConfig
+
+
+class TransportError(Exception):
+    """The server could not do it; the same may work later."""
+
+
+class NotConnected(TransportError):
+    """There is no connection to the server just now."""
+
+
+class NoResponders(TransportError):
+    """Nobody serves that subject just now."""
+
+
+class RequestTimeout(TransportError):
+    """No answer came in time; whether the request was carried out is unknown."""
+
+
+class TooLarge(TransportError):
+    """The message is larger than the server takes."""
+
+
+class NoSpace(TransportError):
+    """The server's storage is full."""
+
+
+class WrongRevision(Exception):
+    """A key is not at the revision that the write expected; `create` found it present."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received message. `stream_seq` is its place in the stored stream, 0 when it came live."""
+
+    subject: str
+    data: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    reply: str = ""
+    stream_seq: int = 0
+    stored_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A bucket's value and the revision it was written at."""
+
+    key: str
+    value: bytes
+    revision: int
+
+
+Callback = Callable[[Message], None]
+
+
+class Subscription(Protocol):
+    """What `subscribe` gives; ends with `close`."""
+
+    async def close(self) -> None:
+        """Stop the deliveries. Safe to call twice and without a connection."""
+
+
+class Bucket(Protocol):
+    """A key-value bucket. Decide by `create` and `update`, never by `get`: replicas may lag."""
+
+    async def get(self, key: str) -> Entry | None:
+        """The entry, or None."""
+
+    async def create(self, key: str, value: bytes) -> int:
+        """Write a key that isn't there; its revision. Raises WrongRevision if it is."""
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        """Write over exactly that revision; the new one. Raises WrongRevision otherwise."""
+
+    async def put(self, key: str, value: bytes) -> int:
+        """Write whatever is there; the new revision."""
+
+    async def delete(self, key: str, revision: int | None = None) -> None:
+        """Remove a key (at that revision: raises WrongRevision otherwise); gone already is no error."""
+
+    def entries(self) -> AsyncIterator[Entry]:
+        """All present entries, in no order."""
+
+
+class Transport(Protocol):
+    """A connection to the server. Reconnects for ever by itself; `publish` never blocks on a lost connection."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+
+    @property
+    def max_payload(self) -> int:
+        """The largest message in bytes that the server takes."""
+
+    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Send to whoever listens. Raises NotConnected, TooLarge."""
+
+    async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
+        """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge."""
+
+    async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
+        """Deliver what matches; with `queue`, each message to one member of that group."""
+
+    async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = 5.0) -> int:
+        """Publish and wait until the stream has it on disk; its sequence number there.
+
+        A repeat (same `Nats-Msg-Id`) is dropped by the server and counts as stored.
+        Raises NotConnected, RequestTimeout, NoResponders (no such stream), NoSpace, TooLarge.
+        """
+
+    async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
+        """Make the stream, or bring it to this configuration."""
+
+    async def last_sequence(self, stream: str) -> int:
+        """The sequence number of the newest stored message; 0 when there is none."""
+
+    def replay(
+        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0
+    ) -> AsyncIterator[Message]:
+        """The stored messages that match, from a sequence number or a time on, up to the newest at the time of asking."""
+
+    async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
+        """The bucket, made if it isn't there."""
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Call this after each regained connection: messages may have been missed."""
+
+    async def flush(self) -> None:
+        """Wait until the server has seen all that was sent. Raises NotConnected, RequestTimeout."""
+
+    async def close(self) -> None:
+        """Send what is buffered and disconnect."""

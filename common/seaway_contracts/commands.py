@@ -1,0 +1,187 @@
+"""Requests and replies about containers: to metadata, to the scheduler, to one node's agent."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from seaway_contracts.base import Payload
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Resources
+from seaway_contracts.nodes import Capacity
+
+# --- metadata
+
+
+class RegisterContainer(Payload):
+    """Reserve the name and store the record, before the node makes the container."""
+
+    spec: ContainerSpec
+    node: str
+
+
+class ForgetContainer(Payload):
+    """Take back a registration whose container was never made."""
+
+    id: str
+
+
+class ResolveContainer(Payload):
+    """A container as a user names it: id, name, or prefix of an id."""
+
+    ref: str
+
+
+class ContainerLocation(Payload):
+    """Which container it is and which node holds it."""
+
+    id: str
+    node: str
+    name: str
+
+
+class ListContainers(Payload):
+    """Page through the records in order of creation, newest first: pass the `next` of the page before."""
+
+    all: bool = True
+    after: str = ""
+
+
+class ContainerList(Payload):
+    """Records, newest first; `next` continues the listing where not empty."""
+
+    containers: tuple[ContainerRecord, ...] = ()
+    next: str = ""
+
+
+# --- scheduler
+
+
+class PlaceRequest(Payload):
+    """Find a node for a container."""
+
+    container_id: str
+    resources: Resources = Field(default_factory=Resources)
+    labels: dict[str, str] = Field(default_factory=dict)
+    host_ports: tuple[int, ...] = ()
+    constraints: tuple[str, ...] = ()
+
+
+class Placement(Payload):
+    """The node that was chosen."""
+
+    node: str
+
+
+# --- agent
+
+
+class CreateContainer(Payload):
+    """Make the container on this node; the same id twice makes it once."""
+
+    spec: ContainerSpec
+
+
+class ContainerId(Payload):
+    """A command that needs no more than the container."""
+
+    id: str
+
+
+class StopContainer(Payload):
+    """Stop: signal, wait `timeout_s` (None: the container's own, negative: for ever), then SIGKILL."""
+
+    id: str
+    timeout_s: int | None = None
+    signal: str = ""
+
+
+class KillContainer(Payload):
+    """Send one signal."""
+
+    id: str
+    signal: str = "SIGKILL"
+
+
+class RemoveContainer(Payload):
+    """Remove; `force` kills a running one, `volumes` also removes its anonymous volumes."""
+
+    id: str
+    force: bool = False
+    volumes: bool = False
+
+
+class ResizeTty(Payload):
+    """The size of the container's terminal in character cells."""
+
+    id: str
+    height: int
+    width: int
+
+
+class AttachContainer(Payload):
+    """Join the container's streams through the byte stream `stream` (Docker's multiplexed frames; raw with a TTY)."""
+
+    id: str
+    stream: str
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    logs: bool = False
+    follow: bool = True
+
+
+class ReadLogs(Payload):
+    """Send the container's output through the byte stream `stream`. `tail` -1 is all; since/until in Unix ns, 0 none."""
+
+    id: str
+    stream: str
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    tail: int = -1
+    since_ns: int = 0
+    until_ns: int = 0
+    timestamps: bool = False
+    details: bool = False
+
+
+class StatusReply(Payload):
+    """The container's status after the command."""
+
+    status: ContainerStatus
+
+
+class InventoryItem(Payload):
+    """A container that a node holds."""
+
+    spec: ContainerSpec
+    status: ContainerStatus
+
+
+class ListInventory(Payload):
+    """Page through what a node holds: pass the `next` of the page before."""
+
+    after: str = ""
+
+
+class Inventory(Payload):
+    """What a node holds. `epoch` and `revision` as in its beats."""
+
+    node: str
+    epoch: str
+    revision: int
+    containers: tuple[InventoryItem, ...] = ()
+    next: str = ""
+
+
+class NodeUsage(Payload):
+    """What containers on a node have been promised."""
+
+    node: str
+    promised: Capacity
+
+
+class PruneScope(Payload):
+    """Which containers to prune: those stopped, created before `until_ns` (0: any)."""
+
+    until_ns: int = 0
+    kind: Literal["containers"] = "containers"

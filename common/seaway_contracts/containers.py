@@ -1,0 +1,254 @@
+"""Containers: what was asked for (`ContainerSpec`, written once) and what is (`ContainerStatus`, by the agent alone)."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from seaway_contracts.base import Payload
+from seaway_contracts.images import Healthcheck, Layer
+
+
+class State(StrEnum):
+    """Docker's container states."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Mount(Payload):
+    """A mount from outside the image. `source` is a host path (bind) or a volume's name; `options` as in fstab."""
+
+    type: Literal["bind", "volume", "tmpfs"]
+    target: str
+    source: str = ""
+    read_only: bool = False
+    propagation: str = "rprivate"
+    options: tuple[str, ...] = ()
+    create_source: bool = False
+    no_copy: bool = False
+    anonymous: bool = False
+    size: int = 0
+    mode: int = 0o1777
+
+
+class Ulimit(Payload):
+    """A resource limit by its lower-case name (`nofile`)."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class Device(Payload):
+    """A host device given to the container; `permissions` out of `rwm`."""
+
+    host_path: str
+    container_path: str
+    permissions: str = "rwm"
+
+
+class Resources(Payload):
+    """Limits. Bytes, microseconds (cpu period and quota), billionths of a core; 0 or None means unlimited."""
+
+    memory: int = 0
+    memory_swap: int = 0
+    memory_reservation: int = 0
+    memory_swappiness: int | None = None
+    nano_cpus: int = 0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids_limit: int | None = None
+    blkio_weight: int = 0
+    oom_kill_disable: bool = False
+    oom_score_adj: int = 0
+    ulimits: tuple[Ulimit, ...] = ()
+    devices: tuple[Device, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
+
+
+class Security(Payload):
+    """Privileges. `masked_paths` and `readonly_paths` are Docker's defaults where None."""
+
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    read_only_rootfs: bool = False
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    apparmor: str = ""
+    security_opt: tuple[str, ...] = ()
+    masked_paths: tuple[str, ...] | None = None
+    readonly_paths: tuple[str, ...] | None = None
+    group_add: tuple[str, ...] = ()
+    userns_mode: str = ""
+
+
+class PortBinding(Payload):
+    """A published port as asked for. `host_port` may be empty (any free one) or a range `8000-8010`."""
+
+    container_port: int
+    protocol: Literal["tcp", "udp", "sctp"] = "tcp"
+    host_ip: str = ""
+    host_port: str = ""
+
+
+class NetworkSpec(Payload):
+    """Network settings. `mode` is Docker's NetworkMode with `default` resolved to `bridge`."""
+
+    mode: str = "bridge"
+    hostname: str = ""
+    domainname: str = ""
+    mac_address: str = ""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    ports: tuple[PortBinding, ...] = ()
+    publish_all: bool = False
+    exposed_ports: tuple[str, ...] = ()
+
+
+class Namespaces(Payload):
+    """Namespace modes in Docker's words (empty: a private one)."""
+
+    pid: str = ""
+    ipc: str = ""
+    uts: str = ""
+    cgroup: str = ""
+
+
+class RestartPolicy(Payload):
+    """Docker's restart policy."""
+
+    name: Literal["no", "always", "unless-stopped", "on-failure"] = "no"
+    max_retries: int = 0
+
+
+class LogConfig(Payload):
+    """Docker's log driver and its options."""
+
+    driver: str = "json-file"
+    options: dict[str, str] = Field(default_factory=dict)
+
+
+class Command(Payload):
+    """What runs. `entrypoint` and `cmd` are the user's over the image's; `env` holds the image's and the user's."""
+
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    env: tuple[str, ...] = ()
+    workdir: str = ""
+    user: str = ""
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = True
+    attach_stderr: bool = True
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    init: bool = False
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """The argument vector of the container's first process."""
+        return (self.entrypoint or ()) + (self.cmd or ())
+
+
+class ImageUse(Payload):
+    """The image that a container runs: the name that the user gave, its id and its layers."""
+
+    ref: str
+    id: str
+    layers: tuple[Layer, ...] = ()
+
+
+class ContainerSpec(Payload):
+    """All that is asked for of a container; never changes but for its name. Times in Unix nanoseconds."""
+
+    id: str
+    name: str
+    created_ns: int
+    image: ImageUse
+    command: Command = Field(default_factory=Command)
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    image_volumes: tuple[str, ...] = ()
+    binds: tuple[str, ...] = ()
+    resources: Resources = Field(default_factory=Resources)
+    security: Security = Field(default_factory=Security)
+    network: NetworkSpec = Field(default_factory=NetworkSpec)
+    namespaces: Namespaces = Field(default_factory=Namespaces)
+    restart: RestartPolicy = Field(default_factory=RestartPolicy)
+    log: LogConfig = Field(default_factory=LogConfig)
+    healthcheck: Healthcheck | None = None
+    shm_size: int = 64 * 1024 * 1024
+    sysctls: dict[str, str] = Field(default_factory=dict)
+    runtime: str = ""
+    auto_remove: bool = False
+    volumes_from: tuple[str, ...] = ()
+    platform: str = ""
+
+
+class Endpoint(Payload):
+    """A container's place in one network while it runs."""
+
+    network: str
+    network_id: str
+    endpoint_id: str = ""
+    address: str = ""
+    prefix_len: int = 0
+    gateway: str = ""
+    mac_address: str = ""
+
+
+class PublishedPort(Payload):
+    """A port that is reachable on the host."""
+
+    container_port: int
+    protocol: str
+    host_ip: str
+    host_port: int
+
+
+class ContainerStatus(Payload):
+    """What is, as the holding agent last saw it. `seq` counts the container's events; `run` its starts."""
+
+    state: State = State.CREATED
+    seq: int = 0
+    run: int = 0
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_ns: int = 0
+    finished_ns: int = 0
+    restart_count: int = 0
+    manually_stopped: bool = False
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    health: str = ""
+    log_path: str = ""
+
+
+class ContainerRecord(Payload):
+    """A container as the cluster knows it: both halves, and where it is."""
+
+    spec: ContainerSpec
+    node: str
+    status: ContainerStatus = Field(default_factory=ContainerStatus)
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self.spec.id

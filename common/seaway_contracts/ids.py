@@ -1,0 +1,36 @@
+"""Ids and the subject tokens made from them. Only ids stand in subjects, never names that a user gave."""
+
+import re
+from typing import Final
+
+TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+CONTAINER_ID: Final = re.compile(r"[0-9a-f]{64}")
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class BadToken(ValueError):
+    """A text that may not stand in a subject."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is no subject token: use 1 to 128 of A-Z a-z 0-9 _ -")
+        self.text = text
+
+
+def check_token(text: str) -> str:
+    """Return `text` if it may stand as one token of a subject; raise `BadToken` otherwise.
+
+    nats-py sends `a..b`, `*` and `>` unchecked, so this is the only guard.
+    """
+    if not TOKEN.fullmatch(text):
+        raise BadToken(text)
+    return text
+
+
+def is_container_id(text: str) -> bool:
+    """Whether `text` is a whole container id (64 lower-case hex digits)."""
+    return CONTAINER_ID.fullmatch(text) is not None
+
+
+def short_id(identifier: str) -> str:
+    """The first twelve digits, as Docker shows ids; a `sha256:` prefix is left off."""
+    return identifier.removeprefix("sha256:")[:12]

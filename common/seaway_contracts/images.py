@@ -1,0 +1,167 @@
+"""Images as the services know them: what to unpack and what to run."""
+
+from pydantic import Field
+
+from seaway_contracts.base import Payload
+
+
+class Healthcheck(Payload):
+    """A health probe. `test` is Docker's list (`CMD`, `CMD-SHELL` or `NONE` first); times in nanoseconds, 0 inherits."""
+
+    test: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    start_interval_ns: int = 0
+    retries: int = 0
+
+
+class ImageConfig(Payload):
+    """The runnable part of an OCI image config (OCI image spec, config.md)."""
+
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    workdir: str = ""
+    user: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
+    shell: tuple[str, ...] | None = None
+    healthcheck: Healthcheck | None = None
+    on_build: tuple[str, ...] = ()
+    args_escaped: bool = False
+
+
+class Layer(Payload):
+    """One filesystem layer: the blob to fetch and the tar that comes out. `size` in bytes of the blob."""
+
+    digest: str
+    size: int
+    media_type: str
+    diff_id: str
+
+
+class History(Payload):
+    """One step of an image's history."""
+
+    created_ns: int = 0
+    created_by: str = ""
+    comment: str = ""
+    author: str = ""
+    empty_layer: bool = False
+
+
+class ImageRecord(Payload):
+    """An image in the store. `id` is the config's digest; sizes in bytes; times in Unix nanoseconds."""
+
+    id: str
+    repo_tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    created_ns: int = 0
+    size: int = 0
+    architecture: str = "amd64"
+    os: str = "linux"
+    variant: str = ""
+    author: str = ""
+    comment: str = ""
+    config: ImageConfig = Field(default_factory=ImageConfig)
+    layers: tuple[Layer, ...] = ()
+    history: tuple[History, ...] = ()
+    last_tag_ns: int = 0
+
+
+class RegistryAuth(Payload):
+    """Credentials for one registry, as Docker clients send them in `X-Registry-Auth`."""
+
+    username: str = ""
+    password: str = ""
+    auth: str = ""
+    server_address: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
+
+
+class ImageRef(Payload):
+    """An image as a user names it: reference, id or prefix of an id."""
+
+    ref: str
+
+
+class PullRequest(Payload):
+    """Pull `ref`; progress goes as JSON lines over the byte stream `stream`."""
+
+    ref: str
+    stream: str
+    platform: str = ""
+    auth: RegistryAuth | None = None
+
+
+class PullStarted(Payload):
+    """The pull runs; its outcome is the stream's end."""
+
+
+class TagRequest(Payload):
+    """Give the image `source` the further name `target`."""
+
+    source: str
+    target: str
+
+
+class ImageInUse(Payload):
+    """A container that uses an image. `running` decides the wording of the conflict, as in Docker."""
+
+    image_id: str
+    container_id: str
+    running: bool
+
+
+class RemoveImage(Payload):
+    """Untag `ref`, and delete the image with its last name. `in_use` lists the containers that hold images."""
+
+    ref: str
+    force: bool = False
+    prune: bool = True
+    in_use: tuple[ImageInUse, ...] = ()
+
+
+class RemovedImage(Payload):
+    """One line of Docker's answer: a name taken away, or an image or layer deleted."""
+
+    untagged: str = ""
+    deleted: str = ""
+
+
+class RemovedImages(Payload):
+    """What a removal did, in order."""
+
+    items: tuple[RemovedImage, ...] = ()
+
+
+class ImageList(Payload):
+    """Images, newest first; `next` continues the listing where not empty."""
+
+    images: tuple[ImageRecord, ...] = ()
+    next: str = ""
+
+
+class ListImages(Payload):
+    """Page through all images: pass the `next` of the page before."""
+
+    after: str = ""
+
+
+class BlobEndpoint(Payload):
+    """Where blobs are served (OCI distribution `/v2/`) and image archives are taken: base URL and bearer token."""
+
+    url: str
+    token: str
+
+
+class ImageEvent(Payload):
+    """An image event's body: Docker's actor attributes."""
+
+    image_id: str
+    ref: str = ""
+    attributes: dict[str, str] = Field(default_factory=dict)

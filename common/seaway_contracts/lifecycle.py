@@ -1,0 +1,109 @@
+"""Lifecycle events: their envelope (CloudEvents 1.0, NATS binary mode), bodies, and the order that they keep.
+
+Order per container (MUST): `create` comes first and `destroy` last; between them a run is
+`start`, anything, `die`; `die` never comes before its `start`; `oom` comes before `die`;
+`stop` and `restart` come after the `die` that they caused; `seq` grows by one with each event.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import Field
+
+from seaway_contracts.base import Payload
+from seaway_contracts.containers import ContainerSpec, ContainerStatus
+
+MSG_ID: Final = "Nats-Msg-Id"
+_TYPE_PREFIX: Final = "io.seaway.v1."
+
+
+class ContainerEvent(Payload):
+    """A container event's body: the status after it, and Docker's actor attributes. `spec` only with `create`."""
+
+    status: ContainerStatus
+    attributes: dict[str, str] = Field(default_factory=dict)
+    spec: ContainerSpec | None = None
+
+
+class NetworkEvent(Payload):
+    """A network event's body: Docker's actor attributes (`container`, `name`, `type`)."""
+
+    network_id: str
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What every event carries beside its body.
+
+    `subject_id` is the container, image, network or node; `seq` its place in that thing's own order (0: unordered);
+    `cause` the id of the command that led to it; `actor` who asked; `time_ns` Unix nanoseconds.
+    """
+
+    id: str
+    node: str
+    noun: str
+    action: str
+    subject_id: str
+    time_ns: int
+    seq: int = 0
+    cause: str = ""
+    actor: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """The NATS headers: CloudEvents attributes as `ce-…`, and the id by which the stream drops repeats."""
+        return {
+            MSG_ID: self.id,
+            "ce-specversion": "1.0",
+            "ce-id": self.id,
+            "ce-source": f"/seaway/node/{self.node}",
+            "ce-type": f"{_TYPE_PREFIX}{self.noun}.{self.action}",
+            "ce-subject": self.subject_id,
+            "ce-time": _rfc3339(self.time_ns),
+            "ce-datacontenttype": "application/json",
+            "ce-node": self.node,
+            "ce-timens": str(self.time_ns),
+            "ce-sequence": str(self.seq),
+            "ce-cause": self.cause,
+            "ce-actor": self.actor,
+        }
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, str]) -> "Envelope":
+        """Read the envelope of a received event; raises ValueError where it is none of ours."""
+        kind = headers.get("ce-type", "")
+        noun, _, action = kind.removeprefix(_TYPE_PREFIX).partition(".")
+        if not kind.startswith(_TYPE_PREFIX) or not noun or not action:
+            raise ValueError(f"not a Seaway event: ce-type is {kind!r}")
+        return cls(
+            id=headers["ce-id"],
+            node=headers.get("ce-node", ""),
+            noun=noun,
+            action=action,
+            subject_id=headers.get("ce-subject", ""),
+            time_ns=int(headers.get("ce-timens", "0")),
+            seq=int(headers.get("ce-sequence", "0")),
+            cause=headers.get("ce-cause", ""),
+            actor=headers.get("ce-actor", ""),
+        )
+
+
+def _rfc3339(ns: int) -> str:
+    seconds, nanos = divmod(ns, 1_000_000_000)
+    days, rest = divmod(seconds, 86_400)
+    year, month, day = _civil(days)
+    hour, rest = divmod(rest, 3600)
+    minute, second = divmod(rest, 60)
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z"
+
+
+def _civil(days: int) -> tuple[int, int, int]:
+    """The date that many days after 1970-01-01 (proleptic Gregorian, after Hinnant's civil_from_days)."""
+    days += 719_468
+    era, doe = divmod(days, 146_097)
+    yoe = (doe - doe // 1460 + doe // 36_524 - doe // 146_096) // 365
+    doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
+    shifted = (5 * doy + 2) // 153
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    return yoe + era * 400 + (1 if month <= 2 else 0), month, doy - (153 * shifted + 2) // 5 + 1

@@ -1,0 +1,76 @@
+"""Nodes: what they have, how they beat, what they hold."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from seaway_contracts.base import Payload
+
+NodeState = Literal["up", "down"]
+
+
+class Capacity(Payload):
+    """What a node has. CPUs in billionths of a core, memory in bytes."""
+
+    nano_cpus: int
+    memory: int
+
+
+class NodeFacts(Payload):
+    """What seldom changes about a node, for `docker info` and placement."""
+
+    hostname: str = ""
+    os: str = "linux"
+    os_version: str = ""
+    operating_system: str = ""
+    architecture: str = "x86_64"
+    kernel_version: str = ""
+    cgroup_version: str = "1"
+    cgroup_driver: str = "cgroupfs"
+    runtimes: dict[str, str] = Field(default_factory=dict)
+    default_runtime: str = "crun"
+    security_options: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    labels: dict[str, str] = Field(default_factory=dict)
+    root: str = ""
+    boot_id: str = ""
+
+
+class Beat(Payload):
+    """A node's heartbeat. `epoch` changes with every start of its agent; `inventory` with every container change."""
+
+    node: str
+    epoch: str
+    inventory: int
+    time_ns: int
+    interval_ns: int
+    capacity: Capacity
+    free: Capacity
+    running: int
+    containers: int
+    address: str = "127.0.0.1"
+    facts: NodeFacts = Field(default_factory=NodeFacts)
+
+
+class NodeRecord(Payload):
+    """A node as the cluster knows it."""
+
+    node: str
+    state: NodeState
+    last_beat_ns: int
+    since_ns: int
+    beat: Beat
+
+
+class NodeList(Payload):
+    """All nodes ever seen and not removed."""
+
+    nodes: tuple[NodeRecord, ...] = ()
+
+
+class NodeEvent(Payload):
+    """A node joined, went down or came back."""
+
+    node: str
+    reason: str = ""
+    attributes: dict[str, str] = Field(default_factory=dict)

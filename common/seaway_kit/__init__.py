@@ -1,0 +1,1 @@
+"""The process shell that every service shares: tasks, lifecycle, settings, logs, health, metrics."""

@@ -1,0 +1,70 @@
+"""The only place that makes asyncio tasks. Every task has a name and an owner, and none fails unseen."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Tasks:
+    """The tasks of one owner. `close` cancels them all and waits for them.
+
+    An eternal task must not end by itself: when it does, or fails, `on_failure` is called with the reason.
+    A failed ordinary task is logged with its traceback.
+    """
+
+    def __init__(self, owner: str, on_failure: Callable[[BaseException], None] | None = None) -> None:
+        self.owner = owner
+        self._on_failure = on_failure
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run `work` to its end; its failure is logged unless somebody awaits the task."""
+        task = asyncio.create_task(work, name=f"{self.owner}/{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def eternal(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` for as long as the owner lives."""
+        task = asyncio.create_task(work, name=f"{self.owner}/{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._eternal_ended)
+        return task
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait until all of it has ended."""
+        current = asyncio.current_task()
+        while pending := [task for task in self._tasks if task is not current]:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+            self._tasks.difference_update(pending)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task %s failed: %s", task.get_name(), error, exc_info=error)
+
+    def _eternal_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception() or RuntimeError(f"task {task.get_name()} ended, which it must not")
+        log.critical("task %s ended: %s", task.get_name(), error, exc_info=task.exception())
+        if self._on_failure is not None:
+            self._on_failure(error)
+
+
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel one task and wait for its end, whatever it was."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await task

@@ -1,0 +1,1 @@
+"""One agent per node: rootfs, network, volumes, runtime, logs, exec, stats, recovery."""

@@ -1,0 +1,58 @@
+"""A container's /etc/hosts, as Docker writes it. Pure."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+
+from seaway_agent.network.errors import NetworkError
+
+HOST_GATEWAY = "host-gateway"
+_LOCAL = (
+    ("127.0.0.1", "localhost"),
+    ("::1", "localhost ip6-localhost ip6-loopback"),
+    ("fe00::0", "ip6-localnet"),
+    ("ff00::0", "ip6-mcastprefix"),
+    ("ff02::1", "ip6-allnodes"),
+    ("ff02::2", "ip6-allrouters"),
+)
+
+
+def parse_extra_host(text: str, gateway: str) -> tuple[str, str]:
+    """``(address, name)`` of an ``--add-host`` value: ``NAME:ADDRESS`` or ``NAME=ADDRESS``.
+
+    The address may be ``host-gateway``, which stands for ``gateway``. Raises NetworkError for anything else.
+    """
+    positions = [at for at in (text.find(":"), text.find("=")) if at > 0]
+    if not positions:
+        raise NetworkError(f"bad format for add-host: {text!r}: write NAME:ADDRESS")
+    at = min(positions)
+    name, address = text[:at], text[at + 1 :].removeprefix("[").removesuffix("]")
+    if address == HOST_GATEWAY:
+        address = gateway
+    try:
+        return str(ip_address(address)), name
+    except ValueError as error:
+        raise NetworkError(f"invalid IP address in add-host: {address!r}") from error
+
+
+def hosts_file(
+    *,
+    hostname: str,
+    domainname: str = "",
+    addresses: Sequence[str] = (),
+    extra_hosts: Iterable[str] = (),
+    gateway: str = "",
+) -> str:
+    """The whole file: Docker's fixed lines, the extra hosts, then the container's own names.
+
+    ``addresses`` are the container's; without any (``--network none``) its names aren't listed, as in Docker.
+    """
+    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
+    lines = [*_LOCAL]
+    lines += [parse_extra_host(extra, gateway) for extra in extra_hosts]
+    lines += [(address, names) for address in addresses]
+    return "".join(f"{address}\t{name}\n" for address, name in lines)
+
+
+def hostname_file(hostname: str) -> str:
+    """Content of /etc/hostname."""
+    return f"{hostname}\n"

@@ -1,0 +1,46 @@
+"""Names in the kernel, derived from a node's suite token so that several nodes can share one machine. Pure.
+
+The token is 1 to 6 lower-case letters or digits. Interface names have at most 15 characters (IFNAMSIZ).
+"""
+
+import re
+from ipaddress import IPv4Address
+
+IFNAME = "eth0"
+_TOKEN = re.compile(r"[0-9a-z]{1,6}")
+_SERIALS = 1 << 32
+
+
+def check_suite(suite: str) -> str:
+    """Give the token back, or raise ValueError if it can't stand in interface names."""
+    if not _TOKEN.fullmatch(suite):
+        raise ValueError(f"network suite {suite!r} must be 1 to 6 lower-case letters or digits")
+    return suite
+
+
+def bridge_name(suite: str) -> str:
+    return f"sw{suite}0"
+
+
+def table_name(suite: str) -> str:
+    return f"seaway_{suite}"
+
+
+def host_veth(suite: str, serial: int) -> str:
+    """The host's end of a sandbox's veth; serials wrap at 32 bits."""
+    return f"v{suite}{serial % _SERIALS:08x}"
+
+
+def is_host_veth(suite: str, name: str) -> bool:
+    """Whether an interface was named by ``host_veth`` for this suite."""
+    return re.fullmatch(f"v{suite}[0-9a-f]{{8}}", name) is not None
+
+
+def doomed_group(suite: str) -> int:
+    """The link group into which the sweep puts a suite's stale veths to delete them in one request."""
+    return 0x40000000 | int(suite, 36) & 0x3FFFFFFF
+
+
+def mac_of(address: IPv4Address) -> str:
+    """The MAC address that Docker derives from an IPv4 address: 02:42 and its four bytes."""
+    return ":".join(f"{byte:02x}" for byte in b"\x02\x42" + address.packed)

@@ -1,0 +1,200 @@
+"""The rtnetlink messages that a container network needs, and the answers' parsers. Pure. See linux/rtnetlink.h."""
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from seaway_agent.network.attributes import (
+    CREATE,
+    DUMP,
+    EXCL,
+    Message,
+    attribute,
+    nested,
+    parse_attributes,
+    text,
+    u32,
+)
+
+NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
+NEWADDR, GETADDR = 20, 22
+NEWROUTE, GETROUTE = 24, 26
+GETSTATS = 94
+
+_AF_INET, _AF_INET6, _AF_BRIDGE = 2, 10, 7
+_UP = 1
+_IFINFO = struct.Struct("=BxHiII")
+_IFADDR = struct.Struct("=BBBBi")
+_RTMSG = struct.Struct("=BBBBBBBBI")
+_IFSTATS = struct.Struct("=BxHiI")
+_COUNTERS = struct.Struct("=8Q")
+
+_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _PROTINFO, _LINKINFO = 1, 3, 4, 5, 10, 12, 18
+_AF_SPEC, _GROUP, _NS_FD = 26, 27, 28
+_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_BR_MCAST_SNOOPING = 23
+_BRPORT_FLUSH = 18
+_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 3, 0, 1
+_STATS_LINK_64 = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface. ``master`` and ``peer`` are interface indexes, 0 if there is none."""
+
+    index: int
+    name: str
+    kind: str
+    master: int
+    peer: int
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceCounters:
+    """Bytes and packets as the container sees them: ``rx`` is what it received."""
+
+    rx_bytes: int = 0
+    rx_packets: int = 0
+    rx_errors: int = 0
+    rx_dropped: int = 0
+    tx_bytes: int = 0
+    tx_packets: int = 0
+    tx_errors: int = 0
+    tx_dropped: int = 0
+
+
+def _link(kind: int, flags: int, *attrs: bytes, index: int = 0, up: bool = False, family: int = 0) -> Message:
+    state = _UP if up else 0
+    return Message(kind, flags, _IFINFO.pack(family, 0, index, state, state) + b"".join(attrs))
+
+
+def _mac(mac: str) -> bytes:
+    return attribute(_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+
+
+def create_bridge(name: str, mac: str, mtu: int) -> Message:
+    """A bridge that is up; multicast is flooded, since snooping only adds work without a querier."""
+    data = nested(_INFO_DATA, attribute(_BR_MCAST_SNOOPING, b"\0"))
+    info = nested(_LINKINFO, attribute(_INFO_KIND, b"bridge"), data)
+    return _link(NEWLINK, CREATE | EXCL, text(_NAME, name), _mac(mac), u32(_MTU, mtu), info, up=True)
+
+
+def create_veth(host: str, bridge: int, mtu: int, *, peer: str, peer_mac: str, netns_fd: int) -> Message:
+    """A veth, down: the host's end on the bridge, the other end made right in the sandbox's netns."""
+    peer_end = _IFINFO.pack(0, 0, 0, 0, 0) + text(_NAME, peer) + _mac(peer_mac) + u32(_MTU, mtu) + u32(_NS_FD, netns_fd)
+    info = nested(
+        _LINKINFO, attribute(_INFO_KIND, b"veth"), nested(_INFO_DATA, attribute(_VETH_PEER | 0x8000, peer_end))
+    )
+    return _link(NEWLINK, CREATE | EXCL, text(_NAME, host), u32(_MTU, mtu), u32(_MASTER, bridge), info)
+
+
+def without_ipv6(name: str) -> Message:
+    """No IPv6 link-local address when the interface comes up: no address, no router solicitation, no MLD."""
+    spec = nested(_AF_SPEC, nested(_AF_INET6, attribute(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE)))
+    return _link(SETLINK, 0, text(_NAME, name), spec)
+
+
+def bring_up(name: str) -> Message:
+    return _link(SETLINK, 0, text(_NAME, name), up=True)
+
+
+def get_link(name: str) -> Message:
+    return _link(GETLINK, 0, text(_NAME, name))
+
+
+def delete_link(name: str) -> Message:
+    return _link(DELLINK, 0, text(_NAME, name))
+
+
+def set_group(name: str, group: int) -> Message:
+    return _link(SETLINK, 0, text(_NAME, name), u32(_GROUP, group))
+
+
+def delete_group(group: int) -> Message:
+    """Delete all interfaces of a link group: one wait for RCU instead of one each."""
+    return _link(DELLINK, 0, u32(_GROUP, group))
+
+
+def flush_port(index: int) -> Message:
+    """Forget the addresses that the bridge learned on a port, so that another port can take them over at once."""
+    return _link(SETLINK, 0, nested(_PROTINFO, attribute(_BRPORT_FLUSH, b"")), index=index, family=_AF_BRIDGE)
+
+
+def add_address(index: int, address: IPv4Address, prefix_len: int) -> Message:
+    network = IPv4Network((address, prefix_len), strict=False)
+    body = _IFADDR.pack(_AF_INET, prefix_len, 0, 0, index)
+    body += attribute(_IFA_LOCAL, address.packed) + attribute(_IFA_ADDRESS, address.packed)
+    return Message(NEWADDR, CREATE | EXCL, body + attribute(_IFA_BROADCAST, network.broadcast_address.packed))
+
+
+def add_default_route(index: int, gateway: IPv4Address) -> Message:
+    body = _RTMSG.pack(_AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0)
+    return Message(NEWROUTE, CREATE | EXCL, body + attribute(_RTA_GATEWAY, gateway.packed) + u32(_RTA_OIF, index))
+
+
+def dump_links() -> Message:
+    return _link(GETLINK, DUMP)
+
+
+def dump_addresses() -> Message:
+    return Message(GETADDR, DUMP, _IFADDR.pack(_AF_INET, 0, 0, 0, 0))
+
+
+def dump_routes() -> Message:
+    return Message(GETROUTE, DUMP, _RTMSG.pack(_AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))
+
+
+def dump_counters() -> Message:
+    """The 64-bit counters of all interfaces, and nothing else about them."""
+    return Message(GETSTATS, DUMP, _IFSTATS.pack(0, 0, 0, _STATS_LINK_64))
+
+
+def parse_link(body: bytes) -> Link:
+    _, _, index, flags, _ = _IFINFO.unpack_from(body)
+    found = parse_attributes(body[_IFINFO.size :])
+    kind = parse_attributes(found.get(_LINKINFO, b"")).get(_INFO_KIND, b"")
+    return Link(
+        index=index,
+        name=found.get(_NAME, b"").rstrip(b"\0").decode(errors="replace"),
+        kind=kind.rstrip(b"\0").decode(),
+        master=_number(found.get(_MASTER, b"")),
+        peer=_number(found.get(_LINK, b"")),
+        up=bool(flags & _UP),
+    )
+
+
+def parse_address(body: bytes) -> tuple[int, IPv4Address, int]:
+    """``(interface index, address, prefix length)``."""
+    _, prefix_len, _, _, index = _IFADDR.unpack_from(body)
+    found = parse_attributes(body[_IFADDR.size :])
+    return index, IPv4Address(found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS, bytes(4)))), prefix_len
+
+
+def parse_route(body: bytes) -> tuple[int, IPv4Network]:
+    """``(outgoing interface index or 0, destination)``."""
+    prefix_len = _RTMSG.unpack_from(body)[1]
+    found = parse_attributes(body[_RTMSG.size :])
+    destination = IPv4Network((found.get(_RTA_DST, bytes(4)), prefix_len), strict=False)
+    return _number(found.get(_RTA_OIF, b"")), destination
+
+
+def parse_counters(body: bytes) -> tuple[int, InterfaceCounters]:
+    """``(interface index, counters)`` with the two directions swapped: what the host's end sends, the sandbox gets."""
+    _, _, index, _ = _IFSTATS.unpack_from(body)
+    stats = parse_attributes(body[_IFSTATS.size :]).get(_STATS_LINK_64, b"")
+    if len(stats) < _COUNTERS.size:
+        return index, InterfaceCounters()
+    rx_packets, tx_packets, rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped = _COUNTERS.unpack_from(
+        stats
+    )
+    return index, InterfaceCounters(
+        tx_bytes, tx_packets, tx_errors, tx_dropped, rx_bytes, rx_packets, rx_errors, rx_dropped
+    )
+
+
+def _number(payload: bytes) -> int:
+    return int(struct.unpack("=I", payload)[0]) if len(payload) == 4 else 0

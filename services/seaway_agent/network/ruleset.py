@@ -1,0 +1,73 @@
+"""The nftables table of one node's bridge, as the text of one ``nft -f -`` transaction. Pure.
+
+What the chains do:
+
+- ``raw``: route_localnet is on for the bridge, so that answers to connections from 127.0.0.1 find their way back;
+  a container must not reach the host's loopback services that way.
+- ``prerouting``, ``output``: published ports, from outside and from the host itself. The map ``published_at`` is
+  looked up first (a port published at one host address), then ``published`` (at any local address).
+- ``postrouting``: containers leave with the host's address; connections that come back to the bridge they left
+  (hairpin) or from the host's loopback get the bridge's address, or the answer would bypass the host.
+- ``forward``: containers reach each other and the outside; what comes from outside must be an answer or go to a
+  published port, as with Docker. That also isolates the bridges of several suites from each other.
+
+Limit: an accept here can't overrule a drop elsewhere. A co-installed Docker sets the policy of iptables' FORWARD chain
+to drop; then the host's owner must accept the bridge in DOCKER-USER.
+"""
+
+from ipaddress import IPv4Network
+
+from seaway_agent.network.names import table_name
+from seaway_agent.network.nfnl import ANY_MAP, EXACT_MAP
+
+_DNAT = (
+    f"meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . ip daddr . th dport map @{EXACT_MAP}",
+    f"meta l4proto {{ tcp, udp, sctp }} fib daddr type local dnat ip to meta l4proto . th dport map @{ANY_MAP}",
+)
+_HOOKS = {
+    "raw": "type filter hook prerouting priority raw; policy accept;",
+    "prerouting": "type nat hook prerouting priority dstnat; policy accept;",
+    "output": "type nat hook output priority dstnat; policy accept;",
+    "postrouting": "type nat hook postrouting priority srcnat; policy accept;",
+    "forward": "type filter hook forward priority filter; policy accept;",
+}
+
+
+def _rules(bridge: str, subnet: IPv4Network) -> dict[str, tuple[str, ...]]:
+    return {
+        "raw": (f'iifname "{bridge}" ip daddr 127.0.0.0/8 drop',),
+        "prerouting": _DNAT,
+        "output": _DNAT,
+        "postrouting": (
+            f'ip saddr {subnet} oifname != "{bridge}" masquerade',
+            f'oifname "{bridge}" ct status dnat ip saddr {{ {subnet}, 127.0.0.0/8 }} masquerade',
+        ),
+        "forward": (
+            f'oifname "{bridge}" ct state established,related accept',
+            f'iifname "{bridge}" accept',
+            f'oifname "{bridge}" ct status dnat accept',
+            f'oifname "{bridge}" drop',
+        ),
+    }
+
+
+def install(suite: str, bridge: str, subnet: IPv4Network) -> str:
+    """Make the table, or bring its rules up to date. Elements of the maps stay, and no packet sees a gap."""
+    table = table_name(suite)
+    lines = [
+        f"add table ip {table}",
+        f"add map ip {table} {EXACT_MAP}"
+        " { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }",
+        f"add map ip {table} {ANY_MAP} {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}",
+    ]
+    for chain, rules in _rules(bridge, subnet).items():
+        lines.append(f"add chain ip {table} {chain} {{ {_HOOKS[chain]} }}")
+        lines.append(f"flush chain ip {table} {chain}")
+        lines += [f"add rule ip {table} {chain} {rule}" for rule in rules]
+    return "\n".join(lines) + "\n"
+
+
+def remove(suite: str) -> str:
+    """Delete the table, whether it exists or not."""
+    table = table_name(suite)
+    return f"add table ip {table}\ndelete table ip {table}\n"

@@ -1,0 +1,39 @@
+"""Choice of the bridge's subnet, from the pools that Docker uses too. Pure.
+
+Docker's local address pools are 172.17.0.0/16 … 172.31.0.0/16 and 192.168.0.0/20 … 192.168.240.0/20; its own
+first bridge usually sits on 172.17.0.0/16, so that one is left out.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
+
+from seaway_agent.network.errors import SubnetError
+
+
+def candidates() -> Iterator[IPv4Network]:
+    """The subnets that are tried, in order."""
+    for second in range(18, 32):
+        yield IPv4Network(f"172.{second}.0.0/16")
+    yield from IPv4Network("192.168.0.0/16").subnets(new_prefix=20)
+
+
+def choose(occupied: Iterable[IPv4Network]) -> IPv4Network:
+    """The first candidate that overlaps none of the host's networks; raises SubnetError if all do.
+
+    Default routes (prefix length 0) say nothing about who owns an address and are ignored.
+    """
+    taken = [network for network in occupied if network.prefixlen > 0]
+    for candidate in candidates():
+        if not any(candidate.overlaps(network) for network in taken):
+            return candidate
+    raise SubnetError(
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the"
+        " network: configure a subnet"
+    )
+
+
+def check(subnet: IPv4Network, occupied: Iterable[IPv4Network]) -> None:
+    """Raise SubnetError if a configured subnet overlaps one of the host's networks."""
+    for network in occupied:
+        if network.prefixlen > 0 and subnet.overlaps(network):
+            raise SubnetError(f"subnet {subnet} overlaps the host's network {network}: configure another subnet")

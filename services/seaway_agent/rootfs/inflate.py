@@ -1,0 +1,205 @@
+"""Decompression of layer blobs, recognised by their first bytes, with digests verified on the way. Pure.
+
+gzip may have several members (RFC 1952 section 2.2; eStargz has one per file). zstd needs Python's own
+`compression.zstd` (3.14).
+"""
+
+import hashlib
+import importlib
+import re
+import zlib
+from typing import Final, Protocol, cast
+
+from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
+from seaway_agent.rootfs.limits import KIB, Limits
+from seaway_agent.rootfs.tar import CHUNK, Read
+from seaway_contracts.images import Layer
+
+_FEED: Final = 64 * KIB
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_REFUSED: Final = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+_LONGEST_MAGIC: Final = 6
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_GZIP_WINDOW: Final = 31
+
+
+class LayerStream:
+    """The uncompressed bytes of a blob. `finish()` tells whether blob and bytes were those that `layer` names.
+
+    Raises `LayerRejected` for broken compression, `LayerTooLarge` for a bomb, `DigestMismatch`.
+    """
+
+    def __init__(self, read: Read, layer: Layer, limits: Limits) -> None:
+        for digest in (layer.digest, layer.diff_id):
+            if not _DIGEST.match(digest):
+                raise LayerRejected(f"the layer's digest {digest[:100]!r} is not sha256 with 64 hexadecimal digits")
+        self._layer = layer
+        self._limits = limits
+        self._source = read
+        self._blob_hash = hashlib.sha256()
+        self._blob_size = 0
+        self._tar_hash = hashlib.sha256()
+        self._tar_size = 0
+        self._inflate = _open(self._read_blob, limits)
+
+    def read(self, n: int) -> bytes:
+        """1 to `n` uncompressed bytes, or b"" at the end."""
+        data = self._inflate(n)
+        self._tar_hash.update(data)
+        self._tar_size += len(data)
+        self._bound()
+        return data
+
+    def finish(self) -> None:
+        """Verify; to be called at the end of the stream."""
+        while self._read_blob(_FEED):
+            pass
+        if self._blob_size != self._layer.size:
+            raise DigestMismatch(f"layer {self._layer.digest} has {self._blob_size} bytes, not {self._layer.size}")
+        blob = f"sha256:{self._blob_hash.hexdigest()}"
+        if blob != self._layer.digest:
+            raise DigestMismatch(f"layer {self._layer.digest} arrived with the digest {blob}; pull the image again")
+        diff_id = f"sha256:{self._tar_hash.hexdigest()}"
+        if diff_id != self._layer.diff_id:
+            raise DigestMismatch(
+                f"layer {self._layer.digest} unpacks to {diff_id}, but the image names {self._layer.diff_id}"
+            )
+
+    def _read_blob(self, n: int) -> bytes:
+        data = self._source(n)
+        self._blob_hash.update(data)
+        self._blob_size += len(data)
+        if self._blob_size > self._layer.size:
+            raise DigestMismatch(f"layer {self._layer.digest} is longer than the {self._layer.size} bytes announced")
+        return data
+
+    def _bound(self) -> None:
+        if self._tar_size > self._limits.total:
+            raise LayerTooLarge(f"layer {self._layer.digest} unpacks to more than {self._limits.total} bytes")
+        if self._tar_size > self._limits.ratio * self._blob_size + self._limits.ratio_slack:
+            raise LayerTooLarge(
+                f"layer {self._layer.digest} grows from {self._blob_size} to over {self._tar_size} bytes: "
+                f"more than {self._limits.ratio} times (and {self._limits.ratio_slack} bytes)"
+            )
+
+
+def _open(read: Read, limits: Limits) -> Read:
+    head = b""
+    while len(head) < _LONGEST_MAGIC and (more := read(_FEED)):
+        head += more
+    source = _Pushback(head, read).read
+    if head.startswith(_GZIP):
+        return _Gzip(source, limits).read
+    if head.startswith(_ZSTD):
+        return _Zstd(source).read
+    for magic, name in _REFUSED.items():
+        if head.startswith(magic):
+            raise LayerRejected(f"{name} layers are not supported: push the image with gzip layers")
+    return source
+
+
+class _Pushback:
+    """A source whose first bytes were looked at already."""
+
+    def __init__(self, head: bytes, read: Read) -> None:
+        self._head = head
+        self._read = read
+
+    def read(self, n: int) -> bytes:
+        if self._head:
+            data, self._head = self._head[:n], self._head[n:]
+            return data
+        return self._read(n)
+
+
+class _Gzip:
+    def __init__(self, read: Read, limits: Limits) -> None:
+        self._read = read
+        self._most = limits.entries
+        self._members = 1
+        self._member = zlib.decompressobj(_GZIP_WINDOW)
+        self._input = b""
+
+    def read(self, n: int) -> bytes:
+        while True:
+            if self._member.eof and not self._next_member():
+                return b""
+            if not self._input:
+                self._input = self._read(_FEED)
+            data = self._decompress(n)
+            if data:
+                return data
+
+    def _decompress(self, n: int) -> bytes:
+        ended = not self._input
+        try:
+            data = self._member.decompress(self._input, min(n, CHUNK))
+        except zlib.error as error:
+            raise LayerRejected(f"the layer's gzip stream is broken: {error}") from None
+        self._input = self._member.unconsumed_tail
+        if ended and not data and not self._member.eof:
+            raise LayerRejected("the layer is truncated: its gzip stream ends early")
+        return data
+
+    def _next_member(self) -> bool:
+        """Go on to the next member; zeros after the last one are padding."""
+        rest = self._member.unused_data.lstrip(b"\0")
+        while not rest and (more := self._read(_FEED)):
+            rest = more.lstrip(b"\0")
+        if not rest:
+            return False
+        self._members += 1
+        if self._members > self._most:
+            raise LayerTooLarge(f"the layer's gzip stream has more than {self._most} members")
+        self._member = zlib.decompressobj(_GZIP_WINDOW)
+        self._input = rest
+        return True
+
+
+class _Decompressor(Protocol):
+    """Python 3.14's `compression.zstd.ZstdDecompressor`."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Zstd:
+    def __init__(self, read: Read) -> None:
+        try:
+            module = importlib.import_module("compression.zstd")
+        except ImportError:
+            raise LayerRejected(
+                "zstd layers need Python 3.14 on the node: update it, or push the image with gzip layers"
+            ) from None
+        self._error = cast(type[Exception], module.ZstdError)
+        self._new = module.ZstdDecompressor
+        self._frame = cast(_Decompressor, self._new())
+        self._read = read
+
+    def read(self, n: int) -> bytes:
+        data = b""
+        while not data:
+            if self._frame.eof:
+                rest = self._frame.unused_data or self._read(_FEED)
+                if not rest:
+                    return b""
+                self._frame = cast(_Decompressor, self._new())
+                data = self._decompress(rest, n)
+            else:
+                more = self._read(_FEED) if self._frame.needs_input else b""
+                if self._frame.needs_input and not more:
+                    raise LayerRejected("the layer is truncated: its zstd stream ends early")
+                data = self._decompress(more, n)
+        return data
+
+    def _decompress(self, data: bytes, n: int) -> bytes:
+        try:
+            return self._frame.decompress(data, max_length=n)
+        except self._error as error:
+            raise LayerRejected(f"the layer's zstd stream is broken: {error}") from None

@@ -1,0 +1,97 @@
+"""Maps of sparse files: GNU's old header format and its pax versions 0.0, 0.1 and 1.0. Pure.
+
+An extent is `(offset, length)` in bytes within the file; its data stand one after another in the archive.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
+from seaway_agent.rootfs.tar_header import BLOCK, parse_number
+from seaway_agent.rootfs.tar_pax import pax_number
+
+Extent = tuple[int, int]
+_PAIR: Final = 24
+_NUMBER: Final = 12
+
+
+class Sparse(NamedTuple):
+    """A sparse file: its extents, its size with holes, its name where pax carries one apart."""
+
+    extents: tuple[Extent, ...]
+    size: int
+    name: bytes
+
+
+def gnu_sparse(block: bytes, take_block: Callable[[], bytes], most: int) -> Sparse:
+    """The map of an old GNU header (type `S`), with extension blocks from `take_block`; at most `most` extents."""
+    extents = _gnu_pairs(block[386:482])
+    more = block[482]
+    size = parse_number(block[483:495], "sparse size")
+    while more:
+        if len(extents) > most:
+            raise LayerTooLarge(f"a sparse file of the layer has more than {most} extents")
+        extension = take_block()
+        extents += _gnu_pairs(extension[:504])
+        more = extension[504]
+    return Sparse(_checked(extents, size), size, b"")
+
+
+def pax_sparse(records: list[tuple[bytes, bytes]], take_block: Callable[[], bytes], most: int) -> tuple[Sparse, int]:
+    """The map that `GNU.sparse.*` records describe, and how many bytes of the data it took (version 1.0)."""
+    last = dict(records)
+    name = last.get(b"name", b"")
+    if b"\0" in name:
+        raise LayerRejected("the layer is malformed: the name of a sparse file contains NUL")
+    size = pax_number(last.get(b"realsize") or last.get(b"size") or b"", "sparse size")
+    taken = 0
+    if last.get(b"major") == b"1":
+        extents, taken = _map_in_data(take_block, most)
+    elif b"map" in last:
+        extents = _paired([pax_number(v, "sparse map") for v in last[b"map"].split(b",") if v])
+    else:
+        numbers = [pax_number(value, "sparse map") for key, value in records if key in (b"offset", b"numbytes")]
+        extents = _paired(numbers)
+    return Sparse(_checked(extents, size), size, name), taken
+
+
+def _gnu_pairs(area: bytes) -> list[Extent]:
+    extents = []
+    for start in range(0, len(area), _PAIR):
+        offset, length = area[start : start + _NUMBER], area[start + _NUMBER : start + _PAIR]
+        if not length[0] or not offset[0]:
+            break
+        extents.append((parse_number(offset, "sparse offset"), parse_number(length, "sparse length")))
+    return extents
+
+
+def _map_in_data(take_block: Callable[[], bytes], most: int) -> tuple[list[Extent], int]:
+    lines: list[bytes] = []
+    text = b""
+    taken = 0
+    while not lines or len(lines) < 1 + 2 * pax_number(lines[0], "sparse map"):
+        if lines and pax_number(lines[0], "sparse map") > most:
+            raise LayerTooLarge(f"a sparse file of the layer has more than {most} extents")
+        text += take_block()
+        taken += BLOCK
+        *complete, text = text.split(b"\n")
+        if len(text) > BLOCK:
+            raise LayerRejected("the layer is malformed: the map of a sparse file has no line ends")
+        lines += complete
+    count = pax_number(lines[0], "sparse map")
+    return _paired([pax_number(line, "sparse map") for line in lines[1 : 1 + 2 * count]]), taken
+
+
+def _paired(numbers: list[int]) -> list[Extent]:
+    if len(numbers) % 2:
+        raise LayerRejected("the layer is malformed: the map of a sparse file has an offset without a length")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _checked(extents: Iterable[Extent], size: int) -> tuple[Extent, ...]:
+    end = 0
+    for offset, length in extents:
+        if offset < end or offset + length > size:
+            raise LayerRejected("the layer is malformed: the map of a sparse file overlaps or passes the file's end")
+        end = offset + length
+    return tuple(extents)
