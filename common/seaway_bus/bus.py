@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic
 
 from pydantic import ValidationError
 
@@ -56,7 +56,14 @@ class Command:
         return cls(secrets.token_hex(12), actor)
 
 
-Handler = Callable[[Q, Command], Awaitable[R]]
+@dataclass(frozen=True, slots=True)
+class Encoded(Generic[R]):
+    """A reply that already is JSON: what is asked for often is encoded once."""
+
+    data: bytes
+
+
+Handler = Callable[[Q, Command], Awaitable[R | Encoded[R]]]
 
 
 class Bus:
@@ -127,7 +134,8 @@ class Bus:
         arrived before it: a read behind an event sees the event's effect.
         """
         subject = channel.subject(node)
-        endpoint = Endpoint(channel.name, subject)
+        queue = "" if channel.per_node else channel.service
+        endpoint = Endpoint(channel.name, subject, queue)
         self._endpoints.append(endpoint)
 
         def received(message: Message) -> None:
@@ -140,7 +148,6 @@ class Bus:
                 return
             self._tasks.spawn(channel.name, self._answer(channel, handler, endpoint, message))
 
-        queue = "" if channel.per_node else channel.service
         self._subscriptions.append(await self.transport.subscribe(subject, received, queue))
 
     async def announce(self, service: str, version: str) -> None:
@@ -158,7 +165,8 @@ class Bus:
             if command.deadline_ns and time.time_ns() > command.deadline_ns:
                 raise SeawayError(Code.STALE, f"{channel.name} came after its dead-line and was not carried out")
             reply = await handler(channel.decode(message.data), command)
-            await self._reply(message, channel.encode_reply(reply))
+            data = reply.data if isinstance(reply, Encoded) else channel.encode_reply(reply)
+            await self._reply(message, data)
         except SeawayError as error:
             code = error.code.value
             await self._refuse(message, error)

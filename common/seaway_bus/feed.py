@@ -5,6 +5,7 @@ start that asks for the past, the stream is replayed; what came meanwhile waits 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -62,6 +63,7 @@ class EventFeed:
         self._tasks = tasks
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._waiting: list[Message] | None = None
+        self._losses = 0
         self._wake = asyncio.Event()
         self._subscription: Subscription | None = None
         self.horizon = 0
@@ -70,7 +72,8 @@ class EventFeed:
     async def start(self, after: int | None = None) -> None:
         """Begin. `after` replays the stored events behind that sequence number first; None takes only new ones."""
         self._waiting = []
-        self._transport.on_reconnect(self._lost_some)
+        self._transport.on_disconnect(self._hold)
+        self._transport.on_reconnect(self._wake.set)
         self._subscription = await self._transport.subscribe(ALL_EVENTS, self._live)
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         self.horizon = last if after is None else after
@@ -106,10 +109,11 @@ class EventFeed:
         except Exception:
             log.exception("an event could not be handled: %s", event.envelope)
 
-    def _lost_some(self) -> None:
+    def _hold(self) -> None:
+        """The connection is lost: what comes live from now on waits until what was missed has been fetched."""
+        self._losses += 1
         if self._waiting is None:
             self._waiting = []
-        self._wake.set()
 
     def _release(self) -> None:
         waiting, self._waiting = self._waiting or [], None
@@ -124,29 +128,33 @@ class EventFeed:
     async def _run(self) -> None:
         """Move the horizon along; after a lost connection fetch what was missed."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _HORIZON_EVERY_S)
-            except TimeoutError:
-                pass
             self._wake.clear()
+            if not self._transport.connected:
+                continue
             try:
                 await self._step()
             except TransportError as error:
                 log.warning("events: %s; trying again", error)
                 await asyncio.sleep(_RETRY_S)
-                if self._waiting is not None:
-                    self._wake.set()
+                self._wake.set()
 
     async def _step(self) -> None:
-        if self._waiting is not None:
-            last = await self._transport.last_sequence(EVENT_STREAM.name)
-            if last < self.horizon:
-                log.warning("events: the stream was begun anew (%d, had seen %d)", last, self.horizon)
-                self.horizon = 0
-            await self._catch_up(self.horizon - _MARGIN)
+        losses = self._losses
+        last = await self._transport.last_sequence(EVENT_STREAM.name)
+        if self._waiting is None:
+            if losses == self._losses:
+                self.horizon = max(self.horizon, last)
+            return
+        if last < self.horizon:
+            log.warning("events: the stream was begun anew (%d, had seen %d)", last, self.horizon)
+            self.horizon = 0
+        await self._catch_up(self.horizon - _MARGIN)
+        if losses == self._losses:
             self._release()
-        elif self._transport.connected:
-            self.horizon = max(self.horizon, await self._transport.last_sequence(EVENT_STREAM.name))
+        else:
+            self._wake.set()
 
 
 async def history(transport: Transport, *, start_ns: int, subject: str = ALL_EVENTS) -> AsyncIterator[Event]:

@@ -19,6 +19,7 @@ class Endpoint:
 
     name: str
     subject: str
+    queue: str = ""
     requests: int = 0
     errors: int = 0
     last_error: str = ""
@@ -34,20 +35,20 @@ class Endpoint:
 
     def info(self) -> dict[str, Any]:
         """This endpoint in an INFO answer. Names there may hold no dot."""
-        return {"name": self.name.replace(".", "_"), "subject": self.subject, "queue_group": "", "metadata": {}}
+        return self._head() | {"metadata": {}}
 
     def stats(self) -> dict[str, Any]:
         """This endpoint in a STATS answer."""
-        return {
-            "name": self.name.replace(".", "_"),
-            "subject": self.subject,
-            "queue_group": "",
+        return self._head() | {
             "num_requests": self.requests,
             "num_errors": self.errors,
             "last_error": self.last_error,
             "processing_time": self.processing_ns,
             "average_processing_time": self.processing_ns // self.requests if self.requests else 0,
         }
+
+    def _head(self) -> dict[str, Any]:
+        return {"name": self.name.replace(".", "_"), "subject": self.subject, "queue_group": self.queue}
 
 
 @dataclass

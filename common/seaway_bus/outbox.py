@@ -7,6 +7,7 @@ what its containers' ends were (the boot id has changed).
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
@@ -16,7 +17,7 @@ from typing import Final
 import orjson
 
 from seaway_bus import metrics
-from seaway_bus.transport import NoResponders, NotConnected, Transport, TransportError
+from seaway_bus.transport import NoResponders, NotConnected, TooLarge, Transport, TransportError
 from seaway_contracts.channels import EventChannel, M
 from seaway_contracts.lifecycle import Envelope
 from seaway_kit.tasks import Tasks
@@ -27,7 +28,8 @@ _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SWEEP_S: Final = 0.2
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS outbox (
-    n INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, subject TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL, subject TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL
 )
 """
 
@@ -46,6 +48,8 @@ class Outbox:
         self._done: list[int] = []
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._depth = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         db.execute(SCHEMA)
 
     def __len__(self) -> int:
@@ -83,6 +87,7 @@ class Outbox:
         fresh, self._fresh = self._fresh, []
         for key, item in fresh:
             self._depth += 1
+            self._idle.clear()
             queue = self._queues.get(key)
             if queue is not None:
                 queue.append(item)
@@ -93,9 +98,8 @@ class Outbox:
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is acknowledged, at most that long; whether it was."""
-        end = time.monotonic() + timeout_s
-        while self._depth and time.monotonic() < end:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
         self._forget()
         return not self._depth
 
@@ -106,17 +110,22 @@ class Outbox:
                 await self._publish(queue[0])
             self._done.append(queue.popleft()[0])
             self._depth -= 1
+            if not self._depth:
+                self._idle.set()
         del self._queues[key]
         metrics.OUTBOX_DEPTH.set(self._depth)
 
     async def _publish(self, item: _Item) -> None:
-        """Until the stream has it. The message id makes a repeat harmless."""
+        """Until the stream has it; the message id makes a repeat harmless. One too large would stop its key for ever."""
         _, subject, headers, body = item
         attempt = 0
         while True:
             started = time.perf_counter()
             try:
                 await self._transport.store(subject, body, headers)
+            except TooLarge:
+                log.error("outbox: %s: dropped, as %d bytes are too much for the bus", subject, len(body))
+                return
             except TransportError as error:
                 metrics.OUTBOX_RETRIES.inc()
                 if attempt == 0 and not isinstance(error, (NotConnected, NoResponders)):

@@ -64,13 +64,14 @@ class ByteStream:
         self._buffer: deque[bytes] = deque()
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
-        self._sent = self._granted = self._taken = self._told = 0
+        self._broken = asyncio.Event()
+        self._sent = self._taken = self._told = 0
+        self._granted = WINDOW
         self._next_out = self._next_in = 0
-        self._ended = self._finished = self._closed = False
+        self._ended = self._finished = self._gone = self._closed = False
         self._error: SeawayError | None = None
         self._heard = False
         self._keeper: asyncio.Task[None] | None = None
-        self._granted = WINDOW
 
     def _subject(self, direction: str) -> str:
         return STREAM_TEMPLATE.subject(stream=self.id, direction=direction)
@@ -99,6 +100,10 @@ class ByteStream:
         if self._taken - self._told >= WINDOW // 4:
             await self._tell_taken()
         return data
+
+    async def wait_broken(self) -> None:
+        """Return when the stream breaks or the other side goes: how a silent stream notices."""
+        await self._broken.wait()
 
     async def _tell_taken(self) -> None:
         self._told = self._taken
@@ -135,7 +140,7 @@ class ByteStream:
         self._closed = True
         if self._keeper is not None:
             self._keeper.cancel()
-        if self._error is None and not (self._finished and self._ended):
+        if not self._gone and not (self._finished and self._ended and self._error is None):
             with contextlib.suppress(SeawayError):
                 await self._send(Kind.GONE)
         for sub in self._subs:
@@ -192,6 +197,7 @@ class ByteStream:
             self._ended = True
             self._error = SeawayError.from_body(ErrorBody.model_validate_json(payload))
         elif kind == Kind.GONE:
+            self._gone = True
             self._break(SeawayError(Code.UNAVAILABLE, "the other end of the stream has gone"))
         self._readable.set()
 
@@ -199,21 +205,24 @@ class ByteStream:
         if self._error is None:
             self._error = error
         self._ended = True
+        self._broken.set()
         self._readable.set()
         self._writable.set()
 
     async def _keep(self) -> None:
-        """Show the other side that this one lives; break when it has long been silent."""
+        """Show the other side that this one lives; break when it has long been silent.
+
+        A ping has a number, so it also shows that frames (or the end) before it were lost; credit is told
+        again in case that it was.
+        """
         silent = 0.0
-        while True:
+        while not self._closed:
             self._heard = False
             await asyncio.sleep(PING_S)
             silent = 0.0 if self._heard else silent + PING_S
             if silent >= SILENCE_S and not (self._ended and self._finished):
                 self._break(unavailable("the other end of the stream has been silent for too long"))
                 return
-            if not self._closed and not self._finished:
-                with contextlib.suppress(SeawayError):
-                    await self._send(Kind.PING)
-            elif not self._closed:
-                await self._tell_taken()
+            with contextlib.suppress(SeawayError):
+                await self._send(Kind.PING)
+            await self._tell_taken()

@@ -6,9 +6,10 @@ which the server sent the messages; what takes time they hand to a task. That ke
 that follows an event behind the event.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from seaway_contracts.channels import BucketConfig, StreamConfig
 
@@ -62,7 +63,24 @@ class Entry:
     revision: int
 
 
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,512}")
+
+
+def check_key(key: str) -> str:
+    """Return `key` if it may stand in a bucket; raise ValueError otherwise."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"{key!r} is no key: use 1 to 512 of A-Z a-z 0-9 _ -")
+    return key
+
+
 Callback = Callable[[Message], None]
+_HEADER_FRAME: Final = 12  # `NATS/1.0` and two line ends
+
+
+def wire_size(data: bytes, headers: Mapping[str, str] | None) -> int:
+    """How much a message counts against the server's limit, in bytes."""
+    lines = sum(len(name) + len(value.encode()) + 4 for name, value in (headers or {}).items())
+    return len(data) + (lines + _HEADER_FRAME if headers else 0)
 
 
 class Subscription(Protocol):
@@ -130,10 +148,13 @@ class Transport(Protocol):
     def replay(
         self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0
     ) -> AsyncIterator[Message]:
-        """The stored messages that match, from a sequence number or a time on, up to the newest at the time of asking."""
+        """The stored messages that match, from a sequence number or a time on, up to the newest at that time."""
 
     async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
         """The bucket, made if it isn't there."""
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Call this when the connection is lost, before anything of a later one arrives."""
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Call this after each regained connection: messages may have been missed."""

@@ -1,1 +1,3 @@
-"""One agent per node: rootfs, network, volumes, runtime, logs, exec, stats, recovery."""
+"""One node's agent: runs containers under conmon and crun, and tells the bus."""
+
+__version__ = "0.1.0"

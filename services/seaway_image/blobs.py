@@ -1,16 +1,14 @@
 """The content-addressed blob store: `<root>/blobs/sha256/<hex>`, filled through `<root>/tmp/`.
 
-A blob appears under its digest only once it is whole, verified and on disk, so whoever finds one may use it.
-What is on its way stays in `tmp/`: `<hex>.partial` where the digest is known (it can be resumed), `*.ingest` where it isn't.
+A blob appears under its digest only once it is whole, verified and on disk, so whoever finds one may use it. What is
+on its way stays in `tmp/`: `<hex>.partial` where the digest is known (it can be resumed), `*.ingest` where it isn't.
 A `Lease` keeps the blobs that a running operation relies on out of the reach of the collection.
 """
 
 import asyncio
-import hashlib
-import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -58,7 +56,7 @@ class BlobStore:
         self._locks: WeakValueDictionary[Digest, asyncio.Lock] = WeakValueDictionary()
 
     def open(self, *, now: float | None = None, partial_grace_s: float = PARTIAL_GRACE_S) -> None:
-        """Make the directories and sweep what an earlier process left: all `*.ingest`, and partials older than the grace."""
+        """Make the directories and sweep what an earlier process left: all `*.ingest`, and old partials."""
         with storage_errors(self.root):
             for directory in (self._blobs, self._tmp):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -68,7 +66,7 @@ class BlobStore:
                     path.unlink(missing_ok=True)
 
     def path(self, digest: Digest) -> Path:
-        """Where this blob's bytes are, or would be; raises SeawayError(BAD_REQUEST) for anything but a sha256 digest."""
+        """Where this blob's bytes are, or would be; raises SeawayError(BAD_REQUEST) for what is no sha256 digest."""
         return self._blobs / hex_of(parse_digest(digest))
 
     def size(self, digest: Digest) -> int | None:
@@ -95,7 +93,7 @@ class BlobStore:
                 yield data
 
     async def read_bytes(self, digest: Digest, limit: int) -> bytes:
-        """A small blob whole; raises SeawayError(TOO_LARGE) beyond `limit` bytes, and INTERNAL if its content has rotted."""
+        """A small blob whole; raises SeawayError: TOO_LARGE beyond `limit` bytes, INTERNAL if its content rotted."""
         size = self.require(digest)
         if size > limit:
             raise SeawayError(Code.TOO_LARGE, f"blob {digest} has {size} bytes, more than the {limit} taken here")
@@ -168,9 +166,10 @@ class BlobStore:
     def discard(self, lease: Lease, referenced: frozenset[Digest]) -> None:
         """Take away what this operation made and nobody needs: for an operation that failed or stored too much."""
         others: set[Digest] = set().union(*(other.held for other in self._leases if other is not lease))
-        for digest in lease.created - referenced - others:
-            with suppress(FileNotFoundError):
-                self.path(digest).unlink()
+        for digest in (lease.held | lease.created) - referenced - others:
+            (self._tmp / f"{hex_of(digest)}.partial").unlink(missing_ok=True)
+            if digest in lease.created:
+                self.path(digest).unlink(missing_ok=True)
 
     def collect(self, referenced: frozenset[Digest], *, grace_s: float, now: float | None = None) -> list[Blob]:
         """Delete blobs that are neither referenced nor leased nor younger than the grace; returns what went."""
@@ -186,19 +185,3 @@ class BlobStore:
         if gone:
             sync_directory(self._blobs)
         return gone
-
-
-def hash_file(path: Path, length: int) -> "hashlib._Hash":
-    """The sha256 state after the first `length` bytes of a file."""
-    state = hashlib.sha256()
-    with path.open("rb") as file:
-        while length > 0 and (data := file.read(min(CHUNK, length))):
-            state.update(data)
-            length -= len(data)
-    return state
-
-
-def free_bytes(path: Path) -> int:
-    """Bytes that may still be written on the filesystem of `path`."""
-    stat = os.statvfs(path)
-    return stat.f_bavail * stat.f_frsize

@@ -20,7 +20,7 @@ def is_digest(text: object) -> bool:
 def parse_digest(text: object) -> Digest:
     """`text` as a digest; anything else (md5, upper case, `../`, too short) raises SeawayError(BAD_REQUEST)."""
     if not isinstance(text, str) or not is_digest(text):
-        raise bad_request(f"invalid digest {str(text)[:100]!r}: only sha256: followed by 64 lower-case hex digits is taken")
+        raise bad_request(f"invalid digest {str(text)[:100]!r}: it must be sha256: and 64 lower-case hex digits")
     return Digest(text)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from seaway_contracts.errors import Code, SeawayError, bad_request
 
 MAX_MANIFEST: Final = 4 << 20
-MAX_CONFIG: Final = 4 << 20
+MAX_CONFIG: Final = 512 << 10  # it must fit into one bus message
 MAX_DEPTH: Final = 64
 
 

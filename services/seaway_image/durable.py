@@ -38,7 +38,7 @@ def write_file(path: Path, data: bytes) -> None:
     aside = path.with_name(path.name + ".new")
     with storage_errors(path):
         try:
-            with aside.open("wb") as file:
+            with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -83,7 +83,8 @@ class BlobWriter:
         """Take the next bytes; raises SeawayError(TOO_LARGE) beyond the expected size or the store's bound."""
         if self.offset + len(data) > self._limit:
             self._keep = False
-            raise SeawayError(Code.TOO_LARGE, f"blob {self._name()} is longer than the {self._limit} bytes announced or allowed")
+            text = f"blob {self._name()} is longer than the {self._limit} bytes announced or allowed"
+            raise SeawayError(Code.TOO_LARGE, text)
         self.offset += len(data)
         self._buffer += data
         if len(self._buffer) >= _CHUNK:
@@ -114,7 +115,8 @@ class BlobWriter:
         actual = Digest("sha256:" + self._hash.hexdigest())
         if self._size is not None and self.offset != self._size:
             self._keep = False
-            raise SeawayError(Code.INTERNAL, f"blob {self._name()} has {self.offset} bytes, not the {self._size} announced")
+            text = f"blob {self._name()} has {self.offset} bytes, not the {self._size} announced"
+            raise SeawayError(Code.INTERNAL, text)
         if self.digest is not None and actual != self.digest:
             self._keep = False
             raise DigestMismatch(self.digest, actual, resumed=self.resumed)

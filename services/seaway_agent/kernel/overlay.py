@@ -9,7 +9,8 @@ import contextlib
 import errno
 import os
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from seaway_agent.kernel import syscalls
@@ -37,50 +38,63 @@ class _Names:
         return path if len(os.fsencode(path)) <= _FSCONFIG_MAX else self.short(path)
 
 
-@contextlib.contextmanager
-def _directory_names() -> Iterator[_Names]:
+@dataclass(frozen=True, slots=True)
+class _Overlay:
+    """What to mount; `upper` and `work` are both given or both None."""
+
+    lowers: Sequence[str]
+    upper: str | None
+    work: str | None
+    read_only: bool
+    volatile: bool
+
+
+def _mount_by_fsconfig(target: str, overlay: _Overlay) -> None:
     with contextlib.ExitStack() as stack:
-        yield _Names(stack)
-
-
-def _mount_by_fsconfig(target: str, lowers: Sequence[str], upper: str | None, work: str | None, read_only: bool) -> None:
-    with _directory_names() as names, contextlib.ExitStack() as stack:
+        names = _Names(stack)
         context = syscalls.fsopen("overlay")
         stack.callback(os.close, context)
         syscalls.fsconfig_string(context, "source", "overlay")
-        for lower in lowers:
+        for lower in overlay.lowers:
             syscalls.fsconfig_string(context, "lowerdir+", names.for_fsconfig(lower))
-        if upper is not None and work is not None:
-            syscalls.fsconfig_string(context, "upperdir", names.for_fsconfig(upper))
-            syscalls.fsconfig_string(context, "workdir", names.for_fsconfig(work))
+        if overlay.upper is not None and overlay.work is not None:
+            syscalls.fsconfig_string(context, "upperdir", names.for_fsconfig(overlay.upper))
+            syscalls.fsconfig_string(context, "workdir", names.for_fsconfig(overlay.work))
             syscalls.fsconfig_string(context, "index", "off")
+            if overlay.volatile:
+                syscalls.fsconfig_flag(context, "volatile")
         syscalls.fsconfig_create(context)
-        mount_fd = syscalls.fsmount(context, syscalls.MOUNT_ATTR_RDONLY if read_only else 0)
+        mount_fd = syscalls.fsmount(context, syscalls.MOUNT_ATTR_RDONLY if overlay.read_only else 0)
         stack.callback(os.close, mount_fd)
         syscalls.attach_mount(mount_fd, target)
 
 
-def mount_data(lowers: Sequence[str], upper: str | None, work: str | None) -> str:
-    """The option string of mount(2) for an overlay."""
-    data = "lowerdir=" + ":".join(lowers)
-    if upper is not None and work is not None:
-        data += f",upperdir={upper},workdir={work},index=off"
+def _mount_data(overlay: _Overlay) -> str:
+    """The option string of mount(2)."""
+    data = "lowerdir=" + ":".join(overlay.lowers)
+    if overlay.upper is not None:
+        data += f",upperdir={overlay.upper},workdir={overlay.work},index=off" + (
+            ",volatile" if overlay.volatile else ""
+        )
     return data
 
 
-def _mount_by_mount(target: str, lowers: Sequence[str], upper: str | None, work: str | None, read_only: bool) -> None:
-    flags = syscalls.MS_RDONLY if read_only else 0
+def _with_short_names(overlay: _Overlay, names: _Names) -> _Overlay:
+    upper, work = (None if name is None else names.short(name) for name in (overlay.upper, overlay.work))
+    return replace(overlay, lowers=[names.short(lower) for lower in overlay.lowers], upper=upper, work=work)
+
+
+def _mount_by_mount(target: str, overlay: _Overlay) -> None:
     page = resource.getpagesize()
-    data = mount_data(lowers, upper, work)
-    with _directory_names() as names:
-        given = [name for name in (*lowers, upper, work) if name is not None]
-        if len(os.fsencode(data)) >= page or any(_OPTION_SEPARATORS & set(name) for name in given):
-            upper, work = (None if name is None else names.short(name) for name in (upper, work))
-            data = mount_data([names.short(lower) for lower in lowers], upper, work)
+    data = _mount_data(overlay)
+    given = "".join(name for name in (*overlay.lowers, overlay.upper, overlay.work) if name is not None)
+    with contextlib.ExitStack() as stack:
+        if len(os.fsencode(data)) >= page or not _OPTION_SEPARATORS.isdisjoint(given):
+            data = _mount_data(_with_short_names(overlay, _Names(stack)))
         if len(data) >= page:
-            reason = f"{len(lowers)} lower directories don't fit in the {page} bytes of mount(2); needs Linux 6.8"
+            reason = f"{len(overlay.lowers)} lower directories don't fit in the {page} bytes of mount(2): use Linux 6.8"
             raise OSError(errno.E2BIG, reason, target)
-        syscalls.mount("overlay", target, "overlay", flags, data)
+        syscalls.mount("overlay", target, "overlay", syscalls.MS_RDONLY if overlay.read_only else 0, data)
 
 
 def _knows_lowerdir_plus() -> bool:
@@ -104,22 +118,38 @@ class _Support:
     lowerdir_plus: bool | None = None
 
 
+def _forget_volatile(work: str) -> None:
+    """Remove the mark of an earlier volatile mount, with which the kernel would refuse this one."""
+    for mark in ("work/incompat/volatile/dirty", "work/incompat/volatile", "work/incompat"):
+        with contextlib.suppress(FileNotFoundError):
+            (os.unlink if mark.endswith("dirty") else os.rmdir)(f"{work}/{mark}")
+
+
 def mount_overlay(
-    target: str, lowers: Sequence[str], upper: str | None, work: str | None, *, read_only: bool = False
+    target: str,
+    lowers: Sequence[str],
+    upper: str | None,
+    work: str | None,
+    *,
+    read_only: bool = False,
+    volatile: bool = False,
 ) -> None:
     """Mount an overlay at `target`; `lowers` has the topmost first.
 
-    Without `upper` and `work` (both None) it is a read-only view of at least two lowers. Raises OSError, with nothing
-    mounted.
+    Without `upper` and `work` (both None) it is a read-only view of at least two lowers. `volatile` leaves out every
+    sync of the upper directory: fsync inside does nothing, and the last unmount, which happens while a container
+    exits, doesn't wait until the whole file system below is on disk. Raises OSError, with nothing mounted.
     """
     if not lowers or len(lowers) > MAX_LOWERS:
         raise OSError(errno.EINVAL, f"an overlay takes 1 to {MAX_LOWERS} lower directories, not {len(lowers)}", target)
     if (upper is None) != (work is None):
         raise OSError(errno.EINVAL, "an overlay needs both an upper and a work directory, or neither", target)
+    if work is not None and volatile:
+        _forget_volatile(work)
     if _Support.lowerdir_plus is None:
         _Support.lowerdir_plus = _knows_lowerdir_plus()
     by = _mount_by_fsconfig if _Support.lowerdir_plus else _mount_by_mount
-    by(target, lowers, upper, work, read_only)
+    by(target, _Overlay(lowers, upper, work, read_only, volatile))
 
 
 def umount(target: str, *, detach: bool = True) -> None:

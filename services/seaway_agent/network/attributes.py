@@ -13,6 +13,7 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _ERROR = struct.Struct("=i")
+_U32 = struct.Struct("=I")
 _TYPE_MASK = 0x3FFF
 _CAPPED, _ACK_TLVS = 0x100, 0x200
 _ERROR_TEXT = 1
@@ -54,7 +55,7 @@ def nested(kind: int, *children: bytes) -> bytes:
 
 def u32(kind: int, value: int) -> bytes:
     """An attribute holding a 32-bit number in the host's byte order."""
-    return attribute(kind, value.to_bytes(4, "little" if struct.pack("=H", 1)[0] else "big"))
+    return attribute(kind, _U32.pack(value))
 
 
 def text(kind: int, value: str) -> bytes:

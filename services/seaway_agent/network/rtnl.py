@@ -31,9 +31,9 @@ _COUNTERS = struct.Struct("=8Q")
 
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _PROTINFO, _LINKINFO = 1, 3, 4, 5, 10, 12, 18
 _AF_SPEC, _GROUP, _NS_FD = 26, 27, 28
-_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _VETH_PEER = 1, 2, 4, 5, 1
 _BR_MCAST_SNOOPING = 23
-_BRPORT_FLUSH = 18
+_BRPORT_MODE, _BRPORT_FLUSH = 4, 18
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
@@ -50,6 +50,7 @@ class Link:
     kind: str
     master: int
     peer: int
+    mac: str
     up: bool
 
 
@@ -77,10 +78,10 @@ def _mac(mac: str) -> bytes:
 
 
 def create_bridge(name: str, mac: str, mtu: int) -> Message:
-    """A bridge that is up; multicast is flooded, since snooping only adds work without a querier."""
+    """A bridge, down; multicast is flooded, since snooping only adds work without a querier."""
     data = nested(_INFO_DATA, attribute(_BR_MCAST_SNOOPING, b"\0"))
     info = nested(_LINKINFO, attribute(_INFO_KIND, b"bridge"), data)
-    return _link(NEWLINK, CREATE | EXCL, text(_NAME, name), _mac(mac), u32(_MTU, mtu), info, up=True)
+    return _link(NEWLINK, CREATE | EXCL, text(_NAME, name), _mac(mac), u32(_MTU, mtu), info)
 
 
 def create_veth(host: str, bridge: int, mtu: int, *, peer: str, peer_mac: str, netns_fd: int) -> Message:
@@ -102,8 +103,23 @@ def bring_up(name: str) -> Message:
     return _link(SETLINK, 0, text(_NAME, name), up=True)
 
 
+def bring_up_port(name: str) -> Message:
+    """Bring a bridge's port up, in hairpin mode.
+
+    Where br_netfilter is loaded, a packet to the bridge's address that is translated to its own sender doesn't pass
+    through the bridge's interface but turns around in the port.
+    """
+    data = nested(_INFO_SLAVE_DATA, attribute(_BRPORT_MODE, b"\1"))
+    info = nested(_LINKINFO, attribute(_INFO_SLAVE_KIND, b"bridge"), data)
+    return _link(NEWLINK, 0, text(_NAME, name), info, up=True)
+
+
 def get_link(name: str) -> Message:
     return _link(GETLINK, 0, text(_NAME, name))
+
+
+def get_link_at(index: int) -> Message:
+    return _link(GETLINK, 0, index=index)
 
 
 def delete_link(name: str) -> Message:
@@ -163,6 +179,7 @@ def parse_link(body: bytes) -> Link:
         kind=kind.rstrip(b"\0").decode(),
         master=_number(found.get(_MASTER, b"")),
         peer=_number(found.get(_LINK, b"")),
+        mac=found.get(_ADDRESS, b"").hex(":"),
         up=bool(flags & _UP),
     )
 

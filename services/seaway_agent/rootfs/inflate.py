@@ -10,10 +10,11 @@ import re
 import zlib
 from typing import Final, Protocol, cast
 
+from seaway_contracts.images import Layer
+
 from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import KIB, Limits
 from seaway_agent.rootfs.tar import CHUNK, Read
-from seaway_contracts.images import Layer
 
 _FEED: Final = 64 * KIB
 _GZIP: Final = b"\x1f\x8b"
@@ -50,6 +51,15 @@ class LayerStream:
         self._tar_size += len(data)
         self._bound()
         return data
+
+    def bound_entries(self, entries: int) -> None:
+        """Refuse a blob that makes `entries` files out of too few bytes."""
+        excess = entries - self._limits.entries_slack
+        if excess > 0 and excess * self._limits.entry_cost > self._blob_size:
+            raise LayerTooLarge(
+                f"layer {self._layer.digest} makes {entries} files out of {self._blob_size} bytes: more than "
+                f"{self._limits.entries_slack} and one for each {self._limits.entry_cost} bytes"
+            )
 
     def finish(self) -> None:
         """Verify; to be called at the end of the stream."""

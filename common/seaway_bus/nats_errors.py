@@ -1,0 +1,62 @@
+"""nats-py's exceptions, turned into the port's. Here and nowhere else."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import nats.errors
+
+from seaway_bus.transport import (
+    Message,
+    NoSpace,
+    NotConnected,
+    RequestTimeout,
+    TooLarge,
+    TransportError,
+    WrongRevision,
+)
+
+
+class AlreadyOtherwise(TransportError):
+    """A stream of that name is there, with another configuration."""
+
+
+class NotDeleted(TransportError):
+    """A message was not deleted, most often because it is there no more."""
+
+
+_KINDS: Final[dict[tuple[int, ...], type[Exception]]] = {
+    (10023, 10047, 10077): NoSpace,  # insufficient resources, storage, maximum bytes
+    (10071, 10164): WrongRevision,  # wrong last sequence
+    (10054,): TooLarge,  # message exceeds maximum
+    (10058,): AlreadyOtherwise,  # name in use
+    (10037, 10043, 10057): NotDeleted,  # no message found, sequence not found, deletion failed
+}
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise the port's exception for each of nats-py's."""
+    try:
+        yield
+    except (nats.errors.TimeoutError, TimeoutError) as error:
+        raise RequestTimeout("no answer in time") from error
+    except nats.errors.MaxPayloadError as error:
+        raise TooLarge("the message is larger than the server takes") from error
+    except (nats.errors.Error, OSError) as error:
+        raise NotConnected(f"no connection to the NATS server: {error or type(error).__name__}") from error
+
+
+def answer_of(reply: Message) -> dict[str, Any]:
+    """The content of a JetStream answer; raises the port's exception for the error that it reports."""
+    answer: dict[str, Any] = json.loads(reply.data)
+    if "error" in answer:
+        raise _api_error(answer["error"])
+    return answer
+
+
+def _api_error(error: Mapping[str, Any]) -> Exception:
+    code, text = int(error.get("err_code", 0)), str(error.get("description", "unknown error"))
+    kind = next((kind for codes, kind in _KINDS.items() if code in codes), TransportError)
+    return kind(text)

@@ -1,0 +1,107 @@
+"""Reading a stored stream: an ephemeral push consumer with flow control.
+
+A pull consumer's fetch can stall on newer servers; a push consumer without flow control would send the
+whole stream into this process's memory, however slowly it is read.
+"""
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, Final
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from seaway_bus.nats_errors import translated
+from seaway_bus.transport import Message, RequestTimeout, TransportError
+
+_NS: Final = 1_000_000_000
+_HEARTBEAT_NS: Final = 1 * _NS
+_INACTIVE_NS: Final = 30 * _NS
+_SILENCE_S: Final = 5.0
+
+Api = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Replay:
+    """One reading of a stream, up to the newest message at the time of asking."""
+
+    def __init__(self, client: Client, api: Api, stream: str) -> None:
+        self._client = client
+        self._api = api
+        self._stream = stream
+        self._inbox = client.new_inbox()
+        self._queue: asyncio.Queue[Msg | None] = asyncio.Queue()
+
+    def lost(self) -> None:
+        """The connection is gone, and the consumer with it."""
+        self._queue.put_nowait(None)
+
+    async def messages(self, subject: str, start_seq: int, start_ns: int) -> AsyncGenerator[Message, None]:
+        """The stored messages that match, from a sequence number or a time on."""
+        with translated():
+            sub = await self._client.subscribe(self._inbox, cb=self._queue.put)
+        try:
+            config = _config(subject, self._inbox, start_seq, start_ns)
+            body = {"stream_name": self._stream, "config": config}
+            info = await self._api(f"CONSUMER.CREATE.{self._stream}", body)
+            left = int(info.get("num_pending", 0)) + int(info.get("delivered", {}).get("consumer_seq", 0))
+            while left > 0:
+                message = await self._next()
+                if message is None:
+                    continue
+                left -= 1
+                if message.stored_ns >= start_ns:
+                    yield message
+            with contextlib.suppress(TransportError):
+                await self._api(f"CONSUMER.DELETE.{self._stream}.{info['name']}", {})
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await sub.unsubscribe()  # a consumer that nobody hears is removed by the server
+
+    async def _next(self) -> Message | None:
+        """The next stored message; None for a sign of life, which is answered where it asks for that."""
+        with translated():
+            msg = await asyncio.wait_for(self._queue.get(), _SILENCE_S)
+            if msg is None:
+                raise RequestTimeout("the connection was lost while the past was being read")
+            if msg.reply.startswith("$JS.ACK."):
+                return stored(msg)
+            if msg.reply:
+                await self._client.publish(msg.reply)
+        return None
+
+
+def stored(msg: Msg) -> Message:
+    """A message that a consumer delivered. Its reply subject tells place and time (`$JS.ACK.…`, ADR-15)."""
+    tokens = msg.reply.split(".")
+    shift = 0 if len(tokens) == 9 else 2
+    return Message(
+        msg.subject,
+        msg.data,
+        msg.headers or {},
+        stream_seq=int(tokens[5 + shift]),
+        stored_ns=int(tokens[7 + shift]),
+    )
+
+
+def _config(subject: str, inbox: str, start_seq: int, start_ns: int) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "filter_subject": subject,
+        "deliver_subject": inbox,
+        "deliver_policy": "all",
+        "ack_policy": "none",
+        "flow_control": True,
+        "idle_heartbeat": _HEARTBEAT_NS,
+        "inactive_threshold": _INACTIVE_NS,
+        "mem_storage": True,
+        "num_replicas": 1,
+    }
+    if start_seq:
+        config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": start_seq}
+    elif start_ns:
+        start = datetime.datetime.fromtimestamp(start_ns // _NS, datetime.UTC).isoformat()
+        config |= {"deliver_policy": "by_start_time", "opt_start_time": start}
+    return config

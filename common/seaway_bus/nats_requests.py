@@ -1,0 +1,66 @@
+"""Requests over nats-py, with one inbox for all. A lost connection ends those in flight at once.
+
+nats-py's own `request` lets them run into their time-out: an answer that was under way on a dead
+connection never comes.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from typing import Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from seaway_bus.nats_errors import translated
+from seaway_bus.transport import Message, NoResponders, RequestTimeout
+
+_STATUS: Final = "Status"
+_NO_RESPONDERS: Final = "503"
+
+
+def to_message(msg: Msg) -> Message:
+    """A message as the port knows it."""
+    return Message(msg.subject, msg.data, msg.headers or {}, msg.reply)
+
+
+class Requests:
+    """The requests of one connection."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._prefix = client.new_inbox()
+        self._numbers = itertools.count()
+        self._waiting: dict[str, asyncio.Future[Message]] = {}
+
+    async def open(self) -> None:
+        """Listen for answers."""
+        with translated():
+            await self._client.subscribe(f"{self._prefix}.*", cb=self._answered)
+
+    async def send(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
+        """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge."""
+        inbox = f"{self._prefix}.{next(self._numbers)}"
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[inbox] = answer
+        try:
+            with translated():
+                await self._client.publish(subject, data, reply=inbox, headers=dict(headers) or None)
+                async with asyncio.timeout(timeout_s):
+                    reply = await answer
+        finally:
+            del self._waiting[inbox]
+        if reply.headers.get(_STATUS) == _NO_RESPONDERS and not reply.data:
+            raise NoResponders("nobody serves that subject")
+        return reply
+
+    def lost(self) -> None:
+        """The connection is gone, and with it the answers to what is in flight."""
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(RequestTimeout("the connection was lost before the answer came"))
+
+    async def _answered(self, msg: Msg) -> None:
+        answer = self._waiting.get(msg.subject)
+        if answer is not None and not answer.done():
+            answer.set_result(to_message(msg))

@@ -1,0 +1,42 @@
+"""The configurations of streams and buckets, as the JetStream API takes them."""
+
+from typing import Any, Final
+
+from seaway_contracts.channels import BucketConfig, StreamConfig
+
+_NS: Final = 1_000_000_000
+
+
+def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
+    """A stream that drops its oldest messages at its limits."""
+    return {
+        "name": config.name,
+        "subjects": list(config.subjects),
+        "retention": "limits",
+        "max_age": config.max_age_s * _NS,
+        "max_bytes": config.max_bytes,
+        "duplicate_window": config.duplicate_window_s * _NS,
+        "discard": "old",
+        "storage": "file",
+        "num_replicas": replicas,
+        "allow_direct": True,
+    }
+
+
+def bucket_stream(config: BucketConfig, replicas: int) -> dict[str, Any]:
+    """The stream behind a bucket (NATS ADR-8); unlike other clients', one that lets its messages be deleted."""
+    return {
+        "name": f"KV_{config.name}",
+        "description": config.about,
+        "subjects": [f"$KV.{config.name}.>"],
+        "retention": "limits",
+        "max_msgs_per_subject": config.history,
+        "max_bytes": -1,
+        "discard": "new",
+        "storage": "file",
+        "num_replicas": replicas,
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+        "deny_delete": False,
+        "duplicate_window": 120 * _NS,
+    }

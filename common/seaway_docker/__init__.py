@@ -1,0 +1,1 @@
+"""The Docker dialect as pure functions: references, filters, framing, log lines, API bodies, error sentences."""

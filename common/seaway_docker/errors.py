@@ -1,0 +1,167 @@
+"""Docker's error sentences. Clients match on these texts, so they are kept word for word (dockerd 26.1, API 1.45)."""
+
+
+class InvalidParameter(ValueError):
+    """A request that Docker answers with 400; the text is the `message` of the reply."""
+
+
+def no_such_container(name: str) -> str:
+    return f"No such container: {name}"
+
+
+def no_such_image(name: str) -> str:
+    """`name` is the reference with its tag (`zz:latest`) or the id as the user gave it."""
+    return f"No such image: {name}"
+
+
+def no_such_network(name: str) -> str:
+    return f"network {name} not found"
+
+
+def no_such_volume(name: str) -> str:
+    return f"get {name}: no such volume"
+
+
+def no_such_exec(exec_id: str) -> str:
+    return f"No such exec instance: {exec_id}"
+
+
+def no_such_path(path: str, container: str) -> str:
+    return f"Could not find the file {path} in container {container}"
+
+
+def container_name_conflict(name: str, holder_id: str) -> str:
+    """409. `name` without its leading slash."""
+    return (
+        f'Conflict. The container name "/{name}" is already in use by container "{holder_id}". '
+        "You have to remove (or rename) that container to be able to reuse that name."
+    )
+
+
+def network_name_conflict(name: str) -> str:
+    return f"network with name {name} already exists"
+
+
+def network_predefined(name: str) -> str:
+    """403, for create."""
+    return f"operation is not permitted on predefined {name} network "
+
+
+def network_not_removable(name: str) -> str:
+    """403, for delete."""
+    return f"{name} is a pre-defined network and cannot be removed"
+
+
+def network_in_use(name: str, network_id: str) -> str:
+    """403."""
+    return f"error while removing network: network {name} id {network_id} has active endpoints"
+
+
+def network_not_connected(container_id: str, network: str) -> str:
+    return f"container {container_id} is not connected to the network {network}"
+
+
+def volume_in_use(name: str, holder_ids: list[str]) -> str:
+    """409."""
+    return f"remove {name}: volume is in use - [{', '.join(holder_ids)}]"
+
+
+def container_not_running(container_id: str) -> str:
+    """409, for exec, pause and top."""
+    return f"container {container_id} is not running"
+
+
+def container_not_paused(container_id: str) -> str:
+    return f"Container {container_id} is not paused"
+
+
+def container_already_paused(container_id: str) -> str:
+    return f"Container {container_id} is already paused"
+
+
+def container_paused(name: str) -> str:
+    """409, for exec. `name` is what the user asked for."""
+    return f"Container {name} is paused, unpause the container before exec"
+
+
+def container_restarting(container_id: str) -> str:
+    """409, for exec."""
+    return f"Container {container_id} is restarting, wait until the container is running"
+
+
+def cannot_kill(name: str, reason: str) -> str:
+    """`name` is what the user asked for, `reason` another sentence of this module or of `signals`."""
+    return f"cannot kill container: {name}: {reason}"
+
+
+def cannot_remove(name: str, state: str) -> str:
+    """409. `name` is the container's name without its leading slash, `state` running, restarting or paused."""
+    if state == "paused":
+        return f'cannot remove container "/{name}": container is paused and must be unpaused first'
+    return (
+        f'cannot remove container "/{name}": container is {state}: stop the container before removing or force remove'
+    )
+
+
+def endpoint_exists(container_name: str, network: str) -> str:
+    """403, for a second connect to the same network."""
+    return f"endpoint with name {container_name} already exists in network {network}"
+
+
+def port_allocated(host_ip: str, port: int) -> str:
+    """The end of the start error of a container whose host port is taken."""
+    return f"Bind for {host_ip}:{port} failed: port is already allocated"
+
+
+def exec_already_run(exec_id: str) -> str:
+    return f"exec command {exec_id} has already run"
+
+
+def client_too_new(version: str, maximum: str) -> str:
+    return f"client version {version} is too new. Maximum supported API version is {maximum}"
+
+
+def client_too_old(version: str, minimum: str) -> str:
+    return (
+        f"client version {version} is too old. Minimum supported API version is {minimum}, "
+        "please upgrade your client to a newer version"
+    )
+
+
+def unsupported_content_type(content_type: str) -> str:
+    return f"unsupported Content-Type header ({content_type}): must be 'application/json'"
+
+
+def invalid_wait_condition(condition: str) -> str:
+    return f'invalid condition: "{condition}"'
+
+
+EMPTY_CONFIG = "config cannot be empty in order to create a container"
+NO_COMMAND = "no command specified"
+NO_STREAM_CHOSEN = "Bad parameters: you must choose at least one stream"
+PAGE_NOT_FOUND = "page not found"
+NAMES_EMPTY = "Neither old nor new names may be empty"
+RENAME_TO_SAME = "Renaming a container with the same name as its current name"
+AUTO_REMOVE_WITH_RESTART = "can't create 'AutoRemove' container with restart policy"
+MEMORY_TOO_SMALL = "Minimum memory limit allowed is 6MB"
+HOST_NETWORK_FIXED = "container cannot be disconnected from host network or connected to host network"
+NODE_NOT_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+    "to connect this node to swarm and try again."
+)
+
+_NOT_FOUND_MARKS = ("executable file not found", "no such file or directory", "system cannot find the file specified")
+_NOT_EXECUTABLE_MARKS = ("permission denied", "is a directory")
+
+
+def exit_code_for(message: str) -> int:
+    """The exit code that `docker run` derives from a start error: 127, 126 or 125 (docker/cli, run.go).
+
+    Matched without regard to case, because runtimes differ ("Permission denied" from crun).
+    """
+    text = message.lower()
+    if any(mark in text for mark in _NOT_FOUND_MARKS):
+        return 127
+    if any(mark in text for mark in _NOT_EXECUTABLE_MARKS):
+        return 126
+    return 125

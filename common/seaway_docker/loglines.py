@@ -1,0 +1,159 @@
+"""conmon's k8s-file log: `2026-01-01T00:00:00.123456789+00:00 stdout F text`, read in big chunks.
+
+`F` ends a line, `P` is a part of one (no newline follows its text). The head of a record has a fixed width, which
+makes it possible to handle whole chunks by splitting and slicing instead of looking at each line.
+"""
+
+from itertools import groupby
+
+from seaway_docker.stdcopy import STDERR, STDOUT, header
+from seaway_docker.timestamps import parse_rfc3339nano, rfc3339nano_fixed
+
+_MOMENT = 29
+_STAMP = 35
+_HEAD = 45
+_UTC = b"+00:00"
+LONGEST_RECORD = 1 << 20
+
+_OUT_FULL, _OUT_PART = b" stdout F ", b" stdout P "
+_ERR_FULL, _ERR_PART = b" stderr F ", b" stderr P "
+STREAM_OF_TAG = {_OUT_FULL: STDOUT, _OUT_PART: STDOUT, _ERR_FULL: STDERR, _ERR_PART: STDERR}
+FULL_TAGS = frozenset((_OUT_FULL, _ERR_FULL))
+
+
+def record_tag(record: bytes) -> bytes:
+    """Stream and completeness of a record, a key of STREAM_OF_TAG if the record is sound."""
+    return record[_STAMP:_HEAD]
+
+
+class Reader:
+    """Turns a log file's bytes into what `GET /containers/{id}/logs` sends.
+
+    `since_ns` and `until_ns` are inclusive bounds, in nanoseconds since the epoch. With `raw` (a container with a TTY)
+    the text comes unframed. Neighbouring records of one stream share a frame. Records that aren't sound (a torn
+    write) are left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        timestamps: bool = False,
+        raw: bool = False,
+    ) -> None:
+        wanted = {STDOUT: stdout, STDERR: stderr}
+        self._streams = {tag: stream for tag, stream in STREAM_OF_TAG.items() if wanted[stream]}
+        self._since = None if since_ns is None else _moment_key(since_ns)
+        self._until = None if until_ns is None else _moment_key(until_ns)
+        self._timestamps = timestamps
+        self._raw = raw
+        self._rest = b""
+        self._skipping = False
+        self._inside_line: set[int] = set()
+        self._finished = False
+
+    @property
+    def finished(self) -> bool:
+        """True once a record after `until_ns` has been seen; nothing more will come."""
+        return self._finished
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The output for the records that this chunk completes."""
+        if self._finished:
+            return b""
+        records = self._complete_records(chunk)
+        if not records:
+            return b""
+        tags = [record[_STAMP:_HEAD] for record in records]
+        if self._since or self._until or self._timestamps:
+            return self._careful(records, tags)
+        first = tags[0]
+        if first in FULL_TAGS and tags.count(first) == len(tags):
+            return self._uniform(records, first)
+        return self._runs(records, tags)
+
+    def _complete_records(self, chunk: bytes) -> list[bytes]:
+        """Split off what ends in a newline, and keep the rest, bounded, for the next chunk."""
+        records = (self._rest + chunk).split(b"\n") if self._rest else chunk.split(b"\n")
+        self._rest = records.pop()
+        if self._skipping and records:
+            del records[0]
+            self._skipping = False
+        if len(self._rest) > LONGEST_RECORD:
+            self._rest = b""
+            self._skipping = True
+        return records
+
+    def _uniform(self, records: list[bytes], tag: bytes) -> bytes:
+        """All records are full lines of one stream, the common case."""
+        if tag not in self._streams:
+            return b""
+        text = b"\n".join([record[_HEAD:] for record in records])
+        return self._framed(self._streams[tag], [text, b"\n"])
+
+    def _runs(self, records: list[bytes], tags: list[bytes]) -> bytes:
+        output: list[bytes] = []
+        position = 0
+        for tag, group in groupby(tags):
+            end = position + sum(1 for _ in group)
+            stream = self._streams.get(tag)
+            if stream is not None:
+                newline = b"\n" if tag in FULL_TAGS else b""
+                text = newline.join([record[_HEAD:] for record in records[position:end]])
+                output.append(self._framed(stream, [text, newline]))
+            position = end
+        return b"".join(output)
+
+    def _careful(self, records: list[bytes], tags: list[bytes]) -> bytes:
+        """With bounds or timestamps each record is looked at."""
+        output: list[bytes] = []
+        pieces: list[bytes] = []
+        current: int | None = None
+        for record, tag in zip(records, tags, strict=True):
+            stream = self._streams.get(tag)
+            moment = _moment(record) if stream is not None else None
+            if stream is None or moment is None:
+                continue
+            if self._until is not None and moment > self._until:
+                self._finished = True
+                break
+            if self._since is not None and moment < self._since:
+                continue
+            if stream != current:
+                output.append(self._framed(current, pieces))
+                current, pieces = stream, []
+            pieces.append(self._rendered(record, tag, stream, moment))
+        output.append(self._framed(current, pieces))
+        return b"".join(output)
+
+    def _rendered(self, record: bytes, tag: bytes, stream: int, moment: bytes) -> bytes:
+        """The text with its newline, and with its timestamp where a line begins."""
+        stamp = b"%bZ " % moment if self._timestamps and stream not in self._inside_line else b""
+        if tag in FULL_TAGS:
+            self._inside_line.discard(stream)
+            return b"%b%b\n" % (stamp, record[_HEAD:])
+        self._inside_line.add(stream)
+        return stamp + record[_HEAD:]
+
+    def _framed(self, stream: int | None, pieces: list[bytes]) -> bytes:
+        length = sum(map(len, pieces))
+        if stream is None or not length:
+            return b""
+        return b"".join(pieces) if self._raw else b"".join((header(stream, length), *pieces))
+
+
+def _moment(record: bytes) -> bytes | None:
+    """The record's time as 29 comparable bytes in UTC; None if it can't be read."""
+    if record[_MOMENT:_STAMP] == _UTC:
+        return record[:_MOMENT]
+    try:
+        return _moment_key(parse_rfc3339nano(record[:_STAMP].decode("ascii")))
+    except ValueError:
+        return None
+
+
+def _moment_key(ns: int) -> bytes:
+    return rfc3339nano_fixed(ns)[:_MOMENT].encode("ascii")

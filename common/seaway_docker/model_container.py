@@ -1,0 +1,124 @@
+"""Request bodies of the container and exec endpoints (Docker Engine API 1.45 to 1.47).
+
+Lists, maps and pointers that Go leaves nil are None: null and empty differ in what clients see. Durations are
+nanoseconds, sizes bytes.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from seaway_docker.errors import EMPTY_CONFIG, InvalidParameter
+from seaway_docker.go_json import GoModel, Int64, StrSlice, Uint64
+from seaway_docker.model_host import HostConfig, Resources, RestartPolicy
+from seaway_docker.model_network import NetworkingConfig
+
+
+class HealthConfig(GoModel):
+    """`Test` is null or [] to inherit, ["NONE"], ["CMD", …] or ["CMD-SHELL", text]."""
+
+    omit_empty = frozenset(
+        (
+            "Test",
+            "Interval",
+            "Timeout",
+            "Retries",
+            "StartPeriod",
+            "StartInterval",
+        )
+    )
+
+    test: list[str] | None = Field(None, alias="Test")
+    interval: Int64 = Field(0, alias="Interval")
+    timeout: Int64 = Field(0, alias="Timeout")
+    retries: Int64 = Field(0, alias="Retries")
+    start_period: Int64 = Field(0, alias="StartPeriod")
+    start_interval: Int64 = Field(0, alias="StartInterval")
+
+
+class ContainerConfig(GoModel):
+    """What an image may also carry: command, environment, ports, labels."""
+
+    omit_empty = frozenset(
+        (
+            "ExposedPorts",
+            "Healthcheck",
+            "ArgsEscaped",
+            "NetworkDisabled",
+            "MacAddress",
+            "StopSignal",
+            "StopTimeout",
+            "Shell",
+        )
+    )
+
+    hostname: str = Field("", alias="Hostname")
+    domainname: str = Field("", alias="Domainname")
+    user: str = Field("", alias="User")
+    attach_stdin: bool = Field(False, alias="AttachStdin")
+    attach_stdout: bool = Field(False, alias="AttachStdout")
+    attach_stderr: bool = Field(False, alias="AttachStderr")
+    exposed_ports: dict[str, dict[str, Any]] | None = Field(None, alias="ExposedPorts")
+    tty: bool = Field(False, alias="Tty")
+    open_stdin: bool = Field(False, alias="OpenStdin")
+    stdin_once: bool = Field(False, alias="StdinOnce")
+    env: list[str] | None = Field(None, alias="Env")
+    cmd: StrSlice | None = Field(None, alias="Cmd")
+    healthcheck: HealthConfig | None = Field(None, alias="Healthcheck")
+    args_escaped: bool = Field(False, alias="ArgsEscaped")
+    image: str = Field("", alias="Image")
+    volumes: dict[str, dict[str, Any]] | None = Field(None, alias="Volumes")
+    working_dir: str = Field("", alias="WorkingDir")
+    entrypoint: StrSlice | None = Field(None, alias="Entrypoint")
+    network_disabled: bool = Field(False, alias="NetworkDisabled")
+    mac_address: str = Field("", alias="MacAddress")
+    on_build: list[str] | None = Field(None, alias="OnBuild")
+    labels: dict[str, str] | None = Field(None, alias="Labels")
+    stop_signal: str = Field("", alias="StopSignal")
+    stop_timeout: Int64 | None = Field(None, alias="StopTimeout")
+    shell: StrSlice | None = Field(None, alias="Shell")
+
+
+class ContainerCreate(ContainerConfig):
+    """`POST /containers/create`"""
+
+    host_config: HostConfig = Field(default_factory=HostConfig, alias="HostConfig")
+    networking_config: NetworkingConfig = Field(default_factory=NetworkingConfig, alias="NetworkingConfig")
+
+    def config(self) -> ContainerConfig:
+        """The part that inspect shows as `Config`. Raises InvalidParameter when no field of it was given."""
+        given = {name: getattr(self, name) for name in self.model_fields_set if name in ContainerConfig.model_fields}
+        if not given:
+            raise InvalidParameter(EMPTY_CONFIG)
+        return ContainerConfig.model_construct(**given)
+
+
+class ContainerUpdate(Resources):
+    """`POST /containers/{id}/update`; only the fields in `model_fields_set` change."""
+
+    restart_policy: RestartPolicy | None = Field(None, alias="RestartPolicy")
+
+
+class ExecCreate(GoModel):
+    """`POST /containers/{id}/exec`"""
+
+    attach_stdin: bool = Field(False, alias="AttachStdin")
+    attach_stdout: bool = Field(False, alias="AttachStdout")
+    attach_stderr: bool = Field(False, alias="AttachStderr")
+    console_size: list[Uint64] | None = Field(None, alias="ConsoleSize", max_length=2)
+    detach: bool = Field(False, alias="Detach")
+    detach_keys: str = Field("", alias="DetachKeys")
+    tty: bool = Field(False, alias="Tty")
+    env: list[str] | None = Field(None, alias="Env")
+    cmd: list[str] | None = Field(None, alias="Cmd")
+    privileged: bool = Field(False, alias="Privileged")
+    user: str = Field("", alias="User")
+    working_dir: str = Field("", alias="WorkingDir")
+
+
+class ExecStart(GoModel):
+    """`POST /exec/{id}/start`; `ConsoleSize` is [height, width]."""
+
+    detach: bool = Field(False, alias="Detach")
+    tty: bool = Field(False, alias="Tty")
+    console_size: list[Uint64] | None = Field(None, alias="ConsoleSize", max_length=2)

@@ -1,0 +1,97 @@
+"""A process's metrics: prometheus_client's process-wide registry, the event loop's lag, and the HTTP port.
+
+Modules declare their own counters, gauges and histograms against prometheus_client's default registry.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import REGISTRY, Histogram, disable_created_metrics
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from seaway_kit.addresses import join_address, split_address
+from seaway_kit.health import Health
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # promtool refuses gauges named *_created
+
+_LAG_SAMPLE_S: Final = 0.5
+LOOP_LAG: Final = Histogram(
+    "seaway_event_loop_lag_seconds",
+    "How much later than asked a timer of the event loop fired.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+
+
+class Metrics:
+    """The registry of a process, and the collectors that were added for as long as its service runs."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.registry = registry
+        self._added: list[Collector] = []
+
+    def add(self, collector: Collector) -> None:
+        """Ask `collector` at each scrape. Raises ValueError if one of its names is taken."""
+        self.registry.register(collector)
+        self._added.append(collector)
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format 0.0.4."""
+        return generate_latest(self.registry)
+
+    def close(self) -> None:
+        """Take back what was added."""
+        while self._added:
+            self.registry.unregister(self._added.pop())
+
+
+async def sample_loop_lag(interval_s: float = _LAG_SAMPLE_S, lag: Histogram = LOOP_LAG) -> None:
+    """Measure for ever how late the event loop's timers fire."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + interval_s
+        await asyncio.sleep(interval_s)
+        lag.observe(max(0.0, loop.time() - due))
+
+
+def _application(metrics: Metrics, health: Health) -> web.Application:
+    async def exposition(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def readyz(_: web.Request) -> web.Response:
+        report = health.report()
+        return web.json_response(report, status=200 if report["ready"] else 503)
+
+    app = web.Application()
+    app.router.add_get("/metrics", exposition)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def serve(address: str, metrics: Metrics, health: Health) -> AsyncIterator[str]:
+    """Serve /metrics, /healthz and /readyz at `address` (port 0: any free one); yields the base URL.
+
+    Raises OSError if the address can't be had.
+    """
+    host, port = split_address(address)
+    runner = web.AppRunner(_application(metrics, health), access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, shutdown_timeout=1.0).start()
+        bound = runner.addresses[0]
+        yield f"http://{join_address(_reachable(bound[0]), bound[1])}"
+    finally:
+        await runner.cleanup()
+
+
+def _reachable(host: str) -> str:
+    """An address to connect to, for one that means all."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

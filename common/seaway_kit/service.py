@@ -1,0 +1,179 @@
+"""The shell of every service process: event loop, signals, bus, health port, readiness, orderly end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
+
+import uvloop
+from seaway_bus.bus import Bus
+from seaway_bus.transport import TransportError
+from seaway_contracts.errors import SeawayError
+
+from seaway_kit import logs, metrics
+from seaway_kit.health import Health
+from seaway_kit.metrics import Metrics
+from seaway_kit.nats_address import endpoints
+from seaway_kit.notify import Systemd, tell_supervisor
+from seaway_kit.settings import ServiceSettings
+from seaway_kit.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY_S: Final = 0.01
+_LAST_RETRY_S: Final = 2.0
+_PROBE_S: Final = 2.0
+_CONNECT_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class ServiceContext:
+    """What the shell gives to the service that it builds."""
+
+    settings: ServiceSettings
+    bus: Bus
+    tasks: Tasks
+    metrics: Metrics
+    health: Health
+
+
+Build = Callable[[ServiceContext], AbstractAsyncContextManager[None]]
+
+
+def run_service(name: str, settings: ServiceSettings, build: Build) -> int:
+    """Run a service until SIGTERM or SIGINT; its exit code.
+
+    `build` gives a context manager: entering it starts the service, leaving it stops it. Readiness is
+    reported once it has been entered. 0 is an orderly end; 1 means that something failed that only a
+    new process can mend, and the log says what.
+    """
+    logs.configure(name, level=settings.log_level, form=settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Shell(name, settings, build).live())
+
+
+class _Shell:
+    """One service process."""
+
+    def __init__(self, name: str, settings: ServiceSettings, build: Build) -> None:
+        self._name = name
+        self._settings = settings
+        self._build = build
+        self._systemd = Systemd()
+        self._main: asyncio.Task[object] | None = None
+        self._stopping = False
+        self._failed = False
+
+    async def live(self) -> int:
+        self._main = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._start(stack)
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        except (SeawayError, TransportError, OSError) as error:
+            log.critical("%s can't run: %s", self._name, error)
+            self._failed = True
+        except Exception as error:
+            log.critical("%s can't run: %s", self._name, error, exc_info=error)
+            self._failed = True
+        log.info("%s has stopped", self._name)
+        return 1 if self._failed else 0
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start everything in order; `stack` stops it in reverse."""
+        own = Metrics()
+        stack.callback(own.close)
+        bus = await connect_bus(self._name, self._settings)
+        stack.push_async_callback(bus.close)
+        tasks = Tasks(self._name, self._task_failed)
+        stack.push_async_callback(tasks.close)
+        health = Health()
+        health.watch("bus", lambda: bus.connected)
+        await stack.enter_async_context(self._build(ServiceContext(self._settings, bus, tasks, own, health)))
+        url = await stack.enter_async_context(metrics.serve(self._settings.metrics, own, health))
+        tasks.eternal("loop-lag", metrics.sample_loop_lag())
+        self._ready(stack, tasks, f"{url}/metrics")
+
+    def _ready(self, stack: contextlib.AsyncExitStack, tasks: Tasks, metrics_url: str) -> None:
+        stack.callback(self._systemd.send, "STOPPING=1")
+        if (interval := self._systemd.ping_interval_s) is not None:
+            tasks.eternal("watchdog", self._ping_watchdog(interval))
+        self._systemd.send("READY=1")
+        tell_supervisor(self._name, metrics_url)
+        log.info("%s is ready; metrics at %s", self._name, metrics_url)
+
+    async def _ping_watchdog(self, interval_s: float) -> None:
+        while True:
+            self._systemd.send("WATCHDOG=1")
+            await asyncio.sleep(interval_s)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._stopping:
+            log.warning("%s again: ending at once", number.name)
+            os._exit(128 + number)
+        log.info("%s: stopping", number.name)
+        self._stop()
+
+    def _task_failed(self, error: BaseException) -> None:
+        if not self._stopping:
+            log.critical("%s stops, to be started anew: %s", self._name, error)
+            self._failed = True
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopping = True
+        if self._main is not None:
+            self._main.cancel()
+
+
+async def connect_bus(name: str, settings: ServiceSettings) -> Bus:
+    """A connection to the bus, however long it takes until the server is there. Says once why it waits."""
+    delay, said = _FIRST_RETRY_S, ""
+    while True:
+        try:
+            await _probe(settings.nats)
+            return await asyncio.wait_for(_connect(name, settings), _CONNECT_S)
+        except TimeoutError:
+            reason = "the server does not let us in; check user and password"
+        except (TransportError, OSError) as error:
+            reason = str(error)
+        if reason != said:
+            log.warning("waiting for the bus: %s", reason)
+            said = reason
+        await asyncio.sleep(delay)
+        delay = min(delay * 1.5, _LAST_RETRY_S)
+
+
+async def _connect(name: str, settings: ServiceSettings) -> Bus:
+    password = settings.nats_password()
+    return await Bus.connect(settings.nats, name=f"seaway-{name}", user=settings.nats_user, password=password)
+
+
+async def _probe(url: str) -> None:
+    """Raise ConnectionError while none of the servers at `url` listens.
+
+    nats-py retries a first connection by itself, slowly and with a log line each time; so it is asked
+    only when a connection can succeed.
+    """
+    reason = ""
+    for host, port in endpoints(url):
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), _PROBE_S)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else "no answer in time"
+            reason = f"no NATS server answers at {host}:{port} ({why})"
+            continue
+        writer.close()
+        return
+    raise ConnectionError(reason)

@@ -1,0 +1,235 @@
+"""The in-memory twin of `NatsTransport`; the conformance suite holds both to the same behaviour."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from seaway_bus.transport import (
+    Callback,
+    Entry,
+    Message,
+    NoResponders,
+    NotConnected,
+    RequestTimeout,
+    TooLarge,
+    TransportError,
+    wire_size,
+)
+from seaway_contracts.channels import BucketConfig, StreamConfig
+from seaway_testing.fake_server import FakeBucketData, FakeServer, FakeStream, FakeSubscriber
+from seaway_testing.subjects import matches
+
+__all__ = ["FakeServer", "FakeTransport"]
+
+
+class _Subscription:
+    def __init__(self, server: FakeServer, subscriber: FakeSubscriber) -> None:
+        self._server = server
+        self._subscriber = subscriber
+        self.open = True
+
+    async def close(self) -> None:
+        self.open = False
+        with contextlib.suppress(ValueError):
+            self._server.subscribers.remove(self._subscriber)
+
+
+class _Bucket:
+    def __init__(self, transport: "FakeTransport", data: FakeBucketData) -> None:
+        self._transport = transport
+        self._data = data
+
+    async def get(self, key: str) -> Entry | None:
+        await self._transport.round_trip()
+        return self._data.entries.get(key)
+
+    async def create(self, key: str, value: bytes) -> int:
+        return await self._write(key, value, 0)
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        return await self._write(key, value, revision)
+
+    async def put(self, key: str, value: bytes) -> int:
+        return await self._write(key, value, None)
+
+    async def delete(self, key: str, revision: int | None = None) -> None:
+        await self._transport.round_trip()
+        self._data.delete(key, revision)
+
+    async def entries(self) -> AsyncIterator[Entry]:
+        await self._transport.round_trip()
+        for entry in list(self._data.entries.values()):
+            yield entry
+
+    async def _write(self, key: str, value: bytes, expected: int | None) -> int:
+        self._transport.check_size(value, {})
+        await self._transport.round_trip()
+        return self._data.write(key, value, expected)
+
+
+class FakeTransport:
+    """A connection to a `FakeServer`. What is sent arrives in a later turn of the event loop, in order."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+        self._connected = server.up
+        self._closed = False
+        self._handing_over = False
+        self._arrived: deque[tuple[_Subscription, Callback, Message]] = deque()
+        self._lost: list[Callable[[], None]] = []
+        self._regained: list[Callable[[], None]] = []
+        self._in_flight: set[asyncio.Future[Message]] = set()
+        self._subscriptions: list[_Subscription] = []
+        server.watchers.append(self._server_changed)
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    @property
+    def max_payload(self) -> int:
+        return self._server.max_payload
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        self._lost.append(callback)
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        self._regained.append(callback)
+
+    def cut(self) -> None:
+        """Lose the connection of this client alone."""
+        self._server_changed(False)
+
+    def mend(self) -> None:
+        """Get it back."""
+        self._server_changed(True)
+
+    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
+        self._check(data, headers)
+        message = Message(subject, data, dict(headers or {}))
+        with contextlib.suppress(TransportError):
+            self._server.keep(subject, data, message.headers)
+        self._server.route(message)
+
+    async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
+        self._check(data, headers)
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        inbox = self._server.inbox()
+
+        def replied(reply: Message) -> None:
+            if not answer.done():
+                answer.set_result(reply)
+
+        subscription = await self.subscribe(inbox, replied)
+        self._in_flight.add(answer)
+        try:
+            if not self._server.route(Message(subject, data, dict(headers), inbox)):
+                raise NoResponders("nobody serves that subject")
+            return await asyncio.wait_for(answer, timeout_s)
+        except TimeoutError:
+            raise RequestTimeout("no answer in time") from None
+        finally:
+            self._in_flight.discard(answer)
+            await subscription.close()
+
+    async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> _Subscription:
+        subscriber = FakeSubscriber(subject, queue, lambda message: self._arrive(subscription, callback, message))
+        subscription = _Subscription(self._server, subscriber)
+        self._subscriptions.append(subscription)
+        self._server.subscribers.append(subscriber)
+        return subscription
+
+    async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = 5.0) -> int:
+        self._check(data, headers)
+        self._server.route(Message(subject, data, dict(headers), self._server.inbox()))
+        seq = self._server.keep(subject, data, headers)
+        if seq is None:
+            raise NoResponders("there is no such stream")
+        if self._server.drop_replies:
+            self._server.drop_replies -= 1
+            raise RequestTimeout("no answer in time")
+        await self.round_trip()
+        return seq
+
+    async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
+        await self.round_trip()
+        stream = self._server.streams.setdefault(config.name, FakeStream(config))
+        stream.config = config
+
+    async def last_sequence(self, stream: str) -> int:
+        await self.round_trip()
+        return self._stream(stream).last
+
+    async def replay(
+        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0
+    ) -> AsyncIterator[Message]:
+        await self.round_trip()
+        for message in list(self._stream(stream).messages):
+            if message.stream_seq < start_seq or message.stored_ns < start_ns or not matches(subject, message.subject):
+                continue
+            await self.round_trip()
+            yield message
+
+    async def bucket(self, config: BucketConfig, replicas: int = 1) -> _Bucket:
+        await self.round_trip()
+        return _Bucket(self, self._server.buckets.setdefault(config.name, FakeBucketData()))
+
+    async def flush(self) -> None:
+        await self.round_trip()
+
+    async def close(self) -> None:
+        self._closed = True
+        self._connected = False
+        for subscription in self._subscriptions:
+            await subscription.close()
+        with contextlib.suppress(ValueError):
+            self._server.watchers.remove(self._server_changed)
+
+    async def round_trip(self) -> None:
+        """What every answered request costs: a turn of the loop, and a connection that holds meanwhile."""
+        self._check()
+        await asyncio.sleep(0)
+        self._check()
+
+    def check_size(self, data: bytes, headers: Mapping[str, str]) -> None:
+        """Refuse what the server would not take."""
+        if wire_size(data, headers) > self._server.max_payload:
+            raise TooLarge("the message is larger than the server takes")
+
+    def _check(self, data: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+        if not self._connected:
+            raise NotConnected("no connection to the fake server")
+        self.check_size(data, headers or {})
+
+    def _stream(self, name: str) -> FakeStream:
+        stream = self._server.streams.get(name)
+        if stream is None:
+            raise TransportError(f"there is no stream {name}")
+        return stream
+
+    def _arrive(self, subscription: _Subscription, callback: Callback, message: Message) -> None:
+        if not self._connected:
+            return
+        self._arrived.append((subscription, callback, message))
+        if not self._handing_over:
+            self._handing_over = True
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._handing_over = False
+        while self._arrived:
+            subscription, callback, message = self._arrived.popleft()
+            if subscription.open:
+                callback(message)
+
+    def _server_changed(self, up: bool) -> None:
+        if up == self._connected or self._closed:
+            return
+        self._connected = up
+        if not up:
+            self._arrived.clear()
+            for answer in [answer for answer in self._in_flight if not answer.done()]:
+                answer.set_exception(RequestTimeout("the connection was lost before the answer came"))
+        for callback in self._regained if up else self._lost:
+            callback()

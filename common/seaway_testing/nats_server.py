@@ -1,0 +1,77 @@
+"""A real nats-server for tests: loopback, a port and a directory of its own, JetStream that syncs every write."""
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+_CONFIG: Final = """
+listen: "127.0.0.1:{port}"
+jetstream {{ store_dir: "{store}", sync_interval: always, max_file_store: 64GB, max_memory_store: 1GB }}
+{extra}
+"""
+_START_LIMIT_S: Final = 15.0
+
+
+def available() -> bool:
+    """Whether nats-server is installed."""
+    return shutil.which("nats-server") is not None
+
+
+class NatsServer:
+    """One nats-server process. `start`, `stop` or `kill`, and `start` again with the same port and data."""
+
+    def __init__(self, directory: Path, extra: str = "") -> None:
+        self._directory = directory
+        self._extra = extra
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> "NatsServer":
+        """Start and wait until it takes connections; raises RuntimeError with its log if it doesn't."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        config = self._directory / "nats.conf"
+        config.write_text(_CONFIG.format(port=self.port, store=self._directory / "store", extra=self._extra))
+        with (self._directory / "nats.log").open("ab") as out:
+            self._process = subprocess.Popen(["nats-server", "-c", str(config)], stdout=out, stderr=out)
+        limit = time.monotonic() + _START_LIMIT_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > limit:
+                self.kill()
+                raise RuntimeError(f"nats-server did not start: {(self._directory / 'nats.log').read_text()[-2000:]}")
+            time.sleep(0.005)
+        return self
+
+    def stop(self) -> None:
+        """Stop in good order; what is stored stays."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill at once, as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            return connection.recv(4) == b"INFO"
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,100 @@
+"""The node's heartbeat: that it lives, what it has and what is free."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_agent.node import Node
+from seaway_bus.bus import Bus
+from seaway_bus.transport import TransportError
+from seaway_contracts.catalogue import BEAT
+from seaway_contracts.containers import Resources, State
+from seaway_contracts.nodes import Beat, Capacity, NodeFacts
+
+log = logging.getLogger(__name__)
+_CORE: Final = 1_000_000_000
+_ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
+
+
+def promised(resources: Resources) -> Capacity:
+    """What a container has been promised: its CPU limit, its memory reservation (or limit)."""
+    cpus = resources.nano_cpus
+    if not cpus and resources.cpu_quota > 0:
+        cpus = resources.cpu_quota * _CORE // (resources.cpu_period or 100_000)
+    return Capacity(nano_cpus=cpus, memory=resources.memory_reservation or resources.memory)
+
+
+def free_of(capacity: Capacity, taken: Iterable[Capacity]) -> Capacity:
+    """What is left, never below nothing."""
+    given = list(taken)
+    return Capacity(
+        nano_cpus=max(0, capacity.nano_cpus - sum(c.nano_cpus for c in given)),
+        memory=max(0, capacity.memory - sum(c.memory for c in given)),
+    )
+
+
+class Heart:
+    """Beats for a node until it is stopped."""
+
+    def __init__(self, bus: Bus, node: Node, info: HostInfo, facts: NodeFacts, interval_s: float) -> None:
+        self._bus = bus
+        self._node = node
+        self._facts = facts
+        self._interval_s = interval_s
+        self._capacity = Capacity(nano_cpus=info.cpus * _CORE, memory=info.memory_total)
+
+    def beat(self) -> Beat:
+        """The present beat."""
+        cells = self._node.cells.values()
+        live = [cell for cell in cells if cell.status.state in _ALIVE]
+        return Beat(
+            node=self._node.plumbing.node,
+            epoch=self._node.epoch,
+            inventory=self._node.plumbing.journal.revision,
+            time_ns=time.time_ns(),
+            interval_ns=int(self._interval_s * 1e9),
+            capacity=self._capacity,
+            free=free_of(self._capacity, (promised(cell.spec.resources) for cell in live)),
+            running=len(live),
+            containers=len(self._node.cells),
+            facts=self._facts,
+        )
+
+    async def run(self) -> None:
+        """Beat now and then on; a beat that can't be sent is left out."""
+        while True:
+            try:
+                await self._bus.beat(BEAT, self._node.plumbing.node, self.beat())
+            except TransportError as error:
+                log.debug("no heartbeat: %s", error)
+            await asyncio.sleep(self._interval_s)
+
+
+def facts_of(
+    info: HostInfo, runtimes: dict[str, str], default: str, labels: Iterable[str], root: str, boot: str
+) -> NodeFacts:
+    """What seldom changes about this node."""
+    return NodeFacts(
+        hostname=info.hostname,
+        os_version=info.os_version,
+        operating_system=info.operating_system,
+        architecture=info.architecture,
+        kernel_version=info.kernel_version,
+        cgroup_version="2" if info.cgroup_mode.value == "v2" else "1",
+        runtimes=runtimes,
+        default_runtime=default,
+        security_options=info.security_options,
+        labels=dict(label.partition("=")[::2] for label in labels),
+        root=root,
+        boot_id=boot,
+        warnings=tuple(warnings()),
+    )
+
+
+def warnings() -> list[str]:
+    """What a user should know of this host."""
+    return [] if os.geteuid() == 0 else ["WARNING: the agent does not run as root"]

@@ -1,0 +1,53 @@
+"""Fetches layer blobs over HTTP from the image service, wherever the bus says that it is."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from seaway_bus.bus import Bus
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import BLOB_ENDPOINT
+from seaway_contracts.errors import not_found, unavailable
+from seaway_contracts.images import BlobEndpoint
+
+log = logging.getLogger(__name__)
+_CHUNK = 1 << 20
+
+
+class BlobClient:
+    """One connection pool to the image service. The endpoint is asked for anew after a failure."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._endpoint: BlobEndpoint | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def fetch(self, digest: str, size: int) -> AsyncIterator[bytes]:
+        """The bytes of a blob, unverified. Raises SeawayError."""
+        endpoint = await self._locate()
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60))
+        url = f"{endpoint.url}/v2/seaway/blobs/{digest}"
+        try:
+            async with self._session.get(url, headers={"Authorization": f"Bearer {endpoint.token}"}) as response:
+                if response.status == 404:
+                    raise not_found(f"the image service has no blob {digest} any more; pull the image again")
+                if response.status != 200:
+                    self._endpoint = None
+                    raise unavailable(f"the image service answered {response.status} for blob {digest}")
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._endpoint = None
+            raise unavailable(f"blob {digest} can't be fetched from the image service: {error}") from error
+
+    async def _locate(self) -> BlobEndpoint:
+        if self._endpoint is None:
+            self._endpoint = await self._bus.call(BLOB_ENDPOINT, Empty())
+        return self._endpoint

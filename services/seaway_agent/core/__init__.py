@@ -1,0 +1,1 @@
+"""The container core: what happens to a container, decided without any I/O."""

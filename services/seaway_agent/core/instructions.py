@@ -1,0 +1,114 @@
+"""What the container core tells its shell to do, and what the shell tells the core has happened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from seaway_contracts.containers import ContainerStatus, Endpoint, PublishedPort
+from seaway_contracts.errors import SeawayError
+
+TimerName = Literal["stop", "restart"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Who waits for an outcome: the command's id (a repeat of it gets the same answer) and its actor."""
+
+    command: str
+    actor: str = ""
+
+
+# --- what happened
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """The first process runs."""
+
+    pid: int
+    time_ns: int
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How the first process ended. `code` is Docker's (128 + signal); -1 where nobody knows."""
+
+    code: int
+    time_ns: int
+    oom: bool = False
+
+
+# --- what to do
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Make the sandbox, rootfs and bundle and run the container; then report Launched or a failure."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """Send a signal to the first process."""
+
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """Let frozen processes go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Call back under `name` after that many nanoseconds; None takes the timer away."""
+
+    name: TimerName
+    after_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TearDown:
+    """Give back the network sandbox, cgroups, bundle; then report `torn_down`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete what the container has on disk; then report `deleted`."""
+
+    volumes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """One event to record. `network` names the endpoint's network for network events."""
+
+    action: str
+    noun: Literal["container", "network"] = "container"
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    network: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Store the status and these events in one transaction, then publish."""
+
+    status: ContainerStatus
+    events: tuple[Emit, ...]
+    ask: Ask | None = None
+    time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Tell whoever asked that it is done (`error` None) or why not."""
+
+    ask: Ask
+    status: ContainerStatus
+    error: SeawayError | None = None
+
+
+Do = Launch | SendSignal | Thaw | SetTimer | TearDown | Delete | Record | Answer

@@ -1,0 +1,166 @@
+"""A container's networking for one run: sandbox, endpoint, published ports, the files over /etc."""
+
+import hashlib
+import secrets
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Final
+
+from seaway_agent.network import hosts, resolvconf
+from seaway_agent.network.driver import NetworkDriver
+from seaway_agent.network.errors import NetworkError, PortInvalid
+from seaway_agent.network.ports import PortBinding as HostBinding
+from seaway_agent.network.ports import PortRequest
+from seaway_agent.network.sandbox import Sandbox
+from seaway_agent.network.sandboxes import NetworkRequest
+from seaway_contracts.containers import ContainerSpec, Endpoint, PortBinding, PublishedPort
+from seaway_contracts.errors import bad_request, internal, not_found
+
+PREDEFINED: Final = ("bridge", "host", "none")
+_RESOLV: Final = Path("/etc/resolv.conf")
+
+
+@dataclass
+class Connection:
+    """What one run holds of the network; `sandbox` None with the host's network."""
+
+    endpoint: Endpoint
+    sandbox: Sandbox | None
+    ports: tuple[PublishedPort, ...] = ()
+
+
+def network_id(name: str) -> str:
+    """The stable id of a predefined network, the same on every node."""
+    return hashlib.sha256(f"seaway network {name}".encode()).hexdigest()
+
+
+def check_mode(mode: str) -> None:
+    """Refuse a network that isn't there, before anything is made."""
+    if mode not in PREDEFINED and not mode.startswith("container:"):
+        raise not_found(f"network {mode} not found")
+
+
+async def connect(driver: NetworkDriver, spec: ContainerSpec) -> Connection:
+    """Give a run its network. Raises SeawayError with nothing held."""
+    mode = spec.network.mode
+    if mode not in ("bridge", "none"):
+        return Connection(_endpoint(mode, None), None)
+    try:
+        sandbox = await driver.acquire(NetworkRequest(mode, None, spec.network.mac_address or None))
+    except (NetworkError, OSError) as error:
+        raise internal(f"no network for container {spec.name}: {error}") from error
+    try:
+        return Connection(_endpoint(mode, sandbox), sandbox, await _publish(driver, spec, sandbox))
+    except BaseException:
+        await driver.release(sandbox)
+        raise
+
+
+async def disconnect(driver: NetworkDriver, spec: ContainerSpec, connection: Connection) -> None:
+    """Give everything back."""
+    if connection.ports:
+        await driver.unpublish(spec.id)
+    if connection.sandbox is not None:
+        await driver.release(connection.sandbox)
+
+
+async def _publish(driver: NetworkDriver, spec: ContainerSpec, sandbox: Sandbox) -> tuple[PublishedPort, ...]:
+    requests = [_request(binding) for binding in spec.network.ports]
+    if spec.network.publish_all:
+        bound = {(request.container_port, request.protocol) for request in requests}
+        requests += [r for r in map(_exposed, spec.network.exposed_ports) if (r.container_port, r.protocol) not in bound]
+    if not requests or sandbox.address is None:
+        return ()
+    try:
+        bindings = await driver.publish(spec.id, sandbox.address, requests)
+    except PortInvalid as error:
+        raise bad_request(str(error)) from error
+    except (NetworkError, OSError) as error:
+        head = f"driver failed programming external connectivity on endpoint {spec.name}"
+        raise internal(f"{head} ({secrets.token_hex(32)}): {error}") from error
+    return tuple(map(_published, bindings))
+
+
+def _request(binding: PortBinding) -> PortRequest:
+    first, _, last = binding.host_port.partition("-")
+    try:
+        return PortRequest(binding.container_port, binding.protocol, binding.host_ip, int(first or 0), int(last or 0))
+    except ValueError:
+        raise bad_request(f"invalid port specification: {binding.host_port!r}") from None
+
+
+def _exposed(text: str) -> PortRequest:
+    port, _, protocol = text.partition("/")
+    return PortRequest(int(port.partition("-")[0]), protocol or "tcp")
+
+
+def _published(binding: HostBinding) -> PublishedPort:
+    return PublishedPort(
+        container_port=binding.container_port,
+        protocol=binding.protocol,
+        host_ip=binding.host_ip,
+        host_port=binding.host_port,
+    )
+
+
+def host_binding(port: PublishedPort) -> HostBinding:
+    """A published port in the driver's words, to restore it after a restart of the agent."""
+    return HostBinding(port.protocol, port.host_ip, port.host_port, port.container_port)
+
+
+def _endpoint(mode: str, sandbox: Sandbox | None) -> Endpoint:
+    name = mode if mode in PREDEFINED else "container"
+    endpoint = Endpoint(network=name, network_id=network_id(name), endpoint_id=secrets.token_hex(32))
+    if sandbox is None or sandbox.address is None:
+        return endpoint
+    return endpoint.model_copy(
+        update={
+            "address": str(sandbox.address),
+            "prefix_len": sandbox.prefix_len,
+            "gateway": str(sandbox.gateway),
+            "mac_address": sandbox.mac,
+        }
+    )
+
+
+def hostname(spec: ContainerSpec) -> str:
+    """The container's hostname: its own, the host's where it shares that, else its short id."""
+    if spec.network.mode == "host" and not spec.network.hostname:
+        return socket.gethostname()
+    return spec.network.hostname or spec.id[:12]
+
+
+def etc_files(spec: ContainerSpec, connection: Connection) -> dict[str, str]:
+    """The content of /etc/hosts, /etc/hostname and /etc/resolv.conf. Raises SeawayError for a bad extra host."""
+    network, gateway = spec.network, connection.endpoint.gateway
+    try:
+        table = hosts.hosts_file(
+            hostname=hostname(spec),
+            domainname=network.domainname,
+            addresses=[connection.endpoint.address] if connection.endpoint.address else [],
+            extra_hosts=network.extra_hosts,
+            gateway=gateway,
+        )
+    except NetworkError as error:
+        raise bad_request(str(error)) from error
+    return {"hosts": table, "hostname": hosts.hostname_file(hostname(spec)), "resolv.conf": _resolv_conf(spec)}
+
+
+def _resolv_conf(spec: ContainerSpec) -> str:
+    network = spec.network
+    try:
+        own = _RESOLV.read_text()
+    except OSError:
+        own = ""
+    if network.mode == "host" and not (network.dns or network.dns_search or network.dns_options):
+        return own
+    return resolvconf.for_container(
+        own, dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options
+    )
+
+
+def address_of(endpoint: Endpoint) -> IPv4Address | None:
+    """The endpoint's address, if it has one."""
+    return IPv4Address(endpoint.address) if endpoint.address else None

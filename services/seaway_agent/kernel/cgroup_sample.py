@@ -1,0 +1,139 @@
+"""Pure: the texts of a container's cgroup files -> one sample, the same for cgroup v1 and v2."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_agent.kernel.cgroup_text import (
+    BlockIo,
+    parse_blkio_v1,
+    parse_count,
+    parse_io_v2,
+    parse_keyed,
+    parse_limit,
+)
+
+_USEC: Final = 1000
+
+# (controller, file) that a sample is made of.
+V1_FILES: Final = (
+    ("cpuacct", "cpuacct.usage"),
+    ("cpuacct", "cpuacct.usage_user"),
+    ("cpuacct", "cpuacct.usage_sys"),
+    ("cpu", "cpu.stat"),
+    ("memory", "memory.usage_in_bytes"),
+    ("memory", "memory.max_usage_in_bytes"),
+    ("memory", "memory.limit_in_bytes"),
+    ("memory", "memory.stat"),
+    ("memory", "memory.failcnt"),
+    ("memory", "memory.oom_control"),
+    ("pids", "pids.current"),
+    ("pids", "pids.max"),
+    ("blkio", "blkio.throttle.io_service_bytes_recursive"),
+    ("blkio", "blkio.throttle.io_serviced_recursive"),
+)
+V2_FILES: Final = (
+    ("cpu", "cpu.stat"),
+    ("memory", "memory.current"),
+    ("memory", "memory.peak"),
+    ("memory", "memory.max"),
+    ("memory", "memory.stat"),
+    ("memory", "memory.events"),
+    ("pids", "pids.current"),
+    ("pids", "pids.max"),
+    ("io", "io.stat"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupSample:
+    """What a container has used so far. Times in nanoseconds, sizes in bytes; a limit is None where there is none.
+
+    `memory_working_set` is usage less the page cache that can go at once, which is what `docker stats` shows.
+    `memory_stat` has the kernel's own names and values for Docker's `memory_stats.stats`.
+    """
+
+    cpu_usage_ns: int = 0
+    cpu_user_ns: int = 0
+    cpu_system_ns: int = 0
+    cpu_periods: int = 0
+    cpu_throttled_periods: int = 0
+    cpu_throttled_ns: int = 0
+    memory_usage: int = 0
+    memory_max_usage: int = 0
+    memory_limit: int | None = None
+    memory_working_set: int = 0
+    memory_rss: int = 0
+    memory_cache: int = 0
+    memory_mapped: int = 0
+    memory_inactive_file: int = 0
+    memory_failcnt: int = 0
+    memory_stat: Mapping[str, int] | None = None
+    pids_current: int = 0
+    pids_limit: int | None = None
+    block_io: tuple[BlockIo, ...] = ()
+    oom_kills: int = 0
+
+
+def sample_v1(files: Mapping[str, str]) -> CgroupSample:
+    """A sample of the texts of V1_FILES by file name; a missing file counts as empty."""
+    read = files.get
+    cpu = parse_keyed(read("cpu.stat", ""))
+    memory = parse_keyed(read("memory.stat", ""))
+    usage = parse_count(read("memory.usage_in_bytes", ""))
+    inactive = memory.get("total_inactive_file", 0)
+    bytes_name, ops_name = "blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"
+    return CgroupSample(
+        cpu_usage_ns=parse_count(read("cpuacct.usage", "")),
+        cpu_user_ns=parse_count(read("cpuacct.usage_user", "")),
+        cpu_system_ns=parse_count(read("cpuacct.usage_sys", "")),
+        cpu_periods=cpu.get("nr_periods", 0),
+        cpu_throttled_periods=cpu.get("nr_throttled", 0),
+        cpu_throttled_ns=cpu.get("throttled_time", 0),
+        memory_usage=usage,
+        memory_max_usage=parse_count(read("memory.max_usage_in_bytes", "")),
+        memory_limit=parse_limit(read("memory.limit_in_bytes", "")),
+        memory_working_set=max(usage - inactive, 0),
+        memory_rss=memory.get("total_rss", 0),
+        memory_cache=memory.get("total_cache", 0),
+        memory_mapped=memory.get("total_mapped_file", 0),
+        memory_inactive_file=inactive,
+        memory_failcnt=parse_count(read("memory.failcnt", "")),
+        memory_stat=memory,
+        pids_current=parse_count(read("pids.current", "")),
+        pids_limit=parse_limit(read("pids.max", "")),
+        block_io=parse_blkio_v1(read(bytes_name, ""), read(ops_name, "")),
+        oom_kills=parse_keyed(read("memory.oom_control", "")).get("oom_kill", 0),
+    )
+
+
+def sample_v2(files: Mapping[str, str]) -> CgroupSample:
+    """A sample of the texts of V2_FILES by file name; a missing file counts as empty."""
+    read = files.get
+    cpu = parse_keyed(read("cpu.stat", ""))
+    memory = parse_keyed(read("memory.stat", ""))
+    events = parse_keyed(read("memory.events", ""))
+    usage = parse_count(read("memory.current", ""))
+    inactive = memory.get("inactive_file", 0)
+    return CgroupSample(
+        cpu_usage_ns=cpu.get("usage_usec", 0) * _USEC,
+        cpu_user_ns=cpu.get("user_usec", 0) * _USEC,
+        cpu_system_ns=cpu.get("system_usec", 0) * _USEC,
+        cpu_periods=cpu.get("nr_periods", 0),
+        cpu_throttled_periods=cpu.get("nr_throttled", 0),
+        cpu_throttled_ns=cpu.get("throttled_usec", 0) * _USEC,
+        memory_usage=usage,
+        memory_max_usage=parse_count(read("memory.peak", "")),
+        memory_limit=parse_limit(read("memory.max", "")),
+        memory_working_set=max(usage - inactive, 0),
+        memory_rss=memory.get("anon", 0),
+        memory_cache=memory.get("file", 0),
+        memory_mapped=memory.get("file_mapped", 0),
+        memory_inactive_file=inactive,
+        memory_failcnt=events.get("max", 0),
+        memory_stat=memory,
+        pids_current=parse_count(read("pids.current", "")),
+        pids_limit=parse_limit(read("pids.max", "")),
+        block_io=parse_io_v2(read("io.stat", "")),
+        oom_kills=events.get("oom_kill", 0),
+    )

@@ -1,0 +1,144 @@
+"""The thread in which containers are made: it has a mount namespace and a working directory of its own.
+
+What is mounted here is never seen on the host, and goes away with the last process of the namespace. Two things
+follow. Programs started here stay in the namespace (a shim does so for as long as its container lives), so a rootfs
+must be unmounted here as soon as the container has its own copy. And after the agent was killed between mount and
+unmount, a shim may still hold such a mount: `unmount_in_namespace_of` clears it.
+
+On hybrid cgroup hosts the namespace has an empty tmpfs in place of the cgroup2 mount: crun refuses to run when it sees
+both hierarchies, and makes a plain directory per container below that path, which must not land on the host's tmpfs.
+"""
+
+import contextlib
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from seaway_agent.kernel import cgroup_text, mountinfo, overlay, syscalls
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def enter_private_mounts() -> None:
+    """Give the calling thread its own mount namespace, in which host mounts appear but which shows nothing back."""
+    syscalls.unshare(syscalls.CLONE_FS | syscalls.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+
+
+def hide_unified_hierarchy() -> str | None:
+    """Cover the cgroup2 mount of a hybrid host with a tmpfs, for this namespace; returns where, None elsewhere."""
+    layout = cgroup_text.parse_layout(Path("/proc/thread-self/mountinfo").read_text())
+    if layout.mode is not cgroup_text.CgroupMode.HYBRID or layout.unified is None:
+        return None
+    overlay.umount(layout.unified)
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    syscalls.mount("seaway", layout.unified, "tmpfs", flags, "mode=0755,size=16m")
+    return layout.unified
+
+
+class Launcher:
+    """Runs functions one after another in a thread that has its own mount namespace."""
+
+    def __init__(self, name: str = "launcher") -> None:
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._ready: Future[None] = Future()
+        self._lock = threading.Lock()
+        self._open = False
+        self._unified: str | None = None
+
+    def start(self) -> None:
+        """Make the namespace; returns when it is ready. Raises OSError when the kernel refuses (no root)."""
+        self._thread.start()
+        self._ready.result()
+        self._open = True
+
+    def close(self) -> None:
+        """Finish what was called, then end the thread. Safe to call twice, and without start."""
+        with self._lock:
+            was_open, self._open = self._open, False
+            if was_open:
+                self._queue.put(None)
+        if was_open:
+            self._thread.join()
+
+    def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Run `fn` in the thread, after everything called before. Raises RuntimeError when not started or closed."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        with self._lock:
+            if not self._open:
+                raise RuntimeError("the launcher thread isn't running: call start() first, and nothing after close()")
+            self._queue.put(work)
+        return future
+
+    def forget(self, cgroups_path: str) -> "Future[None]":
+        """Drop what crun left below the covered cgroup2 mount for one container."""
+        return self.call(self._forget, cgroups_path)
+
+    def _forget(self, cgroups_path: str) -> None:
+        if self._unified is not None:
+            shutil.rmtree(self._unified + cgroups_path, ignore_errors=True)
+
+    def _run(self) -> None:
+        try:
+            enter_private_mounts()
+            self._unified = hide_unified_hierarchy()
+        except BaseException as error:
+            self._ready.set_exception(error)
+            return
+        self._ready.set_result(None)
+        while (work := self._queue.get()) is not None:
+            work()
+
+
+def unmount_in_namespace_of(pid: int, directory: str) -> list[str]:
+    """Unmount everything at or below `directory` in the mount namespace of a process; returns what was unmounted.
+
+    For a shim that outlived its agent. Does nothing when the process is gone, or lives in the caller's own namespace.
+    """
+    found: list[str] = []
+    failed: list[BaseException] = []
+
+    def enter_and_unmount() -> None:
+        try:
+            found.extend(_unmount_there(pid, directory))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=enter_and_unmount, name="unmount")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return found
+
+
+def _unmount_there(pid: int, directory: str) -> list[str]:
+    with contextlib.ExitStack() as stack:
+        try:
+            namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+        stack.callback(os.close, namespace)
+        if os.fstat(namespace).st_ino == Path("/proc/thread-self/ns/mnt").stat().st_ino:
+            return []
+        syscalls.unshare(syscalls.CLONE_FS)
+        syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+        targets = mountinfo.targets_below(Path("/proc/thread-self/mountinfo").read_text(), directory)
+        for target in targets:
+            overlay.umount(target)
+        return targets

@@ -1,0 +1,170 @@
+"""Paths inside a rootfs that a container may have filled with hostile links: nothing here can leave it.
+
+Every function takes a descriptor of the rootfs (O_PATH will do) and a path that is absolute within it. openat2(2) with
+RESOLVE_IN_ROOT takes absolute links and ".." within the rootfs, also while they are being changed by others. Modes of
+what is made are less the umask.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from typing import Final
+
+from seaway_agent.kernel import syscalls
+
+_IN_ROOT: Final = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+_DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY
+# The kernel gives EAGAIN when something on the way is renamed meanwhile (openat2(2)).
+_RACES: Final = 64
+# MAXSYMLINKS of the kernel.
+_MAX_LINKS: Final = 40
+
+
+def open_in_root(rootfd: int, path: str, flags: int, mode: int = 0) -> int:
+    """Open a path, links followed within the rootfs. `mode` only with O_CREAT or O_TMPFILE. Raises OSError."""
+    for attempt in range(_RACES):
+        try:
+            return syscalls.openat2(rootfd, path, flags, mode=mode, resolve=_IN_ROOT)
+        except BlockingIOError:
+            if attempt == _RACES - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def lstat_in_root(rootfd: int, path: str) -> os.stat_result:
+    """What stands at the path itself; links only followed on the way there. Raises FileNotFoundError."""
+    fd = open_in_root(rootfd, path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _directory(rootfd: int, path: str) -> Iterator[int]:
+    fd = open_in_root(rootfd, path, _DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def resolve(rootfd: int, path: str) -> str:
+    """The path without links and dots, absolute within the rootfs; the part that doesn't exist is kept as it is.
+
+    Only good for showing and for creating what is missing: open the result with these functions as well. Raises OSError
+    (ELOOP) after 40 links.
+    """
+    done: list[str] = []
+    todo = path.split("/")[::-1]
+    links = 0
+    while todo:
+        part = todo.pop()
+        if part == "..":
+            del done[-1:]
+        elif part not in ("", "."):
+            target = _link_target(rootfd, "/".join(done), part)
+            if target is None:
+                done.append(part)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            if target.startswith("/"):
+                done.clear()
+            todo += target.split("/")[::-1]
+    return "/" + "/".join(done)
+
+
+def _link_target(rootfd: int, parent: str, name: str) -> str | None:
+    """Where a link points to; None for anything else and where nothing is."""
+    try:
+        with _directory(rootfd, "/" + parent) as parent_fd:
+            return os.readlink(name, dir_fd=parent_fd)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
+
+
+def mkdir_all_in_root(rootfd: int, path: str, mode: int = 0o755) -> int:
+    """Make a directory and those above it that are missing; returns an O_PATH descriptor of it.
+
+    A link to what doesn't exist is followed, as `mkdir -p` in the container wouldn't but Docker does. Raises
+    NotADirectoryError when something else stands on the way.
+    """
+    try:
+        return open_in_root(rootfd, path, _DIRECTORY)
+    except FileNotFoundError:
+        pass
+    fd = open_in_root(rootfd, "/", _DIRECTORY)
+    try:
+        for part in resolve(rootfd, path).strip("/").split("/"):
+            below = _enter_or_make(fd, part, mode)
+            os.close(fd)
+            fd = below
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _enter_or_make(parent: int, name: str, mode: int) -> int:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, mode, dir_fd=parent)
+    return syscalls.openat2(parent, name, _DIRECTORY, resolve=syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS)
+
+
+def replace_with_dir_in_root(rootfd: int, path: str, mode: int = 0o755) -> bool:
+    """Leave a plain directory at the path: anything else that stands there is removed. True if something changed."""
+    parent, name = _split(path)
+    parent_fd = mkdir_all_in_root(rootfd, parent)
+    try:
+        found = _kind(parent_fd, name)
+        if found == stat.S_IFDIR:
+            return False
+        if found is not None:
+            os.unlink(name, dir_fd=parent_fd)
+        os.mkdir(name, mode, dir_fd=parent_fd)
+    finally:
+        os.close(parent_fd)
+    return True
+
+
+def replace_with_file_in_root(rootfd: int, path: str, mode: int = 0o644) -> bool:
+    """Leave a plain file at the path (empty if new): links, directories with all in them, devices are removed.
+
+    True if something changed.
+    """
+    parent, name = _split(path)
+    parent_fd = mkdir_all_in_root(rootfd, parent)
+    try:
+        found = _kind(parent_fd, name)
+        if found == stat.S_IFREG:
+            return False
+        if found == stat.S_IFDIR:
+            shutil.rmtree(name, dir_fd=parent_fd)
+        elif found is not None:
+            os.unlink(name, dir_fd=parent_fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(name, flags, mode, dir_fd=parent_fd))
+    finally:
+        os.close(parent_fd)
+    return True
+
+
+def _split(path: str) -> tuple[str, str]:
+    parent, _, name = path.rstrip("/").rpartition("/")
+    if name in ("", ".", ".."):
+        raise OSError(errno.EINVAL, "not a path with a name at its end", path)
+    return parent or "/", name
+
+
+def _kind(parent_fd: int, name: str) -> int | None:
+    try:
+        return stat.S_IFMT(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,69 @@
+"""Where things of one node are on disk. Two nodes on one machine share nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`root` survives a reboot; `run` is on tmpfs and doesn't."""
+
+    root: Path
+    run: Path
+
+    @classmethod
+    def of(cls, root: Path, run: Path, node: str) -> "Layout":
+        """The node's own places below the suite's root and run directories."""
+        return cls(root / "agent" / node, run / "agent" / node)
+
+    @property
+    def database(self) -> Path:
+        """Specs, statuses and the outbox."""
+        return self.root / "agent.db"
+
+    @property
+    def layers(self) -> Path:
+        """Unpacked image layers."""
+        return self.root / "layers"
+
+    @property
+    def containers(self) -> Path:
+        """Writable layers and logs."""
+        return self.root / "containers"
+
+    @property
+    def volumes(self) -> Path:
+        """Local volumes."""
+        return self.root / "volumes"
+
+    @property
+    def exits(self) -> Path:
+        """conmon's exit files, named after containers."""
+        return self.run / "exits"
+
+    @property
+    def bundles(self) -> Path:
+        """OCI bundles."""
+        return self.run / "c"
+
+    def bundle(self, container: str) -> Path:
+        """One container's bundle, with its pid files and attach socket."""
+        return self.bundles / container
+
+    def persist(self, container: str) -> Path:
+        """conmon's persist directory: exit and OOM files."""
+        return self.run / "persist" / container
+
+    def runtime_root(self, runtime: str) -> Path:
+        """The OCI runtime's own state."""
+        return self.run / runtime
+
+    def log(self, container: str) -> Path:
+        """A container's output."""
+        return self.containers / container / "ctr.log"
+
+    def make(self) -> None:
+        """Make the directories that must be there; nobody but root may look in."""
+        for path in (self.root, self.layers, self.containers, self.volumes, self.run, self.exits, self.bundles):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.run / "persist").mkdir(exist_ok=True, mode=0o700)

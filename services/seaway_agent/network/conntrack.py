@@ -1,0 +1,97 @@
+"""Forgets UDP flows that a change of published ports leaves with the wrong translation, as Docker does.
+
+A UDP client with a fixed source port keeps its flow alive by sending; without this it would go on talking to a
+container that is gone. Listing the flows walks the kernel's whole hash table, some 10 ms even if it is empty, so this
+has a thread of its own, started when it is first needed.
+"""
+
+import errno
+import logging
+import threading
+from collections.abc import Collection, Sequence
+from ipaddress import IPv4Address
+
+from seaway_agent.network import ctnl
+from seaway_agent.network.errors import NetlinkError
+from seaway_agent.network.netlink import NETFILTER, NetlinkSocket
+from seaway_agent.network.thread import NetworkThread
+
+_log = logging.getLogger(__name__)
+Change = tuple[Collection[int], IPv4Address]
+"""Host ports, and the container's address that they were published or withdrawn for."""
+
+
+class FlowSweeper:
+    """Forgets flows in the background, in the network namespace of the thread that first asks for it."""
+
+    def __init__(self) -> None:
+        self._flows = FlowTable()
+        self._thread: NetworkThread | None = None
+        self._lock = threading.Lock()
+        self._changes: list[Change] = []
+
+    def forget_udp(self, ports: Collection[int], address: IPv4Address) -> None:
+        """Soon delete the stale flows of UDP ``ports``, if there are any ports; failures are logged."""
+        if not ports:
+            return
+        if self._thread is None:
+            self._thread = NetworkThread("network-flows", lambda: None)
+        with self._lock:
+            self._changes.append((ports, address))
+            if len(self._changes) == 1:
+                self._thread.submit(self._forget)
+
+    def close(self) -> None:
+        """Finish what was asked for, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.submit(self._flows.close)
+            thread.stop()
+
+    def _forget(self) -> None:
+        """One listing for all changes that came while the one before was going on."""
+        with self._lock:
+            changes, self._changes = self._changes, []
+        try:
+            self._flows.forget_udp(changes)
+        except (NetlinkError, OSError) as error:
+            _log.warning("UDP clients of %s may be stuck for up to 3 minutes: %s", changes[0][1], error)
+
+
+class FlowTable:
+    """The kernel's tracked flows. Belongs to one thread; its socket stays open, since closing it waits for RCU."""
+
+    def __init__(self) -> None:
+        self._socket: NetlinkSocket | None = None
+
+    def forget_udp(self, changes: Sequence[Change]) -> int:
+        """Delete the stale flows of UDP ports that addresses (un)published; gives their number.
+
+        Does nothing on a kernel without conntrack's netlink interface.
+        """
+        if self._socket is None:
+            self._socket = NetlinkSocket(NETFILTER)
+        try:
+            dumped = self._socket.dump(ctnl.dump(), "list tracked flows")
+        except NetlinkError as error:
+            if error.code in (errno.EINVAL, errno.EOPNOTSUPP):
+                return 0
+            raise
+        flows = (ctnl.parse(reply.body) for reply in dumped)
+        stale = [flow for flow in flows if any(ctnl.is_stale(flow, *change) for change in changes)]
+        return sum(_delete(self._socket, flow) for flow in stale)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _delete(socket: NetlinkSocket, flow: ctnl.Flow) -> bool:
+    try:
+        socket.transact([ctnl.delete(flow)], f"forget the flow from {flow.source} to UDP port {flow.port}")
+    except NetlinkError as error:
+        if error.code == errno.ENOENT:
+            return False
+        raise
+    return True

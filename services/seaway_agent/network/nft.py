@@ -1,0 +1,75 @@
+"""The node's nftables table: set up by one ``nft`` run, its map elements changed over a raw nfnetlink socket."""
+
+import subprocess
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+
+from seaway_agent.network import nfnl, ruleset
+from seaway_agent.network.attributes import Message
+from seaway_agent.network.errors import NatError
+from seaway_agent.network.names import check_suite, table_name
+from seaway_agent.network.netlink import NETFILTER, NetlinkSocket
+from seaway_agent.network.nfnl import Dnat
+
+_NFT_TIMEOUT = 30.0
+
+
+class NatTable:
+    """Masquerade, published ports and isolation of one suite's bridge. See ``ruleset`` for what it does.
+
+    Belongs to one thread, in the host's network namespace.
+    """
+
+    def __init__(self, suite: str) -> None:
+        self.suite = check_suite(suite)
+        self.name = table_name(suite)
+        self._socket: NetlinkSocket | None = None
+
+    def install(self, bridge: str, subnet: IPv4Network) -> None:
+        """Make the table or renew its rules; elements that are there stay. Raises NatError."""
+        try:
+            _run_nft(ruleset.install(self.suite, bridge, subnet))
+        except NatError:
+            # A table of another layout can't be changed in place: make it anew, in one transaction.
+            _run_nft(ruleset.remove(self.suite) + ruleset.install(self.suite, bridge, subnet))
+
+    def remove(self) -> None:
+        """Delete the table with everything in it."""
+        _run_nft(ruleset.remove(self.suite))
+
+    def add(self, elements: Sequence[Dnat]) -> None:
+        """Publish, all or nothing. Raises NetlinkError."""
+        if elements:
+            self._apply(nfnl.add(self.name, elements), "publish ports")
+
+    def discard(self, elements: Sequence[Dnat]) -> None:
+        """Take elements out, all or nothing. Raises NetlinkError (ENOENT if one isn't there)."""
+        if elements:
+            self._apply(nfnl.discard(self.name, elements), "withdraw published ports")
+
+    def replace(self, elements: Sequence[Dnat]) -> None:
+        """Make the maps hold exactly these elements. Packets see the old or the new maps, nothing between."""
+        self._apply([*nfnl.flush(self.name), *nfnl.add(self.name, elements)], "restore published ports")
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _apply(self, messages: list[Message], doing: str) -> None:
+        if self._socket is None:
+            self._socket = NetlinkSocket(NETFILTER)
+        self._socket.exchange(nfnl.batch(messages), f"{doing} in nftables table {self.name}")
+
+
+def _run_nft(script: str) -> None:
+    try:
+        done = subprocess.run(
+            ["nft", "-f", "-"], input=script, capture_output=True, text=True, timeout=_NFT_TIMEOUT, check=False
+        )
+    except FileNotFoundError as error:
+        raise NatError("nft is not installed: install the nftables package") from error
+    except subprocess.TimeoutExpired as error:
+        raise NatError(f"nft did not finish within {_NFT_TIMEOUT:.0f} s") from error
+    if done.returncode != 0:
+        raise NatError(f"nft refused the rules: {done.stderr.strip()}")

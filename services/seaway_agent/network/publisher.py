@@ -1,0 +1,197 @@
+"""Publishes containers' ports on the host: claims them, reserves them by sockets, translates them by nftables."""
+
+import errno
+import logging
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from seaway_agent.network import host_sockets, ports
+from seaway_agent.network.conntrack import FlowSweeper
+from seaway_agent.network.errors import NetlinkError, PortError
+from seaway_agent.network.nfnl import Dnat
+from seaway_agent.network.nft import NatTable
+from seaway_agent.network.ports import PortBinding, PortRequest, PortTable
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a live container has published: the agent keeps it and gives it to ``restore``."""
+
+    address: IPv4Address
+    bindings: tuple[PortBinding, ...]
+
+    def elements(self) -> list[Dnat]:
+        found = (ports.dnat_of(binding, self.address) for binding in self.bindings)
+        return [element for element in found if element is not None]
+
+    def udp_ports(self) -> set[int]:
+        return {binding.host_port for binding in self.bindings if binding.protocol == "udp"}
+
+
+class PortPublisher:
+    """Belongs to one thread, in the host's network namespace."""
+
+    def __init__(self, nat: NatTable, *, ipv6: bool = True) -> None:
+        self._nat = nat
+        self._ipv6 = ipv6
+        self._table = PortTable()
+        self._flows = FlowSweeper()
+        self._published: dict[str, Published] = {}
+        self._sockets: dict[str, list[socket.socket]] = {}
+
+    def publish(
+        self, container_id: str, address: IPv4Address, requests: Sequence[PortRequest]
+    ) -> tuple[PortBinding, ...]:
+        """Publish all of a container's ports or none. The same call twice gives the same answer.
+
+        Raises PortError with Docker's text if a port can't be had, PortInvalid, NetlinkError.
+        """
+        if container_id in self._published:
+            return self._published[container_id].bindings
+        for request in requests:
+            ports.check(request)
+        attempt = _Attempt(self._table, self._ipv6)
+        try:
+            for request in requests:
+                attempt.take(request)
+            published = Published(address, tuple(attempt.bindings))
+            self._nat.add(published.elements())
+        except BaseException:
+            attempt.undo()
+            raise
+        self._published[container_id] = published
+        self._sockets[container_id] = attempt.sockets
+        self._flows.forget_udp(published.udp_ports(), published.address)
+        return published.bindings
+
+    def unpublish(self, container_id: str) -> None:
+        """Withdraw a container's ports; one that has none is ignored."""
+        published = self._published.pop(container_id, None)
+        if published is None:
+            return
+        self._table.release(published.bindings)
+        _close(self._sockets.pop(container_id, []))
+        self._withdraw(published)
+        self._flows.forget_udp(published.udp_ports(), published.address)
+
+    def restore(self, live: Mapping[str, Published]) -> list[str]:
+        """After a restart: publish what live containers had, and nothing else, in one transaction.
+
+        Ports of which a host process took hold meanwhile are translated all the same; what to tell the user about
+        them is given back.
+        """
+        self._forget_all()
+        warnings: list[str] = []
+        for container_id, published in live.items():
+            try:
+                self._table.claim(published.bindings)
+            except PortError as error:
+                warnings.append(f"container {container_id} lost its published ports to another one: {error}")
+                continue
+            self._published[container_id] = published
+            self._sockets[container_id] = list(_reserve_again(published.bindings, warnings))
+        self.rewrite()
+        return warnings
+
+    def rewrite(self) -> None:
+        """Write all translations anew, after someone else removed them."""
+        self._nat.replace(self._elements())
+
+    def retain(self, addresses: Iterable[IPv4Address]) -> list[str]:
+        """Withdraw the ports of containers whose address isn't among these; their ids are given back."""
+        kept = set(addresses)
+        gone = [container_id for container_id, held in self._published.items() if held.address not in kept]
+        for container_id in gone:
+            self.unpublish(container_id)
+        return gone
+
+    def close(self) -> None:
+        """Close all sockets, but leave the translations to live containers in place."""
+        self._forget_all()
+        self._flows.close()
+
+    def _forget_all(self) -> None:
+        for sockets in self._sockets.values():
+            _close(sockets)
+        self._sockets.clear()
+        self._published.clear()
+        self._table = PortTable()
+
+    def _withdraw(self, published: Published) -> None:
+        """Remove translations; where some are missing, someone else was at work: then write what should be there."""
+        try:
+            self._nat.discard(published.elements())
+        except NetlinkError as error:
+            if error.code != errno.ENOENT:
+                raise
+            _log.warning("%s; writing the published ports anew", error)
+            with suppress(NetlinkError):  # the whole table is gone: the next publish makes it again
+                self.rewrite()
+
+    def _elements(self) -> list[Dnat]:
+        return [element for held in self._published.values() for element in held.elements()]
+
+
+class _Attempt:
+    """One container's ports while they are being taken, so that they can be given back together."""
+
+    def __init__(self, table: PortTable, ipv6: bool) -> None:
+        self._table = table
+        self._ipv6 = ipv6
+        self.bindings: list[PortBinding] = []
+        self.sockets: list[socket.socket] = []
+
+    def take(self, request: PortRequest) -> None:
+        """Take the first port that can be had; if none, the error tells why, or for several ports only that."""
+        single = request.host_port != 0 and request.host_port >= request.host_port_end
+        hosts = ports.host_ips(request, ipv6=self._ipv6)
+        for port in self._table.candidates(request):
+            wanted = tuple(PortBinding(request.protocol, host, port, request.container_port) for host in hosts)
+            try:
+                self._take_exactly(wanted)
+            except PortError:
+                if single:
+                    raise
+                continue
+            self._table.settle(request, port)
+            return
+        raise PortError("all ports are allocated")
+
+    def undo(self) -> None:
+        _close(self.sockets)
+        self._table.release(tuple(self.bindings))
+
+    def _take_exactly(self, wanted: tuple[PortBinding, ...]) -> None:
+        self._table.claim(wanted)
+        reserved: list[socket.socket] = []
+        try:
+            for binding in wanted:
+                held = host_sockets.reserve(binding)
+                reserved += [held] if held is not None else []
+        except BaseException:
+            _close(reserved)
+            self._table.release(wanted)
+            raise
+        self.bindings += wanted
+        self.sockets += reserved
+
+
+def _reserve_again(bindings: Iterable[PortBinding], warnings: list[str]) -> Iterable[socket.socket]:
+    for binding in bindings:
+        try:
+            held = host_sockets.reserve(binding)
+        except PortError as error:
+            warnings.append(f"published port can't be reserved again, a host process took it: {error}")
+        else:
+            if held is not None:
+                yield held
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for held in sockets:
+        held.close()

@@ -1,0 +1,70 @@
+"""The network's own thread: jobs in order, and background work while there are none."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from seaway_agent.network import netns
+
+T = TypeVar("T")
+
+
+class NetworkThread:
+    """Runs jobs one after the other, in the network namespace that it was started for.
+
+    ``idle`` is called when no job waits; it does a piece of work or none, and gives the seconds until it wants to be
+    called again (None: not before the next job or ``poke``). It must not raise.
+    """
+
+    def __init__(self, name: str, idle: Callable[[], float | None], netns_fd: int | None = None) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._idle = idle
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+        if netns_fd is not None:
+            self.submit(lambda: netns.enter(netns_fd)).result()
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have a job done; what it gives or raises is in the future. A future cancelled in time isn't run."""
+        future: Future[T] = Future()
+
+        def job() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._jobs.put(job)
+        return future
+
+    def poke(self) -> None:
+        """Have ``idle`` called soon."""
+        self._jobs.put(_nothing)
+
+    def stop(self) -> None:
+        """Finish the jobs submitted before, then end. Waits for it."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        delay: float | None = None
+        while True:
+            job = self._next(delay)
+            if job is None:
+                return
+            job()
+            delay = self._idle() if self._jobs.empty() else 0.0
+
+    def _next(self, delay: float | None) -> Callable[[], None] | None:
+        try:
+            return self._jobs.get(timeout=delay) if delay != 0.0 else self._jobs.get_nowait()
+        except queue.Empty:
+            return _nothing
+
+
+def _nothing() -> None:
+    """A job that only wakes the thread."""

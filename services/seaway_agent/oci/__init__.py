@@ -1,0 +1,1 @@
+"""From a container's spec to the OCI runtime's `config.json`. Pure."""

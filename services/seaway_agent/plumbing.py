@@ -1,0 +1,84 @@
+"""What every container of a node shares: the node's places, kernel layers, journal."""
+
+import platform
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from seaway_agent.journal import Journal
+from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
+from seaway_agent.kernel.launcher import Launcher
+from seaway_agent.layout import Layout
+from seaway_agent.network.driver import NetworkDriver
+from seaway_agent.oci import capabilities, seccomp
+from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.volumes import Volumes
+from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.errors import bad_request
+from seaway_kit.tasks import Tasks
+
+
+class Seccomp:
+    """The node's default filter, made once for each set of capabilities."""
+
+    def __init__(self, profile: Path) -> None:
+        self._base = seccomp.base_names(orjson.loads(profile.read_bytes()))
+        self._made: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def section(self, spec: ContainerSpec) -> dict[str, Any] | None:
+        """The filter for a container; None for an unconfined one. Raises SeawayError for a bad profile of the user's."""
+        security = spec.security
+        if security.seccomp == "unconfined" or (security.privileged and not security.seccomp):
+            return None
+        caps = capabilities.effective(security.cap_add, security.cap_drop, security.privileged)
+        if security.seccomp:
+            try:
+                return seccomp.from_docker_profile(orjson.loads(security.seccomp), caps, platform.machine())
+            except (ValueError, KeyError, TypeError) as error:
+                raise bad_request(f"decoding seccomp profile failed: {error}") from error
+        if caps not in self._made:
+            self._made[caps] = seccomp.compile_filter(self._base, caps, platform.machine())
+        return self._made[caps]
+
+
+@dataclass
+class Plumbing:
+    """Handed to every container's cell."""
+
+    node: str
+    suite: str
+    layout: Layout
+    cgroups: CgroupLayout
+    launcher: Launcher
+    network: NetworkDriver
+    uppers: UpperStore
+    volumes: Volumes
+    journal: Journal
+    seccomp: Seccomp
+    tasks: Tasks
+    conmon: str
+    runtimes: Mapping[str, str]
+    default_runtime: str
+    init_path: str
+    output_fd: int
+    workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="node"))
+
+    @property
+    def cgroup_v2(self) -> bool:
+        """Whether the host has only the unified hierarchy."""
+        return self.cgroups.mode is CgroupMode.V2
+
+    def cgroups_path(self, container: str) -> str:
+        """Where a container's cgroups are, below every hierarchy."""
+        return f"/seaway/{self.suite}/{container}"
+
+    def runtime(self, name: str) -> tuple[str, str]:
+        """A runtime's name and program. Raises SeawayError with Docker's text for one that isn't there."""
+        chosen = name or self.default_runtime
+        if chosen not in self.runtimes:
+            raise bad_request(f"unknown or invalid runtime name: {chosen}")
+        return chosen, self.runtimes[chosen]

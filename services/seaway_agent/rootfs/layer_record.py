@@ -1,0 +1,62 @@
+"""What the store knows about an unpacked layer, kept in a file beside it."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from seaway_agent.rootfs.tree import walk
+
+RECORD: Final = "layer.json"
+DIFF: Final = "diff"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """One layer. `size` is the bytes of its regular files as Docker counts them; `parent` is "" for a bottom layer.
+
+    `inodes` and `disk_size` were counted on disk during the boot `boot_id` (see `is_whole`).
+    """
+
+    chain_id: str
+    parent: str
+    diff_id: str
+    size: int
+    opaque_root: bool
+    inodes: int
+    disk_size: int
+    boot_id: str
+
+    def save(self, directory: Path) -> None:
+        """Write it into the layer's directory."""
+        (directory / RECORD).write_bytes(orjson.dumps(asdict(self)))
+
+
+def load_record(directory: Path) -> LayerRecord | None:
+    """The record in `directory`, or None where there is none that can be read."""
+    try:
+        return LayerRecord(**orjson.loads((directory / RECORD).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def count(diff: Path) -> tuple[int, int]:
+    """Inodes below `diff` and the sum of their sizes in bytes, directories left out of the sum."""
+    inodes = size = 0
+    for status in walk(diff):
+        inodes += 1
+        size += status.st_size if status.st_mode & 0o170000 != 0o040000 else 0
+    return inodes, size
+
+
+def is_whole(record: LayerRecord, diff: Path) -> bool:
+    """Whether a layer that was unpacked before a reboot is all there.
+
+    Layers are written without fsync, as they can be fetched again. After a power cut a journalling file system has
+    the names of recent files but maybe not their content; such files are empty, so counting finds them.
+    """
+    try:
+        return count(diff) == (record.inodes, record.disk_size)
+    except OSError:
+        return False

@@ -1,0 +1,49 @@
+"""Names of layer entries made relative to the root, and what the names of whiteouts mean. Pure.
+
+Whiteouts: OCI image spec, layer.md, "Whiteouts".
+"""
+
+from typing import Final
+
+from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge, shown
+from seaway_agent.rootfs.limits import Limits
+
+WHITEOUT: Final = b".wh."
+AUFS_META: Final = b".wh..wh."
+OPAQUE: Final = b".wh..wh..opq"
+_LONGEST_COMPONENT: Final = 255
+
+
+def parts_of(name: bytes, limits: Limits) -> list[bytes]:
+    """The components of `name`, seen from the root: absolute names are relative to it, `..` stops at it."""
+    if len(name) > limits.path:
+        raise LayerTooLarge(f"the layer has a name of {len(name)} bytes: {shown(name)}")
+    parts: list[bytes] = []
+    for part in name.split(b"/"):
+        if part == b"..":
+            del parts[-1:]
+        elif part not in (b"", b"."):
+            parts.append(part)
+    if len(parts) > limits.depth:
+        raise LayerTooLarge(f"the layer has a name that is {len(parts)} directories deep: {shown(name)}")
+    if any(len(part) > _LONGEST_COMPONENT for part in parts):
+        raise LayerRejected(f"the layer has a file name of more than {_LONGEST_COMPONENT} bytes: {shown(name)}")
+    return parts
+
+
+def beneath(name: bytes, limits: Limits) -> list[bytes]:
+    """Like `parts_of`, but a name that climbs out of the root is rejected."""
+    depth = 0
+    for part in name.split(b"/"):
+        depth += -1 if part == b".." else part not in (b"", b".")
+        if depth < 0:
+            raise LayerRejected(f"the layer has a hard link to {shown(name)!r}, outside of its root")
+    return parts_of(name, limits)
+
+
+def hidden_name(name: bytes) -> bytes:
+    """What the whiteout file `name` hides."""
+    target = name[len(WHITEOUT) :]
+    if target in (b"", b".", b".."):
+        raise LayerRejected(f"the layer has the whiteout {shown(name)!r}, which names no file")
+    return target

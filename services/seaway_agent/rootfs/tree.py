@@ -1,0 +1,116 @@
+"""Directory trees below a directory descriptor: removal and walks that follow no link and have no depth limit."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DEEPEST: Final = 48
+_DEEPEST_WALK: Final = 200
+
+
+def open_directory(name: bytes | str | Path, dir_fd: int | None = None) -> int:
+    """A descriptor of the directory `name`; OSError where that is a link or something else."""
+    return os.open(name, DIRECTORY, dir_fd=dir_fd)
+
+
+def is_directory(name: bytes | str, dir_fd: int) -> bool:
+    """Whether `name` is a directory itself, no link to one."""
+    return stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+
+
+def is_empty(directory: int) -> bool:
+    """Whether nothing stands in the open `directory`."""
+    with os.scandir(directory) as entries:
+        return next(entries, None) is None
+
+
+def remove(path: Path) -> None:
+    """Remove whatever is at `path`, if anything is."""
+    parent = open_directory(path.parent)
+    try:
+        remove_at(parent, os.fsencode(path.name))
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(parent)
+
+
+def remove_at(parent: int, name: bytes) -> None:
+    """Remove `name` and all below it. Containers can nest directories without end, so depth costs no memory."""
+    if not is_directory(name, parent):
+        os.unlink(name, dir_fd=parent)
+        return
+    top = open_directory(name, parent)
+    try:
+        while _empty(top, top, 0):
+            pass
+    finally:
+        os.close(top)
+    os.rmdir(name, dir_fd=parent)
+
+
+def empty(top: int) -> None:
+    """Remove everything below the directory `top`."""
+    while _empty(top, top, 0):
+        pass
+
+
+def _empty(top: int, directory: int, depth: int) -> bool:
+    """Empty `directory`; directories that are too deep move up to `top`. Whether any was moved."""
+    moved = False
+    with os.scandir(directory) as entries:
+        listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_dir in listed:
+        if not is_dir:
+            os.unlink(name, dir_fd=directory)
+        elif depth >= _DEEPEST:
+            os.rename(name, f".moved-{os.urandom(8).hex()}", src_dir_fd=directory, dst_dir_fd=top)
+            moved = True
+        else:
+            moved |= _empty_child(top, directory, name, depth)
+    return moved
+
+
+def _empty_child(top: int, directory: int, name: str, depth: int) -> bool:
+    child = open_directory(name, directory)
+    try:
+        moved = _empty(top, child, depth + 1)
+    finally:
+        os.close(child)
+    os.rmdir(name, dir_fd=directory)
+    return moved
+
+
+def walk(path: Path) -> Iterator[os.stat_result]:
+    """lstat of everything below `path`, in no order. What vanishes meanwhile is left out.
+
+    Goes from directory descriptor to directory descriptor, so a container that swaps directories for links meanwhile
+    cannot lead it elsewhere; what lies deeper than 200 directories is left out.
+    """
+    fd = open_directory(path)
+    try:
+        yield from _walk(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def _walk(directory: int, depth: int) -> Iterator[os.stat_result]:
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            yield status
+            if stat.S_ISDIR(status.st_mode) and depth < _DEEPEST_WALK:
+                child = open_directory(name, directory)
+            else:
+                continue
+        except OSError:
+            continue
+        try:
+            yield from _walk(child, depth + 1)
+        finally:
+            os.close(child)

@@ -1,0 +1,91 @@
+"""The writable layers of containers: a pair of directories `upper` and `work` for each, on disk."""
+
+import logging
+import os
+import re
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from seaway_agent.rootfs import tree
+from seaway_agent.rootfs.errors import StorageFull
+from seaway_agent.rootfs.layers import FULL
+from seaway_agent.rootfs.placement import spread_children
+
+_TRASH: Final = "trash-"
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
+log = logging.getLogger(__name__)
+
+
+class Upper(NamedTuple):
+    """One writable layer: its directory, and in it overlayfs's `upperdir` and `workdir`."""
+
+    path: Path
+    upper: Path
+    work: Path
+
+
+class UpperStore:
+    """Writable layers below `root` (mode 0700). Call `start` first, `close` last.
+
+    There is no pool of ready pairs: with `spread_children` making one takes 50 µs, taking a ready one 28.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._remover = ThreadPoolExecutor(1, thread_name_prefix="remove-upper")
+
+    def start(self, containers: Collection[str]) -> None:
+        """Make the store, and remove in the background what belongs to none of `containers`."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._root.chmod(0o700)
+        spread_children(self._root)
+        for directory in list(self._root.iterdir()):
+            if directory.name.startswith(_TRASH):
+                self._remover.submit(_remove, directory)
+            elif directory.name not in containers and (directory / "work").is_dir():
+                self.release(directory.name)
+
+    def acquire(self, container_id: str) -> Upper:
+        """The writable layer of a container, made if it has none yet. Raises `StorageFull`, OSError."""
+        upper = self.locate(container_id)
+        if upper.upper.is_dir():
+            return upper
+        try:
+            for directory, mode in ((upper.path, 0o711), (upper.work, 0o711), (upper.upper, 0o755)):
+                directory.mkdir(exist_ok=True)
+                directory.chmod(mode)
+        except OSError as error:
+            self.release(container_id)
+            if error.errno in FULL:
+                raise StorageFull(f"no space left in {self._root} for container {container_id}: free some") from error
+            raise
+        return upper
+
+    def locate(self, container_id: str) -> Upper:
+        """Where the writable layer of a container is, or would be."""
+        if not _ID.match(container_id) or container_id.startswith(_TRASH):
+            raise ValueError(f"{container_id[:140]!r} is no container id")
+        path = self._root / container_id
+        return Upper(path, path / "upper", path / "work")
+
+    def release(self, container_id: str) -> None:
+        """Give up a writable layer: it is gone at once (one rename), its space a little later. None is fine too."""
+        trash = self._root / f"{_TRASH}{os.urandom(8).hex()}"
+        try:
+            self.locate(container_id).path.rename(trash)
+        except FileNotFoundError:
+            return
+        self._remover.submit(_remove, trash)
+
+    def close(self) -> None:
+        """Wait for removals under way."""
+        self._remover.shutdown()
+
+
+def _remove(path: Path) -> None:
+    try:
+        tree.remove(path)
+    except OSError as error:
+        log.warning("%s can't be removed; the next start tries again: %s", path, error)

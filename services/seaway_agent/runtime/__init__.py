@@ -1,0 +1,1 @@
+"""Running OCI bundles: conmon as the shim, crun, runc or runsc as the runtime."""

@@ -1,0 +1,153 @@
+"""Makes a container's bundle and starts its shim, in one go, in the launcher's thread and mount namespace.
+
+The overlay is mounted only between here and the shim's report: by then the container's own mount
+namespace holds it, and the launcher lets go. So a killed agent leaves no mount on the host.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from seaway_agent.kernel import overlay, paths
+from seaway_agent.kernel.spawn import Spawned, spawn
+from seaway_agent.oci import spec as oci
+from seaway_agent.runtime.conmon import SYNC_FD, ShimPlan
+from seaway_contracts.containers import ContainerSpec
+
+_TEXT_LIMIT: Final = 4 << 20
+
+
+@dataclass(frozen=True)
+class VolumeMount:
+    """A local volume: its data directory on the host. `copy_up`: it is empty and takes the image's content."""
+
+    source: Path
+    target: str
+    read_only: bool
+    copy_up: bool
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """What a run of a container is made of. `files`: name → content of what is bound over /etc (hosts, …)."""
+
+    spec: ContainerSpec
+    shim: ShimPlan
+    lowers: tuple[str, ...]
+    upper: Path
+    work: Path
+    files: Mapping[str, str]
+    binds: tuple[oci.HostMount, ...]
+    volumes: tuple[VolumeMount, ...]
+    surroundings: Callable[[oci.User, tuple[oci.HostMount, ...]], oci.Surroundings]
+    resolve_user: Callable[[str, str, str, tuple[str, ...]], oci.User]
+    note: bytes
+
+    @property
+    def rootfs(self) -> Path:
+        """Where the overlay is mounted meanwhile."""
+        return self.shim.bundle / "rootfs"
+
+
+def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
+    """Write the bundle, mount the rootfs, start conmon. On any error nothing is left but the bundle's plain files."""
+    _make_directories(plan)
+    overlay.mount_overlay(str(plan.rootfs), plan.lowers, str(plan.upper), str(plan.work))
+    try:
+        _prepare(plan)
+        fds = {SYNC_FD: report_fd, 1: output_fd, 2: output_fd}
+        return spawn(plan.shim.argv(), env=plan.shim.env(), cwd=str(plan.shim.bundle), fds=fds)
+    except BaseException:
+        overlay.umount(str(plan.rootfs))
+        raise
+
+
+def unmount(rootfs: Path) -> None:
+    """Let go of the overlay in the launcher's namespace; fine if it isn't there."""
+    with contextlib.suppress(OSError):
+        overlay.umount(str(rootfs))
+
+
+def _make_directories(plan: BundlePlan) -> None:
+    shim = plan.shim
+    for directory in (shim.bundle, plan.rootfs, shim.persist, shim.runtime_root):
+        directory.mkdir(exist_ok=True, mode=0o700)
+    (shim.bundle / "run.json").write_bytes(plan.note)
+    for name, content in plan.files.items():
+        path = shim.bundle / name
+        path.write_text(content)
+        path.chmod(0o644)
+
+
+def _prepare(plan: BundlePlan) -> None:
+    root = os.open(plan.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        command = plan.spec.command
+        groups = plan.spec.security.group_add
+        user = plan.resolve_user(command.user, _text(root, "etc/passwd"), _text(root, "etc/group"), groups)
+        if command.workdir not in ("", "/"):
+            os.close(paths.mkdir_all_in_root(root, command.workdir))
+        for volume in plan.volumes:
+            if volume.copy_up:
+                _copy_up(root, volume)
+    finally:
+        os.close(root)
+    around = plan.surroundings(user, _mounts(plan))
+    config = orjson.dumps(oci.compose(plan.spec, around))
+    (plan.shim.bundle / "config.json").write_bytes(config)
+
+
+def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:
+    """The files over /etc (unless the user mounts his own there), the user's binds, volumes."""
+    own = tuple(
+        oci.HostMount(str(plan.shim.bundle / name), f"/etc/{name}", ("rbind", "rprivate")) for name in plan.files
+    )
+    volumes = tuple(
+        oci.HostMount(str(v.source), v.target, ("rbind", "rprivate", *(("ro",) if v.read_only else ())))
+        for v in plan.volumes
+    )
+    taken = {mount.target for mount in (*plan.binds, *volumes)}
+    return (*(mount for mount in own if mount.target not in taken), *plan.binds, *volumes)
+
+
+def _text(root: int, path: str) -> str:
+    """A small text file of the image; empty where it is missing or no plain file."""
+    try:
+        fd = paths.open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(fd, "rb") as file:
+        return file.read(_TEXT_LIMIT).decode(errors="replace") if _is_plain(file.fileno()) else ""
+
+
+def _is_plain(fd: int) -> bool:
+    return (os.fstat(fd).st_mode & 0o170000) == 0o100000
+
+
+def _copy_up(root: int, volume: VolumeMount) -> None:
+    """Give a new volume what the image has at its target, owner and mode included."""
+    try:
+        fd = paths.open_in_root(root, volume.target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        source = f"/proc/self/fd/{fd}"
+        shutil.copytree(source, volume.source, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+        found = os.fstat(fd)
+        os.chown(volume.source, found.st_uid, found.st_gid)
+        volume.source.chmod(found.st_mode & 0o7777)
+    finally:
+        os.close(fd)
+
+
+def _copy(source: str, target: str) -> str:
+    shutil.copy2(source, target, follow_symlinks=False)
+    found = os.lstat(source)
+    os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+    return target

@@ -1,0 +1,81 @@
+"""conmon, the shim: one small C process per container that outlives the agent. Pure: its command line and its words."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SYNC_FD: Final = 3
+LOG_DRIVERS_WITHOUT_FILE: Final = frozenset({"none"})
+
+
+@dataclass(frozen=True)
+class ShimPlan:
+    """All that conmon must know. `leave_stdin_open`: stdin outlives its clients (Docker's StdinOnce=false)."""
+
+    container: str
+    conmon: str
+    runtime: str
+    runtime_root: Path
+    bundle: Path
+    exits: Path
+    persist: Path
+    log: Path | None
+    stdin: bool
+    terminal: bool
+    leave_stdin_open: bool
+    runtime_args: tuple[str, ...] = ()
+
+    @property
+    def pid_file(self) -> Path:
+        """Where the first process's pid is written."""
+        return self.bundle / "pidfile"
+
+    @property
+    def conmon_pid_file(self) -> Path:
+        """Where conmon's own pid is written."""
+        return self.bundle / "conmon.pid"
+
+    def argv(self) -> list[str]:
+        """conmon's command line. `--sync`: it stays our child (one fork less); `--no-sync-log`: no syncfs at exit."""
+        given = ["--root", str(self.runtime_root), *self.runtime_args]
+        flags = [f"--runtime-arg={arg}" for arg in given]
+        flags += ["-i"] if self.stdin else []
+        flags += ["-t"] if self.terminal else []
+        flags += ["--leave-stdin-open"] if self.stdin and self.leave_stdin_open else []
+        log = f"k8s-file:{self.log}" if self.log is not None else "none:"
+        return [
+            self.conmon, "--api-version", "1", "-c", self.container, "-u", self.container, "-n", self.container,
+            "-r", self.runtime, "-b", str(self.bundle), "-p", str(self.pid_file), "-P", str(self.conmon_pid_file),
+            "--exit-dir", str(self.exits), "--persist-dir", str(self.persist), "--full-attach",
+            "-l", log, "--no-sync-log", "--sync", "--no-new-keyring", "--log-level", "error", *flags,
+        ]  # fmt: skip
+
+    def env(self) -> dict[str, str]:
+        """conmon's environment: the pipe on which it reports, and where runtimes look for their programs."""
+        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return {"_OCI_SYNCPIPE": str(SYNC_FD), "PATH": path, "XDG_RUNTIME_DIR": ""}
+
+
+@dataclass(frozen=True)
+class Report:
+    """conmon's word on the sync pipe: the first process's pid, or the runtime's error."""
+
+    pid: int
+    message: str = ""
+
+
+def parse_report(line: bytes) -> Report | None:
+    """The report in what has been read so far; None while it is incomplete. Raises ValueError for garbage."""
+    text, end, _ = line.partition(b"\n")
+    if not end and not text.endswith(b"}"):
+        return None
+    body = json.loads(text)
+    if not isinstance(body, dict) or not isinstance(body.get("data"), int):
+        raise ValueError(f"conmon reported {text[:200]!r}")
+    return Report(body["data"], str(body.get("message", "")))
+
+
+def exit_code(text: str) -> int:
+    """The code in an exit file (128 + n for signal n). Raises ValueError for an unfinished one."""
+    return int(text.strip())

@@ -1,0 +1,61 @@
+"""Device nodes of the host, for `--device` and `--privileged`."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from seaway_agent.oci.devices import HostDevice
+from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.errors import internal
+
+_LEFT_OUT: Final = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"})
+_MADE_BY_RUNTIME: Final = frozenset({"console", "null", "zero", "full", "random", "urandom", "tty", "ptmx"})
+
+
+def asked_for(spec: ContainerSpec) -> tuple[HostDevice, ...]:
+    """The devices of `--device`. Raises SeawayError with Docker's text for one that isn't there."""
+    found: list[HostDevice] = []
+    for device in spec.resources.devices:
+        path = Path(device.host_path)
+        if path.is_dir():
+            found += _walk(path, device.container_path, device.permissions)
+            continue
+        one = _node(path, device.container_path, device.permissions)
+        if one is None:
+            text = f'error gathering device information while adding custom device "{path}": not a device node'
+            raise internal(text if path.exists() else text.replace("not a device node", "no such file or directory"))
+        found.append(one)
+    return tuple(found)
+
+
+def all_of_host() -> tuple[HostDevice, ...]:
+    """Every device node below /dev, as a privileged container sees them."""
+    return tuple(device for device in _walk(Path("/dev"), "/dev", "rwm") if Path(device.path).name not in _MADE_BY_RUNTIME)
+
+
+def _walk(directory: Path, target: str, permissions: str) -> Iterator[HostDevice]:
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        path = f"{target}/{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in _LEFT_OUT:
+                yield from _walk(Path(entry.path), path, permissions)
+        elif not entry.is_symlink() and (found := _node(Path(entry.path), path, permissions)) is not None:
+            yield found
+
+
+def _node(path: Path, target: str, permissions: str) -> HostDevice | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    kind = "c" if stat.S_ISCHR(found.st_mode) else "b" if stat.S_ISBLK(found.st_mode) else None
+    if kind is None:
+        return None
+    major, minor = os.major(found.st_rdev), os.minor(found.st_rdev)
+    return HostDevice(target, "c" if kind == "c" else "b", major, minor, found.st_mode, found.st_uid, found.st_gid, permissions)

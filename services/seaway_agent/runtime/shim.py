@@ -1,0 +1,138 @@
+"""Talks to one container's conmon: waits for its report, starts the runtime's init, watches conmon's own life."""
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.runtime import conmon
+from seaway_contracts.errors import Code, SeawayError, internal
+
+_REPORT_S: Final = 120.0
+_FIFO_TRIES: Final = 400
+_FIFO_PAUSE_S: Final = 0.0005
+
+
+async def read_report(fd: int) -> conmon.Report:
+    """conmon's report from the sync pipe. Raises SeawayError when conmon ends without one, or says nothing for long."""
+    loop = asyncio.get_running_loop()
+    got: asyncio.Future[conmon.Report] = loop.create_future()
+    buffer = bytearray()
+
+    def readable() -> None:
+        data = os.read(fd, 65536)
+        buffer.extend(data)
+        try:
+            report = conmon.parse_report(bytes(buffer)) if buffer else None
+        except ValueError as error:
+            report = conmon.Report(-1, str(error))
+        if report is None and not data:
+            report = conmon.Report(-1, "the shim (conmon) ended without a word; see its output in the agent's log")
+        if report is not None and not got.done():
+            loop.remove_reader(fd)
+            got.set_result(report)
+
+    os.set_blocking(fd, False)
+    loop.add_reader(fd, readable)
+    try:
+        return await asyncio.wait_for(got, _REPORT_S)
+    except TimeoutError:
+        raise internal(f"the shim (conmon) said nothing for {_REPORT_S:.0f} s") from None
+    finally:
+        loop.remove_reader(fd)
+
+
+async def open_gate(fifo: Path) -> bool:
+    """Let a created container run by writing its `exec.fifo`, as `crun start` does; False where there is no such gate.
+
+    The container's init opens it for reading a moment after `create` has returned.
+    """
+    for _ in range(_FIFO_TRIES):
+        try:
+            fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                await asyncio.sleep(_FIFO_PAUSE_S)
+                continue
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                fifo.unlink()
+            os.write(fd, b"\0")
+        finally:
+            os.close(fd)
+        return True
+    return False
+
+
+@dataclass(frozen=True)
+class ExitFiles:
+    """Where conmon leaves word of one container's end."""
+
+    exit: Path
+    oom: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, exits: Path, persist: Path, bundle: Path, container: str) -> "ExitFiles":
+        """The files of one container."""
+        return cls(exits / container, (persist / "oom", bundle / "oom"))
+
+    def read(self) -> Exit | None:
+        """How it ended; None while it hasn't, or nobody wrote it down."""
+        try:
+            with open(self.exit) as file:
+                code = conmon.exit_code(file.read())
+                ended_ns = os.fstat(file.fileno()).st_mtime_ns
+        except (FileNotFoundError, ValueError):
+            return None
+        return Exit(code, ended_ns, any(path.exists() for path in self.oom))
+
+    def clear(self) -> None:
+        """Remove them: a stale one would end the next run at once."""
+        for path in (self.exit, *self.oom):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
+class Watched:
+    """A process whose end is noticed through its pidfd; a child of ours is reaped."""
+
+    def __init__(self, pidfd: int, ended: Callable[[], None], child: bool) -> None:
+        self._pidfd = pidfd
+        self._ended = ended
+        self._child = child
+        asyncio.get_running_loop().add_reader(pidfd, self._ready)
+
+    def _ready(self) -> None:
+        self.close()
+        self._ended()
+
+    def close(self) -> None:
+        """Stop watching, reap what is ours. Safe to call twice."""
+        if self._pidfd < 0:
+            return
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        if self._child:
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        os.close(self._pidfd)
+        self._pidfd = -1
+
+
+def runtime_failure(message: str) -> SeawayError:
+    """The runtime's words in Docker's sentence; clients read 125, 126 or 127 out of them."""
+    text = message.strip() or "the runtime gave no reason"
+    head = "failed to create task for container: failed to create shim task: OCI runtime create failed"
+    return SeawayError(_code_for(text), f"{head}: {text}: unknown")
+
+
+def _code_for(text: str) -> Code:
+    wrong = ("executable file", "no such file or directory", "permission denied", "is a directory", "not a directory")
+    return Code.BAD_REQUEST if any(part in text.lower() for part in wrong) else Code.INTERNAL

@@ -1,0 +1,166 @@
+"""Puts one node's agent together."""
+
+import contextlib
+import logging
+import os
+import resource
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Network
+from typing import Final
+
+from seaway_agent import __version__
+from seaway_agent.beats import Heart, facts_of
+from seaway_agent.blobs import BlobClient
+from seaway_agent.journal import Journal
+from seaway_agent.kernel import cgroups, procs
+from seaway_agent.kernel.hostinfo import read_host_info
+from seaway_agent.kernel.launcher import Launcher
+from seaway_agent.kernel.tmpfs import ensure_tmpfs
+from seaway_agent.layout import Layout
+from seaway_agent.network.bridge import BridgeNetwork
+from seaway_agent.network.driver import NetworkDriver
+from seaway_agent.network.nft import NatTable
+from seaway_agent.node import Node
+from seaway_agent.plumbing import Plumbing, Seccomp
+from seaway_agent.recovery import Recovery
+from seaway_agent.rootfs.layers import LayerStore
+from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.runtime.exits import ExitWatch
+from seaway_agent.settings import AgentSettings
+from seaway_agent.store import Store, open_database
+from seaway_agent.volumes import Volumes
+from seaway_bus.outbox import Outbox
+from seaway_contracts.errors import internal
+from seaway_kit.service import ServiceContext
+
+log = logging.getLogger(__name__)
+_RUNTIMES: Final = ("crun", "runc", "runsc")
+_INITS: Final = ("tini-static", "tini", "catatonit", "docker-init")
+_FLUSH_S: Final = 2.0
+_OPEN_FILES: Final = 1 << 20
+
+
+def find_programs(settings: AgentSettings) -> tuple[str, dict[str, str], str]:
+    """conmon, the runtimes by name, the init program (empty without one). Raises SeawayError that names the package."""
+    if os.geteuid() != 0:
+        raise internal("the agent needs root: it makes namespaces, mounts and cgroups")
+    conmon = shutil.which("conmon")
+    if conmon is None:
+        raise internal("conmon is missing: install the package conmon")
+    runtimes = {name: path for name in _RUNTIMES if (path := shutil.which(name)) is not None}
+    if settings.runtime not in runtimes:
+        raise internal(f"the runtime {settings.runtime} is missing: install the package {settings.runtime}")
+    return conmon, runtimes, next((path for name in _INITS if (path := shutil.which(name)) is not None), "")
+
+
+class Agent:
+    """The parts of a node's agent, opened in order, closed in reverse."""
+
+    def __init__(self, context: ServiceContext, settings: AgentSettings) -> None:
+        self._context = context
+        self._settings = settings
+        self._layout = Layout.of(settings.root, settings.run, settings.node)
+
+    @contextlib.asynccontextmanager
+    async def live(self) -> AsyncIterator[None]:
+        """The agent, from recovery to its end. Containers go on afterwards."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack)
+            yield
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        settings, context = self._settings, self._context
+        conmon, runtimes, init = find_programs(settings)
+        _raise_file_limit()
+        ensure_tmpfs(str(self._layout.run), 0o700)
+        self._layout.make()
+        store = self._store(stack)
+        boot = procs.boot_id()
+        same_boot = store.fact("boot") == boot
+        plumbing = await self._plumbing(stack, store, conmon, runtimes, init)
+        layers = LayerStore(self._layout.layers, boot)
+        layers.start()
+        stack.callback(layers.close)
+        blobs = BlobClient(context.bus)
+        stack.push_async_callback(blobs.close)
+        node = Node(plumbing, layers, blobs, context.bus, secrets.token_hex(8))
+        stack.callback(node.close)
+        exits = ExitWatch(self._layout.exits, node.exit_seen)
+        exits.start()
+        stack.callback(exits.close)
+        await Recovery(node, same_boot).run(list(store.containers()))
+        store.remember("boot", boot)
+        await context.bus.prepare()
+        self._outbox.start()
+        stack.push_async_callback(self._outbox.flush, _FLUSH_S)
+        await node.serve()
+        await context.bus.announce("agent", __version__)
+        info = read_host_info(str(self._layout.root), plumbing.cgroups)
+        facts = facts_of(info, runtimes, settings.runtime, settings.label, str(settings.root), boot)
+        heart = Heart(context.bus, node, info, facts, settings.beat_s)
+        context.tasks.eternal("beat", heart.run())
+
+    def _store(self, stack: contextlib.AsyncExitStack) -> Store:
+        db = open_database(self._layout.database)
+        stack.callback(db.close)
+        self._outbox = Outbox(db, self._context.bus.transport, self._context.tasks)
+        return Store(db)
+
+    async def _plumbing(
+        self, stack: contextlib.AsyncExitStack, store: Store, conmon: str, runtimes: dict[str, str], init: str
+    ) -> Plumbing:
+        settings = self._settings
+        suite = settings.suite or store.fact("suite") or secrets.token_hex(3)
+        store.remember("suite", suite)
+        host = cgroups.host_layout()
+        launcher = Launcher()
+        launcher.start()
+        stack.callback(launcher.close)
+        network = await self._network(stack, store, suite)
+        uppers = UpperStore(self._layout.containers)
+        stack.callback(uppers.close)
+        plumbing = Plumbing(
+            node=settings.node,
+            suite=suite,
+            layout=self._layout,
+            cgroups=host,
+            launcher=launcher,
+            network=network,
+            uppers=uppers,
+            volumes=Volumes(self._layout.volumes),
+            journal=Journal(store, self._outbox, settings.node),
+            seccomp=Seccomp(settings.seccomp_profile),
+            tasks=self._context.tasks,
+            conmon=conmon,
+            runtimes=runtimes,
+            default_runtime=settings.runtime,
+            init_path=init,
+            output_fd=2,
+        )
+        stack.callback(plumbing.workers.shutdown)
+        return plumbing
+
+    async def _network(self, stack: contextlib.AsyncExitStack, store: Store, suite: str) -> NetworkDriver:
+        chosen = self._settings.subnet or store.fact("subnet")
+        subnet = IPv4Network(chosen) if chosen else None
+        bridge = BridgeNetwork(suite, subnet, None, 1500, NatTable(suite))
+        driver = NetworkDriver(bridge, pool_size=self._settings.sandboxes)
+        found = await driver.open()
+        stack.push_async_callback(driver.close)
+        store.remember("subnet", str(found))
+        return driver
+
+
+def _raise_file_limit() -> None:
+    """Thousands of containers need thousands of descriptors; children get the limits that were there before."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, hard), hard))
+
+
+def build(context: ServiceContext) -> contextlib.AbstractAsyncContextManager[None]:
+    """For the process shell."""
+    assert isinstance(context.settings, AgentSettings)
+    return Agent(context, context.settings).live()

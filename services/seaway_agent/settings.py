@@ -1,0 +1,24 @@
+"""What the agent can be told."""
+
+from pathlib import Path
+
+from seaway_kit.settings import ServiceSettings
+
+
+class AgentSettings(ServiceSettings):
+    """Settings of one node's agent; flags are named after the fields."""
+
+    suite: str = ""
+    """Six hex digits that keep this node's bridge, nft table and cgroups apart from other suites'; made once if empty."""
+    runtime: str = "crun"
+    """The default OCI runtime."""
+    subnet: str = ""
+    """The default bridge's subnet; a free one is chosen (and kept) if empty."""
+    sandboxes: int = 8
+    """How many network sandboxes are kept ready."""
+    beat_s: float = 2.0
+    """Seconds between heartbeats."""
+    seccomp_profile: Path = Path("/usr/share/containers/seccomp.json")
+    """The profile, in Docker's format, from which the default one is derived."""
+    label: tuple[str, ...] = ()
+    """Labels of this node (`key=value`), for placement."""

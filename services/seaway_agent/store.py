@@ -1,0 +1,87 @@
+"""The agent's memory: SQLite with each container's spec and status, and the outbox beside them.
+
+A status and the events that tell of it are written in one transaction, so neither stands alone after a kill.
+WAL without fsync at commit: what a kill of the process must not lose is in the page cache.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from seaway_contracts.containers import ContainerSpec, ContainerStatus
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS container (
+    id TEXT PRIMARY KEY, spec BLOB NOT NULL, status BLOB NOT NULL, lowers TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A container as the agent last wrote it down. `lowers`: its layers' directories, topmost first."""
+
+    spec: ContainerSpec
+    status: ContainerStatus
+    lowers: tuple[str, ...]
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open or make the database. Raises sqlite3.Error; ValueError for one of a later release."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint = 4000")
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        db.close()
+        raise ValueError(f"{path} was written by a later release (schema {version}, this one knows {VERSION})")
+    db.executescript(_SCHEMA)
+    db.execute(f"PRAGMA user_version = {VERSION}")
+    return db
+
+
+class Store:
+    """Reads and writes of the agent's memory. Writes belong in a transaction of the caller (`with store.write()`)."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+
+    def containers(self) -> Iterator[Stored]:
+        """Everything that is on this node."""
+        for spec, status, lowers in self.db.execute("SELECT spec, status, lowers FROM container").fetchall():
+            yield Stored(
+                ContainerSpec.model_validate_json(spec),
+                ContainerStatus.model_validate_json(status),
+                tuple(filter(None, lowers.split("\n"))),
+            )
+
+    def add(self, spec: ContainerSpec, status: ContainerStatus, lowers: tuple[str, ...]) -> None:
+        """A new container."""
+        row = (spec.id, _json(spec), _json(status), "\n".join(lowers))
+        self.db.execute("INSERT INTO container (id, spec, status, lowers) VALUES (?, ?, ?, ?)", row)
+
+    def set_status(self, container: str, status: ContainerStatus) -> None:
+        """The status after a change."""
+        self.db.execute("UPDATE container SET status = ? WHERE id = ?", (_json(status), container))
+
+    def remove(self, container: str) -> None:
+        """It is gone."""
+        self.db.execute("DELETE FROM container WHERE id = ?", (container,))
+
+    def fact(self, name: str) -> str:
+        """A remembered fact about the node; empty if there is none."""
+        row = self.db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a fact about the node."""
+        self.db.execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", (name, value))
+
+
+def _json(payload: ContainerSpec | ContainerStatus) -> bytes:
+    return payload.model_dump_json(exclude_defaults=True).encode()

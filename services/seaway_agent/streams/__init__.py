@@ -1,0 +1,1 @@
+"""A container's streams: its live console, its log."""

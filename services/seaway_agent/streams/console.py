@@ -1,0 +1,202 @@
+"""A container's live streams: one reader of conmon's attach socket that always drains, any number of clients.
+
+conmon stalls the container when its client doesn't read, so what a slow client hasn't taken waits in its
+own backlog, and nobody else notices.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+from seaway_agent.streams.backlog import Backlog
+from seaway_bus.streams import ByteStream
+from seaway_contracts.errors import SeawayError
+from seaway_docker.stdcopy import frame
+from seaway_kit.tasks import Tasks, cancel
+
+log = logging.getLogger(__name__)
+_PACKET: Final = 8192 + 1
+_INPUT: Final = 32 * 1024
+_AT_A_TIME: Final = 64
+_STDOUT, _STDERR = 2, 3
+
+
+class Client:
+    """One attached client."""
+
+    def __init__(self, stream: ByteStream, backlog: Backlog, *, stdin: bool, stdout: bool, stderr: bool) -> None:
+        self.stream = stream
+        self.backlog = backlog
+        self.stdin = stdin
+        self.wanted = {_STDOUT: stdout, _STDERR: stderr}
+
+
+class Console:
+    """The streams of one container over all its runs."""
+
+    def __init__(self, container: str, *, tty: bool, stdin: bool, stdin_once: bool, spill: Path, tasks: Tasks) -> None:
+        self._container = container
+        self._tty = tty
+        self._stdin = stdin
+        self._stdin_once = stdin_once
+        self._spill = spill
+        self._tasks = tasks
+        self._clients: list[Client] = []
+        self._socket: socket.socket | None = None
+        self._connected = asyncio.Event()
+        self._input = asyncio.Lock()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody listens, or stdin must be held open or closed in time."""
+        return bool(self._clients)
+
+    def join(self, stream: ByteStream, *, stdin: bool, stdout: bool, stderr: bool, history: bytes = b"") -> None:
+        """Serve one more client until it goes or the run ends."""
+        client = Client(stream, Backlog(self._spill), stdin=stdin and self._stdin, stdout=stdout, stderr=stderr)
+        if history:
+            client.backlog.put(history)
+        self._clients.append(client)
+        self._tasks.spawn("attach", self._serve(client))
+
+    def connect(self, bundle: Path) -> None:
+        """Attach to the shim of a run. Raises OSError where it isn't there."""
+        if self._socket is not None:
+            return
+        directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            sock.connect(f"/proc/self/fd/{directory}/attach")
+        except BaseException:
+            sock.close()
+            raise
+        finally:
+            os.close(directory)
+        self._socket = sock
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
+        self._connected.set()
+
+    def ended(self) -> None:
+        """The run is over: hand on what has come, then let the clients go."""
+        if self._socket is not None:
+            while self._socket is not None and self._receive():
+                pass
+            self._disconnect()
+        for client in self._clients:
+            client.backlog.end()
+        self._clients = []
+
+    def _disconnect(self) -> None:
+        sock, self._socket = self._socket, None
+        self._connected.clear()
+        if sock is not None:
+            with contextlib.suppress(ValueError):
+                asyncio.get_running_loop().remove_reader(sock.fileno())
+            sock.close()
+
+    def _readable(self) -> None:
+        for _ in range(_AT_A_TIME):
+            if self._socket is None or not self._receive():
+                return
+
+    def _receive(self) -> bool:
+        """Take one packet; False when there is none now, or the shim has closed."""
+        assert self._socket is not None
+        try:
+            packet = self._socket.recv(_PACKET)
+        except BlockingIOError:
+            return False
+        except OSError:
+            packet = b""
+        if not packet:
+            self._disconnect()
+            return False
+        kind, data = packet[0], packet[1:]
+        if data and kind in (_STDOUT, _STDERR):
+            self._hand_out(kind, data if self._tty else frame(kind - 1, data))
+        return True
+
+    def _hand_out(self, kind: int, data: bytes) -> None:
+        for client in list(self._clients):
+            if client.wanted[kind] and not client.backlog.put(data):
+                log.warning("container %s: an attached client fell too far behind and is cut off", self._container[:12])
+                self._clients.remove(client)
+                client.backlog.end()
+
+    async def _serve(self, client: Client) -> None:
+        reader = self._tasks.spawn("attach-stdin", self._read_input(client)) if client.stdin else None
+        watcher = self._tasks.spawn("attach-gone", self._watch(client))
+        try:
+            while data := await client.backlog.get():
+                await client.stream.write(data)
+            await client.stream.end()
+        except SeawayError as error:
+            log.debug("container %s: an attached client went: %s", self._container[:12], error)
+        finally:
+            for task in (reader, watcher):
+                if task is not None:
+                    await cancel(task)
+            self._leave(client)
+            await client.stream.close()
+
+    def _leave(self, client: Client) -> None:
+        if client in self._clients:
+            self._clients.remove(client)
+        client.backlog.close()
+        if not self._clients and not self._stdin:
+            self._disconnect()
+
+    async def _watch(self, client: Client) -> None:
+        """A client that goes is let go, also while the container is silent."""
+        await client.stream.wait_broken()
+        client.backlog.end()
+
+    async def _read_input(self, client: Client) -> None:
+        try:
+            while data := await client.stream.read():
+                await self._write_input(data)
+        except SeawayError:
+            client.backlog.end()
+        except OSError as error:
+            log.debug("container %s takes no more input: %s", self._container[:12], error)
+            return
+        if self._stdin_once:
+            await self._connected.wait()
+            self._close_input()
+
+    async def _write_input(self, data: bytes) -> None:
+        await self._connected.wait()
+        async with self._input:
+            for start in range(0, len(data), _INPUT):
+                await self._send(data[start : start + _INPUT])
+
+    async def _send(self, piece: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        while piece:
+            if self._socket is None:
+                raise OSError("the container has ended")
+            try:
+                piece = piece[self._socket.send(piece) :]
+            except BlockingIOError:
+                ready: asyncio.Future[None] = loop.create_future()
+                fd = self._socket.fileno()
+                loop.add_writer(fd, _wake, ready)
+                try:
+                    await ready
+                finally:
+                    loop.remove_writer(fd)
+
+    def _close_input(self) -> None:
+        """End of input for the container; its output goes on."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_WR)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,54 @@
+"""What the handlers work with."""
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from seaway_bus.bus import Bus
+from seaway_bus.streams import ByteStream, new_stream_id
+from seaway_contracts import catalogue as cat
+from seaway_contracts.commands import ContainerLocation, ResolveContainer
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.ids import is_container_id
+from seaway_kit.tasks import Tasks
+
+from seaway_api.blobs import ArchiveClient
+from seaway_api.hub import Hub
+from seaway_api.settings import ApiSettings
+
+
+@dataclass(frozen=True)
+class Api:
+    """The connections of one API process."""
+
+    settings: ApiSettings
+    bus: Bus
+    hub: Hub
+    tasks: Tasks
+    archives: ArchiveClient
+
+    async def locate(self, ref: str) -> tuple[str, str]:
+        """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""
+        if is_container_id(ref) and (node := self.hub.place(ref)) is not None:
+            return ref, node
+        found: ContainerLocation = await self.bus.call(cat.RESOLVE, ResolveContainer(ref=ref))
+        self.hub.remember(found.id, found.node)
+        return found.id, found.node
+
+    async def record(self, ref: str) -> ContainerRecord:
+        """A container's record; raises SeawayError(NOT_FOUND)."""
+        record = await self.bus.call(cat.GET_CONTAINER, ResolveContainer(ref=ref))
+        self.hub.remember(record.id, record.node)
+        return record
+
+    def stream(self) -> ByteStream:
+        """A fresh byte stream, of which this is the opening side."""
+        return ByteStream(self.bus.transport, new_stream_id(), "opening", self.tasks)
+
+    def new_id(self) -> str:
+        """A container's id: 64 random hex digits."""
+        return secrets.token_hex(32)
+
+    def now_ns(self) -> int:
+        """Unix time in nanoseconds."""
+        return time.time_ns()

@@ -1,0 +1,63 @@
+"""Image archives, which go over HTTP to and from the image service."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiohttp
+import orjson
+from seaway_bus.bus import Bus
+from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
+from seaway_contracts.errors import unavailable
+
+from seaway_api.errors import ApiError
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5)
+Query = Sequence[tuple[str, str]] | Mapping[str, str]
+
+
+class ArchiveClient:
+    """Sends archives to the image service and fetches them from it."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, path: str, query: Query = (), body: aiohttp.StreamReader | None = None
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """The bytes of the answer. Raises ApiError with the service's own status and sentence, or UNAVAILABLE."""
+        endpoint = await self._bus.call(cat.BLOB_ENDPOINT, Empty())
+        headers = {"Authorization": f"Bearer {endpoint.token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/x-tar"
+        data = None if body is None else body.iter_any()
+        url = endpoint.url.rstrip("/") + path
+        try:
+            async with self._client().request(method, url, params=query, data=data, headers=headers) as response:
+                if response.status >= 400:
+                    raise ApiError(response.status, _message(await response.content.read(65_536)))
+                yield response.content
+        except aiohttp.ClientError as error:
+            raise unavailable(f"the image service can't be reached at {endpoint.url}: {error}; try again") from error
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
+        return self._session
+
+
+def _message(body: bytes) -> str:
+    """The sentence of an error: Docker's JSON, or plain text."""
+    try:
+        fields = orjson.loads(body)
+        return str(fields["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return body.decode("utf-8", "replace").strip() or "the image service refused without a reason"

@@ -1,0 +1,92 @@
+"""From a request to its handler: version, host check, routing, errors, metrics."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+from aiohttp import web
+from prometheus_client import Counter, Histogram
+from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
+
+from seaway_api import errors, replies
+from seaway_api.api import Api
+from seaway_api.call import Call
+from seaway_api.connection import Connection
+from seaway_api.errors import ApiError
+from seaway_api.origin import check_origin
+from seaway_api.routing import Match, Route, Router, split_version
+from seaway_api.version import API_VERSION, MIN_API_VERSION, ApiVersion, too_new, too_old
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+ApiRoute = Route[Handler]
+
+REQUESTS: Final = Counter("seaway_api_requests_total", "Requests answered.", ["method", "route", "status"])
+SECONDS: Final = Histogram(
+    "seaway_api_request_seconds",
+    "From a request's head to the end of its answer; without those that wait or stream.",
+    ["method", "route"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
+IN_HAND: Final = Counter("seaway_api_requests_begun_total", "Requests begun.")
+_NO_ROUTE: Final = "none"
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
+
+
+class Dispatcher:
+    """The server's one handler."""
+
+    def __init__(self, api: Api, routes: list[ApiRoute]) -> None:
+        self._api = api
+        self._router: Router[Handler] = Router(routes)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; never raises but for a lost connection."""
+        started = time.perf_counter()
+        IN_HAND.inc()
+        connection = cast(Connection, request.protocol)
+        route: ApiRoute | None = None
+        try:
+            match, version = self._find(request, connection)
+            route = match.route
+            response = await self._run(Call(self._api, request, match.params, version), route, connection)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            response = errors.reply(error)
+        if connection.upgrading and not isinstance(response, replies.Taken):
+            connection.decline()
+        _count(request.method, route, response.status, time.perf_counter() - started)
+        return response
+
+    def _find(self, request: web.BaseRequest, connection: Connection) -> tuple[Match[Handler], ApiVersion]:
+        if connection.over_tcp:
+            check_origin(request.headers, verified=connection.ssl_context is not None)
+        version, path, text = split_version(request.rel_url.raw_path)
+        match = self._router.find(request.method, path) if version is not None else None
+        if match is None or version is None:
+            raise ApiError(404, PAGE_NOT_FOUND)
+        if too_new(version):
+            raise ApiError(400, client_too_new(text, API_VERSION))
+        if too_old(version):
+            raise ApiError(400, client_too_old(text, MIN_API_VERSION))
+        return match, version
+
+    async def _run(self, call: Call, route: ApiRoute, connection: Connection) -> web.StreamResponse:
+        if not route.waits:
+            return await route.handler(call)
+        if connection.ended and not connection.upgrading:
+            raise ConnectionResetError("the client has hung up")
+        connection.waiting = asyncio.current_task()
+        try:
+            return await route.handler(call)
+        finally:
+            connection.waiting = None
+
+
+def _count(method: str, route: ApiRoute | None, status: int, took: float) -> None:
+    word = method if method in _METHODS else "other"
+    template = route.template if route is not None else _NO_ROUTE
+    REQUESTS.labels(word, template, str(status)).inc()
+    if route is not None and not route.waits:
+        SECONDS.labels(word, template).observe(took)

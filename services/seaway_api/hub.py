@@ -1,0 +1,178 @@
+"""One event feed for the whole process, and who listens to it: readers of /events, and those who wait for a container.
+
+Everything here runs in the feed's plain callback: nobody can hold up anybody else. A reader that falls behind is cut off.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+from pydantic import ValidationError
+from seaway_bus.feed import Event, EventFeed
+from seaway_bus.transport import Transport
+from seaway_contracts.containers import ContainerStatus
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_kit.tasks import Tasks
+
+from seaway_api.translate.events import DockerEvent, docker_event
+
+log = logging.getLogger(__name__)
+
+READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
+CUT_OFF: Final = Counter("seaway_api_event_readers_cut_off_total", "Readers of /events that were too slow.")
+_MOST_BEHIND: Final = 16_384
+_PLACES: Final = 65_536
+
+
+class CutOff(Exception):
+    """This reader has fallen too far behind."""
+
+
+class Reader:
+    """A reader of all events. Used as an async iterator; `CutOff` when it was too slow."""
+
+    def __init__(self) -> None:
+        self._events: deque[DockerEvent] = deque()
+        self._wake = asyncio.Event()
+        self._cut_off = False
+
+    def feed(self, event: DockerEvent) -> None:
+        """An event happened."""
+        if self._cut_off:
+            return
+        if len(self._events) >= _MOST_BEHIND:
+            self._cut_off = True
+            self._events.clear()
+            CUT_OFF.inc()
+        else:
+            self._events.append(event)
+        self._wake.set()
+
+    async def next(self, limit_s: float | None = None) -> list[DockerEvent]:
+        """All events that have come since the last call; waits for one. Raises CutOff, and TimeoutError after `limit_s`."""
+        while not self._events:
+            if self._cut_off:
+                raise CutOff("this reader of events was too slow")
+            self._wake.clear()
+            await asyncio.wait_for(self._wake.wait(), limit_s)
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+
+class Watch:
+    """What happens to one container from now on."""
+
+    def __init__(self) -> None:
+        self._events: deque[tuple[str, ContainerStatus]] = deque()
+        self._wake = asyncio.Event()
+
+    def feed(self, action: str, status: ContainerStatus) -> None:
+        """An event of the container happened."""
+        self._events.append((action, status))
+        self._wake.set()
+
+    async def next(self) -> tuple[str, ContainerStatus]:
+        """The next event's action and the status after it."""
+        while not self._events:
+            self._wake.clear()
+            await self._wake.wait()
+        return self._events.popleft()
+
+
+class Hub:
+    """Hands each event to those whom it concerns, and remembers where containers are."""
+
+    def __init__(self, transport: Transport, tasks: Tasks) -> None:
+        self._feed = EventFeed(transport, self.receive, tasks)
+        self._readers: set[Reader] = set()
+        self._watches: dict[str, list[Watch]] = {}
+        self._places: OrderedDict[str, str] = OrderedDict()
+
+    async def start(self) -> None:
+        """Listen to all new events."""
+        await self._feed.start()
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self._feed.close()
+
+    # --- who listens
+
+    @property
+    def reader_count(self) -> int:
+        """How many clients read events."""
+        return len(self._readers)
+
+    def read(self) -> Reader:
+        """A reader of everything from now on; give it back with `unread`."""
+        reader = Reader()
+        self._readers.add(reader)
+        READERS.set(self.reader_count)
+        return reader
+
+    def unread(self, reader: Reader) -> None:
+        """This reader has gone."""
+        self._readers.discard(reader)
+        READERS.set(self.reader_count)
+
+    def watch(self, container_id: str) -> Watch:
+        """A watch over one container from now on; give it back with `unwatch`."""
+        watch = Watch()
+        self._watches.setdefault(container_id, []).append(watch)
+        return watch
+
+    def unwatch(self, container_id: str, watch: Watch) -> None:
+        """This watch is over."""
+        watches = self._watches.get(container_id, [])
+        if watch in watches:
+            watches.remove(watch)
+        if not watches:
+            self._watches.pop(container_id, None)
+
+    # --- where containers are
+
+    def place(self, container_id: str) -> str | None:
+        """The node of a container by its whole id, where this process knows it. A container never moves."""
+        node = self._places.get(container_id)
+        if node is not None:
+            self._places.move_to_end(container_id)
+        return node
+
+    def remember(self, container_id: str, node: str) -> None:
+        """This container is on that node."""
+        self._places[container_id] = node
+        if len(self._places) > _PLACES:
+            self._places.popitem(last=False)
+
+    # --- what happens
+
+    def receive(self, event: Event) -> None:
+        """The feed's callback."""
+        envelope = event.envelope
+        if envelope.noun == "container":
+            self._container(event)
+        if self._readers:
+            shown = docker_event(envelope, event.data, stored=event.stream_seq > 0)
+            if shown is not None:
+                for reader in self._readers:
+                    reader.feed(shown)
+
+    def _container(self, event: Event) -> None:
+        identifier = event.envelope.subject_id
+        if event.envelope.action == "destroy":
+            self._places.pop(identifier, None)
+        elif event.stream_seq == 0:
+            self.remember(identifier, event.envelope.node)
+        watches = self._watches.get(identifier)
+        if not watches:
+            return
+        try:
+            body = ContainerEvent.model_validate_json(event.data)
+        except ValidationError as error:
+            log.warning("an event of container %s has an unreadable body: %s", identifier, error)
+            return
+        for watch in list(watches):
+            watch.feed(event.envelope.action, body.status)

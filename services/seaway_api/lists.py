@@ -1,0 +1,33 @@
+"""Whole lists from services that answer page by page."""
+
+from collections.abc import AsyncIterator
+
+from seaway_bus.bus import Bus
+from seaway_contracts import catalogue as cat
+from seaway_contracts.commands import ListContainers
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.images import ImageRecord, ListImages
+
+
+async def all_containers(bus: Bus, *, stopped: bool = True) -> AsyncIterator[ContainerRecord]:
+    """All containers, newest first; without `stopped` only those that run."""
+    after = ""
+    while True:
+        page = await bus.call(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after))
+        for record in page.containers:
+            yield record
+        if not page.next:
+            return
+        after = page.next
+
+
+async def all_images(bus: Bus) -> AsyncIterator[ImageRecord]:
+    """All images, newest first."""
+    after = ""
+    while True:
+        page = await bus.call(cat.LIST_IMAGES, ListImages(after=after))
+        for image in page.images:
+            yield image
+        if not page.next:
+            return
+        after = page.next

@@ -1,0 +1,47 @@
+"""Whether a browser was talked into sending a request to a TCP endpoint (DNS rebinding, cross-site requests). Pure."""
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from seaway_api.errors import ApiError
+
+
+def check_origin(headers: Mapping[str, str], *, verified: bool) -> None:
+    """Raise ApiError(403) for a foreign `Host` or `Origin`. `verified`: the client has shown a certificate.
+
+    A rebound name is a name: addresses and localhost can't be rebound. A page's Origin is never our own host,
+    as no pages are served to the outside.
+    """
+    host = host_name(headers.get("Host", ""))
+    if not verified and not _is_ours(host):
+        raise ApiError(
+            403, f"the Host header {host!r} is foreign to this endpoint; use its address or localhost, or the unix socket"
+        )
+    origin = headers.get("Origin")
+    if origin is not None and _origin_host(origin) != host:
+        raise ApiError(403, f"requests of pages from {origin[:128]!r} are not allowed")
+
+
+def host_name(text: str) -> str:
+    """The host of a Host header, without port and brackets."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0].lower()
+
+
+def _is_ours(host: str) -> bool:
+    if host in ("localhost", ""):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _origin_host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).hostname
+    except ValueError:
+        return None

@@ -1,0 +1,92 @@
+"""List, inspect and prune containers."""
+
+from aiohttp import web
+from seaway_contracts import catalogue as cat
+from seaway_contracts.commands import RemoveContainer
+from seaway_contracts.containers import ContainerRecord, State
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.images import ImageRef
+from seaway_docker.container_filters import ContainerQuery, container_query
+from seaway_docker.filters import CONTAINER_LIST_KEYS, CONTAINER_PRUNE_KEYS, parse_filters, prunable, until_ns
+
+from seaway_api import replies
+from seaway_api.api import Api
+from seaway_api.call import Call
+from seaway_api.lists import all_containers
+from seaway_api.translate.inspect import inspect_json
+from seaway_api.translate.listing import container_facts, list_json
+
+_LIVE = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
+
+
+async def list_containers(call: Call) -> web.StreamResponse:
+    """GET /containers/json"""
+    query = container_query(parse_filters(call.text("filters"), CONTAINER_LIST_KEYS))
+    limit = call.integer("limit", 0)
+    if limit < 0:
+        limit = 0
+    query = await _resolved(call.api, query)
+    stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
+    now, with_size = call.api.now_ns(), call.flag("size")
+    shown = []
+    async for record in all_containers(call.api.bus, stopped=stopped):
+        if query.matches(container_facts(record)):
+            shown.append(list_json(record, now_ns=now, with_size=with_size))
+            if limit and len(shown) == limit:
+                break
+    return replies.json(shown)
+
+
+async def _resolved(api: Api, query: ContainerQuery) -> ContainerQuery:
+    """Look up what the filters name: a missing container is an error, a missing image matches nothing."""
+    before = await api.record(query.before) if query.before is not None else None
+    since = await api.record(query.since) if query.since is not None else None
+    ancestors = [found for ref in query.ancestors if (found := await _image_id(api, ref)) is not None]
+    return query.resolved(
+        before_ns=before.spec.created_ns if before else None,
+        since_ns=since.spec.created_ns if since else None,
+        ancestor_ids=frozenset(ancestors),
+    )
+
+
+async def _image_id(api: Api, ref: str) -> str | None:
+    try:
+        return (await api.bus.call(cat.GET_IMAGE, ImageRef(ref=ref))).id
+    except SeawayError as error:
+        if error.code in (Code.NOT_FOUND, Code.BAD_REQUEST):
+            return None
+        raise
+
+
+async def inspect(call: Call) -> web.StreamResponse:
+    """GET /containers/{name}/json"""
+    record = await call.api.record(call.name)
+    shown = inspect_json(record)
+    if call.flag("size"):
+        shown |= {"SizeRw": 0, "SizeRootFs": 0}
+    return replies.json(shown)
+
+
+async def prune(call: Call) -> web.StreamResponse:
+    """POST /containers/prune. One that can't be removed is left, as in Docker."""
+    filters = parse_filters(call.text("filters"), CONTAINER_PRUNE_KEYS)
+    until = until_ns(filters, call.api.now_ns())
+    records = [record async for record in all_containers(call.api.bus)]
+    removed = [
+        record.id
+        for record in records
+        if record.status.state not in _LIVE
+        and prunable(filters, record.spec.labels, record.spec.created_ns, until)
+        and await _removed(call, record)
+    ]
+    return replies.json({"ContainersDeleted": removed or None, "SpaceReclaimed": 0})
+
+
+async def _removed(call: Call, record: ContainerRecord) -> bool:
+    try:
+        await call.api.bus.call(
+            cat.REMOVE, RemoveContainer(id=record.id), node=record.node, command=call.command()
+        )
+    except SeawayError:
+        return False
+    return True

@@ -1,0 +1,182 @@
+"""POST /containers/create."""
+
+import logging
+import secrets
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from aiohttp import web
+from seaway_bus.bus import Command
+from seaway_contracts import catalogue as cat
+from seaway_contracts.commands import (
+    CreateContainer,
+    ForgetContainer,
+    PlaceRequest,
+    RegisterContainer,
+    RemoveContainer,
+)
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, Mount
+from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
+from seaway_contracts.images import ImageRecord, ImageRef
+from seaway_docker.errors import no_such_network
+from seaway_docker.model_container import ContainerCreate
+from seaway_docker.names import container_name, generate_name
+
+from seaway_api import replies
+from seaway_api.api import Api
+from seaway_api.call import Call
+from seaway_api.translate import host as from_host
+from seaway_api.translate.spec import (
+    Naming,
+    Partners,
+    asked_networks,
+    check_create,
+    container_spec,
+    joined_containers,
+    volume_sources,
+)
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_NAME_ATTEMPTS: Final = 8
+
+
+@dataclass(frozen=True)
+class _Companions:
+    """The other containers that a body names, and the one node where they are."""
+
+    partners: Partners
+    node: str | None = None
+
+
+async def create(call: Call) -> web.StreamResponse:
+    """Make a container: image and node are found side by side, then name and record are reserved, then it is made."""
+    body = await call.body(ContainerCreate)
+    check_create(body)
+    given = call.text("name")
+    name = container_name(given) if given else ""
+    for network in asked_networks(body):
+        raise not_found(no_such_network(network))
+    identifier = call.api.new_id()
+    companions = await _companions(call.api, body)
+    image, node = await _image_and_node(call.api, body, identifier, companions.node)
+    for attempt in range(_NAME_ATTEMPTS):
+        chosen = name or generate_name(secrets.randbelow(1 << 32), attempt)
+        naming = Naming(identifier, chosen, call.api.now_ns(), _new_volume)
+        spec = container_spec(body, image, naming, companions.partners)
+        if await _register(call, spec, node, may_retry=not name and attempt < _NAME_ATTEMPTS - 1):
+            break
+    await _make(call, spec, node)
+    call.api.hub.remember(identifier, node)
+    return replies.json({"Id": identifier, "Warnings": []}, 201)
+
+
+def _new_volume() -> str:
+    return secrets.token_hex(32)
+
+
+# --- image and node
+
+
+async def _image_and_node(
+    api: Api, body: ContainerCreate, identifier: str, node: str | None
+) -> tuple[ImageRecord, str]:
+    """The image's refusal goes before the scheduler's: clients pull upon it."""
+    if node is not None:
+        return await _image(api, body), node
+    placing = api.tasks.spawn("place", _outcome(_place(api, body, identifier)))
+    image = await _image(api, body)
+    placed = await placing
+    if isinstance(placed, SeawayError):
+        raise placed
+    return image, placed
+
+
+async def _image(api: Api, body: ContainerCreate) -> ImageRecord:
+    return await api.bus.call(cat.GET_IMAGE, ImageRef(ref=body.image))
+
+
+async def _place(api: Api, body: ContainerCreate, identifier: str) -> str:
+    ports = from_host.network(body, body.host_config, body.networking_config, identifier)
+    request = PlaceRequest(
+        container_id=identifier,
+        resources=from_host.resources(body.host_config),
+        labels=body.labels or {},
+        host_ports=from_host.fixed_host_ports(ports),
+    )
+    return (await api.bus.call(cat.PLACE, request)).node
+
+
+async def _outcome(work: Awaitable[T]) -> T | SeawayError:
+    """A task's failure as a value: whoever awaits it decides, nobody logs it."""
+    try:
+        return await work
+    except SeawayError as error:
+        return error
+
+
+# --- other containers
+
+
+async def _companions(api: Api, body: ContainerCreate) -> _Companions:
+    """Look up the containers whose namespaces or volumes are shared; they bind the new one to their node."""
+    joined, sources = joined_containers(body), volume_sources(body)
+    if not joined and not sources:
+        return _Companions(Partners({}))
+    records = {ref: await api.record(ref) for ref in dict.fromkeys((*joined, *(ref for ref, _ in sources)))}
+    nodes = {record.node for record in records.values()}
+    if len(nodes) > 1:
+        raise bad_request(f"the containers {', '.join(records)} are on different nodes and can't be shared together")
+    mounts = [mount for ref, read_only in sources for mount in _taken_over(records[ref], read_only)]
+    return _Companions(Partners({ref: record.id for ref, record in records.items()}, tuple(mounts)), nodes.pop())
+
+
+def _taken_over(record: ContainerRecord, read_only: bool) -> list[Mount]:
+    return [
+        mount.model_copy(update={"read_only": mount.read_only or read_only, "anonymous": False})
+        for mount in record.spec.mounts
+        if mount.type != "tmpfs"
+    ]
+
+
+# --- making it
+
+
+async def _register(call: Call, spec: ContainerSpec, node: str, *, may_retry: bool) -> bool:
+    """Reserve name and record; False if a generated name is taken and another may be tried."""
+    try:
+        await call.api.bus.call(cat.REGISTER, RegisterContainer(spec=spec, node=node), command=call.command())
+    except SeawayError as error:
+        if error.code == Code.CONFLICT and may_retry:
+            return False
+        raise
+    return True
+
+
+async def _make(call: Call, spec: ContainerSpec, node: str) -> None:
+    """Have the node make it; if it can't, nothing is left of it."""
+    command = call.command()
+    try:
+        await call.api.bus.call(cat.CREATE, CreateContainer(spec=spec), node=node, command=command)
+    except SeawayError as error:
+        if error.code != Code.TIMEOUT or await _unmade(call, spec, node, command):
+            await _forget(call, spec)
+        raise
+
+
+async def _unmade(call: Call, spec: ContainerSpec, node: str, command: Command) -> bool:
+    """After a time-out: take away what the node may have made. False if the node doesn't answer to that either."""
+    request = RemoveContainer(id=spec.id, force=True, volumes=True)
+    try:
+        await call.api.bus.call(cat.REMOVE, request, node=node, command=Command.new(command.actor), timeout_s=5)
+    except SeawayError as error:
+        return error.code == Code.NOT_FOUND
+    return True
+
+
+async def _forget(call: Call, spec: ContainerSpec) -> None:
+    try:
+        await call.api.bus.call(cat.FORGET, ForgetContainer(id=spec.id), command=call.command())
+    except SeawayError as error:
+        log.error("container %s was not made, but its record could not be taken back: %s", spec.id, error)

@@ -1,0 +1,80 @@
+"""GET /events: the stored past and the live present as one stream, each event once."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from aiohttp import web
+from seaway_bus.feed import history
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.event_filters import event_matches
+from seaway_docker.filters import EVENT_KEYS, Filters, parse_filters
+from seaway_docker.timestamps import parse_timestamp
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.hub import CutOff, Reader
+from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
+
+_SECOND: Final = 1_000_000_000
+
+
+async def events(call: Call) -> web.StreamResponse:
+    """Ends at `until`, and when the client hangs up. The head goes out at once, also when nothing happens."""
+    filters = parse_filters(call.text("filters"), EVENT_KEYS)
+    now = call.api.now_ns()
+    since, until = _moment(call, "since", now), _moment(call, "until", now)
+    if since is not None and until is not None and since > until:
+        raise InvalidParameter(f"`since` time ({since // _SECOND}) cannot be after `until` time ({until // _SECOND})")
+    reader = call.api.hub.read()
+    try:
+        response = await replies.begin_stream(call.request)
+        async for batch in _batches(call, reader, since, until):
+            chosen = [event.line for event in batch if _wanted(filters, event)]
+            if chosen:
+                await response.write(b"".join(chosen))
+        return response
+    finally:
+        call.api.hub.unread(reader)
+
+
+def _moment(call: Call, key: str, now_ns: int) -> int | None:
+    text = call.text(key)
+    return parse_timestamp(text, now_ns) if text and text != "0" else None
+
+
+def _wanted(filters: Filters, event: DockerEvent) -> bool:
+    if not filters.get("type") and not shown_by_default(event):
+        return False
+    return event_matches(filters, event.facts)
+
+
+async def _batches(
+    call: Call, reader: Reader, since: int | None, until: int | None
+) -> AsyncIterator[list[DockerEvent]]:
+    """First the past, if it was asked for, then what the reader has got meanwhile and gets from now on."""
+    seen: set[str] = set()
+    begun = call.api.now_ns()
+    if since is not None:
+        async for event in history(call.api.bus.transport, start_ns=max(0, since)):
+            shown = docker_event(event.envelope, event.data)
+            if shown is None or shown.time_ns < since or (until is not None and shown.time_ns > until):
+                continue
+            seen.add(shown.id)
+            yield [shown]
+    async for batch in _live(reader, call.api.now_ns, until):
+        yield [
+            event
+            for event in batch
+            if event.id not in seen
+            and (until is None or event.time_ns <= until)
+            and not (event.stored and event.time_ns < (begun if since is None else since))
+        ]
+
+
+async def _live(reader: Reader, now_ns: Callable[[], int], until: int | None) -> AsyncIterator[list[DockerEvent]]:
+    while True:
+        limit = None if until is None else (until - now_ns()) / _SECOND
+        try:
+            yield await reader.next(limit)
+        except (TimeoutError, CutOff):
+            return

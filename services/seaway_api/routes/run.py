@@ -1,0 +1,101 @@
+"""Start, stop, restart, kill, pause, unpause, resize, remove: commands to the node that holds the container."""
+
+from aiohttp import web
+from seaway_contracts import catalogue as cat
+from seaway_contracts.channels import CallChannel, Q, R
+from seaway_contracts.commands import ContainerId, KillContainer, RemoveContainer, ResizeTty, StopContainer
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.signals import parse_signal
+
+from seaway_api import replies
+from seaway_api.call import Call, parse_int
+
+_LARGEST_EMPTY_BODY = 7
+
+
+async def start(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/start"""
+    if (call.request.content_length or 0) > _LARGEST_EMPTY_BODY:
+        raise InvalidParameter(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
+        )
+    identifier, node = await call.api.locate(call.name)
+    await _command(call, cat.START, ContainerId(id=identifier), node)
+    return replies.empty()
+
+
+async def stop(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/stop"""
+    return await _stop(call, cat.STOP)
+
+
+async def restart(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/restart"""
+    return await _stop(call, cat.RESTART)
+
+
+async def _stop(call: Call, channel: CallChannel[StopContainer, R]) -> web.StreamResponse:
+    text, signal = call.text("t"), call.text("signal")
+    seconds = parse_int(text) if text else None
+    if signal:
+        parse_signal(signal)
+    identifier, node = await call.api.locate(call.name)
+    request = StopContainer(id=identifier, timeout_s=seconds, signal=signal)
+    await _command(call, channel, request, node, patience_s=_patience(channel, seconds))
+    return replies.empty()
+
+
+def _patience(channel: CallChannel[Q, R], seconds: int | None) -> float:
+    """How long the answer may take: as long as the container has for its end, and then the usual time."""
+    if seconds is not None and seconds < 0:
+        return 7 * 86_400.0
+    return channel.timeout_s + (seconds or 0)
+
+
+async def kill(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/kill"""
+    signal = call.text("signal") or "SIGKILL"
+    parse_signal(signal)
+    identifier, node = await call.api.locate(call.name)
+    await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
+    return replies.empty()
+
+
+async def pause(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/pause"""
+    identifier, node = await call.api.locate(call.name)
+    await _command(call, cat.PAUSE, ContainerId(id=identifier), node)
+    return replies.empty()
+
+
+async def unpause(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/unpause"""
+    identifier, node = await call.api.locate(call.name)
+    await _command(call, cat.UNPAUSE, ContainerId(id=identifier), node)
+    return replies.empty()
+
+
+async def resize(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/resize"""
+    height, width = parse_int(call.text("h")), parse_int(call.text("w"))
+    if not (0 <= height <= 65_535 and 0 <= width <= 65_535):
+        raise InvalidParameter(f"a terminal of {height} by {width} can't be: each is at most 65535")
+    identifier, node = await call.api.locate(call.name)
+    await _command(call, cat.RESIZE, ResizeTty(id=identifier, height=height, width=width), node)
+    return replies.empty(200)
+
+
+async def remove(call: Call) -> web.StreamResponse:
+    """DELETE /containers/{name}"""
+    if call.flag("link"):
+        raise InvalidParameter("container links are not supported: there is none to remove")
+    identifier, node = await call.api.locate(call.name)
+    request = RemoveContainer(id=identifier, force=call.flag("force"), volumes=call.flag("v"))
+    await _command(call, cat.REMOVE, request, node)
+    return replies.empty()
+
+
+async def _command(
+    call: Call, channel: CallChannel[Q, R], request: Q, node: str, *, patience_s: float | None = None
+) -> None:
+    await call.api.bus.call(channel, request, node=node, command=call.command(), timeout_s=patience_s)

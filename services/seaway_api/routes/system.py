@@ -1,0 +1,96 @@
+"""Ping, version, info, login, disk usage."""
+
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+from pydantic import Field
+from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.images import ImageRecord
+from seaway_contracts.nodes import NodeRecord
+from seaway_docker.go_json import GoModel
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.lists import all_containers, all_images
+from seaway_api.translate.info import Cluster, disk_usage_json, info_json, version_json
+
+_PING: Final = CIMultiDict(replies.COMMON_HEADERS)
+_PING |= {
+    "Builder-Version": "1",
+    "Cache-Control": "no-cache, no-store, must-revalidate",
+    "Content-Type": "text/plain; charset=utf-8",
+    "Pragma": "no-cache",
+    "Swarm": "inactive",
+}
+
+
+class Login(GoModel):
+    """`POST /auth`"""
+
+    username: str = Field("", alias="username")
+    password: str = Field("", alias="password")
+    server_address: str = Field("", alias="serveraddress")
+
+
+async def ping(call: Call) -> web.StreamResponse:
+    """GET and HEAD /_ping. HEAD has no body, and says so."""
+    if call.request.method == "HEAD":
+        response = web.Response(headers=_PING)
+        response.headers["Content-Length"] = "0"
+        return response
+    return web.Response(body=b"OK", headers=_PING)
+
+
+async def version(call: Call) -> web.StreamResponse:
+    """GET /version"""
+    cluster = Cluster(nodes=await _nodes(call, []))
+    return replies.json(version_json(cluster.facts(call.api.settings.node)))
+
+
+async def info(call: Call) -> web.StreamResponse:
+    """GET /info. What does not answer is left out and named in the warnings."""
+    cluster = await _cluster(call)
+    body = info_json(
+        cluster, node=call.api.settings.node, now_ns=call.api.now_ns(), readers=call.api.hub.reader_count
+    )
+    return replies.json(body)
+
+
+async def auth(call: Call) -> web.StreamResponse:
+    """POST /auth. Credentials are the client's to keep: it sends them with each pull, and the registry judges them."""
+    await call.body(Login)
+    return replies.json({"Status": "Login Succeeded", "IdentityToken": ""})
+
+
+async def disk_usage(call: Call) -> web.StreamResponse:
+    """GET /system/df"""
+    cluster = await _cluster(call)
+    return replies.json(disk_usage_json(cluster, call.version, now_ns=call.api.now_ns()))
+
+
+async def _cluster(call: Call) -> Cluster:
+    silent: list[str] = []
+    nodes = await _nodes(call, silent)
+    containers: tuple[ContainerRecord, ...] = ()
+    images: tuple[ImageRecord, ...] = ()
+    try:
+        containers = tuple([record async for record in all_containers(call.api.bus)])
+    except SeawayError:
+        silent.append("metadata")
+    try:
+        images = tuple([image async for image in all_images(call.api.bus)])
+    except SeawayError:
+        silent.append("image")
+    return Cluster(nodes, containers, images, tuple(dict.fromkeys(silent)))
+
+
+async def _nodes(call: Call, silent: list[str]) -> tuple[NodeRecord, ...]:
+    try:
+        return (await call.api.bus.call(cat.LIST_NODES, Empty())).nodes
+    except SeawayError:
+        silent.append("metadata")
+        return ()

@@ -1,0 +1,55 @@
+"""POST /containers/{name}/wait: the exit code, as soon as there is one."""
+
+from typing import Final
+
+import orjson
+from aiohttp import web
+from seaway_contracts.containers import ContainerStatus, State
+from seaway_docker.errors import InvalidParameter, invalid_wait_condition
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.hub import Watch
+
+_NOT_RUNNING: Final = "not-running"
+_CONDITIONS: Final = frozenset(("", _NOT_RUNNING, "next-exit", "removed"))
+_UP: Final = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
+
+
+async def wait(call: Call) -> web.StreamResponse:
+    """The head goes out at once: clients that wait before they start count on it.
+
+    The watch begins before the record is read, so that no exit falls between the two.
+    """
+    condition = _condition(call)
+    identifier, _ = await call.api.locate(call.name)
+    watch = call.api.hub.watch(identifier)
+    try:
+        record = await call.api.record(identifier)
+        response = await replies.begin_stream(call.request)
+        if condition == _NOT_RUNNING and record.status.state not in _UP:
+            code = record.status.exit_code
+        else:
+            code = await _exit_code(watch, condition, record.status)
+        await response.write(orjson.dumps({"StatusCode": code}, option=orjson.OPT_APPEND_NEWLINE))
+        return response
+    finally:
+        call.api.hub.unwatch(identifier, watch)
+
+
+def _condition(call: Call) -> str:
+    condition = call.text("condition")
+    if condition not in _CONDITIONS:
+        raise InvalidParameter(invalid_wait_condition(condition))
+    return condition or _NOT_RUNNING
+
+
+async def _exit_code(watch: Watch, condition: str, known: ContainerStatus) -> int:
+    """The code of the exit that the condition means. What the record already held is no news; the end of the
+    container answers every condition."""
+    while True:
+        action, status = await watch.next()
+        if action == "destroy":
+            return status.exit_code
+        if action == "die" and condition != "removed" and status.seq > known.seq:
+            return status.exit_code

@@ -1,0 +1,73 @@
+"""Settings of the API service."""
+
+import ipaddress
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, model_validator
+from seaway_kit.addresses import split_address
+from seaway_kit.settings import ServiceSettings
+
+UNIX: Final = "unix://"
+TCP: Final = "tcp://"
+
+
+class ApiSettings(ServiceSettings):
+    """Seaway's API service: serves the Docker Engine API."""
+
+    host: tuple[str, ...] = Field((), description="where to listen: unix://PATH or tcp://ADDRESS:PORT")
+    socket_group: str = Field("docker", description="group that may use the unix socket, where it exists")
+    tls_cert: Path | None = Field(None, description="certificate of the TCP endpoint (PEM)")
+    tls_key: Path | None = Field(None, description="its key (PEM)")
+    tls_ca: Path | None = Field(None, description="CA that clients' certificates must be signed by (PEM)")
+    max_body: int = Field(8 << 20, gt=0, description="largest JSON body in bytes")
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where to listen; by default a unix socket in the run directory."""
+        return self.host or (f"{UNIX}{self.run / 'docker.sock'}",)
+
+    @property
+    def tls(self) -> bool:
+        """Whether TCP endpoints speak TLS."""
+        return self.tls_cert is not None
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> "ApiSettings":
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together: give both")
+        if self.tls_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_ca needs tls_cert and tls_key: give all three")
+        return self
+
+    @model_validator(mode="after")
+    def _usable_hosts(self) -> "ApiSettings":
+        for host in self.host:
+            check_host(host, verified=self.tls and self.tls_ca is not None)
+        return self
+
+
+def check_host(host: str, *, verified: bool) -> None:
+    """Raise ValueError for an endpoint that can't be, or that would let anybody in who can reach it."""
+    if host.startswith(UNIX):
+        if not host.removeprefix(UNIX).startswith("/"):
+            raise ValueError(f"{host}: write unix:// and an absolute path, such as unix:///run/seaway/docker.sock")
+        return
+    if not host.startswith(TCP):
+        raise ValueError(f"{host}: an endpoint is unix://PATH or tcp://ADDRESS:PORT")
+    address, _ = split_address(host.removeprefix(TCP))
+    if not is_loopback(address) and not verified:
+        raise ValueError(
+            f"{host} is reachable from other machines, and whoever reaches it is root on every node: give --tls-cert, "
+            "--tls-key and --tls-ca, or listen on 127.0.0.1"
+        )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is of this machine only."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Pure translation between Docker's JSON and Seaway's payloads."""

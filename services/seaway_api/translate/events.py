@@ -1,0 +1,77 @@
+"""Events as Docker's clients see them (Docker API 1.47, GET /events). Pure."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from seaway_contracts.lifecycle import Envelope
+from seaway_docker.event_filters import EventFacts
+
+_INTERNAL: Final = frozenset({("container", "status")})
+
+
+@dataclass(frozen=True, slots=True)
+class DockerEvent:
+    """An event in Docker's words. `line` is its JSON; `stored` tells a replayed one from a live one."""
+
+    id: str
+    facts: EventFacts
+    time_ns: int
+    line: bytes
+    stored: bool = False
+
+
+def docker_event(envelope: Envelope, data: bytes, *, stored: bool = False) -> DockerEvent | None:
+    """The event for clients; None for one that is Seaway's own affair, or whose body can't be read."""
+    if (envelope.noun, envelope.action) in _INTERNAL:
+        return None
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    attributes = _attributes(envelope, body if isinstance(body, dict) else {})
+    actor = _actor(envelope, body)
+    facts = EventFacts(envelope.noun, envelope.action, actor, attributes)
+    line = orjson.dumps(_fields(facts, envelope.time_ns), option=orjson.OPT_APPEND_NEWLINE)
+    return DockerEvent(envelope.id, facts, envelope.time_ns, line, stored)
+
+
+def shown_by_default(event: DockerEvent) -> bool:
+    """Whether a client sees this that asked for no type: nodes are no part of Docker's own stream."""
+    return event.facts.type != "node"
+
+
+def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
+    given = body.get("attributes")
+    attributes = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
+    if envelope.noun == "node":
+        attributes.setdefault("name", envelope.node)
+        if body.get("reason"):
+            attributes.setdefault("reason", str(body["reason"]))
+    return attributes
+
+
+def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
+    """Docker's actor: the id, for an image the name that was used where there is one."""
+    if envelope.noun == "image":
+        return str(body.get("ref") or body.get("image_id") or envelope.subject_id)
+    if envelope.noun == "network":
+        return str(body.get("network_id") or envelope.subject_id)
+    return envelope.subject_id
+
+
+def _fields(facts: EventFacts, time_ns: int) -> dict[str, Any]:
+    """Both the old fields and the new ones, in the order of Docker's own encoder."""
+    old: dict[str, Any] = {}
+    if facts.type in ("container", "image"):
+        old = {"status": facts.action, "id": facts.actor_id}
+    if facts.type == "container" and facts.attributes.get("image"):
+        old["from"] = facts.attributes["image"]
+    return old | {
+        "Type": facts.type,
+        "Action": facts.action,
+        "Actor": {"ID": facts.actor_id, "Attributes": facts.attributes},
+        "scope": facts.scope,
+        "time": time_ns // 1_000_000_000,
+        "timeNano": time_ns,
+    }

@@ -1,0 +1,191 @@
+"""The parts of a container's spec that come from HostConfig. Pure."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, cast
+
+from seaway_contracts.containers import (
+    Device,
+    LogConfig,
+    Mount,
+    Namespaces,
+    NetworkSpec,
+    PortBinding,
+    Resources,
+    RestartPolicy,
+    Security,
+    Ulimit,
+)
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.model_container import ContainerConfig
+from seaway_docker.model_host import HostConfig
+from seaway_docker.model_network import NetworkingConfig
+from seaway_docker.mounts import MountSpec, collect_mounts
+from seaway_docker.ports import HostBinding, exposed_ports, host_bindings
+from seaway_docker.tmpfs import tmpfs_mount_options, tmpfs_options
+
+from seaway_api.translate.checks import capabilities
+
+PREDEFINED: Final = ("bridge", "host", "none")
+Protocol = Literal["tcp", "udp", "sctp"]
+
+
+def resources(host: HostConfig) -> Resources:
+    """The limits. Without a swap limit Docker allows as much swap as memory."""
+    swap = 2 * host.memory if host.memory > 0 and host.memory_swap == 0 else host.memory_swap
+    return Resources(
+        memory=host.memory,
+        memory_swap=swap,
+        memory_reservation=host.memory_reservation,
+        memory_swappiness=host.memory_swappiness,
+        nano_cpus=host.nano_cpus,
+        cpu_shares=max(0, host.cpu_shares),
+        cpu_period=host.cpu_period,
+        cpu_quota=host.cpu_quota,
+        cpuset_cpus=host.cpuset_cpus,
+        cpuset_mems=host.cpuset_mems,
+        pids_limit=host.pids_limit,
+        blkio_weight=host.blkio_weight,
+        oom_kill_disable=bool(host.oom_kill_disable),
+        oom_score_adj=host.oom_score_adj,
+        ulimits=tuple(Ulimit(name=limit.name, soft=limit.soft, hard=limit.hard) for limit in host.ulimits or ()),
+        devices=tuple(
+            Device(
+                host_path=device.path_on_host,
+                container_path=device.path_in_container or device.path_on_host,
+                permissions=device.cgroup_permissions or "rwm",
+            )
+            for device in host.devices or ()
+        ),
+        device_cgroup_rules=tuple(host.device_cgroup_rules or ()),
+    )
+
+
+def security(host: HostConfig) -> Security:
+    """Privileges. Raises InvalidParameter for an unknown capability or security option."""
+    options = _security_options(host.security_opt or ())
+    return Security(
+        privileged=host.privileged,
+        cap_add=capabilities(host.cap_add or (), "CapAdd"),
+        cap_drop=capabilities(host.cap_drop or (), "CapDrop"),
+        read_only_rootfs=host.readonly_rootfs,
+        no_new_privileges=options.get("no-new-privileges", "false") == "true",
+        seccomp=options.get("seccomp", ""),
+        apparmor=options.get("apparmor", ""),
+        security_opt=tuple(host.security_opt or ()),
+        masked_paths=None if host.masked_paths is None else tuple(host.masked_paths),
+        readonly_paths=None if host.readonly_paths is None else tuple(host.readonly_paths),
+        group_add=tuple(host.group_add or ()),
+        userns_mode=host.userns_mode,
+    )
+
+
+def _security_options(texts: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        if text == "no-new-privileges":
+            found[text] = "true"
+            continue
+        key, sign, value = text.partition("=") if "=" in text else text.partition(":")
+        if not sign:
+            raise InvalidParameter(f'invalid --security-opt 1: "{text}"')
+        if key not in ("label", "apparmor", "seccomp", "no-new-privileges", "systempaths"):
+            raise InvalidParameter(f'invalid --security-opt 2: "{text}"')
+        if key == "no-new-privileges" and value not in ("true", "false"):
+            raise InvalidParameter(f'invalid --security-opt 2: "{text}"')
+        found[key] = value
+    return found
+
+
+def network(config: ContainerConfig, host: HostConfig, networking: NetworkingConfig, identifier: str) -> NetworkSpec:
+    """Network settings. Raises InvalidParameter for bad ports."""
+    mode = "bridge" if host.network_mode in ("", "default") else host.network_mode
+    private = mode not in ("host",) and not mode.startswith("container:") and host.uts_mode != "host"
+    endpoints = networking.endpoints_config or {}
+    asked = endpoints.get(mode) or endpoints.get("default")
+    return NetworkSpec(
+        mode=mode,
+        hostname=config.hostname or (identifier[:12] if private else ""),
+        domainname=config.domainname,
+        mac_address=(asked.mac_address if asked else "") or config.mac_address,
+        dns=tuple(host.dns or ()),
+        dns_search=tuple(host.dns_search or ()),
+        dns_options=tuple(host.dns_options or ()),
+        extra_hosts=tuple(host.extra_hosts or ()),
+        ports=tuple(_port(binding) for binding in host_bindings(host.port_bindings or {})),
+        publish_all=host.publish_all_ports,
+        exposed_ports=tuple(str(port) for port in exposed_ports(config.exposed_ports or ())),
+    )
+
+
+def _port(binding: HostBinding) -> PortBinding:
+    if binding.first == binding.last:
+        asked = str(binding.first) if binding.first else ""
+    else:
+        asked = f"{binding.first}-{binding.last}"
+    protocol = cast(Protocol, binding.port.protocol)
+    return PortBinding(
+        container_port=binding.port.number, protocol=protocol, host_ip=binding.host_ip, host_port=asked
+    )
+
+
+def fixed_host_ports(spec: NetworkSpec) -> tuple[int, ...]:
+    """The host ports that must be free on the node."""
+    return tuple(int(port.host_port) for port in spec.ports if port.host_port.isdigit() and port.host_port != "0")
+
+
+def mounts(host: HostConfig, volumes: Iterable[str], new_volume: Callable[[], str]) -> tuple[Mount, ...]:
+    """All mounts; a volume without a name gets one from `new_volume`. Raises InvalidParameter."""
+    specs = collect_mounts(host.binds or (), host.mounts or (), host.tmpfs, volumes)
+    return tuple(_mount(spec, new_volume) for spec in specs)
+
+
+def _mount(spec: MountSpec, new_volume: Callable[[], str]) -> Mount:
+    options: tuple[str, ...] = ()
+    if spec.kind == "tmpfs":
+        tmpfs_options(spec.tmpfs_data)
+        tmpfs_mount_options(spec.tmpfs, spec.read_only)
+        extra = tuple("=".join(pair) for pair in spec.tmpfs.options or ())
+        options = tuple(spec.tmpfs_data.split(",")) if spec.tmpfs_data else extra
+    return Mount(
+        type=cast(Literal["bind", "volume", "tmpfs"], spec.kind),
+        target=spec.target,
+        source=new_volume() if spec.anonymous else spec.source,
+        read_only=spec.read_only,
+        propagation=spec.bind.propagation or "rprivate",
+        options=options,
+        create_source=spec.create_source,
+        no_copy=spec.volume.no_copy,
+        anonymous=spec.anonymous,
+        size=spec.tmpfs.size_bytes,
+        mode=spec.tmpfs.mode or 0o1777,
+    )
+
+
+def namespaces(host: HostConfig) -> Namespaces:
+    """Namespace modes, with Docker's default for IPC. Raises InvalidParameter."""
+    for mode, allowed, what in (
+        (host.pid_mode, ("", "host"), "PID"),
+        (host.ipc_mode, ("", "host", "none", "private", "shareable"), "IPC"),
+        (host.uts_mode, ("", "host"), "UTS"),
+        (host.cgroupns_mode, ("", "host", "private"), "cgroup namespace"),
+    ):
+        if mode not in allowed and not (what in ("PID", "IPC") and _names_container(mode)):
+            raise InvalidParameter(f"invalid {what} mode: {mode}")
+    return Namespaces(
+        pid=host.pid_mode, ipc=host.ipc_mode or "private", uts=host.uts_mode, cgroup=host.cgroupns_mode
+    )
+
+
+def _names_container(mode: str) -> bool:
+    return mode.startswith("container:") and len(mode) > len("container:")
+
+
+def restart(host: HostConfig) -> RestartPolicy:
+    """The restart policy, checked before."""
+    name = cast(Literal["no", "always", "unless-stopped", "on-failure"], host.restart_policy.name or "no")
+    return RestartPolicy(name=name, max_retries=host.restart_policy.maximum_retry_count)
+
+
+def log_config(host: HostConfig) -> LogConfig:
+    """Log driver and options."""
+    return LogConfig(driver=host.log_config.type or "json-file", options=dict(host.log_config.config or {}))

@@ -1,0 +1,195 @@
+"""`GET /info`, `/version` and `/system/df` from what nodes, containers and images say. Pure."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+from seaway_contracts.containers import ContainerRecord, State
+from seaway_contracts.images import ImageRecord
+from seaway_contracts.nodes import NodeFacts, NodeRecord
+from seaway_docker.timestamps import rfc3339nano
+
+from seaway_api.translate.images import image_line
+from seaway_api.translate.listing import list_json
+from seaway_api.version import API_VERSION, MIN_API_VERSION, SERVER_VERSION, ApiVersion
+
+_NANO: Final = 1_000_000_000
+_GO_ARCH: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the API could learn about the suite; a part that didn't answer is empty, and named in `silent`."""
+
+    nodes: tuple[NodeRecord, ...] = ()
+    containers: tuple[ContainerRecord, ...] = ()
+    images: tuple[ImageRecord, ...] = ()
+    silent: tuple[str, ...] = ()
+
+    @property
+    def up(self) -> list[NodeRecord]:
+        """The nodes that beat."""
+        return [node for node in self.nodes if node.state == "up"]
+
+    def facts(self, node: str) -> NodeFacts:
+        """The facts of that node, or of the first one that beats."""
+        up = self.up
+        chosen = [one for one in up if one.node == node] or up
+        return chosen[0].beat.facts if chosen else NodeFacts()
+
+
+def info_json(cluster: Cluster, *, node: str, now_ns: int, readers: int) -> dict[str, Any]:
+    """The suite as one Docker host: sums over all nodes that beat."""
+    facts = cluster.facts(node)
+    return _counts(cluster) | _abilities() | _host(cluster, facts, node) | {
+        "Debug": False,
+        "NFd": 0,
+        "NGoroutines": 0,
+        "SystemTime": rfc3339nano(now_ns),
+        "NEventsListener": readers,
+        "Warnings": _warnings(cluster) or None,
+    }
+
+
+def _counts(cluster: Cluster) -> dict[str, Any]:
+    states = Counter(record.status.state for record in cluster.containers)
+    running = states[State.RUNNING] + states[State.RESTARTING]
+    return {
+        "ID": "seaway",
+        "Containers": len(cluster.containers),
+        "ContainersRunning": running,
+        "ContainersPaused": states[State.PAUSED],
+        "ContainersStopped": len(cluster.containers) - running - states[State.PAUSED],
+        "Images": len(cluster.images),
+        "Driver": "overlay2",
+        "DriverStatus": _driver_status(cluster),
+    }
+
+
+def _driver_status(cluster: Cluster) -> list[list[str]]:
+    """What `docker info` prints below the storage driver: the nodes, as Docker's classic Swarm did."""
+    lines = [["Nodes", str(len(cluster.nodes))]]
+    lines += [[node.node, f"{node.state}, {node.beat.containers} containers"] for node in cluster.nodes]
+    return lines
+
+
+def _abilities() -> dict[str, Any]:
+    return {
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "null"],
+            "Authorization": None,
+            "Log": ["json-file", "local", "none"],
+        },
+        "MemoryLimit": True,
+        "SwapLimit": True,
+        "CpuCfsPeriod": True,
+        "CpuCfsQuota": True,
+        "CPUShares": True,
+        "CPUSet": True,
+        "PidsLimit": True,
+        "IPv4Forwarding": True,
+        "BridgeNfIptables": False,
+        "BridgeNfIp6tables": False,
+        "OomKillDisable": True,
+        "LoggingDriver": "json-file",
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "AllowNondistributableArtifactsCIDRs": None,
+            "AllowNondistributableArtifactsHostnames": None,
+            "InsecureRegistryCIDRs": ["127.0.0.0/8"],
+            "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}},
+            "Mirrors": None,
+        },
+        "GenericResources": None,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "ExperimentalBuild": False,
+        "Swarm": {
+            "NodeID": "",
+            "NodeAddr": "",
+            "LocalNodeState": "inactive",
+            "ControlAvailable": False,
+            "Error": "",
+            "RemoteManagers": None,
+        },
+        "LiveRestoreEnabled": True,
+        "Isolation": "",
+        "InitBinary": "",
+        "ContainerdCommit": {"ID": "", "Expected": ""},
+        "RuncCommit": {"ID": "", "Expected": ""},
+        "InitCommit": {"ID": "", "Expected": ""},
+        "ProductLicense": "",
+        "CDISpecDirs": [],
+    }
+
+
+def _host(cluster: Cluster, facts: NodeFacts, node: str) -> dict[str, Any]:
+    up = cluster.up
+    return {
+        "CgroupDriver": facts.cgroup_driver,
+        "CgroupVersion": facts.cgroup_version,
+        "KernelVersion": facts.kernel_version,
+        "OperatingSystem": facts.operating_system,
+        "OSVersion": facts.os_version,
+        "OSType": facts.os,
+        "Architecture": facts.architecture,
+        "NCPU": sum(one.beat.capacity.nano_cpus for one in up) // _NANO,
+        "MemTotal": sum(one.beat.capacity.memory for one in up),
+        "DockerRootDir": facts.root,
+        "Name": facts.hostname or node,
+        "Labels": [f"{key}={value}" for key, value in sorted(facts.labels.items())],
+        "ServerVersion": SERVER_VERSION,
+        "Runtimes": {name: {"path": path} for name, path in sorted(facts.runtimes.items())},
+        "DefaultRuntime": facts.default_runtime,
+        "SecurityOptions": list(facts.security_options),
+    }
+
+
+def _warnings(cluster: Cluster) -> list[str]:
+    said = [f"WARNING: {text}" for node in cluster.up for text in node.beat.facts.warnings]
+    said += [f"WARNING: node {node.node} is down" for node in cluster.nodes if node.state == "down"]
+    return said + [f"WARNING: the {name} service does not answer" for name in cluster.silent]
+
+
+def version_json(facts: NodeFacts) -> dict[str, Any]:
+    """`GET /version`"""
+    arch = _GO_ARCH.get(facts.architecture, facts.architecture)
+    details = {
+        "ApiVersion": API_VERSION,
+        "Arch": arch,
+        "Experimental": "false",
+        "GitCommit": "",
+        "KernelVersion": facts.kernel_version,
+        "MinAPIVersion": MIN_API_VERSION,
+        "Os": facts.os,
+    }
+    return {
+        "Platform": {"Name": "Seaway"},
+        "Components": [{"Name": "Engine", "Version": SERVER_VERSION, "Details": details}],
+        "Version": SERVER_VERSION,
+        "ApiVersion": API_VERSION,
+        "MinAPIVersion": MIN_API_VERSION,
+        "GitCommit": "",
+        "GoVersion": "",
+        "Os": facts.os,
+        "Arch": arch,
+        "KernelVersion": facts.kernel_version,
+        "BuildTime": "",
+    }
+
+
+def disk_usage_json(cluster: Cluster, version: ApiVersion, *, now_ns: int) -> dict[str, Any]:
+    """`GET /system/df`: real sizes of images; layers count once."""
+    users = Counter(record.spec.image.id for record in cluster.containers)
+    layers = {layer.digest: layer.size for image in cluster.images for layer in image.layers}
+    return {
+        "LayersSize": sum(layers.values()),
+        "Images": [
+            image_line(image, version, containers=users[image.id]) | {"SharedSize": 0} for image in cluster.images
+        ],
+        "Containers": [list_json(record, now_ns=now_ns) for record in cluster.containers],
+        "Volumes": [],
+        "BuildCache": [],
+    }

@@ -1,0 +1,72 @@
+"""Containers as `GET /containers/json` shows them, and what its filters compare. Pure."""
+
+from typing import Any
+
+from seaway_contracts.containers import ContainerRecord
+from seaway_docker.container_filters import ContainerFacts
+from seaway_docker.status import status_text
+
+from seaway_api.translate.mounts import mount_points
+from seaway_api.translate.networking import endpoint_maps, list_ports
+
+
+def list_json(record: ContainerRecord, *, now_ns: int, with_size: bool = False) -> dict[str, Any]:
+    """One line of the list."""
+    spec, status = record.spec, record.status
+    shown: dict[str, Any] = {
+        "Id": spec.id,
+        "Names": [f"/{spec.name}"],
+        "Image": spec.image.ref,
+        "ImageID": spec.image.id,
+        "Command": command_line(spec.command.args),
+        "Created": spec.created_ns // 1_000_000_000,
+        "Ports": list_ports(spec, status),
+        "Labels": spec.labels,
+        "State": status.state.value,
+        "Status": status_text(
+            status.state.value,
+            now_ns=now_ns,
+            started_ns=status.started_ns or None,
+            finished_ns=status.finished_ns or None,
+            exit_code=status.exit_code,
+            health=status.health or None,
+        ),
+        "HostConfig": {"NetworkMode": spec.network.mode},
+        "NetworkSettings": {"Networks": endpoint_maps(spec, status)},
+        "Mounts": mount_points(spec),
+    }
+    if with_size:
+        shown |= {"SizeRw": 0, "SizeRootFs": 0}
+    return shown
+
+
+def command_line(args: tuple[str, ...]) -> str:
+    """The command as one text: arguments with spaces are quoted as Docker does it."""
+    if not args:
+        return ""
+    return " ".join((args[0], *(f"'{arg}'" if " " in arg else arg for arg in args[1:])))
+
+
+def container_facts(record: ContainerRecord) -> ContainerFacts:
+    """What the filters compare."""
+    spec, status = record.spec, record.status
+    volumes = {mount.target for mount in spec.mounts} | {mount.source for mount in spec.mounts if mount.source}
+    networks = endpoint_maps(spec, status)
+    return ContainerFacts(
+        id=spec.id,
+        names=(spec.name,),
+        image_id=spec.image.id,
+        labels=spec.labels,
+        state=status.state.value,
+        exit_code=status.exit_code,
+        started=status.started_ns > 0,
+        created_ns=spec.created_ns,
+        health=status.health or "none",
+        volumes=frozenset(volumes),
+        networks={name: str(endpoint["NetworkID"]) for name, endpoint in networks.items()},
+        published=frozenset(f"{port.container_port}/{port.protocol}" for port in status.ports)
+        | frozenset(f"{port.container_port}/{port.protocol}" for port in spec.network.ports),
+        exposed=frozenset(spec.network.exposed_ports),
+    )
+
+

@@ -1,0 +1,157 @@
+"""A container's network as inspect and list show it, and the networks that are always there. Pure."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Final
+
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Endpoint
+from seaway_docker.timestamps import rfc3339nano
+
+DRIVERS: Final = {"bridge": "bridge", "host": "host", "none": "null"}
+
+
+def network_id(name: str) -> str:
+    """The id of a predefined network, the same on every node and after every start."""
+    return hashlib.sha256(f"seaway network {name}".encode()).hexdigest()
+
+
+def network_key(spec: ContainerSpec) -> str:
+    """The name under which a container's own network stands in `Networks`; empty where it has none of its own."""
+    return "" if spec.network.mode.startswith("container:") else spec.network.mode
+
+
+def endpoint_maps(spec: ContainerSpec, status: ContainerStatus) -> dict[str, dict[str, Any]]:
+    """`NetworkSettings.Networks`."""
+    held = {endpoint.network: _endpoint(spec, endpoint) for endpoint in status.endpoints}
+    name = network_key(spec)
+    if name and name not in held:
+        live = status.pid > 0
+        held[name] = _endpoint(spec, Endpoint(network=name, network_id=network_id(name) if live else ""))
+    return held
+
+
+def _endpoint(spec: ContainerSpec, endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "IPAMConfig": None,
+        "Links": None,
+        "Aliases": None,
+        "MacAddress": endpoint.mac_address,
+        "DriverOpts": None,
+        "NetworkID": endpoint.network_id,
+        "EndpointID": endpoint.endpoint_id,
+        "Gateway": endpoint.gateway,
+        "IPAddress": endpoint.address,
+        "IPPrefixLen": endpoint.prefix_len,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "DNSNames": None,
+    }
+
+
+def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dict[str, str]] | None]:
+    """`NetworkSettings.Ports`: empty until the container runs; then also the exposed ports, with null."""
+    if status.pid == 0:
+        return {}
+    table: dict[str, list[dict[str, str]] | None] = dict.fromkeys(spec.network.exposed_ports)
+    for port in status.ports:
+        key = f"{port.container_port}/{port.protocol}"
+        bindings = table.get(key) or []
+        bindings.append({"HostIp": port.host_ip, "HostPort": str(port.host_port)})
+        table[key] = bindings
+    return table
+
+
+def network_settings(spec: ContainerSpec, status: ContainerStatus) -> dict[str, Any]:
+    """The whole `NetworkSettings`; the old fields repeat those of the default bridge."""
+    networks = endpoint_maps(spec, status)
+    bridge = networks.get("bridge", {})
+    return {
+        "Bridge": "",
+        "SandboxID": spec.id if status.pid else "",
+        "SandboxKey": f"/proc/{status.pid}/ns/net" if status.pid else "",
+        "Ports": port_map(spec, status),
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": bridge.get("EndpointID", ""),
+        "Gateway": bridge.get("Gateway", ""),
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": bridge.get("IPAddress", ""),
+        "IPPrefixLen": bridge.get("IPPrefixLen", 0),
+        "IPv6Gateway": "",
+        "MacAddress": bridge.get("MacAddress", ""),
+        "Networks": networks,
+    }
+
+
+def list_ports(spec: ContainerSpec, status: ContainerStatus) -> list[dict[str, Any]]:
+    """The `Ports` of the list."""
+    if status.pid == 0:
+        return []
+    shown: list[dict[str, Any]] = [
+        {
+            "IP": port.host_ip,
+            "PrivatePort": port.container_port,
+            "PublicPort": port.host_port,
+            "Type": port.protocol,
+        }
+        for port in status.ports
+    ]
+    published = {(entry["PrivatePort"], entry["Type"]) for entry in shown}
+    for text in spec.network.exposed_ports:
+        number, _, protocol = text.partition("/")
+        if (int(number), protocol or "tcp") not in published:
+            shown.append({"PrivatePort": int(number), "Type": protocol or "tcp"})
+    return shown
+
+
+def network_json(name: str, records: Iterable[ContainerRecord] | None) -> dict[str, Any]:
+    """A predefined network. `records` are all containers, for its `Containers`; None leaves that empty."""
+    options = {"com.docker.network.bridge.default_bridge": "true"} if name == "bridge" else {}
+    return {
+        "Name": name,
+        "Id": network_id(name),
+        "Created": rfc3339nano(0),
+        "Scope": "local",
+        "Driver": DRIVERS[name],
+        "EnableIPv6": False,
+        "IPAM": {"Driver": "default", "Options": None, "Config": [] if name == "bridge" else None},
+        "Internal": False,
+        "Attachable": False,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": _members(name, records or ()),
+        "Options": options,
+        "Labels": {},
+    }
+
+
+def _members(name: str, records: Iterable[ContainerRecord]) -> dict[str, dict[str, str]]:
+    return {
+        record.id: {
+            "Name": record.spec.name,
+            "EndpointID": endpoint.endpoint_id,
+            "MacAddress": endpoint.mac_address,
+            "IPv4Address": f"{endpoint.address}/{endpoint.prefix_len}" if endpoint.address else "",
+            "IPv6Address": "",
+        }
+        for record in records
+        if record.status.pid
+        for endpoint in record.status.endpoints
+        if endpoint.network == name
+    }
+
+
+def find_predefined(ref: str) -> str | None:
+    """The predefined network of that name, id or prefix of an id."""
+    if ref in DRIVERS:
+        return ref
+    if len(ref) < 1:
+        return None
+    found = [name for name in DRIVERS if network_id(name).startswith(ref)]
+    return found[0] if len(found) == 1 else None

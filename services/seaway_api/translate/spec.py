@@ -1,0 +1,120 @@
+"""A Docker create body and an image make a ContainerSpec. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_contracts.containers import ContainerSpec, ImageUse, Mount
+from seaway_contracts.images import ImageRecord
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.model_container import ContainerConfig, ContainerCreate
+from seaway_docker.mounts import parse_volumes_from
+
+from seaway_api.translate import host as from_host
+from seaway_api.translate.checks import check_config, check_host, check_modes
+from seaway_api.translate.command import merged_command, merged_health
+
+_SHM_SIZE: Final = 64 << 20
+_JOINED: Final = "container:"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What is given to a container that its body doesn't say: id, name, time (Unix ns), names for anonymous volumes."""
+
+    id: str
+    name: str
+    now_ns: int
+    new_volume: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Other containers that the body names: references as given -> ids, and the mounts taken over from them."""
+
+    ids: dict[str, str]
+    mounts: tuple[Mount, ...] = ()
+
+
+def check_create(body: ContainerCreate) -> ContainerConfig:
+    """Everything about a body that can be checked without the image; its config part. Raises InvalidParameter."""
+    config = body.config()
+    check_config(config)
+    check_modes(config, body.host_config)
+    check_host(body.host_config)
+    endpoints = body.networking_config.endpoints_config or {}
+    if len(endpoints) > 1 and not set(endpoints) - set(from_host.PREDEFINED):
+        raise InvalidParameter("Container cannot be connected to network endpoints: " + ", ".join(sorted(endpoints)))
+    return config
+
+
+def asked_networks(body: ContainerCreate) -> tuple[str, ...]:
+    """The networks that a body names and that have to exist."""
+    mode = body.host_config.network_mode
+    names = [mode] if mode and not mode.startswith(_JOINED) else []
+    names += body.networking_config.endpoints_config or {}
+    return tuple(dict.fromkeys(name for name in names if name not in (*from_host.PREDEFINED, "default")))
+
+
+def joined_containers(body: ContainerCreate) -> tuple[str, ...]:
+    """The containers whose namespaces a body wants to share."""
+    host = body.host_config
+    modes = (host.network_mode, host.pid_mode, host.ipc_mode)
+    return tuple(dict.fromkeys(mode.removeprefix(_JOINED) for mode in modes if mode.startswith(_JOINED)))
+
+
+def volume_sources(body: ContainerCreate) -> tuple[tuple[str, bool], ...]:
+    """The containers whose volumes a body takes over, and whether read-only. Raises InvalidParameter."""
+    return tuple(parse_volumes_from(text) for text in body.host_config.volumes_from or ())
+
+
+def container_spec(body: ContainerCreate, image: ImageRecord, naming: Naming, partners: Partners) -> ContainerSpec:
+    """The spec of a checked body. Raises InvalidParameter for what only shows together with the image."""
+    config, host = body, body.host_config
+    volumes = tuple(dict.fromkeys((*(config.volumes or ()), *image.config.volumes)))
+    network = from_host.network(config, host, body.networking_config, naming.id)
+    exposed = tuple(dict.fromkeys((*network.exposed_ports, *image.config.exposed_ports)))
+    spaces = from_host.namespaces(host)
+    return ContainerSpec(
+        id=naming.id,
+        name=naming.name,
+        created_ns=naming.now_ns,
+        image=ImageUse(ref=config.image, id=image.id, layers=image.layers),
+        command=merged_command(config, image.config, init=bool(host.init)),
+        labels={**image.config.labels, **(config.labels or {})},
+        annotations=dict(host.annotations or {}),
+        mounts=_with_partners(from_host.mounts(host, volumes, naming.new_volume), partners),
+        image_volumes=volumes,
+        binds=tuple(host.binds or ()),
+        resources=from_host.resources(host),
+        security=from_host.security(host),
+        network=network.model_copy(
+            update={"exposed_ports": exposed, "mode": _resolved(network.mode, partners)},
+        ),
+        namespaces=spaces.model_copy(
+            update={"pid": _resolved(spaces.pid, partners), "ipc": _resolved(spaces.ipc, partners)}
+        ),
+        restart=from_host.restart(host),
+        log=from_host.log_config(host),
+        healthcheck=merged_health(config.healthcheck, image.config.healthcheck),
+        shm_size=host.shm_size or _SHM_SIZE,
+        sysctls=dict(host.sysctls or {}),
+        runtime=host.runtime,
+        auto_remove=host.auto_remove,
+        volumes_from=tuple(host.volumes_from or ()),
+    )
+
+
+def _resolved(mode: str, partners: Partners) -> str:
+    if not mode.startswith(_JOINED):
+        return mode
+    ref = mode.removeprefix(_JOINED)
+    return _JOINED + partners.ids.get(ref, ref)
+
+
+def _with_partners(own: tuple[Mount, ...], partners: Partners) -> tuple[Mount, ...]:
+    """A container's own mounts go before those it takes over; but an anonymous one yields."""
+    theirs = {mount.target: mount for mount in partners.mounts}
+    kept = [mount for mount in own if not (mount.anonymous and mount.target in theirs)]
+    targets = {mount.target for mount in kept}
+    return (*kept, *(mount for mount in theirs.values() if mount.target not in targets))

@@ -1,0 +1,98 @@
+"""What the other subcommands do."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from seaway_cli import control, suite
+from seaway_cli.errors import CliError
+from seaway_cli.layout import Layout
+from seaway_cli.locks import Lock
+
+_STOP_S: Final = 90.0
+_END_S: Final = 5.0
+
+
+def status(run: Path) -> dict[str, Any]:
+    """What the supervisor of the suite in `run` says; raises CliError if none runs there."""
+    try:
+        return control.ask(Layout(run, run).control, "status")
+    except control.NotRunning:
+        raise CliError(f"no suite runs in {run}: start one with `seaway up`, or give its --run") from None
+
+
+def down(run: Path) -> bool:
+    """Stop the suite in `run` and wait for its end; containers go on. False if none runs there.
+
+    Raises CliError if it does not end.
+    """
+    try:
+        client = control.ControlClient(run / "control.sock")
+    except control.NotRunning:
+        return False
+    with contextlib.closing(client):
+        client.ask("stop")
+        if not client.wait_for_end(_STOP_S):
+            raise CliError(f"the suite in {run} has not stopped within {_STOP_S:g} s: see {run}/log/")
+    _wait_unlocked(run / "seaway.lock")
+    return True
+
+
+def _wait_unlocked(path: Path) -> None:
+    """Wait until the supervisor's process has ended too, so that the next command finds a clean place."""
+    deadline = time.monotonic() + _END_S
+    with contextlib.suppress(FileNotFoundError), Lock(path) as lock:
+        while not lock.take() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def purge(root: Path, run: Path, clean_node: Callable[[Layout, str], None]) -> list[str]:
+    """Stop the suite and remove all that it ever made; what was removed, in words.
+
+    `clean_node` takes a layout and the suite's token, and removes containers, mounts and networks.
+    Raises CliError, having removed no file, unless the directories are a suite's and nothing is mounted there.
+    """
+    layout = Layout(root, run)
+    if not root.exists() and not run.exists():
+        return []
+    identity = suite.load(layout.marker) or suite.load(layout.run_marker)
+    if identity is None:
+        raise CliError(f"{root} has no suite.json, so it is no suite's directory: nothing was removed")
+    suite.check_directory(root, "--root", layout.marker)
+    done = ["stopped the suite"] if down(run) else []
+    clean_node(layout, identity.token)
+    done.append("removed its containers, mounts and networks")
+    for path, marker in ((run, layout.run_marker), (root, layout.marker)):
+        if marker.exists():
+            _remove_tree(path)
+            done.append(f"removed {path}")
+    return done
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a directory; raises CliError if something is mounted in it, for that may be somebody's data."""
+    mounted = mounts_below(path, Path("/proc/self/mountinfo").read_text())
+    if mounted:
+        raise CliError(f"{mounted[0]} is still mounted: unmount it, then purge again")
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise CliError(f"can't remove {error.filename or path}: {error.strerror}") from None
+
+
+def mounts_below(path: Path, mountinfo: str) -> list[str]:
+    """The mount points inside `path` (not itself), deepest last (proc(5), mountinfo)."""
+    points = (line.split()[4].encode().decode("unicode_escape") for line in mountinfo.splitlines() if line)
+    return sorted(point for point in points if point.startswith(f"{path}{os.sep}"))
+
+
+def agent_purge(layout: Layout, token: str) -> None:
+    """Let the agent's own code remove what this node made."""
+    from seaway_agent.purge import purge as purge_node
+    from seaway_agent.settings import AgentSettings
+
+    purge_node(AgentSettings(root=layout.root, run=layout.run, suite=token))

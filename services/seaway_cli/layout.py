@@ -1,0 +1,72 @@
+"""Where a suite keeps its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_SOCKET_PATH_LIMIT = 107
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The two directories of a suite: `root` is state that lasts, `run` is gone after a reboot."""
+
+    root: Path
+    run: Path
+
+    @property
+    def marker(self) -> Path:
+        """What makes `root` a suite's root."""
+        return self.root / "suite.json"
+
+    @property
+    def run_marker(self) -> Path:
+        """What makes `run` a suite's run directory."""
+        return self.run / "suite.json"
+
+    @property
+    def secrets(self) -> Path:
+        """Passwords at the embedded NATS server, one file per user."""
+        return self.root / "secrets"
+
+    @property
+    def nats_store(self) -> Path:
+        """JetStream's files."""
+        return self.root / "nats"
+
+    @property
+    def nats_config(self) -> Path:
+        """The embedded NATS server's configuration."""
+        return self.run / "nats" / "nats.conf"
+
+    @property
+    def control(self) -> Path:
+        """The supervisor's socket."""
+        return self.run / "control.sock"
+
+    @property
+    def logs(self) -> Path:
+        """One log per service."""
+        return self.run / "log"
+
+    @property
+    def locks(self) -> tuple[Path, Path]:
+        """Held by the supervisor and its services for as long as one of them lives."""
+        return self.run / "seaway.lock", self.root / "seaway.lock"
+
+    def log(self, service: str) -> Path:
+        """One service's log."""
+        return self.logs / f"{service}.log"
+
+    def secret(self, user: str) -> Path:
+        """The file with one NATS user's password."""
+        return self.secrets / user
+
+    @property
+    def default_host(self) -> str:
+        """Where the API listens if nothing else was asked for."""
+        return f"unix://{self.run}/docker.sock"
+
+    @property
+    def too_long(self) -> bool:
+        """Whether sockets can't be made in `run` (sun_path has 108 bytes)."""
+        return len(str(self.run / "control.sock").encode()) > _SOCKET_PATH_LIMIT

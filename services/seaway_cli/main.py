@@ -1,0 +1,128 @@
+"""The command line: `seaway up`, `down`, `status`, `purge`, `version`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seaway_cli.errors import CliError
+
+Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
+Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
+_ROOT = Path("/var/lib/seaway")
+_RUN = Path("/run/seaway")
+
+# typer brings a click of its own or uses the installed one, depending on its version
+_ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="seaway",
+    help="Docker's API over many hosts, with a durable event bus in the middle.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def up(
+    root: Root = _ROOT,
+    run: Run = _RUN,
+    host: Annotated[list[str] | None, typer.Option(help="unix://PATH or tcp://ADDR:PORT (repeatable)")] = None,
+    nats: Annotated[str, typer.Option(help="URL of an outside NATS server, instead of the embedded one")] = "",
+    nats_port: Annotated[int | None, typer.Option(min=1, max=65535, help="port of the embedded NATS server")] = None,
+    nats_user: Annotated[str, typer.Option(help="user at the outside NATS server")] = "",
+    nats_password_file: Annotated[Path | None, typer.Option(help="file with that user's password")] = None,
+    node: Annotated[str | None, typer.Option(help="this node's name [the host's]")] = None,
+    registry_mirror: Annotated[list[str] | None, typer.Option(help="pull through this mirror (repeatable)")] = None,
+    insecure_registry: Annotated[list[str] | None, typer.Option(help="HOST:PORT to use HTTP with (repeatable)")] = None,
+    tlscert: Annotated[str, typer.Option(help="the API's certificate (PEM)")] = "",
+    tlskey: Annotated[str, typer.Option(help="its key (PEM)")] = "",
+    tlscacert: Annotated[str, typer.Option(help="CA that has signed the clients' certificates (PEM)")] = "",
+    tlsverify: Annotated[bool, typer.Option("--tlsverify", help="only let clients with a certificate in")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="return when all is ready")] = False,
+) -> None:
+    """Start a suite on this machine: NATS and one process per service, watched and restarted."""
+    from seaway_cli import up as start
+    from seaway_cli.hosts import Tls
+
+    options = start.UpOptions(
+        root=_normal(root),
+        run=_normal(run),
+        hosts=tuple(host or ()),
+        nats=nats,
+        nats_port=nats_port,
+        nats_user=nats_user,
+        nats_password_file=nats_password_file,
+        node=node,
+        registry_mirrors=tuple(registry_mirror or ()),
+        insecure_registries=tuple(insecure_registry or ()),
+        tls=Tls(tlscert, tlskey, tlscacert, tlsverify),
+    )
+    raise typer.Exit(start.detached(options) if detach else start.foreground(options))
+
+
+@app.command()
+def down(run: Run = _RUN) -> None:
+    """Stop the suite. Containers go on running."""
+    from seaway_cli import commands
+
+    run = _normal(run)
+    print("Seaway has stopped; containers go on." if commands.down(run) else f"No suite runs in {run}.")
+
+
+@app.command()
+def status(
+    run: Run = _RUN, as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False
+) -> None:
+    """Show the suite's processes."""
+    from seaway_cli import commands
+
+    found = commands.status(_normal(run))
+    if as_json:
+        print(json.dumps(found["services"]))
+        return
+    from seaway_cli.table import print_status
+
+    print_status(found)
+
+
+@app.command()
+def purge(root: Root = _ROOT, run: Run = _RUN) -> None:
+    """Stop the suite and remove everything that it made: containers, images, networks, files."""
+    from seaway_cli import commands
+
+    done = commands.purge(_normal(root), _normal(run), commands.agent_purge)
+    print("\n".join(done) if done else "There is nothing to remove.")
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    from importlib.metadata import version as version_of
+
+    print(f"seaway {version_of('seaway')}")
+
+
+def _normal(path: Path) -> Path:
+    """Absolute and without `..`, but with the user's own links."""
+    return path.resolve() if ".." in path.parts else path.absolute()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code: 0 well, 1 it could not be done, 2 wrong usage."""
+    try:
+        outcome = app(args=None if argv is None else list(argv), standalone_mode=False)
+    except CliError as error:
+        print(f"seaway: {error.message}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except _ClickError as error:
+        if text := error.format_message():  # empty where the help was shown instead
+            print(f"seaway: {text} (see seaway --help)", file=sys.stderr)
+        return 2
+    return outcome if isinstance(outcome, int) else 0

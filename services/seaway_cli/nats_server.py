@@ -1,0 +1,141 @@
+"""The embedded NATS server: finding it, its port and passwords, starting it, knowing when it serves."""
+
+import dataclasses
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from seaway_kit.nats_address import endpoints
+
+from seaway_cli.errors import CliError
+from seaway_cli.layout import Layout
+from seaway_cli.nats_config import NatsServer, render
+from seaway_cli.permissions import USERS
+from seaway_cli.suite import Suite
+from seaway_cli.supervisor import ServiceSpec
+
+_FIRST_PORT: Final = 14222  # below the range from which the kernel gives ports to outgoing connections
+_PORTS: Final = 10_000
+_PROBE_S: Final = 0.2
+
+
+def find_program() -> str:
+    """The path of nats-server; raises CliError if there is none."""
+    found = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise CliError("nats-server is missing: install the Debian package nats-server, or give --nats URL")
+    return found
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of 127.0.0.1 now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_until_free(port: int, wait_s: float) -> bool:
+    """Whether the port is free, or becomes so within that time (a former server may be on its way out)."""
+    deadline = time.monotonic() + wait_s
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def choose_port(suite: Suite) -> int:
+    """The suite's own port: the one that it had before, or the first free one from a place that its token gives."""
+    if suite.nats_port and wait_until_free(suite.nats_port, 1.0):
+        return suite.nats_port
+    start = int(suite.token, 16) % _PORTS
+    for step in range(_PORTS):
+        port = _FIRST_PORT + (start + step) % _PORTS
+        if is_free(port):
+            return port
+    raise CliError("no port is free for NATS: give one with --nats-port")
+
+
+def with_port(suite: Suite, asked: int | None) -> Suite:
+    """The suite with the port that its NATS server gets; raises CliError if the one asked for is taken."""
+    if asked is None:
+        return dataclasses.replace(suite, nats_port=choose_port(suite))
+    if not wait_until_free(asked, 1.0):
+        raise CliError(f"port {asked} for NATS is taken by another program: stop that, or give another --nats-port")
+    return dataclasses.replace(suite, nats_port=asked)
+
+
+def passwords(layout: Layout) -> dict[str, str]:
+    """Each user's password; made where missing, kept in files that only root can read."""
+    layout.secrets.chmod(0o700)
+    return {user: _password(layout.secret(user)) for user in USERS}
+
+
+def _password(path: Path) -> str:
+    try:
+        if text := path.read_text().strip():
+            return text
+    except FileNotFoundError:
+        pass
+    text = secrets.token_urlsafe(24)
+    _write_private(path, text + "\n")
+    return text
+
+
+def _write_private(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)
+    part.replace(path)
+
+
+def prepare(layout: Layout, suite: Suite) -> None:
+    """Write the server's configuration."""
+    server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, passwords(layout))
+    _write_private(layout.nats_config, render(server))
+
+
+def spec(program: str, layout: Layout, port: int, share: Sequence[int]) -> ServiceSpec:
+    """The server as a process to supervise; it too holds the locks `share`."""
+
+    def run() -> int:
+        for fd in share:
+            os.set_inheritable(fd, True)
+        os.execv(program, [program, "--config", str(layout.nats_config)])
+
+    return ServiceSpec("nats", run, lambda: serves("127.0.0.1", port))
+
+
+def serves(host: str, port: int) -> bool:
+    """Whether a NATS server answers there (it greets with INFO)."""
+    try:
+        with socket.create_connection((host, port), _PROBE_S) as connection:
+            return connection.recv(5).startswith(b"INFO")
+    except OSError:
+        return False
+
+
+def check_outside(url: str) -> None:
+    """Raise CliError unless one of the servers at `url` answers."""
+    try:
+        servers = endpoints(url)
+    except ValueError as error:
+        raise CliError(f"--nats: {error}", exit_code=2) from None
+    for host, port in servers:
+        try:
+            socket.create_connection((host, port), 2.0).close()
+            return
+        except OSError:
+            continue
+    host, port = servers[0]
+    raise CliError(f"no NATS server answers at {host}:{port}: start it, or leave --nats out to get one")

@@ -1,0 +1,83 @@
+"""Seaway's services as processes to supervise: their modules, and the settings that `seaway up` gives them.
+
+The only module outside a service that imports it: a suite forks its services from one parent that has
+imported everything once, so that they share memory and need no time to import.
+"""
+
+import importlib
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from seaway_kit.settings import ServiceSettings, WrongSettings, validated
+
+from seaway_cli.errors import CliError
+from seaway_cli.hosts import Tls
+from seaway_cli.layout import Layout
+from seaway_cli.supervisor import ServiceSpec
+
+ORDER: Final = ("image", "metadata", "scheduler", "agent", "api")
+
+
+@dataclass(frozen=True)
+class SuiteOptions:
+    """What the services of one suite are told.
+
+    `own_users`: each service has a user of its own at the (embedded) NATS server; else all log in with
+    `nats_login`, a user and the file with its password, if it is given.
+    """
+
+    layout: Layout
+    token: str
+    nats: str
+    hosts: tuple[str, ...]
+    node: str | None = None
+    nats_login: tuple[str, Path | None] | None = None
+    own_users: bool = True
+    registry_mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    tls: Tls = field(default_factory=Tls)
+
+
+def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
+    """The settings of one service, by field name."""
+    values: dict[str, Any] = {"root": options.layout.root, "run": options.layout.run, "nats": options.nats}
+    if options.node is not None:
+        values["node"] = options.node
+    if options.own_users:
+        values |= {"nats_user": service, "nats_password_file": options.layout.secret(service)}
+    elif options.nats_login is not None:
+        values |= {"nats_user": options.nats_login[0], "nats_password_file": options.nats_login[1]}
+    return values | _particular(service, options)
+
+
+def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
+    """What only this service is told."""
+    if service == "agent":
+        return {"suite": options.token}
+    if service == "image":
+        return {"registry_mirror": options.registry_mirrors, "insecure_registry": options.insecure_registries}
+    if service == "api":
+        tls = options.tls
+        files = {"tls_cert": tls.cert, "tls_key": tls.key, "tls_ca": tls.ca if tls.verify else ""}
+        return {"host": options.hosts} | {name: path for name, path in files.items() if path}
+    return {}
+
+
+def specs(options: SuiteOptions) -> Iterator[ServiceSpec]:
+    """All services, in the order of their start. Raises CliError for settings that one of them refuses."""
+    for service in ORDER:
+        module = importlib.import_module(f"seaway_{service}.main")
+        yield spec_of(service, module.run, settings_of(service, options))
+
+
+def spec_of(service: str, run: typing.Callable[[Any], int], values: Mapping[str, Any]) -> ServiceSpec:
+    """One service from its `run(settings)` function, whose parameter's type says what the settings are."""
+    kind: type[ServiceSettings] = typing.get_type_hints(run)["settings"]
+    try:
+        settings = validated(kind, values)
+    except WrongSettings as error:
+        raise CliError(f"{service}: {error}", exit_code=2) from None
+    return ServiceSpec(service, lambda: run(settings))

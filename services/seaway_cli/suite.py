@@ -1,0 +1,105 @@
+"""A suite's identity: made once per root directory, kept in suite.json, which also marks what may be purged."""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from seaway_cli.errors import CliError
+from seaway_cli.layout import Layout
+
+_HARMLESS: Final = frozenset({"lost+found", "seaway.lock"})
+_KEEP_OUT: Final = frozenset(
+    {
+        *("/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share", "/run/lock"),
+        *("/var/cache", "/var/lib", "/var/log", "/var/run", "/var/tmp"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """`token`: six hex digits that set this suite's bridges, tables and cgroups apart from another's."""
+
+    token: str
+    nats_port: int = 0
+
+    def save(self, path: Path) -> None:
+        """Write it to `path` in one step."""
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self)) + "\n")
+        part.replace(path)
+
+
+def load(path: Path) -> Suite | None:
+    """The suite that `path` describes, or None without such a file; raises CliError for one that can't be read."""
+    try:
+        data = json.loads(path.read_text())
+        return Suite(str(data["token"]), int(data.get("nats_port", 0)))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CliError(f"can't read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CliError(f"{path} is damaged: restore it, or remove the suite's directories by hand") from None
+
+
+def new() -> Suite:
+    """A suite with a fresh token."""
+    return Suite(secrets.token_hex(3))
+
+
+def check_directory(path: Path, option: str, marker: Path, inside: Path | None = None) -> None:
+    """Raise CliError if a suite must not live in `path`: a purge would remove what isn't ours.
+
+    `inside` is a directory of the same suite that may stand in it.
+    """
+    if len(path.parts) < 3 or str(path) in _KEEP_OUT or path == Path.home():
+        raise CliError(f"{option} {path} is no directory to give away: choose one that only Seaway uses")
+    if marker.exists() or not path.exists():
+        return
+    if not path.is_dir():
+        raise CliError(f"{option} {path} is not a directory")
+    foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in _HARMLESS and entry != inside)
+    if foreign:
+        raise CliError(
+            f"{option} {path} is in use by something else (it holds {foreign[0]!r}, but no suite.json): "
+            "choose an empty directory"
+        )
+
+
+@contextlib.contextmanager
+def prepared(layout: Layout) -> Iterator[None]:
+    """Make the suite's directories; on an error inside, those that weren't there before are gone again.
+
+    Raises CliError with the reason if one can't be made or written.
+    """
+    made: list[Path] = []
+    try:
+        own = (layout.root, layout.secrets, layout.nats_store, layout.run, layout.logs, layout.nats_config.parent)
+        for path in own:
+            _make(path, made)
+        yield
+    except BaseException:
+        for path in reversed(made):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _make(path: Path, made: list[Path]) -> None:
+    try:
+        for missing in reversed([part for part in (path, *path.parents) if not part.exists()]):
+            missing.mkdir(mode=0o711)
+            made.append(missing)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(0, "no permission to write there")
+        with open(probe := path / ".writable", "wb"):
+            pass
+        probe.unlink()
+    except OSError as error:
+        raise CliError(f"can't write to {path}: {error.strerror}") from None

@@ -1,0 +1,284 @@
+"""`seaway up`: check everything, then become the parent of the suite's processes."""
+
+import contextlib
+import gc
+import importlib.metadata
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from seaway_contracts.ids import BadToken, check_token
+from seaway_kit import logs
+from seaway_kit.notify import Systemd
+
+from seaway_cli import control, nats_server, process, suite
+from seaway_cli.errors import CliError, usage
+from seaway_cli.hosts import Tls, check_hosts, check_tls
+from seaway_cli.layout import Layout
+from seaway_cli.locks import Lock, take_or_wait
+from seaway_cli.suite import Suite
+from seaway_cli.supervisor import ServiceSpec, Supervisor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """The command line of `seaway up`. `nats` is the URL of an outside server; empty: start one."""
+
+    root: Path
+    run: Path
+    hosts: tuple[str, ...] = ()
+    nats: str = ""
+    nats_port: int | None = None
+    nats_user: str = ""
+    nats_password_file: Path | None = None
+    node: str | None = None
+    registry_mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    tls: Tls = field(default_factory=Tls)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the suite keeps its files."""
+        return Layout(self.root, self.run)
+
+    @property
+    def listens(self) -> tuple[str, ...]:
+        """Where the API listens."""
+        return self.hosts or (self.layout.default_host,)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A suite that is about to start: its identity, the locks it holds, its NATS server (None: an outside one)."""
+
+    options: UpOptions
+    suite: Suite
+    locks: tuple[Lock, ...]
+    nats: ServiceSpec | None
+    nats_url: str
+
+    @property
+    def lock_fds(self) -> tuple[int, ...]:
+        """The locks' descriptors, which the services hold too."""
+        return tuple(lock.fd for lock in self.locks)
+
+
+Load = Callable[[Prepared], Iterable[ServiceSpec]]
+Report = Callable[[str, bool], None]
+
+
+def seaway_services(prepared: Prepared) -> Iterator[ServiceSpec]:
+    """Seaway's own services, imported here and now."""
+    from seaway_cli.services import SuiteOptions, specs
+
+    options = prepared.options
+    login = (options.nats_user, options.nats_password_file) if options.nats_user else None
+    yield from specs(
+        SuiteOptions(
+            layout=options.layout,
+            token=prepared.suite.token,
+            nats=prepared.nats_url,
+            hosts=options.listens,
+            node=options.node,
+            nats_login=login,
+            own_users=prepared.nats is not None,
+            registry_mirrors=options.registry_mirrors,
+            insecure_registries=options.insecure_registries,
+            tls=options.tls,
+        )
+    )
+
+
+def check(options: UpOptions) -> None:
+    """Raise CliError for what can be known to be wrong before anything is made."""
+    check_tls(options.tls)
+    check_hosts(options.listens, options.tls)
+    layout = options.layout
+    if layout.too_long:
+        raise usage(f"--run {layout.run} is too long: a socket's path may have 107 bytes")
+    try:
+        check_token(options.node or "node")
+    except BadToken as error:
+        raise usage(f"--node {error}") from None
+    if os.geteuid() != 0:
+        raise CliError("seaway up must be run as root: it makes namespaces, mounts and networks")
+    inside = layout.run if layout.run.is_relative_to(layout.root) else None
+    suite.check_directory(layout.root, "--root", layout.marker, inside)
+    suite.check_directory(layout.run, "--run", layout.run_marker)
+
+
+@contextlib.contextmanager
+def prepared(options: UpOptions) -> Iterator[Prepared]:
+    """Everything that a start needs, held until the end. Raises CliError, and then leaves nothing behind."""
+    process.fill_standard_streams()
+    check(options)
+    program = "" if options.nats else nats_server.find_program()
+    if options.nats:
+        nats_server.check_outside(options.nats)
+    layout = options.layout
+    alive = _supervisor_answers(layout)
+    with contextlib.ExitStack() as stack:
+        with suite.prepared(layout):
+            locks = tuple(stack.enter_context(take_or_wait(path, alive)) for path in layout.locks)
+            identity = suite.load(layout.marker) or suite.new()
+            identity = identity if options.nats else nats_server.with_port(identity, options.nats_port)
+            for marker in (layout.marker, layout.run_marker):
+                identity.save(marker)
+        nats = None
+        if not options.nats:
+            nats_server.prepare(layout, identity)
+            fds = [lock.fd for lock in locks]
+            nats = nats_server.spec(program, layout, identity.nats_port, fds)
+        url = options.nats or f"nats://127.0.0.1:{identity.nats_port}"
+        yield Prepared(options, identity, locks, nats, url)
+
+
+def _supervisor_answers(layout: Layout) -> bool:
+    try:
+        control.ask(layout.control, "status")
+    except control.NotRunning:
+        return False
+    return True
+
+
+def foreground(options: UpOptions, load: Load = seaway_services) -> int:
+    """Run a suite until it is stopped; prints a summary when it is ready. Raises CliError."""
+    started = time.monotonic()
+
+    def report(text: str, ready: bool) -> None:
+        print(text, file=sys.stdout if ready else sys.stderr, flush=True)
+
+    with prepared(options) as ready:
+        return supervise(ready, load, report, started)
+
+
+def detached(options: UpOptions, load: Load = seaway_services) -> int:
+    """Start a suite in the background; returns when it is ready (0) or has failed (1). Raises CliError."""
+    started = time.monotonic()
+    with prepared(options) as ready:
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        if os.fork() == 0:
+            os.close(ours)
+            os._exit(_background(ready, load, theirs, started))
+        os.close(theirs)
+        with os.fdopen(ours) as outcome:
+            word, _, text = outcome.read().partition("\n")
+    if word == "ready":
+        print(text)
+        return 0
+    print(text or f"seaway up ended without a word: see {options.layout.log('supervisor')}", file=sys.stderr)
+    return 1
+
+
+def _background(ready: Prepared, load: Load, outcome: int, started: float) -> int:
+    """The detached supervisor's life, away from the terminal."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    out = os.open(ready.options.layout.log("supervisor"), flags, 0o640)
+    for target, source in ((0, null), (1, out), (2, out)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(out)
+
+    def report(text: str, good: bool) -> None:
+        with os.fdopen(outcome, "w") as pipe:
+            pipe.write(f"{'ready' if good else 'failed'}\n{text}")
+
+    try:
+        return supervise(ready, load, report, started)
+    except CliError as error:
+        report(error.message, False)
+        return error.exit_code
+    except BaseException:
+        log.critical("the supervisor failed", exc_info=True)
+        return 1
+
+
+def supervise(ready: Prepared, load: Load, report: Report, started: float) -> int:
+    """Start NATS and the services, and watch them to the end; `report` is called once, with the outcome of the start.
+
+    Raises CliError if the services' settings are wrong; nothing runs then.
+    """
+    logs.configure("seaway")
+    layout = ready.options.layout
+    systemd = Systemd()
+
+    def all_ready() -> None:
+        systemd.send("READY=1")
+        report(summary(ready, time.monotonic() - started), True)
+
+    supervisor = Supervisor(layout.logs, share=ready.lock_fds, on_ready=all_ready)
+    with contextlib.ExitStack() as stack:
+        stack.callback(supervisor.close)
+        server = control.ControlServer(layout.control, supervisor.reactor, partial(_answer, ready, supervisor))
+        stack.callback(server.close)
+        _start(ready, supervisor, load)
+        code = supervisor.run()
+        if supervisor.failure is not None:
+            report(failure(layout, supervisor.failure.services, supervisor.failure.reason), False)
+        return code
+
+
+def _start(ready: Prepared, supervisor: Supervisor, load: Load) -> None:
+    """NATS first: it starts while the services' modules are imported. Then one fork per service."""
+    if ready.nats is not None:
+        supervisor.add(ready.nats)
+    gc.disable()
+    specs = list(load(ready))
+    gc.collect()
+    gc.freeze()  # so that the collector doesn't touch, and thereby copy, the pages that the forks share
+    for spec in specs:
+        supervisor.add(spec)
+    gc.enable()
+
+
+def _answer(ready: Prepared, supervisor: Supervisor, command: str) -> dict[str, Any]:
+    if command == "stop":
+        supervisor.stop()
+        return {"stopping": True}
+    if command != "status":
+        raise ValueError(command)
+    return {
+        "pid": os.getpid(),
+        "root": str(ready.options.root),
+        "hosts": list(ready.options.listens),
+        "nats": ready.nats_url,
+        "token": ready.suite.token,
+        "version": importlib.metadata.version("seaway"),
+        "services": supervisor.rows(),
+    }
+
+
+def summary(ready: Prepared, took_s: float) -> str:
+    """What a user wants to know when the suite has come up."""
+    layout = ready.options.layout
+    ask = "seaway status" if layout.run == Path("/run/seaway") else f"seaway status --run {layout.run}"
+    return "\n".join(
+        (
+            f"Seaway is ready ({took_s:.1f} s).",
+            f"  endpoint  {' '.join(ready.options.listens)}",
+            f"  logs      {layout.logs}/",
+            f"  metrics   one address per service: {ask}",
+        )
+    )
+
+
+def failure(layout: Layout, services: Iterable[str], reason: str, lines: int = 15) -> str:
+    """Why the suite did not come up, with the end of the logs of those at fault."""
+    parts = [f"Seaway did not start: {reason}."]
+    for service in services:
+        path = layout.log(service)
+        with contextlib.suppress(OSError):
+            tail = path.read_text(errors="replace").splitlines()[-lines:]
+            parts.append(f"The last lines of {path}:")
+            parts += [f"  {line}" for line in tail]
+    return "\n".join(parts)

@@ -1,0 +1,135 @@
+"""Where a registry is reached, and where a request may be led from there. Pure.
+
+A registry is a stranger. It may send us to another host (redirect, token realm), so each such URL is judged here:
+never from the outside to this machine or to link-local addresses, never down from HTTPS to HTTP, never with the
+credentials that were meant for another host, and never with credentials over plain HTTP beyond the loopback.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_docker.references import DEFAULT_DOMAIN
+
+_HUB_HOST: Final = "registry-1.docker.io"
+_PORTS: Final = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """What the operator configured. `mirrors`: base URLs for Docker Hub; `insecure`: `host`, `host:port` or a CIDR."""
+
+    mirrors: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One base URL of a registry. `verify`: whether its certificate must be good; `trusted`: it may see credentials."""
+
+    url: str
+    verify: bool = True
+    trusted: bool = True
+
+    @property
+    def local(self) -> bool:
+        """Whether the endpoint is on this machine."""
+        return is_loopback(urlsplit(self.url).hostname or "")
+
+
+def endpoints_for(domain: str, settings: RegistrySettings) -> Sequence[Endpoint]:
+    """The endpoints to try for `domain`, in order; raises SeawayError(BAD_REQUEST) for a mirror that is no URL."""
+    if domain == DEFAULT_DOMAIN:
+        mirrors = [_mirror(url, settings) for url in settings.mirrors]
+        return [*mirrors, Endpoint(f"https://{_HUB_HOST}")]
+    if is_insecure(domain, settings):
+        return [Endpoint(f"https://{domain}", verify=False), Endpoint(f"http://{domain}")]
+    return [Endpoint(f"https://{domain}")]
+
+
+def _mirror(url: str, settings: RegistrySettings) -> Endpoint:
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.username is not None:
+        raise bad_request(f"registry mirror {url!r} is no http(s) URL without user and query")
+    return Endpoint(url.rstrip("/"), verify=not is_insecure(parts.netloc, settings), trusted=False)
+
+
+def is_insecure(domain: str, settings: RegistrySettings) -> bool:
+    """Whether plain HTTP and unverified certificates are allowed: on the loopback, and where configured."""
+    host = urlsplit(f"//{domain}").hostname or ""
+    return is_loopback(host) or any(_covers(rule, domain, host) for rule in settings.insecure)
+
+
+def _covers(rule: str, domain: str, host: str) -> bool:
+    if rule in (domain, host):
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(rule, strict=False)
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this machine: `localhost`, 127.0.0.0/8, ::1."""
+    address = _address(host)
+    return address.is_loopback if address is not None else host.lower().rstrip(".") == "localhost"
+
+
+def is_forbidden_address(host: str) -> bool:
+    """Whether no registry may ever be there: link-local (cloud metadata), multicast, unspecified."""
+    address = _address(host)
+    return address is not None and (address.is_link_local or address.is_multicast or address.is_unspecified)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port: equal for URLs to which the same credentials may go."""
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
+
+
+def check_hop(endpoint: Endpoint, target: str, what: str) -> str:
+    """`target`, if a registry at `endpoint` may lead us there; raises SeawayError(FORBIDDEN) with the reason."""
+    try:
+        parts = urlsplit(target)
+        origin(target)
+    except ValueError:
+        raise _refused(endpoint, target, what, "it is no URL") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise _refused(endpoint, target, what, "only http and https are followed")
+    if parts.username is not None:
+        raise _refused(endpoint, target, what, "it holds credentials")
+    _check_place(endpoint, parts, target, what)
+    return target
+
+
+def _check_place(endpoint: Endpoint, parts: SplitResult, target: str, what: str) -> None:
+    host = parts.hostname or ""
+    if is_forbidden_address(host):
+        raise _refused(endpoint, target, what, "its address is link-local or no host's")
+    if is_loopback(host) and not endpoint.local:
+        raise _refused(endpoint, target, what, "it points at this machine")
+    secure = endpoint.url.startswith("https:") and endpoint.verify
+    if parts.scheme == "http" and secure:
+        raise _refused(endpoint, target, what, "it leaves HTTPS")
+
+
+def _refused(endpoint: Endpoint, target: str, what: str, why: str) -> SeawayError:
+    return SeawayError(Code.FORBIDDEN, f"registry {endpoint.url}: {what} to {target[:200]!r} is refused: {why}")
+
+
+def may_carry_credentials(url: str) -> bool:
+    """Whether credentials may go to `url`: over HTTPS, or on the loopback."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")

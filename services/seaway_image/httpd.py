@@ -1,0 +1,167 @@
+"""The image service's HTTP side: `/v2/` (OCI distribution spec 1.1, reading) for agents, and image archives.
+
+Bulk bytes go here and not over the bus. Every request needs the bearer token.
+"""
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
+from seaway_docker.references import InvalidReference, parse_reference
+from seaway_image.digests import Digest, is_digest, parse_digest
+from seaway_image.documents import MAX_MANIFEST
+from seaway_image.import_ import ImportOrder, import_image
+from seaway_image.load import Loaded, load
+from seaway_image.manifests import parse_manifest
+from seaway_image.names import read_target
+from seaway_image.platforms import parse_platform
+from seaway_image.save import choose, save
+from seaway_image.store import ImageStore
+
+_CHUNK: Final = 1 << 18
+_MAX_QUERY: Final = 256
+_OCTETS: Final = "application/octet-stream"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+OnLoaded = Callable[[Loaded], Awaitable[None]]
+OnImported = Callable[[Digest, str], Awaitable[None]]
+
+
+async def _ignore(*_: object) -> None:
+    """Nobody wants to know."""
+
+
+class ImageHttp:
+    """The application. `on_loaded` and `on_imported` are awaited after a load or an import that ended well."""
+
+    def __init__(
+        self, store: ImageStore, token: str, *, on_loaded: OnLoaded = _ignore, on_imported: OnImported = _ignore
+    ) -> None:
+        if not token:
+            raise ValueError("the image service's HTTP side needs a token")
+        self._store = store
+        self._expected = f"Bearer {token}".encode()
+        self._on_loaded = on_loaded
+        self._on_imported = on_imported
+
+    def application(self) -> web.Application:
+        """The routes, each guarded."""
+        app = web.Application(middlewares=[self._guard], client_max_size=0)
+        name = r"{name:[a-z0-9._/:\[\]-]{1,300}}"
+        app.add_routes(
+            [
+                web.get("/v2/", self._version),
+                web.get(f"/v2/{name}/blobs/{{digest}}", self._blob),
+                web.get(f"/v2/{name}/manifests/{{reference}}", self._manifest),
+                web.post("/load", self._load),
+                web.get("/save", self._save),
+                web.post("/import", self._import),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, self._expected):
+            headers = {"WWW-Authenticate": 'Bearer realm="seaway"'}
+            return _refuse(401, "UNAUTHORIZED", "authentication required", headers)
+        try:
+            return await handler(request)
+        except SeawayError as error:
+            return _refuse(error.status, _SPEC_CODES.get(error.code, error.code.upper()), error.message, {})
+
+    # --- /v2/
+
+    async def _version(self, _: web.Request) -> web.StreamResponse:
+        return web.json_response({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
+
+    async def _blob(self, request: web.Request) -> web.StreamResponse:
+        """GET, HEAD, with Range; sent by the kernel straight from the file."""
+        digest = parse_digest(request.match_info["digest"])
+        self._store.blobs.require(digest)
+        headers = {"Docker-Content-Digest": digest, "Content-Type": _OCTETS, "ETag": f'"{digest}"'}
+        return web.FileResponse(self._store.blobs.path(digest), headers=headers, chunk_size=_CHUNK)
+
+    async def _manifest(self, request: web.Request) -> web.StreamResponse:
+        digest = self._find(request.match_info["name"], request.match_info["reference"])
+        data = await self._store.blobs.read_bytes(digest, MAX_MANIFEST)
+        headers = {"Docker-Content-Digest": digest, "Content-Type": parse_manifest(data).media_type}
+        return web.Response(body=data, headers=headers)
+
+    def _find(self, name: str, reference: str) -> Digest:
+        table = self._store.table
+        if is_digest(reference):
+            digest = parse_digest(reference)
+            known = {Digest(one.rpartition("@")[2]) for one in table.digests}
+            if digest in known or any(image.manifest == digest for image in table.images.values()):
+                return digest
+            raise not_found(f"manifest {digest} is not in the image store")
+        try:
+            tagged = table.tags.get(parse_reference(f"{name}:{reference}").canonical)
+        except InvalidReference as error:
+            raise bad_request(str(error)) from None
+        if tagged is None:
+            raise not_found(f"manifest {name}:{reference} is not in the image store")
+        return table.images[tagged].manifest
+
+    # --- archives
+
+    async def _load(self, request: web.Request) -> web.StreamResponse:
+        """The body is the archive. Answers `{"lines": […], "images": [{"id", "tags"}]}`."""
+        platform = request.query.get("platform", "")
+        source = request.content.iter_chunked(_CHUNK)
+        loaded = await load(self._store, source, platform=parse_platform(platform) if platform else None)
+        await self._on_loaded(loaded)
+        images = [{"id": image.id, "tags": [tag.familiar for tag in image.tags]} for image in loaded.images]
+        return web.json_response({"lines": loaded.lines, "images": images})
+
+    async def _save(self, request: web.Request) -> web.StreamResponse:
+        """The archive of the images `?names=…&names=…`."""
+        names = request.query.getall("names", [])
+        if not 0 < len(names) <= _MAX_QUERY:
+            raise bad_request(f"names: give 1 to {_MAX_QUERY} images to save")
+        choose(self._store.table, names)
+        return await _stream(request, save(self._store, names))
+
+    async def _import(self, request: web.Request) -> web.StreamResponse:
+        """The body is the tar; `repo`, `tag`, `message`, `change` (repeated) and `platform`. Answers `{"id"}`."""
+        order = _import_order(request)
+        image = await import_image(self._store, request.content.iter_chunked(_CHUNK), order)
+        await self._on_imported(image, order.target.familiar if order.target else "")
+        return web.json_response({"id": image})
+
+
+def _import_order(request: web.Request) -> ImportOrder:
+    query = request.query
+    repo, tag, platform = query.get("repo", ""), query.get("tag", ""), query.get("platform", "")
+    changes = query.getall("change", [])
+    if len(changes) > _MAX_QUERY:
+        raise bad_request(f"change: at most {_MAX_QUERY} instructions are taken")
+    order = ImportOrder(
+        target=read_target(f"{repo}:{tag}" if tag else repo) if repo else None,
+        changes=tuple(changes),
+        message=query.get("message", ""),
+        source=query.get("source", "-"),
+    )
+    return ImportOrder(**(vars(order) | {"platform": parse_platform(platform)})) if platform else order
+
+
+async def _stream(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
+    await response.prepare(request)
+    async for piece in pieces:
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+_SPEC_CODES: Final[dict[Code, str]] = {Code.NOT_FOUND: "MANIFEST_UNKNOWN", Code.BAD_REQUEST: "DIGEST_INVALID"}
+
+
+def _refuse(status: int, code: str, message: str, headers: dict[str, str]) -> web.Response:
+    """An error both in the distribution spec's form and in the suite's."""
+    body: dict[str, Any] = {"errors": [{"code": code, "message": message}], "message": message}
+    return web.json_response(body, status=status, headers=headers)

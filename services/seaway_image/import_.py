@@ -1,0 +1,90 @@
+"""`docker import`: a root filesystem's tar becomes an image of one layer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from seaway_contracts.images import History, ImageConfig
+from seaway_docker.references import Reference
+from seaway_image.blobs import Lease
+from seaway_image.changes import apply_changes
+from seaway_image.config_encoding import encode_config
+from seaway_image.decompress import decompressed
+from seaway_image.digests import Digest
+from seaway_image.layers import inflated
+from seaway_image.load import layer_descriptor
+from seaway_image.manifests import OCI_CONFIG, Descriptor
+from seaway_image.platforms import Platform
+from seaway_image.store import ImageStore
+from seaway_image.tar_stream import BLOCK, check_first_header
+
+
+@dataclass(frozen=True)
+class ImportOrder:
+    """What to make of the tar: `changes` are Dockerfile instructions, `source` is what Docker calls the origin."""
+
+    target: Reference | None = None
+    changes: tuple[str, ...] = ()
+    message: str = ""
+    source: str = "-"
+    platform: Platform = Platform()  # noqa: RUF009 — frozen, so one for all is right
+
+
+async def import_image(
+    store: ImageStore,
+    source: AsyncIterator[bytes],
+    order: ImportOrder,
+    *,
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> Digest:
+    """The id of the new image; raises SeawayError and then nothing is left."""
+    config = apply_changes(ImageConfig(), order.changes)
+    with store.blobs.lease() as lease:
+        try:
+            layer = await _ingest(store, source, lease)
+            return await _make(store, layer, config, order, clock_ns(), lease)
+        finally:
+            store.discard(lease)
+
+
+async def _ingest(store: ImageStore, source: AsyncIterator[bytes], lease: Lease) -> Digest:
+    async with store.blobs.writer(lease=lease) as writer:
+        assert writer is not None  # only a known digest can be there already
+        async for piece in decompressed(source, keep=frozenset({"gzip", "zstd"})):
+            await writer.write(piece)
+        digest = await writer.finish()
+    await asyncio.to_thread(_check_tar, store.blobs.path(digest))
+    return digest
+
+
+def _check_tar(path: Path) -> None:
+    head = b""
+    with closing(inflated(path)) as pieces:
+        for piece in pieces:
+            head += piece
+            if len(head) >= BLOCK:
+                break
+    check_first_header(head[:BLOCK])
+
+
+async def _make(
+    store: ImageStore, layer: Digest, config: ImageConfig, order: ImportOrder, now_ns: int, lease: Lease
+) -> Digest:
+    comment = order.message or f"Imported from {order.source}"
+    facts = await store.facts(layer)
+    document = encode_config(
+        platform=order.platform,
+        created_ns=now_ns,
+        config=config,
+        diff_ids=[facts.diff_id],
+        history=[History(created_ns=now_ns, comment=comment)],
+        comment=comment,
+    )
+    blob = await store.blobs.put(document, lease=lease)
+    described = await layer_descriptor(store, layer)
+    image = await store.assemble(Descriptor(OCI_CONFIG, blob.digest, blob.size), [described], lease)
+    await store.register(image, tags=[order.target] if order.target else [])
+    return image.id

@@ -1,0 +1,169 @@
+"""`docker load`: archives of `docker save` and OCI layouts, streamed into the blob store. Nothing is unpacked."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from seaway_contracts.errors import SeawayError, bad_request
+from seaway_docker.references import Reference
+from seaway_image.archive_index import (
+    ArchivedImage,
+    Contents,
+    check_blob_name,
+    link_target,
+    names_in,
+    normal_name,
+    parse_docker_manifest,
+    parse_index,
+)
+from seaway_image.blobs import Lease
+from seaway_image.decompress import decompressed
+from seaway_image.digests import Digest
+from seaway_image.documents import MAX_MANIFEST
+from seaway_image.layers import compression_of
+from seaway_image.manifests import (
+    MAX_NESTING,
+    OCI_CONFIG,
+    OCI_LAYER,
+    Descriptor,
+    Index,
+    Manifest,
+    parse_manifest,
+    select_entry,
+)
+from seaway_image.names import StoredImage
+from seaway_image.platforms import Platform
+from seaway_image.store import ImageStore
+from seaway_image.tar_stream import TarReader
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """An image that came from an archive: its id and the tags it got."""
+
+    id: Digest
+    tags: tuple[Reference, ...]
+
+    def lines(self) -> list[str]:
+        """What Docker says of it."""
+        return [f"Loaded image: {tag.familiar}" for tag in self.tags] or [f"Loaded image ID: {self.id}"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load did: the images, and Docker's lines in order."""
+
+    images: tuple[LoadedImage, ...]
+    lines: tuple[str, ...]
+
+
+async def load(store: ImageStore, source: AsyncIterator[bytes], *, platform: Platform | None = None) -> Loaded:
+    """Load all images of an archive, or none; raises SeawayError and then nothing is left."""
+    with store.blobs.lease() as lease:
+        try:
+            return await _Load(store, lease, platform or Platform()).run(source)
+        finally:
+            store.discard(lease)
+
+
+class _Load:
+    def __init__(self, store: ImageStore, lease: Lease, platform: Platform) -> None:
+        self._store = store
+        self._lease = lease
+        self._platform = platform
+
+    async def run(self, source: AsyncIterator[bytes]) -> Loaded:
+        """Ingest, check everything, then enter all images."""
+        contents = await self._ingest(TarReader(decompressed(source)))
+        found = await self._images(contents)
+        lines: list[str] = []
+        for image, tags in found:
+            lines += self._renamed(image.id, tags)
+            await self._store.register(image, tags=tags)
+        images = tuple(LoadedImage(image.id, tuple(tags)) for image, tags in found)
+        return Loaded(images, (*lines, *(line for image in images for line in image.lines())))
+
+    async def _ingest(self, reader: TarReader) -> Contents:
+        files: dict[str, Digest] = {}
+        links: dict[str, str] = {}
+        async for entry in reader.entries():
+            name = normal_name(entry.name)
+            if entry.kind == "file":
+                files[name] = await self._store_file(reader)
+                check_blob_name(name, files[name])
+                links.pop(name, None)
+            elif entry.kind in ("symlink", "hardlink"):
+                links[name] = link_target(entry.name, entry.link, hard=entry.kind == "hardlink")
+                files.pop(name, None)
+        return Contents(files, links)
+
+    async def _store_file(self, reader: TarReader) -> Digest:
+        async with self._store.blobs.writer(lease=self._lease) as writer:
+            assert writer is not None  # only a known digest can be there already
+            async for piece in reader.content():
+                await writer.write(piece)
+            return await writer.finish()
+
+    async def _images(self, contents: Contents) -> list[tuple[StoredImage, Sequence[Reference]]]:
+        indexed = await self._indexed(contents) if "index.json" in contents.files else []
+        if "manifest.json" not in contents.files:
+            if not indexed:
+                raise bad_request("archive holds no image: it has neither manifest.json nor index.json with one")
+            return [(await self._store.check(digest), tags) for digest, _, tags in indexed]
+        data = await self._store.blobs.read_bytes(contents.files["manifest.json"], MAX_MANIFEST)
+        known = {config: digest for digest, config, _ in indexed}
+        return [
+            (await self._image(archived, known.get(archived.config)), archived.tags)
+            for archived in parse_docker_manifest(data, contents)
+        ]
+
+    async def _image(self, archived: ArchivedImage, manifest: Digest | None) -> StoredImage:
+        """By the archive's own manifest if it has one, or by one made here."""
+        if manifest is not None:
+            return await self._store.check(manifest)
+        config = Descriptor(OCI_CONFIG, archived.config, self._store.blobs.require(archived.config))
+        layers = [await self._layer(digest) for digest in archived.layers]
+        return await self._store.assemble(config, layers, self._lease)
+
+    async def _layer(self, digest: Digest) -> Descriptor:
+        return await layer_descriptor(self._store, digest)
+
+    async def _indexed(self, contents: Contents) -> list[tuple[Digest, Digest, Sequence[Reference]]]:
+        """Manifest, config and names of each image of the OCI layout that is all there, for our platform."""
+        data = await self._store.blobs.read_bytes(contents.files["index.json"], MAX_MANIFEST)
+        found = []
+        for entry in parse_index(data).entries:
+            manifest = await self._manifest(entry.descriptor, set(contents.files.values()))
+            if manifest is not None:
+                digest, parsed = manifest
+                found.append((digest, parsed.config.digest, names_in(entry.descriptor.annotations)))
+        return found
+
+    async def _manifest(self, descriptor: Descriptor, there: set[Digest]) -> tuple[Digest, Manifest] | None:
+        for _ in range(MAX_NESTING + 1):
+            if descriptor.digest not in there:
+                return None
+            data = await self._store.blobs.read_bytes(descriptor.digest, MAX_MANIFEST)
+            parsed = parse_manifest(data, descriptor.media_type)
+            if not isinstance(parsed, Index):
+                blobs = {parsed.config.digest, *(layer.digest for layer in parsed.layers)}
+                return (descriptor.digest, parsed) if blobs <= there else None
+            try:
+                descriptor = select_entry(parsed, self._platform).descriptor
+            except SeawayError:
+                return None
+        raise bad_request(f"archive: indexes are nested more than {MAX_NESTING} deep")
+
+    def _renamed(self, image: Digest, tags: Sequence[Reference]) -> list[str]:
+        held = [(tag, self._store.table.tags.get(tag.canonical)) for tag in tags]
+        return [
+            f"The image {tag.familiar} already exists, renaming the old one with ID {holder} to empty string"
+            for tag, holder in held
+            if holder is not None and holder != image
+        ]
+
+
+async def layer_descriptor(store: ImageStore, digest: Digest) -> Descriptor:
+    """A stored blob as a layer, its media type read from its first bytes."""
+    head = b"".join([piece async for piece in store.blobs.read(digest, 0, 4)])
+    compression = compression_of(head)
+    return Descriptor(OCI_LAYER + (f"+{compression}" if compression else ""), digest, store.blobs.require(digest))

@@ -1,0 +1,268 @@
+"""The image service on the bus: its calls, its HTTP side, its collection of blobs."""
+
+import asyncio
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import Counter
+
+from seaway_bus.bus import Bus, Command
+from seaway_bus.streams import ByteStream
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.images import (
+    BlobEndpoint,
+    ImageList,
+    ImageRecord,
+    ImageRef,
+    ListImages,
+    PullRequest,
+    PullStarted,
+    RemovedImages,
+    RemoveImage,
+    TagRequest,
+)
+from seaway_docker.references import Reference
+from seaway_image.credentials import credentials_from
+from seaway_image.digests import Digest
+from seaway_image.durable import write_file
+from seaway_image.events import ImageEvents, events_database
+from seaway_image.httpd import ImageHttp
+from seaway_image.load import Loaded
+from seaway_image.names import read_reference
+from seaway_image.paging import page
+from seaway_image.platforms import parse_platform
+from seaway_image.pull import Pulled, PullOrder, Pulls
+from seaway_image.settings import ImageSettings
+from seaway_image.store import ImageStore
+from seaway_image.transport import HttpTransport
+from seaway_kit.addresses import join_address, split_address
+from seaway_kit.service import ServiceContext
+from seaway_kit.tasks import Tasks, cancel
+
+log = logging.getLogger(__name__)
+VERSION: Final = "0.1.0"
+_COLLECT_EVERY_S: Final = 600.0
+_REMEMBERED: Final = 1024
+_WILDCARDS: Final = ("0.0.0.0", "::")
+PULLS: Final = Counter("seaway_image_pulls_total", "Pulls that ended, by outcome.", ["outcome"])
+COLLECTED: Final = Counter("seaway_image_collected_bytes_total", "Bytes of blobs that nobody needed any more.")
+
+
+class ImageService:
+    """The calls. Each may come twice, and then does its work once."""
+
+    def __init__(
+        self, store: ImageStore, pulls: Pulls, events: ImageEvents, bus: Bus, tasks: Tasks, endpoint: BlobEndpoint
+    ) -> None:
+        self._store = store
+        self._pulls = pulls
+        self._events = events
+        self._bus = bus
+        self._tasks = tasks
+        self._endpoint = endpoint
+        self._streams: set[str] = set()
+        self._removed: OrderedDict[str, RemovedImages] = OrderedDict()
+
+    async def serve(self) -> None:
+        """Answer on the bus from now on."""
+        await self._bus.serve(catalogue.GET_IMAGE, self.get)
+        await self._bus.serve(catalogue.LIST_IMAGES, self.list_images)
+        await self._bus.serve(catalogue.PULL_IMAGE, self.pull)
+        await self._bus.serve(catalogue.TAG_IMAGE, self.tag)
+        await self._bus.serve(catalogue.REMOVE_IMAGE, self.remove)
+        await self._bus.serve(catalogue.BLOB_ENDPOINT, self.locate)
+        await self._bus.announce("image", VERSION)
+
+    async def get(self, request: ImageRef, _: Command) -> ImageRecord:
+        """One image."""
+        return await self._store.get(request.ref)
+
+    async def list_images(self, request: ListImages, _: Command) -> ImageList:
+        """A page of images, newest first."""
+        return page(await self._store.all(), request.after)
+
+    async def locate(self, _: Empty, __: Command) -> BlobEndpoint:
+        """Where the HTTP side is."""
+        return self._endpoint
+
+    async def tag(self, request: TagRequest, command: Command) -> Empty:
+        """A further name."""
+        record = await self._store.tag(request.source, request.target)
+        name = read_reference(request.target).with_default_tag().familiar
+        self._events.publish("tag", Digest(record.id), name, cause=command.id, actor=command.actor)
+        return Empty()
+
+    async def remove(self, request: RemoveImage, command: Command) -> RemovedImages:
+        """Untag, delete; the disk is freed at once."""
+        if command.id in self._removed:
+            return self._removed[command.id]
+        done = await self._store.remove(request.ref, force=request.force, in_use=request.in_use)
+        reply = self._removed[command.id] = RemovedImages(items=done.items)
+        while len(self._removed) > _REMEMBERED:
+            self._removed.popitem(last=False)
+        for name in done.untagged:
+            self._events.publish("untag", done.image, name, name=done.image, cause=command.id, actor=command.actor)
+        if done.deleted:
+            self._events.publish("delete", done.image, name=done.image, cause=command.id, actor=command.actor)
+            await self.collect(grace_s=0)
+        return reply
+
+    async def collect(self, *, grace_s: float | None = None) -> None:
+        """Delete the blobs that nobody needs."""
+        gone = await (self._store.collect() if grace_s is None else self._store.collect(grace_s=grace_s))
+        COLLECTED.inc(sum(blob.size for blob in gone))
+
+    async def collect_always(self) -> None:
+        """Delete unneeded blobs from time to time, for ever."""
+        while True:
+            try:
+                await self.collect()
+            except (SeawayError, OSError) as error:
+                log.warning("blobs could not be collected: %s", error)
+            await asyncio.sleep(_COLLECT_EVERY_S)
+
+    # --- pull
+
+    async def pull(self, request: PullRequest, _: Command) -> PullStarted:
+        """Start a pull; lines and outcome go over the stream."""
+        order = PullOrder(
+            reference=read_reference(request.ref).with_default_tag(),
+            platform=parse_platform(request.platform) if request.platform else None,
+            credentials=credentials_from(request.auth),
+        )
+        if request.stream not in self._streams:
+            stream = ByteStream(self._bus.transport, request.stream, "serving", self._tasks)
+            self._streams.add(request.stream)
+            try:
+                await stream.open()
+            except BaseException:
+                self._streams.discard(request.stream)
+                raise
+            self._tasks.spawn(f"pull {order.reference.familiar}", self._report(order, stream))
+        return PullStarted()
+
+    async def _report(self, order: PullOrder, stream: ByteStream) -> None:
+        """Send a pull's lines; a client that has gone takes its share in the pull with it."""
+        sending = self._tasks.spawn("pull-lines", self._send_lines(order, stream))
+        watching = self._tasks.spawn("pull-client", _until_gone(stream))
+        try:
+            await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel(watching)
+            await cancel(sending)
+            self._streams.discard(stream.id)
+            await stream.close()
+
+    async def _send_lines(self, order: PullOrder, stream: ByteStream) -> None:
+        outcome = "failed"
+        try:
+            async with aclosing(self._pulls.pull(order)) as lines:
+                async for progress in lines:
+                    await stream.write(progress.line())
+            outcome = "ok"
+            await stream.end()
+        except SeawayError as error:
+            await _fail(stream, error)
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        except Exception as error:
+            log.exception("pull of %s failed", order.reference.familiar)
+            await _fail(stream, SeawayError(Code.INTERNAL, f"pull of {order.reference.familiar} failed: {error}"))
+        finally:
+            PULLS.labels(outcome).inc()
+
+
+async def _fail(stream: ByteStream, error: SeawayError) -> None:
+    try:
+        await stream.fail(error)
+    except SeawayError as gone:
+        log.info("nobody heard that a pull failed (%s): %s", error, gone)
+
+
+async def _until_gone(stream: ByteStream) -> None:
+    """Return when the client has gone. It sends nothing, and may end its side well: then only a failed write tells."""
+    try:
+        while await stream.read():
+            pass
+    except SeawayError:
+        return
+    await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def image_service(context: ServiceContext) -> AsyncIterator[None]:
+    """The running service; leaving stops it."""
+    settings = context.settings
+    assert isinstance(settings, ImageSettings)  # `run` takes no other
+    store = ImageStore(settings.root / "image")
+    async with AsyncExitStack() as stack:
+        store.open()
+        db = stack.enter_context(events_database(settings.root / "image" / "events.db"))
+        events = ImageEvents(db, context.bus.transport, context.tasks, settings.node)
+        events.start()
+        transport = HttpTransport(certificates=settings.registry_certs)
+        await transport.open()
+        stack.push_async_callback(transport.close)
+        pulls = Pulls(store, transport, settings.registries, context.tasks, on_pulled=_pulled(events))
+        endpoint = await stack.enter_async_context(_http(settings, store, events))
+        service = ImageService(store, pulls, events, context.bus, context.tasks, endpoint)
+        await service.serve()
+        context.tasks.eternal("collect", service.collect_always())
+        stack.push_async_callback(context.tasks.close)
+        yield
+
+
+def _pulled(events: ImageEvents) -> Pulled:
+    async def published(reference: Reference, image: Digest) -> None:
+        events.publish("pull", image, reference.familiar, name=reference.familiar_name)
+
+    return published
+
+
+@asynccontextmanager
+async def _http(settings: ImageSettings, store: ImageStore, events: ImageEvents) -> AsyncIterator[BlobEndpoint]:
+    async def loaded(done: Loaded) -> None:
+        for image in done.images:
+            for name in [tag.familiar for tag in image.tags] or [""]:
+                events.publish("load", image.id, name)
+
+    async def imported(image: Digest, name: str) -> None:
+        events.publish("import", image, name)
+
+    token = _token(settings.root / "image" / "token")
+    http = ImageHttp(store, token, on_loaded=loaded, on_imported=imported)
+    runner = web.AppRunner(http.application(), access_log=None)
+    await runner.setup()
+    try:
+        host, port = split_address(settings.http)
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield BlobEndpoint(url=settings.http_url.rstrip("/") or _url(settings, host, runner), token=token)
+    finally:
+        await runner.cleanup()
+
+
+def _url(settings: ImageSettings, host: str, runner: web.AppRunner) -> str:
+    reached = settings.node if host in _WILDCARDS else host
+    return f"http://{join_address(reached, runner.addresses[0][1])}"
+
+
+def _token(path: Path) -> str:
+    """The token that guards the HTTP side: made once, so that agents keep theirs over a restart."""
+    try:
+        token = path.read_text().strip()
+    except FileNotFoundError:
+        token = ""
+    if not token:
+        token = secrets.token_urlsafe(32)
+        write_file(path, token.encode())
+    return token

@@ -1,0 +1,37 @@
+"""Settings of the image service."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from seaway_docker.references import DEFAULT_DOMAIN
+from seaway_image.endpoints import RegistrySettings, endpoints_for
+from seaway_kit.addresses import split_address
+from seaway_kit.settings import ServiceSettings
+
+
+class ImageSettings(ServiceSettings):
+    """Seaway's image service: registries, image names, blobs for the agents."""
+
+    http: str = Field("127.0.0.1:0", description="where blobs are served; port 0 is any free one")
+    http_url: str = Field("", description="how agents reach that address; needed where it is 0.0.0.0 or behind a proxy")
+    registry_mirror: tuple[str, ...] = Field((), description="mirror of Docker Hub, a URL")
+    insecure_registry: tuple[str, ...] = Field((), description="registry without good TLS: host, host:port or CIDR")
+    registry_certs: Path = Field(Path("/etc/docker/certs.d"), description="CAs of registries: HOST[:PORT]/*.crt")
+
+    @property
+    def registries(self) -> RegistrySettings:
+        """What the registry client is told."""
+        return RegistrySettings(self.registry_mirror, self.insecure_registry)
+
+    @field_validator("http")
+    @classmethod
+    def _http_is_address(cls, value: str) -> str:
+        split_address(value)
+        return value
+
+    @field_validator("registry_mirror")
+    @classmethod
+    def _mirrors_are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        endpoints_for(DEFAULT_DOMAIN, RegistrySettings(mirrors=value))
+        return value

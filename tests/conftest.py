@@ -1,0 +1,80 @@
+"""Fixtures that all tests share: a message server, real and fake, started only where a test asks for it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from seaway_bus.bus import Bus
+from seaway_bus.nats_transport import NatsTransport
+from seaway_kit.tasks import Tasks
+from seaway_testing import nats_server
+from seaway_testing.clock import FakeClock
+from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_testing.nats_server import NatsServer
+
+
+@pytest.fixture(scope="session")
+def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One real nats-server for the whole run: use ids of your own, and leave it running."""
+    server = _server(tmp_path_factory.mktemp("nats"))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[NatsServer]:
+    """A real nats-server for one test, which may stop, kill and start it."""
+    server = _server(tmp_path / "nats")
+    yield server
+    server.stop()
+
+
+def _server(directory: Path) -> NatsServer:
+    if not nats_server.available():
+        pytest.fail("nats-server is not installed: ./dev test installs it")
+    return NatsServer(directory).start()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that moves only when told to."""
+    return FakeClock()
+
+
+@pytest.fixture
+def fake_server() -> FakeServer:
+    """An in-memory message server."""
+    return FakeServer()
+
+
+@pytest.fixture
+async def fake_bus(fake_server: FakeServer) -> AsyncIterator[Bus]:
+    """A prepared bus on the in-memory server."""
+    bus = Bus(FakeTransport(fake_server))
+    await bus.prepare()
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+async def connect_bus(nats: NatsServer) -> AsyncIterator[Callable[[], Awaitable[Bus]]]:
+    """Makes prepared buses on the test's own real server; they are closed at its end."""
+    made: list[Bus] = []
+
+    async def connect() -> Bus:
+        bus = Bus(await NatsTransport.connect(nats.url, name="test"))
+        made.append(bus)
+        await bus.prepare()
+        return bus
+
+    yield connect
+    for bus in made:
+        await bus.close()
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[Tasks]:
+    """Tasks that end with the test."""
+    owned = Tasks("test")
+    yield owned
+    await owned.close()

@@ -1,0 +1,59 @@
+"""A suite of tiny services, run as a user would, in a directory of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = [sys.executable, str(Path(__file__).parent / "tiny_suite.py")]
+
+
+@dataclass
+class TinySuite:
+    """One suite's directories, and the `seaway` command applied to them."""
+
+    root: Path
+    run: Path
+
+    def seaway(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        places = ["--run", str(self.run)]
+        if words[0] in ("up", "purge"):
+            places += ["--root", str(self.root)]
+        return subprocess.run([*PROGRAM, *words, *places], capture_output=True, text=True, timeout=60, env=env)
+
+    def up(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.seaway("up", "--detach", *words)
+
+    def foreground(self) -> subprocess.Popen[str]:
+        words = [*PROGRAM, "up", "--root", str(self.root), "--run", str(self.run)]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        result = self.seaway("status", "--json")
+        assert result.returncode == 0, result.stderr
+        return {row["service"]: row for row in json.loads(result.stdout)}
+
+
+@pytest.fixture
+def make_suite(tmp_path: Path) -> Iterator[Callable[[str], TinySuite]]:
+    """Makes suites by name; they are stopped at the end of the test."""
+    made: list[TinySuite] = []
+
+    def make(name: str) -> TinySuite:
+        made.append(TinySuite(tmp_path / name / "root", tmp_path / name / "run"))
+        return made[-1]
+
+    yield make
+    for suite in made:
+        suite.seaway("down")
+
+
+@pytest.fixture
+def suite(make_suite: Callable[[str], TinySuite]) -> TinySuite:
+    """One suite, not yet started."""
+    return make_suite("s")

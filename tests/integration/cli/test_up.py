@@ -1,0 +1,224 @@
+"""`seaway up`, `status`, `down` with a real nats-server and real processes."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from seaway_bus.bus import Bus
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import LIST_NODES
+
+if TYPE_CHECKING:
+    from conftest import TinySuite
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="seaway up runs as root")
+
+
+def get(url: str) -> tuple[int, str]:
+    with urllib.request.urlopen(url, timeout=5) as reply:
+        return reply.status, reply.read().decode()
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Running; a zombie that its adopter has not reaped is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_up_status_down(suite: "TinySuite") -> None:
+    started = suite.up()
+    assert started.returncode == 0, started.stderr
+    assert "Seaway is ready" in started.stdout
+    assert f"unix://{suite.run}/docker.sock" in started.stdout
+
+    rows = suite.rows()
+    assert list(rows) == ["nats", "metadata", "scheduler"]
+    assert {row["state"] for row in rows.values()} == {"ready"}
+    for name in ("metadata", "scheduler"):
+        code, text = get(rows[name]["metrics"])
+        assert code == 200
+        assert "seaway_event_loop_lag_seconds_bucket" in text
+    base = rows["scheduler"]["metrics"].removesuffix("/metrics")
+    assert '"tested": {"ok": true' in get(f"{base}/readyz")[1]
+    assert "metadata is ready" in (suite.run / "log" / "metadata.log").read_text()
+    assert "Server is ready" in (suite.run / "log" / "nats.log").read_text()
+
+    table = suite.seaway("status")
+    assert "metadata" in table.stdout
+
+    down = suite.seaway("down")
+    assert (down.returncode, down.stdout) == (0, "Seaway has stopped; containers go on.\n")
+    assert not any(alive(row["pid"]) for row in rows.values())
+    assert not (suite.run / "control.sock").exists()
+    assert suite.seaway("down").stdout == f"No suite runs in {suite.run}.\n"
+    gone = suite.seaway("status")
+    assert (gone.returncode, gone.stderr.count("\n")) == (1, 1)
+    assert "no suite runs in" in gone.stderr
+
+
+def test_second_start_keeps_identity(suite: "TinySuite") -> None:
+    assert suite.up().returncode == 0
+    before = (suite.root / "suite.json").read_text()
+    suite.seaway("down")
+    assert suite.up().returncode == 0
+    assert (suite.root / "suite.json").read_text() == before
+
+
+def test_foreground_ends_with_sigterm(suite: "TinySuite") -> None:
+    with suite.foreground() as process:
+        assert process.stdout is not None
+        assert "Seaway is ready" in process.stdout.readline()
+        rows = suite.rows()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert not any(alive(row["pid"]) for row in rows.values())
+
+
+@pytest.mark.parametrize("name", ["metadata", "nats"])
+def test_killed_process_comes_back(suite: "TinySuite", name: str) -> None:
+    assert suite.up().returncode == 0
+    before = suite.rows()
+    os.kill(before[name]["pid"], signal.SIGKILL)
+    wait_for(lambda: (row := suite.rows()[name])["restarts"] == 1 and row["state"] == "ready")
+    after = suite.rows()
+    assert after[name]["pid"] != before[name]["pid"]
+    others = [other for other in before if other != name]
+    assert [after[other]["pid"] for other in others] == [before[other]["pid"] for other in others]
+
+
+def test_clean_start_after_killed_supervisor(suite: "TinySuite") -> None:
+    assert suite.up().returncode == 0
+    rows = suite.rows()
+    supervisor = int(Path(f"/proc/{rows['nats']['pid']}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
+    again = suite.up()
+    assert again.returncode == 0, again.stderr
+    new = suite.rows()
+    assert {row["state"] for row in new.values()} == {"ready"}
+    assert not any(alive(row["pid"]) for row in rows.values())
+
+
+def test_second_suite_in_the_same_place_is_refused(suite: "TinySuite", tmp_path: Path) -> None:
+    assert suite.up().returncode == 0
+    again = suite.up()
+    assert again.returncode == 1
+    assert again.stderr.count("\n") == 1
+    assert "a suite already runs in" in again.stderr
+    assert suite.rows()["nats"]["restarts"] == 0
+
+
+def test_two_suites_side_by_side(make_suite: "Callable[[str], TinySuite]") -> None:
+    one, two = make_suite("one"), make_suite("two")
+    assert one.up().returncode == 0
+    assert two.up().returncode == 0
+    assert one.rows()["nats"]["pid"] != two.rows()["nats"]["pid"]
+    one.seaway("down")
+    assert {row["state"] for row in two.rows().values()} == {"ready"}
+
+
+def test_taken_nats_port(suite: "TinySuite") -> None:
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        refused = suite.up("--nats-port", str(port))
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"seaway: port {port} for NATS is taken by another program: stop that, or give another --nats-port\n"
+    )
+    assert not (suite.root / "suite.json").exists()
+
+
+def test_missing_nats_server(suite: "TinySuite", tmp_path: Path) -> None:
+    from seaway_cli.errors import CliError
+    from seaway_cli.nats_server import find_program
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "which", lambda *_, **__: None)
+        with pytest.raises(CliError, match="install the Debian package nats-server"):
+            find_program()
+
+
+def test_outside_nats_that_is_not_there(suite: "TinySuite") -> None:
+    refused = suite.up("--nats", "nats://127.0.0.1:1")
+    assert refused.returncode == 1
+    assert "no NATS server answers at 127.0.0.1:1" in refused.stderr
+    assert not suite.root.exists()
+
+
+def test_outside_nats(suite: "TinySuite", nats: Any) -> None:
+    assert suite.up("--nats", nats.url).returncode == 0
+    assert list(suite.rows()) == ["metadata", "scheduler"]
+
+
+def test_unwritable_root(suite: "TinySuite") -> None:
+    suite.root = Path("/proc/seaway/root")
+    refused = suite.up()
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("seaway: can't write to /proc/seaway/root: ")
+    assert refused.stderr.count("\n") == 1
+    assert not suite.run.exists()
+
+
+def test_service_that_does_not_start(suite: "TinySuite") -> None:
+    failed = suite.up("--node", "broken")
+    assert failed.returncode == 1
+    assert "scheduler does not start (exit code 1)" in failed.stderr
+    assert "the disk is made of cheese" in failed.stderr
+    assert suite.seaway("status").returncode == 1
+
+
+def test_secrets_are_private(suite: "TinySuite") -> None:
+    assert suite.up().returncode == 0
+    private = [*(suite.root / "secrets").iterdir(), suite.run / "nats" / "nats.conf", suite.run / "control.sock"]
+    assert len(private) == 8
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+
+
+async def test_users_may_do_their_own_work_and_no_more(suite: "TinySuite", capfd: pytest.CaptureFixture[str]) -> None:
+    from seaway_contracts.errors import Code, SeawayError
+
+    assert suite.up().returncode == 0
+    port = (suite.root / "suite.json").read_text().split("nats_port")[1].split(":")[1].split("}")[0].strip()
+
+    async def ask(user: str) -> Code | None:
+        password = (suite.root / "secrets" / user).read_text().strip()
+        bus = await Bus.connect(f"nats://127.0.0.1:{port}", name="test", user=user, password=password)
+        try:
+            await bus.call(LIST_NODES, Empty(), timeout_s=0.5)
+        except SeawayError as error:
+            return error.code
+        finally:
+            await bus.close()
+        return None
+
+    assert await ask("api") is None
+    assert await ask("scheduler") is None
+    assert await ask("metadata") is Code.TIMEOUT  # it serves that call, and asks nobody
+
+
+def test_purge_needs_a_suite(tmp_path: Path, suite: "TinySuite") -> None:
+    suite.root.mkdir(parents=True)
+    (suite.root / "thesis.tex").write_text("years of work")
+    refused = suite.seaway("purge")
+    assert refused.returncode == 1
+    assert "no suite.json" in refused.stderr
+    assert (suite.root / "thesis.tex").exists()
+    used = suite.up()
+    assert used.returncode == 1
+    assert "it holds 'thesis.tex'" in used.stderr

@@ -1,0 +1,68 @@
+"""`seaway` with two tiny services instead of Seaway's own: `tiny_suite.py up --root … --run …`."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Iterator
+
+from seaway_bus.bus import Command
+from seaway_cli import main, up
+from seaway_cli.services import SuiteOptions, settings_of, spec_of
+from seaway_cli.supervisor import ServiceSpec
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import LIST_NODES
+from seaway_contracts.nodes import NodeList
+from seaway_kit.service import ServiceContext, run_service
+from seaway_kit.settings import ServiceSettings
+
+
+@contextlib.asynccontextmanager
+async def build_metadata(context: ServiceContext) -> AsyncIterator[None]:
+    async def answer(_: Empty, __: Command) -> NodeList:
+        return NodeList()
+
+    await context.bus.prepare()
+    await context.bus.serve(LIST_NODES, answer)
+    await context.bus.announce("metadata", "0")
+    yield
+
+
+@contextlib.asynccontextmanager
+async def build_scheduler(context: ServiceContext) -> AsyncIterator[None]:
+    context.health.set("tested", True)
+    await context.bus.announce("scheduler", "0")
+    yield
+
+
+def run_metadata(settings: ServiceSettings) -> int:
+    return run_service("metadata", settings, build_metadata)
+
+
+def run_scheduler(settings: ServiceSettings) -> int:
+    return run_service("scheduler", settings, build_scheduler)
+
+
+def run_broken(settings: ServiceSettings) -> int:
+    print("the disk is made of cheese", file=sys.stderr)
+    return 1
+
+
+def load(prepared: up.Prepared) -> Iterator[ServiceSpec]:
+    options = SuiteOptions(
+        layout=prepared.options.layout,
+        token=prepared.suite.token,
+        nats=prepared.nats_url,
+        hosts=prepared.options.listens,
+        node=prepared.options.node,
+        own_users=prepared.nats is not None,
+    )
+    runs = {"metadata": run_metadata, "scheduler": run_scheduler}
+    if options.node == "broken":
+        runs["scheduler"] = run_broken
+    for name, run in runs.items():
+        yield spec_of(name, run, settings_of(name, options))
+
+
+if __name__ == "__main__":
+    for start in (up.foreground, up.detached):
+        start.__defaults__ = (load,)
+    sys.exit(main.main())

@@ -1,0 +1,75 @@
+"""Files and directories like those of cgroups, without the kernel's; the kernel itself is in tests/integration."""
+
+from pathlib import Path
+
+import pytest
+from seaway_agent.kernel import cgroups
+from seaway_agent.kernel.cgroup_limits import Limits
+from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
+
+
+@pytest.fixture
+def v2(tmp_path: Path) -> CgroupLayout:
+    (tmp_path / "s/c").mkdir(parents=True)
+    return CgroupLayout(CgroupMode.V2, {}, str(tmp_path))
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_sampler_reads_again_and_closes_its_files(v2: CgroupLayout, tmp_path: Path) -> None:
+    (tmp_path / "s/c/memory.current").write_text("100\n")
+    before = open_files()
+    with cgroups.Sampler(v2, "/s/c") as sampler:
+        assert sampler.sample().memory_usage == 100
+        (tmp_path / "s/c/memory.current").write_text("250\n")
+        assert sampler.sample().memory_usage == 250
+        assert open_files() > before
+    sampler.close()
+    assert open_files() == before
+
+
+def test_sampler_of_nothing_gives_zeros(v2: CgroupLayout) -> None:
+    with cgroups.Sampler(v2, "/s/absent") as sampler:
+        assert sampler.sample().cpu_usage_ns == 0
+
+
+def test_remove_takes_children_first_and_does_not_mind_what_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "a/b/c").mkdir(parents=True)
+    (tmp_path / "a/d").mkdir()
+    cgroups.remove([str(tmp_path / "a"), str(tmp_path / "absent")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_procs_includes_those_below(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "cgroup.procs").write_text("1\n2\n")
+    (tmp_path / "below/cgroup.procs").write_text("3\n")
+    assert cgroups.procs(str(tmp_path)) == [1, 2, 3]
+    assert cgroups.procs(str(tmp_path / "absent")) == []
+
+
+def test_update_limits_writes_v2_files(v2: CgroupLayout, tmp_path: Path) -> None:
+    (tmp_path / "s/c/cpu.max").write_text("max 100000\n")
+    (tmp_path / "s/c/memory.max").write_text("4096\n")
+    cgroups.update_limits(v2, "/s/c", Limits(memory_swap=8192, cpu_quota_us=5000))
+    assert (tmp_path / "s/c/cpu.max").read_text() == "5000 100000"
+    assert (tmp_path / "s/c/memory.swap.max").read_text() == "4096"
+
+
+def test_a_controller_that_the_host_lacks_is_named() -> None:
+    layout = CgroupLayout(CgroupMode.V1, {}, None)
+    with pytest.raises(OSError, match="no pids controller"):
+        cgroups.update_limits(layout, "/s/c", Limits(pids=5))
+
+
+def test_oom_kills_v2(v2: CgroupLayout, tmp_path: Path) -> None:
+    assert cgroups.oom_kills(v2, "/s/c") == 0
+    (tmp_path / "s/c/memory.events").write_text("oom 1\noom_kill 3\n")
+    assert cgroups.oom_kills(v2, "/s/c") == 3
+
+
+def test_a_refused_write_names_file_and_value(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot write '5'.*absent/pids.max"):
+        cgroups.write_text(str(tmp_path / "absent/pids.max"), "5")

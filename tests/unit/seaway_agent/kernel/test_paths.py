@@ -1,0 +1,133 @@
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from seaway_agent.kernel import paths
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").write_text("secret")
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def fd(root: Path) -> Iterator[int]:
+    before = set(os.listdir("/proc/self/fd"))
+    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    yield rootfd
+    os.close(rootfd)
+    assert set(os.listdir("/proc/self/fd")) == before, "a descriptor is left"
+
+
+@pytest.mark.parametrize("target", ["../outside", "../../../../outside", "/outside", "/proc/self/root/outside"])
+def test_links_stay_inside(root: Path, fd: int, target: str) -> None:
+    (root / "link").symlink_to(target)
+    with pytest.raises(FileNotFoundError):
+        paths.open_in_root(fd, "/link/secret", os.O_RDONLY)
+
+
+def test_dots_at_the_root_stay_inside(fd: int) -> None:
+    with pytest.raises(FileNotFoundError):
+        paths.open_in_root(fd, "../outside/secret", os.O_RDONLY)
+
+
+def test_absolute_links_mean_the_rootfs(root: Path, fd: int) -> None:
+    (root / "real").mkdir()
+    (root / "real/file").write_text("inside")
+    (root / "link").symlink_to("/real")
+    with os.fdopen(paths.open_in_root(fd, "/link/file", os.O_RDONLY)) as file:
+        assert file.read() == "inside"
+
+
+def test_lstat_sees_the_link_itself(root: Path, fd: int) -> None:
+    (root / "dir").mkdir()
+    (root / "way").symlink_to("/dir")
+    (root / "dir/link").symlink_to("/nowhere")
+    assert stat.S_ISLNK(paths.lstat_in_root(fd, "/way/link").st_mode)
+    with pytest.raises(FileNotFoundError):
+        paths.lstat_in_root(fd, "/way/absent")
+
+
+@pytest.mark.parametrize(
+    ("path", "resolved"),
+    [
+        ("/", "/"),
+        ("a/./b/../c", "/a/c"),
+        ("/../../x", "/x"),
+        ("/abs/file", "/dir/sub/file"),
+        ("/rel/../y", "/dir/y"),
+        ("/dangling/z", "/not/there/z"),
+        ("/escape/etc", "/etc"),
+    ],
+)
+def test_resolve(root: Path, fd: int, path: str, resolved: str) -> None:
+    (root / "dir/sub").mkdir(parents=True)
+    (root / "abs").symlink_to("/dir/sub")
+    (root / "rel").symlink_to("dir/sub")
+    (root / "dangling").symlink_to("/not/there")
+    (root / "escape").symlink_to("../../..")
+    assert paths.resolve(fd, path) == resolved
+
+
+def test_a_loop_of_links_is_an_error(root: Path, fd: int) -> None:
+    (root / "a").symlink_to("b")
+    (root / "b").symlink_to("a")
+    with pytest.raises(OSError, match="Too many levels"):
+        paths.resolve(fd, "/a")
+    with pytest.raises(OSError, match="Too many levels"):
+        paths.open_in_root(fd, "/a", os.O_RDONLY)
+
+
+def test_mkdir_all_makes_what_is_missing_inside(root: Path, tmp_path: Path, fd: int) -> None:
+    (root / "var").symlink_to("/../outside/data")
+    os.close(paths.mkdir_all_in_root(fd, "/var/lib/x"))
+    assert (root / "outside/data/lib/x").is_dir()
+    assert [entry.name for entry in (tmp_path / "outside").iterdir()] == ["secret"]
+    os.close(paths.mkdir_all_in_root(fd, "/var/lib/x"))
+    os.close(paths.mkdir_all_in_root(fd, "/"))
+
+
+def test_mkdir_all_stops_at_a_file(root: Path, fd: int) -> None:
+    (root / "file").write_text("")
+    with pytest.raises(NotADirectoryError):
+        paths.mkdir_all_in_root(fd, "/file/sub")
+
+
+def test_replace_with_dir(root: Path, tmp_path: Path, fd: int) -> None:
+    (root / "dev").symlink_to("../outside")
+    (root / "proc").write_text("a file")
+    (root / "sys").mkdir()
+    (root / "sys/kept").write_text("")
+    assert paths.replace_with_dir_in_root(fd, "/dev")
+    assert paths.replace_with_dir_in_root(fd, "/dev/shm")
+    assert paths.replace_with_dir_in_root(fd, "/proc")
+    assert not paths.replace_with_dir_in_root(fd, "/sys")
+    for name in ("dev", "dev/shm", "proc"):
+        assert stat.S_ISDIR((root / name).lstat().st_mode)
+    assert (root / "sys/kept").exists()
+    assert (tmp_path / "outside/secret").read_text() == "secret"
+
+
+def test_replace_with_file(root: Path, tmp_path: Path, fd: int) -> None:
+    (root / "etc/hosts/deep").mkdir(parents=True)
+    (root / "etc/hosts/deep/link").symlink_to(tmp_path / "outside")
+    (root / "etc/resolv.conf").symlink_to(tmp_path / "outside/secret")
+    os.mkfifo(root / "etc/hostname")
+    (root / "etc/mtab").write_text("kept")
+    for name in ("hosts", "resolv.conf", "hostname"):
+        assert paths.replace_with_file_in_root(fd, f"/etc/{name}")
+        assert stat.S_ISREG((root / "etc" / name).lstat().st_mode)
+        assert (root / "etc" / name).read_text() == ""
+    assert not paths.replace_with_file_in_root(fd, "/etc/mtab")
+    assert (root / "etc/mtab").read_text() == "kept"
+    assert (tmp_path / "outside/secret").read_text() == "secret"
+
+
+def test_a_path_without_a_name_is_refused(fd: int) -> None:
+    with pytest.raises(OSError, match="not a path with a name"):
+        paths.replace_with_file_in_root(fd, "/etc/..")

@@ -1,0 +1,183 @@
+"""Blob streams: compression by magic, several members, digests, bombs."""
+
+import bz2
+import gzip
+import hashlib
+import importlib.util
+import io
+import lzma
+import sys
+import zlib
+from types import ModuleType
+
+import pytest
+from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
+from seaway_agent.rootfs.inflate import LayerStream
+from seaway_agent.rootfs.limits import MIB, Limits
+from seaway_contracts.images import Layer
+
+CONTENT = bytes(range(256)) * 5000
+
+
+def sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def layer(blob: bytes, **changes: str | int) -> Layer:
+    fields = {"digest": sha256(blob), "size": len(blob), "media_type": "", "diff_id": sha256(CONTENT)}
+    return Layer.model_validate(fields | changes)
+
+
+def unpacked(blob: bytes, described: Layer, limits: Limits | None = None, step: int = 1 << 20) -> bytes:
+    source = io.BytesIO(blob)
+    stream = LayerStream(lambda n: source.read(min(n, step)), described, limits or Limits())
+    parts = []
+    while data := stream.read(64 * 1024):
+        parts.append(data)
+    stream.finish()
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("step", [3, 1000, 1 << 20])
+def test_plain_and_gzip_are_told_by_their_magic(step: int) -> None:
+    for blob in (CONTENT, gzip.compress(CONTENT)):
+        assert unpacked(blob, layer(blob), step=step) == CONTENT
+
+
+def test_gzip_members_follow_each_other_and_zeros_may_follow() -> None:
+    parts = [CONTENT[i : i + 100_000] for i in range(0, len(CONTENT), 100_000)]
+    blob = b"".join(gzip.compress(part) for part in parts) + gzip.compress(b"") + bytes(4000)
+    assert unpacked(blob, layer(blob), step=700) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("blob", "words"),
+    [
+        (gzip.compress(CONTENT)[:-9], "ends early"),
+        (gzip.compress(CONTENT)[:-8] + bytes(8), "broken"),
+        (gzip.compress(CONTENT) + b"garbage", "broken"),
+        (lzma.compress(CONTENT), "xz layers"),
+        (b"BZh9" + bytes(100), "bzip2 layers"),
+    ],
+)
+def test_what_cannot_be_inflated_is_rejected(blob: bytes, words: str) -> None:
+    with pytest.raises(LayerRejected, match=words):
+        unpacked(blob, layer(blob))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("compression") is not None, reason="this Python has zstd")
+def test_zstd_without_python_3_14_says_what_to_do() -> None:
+    blob = b"\x28\xb5\x2f\xfd" + bytes(20)
+    with pytest.raises(LayerRejected, match=r"Python 3\.14"):
+        unpacked(blob, layer(blob))
+
+
+class FakeFrame:
+    """Python 3.14's decompressor, played by bz2, whose decompressor has the same interface."""
+
+    def __init__(self) -> None:
+        self._bz2 = bz2.BZ2Decompressor()
+        self._head = b""
+        self.eof, self.needs_input, self.unused_data = False, True, b""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if len(self._head) < len(ZSTD):
+            missing = len(ZSTD) - len(self._head)
+            self._head, data = self._head + data[:missing], data[missing:]
+        try:
+            content = self._bz2.decompress(data, max_length)
+        except OSError as error:
+            raise FakeZstdError(str(error)) from None
+        self.eof, self.needs_input = self._bz2.eof, self._bz2.needs_input
+        self.unused_data = self._bz2.unused_data
+        return content
+
+
+class FakeZstdError(Exception):
+    pass
+
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+def zstd_like(content: bytes) -> bytes:
+    return ZSTD + bz2.compress(content)
+
+
+@pytest.fixture
+def zstd(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("compression.zstd")
+    module.__dict__.update(ZstdDecompressor=FakeFrame, ZstdError=FakeZstdError)
+    monkeypatch.setitem(sys.modules, "compression", ModuleType("compression"))
+    monkeypatch.setitem(sys.modules, "compression.zstd", module)
+
+
+@pytest.mark.usefixtures("zstd")
+@pytest.mark.parametrize("step", [7, 1000, 1 << 20])
+def test_zstd_frames_follow_each_other(step: int) -> None:
+    blob = zstd_like(CONTENT[:1000]) + zstd_like(b"") + zstd_like(CONTENT[1000:])
+    assert unpacked(blob, layer(blob), step=step) == CONTENT
+
+
+@pytest.mark.usefixtures("zstd")
+def test_broken_zstd_is_rejected() -> None:
+    for blob, words in ((zstd_like(CONTENT)[:-9], "ends early"), (ZSTD + b"no frame", "broken")):
+        with pytest.raises(LayerRejected, match=words):
+            unpacked(blob, layer(blob))
+
+
+@pytest.mark.usefixtures("zstd")
+def test_a_zstd_bomb_stops_at_the_ratio() -> None:
+    blob = zstd_like(bytes(64 * MIB))
+    with pytest.raises(LayerTooLarge, match="grows from"):
+        unpacked(blob, layer(blob), Limits(ratio=100, ratio_slack=MIB))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"digest": sha256(b"other")}, "arrived with the digest"),
+        ({"diff_id": sha256(b"other")}, "but the image names"),
+        ({"size": 10}, "longer than"),
+        ({"size": 10**9}, "not 1000000000"),
+    ],
+)
+def test_other_bytes_than_promised(changes: dict[str, str | int], words: str) -> None:
+    blob = gzip.compress(CONTENT)
+    with pytest.raises(DigestMismatch, match=words):
+        unpacked(blob, layer(blob, **changes))
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "md5:" + "0" * 32, "sha256:../../x", f"sha256:{'A' * 64}", f"sha256:{'0' * 63}"]
+)
+def test_only_sha256_digests(digest: str) -> None:
+    with pytest.raises(LayerRejected, match="sha256"):
+        unpacked(b"", layer(b"", digest=digest))
+
+
+def test_a_bomb_stops_at_the_ratio() -> None:
+    blob = gzip.compress(bytes(64 * MIB))
+    with pytest.raises(LayerTooLarge, match="grows from"):
+        unpacked(blob, layer(blob), Limits(ratio=100, ratio_slack=MIB))
+
+
+def test_the_stream_stops_at_the_total() -> None:
+    blob = gzip.compress(bytes(2 * MIB))
+    with pytest.raises(LayerTooLarge, match="more than 1048576 bytes"):
+        unpacked(blob, layer(blob), Limits(total=MIB))
+
+
+def test_empty_members_are_bounded() -> None:
+    deflater = zlib.compressobj(wbits=31)
+    blob = (deflater.compress(b"") + deflater.flush()) * 50
+    with pytest.raises(LayerTooLarge, match="members"):
+        unpacked(blob, layer(blob), Limits(entries=20))
+
+
+def test_few_bytes_make_no_endless_number_of_files() -> None:
+    stream = LayerStream(io.BytesIO(CONTENT).read, layer(CONTENT), Limits(entries_slack=10, entry_cost=64))
+    stream.read(6400)
+    stream.bound_entries(10)
+    with pytest.raises(LayerTooLarge, match="makes 10000000 files"):
+        stream.bound_entries(10_000_000)

@@ -1,0 +1,35 @@
+import pytest
+from seaway_docker import errors
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ('exec: "nosuch": executable file not found in $PATH: unknown', 127),
+        ("exec /x: no such file or directory", 127),
+        ("OCI runtime error: crun: open executable: Permission denied", 126),
+        ("exec: /bin: is a directory", 126),
+        ("port is already allocated", 125),
+    ],
+)
+def test_exit_code_from_the_text(message: str, code: int) -> None:
+    assert errors.exit_code_for(message) == code
+
+
+def test_sentences_that_clients_match() -> None:
+    assert errors.no_such_container("zz") == "No such container: zz"
+    assert errors.no_such_volume("zz") == "get zz: no such volume"
+    assert errors.container_name_conflict("sm", "abc") == (
+        'Conflict. The container name "/sm" is already in use by container "abc". '
+        "You have to remove (or rename) that container to be able to reuse that name."
+    )
+    assert errors.cannot_remove("vt", "running") == (
+        'cannot remove container "/vt": container is running: stop the container before removing or force remove'
+    )
+    assert errors.cannot_remove("vt", "paused") == (
+        'cannot remove container "/vt": container is paused and must be unpaused first'
+    )
+    assert errors.cannot_kill("ab", errors.container_not_running("abc")) == (
+        "cannot kill container: ab: container abc is not running"
+    )
+    assert errors.volume_in_use("vv", ["a", "b"]) == "remove vv: volume is in use - [a, b]"

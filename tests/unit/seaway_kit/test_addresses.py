@@ -1,0 +1,36 @@
+import pytest
+from seaway_kit.addresses import join_address, split_address
+from seaway_kit.nats_address import endpoints
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"), [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:0", ("::1", 0)), ("name:65535", ("name", 65535))]
+)
+def test_split_and_join(text: str, parts: tuple[str, int]) -> None:
+    assert split_address(text) == parts
+    assert join_address(*parts) == text
+
+
+@pytest.mark.parametrize("text", ["", "80", ":80", "host", "host:", "host:x", "host:65536", "host:-1"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        split_address(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("nats://127.0.0.1:4222", (("127.0.0.1", 4222),)),
+        ("nats://u:p@host", (("host", 4222),)),
+        ("host:1", (("host", 1),)),
+        ("nats://a:1, tls://[::1]:2", (("a", 1), ("::1", 2))),
+    ],
+)
+def test_nats_endpoints(url: str, found: tuple[tuple[str, int], ...]) -> None:
+    assert endpoints(url) == found
+
+
+@pytest.mark.parametrize("url", ["", "http://a", "nats://", "nats://a:x", "nats://a,"])
+def test_what_is_no_nats_url(url: str) -> None:
+    with pytest.raises(ValueError, match="is not a NATS URL"):
+        endpoints(url)

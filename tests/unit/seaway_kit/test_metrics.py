@@ -1,0 +1,70 @@
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from seaway_kit import metrics
+from seaway_kit.health import Health
+from seaway_kit.metrics import Metrics
+
+
+class Answer(Collector):
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("seaway_answer", "The answer.", value=42)
+
+
+def test_added_collectors_are_asked_until_the_end() -> None:
+    own = Metrics(CollectorRegistry())
+    own.add(Answer())
+    assert b"seaway_answer 42.0" in own.text()
+    with pytest.raises(ValueError, match="seaway_answer"):
+        own.add(Answer())
+    own.close()
+    assert own.text() == b""
+
+
+async def test_http_port() -> None:
+    own, health = Metrics(CollectorRegistry()), Health()
+    own.add(Answer())
+    health.set("disk", False, "full")
+    async with metrics.serve("127.0.0.1:0", own, health) as url, aiohttp.ClientSession() as client:
+        async with client.get(f"{url}/metrics") as reply:
+            assert reply.status == 200
+            assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            assert "seaway_answer 42.0" in await reply.text()
+        async with client.get(f"{url}/healthz") as reply:
+            assert reply.status == 200
+        async with client.get(f"{url}/readyz") as reply:
+            assert (reply.status, (await reply.json())["conditions"]["disk"]["detail"]) == (503, "full")
+        health.set("disk", True)
+        async with client.get(f"{url}/readyz") as reply:
+            assert reply.status == 200
+
+
+async def test_taken_port_is_an_error() -> None:
+    own, health = Metrics(CollectorRegistry()), Health()
+    async with metrics.serve("127.0.0.1:0", own, health) as url:
+        with pytest.raises(OSError, match="in use"):
+            async with metrics.serve(url.removeprefix("http://"), own, health):
+                pass
+
+
+async def test_loop_lag_is_sampled() -> None:
+    registry = CollectorRegistry()
+    lag = Histogram("lag", "Lag.", registry=registry)
+    task = asyncio.create_task(metrics.sample_loop_lag(0.001, lag))
+    while not registry.get_sample_value("lag_count"):
+        await asyncio.sleep(0.001)
+    task.cancel()
+    assert (registry.get_sample_value("lag_sum") or 0) >= 0
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_is_content_with_the_process_wide_metrics() -> None:
+    checked = subprocess.run(["promtool", "check", "metrics"], input=Metrics().text(), capture_output=True, timeout=30)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
