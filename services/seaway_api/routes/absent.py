@@ -1,0 +1,67 @@
+"""Endpoints of Docker's that answer with a clear error: swarm mode is off, and what Seaway doesn't do yet."""
+
+from typing import Final
+
+from aiohttp import web
+from seaway_docker.errors import NODE_NOT_SWARM
+
+from seaway_api.call import Call
+from seaway_api.dispatch import ApiRoute
+from seaway_api.errors import ApiError
+from seaway_api.routing import Route
+
+_SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")
+_NOT_YET: Final = (
+    ("POST", "/networks/create", "own networks"),
+    ("POST", "/networks/{name}/connect", "own networks"),
+    ("POST", "/networks/{name}/disconnect", "own networks"),
+    ("POST", "/networks/prune", "own networks"),
+    ("POST", "/volumes/create", "named volumes over the API"),
+    ("POST", "/volumes/prune", "named volumes over the API"),
+    ("POST", "/build", "building images"),
+    ("POST", "/build/prune", "building images"),
+    ("POST", "/commit", "committing containers"),
+    ("POST", "/images/{name}/push", "pushing images"),
+    ("GET", "/images/search", "searching registries"),
+    ("POST", "/containers/{name}/exec", "exec"),
+    ("POST", "/containers/{name}/rename", "renaming containers"),
+    ("POST", "/containers/{name}/update", "updating containers"),
+    ("GET", "/containers/{name}/top", "listing processes"),
+    ("GET", "/containers/{name}/stats", "container statistics over the API (Prometheus has them)"),
+    ("GET", "/containers/{name}/changes", "filesystem changes"),
+    ("GET", "/containers/{name}/export", "exporting containers"),
+    ("GET", "/containers/{name}/archive", "copying files"),
+    ("PUT", "/containers/{name}/archive", "copying files"),
+    ("HEAD", "/containers/{name}/archive", "copying files"),
+    ("POST", "/swarm/init", "swarm mode"),
+    ("POST", "/swarm/join", "swarm mode"),
+)
+
+
+async def no_swarm(_: Call) -> web.StreamResponse:
+    """503: this is no swarm manager."""
+    raise ApiError(503, NODE_NOT_SWARM)
+
+
+def swarm_routes() -> list[ApiRoute]:
+    """What clients ask of a swarm manager."""
+    routes = [Route("GET", "/swarm", no_swarm), Route("POST", "/swarm/leave", no_swarm)]
+    for noun in _SWARM:
+        routes += [Route("GET", f"/{noun}", no_swarm), Route("GET", f"/{noun}/{{name}}", no_swarm)]
+        routes += [Route("POST", f"/{noun}/create", no_swarm), Route("DELETE", f"/{noun}/{{name}}", no_swarm)]
+    return routes
+
+
+def missing_routes() -> list[ApiRoute]:
+    """What a client may rightly ask for, and is told by name that it isn't here."""
+    return [Route(method, template, _Refusal(what)) for method, template, what in _NOT_YET]
+
+
+class _Refusal:
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    async def __call__(self, call: Call) -> web.StreamResponse:
+        raise ApiError(501, f"Seaway does not support {self._what} yet")
+
+

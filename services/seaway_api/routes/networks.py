@@ -1,0 +1,63 @@
+"""The networks that every node has, and the volumes and plugins that clients ask for. Own networks come later."""
+
+from aiohttp import web
+from seaway_contracts.errors import not_found
+from seaway_docker.errors import network_not_removable, no_such_network, no_such_volume
+from seaway_docker.filters import NETWORK_LIST_KEYS, VOLUME_LIST_KEYS, parse_filters
+from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.errors import ApiError
+from seaway_api.lists import all_containers
+from seaway_api.translate.networking import DRIVERS, find_predefined, network_id, network_json
+
+
+async def list_networks(call: Call) -> web.StreamResponse:
+    """GET /networks"""
+    filters = parse_filters(call.text("filters"), NETWORK_LIST_KEYS)
+    check_network_filters(filters)
+    shown = [
+        network_json(name, None)
+        for name, driver in DRIVERS.items()
+        if network_matches(filters, NetworkFacts(network_id(name), name, driver))
+    ]
+    return replies.json(shown)
+
+
+async def inspect_network(call: Call) -> web.StreamResponse:
+    """GET /networks/{name}"""
+    name = find_predefined(call.params["name"])
+    if name is None:
+        raise not_found(no_such_network(call.params["name"]))
+    records = [record async for record in all_containers(call.api.bus, stopped=False)]
+    return replies.json(network_json(name, records))
+
+
+async def remove_network(call: Call) -> web.StreamResponse:
+    """DELETE /networks/{name}"""
+    name = find_predefined(call.params["name"])
+    if name is None:
+        raise not_found(no_such_network(call.params["name"]))
+    raise ApiError(403, network_not_removable(name))
+
+
+async def list_volumes(call: Call) -> web.StreamResponse:
+    """GET /volumes"""
+    parse_filters(call.text("filters"), VOLUME_LIST_KEYS)
+    return replies.json({"Volumes": [], "Warnings": None})
+
+
+async def no_volume(call: Call) -> web.StreamResponse:
+    """GET and DELETE /volumes/{name}"""
+    raise not_found(no_such_volume(call.params["name"]))
+
+
+async def list_plugins(_: Call) -> web.StreamResponse:
+    """GET /plugins"""
+    return replies.json([])
+
+
+async def no_plugin(call: Call) -> web.StreamResponse:
+    """GET /plugins/{name}/json"""
+    raise not_found(f'plugin "{call.params["name"]}" not found')

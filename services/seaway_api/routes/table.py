@@ -1,0 +1,83 @@
+"""All endpoints. More specific templates come first: `{name}` takes slashes too."""
+
+from seaway_api.dispatch import ApiRoute
+from seaway_api.routes import (
+    attach,
+    containers,
+    create,
+    events,
+    images,
+    logs,
+    networks,
+    run,
+    system,
+    transfer,
+    wait,
+)
+from seaway_api.routes.absent import missing_routes, swarm_routes
+from seaway_api.routing import Route
+
+
+def all_routes() -> list[ApiRoute]:
+    """The whole table."""
+    return [*_system(), *_containers(), *_images(), *_networks(), *swarm_routes(), *missing_routes()]
+
+
+def _system() -> list[ApiRoute]:
+    return [
+        Route("GET", "/_ping", system.ping),
+        Route("HEAD", "/_ping", system.ping),
+        Route("GET", "/version", system.version),
+        Route("GET", "/info", system.info),
+        Route("POST", "/auth", system.auth),
+        Route("GET", "/system/df", system.disk_usage),
+        Route("GET", "/events", events.events, waits=True),
+    ]
+
+
+def _containers() -> list[ApiRoute]:
+    return [
+        Route("GET", "/containers/json", containers.list_containers),
+        Route("POST", "/containers/create", create.create),
+        Route("POST", "/containers/prune", containers.prune),
+        Route("POST", "/containers/{name}/start", run.start),
+        Route("POST", "/containers/{name}/stop", run.stop),
+        Route("POST", "/containers/{name}/restart", run.restart),
+        Route("POST", "/containers/{name}/kill", run.kill),
+        Route("POST", "/containers/{name}/pause", run.pause),
+        Route("POST", "/containers/{name}/unpause", run.unpause),
+        Route("POST", "/containers/{name}/resize", run.resize),
+        Route("POST", "/containers/{name}/wait", wait.wait, waits=True),
+        Route("POST", "/containers/{name}/attach", attach.attach, waits=True),
+        Route("GET", "/containers/{name}/json", containers.inspect),
+        Route("GET", "/containers/{name}/logs", logs.logs, waits=True),
+        Route("DELETE", "/containers/{name}", run.remove),
+    ]
+
+
+def _images() -> list[ApiRoute]:
+    return [
+        Route("GET", "/images/json", images.list_images),
+        Route("GET", "/images/get", transfer.save_many, waits=True),
+        Route("POST", "/images/create", transfer.create, waits=True),
+        Route("POST", "/images/load", transfer.load, waits=True),
+        Route("POST", "/images/prune", images.prune),
+        Route("POST", "/images/{name}/tag", images.tag),
+        Route("GET", "/images/{name}/json", images.inspect),
+        Route("GET", "/images/{name}/history", images.history),
+        Route("GET", "/images/{name}/get", transfer.save_one, waits=True),
+        Route("DELETE", "/images/{name}", images.remove),
+    ]
+
+
+def _networks() -> list[ApiRoute]:
+    return [
+        Route("GET", "/networks", networks.list_networks),
+        Route("GET", "/networks/{name}", networks.inspect_network),
+        Route("DELETE", "/networks/{name}", networks.remove_network),
+        Route("GET", "/volumes", networks.list_volumes),
+        Route("GET", "/volumes/{name}", networks.no_volume),
+        Route("DELETE", "/volumes/{name}", networks.no_volume),
+        Route("GET", "/plugins", networks.list_plugins),
+        Route("GET", "/plugins/{name}/json", networks.no_plugin),
+    ]

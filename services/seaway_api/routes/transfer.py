@@ -1,0 +1,109 @@
+"""Images from and to the outside: pull, import, load, save. Progress goes to the client as JSON lines."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+from seaway_bus.streams import ByteStream
+from seaway_contracts import catalogue as cat
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.images import PullRequest
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.references import parse_reference
+from seaway_docker.streams import error_line
+
+from seaway_api import errors, replies
+from seaway_api.call import Call
+from seaway_api.errors import ApiError
+from seaway_api.registry_auth import parse_registry_auth
+
+_TAR: Final = "application/x-tar"
+_FROM_BODY: Final = "-"
+
+
+async def create(call: Call) -> web.StreamResponse:
+    """POST /images/create: a pull with `fromImage`, an import with `fromSrc`."""
+    if call.text("fromImage"):
+        return await _pull(call)
+    if call.text("fromSrc"):
+        return await _import(call)
+    raise InvalidParameter("invalid reference format: give fromImage to pull, or fromSrc to import")
+
+
+async def _pull(call: Call) -> web.StreamResponse:
+    reference = parse_reference(call.text("fromImage")).with_tag_or_digest(call.text("tag")).with_default_tag()
+    auth = parse_registry_auth(call.request.headers.get("X-Registry-Auth", ""))
+    async with call.api.stream() as stream:
+        request = PullRequest(ref=reference.familiar, stream=stream.id, platform=call.text("platform"), auth=auth)
+        await call.api.bus.call(cat.PULL_IMAGE, request, command=call.command())
+        await stream.end()
+        async with aclosing(_chunks(stream)) as chunks:
+            return await _relay(call, chunks)
+
+
+async def _chunks(stream: ByteStream) -> AsyncIterator[bytes]:
+    while data := await stream.read():
+        yield data
+
+
+async def _import(call: Call) -> web.StreamResponse:
+    if call.text("fromSrc") != _FROM_BODY:
+        raise InvalidParameter("importing from a URL is not supported: fetch it, and send it as the body (fromSrc=-)")
+    if call.text("repo"):
+        parse_reference(call.text("repo")).with_tag_or_digest(call.text("tag"))
+    names = ("repo", "tag", "message", "platform")
+    query = [(name, call.text(name)) for name in names if call.text(name)]
+    query += [("changes", change) for change in call.query.getall("changes", [])]
+    return await _send(call, "/import", query)
+
+
+async def load(call: Call) -> web.StreamResponse:
+    """POST /images/load"""
+    return await _send(call, "/load", [("quiet", "1" if call.flag("quiet") else "0")])
+
+
+async def _send(call: Call, path: str, query: list[tuple[str, str]]) -> web.StreamResponse:
+    """Pass the request's body to the image service and its lines back."""
+    async with call.api.archives.open("POST", path, query, call.request.content) as answer:
+        return await _relay(call, answer.iter_any())
+
+
+async def save_many(call: Call) -> web.StreamResponse:
+    """GET /images/get?names=…"""
+    names = [name for text in call.query.getall("names", []) for name in text.split(",") if name]
+    if not names:
+        raise InvalidParameter("no image was named: give at least one with names=")
+    return await _save(call, names)
+
+
+async def save_one(call: Call) -> web.StreamResponse:
+    """GET /images/{name}/get"""
+    return await _save(call, [call.params["name"]])
+
+
+async def _save(call: Call, names: list[str]) -> web.StreamResponse:
+    async with call.api.archives.open("GET", "/save", [("names", name) for name in names]) as answer:
+        response = await replies.begin_stream(call.request, _TAR)
+        try:
+            async for data in answer.iter_any():
+                await response.write(data)
+        except aiohttp.ClientError as error:
+            raise ConnectionResetError(f"the archive broke off: {error}") from error
+        return response
+
+
+async def _relay(call: Call, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+    """An error before the first byte gives a status, a later one a line in the stream."""
+    response: web.StreamResponse | None = None
+    try:
+        async for data in chunks:
+            if response is None:
+                response = await replies.begin_stream(call.request)
+            await response.write(data)
+    except (SeawayError, ApiError, aiohttp.ClientError) as error:
+        if response is None:
+            raise
+        await response.write(error_line(errors.status_and_text(error)[1]))
+    return response or await replies.begin_stream(call.request)

@@ -1,0 +1,65 @@
+"""The HTTP server on all its sockets."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_api.api import Api
+from seaway_api.connection import HttpServer
+from seaway_api.dispatch import Dispatcher
+from seaway_api.listeners import UnixPath, listen_on, tls_context
+from seaway_api.routes.table import all_routes
+from seaway_api.settings import TCP, ApiSettings
+
+log = logging.getLogger(__name__)
+_LAST_ANSWERS_S: Final = 2.0
+_HEAD_LIMIT: Final = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the server listens. Ports are the real ones, also where 0 was asked for."""
+
+    hosts: tuple[str, ...]
+
+
+@asynccontextmanager
+async def serve(api: Api) -> AsyncIterator[Running]:
+    """Serve the Engine API until the end of the context. Raises OSError if an endpoint can't be had."""
+    settings = api.settings
+    http = HttpServer(
+        Dispatcher(api, all_routes()),
+        access_log=None,
+        auto_decompress=False,
+        lingering_time=1.0,
+        max_line_size=_HEAD_LIMIT,
+        max_field_size=_HEAD_LIMIT,
+    )
+    async with AsyncExitStack() as stack:
+        hosts = [await _listen(host, settings, http, stack) for host in settings.hosts]
+        stack.push_async_callback(http.shutdown, _LAST_ANSWERS_S)
+        log.info("serving the Engine API on %s", ", ".join(hosts))
+        yield Running(tuple(hosts))
+
+
+async def _listen(host: str, settings: ApiSettings, http: HttpServer, stack: AsyncExitStack) -> str:
+    loop = asyncio.get_running_loop()
+    listener = listen_on(host, settings)
+    if not host.startswith(TCP):
+        stack.callback(UnixPath.of(host).remove)
+        server = await loop.create_unix_server(http, sock=listener)
+    else:
+        server = await loop.create_server(http, sock=listener, ssl=tls_context(settings))
+    stack.callback(server.close)
+    return _bound(host, listener)
+
+
+def _bound(host: str, listener: socket.socket) -> str:
+    if not host.startswith(TCP):
+        return host
+    address, port = listener.getsockname()[:2]
+    return f"{TCP}[{address}]:{port}" if ":" in address else f"{TCP}{address}:{port}"

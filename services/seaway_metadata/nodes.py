@@ -1,0 +1,98 @@
+"""Nodes by their beats: who joined, who is up, who has gone silent. Pure; time is given in seconds and nanoseconds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.nodes import Beat, NodeEvent, NodeRecord, NodeState
+
+MISSED: Final = 3
+LEAST_S: Final = 3.0
+_STALL_S: Final = 1.5
+
+Action = Literal["join", "up", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChange:
+    """A node's change of state, and why."""
+
+    action: Action
+    record: NodeRecord
+    reason: str
+
+    def event(self, now_ns: int) -> tuple[Envelope, NodeEvent]:
+        """The event that tells of it. Its id is made of the beat that it rests on, so that all copies of metadata,
+        which hear the same beats, publish one event."""
+        beat = self.record.beat
+        basis = "first" if self.action == "join" else f"{beat.epoch}-{beat.time_ns}"
+        envelope = Envelope(
+            id=f"node-{beat.node}-{self.action}-{basis}",
+            node=beat.node,
+            noun="node",
+            action=self.action,
+            subject_id=beat.node,
+            time_ns=now_ns,
+        )
+        return envelope, NodeEvent(node=beat.node, reason=self.reason, attributes={"name": beat.node})
+
+
+def patience(beat: Beat) -> float:
+    """How long a node may be silent, in seconds."""
+    return max(LEAST_S, MISSED * beat.interval_ns / 1e9)
+
+
+class NodeTable:
+    """What is known of the nodes."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, NodeRecord] = {}
+        self._heard: dict[str, float] = {}
+        self._ticked: float | None = None
+
+    def load(self, records: Iterable[NodeRecord], now: float) -> None:
+        """Begin with what was stored; a node counts as heard now, so that it has time to beat."""
+        for record in records:
+            self.records[record.node] = record
+            self._heard[record.node] = now
+
+    def excuse(self, now: float) -> None:
+        """This process could not hear: start everybody's silence anew."""
+        self._heard = dict.fromkeys(self._heard, now)
+
+    def beat(self, beat: Beat, now: float, now_ns: int) -> NodeChange | None:
+        """A beat came; the change that it is, if any."""
+        old = self.records.get(beat.node)
+        self._heard[beat.node] = now
+        since = old.since_ns if old and old.state == "up" else now_ns
+        self.records[beat.node] = _record(beat, "up", now_ns, since)
+        if old is None:
+            return NodeChange("join", self.records[beat.node], "its first beat")
+        if old.state == "down":
+            return NodeChange("up", self.records[beat.node], "it beats again")
+        return None
+
+    def tick(self, now: float, now_ns: int) -> list[NodeChange]:
+        """Time has passed; the nodes that are down now. Must be called about once a second.
+
+        When it wasn't, this process stood still and could not hear; that is nobody else's silence.
+        """
+        if self._ticked is not None and now - self._ticked > _STALL_S:
+            self.excuse(now)
+        self._ticked = now
+        silent = [
+            record
+            for record in self.records.values()
+            if record.state == "up" and now - self._heard[record.node] > patience(record.beat)
+        ]
+        return [self._down(record, now_ns, now - self._heard[record.node]) for record in silent]
+
+    def _down(self, record: NodeRecord, now_ns: int, silent_s: float) -> NodeChange:
+        down = _record(record.beat, "down", record.last_beat_ns, now_ns)
+        self.records[record.node] = down
+        return NodeChange("down", down, f"no beat for {silent_s:.1f} s")
+
+
+def _record(beat: Beat, state: NodeState, last_beat_ns: int, since_ns: int) -> NodeRecord:
+    return NodeRecord(node=beat.node, state=state, last_beat_ns=last_beat_ns, since_ns=since_ns, beat=beat)

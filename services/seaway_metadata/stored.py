@@ -1,0 +1,72 @@
+"""How records stand in the buckets: JSON with a schema version `v`. Pure.
+
+A release reads all versions up to its own; one that is newer is refused, as half-understood records
+would be written back without what was not understood.
+"""
+
+from typing import Final, TypeVar
+
+import orjson
+from pydantic import ValidationError
+from seaway_contracts.base import Payload
+from seaway_contracts.containers import ContainerRecord
+
+VERSION: Final = 1
+HORIZON_KEY: Final = "_horizon"
+_MARK: Final = b'{"v":1,'
+P = TypeVar("P", bound=Payload)
+
+
+class NameHolder(Payload):
+    """Who holds a name, and since when (Unix ns)."""
+
+    id: str
+    since_ns: int
+
+
+class Horizon(Payload):
+    """All events stored up to this sequence number of the stream are in the bucket's records."""
+
+    seq: int
+
+
+class NewerSchema(Exception):
+    """A record was written by a newer release."""
+
+
+def name_key(name: str) -> str:
+    """The key of a container's name, which may hold characters that a key may not."""
+    return name.encode().hex()
+
+
+def record_json(record: ContainerRecord, spec_json: bytes) -> bytes:
+    """A record as JSON, from a spec that is encoded once in its life."""
+    node = orjson.dumps(record.node)
+    status = record.status.model_dump_json(exclude_defaults=True).encode()
+    return b'{"node":%b,"status":%b,"spec":%b}' % (node, status, spec_json)
+
+
+def spec_json(record: ContainerRecord) -> bytes:
+    """A record's spec as JSON."""
+    return record.spec.model_dump_json(exclude_defaults=True).encode()
+
+
+def stamp(body: bytes) -> bytes:
+    """A JSON object with the schema version."""
+    return _MARK + body[1:]
+
+
+def encode(payload: Payload) -> bytes:
+    """A payload as it is stored."""
+    return stamp(payload.model_dump_json(exclude_defaults=True).encode())
+
+
+def decode(model: type[P], data: bytes) -> P:
+    """What is stored; raises NewerSchema, or ValueError for something that is none of ours."""
+    try:
+        version = orjson.loads(data).get("v", 0)
+        if version > VERSION:
+            raise NewerSchema(f"a {model.__name__} of schema {version}: this release knows {VERSION}; update it")
+        return model.model_validate_json(data)
+    except (orjson.JSONDecodeError, ValidationError, AttributeError, TypeError) as error:
+        raise ValueError(f"not a stored {model.__name__}: {error}") from None
