@@ -21,9 +21,7 @@ class Server(Protocol):
 
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = 5.0) -> int: ...
 
-    def replay(
-        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0
-    ) -> AsyncIterator[Message]: ...
+    def replay(self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0) -> AsyncIterator[Message]: ...
 
 
 class NatsBucket:

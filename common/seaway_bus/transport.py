@@ -145,9 +145,7 @@ class Transport(Protocol):
     async def last_sequence(self, stream: str) -> int:
         """The sequence number of the newest stored message; 0 when there is none."""
 
-    def replay(
-        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0
-    ) -> AsyncIterator[Message]:
+    def replay(self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0) -> AsyncIterator[Message]:
         """The stored messages that match, from a sequence number or a time on, up to the newest at that time."""
 
     async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:

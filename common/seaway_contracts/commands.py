@@ -130,7 +130,7 @@ class AttachContainer(Payload):
 
 
 class ReadLogs(Payload):
-    """Send the container's output through the byte stream `stream`. `tail` -1 is all; since/until in Unix ns, 0 none."""
+    """Send the container's output through the byte stream `stream`. `tail` -1: all; since/until: Unix ns, 0 none."""
 
     id: str
     stream: str

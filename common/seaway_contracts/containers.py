@@ -1,4 +1,4 @@
-"""Containers: what was asked for (`ContainerSpec`, written once) and what is (`ContainerStatus`, by the agent alone)."""
+"""Containers: what was asked for (`ContainerSpec`, written once), what is (`ContainerStatus`, by the agent alone)."""
 
 from enum import StrEnum
 from typing import Literal

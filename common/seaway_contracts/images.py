@@ -6,7 +6,7 @@ from seaway_contracts.base import Payload
 
 
 class Healthcheck(Payload):
-    """A health probe. `test` is Docker's list (`CMD`, `CMD-SHELL` or `NONE` first); times in nanoseconds, 0 inherits."""
+    """A health probe. `test` is Docker's list (`CMD`, `CMD-SHELL`, `NONE` first); times in nanoseconds, 0 inherits."""
 
     test: tuple[str, ...] = ()
     interval_ns: int = 0

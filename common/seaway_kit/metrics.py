@@ -34,7 +34,7 @@ class Metrics:
         self._added: list[Collector] = []
 
     def add(self, collector: Collector) -> None:
-        """Ask `collector` at each scrape. Raises ValueError if one of its names is taken."""
+        """Ask `collector` at each scrape, until `close`."""
         self.registry.register(collector)
         self._added.append(collector)
 
@@ -82,10 +82,10 @@ async def serve(address: str, metrics: Metrics, health: Health) -> AsyncIterator
     Raises OSError if the address can't be had.
     """
     host, port = split_address(address)
-    runner = web.AppRunner(_application(metrics, health), access_log=None, handle_signals=False)
+    runner = web.AppRunner(_application(metrics, health), access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1.0).start()
+        await web.TCPSite(runner, host, port).start()
         bound = runner.addresses[0]
         yield f"http://{join_address(_reachable(bound[0]), bound[1])}"
     finally:

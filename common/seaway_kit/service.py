@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import uvloop
+
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
-
 from seaway_kit import logs, metrics
 from seaway_kit.health import Health
 from seaway_kit.metrics import Metrics

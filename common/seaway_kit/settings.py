@@ -14,9 +14,9 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
+
 from seaway_contracts.catalogue import SERVICES
 from seaway_contracts.ids import check_token
-
 from seaway_kit.addresses import split_address
 from seaway_kit.logs import LogFormat, LogLevel
 from seaway_kit.nats_address import endpoints

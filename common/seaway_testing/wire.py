@@ -5,7 +5,6 @@ from typing import Protocol
 
 from seaway_bus.nats_transport import NatsTransport
 from seaway_bus.transport import Transport
-
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until

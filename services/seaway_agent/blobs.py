@@ -32,7 +32,9 @@ class BlobClient:
         """The bytes of a blob, unverified. Raises SeawayError."""
         endpoint = await self._locate()
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60))
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+            )
         url = f"{endpoint.url}/v2/seaway/blobs/{digest}"
         try:
             async with self._session.get(url, headers={"Authorization": f"Bearer {endpoint.token}"}) as response:

@@ -70,7 +70,9 @@ async def _publish(driver: NetworkDriver, spec: ContainerSpec, sandbox: Sandbox)
     requests = [_request(binding) for binding in spec.network.ports]
     if spec.network.publish_all:
         bound = {(request.container_port, request.protocol) for request in requests}
-        requests += [r for r in map(_exposed, spec.network.exposed_ports) if (r.container_port, r.protocol) not in bound]
+        requests += [
+            r for r in map(_exposed, spec.network.exposed_ports) if (r.container_port, r.protocol) not in bound
+        ]
     if not requests or sandbox.address is None:
         return ()
     try:

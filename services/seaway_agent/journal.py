@@ -61,7 +61,9 @@ class Journal:
             attributes = {**event.attributes, "container": spec.id}
             channel = NETWORK_CONNECT if event.action == "connect" else NETWORK_DISCONNECT
             network_id = event.network.network_id
-            envelope = Envelope(secrets.token_hex(12), self._node, "network", event.action, network_id, now, 0, cause, actor)
+            envelope = Envelope(
+                secrets.token_hex(12), self._node, "network", event.action, network_id, now, 0, cause, actor
+            )
             self._outbox.add(channel, envelope, NetworkEvent(network_id=network_id, attributes=attributes), key=spec.id)
             return
         status = record.status.model_copy(update={"seq": seq})
@@ -70,7 +72,9 @@ class Journal:
             attributes={**attributes_of(spec), **event.attributes},
             spec=spec if event.action == CONTAINER_CREATE.action else None,
         )
-        envelope = Envelope(secrets.token_hex(12), self._node, "container", event.action, spec.id, now, seq, cause, actor)
+        envelope = Envelope(
+            secrets.token_hex(12), self._node, "container", event.action, spec.id, now, seq, cause, actor
+        )
         self._outbox.add(event_channel("container", event.action), envelope, body)
 
 

@@ -30,7 +30,7 @@ class Seccomp:
         self._made: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def section(self, spec: ContainerSpec) -> dict[str, Any] | None:
-        """The filter for a container; None for an unconfined one. Raises SeawayError for a bad profile of the user's."""
+        """A container's filter; None for an unconfined one. Raises SeawayError for a bad profile of the user's."""
         security = spec.security
         if security.seccomp == "unconfined" or (security.privileged and not security.seccomp):
             return None

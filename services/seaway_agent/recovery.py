@@ -199,7 +199,9 @@ class Recovery:
     def _sweep(self, known: set[str]) -> None:
         """Remove what belongs to no container: bundles, shims, cgroups, exit files."""
         node = self._plumbing
-        strays = {path.name for path in node.layout.bundles.iterdir()} | {path.name for path in node.layout.exits.iterdir()}
+        strays = {path.name for path in node.layout.bundles.iterdir()} | {
+            path.name for path in node.layout.exits.iterdir()
+        }
         parent = f"/seaway/{node.suite}"
         for directory in node.cgroups.directories(parent):
             with contextlib.suppress(FileNotFoundError):

@@ -210,5 +210,9 @@ async def _ended(child: Spawned) -> int:
     watched = shim.Watched(child.pidfd, done.set, child=False)
     await done.wait()
     watched.close()
-    result = os.waitid(os.P_PID, child.pid, os.WEXITED)
+    return _status_of(child.pid)
+
+
+def _status_of(pid: int) -> int:
+    result = os.waitid(os.P_PID, pid, os.WEXITED)
     return result.si_status if result is not None else -1

@@ -9,7 +9,7 @@ class AgentSettings(ServiceSettings):
     """Settings of one node's agent; flags are named after the fields."""
 
     suite: str = ""
-    """Six hex digits that keep this node's bridge, nft table and cgroups apart from other suites'; made once if empty."""
+    """Six hex digits that keep bridge, nft table and cgroups apart from other suites'; made once if empty."""
     runtime: str = "crun"
     """The default OCI runtime."""
     subnet: str = ""

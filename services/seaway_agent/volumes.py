@@ -75,5 +75,5 @@ def _bind(mount: Mount) -> HostMount:
         options.append("ro")
     source = mount.source
     with contextlib.suppress(OSError):
-        source = os.path.realpath(mount.source)  # noqa: PTH118
+        source = os.path.realpath(mount.source)
     return HostMount(source, mount.target, tuple(dict.fromkeys(options)))

@@ -4,6 +4,9 @@ import secrets
 import time
 from dataclasses import dataclass
 
+from seaway_api.blobs import ArchiveClient
+from seaway_api.hub import Hub
+from seaway_api.settings import ApiSettings
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts import catalogue as cat
@@ -11,10 +14,6 @@ from seaway_contracts.commands import ContainerLocation, ResolveContainer
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import is_container_id
 from seaway_kit.tasks import Tasks
-
-from seaway_api.blobs import ArchiveClient
-from seaway_api.hub import Hub
-from seaway_api.settings import ApiSettings
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import Final
 
 import aiohttp
 import orjson
+
+from seaway_api.errors import ApiError
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import unavailable
-
-from seaway_api.errors import ApiError
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5)
 Query = Sequence[tuple[str, str]] | Mapping[str, str]
@@ -33,7 +33,10 @@ class ArchiveClient:
     async def open(
         self, method: str, path: str, query: Query = (), body: aiohttp.StreamReader | None = None
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """The bytes of the answer. Raises ApiError with the service's own status and sentence, or UNAVAILABLE."""
+        """The bytes of the answer; `body` is sent as it comes in.
+
+        Raises ApiError with the service's own status and sentence, SeawayError(UNAVAILABLE) if it can't be reached.
+        """
         endpoint = await self._bus.call(cat.BLOB_ENDPOINT, Empty())
         headers = {"Authorization": f"Bearer {endpoint.token}"}
         if body is not None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 from multidict import MultiMapping
-from seaway_bus.bus import Command
-from seaway_docker.errors import InvalidParameter, unsupported_content_type
-from seaway_docker.go_json import Body, decode_body
 
 from seaway_api.connection import Connection
 from seaway_api.errors import ApiError
 from seaway_api.version import ApiVersion
+from seaway_bus.bus import Command
+from seaway_docker.errors import InvalidParameter, unsupported_content_type
+from seaway_docker.go_json import Body, decode_body
 
 if TYPE_CHECKING:
     from seaway_api.api import Api

@@ -60,6 +60,11 @@ class Connection(RequestHandler):
         """Whether the request in hand asks for `Upgrade: tcp`."""
         return self._upgrading
 
+    @property
+    def taken(self) -> bool:
+        """Whether the connection has become a tunnel."""
+        return self._tunnel is not None
+
     def take_over(self, head: bytes) -> Tunnel:
         """Send `head` and make the rest of this connection a tunnel. Raises ConnectionError if the client has gone."""
         transport = self.transport

@@ -1,13 +1,13 @@
 """From a request to its handler: version, host check, routing, errors, metrics."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
 from aiohttp import web
 from prometheus_client import Counter, Histogram
-from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
 
 from seaway_api import errors, replies
 from seaway_api.api import Api
@@ -17,7 +17,9 @@ from seaway_api.errors import ApiError
 from seaway_api.origin import check_origin
 from seaway_api.routing import Match, Route, Router, split_version
 from seaway_api.version import API_VERSION, MIN_API_VERSION, ApiVersion, too_new, too_old
+from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
 
+log = logging.getLogger(__name__)
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 ApiRoute = Route[Handler]
 
@@ -53,6 +55,9 @@ class Dispatcher:
         except ConnectionError:
             raise
         except Exception as error:
+            if request.writer.output_size > 0 or connection.taken:
+                log.warning("%s %s broke off: %s", request.method, request.path, error)
+                raise ConnectionResetError("the answer broke off") from error
             response = errors.reply(error)
         if connection.upgrading and not isinstance(response, replies.Taken):
             connection.decline()

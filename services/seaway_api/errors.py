@@ -3,10 +3,10 @@
 import logging
 
 from aiohttp import web
-from seaway_contracts.errors import SeawayError
-from seaway_docker.errors import InvalidParameter
 
 from seaway_api import replies
+from seaway_contracts.errors import SeawayError
+from seaway_docker.errors import InvalidParameter
 
 log = logging.getLogger(__name__)
 

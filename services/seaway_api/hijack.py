@@ -32,7 +32,7 @@ class HungUp(ConnectionError):
 
 
 class Tunnel:
-    """The server's end of a hijacked connection. Fed by the connection's protocol, used by one reader and one writer."""
+    """The server's end of a hijacked connection: fed by its protocol, used by one reader and one writer."""
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow

@@ -1,6 +1,7 @@
 """One event feed for the whole process, and who listens to it: readers of /events, and those who wait for a container.
 
-Everything here runs in the feed's plain callback: nobody can hold up anybody else. A reader that falls behind is cut off.
+Everything here runs in the feed's plain callback: nobody can hold up anybody else. A reader that falls behind is
+cut off.
 """
 
 import asyncio
@@ -10,13 +11,13 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
+
+from seaway_api.translate.events import DockerEvent, docker_event
 from seaway_bus.feed import Event, EventFeed
 from seaway_bus.transport import Transport
 from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_kit.tasks import Tasks
-
-from seaway_api.translate.events import DockerEvent, docker_event
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Reader:
         self._wake.set()
 
     async def next(self, limit_s: float | None = None) -> list[DockerEvent]:
-        """All events that have come since the last call; waits for one. Raises CutOff, and TimeoutError after `limit_s`."""
+        """All events since the last call; waits for one. Raises CutOff, and TimeoutError after `limit_s`."""
         while not self._events:
             if self._cut_off:
                 raise CutOff("this reader of events was too slow")

@@ -1,4 +1,4 @@
-"""The sockets that the API listens on: unix sockets, taken over only from the dead, and TCP, beyond loopback only with TLS."""
+"""The sockets that the API listens on. A unix socket is taken over only from the dead."""
 
 import contextlib
 import grp
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seaway_kit.addresses import split_address
-
 from seaway_api.settings import TCP, UNIX, ApiSettings
+from seaway_kit.addresses import split_address
 
 _MODE: Final = 0o660
 _BACKLOG: Final = 1024

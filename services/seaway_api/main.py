@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
-from seaway_kit.service import ServiceContext, run_service
-from seaway_kit.settings import load_settings
-
 from seaway_api.api import Api
 from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
 from seaway_api.server import Running, serve
 from seaway_api.settings import ApiSettings
 from seaway_api.version import SERVER_VERSION
+from seaway_kit.service import ServiceContext, run_service
+from seaway_kit.settings import load_settings
 
 
 @asynccontextmanager

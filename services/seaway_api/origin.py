@@ -16,7 +16,7 @@ def check_origin(headers: Mapping[str, str], *, verified: bool) -> None:
     host = host_name(headers.get("Host", ""))
     if not verified and not _is_ours(host):
         raise ApiError(
-            403, f"the Host header {host!r} is foreign to this endpoint; use its address or localhost, or the unix socket"
+            403, f"the Host header {host[:128]!r} is foreign here; use this endpoint's address, or the unix socket"
         )
     origin = headers.get("Origin")
     if origin is not None and _origin_host(origin) != host:

@@ -4,6 +4,7 @@ import base64
 import binascii
 
 import orjson
+
 from seaway_contracts.images import RegistryAuth
 from seaway_docker.errors import InvalidParameter
 

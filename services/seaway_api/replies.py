@@ -5,9 +5,9 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 from multidict import CIMultiDict
-from seaway_docker.streams import JSON_STREAM
 
 from seaway_api.version import API_VERSION, SERVER_VERSION
+from seaway_docker.streams import JSON_STREAM
 
 COMMON_HEADERS: Final = CIMultiDict(
     {

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import Field, model_validator
+
 from seaway_kit.addresses import split_address
 from seaway_kit.settings import ServiceSettings
 

@@ -4,9 +4,8 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seaway_kit.addresses import split_address
-
 from seaway_cli.errors import usage
+from seaway_kit.addresses import split_address
 
 
 @dataclass(frozen=True)

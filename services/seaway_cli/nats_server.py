@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from seaway_kit.nats_address import endpoints
-
 from seaway_cli.errors import CliError
 from seaway_cli.layout import Layout
 from seaway_cli.nats_config import NatsServer, render
 from seaway_cli.permissions import USERS
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec
+from seaway_kit.nats_address import endpoints
 
 _FIRST_PORT: Final = 14222  # below the range from which the kernel gives ports to outgoing connections
 _PORTS: Final = 10_000

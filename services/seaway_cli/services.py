@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from seaway_kit.settings import ServiceSettings, WrongSettings, validated
-
 from seaway_cli.errors import CliError
 from seaway_cli.hosts import Tls
 from seaway_cli.layout import Layout
 from seaway_cli.supervisor import ServiceSpec
+from seaway_kit.settings import ServiceSettings, WrongSettings, validated
 
 ORDER: Final = ("image", "metadata", "scheduler", "agent", "api")
 

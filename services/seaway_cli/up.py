@@ -13,10 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seaway_contracts.ids import BadToken, check_token
-from seaway_kit import logs
-from seaway_kit.notify import Systemd
-
 from seaway_cli import control, nats_server, process, suite
 from seaway_cli.errors import CliError, usage
 from seaway_cli.hosts import Tls, check_hosts, check_tls
@@ -24,6 +20,9 @@ from seaway_cli.layout import Layout
 from seaway_cli.locks import Lock, take_or_wait
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec, Supervisor
+from seaway_contracts.ids import BadToken, check_token
+from seaway_kit import logs
+from seaway_kit.notify import Systemd
 
 log = logging.getLogger(__name__)
 

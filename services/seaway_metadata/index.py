@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seaway_contracts.containers import ContainerRecord, State
-from seaway_contracts.errors import SeawayError, bad_request, not_found
-
+from seaway_contracts.errors import bad_request, not_found
 from seaway_metadata.stored import record_json, spec_json
 
 _RUNNING: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
@@ -108,6 +107,7 @@ class Index:
         `after` is the `next` of the page before. A single record that is larger than `room` stands alone.
         """
         parts: list[bytes] = []
+        last: _Place | None = None
         size = _PAGE_FRAME
         for place in self._places(after):
             held = self._held[place[1]]
@@ -134,7 +134,7 @@ def _place(record: ContainerRecord) -> _Place:
 def _parse_place(text: str) -> _Place:
     created, _, identifier = text.partition("-")
     if not created.isdigit():
-        raise SeawayError(bad_request("").code, f"{text!r} is no place in the listing; pass the `next` of a page")
+        raise bad_request(f"{text!r} is no place in the listing; pass the `next` of a page")
     return int(created), identifier
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from seaway_kit.service import run_service
 from seaway_kit.settings import load_settings
-
 from seaway_metadata.service import metadata_service
 from seaway_metadata.settings import MetadataSettings
 

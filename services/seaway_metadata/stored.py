@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import orjson
 from pydantic import ValidationError
+
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import ContainerRecord
 

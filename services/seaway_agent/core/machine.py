@@ -119,8 +119,14 @@ class Machine:
     def kill(self, ask: Ask, signal: int, now_ns: int) -> list[Do]:
         """Send a signal, now."""
         if self.phase not in (Phase.RUNNING, Phase.PAUSED):
-            what = "restarting, wait until the container is running" if self.phase is Phase.BACKING_OFF else "not running"
-            return [self._refuse(ask, conflict(f"cannot kill container: {self.spec.id}: container {self.spec.id} is {what}"))]
+            what = (
+                "restarting, wait until the container is running" if self.phase is Phase.BACKING_OFF else "not running"
+            )
+            return [
+                self._refuse(
+                    ask, conflict(f"cannot kill container: {self.spec.id}: container {self.spec.id} is {what}")
+                )
+            ]
         if signal in (signals.SIGKILL, self._stop_signal()):
             self.status = self.status.model_copy(update={"manually_stopped": True})
         done: list[Do] = [self._record(now_ns, ask, _killed(signal)), SendSignal(signal)]
@@ -225,8 +231,10 @@ class Machine:
         ran_ns = max(0, how.time_ns - self.status.started_ns)
         endpoints = _network_events("disconnect", self)
         stopped = self._stopping or bool(self._stoppers or self._restarters)
-        restarts = not self._removers and not self._restarters and should_restart(
-            self.spec.restart, how.code, self.status.restart_count, self.status.manually_stopped
+        restarts = (
+            not self._removers
+            and not self._restarters
+            and should_restart(self.spec.restart, how.code, self.status.restart_count, self.status.manually_stopped)
         )
         self._set(
             state=State.RESTARTING if restarts else State.EXITED,
@@ -355,7 +363,9 @@ class Machine:
         return int(name) if name.isdigit() else int(getattr(signals, name, signals.SIGTERM))
 
     def _cannot_remove(self) -> str:
-        state = "restarting" if self.phase is Phase.BACKING_OFF else "paused" if self.phase is Phase.PAUSED else "running"
+        state = (
+            "restarting" if self.phase is Phase.BACKING_OFF else "paused" if self.phase is Phase.PAUSED else "running"
+        )
         advice = "unpause and then stop the container" if state == "paused" else "stop the container"
         return (
             f'cannot remove container "/{self.spec.name}": container is {state}: '

@@ -131,6 +131,16 @@ def _socket_rules() -> list[Rule]:
         _allow(["socket"], _arg(0, _AF_ALG, "SCMP_CMP_LT")),
         _allow(["socket"], _arg(0, _AF_ALG + 1, "SCMP_CMP_EQ")),
         _allow(["socket"], _arg(0, _AF_VSOCK, "SCMP_CMP_GT")),
-        {"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM, "args": [_arg(0, _AF_ALG, "SCMP_CMP_EQ")]},
-        {"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM, "args": [_arg(0, _AF_VSOCK, "SCMP_CMP_EQ")]},
+        {
+            "names": ["socket"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": _EPERM,
+            "args": [_arg(0, _AF_ALG, "SCMP_CMP_EQ")],
+        },
+        {
+            "names": ["socket"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": _EPERM,
+            "args": [_arg(0, _AF_VSOCK, "SCMP_CMP_EQ")],
+        },
     ]

@@ -116,13 +116,17 @@ def mounts(spec: ContainerSpec, around: Surroundings) -> list[Json]:
     table = [
         _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
         _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-        _mount("/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
+        _mount(
+            "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"
+        ),
         _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", *(() if privileged else ("ro",))),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", *(() if privileged else ("ro",)), "nosuid", "noexec", "nodev"),
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
     ]
-    if not shared_ipc and spec.namespaces.ipc != "none" and "/dev/shm" not in given:  # noqa: S108
-        table.append(_mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_size}"))
+    if not shared_ipc and spec.namespaces.ipc != "none" and "/dev/shm" not in given:
+        table.append(
+            _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_size}")
+        )
     table = [entry for entry in table if entry["destination"] not in given]
     own = [_mount(m.target, m.type, m.source, *m.options) for m in around.mounts]
     own += [_tmpfs(m.target, m.options, m.size, m.mode) for m in spec.mounts if m.type == "tmpfs"]

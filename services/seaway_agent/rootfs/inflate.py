@@ -10,11 +10,10 @@ import re
 import zlib
 from typing import Final, Protocol, cast
 
-from seaway_contracts.images import Layer
-
 from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import KIB, Limits
 from seaway_agent.rootfs.tar import CHUNK, Read
+from seaway_contracts.images import Layer
 
 _FEED: Final = 64 * KIB
 _GZIP: Final = b"\x1f\x8b"

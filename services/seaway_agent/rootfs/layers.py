@@ -26,9 +26,6 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
-from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.images import Layer
-
 from seaway_agent.rootfs import tree
 from seaway_agent.rootfs.byte_pipe import BytePipe, PipeClosed
 from seaway_agent.rootfs.chain import chain_ids
@@ -40,6 +37,8 @@ from seaway_agent.rootfs.limits import Limits
 from seaway_agent.rootfs.placement import spread_children
 from seaway_agent.rootfs.threads import ended, run_to_end
 from seaway_agent.rootfs.unpack import Unpacked, unpack_layer
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.images import Layer
 
 Fetch = Callable[[str, int], AsyncIterator[bytes]]
 """`fetch(digest, size)` gives the blob's bytes in pieces; its own errors pass through `ensure` unchanged."""

@@ -7,14 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from seaway_contracts.images import Layer
-
 from seaway_agent.rootfs import tree
 from seaway_agent.rootfs.errors import LayerRejected
 from seaway_agent.rootfs.inflate import LayerStream
 from seaway_agent.rootfs.limits import Limits
 from seaway_agent.rootfs.tar import Read, TarReader
 from seaway_agent.rootfs.tree_writer import TreeWriter
+from seaway_contracts.images import Layer
 
 
 @dataclass(frozen=True, slots=True)

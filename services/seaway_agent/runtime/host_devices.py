@@ -32,7 +32,9 @@ def asked_for(spec: ContainerSpec) -> tuple[HostDevice, ...]:
 
 def all_of_host() -> tuple[HostDevice, ...]:
     """Every device node below /dev, as a privileged container sees them."""
-    return tuple(device for device in _walk(Path("/dev"), "/dev", "rwm") if Path(device.path).name not in _MADE_BY_RUNTIME)
+    return tuple(
+        device for device in _walk(Path("/dev"), "/dev", "rwm") if Path(device.path).name not in _MADE_BY_RUNTIME
+    )
 
 
 def _walk(directory: Path, target: str, permissions: str) -> Iterator[HostDevice]:
@@ -58,4 +60,6 @@ def _node(path: Path, target: str, permissions: str) -> HostDevice | None:
     if kind is None:
         return None
     major, minor = os.major(found.st_rdev), os.minor(found.st_rdev)
-    return HostDevice(target, "c" if kind == "c" else "b", major, minor, found.st_mode, found.st_uid, found.st_gid, permissions)
+    return HostDevice(
+        target, "c" if kind == "c" else "b", major, minor, found.st_mode, found.st_uid, found.st_gid, permissions
+    )

@@ -47,7 +47,9 @@ def history(path: Path, *, tty: bool, stdout: bool, stderr: bool, limit: int) ->
 class LogSender:
     """Sends one log to one client. `running` says whether more may come."""
 
-    def __init__(self, path: Path, asked: ReadLogs, stream: ByteStream, *, tty: bool, running: Callable[[], bool]) -> None:
+    def __init__(
+        self, path: Path, asked: ReadLogs, stream: ByteStream, *, tty: bool, running: Callable[[], bool]
+    ) -> None:
         self._path = path
         self._asked = asked
         self._stream = stream

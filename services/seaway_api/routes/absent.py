@@ -3,12 +3,12 @@
 from typing import Final
 
 from aiohttp import web
-from seaway_docker.errors import NODE_NOT_SWARM
 
 from seaway_api.call import Call
 from seaway_api.dispatch import ApiRoute
 from seaway_api.errors import ApiError
 from seaway_api.routing import Route
+from seaway_docker.errors import NODE_NOT_SWARM
 
 _SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")
 _NOT_YET: Final = (
@@ -45,7 +45,7 @@ async def no_swarm(_: Call) -> web.StreamResponse:
 
 def swarm_routes() -> list[ApiRoute]:
     """What clients ask of a swarm manager."""
-    routes = [Route("GET", "/swarm", no_swarm), Route("POST", "/swarm/leave", no_swarm)]
+    routes: list[ApiRoute] = [Route("GET", "/swarm", no_swarm), Route("POST", "/swarm/leave", no_swarm)]
     for noun in _SWARM:
         routes += [Route("GET", f"/{noun}", no_swarm), Route("GET", f"/{noun}/{{name}}", no_swarm)]
         routes += [Route("POST", f"/{noun}/create", no_swarm), Route("DELETE", f"/{noun}/{{name}}", no_swarm)]

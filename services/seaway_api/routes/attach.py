@@ -5,6 +5,12 @@ import logging
 from typing import Final
 
 from aiohttp import web
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.detach import DetachScanner, parse_detach_keys
+from seaway_api.hijack import HungUp, Tunnel
+from seaway_api.routes.logs import media_type
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer
@@ -13,12 +19,6 @@ from seaway_contracts.errors import SeawayError, conflict
 from seaway_docker.errors import container_restarting
 from seaway_docker.streams import RAW_STREAM
 from seaway_kit.tasks import cancel
-
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.detach import DetachScanner, parse_detach_keys
-from seaway_api.hijack import HungUp, Tunnel
-from seaway_api.routes.logs import media_type
 
 log = logging.getLogger(__name__)
 _CRLF: Final = "\r\n"

@@ -1,13 +1,6 @@
 """List, inspect and prune containers."""
 
 from aiohttp import web
-from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import RemoveContainer
-from seaway_contracts.containers import ContainerRecord, State
-from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.images import ImageRef
-from seaway_docker.container_filters import ContainerQuery, container_query
-from seaway_docker.filters import CONTAINER_LIST_KEYS, CONTAINER_PRUNE_KEYS, parse_filters, prunable, until_ns
 
 from seaway_api import replies
 from seaway_api.api import Api
@@ -15,6 +8,13 @@ from seaway_api.call import Call
 from seaway_api.lists import all_containers
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import container_facts, list_json
+from seaway_contracts import catalogue as cat
+from seaway_contracts.commands import RemoveContainer
+from seaway_contracts.containers import ContainerRecord, State
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.images import ImageRef
+from seaway_docker.container_filters import ContainerQuery, container_query
+from seaway_docker.filters import CONTAINER_LIST_KEYS, CONTAINER_PRUNE_KEYS, parse_filters, prunable, until_ns
 
 _LIVE = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 

@@ -7,6 +7,20 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from aiohttp import web
+
+from seaway_api import replies
+from seaway_api.api import Api
+from seaway_api.call import Call
+from seaway_api.translate import host as from_host
+from seaway_api.translate.spec import (
+    Naming,
+    Partners,
+    asked_networks,
+    check_create,
+    container_spec,
+    joined_containers,
+    volume_sources,
+)
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import (
@@ -22,20 +36,6 @@ from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_docker.errors import no_such_network
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.names import container_name, generate_name
-
-from seaway_api import replies
-from seaway_api.api import Api
-from seaway_api.call import Call
-from seaway_api.translate import host as from_host
-from seaway_api.translate.spec import (
-    Naming,
-    Partners,
-    asked_networks,
-    check_create,
-    container_spec,
-    joined_containers,
-    volume_sources,
-)
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

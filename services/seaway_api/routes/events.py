@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from aiohttp import web
-from seaway_bus.feed import history
-from seaway_docker.errors import InvalidParameter
-from seaway_docker.event_filters import event_matches
-from seaway_docker.filters import EVENT_KEYS, Filters, parse_filters
-from seaway_docker.timestamps import parse_timestamp
 
 from seaway_api import replies
 from seaway_api.call import Call
 from seaway_api.hub import CutOff, Reader
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
+from seaway_bus.feed import history
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.event_filters import event_matches
+from seaway_docker.filters import EVENT_KEYS, Filters, parse_filters
+from seaway_docker.timestamps import parse_timestamp
 
 _SECOND: Final = 1_000_000_000
 

@@ -1,6 +1,12 @@
 """List, inspect, history, tag, remove and prune images."""
 
 from aiohttp import web
+
+from seaway_api import replies
+from seaway_api.api import Api
+from seaway_api.call import Call
+from seaway_api.lists import all_containers, all_images
+from seaway_api.translate.images import history_json, image_facts, image_json, image_line, removed_json
 from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
@@ -9,12 +15,6 @@ from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import IMAGE_LIST_KEYS, IMAGE_PRUNE_KEYS, parse_filters, prunable, until_ns
 from seaway_docker.object_filters import image_matches, matching_references
 from seaway_docker.references import parse_reference
-
-from seaway_api import replies
-from seaway_api.api import Api
-from seaway_api.call import Call
-from seaway_api.lists import all_containers, all_images
-from seaway_api.translate.images import history_json, image_facts, image_json, image_line, removed_json
 
 _LIVE = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 

@@ -4,6 +4,11 @@ import logging
 from typing import Final
 
 from aiohttp import web
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.errors import ApiError
+from seaway_api.version import ApiVersion
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ReadLogs
@@ -12,11 +17,6 @@ from seaway_contracts.errors import SeawayError
 from seaway_docker.errors import NO_STREAM_CHOSEN, InvalidParameter
 from seaway_docker.streams import RAW_STREAM, stream_media_type
 from seaway_docker.timestamps import parse_timestamp
-
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.errors import ApiError
-from seaway_api.version import ApiVersion
 
 log = logging.getLogger(__name__)
 _TYPED_SINCE: Final = (1, 42)
@@ -33,9 +33,9 @@ async def logs(call: Call) -> web.StreamResponse:
     async with call.api.stream() as stream:
         request = _request(call, record, stream.id, stdout=stdout, stderr=stderr)
         await call.api.bus.call(cat.LOGS, request, node=record.node, command=call.command())
-        await stream.end()
         response = await replies.begin_stream(call.request, media_type(record, call.version))
         await _relay(stream, response, record.id)
+        await stream.end()
         return response
 
 

@@ -1,16 +1,16 @@
 """The networks that every node has, and the volumes and plugins that clients ask for. Own networks come later."""
 
 from aiohttp import web
-from seaway_contracts.errors import not_found
-from seaway_docker.errors import network_not_removable, no_such_network, no_such_volume
-from seaway_docker.filters import NETWORK_LIST_KEYS, VOLUME_LIST_KEYS, parse_filters
-from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
 
 from seaway_api import replies
 from seaway_api.call import Call
 from seaway_api.errors import ApiError
 from seaway_api.lists import all_containers
 from seaway_api.translate.networking import DRIVERS, find_predefined, network_id, network_json
+from seaway_contracts.errors import not_found
+from seaway_docker.errors import network_not_removable, no_such_network, no_such_volume
+from seaway_docker.filters import NETWORK_LIST_KEYS, VOLUME_LIST_KEYS, parse_filters
+from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
 
 
 async def list_networks(call: Call) -> web.StreamResponse:

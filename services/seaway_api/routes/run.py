@@ -1,14 +1,14 @@
 """Start, stop, restart, kill, pause, unpause, resize, remove: commands to the node that holds the container."""
 
 from aiohttp import web
+
+from seaway_api import replies
+from seaway_api.call import Call, parse_int
 from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.commands import ContainerId, KillContainer, RemoveContainer, ResizeTty, StopContainer
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.signals import parse_signal
-
-from seaway_api import replies
-from seaway_api.call import Call, parse_int
 
 _LARGEST_EMPTY_BODY = 7
 

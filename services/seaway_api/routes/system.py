@@ -5,6 +5,11 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 from pydantic import Field
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.lists import all_containers, all_images
+from seaway_api.translate.info import Cluster, disk_usage_json, info_json, version_json
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
@@ -13,19 +18,16 @@ from seaway_contracts.images import ImageRecord
 from seaway_contracts.nodes import NodeRecord
 from seaway_docker.go_json import GoModel
 
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.lists import all_containers, all_images
-from seaway_api.translate.info import Cluster, disk_usage_json, info_json, version_json
-
-_PING: Final = CIMultiDict(replies.COMMON_HEADERS)
-_PING |= {
-    "Builder-Version": "1",
-    "Cache-Control": "no-cache, no-store, must-revalidate",
-    "Content-Type": "text/plain; charset=utf-8",
-    "Pragma": "no-cache",
-    "Swarm": "inactive",
-}
+_PING: Final = CIMultiDict(
+    {
+        **replies.COMMON_HEADERS,
+        "Builder-Version": "1",
+        "Cache-Control": "no-cache, no-store, must-revalidate",
+        "Content-Type": "text/plain; charset=utf-8",
+        "Pragma": "no-cache",
+        "Swarm": "inactive",
+    }
+)
 
 
 class Login(GoModel):

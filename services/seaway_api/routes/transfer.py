@@ -1,10 +1,9 @@
 """Images from and to the outside: pull, import, load, save. Progress goes to the client as JSON lines."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
+import orjson
 from aiohttp import web
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
@@ -12,11 +11,10 @@ from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import PullRequest
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.references import parse_reference
-from seaway_docker.streams import error_line
+from seaway_docker.streams import error_line, status_line, stream_line
 
-from seaway_api import errors, replies
+from seaway_api import replies
 from seaway_api.call import Call
-from seaway_api.errors import ApiError
 from seaway_api.registry_auth import parse_registry_auth
 
 _TAR: Final = "application/x-tar"
@@ -38,14 +36,23 @@ async def _pull(call: Call) -> web.StreamResponse:
     async with call.api.stream() as stream:
         request = PullRequest(ref=reference.familiar, stream=stream.id, platform=call.text("platform"), auth=auth)
         await call.api.bus.call(cat.PULL_IMAGE, request, command=call.command())
+        response = await _relay(call, stream)
         await stream.end()
-        async with aclosing(_chunks(stream)) as chunks:
-            return await _relay(call, chunks)
+        return response
 
 
-async def _chunks(stream: ByteStream) -> AsyncIterator[bytes]:
-    while data := await stream.read():
-        yield data
+async def _relay(call: Call, stream: ByteStream) -> web.StreamResponse:
+    """An error before the first byte gives a status, a later one a line in the stream."""
+    response: web.StreamResponse | None = None
+    try:
+        while data := await stream.read():
+            response = response or await replies.begin_stream(call.request)
+            await response.write(data)
+    except SeawayError as error:
+        if response is None:
+            raise
+        await response.write(error_line(error.message))
+    return response or await replies.begin_stream(call.request)
 
 
 async def _import(call: Call) -> web.StreamResponse:
@@ -55,19 +62,29 @@ async def _import(call: Call) -> web.StreamResponse:
         parse_reference(call.text("repo")).with_tag_or_digest(call.text("tag"))
     names = ("repo", "tag", "message", "platform")
     query = [(name, call.text(name)) for name in names if call.text(name)]
-    query += [("changes", change) for change in call.query.getall("changes", [])]
-    return await _send(call, "/import", query)
+    query += [("change", change) for change in call.query.getall("changes", [])]
+    done = await _send(call, "/import", query)
+    return await _said(call, [status_line(str(done["id"]))])
 
 
 async def load(call: Call) -> web.StreamResponse:
     """POST /images/load"""
-    return await _send(call, "/load", [("quiet", "1" if call.flag("quiet") else "0")])
+    platform = call.text("platform")
+    done = await _send(call, "/load", [("platform", platform)] if platform else [])
+    return await _said(call, [stream_line(f"{line}\n") for line in done["lines"]])
 
 
-async def _send(call: Call, path: str, query: list[tuple[str, str]]) -> web.StreamResponse:
-    """Pass the request's body to the image service and its lines back."""
+async def _send(call: Call, path: str, query: list[tuple[str, str]]) -> dict[str, Any]:
+    """Pass the request's body to the image service; what it says when it has taken all of it."""
     async with call.api.archives.open("POST", path, query, call.request.content) as answer:
-        return await _relay(call, answer.iter_any())
+        done: dict[str, Any] = orjson.loads(await answer.read())
+        return done
+
+
+async def _said(call: Call, lines: list[bytes]) -> web.StreamResponse:
+    response = await replies.begin_stream(call.request)
+    await response.write(b"".join(lines))
+    return response
 
 
 async def save_many(call: Call) -> web.StreamResponse:
@@ -92,18 +109,3 @@ async def _save(call: Call, names: list[str]) -> web.StreamResponse:
         except aiohttp.ClientError as error:
             raise ConnectionResetError(f"the archive broke off: {error}") from error
         return response
-
-
-async def _relay(call: Call, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
-    """An error before the first byte gives a status, a later one a line in the stream."""
-    response: web.StreamResponse | None = None
-    try:
-        async for data in chunks:
-            if response is None:
-                response = await replies.begin_stream(call.request)
-            await response.write(data)
-    except (SeawayError, ApiError, aiohttp.ClientError) as error:
-        if response is None:
-            raise
-        await response.write(error_line(errors.status_and_text(error)[1]))
-    return response or await replies.begin_stream(call.request)

@@ -4,12 +4,12 @@ from typing import Final
 
 import orjson
 from aiohttp import web
-from seaway_contracts.containers import ContainerStatus, State
-from seaway_docker.errors import InvalidParameter, invalid_wait_condition
 
 from seaway_api import replies
 from seaway_api.call import Call
 from seaway_api.hub import Watch
+from seaway_contracts.containers import ContainerStatus, State
+from seaway_docker.errors import InvalidParameter, invalid_wait_condition
 
 _NOT_RUNNING: Final = "not-running"
 _CONDITIONS: Final = frozenset(("", _NOT_RUNNING, "next-exit", "removed"))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+
 from seaway_contracts.lifecycle import Envelope
 from seaway_docker.event_filters import EventFacts
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, cast
 
+from seaway_api.translate.checks import capabilities
 from seaway_contracts.containers import (
     Device,
     LogConfig,
@@ -22,8 +23,6 @@ from seaway_docker.model_network import NetworkingConfig
 from seaway_docker.mounts import MountSpec, collect_mounts
 from seaway_docker.ports import HostBinding, exposed_ports, host_bindings
 from seaway_docker.tmpfs import tmpfs_mount_options, tmpfs_options
-
-from seaway_api.translate.checks import capabilities
 
 PREDEFINED: Final = ("bridge", "host", "none")
 Protocol = Literal["tcp", "udp", "sctp"]

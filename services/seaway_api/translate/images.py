@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from seaway_api.translate.inspect import healthcheck_json
+from seaway_api.version import ApiVersion
 from seaway_contracts.images import History, ImageConfig, ImageRecord, RemovedImages
 from seaway_docker.object_filters import ImageFacts
 from seaway_docker.timestamps import ZERO_TIME, rfc3339nano
-
-from seaway_api.translate.inspect import healthcheck_json
-from seaway_api.version import ApiVersion
 
 _SECOND = 1_000_000_000
 

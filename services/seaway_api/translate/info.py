@@ -4,14 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+from seaway_api.translate.images import image_line
+from seaway_api.translate.listing import list_json
+from seaway_api.version import API_VERSION, MIN_API_VERSION, SERVER_VERSION, ApiVersion
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.images import ImageRecord
 from seaway_contracts.nodes import NodeFacts, NodeRecord
 from seaway_docker.timestamps import rfc3339nano
-
-from seaway_api.translate.images import image_line
-from seaway_api.translate.listing import list_json
-from seaway_api.version import API_VERSION, MIN_API_VERSION, SERVER_VERSION, ApiVersion
 
 _NANO: Final = 1_000_000_000
 _GO_ARCH: Final = {"x86_64": "amd64", "aarch64": "arm64"}

@@ -2,12 +2,11 @@
 
 from typing import Any, Final
 
+from seaway_api.translate.mounts import asked_mounts, mount_points, tmpfs_map
+from seaway_api.translate.networking import network_settings
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, State
 from seaway_contracts.images import Healthcheck
 from seaway_docker.timestamps import ZERO_TIME, rfc3339nano
-
-from seaway_api.translate.mounts import asked_mounts, mount_points, tmpfs_map
-from seaway_api.translate.networking import network_settings
 
 MASKED: Final = (
     "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",

@@ -2,12 +2,11 @@
 
 from typing import Any
 
+from seaway_api.translate.mounts import mount_points
+from seaway_api.translate.networking import endpoint_maps, list_ports
 from seaway_contracts.containers import ContainerRecord
 from seaway_docker.container_filters import ContainerFacts
 from seaway_docker.status import status_text
-
-from seaway_api.translate.mounts import mount_points
-from seaway_api.translate.networking import endpoint_maps, list_ports
 
 
 def list_json(record: ContainerRecord, *, now_ns: int, with_size: bool = False) -> dict[str, Any]:

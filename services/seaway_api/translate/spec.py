@@ -4,15 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from seaway_api.translate import host as from_host
+from seaway_api.translate.checks import check_config, check_host, check_modes
+from seaway_api.translate.command import merged_command, merged_health
 from seaway_contracts.containers import ContainerSpec, ImageUse, Mount
 from seaway_contracts.images import ImageRecord
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerConfig, ContainerCreate
 from seaway_docker.mounts import parse_volumes_from
-
-from seaway_api.translate import host as from_host
-from seaway_api.translate.checks import check_config, check_host, check_modes
-from seaway_api.translate.command import merged_command, merged_health
 
 _SHM_SIZE: Final = 64 << 20
 _JOINED: Final = "container:"

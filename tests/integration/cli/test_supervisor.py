@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from seaway_cli.supervisor import ServiceSpec, Supervisor
 from seaway_kit.notify import READY_FD
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from seaway_bus.bus import Bus
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES

@@ -9,17 +9,19 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pytest
 import pytest_asyncio
+
 from seaway_agent.network import netns
 from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.nft import NatTable
 
 T = TypeVar("T")
+Process = subprocess.Popen[bytes]
 PATIENCE = 10.0
 
 
@@ -52,7 +54,6 @@ class Namespace:
     """A network namespace held by a descriptor, with the tools to look into it."""
 
     fd: int
-    processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     @classmethod
     def make(cls) -> "Namespace":
@@ -88,7 +89,7 @@ def _new_namespace(home: int) -> int:
         return fd
 
 
-def start_container(fd: int) -> "subprocess.Popen[bytes]":
+def start_container(fd: int) -> Process:
     """A process that holds a sandbox as a container's would."""
     process = subprocess.Popen(
         ["nsenter", f"--net=/proc/{os.getpid()}/fd/{fd}", "--", "sleep", "600"],
@@ -99,7 +100,21 @@ def start_container(fd: int) -> "subprocess.Popen[bytes]":
     return process
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
+@pytest.fixture
+def start() -> Iterator[Callable[[int], Process]]:
+    """``start(netns_fd)``: a container's process, which ends with the test."""
+    processes: list[Process] = []
+
+    def start_and_note(fd: int) -> Process:
+        processes.append(start_container(fd))
+        return processes[-1]
+
+    yield start_and_note
+    for process in processes:
+        end(process)
+
+
+def end(process: Process) -> None:
     process.kill()
     process.wait()
 

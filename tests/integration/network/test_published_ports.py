@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.errors import PortError
 from seaway_agent.network.ports import PortBinding, PortRequest
 from seaway_agent.network.publisher import Published
 from seaway_agent.network.sandbox import Sandbox
 
-from .conftest import Namespace, ask, ask_udp, call_in, end, make_driver, start_container, wait_until
+from .conftest import Namespace, Process, ask, ask_udp, call_in, end, make_driver, wait_until
 
 pytestmark = pytest.mark.root
+Start = Callable[[int], Process]
 Serve = Callable[..., Any]
 BRIDGE_FILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 
@@ -235,13 +237,13 @@ def longer(items: Sized, wanted: int) -> bool:
     return len(items) > wanted
 
 
-async def test_restart_keeps_live_ports_without_a_gap(suite: str, host: Namespace, serve: Serve) -> None:
+async def test_restart_keeps_live_ports_without_a_gap(suite: str, host: Namespace, serve: Serve, start: Start) -> None:
     first = make_driver(suite, host)
     subnet = await first.open()
     web = await published(first, serve, PortRequest(80, host_port=8080))
     assert web.address is not None
     await first.publish("gone", web.address, [PortRequest(80, host_port=9090)])
-    process = start_container(web.netns_fd)
+    process = start(web.netns_fd)
     failures, rounds, stop = list[OSError](), list[str](), threading.Event()
 
     def hammer() -> None:

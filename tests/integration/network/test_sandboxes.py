@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
+
 from seaway_agent.network import sandbox as sandbox_module
 from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.driver import NetworkDriver
@@ -20,9 +21,10 @@ from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.sandboxes import NetworkRequest
 
-from .conftest import Namespace, ask, call_in, end, make_driver, start_container, wait_until
+from .conftest import Namespace, Process, ask, call_in, end, make_driver, wait_until
 
 pytestmark = pytest.mark.root
+Start = Callable[[int], Process]
 NONE = NetworkRequest("none")
 
 
@@ -113,9 +115,11 @@ async def test_released_sandbox_vanishes_and_frees_its_address(driver: NetworkDr
     await until(lambda: len(host.own_links()) == 1, "only the bridge is left")
 
 
-async def test_handed_over_sandbox_lives_as_long_as_its_process(driver: NetworkDriver, host: Namespace) -> None:
+async def test_handed_over_sandbox_lives_as_long_as_its_process(
+    driver: NetworkDriver, host: Namespace, start: Start
+) -> None:
     sandbox = await driver.acquire()
-    process = start_container(sandbox.netns_fd)
+    process = start(sandbox.netns_fd)
     sandbox.hand_over()
     with pytest.raises(NetworkError, match="handed over"):
         _ = sandbox.path
@@ -188,13 +192,13 @@ async def test_a_cancelled_caller_leaves_no_sandbox(driver: NetworkDriver, host:
     await until(lambda: len(host.own_links()) == 1, "only the bridge is left")
 
 
-async def test_restart_adopts_the_living_and_sweeps_the_rest(suite: str, host: Namespace) -> None:
+async def test_restart_adopts_the_living_and_sweeps_the_rest(suite: str, host: Namespace, start: Start) -> None:
     first = make_driver(suite, host)
     subnet = await first.open()
     kept, orphan = await first.acquire(), await first.acquire()
-    processes = [start_container(sandbox.netns_fd) for sandbox in (kept, orphan)]
+    processes = [start(sandbox.netns_fd) for sandbox in (kept, orphan)]
     isolated = await first.acquire(NONE)
-    processes.append(start_container(isolated.netns_fd))
+    processes.append(isolated.netns_fd)
     await first.close()
 
     second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from seaway_agent.kernel.syscalls import mount, umount2
 from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import KIB, MIB, Limits

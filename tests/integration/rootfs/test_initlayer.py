@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from seaway_agent.kernel.overlay import mount_overlay, umount
 from seaway_agent.rootfs.initlayer import build_init_layer
 

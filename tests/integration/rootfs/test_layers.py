@@ -11,6 +11,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+
 from seaway_agent.kernel.overlay import mount_overlay, umount
 from seaway_agent.kernel.syscalls import mount
 from seaway_agent.rootfs.chain import chain_ids

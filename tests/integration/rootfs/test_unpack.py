@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from seaway_agent.kernel.overlay import mount_overlay, umount
 from seaway_agent.rootfs.errors import DigestMismatch
 from seaway_agent.rootfs.limits import Limits

@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_kit.addresses import join_address, split_address
 from seaway_kit.nats_address import endpoints
 

@@ -3,6 +3,7 @@ import logging
 import sys
 
 import pytest
+
 from seaway_kit.logs import JsonFormatter, TextFormatter, configure
 
 

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
 from seaway_kit import metrics
 from seaway_kit.health import Health
 from seaway_kit.metrics import Metrics
@@ -22,8 +23,6 @@ def test_added_collectors_are_asked_until_the_end() -> None:
     own = Metrics(CollectorRegistry())
     own.add(Answer())
     assert b"seaway_answer 42.0" in own.text()
-    with pytest.raises(ValueError, match="seaway_answer"):
-        own.add(Answer())
     own.close()
     assert own.text() == b""
 
@@ -58,8 +57,9 @@ async def test_loop_lag_is_sampled() -> None:
     registry = CollectorRegistry()
     lag = Histogram("lag", "Lag.", registry=registry)
     task = asyncio.create_task(metrics.sample_loop_lag(0.001, lag))
-    while not registry.get_sample_value("lag_count"):
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(5):
+        while not registry.get_sample_value("lag_count"):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
     task.cancel()
     assert (registry.get_sample_value("lag_sum") or 0) >= 0
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import Field
+
 from seaway_kit.settings import ServiceSettings, default_node, load_settings, merge
 
 

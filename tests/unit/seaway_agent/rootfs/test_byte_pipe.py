@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from seaway_agent.rootfs.byte_pipe import BytePipe, PipeClosed
 
 

@@ -11,6 +11,7 @@ import zlib
 from types import ModuleType
 
 import pytest
+
 from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.inflate import LayerStream
 from seaway_agent.rootfs.limits import MIB, Limits

@@ -1,6 +1,7 @@
 """Names of entries, hard links and whiteouts."""
 
 import pytest
+
 from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import Limits
 from seaway_agent.rootfs.names import beneath, hidden_name, parts_of

@@ -1,6 +1,7 @@
 """Users and groups, with the answers that Docker gives."""
 
 import pytest
+
 from seaway_agent.rootfs.errors import UserUnknown
 from seaway_agent.rootfs.passwd import Identity, additional_groups, resolve_user
 

@@ -1,0 +1,237 @@
+"""Records and names in the buckets: reserved at once, decided by `create` and revisions alone."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_bus.transport import Bucket, TransportError, WrongRevision
+from seaway_contracts.catalogue import CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET
+from seaway_contracts.containers import ContainerRecord, ContainerSpec
+from seaway_contracts.errors import SeawayError, bad_request, conflict, unavailable
+from seaway_contracts.ids import is_container_id
+from seaway_bus.bus import Bus
+
+from seaway_metadata.stored import HORIZON_KEY, Horizon, NameHolder, decode, encode, name_key, record_json, spec_json, stamp
+
+log = logging.getLogger(__name__)
+SETTLED_NS: Final = 30_000_000_000
+_NAME_BYTES: Final = 255
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The three buckets of the cluster's records."""
+
+    containers: Bucket
+    names: Bucket
+    nodes: Bucket
+
+    @classmethod
+    async def open(cls, bus: Bus) -> "Buckets":
+        """Open them; they are made where they are missing."""
+        open_bucket = bus.transport.bucket
+        return cls(await open_bucket(CONTAINERS_BUCKET), await open_bucket(NAMES_BUCKET), await open_bucket(NODES_BUCKET))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it stands in the bucket."""
+
+    record: ContainerRecord
+    revision: int
+
+
+class Records:
+    """Container records and the names that they hold.
+
+    `destroyed` says whether this copy knows a container to be gone: its name is free although its keys
+    may still stand in the buckets.
+    """
+
+    def __init__(
+        self, buckets: Buckets, destroyed: Callable[[str], bool], now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._containers = buckets.containers
+        self._names = buckets.names
+        self._destroyed = destroyed
+        self._now_ns = now_ns
+
+    # --- registration
+
+    async def register(self, spec: ContainerSpec, node: str) -> int:
+        """Reserve the name and store the record, both at once; the record's revision.
+
+        The same again does nothing. Raises SeawayError: CONFLICT where another holds the name or the id.
+        """
+        if not is_container_id(spec.id):
+            raise bad_request(f"{spec.id!r} is no container id: use 64 hex digits")
+        if not 0 < len(spec.name.encode()) <= _NAME_BYTES:
+            raise bad_request(f"the container name must have 1 to {_NAME_BYTES} bytes")
+        record = ContainerRecord(spec=spec, node=node)
+        name, stored = await asyncio.gather(
+            self._reserve(spec.name, spec.id), self._store(record), return_exceptions=True
+        )
+        if isinstance(name, BaseException) or isinstance(stored, BaseException):
+            await self._undo(spec, name, stored)
+            raise _cause(name, stored)
+        return stored
+
+    async def _reserve(self, name: str, identifier: str) -> int | None:
+        """Make the name this container's; the revision, or None where it already was."""
+        key, holder = name_key(name), encode(NameHolder(id=identifier, since_ns=self._now_ns()))
+        try:
+            return await self._names.create(key, holder)
+        except WrongRevision:
+            pass
+        found = await self._names.get(key)
+        if found is None:
+            return await self._names.create(key, holder)
+        old = decode(NameHolder, found.value)
+        if old.id == identifier:
+            return None
+        if not await self._abandoned(old):
+            raise name_in_use(name, old.id)
+        return await self._names.update(key, holder, found.revision)
+
+    async def _abandoned(self, holder: NameHolder) -> bool:
+        """Whether a name's holder is gone, or was never made: then the name is free."""
+        if self._destroyed(holder.id):
+            return True
+        settled = self._now_ns() - holder.since_ns > SETTLED_NS
+        return settled and await self._containers.get(holder.id) is None
+
+    async def _store(self, record: ContainerRecord) -> int:
+        body = stamp(record_json(record, spec_json(record)))
+        try:
+            return await self._containers.create(record.id, body)
+        except WrongRevision:
+            found = await self.stored(record.id)
+        if found is None or found.record.spec != record.spec or found.record.node != record.node:
+            raise conflict(f"Conflict. The container id {record.id} is already in use.")
+        return found.revision
+
+    async def _undo(self, spec: ContainerSpec, name: int | BaseException | None, stored: int | BaseException) -> None:
+        """Take back what this registration made, and nothing that was there before it."""
+        try:
+            if isinstance(name, int):
+                await self._names.delete(name_key(spec.name), name)
+            if isinstance(stored, int) and not isinstance(name, TransportError):
+                await self._containers.delete(spec.id, stored)
+        except (TransportError, WrongRevision) as error:
+            log.warning("the registration of %s could not be taken back: %s", spec.id, error)
+
+    async def forget(self, identifier: str) -> None:
+        """Take back a registration. Raises CONFLICT once the container was made; gone already is no error."""
+        found = await self.stored(identifier)
+        if found is None:
+            return
+        if found.record.status.seq > 0:
+            raise conflict(f"Container {identifier} was made; remove it on its node instead")
+        try:
+            await self._containers.delete(identifier, found.revision)
+        except WrongRevision:
+            raise conflict(f"Container {identifier} has changed meanwhile; look again") from None
+        await self.release(found.record.spec.name, identifier)
+
+    async def release(self, name: str, identifier: str) -> None:
+        """Free a name, if that container still holds it."""
+        found = await self._names.get(name_key(name))
+        if found is not None and decode(NameHolder, found.value).id == identifier:
+            try:
+                await self._names.delete(name_key(name), found.revision)
+            except WrongRevision:
+                log.debug("the name %s was taken over meanwhile", name)
+
+    async def hold(self, name: str, identifier: str) -> None:
+        """See to it that a container that is there has its name, unless another holds it."""
+        try:
+            await self._names.create(name_key(name), encode(NameHolder(id=identifier, since_ns=self._now_ns())))
+        except WrongRevision:
+            return
+
+    # --- reading and writing
+
+    async def stored(self, identifier: str) -> Stored | None:
+        """The record in the bucket."""
+        found = await self._containers.get(identifier)
+        return Stored(decode(ContainerRecord, found.value), found.revision) if found else None
+
+    async def find(self, ref: str) -> ContainerRecord | None:
+        """The record of a whole id or name: one that another copy has registered just now."""
+        identifier = ref
+        if not is_container_id(ref):
+            name = ref.removeprefix("/")
+            if not 0 < len(name.encode()) <= _NAME_BYTES:
+                return None
+            holder = await self._names.get(name_key(name))
+            if holder is None:
+                return None
+            identifier = decode(NameHolder, holder.value).id
+        found = None if self._destroyed(identifier) else await self.stored(identifier)
+        return found.record if found else None
+
+    async def all(self) -> AsyncIterator[Stored]:
+        """All records; one that can't be read is logged and left alone."""
+        async for entry in self._containers.entries():
+            if entry.key == HORIZON_KEY:
+                continue
+            try:
+                yield Stored(decode(ContainerRecord, entry.value), entry.revision)
+            except ValueError as error:
+                log.error("the record %s can't be read: %s", entry.key, error)
+
+    async def write(self, record: ContainerRecord, body: bytes, revision: int) -> int:
+        """Write a status behind its event; the new revision. `revision` is the last known one, 0 if none."""
+        data = stamp(body)
+        while True:
+            try:
+                if revision:
+                    return await self._containers.update(record.id, data, revision)
+                return await self._containers.create(record.id, data)
+            except WrongRevision:
+                found = await self.stored(record.id)
+            if found is not None and found.record.status.seq >= record.status.seq:
+                return found.revision
+            revision = found.revision if found else 0
+
+    async def delete(self, identifier: str, name: str) -> None:
+        """Remove record and name of a destroyed container."""
+        if not name:
+            found = await self.stored(identifier)
+            name = found.record.spec.name if found else ""
+        await self._containers.delete(identifier)
+        if name:
+            await self.release(name, identifier)
+
+    async def horizon(self) -> int:
+        """All events up to this sequence number are in the records; 0 if nothing is known."""
+        found = await self._containers.get(HORIZON_KEY)
+        return decode(Horizon, found.value).seq if found else 0
+
+    async def set_horizon(self, seq: int) -> None:
+        """Remember how far the records go."""
+        await self._containers.put(HORIZON_KEY, encode(Horizon(seq=seq)))
+
+
+def name_in_use(name: str, holder: str) -> SeawayError:
+    """Docker's words for a name that is taken."""
+    return conflict(
+        f'Conflict. The container name "/{name}" is already in use by container "{holder}". '
+        "You have to remove (or rename) that container to be able to reuse that name."
+    )
+
+
+def _cause(*outcomes: object) -> BaseException:
+    """The failure to tell of: a refusal weighs more than a bus that is away."""
+    errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for error in errors:
+        if isinstance(error, SeawayError):
+            return error
+    if isinstance(errors[0], WrongRevision):
+        return conflict("the name was taken by another container at the same time; try again")
+    if isinstance(errors[0], TransportError):
+        return unavailable(f"the container could not be registered: {errors[0]}; try again")
+    return errors[0]

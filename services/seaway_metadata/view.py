@@ -1,0 +1,70 @@
+"""What this copy of metadata knows: the index, kept by events and inventories. Pure."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from seaway_contracts.commands import InventoryItem
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.lifecycle import ContainerEvent, Envelope
+
+from seaway_metadata.index import Index
+from seaway_metadata.projection import DESTROY, apply, apply_inventory
+
+_REMEMBERED: Final = 1 << 16
+
+
+class View:
+    """The records. `changed` is called with the id of each one that was made, changed or removed."""
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self.index = Index()
+        self._changed = changed
+        self._destroyed: OrderedDict[str, str] = OrderedDict()
+
+    def load(self, record: ContainerRecord) -> None:
+        """Take a record from the bucket. One that no event has told of is a registration, not a container."""
+        if record.status.seq > 0:
+            self.index.put(record)
+
+    def apply(self, envelope: Envelope, body: ContainerEvent) -> bool:
+        """Apply a container event; False where it tells of a container that is missing here."""
+        identifier = envelope.subject_id
+        if identifier in self._destroyed:
+            return True
+        before = self.index.get(identifier)
+        after = apply(before, envelope, body)
+        if after is None:
+            if envelope.action == DESTROY:
+                self.remove(identifier, body.attributes.get("name", ""))
+            return envelope.action == DESTROY
+        if after is not before:
+            self.index.put(after)
+            self._changed(identifier)
+        return True
+
+    def apply_inventory(self, node: str, items: Iterable[InventoryItem]) -> None:
+        """A node has said what it holds: take what is new."""
+        for item in items:
+            identifier = item.spec.id
+            before = self.index.get(identifier)
+            after = apply_inventory(before, node, item)
+            if after is not before and identifier not in self._destroyed:
+                self.index.put(after)
+                self._changed(identifier)
+
+    def remove(self, identifier: str, name: str = "") -> None:
+        """The container is gone for good."""
+        record = self.index.remove(identifier)
+        self._destroyed[identifier] = record.spec.name if record else name
+        if len(self._destroyed) > _REMEMBERED:
+            self._destroyed.popitem(last=False)
+        self._changed(identifier)
+
+    def destroyed(self, identifier: str) -> bool:
+        """Whether that container is known to be gone."""
+        return identifier in self._destroyed
+
+    def name_of_destroyed(self, identifier: str) -> str:
+        """The name that a destroyed container had; empty where it isn't known."""
+        return self._destroyed.get(identifier, "")

@@ -1,0 +1,95 @@
+"""Statuses on their way into the bucket: many changes of one container become one write."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import Gauge
+from seaway_bus.transport import TransportError
+from seaway_kit.tasks import Tasks
+
+from seaway_metadata.records import Records
+from seaway_metadata.stored import NewerSchema
+from seaway_metadata.view import View
+
+log = logging.getLogger(__name__)
+_PAUSE_S: Final = 0.2
+_RETRY_S: Final = 1.0
+_AT_ONCE: Final = 16
+_HORIZON_EVERY: Final = 256
+WAITING: Final = Gauge("seaway_metadata_unwritten_records", "Records that changed and are not in the bucket yet.")
+
+
+class WriteBehind:
+    """Brings the buckets after the view. What waits is a set of ids, so it never grows beyond the records."""
+
+    def __init__(self, records: Records, view: Callable[[], View], horizon: Callable[[], int]) -> None:
+        self._records = records
+        self._view = view
+        self._horizon = horizon
+        self._dirty: set[str] = set()
+        self._revisions: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._written_horizon = 0
+
+    def changed(self, identifier: str) -> None:
+        """A record was made, changed or removed."""
+        self._dirty.add(identifier)
+        self._wake.set()
+
+    def known(self, identifier: str, revision: int) -> None:
+        """The revision at which a record stands in the bucket; saves a look."""
+        self._revisions[identifier] = revision
+
+    def start(self, tasks: Tasks) -> None:
+        """Begin to write."""
+        tasks.eternal("write-behind", self._run())
+
+    async def flush(self) -> None:
+        """Write all that waits now. Raises TransportError."""
+        horizon = self._horizon()
+        dirty, self._dirty = list(self._dirty), set()
+        try:
+            while dirty:
+                await asyncio.gather(*(self._write(identifier) for identifier in dirty[-_AT_ONCE:]))
+                del dirty[-_AT_ONCE:]
+        finally:
+            self._dirty.update(dirty)
+            WAITING.set(len(self._dirty))
+        await self._move_horizon(horizon)
+
+    async def _move_horizon(self, horizon: int) -> None:
+        """What had been received before the flush began is in the bucket now."""
+        if abs(horizon - self._written_horizon) >= _HORIZON_EVERY or (horizon and not self._written_horizon):
+            await self._records.set_horizon(horizon)
+            self._written_horizon = horizon
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(_PAUSE_S)
+            self._wake.clear()
+            try:
+                await self.flush()
+            except TransportError as error:
+                log.warning("records can't be written just now: %s; trying again", error)
+                await asyncio.sleep(_RETRY_S)
+                self._wake.set()
+
+    async def _write(self, identifier: str) -> None:
+        view = self._view()
+        record = view.index.get(identifier)
+        try:
+            if record is None:
+                self._revisions.pop(identifier, None)
+                await self._records.delete(identifier, view.name_of_destroyed(identifier))
+                return
+            first = identifier not in self._revisions
+            body = view.index.json(identifier)
+            revision = await self._records.write(record, body, self._revisions.get(identifier, 0))
+            self._revisions[identifier] = revision
+            if first:
+                await self._records.hold(record.spec.name, identifier)
+        except (ValueError, NewerSchema) as error:
+            log.error("the record %s can't be written: %s", identifier, error)

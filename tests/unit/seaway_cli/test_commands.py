@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from seaway_cli import commands
+from seaway_cli.errors import CliError
+from seaway_cli.layout import Layout
+from seaway_cli.suite import Suite
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(tmp_path / "root", tmp_path / "run")
+    for path in (made.root, made.run):
+        path.mkdir()
+    Suite("abcdef").save(made.marker)
+    Suite("abcdef").save(made.run_marker)
+    return made
+
+
+def test_purge_cleans_the_node_then_removes_directories(layout: Layout) -> None:
+    seen: list[tuple[str, bool]] = []
+    done = commands.purge(layout.root, layout.run, lambda place, token: seen.append((token, place.root.exists())))
+    assert seen == [("abcdef", True)]
+    assert not layout.root.exists()
+    assert not layout.run.exists()
+    assert done[-1] == f"removed {layout.root}"
+
+
+def test_purge_twice_does_nothing(layout: Layout) -> None:
+    commands.purge(layout.root, layout.run, lambda *_: None)
+    assert commands.purge(layout.root, layout.run, lambda *_: pytest.fail("called")) == []
+
+
+def test_purge_after_a_reboot_has_no_run_directory(layout: Layout) -> None:
+    layout.run_marker.unlink()
+    layout.run.rmdir()
+    commands.purge(layout.root, layout.run, lambda *_: None)
+    assert not layout.root.exists()
+
+
+def test_purge_leaves_what_is_not_a_suite(layout: Layout) -> None:
+    layout.marker.unlink()
+    layout.run_marker.unlink()
+    (layout.root / "thesis").touch()
+    with pytest.raises(CliError, match="no suite"):
+        commands.purge(layout.root, layout.run, lambda *_: pytest.fail("called"))
+    assert (layout.root / "thesis").exists()
+
+
+def test_purge_keeps_an_unmarked_directory_beside_a_marked_one(layout: Layout) -> None:
+    layout.run_marker.unlink()
+    commands.purge(layout.root, layout.run, lambda *_: None)
+    assert layout.run.exists()
+
+
+def test_mounts_below() -> None:
+    lines = [
+        "22 1 8:1 / / rw - ext4 /dev/sda1 rw",
+        "30 22 0:5 / /srv/root rw - tmpfs tmpfs rw",
+        "31 30 0:6 / /srv/root/a rw shared:1 - overlay overlay rw",
+        "32 30 0:7 / /srv/root/with\\040space rw - tmpfs tmpfs rw",
+        "33 22 0:8 / /srv/rootless rw - tmpfs tmpfs rw",
+    ]
+    assert commands.mounts_below(Path("/srv/root"), "\n".join(lines)) == ["/srv/root/a", "/srv/root/with space"]
+
+
+def test_status_and_down_without_a_suite(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="no suite runs in"):
+        commands.status(tmp_path)
+    assert commands.down(tmp_path) is False

@@ -1,0 +1,60 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from seaway_cli.main import main
+from seaway_cli.table import print_status
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    code = main(argv)
+    found = capsys.readouterr()
+    return code, found.out, found.err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "version") == (0, "seaway 0.1.0\n", "")
+
+
+@pytest.mark.parametrize(
+    "argv", [["up", "--nosuch"], ["nosuch"], ["up", "--nats-port", "0"], ["up", "--host", "ftp://x"], ["down", "x"]]
+)
+def test_wrong_usage_gets_one_line(capsys: pytest.CaptureFixture[str], argv: list[str], tmp_path: Path) -> None:
+    places = ["--root", str(tmp_path / "root"), "--run", str(tmp_path / "run")] if argv[0] == "up" else []
+    code, out, err = run(capsys, argv[0], *places, *argv[1:])
+    assert (code, out) == (2, "")
+    assert err.startswith("seaway: ")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_not_root(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    code, _, err = run(capsys, "up", "--root", str(tmp_path / "root"), "--run", str(tmp_path / "run"))
+    assert code == 1
+    assert err == "seaway: seaway up must be run as root: it makes namespaces, mounts and networks\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_long_run_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = run(capsys, "up", "--host", "unix:///x", "--run", str(tmp_path / ("x" * 100)))
+    assert code == 2
+    assert "is too long: a socket's path may have 107 bytes" in err
+
+
+def test_status_without_a_suite(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = run(capsys, "status", "--json", "--run", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert err == f"seaway: no suite runs in {tmp_path}: start one with `seaway up`, or give its --run\n"
+
+
+def test_status_table() -> None:
+    row = {"service": "api", "pid": 12, "state": "ready", "restarts": 3, "metrics": "http://127.0.0.1:9/metrics"}
+    found = {"services": [row], "hosts": ["unix:///s"], "nats": "nats://n", "pid": 1}
+    out = io.StringIO()
+    print_status(found, Console(file=out, width=120))
+    lines = out.getvalue().splitlines()
+    assert lines[0].split() == ["SERVICE", "PID", "STATE", "RESTARTS", "METRICS"]
+    assert lines[1].split() == ["api", "12", "ready", "3", "http://127.0.0.1:9/metrics"]

@@ -1,0 +1,53 @@
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from seaway_cli import nats_server
+from seaway_cli.errors import CliError
+from seaway_cli.layout import Layout
+from seaway_cli.permissions import USERS
+from seaway_cli.suite import Suite, prepared
+
+
+def test_port_is_kept_while_it_is_free() -> None:
+    first = nats_server.choose_port(Suite("00000a"))
+    assert 14222 <= first < 24222
+    assert nats_server.choose_port(Suite("ffffff", first)) == first
+
+
+def test_next_port_where_the_own_is_taken() -> None:
+    port = nats_server.choose_port(Suite("0000ff"))
+    with socket.create_server(("127.0.0.1", port)):
+        assert nats_server.choose_port(Suite("0000ff")) != port
+
+
+def test_asked_port_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        monkeypatch.setattr(nats_server, "wait_until_free", lambda *_: False)
+        with pytest.raises(CliError, match=f"port {port} for NATS is taken"):
+            nats_server.with_port(Suite("000000"), port)
+
+
+def test_server_is_known_by_its_greeting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not nats_server.serves("127.0.0.1", silent.getsockname()[1])
+    assert not nats_server.serves("127.0.0.1", 1)
+
+
+def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    with prepared(layout):
+        first = nats_server.passwords(layout)
+        assert nats_server.passwords(layout) == first
+    assert set(first) == set(USERS)
+    assert len(set(first.values())) == len(USERS)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in layout.secrets.iterdir()} == {0o600}
+
+
+def test_outside_url(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="is not a NATS URL") as caught:
+        nats_server.check_outside("http://x")
+    assert caught.value.exit_code == 2

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from seaway_cli.errors import CliError
+from seaway_cli.hosts import Tls
+from seaway_cli.layout import Layout
+from seaway_cli.services import SuiteOptions, settings_of, spec_of
+from seaway_kit.settings import ServiceSettings
+
+LAYOUT = Layout(Path("/r"), Path("/u"))
+
+
+def options(**changes: object) -> SuiteOptions:
+    values: dict[str, object] = {"layout": LAYOUT, "token": "abcdef", "nats": "nats://n:1", "hosts": ("unix:///u/d",)}
+    return SuiteOptions(**values | changes)  # type: ignore[arg-type]
+
+
+def test_every_service_has_its_own_user() -> None:
+    for service in ("api", "agent"):
+        values = settings_of(service, options())
+        assert values["nats_user"] == service
+        assert values["nats_password_file"] == Path(f"/r/secrets/{service}")
+        assert (values["root"], values["run"], values["nats"]) == (Path("/r"), Path("/u"), "nats://n:1")
+
+
+def test_outside_server_with_and_without_login() -> None:
+    assert "nats_user" not in settings_of("api", options(own_users=False))
+    values = settings_of("api", options(own_users=False, nats_login=("me", Path("/p"))))
+    assert (values["nats_user"], values["nats_password_file"]) == ("me", Path("/p"))
+
+
+def test_what_only_one_service_is_told() -> None:
+    told = options(
+        node="n2", registry_mirrors=("http://m",), insecure_registries=("r:1",), tls=Tls("c", "k", "a", verify=True)
+    )
+    assert settings_of("agent", told)["suite"] == "abcdef"
+    assert settings_of("agent", told)["node"] == "n2"
+    assert settings_of("image", told)["registry_mirror"] == ("http://m",)
+    assert settings_of("image", told)["insecure_registry"] == ("r:1",)
+    api = settings_of("api", told)
+    assert (api["tls_cert"], api["tls_key"], api["tls_ca"]) == ("c", "k", "a")
+    assert "tls_cert" not in settings_of("api", options())
+
+
+def test_spec_from_a_run_function() -> None:
+    class OwnSettings(ServiceSettings):
+        colour: str = "red"
+
+    seen: list[OwnSettings] = []
+
+    def run(settings: OwnSettings) -> int:
+        seen.append(settings)
+        return 7
+
+    run.__annotations__["settings"] = OwnSettings
+    assert spec_of("x", run, {"colour": "blue"}).run() == 7
+    assert seen[0].colour == "blue"
+    with pytest.raises(CliError, match="x: --node: ") as caught:
+        spec_of("x", run, {"node": "*"})
+    assert caught.value.exit_code == 2

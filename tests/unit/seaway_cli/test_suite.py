@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+
+from seaway_cli import suite
+from seaway_cli.errors import CliError
+from seaway_cli.layout import Layout
+from seaway_cli.suite import Suite
+
+
+def test_identity_is_kept(tmp_path: Path) -> None:
+    made = suite.new()
+    assert len(bytes.fromhex(made.token)) == 3
+    marker = tmp_path / "suite.json"
+    assert suite.load(marker) is None
+    Suite(made.token, 14222).save(marker)
+    assert suite.load(marker) == Suite(made.token, 14222)
+    assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "{", '{"token": "a", "nats_port": "x"}'])
+def test_damaged_identity(tmp_path: Path, text: str) -> None:
+    (tmp_path / "suite.json").write_text(text)
+    with pytest.raises(CliError, match="is damaged"):
+        suite.load(tmp_path / "suite.json")
+
+
+@pytest.mark.parametrize("path", ["/", "/var", "/home", "/var/lib", "/usr/local", "/tmp"])
+def test_directories_that_are_everybodys(path: str) -> None:
+    with pytest.raises(CliError, match="no directory to give away"):
+        suite.check_directory(Path(path), "--root", Path(path, "suite.json"))
+
+
+def test_directory_in_use_by_something_else(tmp_path: Path) -> None:
+    marker = tmp_path / "suite.json"
+    suite.check_directory(tmp_path, "--root", marker)
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "run").mkdir()
+    suite.check_directory(tmp_path, "--root", marker, inside=tmp_path / "run")
+    with pytest.raises(CliError, match="it holds 'run', but no suite"):
+        suite.check_directory(tmp_path, "--root", marker)
+    marker.touch()
+    suite.check_directory(tmp_path, "--root", marker)
+
+
+def test_file_in_the_place_of_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "root").touch()
+    with pytest.raises(CliError, match="is not a directory"):
+        suite.check_directory(tmp_path / "root", "--root", tmp_path / "root" / "suite.json")
+
+
+def test_prepared_makes_directories(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "a" / "root", tmp_path / "a" / "run")
+    with suite.prepared(layout):
+        assert layout.secrets.is_dir()
+    assert layout.logs.is_dir()
+    assert not list(layout.root.glob(".writable"))
+
+
+def test_failure_takes_back_what_was_made(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "a" / "root", tmp_path / "a" / "run")
+    layout.root.mkdir(parents=True)
+    with pytest.raises(KeyError), suite.prepared(layout):
+        raise KeyError
+    assert layout.root.is_dir()
+    assert not layout.secrets.exists()
+    assert not layout.run.exists()
+
+
+def test_directory_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    layout = Layout(tmp_path / "root", tmp_path / "file" / "run")
+    with pytest.raises(CliError, match=f"can't write to {tmp_path}/file/run: Not a directory"), suite.prepared(layout):
+        pass
+    assert not layout.root.exists()
