@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from seaway_bus.bus import Bus
 from seaway_bus.nats_transport import NatsTransport
 from seaway_kit.tasks import Tasks

@@ -76,6 +76,9 @@ class EventFeed:
         self._transport.on_reconnect(self._wake.set)
         self._subscription = await self._transport.subscribe(ALL_EVENTS, self._live)
         last = await self._transport.last_sequence(EVENT_STREAM.name)
+        if after is not None and after > last:
+            log.warning("events: the stream was begun anew (%d, had seen %d)", last, after)
+            after = 0
         self.horizon = last if after is None else after
         if after is not None:
             await self._catch_up(after + 1)

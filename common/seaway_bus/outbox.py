@@ -48,6 +48,7 @@ class Outbox:
         self._done: list[int] = []
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._depth = 0
+        self._started = False
         self._idle = asyncio.Event()
         self._idle.set()
         db.execute(SCHEMA)
@@ -56,7 +57,9 @@ class Outbox:
         return self._depth
 
     def start(self) -> None:
-        """Take up what an earlier life left, and begin to publish."""
+        """Begin to publish: first what an earlier life left, then what was added since."""
+        self._started = True
+        self._fresh.clear()
         rows = self._db.execute("SELECT n, key, subject, headers, body FROM outbox ORDER BY n").fetchall()
         for n, key, subject, headers, body in rows:
             self._fresh.append((key, (n, subject, orjson.loads(headers), body)))
@@ -83,7 +86,9 @@ class Outbox:
         self._fresh.clear()
 
     def kick(self) -> None:
-        """Begin to publish what was added."""
+        """Publish what was added; before `start` it waits in its place behind older events."""
+        if not self._started:
+            return
         fresh, self._fresh = self._fresh, []
         for key, item in fresh:
             self._depth += 1
@@ -116,7 +121,7 @@ class Outbox:
         metrics.OUTBOX_DEPTH.set(self._depth)
 
     async def _publish(self, item: _Item) -> None:
-        """Until the stream has it; the message id makes a repeat harmless. One too large would stop its key for ever."""
+        """Until the stream has it; the message id makes a repeat harmless. One too large would stop its key."""
         _, subject, headers, body = item
         attempt = 0
         while True:

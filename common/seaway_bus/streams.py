@@ -70,6 +70,7 @@ class ByteStream:
         self._next_out = self._next_in = 0
         self._ended = self._finished = self._gone = self._closed = False
         self._error: SeawayError | None = None
+        self._unwritable: SeawayError | None = None
         self._heard = False
         self._keeper: asyncio.Task[None] | None = None
 
@@ -154,13 +155,13 @@ class ByteStream:
         await self.close()
 
     async def _credit_for(self, size: int) -> None:
-        while self._sent + size > self._granted:
-            if self._error is not None:
-                raise self._error
+        while True:
+            if (error := self._error or self._unwritable) is not None:
+                raise error
+            if self._sent + size <= self._granted:
+                return
             self._writable.clear()
             await self._writable.wait()
-        if self._error is not None:
-            raise self._error
 
     async def _send(self, kind: Kind, payload: bytes = b"") -> None:
         number = self._next_out
@@ -197,9 +198,17 @@ class ByteStream:
             self._ended = True
             self._error = SeawayError.from_body(ErrorBody.model_validate_json(payload))
         elif kind == Kind.GONE:
-            self._gone = True
-            self._break(SeawayError(Code.UNAVAILABLE, "the other end of the stream has gone"))
+            self._other_gone()
         self._readable.set()
+
+    def _other_gone(self) -> None:
+        """The other side has let go: no more can be written; what it sent and ended well can still be read."""
+        gone = SeawayError(Code.UNAVAILABLE, "the other end of the stream has gone")
+        if not self._ended:
+            self._break(gone)
+        self._unwritable = gone
+        self._broken.set()
+        self._writable.set()
 
     def _break(self, error: SeawayError) -> None:
         if self._error is None:

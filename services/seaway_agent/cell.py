@@ -152,6 +152,9 @@ class Cell:
 
     def _orphan_ended(self) -> None:
         self._orphan = None
+        self.exit_seen()
+        if self.machine.phase not in (Phase.RUNNING, Phase.PAUSED):
+            return
         code = procs.exit_code_from_pidfd(self._run.pidfd) if self._run is not None else None
         self._exited(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))
 
@@ -271,7 +274,10 @@ class Cell:
             self.console.connect(self.node.layout.bundle(self.spec.id))
 
     def _watch(self, run: Run) -> None:
-        self._shim = Watched(run.conmon_fd, self._shim_ended, run.child)
+        if run.conmon_fd >= 0:
+            self._shim = Watched(run.conmon_fd, self._shim_ended, run.child)
+        else:
+            self._shim_ended()
 
     async def _tear_down(self) -> None:
         await self._clean_up()

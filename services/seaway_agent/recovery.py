@@ -134,12 +134,12 @@ class Recovery:
                 log.warning("container %s: its network can't be taken over: %s", cell.spec.id[:12], error)
         try:
             pidfd = procs.open_pidfd(found.pid)
-            conmon_fd = procs.open_pidfd(found.conmon) if found.conmon else os.dup(pidfd)
+            conmon_fd = procs.open_pidfd(found.conmon) if found.conmon else -1
         except ProcessLookupError:
             cell.do(cell.machine.exited(self._exit(cell) or Exit(-1, time.time_ns())))
             return None
         if found.conmon:
-            launcher.unmount_in_namespace_of(found.conmon, str(self._plumbing.layout.bundle(cell.spec.id)))
+            launcher.unmount_in_namespace_of(found.conmon, str(self._plumbing.layout.bundles))
         self._adopted += 1
         return Run(Connection(endpoint, sandbox, status.ports), found.pid, pidfd, conmon_fd, child=False)
 

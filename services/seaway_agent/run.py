@@ -28,7 +28,7 @@ _GATED: Final = "crun"
 
 @dataclass
 class Run:
-    """What a run holds. `shim` watches conmon; `pidfd` is the first process."""
+    """What a run holds. `pidfd` is the first process, `conmon_fd` its shim (-1: it is gone), a child of ours or not."""
 
     connection: Connection
     pid: int

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from seaway_api.actors import actor_of
@@ -33,13 +34,14 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Connection(RequestHandler):
     """The protocol of one connection."""
 
-    __slots__ = ("_body_left", "_early", "_ended", "_head", "_tunnel", "_upgrading", "over_tcp", "waiting")
+    __slots__ = ("_actor", "_body_left", "_early", "_ended", "_head", "_tunnel", "_upgrading", "over_tcp", "waiting")
 
     def __init__(self, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self.waiting: asyncio.Task[Any] | None = None
         """The task of a handler that only watches or streams; it is cancelled when the client hangs up."""
         self.over_tcp = False
+        self._actor = ""
         self._tunnel: Tunnel | None = None
         self._head = b""
         self._early = b""
@@ -50,8 +52,9 @@ class Connection(RequestHandler):
     @property
     def actor(self) -> str:
         """Who is at the other end: the certificate's name, the user id of a local process, or the address."""
-        transport = self.transport
-        return "" if transport is None else actor_of(transport)
+        if not self._actor and self.transport is not None:
+            self._actor = actor_of(self.transport)
+        return self._actor
 
     # --- taking over
 
@@ -230,7 +233,7 @@ def _refusal(status: int, exc: BaseException | None, message: str | None) -> tup
     text = (message or (str(exc) if exc else "") or "the request could not be read").split("\n", 1)[0].rstrip(": ")
     if status != 400:
         return status, text
-    if type(exc).__name__ == "LineTooLong":
+    if isinstance(exc, LineTooLong) or "Too many headers" in text:
         return 431, "the request's head is too large"
     if "ransfer-encoding" in text.lower() and "content-length" not in text.lower():
         return 501, f"unsupported transfer encoding: {text}"

@@ -107,6 +107,11 @@ class Hub:
         """How many clients read events."""
         return len(self._readers)
 
+    @property
+    def watched(self) -> int:
+        """How many containers are watched."""
+        return len(self._watches)
+
     def read(self) -> Reader:
         """A reader of everything from now on; give it back with `unread`."""
         reader = Reader()

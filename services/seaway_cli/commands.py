@@ -93,7 +93,6 @@ def mounts_below(path: Path, mountinfo: str) -> list[str]:
 def agent_purge(layout: Layout, token: str) -> None:
     """Let the agent's own code remove what this node made."""
     from seaway_agent.purge import purge as purge_node
-
     from seaway_agent.settings import AgentSettings
 
     purge_node(AgentSettings(root=layout.root, run=layout.run, suite=token))

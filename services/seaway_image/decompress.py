@@ -109,9 +109,11 @@ async def _inflate(make: "Callable[[], _Gzip | _Buffering]", source: AsyncIterat
     begun = False
     try:
         async for data in source:
+            if state.eof:
+                data = data.lstrip(b"\0")
             while data:
                 if state.eof:
-                    state, begun = make(), False
+                    state = make()
                 out, data = await asyncio.to_thread(_step, state, data)
                 begun = not state.eof
                 if out:

@@ -5,6 +5,7 @@ Bulk bytes go here and not over the bus. Every request needs the bearer token.
 
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
@@ -146,7 +147,7 @@ def _import_order(request: web.Request) -> ImportOrder:
         message=query.get("message", ""),
         source=query.get("source", "-"),
     )
-    return ImportOrder(**(vars(order) | {"platform": parse_platform(platform)})) if platform else order
+    return replace(order, platform=parse_platform(platform)) if platform else order
 
 
 async def _stream(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:

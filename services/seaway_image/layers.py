@@ -7,8 +7,9 @@ import threading
 import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_image.digests import Digest
@@ -59,7 +60,7 @@ def compression_of(head: bytes) -> str:
 
 def inflated(path: Path) -> Generator[bytes, None, None]:
     """The tar in a layer blob, in chunks of up to 1 MiB; blocks, so call it in a thread."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:  # unbuffered, as another program may go on reading it
         compression = compression_of(file.read(4))
         file.seek(0)
         if compression == "gzip":
@@ -71,7 +72,7 @@ def inflated(path: Path) -> Generator[bytes, None, None]:
                 yield data
 
 
-def _gunzip(file: BinaryIO, name: str) -> Iterator[bytes]:
+def _gunzip(file: FileIO, name: str) -> Iterator[bytes]:
     """RFC 1952: members follow one another, and make one tar; zero padding after the last one is ignored."""
     inflater = zlib.decompressobj(wbits=31)
     pending = b""
@@ -91,7 +92,7 @@ def _gunzip(file: BinaryIO, name: str) -> Iterator[bytes]:
         raise bad_request(f"layer sha256:{name} is damaged gzip: {error}") from None
 
 
-def _unzstd(file: BinaryIO, name: str) -> Iterator[bytes]:
+def _unzstd(file: FileIO, name: str) -> Iterator[bytes]:
     command = ["zstd", "--decompress", "--stdout", "--quiet"]
     try:
         process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

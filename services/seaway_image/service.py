@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 VERSION: Final = "0.1.0"
 _COLLECT_EVERY_S: Final = 600.0
 _REMEMBERED: Final = 1024
+_LINGER_S: Final = 20.0  # for the client to read to the end before the stream is closed
 _WILDCARDS: Final = ("0.0.0.0", "::")
 PULLS: Final = Counter("seaway_image_pulls_total", "Pulls that ended, by outcome.", ["outcome"])
 COLLECTED: Final = Counter("seaway_image_collected_bytes_total", "Bytes of blobs that nobody needed any more.")
@@ -152,9 +153,13 @@ class ImageService:
     async def _report(self, order: PullOrder, stream: ByteStream) -> None:
         """Send a pull's lines; a client that has gone takes its share in the pull with it."""
         sending = self._tasks.spawn("pull-lines", self._send_lines(order, stream))
-        watching = self._tasks.spawn("pull-client", _until_gone(stream))
+        watching = self._tasks.spawn("pull-client", _client_ended_well(stream))
         try:
             await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done() and watching.result():
+                await asyncio.wait({sending})
+            elif sending.done():
+                await asyncio.wait({watching}, timeout=_LINGER_S)
         finally:
             await cancel(watching)
             await cancel(sending)
@@ -188,14 +193,14 @@ async def _fail(stream: ByteStream, error: SeawayError) -> None:
         log.info("nobody heard that a pull failed (%s): %s", error, gone)
 
 
-async def _until_gone(stream: ByteStream) -> None:
-    """Return when the client has gone. It sends nothing, and may end its side well: then only a failed write tells."""
+async def _client_ended_well(stream: ByteStream) -> bool:
+    """Wait for the client, which sends nothing, to end its side; False if it has gone instead."""
     try:
         while await stream.read():
             pass
     except SeawayError:
-        return
-    await asyncio.Event().wait()
+        return False
+    return True
 
 
 @asynccontextmanager
@@ -212,7 +217,7 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         transport = HttpTransport(certificates=settings.registry_certs)
         await transport.open()
         stack.push_async_callback(transport.close)
-        pulls = Pulls(store, transport, settings.registries, context.tasks, on_pulled=_pulled(events))
+        pulls = Pulls(store, transport, settings.registries, context.tasks, on_pulled=announced(events))
         endpoint = await stack.enter_async_context(_http(settings, store, events))
         service = ImageService(store, pulls, events, context.bus, context.tasks, endpoint)
         await service.serve()
@@ -221,7 +226,9 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         yield
 
 
-def _pulled(events: ImageEvents) -> Pulled:
+def announced(events: ImageEvents) -> Pulled:
+    """What publishes each pull that ended well."""
+
     async def published(reference: Reference, image: Digest) -> None:
         events.publish("pull", image, reference.familiar, name=reference.familiar_name)
 

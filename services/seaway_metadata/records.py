@@ -7,14 +7,23 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from seaway_bus.bus import Bus
 from seaway_bus.transport import Bucket, TransportError, WrongRevision
 from seaway_contracts.catalogue import CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import SeawayError, bad_request, conflict, unavailable
 from seaway_contracts.ids import is_container_id
-from seaway_bus.bus import Bus
-
-from seaway_metadata.stored import HORIZON_KEY, Horizon, NameHolder, decode, encode, name_key, record_json, spec_json, stamp
+from seaway_metadata.stored import (
+    HORIZON_KEY,
+    Horizon,
+    NameHolder,
+    decode,
+    encode,
+    name_key,
+    record_json,
+    spec_json,
+    stamp,
+)
 
 log = logging.getLogger(__name__)
 SETTLED_NS: Final = 30_000_000_000
@@ -32,8 +41,10 @@ class Buckets:
     @classmethod
     async def open(cls, bus: Bus) -> "Buckets":
         """Open them; they are made where they are missing."""
-        open_bucket = bus.transport.bucket
-        return cls(await open_bucket(CONTAINERS_BUCKET), await open_bucket(NAMES_BUCKET), await open_bucket(NODES_BUCKET))
+        containers, names, nodes = [
+            await bus.transport.bucket(config) for config in (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET)
+        ]
+        return cls(containers, names, nodes)
 
 
 @dataclass(frozen=True, slots=True)

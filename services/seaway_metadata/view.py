@@ -7,7 +7,6 @@ from typing import Final
 from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-
 from seaway_metadata.index import Index
 from seaway_metadata.projection import DESTROY, apply, apply_inventory
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import Gauge
+
 from seaway_bus.transport import TransportError
 from seaway_kit.tasks import Tasks
-
 from seaway_metadata.records import Records
 from seaway_metadata.stored import NewerSchema
 from seaway_metadata.view import View
@@ -24,7 +24,7 @@ WAITING: Final = Gauge("seaway_metadata_unwritten_records", "Records that change
 class WriteBehind:
     """Brings the buckets after the view. What waits is a set of ids, so it never grows beyond the records."""
 
-    def __init__(self, records: Records, view: Callable[[], View], horizon: Callable[[], int]) -> None:
+    def __init__(self, records: Records, view: View, horizon: Callable[[], int]) -> None:
         self._records = records
         self._view = view
         self._horizon = horizon
@@ -78,7 +78,7 @@ class WriteBehind:
                 self._wake.set()
 
     async def _write(self, identifier: str) -> None:
-        view = self._view()
+        view = self._view
         record = view.index.get(identifier)
         try:
             if record is None:

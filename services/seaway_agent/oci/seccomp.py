@@ -11,7 +11,7 @@ _GATED: Final[Mapping[str, tuple[str, ...]]] = {
     "CAP_SYS_ADMIN": (
         "bpf", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "lookup_dcookie", "mount",
         "mount_setattr", "move_mount", "open_tree", "perf_event_open", "quotactl", "quotactl_fd", "setdomainname",
-        "sethostname", "setns", "syslog", "umount", "umount2", "unshare", "clone", "clone3", "pivot_root",
+        "sethostname", "setns", "syslog", "umount", "umount2", "unshare", "clone", "clone3",
     ),
     "CAP_DAC_READ_SEARCH": ("open_by_handle_at",),
     "CAP_SYS_BOOT": ("reboot",),
@@ -27,7 +27,9 @@ _GATED: Final[Mapping[str, tuple[str, ...]]] = {
     "CAP_BPF": ("bpf",),
     "CAP_PERFMON": ("perf_event_open",),
 }  # fmt: skip
-_NEVER: Final = frozenset({"keyctl", "add_key", "request_key", "io_uring_setup", "io_uring_enter", "io_uring_register"})
+_NEVER: Final = frozenset(
+    {"keyctl", "add_key", "request_key", "io_uring_setup", "io_uring_enter", "io_uring_register", "pivot_root"}
+)
 _FURTHER: Final = (
     "cachestat", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake", "io_pgetevents",
     "io_pgetevents_time64", "map_shadow_stack", "vmsplice",

@@ -60,8 +60,7 @@ def compose(spec: ContainerSpec, around: Surroundings) -> Json:
         "ociVersion": "1.0.2",
         "process": _process(spec, around),
         "root": {"path": around.rootfs, "readonly": spec.security.read_only_rootfs},
-        "hostname": around.hostname if spec.namespaces.uts != "host" else "",
-        **({"domainname": spec.network.domainname} if spec.network.domainname else {}),
+        **({"hostname": around.hostname} if spec.namespaces.uts != "host" else {}),
         "mounts": mounts(spec, around),
         "annotations": dict(spec.annotations),
         "linux": _linux(spec, around),
@@ -74,7 +73,7 @@ def _process(spec: ContainerSpec, around: Surroundings) -> Json:
     args = list(command.args)
     process: Json = {
         "terminal": command.tty,
-        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(dict.fromkeys((user.gid, *user.groups)))},
         "args": ["/sbin/docker-init", "--", *args] if command.init else args,
         "env": environment(spec, around),
         "cwd": command.workdir or "/",
@@ -110,7 +109,6 @@ def environment(spec: ContainerSpec, around: Surroundings) -> list[str]:
 def mounts(spec: ContainerSpec, around: Surroundings) -> list[Json]:
     """The kernel's filesystems as Docker mounts them, then the user's by depth of their target."""
     privileged = spec.security.privileged
-    shared_ipc = spec.namespaces.ipc not in ("", "private", "shareable", "none")
     tmpfs_targets = {mount.target for mount in spec.mounts if mount.type == "tmpfs"}
     given = {mount.target for mount in around.mounts} | tmpfs_targets
     table = [
@@ -123,10 +121,10 @@ def mounts(spec: ContainerSpec, around: Surroundings) -> list[Json]:
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", *(() if privileged else ("ro",)), "nosuid", "noexec", "nodev"),
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
     ]
-    if not shared_ipc and spec.namespaces.ipc != "none" and "/dev/shm" not in given:
-        table.append(
-            _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_size}")
-        )
+    if spec.namespaces.ipc == "host":
+        table.append(_mount("/dev/shm", "bind", "/dev/shm", "rbind", "rprivate"))  # noqa: S108
+    elif spec.namespaces.ipc in ("", "private", "shareable"):
+        table.append(_mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_size}"))
     table = [entry for entry in table if entry["destination"] not in given]
     own = [_mount(m.target, m.type, m.source, *m.options) for m in around.mounts]
     own += [_tmpfs(m.target, m.options, m.size, m.mode) for m in spec.mounts if m.type == "tmpfs"]
@@ -135,7 +133,7 @@ def mounts(spec: ContainerSpec, around: Surroundings) -> list[Json]:
 
 def _tmpfs(target: str, options: Sequence[str], size: int, mode: int) -> Json:
     given = list(options)
-    chosen = ["nosuid", "nodev", "noexec"] if "exec" not in given else ["nosuid", "nodev"]
+    chosen = [flag for flag in ("nosuid", "nodev", "noexec") if flag.removeprefix("no") not in given]
     chosen += [option for option in given if option not in chosen]
     if size:
         chosen.append(f"size={size}")
@@ -157,14 +155,20 @@ def _linux(spec: ContainerSpec, around: Surroundings) -> Json:
         "devices": devices.nodes(spec, around.host_devices),
         "rootfsPropagation": _propagation(spec),
     }
-    if spec.sysctls:
-        section["sysctl"] = dict(spec.sysctls)
+    if sysctls := _sysctls(spec):
+        section["sysctl"] = sysctls
     if not security.privileged:
         section["maskedPaths"] = list(MASKED if security.masked_paths is None else security.masked_paths)
         section["readonlyPaths"] = list(READ_ONLY if security.readonly_paths is None else security.readonly_paths)
     if around.seccomp is not None:
         section["seccomp"] = around.seccomp
     return {key: value for key, value in section.items() if value not in ([], "")}
+
+
+def _sysctls(spec: ContainerSpec) -> dict[str, str]:
+    """The user's, over the domain name: a sysctl, as Docker sets it, since runc 1.1 knows no `domainname`."""
+    named = spec.network.domainname and spec.namespaces.uts != "host"
+    return {**({"kernel.domainname": spec.network.domainname} if named else {}), **spec.sysctls}
 
 
 def _propagation(spec: ContainerSpec) -> str:

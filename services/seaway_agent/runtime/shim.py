@@ -129,6 +129,8 @@ class Watched:
 def runtime_failure(message: str) -> SeawayError:
     """The runtime's words in Docker's sentence; clients read 125, 126 or 127 out of them."""
     text = message.strip() or "the runtime gave no reason"
+    if "not executable" in text:
+        text = f"{text.removesuffix(': Operation not permitted')}: permission denied"
     head = "failed to create task for container: failed to create shim task: OCI runtime create failed"
     return SeawayError(_code_for(text), f"{head}: {text}: unknown")
 

@@ -5,6 +5,10 @@ from typing import Any, Final
 import aiohttp
 import orjson
 from aiohttp import web
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.registry_auth import parse_registry_auth
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.errors import SeawayError
@@ -12,10 +16,6 @@ from seaway_contracts.images import PullRequest
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.references import parse_reference
 from seaway_docker.streams import error_line, status_line, stream_line
-
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.registry_auth import parse_registry_auth
 
 _TAR: Final = "application/x-tar"
 _FROM_BODY: Final = "-"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from seaway_bus.transport import Transport
 from seaway_testing.wire import FakeWire, NatsWire, Wire
 

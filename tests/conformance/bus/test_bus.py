@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+
 from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import Message, Transport
 from seaway_contracts.base import Empty

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+
 from seaway_bus.feed import Event, EventFeed, history
 from seaway_bus.outbox import Outbox
 from seaway_bus.transport import Transport

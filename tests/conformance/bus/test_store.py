@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+
 from seaway_bus.transport import Message, NoResponders, TooLarge, Transport, WrongRevision
 from seaway_contracts.channels import BucketConfig, StreamConfig
 from seaway_testing.wire import Wire
@@ -18,7 +19,7 @@ async def numbers(transport: Transport, subject: str = "t.>", **start: int) -> l
 
 async def store_has(transport: Transport, last: int) -> None:
     """The server stores what is published without asking a little later than it confirms it."""
-    while await transport.last_sequence("TEST") < last:
+    while await transport.last_sequence("TEST") < last:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from seaway_bus import streams
 from seaway_bus.streams import CHUNK, WINDOW, ByteStream, new_stream_id
 from seaway_bus.transport import Transport

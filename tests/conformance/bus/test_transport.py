@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from seaway_bus.transport import (
     Message,
     NoResponders,

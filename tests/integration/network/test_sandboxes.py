@@ -115,9 +115,7 @@ async def test_released_sandbox_vanishes_and_frees_its_address(driver: NetworkDr
     await until(lambda: len(host.own_links()) == 1, "only the bridge is left")
 
 
-async def test_handed_over_sandbox_lives_as_long_as_its_process(
-    driver: NetworkDriver, host: Namespace, start: Start
-) -> None:
+async def test_handed_over_sandbox_lives_with_its_process(driver: NetworkDriver, host: Namespace, start: Start) -> None:
     sandbox = await driver.acquire()
     process = start(sandbox.netns_fd)
     sandbox.hand_over()
@@ -198,7 +196,7 @@ async def test_restart_adopts_the_living_and_sweeps_the_rest(suite: str, host: N
     kept, orphan = await first.acquire(), await first.acquire()
     processes = [start(sandbox.netns_fd) for sandbox in (kept, orphan)]
     isolated = await first.acquire(NONE)
-    processes.append(isolated.netns_fd)
+    processes.append(start(isolated.netns_fd))
     await first.close()
 
     second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)

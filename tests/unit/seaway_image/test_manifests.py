@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from seaway_contracts.errors import Code, SeawayError
+from seaway_image.digests import digest_of
 from seaway_image.manifests import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -18,7 +19,6 @@ from seaway_image.manifests import (
     parse_manifest,
     select_entry,
 )
-from seaway_image.digests import digest_of
 from seaway_image.platforms import Platform, parse_platform
 
 D = "sha256:" + "1" * 64

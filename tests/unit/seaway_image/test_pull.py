@@ -106,7 +106,7 @@ async def test_the_platform_is_chosen_from_a_list(
 
 async def test_a_single_manifest_for_another_platform(registry: Any, pulls: Pulls, make_image: Make) -> None:
     registry.add(make_image(), "1")
-    with pytest.raises(SeawayError, match="does not match the specified platform: wanted linux/arm64, actual: linux/amd64"):
+    with pytest.raises(SeawayError, match="does not match the specified platform: wanted linux/arm64, actual: linux"):
         await pull(pulls, f"{registry.host}/a:1", platform=parse_platform("linux/arm64"))
 
 
@@ -253,7 +253,8 @@ def guarded(registry: Any, token: str, realm: str = "/token") -> Callable[[web.R
 
 
 @pytest.mark.parametrize(
-    "credentials", [Credentials("user", "secret"), Credentials(identity_token="identity"), Credentials(registry_token="t0k")]
+    "credentials",
+    [Credentials("user", "secret"), Credentials(identity_token="identity"), Credentials(registry_token="t0k")],
 )
 async def test_tokens_are_fetched_once(
     registry: Any, pulls: Pulls, make_image: Make, credentials: Credentials
@@ -321,7 +322,7 @@ async def test_endless_redirects_end(registry: Any, pulls: Pulls) -> None:
 async def test_a_realm_on_a_link_local_address_is_refused(registry: Any, pulls: Pulls) -> None:
     challenge = 'Bearer realm="http://169.254.169.254/token"'
     registry.before.append(refuse("/v2/", 401, 1000, **{"WWW-Authenticate": challenge}))
-    with pytest.raises(SeawayError, match="token realm to .* is refused"):
+    with pytest.raises(SeawayError, match=r"token realm to .* is refused"):
         await pull(pulls, f"{registry.host}/a:1", credentials=Credentials("user", "secret"))
 
 

@@ -9,8 +9,8 @@ from seaway_image.digests import Digest
 from seaway_image.names import NameTable, StoredImage, StoredLayer
 from seaway_image.removal import Removal, remove
 
-I = Digest("sha256:" + "a" * 64)
-J = Digest("sha256:" + "b" * 64)
+IMAGE = Digest("sha256:" + "a" * 64)
+OTHER = Digest("sha256:" + "b" * 64)
 M = Digest("sha256:" + "9" * 64)
 BASE = Digest("sha256:" + "1" * 64)
 TOP = Digest("sha256:" + "2" * 64)
@@ -22,16 +22,16 @@ def layer(diff: Digest) -> StoredLayer:
 
 
 def table(*tags: str, digests: tuple[str, ...] = ()) -> NameTable:
-    made = NameTable().with_image(StoredImage(id=I, manifest=M, layers=(layer(BASE), layer(TOP))))
+    made = NameTable().with_image(StoredImage(id=IMAGE, manifest=M, layers=(layer(BASE), layer(TOP))))
     for tag in tags:
-        made = made.with_tag(parse_reference(tag), I, 1)
+        made = made.with_tag(parse_reference(tag), IMAGE, 1)
     for name in digests:
-        made = made.with_digest(parse_reference(name), M, I)
+        made = made.with_digest(parse_reference(name), M, IMAGE)
     return made
 
 
 def use(*, running: bool) -> list[ImageInUse]:
-    return [ImageInUse(image_id=I, container_id=CONTAINER, running=running)]
+    return [ImageInUse(image_id=IMAGE, container_id=CONTAINER, running=running)]
 
 
 def said(removal: Removal) -> list[str]:
@@ -42,7 +42,7 @@ def test_one_of_several_tags_is_only_untagged() -> None:
     done = remove(table("a:1", "a:2", digests=("a",)), "a:1", force=False)
     assert said(done) == ["untagged a:1"]
     assert not done.deleted
-    assert I in done.table.images
+    assert IMAGE in done.table.images
 
 
 def test_the_last_tag_takes_digests_image_and_layers_with_it() -> None:
@@ -54,9 +54,9 @@ def test_the_last_tag_takes_digests_image_and_layers_with_it() -> None:
 
 
 def test_shared_layers_stay() -> None:
-    both = table("a:1").with_image(StoredImage(id=J, manifest=M, layers=(layer(BASE),)))
+    both = table("a:1").with_image(StoredImage(id=OTHER, manifest=M, layers=(layer(BASE),)))
     done = remove(both, "a:1", force=False)
-    assert [item.deleted for item in done.items if item.deleted][0] == I
+    assert next(item.deleted for item in done.items if item.deleted) == IMAGE
     assert BASE not in [item.deleted for item in done.items]
 
 
@@ -84,7 +84,8 @@ class Refused:
     "case",
     [
         Refused(("a:1", "b:1"), "aaaa", False, None,
-                "conflict: unable to delete aaaaaaaaaaaa (must be forced) - image is referenced in multiple repositories"),
+                "conflict: unable to delete aaaaaaaaaaaa (must be forced) - image is referenced in multiple "
+                "repositories"),
         Refused(("a:1", "a:2"), "aaaa", False, None, "referenced in multiple repositories"),
         Refused(("a:1",), "a:1", False, False,
                 'conflict: unable to remove repository reference "a:1" (must force) - container cccccccccccc is using '
@@ -107,14 +108,14 @@ def test_what_stands_in_the_way(case: Refused) -> None:
 
 
 def test_force_by_id_takes_all_names() -> None:
-    done = remove(table("a:1", "b:1"), I, force=True)
+    done = remove(table("a:1", "b:1"), IMAGE, force=True)
     assert said(done)[:3] == ["untagged a:1", "untagged b:1", "deleted sha256:aa"]
 
 
 def test_force_by_name_leaves_a_running_container_its_image() -> None:
     done = remove(table("a:1"), "a:1", force=True, in_use=use(running=True))
     assert said(done) == ["untagged a:1"]
-    assert I in done.table.images
+    assert IMAGE in done.table.images
 
 
 def test_force_by_name_with_a_stopped_container_deletes() -> None:
@@ -126,5 +127,5 @@ def test_one_of_several_tags_goes_whoever_uses_the_image() -> None:
 
 
 def test_users_of_other_images_do_not_count() -> None:
-    other = [ImageInUse(image_id=J, container_id=CONTAINER, running=True)]
+    other = [ImageInUse(image_id=OTHER, container_id=CONTAINER, running=True)]
     assert remove(table("a:1"), "a:1", force=False, in_use=other).deleted

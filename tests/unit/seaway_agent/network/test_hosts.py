@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_agent.network import hosts
 from seaway_agent.network.errors import NetworkError
 

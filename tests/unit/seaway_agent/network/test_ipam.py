@@ -3,6 +3,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_agent.network.errors import AddressError, SubnetError
 from seaway_agent.network.ipam import AddressPool
 

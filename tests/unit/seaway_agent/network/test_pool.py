@@ -1,6 +1,7 @@
 from ipaddress import IPv4Address
 
 import pytest
+
 from seaway_agent.network.pool import QUIET, SandboxPool, refill_after
 from seaway_agent.network.sandbox import Sandbox
 

@@ -2,6 +2,7 @@ from ipaddress import IPv4Address
 from itertools import islice
 
 import pytest
+
 from seaway_agent.network import ports
 from seaway_agent.network.errors import PortError, PortInvalid
 from seaway_agent.network.nfnl import Dnat

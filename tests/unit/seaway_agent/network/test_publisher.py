@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
 import pytest
+
 from seaway_agent.network.errors import NetlinkError, PortError, PortInvalid
 from seaway_agent.network.nfnl import Dnat
 from seaway_agent.network.nft import NatTable

@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_agent.network.resolvconf import for_container
 
 HOST = """\

@@ -1,6 +1,7 @@
 from ipaddress import IPv4Network
 
 import pytest
+
 from seaway_agent.network import subnets
 from seaway_agent.network.errors import SubnetError
 

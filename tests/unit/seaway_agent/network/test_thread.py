@@ -2,6 +2,7 @@ import threading
 from functools import partial
 
 import pytest
+
 from seaway_agent.network.thread import NetworkThread
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
 from seaway_agent.network import attributes, ctnl, nfnl, rtnl
 from seaway_agent.network.attributes import Message
 

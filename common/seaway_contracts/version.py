@@ -1,0 +1,5 @@
+"""This release."""
+
+from typing import Final
+
+VERSION: Final = "0.1.0"

@@ -1,0 +1,95 @@
+"""Removes every trace of a node's containers from the host. For a suite that is down; not for daily use."""
+
+import contextlib
+import os
+import signal as signals
+from collections.abc import Iterator
+from pathlib import Path
+
+from seaway_agent.kernel import cgroups, procs, tmpfs
+from seaway_agent.kernel.cgroup_text import CgroupLayout
+from seaway_agent.layout import Layout
+from seaway_agent.network.bridge import BridgeNetwork
+from seaway_agent.network.nft import NatTable
+from seaway_agent.settings import AgentSettings
+from seaway_agent.store import Store, open_database
+
+
+def purge(settings: AgentSettings) -> None:
+    """Kill the containers of every node below these directories, remove network, cgroups and the tmpfs.
+
+    Root's own directories are left to the caller. Raises OSError, NetworkError for what can't be removed.
+    """
+    host = cgroups.host_layout()
+    suites = {settings.suite} if settings.suite else set()
+    for node in sorted(_nodes(settings)):
+        layout = Layout.of(settings.root, settings.run, node)
+        suites |= _suite_of(layout)
+        _end_shims(layout.run)
+        tmpfs.unmount(str(layout.run))
+    for suite in sorted(suites):
+        _remove_cgroups(host, suite)
+        _remove_network(suite)
+
+
+def _nodes(settings: AgentSettings) -> set[str]:
+    found = set()
+    for parent in (settings.root / "agent", settings.run / "agent"):
+        with contextlib.suppress(FileNotFoundError):
+            found |= {path.name for path in parent.iterdir() if path.is_dir()}
+    return found
+
+
+def _suite_of(layout: Layout) -> set[str]:
+    if not layout.database.exists():
+        return set()
+    with contextlib.closing(open_database(layout.database)) as db:
+        suite = Store(db).fact("suite")
+    return {suite} if suite else set()
+
+
+def _end_shims(run: Path) -> None:
+    """Kill each conmon that works below `run`, and what it runs."""
+    for pid in list(_shims(run)):
+        for victim in (*_children(pid), pid):
+            with contextlib.suppress(ProcessLookupError, OSError):
+                pidfd = procs.open_pidfd(victim)
+                try:
+                    procs.send_signal(pidfd, signals.SIGKILL)
+                finally:
+                    os.close(pidfd)
+
+
+def _shims(run: Path) -> Iterator[int]:
+    mark = os.fsencode(f"{run}/")
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes()
+                if b"conmon" in line.split(b"\0", 1)[0] and mark in line:
+                    yield int(entry.name)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _remove_cgroups(host: CgroupLayout, suite: str) -> None:
+    parent = f"/seaway/{suite}"
+    if any(cgroups.procs(directory) for directory in host.directories(parent)):
+        cgroups.kill_all(host, parent)
+    cgroups.remove(host.directories(parent))
+    for directory in host.directories("/seaway"):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
+
+
+def _remove_network(suite: str) -> None:
+    network = BridgeNetwork(suite, None, None, 1500, NatTable(suite))
+    try:
+        network.teardown()
+    finally:
+        network.close()

@@ -1,0 +1,109 @@
+"""The shell around the node table: hears beats, keeps time, stores nodes, publishes their events."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from seaway_bus.bus import Bus, Command
+from seaway_bus.outbox import Outbox
+from seaway_bus.transport import Bucket, TransportError
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import BEAT, NODE_DOWN, NODE_JOIN, NODE_UP
+from seaway_contracts.channels import EventChannel
+from seaway_contracts.nodes import Beat, NodeEvent, NodeList, NodeRecord
+from seaway_kit.tasks import Tasks
+from seaway_metadata.nodes import Action, NodeChange, NodeTable
+from seaway_metadata.stored import decode, encode
+
+log = logging.getLogger(__name__)
+_TICK_S: Final = 0.5
+_CHANNELS: Final[dict[Action, EventChannel[NodeEvent]]] = {"join": NODE_JOIN, "up": NODE_UP, "down": NODE_DOWN}
+
+
+class NodeWatch:
+    """All nodes of the cluster."""
+
+    def __init__(
+        self, bus: Bus, bucket: Bucket, db: sqlite3.Connection, tasks: Tasks, heard: Callable[[Beat], None]
+    ) -> None:
+        self._bus = bus
+        self._bucket = bucket
+        self._db = db
+        self._tasks = tasks
+        self._heard = heard
+        self._table = NodeTable()
+        self._outbox = Outbox(db, bus.transport, tasks)
+        self._unstored: set[str] = set()
+        self._wake = asyncio.Event()
+
+    async def start(self) -> None:
+        """Load what was known, then listen."""
+        self._table.load([record async for record in self._stored()], time.monotonic())
+        self._outbox.start()
+        self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
+        await self._bus.on_beat(BEAT, self._beat)
+        self._tasks.eternal("node-tick", self._tick())
+        self._tasks.eternal("node-store", self._store())
+
+    async def list_nodes(self, request: Empty, command: Command) -> NodeList:
+        """All nodes, by name."""
+        return NodeList(nodes=tuple(record for _, record in sorted(self._table.records.items())))
+
+    def up(self, node: str) -> bool:
+        """Whether a node beats."""
+        record = self._table.records.get(node)
+        return record is not None and record.state == "up"
+
+    def _beat(self, beat: Beat) -> None:
+        old = self._table.records.get(beat.node)
+        change = self._table.beat(beat, time.monotonic(), time.time_ns())
+        if change is not None:
+            self._publish([change])
+        elif old is not None and old.beat.epoch != beat.epoch:
+            self._mark(beat.node)
+        self._heard(beat)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            if self._bus.connected:
+                self._publish(self._table.tick(time.monotonic(), time.time_ns()))
+            else:
+                self._table.excuse(time.monotonic())
+
+    def _publish(self, changes: list[NodeChange]) -> None:
+        for change in changes:
+            log.info("node %s: %s (%s)", change.record.node, change.action, change.reason)
+            envelope, body = change.event(time.time_ns())
+            with self._db:
+                self._outbox.add(_CHANNELS[change.action], envelope, body)
+            self._outbox.kick()
+            self._mark(change.record.node)
+
+    def _mark(self, node: str) -> None:
+        self._unstored.add(node)
+        self._wake.set()
+
+    async def _store(self) -> None:
+        """Keep the bucket's records up to date: at changes, not at each beat."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._unstored:
+                node = self._unstored.pop()
+                try:
+                    await self._bucket.put(node, encode(self._table.records[node]))
+                except TransportError as error:
+                    log.warning("node %s can't be stored just now: %s; trying again", node, error)
+                    self._unstored.add(node)
+                    await asyncio.sleep(1)
+
+    async def _stored(self) -> AsyncIterator[NodeRecord]:
+        async for entry in self._bucket.entries():
+            try:
+                yield decode(NodeRecord, entry.value)
+            except ValueError as error:
+                log.error("the record of node %s can't be read: %s", entry.key, error)

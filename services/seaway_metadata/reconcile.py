@@ -1,0 +1,125 @@
+"""Repair after what events can't tell: asks a node what it holds, and brings the records after it.
+
+Asked when this process first hears a node, when its agent was started anew, when this process may have missed
+events, and when an event tells of a container that has no record.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_bus.bus import Bus
+from seaway_bus.transport import TransportError
+from seaway_contracts.catalogue import INVENTORY
+from seaway_contracts.commands import InventoryItem, ListInventory
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.nodes import Beat
+from seaway_kit.tasks import Tasks
+from seaway_metadata.records import Records
+from seaway_metadata.view import View
+
+log = logging.getLogger(__name__)
+ABANDONED_S: Final = 600.0
+_CALL_S: Final = 5.0
+
+
+class EpochChanged(Exception):
+    """The agent was started anew while it was being asked; ask again."""
+
+
+class Reconciler:
+    """Keeps the records of each node true to what it holds."""
+
+    def __init__(self, bus: Bus, view: View, tasks: Tasks) -> None:
+        self._bus = bus
+        self._view = view
+        self._tasks = tasks
+        self._epochs: dict[str, str] = {}
+        self._asking: set[str] = set()
+
+    def beat(self, beat: Beat) -> None:
+        """A node lives: ask it, unless this life of its agent has been asked already."""
+        if self._epochs.get(beat.node) != beat.epoch and beat.node not in self._asking:
+            self._asking.add(beat.node)
+            self._tasks.spawn(f"reconcile-{beat.node}", self._repair(beat.node))
+
+    def doubt(self, node: str | None = None) -> None:
+        """Something may have been missed (of all nodes, if None): ask at the next beat."""
+        if node is None:
+            self._epochs.clear()
+        else:
+            self._epochs.pop(node, None)
+
+    async def _repair(self, node: str) -> None:
+        before = self._view.index.of_node(node)
+        try:
+            epoch, items = await self._inventory(node)
+        except (SeawayError, TransportError, EpochChanged) as error:
+            log.info("node %s can't tell what it holds: %s; asking again at its next beat", node, error)
+            return
+        finally:
+            self._asking.discard(node)
+        self._epochs[node] = epoch
+        self._view.apply_inventory(node, items)
+        for lost in before - {item.spec.id for item in items}:
+            self._forget(lost, node)
+
+    def _forget(self, identifier: str, node: str) -> None:
+        record = self._view.index.get(identifier)
+        if record is not None and record.node == node:
+            log.warning("node %s holds %s no more; its record is removed", node, identifier)
+            self._view.remove(identifier)
+
+    async def _inventory(self, node: str) -> tuple[str, list[InventoryItem]]:
+        """All that one life of the node's agent holds. Raises SeawayError, EpochChanged."""
+        items: list[InventoryItem] = []
+        epoch = after = ""
+        while True:
+            page = await self._bus.call(INVENTORY, ListInventory(after=after), node=node, timeout_s=_CALL_S)
+            if epoch and page.epoch != epoch:
+                raise EpochChanged(f"the agent of {node} was started anew")
+            epoch = page.epoch
+            items += page.containers
+            if not page.next:
+                return epoch, items
+            after = page.next
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    node: str
+    since: float
+
+
+class Registrations:
+    """Registered containers that no event has told of yet. Those that never come into being are forgotten."""
+
+    def __init__(self, records: Records, now: Callable[[], float] = time.monotonic) -> None:
+        self._records = records
+        self._now = now
+        self._pending: dict[str, _Pending] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, identifier: str, node: str) -> None:
+        """A container was registered."""
+        self._pending[identifier] = _Pending(node, self._now())
+
+    def done(self, identifier: str) -> None:
+        """It was made, or its registration was taken back."""
+        self._pending.pop(identifier, None)
+
+    async def sweep(self, up: Callable[[str], bool]) -> None:
+        """Forget what is long overdue on nodes that are `up`: their events would be here. Raises TransportError."""
+        limit = self._now() - ABANDONED_S
+        overdue = [key for key, pending in self._pending.items() if pending.since < limit and up(pending.node)]
+        for identifier in overdue:
+            try:
+                await self._records.forget(identifier)
+                log.info("forgot the registration of %s: it was never made", identifier)
+            except SeawayError as error:
+                log.debug("kept the registration of %s: %s", identifier, error)
+            self.done(identifier)

@@ -1,0 +1,178 @@
+"""The metadata service: events in, records out, names reserved, nodes watched."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncIterator
+from typing import Final
+
+from seaway_bus.bus import Bus, Command, Encoded
+from seaway_bus.feed import Event, EventFeed
+from seaway_bus.transport import TransportError
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.commands import (
+    ContainerList,
+    ContainerLocation,
+    ForgetContainer,
+    ListContainers,
+    RegisterContainer,
+    ResolveContainer,
+)
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_contracts.version import VERSION
+from seaway_kit.service import ServiceContext
+from seaway_kit.tasks import Tasks
+from seaway_metadata.node_watch import NodeWatch
+from seaway_metadata.reconcile import Reconciler, Registrations
+from seaway_metadata.records import Buckets, Records
+from seaway_metadata.settings import MetadataSettings
+from seaway_metadata.view import View
+from seaway_metadata.write_behind import WriteBehind
+
+log = logging.getLogger(__name__)
+_REPLY_FRAME: Final = 4096
+_SWEEP_S: Final = 60.0
+
+
+@contextlib.asynccontextmanager
+async def metadata_service(context: ServiceContext, settings: MetadataSettings) -> AsyncIterator[None]:
+    """The service, running."""
+    async with running(context.bus, context.tasks, settings) as service:
+        context.health.set("records", True)
+        await context.bus.announce("metadata", VERSION)
+        log.info("serving %d containers", len(service.view.index))
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIterator["Metadata"]:
+    """A copy of metadata on a bus."""
+    await bus.prepare(settings.replicas)
+    settings.outbox.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(settings.outbox)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=OFF")
+        service = Metadata(bus, tasks, await Buckets.open(bus), db)
+        await service.start()
+        try:
+            yield service
+        finally:
+            await service.stop()
+            await tasks.close()
+
+
+class Metadata:
+    """One copy. Events are applied in plain callbacks, so a request that came after an event sees its effect."""
+
+    def __init__(self, bus: Bus, tasks: Tasks, buckets: Buckets, db: sqlite3.Connection) -> None:
+        self._bus = bus
+        self._tasks = tasks
+        self.view = View(lambda identifier: self._behind.changed(identifier))
+        self._records = Records(buckets, self.view.destroyed)
+        self._registrations = Registrations(self._records)
+        self._feed = EventFeed(bus.transport, self._receive, tasks)
+        self._behind = WriteBehind(self._records, self.view, lambda: self._feed.horizon)
+        self._reconciler = Reconciler(bus, self.view, tasks)
+        self._nodes = NodeWatch(bus, buckets.nodes, db, tasks, self._reconciler.beat)
+
+    async def start(self) -> None:
+        """Load, catch up, serve."""
+        after = await self._records.horizon()
+        await self._load()
+        self._bus.transport.on_reconnect(self._reconciler.doubt)
+        await self._feed.start(after=after)
+        self._behind.start(self._tasks)
+        await self._nodes.start()
+        self._tasks.eternal("sweep", self._sweep())
+        await self._serve()
+
+    async def stop(self) -> None:
+        """Stop listening; write what waits, if the bus is there."""
+        await self._feed.close()
+        with contextlib.suppress(TransportError):
+            await self._behind.flush()
+
+    async def _load(self) -> None:
+        async for stored in self._records.all():
+            self.view.load(stored.record)
+            self._behind.known(stored.record.id, stored.revision)
+            if not stored.record.status.seq:
+                self._registrations.add(stored.record.id, stored.record.node)
+
+    async def _serve(self) -> None:
+        serve = self._bus.serve
+        await serve(catalogue.REGISTER, self.register)
+        await serve(catalogue.FORGET, self.forget)
+        await serve(catalogue.RESOLVE, self.resolve)
+        await serve(catalogue.GET_CONTAINER, self.get)
+        await serve(catalogue.LIST_CONTAINERS, self.list_containers)
+        await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
+        await self._bus.transport.flush()
+
+    # --- events
+
+    def _receive(self, event: Event) -> None:
+        if event.envelope.noun != "container":
+            return
+        body = event.channel.decode(event.data)
+        if isinstance(body, ContainerEvent):
+            self._registrations.done(event.envelope.subject_id)
+            if not self.view.apply(event.envelope, body):
+                self._reconciler.doubt(event.envelope.node)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            try:
+                await self._registrations.sweep(self._nodes.up)
+            except TransportError as error:
+                log.debug("overdue registrations are looked at later: %s", error)
+
+    # --- calls
+
+    async def register(self, request: RegisterContainer, command: Command) -> Empty:
+        """Reserve name and record; the same again does nothing."""
+        revision = await self._records.register(request.spec, request.node)
+        if self.view.index.get(request.spec.id) is None:
+            self._behind.known(request.spec.id, revision)
+            self._registrations.add(request.spec.id, request.node)
+        return Empty()
+
+    async def forget(self, request: ForgetContainer, command: Command) -> Empty:
+        """Take a registration back; gone already is no error."""
+        if self.view.index.get(request.id) is not None:
+            raise SeawayError(Code.CONFLICT, f"Container {request.id} was made; remove it on its node instead")
+        await self._records.forget(request.id)
+        self._registrations.done(request.id)
+        return Empty()
+
+    async def resolve(self, request: ResolveContainer, command: Command) -> ContainerLocation:
+        """Which container, and where."""
+        record = await self._find(request.ref)
+        return ContainerLocation(id=record.id, node=record.node, name=record.spec.name)
+
+    async def get(self, request: ResolveContainer, command: Command) -> ContainerRecord | Encoded[ContainerRecord]:
+        """One record."""
+        record = await self._find(request.ref)
+        if self.view.index.get(record.id) is record:
+            return Encoded(self.view.index.json(record.id))
+        return record
+
+    async def list_containers(self, request: ListContainers, command: Command) -> Encoded[ContainerList]:
+        """A page of all records."""
+        room = self._bus.transport.max_payload - _REPLY_FRAME
+        return Encoded(self.view.index.page(request.after, room, all_states=request.all))
+
+    async def _find(self, ref: str) -> ContainerRecord:
+        """From memory; a registration whose container isn't made yet stands only in the bucket."""
+        try:
+            return self.view.index.find(ref)
+        except SeawayError as error:
+            found = await self._records.find(ref) if error.code == Code.NOT_FOUND else None
+            if found is None:
+                raise
+            return found

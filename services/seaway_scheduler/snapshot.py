@@ -1,0 +1,113 @@
+"""What the scheduler knows of the cluster: beats, and its own placements until the beats show them. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from seaway_contracts.commands import PlaceRequest
+from seaway_contracts.nodes import Beat, Capacity, NodeRecord
+from seaway_scheduler.constraints import NodeTraits
+from seaway_scheduler.place import NodeView, wanted
+
+MISSED: Final = 3
+LEAST_S: Final = 3.0
+UNMADE_S: Final = 60.0
+
+
+@dataclass
+class _Promise:
+    """A placement that the node's beats don't show yet."""
+
+    request: PlaceRequest
+    since: float
+    made: bool = False
+
+
+@dataclass
+class _Node:
+    beat: Beat
+    heard: float
+    promises: dict[str, _Promise] = field(default_factory=dict)
+
+    def up(self, now: float) -> bool:
+        return now - self.heard <= max(LEAST_S, MISSED * self.beat.interval_ns / 1e9)
+
+
+class Cluster:
+    """The nodes. Times are in seconds of one steady clock."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, _Node] = {}
+        self._ports: dict[str, tuple[str, frozenset[int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def load(self, records: Iterable[NodeRecord], now: float) -> None:
+        """Begin with what metadata knows; what has been heard since weighs more."""
+        for record in records:
+            if record.node not in self._nodes:
+                self._nodes[record.node] = _Node(record.beat, now if record.state == "up" else float("-inf"))
+
+    def beat(self, beat: Beat, now: float) -> None:
+        """A beat came: it shows what was made before it."""
+        node = self._nodes.setdefault(beat.node, _Node(beat, now))
+        node.beat, node.heard = beat, now
+        node.promises = {
+            identifier: promise
+            for identifier, promise in node.promises.items()
+            if not promise.made and now - promise.since < UNMADE_S
+        }
+
+    def excuse(self, now: float) -> None:
+        """This process could not hear: who was up counts as heard now."""
+        for node in self._nodes.values():
+            if node.heard > float("-inf"):
+                node.heard = now
+
+    def placed(self, request: PlaceRequest, name: str, now: float) -> None:
+        """A container was placed: count it until the node's beats do."""
+        self._nodes[name].promises[request.container_id] = _Promise(request, now)
+        if request.host_ports:
+            self._ports[request.container_id] = (name, frozenset(request.host_ports))
+
+    def made(self, identifier: str) -> None:
+        """The container was made on its node; the next beat shows it."""
+        for node in self._nodes.values():
+            if identifier in node.promises:
+                node.promises[identifier].made = True
+
+    def gone(self, identifier: str) -> None:
+        """The container was destroyed: its ports are free."""
+        self._ports.pop(identifier, None)
+        for node in self._nodes.values():
+            node.promises.pop(identifier, None)
+
+    def placement(self, identifier: str, now: float) -> str | None:
+        """Where a container was placed a short while ago, if that node is up: asked again, the answer is the same."""
+        for name, node in self._nodes.items():
+            if identifier in node.promises and node.up(now):
+                return name
+        return None
+
+    def snapshot(self, now: float) -> list[NodeView]:
+        """The nodes as placement sees them, by name."""
+        return [self._view(name, node, now) for name, node in sorted(self._nodes.items())]
+
+    def _view(self, name: str, node: _Node, now: float) -> NodeView:
+        promised = [wanted(promise.request.resources) for promise in node.promises.values()]
+        beat = node.beat
+        free = Capacity(
+            nano_cpus=beat.free.nano_cpus - sum(want.nano_cpus for want in promised),
+            memory=beat.free.memory - sum(want.memory for want in promised),
+        )
+        facts = beat.facts
+        return NodeView(
+            traits=NodeTraits(name, facts.hostname, facts.os, facts.architecture, facts.labels),
+            up=node.up(now),
+            capacity=beat.capacity,
+            free=free,
+            running=beat.running + len(promised),
+            containers=beat.containers + len(promised),
+            host_ports=frozenset().union(*(ports for where, ports in self._ports.values() if where == name)),
+        )

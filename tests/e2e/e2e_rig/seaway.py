@@ -1,0 +1,96 @@
+"""A Seaway suite, started by `seaway up` as a user would."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from e2e_rig.engine import Daemon, Engine
+from e2e_rig.ports import free_port
+from e2e_rig.waits import eventually
+
+COMMANDS = Path(sys.executable).parent
+
+
+def seaway(*words: str, timeout: float = 90, environment: dict[str, str] | None = None) -> "Finished":
+    """Run `seaway …` to its end."""
+    return subprocess.run(
+        [str(COMMANDS / "seaway"), *words], capture_output=True, text=True, timeout=timeout, env=environment
+    )
+
+
+Finished = subprocess.CompletedProcess[str]
+
+
+class Seaway(Engine):
+    """One suite; `up` are more options for `seaway up`."""
+
+    def __init__(self, directory: Path, node: str = "n1", up: tuple[str, ...] = ()) -> None:
+        super().__init__(directory)
+        self.node = node
+        self.tcp = f"127.0.0.1:{free_port()}"
+        self._up = up
+        self._supervisor: Daemon | None = None
+
+    def start(self) -> None:
+        words = [str(COMMANDS / "seaway"), "up", "--root", str(self.root), "--run", str(self.run), "--node", self.node]
+        words += ["--host", self.host, "--host", f"tcp://{self.tcp}", *self._up]
+        supervisor = Daemon(words, self.run.parent / "up.log", os.environ | {"PYTHONUNBUFFERED": "1"})
+        supervisor.until(self._ready, "`seaway up`", 40)
+        self._supervisor = supervisor
+
+    def _ready(self) -> bool:
+        return self.serves() and all(row["state"] == "running" for row in self.rows())
+
+    def stop(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.stop()
+            self._supervisor = None
+
+    def purge(self) -> None:
+        self.stop()
+        done = seaway("purge", "--root", str(self.root), "--run", str(self.run))
+        assert done.returncode == 0, done.stderr
+
+    def rows(self) -> list[dict[str, Any]]:
+        """`seaway status --json`."""
+        done = seaway("status", "--json", "--run", str(self.run))
+        return list(json.loads(done.stdout)) if done.returncode == 0 else []
+
+    def row(self, service: str) -> dict[str, Any]:
+        """One service's row."""
+        return next(row for row in self.rows() if row["service"] == service)
+
+    def processes(self) -> dict[str, int]:
+        return {str(row["service"]): int(row["pid"]) for row in self.rows()}
+
+    @property
+    def token(self) -> str:
+        """What sets this suite's names in the kernel apart."""
+        return str(self._identity()["token"])
+
+    @property
+    def nats_url(self) -> str:
+        """The embedded NATS server."""
+        return f"nats://127.0.0.1:{self._identity()['nats_port']}"
+
+    def _identity(self) -> dict[str, Any]:
+        return dict(json.loads((self.root / "suite.json").read_text()))
+
+    @property
+    def cgroup_parent(self) -> str:
+        return f"seaway/{self.token}"
+
+    def logs(self) -> list[Path]:
+        return [self.run.parent / "up.log", *sorted((self.run / "log").glob("*.log"))]
+
+    def restarted(self, service: str, old_pid: int) -> int:
+        """The pid of a service's next process, as soon as it is ready."""
+
+        def fresh() -> int:
+            row = self.row(service)
+            return int(row["pid"]) if row["state"] == "running" and row["pid"] not in (old_pid, None, 0) else 0
+
+        return eventually(fresh, f"a new {service}", 20)

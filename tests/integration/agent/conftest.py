@@ -1,0 +1,52 @@
+"""One agent for the module's tests, and proof that it leaves nothing."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.integration.agent.rig import AgentRig, Blobs
+from seaway_agent.kernel.cgroups import host_layout
+from seaway_agent.purge import purge
+from seaway_agent.settings import AgentSettings
+from seaway_bus.bus import Bus
+from seaway_kit.tasks import Tasks
+
+
+def census(rig: AgentRig) -> dict[str, list[str]]:
+    """What a node may have left on the host, apart from what it keeps while it lives."""
+    cgroups = [
+        f"{directory}/{name}"
+        for directory in host_layout().directories(f"/seaway/{rig.suite}")
+        if Path(directory).is_dir()
+        for name in os.listdir(directory)
+        if Path(directory, name).is_dir()
+    ]
+    left = [str(path) for part in ("c", "crun", "persist", "exits") for path in (rig.run / part).glob("[!.]*")]
+    containers = [str(path) for path in (rig.root / "agent" / rig.node / "containers").glob("[0-9a-f]*")]
+    return {"cgroups": cgroups, "files": left, "containers": containers, "shims": [str(pid) for pid in rig.shims()]}
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, nats_url: str) -> AsyncIterator[AgentRig]:
+    """A started agent; at the end its containers are removed and nothing may be left."""
+    tasks = Tasks("rig")
+    bus = await Bus.connect(nats_url, name="rig")
+    await bus.prepare()
+    blobs = Blobs()
+    await blobs.start(bus)
+    rig = AgentRig(tmp_path, nats_url, bus, blobs, tasks)
+    await rig.listen()
+    try:
+        await rig.start()
+        yield rig
+        for container in await rig.inventory():
+            await rig.remove(container, force=True)
+        await rig.until(lambda: not any(census(rig).values()), lambda: str(census(rig)))
+    finally:
+        rig.end(signal.SIGTERM)
+        purge(AgentSettings(root=rig.root, run=tmp_path / "run", node=rig.node, suite=rig.suite))
+        await blobs.close()
+        await tasks.close()
+        await bus.close()

@@ -1,0 +1,250 @@
+"""A real agent process beside a real NATS server, and a blob server that plays the image service."""
+
+import asyncio
+import hashlib
+import io
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from seaway_bus.bus import Bus, Command
+from seaway_bus.feed import Event, EventFeed
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.commands import (
+    ContainerId,
+    CreateContainer,
+    InventoryItem,
+    ListInventory,
+    RemoveContainer,
+    StatusReply,
+    StopContainer,
+)
+from seaway_contracts.containers import Command as Process
+from seaway_contracts.containers import ContainerSpec, ImageUse, NetworkSpec
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.images import BlobEndpoint, Layer
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_kit.tasks import Tasks
+
+LIMIT_S: Final = 20.0
+_APPLETS: Final = ("sh", "true", "false", "sleep", "cat", "id", "ls", "env", "echo", "hostname", "grep", "dd", "trap")
+
+
+def busybox_layer() -> bytes:
+    """A root filesystem with nothing but Debian's static busybox."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name in ("bin", "etc", "tmp", "root"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
+        _file(tar, "bin/busybox", Path("/bin/busybox").read_bytes(), 0o755)
+        _file(tar, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644)
+        _file(tar, "etc/group", b"root:x:0:root\n", 0o644)
+        _file(tar, "etc/notes", b"not a program\n", 0o644)
+        for name in _APPLETS:
+            entry = tarfile.TarInfo(f"bin/{name}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(entry)
+    return out.getvalue()
+
+
+def _file(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), mode
+    tar.addfile(entry, io.BytesIO(data))
+
+
+class Blobs:
+    """Serves one layer over HTTP and says on the bus where."""
+
+    def __init__(self) -> None:
+        self.data = busybox_layer()
+        digest = f"sha256:{hashlib.sha256(self.data).hexdigest()}"
+        tar = "application/vnd.oci.image.layer.v1.tar"
+        self.layer = Layer(digest=digest, size=len(self.data), media_type=tar, diff_id=digest)
+        self.token = secrets.token_hex(8)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, bus: Bus) -> None:
+        async def blob(request: web.Request) -> web.Response:
+            if request.headers.get("Authorization") != f"Bearer {self.token}":
+                return web.Response(status=401)
+            if request.match_info["digest"] != self.layer.digest:
+                return web.Response(status=404)
+            return web.Response(body=self.data)
+
+        app = web.Application()
+        app.router.add_get("/v2/{name}/blobs/{digest}", blob)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        assert self._runner.addresses
+        url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+        async def locate(_: Empty, __: Command) -> BlobEndpoint:
+            return BlobEndpoint(url=url, token=self.token)
+
+        await bus.serve(catalogue.BLOB_ENDPOINT, locate)
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+
+class AgentRig:
+    """Starts, kills and commands one agent; collects the events that it publishes."""
+
+    def __init__(self, base: Path, nats_url: str, bus: Bus, blobs: Blobs, tasks: Tasks) -> None:
+        self.base = base
+        self.node = f"n{secrets.token_hex(3)}"
+        self.suite = secrets.token_hex(3)
+        self.bus = bus
+        self.events: list[Event] = []
+        self._nats_url = nats_url
+        self._blobs = blobs
+        self._feed = EventFeed(bus.transport, self._received, tasks)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._more = asyncio.Event()
+
+    @property
+    def root(self) -> Path:
+        return self.base / "root"
+
+    @property
+    def run(self) -> Path:
+        return self.base / "run" / "agent" / self.node
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def _received(self, event: Event) -> None:
+        if event.envelope.node == self.node:
+            self.events.append(event)
+            self._more.set()
+
+    async def listen(self) -> None:
+        await self._feed.start()
+
+    async def start(self) -> None:
+        """Start the agent and wait until it answers."""
+        flags = ["--nats", self._nats_url, "--node", self.node, "--suite", self.suite, "--sandboxes", "2"]
+        places = ["--root", str(self.root), "--run", str(self.base / "run")]
+        with (self.base / "agent.log").open("ab") as log:
+            argv = [sys.executable, "-m", "seaway_agent.main", *flags, *places]
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log)
+        await self.until(self._answers)
+
+    async def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.base / "agent.log").read_text()[-3000:]
+        try:
+            await self.inventory()
+        except SeawayError:
+            return False
+        return True
+
+    def end(self, number: signal.Signals) -> None:
+        """End the agent by a signal and reap it."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(LIMIT_S)
+            self._process = None
+
+    async def until(self, condition: Callable[[], object], say: Callable[[], str] = lambda: "") -> None:
+        """Wait for a condition, plain or async; `say` tells what is wrong when it doesn't come."""
+        end = time.monotonic() + LIMIT_S
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            assert time.monotonic() < end, say() + (self.base / "agent.log").read_text()[-3000:]
+            await asyncio.sleep(0.01)
+
+    # --- commands
+
+    def spec(self, *args: str, net: str = "none", **fields: object) -> ContainerSpec:
+        container = secrets.token_hex(32)
+        process = fields.pop("command", None) or Process(cmd=args)
+        return ContainerSpec(
+            id=container,
+            name=f"c{container[:6]}",
+            created_ns=time.time_ns(),
+            image=ImageUse(ref="busybox", id="sha256:0", layers=(self._blobs.layer,)),
+            command=process,  # type: ignore[arg-type]
+            network=fields.pop("network", None) or NetworkSpec(mode=net),  # type: ignore[arg-type]
+            **fields,  # type: ignore[arg-type]
+        )
+
+    async def create(self, spec: ContainerSpec, command: Command | None = None) -> str:
+        await self.bus.call(catalogue.CREATE, CreateContainer(spec=spec), node=self.node, command=command)
+        return spec.id
+
+    async def start_container(self, container: str, command: Command | None = None) -> StatusReply:
+        return await self.bus.call(catalogue.START, ContainerId(id=container), node=self.node, command=command)
+
+    async def stop(self, container: str, timeout_s: int = 10) -> StatusReply:
+        asked = StopContainer(id=container, timeout_s=timeout_s)
+        return await self.bus.call(catalogue.STOP, asked, node=self.node)
+
+    async def remove(self, container: str, *, force: bool = False, command: Command | None = None) -> StatusReply:
+        asked = RemoveContainer(id=container, force=force, volumes=True)
+        return await self.bus.call(catalogue.REMOVE, asked, node=self.node, command=command)
+
+    async def ran(self, *args: str, **fields: object) -> str:
+        """Create, start and wait for the end; the container's id."""
+        container = await self.create(self.spec(*args, **fields))
+        await self.start_container(container)
+        await self.died(container)
+        return container
+
+    async def inventory(self) -> dict[str, InventoryItem]:
+        reply = await self.bus.call(catalogue.INVENTORY, ListInventory(), node=self.node, timeout_s=1)
+        return {item.spec.id: item for item in reply.containers}
+
+    def output(self, container: str) -> str:
+        lines = (self.root / "agent" / self.node / "containers" / container / "ctr.log").read_text().splitlines()
+        return "\n".join(line.split(" ", 3)[3] for line in lines)
+
+    # --- events
+
+    def told(self, container: str) -> list[str]:
+        """The container's events, in the order in which they arrived."""
+        return [e.envelope.action for e in self.events if e.envelope.subject_id == container]
+
+    async def died(self, container: str, times: int = 1) -> ContainerEvent:
+        await self.until(lambda: self.told(container).count("die") >= times)
+        event = [e for e in self.events if e.envelope.subject_id == container and e.envelope.action == "die"][times - 1]
+        return ContainerEvent.model_validate_json(event.data)
+
+    async def wait_for(self, container: str, action: str) -> None:
+        await self.until(lambda: action in self.told(container))
+
+    def shims(self) -> list[int]:
+        """The conmon processes that work for this node."""
+        mark, found = os.fsencode(f"{self.run}/"), []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    line = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if line.startswith(b"/usr/bin/conmon") and mark in line:
+                    found.append(int(entry.name))
+        return found
+
+

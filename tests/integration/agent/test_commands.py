@@ -1,0 +1,145 @@
+"""Commands to a real agent, and the events that follow."""
+
+import asyncio
+
+import pytest
+from tests.integration.agent.rig import AgentRig
+from seaway_bus.bus import Command
+from seaway_contracts.containers import Command as Process
+from seaway_contracts.containers import NetworkSpec, Resources, RestartPolicy, State
+from seaway_contracts.errors import Code, SeawayError
+
+pytestmark = pytest.mark.root
+
+
+async def test_a_run_from_create_to_destroy_is_told_in_order(rig: AgentRig) -> None:
+    container = await rig.ran("sh", "-c", "echo hello; exit 7")
+    died = await rig.died(container)
+    await rig.remove(container)
+    await rig.wait_for(container, "destroy")
+    assert rig.told(container) == ["create", "start", "die", "destroy"]
+    assert (died.status.exit_code, died.attributes["exitCode"], died.status.state) == (7, "7", State.EXITED)
+
+
+async def test_events_have_consecutive_numbers_and_name_their_cause(rig: AgentRig) -> None:
+    command = Command.new("somebody")
+    container = await rig.create(rig.spec("true"), command)
+    await rig.start_container(container)
+    await rig.died(container)
+    own = [e.envelope for e in rig.events if e.envelope.subject_id == container]
+    assert [envelope.seq for envelope in own] == [1, 2, 3]
+    assert (own[0].cause, own[0].actor) == (command.id, "somebody")
+
+
+async def test_output_is_whole_when_die_is_told(rig: AgentRig) -> None:
+    container = await rig.ran("sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done")
+    assert rig.output(container).splitlines() == [f"line {i}" for i in range(2000)]
+
+
+async def test_a_program_that_is_not_there_is_refused_and_nothing_is_left(rig: AgentRig) -> None:
+    container = await rig.create(rig.spec("no-such-program"))
+    with pytest.raises(SeawayError, match="executable file") as refusal:
+        await rig.start_container(container)
+    assert refusal.value.status == 400
+    assert (await rig.inventory())[container].status.state is State.CREATED
+    assert (await rig.inventory())[container].status.exit_code == 127
+    assert rig.shims() == []
+
+
+async def test_a_file_that_is_no_program_is_refused(rig: AgentRig) -> None:
+    container = await rig.create(rig.spec("/etc/notes"))
+    with pytest.raises(SeawayError, match=r"(?i)permission denied"):
+        await rig.start_container(container)
+    assert (await rig.inventory())[container].status.exit_code == 126
+
+
+async def test_stop_sends_the_signal_and_then_kills(rig: AgentRig) -> None:
+    container = await rig.create(rig.spec("sh", "-c", "trap '' TERM; while true; do sleep 0.1; done"))
+    await rig.start_container(container)
+    await rig.stop(container, timeout_s=1)
+    died = await rig.died(container)
+    assert died.status.exit_code == 137
+    assert rig.told(container) == ["create", "start", "kill", "kill", "stop", "die"]
+
+
+async def test_the_same_command_twice_does_its_work_once(rig: AgentRig) -> None:
+    spec, command = rig.spec("sleep", "60"), Command.new()
+    await asyncio.gather(rig.create(spec), rig.create(spec), return_exceptions=True)
+    first, second = await asyncio.gather(
+        rig.start_container(spec.id, command), rig.start_container(spec.id, command)
+    )
+    third = await rig.start_container(spec.id, command)
+    assert first.status.pid == second.status.pid == third.status.pid > 0
+    assert rig.told(spec.id).count("start") == 1
+    with pytest.raises(SeawayError) as refusal:
+        await rig.start_container(spec.id)
+    assert refusal.value.code is Code.NOT_MODIFIED
+
+
+async def test_remove_of_a_running_container_needs_force(rig: AgentRig) -> None:
+    container = await rig.create(rig.spec("sleep", "60"))
+    await rig.start_container(container)
+    with pytest.raises(SeawayError, match="container is running: stop the container before removing or force remove"):
+        await rig.remove(container)
+    command = Command.new()
+    await rig.remove(container, force=True, command=command)
+    await rig.remove(container, force=True, command=command)
+    await rig.wait_for(container, "destroy")
+    assert rig.told(container) == ["create", "start", "kill", "die", "destroy"]
+
+
+async def test_limits_reach_the_cgroup(rig: AgentRig) -> None:
+    limits = Resources(memory=64 << 20, nano_cpus=500_000_000, pids_limit=20)
+    container = await rig.create(rig.spec("sleep", "60", resources=limits))
+    pid = (await rig.start_container(container)).status.pid
+    with open(f"/proc/{pid}/cgroup") as file:
+        paths = dict(line.strip().split(":", 2)[1:] for line in file)
+    assert all(f"/seaway/{rig.suite}/{container}" in path for name, path in paths.items() if name)
+    base = f"/sys/fs/cgroup/memory/seaway/{rig.suite}/{container}/memory.limit_in_bytes"
+    with open(base) as file:
+        assert int(file.read()) == 64 << 20
+
+
+async def test_on_failure_restarts_and_counts(rig: AgentRig) -> None:
+    policy = RestartPolicy(name="on-failure", max_retries=2)
+    container = await rig.create(rig.spec("sh", "-c", "exit 3", restart=policy))
+    await rig.start_container(container)
+    await rig.died(container, times=3)
+    await rig.until(lambda: rig.told(container).count("die") == 3)
+    status = (await rig.inventory())[container].status
+    assert (status.restart_count, status.state, status.exit_code) == (2, State.EXITED, 3)
+    assert rig.told(container) == ["create", "start", "die", "start", "die", "start", "die"]
+
+
+async def test_auto_remove_destroys_after_the_end(rig: AgentRig) -> None:
+    container = await rig.create(rig.spec("true", auto_remove=True))
+    await rig.start_container(container)
+    await rig.wait_for(container, "destroy")
+    assert rig.told(container) == ["create", "start", "die", "destroy"]
+    assert container not in await rig.inventory()
+
+
+async def test_bridge_gives_an_address_and_tells_of_it(rig: AgentRig) -> None:
+    container = await rig.create(rig.spec("sleep", "60", net="bridge"))
+    status = (await rig.start_container(container)).status
+    assert status.endpoints[0].network == "bridge"
+    assert status.endpoints[0].address.rpartition(".")[0].count(".") == 2
+    await rig.wait_for(container, "start")
+    words = [f"{e.envelope.noun} {e.envelope.action}" for e in rig.events]
+    assert words.index("network connect") < words.index("container start")
+
+
+async def test_an_unknown_network_and_a_bad_capability_are_refused(rig: AgentRig) -> None:
+    from seaway_contracts.containers import Security
+
+    with pytest.raises(SeawayError, match="network nowhere not found"):
+        await rig.create(rig.spec("true", network=NetworkSpec(mode="nowhere")))
+    with pytest.raises(SeawayError, match='invalid capability: "FLY"'):
+        await rig.create(rig.spec("true", security=Security(cap_add=("FLY",))))
+    assert await rig.inventory() == {}
+
+
+async def test_terminal_and_user_and_workdir(rig: AgentRig) -> None:
+    process = Process(cmd=("sh", "-c", "id -u; pwd; tty; echo $TERM"), tty=True, user="1000:1000", workdir="/made/here")
+    container = await rig.ran(command=process)
+    assert [line.strip() for line in rig.output(container).splitlines()] == ["1000", "/made/here", "/dev/pts/0", "xterm"]

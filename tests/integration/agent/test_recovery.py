@@ -1,0 +1,101 @@
+"""The agent is killed; its containers go on, and the next agent knows everything."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from tests.integration.agent.rig import AgentRig
+from seaway_contracts.containers import RestartPolicy, State
+
+pytestmark = pytest.mark.root
+
+
+async def test_a_running_container_goes_on_and_is_adopted(rig: AgentRig) -> None:
+    container = await rig.create(rig.spec("sleep", "60", net="bridge"))
+    before = (await rig.start_container(container)).status
+    rig.end(signal.SIGKILL)
+    os.kill(before.pid, 0)
+    await rig.start()
+    status = (await rig.inventory())[container].status
+    assert (status.state, status.pid, status.endpoints) == (State.RUNNING, before.pid, before.endpoints)
+    await rig.stop(container, timeout_s=0)
+    assert (await rig.died(container)).status.exit_code == 137
+    assert rig.told(container).count("start") == 1
+
+
+async def test_ends_while_the_agent_is_dead_are_told_once_with_the_right_code(rig: AgentRig, tmp_path: Path) -> None:
+    codes = {}
+    for code in (0, 7, 42):
+        gate = tmp_path / f"gate{code}"
+        os.mkfifo(gate)
+        from seaway_contracts.containers import Mount
+
+        bind = Mount(type="bind", source=str(gate), target="/gate")
+        container = await rig.create(rig.spec("sh", "-c", f"cat /gate; exit {code}", mounts=(bind,)))
+        await rig.start_container(container)
+        codes[container] = (code, gate)
+    rig.end(signal.SIGKILL)
+    for _, gate in codes.values():
+        gate.write_text("go")
+    await rig.until(lambda: not rig.shims())
+    await rig.start()
+    for container, (code, _) in codes.items():
+        assert (await rig.died(container)).status.exit_code == code
+        assert rig.told(container) == ["create", "start", "die"]
+
+
+async def test_restart_policy_goes_on_after_the_agent_is_back(rig: AgentRig) -> None:
+    spec = rig.spec("sleep", "0.3", restart=RestartPolicy(name="always"))
+    await rig.create(spec)
+    await rig.start_container(spec.id)
+    rig.end(signal.SIGKILL)
+    await rig.until(lambda: not rig.shims())
+    await rig.start()
+    await rig.died(spec.id, times=2)
+    told = rig.told(spec.id)
+    assert told[:5] == ["create", "start", "die", "start", "die"]
+
+
+async def test_published_ports_work_after_the_agent_is_back(rig: AgentRig) -> None:
+    import socket
+
+    from seaway_contracts.containers import NetworkSpec, PortBinding
+
+    network = NetworkSpec(mode="bridge", ports=(PortBinding(container_port=8080, host_ip="127.0.0.1"),))
+    serve = "while true; do echo hello | nc -l -p 8080; done"
+    container = await rig.create(rig.spec("busybox", "sh", "-c", serve.replace("nc", "busybox nc"), network=network))
+    port = (await rig.start_container(container)).status.ports[0].host_port
+
+    def says() -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+                return connection.recv(10) == b"hello\n"
+        except OSError:
+            return False
+
+    await rig.until(says)
+    rig.end(signal.SIGKILL)
+    await rig.until(says)
+    await rig.start()
+    await rig.until(says)
+
+
+async def test_kills_at_any_moment_lose_and_double_nothing(rig: AgentRig) -> None:
+    import asyncio
+
+    for pause in (0.0, 0.004, 0.008, 0.012, 0.02):
+        spec = rig.spec("sh", "-c", "exit 5")
+        await rig.create(spec)
+        starting = asyncio.ensure_future(rig.start_container(spec.id))
+        await asyncio.sleep(pause)
+        rig.end(signal.SIGKILL)
+        starting.cancel()
+        await rig.start()
+        status = (await rig.inventory())[spec.id].status
+        if status.state is State.CREATED:
+            await rig.start_container(spec.id)
+        await rig.died(spec.id)
+        told = rig.told(spec.id)
+        assert told == ["create", "start", "die"], (pause, told)
+        assert (await rig.inventory())[spec.id].status.exit_code == 5

@@ -1,0 +1,86 @@
+"""What stands in deploy/ is taken by the tools that it is written for, where they are installed."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[3]
+DEPLOY = REPO / "deploy"
+UNITS = sorted((DEPLOY / "systemd").iterdir())
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    routes = {f"SEAWAY_NATS_ROUTE_{number}": f"nats-route://route:x@nats-{number}:6222" for number in (1, 2, 3)}
+    env = os.environ | {"SEAWAY_NATS_PASSWORD": "x"} | routes
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, env=env, cwd=REPO)
+
+
+@needs("nats-server")
+@pytest.mark.parametrize("name", ["single", "cluster"])
+def test_nats_configuration(name: str) -> None:
+    checked = run("nats-server", "-t", "-c", str(DEPLOY / "nats" / f"{name}.conf"))
+    assert checked.returncode == 0, checked.stderr
+    assert "sync_interval: always" in (DEPLOY / "nats" / f"{name}.conf").read_text()
+
+
+@needs("promtool")
+def test_prometheus_configuration() -> None:
+    checked = run("promtool", "check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@needs("docker")
+def test_compose_file() -> None:
+    if run("docker", "compose", "version").returncode != 0:
+        pytest.skip("docker compose is not installed")
+    listed = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--services")
+    assert listed.returncode == 0, listed.stderr
+    services = {"nats", "api", "image", "metadata", "scheduler", "agent", "prometheus"}
+    assert services <= set(listed.stdout.split())
+
+
+@needs("systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_unit(unit: Path, tmp_path: Path) -> None:
+    """systemd knows every setting; programs that aren't installed here are replaced by one that is."""
+    for other in UNITS:
+        text = re.sub(r"^(Exec\w+=)\S+", r"\1/bin/true", other.read_text(), flags=re.MULTILINE)
+        (tmp_path / other.name).write_text(text)
+    checked = run("systemd-analyze", "verify", "--man=no", str(tmp_path / unit.name))
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_units_start_the_declared_programs() -> None:
+    scripts = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["scripts"]
+    started = {match for unit in UNITS for match in re.findall(r"ExecStart=/opt/seaway/bin/(\S+)", unit.read_text())}
+    assert started == set(scripts) - {"seaway"}
+    compose = (REPO / "docker-compose.dev.yml").read_text()
+    assert set(re.findall(r"command: \[(seaway-\w+)", compose)) == started
+
+
+def test_only_the_agent_is_privileged() -> None:
+    texts = {unit.name: unit.read_text() for unit in UNITS if unit.suffix == ".service"}
+    for name, text in texts.items():
+        sandboxed = "NoNewPrivileges=yes" in text and "CapabilityBoundingSet=\n" in text and "User=seaway" in text
+        assert sandboxed is (name != "seaway-agent.service"), name
+    assert "Delegate=yes" in texts["seaway-agent.service"]
+    assert "KillMode=process" in texts["seaway-agent.service"]
+
+
+@needs("dash")
+@pytest.mark.parametrize("script", ["dev"])
+def test_script_is_posix_shell(script: str) -> None:
+    checked = run("dash", "-n", script)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    asked = run("./dev", "nonsense")
+    assert asked.returncode == 2
+    assert asked.stderr.startswith("Usage: ./dev COMMAND")

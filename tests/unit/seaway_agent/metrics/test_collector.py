@@ -1,0 +1,218 @@
+"""A scrape over cells, on plain files instead of cgroups."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import CollectorRegistry
+
+from seaway_agent.core.machine import Phase
+from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
+from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_agent.metrics.collector import ContainerCollector
+from seaway_agent.network.errors import NetworkError
+from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
+from seaway_testing import builders
+
+
+@dataclass
+class StandInMachine:
+    phase: Phase
+
+
+@dataclass
+class StandInCell:
+    """What the collector asks a cell for."""
+
+    spec: ContainerSpec
+    status: ContainerStatus
+    machine: StandInMachine
+    host_veth: str = ""
+
+
+@dataclass
+class StandInNetwork:
+    """A network driver whose counters a test sets."""
+
+    found: dict[str, InterfaceCounters] = field(default_factory=dict)
+    fails: bool = False
+
+    def ready(self, mode: str) -> int:
+        return {"bridge": 8, "none": 4}[mode]
+
+    async def counters(self) -> dict[str, InterfaceCounters]:
+        if self.fails:
+            raise NetworkError("the network is not open")
+        return dict(self.found)
+
+
+@dataclass
+class StandInPlumbing:
+    cgroups: CgroupLayout
+    network: StandInNetwork
+
+    def cgroups_path(self, container: str) -> str:
+        return f"/seaway/abc/{container}"
+
+
+@dataclass
+class StandInNode:
+    plumbing: StandInPlumbing
+    cells: dict[str, StandInCell] = field(default_factory=dict)
+
+    def add(self, seed: int, phase: Phase = Phase.RUNNING, run: int = 1, veth: str = "") -> StandInCell:
+        spec = builders.spec(seed, labels={"team": "blue"})
+        state = State.RUNNING if phase is Phase.RUNNING else State.EXITED
+        status = builders.status(state, run=run, started_ns=5_000_000_000, pid=1)
+        cell = self.cells[spec.id] = StandInCell(spec, status, StandInMachine(phase), veth)
+        directory = Path(cast(str, self.plumbing.cgroups.unified) + self.plumbing.cgroups_path(spec.id))
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "cpu.stat").write_text(f"usage_usec {seed}000000\n")
+        return cell
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> StandInNode:
+    layout = CgroupLayout(CgroupMode.V2, {}, str(tmp_path))
+    return StandInNode(StandInPlumbing(layout, StandInNetwork()))
+
+
+def collector_for(node: StandInNode, **options: Any) -> ContainerCollector:
+    info = HostInfo("h", "6", "os", "1", "x86_64", "amd64", 4, 8 << 30, 0, "extfs", CgroupMode.V2, ())
+    return ContainerCollector(cast(Any, node), info, **options)
+
+
+@pytest.fixture
+def collector(node: StandInNode) -> Iterator[ContainerCollector]:
+    made = collector_for(node)
+    yield made
+    made.close()
+
+
+def scrape(collector: ContainerCollector) -> dict[str, float]:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    lines = (x.rpartition(" ") for x in generate_latest(registry).decode().splitlines() if not x.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def cpu_of(found: dict[str, float]) -> dict[str, float]:
+    named = {name: value for name, value in found.items() if name.startswith("container_cpu_usage_seconds_total")}
+    return {name.partition('name="')[2].rstrip('"}'): value for name, value in named.items()}
+
+
+def test_only_running_containers_are_sampled_and_all_are_counted(
+    node: StandInNode, collector: ContainerCollector
+) -> None:
+    node.add(1)
+    node.add(2, phase=Phase.PAUSED)
+    node.add(3, phase=Phase.IDLE)
+    found = scrape(collector)
+    assert cpu_of(found) == {"box1": 1.0, "box2": 2.0}
+    assert found['seaway_agent_containers{state="running"}'] == 1
+    assert found['seaway_agent_containers{state="exited"}'] == 2
+    assert found['seaway_agent_pool_ready{mode="bridge"}'] == 8
+    assert found["machine_cpu_cores"] == 4
+
+
+def test_a_users_labels_never_become_labels(node: StandInNode, collector: ContainerCollector) -> None:
+    node.add(1)
+    assert not [name for name in scrape(collector) if "team" in name or "blue" in name]
+
+
+def test_more_than_the_limit_are_left_out_and_counted(node: StandInNode) -> None:
+    collector = collector_for(node, limit=2)
+    for seed in (1, 2, 3):
+        node.add(seed)
+    assert cpu_of(scrape(collector)) == {"box1": 1.0, "box2": 2.0}
+    assert scrape(collector)["seaway_agent_metrics_dropped_total"] == 2
+    collector.close()
+
+
+def test_files_stay_open_between_scrapes_and_go_with_the_container(
+    node: StandInNode, collector: ContainerCollector
+) -> None:
+    before = open_files()
+    cell = node.add(1)
+    scrape(collector)
+    held = open_files()
+    scrape(collector)
+    assert before < held == open_files()
+    cell.machine.phase = Phase.IDLE
+    assert cpu_of(scrape(collector)) == {}
+    assert open_files() == before
+
+
+def test_a_new_run_has_a_new_cgroup(node: StandInNode, collector: ContainerCollector) -> None:
+    cell = node.add(1)
+    scrape(collector)
+    directory = Path(cast(str, node.plumbing.cgroups.unified) + node.plumbing.cgroups_path(cell.spec.id))
+    (directory / "cpu.stat").unlink()
+    (directory / "cpu.stat").write_text("usage_usec 77000000\n")
+    assert cpu_of(scrape(collector)) == {"box1": 1.0}
+    cell.status = cell.status.model_copy(update={"run": 2})
+    assert cpu_of(scrape(collector)) == {"box1": 77.0}
+
+
+async def test_network_counters_are_those_of_the_last_refresh(node: StandInNode, collector: ContainerCollector) -> None:
+    node.add(1, veth="v1")
+    node.plumbing.network.found = {"v1": InterfaceCounters(rx_bytes=9)}
+    assert not [name for name in scrape(collector) if name.startswith("container_network_")]
+    await collector.refresh()
+    received = {n: v for n, v in scrape(collector).items() if n.startswith("container_network_receive_bytes_total")}
+    assert list(received.values()) == [9]
+    assert 'interface="eth0"' in next(iter(received))
+
+
+async def test_a_network_that_can_not_be_asked_leaves_the_last_counters(
+    node: StandInNode, collector: ContainerCollector
+) -> None:
+    node.add(1, veth="v1")
+    node.plumbing.network.found = {"v1": InterfaceCounters(rx_bytes=9)}
+    await collector.refresh()
+    node.plumbing.network.fails = True
+    await collector.refresh()
+    assert [v for n, v in scrape(collector).items() if n.startswith("container_network_receive_bytes_total")] == [9]
+
+
+async def test_a_refresh_lets_go_of_ended_containers_without_any_scrape(
+    node: StandInNode, collector: ContainerCollector
+) -> None:
+    before = open_files()
+    node.add(1)
+    scrape(collector)
+    node.cells.clear()
+    await collector.refresh()
+    assert open_files() == before
+
+
+def test_no_descriptors_left_costs_one_container_not_the_scrape(
+    node: StandInNode, collector: ContainerCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.add(1)
+    node.add(2)
+    real = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        if "seaway/abc" in path and path.endswith("cpu.stat") and builders.container_id(1) in path:
+            raise OSError(24, "Too many open files")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    found = scrape(collector)
+    assert cpu_of(found) == {"box2": 2.0}
+    assert found["seaway_agent_metrics_dropped_total"] == 1
+
+
+def test_describe_names_what_collect_yields(node: StandInNode, collector: ContainerCollector) -> None:
+    node.add(1)
+    assert [f.name for f in collector.describe()] == [f.name for f in collector.collect()]

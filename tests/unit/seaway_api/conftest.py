@@ -1,0 +1,375 @@
+"""The API on a unix socket, over an in-memory bus on which a small stand-in of the suite answers."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import uvloop
+
+from seaway_api.api import Api
+from seaway_api.blobs import ArchiveClient
+from seaway_api.hub import Hub
+from seaway_api.server import serve
+from seaway_api.settings import ApiSettings
+from seaway_bus.bus import Bus, Command
+from seaway_bus.streams import ByteStream
+from seaway_contracts import catalogue as cat
+from seaway_contracts import commands as c
+from seaway_contracts.base import Empty
+from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
+from seaway_contracts.errors import Code, SeawayError, conflict, not_found, not_modified
+from seaway_contracts.images import (
+    ImageList,
+    ImageRecord,
+    ImageRef,
+    ListImages,
+    PullRequest,
+    PullStarted,
+    RemovedImage,
+    RemovedImages,
+    RemoveImage,
+    TagRequest,
+)
+from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_contracts.nodes import NodeList
+from seaway_kit.tasks import Tasks
+from seaway_testing import builders
+from seaway_testing.fake_transport import FakeServer, FakeTransport
+
+StreamScript = Callable[[ByteStream], Awaitable[None]]
+
+
+@dataclass
+class Answer:
+    """A whole HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+class Wire:
+    """A raw client connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def half_close(self) -> None:
+        self.writer.write_eof()
+
+    def close(self) -> None:
+        self.writer.close()
+
+    async def head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers (names in lower case)."""
+        async with asyncio.timeout(5):
+            lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        fields = dict(line.split(": ", 1) for line in lines[1:] if line)
+        return int(lines[0].split(" ")[1]), {name.lower(): value for name, value in fields.items()}
+
+    async def chunk(self) -> bytes:
+        """The next chunk of a chunked body; b"" at its end."""
+        async with asyncio.timeout(5):
+            size = int((await self.reader.readuntil(b"\r\n")).strip(), 16)
+            data = await self.reader.readexactly(size)
+            await self.reader.readexactly(2)
+        return data
+
+    async def exactly(self, size: int) -> bytes:
+        async with asyncio.timeout(5):
+            return await self.reader.readexactly(size)
+
+    async def rest(self) -> bytes:
+        """All until the server closes."""
+        async with asyncio.timeout(5):
+            return await self.reader.read()
+
+    async def answer(self, method: str = "GET") -> Answer:
+        """A whole answer, however its length is told."""
+        status, headers = await self.head()
+        body = b""
+        if method == "HEAD" or status in (204, 304):
+            pass
+        elif headers.get("transfer-encoding") == "chunked":
+            while data := await self.chunk():
+                body += data
+        elif "content-length" in headers:
+            body = await self.exactly(int(headers["content-length"]))
+        else:
+            body = await self.rest()
+        return Answer(status, headers, body)
+
+
+@dataclass
+class Suite:
+    """Stands for metadata, scheduler, image service and one agent. Scripts say what streams carry."""
+
+    bus: Bus
+    records: dict[str, ContainerRecord] = field(default_factory=dict)
+    images: dict[str, ImageRecord] = field(default_factory=dict)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    fail: dict[str, SeawayError] = field(default_factory=dict)
+    names_taken: int = 0
+    attach: StreamScript | None = None
+    logs: StreamScript | None = None
+    pull: StreamScript | None = None
+    nodes: NodeList = field(default_factory=NodeList)
+    tasks: Tasks = field(default_factory=lambda: Tasks("suite"))
+    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    async def serve(self) -> None:
+        bus = self.bus
+        await bus.serve(cat.RESOLVE, self._handler("resolve", self._resolve))
+        await bus.serve(cat.GET_CONTAINER, self._handler("get", self._get))
+        await bus.serve(cat.LIST_CONTAINERS, self._handler("list", self._list))
+        await bus.serve(cat.LIST_NODES, self._handler("nodes", self._nodes))
+        await bus.serve(cat.REGISTER, self._handler("register", self._register))
+        await bus.serve(cat.FORGET, self._handler("forget", self._forget))
+        await bus.serve(cat.PLACE, self._handler("place", self._place))
+        await bus.serve(cat.GET_IMAGE, self._handler("image", self._image))
+        await bus.serve(cat.LIST_IMAGES, self._handler("images", self._images))
+        await bus.serve(cat.TAG_IMAGE, self._handler("tag", self._tag))
+        await bus.serve(cat.REMOVE_IMAGE, self._handler("rmi", self._rmi))
+        await bus.serve(cat.PULL_IMAGE, self._handler("pull", self._pull))
+        for name, channel, state in (
+            ("start", cat.START, State.RUNNING),
+            ("stop", cat.STOP, State.EXITED),
+            ("restart", cat.RESTART, State.RUNNING),
+            ("kill", cat.KILL, State.EXITED),
+            ("pause", cat.PAUSE, State.PAUSED),
+            ("unpause", cat.UNPAUSE, State.RUNNING),
+        ):
+            await bus.serve(channel, self._handler(name, self._setter(state)), node="n1")  # type: ignore[arg-type]
+        await bus.serve(cat.CREATE, self._handler("create", self._create), node="n1")
+        await bus.serve(cat.REMOVE, self._handler("remove", self._remove), node="n1")
+        await bus.serve(cat.RESIZE, self._handler("resize", self._empty), node="n1")
+        await bus.serve(cat.ATTACH, self._handler("attach", self._attach), node="n1")
+        await bus.serve(cat.LOGS, self._handler("logs", self._logs), node="n1")
+
+    def named(self, name: str) -> list[Any]:
+        """The requests of one kind, in order."""
+        return [request for kind, request in self.calls if kind == name]
+
+    def add(self, record: ContainerRecord) -> ContainerRecord:
+        self.records[record.id] = record
+        return record
+
+    async def emit(self, action: str, identifier: str, status: ContainerStatus, **attributes: str) -> Envelope:
+        """Publish a container event as an agent does."""
+        number = next(self._numbers)
+        envelope = Envelope(
+            id=f"event-{number}",
+            node="n1",
+            noun="container",
+            action=action,
+            subject_id=identifier,
+            time_ns=builders.START_NS + number,
+            seq=status.seq,
+        )
+        channel = cat.event_channel("container", action)
+        body = ContainerEvent(status=status, attributes=attributes)
+        await self.bus.transport.store(
+            channel.subject("n1", identifier), channel.encode(body), envelope.headers()
+        )
+        return envelope
+
+    def _handler(self, name: str, answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Command], Awaitable[Any]]:
+        async def handle(request: Any, _: Command) -> Any:
+            self.calls.append((name, request))
+            if name in self.fail:
+                raise self.fail[name]
+            return await answer(request)
+
+        return handle
+
+    async def _empty(self, _: Any) -> Empty:
+        return Empty()
+
+    def _find(self, ref: str) -> ContainerRecord:
+        for record in self.records.values():
+            if ref in (record.spec.name, record.id) or (len(ref) >= 3 and record.id.startswith(ref)):
+                return record
+        raise not_found(f"No such container: {ref}")
+
+    async def _resolve(self, request: c.ResolveContainer) -> c.ContainerLocation:
+        record = self._find(request.ref)
+        return c.ContainerLocation(id=record.id, node=record.node, name=record.spec.name)
+
+    async def _get(self, request: c.ResolveContainer) -> ContainerRecord:
+        return self._find(request.ref)
+
+    async def _list(self, request: c.ListContainers) -> c.ContainerList:
+        """Pages of two, so that paging is always at work."""
+        live = (State.RUNNING, State.PAUSED, State.RESTARTING)
+        kept = [one for one in self.records.values() if request.all or one.status.state in live]
+        kept.sort(key=lambda one: -one.spec.created_ns)
+        start = int(request.after or 0)
+        following = str(start + 2) if start + 2 < len(kept) else ""
+        return c.ContainerList(containers=tuple(kept[start : start + 2]), next=following)
+
+    async def _nodes(self, _: Empty) -> NodeList:
+        return self.nodes
+
+    async def _register(self, request: c.RegisterContainer) -> Empty:
+        if self.names_taken:
+            self.names_taken -= 1
+            raise conflict("taken")
+        for record in self.records.values():
+            if record.spec.name == request.spec.name:
+                raise conflict(f'Conflict. The container name "/{request.spec.name}" is already in use')
+        self.records[request.spec.id] = ContainerRecord(spec=request.spec, node=request.node)
+        return Empty()
+
+    async def _forget(self, request: c.ForgetContainer) -> Empty:
+        self.records.pop(request.id, None)
+        return Empty()
+
+    async def _place(self, _: c.PlaceRequest) -> c.Placement:
+        return c.Placement(node="n1")
+
+    async def _image(self, request: ImageRef) -> ImageRecord:
+        image = self.images.get(request.ref)
+        if image is None:
+            raise not_found(f"No such image: {request.ref}:latest")
+        return image
+
+    async def _images(self, _: ListImages) -> ImageList:
+        return ImageList(images=tuple(self.images.values()))
+
+    async def _tag(self, _: TagRequest) -> Empty:
+        return Empty()
+
+    async def _rmi(self, request: RemoveImage) -> RemovedImages:
+        return RemovedImages(items=(RemovedImage(untagged=request.ref), RemovedImage(deleted="sha256:1")))
+
+    async def _create(self, _: c.CreateContainer) -> c.StatusReply:
+        return c.StatusReply(status=ContainerStatus(seq=1))
+
+    def _setter(self, state: State) -> Callable[[Any], Awaitable[c.StatusReply]]:
+        async def handle(request: Any) -> c.StatusReply:
+            record = self._find(request.id)
+            if record.status.state == state:
+                raise not_modified()
+            status = record.status.model_copy(update={"state": state, "seq": record.status.seq + 1})
+            self.records[record.id] = record.model_copy(update={"status": status})
+            return c.StatusReply(status=status)
+
+        return handle
+
+    async def _remove(self, request: c.RemoveContainer) -> c.StatusReply:
+        record = self.records.pop(request.id)
+        return c.StatusReply(status=record.status)
+
+    async def _attach(self, request: c.AttachContainer) -> Empty:
+        return await self._stream(request.stream, self.attach)
+
+    async def _logs(self, request: c.ReadLogs) -> Empty:
+        return await self._stream(request.stream, self.logs)
+
+    async def _pull(self, request: PullRequest) -> PullStarted:
+        await self._stream(request.stream, self.pull)
+        return PullStarted()
+
+    async def _stream(self, identifier: str, script: StreamScript | None) -> Empty:
+        assert script is not None
+        stream = await ByteStream(self.bus.transport, identifier, "serving", self.tasks).open()
+
+        async def play() -> None:
+            with contextlib.suppress(SeawayError):
+                await script(stream)
+            await stream.close()
+
+        self.tasks.spawn("script", play())
+        return Empty()
+
+
+@dataclass
+class Rig:
+    """The API under test, the suite around it, and a way in."""
+
+    api: Api
+    suite: Suite
+    path: str
+    server: FakeServer
+    wires: list[Wire] = field(default_factory=list)
+
+    async def wire(self) -> Wire:
+        """A fresh connection."""
+        wire = Wire(*await asyncio.open_unix_connection(self.path))
+        self.wires.append(wire)
+        return wire
+
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """One request on a connection of its own."""
+        wire = await self.wire()
+        data = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
+        fields = {"Host": "docker", "Content-Length": str(len(data))}
+        if body is not None:
+            fields["Content-Type"] = "application/json"
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
+        wire.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + data)
+        answer = await wire.answer(method)
+        wire.close()
+        return answer
+
+    async def quiet(self) -> None:
+        """Let everything that is under way on the in-memory bus come to rest."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    """The loop that the service runs on."""
+    return uvloop.EventLoopPolicy()
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    server = FakeServer()
+    suite = Suite(Bus(FakeTransport(server)))
+    bus, tasks = Bus(FakeTransport(server)), Tasks("api")
+    settings = ApiSettings(run=tmp_path, root=tmp_path, node="n1", socket_group="nobody-has-this-group")
+    await bus.prepare()
+    await suite.serve()
+    hub = Hub(bus.transport, tasks)
+    await hub.start()
+    archives = ArchiveClient(bus)
+    api = Api(settings, bus, hub, tasks, archives)
+    suite.images["busybox"] = builders.image()
+    async with serve(api):
+        rig = Rig(api, suite, str(tmp_path / "docker.sock"), server)
+        yield rig
+        for wire in rig.wires:
+            wire.close()
+    await archives.close()
+    await hub.close()
+    await suite.tasks.close()
+    await tasks.close()
+    await bus.close()
+    await suite.bus.close()
+
+
+@pytest.fixture
+def failure() -> Callable[..., SeawayError]:
+    """An error as a service raises it."""
+
+    def make(code: Code, message: str) -> SeawayError:
+        return SeawayError(code, message)
+
+    return make

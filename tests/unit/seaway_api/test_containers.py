@@ -1,0 +1,173 @@
+"""Commands to a container, list, inspect, prune."""
+
+import urllib.parse
+from typing import Any
+
+import orjson
+import pytest
+
+from seaway_api.translate.networking import network_id
+from seaway_contracts.containers import (
+    Command,
+    ContainerRecord,
+    ContainerStatus,
+    Endpoint,
+    NetworkSpec,
+    PublishedPort,
+    State,
+)
+from seaway_contracts.errors import Code
+from seaway_testing import builders
+from seaway_testing.builders import START_NS
+
+
+def box(seed: int, state: State = State.CREATED, **status: Any) -> ContainerRecord:
+    return ContainerRecord(spec=builders.spec(seed), node="n1", status=ContainerStatus(state=state, **status))
+
+
+def filtered(**filters: list[str]) -> str:
+    return "filters=" + urllib.parse.quote(orjson.dumps(filters).decode())
+
+
+@pytest.mark.parametrize("ref", ["box1", builders.container_id(1), builders.container_id(1)[:12]])
+async def test_start_goes_to_the_node_by_any_reference(rig: Any, ref: str) -> None:
+    record = rig.suite.add(box(1))
+    assert (await rig.call("POST", f"/containers/{ref}/start")).status == 204
+    assert rig.suite.named("start")[0].id == record.id
+
+
+async def test_the_node_of_a_whole_id_is_asked_for_once(rig: Any) -> None:
+    record = rig.suite.add(box(1))
+    for verb in ("start", "stop", "start"):
+        await rig.call("POST", f"/containers/{record.id}/{verb}")
+    assert len(rig.suite.named("resolve")) == 1
+
+
+async def test_started_already_is_304_without_a_body(rig: Any) -> None:
+    rig.suite.add(box(1, State.RUNNING))
+    answer = await rig.call("POST", "/containers/box1/start")
+    assert (answer.status, answer.body) == (304, b"")
+
+
+async def test_stop_passes_time_and_signal_on(rig: Any) -> None:
+    rig.suite.add(box(1, State.RUNNING))
+    assert (await rig.call("POST", "/containers/box1/stop?t=3&signal=SIGINT")).status == 204
+    request = rig.suite.named("stop")[0]
+    assert (request.timeout_s, request.signal) == (3, "SIGINT")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/containers/box1/kill?signal=NOPE", 400),
+        ("/containers/box1/stop?t=x", 400),
+        ("/containers/box1/resize?h=x&w=1", 400),
+        ("/containers/box1/resize?h=1&w=70000", 400),
+        ("/containers/nobody/start", 404),
+        ("/containers/box1/start", 204),
+        ("/containers/box1/kill", 204),
+        ("/containers/box1/pause", 204),
+        ("/containers/box1/unpause", 204),
+        ("/containers/box1/restart?t=1", 204),
+        ("/containers/box1/resize?h=24&w=80", 200),
+    ],
+)
+async def test_statuses(rig: Any, path: str, status: int) -> None:
+    rig.suite.add(box(1))
+    assert (await rig.call("POST", path)).status == status
+
+
+async def test_a_start_error_passes_through_word_for_word(rig: Any, failure: Any) -> None:
+    """The CLI makes 127 of it."""
+    rig.suite.add(box(1))
+    text = 'failed to create task: exec: "nope": executable file not found in $PATH'
+    rig.suite.fail["start"] = failure(Code.BAD_REQUEST, text)
+    answer = await rig.call("POST", "/containers/box1/start")
+    assert (answer.status, answer.json["message"]) == (400, text)
+
+
+async def test_remove(rig: Any) -> None:
+    rig.suite.add(box(1))
+    assert (await rig.call("DELETE", "/containers/box1?force=1&v=true")).status == 204
+    request = rig.suite.named("remove")[0]
+    assert (request.force, request.volumes) == (True, True)
+    assert (await rig.call("DELETE", "/containers/box1")).status == 404
+
+
+async def test_the_list_is_newest_first_over_all_pages(rig: Any) -> None:
+    for seed in range(1, 6):
+        rig.suite.add(box(seed, State.RUNNING if seed % 2 else State.EXITED, started_ns=START_NS))
+    assert [one["Names"] for one in (await rig.call("GET", "/containers/json")).json] == [["/box5"], ["/box3"], ["/box1"]]
+    shown = (await rig.call("GET", "/containers/json?all=1")).json
+    assert [one["Names"][0] for one in shown] == ["/box5", "/box4", "/box3", "/box2", "/box1"]
+    assert len((await rig.call("GET", "/containers/json?limit=2")).json) == 2
+
+
+async def test_list_filters(rig: Any) -> None:
+    rig.suite.add(box(1, State.RUNNING, started_ns=START_NS))
+    rig.suite.add(box(2, State.EXITED, started_ns=START_NS, exit_code=3))
+    rig.suite.add(box(3))
+
+    async def names(query: str) -> list[str]:
+        return [one["Names"][0] for one in (await rig.call("GET", f"/containers/json?{query}")).json]
+
+    assert await names(filtered(status=["exited"])) == ["/box2"]
+    assert await names(filtered(exited=["3"])) == ["/box2"]
+    assert await names("all=1&" + filtered(name=["box[13]"])) == ["/box3", "/box1"]
+    assert await names(filtered(before=["box2"])) == ["/box1"]
+    assert await names(filtered(since=["box2"])) == ["/box3"]
+    assert await names("all=1&" + filtered(ancestor=["nope"])) == []
+    assert (await rig.call("GET", "/containers/json?" + filtered(bogus=["x"]))).status == 400
+    assert (await rig.call("GET", "/containers/json?" + filtered(before=["nobody"]))).status == 404
+
+
+async def test_inspect_of_a_running_container(rig: Any) -> None:
+    spec = builders.spec(
+        1,
+        command=Command(cmd=("sh", "-c", "true"), env=("A=1",), tty=True),
+        network=NetworkSpec(mode="bridge", hostname="h", exposed_ports=("80/tcp", "90/udp")),
+    )
+    endpoint = Endpoint(network="bridge", network_id=network_id("bridge"), address="10.0.0.2", prefix_len=24)
+    status = ContainerStatus(
+        state=State.RUNNING,
+        pid=42,
+        started_ns=START_NS,
+        endpoints=(endpoint,),
+        ports=(PublishedPort(container_port=80, protocol="tcp", host_ip="0.0.0.0", host_port=8080),),
+    )
+    rig.suite.add(ContainerRecord(spec=spec, node="n1", status=status))
+    shown = (await rig.call("GET", "/v1.45/containers/box1/json")).json
+    assert (shown["Path"], shown["Args"]) == ("sh", ["-c", "true"])
+    assert (shown["State"]["Status"], shown["State"]["Running"], shown["State"]["Pid"]) == ("running", True, 42)
+    assert shown["State"]["FinishedAt"] == "0001-01-01T00:00:00Z"
+    assert shown["NetworkSettings"]["Ports"] == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "90/udp": None}
+    assert shown["NetworkSettings"]["IPAddress"] == "10.0.0.2"
+    assert shown["NetworkSettings"]["Networks"]["bridge"]["IPPrefixLen"] == 24
+    assert (shown["Config"]["Tty"], shown["Config"]["Hostname"]) == (True, "h")
+    assert shown["Config"]["ExposedPorts"] == {"80/tcp": {}, "90/udp": {}}
+
+
+async def test_prune_takes_those_that_do_not_run(rig: Any) -> None:
+    rig.suite.add(box(1, State.RUNNING))
+    rig.suite.add(box(2, State.EXITED))
+    rig.suite.add(box(3))
+    deleted = (await rig.call("POST", "/containers/prune")).json["ContainersDeleted"]
+    assert set(deleted) == {builders.container_id(2), builders.container_id(3)}
+    assert (await rig.call("POST", "/containers/prune")).json == {"ContainersDeleted": None, "SpaceReclaimed": 0}
+
+
+async def test_networks_that_are_always_there(rig: Any) -> None:
+    shown = (await rig.call("GET", "/networks")).json
+    assert [(one["Name"], one["Driver"]) for one in shown] == [("bridge", "bridge"), ("host", "host"), ("none", "null")]
+    by_id = (await rig.call("GET", f"/networks/{shown[0]['Id'][:12]}")).json
+    assert by_id["Name"] == "bridge"
+    assert (await rig.call("DELETE", "/networks/bridge")).status == 403
+    assert (await rig.call("DELETE", "/networks/nope")).status == 404
+    assert [one["Name"] for one in (await rig.call("GET", "/networks?" + filtered(name=["none"]))).json] == ["none"]
+
+
+async def test_disk_usage_counts_layers_once(rig: Any) -> None:
+    rig.suite.images["twin"] = builders.image(1)
+    usage = (await rig.call("GET", "/system/df")).json
+    assert usage["LayersSize"] == 1234
+    assert len(usage["Images"]) == 2

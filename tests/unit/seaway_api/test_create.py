@@ -1,0 +1,152 @@
+"""POST /containers/create: who is asked, in which order, and what is left when something fails."""
+
+import re
+from typing import Any
+
+import pytest
+
+from seaway_contracts.containers import ContainerRecord, Mount
+from seaway_contracts.errors import Code
+from seaway_contracts.images import ImageConfig
+from seaway_testing import builders
+
+CREATE = "/v1.45/containers/create"
+
+
+async def test_a_container_is_placed_registered_and_made(rig: Any) -> None:
+    answer = await rig.call("POST", f"{CREATE}?name=web", {"Image": "busybox", "Cmd": ["sleep", "9"]})
+    assert answer.status == 201
+    assert answer.json["Warnings"] == []
+    identifier = answer.json["Id"]
+    assert re.fullmatch("[0-9a-f]{64}", identifier)
+    kinds = [kind for kind, _ in rig.suite.calls]
+    assert set(kinds[:2]) == {"image", "place"}
+    assert kinds[2:] == ["register", "create"]
+    spec = rig.suite.named("create")[0].spec
+    assert (spec.id, spec.name, spec.command.args) == (identifier, "web", ("sleep", "9"))
+    assert spec == rig.suite.named("register")[0].spec
+    assert rig.api.hub.place(identifier) == "n1"
+
+
+async def test_a_name_is_made_up_and_another_one_if_it_is_taken(rig: Any) -> None:
+    rig.suite.names_taken = 2
+    answer = await rig.call("POST", CREATE, {"Image": "busybox"})
+    assert answer.status == 201
+    names = [request.spec.name for request in rig.suite.named("register")]
+    assert len(names) == 3
+    assert all(re.fullmatch("[a-z]+_[a-z]+[0-9]?", name) for name in names)
+
+
+async def test_a_name_in_use(rig: Any) -> None:
+    await rig.call("POST", f"{CREATE}?name=web", {"Image": "busybox"})
+    answer = await rig.call("POST", f"{CREATE}?name=/web", {"Image": "busybox"})
+    assert answer.status == 409
+    assert len(rig.suite.named("create")) == 1
+
+
+async def test_an_image_that_is_not_there(rig: Any) -> None:
+    answer = await rig.call("POST", CREATE, {"Image": "nope"})
+    assert (answer.status, answer.json["message"]) == (404, "No such image: nope:latest")
+    assert not rig.suite.named("register")
+
+
+async def test_the_images_refusal_goes_before_the_schedulers(rig: Any, failure: Any) -> None:
+    rig.suite.fail["place"] = failure(Code.UNPLACEABLE, "no node")
+    assert (await rig.call("POST", CREATE, {"Image": "nope"})).status == 404
+    answer = await rig.call("POST", CREATE, {"Image": "busybox"})
+    assert (answer.status, answer.json["message"]) == (500, "no node")
+    assert not rig.suite.named("register")
+
+
+@pytest.mark.parametrize(("code", "status"), [(Code.BAD_REQUEST, 400), (Code.UNAVAILABLE, 503), (Code.NO_SPACE, 500)])
+async def test_what_the_node_cannot_make_is_forgotten(rig: Any, failure: Any, code: Code, status: int) -> None:
+    rig.suite.fail["create"] = failure(code, "the node says why")
+    answer = await rig.call("POST", f"{CREATE}?name=web", {"Image": "busybox"})
+    assert (answer.status, answer.json["message"]) == (status, "the node says why")
+    assert rig.suite.records == {}
+
+
+async def test_after_a_time_out_the_node_is_asked_to_take_it_away(rig: Any, failure: Any) -> None:
+    rig.suite.fail["create"] = failure(Code.TIMEOUT, "no answer")
+    answer = await rig.call("POST", CREATE, {"Image": "busybox"})
+    assert answer.status == 504
+    assert rig.suite.named("remove")[0].force
+    assert rig.suite.records == {}
+
+
+async def test_a_node_that_answers_nothing_keeps_its_record(rig: Any, failure: Any) -> None:
+    """The container may be there: a record that is forgotten could never be removed."""
+    rig.suite.fail["create"] = failure(Code.TIMEOUT, "no answer")
+    rig.suite.fail["remove"] = failure(Code.TIMEOUT, "no answer")
+    assert (await rig.call("POST", CREATE, {"Image": "busybox"})).status == 504
+    assert len(rig.suite.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({}, 400, "config cannot be empty in order to create a container"),
+        ({"HostConfig": {}}, 400, "config cannot be empty in order to create a container"),
+        (
+            {"Image": "busybox", "WorkingDir": "x"},
+            400,
+            "the working directory 'x' is invalid, it needs to be an absolute path",
+        ),
+        ({"Image": "busybox", "Env": ["=x"]}, 400, "invalid environment variable: =x"),
+        ({"Image": "busybox", "StopSignal": "NOPE"}, 400, "invalid signal: NOPE"),
+        (
+            {"Image": "busybox", "HostConfig": {"AutoRemove": True, "RestartPolicy": {"Name": "always"}}},
+            400,
+            "can't create 'AutoRemove' container with restart policy",
+        ),
+        ({"Image": "busybox", "HostConfig": {"Memory": 1000}}, 400, "Minimum memory limit allowed is 6MB"),
+        (
+            {"Image": "busybox", "HostConfig": {"CapAdd": ["bogus"]}},
+            400,
+            'invalid CapAdd: unknown capability: "CAP_BOGUS"',
+        ),
+        ({"Image": "busybox", "HostConfig": {"NetworkMode": "nope"}}, 404, "network nope not found"),
+        (
+            {"Image": "busybox", "HostConfig": {"NetworkMode": "container:x"}},
+            404,
+            "No such container: x",
+        ),
+        (
+            {"Image": "busybox", "HostConfig": {"Binds": ["/a:/b", "/c:/b"]}},
+            400,
+            "Duplicate mount point: /b",
+        ),
+        ({"Image": "busybox", "HostConfig": {"LogConfig": {"Type": "x"}}}, 400, "logger: no log driver named 'x' is registered"),
+        ({"Image": "busybox", "HostConfig": {"SecurityOpt": ["x"]}}, 400, 'invalid --security-opt 1: "x"'),
+    ],
+)  # fmt: skip
+async def test_refusals(rig: Any, body: Any, status: int, message: str) -> None:
+    answer = await rig.call("POST", CREATE, body)
+    assert (answer.status, answer.json["message"]) == (status, message)
+    assert not rig.suite.named("register")
+
+
+async def test_no_command_at_all(rig: Any) -> None:
+    rig.suite.images["bare"] = builders.image(2, config=ImageConfig())
+    answer = await rig.call("POST", CREATE, {"Image": "bare"})
+    assert (answer.status, answer.json["message"]) == (400, "no command specified")
+
+
+async def test_a_partner_binds_the_container_to_its_node(rig: Any) -> None:
+    partner = rig.suite.add(builders.record(1))
+    body = {"Image": "busybox", "HostConfig": {"NetworkMode": "container:box1", "PidMode": f"container:{partner.id}"}}
+    answer = await rig.call("POST", CREATE, body)
+    assert answer.status == 201
+    assert not rig.suite.named("place")
+    spec = rig.suite.named("create")[0].spec
+    assert (spec.network.mode, spec.namespaces.pid) == (f"container:{partner.id}",) * 2
+
+
+async def test_volumes_from_another_container(rig: Any) -> None:
+    mounts = (Mount(type="volume", target="/data", source="v", anonymous=True), Mount(type="bind", target="/b", source="/x"))
+    rig.suite.add(ContainerRecord(spec=builders.spec(1, mounts=mounts), node="n1"))
+    body = {"Image": "busybox", "HostConfig": {"VolumesFrom": ["box1:ro"], "Binds": ["/own:/b"]}}
+    await rig.call("POST", CREATE, body)
+    made = {mount.target: mount for mount in rig.suite.named("create")[0].spec.mounts}
+    assert (made["/b"].source, made["/b"].read_only) == ("/own", False)
+    assert (made["/data"].source, made["/data"].read_only, made["/data"].anonymous) == ("v", True, False)

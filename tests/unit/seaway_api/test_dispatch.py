@@ -1,0 +1,102 @@
+"""Versions, headers, unknown routes, what each answer carries."""
+
+from typing import Any
+
+import pytest
+
+from seaway_api.version import API_VERSION
+from seaway_contracts.errors import Code
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.45", "/v1.47"])
+async def test_ping_in_all_versions(rig: Any, prefix: str) -> None:
+    answer = await rig.call("GET", f"{prefix}/_ping")
+    assert (answer.status, answer.body) == (200, b"OK")
+    assert answer.headers["api-version"] == API_VERSION
+    assert answer.headers["docker-experimental"] == "false"
+    assert answer.headers["ostype"] == "linux"
+    assert answer.headers["server"].startswith("Seaway/")
+    assert answer.headers["swarm"] == "inactive"
+    assert answer.headers["cache-control"] == "no-cache, no-store, must-revalidate"
+
+
+async def test_head_ping_has_no_body(rig: Any) -> None:
+    wire = await rig.wire()
+    wire.send(b"HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\nGET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+    assert (await wire.answer("HEAD")).headers["api-version"] == API_VERSION
+    assert (await wire.answer()).body == b"OK"
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("1.99", f"client version 1.99 is too new. Maximum supported API version is {API_VERSION}"),
+        (
+            "1.23",
+            "client version 1.23 is too old. Minimum supported API version is 1.24, "
+            "please upgrade your client to a newer version",
+        ),
+    ],
+)
+async def test_versions_out_of_range(rig: Any, version: str, message: str) -> None:
+    answer = await rig.call("GET", f"/v{version}/_ping")
+    assert (answer.status, answer.json) == (400, {"message": message})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nothing"), ("PUT", "/info"), ("GET", "/v1.45/containers"), ("DELETE", "/_ping"), ("GET", "/v1.x/_ping")],
+)
+async def test_unknown_routes_and_methods(rig: Any, method: str, path: str) -> None:
+    answer = await rig.call(method, path)
+    assert (answer.status, answer.json) == (404, {"message": "page not found"})
+
+
+@pytest.mark.parametrize("path", ["/nodes", "/nodes/self", "/services", "/swarm", "/secrets", "/configs", "/tasks"])
+async def test_no_swarm(rig: Any, path: str) -> None:
+    answer = await rig.call("GET", path)
+    assert answer.status == 503
+    assert answer.json["message"].startswith("This node is not a swarm manager.")
+
+
+async def test_docker_inspect_of_nothing_gets_404_from_every_kind(rig: Any) -> None:
+    """`docker inspect x` asks all kinds in turn and goes on only after a 404."""
+    for path in ("/containers/x/json", "/images/x/json", "/networks/x", "/volumes/x", "/plugins/x/json"):
+        answer = await rig.call("GET", f"/v1.45{path}")
+        assert answer.status == 404, path
+        assert answer.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(Code.CONFLICT, 409), (Code.UNAVAILABLE, 503), (Code.TIMEOUT, 504), (Code.INTERNAL, 500), (Code.FORBIDDEN, 403)],
+)
+async def test_errors_of_other_services_pass_through(rig: Any, failure: Any, code: Code, status: int) -> None:
+    rig.suite.fail["get"] = failure(code, "a sentence that names the thing")
+    answer = await rig.call("GET", "/containers/x/json")
+    assert (answer.status, answer.json) == (status, {"message": "a sentence that names the thing"})
+
+
+async def test_version_and_info_without_nodes(rig: Any) -> None:
+    version = (await rig.call("GET", "/version")).json
+    assert (version["ApiVersion"], version["MinAPIVersion"]) == ("1.47", "1.24")
+    info = (await rig.call("GET", "/info")).json
+    assert (info["Images"], info["Containers"], info["Name"]) == (1, 0, "n1")
+
+
+async def test_info_says_which_service_is_silent(rig: Any, failure: Any) -> None:
+    rig.suite.fail["images"] = failure(Code.UNAVAILABLE, "gone")
+    info = (await rig.call("GET", "/info")).json
+    assert info["Warnings"] == ["WARNING: the image service does not answer"]
+
+
+async def test_what_is_not_there_yet_is_named(rig: Any) -> None:
+    answer = await rig.call("POST", "/v1.45/containers/x/exec", {"Cmd": ["ls"]})
+    assert (answer.status, answer.json["message"]) == (501, "Seaway does not support exec yet")
+
+
+async def test_an_http_1_0_client_is_served(rig: Any) -> None:
+    wire = await rig.wire()
+    wire.send(b"GET /containers/json HTTP/1.0\r\n\r\n")
+    answer = await wire.answer()
+    assert (answer.status, answer.json) == (200, [])

@@ -1,0 +1,91 @@
+"""POST /containers/{id}/wait."""
+
+from typing import Any
+
+import pytest
+
+from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
+from seaway_testing import builders
+from seaway_testing.waiting import until
+
+ID = builders.container_id(1)
+
+
+def box(state: State = State.CREATED, **status: Any) -> ContainerRecord:
+    return ContainerRecord(spec=builders.spec(1), node="n1", status=ContainerStatus(state=state, **status))
+
+
+async def waiting(rig: Any, condition: str = "") -> Any:
+    """A wait whose head has come."""
+    wire = await rig.wire()
+    query = f"?condition={condition}" if condition else ""
+    wire.send(f"POST /v1.45/containers/box1/wait{query} HTTP/1.1\r\nHost: d\r\n\r\n".encode())
+    status, headers = await wire.head()
+    assert (status, headers["transfer-encoding"], headers["content-type"]) == (200, "chunked", "application/json")
+    return wire
+
+
+async def test_one_that_does_not_run_is_answered_at_once(rig: Any) -> None:
+    rig.suite.add(box(State.EXITED, exit_code=7))
+    wire = await waiting(rig)
+    assert await wire.chunk() == b'{"StatusCode":7}\n'
+    assert await wire.chunk() == b""
+
+
+async def test_the_head_comes_before_the_start_and_the_code_with_the_exit(rig: Any) -> None:
+    rig.suite.add(box(seq=1))
+    wire = await waiting(rig, "next-exit")
+    await rig.suite.emit("start", ID, ContainerStatus(state=State.RUNNING, seq=2))
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=137))
+    assert await wire.chunk() == b'{"StatusCode":137}\n'
+
+
+async def test_an_exit_that_the_record_already_held_is_no_news(rig: Any) -> None:
+    rig.suite.add(box(State.RUNNING, seq=5))
+    wire = await waiting(rig)
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=1))
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=6, exit_code=2))
+    assert await wire.chunk() == b'{"StatusCode":2}\n'
+
+
+async def test_removed_waits_for_the_end_of_the_container(rig: Any) -> None:
+    rig.suite.add(box(State.RUNNING, seq=2))
+    wire = await waiting(rig, "removed")
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=4))
+    await rig.suite.emit("destroy", ID, ContainerStatus(state=State.REMOVING, seq=4, exit_code=4))
+    assert await wire.chunk() == b'{"StatusCode":4}\n'
+
+
+async def test_the_end_of_the_container_ends_every_wait(rig: Any) -> None:
+    rig.suite.add(box(seq=1))
+    wire = await waiting(rig, "next-exit")
+    await rig.suite.emit("destroy", ID, ContainerStatus(state=State.REMOVING, seq=2))
+    assert await wire.chunk() == b'{"StatusCode":0}\n'
+
+
+async def test_others_exits_do_not_matter(rig: Any) -> None:
+    rig.suite.add(box(State.RUNNING, seq=2))
+    wire = await waiting(rig)
+    await rig.suite.emit("die", builders.container_id(2), ContainerStatus(state=State.EXITED, seq=3, exit_code=9))
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=1))
+    assert await wire.chunk() == b'{"StatusCode":1}\n'
+
+
+@pytest.mark.parametrize("half", [True, False])
+async def test_a_client_that_hangs_up_leaves_no_watch(rig: Any, half: bool) -> None:
+    rig.suite.add(box(State.RUNNING, seq=2))
+    wire = await waiting(rig)
+    assert rig.api.hub.watched == 1
+    if half:
+        wire.half_close()
+    else:
+        wire.writer.transport.abort()
+    await until(lambda: rig.api.hub.watched == 0)
+
+
+async def test_refusals(rig: Any) -> None:
+    rig.suite.add(box())
+    answer = await rig.call("POST", "/containers/box1/wait?condition=never")
+    assert (answer.status, answer.json["message"]) == (400, 'invalid condition: "never"')
+    assert (await rig.call("POST", "/containers/nobody/wait")).status == 404
+    assert rig.api.hub.watched == 0

@@ -1,0 +1,116 @@
+import io
+import json
+import tarfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from seaway_image.digests import digest_of
+from seaway_image.httpd import ImageHttp
+from seaway_image.load import Loaded
+from seaway_image.store import ImageStore
+
+AUTH = {"Authorization": "Bearer t0k"}
+
+
+@pytest.fixture
+def heard() -> list[Any]:
+    return []
+
+
+@pytest.fixture
+async def client(store: ImageStore, heard: list[Any]) -> AsyncIterator[TestClient[Any, Any]]:
+    async def loaded(done: Loaded) -> None:
+        heard.append(done.lines)
+
+    async def imported(image: str, name: str) -> None:
+        heard.append((image, name))
+
+    http = ImageHttp(store, "t0k", on_loaded=loaded, on_imported=imported)
+    async with TestClient(TestServer(http.application())) as made:
+        yield made
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic t0k", "Bearer t0k x", "Bearer ü"])
+@pytest.mark.parametrize("path", ["/v2/", "/save?names=x", "/v2/x/blobs/sha256:" + "a" * 64, "/nothing"])
+async def test_nothing_without_the_token(client: Any, header: str | None, path: str) -> None:
+    response = await client.get(path, headers={"Authorization": header} if header else {})
+    assert response.status == 401
+    assert "Bearer" in response.headers["WWW-Authenticate"]
+
+
+def test_no_token_no_service(store: ImageStore) -> None:
+    with pytest.raises(ValueError, match="needs a token"):
+        ImageHttp(store, "")
+
+
+async def test_load_pull_by_parts_and_save(client: Any, make_image: Any, heard: list[Any]) -> None:
+    image = make_image(b"x" * 5000)
+    response = await client.post("/load", data=image.archive("a/b:1"), headers=AUTH)
+    assert await response.json() == {
+        "lines": ["Loaded image: a/b:1"],
+        "images": [{"id": image.id, "tags": ["a/b:1"]}],
+    }
+    assert heard == [("Loaded image: a/b:1",)]
+    manifest = await client.get("/v2/a/b/manifests/1", headers=AUTH)
+    parsed = await manifest.json(content_type=None)
+    assert manifest.headers["Content-Type"] == parsed["mediaType"]
+    by_digest = await client.get(f"/v2/a/b/manifests/{manifest.headers['Docker-Content-Digest']}", headers=AUTH)
+    assert await by_digest.read() == await manifest.read()
+    layer = parsed["layers"][0]["digest"]
+    assert await (await client.get(f"/v2/a/b/blobs/{layer}", headers=AUTH)).read() == image.layers[0]
+    part = await client.get(f"/v2/a/b/blobs/{layer}", headers=AUTH | {"Range": "bytes=600-700"})
+    assert (part.status, await part.read()) == (206, image.layers[0][600:701])
+    head = await client.head(f"/v2/a/b/blobs/{layer}", headers=AUTH)
+    assert (head.status, head.headers["Content-Length"]) == (200, str(len(image.layers[0])))
+    saved = await client.get("/save", params={"names": "a/b:1"}, headers=AUTH)
+    with tarfile.open(fileobj=io.BytesIO(await saved.read())) as tar:
+        manifest_file = tar.extractfile("manifest.json")
+        assert manifest_file is not None
+        assert json.loads(manifest_file.read())[0]["RepoTags"] == ["a/b:1"]
+
+
+async def test_import(client: Any, store: ImageStore, make_tar: Any, heard: list[Any]) -> None:
+    query = [("repo", "made"), ("tag", "2"), ("change", "CMD x"), ("change", "ENV A=1"), ("platform", "linux/arm64")]
+    response = await client.post("/import", params=query, data=make_tar({"f": b"x"}), headers=AUTH)
+    image = (await response.json())["id"]
+    record = await store.get("made:2")
+    assert (record.id, record.architecture, record.config.env) == (image, "arm64", ("A=1",))
+    assert heard == [(image, "made:2")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/x/blobs/sha256:" + "a" * 64, 404),
+        ("GET", "/v2/x/blobs/sha256:..%2f..%2fnames.json", 400),
+        ("GET", "/v2/x/blobs/..%2f..%2f..%2fnames.json", 400),
+        ("GET", "/v2/x/manifests/sha256:" + "a" * 64, 404),
+        ("GET", "/v2/x/manifests/nope", 404),
+        ("GET", "/save", 400),
+        ("GET", "/save?names=nope", 404),
+        ("POST", "/load", 400),
+        ("POST", "/import?change=RUN", 400),
+        ("POST", "/import?platform=a/b/c/d", 400),
+        ("POST", "/import?repo=UPPER", 400),
+    ],
+)
+async def test_refusals_say_why(
+    client: Any, store: ImageStore, files_in: Callable[[Path], set[str]], method: str, path: str, status: int
+) -> None:
+    response = await client.request(method, path, headers=AUTH)
+    assert response.status == status
+    body = await response.json()
+    assert body["message"]
+    assert body["errors"][0]["message"] == body["message"]
+    assert files_in(store.blobs.root) == set()
+
+
+async def test_only_digests_of_manifests_are_served_as_such(client: Any, store: ImageStore, make_image: Any) -> None:
+    image = make_image()
+    await client.post("/load", data=image.archive("a:1"), headers=AUTH)
+    response = await client.get(f"/v2/a/manifests/{digest_of(image.config)}", headers=AUTH)
+    assert response.status == 404

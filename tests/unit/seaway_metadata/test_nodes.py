@@ -1,0 +1,121 @@
+"""Nodes by their beats."""
+
+from seaway_contracts.nodes import NodeRecord
+from seaway_metadata.nodes import NodeChange, NodeTable
+from seaway_testing.builders import beat
+from seaway_testing.clock import FakeClock
+
+
+class Watch:
+    """A table, and a clock that ticks it twice a second."""
+
+    def __init__(self, stored: list[NodeRecord] | None = None) -> None:
+        self.clock = FakeClock()
+        self.table = NodeTable()
+        self.table.load(stored or [], self.clock.monotonic())
+
+    def beat(self, node: str = "n1", **changes: object) -> str | None:
+        one = beat(node, time_ns=self.clock.now_ns(), **changes)
+        change = self.table.beat(one, self.clock.monotonic(), self.clock.now_ns())
+        return change.action if change else None
+
+    def wait(self, seconds: float) -> list[NodeChange]:
+        changes = []
+        for _ in range(int(seconds * 2)):
+            self.clock.advance(0.5)
+            changes += self.table.tick(self.clock.monotonic(), self.clock.now_ns())
+        return changes
+
+
+def test_join_down_up() -> None:
+    watch = Watch()
+    assert watch.beat() == "join"
+    assert watch.wait(1) == []
+    assert watch.beat() is None
+    assert watch.wait(3) == []
+    (down,) = watch.wait(1)
+    assert (down.action, down.record.state, down.record.node) == ("down", "down", "n1")
+    assert down.reason == "no beat for 3.5 s"
+    assert watch.wait(60) == []
+    assert watch.beat() == "up"
+    assert watch.table.records["n1"].state == "up"
+
+
+def test_patience_follows_the_interval() -> None:
+    watch = Watch()
+    watch.beat("slow", interval_ns=4_000_000_000)
+    watch.beat("fast", interval_ns=100_000_000)
+    assert [change.record.node for change in watch.wait(4)] == ["fast"]
+    assert [change.record.node for change in watch.wait(9)] == ["slow"]
+
+
+def test_since_is_the_change_of_state() -> None:
+    watch = Watch()
+    watch.beat()
+    began = watch.clock.now_ns()
+    watch.wait(2)
+    watch.beat()
+    assert watch.table.records["n1"].since_ns == began
+    assert watch.table.records["n1"].last_beat_ns == watch.clock.now_ns()
+    watch.wait(10)
+    down = watch.table.records["n1"]
+    assert down.since_ns > down.last_beat_ns
+
+
+def test_stored_nodes_get_time_to_beat() -> None:
+    first = Watch()
+    first.beat("n1")
+    first.beat("n2")
+    first.wait(1)
+    second = Watch(list(first.table.records.values()))
+    second.wait(2)
+    assert second.beat("n1") is None
+    assert [change.record.node for change in second.wait(2)] == ["n2"]
+
+
+def test_a_stalled_process_blames_nobody() -> None:
+    watch = Watch()
+    watch.beat()
+    watch.wait(1)
+    watch.clock.advance(60)
+    assert watch.wait(3) == []
+    assert [change.action for change in watch.wait(1)] == ["down"]
+
+
+def test_a_changed_wall_clock_blames_nobody() -> None:
+    watch = Watch()
+    watch.beat()
+    watch.clock.set_wall(watch.clock.now_ns() + 10**15)
+    assert watch.wait(2) == []
+    watch.clock.set_wall(0)
+    watch.beat()
+    assert watch.wait(2) == []
+
+
+def test_copies_that_hear_the_same_publish_the_same() -> None:
+    """The stream drops the second by its message id."""
+    ids: list[list[str]] = []
+    for lag in (0.0, 0.25):
+        watch = Watch()
+        watch.clock.advance(1)
+        changes = []
+        for one in (beat(time_ns=1), beat(time_ns=2)):
+            change = watch.table.beat(one, watch.clock.monotonic() + lag, watch.clock.now_ns())
+            changes += [change] if change else []
+        changes += watch.wait(5)
+        change = watch.table.beat(beat(time_ns=9), watch.clock.monotonic(), watch.clock.now_ns())
+        changes += [change] if change else []
+        ids.append([one.event(watch.clock.now_ns())[0].id for one in changes])
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 3
+
+
+def test_each_outage_has_its_own_event() -> None:
+    watch = Watch()
+    watch.beat()
+    seen = []
+    for _ in range(3):
+        seen += [change.event(0)[0].id for change in watch.wait(5)]
+        watch.clock.advance(0.5)
+        watch.beat()
+    assert len(set(seen)) == 3

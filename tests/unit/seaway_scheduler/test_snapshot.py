@@ -1,0 +1,82 @@
+"""What the scheduler counts between two beats."""
+
+from seaway_contracts.commands import PlaceRequest
+from seaway_contracts.containers import Resources
+from seaway_contracts.nodes import Capacity
+from seaway_scheduler.snapshot import UNMADE_S, Cluster
+from seaway_testing.builders import GIB, beat, container_id, node_record
+
+
+def request(seed: int = 1, **fields: object) -> PlaceRequest:
+    return PlaceRequest(container_id=container_id(seed), **fields)  # type: ignore[arg-type]
+
+
+def test_silent_nodes_are_down() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    cluster.beat(beat("n2", interval_ns=5_000_000_000), 0.0)
+    assert [view.up for view in cluster.snapshot(3.0)] == [True, True]
+    assert [view.up for view in cluster.snapshot(3.1)] == [False, True]
+    assert [view.up for view in cluster.snapshot(15.1)] == [False, False]
+    cluster.beat(beat("n1"), 20.0)
+    assert [view.up for view in cluster.snapshot(20.0)] == [True, False]
+
+
+def test_metadata_knows_nodes_that_are_silent() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1", running=7), 0.0)
+    cluster.load([node_record("n1"), node_record("n2"), node_record("n3", up=False)], 0.0)
+    views = cluster.snapshot(0.0)
+    assert [(view.name, view.up, view.running) for view in views] == [
+        ("n1", True, 7),
+        ("n2", True, 0),
+        ("n3", False, 0),
+    ]
+    cluster.excuse(100.0)
+    assert [view.up for view in cluster.snapshot(100.0)] == [True, True, False]
+
+
+def test_a_placement_counts_until_a_beat_shows_it() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    cluster.placed(request(resources=Resources(memory=GIB, nano_cpus=500)), "n1", 0.0)
+    promised = cluster.snapshot(0.0)[0]
+    assert promised.free == Capacity(nano_cpus=4_000_000_000 - 500, memory=7 * GIB)
+    assert (promised.running, promised.containers) == (1, 1)
+    cluster.beat(beat("n1"), 1.0)
+    assert cluster.snapshot(1.0)[0].running == 1, "not made yet, so this beat can't show it"
+    cluster.made(container_id(1))
+    assert cluster.snapshot(1.5)[0].running == 1
+    cluster.beat(beat("n1", running=1), 2.0)
+    assert cluster.snapshot(2.0)[0].running == 1
+
+
+def test_a_placement_that_comes_to_nothing_is_forgotten() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    cluster.placed(request(1), "n1", 0.0)
+    cluster.placed(request(2), "n1", 0.0)
+    cluster.gone(container_id(2))
+    assert cluster.snapshot(0.0)[0].running == 1
+    cluster.beat(beat("n1"), UNMADE_S)
+    assert cluster.snapshot(UNMADE_S)[0].running == 0
+
+
+def test_asked_again_the_answer_is_the_same() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    assert cluster.placement(container_id(1), 0.0) is None
+    cluster.placed(request(1), "n1", 0.0)
+    assert cluster.placement(container_id(1), 1.0) == "n1"
+    assert cluster.placement(container_id(1), 99.0) is None, "the node is down"
+
+
+def test_ports_stay_taken_until_the_container_is_destroyed() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    cluster.placed(request(1, host_ports=(80, 443)), "n1", 0.0)
+    cluster.made(container_id(1))
+    cluster.beat(beat("n1"), 1.0)
+    assert cluster.snapshot(1.0)[0].host_ports == {80, 443}
+    cluster.gone(container_id(1))
+    assert cluster.snapshot(1.0)[0].host_ports == frozenset()
