@@ -22,6 +22,10 @@ class AlreadyOtherwise(TransportError):
     """A stream of that name is there, with another configuration."""
 
 
+class NoSuchStream(TransportError):
+    """There is no stream of that name."""
+
+
 class NotDeleted(TransportError):
     """A message was not deleted, most often because it is there no more."""
 
@@ -30,6 +34,7 @@ _KINDS: Final[dict[tuple[int, ...], type[Exception]]] = {
     (10023, 10047, 10077): NoSpace,  # insufficient resources, storage, maximum bytes
     (10071, 10164): WrongRevision,  # wrong last sequence
     (10054,): TooLarge,  # message exceeds maximum
+    (10059,): NoSuchStream,
     (10058,): AlreadyOtherwise,  # name in use
     (10037, 10043, 10057): NotDeleted,  # no message found, sequence not found, deletion failed
 }

@@ -21,6 +21,7 @@ _NS: Final = 1_000_000_000
 _HEARTBEAT_NS: Final = 1 * _NS
 _INACTIVE_NS: Final = 30 * _NS
 _SILENCE_S: Final = 5.0
+_STALLED: Final = "Nats-Consumer-Stalled"
 
 Api = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -49,11 +50,9 @@ class Replay:
             info = await self._api(f"CONSUMER.CREATE.{self._stream}", body)
             left = int(info.get("num_pending", 0)) + int(info.get("delivered", {}).get("consumer_seq", 0))
             while left > 0:
-                message = await self._next()
-                if message is None:
-                    continue
-                left -= 1
-                if message.stored_ns >= start_ns:
+                msg = await self._next()
+                left = _left_after(msg, left)
+                if _is_stored(msg) and (message := stored(msg)).stored_ns >= start_ns:
                     yield message
             with contextlib.suppress(TransportError):
                 await self._api(f"CONSUMER.DELETE.{self._stream}.{info['name']}", {})
@@ -61,23 +60,43 @@ class Replay:
             with contextlib.suppress(nats.errors.Error):
                 await sub.unsubscribe()  # a consumer that nobody hears is removed by the server
 
-    async def _next(self) -> Message | None:
-        """The next stored message; None for a sign of life, which is answered where it asks for that."""
+    async def _next(self) -> Msg:
+        """The next stored message or sign of life; the latter is answered where it asks for that."""
         with translated():
             msg = await asyncio.wait_for(self._queue.get(), _SILENCE_S)
             if msg is None:
                 raise RequestTimeout("the connection was lost while the past was being read")
-            if msg.reply.startswith("$JS.ACK."):
-                return stored(msg)
-            if msg.reply:
-                await self._client.publish(msg.reply)
-        return None
+            stalled = (msg.headers or {}).get(_STALLED)
+            if not _is_stored(msg) and (ask := msg.reply or stalled):
+                await self._client.publish(ask)
+        return msg
+
+
+def _is_stored(msg: Msg) -> bool:
+    return msg.reply.startswith("$JS.ACK.")
+
+
+def _left_after(msg: Msg, left: int) -> int:
+    """How many messages are still to come, at most.
+
+    Messages that are deleted while we read never come. So the server's own count ends the reading too, and
+    so does its word that it has nothing more to send (a heartbeat that isn't about flow control).
+    """
+    if _is_stored(msg):
+        return min(left - 1, int(msg.reply.split(".")[8 + _shift(msg)]))
+    idle = not msg.reply and _STALLED not in (msg.headers or {})
+    return 0 if idle else left
+
+
+def _shift(msg: Msg) -> int:
+    """The newer form of the reply subject has two tokens more in front."""
+    return 0 if msg.reply.count(".") == 8 else 2
 
 
 def stored(msg: Msg) -> Message:
     """A message that a consumer delivered. Its reply subject tells place and time (`$JS.ACK.…`, ADR-15)."""
     tokens = msg.reply.split(".")
-    shift = 0 if len(tokens) == 9 else 2
+    shift = _shift(msg)
     return Message(
         msg.subject,
         msg.data,

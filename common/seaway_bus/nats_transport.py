@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import nats.errors
@@ -14,15 +14,16 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from seaway_bus.nats_bucket import NatsBucket
-from seaway_bus.nats_errors import AlreadyOtherwise, answer_of, translated
+from seaway_bus.nats_errors import AlreadyOtherwise, NoSuchStream, answer_of, translated
 from seaway_bus.nats_replay import Replay
 from seaway_bus.nats_requests import Requests, to_message
 from seaway_bus.nats_streams import bucket_stream, event_stream
-from seaway_bus.transport import Bucket, Callback, Message, NotConnected, Subscription, TooLarge, wire_size
+from seaway_bus.transport import Bucket, Callback, Message, NoSpace, NotConnected, Subscription, TooLarge, wire_size
 from seaway_contracts.channels import BucketConfig, StreamConfig
 
 log = logging.getLogger(__name__)
 _API_S: Final = 5.0
+_LEAST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,12 @@ class _Subscription:
 
 @dataclass
 class _Watch:
-    """Who wants to know of the connection's loss and return, and nats-py's callbacks that tell them."""
+    """Who wants to know of the connection's loss and return, and nats-py's callbacks that tell them.
 
+    `broken` is for what was in flight; `lost` for who may have missed messages.
+    """
+
+    broken: list[Callable[[], None]] = field(default_factory=list)
     lost: list[Callable[[], None]] = field(default_factory=list)
     regained: list[Callable[[], None]] = field(default_factory=list)
     closing: bool = False
@@ -53,7 +58,7 @@ class _Watch:
     async def disconnected(self) -> None:
         if not self.closing:
             log.warning("bus: connection lost; trying again until it is back")
-            self._tell(self.lost)
+            self._tell([*self.broken, *self.lost])
 
     async def reconnected(self) -> None:
         log.info("bus: connected again")
@@ -94,7 +99,7 @@ class NatsTransport:
                     await client.connect(url, **_options(name, credentials or Credentials(), watch))
                     requests = Requests(client)
                     await requests.open()
-                    watch.lost.append(requests.lost)
+                    watch.broken.append(requests.lost)
         except BaseException as error:
             watch.closing = True
             with contextlib.suppress(Exception):
@@ -151,7 +156,28 @@ class NatsTransport:
         return int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
 
     async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
-        await self._ensure(event_stream(config, replicas))
+        size = config.max_bytes
+        while True:
+            try:
+                await self._ensure(event_stream(replace(config, max_bytes=size), replicas))
+                return
+            except NoSpace:
+                if await self._keep_size(config, replicas):
+                    return
+                if size <= _LEAST_BYTES:
+                    raise
+                size //= 2
+                log.warning("bus: too little storage for the stream %s; trying %d MiB", config.name, size >> 20)
+
+    async def _keep_size(self, config: StreamConfig, replicas: int) -> bool:
+        """Bring a stream that is there to its configuration, but leave it as large as it is; whether it is there."""
+        try:
+            found = await self._api(f"STREAM.INFO.{config.name}")
+        except NoSuchStream:
+            return False
+        kept = replace(config, max_bytes=int(found["config"]["max_bytes"]))
+        await self._api(f"STREAM.UPDATE.{config.name}", event_stream(kept, replicas))
+        return True
 
     async def last_sequence(self, stream: str) -> int:
         return int((await self._api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
@@ -161,13 +187,13 @@ class NatsTransport:
     ) -> AsyncIterator[Message]:
         self._check()
         reading = Replay(self._nc, self._api, stream)
-        self._watch.lost.append(reading.lost)
+        self._watch.broken.append(reading.lost)
         try:
             async with contextlib.aclosing(reading.messages(subject, start_seq, start_ns)) as found:
                 async for message in found:
                     yield message
         finally:
-            self._watch.lost.remove(reading.lost)
+            self._watch.broken.remove(reading.lost)
 
     async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
         await self._ensure(bucket_stream(config, replicas))

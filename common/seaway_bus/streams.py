@@ -203,6 +203,7 @@ class ByteStream:
 
     def _other_gone(self) -> None:
         """The other side has let go: no more can be written; what it sent and ended well can still be read."""
+        self._gone = True
         gone = SeawayError(Code.UNAVAILABLE, "the other end of the stream has gone")
         if not self._ended:
             self._break(gone)

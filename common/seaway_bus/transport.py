@@ -140,7 +140,7 @@ class Transport(Protocol):
         """
 
     async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
-        """Make the stream, or bring it to this configuration."""
+        """Make the stream, or bring it to this configuration; smaller where there is less room. Raises NoSpace."""
 
     async def last_sequence(self, stream: str) -> int:
         """The sequence number of the newest stored message; 0 when there is none."""

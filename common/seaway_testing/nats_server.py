@@ -11,7 +11,7 @@ from typing import Final
 
 _CONFIG: Final = """
 listen: "127.0.0.1:{port}"
-jetstream {{ store_dir: "{store}", sync_interval: always, max_file_store: 64GB, max_memory_store: 1GB }}
+jetstream {{ store_dir: "{store}", sync_interval: always, max_file_store: {room}, max_memory_store: 1GB }}
 {extra}
 """
 _START_LIMIT_S: Final = 15.0
@@ -25,9 +25,9 @@ def available() -> bool:
 class NatsServer:
     """One nats-server process. `start`, `stop` or `kill`, and `start` again with the same port and data."""
 
-    def __init__(self, directory: Path, extra: str = "") -> None:
+    def __init__(self, directory: Path, *, room: str = "64GB", extra: str = "") -> None:
         self._directory = directory
-        self._extra = extra
+        self._fields = {"room": room, "extra": extra}
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
 
@@ -40,7 +40,7 @@ class NatsServer:
         """Start and wait until it takes connections; raises RuntimeError with its log if it doesn't."""
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "nats.conf"
-        config.write_text(_CONFIG.format(port=self.port, store=self._directory / "store", extra=self._extra))
+        config.write_text(_CONFIG.format(port=self.port, store=self._directory / "store", **self._fields))
         with (self._directory / "nats.log").open("ab") as out:
             self._process = subprocess.Popen(["nats-server", "-c", str(config)], stdout=out, stderr=out)
         limit = time.monotonic() + _START_LIMIT_S

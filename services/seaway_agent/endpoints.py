@@ -37,7 +37,7 @@ def network_id(name: str) -> str:
 
 
 def check_mode(mode: str) -> None:
-    """Refuse a network that isn't there, before anything is made."""
+    """Refuse a network that isn't there. At the start, as Docker does: a 404 at create makes its CLI pull the image."""
     if mode not in PREDEFINED and not mode.startswith("container:"):
         raise not_found(f"network {mode} not found")
 
@@ -45,6 +45,7 @@ def check_mode(mode: str) -> None:
 async def connect(driver: NetworkDriver, spec: ContainerSpec) -> Connection:
     """Give a run its network. Raises SeawayError with nothing held."""
     mode = spec.network.mode
+    check_mode(mode)
     if mode not in ("bridge", "none"):
         return Connection(_endpoint(mode, None), None)
     try:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from seaway_agent import endpoints, volumes
+from seaway_agent import volumes
 from seaway_agent.blobs import BlobClient
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Do
@@ -128,7 +128,6 @@ class Node:
     def _check(self, spec: ContainerSpec) -> None:
         """Refuse what could never start, before anything is made."""
         self.plumbing.runtime(spec.runtime)
-        endpoints.check_mode(spec.network.mode)
         if spec.command.init and not self.plumbing.init_path:
             raise bad_request("--init needs tini or catatonit on the node: install the package tini")
         try:

@@ -1,7 +1,7 @@
 """What every container of a node shares: the node's places, kernel layers, journal."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,7 @@ class Plumbing:
     default_runtime: str
     init_path: str
     output_fd: int
+    grantable: Collection[str] = capabilities.ALL
     workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="node"))
 
     @property

@@ -1,16 +1,14 @@
 """Removes every trace of a node's containers from the host. For a suite that is down; not for daily use."""
 
 import contextlib
-import os
-import signal as signals
-from collections.abc import Iterator
 from pathlib import Path
 
-from seaway_agent.kernel import cgroups, procs, tmpfs
+from seaway_agent.kernel import cgroups, tmpfs
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.layout import Layout
 from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.nft import NatTable
+from seaway_agent.runtime.shims import end_with_children, shims_below
 from seaway_agent.settings import AgentSettings
 from seaway_agent.store import Store, open_database
 
@@ -25,7 +23,8 @@ def purge(settings: AgentSettings) -> None:
     for node in sorted(_nodes(settings)):
         layout = Layout.of(settings.root, settings.run, node)
         suites |= _suite_of(layout)
-        _end_shims(layout.run)
+        for shim in shims_below(layout.run).values():
+            end_with_children(shim)
         tmpfs.unmount(str(layout.run))
     for suite in sorted(suites):
         _remove_cgroups(host, suite)
@@ -46,35 +45,6 @@ def _suite_of(layout: Layout) -> set[str]:
     with contextlib.closing(open_database(layout.database)) as db:
         suite = Store(db).fact("suite")
     return {suite} if suite else set()
-
-
-def _end_shims(run: Path) -> None:
-    """Kill each conmon that works below `run`, and what it runs."""
-    for pid in list(_shims(run)):
-        for victim in (*_children(pid), pid):
-            with contextlib.suppress(ProcessLookupError, OSError):
-                pidfd = procs.open_pidfd(victim)
-                try:
-                    procs.send_signal(pidfd, signals.SIGKILL)
-                finally:
-                    os.close(pidfd)
-
-
-def _shims(run: Path) -> Iterator[int]:
-    mark = os.fsencode(f"{run}/")
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes()
-                if b"conmon" in line.split(b"\0", 1)[0] and mark in line:
-                    yield int(entry.name)
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def _remove_cgroups(host: CgroupLayout, suite: str) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import os
-import signal as signals
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from seaway_agent.node import Node
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.run import Run
 from seaway_agent.runtime.shim import ExitFiles
+from seaway_agent.runtime.shims import end_with_children, kill_and_wait, shims_below
 from seaway_agent.runtime.teardown import take_down
 from seaway_agent.store import Stored
 from seaway_contracts.containers import Endpoint, PublishedPort, State
@@ -30,7 +30,6 @@ from seaway_contracts.ids import is_container_id
 
 log = logging.getLogger(__name__)
 LOST_WITH_NODE: Final = 255
-_END_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,11 @@ class Recovery:
         self._plumbing: Plumbing = node.plumbing
         self._same_boot = same_boot
         self._adopted = 0
+        self._shims: dict[str, int] = {}
 
     async def run(self, stored: list[Stored]) -> None:
         """Adopt, finish, undo, sweep."""
+        self._shims = shims_below(self._plumbing.layout.run)
         cells = [self._cell(item) for item in stored]
         runs = {cell.spec.id: await self._take_up(cell) for cell in cells}
         await self._restore_network({cell: run for cell in cells if (run := runs[cell.spec.id]) is not None})
@@ -174,16 +175,18 @@ class Recovery:
         gated = (state / "exec.fifo").exists()
         return Found(
             pid=pid if pid and procs.alive(pid, born) else 0,
-            conmon=_conmon(bundle, cell.spec.id),
+            conmon=self._shims.get(cell.spec.id, 0),
             started=state.exists() and not gated,
             note=_json(bundle / "run.json"),
         )
 
     def _undo(self, cell: Cell, found: Found) -> None:
         """The program has not begun to run: as if the start had never been asked for."""
-        for pid in (found.pid, found.conmon):
-            if pid:
-                _kill_and_wait(pid)
+        if found.conmon:
+            end_with_children(found.conmon)
+        left = self._look(cell)
+        if left is not None and left.pid:
+            kill_and_wait(left.pid)
         node, container = self._plumbing, cell.spec.id
         name, _ = node.runtime(cell.spec.runtime)
         self._take_down(container, name)
@@ -199,7 +202,7 @@ class Recovery:
     def _sweep(self, known: set[str]) -> None:
         """Remove what belongs to no container: bundles, shims, cgroups, exit files."""
         node = self._plumbing
-        strays = {path.name for path in node.layout.bundles.iterdir()} | {
+        strays = set(self._shims) | {path.name for path in node.layout.bundles.iterdir()} | {
             path.name for path in node.layout.exits.iterdir()
         }
         parent = f"/seaway/{node.suite}"
@@ -208,9 +211,8 @@ class Recovery:
                 strays |= {entry.name for entry in os.scandir(directory) if entry.is_dir()}
         for container in sorted(strays - known):
             if is_container_id(container):
-                conmon = _conmon(node.layout.bundle(container), container)
-                if conmon:
-                    _kill_and_wait(conmon)
+                if container in self._shims:
+                    end_with_children(self._shims[container])
                 log.info("removed what was left of container %s", container[:12])
                 self._take_down(container, node.default_runtime)
         node.uppers.start(known)
@@ -234,16 +236,6 @@ def _runtime_process(state: Path) -> tuple[int, int]:
     return int(runc.get("init_process_pid", 0)), int(runc.get("init_process_start", 0))
 
 
-def _conmon(bundle: Path, container: str) -> int:
-    """The pid of the container's conmon; 0 when it is gone (or its number is another process's now)."""
-    try:
-        pid = int((bundle / "conmon.pid").read_text())
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return 0
-    return pid if b"conmon" in line and container.encode() in line else 0
-
-
 def _json(path: Path) -> dict[str, Any]:
     try:
         body = json.loads(path.read_bytes())
@@ -263,19 +255,3 @@ def _began_ns(node: Plumbing, cell: Cell) -> int:
         return (node.layout.bundle(cell.spec.id) / "pidfile").stat().st_mtime_ns
     except OSError:
         return time.time_ns()
-
-
-def _kill_and_wait(pid: int) -> None:
-    try:
-        pidfd = procs.open_pidfd(pid)
-    except ProcessLookupError:
-        return
-    try:
-        procs.send_signal(pidfd, signals.SIGKILL)
-        end = time.monotonic() + _END_S
-        while procs.start_time(pid) is not None and time.monotonic() < end:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-            time.sleep(0.002)
-    finally:
-        os.close(pidfd)

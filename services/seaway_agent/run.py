@@ -183,6 +183,7 @@ class Launch:
             seccomp=node.seccomp.section(spec),
             cgroup_v2=node.cgroup_v2,
             host_devices=found,
+            grantable=node.grantable,
         )
 
 

@@ -23,6 +23,7 @@ from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.nft import NatTable
 from seaway_agent.node import Node
+from seaway_agent.oci import capabilities
 from seaway_agent.plumbing import Plumbing, Seccomp
 from seaway_agent.recovery import Recovery
 from seaway_agent.rootfs.layers import LayerStore
@@ -138,6 +139,7 @@ class Agent:
             default_runtime=settings.runtime,
             init_path=init,
             output_fd=2,
+            grantable=capabilities.in_mask(procs.bounding_set()),
         )
         stack.callback(plumbing.workers.shutdown)
         return plumbing

@@ -1,7 +1,8 @@
 """The versions that the API tells its clients."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
+
+from seaway_contracts.version import VERSION
 
 API_VERSION: Final = "1.47"
 MIN_API_VERSION: Final = "1.24"
@@ -11,15 +12,7 @@ _MINIMUM: Final = (1, 24)
 ApiVersion = tuple[int, int]
 NEWEST: Final[ApiVersion] = _MAXIMUM
 
-
-def _installed() -> str:
-    try:
-        return version("seaway")
-    except PackageNotFoundError:
-        return "0"
-
-
-SERVER_VERSION: Final = _installed()
+SERVER_VERSION: Final = VERSION
 
 
 def parse_api_version(text: str) -> ApiVersion | None:

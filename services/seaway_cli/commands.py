@@ -91,8 +91,12 @@ def mounts_below(path: Path, mountinfo: str) -> list[str]:
 
 
 def agent_purge(layout: Layout, token: str) -> None:
-    """Let the agent's own code remove what this node made."""
+    """Let the agent's own code remove what this machine's nodes made. Raises CliError, OSError."""
+    from seaway_agent.network.errors import NetworkError
     from seaway_agent.purge import purge as purge_node
     from seaway_agent.settings import AgentSettings
 
-    purge_node(AgentSettings(root=layout.root, run=layout.run, suite=token))
+    try:
+        purge_node(AgentSettings(root=layout.root, run=layout.run, suite=token))
+    except NetworkError as error:
+        raise CliError(f"the suite's network could not be removed: {error}") from None

@@ -10,6 +10,12 @@ class CliError(Exception):
         self.exit_code = exit_code
 
 
+def describe(error: OSError) -> str:
+    """The system's reason in one line, with the file that it is about."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
 def usage(message: str) -> CliError:
     """The command line itself is wrong."""
     return CliError(message, exit_code=2)

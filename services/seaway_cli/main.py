@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seaway_cli.errors import CliError
+from seaway_cli.errors import CliError, describe
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
@@ -119,6 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CliError as error:
         print(f"seaway: {error.message}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"seaway: {describe(error)}", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except _ClickError as error:

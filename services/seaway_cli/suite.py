@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,10 +30,14 @@ class Suite:
     nats_port: int = 0
 
     def save(self, path: Path) -> None:
-        """Write it to `path` in one step."""
+        """Write it to `path` in one step; raises CliError if that can't be done."""
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(self)) + "\n")
-        part.replace(path)
+        try:
+            part.write_text(json.dumps(asdict(self)) + "\n")
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise CliError(f"can't write {path}: {error.strerror}") from None
 
 
 def load(path: Path) -> Suite | None:
@@ -86,8 +91,7 @@ def prepared(layout: Layout) -> Iterator[None]:
         yield
     except BaseException:
         for path in reversed(made):
-            with contextlib.suppress(OSError):
-                path.rmdir()
+            shutil.rmtree(path, ignore_errors=True)
         raise
 
 

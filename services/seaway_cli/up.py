@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from seaway_cli import control, nats_server, process, suite
-from seaway_cli.errors import CliError, usage
+from seaway_cli.errors import CliError, describe, usage
 from seaway_cli.hosts import Tls, check_hosts, check_tls
 from seaway_cli.layout import Layout
 from seaway_cli.locks import Lock, take_or_wait
+from seaway_cli.outcome import failure, summary
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec, Supervisor
 from seaway_contracts.ids import BadToken, check_token
@@ -197,6 +198,9 @@ def _background(ready: Prepared, load: Load, outcome: int, started: float) -> in
     except CliError as error:
         report(error.message, False)
         return error.exit_code
+    except OSError as error:
+        report(describe(error), False)
+        return 1
     except BaseException:
         log.critical("the supervisor failed", exc_info=True)
         return 1
@@ -213,7 +217,7 @@ def supervise(ready: Prepared, load: Load, report: Report, started: float) -> in
 
     def all_ready() -> None:
         systemd.send("READY=1")
-        report(summary(ready, time.monotonic() - started), True)
+        report(summary(layout, ready.options.listens, time.monotonic() - started), True)
 
     supervisor = Supervisor(layout.logs, share=ready.lock_fds, on_ready=all_ready)
     with contextlib.ExitStack() as stack:
@@ -255,29 +259,3 @@ def _answer(ready: Prepared, supervisor: Supervisor, command: str) -> dict[str, 
         "version": importlib.metadata.version("seaway"),
         "services": supervisor.rows(),
     }
-
-
-def summary(ready: Prepared, took_s: float) -> str:
-    """What a user wants to know when the suite has come up."""
-    layout = ready.options.layout
-    ask = "seaway status" if layout.run == Path("/run/seaway") else f"seaway status --run {layout.run}"
-    return "\n".join(
-        (
-            f"Seaway is ready ({took_s:.1f} s).",
-            f"  endpoint  {' '.join(ready.options.listens)}",
-            f"  logs      {layout.logs}/",
-            f"  metrics   one address per service: {ask}",
-        )
-    )
-
-
-def failure(layout: Layout, services: Iterable[str], reason: str, lines: int = 15) -> str:
-    """Why the suite did not come up, with the end of the logs of those at fault."""
-    parts = [f"Seaway did not start: {reason}."]
-    for service in services:
-        path = layout.log(service)
-        with contextlib.suppress(OSError):
-            tail = path.read_text(errors="replace").splitlines()[-lines:]
-            parts.append(f"The last lines of {path}:")
-            parts += [f"  {line}" for line in tail]
-    return "\n".join(parts)

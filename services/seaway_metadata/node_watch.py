@@ -38,6 +38,7 @@ class NodeWatch:
         self._outbox = Outbox(db, bus.transport, tasks)
         self._unstored: set[str] = set()
         self._wake = asyncio.Event()
+        self._stopped = False
 
     async def start(self) -> None:
         """Load what was known, then listen."""
@@ -47,6 +48,10 @@ class NodeWatch:
         await self._bus.on_beat(BEAT, self._beat)
         self._tasks.eternal("node-tick", self._tick())
         self._tasks.eternal("node-store", self._store())
+
+    def stop(self) -> None:
+        """Hear no more beats."""
+        self._stopped = True
 
     async def list_nodes(self, request: Empty, command: Command) -> NodeList:
         """All nodes, by name."""
@@ -58,6 +63,8 @@ class NodeWatch:
         return record is not None and record.state == "up"
 
     def _beat(self, beat: Beat) -> None:
+        if self._stopped:
+            return
         old = self._table.records.get(beat.node)
         change = self._table.beat(beat, time.monotonic(), time.time_ns())
         if change is not None:

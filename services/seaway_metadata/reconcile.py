@@ -105,8 +105,8 @@ class Registrations:
         return len(self._pending)
 
     def add(self, identifier: str, node: str) -> None:
-        """A container was registered."""
-        self._pending[identifier] = _Pending(node, self._now())
+        """A container was registered; told again, the first time counts."""
+        self._pending.setdefault(identifier, _Pending(node, self._now()))
 
     def done(self, identifier: str) -> None:
         """It was made, or its registration was taken back."""

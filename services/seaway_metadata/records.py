@@ -11,7 +11,7 @@ from seaway_bus.bus import Bus
 from seaway_bus.transport import Bucket, TransportError, WrongRevision
 from seaway_contracts.catalogue import CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
-from seaway_contracts.errors import SeawayError, bad_request, conflict, unavailable
+from seaway_contracts.errors import SeawayError, bad_request, conflict
 from seaway_contracts.ids import is_container_id
 from seaway_metadata.stored import (
     HORIZON_KEY,
@@ -75,7 +75,8 @@ class Records:
     async def register(self, spec: ContainerSpec, node: str) -> int:
         """Reserve the name and store the record, both at once; the record's revision.
 
-        The same again does nothing. Raises SeawayError: CONFLICT where another holds the name or the id.
+        The same again does nothing. Raises SeawayError: CONFLICT where another holds the name or the id;
+        TransportError where the buckets can't be reached.
         """
         if not is_container_id(spec.id):
             raise bad_request(f"{spec.id!r} is no container id: use 64 hex digits")
@@ -194,6 +195,10 @@ class Records:
             except ValueError as error:
                 log.error("the record %s can't be read: %s", entry.key, error)
 
+    async def holders(self) -> set[str]:
+        """The ids of all containers that hold a name."""
+        return {decode(NameHolder, entry.value).id async for entry in self._names.entries()}
+
     async def write(self, record: ContainerRecord, body: bytes, revision: int) -> int:
         """Write a status behind its event; the new revision. `revision` is the last known one, 0 if none."""
         data = stamp(body)
@@ -243,6 +248,4 @@ def _cause(*outcomes: object) -> BaseException:
             return error
     if isinstance(errors[0], WrongRevision):
         return conflict("the name was taken by another container at the same time; try again")
-    if isinstance(errors[0], TransportError):
-        return unavailable(f"the container could not be registered: {errors[0]}; try again")
     return errors[0]

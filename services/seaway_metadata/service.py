@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command, Encoded
 from seaway_bus.feed import Event, EventFeed
-from seaway_bus.transport import TransportError
+from seaway_bus.transport import NoResponders, TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import (
@@ -21,7 +21,7 @@ from seaway_contracts.commands import (
     ResolveContainer,
 )
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
@@ -36,6 +36,8 @@ from seaway_metadata.write_behind import WriteBehind
 log = logging.getLogger(__name__)
 _REPLY_FRAME: Final = 4096
 _SWEEP_S: Final = 60.0
+_RESYNC_S: Final = 600.0
+_RETRY_S: Final = 1.0
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +58,7 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
     with contextlib.closing(sqlite3.connect(settings.outbox)) as db:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=OFF")
-        service = Metadata(bus, tasks, await Buckets.open(bus), db)
+        service = Metadata(bus, tasks, await Buckets.open(bus), db, settings.replicas)
         await service.start()
         try:
             yield service
@@ -68,14 +70,18 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
 class Metadata:
     """One copy. Events are applied in plain callbacks, so a request that came after an event sees its effect."""
 
-    def __init__(self, bus: Bus, tasks: Tasks, buckets: Buckets, db: sqlite3.Connection) -> None:
+    def __init__(
+        self, bus: Bus, tasks: Tasks, buckets: Buckets, db: sqlite3.Connection, replicas: int = 1
+    ) -> None:
         self._bus = bus
+        self._replicas = replicas
+        self._doubt = asyncio.Event()
         self._tasks = tasks
         self.view = View(lambda identifier: self._behind.changed(identifier))
         self._records = Records(buckets, self.view.destroyed)
         self._registrations = Registrations(self._records)
         self._feed = EventFeed(bus.transport, self._receive, tasks)
-        self._behind = WriteBehind(self._records, self.view, lambda: self._feed.horizon)
+        self._behind = WriteBehind(self._records, self.view, lambda: self._feed.horizon, self._doubt.set)
         self._reconciler = Reconciler(bus, self.view, tasks)
         self._nodes = NodeWatch(bus, buckets.nodes, db, tasks, self._reconciler.beat)
 
@@ -83,15 +89,17 @@ class Metadata:
         """Load, catch up, serve."""
         after = await self._records.horizon()
         await self._load()
-        self._bus.transport.on_reconnect(self._reconciler.doubt)
+        self._bus.transport.on_reconnect(self._reconnected)
         await self._feed.start(after=after)
         self._behind.start(self._tasks)
         await self._nodes.start()
         self._tasks.eternal("sweep", self._sweep())
+        self._tasks.eternal("resync", self._resync())
         await self._serve()
 
     async def stop(self) -> None:
         """Stop listening; write what waits, if the bus is there."""
+        self._nodes.stop()
         await self._feed.close()
         with contextlib.suppress(TransportError):
             await self._behind.flush()
@@ -124,6 +132,32 @@ class Metadata:
             if not self.view.apply(event.envelope, body):
                 self._reconciler.doubt(event.envelope.node)
 
+    def _reconnected(self) -> None:
+        self._reconciler.doubt()
+        self._doubt.set()
+
+    async def _resync(self) -> None:
+        """Compare memory and buckets: in doubt (a new connection, missing buckets), and now and then."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._doubt.wait(), _RESYNC_S)
+            self._doubt.clear()
+            try:
+                await self._compare()
+            except TransportError as error:
+                log.info("the buckets can't be compared just now: %s; trying again", error)
+                await asyncio.sleep(_RETRY_S)
+                self._doubt.set()
+
+    async def _compare(self) -> None:
+        await self._bus.prepare(self._replicas)
+        present: set[str] = set()
+        async for stored in self._records.all():
+            present.add(stored.record.id)
+            if not stored.record.status.seq and self.view.index.get(stored.record.id) is None:
+                self._registrations.add(stored.record.id, stored.record.node)
+        self._behind.compare(present, await self._records.holders())
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
@@ -136,7 +170,8 @@ class Metadata:
 
     async def register(self, request: RegisterContainer, command: Command) -> Empty:
         """Reserve name and record; the same again does nothing."""
-        revision = await self._records.register(request.spec, request.node)
+        with self._reachable():
+            revision = await self._records.register(request.spec, request.node)
         if self.view.index.get(request.spec.id) is None:
             self._behind.known(request.spec.id, revision)
             self._registrations.add(request.spec.id, request.node)
@@ -146,7 +181,8 @@ class Metadata:
         """Take a registration back; gone already is no error."""
         if self.view.index.get(request.id) is not None:
             raise SeawayError(Code.CONFLICT, f"Container {request.id} was made; remove it on its node instead")
-        await self._records.forget(request.id)
+        with self._reachable():
+            await self._records.forget(request.id)
         self._registrations.done(request.id)
         return Empty()
 
@@ -172,7 +208,20 @@ class Metadata:
         try:
             return self.view.index.find(ref)
         except SeawayError as error:
-            found = await self._records.find(ref) if error.code == Code.NOT_FOUND else None
+            if error.code != Code.NOT_FOUND:
+                raise
+            with self._reachable():
+                found = await self._records.find(ref)
             if found is None:
                 raise
             return found
+
+    @contextlib.contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """A bucket that can't be reached is no fault of the caller, who may try again."""
+        try:
+            yield
+        except TransportError as error:
+            if isinstance(error, NoResponders):
+                self._doubt.set()
+            raise unavailable(f"the records can't be reached just now: {error}; try again") from error

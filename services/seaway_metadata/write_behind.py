@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final
 
 from prometheus_client import Gauge
 
-from seaway_bus.transport import TransportError
+from seaway_bus.transport import NoResponders, TransportError
 from seaway_kit.tasks import Tasks
 from seaway_metadata.records import Records
 from seaway_metadata.stored import NewerSchema
@@ -22,12 +22,18 @@ WAITING: Final = Gauge("seaway_metadata_unwritten_records", "Records that change
 
 
 class WriteBehind:
-    """Brings the buckets after the view. What waits is a set of ids, so it never grows beyond the records."""
+    """Brings the buckets after the view. What waits is a set of ids, so it never grows beyond the records.
 
-    def __init__(self, records: Records, view: View, horizon: Callable[[], int]) -> None:
+    `missing` is called when the buckets are not there.
+    """
+
+    def __init__(
+        self, records: Records, view: View, horizon: Callable[[], int], missing: Callable[[], None]
+    ) -> None:
         self._records = records
         self._view = view
         self._horizon = horizon
+        self._missing = missing
         self._dirty: set[str] = set()
         self._revisions: dict[str, int] = {}
         self._wake = asyncio.Event()
@@ -41,6 +47,16 @@ class WriteBehind:
     def known(self, identifier: str, revision: int) -> None:
         """The revision at which a record stands in the bucket; saves a look."""
         self._revisions[identifier] = revision
+
+    def compare(self, stored: Set[str], holders: Set[str]) -> None:
+        """What stands in the buckets, and who holds a name: write again what is missing, delete what is too much."""
+        for record in self._view.index:
+            if record.id not in stored or record.id not in holders:
+                self._revisions.pop(record.id, None)
+                self.changed(record.id)
+        for identifier in stored:
+            if self._view.destroyed(identifier):
+                self.changed(identifier)
 
     def start(self, tasks: Tasks) -> None:
         """Begin to write."""
@@ -73,6 +89,8 @@ class WriteBehind:
             try:
                 await self.flush()
             except TransportError as error:
+                if isinstance(error, NoResponders):
+                    self._missing()
                 log.warning("records can't be written just now: %s; trying again", error)
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()

@@ -197,6 +197,6 @@ def pytest_runtest_makereport(
     """A failed test shows what the engine logged."""
     report = yield
     shared = getattr(item, "funcargs", {}).get("engine") if _HERE in item.path.parents else None
-    if report.failed and isinstance(shared, Engine):
+    if report.failed and isinstance(shared, Seaway):
         report.sections.append(("engine log", shared.log()))
     return report

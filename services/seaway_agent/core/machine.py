@@ -33,7 +33,7 @@ from seaway_agent.core.instructions import (
 )
 from seaway_agent.core.restart import Backoff, should_restart
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
-from seaway_contracts.errors import Code, SeawayError, conflict, not_modified
+from seaway_contracts.errors import Code, SeawayError, conflict, not_found, not_modified
 
 DEFAULT_STOP_S: Final = 10
 _SECOND_NS: Final = 1_000_000_000
@@ -65,10 +65,8 @@ class Machine:
         self._removers: list[Ask] = []
         self._restarters: list[Ask] = []
         self._volumes = False
-        self._force = False
         self._after_teardown: Callable[[], list[Do]] | None = None
         self._stopping = False
-        self._kill_when_launched: int | None = None
         self._stop_plan: tuple[int, int] | None = None
         self._backoff = Backoff()
 
@@ -84,8 +82,8 @@ class Machine:
             if self.phase is Phase.PAUSED:
                 return [self._refuse(ask, conflict("cannot start a paused container, try unpause instead"))]
             return [self._refuse(ask, not_modified())]
-        if self.phase in (Phase.REMOVING, Phase.GONE):
-            return [self._refuse(ask, conflict("container is marked for removal and cannot be started"))]
+        if self._doomed():
+            return [self._refuse(ask, _marked_for_removal())]
         self._starters.append(ask)
         if self.phase is Phase.LAUNCHING:
             return []
@@ -96,21 +94,24 @@ class Machine:
 
     def stop(self, ask: Ask, timeout_s: int | None, signal: int | None, now_ns: int) -> list[Do]:
         """Signal, wait, kill. Docker's 304 where it doesn't run."""
-        if self.phase in (Phase.IDLE, Phase.TEARING_DOWN, Phase.REMOVING, Phase.GONE):
+        if self.phase is Phase.BACKING_OFF or self._after_teardown == self._back_off:
+            return self._stop_restarting(ask, now_ns)
+        runs = self.phase in (Phase.LAUNCHING, Phase.RUNNING, Phase.PAUSED) or self._after_teardown is not None
+        if not runs:
             return [self._refuse(ask, not_modified())]
-        if self.phase is Phase.BACKING_OFF:
-            return self._stop_backing_off(ask, now_ns)
         self._stoppers.append(ask)
         return self._begin_stop(ask, timeout_s, signal, now_ns)
 
     def restart(self, ask: Ask, timeout_s: int | None, signal: int | None, now_ns: int) -> list[Do]:
-        """Stop it where it runs, then run it."""
-        if self.phase in (Phase.RUNNING, Phase.PAUSED, Phase.LAUNCHING):
-            self._restarters.append(ask)
-            return self._begin_stop(ask, timeout_s, signal, now_ns)
-        if self.phase in (Phase.REMOVING, Phase.GONE):
-            return [self._refuse(ask, conflict("container is marked for removal and cannot be started"))]
+        """Stop it where it runs, then run it. A run that is coming is new enough, and a stop before it is overtaken."""
+        if self._doomed():
+            return [self._refuse(ask, _marked_for_removal())]
         self._restarters.append(ask)
+        if self.phase in (Phase.RUNNING, Phase.PAUSED):
+            return self._begin_stop(ask, timeout_s, signal, now_ns)
+        self._stop_plan = None
+        if self.phase is Phase.LAUNCHING:
+            return []
         if self.phase is Phase.TEARING_DOWN:
             self._after_teardown = self._launch
             return []
@@ -127,18 +128,17 @@ class Machine:
                     ask, conflict(f"cannot kill container: {self.spec.id}: container {self.spec.id} is {what}")
                 )
             ]
+        thaw: list[Do] = []
         if signal in (signals.SIGKILL, self._stop_signal()):
-            self.status = self.status.model_copy(update={"manually_stopped": True})
-        done: list[Do] = [self._record(now_ns, ask, _killed(signal)), SendSignal(signal)]
-        if self.phase is Phase.PAUSED and signal == signals.SIGKILL:
-            done.append(Thaw())
-        return [*done, Answer(ask, self.status)]
+            self._set(manually_stopped=True)
+            thaw = self._thaw()
+        return [self._record(now_ns, ask, _killed(signal)), SendSignal(signal), *thaw, Answer(ask, self.status)]
 
     def pause(self, ask: Ask, now_ns: int) -> list[Do]:
-        """It has been frozen."""
+        """It has been frozen; thawed again if it is being stopped since, as a frozen process takes no signal."""
         refusal = self.cannot_pause()
         if refusal is not None:
-            return [self._refuse(ask, refusal)]
+            return [*([Thaw()] if self.phase is Phase.RUNNING else []), self._refuse(ask, refusal)]
         self._to(Phase.PAUSED)
         self._set(state=State.PAUSED)
         return [self._record(now_ns, ask, Emit("pause")), Answer(ask, self.status)]
@@ -147,29 +147,28 @@ class Machine:
         """Why it can't be frozen now."""
         if self.phase is Phase.PAUSED:
             return conflict(f"container {self.spec.id} is already paused")
+        if self._stopping or self._removers:
+            return conflict(f"container {self.spec.id} is being stopped")
         return None if self.phase is Phase.RUNNING else conflict(f"container {self.spec.id} is not running")
 
     def unpause(self, ask: Ask, now_ns: int) -> list[Do]:
         """Let it go on."""
         if self.phase is not Phase.PAUSED:
             return [self._refuse(ask, conflict(f"container {self.spec.id} is not paused"))]
-        self._to(Phase.RUNNING)
-        self._set(state=State.RUNNING)
-        return [Thaw(), self._record(now_ns, ask, Emit("unpause")), Answer(ask, self.status)]
+        return [*self._thaw(), self._record(now_ns, ask, Emit("unpause")), Answer(ask, self.status)]
 
     def remove(self, ask: Ask, force: bool, volumes: bool, now_ns: int) -> list[Do]:
         """Delete it; a running one only by force."""
-        if self.phase in (Phase.RUNNING, Phase.PAUSED, Phase.LAUNCHING, Phase.BACKING_OFF) and not force:
+        if self.phase is Phase.GONE:
+            return [self._refuse(ask, not_found(f"No such container: {self.spec.id}"))]
+        comes_back = self.phase is Phase.BACKING_OFF or self._after_teardown is not None
+        if (comes_back or self.phase in (Phase.RUNNING, Phase.PAUSED, Phase.LAUNCHING)) and not force:
             return [self._refuse(ask, conflict(self._cannot_remove()))]
         self._removers.append(ask)
         self._volumes = self._volumes or volumes
         if self.phase in (Phase.RUNNING, Phase.PAUSED):
-            thaw: list[Do] = [Thaw()] if self.phase is Phase.PAUSED else []
             self._set(manually_stopped=True)
-            return [self._record(now_ns, ask, _killed(signals.SIGKILL)), SendSignal(signals.SIGKILL), *thaw]
-        if self.phase is Phase.LAUNCHING:
-            self._kill_when_launched = signals.SIGKILL
-            return []
+            return self._kill_now(ask, now_ns)
         if self.phase is Phase.BACKING_OFF:
             return [SetTimer("restart", None), *self._delete()]
         if self.phase is Phase.IDLE:
@@ -199,23 +198,20 @@ class Machine:
             events.append(Emit("restart"))
         done: list[Do] = [self._record(what.time_ns, first, *events)]
         done += self._answer_all(self._starters) + self._answer_all(self._restarters)
-        if self._kill_when_launched is not None:
-            signal, self._kill_when_launched = self._kill_when_launched, None
-            ask = _first(self._removers, self._stoppers)
+        if self._removers:
             self._set(manually_stopped=True)
-            done += [self._record(what.time_ns, ask, _killed(signal)), SendSignal(signal)]
-        elif self._stop_plan is not None:
-            done += self._signal_stop(_first(self._stoppers), what.time_ns)
-        return done
+            return done + self._kill_now(_first(self._removers), what.time_ns)
+        if self._stop_plan is not None:
+            return done + self._signal_stop(_first(self._stoppers), what.time_ns)
+        return done + self._answer_all(self._stoppers)
 
     def launch_failed(self, error: SeawayError, code: int, now_ns: int) -> list[Do]:
         """It could not be run; what was made for it has been undone. `code` is Docker's 125, 126 or 127."""
         self._expect(Phase.LAUNCHING)
         again = self.status.state is State.RESTARTING
         self._to(Phase.IDLE)
-        self._stop_plan = self._kill_when_launched = None
-        was_created = self.status.run <= 1 and not self.status.started_ns
-        state = State.CREATED if was_created else State.EXITED
+        self._stop_plan = None
+        state = State.EXITED if self.status.started_ns else State.CREATED
         self._set(state=state, pid=0, exit_code=code, error=error.message, endpoints=(), ports=())
         if again:
             self._set(finished_ns=now_ns)
@@ -264,16 +260,15 @@ class Machine:
         self._to(Phase.IDLE)
         then, self._after_teardown = self._after_teardown, None
         if self._removers or (self.spec.auto_remove and then is None):
-            refusal = conflict("container is marked for removal and cannot be started")
+            refusal = _marked_for_removal()
             done = self._answer_all(self._starters, refusal) + self._answer_all(self._restarters, refusal)
-            return done + self._delete()
+            return done + self._answer_all(self._stoppers) + self._delete()
         return then() if then is not None else []
 
     def timer(self, name: str, now_ns: int) -> list[Do]:
         """A timer that was set has run out."""
         if name == "stop" and self.phase in (Phase.RUNNING, Phase.PAUSED):
-            ask = _first(self._stoppers, self._restarters)
-            return [self._record(now_ns, ask, _killed(signals.SIGKILL)), SendSignal(signals.SIGKILL)]
+            return self._kill_now(_first(self._stoppers, self._restarters), now_ns)
         if name == "restart" and self.phase is Phase.BACKING_OFF:
             self._set(restart_count=self.status.restart_count + 1)
             return self._launch()
@@ -326,46 +321,62 @@ class Machine:
             self._backoff = self._backoff.next(0)
         return [SetTimer("restart", self._backoff.last_ns)]
 
-    def _stop_backing_off(self, ask: Ask, now_ns: int) -> list[Do]:
-        self._to(Phase.IDLE)
+    def _stop_restarting(self, ask: Ask, now_ns: int) -> list[Do]:
+        """It has ended and was to be started again."""
+        self._after_teardown = None
+        if self.phase is Phase.BACKING_OFF:
+            self._to(Phase.IDLE)
         self._set(state=State.EXITED, manually_stopped=True)
         return [SetTimer("restart", None), self._record(now_ns, ask, Emit("stop")), Answer(ask, self.status)]
 
     def _begin_stop(self, ask: Ask, timeout_s: int | None, signal: int | None, now_ns: int) -> list[Do]:
-        if self._stopping:
-            return []
+        """A second stop changes nothing unless it is less patient."""
         own = self.spec.command.stop_timeout
         wait_s = timeout_s if timeout_s is not None else own if own is not None else DEFAULT_STOP_S
+        if self._stopping and self._stop_plan is not None and not _sooner(wait_s, self._stop_plan[1]):
+            return []
         self._stop_plan = (signal or self._stop_signal(), wait_s)
-        return [] if self.phase is Phase.LAUNCHING else self._signal_stop(ask, now_ns)
+        return self._signal_stop(ask, now_ns) if self.phase in (Phase.RUNNING, Phase.PAUSED) else []
 
     def _signal_stop(self, ask: Ask | None, now_ns: int) -> list[Do]:
         assert self._stop_plan is not None
         (signal, wait_s), self._stopping = self._stop_plan, True
         self._set(manually_stopped=not self._restarters)
-        thaw: list[Do] = []
-        if self.phase is Phase.PAUSED:
-            self._to(Phase.RUNNING)
-            self._set(state=State.RUNNING)
-            thaw = [Thaw()]
+        thaw = self._thaw()
         if wait_s == 0:
             signal = signals.SIGKILL
         done: list[Do] = [self._record(now_ns, ask, _killed(signal)), SendSignal(signal), *thaw]
         return done + ([SetTimer("stop", wait_s * _SECOND_NS)] if wait_s > 0 else [])
 
+    def _kill_now(self, ask: Ask | None, now_ns: int) -> list[Do]:
+        thaw = self._thaw()
+        return [self._record(now_ns, ask, _killed(signals.SIGKILL)), SendSignal(signals.SIGKILL), *thaw]
+
+    def _thaw(self) -> list[Do]:
+        """A frozen process takes no signal."""
+        if self.phase is not Phase.PAUSED:
+            return []
+        self._to(Phase.RUNNING)
+        self._set(state=State.RUNNING)
+        return [Thaw()]
+
     def _delete(self) -> list[Do]:
+        """The status is stored first: what an agent's death leaves half deleted must never be started."""
         self._to(Phase.REMOVING)
         self._set(state=State.REMOVING)
-        return [Delete(self._volumes or self.spec.auto_remove)]
+        return [self._record(0, None), Delete(self._volumes or self.spec.auto_remove)]
+
+    def _doomed(self) -> bool:
+        """Whether it is being removed, or what is left of it can only be removed."""
+        return self.phase in (Phase.REMOVING, Phase.GONE) or bool(self._removers) or self.status.state is State.DEAD
 
     def _stop_signal(self) -> int:
         name = self.spec.command.stop_signal or "SIGTERM"
         return int(name) if name.isdigit() else int(getattr(signals, name, signals.SIGTERM))
 
     def _cannot_remove(self) -> str:
-        state = (
-            "restarting" if self.phase is Phase.BACKING_OFF else "paused" if self.phase is Phase.PAUSED else "running"
-        )
+        states = {Phase.BACKING_OFF: "restarting", Phase.TEARING_DOWN: "restarting", Phase.PAUSED: "paused"}
+        state = states.get(self.phase, "running")
         advice = "unpause and then stop the container" if state == "paused" else "stop the container"
         return (
             f'cannot remove container "/{self.spec.name}": container is {state}: '
@@ -406,6 +417,15 @@ class Machine:
 
 def _first(*lists: list[Ask]) -> Ask | None:
     return next((asks[0] for asks in lists if asks), None)
+
+
+def _marked_for_removal() -> SeawayError:
+    return conflict("container is marked for removal and cannot be started")
+
+
+def _sooner(wait_s: int, planned_s: int) -> bool:
+    """Whether a stop would end earlier than planned; a negative wait has no end."""
+    return wait_s >= 0 and (planned_s < 0 or wait_s < planned_s)
 
 
 def _killed(signal: int) -> Emit:

@@ -67,6 +67,12 @@ def _read_stat(pid: int) -> tuple[str, int] | None:
         return None
 
 
+def bounding_set() -> int:
+    """The capabilities that this process can pass on, as a mask (proc_pid_status(5), CapBnd)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("CapBnd:")), 16)
+
+
 def exit_code_from_wait_status(status: int) -> int:
     """0-255, or 128 + signal as shells and Docker count."""
     code = os.waitstatus_to_exitcode(status)

@@ -18,6 +18,17 @@ ALL: Final = (
     "CAP_SYS_RAWIO", "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_WAKE_ALARM",
 )  # fmt: skip
 
+# linux/capability.h: the place is the number
+_NUMBERED: Final = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
+    "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
+    "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+)  # fmt: skip
+
 
 class UnknownCapability(ValueError):
     """A capability that the kernel doesn't have; the text is Docker's."""
@@ -32,6 +43,11 @@ def normalize(name: str) -> str:
     if full not in ALL:
         raise UnknownCapability(f'invalid capability: "{name}"')
     return full
+
+
+def in_mask(mask: int) -> tuple[str, ...]:
+    """The capabilities whose bits are set, as in the kernel's `CapBnd` (proc_pid_status(5))."""
+    return tuple(name for number, name in enumerate(_NUMBERED) if mask >> number & 1)
 
 
 def effective(add: Iterable[str], drop: Iterable[str], privileged: bool) -> tuple[str, ...]:

@@ -40,7 +40,9 @@ _ARCHITECTURES: Final = {
     "x86_64": ("SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"),
     "aarch64": ("SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"),
 }
-_NAMESPACE_FLAGS: Final = 0x7E020000
+# Mount, cgroup, UTS, IPC, user, PID and network namespace (linux/sched.h).
+_NAMESPACES: Final = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+_NAMESPACE_FLAGS: Final = sum(_NAMESPACES)
 _EPERM: Final = 1
 _ENOSYS: Final = 38
 _AF_ALG: Final = 38
@@ -72,8 +74,7 @@ def compile_filter(base: Collection[str], capabilities: Iterable[str], machine: 
     rules += [_allow(["personality"], _arg(0, value, "SCMP_CMP_EQ")) for value in _PERSONALITIES]
     rules += _socket_rules()
     if "clone" not in allowed:
-        rules.append(_allow(["clone"], _arg(0, _NAMESPACE_FLAGS, "SCMP_CMP_MASKED_EQ")))
-        rules.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS})
+        rules += _clone_rules()
     rules.append({"names": sorted(denied), "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM})
     return {
         "defaultAction": "SCMP_ACT_ERRNO",
@@ -125,6 +126,15 @@ def _arg(index: int, value: int, op: str) -> Rule:
     if op == "SCMP_CMP_MASKED_EQ":
         return {"index": index, "value": value, "valueTwo": 0, "op": op}
     return {"index": index, "value": value, "op": op}
+
+
+def _clone_rules() -> list[Rule]:
+    """No new namespaces (EPERM, as Docker has it); clone3 can't be looked into, and libc falls back on ENOSYS."""
+    rules = [_allow(["clone"], _arg(0, _NAMESPACE_FLAGS, "SCMP_CMP_MASKED_EQ"))]
+    for flag in _NAMESPACES:
+        has_it = {"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}
+        rules.append({"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM, "args": [has_it]})
+    return [*rules, {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS}]
 
 
 def _socket_rules() -> list[Rule]:

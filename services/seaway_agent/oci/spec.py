@@ -1,6 +1,6 @@
 """The OCI runtime config composed from a container's spec, section by section, over Docker's defaults."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -52,6 +52,7 @@ class Surroundings:
     cgroup_v2: bool = False
     host_devices: Sequence[devices.HostDevice] = ()
     init_path: str = ""
+    grantable: Collection[str] = capabilities.ALL
 
 
 def compose(spec: ContainerSpec, around: Surroundings) -> Json:
@@ -69,7 +70,8 @@ def compose(spec: ContainerSpec, around: Surroundings) -> Json:
 
 def _process(spec: ContainerSpec, around: Surroundings) -> Json:
     command, user = spec.command, around.user
-    caps = list(capabilities.effective(spec.security.cap_add, spec.security.cap_drop, spec.security.privileged))
+    chosen = capabilities.effective(spec.security.cap_add, spec.security.cap_drop, spec.security.privileged)
+    caps = [name for name in chosen if name in around.grantable]
     args = list(command.args)
     process: Json = {
         "terminal": command.tty,
@@ -120,15 +122,21 @@ def mounts(spec: ContainerSpec, around: Surroundings) -> list[Json]:
         _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", *(() if privileged else ("ro",))),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", *(() if privileged else ("ro",)), "nosuid", "noexec", "nodev"),
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+        *_shm(spec),
     ]
-    if spec.namespaces.ipc == "host":
-        table.append(_mount("/dev/shm", "bind", "/dev/shm", "rbind", "rprivate"))  # noqa: S108
-    elif spec.namespaces.ipc in ("", "private", "shareable"):
-        table.append(_mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_size}"))
     table = [entry for entry in table if entry["destination"] not in given]
     own = [_mount(m.target, m.type, m.source, *m.options) for m in around.mounts]
     own += [_tmpfs(m.target, m.options, m.size, m.mode) for m in spec.mounts if m.type == "tmpfs"]
     return table + sorted(own, key=lambda entry: str(entry["destination"]).rstrip("/").count("/"))
+
+
+def _shm(spec: ContainerSpec) -> list[Json]:
+    """Shared memory goes with the ipc namespace."""
+    if spec.namespaces.ipc == "host":
+        return [_mount("/dev/shm", "bind", "/dev/shm", "rbind", "rprivate")]
+    if spec.namespaces.ipc not in ("", "private", "shareable"):
+        return []
+    return [_mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_size}")]
 
 
 def _tmpfs(target: str, options: Sequence[str], size: int, mode: int) -> Json:

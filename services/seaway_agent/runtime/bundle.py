@@ -62,9 +62,7 @@ def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
     try:
         _prepare(plan)
         fds = {SYNC_FD: report_fd, 1: output_fd, 2: output_fd}
-        spawned = spawn(plan.shim.argv(), env=plan.shim.env(), cwd=str(plan.shim.bundle), fds=fds)
-        plan.shim.conmon_pid_file.write_text(str(spawned.pid))  # with --sync conmon leaves that to its parent
-        return spawned
+        return spawn(plan.shim.argv(), env=plan.shim.env(), cwd=str(plan.shim.bundle), fds=fds)
     except BaseException:
         overlay.umount(str(plan.rootfs))
         raise

@@ -31,11 +31,6 @@ class ShimPlan:
         """Where the first process's pid is written."""
         return self.bundle / "pidfile"
 
-    @property
-    def conmon_pid_file(self) -> Path:
-        """Where conmon's own pid is written."""
-        return self.bundle / "conmon.pid"
-
     def argv(self) -> list[str]:
         """conmon's command line. `--sync`: it stays our child (one fork less); `--no-sync-log`: no syncfs at exit."""
         given = ["--root", str(self.runtime_root), *self.runtime_args]
@@ -52,7 +47,7 @@ class ShimPlan:
         ]  # fmt: skip
 
     def env(self) -> dict[str, str]:
-        """conmon's environment: the pipe on which it reports, where programs are, log times in UTC (read twice as fast)."""
+        """conmon's environment: its report pipe, where programs are, log times in UTC (read twice as fast)."""
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {"_OCI_SYNCPIPE": str(SYNC_FD), "PATH": path, "TZ": "UTC"}
 

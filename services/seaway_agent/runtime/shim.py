@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,11 +129,20 @@ class Watched:
 
 def runtime_failure(message: str) -> SeawayError:
     """The runtime's words in Docker's sentence; clients read 125, 126 or 127 out of them."""
-    text = message.strip() or "the runtime gave no reason"
-    if "not executable" in text:
-        text = f"{text.removesuffix(': Operation not permitted')}: permission denied"
+    text = _in_docker_words(message.strip() or "the runtime gave no reason")
     head = "failed to create task for container: failed to create shim task: OCI runtime create failed"
     return SeawayError(_code_for(text), f"{head}: {text}: unknown")
+
+
+def _in_docker_words(text: str) -> str:
+    """crun's errors as runc words them: the docker CLI looks for those, letter by letter (docker/cli, run.go)."""
+    text = re.sub(r"executable file `(.*)` (not found in \$PATH).*", r'exec: "\1": executable file \2', text)
+    text = re.sub(r"executable file `(.*)` not found: .*", r'exec: "\1": stat \1: no such file or directory', text)
+    if "not executable" in text or "not a regular file" in text:
+        text = f"{text.removesuffix(': Operation not permitted')}: permission denied"
+    for words in ("No such file or directory", "Permission denied", "Is a directory", "Not a directory"):
+        text = text.replace(words, words.lower())
+    return text
 
 
 def _code_for(text: str) -> Code:

@@ -48,11 +48,12 @@ def check_create(body: ContainerCreate) -> ContainerConfig:
 
 
 def asked_networks(body: ContainerCreate) -> tuple[str, ...]:
-    """The networks that a body names and that have to exist."""
-    mode = body.host_config.network_mode
-    names = [mode] if mode and not mode.startswith(_JOINED) else []
-    names += body.networking_config.endpoints_config or {}
-    return tuple(dict.fromkeys(name for name in names if name not in (*from_host.PREDEFINED, "default")))
+    """The networks that a body names beside its mode and that have to exist.
+
+    The mode's own is looked for at the start, as in Docker: a 404 at create makes its CLI pull the image.
+    """
+    known = (*from_host.PREDEFINED, "default", body.host_config.network_mode)
+    return tuple(name for name in body.networking_config.endpoints_config or {} if name not in known)
 
 
 def joined_containers(body: ContainerCreate) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from seaway_bus.transport import Message, NoResponders, TooLarge, Transport, WrongRevision
+from seaway_bus.transport import Bucket, Message, NoResponders, TooLarge, Transport, WrongRevision
 from seaway_contracts.channels import BucketConfig, StreamConfig
 from seaway_testing.wire import Wire
 
@@ -193,6 +193,21 @@ async def test_entries_and_put(transport: Transport) -> None:
     found = {entry.key: entry async for entry in bucket.entries()}
     assert {key: entry.value for key, entry in found.items()} == {f"k{n}": str(n).encode() for n in range(1, 20)}
     await bucket.update("k1", b"new", found["k1"].revision)
+
+
+async def test_entries_end_though_keys_are_deleted_meanwhile(transport: Transport, other: Transport) -> None:
+    bucket, same = await transport.bucket(BUCKET), await other.bucket(BUCKET)
+    for number in range(50):
+        await bucket.put(f"k{number}", b"")
+    for last in range(49, 29, -1):
+        reading = asyncio.ensure_future(_keys(bucket))
+        await same.delete(f"k{last}")
+        found = await asyncio.wait_for(reading, 10)
+        assert found - {f"k{last}"} == {f"k{number}" for number in range(last)}
+
+
+async def _keys(bucket: Bucket) -> set[str]:
+    return {entry.key async for entry in bucket.entries()}
 
 
 async def test_bucket_survives_a_restart(wire: Wire, transport: Transport) -> None:

@@ -47,7 +47,7 @@ def take(engine: Engine) -> Census:
         cgroups=_cgroups(engine),
         processes=_spawned(engine),
         zombies=_zombies(set(pids.values())),
-        files=Counter(_name(engine, path) for path in engine.run.rglob("*") if not _noise(path)),
+        files=Counter(_name(engine, path) for path in engine.run.rglob("*") if not _noise(engine, path)),
         descriptors=Counter({name: _open_files(pid) for name, pid in pids.items()}),
     )
 
@@ -76,8 +76,8 @@ def _name(engine: Engine, path: Path) -> str:
     return _VARYING.sub("ID", str(path).removeprefix(str(engine.run.parent)))
 
 
-def _noise(path: Path) -> bool:
-    return path.suffix == ".log" or path.name.endswith(("-wal", "-shm"))
+def _noise(engine: Engine, path: Path) -> bool:
+    return path.suffix == ".log" or any(part in str(path) for part in engine.noise)
 
 
 def _kind(link: str) -> str:

@@ -18,6 +18,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 class Dockerd(Engine):
     """A private dockerd and containerd."""
 
+    noise = ("/netns/",)  # collected by dockerd once a minute
+
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._daemons: dict[str, Daemon] = {}

@@ -10,7 +10,12 @@ from e2e_rig.waits import eventually
 
 
 class Engine(abc.ABC):
-    """One engine with directories of its own, started in the caller's network namespace."""
+    """One engine with directories of its own, started in the caller's network namespace.
+
+    `noise` are parts of the paths of files that come and go without being leaks.
+    """
+
+    noise: tuple[str, ...] = ()
 
     def __init__(self, directory: Path) -> None:
         self.root, self.run = directory / "root", directory / "run"
@@ -54,7 +59,7 @@ class Engine(abc.ABC):
 
     def log(self) -> str:
         """The end of what its processes wrote, for a failure's report."""
-        texts = [f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in self.logs()]
+        texts = [f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in self.logs() if path.exists()]
         return "\n".join(texts)
 
     def logs(self) -> list[Path]:

@@ -27,6 +27,7 @@ Finished = subprocess.CompletedProcess[str]
 class Seaway(Engine):
     """One suite; `up` are more options for `seaway up`."""
 
+    noise = ("/.cache/seccomp/",)  # crun keeps one compiled filter per profile
     def __init__(self, directory: Path, node: str = "n1", up: tuple[str, ...] = ()) -> None:
         super().__init__(directory)
         self.node = node
@@ -42,7 +43,7 @@ class Seaway(Engine):
         self._supervisor = supervisor
 
     def _ready(self) -> bool:
-        return self.serves() and all(row["state"] == "running" for row in self.rows())
+        return self.serves() and all(row["state"] == "ready" for row in self.rows())
 
     def stop(self) -> None:
         if self._supervisor is not None:
@@ -84,13 +85,13 @@ class Seaway(Engine):
         return f"seaway/{self.token}"
 
     def logs(self) -> list[Path]:
-        return [self.run.parent / "up.log", *sorted((self.run / "log").glob("*.log"))]
+        return [path for path in (self.run.parent / "up.log", *sorted((self.run / "log").glob("*.log"))) if path.stem != "nats"]
 
     def restarted(self, service: str, old_pid: int) -> int:
         """The pid of a service's next process, as soon as it is ready."""
 
         def fresh() -> int:
             row = self.row(service)
-            return int(row["pid"]) if row["state"] == "running" and row["pid"] not in (old_pid, None, 0) else 0
+            return int(row["pid"]) if row["state"] == "ready" and row["pid"] not in (old_pid, None, 0) else 0
 
         return eventually(fresh, f"a new {service}", 20)

@@ -226,6 +226,11 @@ class AgentRig:
         """The container's events, in the order in which they arrived."""
         return [e.envelope.action for e in self.events if e.envelope.subject_id == container]
 
+    def story(self, container: str) -> str:
+        """The container's events in full, and the agent's log, to explain a failure."""
+        events = [f"{e.envelope} {e.data.decode()}" for e in self.events if e.envelope.subject_id == container]
+        return "\n".join([*events, (self.base / "agent.log").read_text()[-3000:]])
+
     async def died(self, container: str, times: int = 1) -> ContainerEvent:
         await self.until(lambda: self.told(container).count("die") >= times)
         event = [e for e in self.events if e.envelope.subject_id == container and e.envelope.action == "die"][times - 1]

@@ -97,5 +97,5 @@ async def test_kills_at_any_moment_lose_and_double_nothing(rig: AgentRig) -> Non
             await rig.start_container(spec.id)
         await rig.died(spec.id)
         told = rig.told(spec.id)
-        assert told == ["create", "start", "die"], (pause, told)
+        assert told == ["create", "start", "die"], (pause, rig.story(spec.id))
         assert (await rig.inventory())[spec.id].status.exit_code == 5

@@ -1,13 +1,15 @@
 """`seaway up`, `status`, `down` with a real nats-server and real processes."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import stat
+import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,3 +225,27 @@ def test_purge_needs_a_suite(tmp_path: Path, suite: "TinySuite") -> None:
     used = suite.up()
     assert used.returncode == 1
     assert "it holds 'thesis.tex'" in used.stderr
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a file system without a free byte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)], check=True)
+    try:
+        with contextlib.suppress(OSError), open(place / "fill", "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_full_disk(suite: "TinySuite", full_disk: Path) -> None:
+    suite.root = full_disk / "root"
+    refused = suite.up()
+    assert refused.returncode == 1
+    assert refused.stderr == f"seaway: can't write {suite.root}/suite.json: No space left on device\n"
+    assert [path.name for path in full_disk.iterdir()] == ["fill"]
+    assert not suite.run.exists()

@@ -97,7 +97,8 @@ async def test_remove(rig: Any) -> None:
 async def test_the_list_is_newest_first_over_all_pages(rig: Any) -> None:
     for seed in range(1, 6):
         rig.suite.add(box(seed, State.RUNNING if seed % 2 else State.EXITED, started_ns=START_NS))
-    assert [one["Names"] for one in (await rig.call("GET", "/containers/json")).json] == [["/box5"], ["/box3"], ["/box1"]]
+    running = (await rig.call("GET", "/containers/json")).json
+    assert [one["Names"] for one in running] == [["/box5"], ["/box3"], ["/box1"]]
     shown = (await rig.call("GET", "/containers/json?all=1")).json
     assert [one["Names"][0] for one in shown] == ["/box5", "/box4", "/box3", "/box2", "/box1"]
     assert len((await rig.call("GET", "/containers/json?limit=2")).json) == 2

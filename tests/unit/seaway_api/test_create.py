@@ -105,7 +105,11 @@ async def test_a_node_that_answers_nothing_keeps_its_record(rig: Any, failure: A
             400,
             'invalid CapAdd: unknown capability: "CAP_BOGUS"',
         ),
-        ({"Image": "busybox", "HostConfig": {"NetworkMode": "nope"}}, 404, "network nope not found"),
+        (
+            {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"nope": {}}}},
+            404,
+            "network nope not found",
+        ),
         (
             {"Image": "busybox", "HostConfig": {"NetworkMode": "container:x"}},
             404,
@@ -116,7 +120,11 @@ async def test_a_node_that_answers_nothing_keeps_its_record(rig: Any, failure: A
             400,
             "Duplicate mount point: /b",
         ),
-        ({"Image": "busybox", "HostConfig": {"LogConfig": {"Type": "x"}}}, 400, "logger: no log driver named 'x' is registered"),
+        (
+            {"Image": "busybox", "HostConfig": {"LogConfig": {"Type": "x"}}},
+            400,
+            "logger: no log driver named 'x' is registered",
+        ),
         ({"Image": "busybox", "HostConfig": {"SecurityOpt": ["x"]}}, 400, 'invalid --security-opt 1: "x"'),
     ],
 )  # fmt: skip
@@ -143,7 +151,8 @@ async def test_a_partner_binds_the_container_to_its_node(rig: Any) -> None:
 
 
 async def test_volumes_from_another_container(rig: Any) -> None:
-    mounts = (Mount(type="volume", target="/data", source="v", anonymous=True), Mount(type="bind", target="/b", source="/x"))
+    volume = Mount(type="volume", target="/data", source="v", anonymous=True)
+    mounts = (volume, Mount(type="bind", target="/b", source="/x"))
     rig.suite.add(ContainerRecord(spec=builders.spec(1, mounts=mounts), node="n1"))
     body = {"Image": "busybox", "HostConfig": {"VolumesFrom": ["box1:ro"], "Binds": ["/own:/b"]}}
     await rig.call("POST", CREATE, body)

@@ -61,6 +61,7 @@ def test_failure_takes_back_what_was_made(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "a" / "root", tmp_path / "a" / "run")
     layout.root.mkdir(parents=True)
     with pytest.raises(KeyError), suite.prepared(layout):
+        (layout.run / "seaway.lock").touch()
         raise KeyError
     assert layout.root.is_dir()
     assert not layout.secrets.exists()
@@ -73,3 +74,10 @@ def test_directory_that_can_not_be_made(tmp_path: Path) -> None:
     with pytest.raises(CliError, match=f"can't write to {tmp_path}/file/run: Not a directory"), suite.prepared(layout):
         pass
     assert not layout.root.exists()
+
+
+def test_identity_that_can_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "suite.json").mkdir()
+    with pytest.raises(CliError, match="Is a directory"):
+        Suite("abcdef").save(tmp_path / "suite.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]

@@ -80,7 +80,7 @@ def test_password_comes_from_its_file(tmp_path: Path) -> None:
         (["--metrics", "9100"], "seaway-agent: --metrics: '9100' is not an address: write HOST:PORT"),
         (["--log-level", "loud"], "seaway-agent: --log-level: 'loud': Input should be 'debug', 'info'"),
         (["--nats", "http://x"], "seaway-agent: --nats: 'http://x' is not a NATS URL"),
-        (["--config", "/nonexistent"], "seaway-agent: can't read /nonexistent: No such file or directory"),
+        (["--config", "/proc/none"], "seaway-agent: can't read /proc/none: No such file or directory"),
     ],
 )
 def test_wrong_flags_get_one_line(capsys: pytest.CaptureFixture[str], argv: list[str], wanted: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_contracts.commands import ContainerList
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import SeawayError

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_contracts.containers import ContainerStatus, State
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_metadata.projection import apply, apply_inventory

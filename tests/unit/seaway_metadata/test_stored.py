@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_metadata.stored import Horizon, NameHolder, NewerSchema, decode, encode, name_key, record_json, spec_json
 from seaway_metadata.stored import stamp as stamped

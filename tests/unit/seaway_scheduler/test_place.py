@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_contracts.commands import PlaceRequest
 from seaway_contracts.containers import Resources
 from seaway_contracts.errors import SeawayError

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, CONTAINER_CREATE, LIST_NODES, PLACE

@@ -1,0 +1,32 @@
+"""What `seaway up` says at the end of a start, good or bad."""
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from seaway_cli.layout import Layout
+
+
+def summary(layout: Layout, hosts: Iterable[str], took_s: float) -> str:
+    """What a user wants to know when the suite has come up."""
+    ask = "seaway status" if layout.run == Path("/run/seaway") else f"seaway status --run {layout.run}"
+    return "\n".join(
+        (
+            f"Seaway is ready ({took_s:.1f} s).",
+            f"  endpoint  {' '.join(hosts)}",
+            f"  logs      {layout.logs}/",
+            f"  metrics   one address per service: {ask}",
+        )
+    )
+
+
+def failure(layout: Layout, services: Iterable[str], reason: str, lines: int = 15) -> str:
+    """Why the suite did not come up, with the end of the logs of those at fault."""
+    parts = [f"Seaway did not start: {reason}."]
+    for service in services:
+        path = layout.log(service)
+        with contextlib.suppress(OSError):
+            tail = path.read_text(errors="replace").splitlines()[-lines:]
+            parts.append(f"The last lines of {path}:")
+            parts += [f"  {line}" for line in tail]
+    return "\n".join(parts)

@@ -1,0 +1,64 @@
+"""What only the real server can show: storage that runs out, a server that isn't there."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from seaway_bus.bus import Bus
+from seaway_bus.nats_transport import Credentials, NatsTransport
+from seaway_bus.transport import NoSpace, NotConnected
+from seaway_contracts.catalogue import EVENT_STREAM
+from seaway_contracts.channels import StreamConfig
+from seaway_testing.nats_server import NatsServer
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[NatsTransport]:
+    """A server with 100 MB for everything."""
+    server = NatsServer(tmp_path / "nats", room="100MB").start()
+    transport = await NatsTransport.connect(server.url, name="test")
+    yield transport
+    await transport.close()
+    server.kill()
+
+
+async def test_a_small_disk_gets_a_smaller_stream(small: NatsTransport) -> None:
+    bus = Bus(small)
+    await bus.prepare()
+    await bus.prepare()
+    info = await small._api(f"STREAM.INFO.{EVENT_STREAM.name}")
+    assert info["config"]["max_bytes"] == 64 << 20
+
+
+async def test_no_room_at_all(small: NatsTransport) -> None:
+    await small.ensure_stream(EVENT_STREAM)
+    another = StreamConfig("SECOND", ("second.>",), max_age_s=60, max_bytes=1 << 30, duplicate_window_s=60)
+    with pytest.raises(NoSpace):
+        await small.ensure_stream(another)
+
+
+async def test_a_full_store_refuses_clearly(small: NatsTransport) -> None:
+    unbounded = StreamConfig("FULL", ("full.>",), max_age_s=600, max_bytes=-1, duplicate_window_s=60)
+    await small.ensure_stream(unbounded)
+    with pytest.raises(NoSpace):
+        for _ in range(200):
+            await small.store("full.x", b"x" * 1_000_000, {})
+
+
+async def test_no_server(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path)
+    with pytest.raises(NotConnected):
+        await NatsTransport.connect(server.url, name="test", timeout_s=0.2)
+
+
+async def test_wrong_password(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path, extra='authorization { user: "u", password: "p" }').start()
+    try:
+        with pytest.raises(NotConnected, match="let us in"):
+            await NatsTransport.connect(server.url, name="t", credentials=Credentials("u", "wrong"), timeout_s=0.5)
+        right = await NatsTransport.connect(server.url, name="t", credentials=Credentials("u", "p"))
+        await right.flush()
+        await right.close()
+    finally:
+        server.kill()

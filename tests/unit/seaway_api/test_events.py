@@ -1,0 +1,141 @@
+"""GET /events: past and present, each once; filters; what clients get to see."""
+
+import urllib.parse
+from typing import Any
+
+import orjson
+
+from seaway_api.hub import CutOff, Reader
+from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
+from seaway_contracts.containers import ContainerStatus, State
+from seaway_contracts.lifecycle import Envelope
+from seaway_docker.event_filters import EventFacts
+from seaway_testing import builders
+from seaway_testing.builders import START_NS
+from seaway_testing.waiting import until
+
+ID = builders.container_id(1)
+RUNNING = ContainerStatus(state=State.RUNNING, seq=2)
+
+
+async def listening(rig: Any, query: str = "") -> Any:
+    wire = await rig.wire()
+    wire.send(f"GET /v1.45/events?{query} HTTP/1.1\r\nHost: d\r\n\r\n".encode())
+    status, headers = await wire.head()
+    assert (status, headers["transfer-encoding"], headers["content-type"]) == (200, "chunked", "application/json")
+    return wire
+
+
+async def test_an_event_has_the_old_and_the_new_fields(rig: Any) -> None:
+    wire = await listening(rig)
+    envelope = await rig.suite.emit("start", ID, RUNNING, image="busybox", name="box1")
+    line = await wire.chunk()
+    assert line.endswith(b"\n")
+    assert orjson.loads(line) == {
+        "status": "start",
+        "id": ID,
+        "from": "busybox",
+        "Type": "container",
+        "Action": "start",
+        "Actor": {"ID": ID, "Attributes": {"image": "busybox", "name": "box1"}},
+        "scope": "local",
+        "time": envelope.time_ns // 10**9,
+        "timeNano": envelope.time_ns,
+    }
+
+
+async def test_internal_events_are_not_shown(rig: Any) -> None:
+    wire = await listening(rig)
+    await rig.suite.emit("status", ID, RUNNING)
+    await rig.suite.emit("die", ID, RUNNING, exitCode="3")
+    assert orjson.loads(await wire.chunk())["Action"] == "die"
+
+
+async def test_the_past_and_the_present_join_without_gap_or_double(rig: Any) -> None:
+    for action in ("create", "start"):
+        await rig.suite.emit(action, ID, RUNNING)
+    wire = await listening(rig, f"since={START_NS // 10**9}")
+    for action in ("kill", "die"):
+        await rig.suite.emit(action, ID, RUNNING)
+    got: list[str] = []
+    while len(got) < 4:
+        got += [orjson.loads(line)["Action"] for line in (await wire.chunk()).splitlines()]
+    assert got == ["create", "start", "kill", "die"]
+
+
+async def test_until_in_the_past_ends_at_once(rig: Any) -> None:
+    first = await rig.suite.emit("create", ID, RUNNING)
+    await rig.suite.emit("start", ID, RUNNING)
+    seconds, fraction = divmod(first.time_ns, 10**9)
+    span = f"since={seconds}&until={seconds}.{fraction:09d}"
+    answer = await rig.call("GET", f"/events?{span}")
+    assert [orjson.loads(line)["Action"] for line in answer.body.splitlines()] == ["create"]
+    assert (await rig.call("GET", "/events?until=1")).body == b""
+
+
+async def test_filters(rig: Any) -> None:
+    filters = urllib.parse.quote('{"event":{"die":true},"container":{"box1":true}}')
+    wire = await listening(rig, f"filters={filters}")
+    await rig.suite.emit("start", ID, RUNNING, name="box1")
+    await rig.suite.emit("die", builders.container_id(2), RUNNING, name="other")
+    await rig.suite.emit("die", ID, RUNNING, name="box1", exitCode="0")
+    assert orjson.loads(await wire.chunk())["Actor"]["Attributes"]["name"] == "box1"
+
+
+async def test_refusals(rig: Any) -> None:
+    assert (await rig.call("GET", "/events?since=x")).status == 400
+    assert (await rig.call("GET", "/events?filters=x")).status == 400
+    assert (await rig.call("GET", "/events?since=20&until=10")).status == 400
+
+
+async def test_a_reader_that_hangs_up_is_forgotten(rig: Any) -> None:
+    wire = await listening(rig)
+    assert rig.api.hub.reader_count == 1
+    wire.writer.transport.abort()
+    await until(lambda: rig.api.hub.reader_count == 0)
+
+
+async def test_a_reader_that_does_not_read_is_cut_off_and_others_are_not() -> None:
+    slow, quick = Reader(), Reader()
+    event = DockerEvent("e", EventFacts("container", "start", ID), 1, b"{}\n")
+    for _ in range(20_000):
+        slow.feed(event)
+        quick.feed(event)
+        await quick.next()
+    try:
+        await slow.next()
+    except CutOff:
+        return
+    raise AssertionError("the slow reader was not cut off")
+
+
+def envelope(noun: str, action: str, subject: str = "s") -> Envelope:
+    return Envelope(id="e1", node="n1", noun=noun, action=action, subject_id=subject, time_ns=1_500_000_000)
+
+
+def test_an_image_event_names_the_image_as_the_user_did() -> None:
+    body = b'{"image_id":"sha256:1","ref":"busybox:latest","attributes":{"name":"busybox"}}'
+    shown = docker_event(envelope("image", "pull"), body)
+    assert shown is not None
+    fields = orjson.loads(shown.line)
+    assert (fields["id"], fields["status"], fields["Actor"]["ID"]) == ("busybox:latest", "pull", "busybox:latest")
+    assert "from" not in fields
+
+
+def test_a_network_event_has_no_old_fields() -> None:
+    shown = docker_event(envelope("network", "connect"), b'{"network_id":"abc","attributes":{"container":"c"}}')
+    assert shown is not None
+    fields = orjson.loads(shown.line)
+    assert fields["Actor"] == {"ID": "abc", "Attributes": {"container": "c"}}
+    assert "id" not in fields and "status" not in fields
+
+
+def test_nodes_are_shown_only_to_those_who_ask() -> None:
+    shown = docker_event(envelope("node", "down", "n1"), b'{"node":"n1","reason":"no beat"}')
+    assert shown is not None
+    assert not shown_by_default(shown)
+    assert shown.facts.attributes == {"name": "n1", "reason": "no beat"}
+
+
+def test_an_unreadable_body_is_dropped() -> None:
+    assert docker_event(envelope("container", "die"), b"{") is None

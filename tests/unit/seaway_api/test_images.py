@@ -1,0 +1,195 @@
+"""Images: list, inspect, tag, remove, pull, load, import, save."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+
+from seaway_bus.streams import ByteStream
+from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.images import BlobEndpoint, History
+from seaway_docker.streams import error_line, status_line
+from seaway_testing import builders
+from seaway_testing.waiting import until
+
+
+async def test_list_and_inspect(rig: Any) -> None:
+    rig.suite.images["busybox"] = image = builders.image(1, repo_digests=("busybox@" + builders.digest(9),))
+    line = (await rig.call("GET", "/v1.45/images/json")).json[0]
+    assert (line["Id"], line["RepoTags"], line["Size"]) == (image.id, ["box1:latest"], 4567)
+    assert "VirtualSize" not in line
+    assert (await rig.call("GET", "/v1.40/images/json")).json[0]["VirtualSize"] == 4567
+    shown = (await rig.call("GET", "/v1.45/images/busybox/json")).json
+    assert shown["Config"]["Cmd"] == ["sh"]
+    assert shown["RootFS"]["Layers"] == [image.layers[0].diff_id]
+    assert (await rig.call("GET", "/images/nope/json")).json["message"] == "No such image: nope:latest"
+
+
+async def test_names_hold_slashes(rig: Any) -> None:
+    rig.suite.images["quay.io/a/b:1"] = builders.image(2)
+    for path in ("/images/quay.io/a/b:1/json", "/v1.45/images/quay.io%2Fa%2Fb:1/json", "/images/quay.io/a/b:1/history"):
+        assert (await rig.call("GET", path)).status == 200
+
+
+async def test_list_filters(rig: Any) -> None:
+    rig.suite.images["two"] = builders.image(2, repo_tags=())
+    by_name = (await rig.call("GET", '/images/json?filters={"reference":["box1"]}')).json
+    assert [one["RepoTags"] for one in by_name] == [["box1:latest"]]
+    dangling = (await rig.call("GET", '/images/json?filters={"dangling":["true"]}')).json
+    assert [one["RepoTags"] for one in dangling] == [[]]
+    assert (await rig.call("GET", '/images/json?filters={"bogus":["true"]}')).status == 400
+
+
+async def test_history_gives_empty_steps_no_size(rig: Any) -> None:
+    steps = (History(created_by="ADD"), History(created_by="CMD", empty_layer=True))
+    rig.suite.images["busybox"] = builders.image(1, history=steps)
+    shown = (await rig.call("GET", "/images/busybox/history")).json
+    assert [(one["CreatedBy"], one["Size"]) for one in shown] == [("CMD", 0), ("ADD", 1234)]
+    assert shown[0]["Id"] == builders.image(1).id and shown[1]["Id"] == "<missing>"
+
+
+async def test_tag(rig: Any) -> None:
+    assert (await rig.call("POST", "/images/busybox/tag?repo=localhost:5000/x&tag=v1")).status == 201
+    assert rig.suite.named("tag")[0].target == "localhost:5000/x:v1"
+    assert (await rig.call("POST", "/images/busybox/tag?repo=UPPER&tag=v1")).status == 400
+
+
+async def test_remove_tells_what_containers_hold(rig: Any) -> None:
+    record = rig.suite.add(builders.record(1))
+    answer = await rig.call("DELETE", "/images/busybox?force=1&noprune=1")
+    assert answer.json == [{"Untagged": "busybox"}, {"Deleted": "sha256:1"}]
+    request = rig.suite.named("rmi")[0]
+    assert (request.force, request.prune) == (True, False)
+    assert [(use.image_id, use.container_id, use.running) for use in request.in_use] == [
+        (record.spec.image.id, record.id, False)
+    ]
+
+
+async def test_pull_relays_lines_as_they_come(rig: Any) -> None:
+    async def pull(stream: ByteStream) -> None:
+        await stream.write(status_line("Pulling from library/busybox", id="latest"))
+        await stream.write(status_line("Status: Downloaded newer image for busybox:latest"))
+        await stream.end()
+
+    rig.suite.pull = pull
+    auth = base64.urlsafe_b64encode(orjson.dumps({"username": "u", "password": "p"})).decode().rstrip("=")
+    answer = await rig.call("POST", "/v1.45/images/create?fromImage=busybox&tag=latest", X_Registry_Auth=auth)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert orjson.loads(answer.body.splitlines()[0])["status"] == "Pulling from library/busybox"
+    request = rig.suite.named("pull")[0]
+    assert (request.ref, request.auth.username) == ("busybox:latest", "u")
+
+
+async def test_a_pull_that_fails_before_its_first_line_has_a_status(rig: Any) -> None:
+    async def pull(stream: ByteStream) -> None:
+        await stream.fail(SeawayError(Code.NOT_FOUND, "manifest for x not found"))
+
+    rig.suite.pull = pull
+    answer = await rig.call("POST", "/images/create?fromImage=x&tag=latest")
+    assert (answer.status, answer.json) == (404, {"message": "manifest for x not found"})
+
+
+async def test_a_pull_that_fails_later_says_so_in_a_line(rig: Any) -> None:
+    async def pull(stream: ByteStream) -> None:
+        await stream.write(status_line("Pulling"))
+        await stream.fail(SeawayError(Code.INTERNAL, "layer broken"))
+
+    rig.suite.pull = pull
+    answer = await rig.call("POST", "/images/create?fromImage=x&tag=latest")
+    assert answer.status == 200
+    assert answer.body.endswith(error_line("layer broken"))
+
+
+async def test_a_client_that_gives_up_a_pull_is_noticed(rig: Any) -> None:
+    gone: list[SeawayError] = []
+
+    async def pull(stream: ByteStream) -> None:
+        await stream.write(status_line("Pulling"))
+        try:
+            await stream.read()
+        except SeawayError as error:
+            gone.append(error)
+
+    rig.suite.pull = pull
+    wire = await rig.wire()
+    wire.send(b"POST /images/create?fromImage=x&tag=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
+    await wire.head()
+    wire.writer.transport.abort()
+    await until(lambda: gone)
+
+
+@pytest.mark.parametrize("query", ["fromImage=UPPER&tag=x", "fromImage=x&tag=:bad:", "", "fromSrc=http://x/y"])
+async def test_pull_refusals(rig: Any, query: str) -> None:
+    assert (await rig.call("POST", f"/images/create?{query}")).status == 400
+
+
+@pytest.mark.parametrize("auth", ["!!!", base64.urlsafe_b64encode(b"[1]").decode()])
+async def test_unreadable_credentials(rig: Any, auth: str) -> None:
+    answer = await rig.call("POST", "/images/create?fromImage=x&tag=1", X_Registry_Auth=auth)
+    assert answer.status == 400
+
+
+@asynccontextmanager
+async def image_http(rig: Any, port: int = 0) -> AsyncIterator[list[Any]]:
+    """The image service's HTTP side: notes what it gets."""
+    got: list[Any] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        got.append((request.path, dict(request.query), body, request.headers.get("Authorization")))
+        if request.path == "/save":
+            return web.Response(body=b"tar of " + ",".join(request.query.getall("names")).encode())
+        if body == b"bad":
+            return web.json_response({"message": "not a tar"}, status=400)
+        if request.path == "/import":
+            return web.json_response({"id": "sha256:1"})
+        return web.json_response({"lines": ["Loaded image: a:1"], "images": []})
+
+    runner = web.ServerRunner(web.Server(handle))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    async def locate(_: Empty, __: Any) -> BlobEndpoint:
+        return BlobEndpoint(url=url, token="secret")
+
+    await rig.suite.bus.serve(cat.BLOB_ENDPOINT, locate)
+    try:
+        yield got
+    finally:
+        await runner.cleanup()
+
+
+async def test_load_passes_the_archive_on(rig: Any) -> None:
+    async with image_http(rig) as got:
+        archive = b"t" * 300_000
+        answer = await rig.call("POST", "/images/load?quiet=1", archive, Content_Type="application/x-tar")
+        assert orjson.loads(answer.body) == {"stream": "Loaded image: a:1\n"}
+        assert got == [("/load", {}, archive, "Bearer secret")]
+        bad = await rig.call("POST", "/images/load", b"bad", Content_Type="application/x-tar")
+        assert (bad.status, bad.json) == (400, {"message": "not a tar"})
+
+
+async def test_import_and_save(rig: Any) -> None:
+    async with image_http(rig) as got:
+        query = "fromSrc=-&repo=me/x&tag=1&changes=CMD%20sh"
+        answer = await rig.call("POST", f"/images/create?{query}", b"tar", Content_Type="application/x-tar")
+        assert orjson.loads(answer.body) == {"status": "sha256:1"}
+        assert got[0][1] == {"repo": "me/x", "tag": "1", "change": "CMD sh"}
+        both = await rig.call("GET", "/images/get?names=a:1&names=b")
+        assert (both.headers["content-type"], both.body) == ("application/x-tar", b"tar of a:1,b")
+        assert (await rig.call("GET", "/images/quay.io/a/b:1/get")).body == b"tar of quay.io/a/b:1"
+        assert (await rig.call("GET", "/images/get")).status == 400
+
+
+async def test_without_the_image_service_archives_fail_clearly(rig: Any) -> None:
+    answer = await rig.call("POST", "/images/load", b"x", Content_Type="application/x-tar")
+    assert answer.status == 503
+    assert "image service" in answer.json["message"]

@@ -1,0 +1,103 @@
+"""Sockets: who may be replaced, who may connect, what may be listened on."""
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seaway_api.listeners import listen_on
+from seaway_api.server import serve
+from seaway_api.settings import ApiSettings
+from seaway_kit.settings import WrongSettings, validated
+
+
+def settings(path: Path, **changes: Any) -> ApiSettings:
+    return validated(ApiSettings, {"run": path, "root": path, "socket_group": "no-such-group-here"} | changes)
+
+
+def test_a_socket_is_for_owner_and_group(tmp_path: Path) -> None:
+    listener = listen_on(f"unix://{tmp_path}/sub/docker.sock", settings(tmp_path))
+    made = (tmp_path / "sub/docker.sock").stat()
+    assert stat.S_IMODE(made.st_mode) == 0o660
+    assert made.st_gid == os.getegid()
+    assert os.listdir(tmp_path / "sub") == ["docker.sock"]
+    listener.close()
+
+
+def test_the_dead_are_replaced_and_the_living_are_not(tmp_path: Path) -> None:
+    host = f"unix://{tmp_path}/docker.sock"
+    dead = listen_on(host, settings(tmp_path))
+    with pytest.raises(OSError, match="another server answers there"):
+        listen_on(host, settings(tmp_path))
+    dead.close()
+    listen_on(host, settings(tmp_path)).close()
+
+
+def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "docker.sock").write_text("precious")
+    with pytest.raises(OSError, match="something else than a socket"):
+        listen_on(f"unix://{tmp_path}/docker.sock", settings(tmp_path))
+    assert (tmp_path / "docker.sock").read_text() == "precious"
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"can't listen on tcp://127.0.0.1:{port}"):
+            listen_on(f"tcp://127.0.0.1:{port}", settings(tmp_path))
+
+
+@pytest.mark.parametrize("host", ["tcp://0.0.0.0:2375", "tcp://[::]:2375", "tcp://192.0.2.1:2375", "tcp://example:1"])
+def test_beyond_loopback_only_with_client_certificates(tmp_path: Path, host: str) -> None:
+    with pytest.raises(WrongSettings, match="reachable from other machines"):
+        settings(tmp_path, host=(host,))
+    with pytest.raises(WrongSettings, match="reachable from other machines"):
+        settings(tmp_path, host=(host,), tls_cert="/c", tls_key="/k")
+    assert settings(tmp_path, host=(host,), tls_cert="/c", tls_key="/k", tls_ca="/a").host == (host,)
+
+
+@pytest.mark.parametrize("host", ["tcp://127.0.0.1:0", "tcp://[::1]:2375", "tcp://localhost:2375", "unix:///x"])
+def test_loopback_and_unix_need_no_certificate(tmp_path: Path, host: str) -> None:
+    assert settings(tmp_path, host=(host,)).hosts == (host,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"host": ("unix://x",)}, {"host": ("http://x",)}, {"host": ("tcp://x",)}, {"tls_cert": "/c"}, {"tls_ca": "/c"}],
+)
+def test_half_settings_are_refused(tmp_path: Path, changes: Any) -> None:
+    with pytest.raises(WrongSettings):
+        settings(tmp_path, **changes)
+
+
+async def ask(port: int, *fields: str) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(("GET /_ping HTTP/1.1\r\n" + "".join(f"{one}\r\n" for one in fields) + "\r\n").encode())
+    status = int((await reader.readline()).split(b" ")[1])
+    writer.close()
+    return status
+
+
+async def test_over_tcp_a_page_cannot_talk_to_the_engine(rig: Any, tmp_path: Path) -> None:
+    tcp = settings(tmp_path, host=("tcp://127.0.0.1:0",))
+    api = type(rig.api)(tcp, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives)
+    async with serve(api) as running:
+        port = int(running.hosts[0].rpartition(":")[2])
+        assert await ask(port, f"Host: 127.0.0.1:{port}") == 200
+        assert await ask(port, "Host: localhost") == 200
+        assert await ask(port, "Host: evil.example") == 403
+        assert await ask(port, "Host: localhost.evil.example") == 403
+        assert await ask(port, "Host: localhost", "Origin: http://evil.example") == 403
+        assert await ask(port, "Host: localhost", "Origin: null") == 403
+
+
+async def test_the_socket_goes_with_the_server(rig: Any, tmp_path: Path) -> None:
+    other = settings(tmp_path, host=(f"unix://{tmp_path}/other.sock",))
+    api = type(rig.api)(other, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives)
+    async with serve(api):
+        assert (tmp_path / "other.sock").exists()
+    assert not (tmp_path / "other.sock").exists()

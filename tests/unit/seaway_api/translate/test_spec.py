@@ -1,0 +1,155 @@
+"""Create bodies become specs, and specs are shown again as they were asked for."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from seaway_api.translate.inspect import host_config, inspect_json
+from seaway_api.translate.listing import command_line, container_facts, list_json
+from seaway_api.translate.mounts import mount_points
+from seaway_api.translate.spec import Naming, Partners, check_create, container_spec
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount, State
+from seaway_contracts.images import ImageConfig
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.go_json import read_body
+from seaway_docker.model_container import ContainerCreate
+from seaway_testing import builders
+from seaway_testing.builders import START_NS
+
+ID = builders.container_id(1)
+
+
+def spec_of(image: ImageConfig | None = None, **body: Any) -> ContainerSpec:
+    numbers = itertools.count(1)
+    create = read_body(ContainerCreate, {"Image": "busybox", **body})
+    check_create(create)
+    naming = Naming(ID, "web", START_NS, lambda: f"volume{next(numbers)}")
+    record = builders.image(1, config=image or ImageConfig(cmd=("sh",)))
+    return container_spec(create, record, naming, Partners({}))
+
+
+def test_defaults() -> None:
+    spec = spec_of()
+    assert (spec.network.mode, spec.network.hostname, spec.namespaces.ipc) == ("bridge", ID[:12], "private")
+    assert (spec.shm_size, spec.restart.name, spec.log.driver) == (64 << 20, "no", "json-file")
+    assert spec.image.ref == "busybox" and spec.image.id == builders.image(1).id
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "shown"),
+    [
+        ({"Memory": 64 << 20}, "MemorySwap", 128 << 20),
+        ({"Memory": 64 << 20, "MemorySwap": -1}, "MemorySwap", -1),
+        ({"NanoCpus": 500_000_000}, "NanoCpus", 500_000_000),
+        ({"PidsLimit": 9}, "PidsLimit", 9),
+        ({"CapAdd": ["net_admin", "ALL"]}, "CapAdd", ["CAP_NET_ADMIN", "ALL"]),
+        ({"Binds": ["/a:/b:ro", "vol:/c"]}, "Binds", ["/a:/b:ro", "vol:/c"]),
+        ({"Tmpfs": {"/t": "size=1m,mode=700"}}, "Tmpfs", {"/t": "size=1m,mode=700"}),
+        ({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}}, "RestartPolicy",
+         {"Name": "on-failure", "MaximumRetryCount": 2}),
+        ({"PortBindings": {"80/tcp": [{"HostPort": "8080"}, {"HostIp": "127.0.0.1", "HostPort": "9000-9001"}]}},
+         "PortBindings",
+         {"80/tcp": [{"HostIp": "", "HostPort": "8080"}, {"HostIp": "127.0.0.1", "HostPort": "9000-9001"}]}),
+        ({"Mounts": [{"Type": "bind", "Source": "/s", "Target": "/t", "ReadOnly": True}]}, "Mounts",
+         [{"Type": "bind", "Source": "/s", "Target": "/t", "ReadOnly": True}]),
+        ({"Mounts": [{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 5}}]}, "Mounts",
+         [{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 5}}]),
+        ({"Privileged": True}, "MaskedPaths", None),
+        ({"MaskedPaths": []}, "MaskedPaths", []),
+        ({"ReadonlyRootfs": True}, "ReadonlyRootfs", True),
+        ({"SecurityOpt": ["no-new-privileges"]}, "SecurityOpt", ["no-new-privileges"]),
+        ({"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}]}, "Ulimits",
+         [{"Name": "nofile", "Hard": 2, "Soft": 1}]),
+        ({"Init": True}, "Init", True),
+        ({"ExtraHosts": ["a:1.2.3.4"]}, "ExtraHosts", ["a:1.2.3.4"]),
+    ],
+)  # fmt: skip
+def test_what_was_asked_for_is_shown_again(host: Any, key: str, shown: Any) -> None:
+    assert host_config(spec_of(HostConfig=host))[key] == shown
+
+
+def test_volumes_of_the_image_get_names_unless_something_else_is_mounted_there() -> None:
+    spec = spec_of(ImageConfig(cmd=("sh",), volumes=("/data", "/own")), HostConfig={"Binds": ["/x:/own"]})
+    made = {mount.target: (mount.type, mount.source, mount.anonymous) for mount in spec.mounts}
+    assert made == {"/own": ("bind", "/x", False), "/data": ("volume", "volume1", True)}
+    points = {point["Destination"]: point for point in mount_points(spec)}
+    assert (points["/data"]["Name"], points["/data"]["Driver"]) == ("volume1", "local")
+    assert "Mounts" not in host_config(spec)
+
+
+def test_a_bind_makes_its_source_and_a_mount_does_not() -> None:
+    host = {"Binds": ["/a:/b"], "Mounts": [{"Type": "bind", "Source": "/c", "Target": "/d"}]}
+    assert [mount.create_source for mount in spec_of(HostConfig=host).mounts] == [True, False]
+
+
+def test_labels_and_ports_of_image_and_user_together() -> None:
+    image = ImageConfig(cmd=("sh",), labels={"a": "1", "b": "1"}, exposed_ports=("80/tcp",))
+    spec = spec_of(image, Labels={"b": "2"}, ExposedPorts={"90/udp": {}})
+    assert spec.labels == {"a": "1", "b": "2"}
+    assert set(spec.network.exposed_ports) == {"80/tcp", "90/udp"}
+
+
+def test_in_the_hosts_network_there_is_no_own_host_name() -> None:
+    assert spec_of(HostConfig={"NetworkMode": "host"}).network.hostname == ""
+    assert spec_of(Hostname="h", HostConfig={"NetworkMode": "none"}).network.hostname == "h"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"HostConfig": {"NetworkMode": "container:x"}, "Hostname": "h"}, "hostname and the network mode"),
+        ({"HostConfig": {"NetworkMode": "container:x", "Dns": ["1.1.1.1"]}}, "dns and the network mode"),
+        ({"HostConfig": {"UTSMode": "host"}, "Hostname": "h"}, "hostname and the UTS mode"),
+        ({"HostConfig": {"NanoCpus": 1, "CpuPeriod": 5000}}, "Nano CPUs and CPU Period"),
+        ({"HostConfig": {"MemorySwap": 1}}, "always set the Memory limit"),
+        ({"HostConfig": {"OomScoreAdj": 2000}}, "range for oom score adj"),
+        ({"HostConfig": {"RestartPolicy": {"Name": "x"}}}, "unknown policy 'x'"),
+        ({"HostConfig": {"RestartPolicy": {"Name": "always", "MaximumRetryCount": 1}}}, "only be used with"),
+        ({"HostConfig": {"ExtraHosts": ["x"]}}, 'bad format for add-host: "x"'),
+        ({"HostConfig": {"PidMode": "x"}}, "invalid PID mode: x"),
+        ({"Healthcheck": {"Interval": 1}}, "cannot be less than 1ms"),
+        ({"Cmd": ["a\0b"]}, "NUL"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_refused(body: Any, message: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        spec_of(**body)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("args", "line"), [((), ""), (("ls",), "ls"), (("sh", "-c", "echo hi"), "sh -c 'echo hi'")]
+)
+def test_command_lines(args: tuple[str, ...], line: str) -> None:
+    assert command_line(args) == line
+
+
+def test_a_line_of_the_list() -> None:
+    status = ContainerStatus(state=State.EXITED, exit_code=3, started_ns=START_NS, finished_ns=START_NS + 10**9)
+    shown = list_json(ContainerRecord(spec=spec_of(), node="n1", status=status), now_ns=START_NS + 61 * 10**9)
+    assert (shown["Names"], shown["State"], shown["Status"]) == (["/web"], "exited", "Exited (3) About a minute ago")
+    assert shown["Created"] == START_NS // 10**9
+
+
+def test_what_filters_compare() -> None:
+    spec = spec_of(HostConfig={"PortBindings": {"80/tcp": [{}]}}, Labels={"k": "v"})
+    facts = container_facts(ContainerRecord(spec=spec, node="n1"))
+    assert facts.names == ("web",) and facts.labels == {"k": "v"}
+    assert facts.published == {"80/tcp"} and set(facts.networks) == {"bridge"}
+
+
+def test_inspect_has_every_key_that_docker_has() -> None:
+    shown = inspect_json(ContainerRecord(spec=spec_of(), node="n1"))
+    wanted = """Id Created Path Args State Image ResolvConfPath HostnamePath HostsPath LogPath Name RestartCount Driver
+    Platform MountLabel ProcessLabel AppArmorProfile ExecIDs HostConfig GraphDriver Mounts Config NetworkSettings"""
+    assert set(wanted.split()) <= set(shown)
+    assert shown["NetworkSettings"]["Networks"]["bridge"]["NetworkID"] == ""
+
+
+def test_an_anonymous_volume_yields_to_one_taken_over() -> None:
+    create = read_body(ContainerCreate, {"Image": "busybox"})
+    record = builders.image(1, config=ImageConfig(cmd=("sh",), volumes=("/data",)))
+    taken = Mount(type="volume", target="/data", source="theirs")
+    spec = container_spec(create, record, Naming(ID, "w", 0, lambda: "own"), Partners({}, (taken,)))
+    assert [mount.source for mount in spec.mounts] == ["theirs"]

@@ -1,0 +1,42 @@
+"""Where a stored message stands, read from its reply subject."""
+
+from unittest.mock import Mock
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from seaway_bus.nats_replay import _left_after, stored
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "$JS.ACK.S.consumer.1.42.7.1700000000123456789.5",
+        "$JS.ACK.domain.account.S.consumer.1.42.7.1700000000123456789.5.token",
+    ],
+)
+def test_both_forms_of_reply_subjects(reply: str) -> None:
+    found = stored(Msg(_client=Mock(Client), subject="t", reply=reply, data=b"x", headers={"a": "b"}))
+    assert (found.stream_seq, found.stored_ns) == (42, 1700000000123456789)
+    assert (found.subject, found.data, found.headers, found.reply) == ("t", b"x", {"a": "b"}, "")
+
+
+def message(reply: str = "", **headers: str) -> Msg:
+    return Msg(_client=Mock(Client), subject="t", reply=reply, data=b"", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("msg", "left"),
+    [
+        (message("$JS.ACK.S.c.1.42.7.1700000000123456789.5"), 5),
+        (message("$JS.ACK.S.c.1.42.7.1700000000123456789.50"), 9),
+        (message("$JS.ACK.S.c.1.42.7.1700000000123456789.0"), 0),
+        (message("$JS.FC.S.c.x"), 10),
+        (message(**{"Nats-Consumer-Stalled": "$JS.FC.S.c.x"}), 10),
+        (message(**{"Nats-Last-Stream": "42"}), 0),
+    ],
+    ids=["server says fewer", "server says more", "last", "flow control", "stalled", "idle"],
+)
+def test_when_the_past_ends(msg: Msg, left: int) -> None:
+    assert _left_after(msg, 10) == left

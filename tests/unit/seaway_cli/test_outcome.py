@@ -1,0 +1,31 @@
+from pathlib import Path
+
+from seaway_cli.errors import describe
+from seaway_cli.layout import Layout
+from seaway_cli.outcome import failure, summary
+
+
+def test_summary_says_where_things_are() -> None:
+    text = summary(Layout(Path("/r"), Path("/u")), ["unix:///u/docker.sock", "tcp://127.0.0.1:1"], 0.849)
+    assert text.splitlines()[0] == "Seaway is ready (0.8 s)."
+    assert "unix:///u/docker.sock tcp://127.0.0.1:1" in text
+    assert "seaway status --run /u" in text
+    assert "--run" not in summary(Layout(Path("/r"), Path("/run/seaway")), [], 1)
+
+
+def test_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, tmp_path)
+    layout.logs.mkdir()
+    layout.log("api").write_text("".join(f"line {number}\n" for number in range(20)))
+    text = failure(layout, ["api", "without-log"], "api does not start (exit code 1)", lines=2)
+    assert text.splitlines() == [
+        "Seaway did not start: api does not start (exit code 1).",
+        f"The last lines of {tmp_path}/log/api.log:",
+        "  line 18",
+        "  line 19",
+    ]
+
+
+def test_system_errors_in_words() -> None:
+    assert describe(OSError(28, "No space left on device", "/r/suite.json")) == "/r/suite.json: No space left on device"
+    assert describe(OSError("odd")) == "odd"

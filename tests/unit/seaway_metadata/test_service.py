@@ -1,0 +1,312 @@
+"""One copy of metadata on the in-memory bus."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from seaway_bus.bus import Bus, Command
+from seaway_bus.feed import Event, EventFeed
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import (
+    BEAT,
+    CONTAINERS_BUCKET,
+    FORGET,
+    GET_CONTAINER,
+    INVENTORY,
+    LIST_CONTAINERS,
+    LIST_NODES,
+    NAMES_BUCKET,
+    REGISTER,
+    RESOLVE,
+    event_channel,
+)
+from seaway_contracts.commands import (
+    ForgetContainer,
+    Inventory,
+    InventoryItem,
+    ListContainers,
+    ListInventory,
+    RegisterContainer,
+    ResolveContainer,
+)
+from seaway_contracts.containers import ContainerStatus, State
+from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_kit.tasks import Tasks
+from seaway_metadata import reconcile
+from seaway_metadata.main import main
+from seaway_metadata.service import Metadata, running
+from seaway_metadata.settings import MetadataSettings
+from seaway_testing.builders import beat, container_event, container_id, spec, status
+from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_testing.waiting import until
+
+
+@pytest.fixture
+async def metadata(fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Metadata]:
+    bus = Bus(FakeTransport(fake_server))
+    async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)) as service:
+        yield service
+    await bus.close()
+
+
+async def publish(bus: Bus, action: str, body: ContainerStatus, seed: int = 1, node: str = "n1") -> None:
+    envelope, event = container_event(action, body, seed=seed, node=node)
+    channel = event_channel("container", action)
+    await bus.transport.store(
+        channel.subject(node, envelope.subject_id), channel.encode(event), envelope.headers()
+    )
+
+
+def ref(text: str) -> ResolveContainer:
+    return ResolveContainer(ref=text)
+
+
+async def register(bus: Bus, seed: int, **changes: str) -> None:
+    await bus.call(REGISTER, RegisterContainer(spec=spec(seed, **changes), node="n1"))
+
+
+async def test_a_container_from_registration_to_its_end(metadata: Metadata, fake_bus: Bus) -> None:
+    await register(fake_bus, 1)
+    assert (await fake_bus.call(GET_CONTAINER, ref("box1"))).status.seq == 0
+    assert (await fake_bus.call(LIST_CONTAINERS, ListContainers())).containers == ()
+    await publish(fake_bus, "create", status(State.CREATED, 1))
+    assert (await fake_bus.call(GET_CONTAINER, ref("box1"))).status.seq == 1
+    await publish(fake_bus, "start", status(State.RUNNING, 2, pid=5))
+    await publish(fake_bus, "die", status(State.EXITED, 3, exit_code=4))
+    found = await fake_bus.call(GET_CONTAINER, ref(container_id(1)[:12]))
+    assert (found.spec, found.node, found.status) == (spec(1), "n1", status(State.EXITED, 3, exit_code=4))
+    where = await fake_bus.call(RESOLVE, ref("/box1"))
+    assert (where.id, where.node, where.name) == (container_id(1), "n1", "box1")
+    await publish(fake_bus, "destroy", status(State.REMOVING, 4))
+    for text in ("box1", container_id(1)):
+        with pytest.raises(SeawayError, match=f"No such container: {text}"):
+            await fake_bus.call(GET_CONTAINER, ref(text))
+
+
+async def test_a_name_is_free_right_after_destroy(metadata: Metadata, fake_bus: Bus) -> None:
+    for seed in range(5):
+        await register(fake_bus, seed, name="web")
+        await publish(fake_bus, "create", status(seq=1), seed)
+        await publish(fake_bus, "destroy", status(seq=2), seed)
+
+
+async def test_statuses_are_written_behind(metadata: Metadata, fake_bus: Bus, fake_server: FakeServer) -> None:
+    await register(fake_bus, 1)
+    for seq in range(1, 20):
+        await publish(fake_bus, "create" if seq == 1 else "status", status(seq=seq))
+    containers = fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    await until(lambda: b'"seq":19' in containers[container_id(1)].value)
+    assert containers[container_id(1)].revision <= 4, "many changes become few writes"
+    await publish(fake_bus, "destroy", status(seq=20))
+    await until(lambda: container_id(1) not in containers)
+    assert fake_server.buckets[NAMES_BUCKET.name].entries == {}
+
+
+async def test_forget(metadata: Metadata, fake_bus: Bus) -> None:
+    await register(fake_bus, 1)
+    await fake_bus.call(FORGET, ForgetContainer(id=container_id(1)))
+    await fake_bus.call(FORGET, ForgetContainer(id=container_id(1)))
+    await register(fake_bus, 2, name="box1")
+    await publish(fake_bus, "create", status(seq=1), 2)
+    with pytest.raises(SeawayError) as caught:
+        await fake_bus.call(FORGET, ForgetContainer(id=container_id(2)))
+    assert caught.value.code == Code.CONFLICT
+
+
+async def test_the_stream_alone_rebuilds_the_records(
+    fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    for seed in range(10):
+        await publish(fake_bus, "create", status(seq=1), seed)
+        await publish(fake_bus, "start", status(State.RUNNING, 2), seed)
+    await publish(fake_bus, "destroy", status(seq=3), 0)
+    async with running(fake_bus, Tasks("metadata"), MetadataSettings(root=tmp_path)):
+        found = await fake_bus.call(LIST_CONTAINERS, ListContainers())
+        assert [one.id for one in found.containers] == [container_id(seed) for seed in range(9, 0, -1)]
+        assert {one.status.state for one in found.containers} == {State.RUNNING}
+        await until(lambda: len(fake_server.buckets[NAMES_BUCKET.name].entries) == 9)
+        with pytest.raises(SeawayError, match='name "/box3" is already in use'):
+            await register(fake_bus, 99, name="box3")
+
+
+async def test_a_restart_takes_up_where_it_was(fake_bus: Bus, fake_server: FakeServer, tmp_path: Path) -> None:
+    settings = MetadataSettings(root=tmp_path)
+    async with running(Bus(FakeTransport(fake_server)), Tasks("first"), settings):
+        for seed in range(3):
+            await register(fake_bus, seed)
+            await publish(fake_bus, "create", status(seq=1), seed)
+    await publish(fake_bus, "start", status(State.RUNNING, 2), 1)
+    await publish(fake_bus, "destroy", status(seq=2), 2)
+    for stream in fake_server.streams.values():
+        stream.messages = stream.messages[-2:]  # the past is not needed: it is in the bucket
+    bus = Bus(FakeTransport(fake_server))
+    async with running(bus, Tasks("second"), settings):
+        found = await bus.call(LIST_CONTAINERS, ListContainers())
+        assert [(one.id, one.status.seq) for one in found.containers] == [(container_id(1), 2), (container_id(0), 1)]
+
+
+async def test_wiped_buckets_are_written_again(metadata: Metadata, fake_bus: Bus, fake_server: FakeServer) -> None:
+    for seed in range(3):
+        await publish(fake_bus, "create", status(seq=1), seed)
+    containers = fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    await until(lambda: {container_id(seed) for seed in range(3)} <= set(containers))
+    fake_server.stop()
+    fake_server.wipe()
+    fake_server.start()
+    entries = fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    await until(lambda: {container_id(seed) for seed in range(3)} <= set(entries))
+    await until(lambda: len(fake_server.buckets[NAMES_BUCKET.name].entries) == 3)
+
+
+async def test_the_bus_is_away(metadata: Metadata, fake_server: FakeServer) -> None:
+    fake_server.stop()
+    for call in (
+        metadata.register(RegisterContainer(spec=spec(1), node="n1"), Command.new()),
+        metadata.forget(ForgetContainer(id=container_id(1)), Command.new()),
+        metadata.get(ref("unknown"), Command.new()),
+    ):
+        with pytest.raises(SeawayError) as caught:
+            await call
+        assert caught.value.code == Code.UNAVAILABLE
+    fake_server.start()
+
+
+# --- nodes and inventories
+
+
+class Node:
+    """A node's agent, as far as metadata meets it."""
+
+    def __init__(self, bus: Bus, name: str = "n1") -> None:
+        self.bus = bus
+        self.name = name
+        self.epoch = "e1"
+        self.items: list[InventoryItem] = []
+        self.asked = 0
+        self.page = 2
+        self.fails = 0
+
+    async def serve(self) -> "Node":
+        await self.bus.serve(INVENTORY, self.inventory, node=self.name)
+        return self
+
+    async def inventory(self, request: ListInventory, command: Command) -> Inventory:
+        self.asked += 1
+        if self.fails:
+            self.fails -= 1
+            raise unavailable("the agent is busy")
+        start = int(request.after or 0)
+        end = start + self.page
+        following = str(end) if end < len(self.items) else ""
+        items = tuple(self.items[start:end])
+        return Inventory(node=self.name, epoch=self.epoch, revision=1, containers=items, next=following)
+
+    async def beat(self) -> None:
+        await self.bus.beat(BEAT, self.name, beat(self.name, epoch=self.epoch))
+
+    def holds(self, *seeds: int, seq: int = 2) -> None:
+        self.items = [InventoryItem(spec=spec(seed), status=status(State.RUNNING, seq)) for seed in seeds]
+
+
+async def test_an_inventory_rebuilds_and_removes(metadata: Metadata, fake_bus: Bus) -> None:
+    await publish(fake_bus, "create", status(seq=1), 1)
+    await publish(fake_bus, "create", status(seq=1), 9)
+    await publish(fake_bus, "create", status(seq=1), 8, node="n2")
+    node = await Node(fake_bus).serve()
+    node.holds(1, 2, 3, 4, 5)
+    await node.beat()
+    await until(lambda: len(metadata.view.index) == 6)
+    assert metadata.view.index.get(container_id(9)) is None
+    assert metadata.view.index.get(container_id(8)) is not None, "another node's"
+    first = metadata.view.index.get(container_id(1))
+    assert first is not None and first.status.seq == 2
+    asked = node.asked
+    await node.beat()
+    await fake_bus.transport.flush()
+    assert node.asked == asked == 3
+
+
+async def test_a_new_epoch_is_asked_again(metadata: Metadata, fake_bus: Bus) -> None:
+    node = await Node(fake_bus).serve()
+    node.holds(1)
+    await node.beat()
+    await until(lambda: len(metadata.view.index) == 1)
+    node.epoch = "e2"
+    node.holds()
+    await node.beat()
+    await until(lambda: len(metadata.view.index) == 0)
+
+
+async def test_a_node_that_cannot_answer_is_asked_at_its_next_beat(metadata: Metadata, fake_bus: Bus) -> None:
+    node = await Node(fake_bus).serve()
+    node.holds(1)
+    node.fails = 1
+    await publish(fake_bus, "create", status(seq=1), 2)
+    await node.beat()
+    await until(lambda: node.asked == 1)
+    await fake_bus.transport.flush()
+    assert metadata.view.index.get(container_id(2)) is not None, "no answer is no reason to remove anything"
+
+    async def beaten() -> bool:
+        await node.beat()
+        return metadata.view.index.get(container_id(1)) is not None
+
+    while not await beaten():
+        await fake_bus.transport.flush()
+    await until(lambda: metadata.view.index.get(container_id(2)) is None)
+
+
+async def test_an_event_without_a_record_raises_doubt(metadata: Metadata, fake_bus: Bus) -> None:
+    node = await Node(fake_bus).serve()
+    await node.beat()
+    await until(lambda: node.asked == 1)
+    node.holds(5)
+    await publish(fake_bus, "start", status(State.RUNNING, 2), 5)
+    await node.beat()
+    await until(lambda: metadata.view.index.get(container_id(5)) is not None)
+
+
+async def test_registrations_that_come_to_nothing_are_forgotten(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(fake_bus, 1)
+    await register(fake_bus, 2)
+    await publish(fake_bus, "create", status(seq=1), 2)
+    await fake_bus.transport.flush()
+    await metadata._registrations.sweep(lambda node: True)
+    assert len(fake_server.buckets[CONTAINERS_BUCKET.name].entries) >= 2
+    monkeypatch.setattr(reconcile, "ABANDONED_S", -1.0)
+    await metadata._registrations.sweep(lambda node: False)
+    assert container_id(1) in fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    await metadata._registrations.sweep(lambda node: True)
+    assert container_id(1) not in fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    assert container_id(2) in fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    await register(fake_bus, 3, name="box1")
+
+
+async def test_nodes_join_and_are_remembered(fake_bus: Bus, fake_server: FakeServer, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    tasks = Tasks("test")
+    await EventFeed(fake_bus.transport, heard.append, tasks).start()
+    settings = MetadataSettings(root=tmp_path)
+    async with running(Bus(FakeTransport(fake_server)), Tasks("first"), settings):
+        await fake_bus.beat(BEAT, "n1", beat("n1"))
+        await until(lambda: [event.envelope.action for event in heard] == ["join"])
+        (node,) = (await fake_bus.call(LIST_NODES, Empty())).nodes
+        assert (node.node, node.state) == ("n1", "up")
+        await until(lambda: fake_server.buckets["seaway_nodes"].entries)
+    bus = Bus(FakeTransport(fake_server))
+    async with running(bus, Tasks("second"), settings):
+        assert [one.node for one in (await bus.call(LIST_NODES, Empty())).nodes] == ["n1"]
+        await fake_bus.beat(BEAT, "n1", beat("n1"))
+        await fake_bus.transport.flush()
+    assert len(heard) == 1
+    await tasks.close()
+
+
+def test_wrong_settings_end_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--replicas", "many"])
+    assert caught.value.code == 2
+    assert "--replicas" in capsys.readouterr().err
