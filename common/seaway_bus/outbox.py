@@ -47,6 +47,8 @@ class Outbox:
         self._fresh: list[tuple[str, _Item]] = []
         self._done: list[int] = []
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._sending: dict[str, int] = {}
+        self._unsent: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
         self._depth = 0
         self._started = False
         self._idle = asyncio.Event()
@@ -101,6 +103,18 @@ class Outbox:
                 self._tasks.spawn("outbox", self._drain(key))
         metrics.OUTBOX_DEPTH.set(self._depth)
 
+    def sent(self, key: str) -> asyncio.Future[None] | None:
+        """A future for the moment when all that the key has now is on its way; None when it already is.
+
+        Who answers a command after this answers behind the command's events: a reader who has the answer finds them.
+        """
+        queue = self._queues.get(key)
+        if queue is None or self._sending.get(key) == queue[-1][0]:
+            return None
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unsent.setdefault(key, []).append((queue[-1][0], waiting))
+        return waiting
+
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is acknowledged, at most that long; whether it was."""
         with contextlib.suppress(TimeoutError):
@@ -112,13 +126,26 @@ class Outbox:
         queue = self._queues[key]
         while queue:
             async with self._slots:
+                self._note_sending(key, queue[0][0])
                 await self._publish(queue[0])
             self._done.append(queue.popleft()[0])
             self._depth -= 1
             if not self._depth:
                 self._idle.set()
         del self._queues[key]
+        self._sending.pop(key, None)
         metrics.OUTBOX_DEPTH.set(self._depth)
+
+    def _note_sending(self, key: str, n: int) -> None:
+        """The transport gets it in this very step, before anyone who waits for it goes on."""
+        self._sending[key] = n
+        waiting = self._unsent.pop(key, [])
+        later = [(last, future) for last, future in waiting if last > n]
+        if later:
+            self._unsent[key] = later
+        for last, future in waiting:
+            if last <= n and not future.done():
+                future.set_result(None)
 
     async def _publish(self, item: _Item) -> None:
         """Until the stream has it; the message id makes a repeat harmless. One too large would stop its key."""

@@ -205,6 +205,14 @@ class Cell:
                 self.node.tasks.spawn(f"delete-{self.spec.id[:12]}", self._delete(what.volumes))
 
     def _answer(self, what: Answer) -> None:
+        """Behind the events that tell of the outcome, so that whoever has the answer finds the outcome everywhere."""
+        on_their_way = self.node.journal.sent(self.spec.id)
+        if on_their_way is None:
+            self._settle(what)
+        else:
+            on_their_way.add_done_callback(lambda _: self._settle(what))
+
+    def _settle(self, what: Answer) -> None:
         waiting = self._answers.get(what.ask.command)
         if waiting is None or waiting.done():
             return

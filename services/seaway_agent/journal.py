@@ -1,5 +1,6 @@
 """Writes a container's changes down: status and events in one transaction, then out on the bus."""
 
+import asyncio
 import secrets
 import time
 
@@ -36,6 +37,10 @@ class Journal:
             raise
         self.revision += 1
         self._outbox.kick()
+
+    def sent(self, container: str) -> asyncio.Future[None] | None:
+        """When the container's events so far are on their way; None if they already are."""
+        return self._outbox.sent(container)
 
     def _apply(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...]) -> None:
         actions = {event.action for event in record.events if event.noun == "container"}

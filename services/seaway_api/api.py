@@ -38,7 +38,7 @@ class Api:
         """A container's record; raises SeawayError(NOT_FOUND)."""
         record = await self.bus.call(cat.GET_CONTAINER, ResolveContainer(ref=ref))
         self.hub.remember(record.id, record.node)
-        return record
+        return self.hub.newest(record)
 
     def stream(self) -> ByteStream:
         """A fresh byte stream, of which this is the opening side."""

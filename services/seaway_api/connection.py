@@ -219,6 +219,13 @@ class HttpServer(web.Server):
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
 
+    async def finish(self, patience_s: float) -> None:
+        """Let commands be answered for that long; those who only watch or stream are sent away at once."""
+        for connection in self.connections:
+            if isinstance(connection, Connection) and connection.waiting is not None:
+                connection.waiting.cancel()
+        await self.shutdown(patience_s)
+
 
 def _cut(data: bytes, end: int) -> int | None:
     """Where the request of an upgrade ends, with its body; None where the head asks for none."""

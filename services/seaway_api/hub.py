@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from seaway_api.translate.events import DockerEvent, docker_event
 from seaway_bus.feed import Event, EventFeed
 from seaway_bus.transport import Transport
-from seaway_contracts.containers import ContainerStatus
+from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_kit.tasks import Tasks
 
@@ -25,6 +25,7 @@ READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events ju
 CUT_OFF: Final = Counter("seaway_api_event_readers_cut_off_total", "Readers of /events that were too slow.")
 _MOST_BEHIND: Final = 16_384
 _PLACES: Final = 65_536
+_ANSWERS: Final = 4096
 
 
 class CutOff(Exception):
@@ -91,6 +92,7 @@ class Hub:
         self._readers: set[Reader] = set()
         self._watches: dict[str, list[Watch]] = {}
         self._places: OrderedDict[str, str] = OrderedDict()
+        self._answered: OrderedDict[str, ContainerStatus] = OrderedDict()
 
     async def start(self) -> None:
         """Listen to all new events."""
@@ -153,6 +155,24 @@ class Hub:
         if len(self._places) > _PLACES:
             self._places.popitem(last=False)
 
+    # --- what nodes have answered
+
+    def answered(self, container_id: str, status: ContainerStatus) -> None:
+        """A node has answered a command with this status: nobody who asked this process may see an older one."""
+        self._answered[container_id] = status
+        if len(self._answered) > _ANSWERS:
+            self._answered.popitem(last=False)
+
+    def newest(self, record: ContainerRecord) -> ContainerRecord:
+        """The record, with the status that a node has answered where that is newer."""
+        known = self._answered.get(record.id)
+        if known is None:
+            return record
+        if known.seq > record.status.seq:
+            return record.model_copy(update={"status": known})
+        del self._answered[record.id]
+        return record
+
     # --- what happens
 
     def receive(self, event: Event) -> None:
@@ -170,6 +190,7 @@ class Hub:
         identifier = event.envelope.subject_id
         if event.envelope.action == "destroy":
             self._places.pop(identifier, None)
+            self._answered.pop(identifier, None)
         elif event.stream_seq == 0:
             self.remember(identifier, event.envelope.node)
         watches = self._watches.get(identifier)

@@ -40,8 +40,8 @@ async def serve(api: Api) -> AsyncIterator[Running]:
         max_field_size=_HEAD_LIMIT,
     )
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(http.finish, _LAST_ANSWERS_S)
         hosts = [await _listen(host, settings, http, stack) for host in settings.hosts]
-        stack.push_async_callback(http.shutdown, _LAST_ANSWERS_S)
         log.info("serving the Engine API on %s", ", ".join(hosts))
         yield Running(tuple(hosts))
 

@@ -29,7 +29,8 @@ async def list_containers(call: Call) -> web.StreamResponse:
     stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
     now, with_size = call.api.now_ns(), call.flag("size")
     shown = []
-    async for record in all_containers(call.api.bus, stopped=stopped):
+    async for stored in all_containers(call.api.bus, stopped=stopped):
+        record = call.api.hub.newest(stored)
         if query.matches(container_facts(record)):
             shown.append(list_json(record, now_ns=now, with_size=with_size))
             if limit and len(shown) == limit:

@@ -158,7 +158,8 @@ async def _make(call: Call, spec: ContainerSpec, node: str) -> None:
     """Have the node make it; if it can't, nothing is left of it."""
     command = call.command()
     try:
-        await call.api.bus.call(cat.CREATE, CreateContainer(spec=spec), node=node, command=command)
+        made = await call.api.bus.call(cat.CREATE, CreateContainer(spec=spec), node=node, command=command)
+        call.api.hub.answered(spec.id, made.status)
     except SeawayError as error:
         if error.code != Code.TIMEOUT or await _unmade(call, spec, node, command):
             await _forget(call, spec)

@@ -1,16 +1,26 @@
 """Start, stop, restart, kill, pause, unpause, resize, remove: commands to the node that holds the container."""
 
+from typing import TypeVar
+
 from aiohttp import web
 
 from seaway_api import replies
 from seaway_api.call import Call, parse_int
 from seaway_contracts import catalogue as cat
-from seaway_contracts.channels import CallChannel, Q, R
-from seaway_contracts.commands import ContainerId, KillContainer, RemoveContainer, ResizeTty, StopContainer
+from seaway_contracts.channels import CallChannel
+from seaway_contracts.commands import (
+    ContainerId,
+    KillContainer,
+    RemoveContainer,
+    ResizeTty,
+    StatusReply,
+    StopContainer,
+)
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
+C = TypeVar("C", ContainerId, StopContainer, KillContainer)
 
 
 async def start(call: Call) -> web.StreamResponse:
@@ -34,7 +44,7 @@ async def restart(call: Call) -> web.StreamResponse:
     return await _stop(call, cat.RESTART)
 
 
-async def _stop(call: Call, channel: CallChannel[StopContainer, R]) -> web.StreamResponse:
+async def _stop(call: Call, channel: CallChannel[StopContainer, StatusReply]) -> web.StreamResponse:
     text, signal = call.text("t"), call.text("signal")
     seconds = parse_int(text) if text else None
     if signal:
@@ -45,7 +55,7 @@ async def _stop(call: Call, channel: CallChannel[StopContainer, R]) -> web.Strea
     return replies.empty()
 
 
-def _patience(channel: CallChannel[Q, R], seconds: int | None) -> float:
+def _patience(channel: CallChannel[StopContainer, StatusReply], seconds: int | None) -> float:
     """How long the answer may take: as long as the container has for its end, and then the usual time."""
     if seconds is not None and seconds < 0:
         return 7 * 86_400.0
@@ -81,7 +91,8 @@ async def resize(call: Call) -> web.StreamResponse:
     if not (0 <= height <= 65_535 and 0 <= width <= 65_535):
         raise InvalidParameter(f"a terminal of {height} by {width} can't be: each is at most 65535")
     identifier, node = await call.api.locate(call.name)
-    await _command(call, cat.RESIZE, ResizeTty(id=identifier, height=height, width=width), node)
+    request = ResizeTty(id=identifier, height=height, width=width)
+    await call.api.bus.call(cat.RESIZE, request, node=node, command=call.command())
     return replies.empty(200)
 
 
@@ -91,11 +102,17 @@ async def remove(call: Call) -> web.StreamResponse:
         raise InvalidParameter("container links are not supported: there is none to remove")
     identifier, node = await call.api.locate(call.name)
     request = RemoveContainer(id=identifier, force=call.flag("force"), volumes=call.flag("v"))
-    await _command(call, cat.REMOVE, request, node)
+    await call.api.bus.call(cat.REMOVE, request, node=node, command=call.command())
     return replies.empty()
 
 
 async def _command(
-    call: Call, channel: CallChannel[Q, R], request: Q, node: str, *, patience_s: float | None = None
+    call: Call,
+    channel: CallChannel[C, StatusReply],
+    request: C,
+    node: str,
+    *,
+    patience_s: float | None = None,
 ) -> None:
-    await call.api.bus.call(channel, request, node=node, command=call.command(), timeout_s=patience_s)
+    reply = await call.api.bus.call(channel, request, node=node, command=call.command(), timeout_s=patience_s)
+    call.api.hub.answered(request.id, reply.status)

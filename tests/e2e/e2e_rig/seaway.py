@@ -28,6 +28,7 @@ class Seaway(Engine):
     """One suite; `up` are more options for `seaway up`."""
 
     noise = ("/.cache/seccomp/",)  # crun keeps one compiled filter per profile
+
     def __init__(self, directory: Path, node: str = "n1", up: tuple[str, ...] = ()) -> None:
         super().__init__(directory)
         self.node = node

@@ -100,3 +100,12 @@ async def test_an_http_1_0_client_is_served(rig: Any) -> None:
     wire.send(b"GET /containers/json HTTP/1.0\r\n\r\n")
     answer = await wire.answer()
     assert (answer.status, answer.json) == (200, [])
+
+
+async def test_a_client_that_waits_to_be_told_to_go_on(rig: Any) -> None:
+    wire = await rig.wire()
+    head = "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 19\r\n"
+    wire.send(f"{head}Expect: 100-continue\r\n\r\n".encode())
+    assert (await wire.head())[0] == 100
+    wire.send(b'{"Image":"busybox"}')
+    assert (await wire.answer()).status == 201

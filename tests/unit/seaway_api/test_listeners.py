@@ -101,3 +101,17 @@ async def test_the_socket_goes_with_the_server(rig: Any, tmp_path: Path) -> None
     async with serve(api):
         assert (tmp_path / "other.sock").exists()
     assert not (tmp_path / "other.sock").exists()
+
+
+async def test_watchers_do_not_hold_up_the_end(rig: Any, tmp_path: Path) -> None:
+    other = settings(tmp_path, host=(f"unix://{tmp_path}/other.sock",))
+    api = type(rig.api)(other, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives)
+    async with serve(api):
+        reader, writer = await asyncio.open_unix_connection(f"{tmp_path}/other.sock")
+        writer.write(b"GET /events HTTP/1.1\r\nHost: d\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        begun = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - begun < 1
+    assert await reader.read() == b""
+    assert rig.api.hub.reader_count == 0
+    writer.close()

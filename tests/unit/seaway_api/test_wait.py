@@ -89,3 +89,14 @@ async def test_refusals(rig: Any) -> None:
     assert (answer.status, answer.json["message"]) == (400, 'invalid condition: "never"')
     assert (await rig.call("POST", "/containers/nobody/wait")).status == 404
     assert rig.api.hub.watched == 0
+
+
+async def test_a_start_that_was_answered_is_known_though_the_record_lags(rig: Any) -> None:
+    """Else `start` and `wait` right behind it would be told that the container does not run."""
+    record = rig.suite.add(box(seq=1))
+    await rig.call("POST", "/containers/box1/start")
+    rig.suite.records[ID] = record
+    wire = await waiting(rig)
+    assert (await rig.call("GET", "/containers/box1/json")).json["State"]["Status"] == "running"
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=6))
+    assert await wire.chunk() == b'{"StatusCode":6}\n'

@@ -1,0 +1,184 @@
+"""stdin, stdout and stderr through `run`, `start`, `attach`; terminals; detaching."""
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import threading
+
+from e2e_rig.api import Api, connect
+from e2e_rig.docker_cli import DockerCli
+from e2e_rig.waits import eventually
+
+HIJACK = (
+    "POST /v1.45/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\n"
+    "Host: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def test_a_pipe_into_cat_prints_and_ends(cli: DockerCli) -> None:
+    result = cli("run", "-i", "--rm", "busybox", "cat", input="hi\n")
+    assert (result.out, result.code) == ("hi", 0)
+
+
+def test_many_pipes_at_once(cli: DockerCli) -> None:
+    outputs: dict[int, str] = {}
+
+    def run(number: int) -> None:
+        outputs[number] = cli("run", "-i", "--rm", "busybox", "cat", input=f"line {number}\n").out
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert outputs == {number: f"line {number}" for number in range(8)}
+
+
+def test_fifty_megabytes_through_cat(cli: DockerCli) -> None:
+    data = os.urandom(1 << 20) * 50
+    result = cli("run", "-i", "--rm", "busybox", "cat", input=data, timeout=110)
+    assert len(result.stdout) == len(data)
+    assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest()
+
+
+def test_large_output_before_the_end_is_whole(cli: DockerCli) -> None:
+    result = cli("run", "--rm", "busybox", "sh", "-c", "seq 1 200000; exit 3 & seq 1 10 >&2")
+    assert result.stdout == b"".join(b"%d\n" % n for n in range(1, 200_001))
+    assert result.err.split() == [str(n) for n in range(1, 11)]
+
+
+def test_stdout_and_stderr_stay_apart(cli: DockerCli) -> None:
+    result = cli("run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2")
+    assert (result.out, result.err) == ("out", "err")
+
+
+def test_without_i_stdin_is_empty(cli: DockerCli) -> None:
+    assert cli("run", "--rm", "busybox", "sh", "-c", "cat; echo end", input="lost\n").out == "end"
+
+
+def test_choosing_streams(cli: DockerCli) -> None:
+    result = cli("run", "--rm", "-a", "stderr", "busybox", "sh", "-c", "echo out; echo err >&2")
+    assert (result.out, result.err) == ("", "err")
+
+
+def test_half_closed_attach_keeps_its_other_half(api: Api) -> None:
+    body = {"Image": "busybox", "Cmd": ["sh", "-c", "wc -c; sleep 0.2; echo later"], "OpenStdin": True, "StdinOnce": True}
+    container = api.request("POST", "/containers/create", body).json()["Id"]
+    with connect(api.path) as client:
+        client.sendall(HIJACK.format(container).encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        assert head.startswith(b"HTTP/1.1 101 UPGRADED\r\n")
+        assert b"Content-Type: application/vnd.docker.multiplexed-stream\r\n" in head
+        assert b"Connection: Upgrade\r\n" in head and b"Upgrade: tcp\r\n" in head
+        assert api.request("POST", f"/containers/{container}/start").status == 204
+        client.sendall(b"12345")
+        client.shutdown(socket.SHUT_WR)
+        rest = head.partition(b"\r\n\r\n")[2]
+        while piece := client.recv(4096):
+            rest += piece
+    assert rest == b"\x01\0\0\0\0\0\0\x025\n" + b"\x01\0\0\0\0\0\0\x06later\n"
+
+
+def test_attach_to_a_running_container(cli: DockerCli, name: str) -> None:
+    cli("run", "-d", "-i", "--name", name, "busybox", "sh", "-c", "read line; echo got $line; exit 7")
+    with cli.spawn("attach", name) as attached:
+        assert attached.stdin is not None and attached.stdout is not None
+        attached.stdin.write(b"words\n")
+        attached.stdin.flush()
+        assert attached.stdout.readline() == b"got words\n"
+        assert attached.wait(20) == 7
+
+
+def test_two_clients_see_the_same(cli: DockerCli, name: str) -> None:
+    cli("run", "-d", "-i", "--name", name, "busybox", "sh", "-c", "read a; echo $a")
+    with cli.spawn("attach", "--no-stdin", name) as watcher, cli.spawn("attach", name) as writer:
+        assert writer.stdin is not None and writer.stdout is not None
+        eventually(lambda: _attached(cli, name) >= 2, "two attach events")
+        writer.stdin.write(b"shared\n")
+        writer.stdin.flush()
+        assert writer.stdout.readline() == b"shared\n"
+        assert writer.wait(20) == 0
+        assert watcher.communicate(timeout=20)[0] == b"shared\n"
+
+
+def _attached(cli: DockerCli, name: str) -> int:
+    words = ["--since", "1m", "--until", "0s", "--filter", "event=attach", "--filter", f"container={name}"]
+    return len(cli("events", *words).lines)
+
+
+def test_attach_to_one_that_does_not_run(cli: DockerCli) -> None:
+    container = cli("create", "busybox").out
+    result = cli.try_("attach", container)
+    assert result.code == 1 and "You cannot attach to a stopped container" in result.err
+
+
+def test_signals_go_to_the_container(cli: DockerCli) -> None:
+    script = "trap 'echo caught; exit 9' USR1; echo up; while :; do sleep 0.05; done"
+    with cli.spawn("run", "--rm", "busybox", "sh", "-c", script) as run:
+        assert run.stdout is not None and run.stdout.readline() == b"up\n"
+        run.send_signal(signal.SIGUSR1)
+        assert run.stdout.readline() == b"caught\n"
+        assert run.wait(20) == 9
+
+
+def test_terminal_has_size_and_echo(cli: DockerCli) -> None:
+    with cli.terminal("run", "-it", "--rm", "busybox", "sh", rows=33, columns=99) as terminal:
+        terminal.expect("# ")
+        terminal.type("tty; echo $TERM\n")
+        terminal.expect(r"/dev/pts/0\r\nxterm\r\n")
+        eventually(lambda: _size(terminal) == "33 99", "the window's size")
+        terminal.resize(20, 60)
+        os.kill(terminal.pid, signal.SIGWINCH)
+        eventually(lambda: _size(terminal) == "20 60", "the window's new size")
+        terminal.type("exit 5\n")
+        assert terminal.wait() == 5
+
+
+def _size(terminal: object) -> str:
+    terminal.type("stty size\n")  # type: ignore[attr-defined]
+    match: re.Match[str] = terminal.expect(r"\n(\d+ \d+)\r\n")  # type: ignore[attr-defined]
+    return match[1]
+
+
+def test_control_c_ends_a_program_on_a_terminal(cli: DockerCli) -> None:
+    with cli.terminal("run", "-it", "--rm", "busybox", "sh", "-c", "trap 'echo int; exit 4' INT; echo up; cat") as terminal:
+        terminal.expect("up\r\n")
+        terminal.type("\x03")
+        terminal.expect(r"\^Cint")
+        assert terminal.wait() == 4
+
+
+def test_detach_keys_leave_it_running_and_attach_takes_it_up(cli: DockerCli, name: str) -> None:
+    with cli.terminal("run", "-it", "--name", name, "busybox", "sh") as terminal:
+        terminal.expect("# ")
+        terminal.type("\x10\x11")
+        assert terminal.wait() == 0
+    assert cli("inspect", name, "--format", "{{.State.Running}}").out == "true"
+    with cli.terminal("attach", "--detach-keys", "ctrl-a", name) as terminal:
+        terminal.type("echo back\n")
+        terminal.expect(r"\nback\r\n")
+        terminal.type("\x01")
+        assert terminal.wait() == 1
+    assert cli("inspect", name, "--format", "{{.State.Running}}").out == "true"
+
+
+def test_i_and_t_without_a_terminal(cli: DockerCli) -> None:
+    result = cli.try_("run", "-it", "--rm", "busybox", "true")
+    assert result.code == 1 and "the input device is not a TTY" in result.err
+
+
+def test_output_on_a_terminal_is_raw(cli: DockerCli) -> None:
+    assert cli("run", "-t", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2").stdout == b"out\r\nerr\r\n"
+
+
+def test_reader_that_hangs_up_does_not_stop_the_container(cli: DockerCli, name: str) -> None:
+    script = "n=0; while [ $n -lt 3000 ]; do n=$((n+1)); echo $n 0123456789012345678901234567890123456789; done; exit 6"
+    with cli.spawn("run", "--name", name, "busybox", "sh", "-c", script) as run:
+        assert run.stdout is not None and run.stdout.readline().startswith(b"1 ")
+        run.kill()
+    assert cli("wait", name).out == "6"
+    assert cli("logs", "--tail", "1", name).out.startswith("3000 ")

@@ -1,0 +1,150 @@
+"""Reports on a real pipe, the start gate, exit files, pidfds."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.runtime import shim
+from seaway_agent.runtime.conmon import Report
+from seaway_contracts.errors import Code, SeawayError
+from seaway_testing.waiting import until
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    yield reader, writer
+    os.close(reader)
+    try:
+        os.close(writer)
+    except OSError:
+        pass
+
+
+async def test_a_report_in_two_pieces(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.write(writer, b'{"data":')
+    reading = asyncio.ensure_future(shim.read_report(reader))
+    await asyncio.sleep(0)
+    os.write(writer, b" 42}\n")
+    assert await reading == Report(42)
+
+
+async def test_a_shim_that_ends_without_a_word(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.close(writer)
+    report = await shim.read_report(reader)
+    assert report.pid == -1
+    assert "conmon" in report.message
+
+
+async def test_garbage_on_the_pipe_is_a_failed_report(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.write(writer, b"what?\n")
+    assert (await shim.read_report(reader)).pid == -1
+
+
+async def test_a_silent_shim_is_given_up(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shim, "_REPORT_S", 0.01)
+    with pytest.raises(SeawayError, match="said nothing"):
+        await shim.read_report(pipe[0])
+
+
+async def test_the_gate_opens_once_init_reads_it(tmp_path: Path) -> None:
+    fifo = tmp_path / "exec.fifo"
+    os.mkfifo(fifo)
+    opening = asyncio.ensure_future(shim.open_gate(fifo))
+    await asyncio.sleep(0)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert await opening is True
+        assert os.read(reader, 10) == b"\0"
+    finally:
+        os.close(reader)
+    assert not fifo.exists()
+
+
+async def test_no_gate(tmp_path: Path) -> None:
+    assert await shim.open_gate(tmp_path / "exec.fifo") is False
+
+
+async def test_a_gate_that_nobody_reads_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shim, "_FIFO_TRIES", 3)
+    os.mkfifo(tmp_path / "exec.fifo")
+    assert await shim.open_gate(tmp_path / "exec.fifo") is False
+
+
+def exit_files(directory: Path) -> shim.ExitFiles:
+    for name in ("exits", "persist", "bundle"):
+        (directory / name).mkdir()
+    return shim.ExitFiles.of(directory / "exits", directory / "persist", directory / "bundle", "abc")
+
+
+def test_exit_files(tmp_path: Path) -> None:
+    files = exit_files(tmp_path)
+    assert files.read() is None
+    files.exit.write_text("")
+    assert files.read() is None
+    files.exit.write_text("3")
+    os.utime(files.exit, ns=(0, 5_000_000_007))
+    assert files.read() == Exit(3, 5_000_000_007)
+
+
+@pytest.mark.parametrize("place", ["persist", "bundle"])
+def test_an_oom_file_in_either_place(tmp_path: Path, place: str) -> None:
+    files = exit_files(tmp_path)
+    files.exit.write_text("137")
+    (tmp_path / place / "oom").touch()
+    how = files.read()
+    assert how is not None
+    assert how.oom
+    files.clear()
+    files.clear()
+    assert not files.exit.exists()
+    assert not (tmp_path / place / "oom").exists()
+
+
+async def test_the_end_of_a_child_is_seen_and_the_child_is_reaped() -> None:
+    child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    ended: list[str] = []
+    watched = shim.Watched(os.pidfd_open(child.pid), lambda: ended.append("ended"), child=True)
+    assert child.stdin is not None
+    child.stdin.close()
+    await until(lambda: ended)
+    assert ended == ["ended"]
+    assert not Path(f"/proc/{child.pid}").exists()
+    watched.close()
+    child.wait()
+
+
+async def test_what_is_no_longer_watched_is_not_told(tmp_path: Path) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    before = len(os.listdir("/proc/self/fd"))
+    watched = shim.Watched(os.pidfd_open(child.pid), pytest.fail, child=False)  # type: ignore[arg-type]
+    watched.close()
+    child.kill()
+    child.wait()
+    await asyncio.sleep(0)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "part"),
+    [
+        ("executable file `nope` not found in $PATH: No such file or directory", Code.BAD_REQUEST, "executable file"),
+        ("open `/x`: Permission denied", Code.BAD_REQUEST, "permission denied"),
+        ("cannot set limits: Device or resource busy", Code.INTERNAL, "busy"),
+        ("", Code.INTERNAL, "no reason"),
+    ],
+)
+def test_the_runtimes_words_go_through(text: str, code: Code, part: str) -> None:
+    error = shim.runtime_failure(text)
+    assert error.code is code
+    assert part in error.message
+    assert error.message.startswith("failed to create task for container: ")
