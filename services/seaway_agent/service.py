@@ -21,6 +21,7 @@ from seaway_agent.kernel.tmpfs import ensure_tmpfs
 from seaway_agent.layout import Layout
 from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.driver import NetworkDriver
+from seaway_agent.network.errors import SubnetError
 from seaway_agent.network.nft import NatTable
 from seaway_agent.node import Node
 from seaway_agent.oci import capabilities
@@ -145,14 +146,24 @@ class Agent:
         return plumbing
 
     async def _network(self, stack: contextlib.AsyncExitStack, store: Store, suite: str) -> NetworkDriver:
-        chosen = self._settings.subnet or store.fact("subnet")
-        subnet = IPv4Network(chosen) if chosen else None
-        bridge = BridgeNetwork(suite, subnet, None, 1500, NatTable(suite))
-        driver = NetworkDriver(bridge, pool_size=self._settings.sandboxes)
-        found = await driver.open()
+        driver, found = await self._open_network(suite, self._settings.subnet or store.fact("subnet"))
         stack.push_async_callback(driver.close)
         store.remember("subnet", str(found))
         return driver
+
+
+    async def _open_network(self, suite: str, chosen: str) -> tuple[NetworkDriver, IPv4Network]:
+        """The node's network, on the subnet of the last time where nobody has taken that since."""
+        subnet = IPv4Network(chosen) if chosen else None
+        bridge = BridgeNetwork(suite, subnet, None, 1500, NatTable(suite))
+        driver = NetworkDriver(bridge, pool_size=self._settings.sandboxes)
+        try:
+            return driver, await driver.open()
+        except SubnetError as error:
+            if subnet is None or self._settings.subnet:
+                raise internal(str(error)) from error
+            log.warning("%s; taking another", error)
+            return await self._open_network(suite, "")
 
 
 def _raise_file_limit() -> None:

@@ -34,6 +34,8 @@ from seaway_agent.core.instructions import (
 from seaway_agent.core.restart import Backoff, should_restart
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
 from seaway_contracts.errors import Code, SeawayError, conflict, not_found, not_modified
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.signals import parse_signal
 
 DEFAULT_STOP_S: Final = 10
 _SECOND_NS: Final = 1_000_000_000
@@ -371,8 +373,11 @@ class Machine:
         return self.phase in (Phase.REMOVING, Phase.GONE) or bool(self._removers) or self.status.state is State.DEAD
 
     def _stop_signal(self) -> int:
-        name = self.spec.command.stop_signal or "SIGTERM"
-        return int(name) if name.isdigit() else int(getattr(signals, name, signals.SIGTERM))
+        """SIGTERM where an image names a signal that isn't one, as Docker has it."""
+        try:
+            return parse_signal(self.spec.command.stop_signal or "SIGTERM")
+        except InvalidParameter:
+            return signals.SIGTERM
 
     def _cannot_remove(self) -> str:
         states = {Phase.BACKING_OFF: "restarting", Phase.TEARING_DOWN: "restarting", Phase.PAUSED: "paused"}

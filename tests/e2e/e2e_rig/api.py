@@ -111,6 +111,16 @@ def filters(**wanted: str | list[str]) -> str:
     return "filters=" + quote(json.dumps(terms))
 
 
+def frames(data: bytes) -> dict[int, bytes]:
+    """What a multiplexed stream holds, by stream number (1 stdout, 2 stderr)."""
+    found: dict[int, bytes] = {}
+    while data:
+        size = int.from_bytes(data[4:8], "big")
+        found[data[0]] = found.get(data[0], b"") + data[8 : 8 + size]
+        data = data[8 + size :]
+    return found
+
+
 class EventStream:
     """`GET /events`, read line by line."""
 

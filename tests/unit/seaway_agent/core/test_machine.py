@@ -187,6 +187,9 @@ def test_stop_with_endless_patience_has_no_timer(make_box: MakeBox) -> None:
         (Command(stop_signal="SIGINT", stop_timeout=4), None, None, ("signal 2", "timer stop 4s")),
         (Command(stop_signal="SIGINT", stop_timeout=4), 7, 1, ("signal 1", "timer stop 7s")),
         (Command(stop_signal="37"), None, None, ("signal 37", "timer stop 10s")),
+        (Command(stop_signal="quit"), None, None, ("signal 3", "timer stop 10s")),
+        (Command(stop_signal="SIGRTMIN+3"), None, None, ("signal 37", "timer stop 10s")),
+        (Command(stop_signal="SIGNONSENSE"), None, None, ("signal 15", "timer stop 10s")),
         (Command(stop_timeout=-1), None, None, ("signal 15",)),
     ],
 )

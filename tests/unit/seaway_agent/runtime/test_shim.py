@@ -111,7 +111,7 @@ def test_an_oom_file_in_either_place(tmp_path: Path, place: str) -> None:
 
 
 async def test_the_end_of_a_child_is_seen_and_the_child_is_reaped() -> None:
-    child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)  # noqa: ASYNC220
     ended: list[str] = []
     watched = shim.Watched(os.pidfd_open(child.pid), lambda: ended.append("ended"), child=True)
     assert child.stdin is not None
@@ -124,7 +124,7 @@ async def test_the_end_of_a_child_is_seen_and_the_child_is_reaped() -> None:
 
 
 async def test_what_is_no_longer_watched_is_not_told(tmp_path: Path) -> None:
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220
     before = len(os.listdir("/proc/self/fd"))
     watched = shim.Watched(os.pidfd_open(child.pid), pytest.fail, child=False)  # type: ignore[arg-type]
     watched.close()

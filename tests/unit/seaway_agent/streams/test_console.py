@@ -198,9 +198,7 @@ async def test_input_waits_for_the_run(attached: Attached, shim: Shim, bundle: P
     assert await shim.hear() == b"early"
 
 
-async def test_much_input_comes_whole_in_packets_that_conmon_takes(
-    attached: Attached, shim: Shim, bundle: Path
-) -> None:
+async def test_much_input_comes_whole_in_packets_of_conmons_size(attached: Attached, shim: Shim, bundle: Path) -> None:
     attached.make(stdin=True, stdin_once=True)
     client = await attached.join(stdin=True)
     attached.console.connect(bundle)

@@ -1,0 +1,50 @@
+"""What a heartbeat says is free, and the facts that it carries."""
+
+import pytest
+
+from seaway_agent.beats import facts_of, free_of, promised
+from seaway_agent.kernel.cgroup_text import CgroupMode
+from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_contracts.containers import Resources
+from seaway_contracts.nodes import Capacity
+
+GIB = 1 << 30
+CORE = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("resources", "cpus", "memory"),
+    [
+        (Resources(), 0, 0),
+        (Resources(nano_cpus=1_500_000_000, memory=GIB), 1_500_000_000, GIB),
+        (Resources(cpu_quota=50_000), 500_000_000, 0),
+        (Resources(cpu_quota=50_000, cpu_period=25_000), 2 * CORE, 0),
+        (Resources(cpu_quota=-1), 0, 0),
+        (Resources(nano_cpus=CORE, cpu_quota=10_000), CORE, 0),
+        (Resources(memory=2 * GIB, memory_reservation=GIB), 0, GIB),
+        (Resources(cpu_shares=2048), 0, 0),
+    ],
+)
+def test_a_promise_is_the_limit_or_the_smaller_reservation(resources: Resources, cpus: int, memory: int) -> None:
+    assert promised(resources) == Capacity(nano_cpus=cpus, memory=memory)
+
+
+def test_free_is_what_has_not_been_promised() -> None:
+    taken = (Capacity(nano_cpus=CORE, memory=GIB), Capacity(nano_cpus=CORE // 2, memory=0))
+    whole = Capacity(nano_cpus=4 * CORE, memory=8 * GIB)
+    assert free_of(whole, iter(taken)) == Capacity(nano_cpus=2_500_000_000, memory=7 * GIB)
+
+
+def test_a_node_that_promised_too_much_has_nothing_free() -> None:
+    taken = [Capacity(nano_cpus=3 * CORE, memory=GIB)] * 2
+    assert free_of(Capacity(nano_cpus=4 * CORE, memory=8 * GIB), taken) == Capacity(nano_cpus=0, memory=6 * GIB)
+
+
+@pytest.mark.parametrize(("mode", "version"), [(CgroupMode.V1, "1"), (CgroupMode.HYBRID, "1"), (CgroupMode.V2, "2")])
+def test_facts(mode: CgroupMode, version: str) -> None:
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", mode, ("name=seccomp",))
+    facts = facts_of(info, {"crun": "/usr/bin/crun"}, "crun", ("zone=a", "ssd", "eq=a=b"), "/var/lib/s", "boot-1")
+    assert facts.cgroup_version == version
+    assert facts.labels == {"zone": "a", "ssd": "", "eq": "a=b"}
+    assert (facts.hostname, facts.architecture, facts.boot_id, facts.root) == ("h", "x86_64", "boot-1", "/var/lib/s")
+    assert facts.runtimes == {"crun": "/usr/bin/crun"}

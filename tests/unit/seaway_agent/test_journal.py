@@ -1,0 +1,172 @@
+"""Status and events in one transaction: both are there, or neither."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from seaway_agent.core.instructions import Ask, Emit, Record
+from seaway_agent.journal import Journal
+from seaway_agent.store import Store, open_database
+from seaway_bus.bus import Bus
+from seaway_bus.outbox import Outbox
+from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_DIE
+from seaway_contracts.containers import Endpoint, State
+from seaway_kit.tasks import Tasks
+from seaway_testing import builders
+
+NETWORK = Endpoint(network="bridge", network_id="b" * 64, address="172.18.0.2")
+SPEC = builders.spec(1, labels={"team": "blue"})
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    db = open_database(tmp_path / "agent.db")
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def outbox(db: sqlite3.Connection, fake_bus: Bus, tasks: Tasks) -> Outbox:
+    """Not started: what is added stays in its table, and `kick` begins to publish."""
+    return Outbox(db, fake_bus.transport, tasks)
+
+
+@pytest.fixture
+def journal(db: sqlite3.Connection, outbox: Outbox) -> Journal:
+    return Journal(Store(db), outbox, "n1")
+
+
+def rows(db: sqlite3.Connection) -> list[dict[str, Any]]:
+    """What waits in the outbox: key, subject, headers and body."""
+    found = db.execute("SELECT key, subject, headers, body FROM outbox ORDER BY n").fetchall()
+    return [
+        {"key": key, "subject": subject, "headers": orjson.loads(headers), "body": orjson.loads(body)}
+        for key, subject, headers, body in found
+    ]
+
+
+def created(journal: Journal) -> None:
+    journal.write(SPEC, Record(builders.status(seq=1), (Emit("create"),), Ask("c1", "me"), 1000), ("/l/1",))
+
+
+async def test_create_stores_and_carries_the_spec(db: sqlite3.Connection, journal: Journal) -> None:
+    created(journal)
+    (stored,) = Store(db).containers()
+    assert (stored.spec, stored.status.seq, stored.lowers) == (SPEC, 1, ("/l/1",))
+    (row,) = rows(db)
+    event = CONTAINER_CREATE.decode(orjson.dumps(row["body"]))
+    assert event.spec == SPEC
+    assert event.attributes == {"team": "blue", "image": "busybox:latest", "name": "box1"}
+    assert row["subject"] == f"seaway.v1.event.n1.container.create.{SPEC.id}"
+    told = {name: row["headers"][name] for name in ("ce-sequence", "ce-cause", "ce-actor", "ce-timens")}
+    assert told == {"ce-sequence": "1", "ce-cause": "c1", "ce-actor": "me", "ce-timens": "1000"}
+
+
+async def test_each_container_event_has_its_number_and_moment(db: sqlite3.Connection, journal: Journal) -> None:
+    created(journal)
+    status = builders.status(State.EXITED, seq=4, exit_code=137)
+    events = (
+        Emit("oom"),
+        Emit("disconnect", "network", {"name": "bridge"}, NETWORK),
+        Emit("stop"),
+        Emit("die", attributes={"exitCode": "137"}),
+    )
+    journal.write(SPEC, Record(status, events, Ask("c2"), 2000))
+    found = rows(db)[1:]
+    assert [(r["headers"]["ce-type"], r["headers"]["ce-sequence"], r["headers"]["ce-timens"]) for r in found] == [
+        ("io.seaway.v1.container.oom", "2", "2000"),
+        ("io.seaway.v1.network.disconnect", "0", "2001"),
+        ("io.seaway.v1.container.stop", "3", "2002"),
+        ("io.seaway.v1.container.die", "4", "2003"),
+    ]
+    assert {row["key"] for row in found} == {SPEC.id}, "one order for all that is about the container"
+    assert len({row["headers"]["ce-id"] for row in found}) == 4
+    died = CONTAINER_DIE.decode(orjson.dumps(found[-1]["body"]))
+    assert (died.status, died.spec) == (status, None)
+    assert died.attributes["exitCode"] == "137"
+
+
+async def test_a_network_event_is_about_the_network_and_names_the_container(
+    db: sqlite3.Connection, journal: Journal
+) -> None:
+    created(journal)
+    connect = Emit("connect", "network", {"name": "bridge", "type": "bridge"}, NETWORK)
+    journal.write(SPEC, Record(builders.status(State.RUNNING, seq=2), (connect, Emit("start")), None, 5))
+    row = rows(db)[1]
+    assert row["headers"]["ce-subject"] == "b" * 64
+    assert row["body"]["attributes"] == {"name": "bridge", "type": "bridge", "container": SPEC.id}
+
+
+async def test_a_record_without_events_stores_the_status_alone(db: sqlite3.Connection, journal: Journal) -> None:
+    created(journal)
+    journal.write(SPEC, Record(builders.status(State.REMOVING, seq=1), ()))
+    (stored,) = Store(db).containers()
+    assert (stored.status.state, len(rows(db))) == (State.REMOVING, 1)
+
+
+async def test_destroy_forgets_the_container_but_not_the_event(db: sqlite3.Connection, journal: Journal) -> None:
+    created(journal)
+    journal.write(SPEC, Record(builders.status(State.REMOVING, seq=2), (Emit("destroy"),), None, 9))
+    assert list(Store(db).containers()) == []
+    assert [row["headers"]["ce-type"] for row in rows(db)][-1] == "io.seaway.v1.container.destroy"
+
+
+async def test_a_failed_write_leaves_neither_status_nor_event(
+    db: sqlite3.Connection, journal: Journal, outbox: Outbox
+) -> None:
+    created(journal)
+    before, revision, depth = rows(db), journal.revision, len(outbox)
+    with pytest.raises(sqlite3.IntegrityError):
+        created(journal)
+    assert (rows(db), journal.revision, len(outbox)) == (before, revision, depth)
+    assert not db.in_transaction
+
+
+async def test_an_event_that_can_not_be_written_takes_the_status_back(
+    db: sqlite3.Connection, journal: Journal, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created(journal)
+    real, calls = outbox.add, []
+
+    def fail_at_the_second(*given: Any, **named: Any) -> None:
+        calls.append(given)
+        if len(calls) == 2:
+            raise sqlite3.OperationalError("database or disk is full")
+        real(*given, **named)
+
+    monkeypatch.setattr(outbox, "add", fail_at_the_second)
+    record = Record(builders.status(State.EXITED, seq=3), (Emit("stop"), Emit("die")), None, 7)
+    with pytest.raises(sqlite3.OperationalError):
+        journal.write(SPEC, record)
+    (stored,) = Store(db).containers()
+    assert (stored.status.state, len(rows(db))) == (State.CREATED, 1)
+    monkeypatch.undo()
+    journal.write(SPEC, record)
+    assert [row["headers"]["ce-sequence"] for row in rows(db)] == ["1", "2", "3"]
+
+
+async def test_an_unknown_event_is_refused_before_anything_is_written(db: sqlite3.Connection, journal: Journal) -> None:
+    created(journal)
+    with pytest.raises(LookupError):
+        journal.write(SPEC, Record(builders.status(State.RUNNING, seq=2), (Emit("nonsense"),)))
+    (stored,) = Store(db).containers()
+    assert stored.status.state is State.CREATED
+
+
+async def test_the_revision_grows_with_each_change(journal: Journal) -> None:
+    created(journal)
+    journal.write(SPEC, Record(builders.status(State.RUNNING, seq=2), (Emit("start"),)))
+    assert journal.revision == 2
+
+
+async def test_what_is_written_reaches_the_stream(journal: Journal, outbox: Outbox, fake_bus: Bus) -> None:
+    heard: list[str] = []
+    await fake_bus.transport.subscribe("seaway.v1.event.>", lambda message: heard.append(message.subject))
+    outbox.start()
+    created(journal)
+    assert await outbox.flush(5)
+    assert heard == [f"seaway.v1.event.n1.container.create.{SPEC.id}"]

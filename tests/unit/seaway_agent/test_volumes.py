@@ -1,0 +1,108 @@
+"""Volumes and binds on a real directory."""
+
+from pathlib import Path
+
+import pytest
+
+from seaway_agent.oci.spec import HostMount
+from seaway_agent.runtime.bundle import VolumeMount
+from seaway_agent.volumes import Volumes, bind_mounts, check_binds
+from seaway_contracts.containers import ContainerSpec, Mount
+from seaway_contracts.errors import Code, SeawayError
+from seaway_testing import builders
+
+
+def spec_with(*mounts: Mount) -> ContainerSpec:
+    return builders.spec(1, mounts=mounts)
+
+
+def volume(name: str, target: str = "/v", **more: object) -> Mount:
+    return Mount.model_validate({"type": "volume", "source": name, "target": target, **more})
+
+
+def bind(source: Path | str, **more: object) -> Mount:
+    return Mount.model_validate({"type": "bind", "source": str(source), "target": "/b", **more})
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "../x", "a\0b", "/abs"])
+def test_a_name_that_would_leave_the_volumes_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SeawayError) as refused:
+        Volumes(tmp_path).path(name)
+    assert refused.value.code is Code.BAD_REQUEST
+
+
+def test_making_volumes_leaves_binds_alone(tmp_path: Path) -> None:
+    Volumes(tmp_path).make(spec_with(volume("one"), bind("/nowhere"), Mount(type="tmpfs", target="/t")))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["one"]
+    assert (tmp_path / "one/_data").is_dir()
+
+
+def test_a_volume_that_is_there_is_kept(tmp_path: Path) -> None:
+    volumes = Volumes(tmp_path)
+    volumes.make(spec_with(volume("one")))
+    (tmp_path / "one/_data/file").write_text("x")
+    volumes.make(spec_with(volume("one")))
+    assert (tmp_path / "one/_data/file").read_text() == "x"
+
+
+def test_a_volume_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("in the way")
+    with pytest.raises(SeawayError, match="volume one can't be made: Not a directory"):
+        Volumes(tmp_path).make(spec_with(volume("one")))
+
+
+def test_only_an_empty_volume_takes_the_images_content(tmp_path: Path) -> None:
+    volumes = Volumes(tmp_path)
+    (tmp_path / "full/_data").mkdir(parents=True)
+    (tmp_path / "full/_data/x").touch()
+    mounts = (volume("empty", "/1"), volume("full", "/2", read_only=True), volume("plain", "/3", no_copy=True))
+    assert volumes.mounts(spec_with(*mounts)) == (
+        VolumeMount(tmp_path / "empty/_data", "/1", False, True),
+        VolumeMount(tmp_path / "full/_data", "/2", True, False),
+        VolumeMount(tmp_path / "plain/_data", "/3", False, False),
+    )
+
+
+def test_anonymous_volumes_go_named_ones_stay(tmp_path: Path) -> None:
+    volumes = Volumes(tmp_path)
+    spec = spec_with(volume("named"), volume("a" * 64, "/a", anonymous=True))
+    volumes.make(spec)
+    volumes.remove_anonymous(spec)
+    volumes.remove_anonymous(spec)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["named"]
+
+
+def test_a_bind_by_v_makes_its_source(tmp_path: Path) -> None:
+    check_binds(spec_with(bind(tmp_path / "deep/er", create_source=True)))
+    assert (tmp_path / "deep/er").is_dir()
+
+
+def test_a_bind_by_mount_needs_its_source(tmp_path: Path) -> None:
+    with pytest.raises(SeawayError, match=r"bind source path does not exist: .*missing") as refused:
+        check_binds(spec_with(bind(tmp_path / "missing")))
+    assert refused.value.code is Code.BAD_REQUEST
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_bind_whose_source_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SeawayError, match="error while creating mount source path"):
+        check_binds(spec_with(bind(tmp_path / "file/below", create_source=True)))
+
+
+def test_binds_in_the_runtimes_words(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    found = bind_mounts(
+        spec_with(
+            bind(tmp_path / "link"),
+            bind("/x", read_only=True, propagation="rslave", options=("noexec", "rbind")),
+            bind("/y", propagation=""),
+            volume("v"),
+        )
+    )
+    assert found[0] == HostMount(str(tmp_path / "real"), "/b", ("rbind", "rprivate"))
+    assert set(found[1].options) >= {"rbind", "rslave", "noexec"}
+    assert {"ro", "rro"} & set(found[1].options)
+    assert found[2].options == ("rbind", "rprivate")
+    assert len(found) == 3
