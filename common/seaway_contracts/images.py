@@ -35,12 +35,16 @@ class ImageConfig(Payload):
 
 
 class Layer(Payload):
-    """One filesystem layer: the blob to fetch and the tar that comes out. `size` in bytes of the blob."""
+    """One filesystem layer: the blob to fetch and the tar that comes out.
+
+    `size` in bytes of the blob, `diff_size` of the files in it, where that is known.
+    """
 
     digest: str
     size: int
     media_type: str
     diff_id: str
+    diff_size: int | None = None
 
 
 class History(Payload):
@@ -134,9 +138,10 @@ class RemovedImage(Payload):
 
 
 class RemovedImages(Payload):
-    """What a removal did, in order."""
+    """What a removal did, in order. `reclaimed` in bytes: the layers that nothing keeps any more."""
 
     items: tuple[RemovedImage, ...] = ()
+    reclaimed: int = 0
 
 
 class ImageList(Payload):

@@ -2,7 +2,8 @@
 
 Order per container (MUST): `create` comes first and `destroy` last; between them a run is
 `start`, anything, `die`; `die` never comes before its `start`; `oom` comes before `die`;
-`stop` and `restart` come after the `die` that they caused; `seq` grows by one with each event.
+`stop` comes right before the `die` that it caused (as in Docker 26), `restart` right after the
+new `start`; `seq` grows by one with each event.
 """
 
 from collections.abc import Mapping

@@ -12,8 +12,8 @@ async def main(url: str, password_file: str) -> None:
     bus = await nats.connect(url, user="cli", password=Path(password_file).read_text().strip())
     exits = await bus.subscribe("seaway.v1.event.*.container.die.*")
     async for event in exits.messages:
-        attributes = json.loads(event.data)["attributes"]
-        print(event.headers["ce-node"], attributes["name"], "ended with", attributes["exitCode"], flush=True)
+        node, attributes = (event.headers or {})["ce-node"], json.loads(event.data)["attributes"]
+        print(node, attributes["name"], "ended with", attributes["exitCode"], flush=True)
 
 
 asyncio.run(main(*sys.argv[1:]))

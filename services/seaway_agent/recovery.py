@@ -1,5 +1,6 @@
 """Takes up what an agent before this one left: adopts what runs, finishes or undoes what was begun, sweeps the rest."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -30,6 +31,8 @@ from seaway_contracts.ids import is_container_id
 
 log = logging.getLogger(__name__)
 LOST_WITH_NODE: Final = 255
+_WRITES_S: Final = 5.0
+_LOOK_S: Final = 0.002
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Found:
     conmon: int
     started: bool
     note: dict[str, Any]
+
+    @property
+    def run(self) -> int:
+        """Which run it is; 0 where that was not yet written down."""
+        return int(self.note.get("run", 0))
 
 
 class Recovery:
@@ -85,15 +93,24 @@ class Recovery:
     async def _take_up(self, cell: Cell) -> Run | None:
         """Bring one container to a state that is true; its run, if it goes on."""
         found = self._look(cell)
+        if found is not None:
+            await self._until_written(cell, found)
         if cell.machine.phase in (Phase.RUNNING, Phase.PAUSED):
             return await self._running(cell, found)
-        if cell.machine.phase is Phase.IDLE and found is not None:
+        if found is not None and found.run > cell.status.run and cell.machine.phase is not Phase.REMOVING:
             return await self._launching(cell, found)
-        if found is not None and cell.status.state is State.RESTARTING and found.started and found.pid:
-            cell.machine.phase = Phase.LAUNCHING
-            return await self._launching(cell, found)
+        if found is not None and cell.machine.phase is Phase.IDLE:
+            self._undo(cell, found)
         cell.do(cell.machine.resume(time.time_ns()))
         return None
+
+    async def _until_written(self, cell: Cell, found: Found) -> None:
+        """The program has ended and its shim is at work: in a moment it has written down how."""
+        end = time.monotonic() + _WRITES_S
+        while found.started and not found.pid and found.conmon and self._exit(cell) is None:
+            if procs.start_time(found.conmon) is None or time.monotonic() > end:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _running(self, cell: Cell, found: Found | None) -> Run | None:
         if not self._same_boot:
@@ -112,12 +129,14 @@ class Recovery:
         """A launch that the last agent did not live to finish: finish it if the program runs, else undo it."""
         ended = self._exit(cell)
         if not found.started or not (found.pid or ended):
+            log.info("container %s: undoes a start that was interrupted", cell.spec.id[:12])
             self._undo(cell, found)
+            cell.do(cell.machine.resume(time.time_ns()))
             return None
         endpoint, ports = _noted(found.note)
         cell.machine.phase = Phase.LAUNCHING
         began = min(time.time_ns(), _began_ns(self._plumbing, cell))
-        cell.machine.status = cell.machine.status.model_copy(update={"run": int(found.note.get("run", 1))})
+        cell.machine.status = cell.machine.status.model_copy(update={"run": found.run})
         cell.do(cell.machine.launched(Launched(found.pid, began, (endpoint,), ports)))
         if ended is not None:
             cell.do(cell.machine.exited(Exit(ended.code, max(ended.time_ns, began), ended.oom)))
@@ -181,7 +200,7 @@ class Recovery:
         )
 
     def _undo(self, cell: Cell, found: Found) -> None:
-        """The program has not begun to run: as if the start had never been asked for."""
+        """Leave nothing of a run that is over, or whose program has not begun: as if it had never been asked for."""
         if found.conmon:
             end_with_children(found.conmon)
         left = self._look(cell)
@@ -190,7 +209,6 @@ class Recovery:
         node, container = self._plumbing, cell.spec.id
         name, _ = node.runtime(cell.spec.runtime)
         self._take_down(container, name)
-        log.info("container %s: undid a start that was interrupted", container[:12])
 
     def _take_down(self, container: str, runtime: str) -> None:
         node = self._plumbing

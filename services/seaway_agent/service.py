@@ -13,12 +13,14 @@ from typing import Final
 from seaway_agent import __version__
 from seaway_agent.beats import Heart, facts_of
 from seaway_agent.blobs import BlobClient
+from seaway_agent.images import LayerSweeper
 from seaway_agent.journal import Journal
 from seaway_agent.kernel import cgroups, procs
 from seaway_agent.kernel.hostinfo import read_host_info
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
 from seaway_agent.layout import Layout
+from seaway_agent.metrics.collector import ContainerCollector
 from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.errors import SubnetError
@@ -103,6 +105,11 @@ class Agent:
         facts = facts_of(info, runtimes, settings.runtime, settings.label, str(settings.root), boot)
         heart = Heart(context.bus, node, info, facts, settings.beat_s)
         context.tasks.eternal("beat", heart.run())
+        context.tasks.eternal("layers", LayerSweeper(context.bus, node).run())
+        collector = ContainerCollector(node, info, settings.metrics_containers)
+        context.metrics.add(collector)
+        stack.callback(collector.close)
+        context.tasks.eternal("metrics", collector.run())
 
     def _store(self, stack: contextlib.AsyncExitStack) -> Store:
         db = open_database(self._layout.database)

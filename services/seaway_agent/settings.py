@@ -22,3 +22,5 @@ class AgentSettings(ServiceSettings):
     """The profile, in Docker's format, from which the default one is derived."""
     label: tuple[str, ...] = ()
     """Labels of this node (`key=value`), for placement."""
+    metrics_containers: int = 1_000
+    """How many containers /metrics tells of, the longest-lived first; the rest are counted as dropped."""

@@ -52,6 +52,7 @@ def nats_permissions(service: str) -> Permissions:
         subscribe.add("$SRV.>")
     if service == "agent":
         publish.add(catalogue.BEAT.template.wildcard())
+        subscribe.add(catalogue.IMAGE_DELETE.template.wildcard())
     if service in _HEARS_EVENTS:
         subscribe.add(catalogue.ALL_EVENTS)
     if service in _HEARS_BEATS:

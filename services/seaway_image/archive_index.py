@@ -57,6 +57,15 @@ def link_target(name: str, link: str, *, hard: bool) -> str:
     return normal_name(link if hard else posixpath.join(posixpath.dirname(normal_name(name)), link))
 
 
+def layer_label(name: str) -> str:
+    """What a file of an archive is called in progress lines if it may be a layer, else empty: `0a1b2c3d4e5f`."""
+    directory, base = posixpath.split(name)
+    if directory.endswith("blobs/sha256"):
+        return base[:12]
+    parent = posixpath.basename(directory) if base == "layer.tar" else posixpath.splitext(base)[0]
+    return parent[:12] if base.endswith(".tar") else ""
+
+
 def check_blob_name(name: str, digest: Digest) -> None:
     """Raise SeawayError(BAD_REQUEST) if a file is named after a digest that isn't its own."""
     directory, base = posixpath.split(name)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
 from seaway_docker.references import InvalidReference, parse_reference
+from seaway_docker.streams import JSON_STREAM, error_line, stream_line
 from seaway_image.digests import Digest, is_digest, parse_digest
 from seaway_image.documents import MAX_MANIFEST
 from seaway_image.import_ import ImportOrder, import_image
@@ -19,6 +20,7 @@ from seaway_image.load import Loaded, load
 from seaway_image.manifests import parse_manifest
 from seaway_image.names import read_target
 from seaway_image.platforms import parse_platform
+from seaway_image.progress import Progress
 from seaway_image.save import choose, save
 from seaway_image.store import ImageStore
 
@@ -111,13 +113,19 @@ class ImageHttp:
     # --- archives
 
     async def _load(self, request: web.Request) -> web.StreamResponse:
-        """The body is the archive. Answers `{"lines": […], "images": [{"id", "tags"}]}`."""
+        """The body is the archive. Answers with Docker's JSON lines; `quiet=0` asks for layers as they come."""
         platform = request.query.get("platform", "")
-        source = request.content.iter_chunked(_CHUNK)
-        loaded = await load(self._store, source, platform=parse_platform(platform) if platform else None)
-        await self._on_loaded(loaded)
-        images = [{"id": image.id, "tags": [tag.familiar for tag in image.tags]} for image in loaded.images]
-        return web.json_response({"lines": loaded.lines, "images": images})
+        order = parse_platform(platform) if platform else None
+        lines = JsonLines(request)
+        with_lines = {} if request.query.get("quiet", "1") != "0" else {"say": lines.progress}
+        try:
+            loaded = await load(self._store, request.content.iter_chunked(_CHUNK), platform=order, **with_lines)
+            await self._on_loaded(loaded)
+        except SeawayError as error:
+            if not lines.begun:
+                raise
+            return await lines.end(error_line(error.message))
+        return await lines.end(*(stream_line(f"{line}\n") for line in loaded.lines))
 
     async def _save(self, request: web.Request) -> web.StreamResponse:
         """The archive of the images `?names=…&names=…`."""
@@ -148,6 +156,34 @@ def _import_order(request: web.Request) -> ImportOrder:
         source=query.get("source", "-"),
     )
     return replace(order, platform=parse_platform(platform)) if platform else order
+
+
+class JsonLines:
+    """An answer of JSON lines, whose head is sent with the first of them."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._response = web.StreamResponse(headers={"Content-Type": JSON_STREAM})
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is too late for another status."""
+        return self._response.prepared
+
+    async def progress(self, progress: Progress) -> None:
+        """How it goes."""
+        await self._write(progress.line())
+
+    async def end(self, *lines: bytes) -> web.StreamResponse:
+        """The last lines."""
+        await self._write(b"".join(lines))
+        await self._response.write_eof()
+        return self._response
+
+    async def _write(self, data: bytes) -> None:
+        if not self.begun:
+            await self._response.prepare(self._request)
+        await self._response.write(data)
 
 
 async def _stream(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:

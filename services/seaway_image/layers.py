@@ -1,4 +1,4 @@
-"""What comes out of a layer blob: its diffID and size, found by inflating it once, without writing anything."""
+"""What comes out of a layer blob: its diffID and how much it holds, found by inflating it once, without writing anything."""
 
 import asyncio
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_image.content_size import ContentSize
 from seaway_image.digests import Digest
 
 MAX_LAYER: Final = 32 << 30
@@ -24,7 +25,7 @@ _BOMB_RATIO: Final = 200
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """The tar inside a layer blob: its digest, and its size in bytes."""
+    """The tar inside a layer blob: its digest, and the bytes of the files in it, as Docker counts a layer."""
 
     diff_id: Digest
     size: int
@@ -40,15 +41,16 @@ async def measure_layer(path: Path, *, limit: int = MAX_LAYER) -> LayerFacts:
 
 
 def _measure(path: Path, limit: int, stop: threading.Event) -> LayerFacts:
-    state, size, packed = hashlib.sha256(), 0, path.stat().st_size
+    state, content, size, packed = hashlib.sha256(), ContentSize(), 0, path.stat().st_size
     for chunk in inflated(path):
         state.update(chunk)
+        content.feed(chunk)
         size += len(chunk)
         if size > limit or (size > _BOMB_FROM and size > packed * _BOMB_RATIO):
             raise SeawayError(Code.TOO_LARGE, f"layer sha256:{path.name} inflates to more than {size} bytes: refused")
         if stop.is_set():
             break
-    return LayerFacts(Digest("sha256:" + state.hexdigest()), size)
+    return LayerFacts(Digest("sha256:" + state.hexdigest()), content.size)
 
 
 def compression_of(head: bytes) -> str:

@@ -1,7 +1,8 @@
 """`docker load`: archives of `docker save` and OCI layouts, streamed into the blob store. Nothing is unpacked."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from seaway_contracts.errors import SeawayError, bad_request
 from seaway_docker.references import Reference
@@ -9,6 +10,7 @@ from seaway_image.archive_index import (
     ArchivedImage,
     Contents,
     check_blob_name,
+    layer_label,
     link_target,
     names_in,
     normal_name,
@@ -32,6 +34,7 @@ from seaway_image.manifests import (
 )
 from seaway_image.names import StoredImage
 from seaway_image.platforms import Platform
+from seaway_image.progress import Progress
 from seaway_image.store import ImageStore
 from seaway_image.tar_stream import TarReader
 
@@ -56,20 +59,34 @@ class Loaded:
     lines: tuple[str, ...]
 
 
-async def load(store: ImageStore, source: AsyncIterator[bytes], *, platform: Platform | None = None) -> Loaded:
-    """Load all images of an archive, or none; raises SeawayError and then nothing is left."""
+Say = Callable[[Progress], Awaitable[None]]
+_WORTH_TELLING: Final = 64 << 10
+
+
+async def _nothing(_: Progress) -> None:
+    """Nobody wants to know how it goes."""
+
+
+async def load(
+    store: ImageStore, source: AsyncIterator[bytes], *, platform: Platform | None = None, say: Say = _nothing
+) -> Loaded:
+    """Load all images of an archive, or none; raises SeawayError and then nothing is left.
+
+    `say` hears of each layer that has come, once: a client that only reads when it has sent all must not be drowned.
+    """
     with store.blobs.lease() as lease:
         try:
-            return await _Load(store, lease, platform or Platform()).run(source)
+            return await _Load(store, lease, platform or Platform(), say).run(source)
         finally:
             store.discard(lease)
 
 
 class _Load:
-    def __init__(self, store: ImageStore, lease: Lease, platform: Platform) -> None:
+    def __init__(self, store: ImageStore, lease: Lease, platform: Platform, say: Say) -> None:
         self._store = store
         self._lease = lease
         self._platform = platform
+        self._say = say
 
     async def run(self, source: AsyncIterator[bytes]) -> Loaded:
         """Ingest, check everything, then enter all images."""
@@ -90,11 +107,17 @@ class _Load:
             if entry.kind == "file":
                 files[name] = await self._store_file(reader)
                 check_blob_name(name, files[name])
+                await self._tell(name, entry.size)
                 links.pop(name, None)
             elif entry.kind in ("symlink", "hardlink"):
                 links[name] = link_target(entry.name, entry.link, hard=entry.kind == "hardlink")
                 files.pop(name, None)
         return Contents(files, links)
+
+    async def _tell(self, name: str, size: int) -> None:
+        layer = layer_label(name)
+        if layer and size >= _WORTH_TELLING:
+            await self._say(Progress("Loading layer", layer, size, size))
 
     async def _store_file(self, reader: TarReader) -> Digest:
         async with self._store.blobs.writer(lease=self._lease) as writer:

@@ -1,4 +1,6 @@
-"""The image service's process."""
+"""The entry point of `seaway-image`."""
+
+from collections.abc import Sequence
 
 from seaway_image.service import image_service
 from seaway_image.settings import ImageSettings
@@ -7,14 +9,14 @@ from seaway_kit.settings import load_settings
 
 
 def run(settings: ImageSettings) -> int:
-    """Run the service until it is told to stop; the exit code."""
+    """Run the service with settings that are already read; its exit code."""
     return run_service("image", settings, image_service)
 
 
-def main() -> None:
-    """The `seaway-image` command."""
-    raise SystemExit(run(load_settings(ImageSettings, prog="seaway-image")))
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the service; its exit code."""
+    return run(load_settings(ImageSettings, argv, prog="seaway-image"))
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

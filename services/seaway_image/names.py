@@ -23,7 +23,7 @@ TABLE_VERSION: Final = 1
 
 
 class StoredLayer(BaseModel):
-    """A layer of a stored image: the blob (`digest`, `size` in bytes) and the tar in it (`diff_id`, `diff_size`)."""
+    """A layer of a stored image: the blob (`digest`, `size`) and the tar in it (`diff_id`; `diff_size` of its files)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -84,12 +84,16 @@ class NameTable(BaseModel):
             return self
         return self.model_copy(update={"images": self.images | {image.id: image}})
 
-    def with_tag(self, target: Reference, image: Digest, now_ns: int) -> "NameTable":
-        """With the tag `target` on this image, taken from whichever image had it."""
+    def with_tag(self, target: Reference, image: Digest, now_ns: int | None = None) -> "NameTable":
+        """With the tag `target` on this image, taken from whichever image had it.
+
+        `now_ns` if a user gives it; a pull or load leaves the time of the last tag, as in Docker.
+        """
+        table = self.model_copy(update={"tags": self.tags | {target.canonical: image}})
+        if now_ns is None:
+            return table
         tagged = self.images[image].model_copy(update={"last_tag_ns": now_ns})
-        return self.model_copy(
-            update={"images": self.images | {image: tagged}, "tags": self.tags | {target.canonical: image}}
-        )
+        return table.model_copy(update={"images": self.images | {image: tagged}})
 
     def with_digest(self, repository: Reference, digest: Digest, image: Digest) -> "NameTable":
         """With the name `repository@digest` on this image."""
@@ -161,8 +165,9 @@ def _by_name(table: NameTable, text: str) -> Digest | None:
 
 
 def _missing(text: str) -> SeawayError:
-    shown = text if is_full_image_id(text) else read_reference(text).with_default_tag().familiar
-    return not_found(no_such_image(shown))
+    if is_full_image_id(text):
+        return not_found(no_such_image(f"sha256:{text.removeprefix('sha256:')}"))
+    return not_found(no_such_image(read_reference(text).with_default_tag().familiar))
 
 
 def is_id_of(image: Digest, text: str) -> bool:

@@ -15,13 +15,17 @@ from seaway_image.names import NameTable, StoredImage, is_id_of, read_reference,
 
 @dataclass(frozen=True)
 class Removal:
-    """The table afterwards and Docker's lines, in order. `untagged`: what names went; `deleted`: so did the image."""
+    """The table afterwards and Docker's lines, in order.
+
+    `untagged`: what names went; `deleted`: so did the image; `reclaimed`: bytes of the layers that went with it.
+    """
 
     table: NameTable
     image: Digest
     items: tuple[RemovedImage, ...]
     untagged: tuple[str, ...]
     deleted: bool
+    reclaimed: int = 0
 
 
 Level = Literal["names", "containers", "running"]
@@ -46,9 +50,7 @@ def _tagged(table: NameTable, text: str) -> Digest | None:
     return table.tags.get(read_reference(text).with_default_tag().canonical)
 
 
-def _remove_by_name(
-    table: NameTable, image: Digest, text: str, force: bool, users: Sequence[ImageInUse]
-) -> Removal:
+def _remove_by_name(table: NameTable, image: Digest, text: str, force: bool, users: Sequence[ImageInUse]) -> Removal:
     if not force and users and _is_single(table, image):
         raise conflict(
             f'conflict: unable to remove repository reference "{text}" (must force) - container '
@@ -67,7 +69,7 @@ def _remove_by_name(
         return kept
     if _in_the_way(remaining, image, users, "running" if force else "containers") is not None:
         return kept
-    return _delete(remaining, image, gone)
+    return _delete(remaining, image, gone, users)
 
 
 def _remove_by_id(table: NameTable, image: Digest, force: bool, users: Sequence[ImageInUse]) -> Removal:
@@ -75,7 +77,7 @@ def _remove_by_id(table: NameTable, image: Digest, force: bool, users: Sequence[
     refusal = _in_the_way(table, image, users, level)
     if refusal is not None:
         raise refusal
-    return _delete(table, image, [*table.tags_of(image), *table.digests_of(image)])
+    return _delete(table, image, [*table.tags_of(image), *table.digests_of(image)], users)
 
 
 def _is_single(table: NameTable, image: Digest) -> bool:
@@ -109,12 +111,20 @@ def _untagged(names: Sequence[Reference]) -> tuple[RemovedImage, ...]:
     return tuple(RemovedImage(untagged=name.familiar) for name in names)
 
 
-def _delete(table: NameTable, image: Digest, names: Sequence[Reference]) -> Removal:
+def _delete(table: NameTable, image: Digest, names: Sequence[Reference], users: Sequence[ImageInUse]) -> Removal:
+    """Without the image; its layers are told of unless other images, or stopped containers, keep them."""
     remaining = table.without_image(image)
-    kept = {chain for other in remaining.images.values() for chain in chain_ids(other)}
-    layers = [chain for chain in reversed(chain_ids(table.images[image])) if chain not in kept]
+    layers = {} if users else _own_layers(remaining, table.images[image])
     items = (*_untagged(names), RemovedImage(deleted=image), *(RemovedImage(deleted=chain) for chain in layers))
-    return Removal(remaining, image, items, tuple(name.familiar for name in names), deleted=True)
+    untagged = tuple(name.familiar for name in names)
+    return Removal(remaining, image, items, untagged, deleted=True, reclaimed=sum(layers.values()))
+
+
+def _own_layers(others: NameTable, image: StoredImage) -> dict[Digest, int]:
+    """ChainIDs and sizes of the layers that no other image has, from the top down."""
+    kept = {chain for other in others.images.values() for chain in chain_ids(other)}
+    sized = zip(chain_ids(image), image.layers, strict=True)
+    return {chain: layer.diff_size for chain, layer in reversed(list(sized)) if chain not in kept}
 
 
 def chain_ids(image: StoredImage) -> list[Digest]:

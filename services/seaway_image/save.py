@@ -39,10 +39,7 @@ def _meant(table: NameTable, name: str) -> list[tuple[Digest, Reference | None]]
         reference = read_reference(name)
         if reference.tag is None and reference.digest is None:
             every = [
-                (image, tag)
-                for image in table.images
-                for tag in table.tags_of(image)
-                if tag.name == reference.name
+                (image, tag) for image in table.images for tag in table.tags_of(image) if tag.name == reference.name
             ]
             if every:
                 return list(every)

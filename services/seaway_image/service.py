@@ -106,7 +106,7 @@ class ImageService:
         if command.id in self._removed:
             return self._removed[command.id]
         done = await self._store.remove(request.ref, force=request.force, in_use=request.in_use)
-        reply = self._removed[command.id] = RemovedImages(items=done.items)
+        reply = self._removed[command.id] = RemovedImages(items=done.items, reclaimed=done.reclaimed)
         while len(self._removed) > _REMEMBERED:
             self._removed.popitem(last=False)
         for name in done.untagged:

@@ -180,12 +180,11 @@ class ImageStore:
         self, image: StoredImage, *, tags: Sequence[Reference] = (), digests: Sequence[tuple[Reference, Digest]] = ()
     ) -> None:
         """Enter a checked image with its names, all at once."""
-        now = self._clock_ns()
 
         def change(table: NameTable) -> NameTable:
             table = table.with_image(image)
             for tag in tags:
-                table = table.with_tag(tag, image.id, now)
+                table = table.with_tag(tag, image.id)
             for repository, digest in digests:
                 table = table.with_digest(repository, digest, image.id)
             return table

@@ -126,6 +126,11 @@ def _extension(kind: bytes, data: bytes) -> dict[str, str]:
     if kind != tarfile.XHDTYPE:
         text = data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
         return {"path" if kind == tarfile.GNUTYPE_LONGNAME else "linkpath": text}
+    return extension_records(data)
+
+
+def extension_records(data: bytes) -> dict[str, str]:
+    """The records of a pax extended header (POSIX.1-2001); raises SeawayError(BAD_REQUEST)."""
     try:
         return dict(_records(data))
     except ValueError:

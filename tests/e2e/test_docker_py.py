@@ -44,6 +44,7 @@ def test_detached_life(py: docker.DockerClient, name: str) -> None:
 
 
 def test_options(py: docker.DockerClient, tmp_path: Any) -> None:
+    tmp_path.chmod(0o755)
     (tmp_path / "file").write_text("mounted\n")
     output = py.containers.run(
         "busybox",
@@ -80,7 +81,6 @@ def test_attach_socket_both_ways(py: docker.DockerClient) -> None:
         frame += wire._sock.recv(100)
     assert frame == b"\x01\0\0\0\0\0\0\x07around\n"
     wire.close()
-    wire._response.close()
 
 
 def test_attach_stream_demultiplexed(py: docker.DockerClient) -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 from e2e_rig.api import Api, filters
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.ports import free_port
 
 ROW = "{{.Names}}|{{.Image}}|{{.Command}}|{{.State}}|{{.Status}}"
 
@@ -63,9 +64,10 @@ def test_filters(cli: DockerCli, zoo: dict[str, str], terms: list[str], expected
 
 def test_filter_by_id_port_and_volume(cli: DockerCli, zoo: dict[str, str]) -> None:
     assert names(cli, "-a", "--filter", f"id={zoo['zoo-done'][:12]}") == {"zoo-done"}
-    words = ["-p", "127.0.0.1:0:80", "--expose", "90", "-v", "/tmp:/in"]
+    port = free_port()
+    words = ["-p", f"127.0.0.1:{port}:80", "--expose", "90", "-v", "/tmp:/in"]
     cli("run", "-d", "--name", "zoo-port", *words, "busybox", "sleep", "60")
-    assert names(cli, "-a", "--filter", "publish=80") == {"zoo-port"}
+    assert names(cli, "-a", "--filter", f"publish={port}") == {"zoo-port"}
     assert names(cli, "-a", "--filter", "expose=90/tcp") == {"zoo-port"}
     assert names(cli, "-a", "--filter", "volume=/in") == {"zoo-port"}
 

@@ -71,6 +71,7 @@ class Machine:
         self._stopping = False
         self._stop_plan: tuple[int, int] | None = None
         self._backoff = Backoff()
+        self._told_ns = 0
 
     # --- commands
 
@@ -392,7 +393,10 @@ class Machine:
         """Count the container's own events, so that each has its place in the order."""
         own = sum(1 for event in events if event.noun == "container")
         self._set(seq=self.status.seq + own)
-        return Record(self.status, events, ask, now_ns)
+        # An exit file's time is coarse and may lie before a signal's: the order of times is that of the events.
+        start_ns = max(now_ns, self._told_ns)
+        self._told_ns = start_ns + len(events)
+        return Record(self.status, events, ask, start_ns)
 
     def _answer_all(self, asks: list[Ask], error: SeawayError | None = None) -> list[Do]:
         done: list[Do] = [Answer(ask, self.status, error) for ask in asks]

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Final
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.runtime import conmon
-from seaway_contracts.errors import Code, SeawayError, internal
+from seaway_contracts.errors import internal
 
 _REPORT_S: Final = 120.0
 _FIFO_TRIES: Final = 400
@@ -127,24 +126,17 @@ class Watched:
         self._pidfd = -1
 
 
-def runtime_failure(message: str) -> SeawayError:
-    """The runtime's words in Docker's sentence; clients read 125, 126 or 127 out of them."""
-    text = _in_docker_words(message.strip() or "the runtime gave no reason")
-    head = "failed to create task for container: failed to create shim task: OCI runtime create failed"
-    return SeawayError(_code_for(text), f"{head}: {text}: unknown")
-
-
-def _in_docker_words(text: str) -> str:
-    """crun's errors as runc words them: the docker CLI looks for those, letter by letter (docker/cli, run.go)."""
-    text = re.sub(r"executable file `(.*)` (not found in \$PATH).*", r'exec: "\1": executable file \2', text)
-    text = re.sub(r"executable file `(.*)` not found: .*", r'exec: "\1": stat \1: no such file or directory', text)
-    if "not executable" in text or "not a regular file" in text:
-        text = f"{text.removesuffix(': Operation not permitted')}: permission denied"
-    for words in ("No such file or directory", "Permission denied", "Is a directory", "Not a directory"):
-        text = text.replace(words, words.lower())
-    return text
-
-
-def _code_for(text: str) -> Code:
-    wrong = ("executable file", "no such file or directory", "permission denied", "is a directory", "not a directory")
-    return Code.BAD_REQUEST if any(part in text.lower() for part in wrong) else Code.INTERNAL
+async def reaped(pidfd: int) -> int:
+    """Wait for the end of a child of ours, reap it, close the descriptor. Gives its exit code; -1 after a signal."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(pidfd, ended.set)
+    try:
+        await ended.wait()
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return -1
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+    return result.si_status if result is not None and result.si_code == os.CLD_EXITED else -1

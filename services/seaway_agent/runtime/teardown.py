@@ -13,7 +13,7 @@ from seaway_agent.layout import Layout
 def take_down(layout: Layout, host: CgroupLayout, cgroups_path: str, container: str, runtime: str) -> None:
     """Leave nothing of a run: own work instead of the runtime's `delete`, which costs another process.
 
-    Raises OSError where something can't be removed; all the rest is removed all the same.
+    Raises OSError, the first one, where something can't be removed; all the rest is removed all the same.
     """
     failed: OSError | None = None
     directories = host.directories(cgroups_path)
@@ -22,7 +22,10 @@ def take_down(layout: Layout, host: CgroupLayout, cgroups_path: str, container: 
     except OSError:
         failed = _kill_and_remove(host, cgroups_path, directories)
     for directory in (layout.runtime_root(runtime) / container, layout.persist(container), layout.bundle(container)):
-        _remove_tree(directory)
+        try:
+            _remove_tree(directory)
+        except OSError as error:
+            failed = failed or error
     with contextlib.suppress(FileNotFoundError):
         (layout.exits / container).unlink()
     if failed is not None:
@@ -40,14 +43,19 @@ def _kill_and_remove(host: CgroupLayout, cgroups_path: str, directories: tuple[s
 
 
 def _remove_tree(directory: Path) -> None:
-    """Remove a directory of few plain files quickly; a deep one by shutil."""
+    """Remove a directory of few plain files quickly; one that isn't so plain, or changes meanwhile, by shutil."""
     try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    os.unlink(entry.path)  # noqa: PTH108 - a third of pathlib's cost
-        os.rmdir(directory)  # noqa: PTH106
-    except FileNotFoundError:
-        return
+        _remove_plain(directory)
+    except OSError:
+        if directory.exists():
+            shutil.rmtree(directory)
+
+
+def _remove_plain(directory: Path) -> None:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)  # noqa: PTH108 - a third of pathlib's cost
+    os.rmdir(directory)  # noqa: PTH106

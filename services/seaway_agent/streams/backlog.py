@@ -9,6 +9,7 @@ from typing import Final
 IN_MEMORY: Final = 1 << 20
 ON_DISK: Final = 1 << 30
 _PIECE: Final = 1 << 18
+_WORTH_IT: Final = 16 << 20
 
 
 class Backlog:
@@ -62,9 +63,10 @@ class Backlog:
             self._fd = -1
 
     def _spill(self, data: bytes) -> bool:
-        if self._write_at + len(data) > self._on_disk:
+        if self._write_at - self._read_at + len(data) > self._on_disk:
             return False
         try:
+            self._compact()
             if self._fd < 0:
                 self._fd = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
             os.pwrite(self._fd, data, self._write_at)
@@ -72,6 +74,17 @@ class Backlog:
             return False
         self._write_at += len(data)
         return True
+
+    def _compact(self) -> None:
+        """Use again the room of what was read, once that is more than what is left: the file stays bounded."""
+        left = self._write_at - self._read_at
+        if self._fd < 0 or self._read_at < _WORTH_IT or left > self._read_at:
+            return
+        for start in range(0, left, _PIECE):
+            piece = os.pread(self._fd, min(_PIECE, left - start), self._read_at + start)
+            os.pwrite(self._fd, piece, start)
+        os.ftruncate(self._fd, left)
+        self._read_at, self._write_at = 0, left
 
     def _unspill(self) -> bytes:
         data = os.pread(self._fd, min(_PIECE, self._write_at - self._read_at), self._read_at)

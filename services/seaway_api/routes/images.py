@@ -6,13 +6,13 @@ from seaway_api import replies
 from seaway_api.api import Api
 from seaway_api.call import Call
 from seaway_api.lists import all_containers, all_images
-from seaway_api.translate.images import history_json, image_facts, image_json, image_line, removed_json
+from seaway_api.translate.images import history_json, image_facts, image_json, image_line, removed_json, shared_sizes
 from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.images import ImageInUse, ImageRecord, ImageRef, RemoveImage, TagRequest
+from seaway_contracts.images import ImageInUse, ImageRecord, ImageRef, RemovedImages, RemoveImage, TagRequest
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.filters import IMAGE_LIST_KEYS, IMAGE_PRUNE_KEYS, parse_filters, prunable, until_ns
+from seaway_docker.filters import IMAGE_LIST_KEYS, IMAGE_PRUNE_KEYS, Filters, parse_filters, prunable, until_ns
 from seaway_docker.object_filters import image_matches, matching_references
 from seaway_docker.references import parse_reference
 
@@ -21,12 +21,18 @@ _LIVE = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 
 async def list_images(call: Call) -> web.StreamResponse:
     """GET /images/json"""
-    filters = parse_filters(call.text("filters"), IMAGE_LIST_KEYS)
+    filters = _list_filters(call)
+    dangling = filters.boolean("dangling", False) if "dangling" in filters else None
+    filters = Filters({key: values for key, values in filters.values.items() if key != "dangling"})
     before = [await _image(call.api, ref) for ref in filters.get("before")[:1]]
     since = [await _image(call.api, ref) for ref in filters.get("since")[:1]]
     until = until_ns(filters, call.api.now_ns())
+    images = [image async for image in all_images(call.api.bus)]
+    shared = shared_sizes(images) if call.flag("shared-size") else {}
     shown = []
-    async for image in all_images(call.api.bus):
+    for image in images:
+        if dangling is not None and dangling == bool(image.repo_tags):
+            continue
         facts = image_facts(image)
         if image_matches(
             filters,
@@ -35,12 +41,18 @@ async def list_images(call: Call) -> web.StreamResponse:
             since_ns=since[0].created_ns if since else None,
             until_ns=until,
         ):
-            kept = set(matching_references(filters, facts.references))
-            line = image_line(image, call.version)
-            line["RepoTags"] = [tag for tag in line["RepoTags"] if tag in kept or "<none>" in tag]
-            line["RepoDigests"] = [text for text in line["RepoDigests"] if text in kept or "<none>" in text]
-            shown.append(line)
+            kept = matching_references(filters, facts.references)
+            shown.append(image_line(image, call.version, kept, shared=shared.get(image.id, -1)))
     return replies.json(shown)
+
+
+def _list_filters(call: Call) -> Filters:
+    """Before API 1.41 a parameter `filter` named the references."""
+    filters = parse_filters(call.text("filters"), IMAGE_LIST_KEYS)
+    if call.version >= (1, 41) or not call.text("filter"):
+        return filters
+    references = (*filters.get("reference"), call.text("filter"))
+    return Filters({**filters.values, "reference": references})
 
 
 async def _image(api: Api, ref: str) -> ImageRecord:
@@ -101,16 +113,16 @@ async def prune(call: Call) -> web.StreamResponse:
     for image in [image async for image in all_images(call.api.bus)]:
         unwanted = image.id not in held and not (dangling_only and image.repo_tags)
         if unwanted and prunable(filters, image.config.labels, image.created_ns, until):
-            lines = await _removed(call, image, in_use)
-            deleted += lines
-            reclaimed += image.size if lines else 0
+            removed = await _removed(call, image, in_use)
+            deleted += removed_json(removed)
+            reclaimed += removed.reclaimed
     return replies.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 
-async def _removed(call: Call, image: ImageRecord, in_use: tuple[ImageInUse, ...]) -> list[dict[str, str]]:
+async def _removed(call: Call, image: ImageRecord, in_use: tuple[ImageInUse, ...]) -> RemovedImages:
     """One that can't be removed is left, as in Docker."""
     request = RemoveImage(ref=image.id, force=True, in_use=in_use)
     try:
-        return removed_json(await call.api.bus.call(cat.REMOVE_IMAGE, request, command=call.command()))
+        return await call.api.bus.call(cat.REMOVE_IMAGE, request, command=call.command())
     except SeawayError:
-        return []
+        return RemovedImages()

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from seaway_api import replies
 from seaway_api.call import Call
+from seaway_api.errors import ApiError
 from seaway_api.registry_auth import parse_registry_auth
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
@@ -15,7 +16,7 @@ from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import PullRequest
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.references import parse_reference
-from seaway_docker.streams import error_line, status_line, stream_line
+from seaway_docker.streams import error_line, status_line
 
 _TAR: Final = "application/x-tar"
 _FROM_BODY: Final = "-"
@@ -68,10 +69,23 @@ async def _import(call: Call) -> web.StreamResponse:
 
 
 async def load(call: Call) -> web.StreamResponse:
-    """POST /images/load"""
-    platform = call.text("platform")
-    done = await _send(call, "/load", [("platform", platform)] if platform else [])
-    return await _said(call, [stream_line(f"{line}\n") for line in done["lines"]])
+    """POST /images/load. What is wrong with the archive is told in the stream, as Docker does."""
+    query = [("quiet", "1" if call.flag("quiet", True) else "0")]
+    query += [("platform", call.text("platform"))] if call.text("platform") else []
+    response: web.StreamResponse | None = None
+    try:
+        async with call.api.archives.open("POST", "/load", query, call.request.content) as answer:
+            response = await replies.begin_stream(call.request)
+            async for data in answer.iter_any():
+                await response.write(data)
+            return response
+    except ApiError as refused:
+        return await _said(call, [error_line(refused.message)])
+    except SeawayError as broken:
+        if response is None:
+            raise
+        await response.write(error_line(broken.message))
+        return response
 
 
 async def _send(call: Call, path: str, query: list[tuple[str, str]]) -> dict[str, Any]:

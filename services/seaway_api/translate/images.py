@@ -1,11 +1,12 @@
 """Images as Docker's API shows them. Pure."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from seaway_api.translate.inspect import healthcheck_json
 from seaway_api.version import ApiVersion
-from seaway_contracts.images import History, ImageConfig, ImageRecord, RemovedImages
+from seaway_contracts.images import History, ImageConfig, ImageRecord, Layer, RemovedImages
 from seaway_docker.object_filters import ImageFacts
 from seaway_docker.timestamps import ZERO_TIME, rfc3339nano
 
@@ -19,7 +20,7 @@ def image_json(image: ImageRecord, version: ApiVersion) -> dict[str, Any]:
         "RepoTags": list(image.repo_tags),
         "RepoDigests": list(image.repo_digests),
         "Parent": "",
-        "Comment": image.comment,
+        "Comment": image.comment or (image.history[-1].comment if image.history else ""),
         "Created": rfc3339nano(image.created_ns) if image.created_ns else ZERO_TIME,
         "DockerVersion": "",
         "Author": image.author,
@@ -27,7 +28,7 @@ def image_json(image: ImageRecord, version: ApiVersion) -> dict[str, Any]:
         "Architecture": image.architecture,
         "Os": image.os,
         "Size": image.size,
-        "GraphDriver": {"Data": None, "Name": "overlay2"},
+        "GraphDriver": {"Data": {}, "Name": "overlay2"},
         "RootFS": {"Type": "layers", "Layers": [layer.diff_id for layer in image.layers]},
         "Metadata": {"LastTagTime": rfc3339nano(image.last_tag_ns) if image.last_tag_ns else ZERO_TIME},
     }
@@ -69,25 +70,45 @@ def _config(config: ImageConfig) -> dict[str, Any]:
     return shown
 
 
-def image_line(image: ImageRecord, version: ApiVersion, *, containers: int = -1) -> dict[str, Any]:
-    """One line of `GET /images/json`."""
+def image_line(image: ImageRecord, version: ApiVersion, kept: Collection[str], *, shared: int = -1) -> dict[str, Any]:
+    """One line of `GET /images/json`, with those of its names that are in `kept`; `shared` in bytes, -1 unknown."""
     shown: dict[str, Any] = {
-        "Containers": containers,
+        "Containers": -1,
         "Created": image.created_ns // _SECOND,
         "Id": image.id,
         "Labels": image.config.labels or None,
         "ParentId": "",
-        "RepoDigests": list(image.repo_digests),
-        "RepoTags": list(image.repo_tags),
-        "SharedSize": -1,
+        "RepoDigests": [name for name in image.repo_digests if name in kept],
+        "RepoTags": [name for name in image.repo_tags if name in kept],
+        "SharedSize": shared,
         "Size": image.size,
     }
     if version < (1, 44):
         shown["VirtualSize"] = image.size
-    if version < (1, 43) and not image.repo_tags:
-        shown["RepoTags"] = ["<none>:<none>"]
-        shown["RepoDigests"] = shown["RepoDigests"] or ["<none>@<none>"]
+    if version < (1, 43):
+        none = not shown["RepoTags"] and not shown["RepoDigests"]
+        shown["RepoTags"] = shown["RepoTags"] or (["<none>:<none>"] if none else None)
+        shown["RepoDigests"] = shown["RepoDigests"] or (["<none>@<none>"] if none else None)
     return shown
+
+
+def shared_sizes(images: Sequence[ImageRecord]) -> dict[str, int]:
+    """For each image the bytes of the layers, from the base up, that it has in common with another."""
+    known: dict[tuple[int, str], int] = {}
+    chains: dict[str, list[int]] = {}
+    for image in images:
+        chain = chains.setdefault(image.id, [])
+        for layer in image.layers:
+            chain.append(known.setdefault((chain[-1] if chain else -1, layer.diff_id), len(known)))
+    users = Counter(number for chain in chains.values() for number in chain)
+    return {
+        image.id: sum(
+            _layer_size(layer)
+            for number, layer in zip(chains[image.id], image.layers, strict=True)
+            if users[number] > 1
+        )
+        for image in images
+    }
 
 
 def image_facts(image: ImageRecord) -> ImageFacts:
@@ -97,7 +118,7 @@ def image_facts(image: ImageRecord) -> ImageFacts:
 
 
 def history_json(image: ImageRecord) -> list[dict[str, Any]]:
-    """`GET /images/{name}/history`, newest step first. Layer sizes are those of the blobs."""
+    """`GET /images/{name}/history`, newest step first."""
     layers = iter(image.layers)
     steps = image.history or tuple(History(created_ns=image.created_ns) for _ in image.layers)
     lines = [_step(step, 0 if step.empty_layer else _next_size(layers)) for step in steps]
@@ -107,9 +128,13 @@ def history_json(image: ImageRecord) -> list[dict[str, Any]]:
     return lines
 
 
-def _next_size(layers: Iterable[Any]) -> int:
-    layer = next(iter(layers), None)
-    return 0 if layer is None else int(layer.size)
+def _next_size(layers: Iterator[Layer]) -> int:
+    layer = next(layers, None)
+    return 0 if layer is None else _layer_size(layer)
+
+
+def _layer_size(layer: Layer) -> int:
+    return layer.size if layer.diff_size is None else layer.diff_size
 
 
 def _step(step: History, size: int) -> dict[str, Any]:
@@ -125,6 +150,4 @@ def _step(step: History, size: int) -> dict[str, Any]:
 
 def removed_json(removed: RemovedImages) -> list[dict[str, str]]:
     """`DELETE /images/{name}`"""
-    return [
-        {"Untagged": item.untagged} if item.untagged else {"Deleted": item.deleted} for item in removed.items
-    ]
+    return [{"Untagged": item.untagged} if item.untagged else {"Deleted": item.deleted} for item in removed.items]

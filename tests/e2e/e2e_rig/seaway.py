@@ -53,8 +53,16 @@ class Seaway(Engine):
 
     def purge(self) -> None:
         self.stop()
+        if not (self.root / "suite.json").exists():
+            return
         done = seaway("purge", "--root", str(self.root), "--run", str(self.run))
         assert done.returncode == 0, done.stderr
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process that `seaway up` is."""
+        assert self._supervisor is not None, "the suite isn't started"
+        return self._supervisor.pid
 
     def rows(self) -> list[dict[str, Any]]:
         """`seaway status --json`."""
@@ -80,6 +88,10 @@ class Seaway(Engine):
 
     def _identity(self) -> dict[str, Any]:
         return dict(json.loads((self.root / "suite.json").read_text()))
+
+    def secret(self, user: str) -> str:
+        """A user's password at the embedded NATS server."""
+        return (self.root / "secrets" / user).read_text().strip()
 
     @property
     def cgroup_parent(self) -> str:

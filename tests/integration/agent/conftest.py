@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.agent.rig import AgentRig, Blobs
+
 from seaway_agent.kernel.cgroups import host_layout
 from seaway_agent.purge import purge
 from seaway_agent.settings import AgentSettings

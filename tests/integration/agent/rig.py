@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+
 from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import Event, EventFeed
 from seaway_contracts import catalogue
@@ -33,6 +34,7 @@ from seaway_contracts.containers import ContainerSpec, ImageUse, NetworkSpec
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import BlobEndpoint, Layer
 from seaway_contracts.lifecycle import ContainerEvent
+from seaway_docker.loglines import Reader
 from seaway_kit.tasks import Tasks
 
 LIMIT_S: Final = 20.0
@@ -140,12 +142,15 @@ class AgentRig:
 
     async def start(self) -> None:
         """Start the agent and wait until it answers."""
+        self._spawn()
+        await self.until(self._answers)
+
+    def _spawn(self) -> None:
         flags = ["--nats", self._nats_url, "--node", self.node, "--suite", self.suite, "--sandboxes", "2"]
         places = ["--root", str(self.root), "--run", str(self.base / "run")]
         with (self.base / "agent.log").open("ab") as log:
             argv = [sys.executable, "-m", "seaway_agent.main", *flags, *places]
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
-        await self.until(self._answers)
 
     async def _answers(self) -> bool:
         assert self._process is not None
@@ -217,8 +222,8 @@ class AgentRig:
         return {item.spec.id: item for item in reply.containers}
 
     def output(self, container: str) -> str:
-        lines = (self.root / "agent" / self.node / "containers" / container / "ctr.log").read_text().splitlines()
-        return "\n".join(line.split(" ", 3)[3] for line in lines)
+        log = self.root / "agent" / self.node / "containers" / container / "ctr.log"
+        return Reader(raw=True).feed(log.read_bytes()).decode()
 
     # --- events
 
@@ -228,8 +233,13 @@ class AgentRig:
 
     def story(self, container: str) -> str:
         """The container's events in full, and the agent's log, to explain a failure."""
-        events = [f"{e.envelope} {e.data.decode()}" for e in self.events if e.envelope.subject_id == container]
-        return "\n".join([*events, (self.base / "agent.log").read_text()[-3000:]])
+        lines = []
+        for event in self.events:
+            envelope = event.envelope
+            if envelope.subject_id == container:
+                status = ContainerEvent.model_validate_json(event.data).status
+                lines.append(f"{envelope.action} seq={envelope.seq} cause={envelope.cause} run={status.run} {status.state}")
+        return "\n".join([*lines, (self.base / "agent.log").read_text()[-3000:]])
 
     async def died(self, container: str, times: int = 1) -> ContainerEvent:
         await self.until(lambda: self.told(container).count("die") >= times)

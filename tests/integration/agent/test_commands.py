@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 from tests.integration.agent.rig import AgentRig
+
 from seaway_bus.bus import Command
 from seaway_contracts.containers import Command as Process
-from seaway_contracts.containers import NetworkSpec, Resources, RestartPolicy, State
+from seaway_contracts.containers import NetworkSpec, Resources, RestartPolicy, Security, State
 from seaway_contracts.errors import Code, SeawayError
 
 pytestmark = pytest.mark.root
@@ -129,17 +130,18 @@ async def test_bridge_gives_an_address_and_tells_of_it(rig: AgentRig) -> None:
     assert words.index("network connect") < words.index("container start")
 
 
-async def test_an_unknown_network_and_a_bad_capability_are_refused(rig: AgentRig) -> None:
-    from seaway_contracts.containers import Security
-
-    with pytest.raises(SeawayError, match="network nowhere not found"):
-        await rig.create(rig.spec("true", network=NetworkSpec(mode="nowhere")))
+async def test_a_bad_capability_is_refused_at_create_an_unknown_network_at_start(rig: AgentRig) -> None:
     with pytest.raises(SeawayError, match='invalid capability: "FLY"'):
         await rig.create(rig.spec("true", security=Security(cap_add=("FLY",))))
     assert await rig.inventory() == {}
+    container = await rig.create(rig.spec("true", network=NetworkSpec(mode="nowhere")))
+    with pytest.raises(SeawayError, match="network nowhere not found"):
+        await rig.start_container(container)
 
 
 async def test_terminal_and_user_and_workdir(rig: AgentRig) -> None:
-    process = Process(cmd=("sh", "-c", "id -u; pwd; tty; echo $TERM"), tty=True, user="1000:1000", workdir="/made/here")
+    script = "id -u; pwd; tty; echo $TERM"
+    process = Process(cmd=("sh", "-c", script), tty=True, user="1000:1000", workdir="/made/here")
     container = await rig.ran(command=process)
-    assert [line.strip() for line in rig.output(container).splitlines()] == ["1000", "/made/here", "/dev/pts/0", "xterm"]
+    said = [line.strip() for line in rig.output(container).splitlines()]
+    assert said == ["1000", "/made/here", "/dev/pts/0", "xterm"]

@@ -1,12 +1,15 @@
 """The agent is killed; its containers go on, and the next agent knows everything."""
 
+import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 from tests.integration.agent.rig import AgentRig
-from seaway_contracts.containers import RestartPolicy, State
+
+from seaway_contracts.containers import Mount, NetworkSpec, PortBinding, RestartPolicy, State
 
 pytestmark = pytest.mark.root
 
@@ -29,8 +32,6 @@ async def test_ends_while_the_agent_is_dead_are_told_once_with_the_right_code(ri
     for code in (0, 7, 42):
         gate = tmp_path / f"gate{code}"
         os.mkfifo(gate)
-        from seaway_contracts.containers import Mount
-
         bind = Mount(type="bind", source=str(gate), target="/gate")
         container = await rig.create(rig.spec("sh", "-c", f"cat /gate; exit {code}", mounts=(bind,)))
         await rig.start_container(container)
@@ -58,10 +59,6 @@ async def test_restart_policy_goes_on_after_the_agent_is_back(rig: AgentRig) -> 
 
 
 async def test_published_ports_work_after_the_agent_is_back(rig: AgentRig) -> None:
-    import socket
-
-    from seaway_contracts.containers import NetworkSpec, PortBinding
-
     network = NetworkSpec(mode="bridge", ports=(PortBinding(container_port=8080, host_ip="127.0.0.1"),))
     serve = "while true; do echo hello | nc -l -p 8080; done"
     container = await rig.create(rig.spec("busybox", "sh", "-c", serve.replace("nc", "busybox nc"), network=network))
@@ -82,8 +79,6 @@ async def test_published_ports_work_after_the_agent_is_back(rig: AgentRig) -> No
 
 
 async def test_kills_at_any_moment_lose_and_double_nothing(rig: AgentRig) -> None:
-    import asyncio
-
     for pause in (0.0, 0.004, 0.008, 0.012, 0.02):
         spec = rig.spec("sh", "-c", "exit 5")
         await rig.create(spec)

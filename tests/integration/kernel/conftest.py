@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.launcher import Launcher

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_limits import Limits
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode

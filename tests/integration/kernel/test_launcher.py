@@ -5,6 +5,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
+
 from seaway_agent.kernel import overlay, syscalls
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.launcher import Launcher, unmount_in_namespace_of

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from seaway_agent.kernel import overlay
 from seaway_agent.kernel.launcher import Launcher
 

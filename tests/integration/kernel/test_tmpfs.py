@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from seaway_agent.kernel import tmpfs
 from seaway_agent.kernel.launcher import Launcher
 

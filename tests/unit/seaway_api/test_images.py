@@ -14,7 +14,7 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import BlobEndpoint, History
-from seaway_docker.streams import error_line, status_line
+from seaway_docker.streams import error_line, status_line, stream_line
 from seaway_testing import builders
 from seaway_testing.waiting import until
 
@@ -149,7 +149,7 @@ async def image_http(rig: Any, port: int = 0) -> AsyncIterator[list[Any]]:
             return web.json_response({"message": "not a tar"}, status=400)
         if request.path == "/import":
             return web.json_response({"id": "sha256:1"})
-        return web.json_response({"lines": ["Loaded image: a:1"], "images": []})
+        return web.Response(body=stream_line("Loaded image: a:1\n"))
 
     runner = web.ServerRunner(web.Server(handle))
     await runner.setup()
@@ -172,9 +172,12 @@ async def test_load_passes_the_archive_on(rig: Any) -> None:
         archive = b"t" * 300_000
         answer = await rig.call("POST", "/images/load?quiet=1", archive, Content_Type="application/x-tar")
         assert orjson.loads(answer.body) == {"stream": "Loaded image: a:1\n"}
-        assert got == [("/load", {}, archive, "Bearer secret")]
+        assert got == [("/load", {"quiet": "1"}, archive, "Bearer secret")]
         bad = await rig.call("POST", "/images/load", b"bad", Content_Type="application/x-tar")
-        assert (bad.status, bad.json) == (400, {"message": "not a tar"})
+        assert (bad.status, bad.body) == (200, error_line("not a tar"))
+        assert got[1][1] == {"quiet": "1"}
+        await rig.call("POST", "/images/load?quiet=0", archive, Content_Type="application/x-tar")
+        assert got[2][1] == {"quiet": "0"}
 
 
 async def test_import_and_save(rig: Any) -> None:

@@ -3,6 +3,7 @@ import json
 import stat
 
 import pytest
+
 from seaway_docker.archive import PathStat, decode_path_stat, encode_path_stat, go_file_mode
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from seaway_docker.container_filters import ContainerFacts, container_query
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters

@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_docker import errors
 
 

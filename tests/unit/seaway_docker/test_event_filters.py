@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_docker.event_filters import EventFacts, event_matches
 from seaway_docker.filters import Filters
 

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker import filters as f
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters, parse_filters, prunable, prune_all_volumes, until_ns

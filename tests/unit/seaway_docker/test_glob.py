@@ -3,6 +3,7 @@ import fnmatch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.glob import path_match
 

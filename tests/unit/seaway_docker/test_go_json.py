@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import decode_body, read_body
 from seaway_docker.model_container import ContainerCreate, ContainerUpdate, ExecCreate, ExecStart

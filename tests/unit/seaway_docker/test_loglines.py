@@ -4,6 +4,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.loglines import Reader
 from seaway_docker.stdcopy import STDERR, STDOUT, Decoder, frame
 from seaway_docker.timestamps import parse_rfc3339nano

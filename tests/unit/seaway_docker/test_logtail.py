@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.loglines import Reader
 from seaway_docker.logtail import TailScan
 

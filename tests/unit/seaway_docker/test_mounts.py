@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import read_body
 from seaway_docker.model_host import Mount

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.names import check_volume_name, container_name, generate_name
 

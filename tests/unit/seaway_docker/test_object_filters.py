@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters
 from seaway_docker.object_filters import (

@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_host import PortBinding
 from seaway_docker.ports import HostBinding, Port, exposed_ports, host_bindings, parse_port, split_proto_port

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.references import InvalidReference, Reference, is_full_image_id, parse_image_id, parse_reference
 
 DIGEST = "sha256:" + "a" * 64

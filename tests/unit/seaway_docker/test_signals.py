@@ -1,6 +1,7 @@
 import signal
 
 import pytest
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.signals import parse_signal
 

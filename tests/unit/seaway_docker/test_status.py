@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from seaway_docker.status import human_duration, status_text
 from seaway_docker.timestamps import HOUR, MINUTE, SECOND
 

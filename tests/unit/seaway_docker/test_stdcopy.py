@@ -3,6 +3,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.stdcopy import STDERR, STDOUT, BrokenStream, Decoder, frame
 
 

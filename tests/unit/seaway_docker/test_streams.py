@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from seaway_docker import streams
 
 

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.timestamps import (
     HOUR,

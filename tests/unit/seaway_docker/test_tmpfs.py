@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_host import TmpfsOptions
 from seaway_docker.tmpfs import merge_options, tmpfs_mount_options, tmpfs_options

@@ -50,10 +50,7 @@ def test_no_token_no_service(store: ImageStore) -> None:
 async def test_load_pull_by_parts_and_save(client: Any, make_image: Any, heard: list[Any]) -> None:
     image = make_image(b"x" * 5000)
     response = await client.post("/load", data=image.archive("a/b:1"), headers=AUTH)
-    assert await response.json() == {
-        "lines": ["Loaded image: a/b:1"],
-        "images": [{"id": image.id, "tags": ["a/b:1"]}],
-    }
+    assert await response.json() == {"stream": "Loaded image: a/b:1\n"}
     assert heard == [("Loaded image: a/b:1",)]
     manifest = await client.get("/v2/a/b/manifests/1", headers=AUTH)
     parsed = await manifest.json(content_type=None)

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seaway_agent.kernel.cgroup_limits import Limits, Write, weight_of_shares, writes_v1, writes_v2
 
 MEMORY, MEMSW = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"

@@ -1,4 +1,5 @@
 import pytest
+
 from seaway_agent.kernel.cgroup_text import (
     BlockIo,
     CgroupMode,

@@ -3,6 +3,7 @@ import signal
 import subprocess
 
 import pytest
+
 from seaway_agent.kernel import procs
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from seaway_agent.kernel.spawn import spawn
 
 

@@ -43,9 +43,9 @@ async def test_other_files_are_left_alone(tmp_path: Path, seen: list[str]) -> No
     assert set(seen) == {ONE}
 
 
-async def test_thousands_at_once_are_all_seen(tmp_path: Path, seen: list[str]) -> None:
-    """More than one read takes, and more than the queue of the kernel has to hold at most times."""
-    ids = {builders.container_id(f"many {n}") for n in range(3000)}
+async def test_a_thousand_at_once_are_all_seen(tmp_path: Path, seen: list[str]) -> None:
+    """More than one read takes."""
+    ids = {builders.container_id(f"many {n}") for n in range(1000)}
     for name in ids:
         (tmp_path / name).touch()
     await until(lambda: ids <= set(seen))

@@ -1,4 +1,4 @@
-"""The composed config, run by a real crun: what the filter refuses, and what the process finds."""
+"""The composed config, run by real runtimes: what the filter refuses, and what the process finds."""
 
 import errno
 import json
@@ -27,7 +27,7 @@ PROFILE = Path("/usr/share/containers/seccomp.json")
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(shutil.which("crun") is None or not PROFILE.exists(), reason="needs crun and its profile"),
+    pytest.mark.skipif(not PROFILE.exists(), reason="needs the package golang-github-containers-common"),
 ]
 # Tries each call with arguments that are wrong in themselves: what comes back tells whether the filter let it through.
 PROBE = """
@@ -64,8 +64,16 @@ def launcher() -> Iterator[Launcher]:
     thread.close()
 
 
+@pytest.fixture(params=["crun", "runc"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    found = shutil.which(request.param)
+    if found is None:
+        pytest.skip(f"needs {request.param}")
+    return str(found)
+
+
 @pytest.fixture
-def probe(launcher: Launcher, tmp_path: Path) -> Iterator[Callable[[Security], dict[str, Any]]]:
+def probe(launcher: Launcher, runtime: str, tmp_path: Path) -> Iterator[Callable[[Security], dict[str, Any]]]:
     """Runs the probe in a container with these privileges; its files are the host's, read-only."""
     name = f"probe-{uuid.uuid4().hex[:8]}"
     layout, path = cgroups.host_layout(), f"/seaway-test/{name}"
@@ -85,7 +93,7 @@ def probe(launcher: Launcher, tmp_path: Path) -> Iterator[Callable[[Security], d
             str(bundle / "rootfs"), path, "probe", user=User(0, 0, (7,)), mounts=mounts, seccomp=filtered
         )
         (bundle / "config.json").write_text(json.dumps(compose(spec, around)))
-        argv = ["crun", "--root", str(tmp_path / "state"), "run", "-b", str(bundle), name]
+        argv = [runtime, "--root", str(tmp_path / "state"), "run", "-b", str(bundle), name]
 
         def start() -> subprocess.CompletedProcess[str]:
             return subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

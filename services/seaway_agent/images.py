@@ -1,0 +1,61 @@
+"""Drops unpacked layers that no image and no container needs any more, after the image service tells of a deletion."""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final
+
+from seaway_agent.node import Node
+from seaway_agent.rootfs.chain import chain_ids
+from seaway_bus.bus import Bus
+from seaway_bus.transport import Message
+from seaway_contracts.catalogue import IMAGE_DELETE, LIST_IMAGES
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.images import ListImages
+
+log = logging.getLogger(__name__)
+_SETTLE_S: Final = 1.0
+
+
+class LayerSweeper:
+    """Sweeps some time after a deletion; many deletions in a row make one sweep. A missed one is made up by the next."""
+
+    def __init__(self, bus: Bus, node: Node) -> None:
+        self._bus = bus
+        self._node = node
+        self._due = asyncio.Event()
+
+    async def run(self) -> None:
+        """Sweep whenever an image was deleted."""
+        subscription = await self._bus.transport.subscribe(IMAGE_DELETE.template.wildcard(), self._deleted)
+        try:
+            while True:
+                await self._due.wait()
+                await asyncio.sleep(_SETTLE_S)
+                self._due.clear()
+                with contextlib.suppress(SeawayError):
+                    await self.sweep()
+        finally:
+            await subscription.close()
+
+    def _deleted(self, _: Message) -> None:
+        self._due.set()
+
+    async def sweep(self) -> int:
+        """Drop what nothing needs; the bytes freed. Raises SeawayError where the image service can't be asked."""
+        wanted = await self._images()
+        freed = await self._node.layers.drop(wanted | self._node.kept_chains())
+        if freed:
+            log.info("dropped layers of deleted images: %d bytes", freed)
+        return freed
+
+    async def _images(self) -> set[str]:
+        chains: set[str] = set()
+        after = ""
+        while True:
+            page = await self._bus.call(LIST_IMAGES, ListImages(after=after))
+            for image in page.images:
+                chains.update(chain_ids(layer.diff_id for layer in image.layers))
+            after = page.next
+            if not after:
+                return chains

@@ -1,0 +1,170 @@
+"""The real runtime: conmon as the shim, and crun, runc or runsc below it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal as signals
+from collections.abc import Callable
+from typing import Final
+
+from seaway_agent import endpoints
+from seaway_agent.core.instructions import Exit
+from seaway_agent.kernel import cgroups, procs
+from seaway_agent.kernel.spawn import spawn
+from seaway_agent.network.errors import NetworkError
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.run import Run
+from seaway_agent.runtime import shim
+from seaway_agent.runtime.conmon import ShimPlan
+from seaway_agent.runtime.gates import pass_gate
+from seaway_agent.runtime.launch import Launch, exit_files, shim_plan
+from seaway_agent.runtime.run_watch import RunWatch
+from seaway_agent.runtime.teardown import take_down
+from seaway_agent.streams.console import Console
+from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.errors import SeawayError, internal
+
+log = logging.getLogger(__name__)
+_SHIM_ENDS_S: Final = 5.0
+
+
+class ConmonRuntime:
+    """`port.Runtime` on this machine's kernel. A container's id and runtime never change, the rest of its spec may."""
+
+    def __init__(self, node: Plumbing, spec: ContainerSpec) -> None:
+        self.run: Run | None = None
+        self._node = node
+        self._spec = spec
+        self._watch: RunWatch | None = None
+
+    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], number: int) -> Run:
+        """See the port."""
+        self._spec = spec
+        try:
+            run = await Launch(self._node, spec, lowers, number).create()
+        except Exception:
+            await self._undo()
+            raise
+        self.adopt(run)
+        return run
+
+    async def start(self) -> None:
+        """See the port."""
+        plan, pidfd = shim_plan(self._node, self._spec), self.run.pidfd if self.run is not None else -1
+        fifo = plan.runtime_root / self._spec.id / "exec.fifo"
+        if not await pass_gate(plan.runtime_root.name, fifo, pidfd):
+            await self._start_by_runtime(plan)
+
+    def adopt(self, run: Run) -> None:
+        """See the port."""
+        self.run = run
+        self._watch = RunWatch(self._spec.id, run, exit_files(self._node, self._spec.id))
+
+    def watch(self, ended: Callable[[Exit], None]) -> None:
+        """See the port."""
+        if self._watch is not None:
+            self._watch.begin(ended)
+
+    def look(self) -> None:
+        """See the port."""
+        if self._watch is not None:
+            self._watch.look()
+
+    def signal(self, number: int) -> None:
+        """See the port."""
+        if self.run is not None and self.run.pidfd >= 0:
+            procs.send_signal(self.run.pidfd, number)
+
+    async def freeze(self) -> None:
+        """See the port."""
+        node, path = self._node, self._node.cgroups_path(self._spec.id)
+        await asyncio.get_running_loop().run_in_executor(node.workers, cgroups.freeze, node.cgroups, path)
+
+    def thaw(self) -> None:
+        """See the port."""
+        with contextlib.suppress(OSError):
+            cgroups.thaw(self._node.cgroups, self._node.cgroups_path(self._spec.id))
+
+    def connect_console(self, console: Console) -> None:
+        """See the port."""
+        console.connect(self._node.layout.bundle(self._spec.id))
+
+    def resize(self, height: int, width: int) -> None:
+        """See the port."""
+        fd = os.open(self._node.layout.bundle(self._spec.id) / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(fd, f"1 {height} {width}\n".encode())
+        finally:
+            os.close(fd)
+
+    async def clean_up(self) -> None:
+        """See the port."""
+        run, watch = self.run, self._watch
+        if watch is not None and not watch.told:
+            await self._end(watch)
+        self.run = self._watch = None
+        left = [await self._take_down()]
+        self._node.launcher.forget(self._node.cgroups_path(self._spec.id))
+        if watch is not None:
+            left.append(await _let_go(watch))
+        if run is not None:
+            left.append(await self._disconnect(run))
+        if any(left):
+            what = "; ".join(filter(None, left))
+            raise internal(f"something of the run of container {self._spec.id[:12]} is left: {what}")
+
+    def close(self) -> None:
+        """See the port."""
+        if self._watch is not None:
+            self._watch.close()
+        self.run = self._watch = None
+
+    async def _start_by_runtime(self, plan: ShimPlan) -> None:
+        argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
+        fds = {1: self._node.output_fd, 2: self._node.output_fd}
+        child = await asyncio.wrap_future(self._node.launcher.call(spawn, argv, env=plan.env(), fds=fds))
+        code = await shim.reaped(child.pidfd)
+        if code != 0:
+            raise internal(f"{plan.runtime} could not start container {plan.container[:12]}: it ended with {code}")
+
+    async def _undo(self) -> None:
+        """After a launch that failed: its own error is what matters to the caller."""
+        try:
+            await self.clean_up()
+        except SeawayError as error:
+            log.error("%s", error.message)
+
+    async def _end(self, watch: RunWatch) -> None:
+        """Kill a run whose end nobody has been told of."""
+        self.signal(signals.SIGKILL)
+        self.thaw()
+        await watch.shim_gone(_SHIM_ENDS_S)
+
+    async def _take_down(self) -> str:
+        """Gives the text of what went wrong. The runtime's program may be gone from the node by now."""
+        node, container = self._node, self._spec.id
+        arguments = (node.cgroups_path(container), container, self._spec.runtime or node.default_runtime)
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(node.workers, take_down, node.layout, node.cgroups, *arguments)
+        except OSError as error:
+            return str(error)
+        return ""
+
+    async def _disconnect(self, run: Run) -> str:
+        try:
+            await endpoints.disconnect(self._node.network, self._spec, run.connection)
+        except (NetworkError, OSError) as error:
+            return f"its network: {error}"
+        return ""
+
+
+async def _let_go(watch: RunWatch) -> str:
+    """conmon ends right after it has written the exit file, and is reaped then."""
+    gone = await watch.shim_gone(_SHIM_ENDS_S)
+    if not gone:
+        watch.kill_shim()
+        gone = await watch.shim_gone(_SHIM_ENDS_S)
+    watch.close()
+    return "" if gone else "its shim (conmon) hangs"

@@ -1,0 +1,71 @@
+"""Starts a created container by its runtime's own `exec.fifo`, which spares a process: what `start` would do.
+
+crun's init reads the fifo, so one writes a byte; runc's init writes it, so one reads. Others have no such gate.
+"""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+from seaway_agent.runtime.shim import open_gate
+from seaway_contracts.errors import internal
+
+_WORD: Final = b"0"
+_PATIENCE_S: Final = 30.0
+
+
+async def pass_gate(runtime: str, fifo: Path, pidfd: int) -> bool:
+    """Let a created container of that runtime run; False where it has to be done by `start`.
+
+    Raises OSError; SeawayError where the container has ended before it could run.
+    """
+    if runtime == "crun":
+        return await open_gate(fifo)
+    if runtime == "runc" and pidfd >= 0:
+        return await read_gate(fifo, pidfd)
+    return False
+
+
+async def read_gate(fifo: Path, pidfd: int) -> bool:
+    """runc's side: its init blocks until somebody reads, writes `0`, and runs the program (runc, `Container.Exec`)."""
+    try:
+        fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        if await _word_of(fd, pidfd) != _WORD:
+            raise internal("the container's init ended before its program could be started")
+        with contextlib.suppress(FileNotFoundError):
+            fifo.unlink()
+    finally:
+        os.close(fd)
+    return True
+
+
+async def _word_of(fd: int, pidfd: int) -> bytes:
+    """What init writes; empty where it ends without a word. Raises SeawayError when it does neither for long."""
+    loop = asyncio.get_running_loop()
+    said: asyncio.Future[bytes] = loop.create_future()
+
+    def heard() -> None:
+        if not said.done():
+            said.set_result(_read(fd))
+
+    for each in (fd, pidfd):
+        loop.add_reader(each, heard)
+    try:
+        return await asyncio.wait_for(said, _PATIENCE_S)
+    except TimeoutError:
+        raise internal(f"the container's init did not come to its start within {_PATIENCE_S:.0f} s") from None
+    finally:
+        for each in (fd, pidfd):
+            loop.remove_reader(each)
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 16)
+    except BlockingIOError:
+        return b""

@@ -1,0 +1,186 @@
+"""One launch of a container, from its sandbox to its loaded program: everything is made here, or nothing is left."""
+
+import asyncio
+import contextlib
+import json
+import os
+from pathlib import Path
+
+from seaway_agent import endpoints, volumes
+from seaway_agent.endpoints import Connection
+from seaway_agent.kernel.procs import open_pidfd
+from seaway_agent.kernel.spawn import Spawned
+from seaway_agent.oci import devices
+from seaway_agent.oci import spec as oci
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.rootfs.passwd import additional_groups, resolve_user
+from seaway_agent.run import Run
+from seaway_agent.runtime import shim
+from seaway_agent.runtime.bundle import BundlePlan, make_and_start, unmount
+from seaway_agent.runtime.conmon import LOG_DRIVERS_WITHOUT_FILE, Report, ShimPlan
+from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.host_devices import all_of_host, asked_for
+from seaway_agent.runtime.shims import end_with_children
+from seaway_contracts.containers import ContainerSpec
+
+
+def shim_plan(node: Plumbing, spec: ContainerSpec) -> ShimPlan:
+    """How conmon is to be called for a container. Raises SeawayError for an unknown runtime."""
+    name, program = node.runtime(spec.runtime)
+    layout, command = node.layout, spec.command
+    return ShimPlan(
+        container=spec.id,
+        conmon=node.conmon,
+        runtime=program,
+        runtime_root=layout.runtime_root(name),
+        bundle=layout.bundle(spec.id),
+        exits=layout.exits,
+        persist=layout.persist(spec.id),
+        log=None if spec.log.driver in LOG_DRIVERS_WITHOUT_FILE else layout.log(spec.id),
+        stdin=command.open_stdin,
+        terminal=command.tty,
+        leave_stdin_open=command.open_stdin and not command.stdin_once,
+    )
+
+
+def exit_files(node: Plumbing, container: str) -> shim.ExitFiles:
+    """Where conmon leaves word of a container's end."""
+    layout = node.layout
+    return shim.ExitFiles.of(layout.exits, layout.persist(container), layout.bundle(container), container)
+
+
+def note_of(spec_run: int, connection: Connection) -> bytes:
+    """What the next agent must know of a run that this one may not live to write down."""
+    body = {
+        "run": spec_run,
+        "endpoint": connection.endpoint.model_dump(exclude_defaults=True),
+        "ports": [port.model_dump() for port in connection.ports],
+    }
+    return json.dumps(body).encode()
+
+
+class Launch:
+    """Carries out one launch, but for the start."""
+
+    def __init__(self, node: Plumbing, spec: ContainerSpec, lowers: tuple[str, ...], run: int) -> None:
+        self._node = node
+        self._spec = spec
+        self._lowers = lowers
+        self._run = run
+        self._shim = shim_plan(node, spec)
+        self._spawned: Spawned | None = None
+
+    async def create(self) -> Run:
+        """Everything but the start. Raises SeawayError, OSError, ValueError with plain files left at most."""
+        node, spec = self._node, self._spec
+        connection = await endpoints.connect(node.network, spec)
+        try:
+            plan = await asyncio.to_thread(self._plan, connection) if spec.mounts else self._plan(connection)
+            report = await self._start_shim(plan)
+        except BaseException:
+            await endpoints.disconnect(node.network, spec, connection)
+            raise
+        assert self._spawned is not None
+        try:
+            pidfd = open_pidfd(report.pid)
+        except ProcessLookupError:
+            pidfd = -1
+        if connection.sandbox is not None:
+            connection.sandbox.hand_over()
+        return Run(connection, report.pid, pidfd, self._spawned.pidfd, child=True)
+
+    async def _start_shim(self, plan: BundlePlan) -> Report:
+        launcher = self._node.launcher
+        self._clear_leftovers()
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                spawning = launcher.call(make_and_start, plan, writer, self._node.output_fd)
+                self._spawned = spawned = await asyncio.shield(asyncio.wrap_future(spawning))
+            finally:
+                os.close(writer)
+            try:
+                report = await shim.read_report(reader)
+            except BaseException:
+                await self._end_shim(spawned)
+                raise
+        finally:
+            os.close(reader)
+            launcher.call(unmount, plan.rootfs)
+        if report.pid <= 0:
+            await shim.reaped(spawned.pidfd)
+            raise runtime_failure(report.message)
+        return report
+
+    async def _end_shim(self, spawned: Spawned) -> None:
+        """It hangs, and the runtime below it maybe as well."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._node.workers, end_with_children, spawned.pid)
+        os.close(spawned.pidfd)
+
+    def _clear_leftovers(self) -> None:
+        """Of a run before this one: a stale exit file would end the new one at once; conmon needs its socket's name."""
+        exit_files(self._node, self._spec.id).clear()
+        with contextlib.suppress(FileNotFoundError):
+            (self._shim.bundle / "attach").unlink()
+
+    def _plan(self, connection: Connection) -> BundlePlan:
+        node, spec = self._node, self._spec
+        upper = node.uppers.locate(spec.id)
+        volumes.check_binds(spec)
+        found = all_of_host() if spec.security.privileged else asked_for(spec)
+
+        def surroundings(user: oci.User, mounts: tuple[oci.HostMount, ...]) -> oci.Surroundings:
+            return self._surroundings(connection, user, mounts, found)
+
+        return BundlePlan(
+            spec=spec,
+            shim=self._shim,
+            lowers=self._lowers,
+            upper=upper.upper,
+            work=upper.work,
+            files=endpoints.etc_files(spec, connection),
+            binds=(*volumes.bind_mounts(spec), *self._init_mount()),
+            volumes=node.volumes.mounts(spec),
+            surroundings=surroundings,
+            resolve_user=_identity,
+            note=note_of(self._run, connection),
+        )
+
+    def _init_mount(self) -> tuple[oci.HostMount, ...]:
+        if not self._spec.command.init:
+            return ()
+        return (oci.HostMount(self._node.init_path, "/sbin/docker-init", ("bind", "ro")),)
+
+    def _surroundings(
+        self,
+        connection: Connection,
+        user: oci.User,
+        mounts: tuple[oci.HostMount, ...],
+        found: tuple[devices.HostDevice, ...],
+    ) -> oci.Surroundings:
+        node, spec = self._node, self._spec
+        sandbox = connection.sandbox
+        return oci.Surroundings(
+            rootfs=str(rootfs_of(node, spec)),
+            cgroups_path=node.cgroups_path(spec.id),
+            hostname=endpoints.hostname(spec),
+            user=user,
+            mounts=mounts,
+            joined={"network": sandbox.path} if sandbox is not None else {},
+            seccomp=node.seccomp.section(spec),
+            cgroup_v2=node.cgroup_v2,
+            host_devices=found,
+            grantable=node.grantable,
+        )
+
+
+def rootfs_of(node: Plumbing, spec: ContainerSpec) -> Path:
+    """Where the container's rootfs is mounted for the runtime."""
+    return node.layout.bundle(spec.id) / "rootfs"
+
+
+def _identity(user: str, passwd: str, group: str, further: tuple[str, ...]) -> oci.User:
+    found = resolve_user(user, passwd, group)
+    groups = tuple(dict.fromkeys((*found.groups, *additional_groups(further, group))))
+    return oci.User(found.uid, found.gid, groups, found.home)

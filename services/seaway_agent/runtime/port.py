@@ -1,0 +1,74 @@
+"""The port between a container's cell and what runs it: conmon with an OCI runtime, or a twin in memory (`fake.py`).
+
+The order of calls, each run anew:
+
+    create ──► (connect_console) ──► start ──► watch ──► the end is told ──► clean_up
+    adopt ───► (connect_console) ─────────────► watch ──► the end is told ──► clean_up
+
+`clean_up` may come at any point, and ends what still runs. Everything happens in the event loop's thread.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.run import Run
+from seaway_agent.streams.console import Console
+from seaway_contracts.containers import ContainerSpec
+
+
+class Runtime(Protocol):
+    """Runs one container, as often as it is asked to; at most one run at a time."""
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is held: from a `create` or `adopt` that succeeded to `clean_up` or `close`."""
+
+    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], number: int) -> Run:
+        """Make all that the run needs, up to the program's first instruction, which waits for `start`.
+
+        `lowers`: the image's layers, topmost first. `number` counts the container's runs. Raises SeawayError (in
+        Docker's words where the runtime refused), OSError, ValueError; nothing is left then.
+        """
+
+    async def start(self) -> None:
+        """Let the program run. It may have ended by the time this returns; `watch` tells of that as well.
+
+        Raises SeawayError, OSError; the run is still held then, and `clean_up` gives it back.
+        """
+
+    def adopt(self, run: Run) -> None:
+        """Hold a run that an earlier agent has started."""
+
+    def watch(self, ended: Callable[[Exit], None]) -> None:
+        """Call `ended` once for this run, at its end; from inside this call where it is over already.
+
+        What the shim wrote down is told; where it was killed, the kernel's word; the code is -1 where nobody knows.
+        """
+
+    def look(self) -> None:
+        """Something has been heard of an end: look at once whether the run is over. Harmless at any time."""
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the first process. Harmless where there is none any more."""
+
+    async def freeze(self) -> None:
+        """Stop all processes of the run. Raises OSError, with all of them running, where that can't be done."""
+
+    def thaw(self) -> None:
+        """Let frozen processes go on. Harmless where nothing is frozen, or nothing runs."""
+
+    def connect_console(self, console: Console) -> None:
+        """Join the console to the run's streams; once is enough. Raises OSError where its shim is gone."""
+
+    def resize(self, height: int, width: int) -> None:
+        """Size the terminal, in characters. Raises OSError where nothing runs."""
+
+    async def clean_up(self) -> None:
+        """Give back all that the run held, and kill it first where its end wasn't told; then another may be created.
+
+        Safe without a run, and twice. Goes on past errors, and raises SeawayError that names what is left.
+        """
+
+    def close(self) -> None:
+        """Let go without a trace: the run goes on, for the next agent to adopt."""

@@ -1,0 +1,100 @@
+"""Notices the end of one run, and tells of it once."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.kernel import procs
+from seaway_agent.run import Run
+from seaway_agent.runtime.shim import ExitFiles, Watched
+
+log = logging.getLogger(__name__)
+UNKNOWN_CODE: Final = -1
+
+
+class RunWatch:
+    """The end comes from conmon's exit file, or from the first process itself where its shim was killed.
+
+    One object for each run, so that the last word of an old shim is never taken for the new one's.
+    """
+
+    def __init__(self, container: str, run: Run, files: ExitFiles) -> None:
+        self.told = False
+        self._container = container
+        self._run = run
+        self._files = files
+        self._ended: Callable[[Exit], None] | None = None
+        self._shim_gone = asyncio.Event()
+        self._orphan: Watched | None = None
+        self._shim: Watched | None = None
+        if run.conmon_fd >= 0:
+            self._shim = Watched(run.conmon_fd, self._shim_ended, run.child)
+        else:
+            self._shim_gone.set()
+
+    def begin(self, ended: Callable[[Exit], None]) -> None:
+        """From now on `ended` may be called, also from here."""
+        self._ended = ended
+        self.look()
+        if self._shim_gone.is_set():
+            self._watch_orphan()
+
+    def look(self) -> None:
+        """Tell of the end, if it has been written down."""
+        if self._ended is not None and (how := self._files.read()) is not None:
+            self._tell(how)
+
+    async def shim_gone(self, seconds: float) -> bool:
+        """Whether the shim ends within that time."""
+        if not self._shim_gone.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._shim_gone.wait(), seconds)
+        return self._shim_gone.is_set()
+
+    def kill_shim(self) -> None:
+        """The last means against one that hangs."""
+        if self._shim is not None:
+            procs.send_signal(self._run.conmon_fd, 9)
+
+    def close(self) -> None:
+        """Stop watching, let go of all descriptors. Safe to call twice."""
+        self._ended = None
+        for watched in (self._shim, self._orphan):
+            if watched is not None:
+                watched.close()
+        self._shim = self._orphan = None
+        if self._run.pidfd >= 0:
+            os.close(self._run.pidfd)
+            self._run.pidfd = -1
+
+    def _tell(self, how: Exit) -> None:
+        ended, self._ended, self.told = self._ended, None, True
+        if ended is not None:
+            ended(how)
+
+    def _shim_ended(self) -> None:
+        self._shim = None
+        self._shim_gone.set()
+        self.look()
+        self._watch_orphan()
+
+    def _watch_orphan(self) -> None:
+        """The shim is gone and wrote nothing."""
+        if self._ended is None:
+            return
+        log.warning("container %s: its shim was killed; its exit code may not be known", self._container[:12])
+        if self._run.pidfd < 0:
+            self._orphan_ended()
+        else:
+            self._orphan = Watched(os.dup(self._run.pidfd), self._orphan_ended, child=False)
+
+    def _orphan_ended(self) -> None:
+        self._orphan = None
+        self.look()
+        code = procs.exit_code_from_pidfd(self._run.pidfd) if self._run.pidfd >= 0 else None
+        self._tell(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))

@@ -1,0 +1,169 @@
+"""Measures Seaway beside Docker's daemon, in turn and in one run, and holds the ratios against the targets.
+
+Only ratios tell something: absolute times are this machine's. The results go, one JSON object a line, to --results.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+
+import measure  # noqa: E402
+from client import Client  # noqa: E402
+from e2e_rig import images  # noqa: E402
+from e2e_rig.dockerd import Dockerd  # noqa: E402
+from e2e_rig.engine import Engine  # noqa: E402
+from e2e_rig.seaway import Seaway  # noqa: E402
+from e2e_rig.world import World  # noqa: E402
+from engines import Podman  # noqa: E402
+
+LIFECYCLES = (("bridge", 1, 1 / 7), ("none", 1, 1 / 6), ("bridge", 8, 1 / 6), ("none", 8, 1 / 6))
+EVENT_TARGET = 1 / 5
+READY_TARGET_S = 2.0
+PSS_TARGET_MB = 200.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One result. `value` in `unit`; `bound`: what it should be below; `samples` are all that were taken."""
+
+    metric: str
+    value: float
+    unit: str
+    bound: float
+    samples: dict[str, list[float]]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the target is met."""
+        return self.value <= self.bound
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often the engines take turns [3]")
+    parser.add_argument("--count", type=int, default=12, help="containers per engine and round [12]")
+    parser.add_argument("--podman", action="store_true", help="measure podman too")
+    parser.add_argument("--only", choices=("lifecycle", "events", "suite"), help="just this part")
+    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir(), "seaway-bench.jsonl"))
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def place() -> Iterator[Path]:
+    """A directory with a short name, in a small world of its own."""
+    world = World()
+    path = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        with world.inside():
+            yield path
+    finally:
+        world.close()
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(engines: dict[str, Engine]) -> Iterator[dict[str, Client]]:
+    """The engines, started and with the image."""
+    try:
+        for engine in engines.values():
+            engine.start()
+            archive = images.busybox_archive()
+            reply = engine.api.request("POST", "/images/load?quiet=1", archive, {"Content-Type": "application/x-tar"})
+            assert reply.status == 200, reply
+        yield {name: Client(str(engine.socket)) for name, engine in engines.items()}
+    finally:
+        for engine in engines.values():
+            engine.purge()
+
+
+def suite_rows(directory: Path, rounds: int) -> list[Row]:
+    """How soon a fresh suite is ready, and what it weighs when it is idle."""
+    ready, weight = [], []
+    for number in range(rounds):
+        suite = Seaway(directory / f"fresh{number}")
+        began = time.perf_counter()
+        suite.start()
+        ready.append(time.perf_counter() - began)
+        asyncio.run(measure.quiet())
+        weight.append(measure.pss_mb([suite.supervisor_pid, *suite.processes().values()]))
+        suite.purge()
+    return [
+        Row("suite ready", measure.median(ready), "s", READY_TARGET_S, {"seaway": ready}),
+        Row("empty suite, NATS included (PSS)", measure.median(weight), "MB", PSS_TARGET_MB, {"seaway": weight}),
+    ]
+
+
+async def lifecycle_rows(clients: dict[str, Client], rounds: int, count: int) -> list[Row]:
+    """create + start + wait + remove, as shares of Docker's time."""
+    rows = []
+    for network, at_once, bound in LIFECYCLES:
+        samples = await measure.lifecycle(clients, network, at_once, rounds, max(count, 3 * at_once))
+        rows.append(_ratio(f"create+start+wait+remove, {network}, {at_once} at once", samples, bound))
+    return rows
+
+
+async def event_rows(clients: dict[str, Client], directory: Path, rounds: int, count: int) -> list[Row]:
+    """From a process' exit to the event."""
+    stamp, out = directory / "exitstamp", directory / "out"
+    out.mkdir()
+    subprocess.run(["gcc", "-O2", "-static", "-o", str(stamp), str(HERE / "c" / "exitstamp.c")], check=True)
+    samples = await measure.exit_to_event(clients, stamp, out, rounds, count)
+    return [_ratio("exit to event", samples, EVENT_TARGET)]
+
+
+def _ratio(metric: str, samples: dict[str, list[float]], bound: float) -> Row:
+    value = measure.median(samples["seaway"]) / measure.median(samples["docker"])
+    return Row(metric, value, "of docker", bound, samples)
+
+
+def report(rows: list[Row]) -> None:
+    """The table."""
+    print(f"{'':47}{'medians':>26}{'result':>18}{'target':>10}")
+    for row in rows:
+        medians = "  ".join(f"{name} {measure.median(values):.1f}" for name, values in row.samples.items())
+        shown, bound = (f"1/{1 / row.value:.1f}", f"1/{1 / row.bound:.0f}") if row.unit == "of docker" else (
+            f"{row.value:.2f} {row.unit}",
+            f"{row.bound:g}",
+        )
+        print(f"{row.metric:47}{medians:>26}{shown:>18}{bound:>10}  {'good' if row.is_good else 'MISSED'}")
+
+
+def main() -> int:
+    """Measure; 0 when all targets are met, else 1."""
+    given = arguments()
+    rows: list[Row] = []
+    with place() as directory:
+        if given.only in (None, "suite"):
+            rows += suite_rows(directory, given.rounds)
+        if given.only in (None, "lifecycle", "events"):
+            engines: dict[str, Engine] = {"docker": Dockerd(directory / "docker"), "seaway": Seaway(directory / "seaway")}
+            if given.podman:
+                engines["podman"] = Podman(directory / "podman")
+            with running(engines) as clients:
+                if given.only in (None, "lifecycle"):
+                    rows += asyncio.run(lifecycle_rows(clients, given.rounds, given.count))
+                if given.only in (None, "events"):
+                    rows += asyncio.run(event_rows(clients, directory, given.rounds, given.count))
+    report(rows)
+    with open(given.results, "w") as out:
+        for row in rows:
+            out.write(json.dumps(asdict(row) | {"good": row.is_good}) + "\n")
+    print(f"All samples: {given.results}")
+    return 0 if all(row.is_good for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What stands on the bus, seen by an ordinary NATS client: services that answer, events that are kept."""
+
+import json
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+from e2e_rig.docker_cli import DockerCli
+from e2e_rig.seaway import Seaway
+from nats.aio.client import Client
+
+pytestmark = pytest.mark.seaway_only
+SERVICES = {"api", "metadata", "image", "scheduler", "agent"}
+
+
+@pytest.fixture
+async def bus(engine: Seaway) -> AsyncIterator[Client]:
+    """A connection as the suite's operator."""
+    client = await nats.connect(engine.nats_url, user="cli", password=engine.secret("cli"))
+    yield client
+    await client.close()
+
+
+async def ask_all(bus: Client, subject: str) -> list[dict[str, Any]]:
+    """All answers that come within a moment."""
+    inbox = bus.new_inbox()
+    subscription = await bus.subscribe(inbox)
+    await bus.publish(subject, b"", reply=inbox)
+    found = []
+    try:
+        while True:
+            found.append(json.loads((await subscription.next_msg(timeout=0.5)).data))
+    except nats.errors.TimeoutError:
+        return found
+
+
+@pytest.mark.parametrize("word", ["PING", "INFO", "STATS"])
+async def test_services_answer(bus: Client, word: str) -> None:
+    answers = await ask_all(bus, f"$SRV.{word}")
+    assert {answer["name"].removeprefix("seaway-") for answer in answers} >= SERVICES
+    for answer in answers:
+        assert answer["type"] == f"io.nats.micro.v1.{word.lower()}_response"
+        assert answer["id"] and answer["version"]
+
+
+async def test_events_are_cloud_events_in_order(bus: Client, cli: DockerCli, name: str) -> None:
+    container = cli("run", "-d", "--name", name, "-l", "who=me", "busybox", "sh", "-c", "exit 5").out
+    cli("wait", name)
+    cli("rm", name)
+    stream = bus.jetstream()
+    subscription = await stream.subscribe(f"seaway.v1.event.*.container.*.{container}", stream="SEAWAY_EVENTS", ordered_consumer=True)
+    seen = []
+    deadline = time.monotonic() + 10
+    while (not seen or seen[-1].subject.split(".")[5] != "destroy") and time.monotonic() < deadline:
+        seen.append(await subscription.next_msg(timeout=5))
+    actions = [message.subject.split(".")[5] for message in seen]
+    assert [action for action in actions if action != "status"] == ["create", "start", "die", "destroy"]
+    assert {message.subject.split(".")[3] for message in seen} == {"n1"}
+    headers = [message.headers or {} for message in seen]
+    for one in headers:
+        assert one["ce-specversion"] == "1.0" and one["ce-id"] == one["Nats-Msg-Id"] and one["ce-source"]
+    assert len({one["ce-id"] for one in headers}) == len(headers)
+    assert "exitCode" in json.dumps(json.loads(seen[actions.index("die")].data)) or b"5" in seen[-2].data
+
+
+async def test_a_subscriber_to_every_exit(bus: Client, cli: DockerCli) -> None:
+    subscription = await bus.subscribe("seaway.v1.event.*.container.die.*")
+    await bus.flush()
+    container = cli("run", "-d", "busybox", "false").out
+    message = await subscription.next_msg(timeout=10)
+    assert message.subject.endswith(container)
+
+
+def test_the_published_document_is_the_catalogue_s() -> None:
+    path = Path(__file__).parents[2] / "docs" / "asyncapi.json"
+    assert json.loads(path.read_text())["asyncapi"].startswith(("2.", "3."))
+
+
+def test_nats_is_only_on_loopback(engine: Seaway) -> None:
+    port = engine.nats_url.rpartition(":")[2]
+    listening = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
+    assert [line.split()[3] for line in listening.splitlines()] == [f"127.0.0.1:{port}"]

@@ -1,0 +1,116 @@
+"""Metrics: the real Prometheus scrapes every service, promtool finds nothing to say."""
+
+import json
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e_rig.docker_cli import DockerCli
+from e2e_rig.engine import Daemon
+from e2e_rig.ports import free_port
+from e2e_rig.seaway import Seaway
+from e2e_rig.waits import eventually
+
+pytestmark = pytest.mark.seaway_only
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+CONTAINER_METRICS = {
+    "container_cpu_usage_seconds_total",
+    "container_cpu_cfs_throttled_periods_total",
+    "container_memory_usage_bytes",
+    "container_memory_working_set_bytes",
+    "container_network_receive_bytes_total",
+    "container_network_transmit_bytes_total",
+    "container_processes",
+    "container_start_time_seconds",
+    "container_oom_events_total",
+}
+
+
+def fetch(url: str) -> str:
+    with _opener.open(url, timeout=10) as reply:
+        return str(reply.read().decode())
+
+
+def addresses(engine: Seaway) -> dict[str, str]:
+    """The scrape URLs by service."""
+    return {row["service"]: row["metrics"] for row in engine.rows() if row["metrics"]}
+
+
+@pytest.fixture
+def prometheus(engine: Seaway, tmp_path: Path) -> Iterator[str]:
+    """The real one, scraping all services every second."""
+    targets = {name: urllib.parse.urlsplit(url).netloc for name, url in addresses(engine).items()}
+    jobs = [{"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in targets.items()]
+    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
+    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
+    listen = f"127.0.0.1:{free_port()}"
+    words = ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
+    daemon = Daemon([*words, f"--web.listen-address={listen}"], tmp_path / "prometheus.out")
+    try:
+        daemon.until(lambda: _is_ready(f"http://{listen}/-/ready"), "Prometheus")
+        yield f"http://{listen}"
+    finally:
+        daemon.stop()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return bool(fetch(url))
+    except OSError:
+        return False
+
+
+def ask(prometheus: str, query: str) -> list[dict[str, Any]]:
+    url = f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+    return list(json.loads(fetch(url))["data"]["result"])
+
+
+def test_every_service_has_an_address(engine: Seaway) -> None:
+    assert set(addresses(engine)) >= {"api", "metadata", "image", "scheduler", "agent"}
+
+
+@pytest.mark.parametrize("service", ["api", "metadata", "image", "scheduler", "agent"])
+def test_promtool_is_content(engine: Seaway, cli: DockerCli, service: str) -> None:
+    cli("run", "-d", "busybox", "sleep", "60")
+    text = fetch(addresses(engine)[service])
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_prometheus_sees_services_and_containers(prometheus: str, cli: DockerCli, name: str) -> None:
+    container = cli("run", "-d", "--name", name, "-m", "64m", "busybox", "sh", "-c", "while :; do :; done").out
+    eventually(lambda: len(ask(prometheus, "up == 1")) == 5, "all targets up", 20)
+    query = f'{{__name__=~"container_.*", name="{name}"}}'
+    found = eventually(lambda: ask(prometheus, query), "the container's samples", 20)
+    names = {row["metric"]["__name__"] for row in found}
+    assert names >= CONTAINER_METRICS and any(one.startswith("container_fs_") for one in names)
+    (memory,) = ask(prometheus, f'container_memory_usage_bytes{{name="{name}"}}')
+    assert 0 < float(memory["value"][1]) < 64 << 20
+    assert container in memory["metric"]["id"] and memory["metric"]["image"].startswith("busybox")
+    busy = f'container_cpu_usage_seconds_total{{name="{name}"}} > 0.2'
+    eventually(lambda: ask(prometheus, busy), "used processor time", 20)
+
+
+def test_requests_are_counted(engine: Seaway, cli: DockerCli) -> None:
+    def requests() -> float:
+        lines = fetch(addresses(engine)["api"]).splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if _is_request_count(line))
+
+    before = requests()
+    for _ in range(3):
+        cli("ps")
+    assert requests() >= before + 3
+
+
+def _is_request_count(line: str) -> bool:
+    name = line.partition("{")[0]
+    return "request" in name and name.endswith("_total")
+
+
+def test_health(engine: Seaway) -> None:
+    for url in addresses(engine).values():
+        assert fetch(url.replace("/metrics", "/healthz")) and fetch(url.replace("/metrics", "/readyz"))

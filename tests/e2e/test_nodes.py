@@ -1,0 +1,163 @@
+"""A second agent joins: containers spread, every command finds its container, a dead node is told of."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nats
+import pytest
+from e2e_rig import images
+from e2e_rig.docker_cli import DockerCli
+from e2e_rig.engine import Daemon
+from e2e_rig.seaway import COMMANDS, Seaway, seaway
+from e2e_rig.waits import eventually
+from test_events import past
+
+pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
+NODES = ("n1", "n2")
+
+
+@pytest.fixture(scope="module")
+def suite(e2e_directory: Path) -> Iterator[Seaway]:
+    """A suite of its own, with node n1."""
+    made = Seaway(e2e_directory / "two")
+    made.start()
+    yield made
+    made.purge()
+
+
+@pytest.fixture(scope="module")
+def start_second(suite: Seaway, e2e_directory: Path) -> Iterator[Callable[[], Daemon]]:
+    """Starts the agent of node n2; the last one is stopped and its node cleaned at the end."""
+    place = e2e_directory / "n2"
+    place.mkdir()
+    words = [str(COMMANDS / "seaway-agent"), "--node", "n2", "--root", f"{place}/root", "--run", f"{place}/run"]
+    words += ["--nats", suite.nats_url, "--nats-user", "agent", "--nats-password-file", f"{suite.root}/secrets/agent"]
+    words += ["--suite", "e2en2"]
+    running: list[Daemon] = []
+
+    def start() -> Daemon:
+        running.append(Daemon(words, place / "agent.log"))
+        running[-1].until(lambda: "is ready" in running[-1].log.read_text(), "the second agent")
+        return running[-1]
+
+    yield start
+    for daemon in running:
+        if daemon.process.poll() is None:
+            daemon.stop()
+    # its directories bear no suite's mark, so that it is told what to clean
+    (place / "root" / "suite.json").write_text('{"token": "e2en2", "nats_port": 0}\n')
+    (place / "run" / "suite.json").write_text('{"token": "e2en2", "nats_port": 0}\n')
+    done = seaway("purge", "--root", f"{place}/root", "--run", f"{place}/run")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def second(start_second: Callable[[], Daemon]) -> Daemon:
+    return start_second()
+
+
+@pytest.fixture
+def on_two(suite: Seaway, second: Daemon, docker_config: Path) -> Iterator[DockerCli]:
+    """The docker CLI, with the image loaded and both nodes up."""
+    cli = DockerCli(suite.host, docker_config)
+    cli("load", "-q", input=images.busybox_archive())
+    eventually(lambda: spread(cli, suite) == set(NODES), "containers on both nodes", 20)
+    suite.api.remove_all()
+    yield cli
+    suite.api.remove_all()
+
+
+def node_of(suite: Seaway, container: str) -> str:
+    """On which node a container is."""
+    return str(suite.api.get(f"/containers/{container}/json")["Node"]["Name"])
+
+
+def spread(cli: DockerCli, suite: Seaway) -> set[str]:
+    return {node_of(suite, cli("create", "busybox", "sleep", "60").out) for _ in range(4)}
+
+
+class DownListener:
+    """Hears of the next node that is marked down, on the bus."""
+
+    def __init__(self, suite: Seaway) -> None:
+        self._suite = suite
+        self._subjects: list[str] = []
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._listen()))
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    async def _listen(self) -> None:
+        client = await nats.connect(self._suite.nats_url, user="cli", password=self._suite.secret("cli"))
+        subscription = await client.subscribe("seaway.v1.event.*.node.down.*")
+        await client.flush()
+        self._ready.set()
+        self._subjects.append((await subscription.next_msg(timeout=30)).subject)
+        await client.close()
+
+    def subject(self) -> str:
+        """The event's subject."""
+        self._thread.join(40)
+        return self._subjects[0]
+
+
+def test_containers_spread(on_two: DockerCli, suite: Seaway) -> None:
+    made = [on_two("run", "-d", "-m", "64m", "busybox", "sleep", "60").out for _ in range(4)]
+    where = [node_of(suite, container) for container in made]
+    assert sorted(where) == ["n1", "n1", "n2", "n2"]
+    assert set(on_two("ps", "-q", "--no-trunc").lines) == set(made)
+
+
+def test_every_command_finds_its_container(on_two: DockerCli, suite: Seaway) -> None:
+    made: dict[str, str] = {}
+    while set(made) != set(NODES):
+        container = on_two("run", "-di", "busybox", "sh", "-c", "echo up; read line; echo got $line; exit 4").out
+        made[node_of(suite, container)] = container
+    for container in made.values():
+        eventually(lambda container=container: on_two("logs", container).out == "up", "its log")  # type: ignore[misc]
+        with on_two.spawn("attach", container) as attached:
+            assert attached.stdin is not None and attached.stdout is not None
+            attached.stdin.write(b"words\n")
+            attached.stdin.flush()
+            assert attached.stdout.readline() == b"got words\n"
+            assert attached.wait(20) == 4
+        assert on_two("wait", container).out == "4"
+        on_two("start", container)
+        on_two("kill", container)
+        on_two("restart", "-t", "0", container)
+        on_two("stop", "-t", "0", container)
+        on_two("rm", container)
+
+
+def test_info_counts_both_nodes(on_two: DockerCli) -> None:
+    for _ in range(4):
+        on_two("create", "busybox")
+    assert on_two("info", "--format", "{{.Containers}}").out == "4"
+
+
+def test_dead_node_is_told_of_and_comes_back(
+    on_two: DockerCli, suite: Seaway, second: Daemon, start_second: Callable[[], Daemon]
+) -> None:
+    since = time.time()
+    told = DownListener(suite)
+    there = ""
+    while not there or node_of(suite, there) != "n2":
+        there = on_two("run", "-d", "busybox", "sleep", "600").out
+    os.kill(second.pid, signal.SIGKILL)
+    second.process.wait()
+    assert told.subject() == "seaway.v1.event.n2.node.down.n2"
+    for _ in range(3):
+        assert node_of(suite, on_two("run", "-d", "busybox", "sleep", "60").out) == "n1"
+    before = time.monotonic()
+    result = on_two.try_("stop", "-t", "0", there)
+    assert result.code == 1 and "n2" in result.err and time.monotonic() - before < 15
+    start_second()
+    eventually(lambda: on_two.try_("stop", "-t", "0", there).code == 0, "the node's return", 20)
+    assert on_two("inspect", there, "--format", "{{.State.ExitCode}}").out == "137"
+    dies = past(suite.api, since, container=there, event="die")
+    assert len(dies) == 1

@@ -1,0 +1,160 @@
+"""`seaway up` and its errors; two suites side by side; what purge leaves."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from e2e_rig import images
+from e2e_rig.docker_cli import DockerCli
+from e2e_rig.ports import free_port
+from e2e_rig.seaway import COMMANDS, Finished, Seaway, seaway
+
+pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
+
+
+@pytest.fixture
+def place(e2e_directory: Path, name: str) -> Path:
+    """A directory with a short name."""
+    return e2e_directory / name
+
+
+@pytest.fixture
+def make(place: Path) -> Iterator[Callable[..., Seaway]]:
+    """Makes suites; they are purged at the end."""
+    made: list[Seaway] = []
+
+    def new(*up: str, node: str = "n1") -> Seaway:
+        made.append(Seaway(place / str(len(made)), node, up))
+        return made[-1]
+
+    yield new
+    for suite in made:
+        suite.purge()
+
+
+def up(place: Path, *words: str) -> Finished:
+    """`seaway up --detach` where it should fail."""
+    fixed = ["--root", str(place / "root"), "--run", str(place / "run"), "--detach"]
+    return seaway("up", *fixed, *words)
+
+
+def is_refused(done: Finished, *parts: str) -> bool:
+    """Whether a command failed with one clear sentence."""
+    assert done.returncode in (1, 2), (done.returncode, done.stdout, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
+    return all(part in lines[0] for part in parts)
+
+
+def test_nats_port_taken(place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert is_refused(up(place, "--nats-port", str(port)), str(port))
+    assert not list((place / "run").glob("**/*.sock"))
+
+
+def test_nats_missing(place: Path) -> None:
+    hidden = f"mount --bind /dev/null {shutil.which('nats-server')} && exec \"$@\""
+    words = [str(COMMANDS / "seaway"), "up", "--root", str(place / "root"), "--run", str(place / "run")]
+    alone = ["unshare", "--mount", "sh", "-c", hidden, "sh", *words]
+    assert is_refused(subprocess.run(alone, capture_output=True, text=True, timeout=30), "nats-server")
+    assert not (place / "root").exists() and not (place / "run").exists()
+
+
+def test_not_root(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o777)
+    place.parent.chmod(0o711)
+    words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(COMMANDS / "seaway"), "up"]
+    words += ["--root", str(place / "root"), "--run", str(place / "run")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert is_refused(done, "must be run as root")
+    assert list(place.iterdir()) == []
+
+
+def test_outside_nats_that_is_not_there(place: Path) -> None:
+    assert is_refused(up(place, "--nats", f"nats://127.0.0.1:{free_port()}"), "no NATS server answers at 127.0.0.1:")
+
+
+def test_tcp_beyond_loopback_without_tls(place: Path) -> None:
+    assert is_refused(up(place, "--host", "tcp://0.0.0.0:2375"), "--tlsverify")
+
+
+@pytest.mark.parametrize("words", [["--node", "a b"], ["--host", "ftp://x"], ["--nats-port", "0"], ["--no-such-option"]])
+def test_wrong_options(place: Path, words: list[str]) -> None:
+    assert is_refused(up(place, *words))
+    assert not (place / "root").exists()
+
+
+def test_a_second_suite_in_the_same_place(make: Callable[..., Seaway]) -> None:
+    suite = make()
+    suite.start()
+    done = seaway("up", "--detach", "--root", str(suite.root), "--run", str(suite.run))
+    assert is_refused(done) or "already" in done.stdout
+    assert suite.serves()
+
+
+def test_two_suites_side_by_side_and_nothing_left_of_them(
+    make: Callable[..., Seaway], place: Path, docker_config: Path
+) -> None:
+    suites = [make(), make(node="other")]
+    clis = []
+    for suite in suites:
+        suite.start()
+        clis.append(DockerCli(suite.host, docker_config))
+    for cli in clis:
+        cli("load", "-q", input=images.busybox_archive())
+        cli("run", "-d", "--name", "same", "-p", "127.0.0.1::80", "busybox", "sleep", "60")
+    addresses = [cli("inspect", "same", "--format", "{{.NetworkSettings.IPAddress}}").out for cli in clis]
+    assert addresses[0].rsplit(".", 1)[0] != addresses[1].rsplit(".", 1)[0]
+    assert [cli("ps", "-q", "--no-trunc").lines for cli in clis][0] != clis[1]("ps", "-q", "--no-trunc").lines
+    tokens = [suite.token for suite in suites]
+    assert len(set(tokens)) == 2
+    for suite in suites:
+        suite.purge()
+        assert not suite.root.exists() and not suite.run.exists()
+    links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    for token in tokens:
+        assert token not in links and token not in tables
+        assert not list(Path("/sys/fs/cgroup").glob(f"*/seaway/{token}"))
+    assert str(place) not in Path("/proc/self/mounts").read_text()
+
+
+@pytest.fixture
+def small_disk(place: Path) -> Iterator[Path]:
+    """A file system with little room, where `make` makes its suites."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "small", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_full_disk(small_disk: Path, make: Callable[..., Seaway], docker_config: Path) -> None:
+    suite = make()
+    suite.start()
+    cli = DockerCli(suite.host, docker_config)
+    cli("load", "-q", input=images.busybox_archive())
+    filler = small_disk / "filler"
+    with open(filler, "wb") as file:
+        _fill(file.fileno())
+    result = cli.try_("run", "--rm", "busybox", "true")
+    assert result.code == 125 and "no space left" in result.err.lower()
+    assert cli.try_("load", "-q", input=images.dressed_archive("more:1")).code == 1
+    filler.unlink()
+    assert cli("ps", "-aq").lines == []
+    assert cli("images", "--format", "{{.Repository}}").lines == ["busybox"]
+    assert cli("run", "--rm", "busybox", "echo", "again").out == "again"
+
+
+def _fill(fd: int) -> None:
+    block = bytes(1 << 16)
+    try:
+        while True:
+            os.write(fd, block)
+    except OSError:
+        pass
