@@ -236,7 +236,7 @@ class Cell:
 
     def _connect_console(self) -> None:
         command = self.spec.command
-        if self.console.wanted or (command.open_stdin and not command.stdin_once):
+        if self.console.wanted or (command.open_stdin and (command.tty or not command.stdin_once)):
             self._runtime.connect_console(self.console)
 
     async def _tear_down(self) -> None:

@@ -14,7 +14,7 @@ from seaway_api.settings import TCP, UNIX, ApiSettings
 from seaway_kit.addresses import split_address
 
 _MODE: Final = 0o660
-_BACKLOG: Final = 1024
+BACKLOG: Final = 1024
 _PROBE_S: Final = 0.5
 
 
@@ -36,7 +36,7 @@ def _unix(path: Path, group: str) -> socket.socket:
         listener.bind(str(fresh))
         os.chown(fresh, -1, _group_id(group))
         fresh.chmod(_MODE)
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
         fresh.rename(path)
     except OSError as error:
         listener.close()
@@ -81,7 +81,7 @@ def _tcp(address: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(target)
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise OSError(f"can't listen on tcp://{address}:{port}: {error.strerror or error}") from error

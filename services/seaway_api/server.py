@@ -11,7 +11,7 @@ from typing import Final
 from seaway_api.api import Api
 from seaway_api.connection import HttpServer
 from seaway_api.dispatch import Dispatcher
-from seaway_api.listeners import UnixPath, listen_on, tls_context
+from seaway_api.listeners import BACKLOG, UnixPath, listen_on, tls_context
 from seaway_api.routes.table import all_routes
 from seaway_api.settings import TCP, ApiSettings
 
@@ -51,9 +51,9 @@ async def _listen(host: str, settings: ApiSettings, http: HttpServer, stack: Asy
     listener = listen_on(host, settings)
     if not host.startswith(TCP):
         stack.callback(UnixPath.of(host).remove)
-        server = await loop.create_unix_server(http, sock=listener)
+        server = await loop.create_unix_server(http, sock=listener, backlog=BACKLOG)
     else:
-        server = await loop.create_server(http, sock=listener, ssl=tls_context(settings))
+        server = await loop.create_server(http, sock=listener, backlog=BACKLOG, ssl=tls_context(settings))
     stack.callback(server.close)
     return _bound(host, listener)
 

@@ -47,6 +47,11 @@ def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
     return found
 
 
+def is_scope_refusal(challenges: Sequence[Challenge]) -> bool:
+    """Whether a token was good, but does not cover what was asked for (RFC 6750 section 3.1)."""
+    return any(one.parameters.get("error") == "insufficient_scope" for one in challenges)
+
+
 def token_url(challenge: Challenge, scope: str, account: str) -> str:
     """The URL to GET a token from (distribution spec, token authentication)."""
     query = [("account", account)] if account else []

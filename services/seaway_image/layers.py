@@ -1,4 +1,4 @@
-"""What comes out of a layer blob: its diffID and how much it holds, found by inflating it once, without writing anything."""
+"""What comes out of a layer blob: its diffID and how much it holds, found by inflating it without writing anything."""
 
 import asyncio
 import hashlib

@@ -23,7 +23,7 @@ TABLE_VERSION: Final = 1
 
 
 class StoredLayer(BaseModel):
-    """A layer of a stored image: the blob (`digest`, `size`) and the tar in it (`diff_id`; `diff_size` of its files)."""
+    """A layer of an image: the blob (`digest`, `size`) and the tar in it (`diff_id`; `diff_size` of its files)."""
 
     model_config = ConfigDict(frozen=True)
 

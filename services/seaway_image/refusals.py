@@ -65,6 +65,16 @@ def _first_error(body: bytes) -> tuple[str, str]:
     return (str(code)[:64] if isinstance(code, str) and code.isascii() and code.isprintable() else ""), clean[:_TEXT]
 
 
+def unauthorized(message: str) -> SeawayError:
+    """A registry's refusal of credentials. The status is 500, as Docker's: at 401 its command asks for a password."""
+    return SeawayError(Code.INTERNAL, message)
+
+
+def denied() -> Refusal:
+    """What a token that is good, but not for this repository, comes to."""
+    return Refusal(401, "DENIED", _DEFAULTS["DENIED"])
+
+
 def docker_error(refusal: Refusal, repository: Reference, reference: str = "") -> SeawayError:
     """The refusal of a pull in Docker's words; `reference` is the tag or digest that was asked for."""
     name = repository.familiar_name
@@ -78,5 +88,5 @@ def docker_error(refusal: Refusal, repository: Reference, reference: str = "") -
     if refusal.code == "NAME_UNKNOWN":
         return SeawayError(Code.NOT_FOUND, f"repository {name} not found: {refusal}")
     if refusal.code == "UNAUTHORIZED":
-        return SeawayError(Code.UNAUTHORIZED, str(refusal))
+        return unauthorized(str(refusal))
     return SeawayError(Code.UNAVAILABLE if refusal.transient else Code.INTERNAL, str(refusal))

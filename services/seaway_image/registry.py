@@ -13,7 +13,15 @@ import aiohttp
 
 from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.references import Reference
-from seaway_image.challenges import MAX_TOKEN, Challenge, parse_challenges, parse_token, refresh_form, token_url
+from seaway_image.challenges import (
+    MAX_TOKEN,
+    Challenge,
+    is_scope_refusal,
+    parse_challenges,
+    parse_token,
+    refresh_form,
+    token_url,
+)
 from seaway_image.credentials import Credentials
 from seaway_image.digests import Digest, digest_of, is_digest, parse_digest
 from seaway_image.documents import MAX_MANIFEST
@@ -26,7 +34,7 @@ from seaway_image.endpoints import (
 )
 from seaway_image.ingest import BlobWriter, DigestMismatch
 from seaway_image.manifests import ACCEPT, Descriptor
-from seaway_image.refusals import Refusal, docker_error, parse_refusal
+from seaway_image.refusals import Refusal, denied, docker_error, parse_refusal, unauthorized
 from seaway_image.transport import Broken, HttpTransport, Unreachable
 
 ATTEMPTS: Final = 5
@@ -185,6 +193,8 @@ class RegistrySession:
                     return
                 refusal = await _refusal(response)
                 challenges = parse_challenges(response.headers.getall("WWW-Authenticate", []))
+            if refusal.status == 401 and not again and is_scope_refusal(challenges):
+                raise denied()
             if refusal.status != 401 or not again:
                 raise refusal
             await self._authorize(endpoint, challenges, known if fresh else None, refusal, url)
@@ -201,13 +211,15 @@ class RegistrySession:
             credentials = self._credentials if endpoint.trusted else Credentials()
             bearer = next((one for one in challenges if one.scheme == "bearer"), None)
             if bearer is not None:
-                self._tokens[endpoint.url] = await self._bearer(endpoint, bearer, credentials)
+                self._tokens[endpoint.url] = await self._bearer(endpoint, bearer, credentials, url)
             elif any(one.scheme == "basic" for one in challenges):
                 self._tokens[endpoint.url] = _Cached(_basic(credentials, url), float("inf"))
             else:
                 raise refusal
 
-    async def _bearer(self, endpoint: Endpoint, challenge: Challenge, credentials: Credentials) -> _Cached:
+    async def _bearer(
+        self, endpoint: Endpoint, challenge: Challenge, credentials: Credentials, wanted: str
+    ) -> _Cached:
         if credentials.registry_token:
             return _Cached(f"Bearer {credentials.registry_token}", float("inf"))
         scope = challenge.parameters.get("scope") or f"repository:{self.repository.path}:pull"
@@ -219,6 +231,8 @@ class RegistrySession:
         elif credentials.basic and may_carry_credentials(realm):
             headers = {"Authorization": credentials.basic}
         async with self._transport.request(endpoint, method, url, headers, form=form) as response:
+            if response.status == 401:
+                raise unauthorized(f'Get "{wanted}": {await _refusal(response)}')
             if response.status != 200:
                 raise await _refusal(response)
             data = await _body(response, MAX_TOKEN)
@@ -228,7 +242,7 @@ class RegistrySession:
 
 def _basic(credentials: Credentials, url: str) -> str:
     if not credentials.basic:
-        raise SeawayError(Code.UNAUTHORIZED, f'Get "{url}": no basic auth credentials')
+        raise unauthorized(f'Get "{url}": no basic auth credentials')
     return credentials.basic
 
 

@@ -1,6 +1,7 @@
 """Records and names in the buckets: reserved at once, decided by `create` and revisions alone."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,7 @@ from seaway_metadata.stored import (
 log = logging.getLogger(__name__)
 SETTLED_NS: Final = 30_000_000_000
 _NAME_BYTES: Final = 255
+_RESERVE_TRIES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,17 @@ class Records:
         return stored
 
     async def _reserve(self, name: str, identifier: str) -> int | None:
-        """Make the name this container's; the revision, or None where it already was."""
+        """Make the name this container's; the revision, or None where it already was.
+
+        Once more if it changed hands just then: its last holder's end frees it a moment after the holder is gone.
+        """
+        for _ in range(_RESERVE_TRIES - 1):
+            with contextlib.suppress(WrongRevision):
+                return await self._claim(name, identifier)
+        return await self._claim(name, identifier)
+
+    async def _claim(self, name: str, identifier: str) -> int | None:
+        """One try at a name. Raises WrongRevision if it changes hands meanwhile, CONFLICT if another has it."""
         key, holder = name_key(name), encode(NameHolder(id=identifier, since_ns=self._now_ns()))
         try:
             return await self._names.create(key, holder)

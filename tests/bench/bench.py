@@ -115,11 +115,22 @@ async def lifecycle_rows(clients: dict[str, Client], rounds: int, count: int) ->
     return rows
 
 
+async def engine_rows(clients: dict[str, Client], directory: Path, given: argparse.Namespace) -> list[Row]:
+    """All that is measured on engines side by side."""
+    rows = []
+    if given.only in (None, "lifecycle"):
+        rows += await lifecycle_rows(clients, given.rounds, given.count)
+    if given.only in (None, "events"):
+        rows += await event_rows(clients, directory, given.rounds, given.count)
+    return rows
+
+
 async def event_rows(clients: dict[str, Client], directory: Path, rounds: int, count: int) -> list[Row]:
     """From a process' exit to the event."""
     stamp, out = directory / "exitstamp", directory / "out"
     out.mkdir()
-    subprocess.run(["gcc", "-O2", "-static", "-o", str(stamp), str(HERE / "c" / "exitstamp.c")], check=True)
+    words = ["gcc", "-O2", "-static", "-o", str(stamp), str(HERE / "c" / "exitstamp.c")]
+    await asyncio.to_thread(subprocess.run, words, check=True)
     samples = await measure.exit_to_event(clients, stamp, out, rounds, count)
     return [_ratio("exit to event", samples, EVENT_TARGET)]
 
@@ -134,9 +145,13 @@ def report(rows: list[Row]) -> None:
     print(f"{'':47}{'medians':>26}{'result':>18}{'target':>10}")
     for row in rows:
         medians = "  ".join(f"{name} {measure.median(values):.1f}" for name, values in row.samples.items())
-        shown, bound = (f"1/{1 / row.value:.1f}", f"1/{1 / row.bound:.0f}") if row.unit == "of docker" else (
-            f"{row.value:.2f} {row.unit}",
-            f"{row.bound:g}",
+        shown, bound = (
+            (f"1/{1 / row.value:.1f}", f"1/{1 / row.bound:.0f}")
+            if row.unit == "of docker"
+            else (
+                f"{row.value:.2f} {row.unit}",
+                f"{row.bound:g}",
+            )
         )
         print(f"{row.metric:47}{medians:>26}{shown:>18}{bound:>10}  {'good' if row.is_good else 'MISSED'}")
 
@@ -149,14 +164,14 @@ def main() -> int:
         if given.only in (None, "suite"):
             rows += suite_rows(directory, given.rounds)
         if given.only in (None, "lifecycle", "events"):
-            engines: dict[str, Engine] = {"docker": Dockerd(directory / "docker"), "seaway": Seaway(directory / "seaway")}
+            engines: dict[str, Engine] = {
+                "docker": Dockerd(directory / "docker"),
+                "seaway": Seaway(directory / "seaway"),
+            }
             if given.podman:
                 engines["podman"] = Podman(directory / "podman")
             with running(engines) as clients:
-                if given.only in (None, "lifecycle"):
-                    rows += asyncio.run(lifecycle_rows(clients, given.rounds, given.count))
-                if given.only in (None, "events"):
-                    rows += asyncio.run(event_rows(clients, directory, given.rounds, given.count))
+                rows += asyncio.run(engine_rows(clients, directory, given))
     report(rows)
     with open(given.results, "w") as out:
         for row in rows:

@@ -71,7 +71,9 @@ def test_other_content_types(api: Api, kind: str) -> None:
 
 @pytest.mark.seaway_only
 def test_huge_body(api: Api) -> None:
-    answer = api.raw((HEAD + f"Content-Type: application/json\r\nContent-Length: {64 << 20}\r\n\r\n").encode() + b" " * (64 << 20))
+    answer = api.raw(
+        (HEAD + f"Content-Type: application/json\r\nContent-Length: {64 << 20}\r\n\r\n").encode() + b" " * (64 << 20)
+    )
     assert status_of(answer) == 413
 
 

@@ -52,7 +52,9 @@ async def test_events_are_cloud_events_in_order(bus: Client, cli: DockerCli, nam
     cli("wait", name)
     cli("rm", name)
     stream = bus.jetstream()
-    subscription = await stream.subscribe(f"seaway.v1.event.*.container.*.{container}", stream="SEAWAY_EVENTS", ordered_consumer=True)
+    subscription = await stream.subscribe(
+        f"seaway.v1.event.*.container.*.{container}", stream="SEAWAY_EVENTS", ordered_consumer=True
+    )
     seen = []
     deadline = time.monotonic() + 10
     while (not seen or seen[-1].subject.split(".")[5] != "destroy") and time.monotonic() < deadline:

@@ -29,7 +29,9 @@ def test_unknown_image_and_container(py: docker.DockerClient) -> None:
 
 
 def test_detached_life(py: docker.DockerClient, name: str) -> None:
-    container = py.containers.run("busybox", ["sh", "-c", "echo out; sleep 60"], name=name, detach=True, labels={"a": "b"})
+    container = py.containers.run(
+        "busybox", ["sh", "-c", "echo out; sleep 60"], name=name, detach=True, labels={"a": "b"}
+    )
     assert container.status == "created"
     container.reload()
     assert container.status == "running" and container.labels == {"a": "b"} and container.name == name
@@ -114,7 +116,7 @@ def _until_destroy(events: Any) -> list[str]:
 def test_wait_with_a_time_out(py: docker.DockerClient) -> None:
     container = py.containers.run("busybox", ["sleep", "60"], detach=True)
     before = time.monotonic()
-    with pytest.raises(Exception, match="(?i)timed out"):
+    with pytest.raises(Exception, match=r"(?i)timed out"):
         container.wait(timeout=0.5)
     assert time.monotonic() - before < 10
 

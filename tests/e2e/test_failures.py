@@ -20,7 +20,9 @@ SERVICES = ("api", "metadata", "image", "scheduler", "agent")
 def suite(engine: Seaway) -> Iterator[Seaway]:
     """The shared suite, whole again after the test."""
     yield engine
-    eventually(lambda: len(engine.rows()) == 6 and all(row["state"] == "ready" for row in engine.rows()), "all services", 30)
+    eventually(
+        lambda: len(engine.rows()) == 6 and all(row["state"] == "ready" for row in engine.rows()), "all services", 30
+    )
     eventually(engine.serves, "the API")
 
 
@@ -40,7 +42,9 @@ def test_running_container_goes_on(suite: Seaway, cli: DockerCli, api: Api, serv
     pid = cli("inspect", name, "--format", "{{.State.Pid}}").out
     kill(suite, service)
     eventually(suite.serves, "the API")
-    state = eventually(lambda: cli.try_("inspect", name, "--format", "{{.State.Status}} {{.State.Pid}}").out, "its state")
+    state = eventually(
+        lambda: cli.try_("inspect", name, "--format", "{{.State.Status}} {{.State.Pid}}").out, "its state"
+    )
     assert state == f"running {pid}"
     (shared / "go").touch()
     try:

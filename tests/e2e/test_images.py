@@ -151,7 +151,10 @@ def test_rmi_by_id_of_an_image_with_several_names(cli: DockerCli) -> None:
     whole = cli("inspect", "several:1", "--format", "{{.Id}}").out
     result = cli.try_("rmi", whole)
     assert result.code == 1
-    assert "(must be forced) - image is referenced in multiple repositories" in result.err or "must be forced" in result.err
+    assert (
+        "(must be forced) - image is referenced in multiple repositories" in result.err
+        or "must be forced" in result.err
+    )
     lines = cli("rmi", "-f", whole).lines
     assert {"Untagged: several:1", "Untagged: several:2"} <= set(lines)
     assert f"Deleted: {whole}" in lines

@@ -155,7 +155,9 @@ def test_container_is_found_by_name_id_and_unique_prefix(cli: DockerCli, name: s
 
 def test_restart_policy_gives_up_after_its_count(cli: DockerCli, api: Api, name: str) -> None:
     since = str(time.time() - 1)
-    container = cli("run", "-d", "--name", name, "--restart", "on-failure:2", "busybox", "sh", "-c", "echo x; exit 1").out
+    container = cli(
+        "run", "-d", "--name", name, "--restart", "on-failure:2", "busybox", "sh", "-c", "echo x; exit 1"
+    ).out
     shown = "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}"
     eventually(lambda: cli("inspect", name, "--format", shown).out == "2 exited 1", "two restarts", 20)
     assert cli("logs", name).lines == ["x", "x", "x"]

@@ -15,7 +15,15 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z (.*)")
 @pytest.fixture
 def talker(cli: DockerCli, name: str) -> str:
     """A container that has ended, with five lines on stdout and one on stderr."""
-    cli("run", "--name", name, "busybox", "sh", "-c", "for n in 1 2 3 4 5; do echo line $n; done; sleep 0.1; echo bad >&2")
+    cli(
+        "run",
+        "--name",
+        name,
+        "busybox",
+        "sh",
+        "-c",
+        "for n in 1 2 3 4 5; do echo line $n; done; sleep 0.1; echo bad >&2",
+    )
     return name
 
 

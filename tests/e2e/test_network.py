@@ -60,7 +60,9 @@ def test_host_is_the_machine_s_own(cli: DockerCli) -> None:
 
 def test_bridge_has_address_route_and_names(cli: DockerCli, api: Api, name: str) -> None:
     script = "ip -4 addr show eth0; ip route; cat /etc/hosts; cat /etc/resolv.conf; echo up; sleep 60"
-    container = cli("run", "-d", "--name", name, "-h", "box", "--add-host", "db:10.1.2.3", "busybox", "sh", "-c", script).out
+    container = cli(
+        "run", "-d", "--name", name, "-h", "box", "--add-host", "db:10.1.2.3", "busybox", "sh", "-c", script
+    ).out
     eventually(lambda: "up" in cli("logs", name).lines, "its words")
     shown = cli("logs", name).out
     network = api.get(f"/containers/{container}/json")["NetworkSettings"]
@@ -166,9 +168,3 @@ def test_port_is_free_again_after_stop_and_comes_back_with_start(cli: DockerCli,
 def test_addresses_are_given_back(cli: DockerCli) -> None:
     seen = {cli("run", "--rm", "busybox", "hostname", "-i").out for _ in range(5)}
     assert all(address.count(".") == 3 for address in seen)
-
-
-def test_joining_another_container_s_network(cli: DockerCli, name: str) -> None:
-    cli("run", "-d", "--name", name, *SERVE)
-    script = "until wget -qO- http://127.0.0.1/; do sleep 0.05; done 2>/dev/null"
-    assert cli("run", "--rm", "--network", f"container:{name}", "busybox", "sh", "-c", script).out == "served"

@@ -12,6 +12,7 @@ from e2e_rig import images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.ports import free_port
 from e2e_rig.seaway import COMMANDS, Finished, Seaway, seaway
+from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
 
@@ -58,7 +59,7 @@ def test_nats_port_taken(place: Path) -> None:
 
 
 def test_nats_missing(place: Path) -> None:
-    hidden = f"mount --bind /dev/null {shutil.which('nats-server')} && exec \"$@\""
+    hidden = f'mount --bind /dev/null {shutil.which("nats-server")} && exec "$@"'
     words = [str(COMMANDS / "seaway"), "up", "--root", str(place / "root"), "--run", str(place / "run")]
     alone = ["unshare", "--mount", "sh", "-c", hidden, "sh", *words]
     assert is_refused(subprocess.run(alone, capture_output=True, text=True, timeout=30), "nats-server")
@@ -84,7 +85,9 @@ def test_tcp_beyond_loopback_without_tls(place: Path) -> None:
     assert is_refused(up(place, "--host", "tcp://0.0.0.0:2375"), "--tlsverify")
 
 
-@pytest.mark.parametrize("words", [["--node", "a b"], ["--host", "ftp://x"], ["--nats-port", "0"], ["--no-such-option"]])
+@pytest.mark.parametrize(
+    "words", [["--node", "a b"], ["--host", "ftp://x"], ["--nats-port", "0"], ["--no-such-option"]]
+)
 def test_wrong_options(place: Path, words: list[str]) -> None:
     assert is_refused(up(place, *words))
     assert not (place / "root").exists()
@@ -111,7 +114,7 @@ def test_two_suites_side_by_side_and_nothing_left_of_them(
         cli("run", "-d", "--name", "same", "-p", "127.0.0.1::80", "busybox", "sleep", "60")
     addresses = [cli("inspect", "same", "--format", "{{.NetworkSettings.IPAddress}}").out for cli in clis]
     assert addresses[0].rsplit(".", 1)[0] != addresses[1].rsplit(".", 1)[0]
-    assert [cli("ps", "-q", "--no-trunc").lines for cli in clis][0] != clis[1]("ps", "-q", "--no-trunc").lines
+    assert clis[0]("ps", "-q").lines != clis[1]("ps", "-q").lines
     tokens = [suite.token for suite in suites]
     assert len(set(tokens)) == 2
     for suite in suites:
@@ -146,8 +149,8 @@ def test_full_disk(small_disk: Path, make: Callable[..., Seaway], docker_config:
     assert result.code == 125 and "no space left" in result.err.lower()
     assert cli.try_("load", "-q", input=images.dressed_archive("more:1")).code == 1
     filler.unlink()
-    assert cli("ps", "-aq").lines == []
-    assert cli("images", "--format", "{{.Repository}}").lines == ["busybox"]
+    listed = eventually(lambda: cli.try_("images", "--format", "{{.Repository}}").lines, "images", 20)
+    assert (listed, cli("ps", "-aq").lines) == (["busybox"], [])
     assert cli("run", "--rm", "busybox", "echo", "again").out == "again"
 
 

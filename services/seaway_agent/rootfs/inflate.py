@@ -1,18 +1,18 @@
-"""Decompression of layer blobs, recognised by their first bytes, with digests verified on the way. Pure.
+"""Decompression of layer blobs, recognised by their first bytes, with digests verified on the way.
 
-gzip may have several members (RFC 1952 section 2.2; eStargz has one per file). zstd needs Python's own
-`compression.zstd` (3.14).
+gzip may have several members (RFC 1952 section 2.2; eStargz has one per file). zstd is left to the program `zstd`,
+which runs from the first read to `close()`.
 """
 
 import hashlib
-import importlib
 import re
 import zlib
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import KIB, Limits
 from seaway_agent.rootfs.tar import CHUNK, Read
+from seaway_agent.rootfs.zstd_program import ZstdProgram
 from seaway_contracts.images import Layer
 
 _FEED: Final = 64 * KIB
@@ -27,7 +27,7 @@ _GZIP_WINDOW: Final = 31
 class LayerStream:
     """The uncompressed bytes of a blob. `finish()` tells whether blob and bytes were those that `layer` names.
 
-    Raises `LayerRejected` for broken compression, `LayerTooLarge` for a bomb, `DigestMismatch`.
+    To be closed. Raises `LayerRejected` for broken compression, `LayerTooLarge` for a bomb, `DigestMismatch`.
     """
 
     def __init__(self, read: Read, layer: Layer, limits: Limits) -> None:
@@ -43,9 +43,13 @@ class LayerStream:
         self._tar_size = 0
         self._inflate = _open(self._read_blob, limits)
 
+    def close(self) -> None:
+        """Let go of what inflates."""
+        self._inflate.close()
+
     def read(self, n: int) -> bytes:
         """1 to `n` uncompressed bytes, or b"" at the end."""
-        data = self._inflate(n)
+        data = self._inflate.read(n)
         self._tar_hash.update(data)
         self._tar_size += len(data)
         self._bound()
@@ -93,15 +97,20 @@ class LayerStream:
             )
 
 
-def _open(read: Read, limits: Limits) -> Read:
+class _Inflate(Protocol):
+    def read(self, n: int) -> bytes: ...
+    def close(self) -> None: ...
+
+
+def _open(read: Read, limits: Limits) -> _Inflate:
     head = b""
     while len(head) < _LONGEST_MAGIC and (more := read(_FEED)):
         head += more
-    source = _Pushback(head, read).read
+    source = _Pushback(head, read)
     if head.startswith(_GZIP):
-        return _Gzip(source, limits).read
+        return _Gzip(source.read, limits)
     if head.startswith(_ZSTD):
-        return _Zstd(source).read
+        return ZstdProgram(source.read)
     for magic, name in _REFUSED.items():
         if head.startswith(magic):
             raise LayerRejected(f"{name} layers are not supported: push the image with gzip layers")
@@ -120,6 +129,9 @@ class _Pushback:
             data, self._head = self._head[:n], self._head[n:]
             return data
         return self._read(n)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class _Gzip:
@@ -165,50 +177,5 @@ class _Gzip:
         self._input = rest
         return True
 
-
-class _Decompressor(Protocol):
-    """Python 3.14's `compression.zstd.ZstdDecompressor`."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
-
-
-class _Zstd:
-    def __init__(self, read: Read) -> None:
-        try:
-            module = importlib.import_module("compression.zstd")
-        except ImportError:
-            raise LayerRejected(
-                "zstd layers need Python 3.14 on the node: update it, or push the image with gzip layers"
-            ) from None
-        self._error = cast(type[Exception], module.ZstdError)
-        self._new = module.ZstdDecompressor
-        self._frame = cast(_Decompressor, self._new())
-        self._read = read
-
-    def read(self, n: int) -> bytes:
-        data = b""
-        while not data:
-            if self._frame.eof:
-                rest = self._frame.unused_data or self._read(_FEED)
-                if not rest:
-                    return b""
-                self._frame = cast(_Decompressor, self._new())
-                data = self._decompress(rest, n)
-            else:
-                more = self._read(_FEED) if self._frame.needs_input else b""
-                if self._frame.needs_input and not more:
-                    raise LayerRejected("the layer is truncated: its zstd stream ends early")
-                data = self._decompress(more, n)
-        return data
-
-    def _decompress(self, data: bytes, n: int) -> bytes:
-        try:
-            return self._frame.decompress(data, max_length=n)
-        except self._error as error:
-            raise LayerRejected(f"the layer's zstd stream is broken: {error}") from None
+    def close(self) -> None:
+        """Nothing is held that the collector doesn't free."""

@@ -4,6 +4,7 @@ OCI image spec, layer.md; whiteouts become overlayfs's (kernel, overlayfs.rst, "
 """
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,11 @@ def unpack_layer(read: Read, root: Path, layer: Layer, limits: Limits) -> Unpack
 
 
 def _unpack(read: Read, root_fd: int, layer: Layer, limits: Limits) -> Unpacked:
-    stream = LayerStream(read, layer, limits)
+    with closing(LayerStream(read, layer, limits)) as stream:
+        return _unpack_stream(stream, root_fd, limits)
+
+
+def _unpack_stream(stream: LayerStream, root_fd: int, limits: Limits) -> Unpacked:
     archive = TarReader(stream.read, limits)
     writer = TreeWriter(root_fd, limits)
     try:

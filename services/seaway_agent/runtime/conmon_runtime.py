@@ -5,12 +5,14 @@ import contextlib
 import logging
 import os
 import signal as signals
+import time
 from collections.abc import Callable
 from typing import Final
 
 from seaway_agent import endpoints
 from seaway_agent.core.instructions import Exit
 from seaway_agent.kernel import cgroups, procs
+from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.spawn import spawn
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.plumbing import Plumbing
@@ -27,6 +29,9 @@ from seaway_contracts.errors import SeawayError, internal
 
 log = logging.getLogger(__name__)
 _SHIM_ENDS_S: Final = 5.0
+_FREEZE_TRIES: Final = 8
+_FREEZE_S: Final = 0.1
+_THAWED_S: Final = 0.01
 
 
 class ConmonRuntime:
@@ -79,7 +84,7 @@ class ConmonRuntime:
     async def freeze(self) -> None:
         """See the port."""
         node, path = self._node, self._node.cgroups_path(self._spec.id)
-        await asyncio.get_running_loop().run_in_executor(node.workers, cgroups.freeze, node.cgroups, path)
+        await asyncio.get_running_loop().run_in_executor(node.workers, _freeze, node.cgroups, path)
 
     def thaw(self) -> None:
         """See the port."""
@@ -168,3 +173,15 @@ async def _let_go(watch: RunWatch) -> str:
         gone = await watch.shim_gone(_SHIM_ENDS_S)
     watch.close()
     return "" if gone else "its shim (conmon) hangs"
+
+
+def _freeze(host: CgroupLayout, path: str) -> None:
+    """Caught amid the execve of a process with threads (runc's init is one), cgroup v1 never gets to frozen: thaw it
+    for a moment and try again, as runc does.
+    """
+    for _ in range(_FREEZE_TRIES):
+        try:
+            return cgroups.freeze(host, path, seconds=_FREEZE_S)
+        except TimeoutError:
+            time.sleep(_THAWED_S)
+    return cgroups.freeze(host, path)

@@ -12,6 +12,13 @@ from seaway_contracts.errors import Code, SeawayError
 _HEAD: Final = "failed to create task for container: failed to create shim task: OCI runtime create failed"
 _NO_REASON: Final = "the runtime gave no reason"
 _LOG_LINE: Final = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg=(?P<text>"(?:[^"\\]|\\.)*"|\S+)', re.MULTILINE)
+_CRUN: Final = (
+    (r"executable file `(.*)` not found in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
+    (r"executable file `(.*)` not found: .*", r'exec: "\1": stat \1: no such file or directory'),
+    (r"the path `(.*)` exists but it is not executable.*", r'exec: "\1": permission denied'),
+    (r"the path `(.*)` is not a regular file.*", r'exec: "\1": not a regular file: permission denied'),
+    (r"cannot open `(.*)`: Not a directory", r'exec: "\1": stat \1: not a directory'),
+)
 _FATAL: Final = frozenset({"error", "fatal", "panic"})
 
 
@@ -37,10 +44,8 @@ def _unescaped(found: re.Match[str]) -> str:
 
 def _in_docker_words(text: str) -> str:
     """crun's errors as runc words them."""
-    text = re.sub(r"executable file `(.*)` (not found in \$PATH).*", r'exec: "\1": executable file \2', text)
-    text = re.sub(r"executable file `(.*)` not found: .*", r'exec: "\1": stat \1: no such file or directory', text)
-    if "not executable" in text or "not a regular file" in text:
-        text = f"{text.removesuffix(': Operation not permitted')}: permission denied"
+    for found, words in _CRUN:
+        text = re.sub(found, words, text)
     for words in ("No such file or directory", "Permission denied", "Is a directory", "Not a directory"):
         text = text.replace(words, words.lower())
     return text

@@ -39,7 +39,7 @@ def shim_plan(node: Plumbing, spec: ContainerSpec) -> ShimPlan:
         log=None if spec.log.driver in LOG_DRIVERS_WITHOUT_FILE else layout.log(spec.id),
         stdin=command.open_stdin,
         terminal=command.tty,
-        leave_stdin_open=command.open_stdin and not command.stdin_once,
+        leave_stdin_open=command.open_stdin and (command.tty or not command.stdin_once),
     )
 
 

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal as signals
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from seaway_agent.core.instructions import Exit
@@ -59,7 +61,7 @@ class RunWatch:
     def kill_shim(self) -> None:
         """The last means against one that hangs."""
         if self._shim is not None:
-            procs.send_signal(self._run.conmon_fd, 9)
+            procs.send_signal(self._run.conmon_fd, signals.SIGKILL)
 
     def close(self) -> None:
         """Stop watching, let go of all descriptors. Safe to call twice."""
@@ -96,5 +98,23 @@ class RunWatch:
     def _orphan_ended(self) -> None:
         self._orphan = None
         self.look()
-        code = procs.exit_code_from_pidfd(self._run.pidfd) if self._run.pidfd >= 0 else None
+        code = code_of_orphan(self._run.pid, self._run.pidfd) if self._run.pidfd >= 0 else None
         self._tell(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))
+
+
+def code_of_orphan(pid: int, pidfd: int) -> int | None:
+    """The exit code of a process that has ended, whether its new parent has reaped it or not yet; None if unknown."""
+    code = procs.exit_code_from_pidfd(pidfd)
+    if code is None:
+        code = _code_of_zombie(pid)
+    return procs.exit_code_from_pidfd(pidfd) if code is None else code
+
+
+def _code_of_zombie(pid: int) -> int | None:
+    """proc_pid_stat(5): the state is field 3, the wait status the last one."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return procs.exit_code_from_wait_status(int(fields[-1])) if fields[0] == "Z" else None

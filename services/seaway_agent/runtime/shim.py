@@ -133,10 +133,15 @@ async def reaped(pidfd: int) -> int:
     loop.add_reader(pidfd, ended.set)
     try:
         await ended.wait()
-        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
-    except ChildProcessError:
-        return -1
+        return _reap(pidfd)
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
+
+
+def _reap(pidfd: int) -> int:
+    try:
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return -1
     return result.si_status if result is not None and result.si_code == os.CLD_EXITED else -1

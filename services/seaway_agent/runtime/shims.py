@@ -48,7 +48,8 @@ def _descendants(pid: int) -> list[int]:
 
 
 def kill_and_wait(pid: int) -> None:
-    """SIGKILL, then wait at most five seconds for the end."""
+    """SIGKILL, then wait at most five seconds for the end; whoever is the parent may reap it later."""
+    started = procs.start_time(pid)
     try:
         pidfd = procs.open_pidfd(pid)
     except ProcessLookupError:
@@ -56,9 +57,9 @@ def kill_and_wait(pid: int) -> None:
     try:
         procs.send_signal(pidfd, signals.SIGKILL)
         end = time.monotonic() + _END_S
-        while procs.start_time(pid) is not None and time.monotonic() < end:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+        while started is not None and procs.alive(pid, started) and time.monotonic() < end:
             time.sleep(0.002)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
     finally:
         os.close(pidfd)

@@ -42,7 +42,7 @@ class Console:
         self._container = container
         self._tty = tty
         self._stdin = stdin
-        self._stdin_once = stdin_once
+        self._stdin_once = stdin_once and not tty  # a terminal's input never ends with a client (as moby has it)
         self._spill = spill
         self._tasks = tasks
         self._clients: list[Client] = []

@@ -16,6 +16,7 @@ from seaway_contracts.commands import (
     StatusReply,
     StopContainer,
 )
+from seaway_contracts.errors import SeawayError
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.signals import parse_signal
 
@@ -65,8 +66,13 @@ def _patience(channel: CallChannel[StopContainer, StatusReply], seconds: int | N
 async def kill(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/kill"""
     signal = call.text("signal") or "SIGKILL"
-    parse_signal(signal)
-    identifier, node = await call.api.locate(call.name)
+    try:
+        identifier, node = await call.api.locate(call.name)
+        parse_signal(signal)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"cannot kill container: {call.name}: {error}") from None
+    except SeawayError as error:
+        raise SeawayError(error.code, f"cannot kill container: {call.name}: {error.message}") from None
     await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
     return replies.empty()
 

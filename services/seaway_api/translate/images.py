@@ -70,10 +70,18 @@ def _config(config: ImageConfig) -> dict[str, Any]:
     return shown
 
 
-def image_line(image: ImageRecord, version: ApiVersion, kept: Collection[str], *, shared: int = -1) -> dict[str, Any]:
-    """One line of `GET /images/json`, with those of its names that are in `kept`; `shared` in bytes, -1 unknown."""
+def image_line(
+    image: ImageRecord,
+    version: ApiVersion,
+    kept: Collection[str] | None = None,
+    *,
+    containers: int = -1,
+    shared: int = -1,
+) -> dict[str, Any]:
+    """One line of `GET /images/json`; -1 is unknown, `shared` in bytes. Of its names those in `kept`, if given."""
+    kept = (*image.repo_tags, *image.repo_digests) if kept is None else kept
     shown: dict[str, Any] = {
-        "Containers": -1,
+        "Containers": containers,
         "Created": image.created_ns // _SECOND,
         "Id": image.id,
         "Labels": image.config.labels or None,

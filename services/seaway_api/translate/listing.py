@@ -63,8 +63,7 @@ def container_facts(record: ContainerRecord) -> ContainerFacts:
         health=status.health or "none",
         volumes=frozenset(volumes),
         networks={name: str(endpoint["NetworkID"]) for name, endpoint in networks.items()},
-        published=frozenset(f"{port.container_port}/{port.protocol}" for port in status.ports)
-        | frozenset(f"{port.container_port}/{port.protocol}" for port in spec.network.ports),
+        published=frozenset(f"{port.host_port}/{port.protocol}" for port in status.ports),
         exposed=frozenset(spec.network.exposed_ports),
     )
 

@@ -59,7 +59,9 @@ class Engine(abc.ABC):
 
     def log(self) -> str:
         """The end of what its processes wrote, for a failure's report."""
-        texts = [f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in self.logs() if path.exists()]
+        texts = [
+            f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in self.logs() if path.exists()
+        ]
         return "\n".join(texts)
 
     def logs(self) -> list[Path]:

@@ -25,7 +25,7 @@ class Layer:
     _tar: tarfile.TarFile = field(init=False)
 
     def __post_init__(self) -> None:
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.GNU_FORMAT)
+        self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115
 
     def directory(self, name: str, mode: int = 0o755, uid: int = 0) -> None:
         """A directory, owned by `uid`."""

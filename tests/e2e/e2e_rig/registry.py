@@ -10,6 +10,7 @@ from pathlib import Path
 from e2e_rig.ports import free_port
 from e2e_rig.waits import eventually
 
+
 @dataclass
 class Registry:
     """Debian's docker-registry; `address` is HOST:PORT, plain HTTP."""

@@ -39,12 +39,17 @@ class Seaway(Engine):
     def start(self) -> None:
         words = [str(COMMANDS / "seaway"), "up", "--root", str(self.root), "--run", str(self.run), "--node", self.node]
         words += ["--host", self.host, "--host", f"tcp://{self.tcp}", *self._up]
-        supervisor = Daemon(words, self.run.parent / "up.log", os.environ | {"PYTHONUNBUFFERED": "1"})
+        self._said.unlink(missing_ok=True)
+        supervisor = Daemon(words, self._said, os.environ | {"PYTHONUNBUFFERED": "1"})
         supervisor.until(self._ready, "`seaway up`", 40)
         self._supervisor = supervisor
 
     def _ready(self) -> bool:
-        return self.serves() and all(row["state"] == "ready" for row in self.rows())
+        return "Seaway is ready" in self._said.read_text() and self.serves()
+
+    @property
+    def _said(self) -> Path:
+        return self.run.parent / "up.log"
 
     def stop(self) -> None:
         if self._supervisor is not None:
@@ -98,7 +103,11 @@ class Seaway(Engine):
         return f"seaway/{self.token}"
 
     def logs(self) -> list[Path]:
-        return [path for path in (self.run.parent / "up.log", *sorted((self.run / "log").glob("*.log"))) if path.stem != "nats"]
+        return [
+            path
+            for path in (self.run.parent / "up.log", *sorted((self.run / "log").glob("*.log")))
+            if path.stem != "nats"
+        ]
 
     def restarted(self, service: str, old_pid: int) -> int:
         """The pid of a service's next process, as soon as it is ready."""

@@ -15,5 +15,5 @@ def eventually(condition: Callable[[], T], what: str = "the condition", timeout:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come within {timeout:g} s; last answer: {answer!r}")
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+        pause = min(pause * 1.5, 0.05)
     return answer

@@ -1,18 +1,12 @@
 """Pull, load and save against Debian's docker-registry and skopeo, on the loopback."""
 
-import hashlib
-import io
 import json
-import os
 import shutil
-import socket
-import subprocess
-import tarfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.integration.image.rig import docker_registry, free_port, push, skopeo, write_archive
 
 from seaway_contracts.errors import SeawayError
 from seaway_docker.references import parse_reference
@@ -29,68 +23,18 @@ pytestmark = pytest.mark.skipif(
     not (shutil.which("docker-registry") and shutil.which("skopeo")), reason="docker-registry or skopeo is missing"
 )
 
-_CONFIG = """
-version: 0.1
-log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: {root}}}}}
-http: {{addr: "{address}"}}
-"""
-
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("registry")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    config = directory / "config.yml"
-    config.write_text(_CONFIG.format(root=directory / "data", address=address))
-    process = subprocess.Popen(["docker-registry", "serve", str(config)], stderr=subprocess.DEVNULL)
-    try:
-        wait_for(address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_for(address: str) -> None:
-    host, port = address.split(":")
-    limit = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection((host, int(port)), 1).close()
-            return
-        except OSError:
-            assert time.monotonic() < limit, "docker-registry did not start"
-            time.sleep(0.01)
-
-
-def tar_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
+    with docker_registry(directory, free_port(), directory / "data") as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A docker archive of an image with two layers."""
-    layers = {"0.tar": tar_of({"a": os.urandom(2_000_000)}), "1.tar": tar_of({"b": b"hello" * 100_000})}
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Cmd": ["/a"], "Env": ["PATH=/"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(x).hexdigest()}" for x in layers.values()]},
-    }
-    manifest = [{"Config": "c.json", "RepoTags": ["thing:1"], "Layers": list(layers)}]
-    files = layers | {"c.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
-    path = tmp_path_factory.mktemp("archive") / "thing.tar"
-    path.write_bytes(tar_of(files))
-    return path
+    return write_archive(tmp_path_factory.mktemp("archive") / "thing.tar")
 
 
 @pytest.fixture
@@ -101,16 +45,6 @@ async def pulls(tmp_path: Path) -> AsyncIterator[tuple[Pulls, ImageStore]]:
     yield Pulls(store, transport, RegistrySettings(), tasks), store
     await tasks.close()
     await transport.close()
-
-
-def skopeo(*words: str) -> str:
-    done = subprocess.run(["skopeo", "--insecure-policy", *words], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def push(source: str, target: str, *options: str) -> None:
-    skopeo("copy", "--dest-tls-verify=false", *options, source, f"docker://{target}")
 
 
 async def pull(pulls: Pulls, name: str, platform: str = "") -> list[str]:

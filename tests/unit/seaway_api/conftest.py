@@ -124,6 +124,7 @@ class Suite:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     fail: dict[str, SeawayError] = field(default_factory=dict)
     names_taken: int = 0
+    reclaimed: int = 0
     attach: StreamScript | None = None
     logs: StreamScript | None = None
     pull: StreamScript | None = None
@@ -254,7 +255,9 @@ class Suite:
         return Empty()
 
     async def _rmi(self, request: RemoveImage) -> RemovedImages:
-        return RemovedImages(items=(RemovedImage(untagged=request.ref), RemovedImage(deleted="sha256:1")))
+        return RemovedImages(
+            items=(RemovedImage(untagged=request.ref), RemovedImage(deleted="sha256:1")), reclaimed=self.reclaimed
+        )
 
     async def _create(self, _: c.CreateContainer) -> c.StatusReply:
         return c.StatusReply(status=ContainerStatus(seq=1))

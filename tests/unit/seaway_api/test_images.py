@@ -46,6 +46,51 @@ async def test_list_filters(rig: Any) -> None:
     assert (await rig.call("GET", '/images/json?filters={"bogus":["true"]}')).status == 400
 
 
+async def test_an_image_with_nothing_but_a_digest_is_dangling(rig: Any) -> None:
+    digest = "x@" + builders.digest(9)
+    rig.suite.images = {"x": builders.image(2, repo_tags=(), repo_digests=(digest,))}
+    (line,) = (await rig.call("GET", '/v1.45/images/json?filters={"dangling":["true"]}')).json
+    assert (line["RepoTags"], line["RepoDigests"]) == ([], [digest])
+    (old,) = (await rig.call("GET", "/v1.42/images/json")).json
+    assert (old["RepoTags"], old["RepoDigests"]) == (None, [digest])
+    assert (await rig.call("GET", '/images/json?filters={"dangling":["false"]}')).json == []
+    assert (await rig.call("GET", '/images/json?filters={"dangling":["maybe"]}')).status == 400
+
+
+async def test_old_clients_filter_by_a_parameter_of_its_own(rig: Any) -> None:
+    rig.suite.images["two"] = builders.image(2)
+    shown = (await rig.call("GET", "/v1.40/images/json?filter=box2")).json
+    assert [(one["RepoTags"], one["RepoDigests"]) for one in shown] == [(["box2:latest"], None)]
+    assert len((await rig.call("GET", "/v1.45/images/json?filter=box2")).json) == 2
+
+
+async def test_shared_sizes_are_those_of_common_layers(rig: Any) -> None:
+    base, one, two = (
+        builders.layer(seed).model_copy(update={"diff_size": size}) for seed, size in ((1, 100), (2, 7), (3, None))
+    )
+    rig.suite.images = {
+        "a": builders.image(1, layers=(base, one)),
+        "b": builders.image(2, layers=(base, two)),
+        "c": builders.image(3, layers=(one,)),
+    }
+    shown = (await rig.call("GET", "/v1.45/images/json?shared-size=1")).json
+    assert [line["SharedSize"] for line in shown] == [100, 100, 0]
+    assert (await rig.call("GET", "/v1.45/images/json")).json[0]["SharedSize"] == -1
+
+
+async def test_prune_counts_the_layers_that_went(rig: Any) -> None:
+    rig.suite.images = {"a": builders.image(1, repo_tags=())}
+    rig.suite.reclaimed = 4711
+    answer = (await rig.call("POST", "/images/prune")).json
+    assert answer["SpaceReclaimed"] == 4711
+    assert {"Deleted": "sha256:1"} in answer["ImagesDeleted"]
+
+
+async def test_inspect_falls_back_to_the_last_steps_comment(rig: Any) -> None:
+    rig.suite.images["busybox"] = builders.image(1, history=(History(comment="first"), History(comment="last")))
+    assert (await rig.call("GET", "/images/busybox/json")).json["Comment"] == "last"
+
+
 async def test_history_gives_empty_steps_no_size(rig: Any) -> None:
     steps = (History(created_by="ADD"), History(created_by="CMD", empty_layer=True))
     rig.suite.images["busybox"] = builders.image(1, history=steps)

@@ -3,7 +3,7 @@ import pytest
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import RegistryAuth
 from seaway_docker.references import parse_reference
-from seaway_image.challenges import Challenge, parse_challenges, parse_token, token_url
+from seaway_image.challenges import Challenge, is_scope_refusal, parse_challenges, parse_token, token_url
 from seaway_image.credentials import Credentials, credentials_from
 from seaway_image.refusals import docker_error, parse_refusal
 
@@ -65,7 +65,7 @@ def test_credentials() -> None:
         (403, b"", "pull access denied for x, repository does not exist or may require 'docker login': denied: "
          "requested access to the resource is denied", 404),
         (401, b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}',
-         "unauthorized: authentication required", 401),
+         "unauthorized: authentication required", 500),
         (500, b"oops", "received unexpected HTTP status: 500 Internal Server Error", 503),
         (429, b"", "toomanyrequests: too many requests", 503),
         (400, b'{"errors":[{"code":"X\\u0001","message":"bad\\u001b[31m"}]}', "bad[31m", 500),
@@ -79,3 +79,9 @@ def test_refusals_in_dockers_words(status: int, body: bytes, message: str, http:
     else:
         assert error.message == message
     assert error.status == http
+
+
+def test_a_token_that_is_not_enough_is_told_from_one_that_is_bad() -> None:
+    said = 'Bearer realm="https://x/t",service="s",scope="repository:a:pull",error='
+    assert is_scope_refusal(parse_challenges([said + '"insufficient_scope"']))
+    assert not is_scope_refusal(parse_challenges([said + '"invalid_token"', 'Basic realm="r"']))

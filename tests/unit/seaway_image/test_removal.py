@@ -118,8 +118,18 @@ def test_force_by_name_leaves_a_running_container_its_image() -> None:
     assert IMAGE in done.table.images
 
 
-def test_force_by_name_with_a_stopped_container_deletes() -> None:
-    assert remove(table("a:1"), "a:1", force=True, in_use=use(running=False)).deleted
+def test_force_with_a_stopped_container_deletes_but_its_layers_stay() -> None:
+    for text in ("a:1", "aaaa"):
+        done = remove(table("a:1"), text, force=True, in_use=use(running=False))
+        assert said(done) == ["untagged a:1", "deleted sha256:aa"]
+        assert done.deleted and done.reclaimed == 0
+
+
+def test_layers_that_nobody_keeps_are_reclaimed() -> None:
+    assert remove(table("a:1"), "a:1", force=False).reclaimed == 4
+    both = table("a:1").with_image(StoredImage(id=OTHER, manifest=M, layers=(layer(BASE),)))
+    assert remove(both, "a:1", force=False).reclaimed == 2
+    assert remove(table("a:1", "a:2"), "a:1", force=False).reclaimed == 0
 
 
 def test_one_of_several_tags_goes_whoever_uses_the_image() -> None:

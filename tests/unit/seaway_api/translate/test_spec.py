@@ -9,7 +9,7 @@ from seaway_api.translate.inspect import host_config, inspect_json
 from seaway_api.translate.listing import command_line, container_facts, list_json
 from seaway_api.translate.mounts import mount_points
 from seaway_api.translate.spec import Naming, Partners, check_create, container_spec
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount, State
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount, PublishedPort, State
 from seaway_contracts.images import ImageConfig
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import read_body
@@ -134,9 +134,10 @@ def test_a_line_of_the_list() -> None:
 
 def test_what_filters_compare() -> None:
     spec = spec_of(HostConfig={"PortBindings": {"80/tcp": [{}]}}, Labels={"k": "v"})
-    facts = container_facts(ContainerRecord(spec=spec, node="n1"))
+    port = PublishedPort(container_port=80, protocol="tcp", host_ip="0.0.0.0", host_port=8080)
+    facts = container_facts(ContainerRecord(spec=spec, node="n1", status=ContainerStatus(ports=(port,))))
     assert facts.names == ("web",) and facts.labels == {"k": "v"}
-    assert facts.published == {"80/tcp"} and set(facts.networks) == {"bridge"}
+    assert facts.published == {"8080/tcp"} and set(facts.networks) == {"bridge"}
 
 
 def test_inspect_has_every_key_that_docker_has() -> None:

@@ -1,0 +1,334 @@
+"""The runtimes that the one suite runs on: the twin in memory, and conmon with crun or runc on this kernel."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sqlite3
+import threading
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.journal import Journal
+from seaway_agent.kernel import cgroups, mountinfo, procs
+from seaway_agent.kernel.launcher import Launcher
+from seaway_agent.layout import Layout
+from seaway_agent.network import netns
+from seaway_agent.network.bridge import BridgeNetwork
+from seaway_agent.network.driver import NetworkDriver
+from seaway_agent.network.nft import NatTable
+from seaway_agent.oci import capabilities
+from seaway_agent.plumbing import Plumbing, Seccomp
+from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.run import Run
+from seaway_agent.runtime.conmon_runtime import ConmonRuntime
+from seaway_agent.runtime.exits import ExitWatch
+from seaway_agent.runtime.fake import FakeRuntime, Script
+from seaway_agent.runtime.launch import exit_files
+from seaway_agent.runtime.port import Runtime
+from seaway_agent.runtime.shims import end_with_children, shims_below
+from seaway_agent.store import Store, open_database
+from seaway_agent.volumes import Volumes
+from seaway_bus.bus import Bus
+from seaway_bus.outbox import Outbox
+from seaway_contracts.containers import Command, ContainerSpec, Namespaces, NetworkSpec
+from seaway_kit.tasks import Tasks
+from seaway_testing import builders
+from seaway_testing.waiting import until
+
+SECCOMP: Final = Path("/usr/share/containers/seccomp.json")
+_APPLETS: Final = ("sh", "true", "sleep", "cat", "stty", "dd", "echo", "tail")
+_serial = iter(range(1, 1_000_000))
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is run: an argument vector for a kernel, a script for the twin."""
+
+    args: tuple[str, ...]
+    script: Script = field(default_factory=Script)
+    host_pids: bool = False
+
+
+def exits(code: int) -> Program:
+    return Program(("sh", "-c", f"exit {code}"), Script(exits=code))
+
+
+# The first process of a pid namespace takes no signal that it has no handler for, but SIGKILL and SIGSTOP.
+SLEEPS: Final = Program(("sleep", "600"), Script(ignores=frozenset(set(range(1, 65)) - {9})))
+SLEEPS_AS_ANY: Final = Program(("sleep", "600"), host_pids=True)
+
+
+class World(Protocol):
+    """One kind of runtime and all that it stands on."""
+
+    async def make(self, *programs: Program, **fields: Any) -> "Box":
+        """A container that will run these programs, one in each run."""
+
+    async def over(self, box: "Box") -> None:
+        """Wait until the run has ended, without the runtime being asked."""
+
+    def kill(self, box: "Box") -> None:
+        """SIGKILL from outside."""
+
+    async def kill_before_start(self, box: "Box") -> None:
+        """SIGKILL from outside, and wait for the end; the twin's script must play it."""
+
+    def kill_shim(self, box: "Box") -> None:
+        """Somebody kills the shim."""
+
+    def left(self) -> list[str]:
+        """What is left on the host."""
+
+
+class Box:
+    """A container in a test, and the ends that were told of it."""
+
+    def __init__(self, runtime: Runtime, specs: list[ContainerSpec], lowers: tuple[str, ...]) -> None:
+        self.runtime = runtime
+        self.ends: list[Exit] = []
+        self.number = 0
+        self._specs = specs
+        self._lowers = lowers
+
+    @property
+    def id(self) -> str:
+        return self._specs[0].id
+
+    async def create(self) -> Run:
+        self.number += 1
+        spec = self._specs.pop(0) if len(self._specs) > 1 else self._specs[0]
+        return await self.runtime.create(spec, self._lowers, self.number)
+
+    def watch(self) -> None:
+        self.runtime.watch(self.ends.append)
+
+    async def started(self) -> Run:
+        """Created, started, watched."""
+        run = await self.create()
+        await self.runtime.start()
+        self.watch()
+        return run
+
+    async def end(self, times: int = 1) -> Exit:
+        await until(lambda: len(self.ends) >= times, what=f"end number {times}")
+        return self.ends[times - 1]
+
+    async def ran(self) -> Exit:
+        """From create to clean-up."""
+        before = len(self.ends)
+        await self.started()
+        how = await self.end(before + 1)
+        await self.runtime.clean_up()
+        return how
+
+
+def _spec(container: str, program: Program, **fields: Any) -> ContainerSpec:
+    plain: dict[str, Any] = {
+        "command": Command(cmd=program.args, env=("PATH=/bin",)),
+        "network": NetworkSpec(mode="none"),
+        "namespaces": Namespaces(pid="host" if program.host_pids else ""),
+    }
+    return builders.spec(next(_serial), id=container, **(plain | fields))
+
+
+class FakeWorld:
+    """In memory."""
+
+    def __init__(self) -> None:
+        self._runtimes: dict[str, FakeRuntime] = {}
+
+    async def make(self, *programs: Program, **fields: Any) -> Box:
+        container = os.urandom(32).hex()
+        runtime = self._runtimes[container] = FakeRuntime(*(program.script for program in programs))
+        return Box(runtime, [_spec(container, program, **fields) for program in programs], ())
+
+    async def over(self, box: Box) -> None:
+        await asyncio.sleep(0)
+
+    def kill(self, box: Box) -> None:
+        self._runtimes[box.id].end(137)
+
+    async def kill_before_start(self, box: Box) -> None:
+        await asyncio.sleep(0)
+
+    def kill_shim(self, box: Box) -> None:
+        self._runtimes[box.id].kill_shim()
+
+    def left(self) -> list[str]:
+        return [container for container, runtime in self._runtimes.items() if runtime.run is not None]
+
+
+class KernelWorld:
+    """A node's plumbing without its bus: launcher, network in a namespace of its own, one image of busybox."""
+
+    def __init__(self, base: Path, rootfs: Path, runtime: str, bus: Bus, tasks: Tasks) -> None:
+        self.suite = os.urandom(3).hex()
+        self.tasks = tasks
+        self.bus = bus
+        self.layout = Layout.of(base / "root", base / "run", "n1")
+        self.runtime = runtime
+        self._base = base
+        self._rootfs = rootfs
+        self._boxes: dict[str, Box] = {}
+        self._stack = AsyncExitStack()
+        self._fds: set[str] = set()
+
+    async def open(self) -> None:
+        self.layout.make()
+        db = open_database(self.layout.database)
+        self._stack.callback(db.close)
+        self.node = await self._plumbing(db)
+        self._stack.callback(self.node.workers.shutdown)
+        exits = ExitWatch(self.layout.exits, self._exit_seen)
+        exits.start()
+        self._stack.callback(exits.close)
+        self._fds = _descriptors()
+
+    async def _plumbing(self, db: sqlite3.Connection) -> Plumbing:
+        launcher = Launcher()
+        launcher.start()
+        self._stack.callback(launcher.close)
+        uppers = UpperStore(self.layout.containers)
+        uppers.start(())
+        self._stack.callback(uppers.close)
+        output = os.open(self._base / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
+        self._stack.callback(os.close, output)
+        outbox = Outbox(db, self.bus.transport, self.tasks)
+        return Plumbing(
+            node="n1",
+            suite=self.suite,
+            layout=self.layout,
+            cgroups=cgroups.host_layout(),
+            launcher=launcher,
+            network=await self._network(),
+            uppers=uppers,
+            volumes=Volumes(self.layout.volumes),
+            journal=Journal(Store(db), outbox, "n1"),
+            seccomp=Seccomp(SECCOMP),
+            tasks=self.tasks,
+            conmon=str(shutil.which("conmon")),
+            runtimes={self.runtime: str(shutil.which(self.runtime))},
+            default_runtime=self.runtime,
+            init_path="",
+            output_fd=output,
+            grantable=capabilities.in_mask(procs.bounding_set()),
+        )
+
+    async def _network(self) -> NetworkDriver:
+        namespace = _new_namespace()
+        self._stack.callback(os.close, namespace)
+        bridge = BridgeNetwork(self.suite, IPv4Network("172.30.0.0/24"), None, 1500, NatTable(self.suite))
+        network = NetworkDriver(bridge, netns_fd=namespace)
+        await network.open()
+        self._stack.push_async_callback(network.close, teardown=True)
+        return network
+
+    def _exit_seen(self, container: str) -> None:
+        if container in self._boxes:
+            self._boxes[container].runtime.look()
+
+    async def make(self, *programs: Program, **fields: Any) -> Box:
+        container = os.urandom(32).hex()
+        specs = [_spec(container, program, **fields) for program in programs]
+        self.node.uppers.acquire(container)
+        box = self._boxes[container] = Box(ConmonRuntime(self.node, specs[0]), specs, (str(self._rootfs),))
+        return box
+
+    async def over(self, box: Box) -> None:
+        await until(lambda: exit_files(self.node, box.id).read() is not None, what="the exit file")
+
+    def kill(self, box: Box) -> None:
+        assert box.runtime.run is not None
+        os.kill(box.runtime.run.pid, signal.SIGKILL)
+
+    async def kill_before_start(self, box: Box) -> None:
+        self.kill(box)
+        await self.over(box)
+
+    def kill_shim(self, box: Box) -> None:
+        os.kill(shims_below(self.layout.run)[box.id], signal.SIGKILL)
+
+    def log(self, box: Box) -> str:
+        """What the container has written."""
+        lines = self.layout.log(box.id).read_text().splitlines()
+        return "".join(line.split(" ", 3)[3] + "\n" * (line.split(" ", 3)[2] == "F") for line in lines)
+
+    def mounts(self) -> list[str]:
+        """Mounts below the bundles in the launcher's namespace, when it has done all that it was asked to."""
+        text = self.node.launcher.call(lambda: Path("/proc/thread-self/mountinfo").read_text()).result()
+        return mountinfo.targets_below(text, str(self.layout.bundles))
+
+    def left(self) -> list[str]:
+        """cgroups, plain files, mounts, processes, descriptors."""
+        host = self.node.cgroups
+        found = [
+            f"{directory}/{entry.name}"
+            for directory in host.directories(f"/seaway/{self.suite}")
+            if Path(directory).is_dir()
+            for entry in os.scandir(directory)
+            if entry.is_dir()
+        ]
+        run = self.layout.run
+        found += [
+            str(path) for part in ("c", "crun", "runc", "persist", "exits") for path in (run / part).glob("[!.]*")
+        ]
+        found += [f"shim {pid}" for pid in shims_below(run).values()]
+        found += [f"mount {target}" for target in self.mounts()]
+        return found + [f"descriptor of {target}" for target in _descriptors() - self._fds]
+
+    async def close(self) -> None:
+        for shim in shims_below(self.layout.run).values():
+            end_with_children(shim)
+        for box in self._boxes.values():
+            await box.runtime.clean_up()
+        await self._stack.aclose()
+        cgroups.remove(self.node.cgroups.directories(f"/seaway/{self.suite}"))
+
+
+def _descriptors() -> set[str]:
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _new_namespace() -> int:
+    """A network namespace that a descriptor holds."""
+    made: list[int] = []
+
+    def make() -> None:
+        home = netns.current()
+        try:
+            with netns.inside_new(home) as fd:
+                made.append(fd)
+        finally:
+            os.close(home)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+def make_rootfs(directory: Path) -> Path:
+    """An image with nothing but a static busybox."""
+    for name in ("bin", "etc", "tmp", "root"):
+        (directory / name).mkdir(parents=True)
+    shutil.copy2("/bin/busybox", directory / "bin/busybox")
+    for name in _APPLETS:
+        (directory / "bin" / name).symlink_to("busybox")
+    (directory / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (directory / "etc/group").write_text("root:x:0:root\n")
+    (directory / "etc/notes").write_text("not a program\n")
+    script = directory / "bin/broken"
+    script.write_text("neither a program nor a script\n")
+    script.chmod(0o755)
+    return directory

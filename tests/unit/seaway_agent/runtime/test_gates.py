@@ -1,0 +1,91 @@
+"""runc's gate on a real FIFO, with a process that plays its init."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seaway_agent.runtime import gates
+from seaway_contracts.errors import SeawayError
+
+WRITES = 'exec 9>"$0"; printf 0 >&9; exec sleep 60'
+
+
+class Init:
+    """A process that does with the FIFO what a script says."""
+
+    def __init__(self, fifo: Path, script: str) -> None:
+        os.mkfifo(fifo)
+        self.pid = os.posix_spawn("/bin/sh", ["sh", "-c", script, str(fifo)], {"PATH": "/bin:/usr/bin"})
+        self.pidfd = os.pidfd_open(self.pid)
+
+    def close(self) -> None:
+        try:
+            os.kill(self.pid, 9)
+        except ProcessLookupError:
+            pass
+        os.waitpid(self.pid, 0)
+        os.close(self.pidfd)
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    return tmp_path / "exec.fifo"
+
+
+@pytest.fixture
+def writing(fifo: Path) -> Iterator[Init]:
+    init = Init(fifo, WRITES)
+    yield init
+    init.close()
+
+
+@pytest.fixture
+def dying(fifo: Path) -> Iterator[Init]:
+    init = Init(fifo, "exit 1")
+    yield init
+    init.close()
+
+
+async def test_runcs_gate_is_read_and_removed(fifo: Path, writing: Init) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    assert await gates.pass_gate("runc", fifo, writing.pidfd) is True
+    assert not fifo.exists()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_an_init_that_ends_before_its_word_is_an_error(fifo: Path, dying: Init) -> None:
+    with pytest.raises(SeawayError, match="ended before its program could be started"):
+        await gates.pass_gate("runc", fifo, dying.pidfd)
+    assert fifo.exists(), "the next agent must see that it has not been started"
+
+
+async def test_an_init_that_does_nothing_is_given_up(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "_PATIENCE_S", 0.01)
+    init = Init(fifo, "exec sleep 60")
+    try:
+        with pytest.raises(SeawayError, match="did not come to its start"):
+            await gates.pass_gate("runc", fifo, init.pidfd)
+    finally:
+        init.close()
+
+
+async def test_without_a_gate_the_runtimes_own_start_is_needed(fifo: Path) -> None:
+    assert await gates.pass_gate("runc", fifo, 0) is False
+    assert await gates.pass_gate("crun", fifo, -1) is False
+    os.mkfifo(fifo)
+    assert await gates.pass_gate("runsc", fifo, -1) is False
+    assert await gates.pass_gate("runc", fifo, -1) is False
+
+
+async def test_cruns_gate_is_written(fifo: Path) -> None:
+    os.mkfifo(fifo)
+    passing = asyncio.ensure_future(gates.pass_gate("crun", fifo, -1))
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert await passing is True
+        assert os.read(reader, 8) == b"\0"
+    finally:
+        os.close(reader)

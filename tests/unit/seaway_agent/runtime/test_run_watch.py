@@ -1,0 +1,156 @@
+"""The end of a run, with processes that play conmon and the container's first process."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.endpoints import Connection
+from seaway_agent.run import Run
+from seaway_agent.runtime.run_watch import RunWatch, code_of_orphan
+from seaway_agent.runtime.shim import ExitFiles, reaped
+from seaway_contracts.containers import Endpoint
+from seaway_testing.waiting import until
+
+NOWHERE = Connection(Endpoint(network="none", network_id="0"), None)
+
+
+def child(script: str) -> int:
+    return os.posix_spawn("/bin/sh", ["sh", "-c", script], {"PATH": "/bin:/usr/bin"})
+
+
+class Stage:
+    """A watch over a run of two children, and what it told."""
+
+    def __init__(self, directory: Path, *, shim_there: bool = True) -> None:
+        for name in ("exits", "persist", "bundle"):
+            (directory / name).mkdir()
+        self.files = ExitFiles.of(directory / "exits", directory / "persist", directory / "bundle", "abc")
+        self.init, self.shim = child("exec sleep 60"), child("exec sleep 60")
+        conmon_fd = os.pidfd_open(self.shim) if shim_there else -1
+        self.run = Run(NOWHERE, self.init, os.pidfd_open(self.init), conmon_fd, child=True)
+        self.watch = RunWatch("abc", self.run, self.files)
+        self.told: list[Exit] = []
+
+    def begin(self) -> None:
+        self.watch.begin(self.told.append)
+
+    def kill(self, pid: int) -> None:
+        os.kill(pid, 9)
+
+    def write(self, code: int) -> None:
+        self.files.exit.write_text(str(code))
+
+    async def close(self) -> None:
+        self.watch.close()
+        for pid in (self.init, self.shim):
+            try:
+                os.kill(pid, 9)
+                await until(lambda pid=pid: os.waitpid(pid, os.WNOHANG) != (0, 0))  # type: ignore[misc]
+            except (ProcessLookupError, ChildProcessError):
+                continue
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    before = len(os.listdir("/proc/self/fd"))
+    made = Stage(tmp_path)
+    yield made
+    await made.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_the_exit_file_is_told_once(stage: Stage) -> None:
+    stage.begin()
+    stage.watch.look()
+    assert stage.told == []
+    stage.write(7)
+    stage.watch.look()
+    stage.watch.look()
+    stage.kill(stage.shim)
+    assert await stage.watch.shim_gone(5)
+    assert [how.code for how in stage.told] == [7]
+    assert stage.watch.told
+
+
+async def test_nobody_is_told_before_the_beginning(stage: Stage) -> None:
+    stage.write(7)
+    stage.watch.look()
+    stage.kill(stage.shim)
+    assert await stage.watch.shim_gone(5)
+    assert not stage.watch.told
+    stage.begin()
+    assert [how.code for how in stage.told] == [7]
+
+
+async def test_a_shim_that_ends_well_tells_without_a_look(stage: Stage) -> None:
+    stage.begin()
+    stage.write(3)
+    stage.kill(stage.shim)
+    await until(lambda: stage.told)
+    assert stage.told[0].code == 3
+
+
+async def test_a_killed_shim_leaves_the_kernels_word(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.begin()
+    with caplog.at_level(logging.WARNING):
+        stage.kill(stage.shim)
+        await until(lambda: caplog.records)
+    assert stage.told == []
+    stage.kill(stage.init)
+    await until(lambda: stage.told)
+    assert [how.code for how in stage.told] == [137]
+
+
+async def test_an_exit_file_beats_the_kernels_word(stage: Stage) -> None:
+    stage.kill(stage.shim)
+    assert await stage.watch.shim_gone(5)
+    stage.begin()
+    stage.write(5)
+    stage.kill(stage.init)
+    await until(lambda: stage.told)
+    assert [how.code for how in stage.told] == [5]
+
+
+async def test_a_shim_that_does_not_end_is_killed(stage: Stage) -> None:
+    assert not await stage.watch.shim_gone(0.01)
+    stage.watch.kill_shim()
+    assert await stage.watch.shim_gone(5)
+    assert not Path(f"/proc/{stage.shim}").exists()
+
+
+async def test_what_is_closed_tells_nothing(stage: Stage) -> None:
+    stage.begin()
+    stage.watch.close()
+    stage.watch.close()
+    stage.write(1)
+    stage.watch.look()
+    assert stage.told == []
+    assert stage.run.pidfd == -1
+
+
+async def test_without_a_shim_and_without_a_process_the_code_is_unknown(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, shim_there=False)
+    os.close(stage.run.pidfd)
+    stage.run.pidfd = -1
+    stage.begin()
+    assert [how.code for how in stage.told] == [-1]
+    await stage.close()
+
+
+async def test_the_code_of_a_zombie_and_of_one_that_runs() -> None:
+    pid = child("exit 9")
+    pidfd = os.pidfd_open(pid)
+    try:
+        await until(lambda: code_of_orphan(pid, pidfd) is not None)
+        assert code_of_orphan(pid, pidfd) == 9
+        assert await reaped(os.dup(pidfd)) == 9
+        assert code_of_orphan(pid, pidfd) in (9, None)
+    finally:
+        os.close(pidfd)
+    own = os.pidfd_open(os.getpid())
+    assert code_of_orphan(os.getpid(), own) is None
+    os.close(own)
