@@ -18,7 +18,7 @@ _SETTLE_S: Final = 1.0
 
 
 class LayerSweeper:
-    """Sweeps some time after a deletion; many deletions in a row make one sweep. A missed one is made up by the next."""
+    """Sweeps some time after a deletion; many in a row make one sweep. A missed one is made up by the next."""
 
     def __init__(self, bus: Bus, node: Node) -> None:
         self._bus = bus

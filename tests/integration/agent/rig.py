@@ -238,7 +238,8 @@ class AgentRig:
             envelope = event.envelope
             if envelope.subject_id == container:
                 status = ContainerEvent.model_validate_json(event.data).status
-                lines.append(f"{envelope.action} seq={envelope.seq} cause={envelope.cause} run={status.run} {status.state}")
+                place = f"seq={envelope.seq} cause={envelope.cause} run={status.run}"
+                lines.append(f"{envelope.action} {place} {status.state}")
         return "\n".join([*lines, (self.base / "agent.log").read_text()[-3000:]])
 
     async def died(self, container: str, times: int = 1) -> ContainerEvent:
