@@ -78,7 +78,7 @@ class Cell:
             tty=command.tty,
             stdin=command.open_stdin,
             stdin_once=command.stdin_once,
-            spill=node.layout.run,
+            spill=node.layout.root,
             tasks=node.tasks,
         )
 
