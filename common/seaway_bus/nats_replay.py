@@ -79,11 +79,12 @@ def _is_stored(msg: Msg) -> bool:
 def _left_after(msg: Msg, left: int) -> int:
     """How many messages are still to come, at most.
 
-    Messages that are deleted while we read never come. So the server's own count ends the reading too, and
-    so does its word that it has nothing more to send (a heartbeat that isn't about flow control).
+    Messages that are deleted while we read never come. So the reading also ends at the server's word that it has
+    nothing more to send (a heartbeat that isn't about flow control). Its own count of what is pending is no such
+    word: a deletion in between can make it 0 one message too early (nats-server 2.10).
     """
     if _is_stored(msg):
-        return min(left - 1, int(msg.reply.split(".")[8 + _shift(msg)]))
+        return left - 1
     idle = not msg.reply and _STALLED not in (msg.headers or {})
     return 0 if idle else left
 

@@ -29,14 +29,14 @@ def message(reply: str = "", **headers: str) -> Msg:
 @pytest.mark.parametrize(
     ("msg", "left"),
     [
-        (message("$JS.ACK.S.c.1.42.7.1700000000123456789.5"), 5),
+        (message("$JS.ACK.S.c.1.42.7.1700000000123456789.5"), 9),
         (message("$JS.ACK.S.c.1.42.7.1700000000123456789.50"), 9),
-        (message("$JS.ACK.S.c.1.42.7.1700000000123456789.0"), 0),
+        (message("$JS.ACK.S.c.1.42.7.1700000000123456789.0"), 9),
         (message("$JS.FC.S.c.x"), 10),
         (message(**{"Nats-Consumer-Stalled": "$JS.FC.S.c.x"}), 10),
         (message(**{"Nats-Last-Stream": "42"}), 0),
     ],
-    ids=["server says fewer", "server says more", "last", "flow control", "stalled", "idle"],
+    ids=["server says fewer", "server says more", "server says none", "flow control", "stalled", "idle"],
 )
 def test_when_the_past_ends(msg: Msg, left: int) -> None:
     assert _left_after(msg, 10) == left
