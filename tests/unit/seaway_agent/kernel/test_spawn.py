@@ -86,8 +86,9 @@ def test_own_session() -> None:
 
 @pytest.mark.parametrize(("argv0", "cwd"), [("/absent/program", "/"), ("/bin/sh", "/absent/directory")])
 def test_what_cannot_start_leaves_nothing(argv0: str, cwd: str) -> None:
-    before = open_files()
+    before, children = open_files(), Path(f"/proc/self/task/{os.getpid()}/children")
+    born_before = children.read_text()
     with pytest.raises(FileNotFoundError, match="started in"):
         spawn([argv0], cwd=cwd)
     assert open_files() == before
-    assert not Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    assert children.read_text() == born_before
