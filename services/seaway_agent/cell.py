@@ -22,6 +22,8 @@ from seaway_agent.core.instructions import (
     Thaw,
 )
 from seaway_agent.core.machine import Machine, Phase
+from seaway_agent.metrics import measures
+from seaway_agent.metrics.measures import LaunchTimer
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.run import Run
 from seaway_agent.runtime.conmon_runtime import ConmonRuntime
@@ -140,6 +142,7 @@ class Cell:
 
     def _ended(self, how: Exit) -> None:
         how = Exit(how.code, max(how.time_ns, self.status.started_ns), how.oom)
+        measures.exited(how)
         self.console.ended()
         self.do(self.machine.exited(how))
 
@@ -213,16 +216,20 @@ class Cell:
         self.do(self.machine.timer(name, time.time_ns()))
 
     async def _launch(self, number: int) -> None:
-        runtime = self._runtime
+        runtime, timer = self._runtime, LaunchTimer()
         try:
             run = await runtime.create(self.spec, self.lowers, number)
+            timer.lap("create")
             self._connect_console()
             await runtime.start()
+            timer.lap("start")
         except Exception as error:
+            timer.failed()
             if runtime.run is not None:
                 await self._clean_up()
             self._launch_failed(error)
             return
+        timer.done()
         connection = run.connection
         self.do(self.machine.launched(Launched(run.pid, time.time_ns(), (connection.endpoint,), connection.ports)))
         runtime.watch(self._ended)

@@ -20,6 +20,7 @@ from seaway_metadata.stored import decode, encode
 
 log = logging.getLogger(__name__)
 _TICK_S: Final = 0.5
+_RETRY_S: Final = 1.0
 _CHANNELS: Final[dict[Action, EventChannel[NodeEvent]]] = {"join": NODE_JOIN, "up": NODE_UP, "down": NODE_DOWN}
 
 
@@ -106,7 +107,7 @@ class NodeWatch:
                 except TransportError as error:
                     log.warning("node %s can't be stored just now: %s; trying again", node, error)
                     self._unstored.add(node)
-                    await asyncio.sleep(1)
+                    await asyncio.sleep(_RETRY_S)
 
     async def _stored(self) -> AsyncIterator[NodeRecord]:
         async for entry in self._bucket.entries():

@@ -8,12 +8,12 @@ from prometheus_client import Counter, Histogram
 
 from seaway_agent.core.instructions import Exit
 
-Phase = Literal["network", "create", "start"]
+Phase = Literal["create", "start"]
 Outcome = Literal["success", "failure", "signal", "oom", "unknown"]
 
 LAUNCH_SECONDS: Final = Histogram(
     "seaway_agent_launch_seconds",
-    "Time that the steps of a container's launch took: network, create, start, and all of it (total).",
+    "Time that the steps of a container's launch took: create (with its network), start, all of it (total).",
     ("phase",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )

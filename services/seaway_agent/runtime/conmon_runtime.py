@@ -48,7 +48,7 @@ class ConmonRuntime:
         self._spec = spec
         try:
             run = await Launch(self._node, spec, lowers, number).create()
-        except Exception:
+        except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
             await self._undo()
             raise
         self.adopt(run)

@@ -195,8 +195,7 @@ async def test_console_and_terminal_without_a_run(world: World, tmp_path: Path, 
 async def test_a_killed_shim_loses_at_most_the_code(world: World) -> None:
     box = await world.make(SLEEPS)
     await box.started()
-    world.kill_shim(box)
-    await asyncio.sleep(0.01)
+    await world.kill_shim(box)
     box.runtime.look()
     assert box.ends == []
     world.kill(box)

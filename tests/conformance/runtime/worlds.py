@@ -78,7 +78,7 @@ class World(Protocol):
     async def kill_before_start(self, box: "Box") -> None:
         """SIGKILL from outside, and wait for the end; the twin's script must play it."""
 
-    def kill_shim(self, box: "Box") -> None:
+    async def kill_shim(self, box: "Box") -> None:
         """Somebody kills the shim."""
 
     def left(self) -> list[str]:
@@ -156,7 +156,7 @@ class FakeWorld:
     async def kill_before_start(self, box: Box) -> None:
         await asyncio.sleep(0)
 
-    def kill_shim(self, box: Box) -> None:
+    async def kill_shim(self, box: Box) -> None:
         self._runtimes[box.id].kill_shim()
 
     def left(self) -> list[str]:
@@ -250,8 +250,9 @@ class KernelWorld:
         self.kill(box)
         await self.over(box)
 
-    def kill_shim(self, box: Box) -> None:
+    async def kill_shim(self, box: Box) -> None:
         os.kill(shims_below(self.layout.run)[box.id], signal.SIGKILL)
+        await until(lambda: box.id not in shims_below(self.layout.run), what="the end of the shim")
 
     def log(self, box: Box) -> str:
         """What the container has written."""
