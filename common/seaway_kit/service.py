@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class _Shell:
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
-        except (SeawayError, TransportError, OSError) as error:
+        except (SeawayError, TransportError, OSError, sqlite3.Error) as error:
             log.critical("%s can't run: %s", self._name, error)
             self._failed = True
         except Exception as error:

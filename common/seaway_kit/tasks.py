@@ -39,6 +39,12 @@ class Tasks:
         task.add_done_callback(self._eternal_ended)
         return task
 
+    def fail(self, error: BaseException) -> None:
+        """Something happened after which the owner can't go on; it is ended as by an eternal task's end."""
+        log.critical("%s can't go on: %s", self.owner, error)
+        if self._on_failure is not None:
+            self._on_failure(error)
+
     async def close(self) -> None:
         """Cancel what still runs and wait until all of it has ended."""
         current = asyncio.current_task()

@@ -113,7 +113,11 @@ class Cell:
         waiting = self._answers.get(command.id)
         if waiting is None:
             waiting = self._answers[command.id] = asyncio.get_running_loop().create_future()
-            self.do(decide(Ask(command.id, command.actor)))
+            try:
+                self.do(decide(Ask(command.id, command.actor)))
+            except BaseException:
+                del self._answers[command.id]
+                raise
         try:
             return await asyncio.shield(waiting)
         finally:
@@ -130,9 +134,20 @@ class Cell:
                 raise internal(f"container {self.spec.name} can't be paused: {error}") from error
         return await self.ask(command, lambda ask: self.machine.pause(ask, time.time_ns()))
 
-    def resize(self, height: int, width: int) -> None:
+    def resize(self, command: Command, height: int, width: int) -> None:
         """Size the terminal of the running container. Raises OSError where it has none."""
         self._runtime.resize(height, width)
+        ask = Ask(command.id, command.actor)
+        self.do(self.machine.tell(ask, time.time_ns(), "resize", height=str(height), width=str(width)))
+
+    def attached(self, command: Command) -> None:
+        """A client has joined the console; where a run is on, it hears that from now on."""
+        self.do(self.machine.tell(Ask(command.id, command.actor), time.time_ns(), "attach"))
+        if self.status.pid:
+            try:
+                self._runtime.connect_console(self.console)
+            except OSError as error:
+                log.warning("container %s: its console can't be reached: %s", self.spec.id[:12], error)
 
     # --- what happens by itself
 
@@ -169,7 +184,7 @@ class Cell:
     def _do(self, what: Do) -> None:
         match what:
             case Record():
-                self.node.journal.write(self.spec, what, self.lowers)
+                self._write(what)
             case Answer():
                 self._answer(what)
             case SendSignal():
@@ -184,6 +199,17 @@ class Cell:
                 self.node.tasks.spawn(f"teardown-{self.spec.id[:12]}", self._tear_down())
             case Delete():
                 self.node.tasks.spawn(f"delete-{self.spec.id[:12]}", self._delete(what.volumes))
+
+    def _write(self, what: Record) -> None:
+        """What can't be written down must not be acted on: but for a new container, which its maker takes back,
+        the agent ends, and its successor begins from what is written.
+        """
+        try:
+            self.node.journal.write(self.spec, what, self.lowers)
+        except SeawayError as error:
+            if all(event.action != "create" for event in what.events):
+                self.node.tasks.fail(error)
+            raise
 
     def _answer(self, what: Answer) -> None:
         """Behind the events that tell of the outcome, so that whoever has the answer finds the outcome everywhere."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sqlite3
 import time
 
 from seaway_agent.core.instructions import Emit, Record
@@ -9,6 +10,7 @@ from seaway_agent.store import Store
 from seaway_bus.outbox import Outbox
 from seaway_contracts.catalogue import CONTAINER_CREATE, NETWORK_CONNECT, NETWORK_DISCONNECT, event_channel
 from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import ContainerEvent, Envelope, NetworkEvent
 
 
@@ -23,7 +25,15 @@ class Journal:
         """Grows with every change; beats carry it."""
 
     def write(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...] = ()) -> None:
-        """Store the record's status and events and send the events. Raises sqlite3.Error with nothing written."""
+        """Store the record's status and events and send the events. Raises SeawayError with nothing written."""
+        try:
+            self._write(spec, record, lowers)
+        except sqlite3.Error as error:
+            raise self._unwritten(spec, error) from error
+        self.revision += 1
+        self._outbox.kick()
+
+    def _write(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...]) -> None:
         db = self._store.db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -35,8 +45,12 @@ class Journal:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        self.revision += 1
-        self._outbox.kick()
+
+    def _unwritten(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
+        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        advice = "free space on its disk" if full else "see the agent's log"
+        text = f"node {self._node} can't write down what happens to container {spec.name}: {error}; {advice}"
+        return SeawayError(Code.NO_SPACE if full else Code.INTERNAL, text)
 
     def sent(self, container: str) -> asyncio.Future[None] | None:
         """When the container's events so far are on their way; None if they already are."""

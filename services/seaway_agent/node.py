@@ -1,6 +1,5 @@
 """The containers of this node, and the commands that come for them over the bus."""
 
-import logging
 import signal as signals
 import time
 from collections.abc import Callable
@@ -37,7 +36,6 @@ from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import SeawayError, bad_request, conflict, internal, not_found
 from seaway_docker.signals import parse_signal
 
-log = logging.getLogger(__name__)
 _PAGE: Final = 200
 _HISTORY: Final = 16 << 20
 _DONE: Final = 1024
@@ -109,6 +107,8 @@ class Node:
     async def _make(self, spec: ContainerSpec, command: Command) -> ContainerStatus:
         node = self.plumbing
         self._check(spec)
+        # By name from now on: the default may be another after the agent's next start.
+        spec = spec.model_copy(update={"runtime": node.runtime(spec.runtime)[0]})
         lowers = tuple(await self.layers.ensure(spec.image.layers, self._blobs.fetch))
         volumes.check_binds(spec)
         node.volumes.make(spec)
@@ -117,7 +117,7 @@ class Node:
             cell = Cell(node, spec, ContainerStatus(log_path=str(node.layout.log(spec.id))), lowers, self.forget)
             self.cells[spec.id] = cell
             return await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns()))
-        except BaseException as error:
+        except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
             self.cells.pop(spec.id, None)
             node.uppers.release(spec.id)
             node.volumes.remove_anonymous(spec)
@@ -184,11 +184,7 @@ class Node:
             self.plumbing.tasks.spawn("attach-history", _send_all(stream, past))
             return Empty()
         cell.console.join(stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, history=past)
-        if cell.status.pid:
-            try:
-                cell.console.connect(self.plumbing.layout.bundle(asked.id))
-            except OSError as error:
-                log.warning("container %s: its console can't be reached: %s", asked.id[:12], error)
+        cell.attached(command)
         return Empty()
 
     async def _logs(self, asked: ReadLogs, command: Command) -> Empty:
@@ -206,7 +202,7 @@ class Node:
         if not cell.status.pid:
             raise conflict(f"cannot resize a stopped container: unknown: container {asked.id} is not running")
         try:
-            cell.resize(asked.height, asked.width)
+            cell.resize(command, asked.height, asked.width)
         except OSError as error:
             raise internal(f"the terminal of container {asked.id[:12]} can't be sized: {error.strerror}") from error
         return Empty()

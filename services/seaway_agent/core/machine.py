@@ -180,6 +180,10 @@ class Machine:
 
     # --- what happened
 
+    def tell(self, ask: Ask, now_ns: int, action: str, **attributes: str) -> list[Do]:
+        """Something happened to it that changes nothing: a client joined, the terminal has a new size."""
+        return [self._record(now_ns, ask, Emit(action, attributes=attributes))]
+
     def launched(self, what: Launched) -> list[Do]:
         """It runs."""
         self._expect(Phase.LAUNCHING)

@@ -15,6 +15,7 @@ from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox
 from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_DIE
 from seaway_contracts.containers import Endpoint, State
+from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 
@@ -120,7 +121,7 @@ async def test_a_failed_write_leaves_neither_status_nor_event(
 ) -> None:
     created(journal)
     before, revision, depth = rows(db), journal.revision, len(outbox)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(SeawayError, match="can't write down what happens"):
         created(journal)
     assert (rows(db), journal.revision, len(outbox)) == (before, revision, depth)
     assert not db.in_transaction
@@ -130,18 +131,21 @@ async def test_an_event_that_can_not_be_written_takes_the_status_back(
     db: sqlite3.Connection, journal: Journal, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     created(journal)
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
     real, calls = outbox.add, []
 
     def fail_at_the_second(*given: Any, **named: Any) -> None:
         calls.append(given)
         if len(calls) == 2:
-            raise sqlite3.OperationalError("database or disk is full")
+            raise full
         real(*given, **named)
 
     monkeypatch.setattr(outbox, "add", fail_at_the_second)
     record = Record(builders.status(State.EXITED, seq=3), (Emit("stop"), Emit("die")), None, 7)
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(SeawayError, match="free space on its disk") as refusal:
         journal.write(SPEC, record)
+    assert refusal.value.code is Code.NO_SPACE
     (stored,) = Store(db).containers()
     assert (stored.status.state, len(rows(db))) == (State.CREATED, 1)
     monkeypatch.undo()

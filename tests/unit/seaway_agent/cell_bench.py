@@ -1,0 +1,165 @@
+"""What a cell stands on in tests: the runtime's twin, timers that run out when told, the real journal."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seaway_agent.cell import Cell
+from seaway_agent.core.instructions import Ask, Do, Record
+from seaway_agent.core.machine import Phase
+from seaway_agent.journal import Journal
+from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
+from seaway_agent.kernel.launcher import Launcher
+from seaway_agent.layout import Layout
+from seaway_agent.network.bridge import BridgeNetwork
+from seaway_agent.network.driver import NetworkDriver
+from seaway_agent.network.nft import NatTable
+from seaway_agent.plumbing import Plumbing, Seccomp
+from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.fake import FakeRuntime, Script
+from seaway_agent.store import Store, open_database
+from seaway_agent.volumes import Volumes
+from seaway_bus.bus import Bus, Command
+from seaway_bus.outbox import Outbox
+from seaway_contracts.containers import ContainerStatus
+from seaway_kit.tasks import Tasks
+from seaway_testing import builders
+from seaway_testing.waiting import until
+
+ABSENT = runtime_failure('exec: "x": executable file not found in $PATH')
+
+
+class Timers:
+    """Timers that run out when a test says so."""
+
+    def __init__(self) -> None:
+        self.set: list[tuple[float, str]] = []
+        self._calls: dict[str, Callable[[str], None]] = {}
+
+    def later(self, seconds: float, call: Callable[[str], None], name: str) -> "Timers.Handle":
+        self.set.append((seconds, name))
+        self._calls[name] = call
+        return Timers.Handle(self, name)
+
+    def run_out(self, name: str) -> None:
+        self._calls.pop(name)(name)
+
+    @property
+    def running(self) -> set[str]:
+        return set(self._calls)
+
+    @dataclass
+    class Handle:
+        timers: "Timers"
+        name: str
+
+        def cancel(self) -> None:
+            self.timers._calls.pop(self.name, None)
+
+
+class RecordingJournal(Journal):
+    """The real journal, with what was written at hand."""
+
+    def __init__(self, store: Store, outbox: Outbox, node: str) -> None:
+        super().__init__(store, outbox, node)
+        self.actions: list[str] = []
+
+    def write(self, spec: Any, record: Record, lowers: tuple[str, ...] = ()) -> None:
+        super().write(spec, record, lowers)
+        self.actions += [event.action for event in record.events if event.noun == "container"]
+
+
+@dataclass
+class Bench:
+    """A cell with its surroundings."""
+
+    node: Plumbing
+    journal: RecordingJournal
+    bus: Bus
+    timers: Timers = field(default_factory=Timers)
+    gone: list[Cell] = field(default_factory=list)
+    runtime: FakeRuntime = field(default_factory=FakeRuntime)
+    cells: list[Cell] = field(default_factory=list)
+
+    async def make(self, *scripts: Script, **fields: Any) -> Cell:
+        """A created container."""
+        self.runtime = FakeRuntime(*scripts)
+        spec = builders.spec(len(self.cells) + 1, **fields)
+        self.node.uppers.acquire(spec.id)
+        cell = Cell(
+            self.node, spec, ContainerStatus(), ("/l/1",), self.gone.append,
+            runtime=self.runtime, later=self.timers.later,
+        )  # fmt: skip
+        self.cells.append(cell)
+        await cell.ask(Command.new(), lambda ask: cell.machine.create(ask, 1))
+        return cell
+
+    async def running(self, *scripts: Script, **fields: Any) -> Cell:
+        cell = await self.make(*scripts, **fields)
+        await start(cell)
+        return cell
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Bench]:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    layout.make()
+    profile = tmp_path / "seccomp.json"
+    profile.write_text('{"syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}')
+    db = open_database(layout.database)
+    outbox = Outbox(db, fake_bus.transport, tasks)
+    outbox.start()
+    journal = RecordingJournal(Store(db), outbox, "n1")
+    uppers = UpperStore(layout.containers)
+    bridge = BridgeNetwork("abcdef", IPv4Network("172.30.0.0/24"), None, 1500, NatTable("abcdef"))
+    node = Plumbing(
+        node="n1",
+        suite="abcdef",
+        layout=layout,
+        cgroups=CgroupLayout(CgroupMode.V2, {}, str(tmp_path)),
+        launcher=Launcher(),
+        network=NetworkDriver(bridge),
+        uppers=uppers,
+        volumes=Volumes(layout.volumes),
+        journal=journal,
+        seccomp=Seccomp(profile),
+        tasks=tasks,
+        conmon="",
+        runtimes={},
+        default_runtime="crun",
+        init_path="",
+        output_fd=2,
+    )
+    yield Bench(node, journal, fake_bus)
+    await tasks.close()
+    node.workers.shutdown()
+    uppers.close()
+    db.close()
+
+
+def start(cell: Cell, command: Command | None = None) -> "asyncio.Future[ContainerStatus]":
+    return asking(cell, lambda ask: cell.machine.start(ask), command)
+
+
+def stop(cell: Cell, timeout_s: int = 10) -> "asyncio.Future[ContainerStatus]":
+    return asking(cell, lambda ask: cell.machine.stop(ask, timeout_s, None, 5))
+
+
+def remove(cell: Cell, *, force: bool = False) -> "asyncio.Future[ContainerStatus]":
+    return asking(cell, lambda ask: cell.machine.remove(ask, force, True, 5))
+
+
+def asking(
+    cell: Cell, decide: Callable[[Ask], list[Do]], command: Command | None = None
+) -> "asyncio.Future[ContainerStatus]":
+    return asyncio.ensure_future(cell.ask(command or Command.new(), decide))
+
+
+async def until_idle(cell: Cell, phase: Phase = Phase.IDLE) -> None:
+    await until(lambda: cell.machine.phase is phase, what=f"{phase}, instead of {cell.machine.phase}")
