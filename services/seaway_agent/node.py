@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from seaway_agent import volumes
+from seaway_agent import joining, volumes
 from seaway_agent.blobs import BlobClient
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Do
@@ -46,6 +46,7 @@ class Node:
 
     def __init__(self, plumbing: Plumbing, layers: LayerStore, blobs: BlobClient, bus: Bus, epoch: str) -> None:
         self.plumbing = plumbing
+        plumbing.pid_of = self._pid_of
         self.layers = layers
         self.cells: dict[str, Cell] = {}
         self.epoch = epoch
@@ -136,6 +137,7 @@ class Node:
         except ValueError as error:
             raise bad_request(str(error)) from error
         self.plumbing.seccomp.section(spec)
+        joining.check(spec)
 
     async def _start(self, asked: ContainerId, command: Command) -> StatusReply:
         cell = self._cell(asked.id)
@@ -236,6 +238,10 @@ class Node:
             if len(self._done) > _DONE:
                 del self._done[next(iter(self._done))]
         return StatusReply(status=done)
+
+    def _pid_of(self, container: str) -> int:
+        cell = self.cells.get(container)
+        return cell.status.pid if cell is not None else 0
 
     def kept_chains(self) -> set[str]:
         """The chain ids of all layers that containers of this node stand on."""

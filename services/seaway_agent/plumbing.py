@@ -1,7 +1,7 @@
 """What every container of a node shares: the node's places, kernel layers, journal."""
 
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +66,8 @@ class Plumbing:
     init_path: str
     output_fd: int
     grantable: Collection[str] = capabilities.ALL
+    pid_of: Callable[[str], int] = lambda _: 0
+    """The first process of a container of this node; 0 where it doesn't run."""
     workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="node"))
 
     @property

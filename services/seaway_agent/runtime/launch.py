@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from seaway_agent import endpoints, volumes
+from seaway_agent import endpoints, joining, volumes
 from seaway_agent.endpoints import Connection
 from seaway_agent.kernel.procs import open_pidfd
 from seaway_agent.kernel.spawn import Spawned
@@ -130,8 +130,12 @@ class Launch:
         volumes.check_binds(spec)
         found = all_of_host() if spec.security.privileged else asked_for(spec)
 
+        theirs = joining.etc_files(node, spec)
+        files = endpoints.etc_files(spec, connection) if theirs is None else theirs
+        hostname = files["hostname"].strip()
+
         def surroundings(user: oci.User, mounts: tuple[oci.HostMount, ...]) -> oci.Surroundings:
-            return self._surroundings(connection, user, mounts, found)
+            return self._surroundings(connection, hostname, user, mounts, found)
 
         return BundlePlan(
             spec=spec,
@@ -139,7 +143,7 @@ class Launch:
             lowers=self._lowers,
             upper=upper.upper,
             work=upper.work,
-            files=endpoints.etc_files(spec, connection),
+            files=files,
             binds=(*volumes.bind_mounts(spec), *self._init_mount()),
             volumes=node.volumes.mounts(spec),
             surroundings=surroundings,
@@ -155,19 +159,22 @@ class Launch:
     def _surroundings(
         self,
         connection: Connection,
+        hostname: str,
         user: oci.User,
         mounts: tuple[oci.HostMount, ...],
         found: tuple[devices.HostDevice, ...],
     ) -> oci.Surroundings:
         node, spec = self._node, self._spec
-        sandbox = connection.sandbox
+        joined = joining.namespaces(node, spec)
+        if connection.sandbox is not None:
+            joined["network"] = connection.sandbox.path
         return oci.Surroundings(
             rootfs=str(rootfs_of(node, spec)),
             cgroups_path=node.cgroups_path(spec.id),
-            hostname=endpoints.hostname(spec),
+            hostname=hostname,
             user=user,
             mounts=mounts,
-            joined={"network": sandbox.path} if sandbox is not None else {},
+            joined=joined,
             seccomp=node.seccomp.section(spec),
             cgroup_v2=node.cgroup_v2,
             host_devices=found,

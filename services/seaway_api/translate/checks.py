@@ -54,6 +54,10 @@ def check_host(host: HostConfig) -> None:
     capabilities(host.cap_drop or (), "CapDrop")
     if host.log_config.type not in _LOG_DRIVERS:
         raise InvalidParameter(f"logger: no log driver named '{host.log_config.type}' is registered")
+    if host.device_requests:
+        raise InvalidParameter("--gpus and other device requests are not supported yet: give the devices by --device")
+    if host.links:
+        raise InvalidParameter("--link is not supported yet: publish the port, or use --network container:NAME")
     if host.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
     if not -1000 <= host.oom_score_adj <= 1000:

@@ -1,13 +1,15 @@
 """Commands to a real agent, and the events that follow."""
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 from tests.integration.agent.rig import AgentRig
 
 from seaway_bus.bus import Command
 from seaway_contracts.containers import Command as Process
-from seaway_contracts.containers import NetworkSpec, Resources, RestartPolicy, Security, State
+from seaway_contracts.containers import Namespaces, NetworkSpec, Resources, RestartPolicy, Security, State
 from seaway_contracts.errors import Code, SeawayError
 
 pytestmark = pytest.mark.root
@@ -145,3 +147,22 @@ async def test_terminal_and_user_and_workdir(rig: AgentRig) -> None:
     container = await rig.ran(command=process)
     said = [line.strip() for line in rig.output(container).splitlines()]
     assert said == ["1000", "/made/here", "/dev/pts/0", "xterm"]
+
+
+async def test_another_containers_network_and_processes_are_joined(rig: AgentRig) -> None:
+    partner = await rig.create(rig.spec("sleep", "60", net="bridge"))
+    pid = (await rig.start_container(partner)).status.pid
+    joiner = rig.spec("sleep", "60", net=f"container:{partner}", namespaces=Namespaces(pid=f"container:{partner}"))
+    other = (await rig.start_container(await rig.create(joiner))).status.pid
+    for kind in ("net", "pid"):
+        assert os.readlink(f"/proc/{other}/ns/{kind}") == os.readlink(f"/proc/{pid}/ns/{kind}")
+    assert Path(f"/proc/{other}/root/etc/hosts").read_text() == Path(f"/proc/{pid}/root/etc/hosts").read_text()
+    await rig.remove(joiner.id, force=True)
+
+
+async def test_a_container_that_does_not_run_can_not_be_joined(rig: AgentRig) -> None:
+    partner = await rig.create(rig.spec("true"))
+    joiner = await rig.create(rig.spec("true", net=f"container:{partner}"))
+    with pytest.raises(SeawayError, match="cannot join network namespace of a non running container") as refusal:
+        await rig.start_container(joiner)
+    assert refusal.value.status == 409
