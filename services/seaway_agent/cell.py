@@ -21,7 +21,8 @@ from seaway_agent.core.instructions import (
     TearDown,
     Thaw,
 )
-from seaway_agent.core.machine import Machine, Phase
+from seaway_agent.core.machine import Machine
+from seaway_agent.core.steps import Phase
 from seaway_agent.metrics import measures
 from seaway_agent.metrics.measures import LaunchTimer
 from seaway_agent.plumbing import Plumbing

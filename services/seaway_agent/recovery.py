@@ -13,8 +13,8 @@ from typing import Any, Final
 from seaway_agent import endpoints
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Exit, Launched
-from seaway_agent.core.machine import Phase
 from seaway_agent.core.restart import starts_with_node
+from seaway_agent.core.steps import Phase
 from seaway_agent.endpoints import Connection
 from seaway_agent.kernel import launcher, procs
 from seaway_agent.network.errors import NetworkError

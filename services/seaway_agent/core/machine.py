@@ -12,9 +12,6 @@ A command that needs a phase which is coming waits for it; nothing is done twice
 """
 
 import signal as signals
-from collections.abc import Callable
-from enum import StrEnum
-from typing import Final
 
 from seaway_agent.core.instructions import (
     Answer,
@@ -23,55 +20,21 @@ from seaway_agent.core.instructions import (
     Do,
     Emit,
     Exit,
-    Launch,
     Launched,
-    Record,
     SendSignal,
     SetTimer,
     TearDown,
     Thaw,
 )
-from seaway_agent.core.restart import Backoff, should_restart
-from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
-from seaway_contracts.errors import Code, SeawayError, conflict, not_found, not_modified
-from seaway_docker.errors import InvalidParameter
-from seaway_docker.signals import parse_signal
-
-DEFAULT_STOP_S: Final = 10
-_SECOND_NS: Final = 1_000_000_000
+from seaway_agent.core.restart import should_restart
+from seaway_agent.core.steps import SECOND_NS, Phase, Steps
+from seaway_agent.core.words import first_of, killed, marked_for_removal, network_events
+from seaway_contracts.containers import State
+from seaway_contracts.errors import SeawayError, conflict, not_found, not_modified
 
 
-class Phase(StrEnum):
-    """What the node is doing with the container."""
-
-    IDLE = "idle"
-    LAUNCHING = "launching"
-    RUNNING = "running"
-    PAUSED = "paused"
-    TEARING_DOWN = "tearing down"
-    BACKING_OFF = "backing off"
-    REMOVING = "removing"
-    GONE = "gone"
-
-
-class Machine:
+class Machine(Steps):
     """One container. Every method takes what happened and returns what to do, in order."""
-
-    def __init__(self, spec: ContainerSpec, status: ContainerStatus, phase: Phase = Phase.IDLE) -> None:
-        self.spec = spec
-        self.status = status
-        self.phase = phase
-        self.history: list[str] = []
-        self._starters: list[Ask] = []
-        self._stoppers: list[Ask] = []
-        self._removers: list[Ask] = []
-        self._restarters: list[Ask] = []
-        self._volumes = False
-        self._after_teardown: Callable[[], list[Do]] | None = None
-        self._stopping = False
-        self._stop_plan: tuple[int, int] | None = None
-        self._backoff = Backoff()
-        self._told_ns = 0
 
     # --- commands
 
@@ -86,7 +49,7 @@ class Machine:
                 return [self._refuse(ask, conflict("cannot start a paused container, try unpause instead"))]
             return [self._refuse(ask, not_modified())]
         if self._doomed():
-            return [self._refuse(ask, _marked_for_removal())]
+            return [self._refuse(ask, marked_for_removal())]
         self._starters.append(ask)
         if self.phase is Phase.LAUNCHING:
             return []
@@ -108,7 +71,7 @@ class Machine:
     def restart(self, ask: Ask, timeout_s: int | None, signal: int | None, now_ns: int) -> list[Do]:
         """Stop it where it runs, then run it. A run that is coming is new enough, and a stop before it is overtaken."""
         if self._doomed():
-            return [self._refuse(ask, _marked_for_removal())]
+            return [self._refuse(ask, marked_for_removal())]
         self._restarters.append(ask)
         if self.phase in (Phase.RUNNING, Phase.PAUSED):
             return self._begin_stop(ask, timeout_s, signal, now_ns)
@@ -135,7 +98,7 @@ class Machine:
         if signal in (signals.SIGKILL, self._stop_signal()):
             self._set(manually_stopped=True)
             thaw = self._thaw()
-        return [self._record(now_ns, ask, _killed(signal)), SendSignal(signal), *thaw, Answer(ask, self.status)]
+        return [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw, Answer(ask, self.status)]
 
     def pause(self, ask: Ask, now_ns: int) -> list[Do]:
         """It has been frozen; thawed again if it is being stopped since, as a frozen process takes no signal."""
@@ -199,17 +162,17 @@ class Machine:
             oom_killed=False,
             manually_stopped=False,
         )
-        first = _first(self._starters, self._restarters)
-        events = [*_network_events("connect", self), Emit("start")]
+        asked = first_of(self._starters, self._restarters)
+        events = [*network_events("connect", self.status), Emit("start")]
         if self._restarters:
             events.append(Emit("restart"))
-        done: list[Do] = [self._record(what.time_ns, first, *events)]
+        done: list[Do] = [self._record(what.time_ns, asked, *events)]
         done += self._answer_all(self._starters) + self._answer_all(self._restarters)
         if self._removers:
             self._set(manually_stopped=True)
-            return done + self._kill_now(_first(self._removers), what.time_ns)
+            return done + self._kill_now(first_of(self._removers), what.time_ns)
         if self._stop_plan is not None:
-            return done + self._signal_stop(_first(self._stoppers), what.time_ns)
+            return done + self._signal_stop(first_of(self._stoppers), what.time_ns)
         return done + self._answer_all(self._stoppers)
 
     def launch_failed(self, error: SeawayError, code: int, now_ns: int) -> list[Do]:
@@ -222,7 +185,7 @@ class Machine:
         self._set(state=state, pid=0, exit_code=code, error=error.message, endpoints=(), ports=())
         if again:
             self._set(finished_ns=now_ns)
-        done: list[Do] = [self._record(now_ns, _first(self._starters), Emit("status"))]
+        done: list[Do] = [self._record(now_ns, first_of(self._starters), Emit("status"))]
         done += self._answer_all(self._starters, error) + self._answer_all(self._restarters, error)
         done += self._answer_all(self._stoppers)
         return done + (self._delete() if self._removers or self.spec.auto_remove else [])
@@ -232,7 +195,7 @@ class Machine:
         if self.phase not in (Phase.RUNNING, Phase.PAUSED):
             self._broken("exited")
         ran_ns = max(0, how.time_ns - self.status.started_ns)
-        endpoints = _network_events("disconnect", self)
+        endpoints = network_events("disconnect", self.status)
         stopped = self._stopping or bool(self._stoppers or self._restarters)
         restarts = (
             not self._removers
@@ -248,9 +211,9 @@ class Machine:
             endpoints=(),
             ports=(),
         )
-        died = Emit("die", attributes={"exitCode": str(how.code), "execDuration": str(ran_ns // _SECOND_NS)})
+        died = Emit("die", attributes={"exitCode": str(how.code), "execDuration": str(ran_ns // SECOND_NS)})
         events = [*([Emit("oom")] if how.oom else []), *endpoints, *([Emit("stop")] if stopped else []), died]
-        ask = _first(self._stoppers, self._restarters, self._removers)
+        ask = first_of(self._stoppers, self._restarters, self._removers)
         self._to(Phase.TEARING_DOWN)
         self._stopping, self._stop_plan = False, None
         done: list[Do] = [SetTimer("stop", None), self._record(how.time_ns, ask, *events), TearDown()]
@@ -267,7 +230,7 @@ class Machine:
         self._to(Phase.IDLE)
         then, self._after_teardown = self._after_teardown, None
         if self._removers or (self.spec.auto_remove and then is None):
-            refusal = _marked_for_removal()
+            refusal = marked_for_removal()
             done = self._answer_all(self._starters, refusal) + self._answer_all(self._restarters, refusal)
             return done + self._answer_all(self._stoppers) + self._delete()
         return then() if then is not None else []
@@ -275,7 +238,7 @@ class Machine:
     def timer(self, name: str, now_ns: int) -> list[Do]:
         """A timer that was set has run out."""
         if name == "stop" and self.phase in (Phase.RUNNING, Phase.PAUSED):
-            return self._kill_now(_first(self._stoppers, self._restarters), now_ns)
+            return self._kill_now(first_of(self._stoppers, self._restarters), now_ns)
         if name == "restart" and self.phase is Phase.BACKING_OFF:
             self._set(restart_count=self.status.restart_count + 1)
             return self._launch()
@@ -285,7 +248,7 @@ class Machine:
         """Nothing of it is left on the node."""
         self._expect(Phase.REMOVING)
         self._to(Phase.GONE)
-        done: list[Do] = [self._record(now_ns, _first(self._removers), Emit("destroy"))]
+        done: list[Do] = [self._record(now_ns, first_of(self._removers), Emit("destroy"))]
         return done + self._answer_all(self._removers)
 
     def delete_failed(self, error: SeawayError, now_ns: int) -> list[Do]:
@@ -311,142 +274,3 @@ class Machine:
         """Run it because its restart policy says so after a reboot of the node."""
         self._expect(Phase.IDLE)
         return self._launch()
-
-    # --- parts
-
-    def _launch(self) -> list[Do]:
-        self._to(Phase.LAUNCHING)
-        self._set(run=self.status.run + 1)
-        if self._starters or self._restarters:
-            self._set(restart_count=0)
-            self._backoff = Backoff()
-        return [SetTimer("restart", None), Launch(self.status.run)]
-
-    def _back_off(self) -> list[Do]:
-        self._to(Phase.BACKING_OFF)
-        if not self._backoff.last_ns:
-            self._backoff = self._backoff.next(0)
-        return [SetTimer("restart", self._backoff.last_ns)]
-
-    def _stop_restarting(self, ask: Ask, now_ns: int) -> list[Do]:
-        """It has ended and was to be started again."""
-        self._after_teardown = None
-        if self.phase is Phase.BACKING_OFF:
-            self._to(Phase.IDLE)
-        self._set(state=State.EXITED, manually_stopped=True)
-        return [SetTimer("restart", None), self._record(now_ns, ask, Emit("stop")), Answer(ask, self.status)]
-
-    def _begin_stop(self, ask: Ask, timeout_s: int | None, signal: int | None, now_ns: int) -> list[Do]:
-        """A second stop changes nothing unless it is less patient."""
-        own = self.spec.command.stop_timeout
-        wait_s = timeout_s if timeout_s is not None else own if own is not None else DEFAULT_STOP_S
-        if self._stopping and self._stop_plan is not None and not _sooner(wait_s, self._stop_plan[1]):
-            return []
-        self._stop_plan = (signal or self._stop_signal(), wait_s)
-        return self._signal_stop(ask, now_ns) if self.phase in (Phase.RUNNING, Phase.PAUSED) else []
-
-    def _signal_stop(self, ask: Ask | None, now_ns: int) -> list[Do]:
-        assert self._stop_plan is not None
-        (signal, wait_s), self._stopping = self._stop_plan, True
-        self._set(manually_stopped=not self._restarters)
-        thaw = self._thaw()
-        if wait_s == 0:
-            signal = signals.SIGKILL
-        done: list[Do] = [self._record(now_ns, ask, _killed(signal)), SendSignal(signal), *thaw]
-        return done + ([SetTimer("stop", wait_s * _SECOND_NS)] if wait_s > 0 else [])
-
-    def _kill_now(self, ask: Ask | None, now_ns: int) -> list[Do]:
-        thaw = self._thaw()
-        return [self._record(now_ns, ask, _killed(signals.SIGKILL)), SendSignal(signals.SIGKILL), *thaw]
-
-    def _thaw(self) -> list[Do]:
-        """A frozen process takes no signal."""
-        if self.phase is not Phase.PAUSED:
-            return []
-        self._to(Phase.RUNNING)
-        self._set(state=State.RUNNING)
-        return [Thaw()]
-
-    def _delete(self) -> list[Do]:
-        """The status is stored first: what an agent's death leaves half deleted must never be started."""
-        self._to(Phase.REMOVING)
-        self._set(state=State.REMOVING)
-        return [self._record(0, None), Delete(self._volumes or self.spec.auto_remove)]
-
-    def _doomed(self) -> bool:
-        """Whether it is being removed, or what is left of it can only be removed."""
-        return self.phase in (Phase.REMOVING, Phase.GONE) or bool(self._removers) or self.status.state is State.DEAD
-
-    def _stop_signal(self) -> int:
-        """SIGTERM where an image names a signal that isn't one, as Docker has it."""
-        try:
-            return parse_signal(self.spec.command.stop_signal or "SIGTERM")
-        except InvalidParameter:
-            return signals.SIGTERM
-
-    def _cannot_remove(self) -> str:
-        states = {Phase.BACKING_OFF: "restarting", Phase.TEARING_DOWN: "restarting", Phase.PAUSED: "paused"}
-        state = states.get(self.phase, "running")
-        advice = "unpause and then stop the container" if state == "paused" else "stop the container"
-        return (
-            f'cannot remove container "/{self.spec.name}": container is {state}: '
-            f"{advice} before removing or force remove"
-        )
-
-    def _record(self, now_ns: int, ask: Ask | None, *events: Emit) -> Record:
-        """Count the container's own events, so that each has its place in the order."""
-        own = sum(1 for event in events if event.noun == "container")
-        self._set(seq=self.status.seq + own)
-        # An exit file's time is coarse and may lie before a signal's: the order of times is that of the events.
-        start_ns = max(now_ns, self._told_ns)
-        self._told_ns = start_ns + len(events)
-        return Record(self.status, events, ask, start_ns)
-
-    def _answer_all(self, asks: list[Ask], error: SeawayError | None = None) -> list[Do]:
-        done: list[Do] = [Answer(ask, self.status, error) for ask in asks]
-        asks.clear()
-        return done
-
-    def _refuse(self, ask: Ask, error: SeawayError) -> Do:
-        return Answer(ask, self.status, error)
-
-    def _set(self, **changes: object) -> None:
-        self.status = self.status.model_copy(update=changes)
-
-    def _to(self, phase: Phase) -> None:
-        self.history.append(f"{self.phase} → {phase}")
-        del self.history[:-20]
-        self.phase = phase
-
-    def _expect(self, phase: Phase) -> None:
-        if self.phase is not phase:
-            self._broken(f"expected {phase}")
-
-    def _broken(self, what: str) -> None:
-        story = ", ".join(self.history) or "no steps yet"
-        text = f"container {self.spec.id[:12]} is {self.phase} at {what!r}; it went: {story}"
-        raise SeawayError(Code.INTERNAL, text)
-
-
-def _first(*lists: list[Ask]) -> Ask | None:
-    return next((asks[0] for asks in lists if asks), None)
-
-
-def _marked_for_removal() -> SeawayError:
-    return conflict("container is marked for removal and cannot be started")
-
-
-def _sooner(wait_s: int, planned_s: int) -> bool:
-    """Whether a stop would end earlier than planned; a negative wait has no end."""
-    return wait_s >= 0 and (planned_s < 0 or wait_s < planned_s)
-
-
-def _killed(signal: int) -> Emit:
-    return Emit("kill", attributes={"signal": str(int(signal))})
-
-
-def _network_events(action: str, machine: Machine) -> list[Emit]:
-    return [
-        Emit(action, "network", {"name": e.network, "type": e.network if e.network != "none" else "null"}, e)
-        for e in machine.status.endpoints
-    ]

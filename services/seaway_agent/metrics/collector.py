@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from seaway_agent.cell import Cell
-from seaway_agent.core.machine import Phase
+from seaway_agent.core.steps import Phase
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.families import NodeReading, Reading, container_families, node_families
 from seaway_agent.metrics.sampler import BlockDevices, Run, Samplers

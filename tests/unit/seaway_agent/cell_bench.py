@@ -11,7 +11,7 @@ import pytest
 
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Do, Record
-from seaway_agent.core.machine import Phase
+from seaway_agent.core.steps import Phase
 from seaway_agent.journal import Journal
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.launcher import Launcher

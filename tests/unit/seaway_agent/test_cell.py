@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.seaway_agent.cell_bench import ABSENT, Bench, asking, remove, start, stop, until_idle
 
-from seaway_agent.core.machine import Phase
+from seaway_agent.core.steps import Phase
 from seaway_agent.runtime.fake import Script
 from seaway_bus.bus import Command
 from seaway_contracts.containers import Command as Process

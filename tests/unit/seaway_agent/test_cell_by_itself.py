@@ -8,8 +8,8 @@ import pytest
 from tests.unit.seaway_agent.cell_bench import ABSENT, Bench, remove, start, stop, until_idle
 
 from seaway_agent.cell import Cell
-from seaway_agent.core.machine import Phase
 from seaway_agent.core.restart import FIRST_NS
+from seaway_agent.core.steps import Phase
 from seaway_agent.runtime.fake import FakeRuntime, Script
 from seaway_bus.bus import Command
 from seaway_bus.streams import ByteStream, new_stream_id

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seaway_agent.core.instructions import Exit, Launched, Record
-from seaway_agent.core.machine import Phase
+from seaway_agent.core.steps import Phase
 from seaway_contracts.containers import Endpoint, RestartPolicy
 
 MakeBox = Callable[..., Any]

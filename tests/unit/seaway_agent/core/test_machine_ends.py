@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from seaway_agent.core.instructions import Answer, Ask
-from seaway_agent.core.machine import Phase
+from seaway_agent.core.steps import Phase
 from seaway_contracts.containers import RestartPolicy, State
 from seaway_contracts.errors import SeawayError
 from seaway_testing import builders

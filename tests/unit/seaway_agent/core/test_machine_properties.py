@@ -25,7 +25,8 @@ from seaway_agent.core.instructions import (
     TearDown,
     Thaw,
 )
-from seaway_agent.core.machine import Machine, Phase
+from seaway_agent.core.machine import Machine
+from seaway_agent.core.steps import Phase
 from seaway_contracts.containers import ContainerStatus, Endpoint, RestartPolicy, State
 from seaway_contracts.errors import internal
 from seaway_testing import builders

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
-from seaway_agent.core.machine import Phase
+from seaway_agent.core.steps import Phase
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.collector import ContainerCollector

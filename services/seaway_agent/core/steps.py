@@ -1,0 +1,174 @@
+"""What the container's machine is made of: its phases, its state, and the steps that its methods share."""
+
+import signal as signals
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from seaway_agent.core.instructions import (
+    Answer,
+    Ask,
+    Delete,
+    Do,
+    Emit,
+    Launch,
+    Record,
+    SendSignal,
+    SetTimer,
+    Thaw,
+)
+from seaway_agent.core.restart import Backoff
+from seaway_agent.core.words import killed, sooner
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
+from seaway_contracts.errors import Code, SeawayError
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.signals import parse_signal
+
+DEFAULT_STOP_S: Final = 10
+SECOND_NS: Final = 1_000_000_000
+
+
+class Phase(StrEnum):
+    """What the node is doing with the container."""
+
+    IDLE = "idle"
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    PAUSED = "paused"
+    TEARING_DOWN = "tearing down"
+    BACKING_OFF = "backing off"
+    REMOVING = "removing"
+    GONE = "gone"
+
+
+class Steps:
+    """The state of one container, and the steps that commands and happenings have in common."""
+
+    def __init__(self, spec: ContainerSpec, status: ContainerStatus, phase: Phase = Phase.IDLE) -> None:
+        self.spec = spec
+        self.status = status
+        self.phase = phase
+        self.history: list[str] = []
+        self._starters: list[Ask] = []
+        self._stoppers: list[Ask] = []
+        self._removers: list[Ask] = []
+        self._restarters: list[Ask] = []
+        self._volumes = False
+        self._after_teardown: Callable[[], list[Do]] | None = None
+        self._stopping = False
+        self._stop_plan: tuple[int, int] | None = None
+        self._backoff = Backoff()
+        self._told_ns = 0
+
+    def _launch(self) -> list[Do]:
+        self._to(Phase.LAUNCHING)
+        self._set(run=self.status.run + 1)
+        if self._starters or self._restarters:
+            self._set(restart_count=0)
+            self._backoff = Backoff()
+        return [SetTimer("restart", None), Launch(self.status.run)]
+
+    def _back_off(self) -> list[Do]:
+        self._to(Phase.BACKING_OFF)
+        if not self._backoff.last_ns:
+            self._backoff = self._backoff.next(0)
+        return [SetTimer("restart", self._backoff.last_ns)]
+
+    def _stop_restarting(self, ask: Ask, now_ns: int) -> list[Do]:
+        """It has ended and was to be started again."""
+        self._after_teardown = None
+        if self.phase is Phase.BACKING_OFF:
+            self._to(Phase.IDLE)
+        self._set(state=State.EXITED, manually_stopped=True)
+        return [SetTimer("restart", None), self._record(now_ns, ask, Emit("stop")), Answer(ask, self.status)]
+
+    def _begin_stop(self, ask: Ask, timeout_s: int | None, signal: int | None, now_ns: int) -> list[Do]:
+        """A second stop changes nothing unless it is less patient."""
+        own = self.spec.command.stop_timeout
+        wait_s = timeout_s if timeout_s is not None else own if own is not None else DEFAULT_STOP_S
+        if self._stopping and self._stop_plan is not None and not sooner(wait_s, self._stop_plan[1]):
+            return []
+        self._stop_plan = (signal or self._stop_signal(), wait_s)
+        return self._signal_stop(ask, now_ns) if self.phase in (Phase.RUNNING, Phase.PAUSED) else []
+
+    def _signal_stop(self, ask: Ask | None, now_ns: int) -> list[Do]:
+        assert self._stop_plan is not None
+        (signal, wait_s), self._stopping = self._stop_plan, True
+        self._set(manually_stopped=not self._restarters)
+        thaw = self._thaw()
+        if wait_s == 0:
+            signal = signals.SIGKILL
+        done: list[Do] = [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw]
+        return done + ([SetTimer("stop", wait_s * SECOND_NS)] if wait_s > 0 else [])
+
+    def _kill_now(self, ask: Ask | None, now_ns: int) -> list[Do]:
+        thaw = self._thaw()
+        return [self._record(now_ns, ask, killed(signals.SIGKILL)), SendSignal(signals.SIGKILL), *thaw]
+
+    def _thaw(self) -> list[Do]:
+        """A frozen process takes no signal."""
+        if self.phase is not Phase.PAUSED:
+            return []
+        self._to(Phase.RUNNING)
+        self._set(state=State.RUNNING)
+        return [Thaw()]
+
+    def _delete(self) -> list[Do]:
+        """The status is stored first: what an agent's death leaves half deleted must never be started."""
+        self._to(Phase.REMOVING)
+        self._set(state=State.REMOVING)
+        return [self._record(0, None), Delete(self._volumes or self.spec.auto_remove)]
+
+    def _doomed(self) -> bool:
+        """Whether it is being removed, or what is left of it can only be removed."""
+        return self.phase in (Phase.REMOVING, Phase.GONE) or bool(self._removers) or self.status.state is State.DEAD
+
+    def _stop_signal(self) -> int:
+        """SIGTERM where an image names a signal that isn't one, as Docker has it."""
+        try:
+            return parse_signal(self.spec.command.stop_signal or "SIGTERM")
+        except InvalidParameter:
+            return signals.SIGTERM
+
+    def _cannot_remove(self) -> str:
+        states = {Phase.BACKING_OFF: "restarting", Phase.TEARING_DOWN: "restarting", Phase.PAUSED: "paused"}
+        state = states.get(self.phase, "running")
+        advice = "unpause and then stop the container" if state == "paused" else "stop the container"
+        return (
+            f'cannot remove container "/{self.spec.name}": container is {state}: '
+            f"{advice} before removing or force remove"
+        )
+
+    def _record(self, now_ns: int, ask: Ask | None, *events: Emit) -> Record:
+        """Count the container's own events, so that each has its place in the order."""
+        own = sum(1 for event in events if event.noun == "container")
+        self._set(seq=self.status.seq + own)
+        # An exit file's time is coarse and may lie before a signal's: the order of times is that of the events.
+        start_ns = max(now_ns, self._told_ns)
+        self._told_ns = start_ns + len(events)
+        return Record(self.status, events, ask, start_ns)
+
+    def _answer_all(self, asks: list[Ask], error: SeawayError | None = None) -> list[Do]:
+        done: list[Do] = [Answer(ask, self.status, error) for ask in asks]
+        asks.clear()
+        return done
+
+    def _refuse(self, ask: Ask, error: SeawayError) -> Do:
+        return Answer(ask, self.status, error)
+
+    def _set(self, **changes: object) -> None:
+        self.status = self.status.model_copy(update=changes)
+
+    def _to(self, phase: Phase) -> None:
+        self.history.append(f"{self.phase} → {phase}")
+        del self.history[:-20]
+        self.phase = phase
+
+    def _expect(self, phase: Phase) -> None:
+        if self.phase is not phase:
+            self._broken(f"expected {phase}")
+
+    def _broken(self, what: str) -> None:
+        story = ", ".join(self.history) or "no steps yet"
+        text = f"container {self.spec.id[:12]} is {self.phase} at {what!r}; it went: {story}"
+        raise SeawayError(Code.INTERNAL, text)
