@@ -19,8 +19,9 @@ async def numbers(transport: Transport, subject: str = "t.>", **start: int) -> l
 
 async def store_has(transport: Transport, last: int) -> None:
     """The server stores what is published without asking a little later than it confirms it."""
-    while await transport.last_sequence("TEST") < last:  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(10):
+        while await transport.last_sequence("TEST") < last:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 async def test_store_counts_and_drops_repeats(transport: Transport) -> None:
