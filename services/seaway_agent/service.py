@@ -13,6 +13,10 @@ from typing import Final
 from seaway_agent import __version__
 from seaway_agent.beats import Heart, facts_of
 from seaway_agent.blobs import BlobClient
+from seaway_agent.commands.create import CreateCommand
+from seaway_agent.commands.inventory import InventoryCommand
+from seaway_agent.commands.lifecycle import LifecycleCommands
+from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.images import LayerSweeper
 from seaway_agent.journal import Journal
 from seaway_agent.kernel import cgroups, procs
@@ -89,7 +93,7 @@ class Agent:
         stack.callback(layers.close)
         blobs = BlobClient(context.bus)
         stack.push_async_callback(blobs.close)
-        node = Node(plumbing, layers, blobs, context.bus, secrets.token_hex(8))
+        node = Node(plumbing, layers, secrets.token_hex(8))
         stack.callback(node.close)
         exits = ExitWatch(self._layout.exits, node.exit_seen)
         exits.start()
@@ -99,7 +103,7 @@ class Agent:
         await context.bus.prepare()
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
-        await node.serve()
+        await self._serve(node, blobs)
         await context.bus.announce("agent", __version__)
         info = read_host_info(str(self._layout.root), plumbing.cgroups)
         facts = facts_of(info, runtimes, settings.runtime, settings.label, str(settings.root), boot)
@@ -110,6 +114,13 @@ class Agent:
         context.metrics.add(collector)
         stack.callback(collector.close)
         context.tasks.eternal("metrics", collector.run())
+
+    async def _serve(self, node: Node, blobs: BlobClient) -> None:
+        bus = self._context.bus
+        await CreateCommand(node, blobs).serve(bus)
+        await LifecycleCommands(node).serve(bus)
+        await StreamCommands(node, bus).serve()
+        await InventoryCommand(node).serve(bus)
 
     def _store(self, stack: contextlib.AsyncExitStack) -> Store:
         db = open_database(self._layout.database)

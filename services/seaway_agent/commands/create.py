@@ -1,0 +1,75 @@
+"""Making a container on this node."""
+
+import time
+
+from seaway_agent import joining, volumes
+from seaway_agent.blobs import BlobClient
+from seaway_agent.cell import Cell
+from seaway_agent.node import Node
+from seaway_agent.oci import capabilities, devices
+from seaway_bus.bus import Bus, Command
+from seaway_contracts import catalogue
+from seaway_contracts.commands import CreateContainer, StatusReply
+from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.errors import bad_request, conflict, internal
+
+
+class CreateCommand:
+    """`container.create`: the same id twice makes it once."""
+
+    def __init__(self, node: Node, blobs: BlobClient) -> None:
+        self._node = node
+        self._blobs = blobs
+        self._making: dict[str, str] = {}
+
+    async def serve(self, bus: Bus) -> None:
+        """Take the command from the bus."""
+        await bus.serve(catalogue.CREATE, self._create, node=self._node.plumbing.node)
+
+    async def _create(self, asked: CreateContainer, command: Command) -> StatusReply:
+        spec = asked.spec
+        known = self._node.cells.get(spec.id)
+        if known is not None:
+            return StatusReply(status=known.status)
+        if spec.id in self._making:
+            raise conflict(f"container {spec.id[:12]} is being made; wait for the first command's answer")
+        self._making[spec.id] = command.id
+        try:
+            return StatusReply(status=await self._make(spec, command))
+        finally:
+            del self._making[spec.id]
+
+    async def _make(self, spec: ContainerSpec, command: Command) -> ContainerStatus:
+        node = self._node.plumbing
+        self._check(spec)
+        # By name from now on: the default may be another after the agent's next start.
+        spec = spec.model_copy(update={"runtime": node.runtime(spec.runtime)[0]})
+        lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))
+        volumes.check_binds(spec)
+        node.volumes.make(spec)
+        try:
+            node.uppers.acquire(spec.id)
+            cell = Cell(node, spec, ContainerStatus(log_path=str(node.layout.log(spec.id))), lowers, self._node.forget)
+            self._node.add(cell)
+            return await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns()))
+        except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
+            self._node.cells.pop(spec.id, None)
+            node.uppers.release(spec.id)
+            node.volumes.remove_anonymous(spec)
+            if isinstance(error, OSError):
+                raise internal(f"container {spec.name} can't be made: {error}") from error
+            raise
+
+    def _check(self, spec: ContainerSpec) -> None:
+        """Refuse what could never start, before anything is made."""
+        node = self._node.plumbing
+        node.runtime(spec.runtime)
+        if spec.command.init and not node.init_path:
+            raise bad_request("--init needs tini or catatonit on the node: install the package tini")
+        try:
+            capabilities.effective(spec.security.cap_add, spec.security.cap_drop, spec.security.privileged)
+            devices.rules(spec, ())
+        except ValueError as error:
+            raise bad_request(str(error)) from error
+        node.seccomp.section(spec)
+        joining.check(spec)

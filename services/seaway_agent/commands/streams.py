@@ -1,0 +1,74 @@
+"""Commands about a container's streams: attach, logs, resize."""
+
+from typing import Final
+
+from seaway_agent.node import Node
+from seaway_agent.streams.logs import LogSender, history
+from seaway_bus.bus import Bus, Command
+from seaway_bus.streams import ByteStream
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.commands import AttachContainer, ReadLogs, ResizeTty
+from seaway_contracts.errors import SeawayError, conflict, internal
+
+_HISTORY: Final = 16 << 20
+
+
+class StreamCommands:
+    """Each answers once its byte stream is open; the bytes follow."""
+
+    def __init__(self, node: Node, bus: Bus) -> None:
+        self._node = node
+        self._bus = bus
+
+    async def serve(self) -> None:
+        """Take the commands from the bus."""
+        node = self._node.plumbing.node
+        await self._bus.serve(catalogue.ATTACH, self._attach, node=node)
+        await self._bus.serve(catalogue.LOGS, self._logs, node=node)
+        await self._bus.serve(catalogue.RESIZE, self._resize, node=node)
+
+    async def _attach(self, asked: AttachContainer, command: Command) -> Empty:
+        cell, plumbing = self._node.cell(asked.id), self._node.plumbing
+        stream = ByteStream(self._bus.transport, asked.stream, "serving", plumbing.tasks)
+        past = b""
+        if asked.logs:
+            log_file, tty = plumbing.layout.log(asked.id), cell.spec.command.tty
+            past = history(log_file, tty=tty, stdout=asked.stdout, stderr=asked.stderr, limit=_HISTORY)
+        await stream.open()
+        if not asked.follow:
+            plumbing.tasks.spawn("attach-history", _send_all(stream, past))
+            return Empty()
+        cell.console.join(stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, history=past)
+        cell.attached(command)
+        return Empty()
+
+    async def _logs(self, asked: ReadLogs, command: Command) -> Empty:
+        cell, plumbing = self._node.cell(asked.id), self._node.plumbing
+        if cell.spec.log.driver == "none":
+            raise internal("configured logging driver does not support reading")
+        stream = await ByteStream(self._bus.transport, asked.stream, "serving", plumbing.tasks).open()
+        path, tty = plumbing.layout.log(asked.id), cell.spec.command.tty
+        sender = LogSender(path, asked, stream, tty=tty, running=lambda: cell.running)
+        plumbing.tasks.spawn(f"logs-{asked.id[:12]}", sender.send(plumbing.tasks))
+        return Empty()
+
+    async def _resize(self, asked: ResizeTty, command: Command) -> Empty:
+        cell = self._node.cell(asked.id)
+        if not cell.status.pid:
+            raise conflict(f"cannot resize a stopped container: unknown: container {asked.id} is not running")
+        try:
+            cell.resize(command, asked.height, asked.width)
+        except OSError as error:
+            raise internal(f"the terminal of container {asked.id[:12]} can't be sized: {error.strerror}") from error
+        return Empty()
+
+
+async def _send_all(stream: ByteStream, data: bytes) -> None:
+    try:
+        await stream.write(data)
+        await stream.end()
+    except SeawayError:
+        return
+    finally:
+        await stream.close()
