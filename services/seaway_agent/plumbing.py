@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from seaway_agent.journal import Journal
+from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
@@ -54,6 +55,7 @@ class Plumbing:
     layout: Layout
     cgroups: CgroupLayout
     launcher: Launcher
+    attach_lock: AttachLock
     network: NetworkDriver
     uppers: UpperStore
     volumes: Volumes

@@ -20,6 +20,7 @@ from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.images import LayerSweeper
 from seaway_agent.journal import Journal
 from seaway_agent.kernel import cgroups, procs
+from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.hostinfo import read_host_info
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
@@ -45,6 +46,7 @@ from seaway_kit.service import ServiceContext
 
 log = logging.getLogger(__name__)
 _RUNTIMES: Final = ("crun", "runc", "runsc")
+_SELF_COPYING: Final = ("crun",)
 _INITS: Final = ("tini-static", "tini", "catatonit", "docker-init")
 _FLUSH_S: Final = 2.0
 _OPEN_FILES: Final = 1 << 20
@@ -114,6 +116,12 @@ class Agent:
         context.metrics.add(collector)
         stack.callback(collector.close)
         context.tasks.eternal("metrics", collector.run())
+        stack.push_async_callback(self._leave, heart)
+
+    async def _leave(self, heart: Heart) -> None:
+        """One that failed says nothing: it is started anew at once."""
+        if not self._context.tasks.failed:
+            await heart.leave()
 
     async def _serve(self, node: Node, blobs: BlobClient) -> None:
         bus = self._context.bus
@@ -135,9 +143,12 @@ class Agent:
         suite = settings.suite or store.fact("suite") or secrets.token_hex(3)
         store.remember("suite", suite)
         host = cgroups.host_layout()
-        launcher = Launcher()
+        launcher = Launcher(programs=[runtimes[name] for name in _SELF_COPYING if name in runtimes])
         launcher.start()
         stack.callback(launcher.close)
+        attach_lock = AttachLock(host)
+        attach_lock.start()
+        stack.callback(attach_lock.close)
         network = await self._network(stack, store, suite)
         uppers = UpperStore(self._layout.containers)
         stack.callback(uppers.close)
@@ -147,6 +158,7 @@ class Agent:
             layout=self._layout,
             cgroups=host,
             launcher=launcher,
+            attach_lock=attach_lock,
             network=network,
             uppers=uppers,
             volumes=Volumes(self._layout.volumes),

@@ -42,6 +42,7 @@ class CreateCommand:
     async def _make(self, spec: ContainerSpec, command: Command) -> ContainerStatus:
         node = self._node.plumbing
         self._check(spec)
+        node.attach_lock.warm()  # as most are started at once
         # By name from now on: the default may be another after the agent's next start.
         spec = spec.model_copy(update={"runtime": node.runtime(spec.runtime)[0]})
         lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))

@@ -69,6 +69,20 @@ def parse_layout(mountinfo_text: str) -> CgroupLayout:
     return CgroupLayout(CgroupMode.V1 if unified is None else CgroupMode.HYBRID, controllers, unified)
 
 
+def own_cgroup(layout: CgroupLayout, proc_cgroup_text: str) -> str | None:
+    """The directory of a process's cgroup by its `/proc/<pid>/cgroup`: of a controller on v1, of the unified
+    hierarchy on v2. None where there is no such mount.
+    """
+    rows = [line.split(":", 2) for line in proc_cgroup_text.splitlines() if line.count(":") >= 2]
+    if layout.mode is CgroupMode.V2:
+        return next((f"{layout.unified}{path}".rstrip("/") for number, _, path in rows if number == "0"), None)
+    for _, names, path in rows:
+        for name in names.split(","):
+            if name in layout.controllers:
+                return f"{layout.controllers[name]}{path}".rstrip("/")
+    return None
+
+
 def parse_keyed(text: str) -> dict[str, int]:
     """A flat keyed file ("name 12" per line), such as memory.stat; anything else in it is left out."""
     pairs = (line.split(" ") for line in text.splitlines())

@@ -14,7 +14,7 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -42,10 +42,24 @@ def hide_unified_hierarchy() -> str | None:
     return layout.unified
 
 
-class Launcher:
-    """Runs functions one after another in a thread that has its own mount namespace."""
+def make_read_only(program: str) -> None:
+    """Mount a program read-only over itself. crun, so that no container can write it through `/proc/self/exe`, executes
+    itself a second time from such a mount unless it is on one already.
+    """
+    syscalls.mount(program, program, None, syscalls.MS_BIND)
+    kept = os.statvfs(program).f_flag & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | kept
+    syscalls.mount(None, program, None, flags)
 
-    def __init__(self, name: str = "launcher") -> None:
+
+class Launcher:
+    """Runs functions one after another in a thread that has its own mount namespace.
+
+    `programs` are read-only in it.
+    """
+
+    def __init__(self, name: str = "launcher", programs: Sequence[str] = ()) -> None:
+        self._programs = programs
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._ready: Future[None] = Future()
@@ -97,6 +111,8 @@ class Launcher:
         try:
             enter_private_mounts()
             self._unified = hide_unified_hierarchy()
+            for program in self._programs:
+                make_read_only(program)
         except BaseException as error:
             self._ready.set_exception(error)
             return

@@ -73,6 +73,7 @@ class Launch:
     async def create(self) -> Run:
         """Everything but the start. Raises SeawayError, OSError, ValueError with plain files left at most."""
         node, spec = self._node, self._spec
+        node.attach_lock.warm()
         connection = await endpoints.connect(node.network, spec)
         try:
             plan = await asyncio.to_thread(self._plan, connection) if spec.mounts else self._plan(connection)

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from seaway_agent.core.instructions import Exit
 from seaway_agent.journal import Journal
 from seaway_agent.kernel import cgroups, mountinfo, procs
+from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
 from seaway_agent.network import netns
@@ -193,6 +194,9 @@ class KernelWorld:
         launcher = Launcher()
         launcher.start()
         self._stack.callback(launcher.close)
+        attach_lock = AttachLock(cgroups.host_layout())
+        attach_lock.start()
+        self._stack.callback(attach_lock.close)
         uppers = UpperStore(self.layout.containers)
         uppers.start(())
         self._stack.callback(uppers.close)
@@ -205,6 +209,7 @@ class KernelWorld:
             layout=self.layout,
             cgroups=cgroups.host_layout(),
             launcher=launcher,
+            attach_lock=attach_lock,
             network=await self._network(),
             uppers=uppers,
             volumes=Volumes(self.layout.volumes),

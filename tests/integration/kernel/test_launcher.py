@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import threading
 from concurrent.futures import CancelledError
@@ -111,3 +112,14 @@ def test_children_live_in_the_namespace_and_what_an_agent_left_there_can_be_unmo
 def test_nothing_is_unmounted_in_the_callers_own_namespace() -> None:
     assert unmount_in_namespace_of(os.getpid(), "/proc") == []
     assert "/proc " in own_mounts()
+
+
+def test_programs_are_read_only_in_its_namespace_alone() -> None:
+    crun = str(shutil.which("crun"))
+    launcher = Launcher(programs=[crun])
+    launcher.start()
+    try:
+        assert launcher.call(os.statvfs, crun).result().f_flag & os.ST_RDONLY
+        assert not os.statvfs(crun).f_flag & os.ST_RDONLY
+    finally:
+        launcher.close()

@@ -13,6 +13,7 @@ from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Do, Record
 from seaway_agent.core.steps import Phase
 from seaway_agent.journal import Journal
+from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
@@ -118,12 +119,14 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     journal = RecordingJournal(Store(db), outbox, "n1")
     uppers = UpperStore(layout.containers)
     bridge = BridgeNetwork("abcdef", IPv4Network("172.30.0.0/24"), None, 1500, NatTable("abcdef"))
+    cgroups = CgroupLayout(CgroupMode.V2, {}, str(tmp_path))
     node = Plumbing(
         node="n1",
         suite="abcdef",
         layout=layout,
-        cgroups=CgroupLayout(CgroupMode.V2, {}, str(tmp_path)),
+        cgroups=cgroups,
         launcher=Launcher(),
+        attach_lock=AttachLock(cgroups),
         network=NetworkDriver(bridge),
         uppers=uppers,
         volumes=Volumes(layout.volumes),

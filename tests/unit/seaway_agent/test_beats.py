@@ -1,12 +1,20 @@
 """What a heartbeat says is free, and the facts that it carries."""
 
-import pytest
+from pathlib import Path
 
-from seaway_agent.beats import facts_of, free_of, promised
+import pytest
+from tests.unit.seaway_agent.cell_bench import Bench
+
+from seaway_agent.beats import Heart, facts_of, free_of, promised
 from seaway_agent.kernel.cgroup_text import CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_agent.node import Node
+from seaway_agent.rootfs.layers import LayerStore
+from seaway_contracts.catalogue import BEAT
 from seaway_contracts.containers import Resources
-from seaway_contracts.nodes import Capacity
+from seaway_contracts.nodes import Beat, Capacity, NodeFacts
+from seaway_kit.tasks import Tasks
+from seaway_testing.waiting import until
 
 GIB = 1 << 30
 CORE = 1_000_000_000
@@ -48,3 +56,19 @@ def test_facts(mode: CgroupMode, version: str) -> None:
     assert facts.labels == {"zone": "a", "ssd": "", "eq": "a=b"}
     assert (facts.hostname, facts.architecture, facts.boot_id, facts.root) == ("h", "x86_64", "boot-1", "/var/lib/s")
     assert facts.runtimes == {"crun": "/usr/bin/crun"}
+
+
+async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks, tmp_path: Path) -> None:
+    heard: list[Beat] = []
+    await bench.bus.on_beat(BEAT, heard.append)
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
+    node = Node(bench.node, LayerStore(tmp_path / "layers", "boot"), "e1")
+    heart = Heart(bench.bus, node, info, NodeFacts(), 0.001)
+    tasks.eternal("beat", heart.run())
+    await until(lambda: heard)
+    assert (heard[0].epoch, heard[0].leaving) == ("e1", False)
+    await heart.leave()
+    await until(lambda: heard[-1].leaving)
+    first = next(place for place, one in enumerate(heard) if one.leaving)
+    await until(lambda: len(heard) > first + 2)
+    assert all(one.leaving for one in heard[first:])

@@ -2,8 +2,10 @@ import pytest
 
 from seaway_agent.kernel.cgroup_text import (
     BlockIo,
+    CgroupLayout,
     CgroupMode,
     cgroups_path,
+    own_cgroup,
     parse_blkio_v1,
     parse_count,
     parse_io_v2,
@@ -90,3 +92,13 @@ def test_blkio_v1_joins_bytes_and_operations_per_device() -> None:
 def test_io_v2() -> None:
     text = "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n7:0 \n"
     assert parse_io_v2(text) == (BlockIo(8, 0, 1, 2, 3, 4),)
+
+
+def test_own_cgroup_on_each_layout() -> None:
+    hybrid = CgroupLayout(CgroupMode.HYBRID, {"cpu": "/c/cpu", "name=systemd": "/c/systemd"}, "/c/unified")
+    text = "3:name=systemd:/user\n2:cpu,cpuacct:/a/b\n0::/x\n"
+    assert own_cgroup(hybrid, text) == "/c/systemd/user"
+    assert own_cgroup(hybrid, "2:cpu,cpuacct:/\n0::/x\n") == "/c/cpu"
+    assert own_cgroup(CgroupLayout(CgroupMode.V2, {}, "/c"), text) == "/c/x"
+    assert own_cgroup(CgroupLayout(CgroupMode.V2, {}, "/c"), "0::/\n") == "/c"
+    assert own_cgroup(CgroupLayout(CgroupMode.V1, {"cpu": "/c/cpu"}, None), "0::/x\n") is None

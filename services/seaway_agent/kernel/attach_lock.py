@@ -1,0 +1,64 @@
+"""Has the kernel's lock for moving processes between cgroups ready before a runtime needs it.
+
+The first write to any `cgroup.procs` waits for an RCU grace period (5 to 15 ms), as the kernel's
+`cgroup_threadgroup_rwsem` favours fork and exit over moves. Writes within the next 15 ms or so don't wait. So an idle
+write, made while a container is still being prepared, takes that wait off its start. Where cgroups are mounted with
+`favordynmods` there is nothing to wait for, and this does no harm.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+from pathlib import Path
+
+from seaway_agent.kernel.cgroup_text import CgroupLayout, own_cgroup
+
+log = logging.getLogger(__name__)
+_MYSELF = b"0"
+
+
+class AttachLock:
+    """A thread that writes itself into the cgroup where it is already. Without `start`, `warm` does nothing."""
+
+    def __init__(self, layout: CgroupLayout) -> None:
+        self._layout = layout
+        self._wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._fd = -1
+        self._closing = False
+
+    def start(self) -> None:
+        """Begin; where the agent's own cgroup can't be written, containers only start a little later."""
+        path = own_cgroup(self._layout, Path("/proc/self/cgroup").read_text())
+        if path is None:
+            return
+        try:
+            self._fd = os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            log.info("starts can't be hastened by %s/cgroup.procs: %s", path, error.strerror)
+            return
+        self._thread = threading.Thread(target=self._run, name="attach-lock", daemon=True)
+        self._thread.start()
+
+    def warm(self) -> None:
+        """A process will soon be moved into a cgroup. Returns at once."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """End the thread. Safe to call twice, and without start."""
+        self._closing = True
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            os.close(self._fd)
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._closing:
+                return
+            with contextlib.suppress(OSError):
+                os.write(self._fd, _MYSELF)
