@@ -20,6 +20,7 @@ from seaway_bus import metrics
 from seaway_bus.transport import NoResponders, NotConnected, TooLarge, Transport, TransportError
 from seaway_contracts.channels import EventChannel, M
 from seaway_contracts.lifecycle import Envelope
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -166,6 +167,7 @@ class Outbox:
                 attempt += 1
             else:
                 metrics.STORE_SECONDS.observe(time.perf_counter() - started)
+                reach(Failpoint.EVENT_STORED)
                 return
 
     async def _sweep(self) -> None:

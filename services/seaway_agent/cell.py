@@ -34,6 +34,7 @@ from seaway_bus.bus import Command
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import SeawayError, internal
 from seaway_docker.errors import exit_code_for
+from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
 _FORESEEN: Final = (SeawayError, OSError, ValueError)
@@ -157,6 +158,7 @@ class Cell:
         self._runtime.look()
 
     def _ended(self, how: Exit) -> None:
+        reach(Failpoint.DIE_SEEN)
         how = Exit(how.code, max(how.time_ns, self.status.started_ns), how.oom)
         measures.exited(how)
         self.console.ended()
@@ -190,6 +192,7 @@ class Cell:
                 self._answer(what)
             case SendSignal():
                 self._runtime.signal(what.signal)
+                reach(Failpoint.STOP_SIGNALLED)
             case SetTimer():
                 self._set_timer(what)
             case Thaw():
@@ -249,6 +252,7 @@ class Cell:
             timer.lap("create")
             self._connect_console()
             await runtime.start()
+            reach(Failpoint.START_RUNNING)
             timer.lap("start")
         except Exception as error:
             timer.failed()
@@ -275,6 +279,7 @@ class Cell:
 
     async def _tear_down(self) -> None:
         await self._clean_up()
+        reach(Failpoint.DIE_TORN_DOWN)
         self.do(self.machine.torn_down(time.time_ns()))
 
     async def _clean_up(self) -> None:
@@ -289,6 +294,7 @@ class Cell:
         node = self.node
         try:
             node.uppers.release(self.spec.id)
+            reach(Failpoint.REMOVE_UPPER)
             if volumes and self.spec.mounts:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(node.workers, node.volumes.remove_anonymous, self.spec)
@@ -296,6 +302,7 @@ class Cell:
             refusal = internal(f"container {self.spec.name} can't be removed: {error}")
             self.do(self.machine.delete_failed(refusal, time.time_ns()))
             return
+        reach(Failpoint.REMOVE_VOLUMES)
         self.console.ended()
         self.do(self.machine.deleted(time.time_ns()))
         self._gone(self)

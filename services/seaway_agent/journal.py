@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import sqlite3
 import time
+from typing import Final
 
 from seaway_agent.core.instructions import Emit, Record
 from seaway_agent.store import Store
@@ -12,6 +13,16 @@ from seaway_contracts.catalogue import CONTAINER_CREATE, NETWORK_CONNECT, NETWOR
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import ContainerEvent, Envelope, NetworkEvent
+from seaway_kit.failpoints import Failpoint, reach
+
+_RECORDED: Final = {
+    "create": Failpoint.CREATE_RECORDED,
+    "start": Failpoint.START_RECORDED,
+    "die": Failpoint.DIE_RECORDED,
+    "destroy": Failpoint.REMOVE_RECORDED,
+    "exec_create": Failpoint.EXEC_RECORDED,
+    "exec_die": Failpoint.EXEC_DIE_RECORDED,
+}
 
 
 class Journal:
@@ -30,6 +41,9 @@ class Journal:
             self._write(spec, record, lowers)
         except sqlite3.Error as error:
             raise self._unwritten(spec, error) from error
+        for event in record.events:
+            if event.action in _RECORDED:
+                reach(_RECORDED[event.action])
         self.revision += 1
         self._outbox.kick()
 

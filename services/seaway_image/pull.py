@@ -21,6 +21,7 @@ from seaway_image.pull_plan import PlannedLayer, asked, check_platform, closing_
 from seaway_image.registry import RegistrySession
 from seaway_image.store import ImageStore
 from seaway_image.transport import HttpTransport
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
 PARALLEL: Final = 3
@@ -130,8 +131,10 @@ class _Pull:
         newer = document.id not in self._store.table.images
         await self._layers(plan_layers(manifest, document, self._stored), lease, quiet=not newer)
         image = await self._store.check(manifest_digest)
+        reach(Failpoint.PULL_CHECKED)
         tags = [] if reference.digest else [reference.with_default_tag()]
         await self._store.register(image, tags=tags, digests=[(reference, named.digest)])
+        reach(Failpoint.PULL_NAMED)
         moved = any(before.get(tag.canonical) != image.id for tag in tags)
         for line in closing_lines(reference, named.digest, newer=newer or moved):
             self._emit(Progress(line))
@@ -197,6 +200,7 @@ class _Pull:
         async with self._store.blobs.writer(lease=lease, digest=blob.digest, size=blob.size) as writer:
             if writer is not None:
                 await self._session.download(blob, writer, progress)
+        reach(Failpoint.PULL_BLOB)
 
 
 class _Meter:

@@ -14,6 +14,7 @@ from seaway_contracts.catalogue import CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BU
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import SeawayError, bad_request, conflict
 from seaway_contracts.ids import is_container_id
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.stored import (
     HORIZON_KEY,
     Horizon,
@@ -91,6 +92,7 @@ class Records:
         if isinstance(name, BaseException) or isinstance(stored, BaseException):
             await self._undo(spec, name, stored)
             raise _cause(name, stored)
+        reach(Failpoint.REGISTER_RECORDED)
         return stored
 
     async def _reserve(self, name: str, identifier: str) -> int | None:
@@ -107,9 +109,12 @@ class Records:
         """One try at a name. Raises WrongRevision if it changes hands meanwhile, CONFLICT if another has it."""
         key, holder = name_key(name), encode(NameHolder(id=identifier, since_ns=self._now_ns()))
         try:
-            return await self._names.create(key, holder)
+            revision = await self._names.create(key, holder)
         except WrongRevision:
             pass
+        else:
+            reach(Failpoint.REGISTER_NAMED)
+            return revision
         found = await self._names.get(key)
         if found is None:
             return await self._names.create(key, holder)

@@ -12,6 +12,7 @@ from seaway_contracts import catalogue
 from seaway_contracts.commands import CreateContainer, StatusReply
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import bad_request, conflict, internal
+from seaway_kit.failpoints import Failpoint, reach
 
 
 class CreateCommand:
@@ -48,8 +49,10 @@ class CreateCommand:
         lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))
         volumes.check_binds(spec)
         node.volumes.make(spec)
+        reach(Failpoint.CREATE_VOLUMES)
         try:
             node.uppers.acquire(spec.id)
+            reach(Failpoint.CREATE_UPPER)
             cell = Cell(node, spec, ContainerStatus(log_path=str(node.layout.log(spec.id))), lowers, self._node.forget)
             self._node.add(cell)
             return await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns()))

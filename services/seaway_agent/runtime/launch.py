@@ -22,6 +22,7 @@ from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.host_devices import all_of_host, asked_for
 from seaway_agent.runtime.shims import end_with_children
 from seaway_contracts.containers import ContainerSpec
+from seaway_kit.failpoints import Failpoint, reach
 
 
 def shim_plan(node: Plumbing, spec: ContainerSpec) -> ShimPlan:
@@ -75,6 +76,7 @@ class Launch:
         node, spec = self._node, self._spec
         node.attach_lock.warm()
         connection = await endpoints.connect(node.network, spec)
+        reach(Failpoint.START_CONNECTED)
         try:
             plan = await asyncio.to_thread(self._plan, connection) if spec.mounts else self._plan(connection)
             report = await self._start_shim(plan)
@@ -82,6 +84,7 @@ class Launch:
             await endpoints.disconnect(node.network, spec, connection)
             raise
         assert self._spawned is not None
+        reach(Failpoint.START_CREATED)
         try:
             pidfd = open_pidfd(report.pid)
         except ProcessLookupError:
@@ -98,6 +101,7 @@ class Launch:
             try:
                 spawning = launcher.call(make_and_start, plan, writer, self._node.output_fd)
                 self._spawned = spawned = await asyncio.shield(asyncio.wrap_future(spawning))
+                reach(Failpoint.START_SPAWNED)
             finally:
                 os.close(writer)
             try:

@@ -1,0 +1,67 @@
+"""Named places between two durable steps, at which a test can kill the process: off unless SEAWAY_FAILPOINTS is set.
+
+The variable names a directory. A file there with a failpoint's name arms it, for once: the first process that comes by
+takes the file away and kills itself with SIGKILL. So a crash matrix runs against the very programs that users run.
+"""
+
+import os
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "SEAWAY_FAILPOINTS"
+
+
+class Failpoint(StrEnum):
+    """What has just been done when the failpoint is passed."""
+
+    CREATE_VOLUMES = "create.volumes-made"
+    CREATE_UPPER = "create.upper-made"
+    CREATE_RECORDED = "create.recorded"
+    REGISTER_NAMED = "register.name-reserved"
+    REGISTER_RECORDED = "register.recorded"
+    START_CONNECTED = "start.network-connected"
+    START_SPAWNED = "start.shim-spawned"
+    START_CREATED = "start.process-created"
+    START_RUNNING = "start.program-running"
+    START_RECORDED = "start.recorded"
+    STOP_SIGNALLED = "stop.signalled"
+    DIE_SEEN = "die.seen"
+    DIE_RECORDED = "die.recorded"
+    DIE_TORN_DOWN = "die.torn-down"
+    REMOVE_UPPER = "remove.upper-gone"
+    REMOVE_VOLUMES = "remove.volumes-gone"
+    REMOVE_RECORDED = "remove.recorded"
+    EXEC_RECORDED = "exec.recorded"
+    EXEC_SPAWNED = "exec.shim-spawned"
+    EXEC_STARTED = "exec.started"
+    EXEC_DIE_RECORDED = "exec.die-recorded"
+    PULL_BLOB = "pull.blob-stored"
+    PULL_CHECKED = "pull.image-checked"
+    PULL_NAMED = "pull.name-stored"
+    EVENT_STORED = "outbox.event-stored"
+
+
+class Failpoints:
+    """Those armed by files of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def reach(self, point: Failpoint) -> None:
+        """Die here, if the point is armed."""
+        try:
+            (self._directory / point).unlink()
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+_failpoints: Final = Failpoints(Path(os.environ[VARIABLE])) if os.environ.get(VARIABLE) else None
+
+
+def reach(point: Failpoint) -> None:
+    """Does nothing in production."""
+    if _failpoints is not None:
+        _failpoints.reach(point)
