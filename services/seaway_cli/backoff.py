@@ -5,12 +5,15 @@ from typing import Final
 
 FIRST_S: Final = 0.1
 LAST_S: Final = 10.0
-HEALTHY_S: Final = 30.0
+HEALTHY_S: Final = 2.0
 
 
 @dataclass
 class Backoff:
-    """The first crash is answered at once, the next ones after 0.1 s, 0.2 s … 10 s; 30 s of life forgive all."""
+    """The first crash is answered at once, the next ones after 0.1 s, 0.2 s … 10 s; 2 s of life forgive all.
+
+    A start costs half a second of a core: once in 2 s is little, beside users who wait for a service that was killed.
+    """
 
     crashes: int = 0
 

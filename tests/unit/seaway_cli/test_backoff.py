@@ -10,8 +10,8 @@ def test_first_crash_at_once_then_growing_waits() -> None:
 def test_a_long_life_forgives() -> None:
     backoff = Backoff()
     for _ in range(5):
-        backoff.after_crash(29.9)
-    assert backoff.after_crash(30.0) == 0.0
+        backoff.after_crash(1.9)
+    assert backoff.after_crash(2.0) == 0.0
     assert backoff.after_crash(0.0) == 0.1
 
 
