@@ -1,5 +1,6 @@
 """The typed bus: calls with errors and dead-lines, durable events, beats. Built on any `Transport`."""
 
+import contextlib
 import logging
 import secrets
 import time
@@ -9,9 +10,12 @@ from typing import Final, Generic
 
 from pydantic import ValidationError
 
-from seaway_bus import metrics
+from seaway_bus import deadlines, metrics
+from seaway_bus.absence import Absence
+from seaway_bus.deadlines import DEADLINE
 from seaway_bus.micro import Endpoint, Micro
 from seaway_bus.nats_transport import Credentials, NatsTransport
+from seaway_bus.repeats import PATIENCE_S, Asking, Outcomes
 from seaway_bus.transport import (
     Message,
     NoResponders,
@@ -24,14 +28,13 @@ from seaway_bus.transport import (
     TransportError,
 )
 from seaway_contracts.catalogue import BUCKETS, EVENT_STREAM
-from seaway_contracts.channels import BeatChannel, CallChannel, M, Q, R
+from seaway_contracts.channels import BeatChannel, CallChannel, LinesChannel, M, Q, R, Repeat
 from seaway_contracts.errors import Code, ErrorBody, SeawayError
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
 COMMAND: Final = "Seaway-Command"
-DEADLINE: Final = "Seaway-Deadline"
 ACTOR: Final = "Seaway-Actor"
 ERROR: Final = "Nats-Service-Error"
 ERROR_CODE: Final = "Nats-Service-Error-Code"
@@ -69,8 +72,14 @@ Handler = Callable[[Q, Command], Awaitable[R | Encoded[R]]]
 class Bus:
     """One process's connection to the others."""
 
-    def __init__(self, transport: Transport, tasks: Tasks | None = None) -> None:
+    def __init__(
+        self, transport: Transport, tasks: Tasks | None = None, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        """`patience_s`: how long a call that may be repeated waits for somebody to hear it."""
         self.transport = transport
+        self._patience_s = patience_s
+        self._outcomes = Outcomes()
+        self.absence = Absence(patience_s)
         self._tasks = tasks or Tasks("bus")
         self._subscriptions: list[Subscription] = []
         self._micro: Micro | None = None
@@ -86,11 +95,20 @@ class Bus:
         """Whether there is a connection now."""
         return self.transport.connected
 
-    async def prepare(self, replicas: int = 1) -> None:
-        """Make the events stream and the buckets where they are missing."""
-        await self.transport.ensure_stream(EVENT_STREAM, replicas)
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection, and for how long; empty while there is one."""
+        return self.transport.trouble
+
+    async def prepare(self, replicas: int | None = None) -> None:
+        """Make the events stream and the buckets where they are missing.
+
+        With `replicas` (only metadata knows how many) also bring those that are there to this release's configuration.
+        """
+        copies, change = replicas or 1, replicas is not None
+        await self.transport.ensure_stream(EVENT_STREAM, copies, change=change)
         for bucket in BUCKETS:
-            await self.transport.bucket(bucket, replicas)
+            await self.transport.bucket(bucket, copies, change=change)
 
     async def close(self) -> None:
         """Stop serving, let go of the connection."""
@@ -112,14 +130,18 @@ class Bus:
         command: Command | None = None,
         timeout_s: float | None = None,
     ) -> R:
-        """Ask and wait for the answer. Raises the SeawayError that the other side raised, or UNAVAILABLE, TIMEOUT."""
+        """Ask and wait for the answer, again where the channel allows it and the other side is away for a moment.
+
+        Raises the SeawayError that the other side raised, or UNAVAILABLE, TIMEOUT.
+        """
         limit = channel.timeout_s if timeout_s is None else timeout_s
         headers = _headers(command or Command.new(), limit)
+        data, subject = channel.encode(request), channel.subject(node)
+        asking = Asking(self.transport, subject, data, headers, channel.repeat, self._patience_s)
         started = time.perf_counter()
         try:
-            reply = await self.transport.request(
-                channel.subject(node), channel.encode(request), headers, limit + _GRACE_S
-            )
+            async with self.absence.call(node) if node is not None else contextlib.nullcontext():
+                reply = await asking.answer(limit + _GRACE_S)
         except TransportError as error:
             raise _unreachable(channel, node, error) from error
         finally:
@@ -131,7 +153,8 @@ class Bus:
         """Answer requests: among copies of a service one gets each, a node's agent gets all of its own.
 
         Each request runs in a task of its own that starts after the callbacks of all messages that
-        arrived before it: a read behind an event sees the event's effect.
+        arrived before it: a read behind an event sees the event's effect. A repeated command to a node (the same id)
+        gets what the first one gets.
         """
         subject = channel.subject(node)
         queue = "" if channel.per_node else channel.service
@@ -142,6 +165,8 @@ class Bus:
             if not message.reply.startswith(_INBOX):
                 log.warning("refused a request on %s: its reply subject is not an inbox", message.subject)
                 return
+            if self._outcomes.join(message.subject, message.headers.get(COMMAND, ""), message):
+                return
             if len(self._tasks) >= _IN_HAND:
                 refusal = SeawayError(Code.UNAVAILABLE, f"{channel.service} is overloaded; try again later")
                 self._tasks.spawn("refuse", self._refuse(message, refusal))
@@ -149,6 +174,19 @@ class Bus:
             self._tasks.spawn(channel.name, self._answer(channel, handler, endpoint, message))
 
         self._subscriptions.append(await self.transport.subscribe(subject, received, queue))
+
+    async def refuse(
+        self, channel: CallChannel[Q, R], error: SeawayError, *, node: str | None = None
+    ) -> Subscription:
+        """Answer each request with this error, until the subscription is closed."""
+
+        def received(message: Message) -> None:
+            if message.reply.startswith(_INBOX) and len(self._tasks) < _IN_HAND:
+                self._tasks.spawn("refuse", self._refuse(message, error))
+
+        return await self.transport.subscribe(
+            channel.subject(node), received, "" if channel.per_node else channel.service
+        )
 
     async def announce(self, service: str, version: str) -> None:
         """Answer `$SRV.PING`, `INFO` and `STATS` (NATS ADR-32) for what this process serves."""
@@ -162,24 +200,35 @@ class Bus:
         code = "ok"
         try:
             command = _command(message)
-            if command.deadline_ns and time.time_ns() > command.deadline_ns:
+            if deadlines.passed(message.headers, command.deadline_ns):
                 raise SeawayError(Code.STALE, f"{channel.name} came after its dead-line and was not carried out")
-            reply = await handler(channel.decode(message.data), command)
-            data = reply.data if isinstance(reply, Encoded) else channel.encode_reply(reply)
-            await self._reply(message, data)
+            data = await self._outcome(channel, handler, message, command)
+            for request in (message, *self._outcomes.joined(message.subject, command.id)):
+                await self._reply(request, data)
         except SeawayError as error:
             code = error.code.value
-            await self._refuse(message, error)
+            await self._refuse_all(message, error)
         except Exception as error:
             code = Code.INTERNAL.value
             log.exception("%s %s failed", channel.service, channel.name)
             text = f"{channel.service} failed at {channel.name}: {error or type(error).__name__}"
-            await self._refuse(message, SeawayError(Code.INTERNAL, text))
+            await self._refuse_all(message, SeawayError(Code.INTERNAL, text))
         finally:
             took = time.perf_counter() - started
             endpoint.count(took, "" if code == "ok" else code)
             metrics.SERVED_SECONDS.labels(channel.name).observe(took)
             metrics.SERVED.labels(channel.name, code).inc()
+
+    async def _outcome(
+        self, channel: CallChannel[Q, R], handler: Handler[Q, R], message: Message, command: Command
+    ) -> bytes:
+        async def work() -> bytes:
+            reply = await handler(channel.decode(message.data), command)
+            return reply.data if isinstance(reply, Encoded) else channel.encode_reply(reply)
+
+        if not channel.per_node or channel.repeat is Repeat.NEVER:
+            return await work()  # a read, or one that another copy may get the repeat of
+        return await self._outcomes.once(message.subject, command.id, work)
 
     async def _reply(self, message: Message, data: bytes) -> None:
         try:
@@ -189,6 +238,10 @@ class Bus:
             await self._refuse(message, SeawayError(Code.TOO_LARGE, text))
         except NotConnected:
             log.warning("an answer to %s was lost with the connection; the caller will ask again", message.subject)
+
+    async def _refuse_all(self, message: Message, error: SeawayError) -> None:
+        for request in (message, *self._outcomes.joined(message.subject, message.headers.get(COMMAND, ""))):
+            await self._refuse(request, error)
 
     async def _refuse(self, message: Message, error: SeawayError) -> None:
         headers = {ERROR: error.code.value, ERROR_CODE: str(error.status)}
@@ -202,6 +255,10 @@ class Bus:
     async def beat(self, channel: BeatChannel[M], node: str, body: M) -> None:
         """Tell whoever listens; lost without a listener. Raises TransportError."""
         await self.transport.publish(channel.subject(node), channel.encode(body))
+
+    async def publish_lines(self, channel: LinesChannel[M], node: str, identifier: str, body: M) -> None:
+        """Tell whoever listens; lost without a listener. Raises TransportError."""
+        await self.transport.publish(channel.subject(node, identifier), channel.encode(body))
 
     async def on_beat(self, channel: BeatChannel[M], receive: Callable[[M], None]) -> None:
         """Receive all nodes' beats. One whose body doesn't fit, or names another node, is dropped."""
@@ -223,8 +280,10 @@ _GRACE_S: Final = 0.5
 
 
 def _headers(command: Command, limit_s: float) -> dict[str, str]:
-    deadline = command.deadline_ns or time.time_ns() + int(limit_s * 1e9)
-    return {COMMAND: command.id, DEADLINE: str(deadline), ACTOR: command.actor}
+    headers = {COMMAND: command.id, ACTOR: command.actor}
+    if command.deadline_ns:
+        return headers | {DEADLINE: str(command.deadline_ns)}
+    return headers | deadlines.headers(limit_s)
 
 
 def _command(message: Message) -> Command:

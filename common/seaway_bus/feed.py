@@ -132,7 +132,8 @@ class EventFeed:
         """Move the horizon along; after a lost connection fetch what was missed."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _HORIZON_EVERY_S)
+                async with asyncio.timeout(_HORIZON_EVERY_S):
+                    await self._wake.wait()
             self._wake.clear()
             if not self._transport.connected:
                 continue
@@ -160,9 +161,24 @@ class EventFeed:
             self._wake.set()
 
 
+_LOOKED_AT: Final = 16
+
+
 async def history(transport: Transport, *, start_ns: int, subject: str = ALL_EVENTS) -> AsyncIterator[Event]:
-    """The stored events from a time (Unix ns) on, up to the newest one now."""
-    async for message in transport.replay(EVENT_STREAM.name, subject, start_ns=start_ns):
+    """The stored events from a time (Unix ns) on, up to the newest one now; where clocks differ, some older ones."""
+    ahead_ns = await _ahead_ns(transport, subject) if start_ns else 0
+    async for message in transport.replay(EVENT_STREAM.name, subject, start_ns=max(0, start_ns - ahead_ns)):
         event = read_event(message)
         if event is not None:
             yield event
+
+
+async def _ahead_ns(transport: Transport, subject: str) -> int:
+    """By how much the clock that events are stamped with is ahead of the server's, whose times a replay goes by."""
+    last = await transport.last_sequence(EVENT_STREAM.name)
+    ahead = 0
+    async for message in transport.replay(EVENT_STREAM.name, subject, start_seq=max(1, last - _LOOKED_AT)):
+        event = read_event(message)
+        if event is not None and message.stored_ns:
+            ahead = max(ahead, event.envelope.time_ns - message.stored_ns)
+    return ahead

@@ -6,6 +6,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+CONNECTED: Final = Gauge("seaway_bus_connected", "Whether there is a connection to the NATS server (1) or not (0).")
+RECONNECTS: Final = Counter("seaway_bus_reconnects_total", "How often a lost connection to the NATS server came back.")
 CALL_SECONDS: Final = Histogram(
     "seaway_bus_call_seconds", "Time from a request to its reply.", ("service", "call"), buckets=_FAST
 )
@@ -13,6 +15,11 @@ SERVED_SECONDS: Final = Histogram("seaway_bus_served_seconds", "Time to handle a
 SERVED: Final = Counter("seaway_bus_served_total", "Requests handled, by outcome.", ("call", "code"))
 STORE_SECONDS: Final = Histogram("seaway_bus_store_seconds", "Time until the stream had an event.", buckets=_FAST)
 OUTBOX_DEPTH: Final = Gauge("seaway_bus_outbox_events", "Events in the outbox that the stream has not acknowledged.")
+OUTBOX_BYTES: Final = Gauge("seaway_bus_outbox_bytes", "Bytes of those events.")
+OUTBOX_BOUND: Final = Gauge("seaway_bus_outbox_bound_bytes", "Bytes of events that may wait before work is refused.")
+OUTBOX_DROPPED: Final = Counter(
+    "seaway_bus_outbox_dropped_total", "Events of little weight that were left out as the outbox filled up.", ("event",)
+)
 OUTBOX_RETRIES: Final = Counter("seaway_bus_outbox_retries_total", "Publications of events that had to be repeated.")
 FEED_EVENTS: Final = Counter("seaway_bus_feed_events_total", "Events received.", ("way",))
 FEED_REPEATS: Final = Counter("seaway_bus_feed_repeats_total", "Events received more than once and dropped.")

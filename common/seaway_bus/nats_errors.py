@@ -40,6 +40,9 @@ _KINDS: Final[dict[tuple[int, ...], type[Exception]]] = {
 }
 
 
+_NO_PEERS: Final = 10005  # of a cluster: for want of room, or because too few servers are there
+
+
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
     """Raise the port's exception for each of nats-py's."""
@@ -64,4 +67,6 @@ def answer_of(reply: Message) -> dict[str, Any]:
 def _api_error(error: Mapping[str, Any]) -> Exception:
     code, text = int(error.get("err_code", 0)), str(error.get("description", "unknown error"))
     kind = next((kind for codes, kind in _KINDS.items() if code in codes), TransportError)
+    if code == _NO_PEERS and "insufficient storage" in text:
+        kind = NoSpace
     return kind(text)

@@ -63,7 +63,8 @@ class Replay:
     async def _next(self) -> Msg:
         """The next stored message or sign of life; the latter is answered where it asks for that."""
         with translated():
-            msg = await asyncio.wait_for(self._queue.get(), _SILENCE_S)
+            async with asyncio.timeout(_SILENCE_S):
+                msg = await self._queue.get()
             if msg is None:
                 raise RequestTimeout("the connection was lost while the past was being read")
             stalled = (msg.headers or {}).get(_STALLED)

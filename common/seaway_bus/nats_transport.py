@@ -1,11 +1,12 @@
 """The transport over nats-py."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import nats.errors
@@ -14,10 +15,11 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from seaway_bus.nats_bucket import NatsBucket
-from seaway_bus.nats_errors import AlreadyOtherwise, NoSuchStream, answer_of, translated
+from seaway_bus.nats_errors import AlreadyOtherwise, NoSuchStream, NotDeleted, answer_of, translated
 from seaway_bus.nats_replay import Replay
 from seaway_bus.nats_requests import Requests, to_message
-from seaway_bus.nats_streams import bucket_stream, event_stream
+from seaway_bus.nats_streams import bucket_stream, event_stream, message_id
+from seaway_bus.nats_watch import LastingClient, Watch
 from seaway_bus.transport import Bucket, Callback, Message, NoSpace, NotConnected, Subscription, TooLarge, wire_size
 from seaway_contracts.channels import BucketConfig, StreamConfig
 
@@ -43,45 +45,10 @@ class _Subscription:
             await self._inner.unsubscribe()
 
 
-@dataclass
-class _Watch:
-    """Who wants to know of the connection's loss and return, and nats-py's callbacks that tell them.
-
-    `broken` is for what was in flight; `lost` for who may have missed messages.
-    """
-
-    broken: list[Callable[[], None]] = field(default_factory=list)
-    lost: list[Callable[[], None]] = field(default_factory=list)
-    regained: list[Callable[[], None]] = field(default_factory=list)
-    closing: bool = False
-
-    async def disconnected(self) -> None:
-        if not self.closing:
-            log.warning("bus: connection lost; trying again until it is back")
-            self._tell([*self.broken, *self.lost])
-
-    async def reconnected(self) -> None:
-        log.info("bus: connected again")
-        self._tell(self.regained)
-
-    async def failed(self, error: Exception) -> None:
-        """A dropped message counts as a lost connection: whoever needs all of them must look again."""
-        if isinstance(error, nats.errors.SlowConsumerError):
-            log.error("bus: messages came faster than they were taken; some were dropped")
-            self._tell(self.lost)
-            self._tell(self.regained)
-        else:
-            log.debug("bus: %s", error or type(error).__name__)
-
-    def _tell(self, callbacks: list[Callable[[], None]]) -> None:
-        for callback in callbacks:
-            callback()
-
-
 class NatsTransport:
     """A connection to nats-server with JetStream. Make one with `connect`."""
 
-    def __init__(self, client: Client, watch: _Watch, requests: Requests) -> None:
+    def __init__(self, client: Client, watch: Watch, requests: Requests) -> None:
         self._nc = client
         self._requests = requests
         self._watch = watch
@@ -91,12 +58,12 @@ class NatsTransport:
         cls, url: str, *, name: str, credentials: Credentials | None = None, timeout_s: float = 5.0
     ) -> "NatsTransport":
         """Connect once; from then on the connection heals itself. Raises NotConnected if that fails."""
-        watch = _Watch()
-        client = Client()
+        watch = Watch()
+        client = LastingClient()
         try:
             with translated():
                 async with asyncio.timeout(timeout_s):
-                    await client.connect(url, **_options(name, credentials or Credentials(), watch))
+                    await client.connect(_servers(url), **_options(name, credentials or Credentials(), watch))
                     requests = Requests(client)
                     await requests.open()
                     watch.broken.append(requests.lost)
@@ -107,11 +74,16 @@ class NatsTransport:
             if isinstance(error.__cause__, TimeoutError):
                 raise NotConnected("the NATS server doesn't answer, or doesn't let us in") from error
             raise
+        watch.begun()
         return cls(client, watch, requests)
 
     @property
     def connected(self) -> bool:
         return bool(self._nc.is_connected)
+
+    @property
+    def trouble(self) -> str:
+        return "" if self.connected else self._watch.trouble() or "no connection to the NATS server"
 
     @property
     def max_payload(self) -> int:
@@ -155,29 +127,37 @@ class NatsTransport:
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = 5.0) -> int:
         return int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
 
-    async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
+    async def ensure_stream(self, config: StreamConfig, replicas: int = 1, *, change: bool = True) -> None:
         size = config.max_bytes
         while True:
             try:
-                await self._ensure(event_stream(replace(config, max_bytes=size), replicas))
+                await self._ensure(event_stream(replace(config, max_bytes=size), replicas), change)
                 return
             except NoSpace:
-                if await self._keep_size(config, replicas):
+                if await self._keep_size(config, replicas, change):
                     return
                 if size <= _LEAST_BYTES:
                     raise
                 size //= 2
                 log.warning("bus: too little storage for the stream %s; trying %d MiB", config.name, size >> 20)
 
-    async def _keep_size(self, config: StreamConfig, replicas: int) -> bool:
+    async def _keep_size(self, config: StreamConfig, replicas: int, change: bool) -> bool:
         """Bring a stream that is there to its configuration, but leave it as large as it is; whether it is there."""
         try:
             found = await self._api(f"STREAM.INFO.{config.name}")
         except NoSuchStream:
             return False
-        kept = replace(config, max_bytes=int(found["config"]["max_bytes"]))
-        await self._api(f"STREAM.UPDATE.{config.name}", event_stream(kept, replicas))
+        if change:
+            kept = replace(config, max_bytes=int(found["config"]["max_bytes"]))
+            await self._api(f"STREAM.UPDATE.{config.name}", event_stream(kept, replicas))
         return True
+
+    async def last_id(self, stream: str, subject: str) -> str:
+        try:
+            found = await self._api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        except NotDeleted:
+            return ""
+        return message_id(base64.b64decode(found["message"].get("hdrs", "")))
 
     async def last_sequence(self, stream: str) -> int:
         return int((await self._api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
@@ -195,16 +175,17 @@ class NatsTransport:
         finally:
             self._watch.broken.remove(reading.lost)
 
-    async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
-        await self._ensure(bucket_stream(config, replicas))
+    async def bucket(self, config: BucketConfig, replicas: int = 1, *, change: bool = True) -> Bucket:
+        await self._ensure(bucket_stream(config, replicas), change)
         return NatsBucket(self, self._api, config.name)
 
-    async def _ensure(self, wanted: dict[str, Any]) -> None:
-        """Make a stream; bring it to this configuration where it is there with another."""
+    async def _ensure(self, wanted: dict[str, Any], change: bool) -> None:
+        """Make a stream; with `change`, bring it to this configuration where it is there with another."""
         try:
             await self._api(f"STREAM.CREATE.{wanted['name']}", wanted)
         except AlreadyOtherwise:
-            await self._api(f"STREAM.UPDATE.{wanted['name']}", wanted)
+            if change:
+                await self._api(f"STREAM.UPDATE.{wanted['name']}", wanted)
 
     async def _api(self, call: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call of the JetStream API."""
@@ -225,7 +206,12 @@ class NatsTransport:
             await self._nc.close()
 
 
-def _options(name: str, who: Credentials, watch: _Watch) -> dict[str, Any]:
+def _servers(urls: str) -> list[str]:
+    """The servers of a cluster, separated by commas: nats-py takes only a list for several."""
+    return [url.strip() for url in urls.split(",") if url.strip()]
+
+
+def _options(name: str, who: Credentials, watch: Watch) -> dict[str, Any]:
     return {
         "name": name,
         "user": who.user or None,

@@ -4,68 +4,84 @@ An event is added in the same transaction as the state that it tells of, so that
 the other after a kill. Events of one key (a container) go one at a time, in order; keys go side by side.
 Written without fsync: a kill of the process loses nothing; after a power cut the agent works out anew
 what its containers' ends were (the boot id has changed).
+
+What waits is bounded. From half of the bound on, events that the catalogue calls lossy are left out. At the bound the
+outbox is `full`: its owner then takes no new work, and goes on to write down what happens to the work that it has.
+
+What the stream may have stored unacknowledged is sent again under the same id, which the stream drops as long as it
+remembers ids; after that the outbox looks there first.
 """
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import sqlite3
 import time
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
-import orjson
-
 from seaway_bus import metrics
-from seaway_bus.transport import NoResponders, NotConnected, TooLarge, Transport, TransportError
+from seaway_bus.outbox_table import Letter, OutboxTable, Row, open_outbox
+from seaway_bus.transport import NoResponders, NotConnected, RequestTimeout, TooLarge, Transport, TransportError
+from seaway_contracts.catalogue import EVENT_STREAM
 from seaway_contracts.channels import EventChannel, M
 from seaway_contracts.lifecycle import Envelope
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
+__all__ = ["BOUND", "Outbox", "open_outbox"]
+
 log = logging.getLogger(__name__)
+BOUND: Final = 64 << 20
+_AT_HAND: Final = 4096
 _AT_ONCE: Final = 256
 _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SWEEP_S: Final = 0.2
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS outbox (
-    n INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL, subject TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL
-)
-"""
-
-_Item = tuple[int, str, dict[str, str], bytes]
+_HELD_UP: Final = 4  # attempts: about a second
+_REMEMBERED_NS: Final = EVENT_STREAM.duplicate_window_s * 1_000_000_000 // 2
 
 
 class Outbox:
     """Publishes what is added, in order per key, until the stream has acknowledged it."""
 
-    def __init__(self, db: sqlite3.Connection, transport: Transport, tasks: Tasks) -> None:
-        self._db = db
+    def __init__(self, db: sqlite3.Connection, transport: Transport, tasks: Tasks, bound: int = BOUND) -> None:
+        """`bound`: how many bytes of events may wait."""
+        self._table = OutboxTable(db)
         self._transport = transport
         self._tasks = tasks
-        self._queues: dict[str, deque[_Item]] = {}
-        self._fresh: list[tuple[str, _Item]] = []
+        self.bound = bound
+        self.size = 0
+        """How many bytes of events wait."""
+        self._queues: dict[str, deque[Row]] = {}
+        self._fresh: list[Row] = []
         self._done: list[int] = []
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._sending: dict[str, int] = {}
         self._unsent: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
         self._depth = 0
+        self._inherited = 0
+        self._held_up = False
         self._started = False
         self._idle = asyncio.Event()
         self._idle.set()
-        db.execute(SCHEMA)
+        metrics.OUTBOX_BOUND.set(bound)
 
     def __len__(self) -> int:
         return self._depth
 
+    @property
+    def full(self) -> bool:
+        """Whether no new work should be taken: what waits has reached the bound."""
+        return self.size >= self.bound
+
     def start(self) -> None:
         """Begin to publish: first what an earlier life left, then what was added since."""
         self._started = True
-        self._fresh.clear()
-        rows = self._db.execute("SELECT n, key, subject, headers, body FROM outbox ORDER BY n").fetchall()
-        for n, key, subject, headers, body in rows:
-            self._fresh.append((key, (n, subject, orjson.loads(headers), body)))
+        self._fresh = list(self._table.rows())
+        self.size = sum(row.size for row in self._fresh)
+        self._inherited = self._fresh[-1].n if self._fresh else 0
         self._tasks.eternal("outbox-sweep", self._sweep())
         self.kick()
 
@@ -74,18 +90,28 @@ class Outbox:
 
         Events of one `key` (by default the thing that the event is about) keep their order.
         """
-        data = channel.encode(body)
-        headers = envelope.headers()
-        subject = channel.subject(envelope.node, envelope.subject_id)
-        key = key or envelope.subject_id
-        n = self._db.execute(
-            "INSERT INTO outbox (key, subject, headers, body) VALUES (?, ?, ?, ?)",
-            (key, subject, orjson.dumps(headers), data),
-        ).lastrowid
-        self._fresh.append((key, (n or 0, subject, headers, data)))
+        if not self._left_out(channel):
+            self._take(self._table.add(key or envelope.subject_id, _letter(channel, envelope, body)))
+
+    def tell(self, channel: EventChannel[M], envelope: Envelope, body: M) -> None:
+        """Publish an event that goes with no state of its own. Where the disk is full it is kept in memory only."""
+        if not self._left_out(channel):
+            self._take(self._table.add_alone(envelope.subject_id, _letter(channel, envelope, body)))
+            self.kick()
+
+    def _take(self, row: Row) -> None:
+        self._fresh.append(row)
+        self.size += row.size
+
+    def _left_out(self, channel: EventChannel[M]) -> bool:
+        if not channel.lossy or self.size * 2 < self.bound:
+            return False
+        metrics.OUTBOX_DROPPED.labels(f"{channel.noun}.{channel.action}").inc()
+        return True
 
     def discard(self) -> None:
         """The caller's transaction was rolled back: forget what it added."""
+        self.size -= sum(row.size for row in self._fresh)
         self._fresh.clear()
 
     def kick(self) -> None:
@@ -93,49 +119,75 @@ class Outbox:
         if not self._started:
             return
         fresh, self._fresh = self._fresh, []
-        for key, item in fresh:
+        for row in fresh:
             self._depth += 1
             self._idle.clear()
-            queue = self._queues.get(key)
+            queue = self._queues.get(row.key)
             if queue is not None:
-                queue.append(item)
+                at_hand = self._depth < _AT_HAND or not row.n
+                queue.append(row if at_hand else replace(row, letter=None))
             else:
-                self._queues[key] = deque((item,))
-                self._tasks.spawn("outbox", self._drain(key))
-        metrics.OUTBOX_DEPTH.set(self._depth)
+                self._queues[row.key] = deque((row,))
+                self._tasks.spawn("outbox", self._drain(row.key))
+        self._measure()
 
     def sent(self, key: str) -> asyncio.Future[None] | None:
         """A future for the moment when all that the key has now is on its way; None when it already is.
 
         Who answers a command after this answers behind the command's events: a reader who has the answer finds them.
+        Where the server is there and can't store (its disk is full), nobody waits for that longer than a second.
         """
         queue = self._queues.get(key)
-        if queue is None or self._sending.get(key) == queue[-1][0]:
+        if queue is None or self._held_up or self._sending.get(key) == queue[-1].n:
             return None
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._unsent.setdefault(key, []).append((queue[-1][0], waiting))
+        self._unsent.setdefault(key, []).append((queue[-1].n, waiting))
         return waiting
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is acknowledged, at most that long; whether it was."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
         self._forget()
         return not self._depth
 
     async def _drain(self, key: str) -> None:
         queue = self._queues[key]
+        await self._begin(queue)
         while queue:
             async with self._slots:
-                self._note_sending(key, queue[0][0])
-                await self._publish(queue[0])
-            self._done.append(queue.popleft()[0])
-            self._depth -= 1
-            if not self._depth:
-                self._idle.set()
+                self._note_sending(key, queue[0].n)
+                await self._deliver(queue)
+            self._finish(queue)
         del self._queues[key]
         self._sending.pop(key, None)
+        self._measure()
+
+    async def _begin(self, queue: deque[Row]) -> None:
+        attempt = 0
+        while queue[0].n <= self._inherited:
+            try:
+                async with self._slots:
+                    await self._skip_stored(queue)
+                return
+            except TransportError as error:
+                await self._pause(self._table.read(queue[0]), error, attempt)
+                attempt += 1
+
+    def _finish(self, queue: deque[Row]) -> None:
+        """The first of a queue needs nothing more."""
+        row = queue.popleft()
+        if row.n:
+            self._done.append(row.n)
+        self._depth -= 1
+        self.size -= row.size
+        if not self._depth:
+            self._idle.set()
+
+    def _measure(self) -> None:
         metrics.OUTBOX_DEPTH.set(self._depth)
+        metrics.OUTBOX_BYTES.set(self.size)
 
     def _note_sending(self, key: str, n: int) -> None:
         """The transport gets it in this very step, before anyone who waits for it goes on."""
@@ -148,27 +200,61 @@ class Outbox:
             if last <= n and not future.done():
                 future.set_result(None)
 
-    async def _publish(self, item: _Item) -> None:
-        """Until the stream has it; the message id makes a repeat harmless. One too large would stop its key."""
-        _, subject, headers, body = item
-        attempt = 0
+    def _hold_up(self) -> None:
+        """Events can't be stored just now: whoever waits to answer, whatever its key, is not to wait as well."""
+        self._held_up = True
+        waiting, self._unsent = self._unsent, {}
+        for _, future in itertools.chain.from_iterable(waiting.values()):
+            if not future.done():
+                future.set_result(None)
+
+    async def _deliver(self, queue: deque[Row]) -> None:
+        """The first of a queue, until the stream has it. One too large would stop its key."""
+        letter, attempt, doubtful = self._table.read(queue[0]), 0, False
         while True:
-            started = time.perf_counter()
             try:
-                await self._transport.store(subject, body, headers)
+                if not (doubtful and await self._stored(letter)):
+                    await self._store(letter)
+                return
             except TooLarge:
-                log.error("outbox: %s: dropped, as %d bytes are too much for the bus", subject, len(body))
+                log.error("outbox: %s: dropped, as %d bytes are too much for the bus", letter.subject, len(letter.body))
                 return
             except TransportError as error:
-                metrics.OUTBOX_RETRIES.inc()
-                if attempt == 0 and not isinstance(error, (NotConnected, NoResponders)):
-                    log.warning("outbox: %s: %s; trying again", subject, error)
-                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                doubtful |= isinstance(error, RequestTimeout)
+                if attempt >= _HELD_UP and not isinstance(error, NotConnected):
+                    self._hold_up()
+                await self._pause(letter, error, attempt)
                 attempt += 1
-            else:
-                metrics.STORE_SECONDS.observe(time.perf_counter() - started)
-                reach(Failpoint.EVENT_STORED)
-                return
+
+    async def _pause(self, letter: Letter, error: TransportError, attempt: int) -> None:
+        metrics.OUTBOX_RETRIES.inc()
+        if attempt == 0 and not isinstance(error, (NotConnected, NoResponders)):
+            log.warning("outbox: %s: %s; trying again", letter.subject, error)
+        await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+
+    async def _store(self, letter: Letter) -> None:
+        started = time.perf_counter()
+        await self._transport.store(letter.subject, letter.body, letter.headers)
+        self._held_up = False
+        metrics.STORE_SECONDS.observe(time.perf_counter() - started)
+        reach(Failpoint.EVENT_STORED)
+
+    async def _stored(self, letter: Letter) -> bool:
+        """Whether the stream has an event whose id it may not remember any more."""
+        return _forgotten(letter) and await self._last_id(letter.subject) == letter.id
+
+    async def _skip_stored(self, queue: deque[Row]) -> None:
+        """Of what an earlier life left, the stream may have the first ones: leave those out."""
+        letters = [self._table.read(row) for row in queue if row.n <= self._inherited]
+        if not letters or not _forgotten(letters[0]):
+            return
+        last = {subject: await self._last_id(subject) for subject in {letter.subject for letter in letters}}
+        have = [place for place, letter in enumerate(letters) if last[letter.subject] == letter.id]
+        for _ in range(have[-1] + 1 if have else 0):
+            self._finish(queue)
+
+    async def _last_id(self, subject: str) -> str:
+        return await self._transport.last_id(EVENT_STREAM.name, subject)
 
     async def _sweep(self) -> None:
         while True:
@@ -176,8 +262,20 @@ class Outbox:
             self._forget()
 
     def _forget(self) -> None:
-        """Delete acknowledged rows, many in one transaction."""
-        if self._done and not self._db.in_transaction:
-            done, self._done = self._done, []
-            with self._db:
-                self._db.executemany("DELETE FROM outbox WHERE n = ?", ((n,) for n in done))
+        """Delete acknowledged rows, many in one transaction; later, where the disk has no room even for that."""
+        if self._done and not self._table.db.in_transaction:
+            try:
+                self._table.remove(self._done)
+            except sqlite3.Error as error:
+                log.debug("outbox: what the stream has is deleted later: %s", error)
+            else:
+                self._done = []
+
+
+def _forgotten(letter: Letter) -> bool:
+    """Whether the stream may have forgotten the id: else it drops a repeat by that."""
+    return time.time_ns() - letter.time_ns > _REMEMBERED_NS
+
+
+def _letter(channel: EventChannel[M], envelope: Envelope, body: M) -> Letter:
+    return Letter(channel.subject(envelope.node, envelope.subject_id), envelope.headers(), channel.encode(body))

@@ -120,6 +120,10 @@ class Transport(Protocol):
         """Whether there is a connection now."""
 
     @property
+    def trouble(self) -> str:
+        """Why there is no connection, and for how long; empty while there is one."""
+
+    @property
     def max_payload(self) -> int:
         """The largest message in bytes that the server takes."""
 
@@ -139,8 +143,14 @@ class Transport(Protocol):
         Raises NotConnected, RequestTimeout, NoResponders (no such stream), NoSpace, TooLarge.
         """
 
-    async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
-        """Make the stream, or bring it to this configuration; smaller where there is less room. Raises NoSpace."""
+    async def ensure_stream(self, config: StreamConfig, replicas: int = 1, *, change: bool = True) -> None:
+        """Make the stream, or bring it to this configuration; smaller where there is less room. Raises NoSpace.
+
+        Without `change` a stream that is there stays as it is.
+        """
+
+    async def last_id(self, stream: str, subject: str) -> str:
+        """The id of the newest stored message of a subject; empty where there is none, or it bears none."""
 
     async def last_sequence(self, stream: str) -> int:
         """The sequence number of the newest stored message; 0 when there is none."""
@@ -148,8 +158,8 @@ class Transport(Protocol):
     def replay(self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0) -> AsyncIterator[Message]:
         """The stored messages that match, from a sequence number or a time on, up to the newest at that time."""
 
-    async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
-        """The bucket, made if it isn't there."""
+    async def bucket(self, config: BucketConfig, replicas: int = 1, *, change: bool = True) -> Bucket:
+        """The bucket, made if it isn't there. Without `change` one that is there stays as it is."""
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Call this when the connection is lost, before anything of a later one arrives."""

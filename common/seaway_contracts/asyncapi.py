@@ -7,7 +7,7 @@ from pydantic.json_schema import models_json_schema
 
 from seaway_contracts import catalogue
 from seaway_contracts.base import Payload
-from seaway_contracts.channels import BeatChannel, CallChannel, EventChannel, Template
+from seaway_contracts.channels import BeatChannel, CallChannel, EventChannel, LinesChannel, Template
 from seaway_contracts.errors import ErrorBody
 from seaway_contracts.version import VERSION
 
@@ -17,7 +17,7 @@ _ABOUT: Final = {
     "node": "The name of a node.",
     "id": "The id of the container, image, network or node that it is about.",
     "stream": "The id of one byte stream.",
-    "direction": "`in` and `out` carry frames, `grant` and `credit` tell how much the reader takes.",
+    "direction": "`in` to the serving side, `out` to the side that opened the stream.",
 }
 _HEADERS: Final = {
     "Nats-Msg-Id": "The event's id, by which the stream drops repeats.",
@@ -55,6 +55,7 @@ def document() -> Json:
     for call in catalogue.CALLS:
         _add_call(call, channels, operations, messages)
     _add_beat(catalogue.BEAT, channels, operations, messages)
+    _add_beat(catalogue.LOG_LINES, channels, operations, messages)
     _add_stream(channels, operations, messages)
     return {
         "asyncapi": "3.0.0",
@@ -79,7 +80,7 @@ def _add_event(event: EventChannel[Any], channels: Json, operations: Json, messa
     name = f"event.{event.noun}.{event.action}"
     messages[name] = _message(event.about, event.payload, _HEADERS)
     channels[name] = _channel(event.template, event.about, name)
-    operations[name] = _operation("send", name)
+    operations[name] = _operation("send", name) | ({"x-lossy": True} if event.lossy else {})
 
 
 def _add_call(call: CallChannel[Any, Any], channels: Json, operations: Json, messages: Json) -> None:
@@ -95,18 +96,19 @@ def _add_call(call: CallChannel[Any, Any], channels: Json, operations: Json, mes
             "channel": {"$ref": f"#/channels/{_escaped(reply)}"},
         },
         "x-timeout-seconds": call.timeout_s,
+        "x-repeat": call.repeat.value,
         "x-queue-group": "" if call.per_node else call.service,
     }
 
 
-def _add_beat(beat: BeatChannel[Any], channels: Json, operations: Json, messages: Json) -> None:
+def _add_beat(beat: BeatChannel[Any] | LinesChannel[Any], channels: Json, operations: Json, messages: Json) -> None:
     messages[beat.word] = _message(beat.about, beat.payload)
     channels[beat.word] = _channel(beat.template, beat.about, beat.word)
     operations[beat.word] = _operation("send", beat.word)
 
 
 def _add_stream(channels: Json, operations: Json, messages: Json) -> None:
-    about = "A frame (kind, number, bytes) or a reader's credit (bytes, uint64)."
+    about = "A frame: kind, number, bytes; or a reader's credit (uint64)."
     messages["stream"] = {
         "title": "stream",
         "summary": about,
@@ -141,7 +143,7 @@ def _message(about: str, payload: type[Payload], headers: dict[str, str] | None 
 
 
 def _schemas() -> Json:
-    models: set[type[Payload]] = {ErrorBody, catalogue.BEAT.payload}
+    models: set[type[Payload]] = {ErrorBody, catalogue.BEAT.payload, catalogue.LOG_LINES.payload}
     models.update(event.payload for event in catalogue.EVENTS.values())
     models.update(model for call in catalogue.CALLS for model in (call.request, call.reply))
     ordered = sorted(models, key=lambda model: model.__name__)

@@ -2,9 +2,12 @@
 
 from typing import Any, Final
 
+from seaway_contracts import archives as a
 from seaway_contracts import commands as c
+from seaway_contracts import execs as e
 from seaway_contracts import images as i
 from seaway_contracts import nodes as n
+from seaway_contracts import stats as s
 from seaway_contracts.base import Empty
 from seaway_contracts.channels import (
     ROOT,
@@ -12,32 +15,55 @@ from seaway_contracts.channels import (
     BucketConfig,
     CallChannel,
     EventChannel,
+    LinesChannel,
     M,
     Q,
     R,
+    Repeat,
     StreamConfig,
     Template,
 )
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.lifecycle import ContainerEvent, NetworkEvent
+from seaway_contracts.logs import LogLines
 
 EVENTS: Final[dict[tuple[str, str], EventChannel[Any]]] = {}
 CALLS: Final[list[CallChannel[Any, Any]]] = []
+_COMMAND_S: Final = 120.0
 
 
-def _event(noun: str, action: str, payload: type[M], about: str) -> EventChannel[M]:
-    channel = EventChannel(noun, action, payload, about)
+def _event(noun: str, action: str, payload: type[M], about: str, *, lossy: bool = False) -> EventChannel[M]:
+    channel = EventChannel(noun, action, payload, about, lossy)
     EVENTS[noun, action] = channel
     return channel
 
 
 def _call(
-    service: str, verb: str, request: type[Q], reply: type[R], about: str, *, timeout_s: float = 5.0
+    service: str,
+    verb: str,
+    request: type[Q],
+    reply: type[R],
+    about: str,
+    *,
+    timeout_s: float = 5.0,
+    repeat: Repeat = Repeat.UNHEARD,
 ) -> CallChannel[Q, R]:
     noun, _, word = verb.partition(".")
-    channel = CallChannel(service, noun, word, request, reply, timeout_s, service == "agent", about)
+    channel = CallChannel(service, noun, word, request, reply, timeout_s, service == "agent", about, repeat=repeat)
     CALLS.append(channel)
     return channel
+
+
+def _query(service: str, verb: str, request: type[Q], reply: type[R], about: str) -> CallChannel[Q, R]:
+    """To be answered twice changes nothing."""
+    return _call(service, verb, request, reply, about, repeat=Repeat.UNANSWERED)
+
+
+def _command(
+    verb: str, request: type[Q], about: str, *, timeout_s: float = _COMMAND_S
+) -> CallChannel[Q, c.StatusReply]:
+    """To an agent. Heard by the agent after the one that was killed, it leads to the same state."""
+    return _call("agent", verb, request, c.StatusReply, about, timeout_s=timeout_s, repeat=Repeat.UNANSWERED)
 
 
 # --- durable events, in Docker's words
@@ -52,62 +78,126 @@ CONTAINER_RESTART = _event("container", "restart", ContainerEvent, "It was resta
 CONTAINER_PAUSE = _event("container", "pause", ContainerEvent, "Its processes were frozen.")
 CONTAINER_UNPAUSE = _event("container", "unpause", ContainerEvent, "Its processes go on.")
 CONTAINER_DESTROY = _event("container", "destroy", ContainerEvent, "It is gone.")
-CONTAINER_ATTACH = _event("container", "attach", ContainerEvent, "A client joined its streams.")
-CONTAINER_RESIZE = _event("container", "resize", ContainerEvent, "Its terminal has a new size.")
+CONTAINER_ATTACH = _event("container", "attach", ContainerEvent, "A client joined its streams.", lossy=True)
+CONTAINER_RESIZE = _event("container", "resize", ContainerEvent, "Its terminal has a new size.", lossy=True)
+CONTAINER_ARCHIVE_PATH = _event("container", "archive-path", ContainerEvent, "Files were copied out of it.", lossy=True)
+CONTAINER_EXTRACT_TO_DIR = _event(
+    "container", "extract-to-dir", ContainerEvent, "Files were copied into it.", lossy=True
+)
+CONTAINER_EXPORT = _event("container", "export", ContainerEvent, "Its filesystem was read as a whole.", lossy=True)
+CONTAINER_COMMIT = _event("container", "commit", ContainerEvent, "An image was made of it.", lossy=True)
+CONTAINER_RENAME = _event("container", "rename", ContainerEvent, "It has another name; `oldName` is the former one.")
+CONTAINER_UPDATE = _event("container", "update", ContainerEvent, "Its limits or restart policy were changed.")
+CONTAINER_TOP = _event("container", "top", ContainerEvent, "Its processes were listed.", lossy=True)
+CONTAINER_HEALTH = _event(
+    "container", "health_status", ContainerEvent, "Its health check has changed its mind.", lossy=True
+)
+EXEC_CREATE = _event("container", "exec_create", ContainerEvent, "A further process was made ready in it.", lossy=True)
+EXEC_START = _event("container", "exec_start", ContainerEvent, "A further process is being started in it.", lossy=True)
+EXEC_DIE = _event(
+    "container", "exec_die", ContainerEvent, "A further process in it ended; `exitCode` says how.", lossy=True
+)
+EXEC_DETACH = _event(
+    "container", "exec_detach", ContainerEvent, "A client left a further process in it by its detach keys.", lossy=True
+)
 CONTAINER_STATUS = _event("container", "status", ContainerEvent, "A change that Docker has no word for.")
 NETWORK_CONNECT = _event("network", "connect", NetworkEvent, "A container joined a network.")
 NETWORK_DISCONNECT = _event("network", "disconnect", NetworkEvent, "A container left a network.")
-IMAGE_PULL = _event("image", "pull", i.ImageEvent, "An image was pulled.")
-IMAGE_TAG = _event("image", "tag", i.ImageEvent, "An image got a further name.")
-IMAGE_UNTAG = _event("image", "untag", i.ImageEvent, "A name was taken from an image.")
-IMAGE_DELETE = _event("image", "delete", i.ImageEvent, "An image is gone.")
-IMAGE_LOAD = _event("image", "load", i.ImageEvent, "An image came from an archive.")
-IMAGE_IMPORT = _event("image", "import", i.ImageEvent, "An image was made from a root filesystem.")
+IMAGE_PULL = _event("image", "pull", i.ImageEvent, "An image was pulled.", lossy=True)
+IMAGE_TAG = _event("image", "tag", i.ImageEvent, "An image got a further name.", lossy=True)
+IMAGE_UNTAG = _event("image", "untag", i.ImageEvent, "A name was taken from an image.", lossy=True)
+IMAGE_DELETE = _event("image", "delete", i.ImageEvent, "An image is gone.", lossy=True)
+IMAGE_LOAD = _event("image", "load", i.ImageEvent, "An image came from an archive.", lossy=True)
+IMAGE_IMPORT = _event("image", "import", i.ImageEvent, "An image was made from a root filesystem.", lossy=True)
 NODE_JOIN = _event("node", "join", n.NodeEvent, "A node beats for the first time.")
 NODE_DOWN = _event("node", "down", n.NodeEvent, "A node has stopped beating.")
 NODE_UP = _event("node", "up", n.NodeEvent, "A node beats again.")
 
 # --- metadata
 
-REGISTER = _call("metadata", "container.register", c.RegisterContainer, Empty, "Reserve name and record.")
-FORGET = _call("metadata", "container.forget", c.ForgetContainer, Empty, "Undo a registration.")
-RESOLVE = _call("metadata", "container.resolve", c.ResolveContainer, c.ContainerLocation, "Whose id is this?")
-GET_CONTAINER = _call("metadata", "container.get", c.ResolveContainer, ContainerRecord, "One record.")
-LIST_CONTAINERS = _call("metadata", "container.list", c.ListContainers, c.ContainerList, "All records, by page.")
-LIST_NODES = _call("metadata", "node.list", Empty, n.NodeList, "All nodes.")
+REGISTER = _query("metadata", "container.register", c.RegisterContainer, Empty, "Reserve name and record.")
+FORGET = _query("metadata", "container.forget", c.ForgetContainer, Empty, "Undo a registration.")
+RESOLVE = _query("metadata", "container.resolve", c.ResolveContainer, c.ContainerLocation, "Whose id is this?")
+GET_CONTAINER = _query("metadata", "container.get", c.ResolveContainer, ContainerRecord, "One record.")
+LIST_CONTAINERS = _query("metadata", "container.list", c.ListContainers, c.ContainerList, "All records, by page.")
+RENAME = _call(
+    "metadata",
+    "container.rename",
+    c.RenameContainer,
+    c.StatusReply,
+    "Reserve a name, give it, free the old one.",
+    timeout_s=15,
+    repeat=Repeat.UNANSWERED,
+)
+LIST_NODES = _call("metadata", "node.list", Empty, n.NodeList, "All nodes.", repeat=Repeat.NEVER)
 
 # --- scheduler
 
-PLACE = _call("scheduler", "container.place", c.PlaceRequest, c.Placement, "Choose a node.")
+PLACE = _query("scheduler", "container.place", c.PlaceRequest, c.Placement, "Choose a node.")
 
 # --- image
 
-GET_IMAGE = _call("image", "image.get", i.ImageRef, i.ImageRecord, "One image, by name, id or prefix.")
-LIST_IMAGES = _call("image", "image.list", i.ListImages, i.ImageList, "All images, by page.")
+GET_IMAGE = _query("image", "image.get", i.ImageRef, i.ImageRecord, "One image, by name, id or prefix.")
+LIST_IMAGES = _query("image", "image.list", i.ListImages, i.ImageList, "All images, by page.")
 PULL_IMAGE = _call("image", "image.pull", i.PullRequest, i.PullStarted, "Start a pull; progress is a byte stream.")
 TAG_IMAGE = _call("image", "image.tag", i.TagRequest, Empty, "A further name.")
 REMOVE_IMAGE = _call("image", "image.remove", i.RemoveImage, i.RemovedImages, "Untag, delete.", timeout_s=30)
-BLOB_ENDPOINT = _call("image", "blob.locate", Empty, i.BlobEndpoint, "Where blobs are served.")
+BLOB_ENDPOINT = _query("image", "blob.locate", Empty, i.BlobEndpoint, "Where blobs are served.")
 
 # --- agent
 
-_COMMAND_S: Final = 120.0
-CREATE = _call("agent", "container.create", c.CreateContainer, c.StatusReply, "Make it.", timeout_s=600)
-START = _call("agent", "container.start", c.ContainerId, c.StatusReply, "Run it.", timeout_s=_COMMAND_S)
-STOP = _call("agent", "container.stop", c.StopContainer, c.StatusReply, "Stop it.", timeout_s=_COMMAND_S)
-RESTART = _call("agent", "container.restart", c.StopContainer, c.StatusReply, "Stop and run it.", timeout_s=_COMMAND_S)
+CREATE = _command("container.create", c.CreateContainer, "Make it.", timeout_s=600)
+START = _command("container.start", c.ContainerId, "Run it.")
+STOP = _command("container.stop", c.StopContainer, "Stop it.")
+RESTART = _command("container.restart", c.StopContainer, "Stop and run it.")
 KILL = _call("agent", "container.kill", c.KillContainer, c.StatusReply, "Signal it.", timeout_s=_COMMAND_S)
-PAUSE = _call("agent", "container.pause", c.ContainerId, c.StatusReply, "Freeze it.")
-UNPAUSE = _call("agent", "container.unpause", c.ContainerId, c.StatusReply, "Let it go on.")
-REMOVE = _call("agent", "container.remove", c.RemoveContainer, c.StatusReply, "Remove it.", timeout_s=_COMMAND_S)
+PAUSE = _command("container.pause", c.ContainerId, "Freeze it.", timeout_s=5)
+UNPAUSE = _command("container.unpause", c.ContainerId, "Let it go on.", timeout_s=5)
+REMOVE = _command("container.remove", c.RemoveContainer, "Remove it.")
 ATTACH = _call("agent", "container.attach", c.AttachContainer, Empty, "Join its streams.")
 LOGS = _call("agent", "container.logs", c.ReadLogs, Empty, "Read its output.")
+RENAME_HELD = _command("container.rename", c.RenameContainer, "Take the reserved name.", timeout_s=5)
+UPDATE = _command("container.update", c.UpdateContainer, "Change its limits and policy.", timeout_s=30)
+TOP = _call("agent", "container.top", c.ListProcesses, c.ProcessList, "List its processes.", timeout_s=15)
+HEALTH = _call(
+    "agent",
+    "container.health",
+    c.ContainerId,
+    c.HealthReply,
+    "What its health check knows.",
+    timeout_s=2,
+    repeat=Repeat.NEVER,
+)
+STATS = _call("agent", "container.stats", s.WatchStats, Empty, "Sample what is watched over a byte stream.")
 RESIZE = _call("agent", "container.resize", c.ResizeTty, Empty, "Size its terminal.")
-INVENTORY = _call("agent", "container.inventory", c.ListInventory, c.Inventory, "What the node holds, by page.")
+PATH_STAT = _call("agent", "container.path_stat", a.StatPath, a.PathStat, "What is at a path?", timeout_s=60)
+PATH_READ = _call("agent", "container.path_read", a.ReadPath, a.OpenedPath, "Copy out.", timeout_s=60)
+PATH_WRITE = _call("agent", "container.path_write", a.WritePath, a.Opened, "Copy in.", timeout_s=60)
+EXPORT = _call("agent", "container.export", a.ExportContainer, a.Opened, "Read it all.", timeout_s=60)
+CHANGES = _call("agent", "container.changes", a.ListChanges, Empty, "What differs from its image?")
+COMMIT = _call("agent", "container.commit", a.CommitContainer, a.Committed, "Make an image.", timeout_s=3600)
+SIZES = _call("agent", "container.sizes", a.MeasureContainers, a.ContainerSizes, "How large are they?", timeout_s=120)
+CREATE_EXEC = _call(
+    "agent", "exec.create", e.CreateExec, c.StatusReply, "Make a further process ready.", repeat=Repeat.UNANSWERED
+)
+START_EXEC = _call(
+    "agent", "exec.start", e.StartExec, e.ExecStarted, "Run it.", timeout_s=_COMMAND_S, repeat=Repeat.UNANSWERED
+)
+RESIZE_EXEC = _call(
+    "agent", "exec.resize", e.ResizeExec, Empty, "Size its terminal.", timeout_s=30, repeat=Repeat.UNHEARD
+)
+DETACH_EXEC = _call(
+    "agent", "exec.detach", e.ExecId, Empty, "A client has left it by its detach keys.", repeat=Repeat.UNHEARD
+)
+INSPECT_EXEC = _call("agent", "exec.inspect", e.ExecId, e.ExecInfo, "How is it?", repeat=Repeat.UNANSWERED)
+INVENTORY = _call(
+    "agent", "container.inventory", c.ListInventory, c.Inventory, "What the node holds, by page.", repeat=Repeat.NEVER
+)
 
 # --- the rest of the subjects
 
 BEAT = BeatChannel("beat", n.Beat, "Heartbeat with capacity and inventory revision.")
+LOG_LINES = LinesChannel("logs", LogLines, "Lines of a container with the log driver `nats`.")
 STREAM_TEMPLATE: Final = Template(f"{ROOT}.stream.{{stream}}.{{direction}}")
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 

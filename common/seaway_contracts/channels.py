@@ -6,6 +6,7 @@ its payload, so that the type checker sees a wrong one (a frozen generic would b
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -72,6 +73,8 @@ class EventChannel(Generic[M]):
     action: str
     payload: type[M]
     about: str
+    lossy: bool = False
+    """Whether it may be left out where an outbox fills up: nothing follows from it, or the next status tells it too."""
 
     @property
     def template(self) -> Template:
@@ -91,6 +94,16 @@ class EventChannel(Generic[M]):
         return _decode(self.payload, data, f"event {self.noun}.{self.action}")
 
 
+class Repeat(StrEnum):
+    """When a caller sends a request again by itself, with the same command id and dead-line."""
+
+    NEVER = "never"
+    UNHEARD = "unheard"
+    """While nobody was there to hear it."""
+    UNANSWERED = "unanswered"
+    """Also when it was heard and no answer came: to be heard by the next process as well does no harm."""
+
+
 @dataclass(frozen=True)
 class CallChannel(Generic[Q, R]):
     """A request to a service (any one of its copies) or, where `per_node`, to one node's agent, with its reply."""
@@ -104,6 +117,7 @@ class CallChannel(Generic[Q, R]):
     per_node: bool
     about: str
     errors: tuple[Code, ...] = field(default=())
+    repeat: Repeat = Repeat.NEVER
 
     @property
     def name(self) -> str:
@@ -155,6 +169,32 @@ class BeatChannel(Generic[M]):
     def subject(self, node: str) -> str:
         """Where one node publishes it."""
         return self.template.subject(node=node)
+
+    def encode(self, body: M) -> bytes:
+        """The body as JSON."""
+        return body.model_dump_json(exclude_defaults=True).encode()
+
+    def decode(self, data: bytes) -> M:
+        """The body from JSON; raises SeawayError(BAD_REQUEST) if it doesn't fit."""
+        return _decode(self.payload, data, self.word)
+
+
+@dataclass(frozen=True)
+class LinesChannel(Generic[M]):
+    """What one container says, for whoever listens just now: `seaway.v1.<word>.<node>.<id>`."""
+
+    word: str
+    payload: type[M]
+    about: str
+
+    @property
+    def template(self) -> Template:
+        """The subject's template."""
+        return Template(f"{ROOT}.{self.word}.{{node}}.{{id}}")
+
+    def subject(self, node: str, identifier: str) -> str:
+        """Where what one container of one node says is published."""
+        return self.template.subject(node=node, id=identifier)
 
     def encode(self, body: M) -> bytes:
         """The body as JSON."""

@@ -5,7 +5,14 @@ from typing import Literal
 from pydantic import Field
 
 from seaway_contracts.base import Payload
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Resources
+from seaway_contracts.containers import (
+    ContainerRecord,
+    ContainerSpec,
+    ContainerStatus,
+    Health,
+    Resources,
+    RestartPolicy,
+)
 from seaway_contracts.nodes import Capacity
 
 # --- metadata
@@ -109,6 +116,41 @@ class RemoveContainer(Payload):
     volumes: bool = False
 
 
+class RenameContainer(Payload):
+    """Give it another name (without Docker's slash)."""
+
+    id: str
+    name: str
+
+
+class UpdateContainer(Payload):
+    """Change limits and restart policy. A limit at its default stays as it is, as does the policy where None."""
+
+    id: str
+    limits: Resources = Field(default_factory=Resources)
+    restart: RestartPolicy | None = None
+
+
+class ListProcesses(Payload):
+    """What runs in a container, as `ps` with these arguments shows it."""
+
+    id: str
+    ps_args: str = "-ef"
+
+
+class ProcessList(Payload):
+    """A table of `ps`: its titles, and a row for each process."""
+
+    titles: tuple[str, ...] = ()
+    processes: tuple[tuple[str, ...], ...] = ()
+
+
+class HealthReply(Payload):
+    """What the health check knows just now; None without one."""
+
+    health: Health | None = None
+
+
 class ResizeTty(Payload):
     """The size of the container's terminal in character cells."""
 
@@ -118,7 +160,10 @@ class ResizeTty(Payload):
 
 
 class AttachContainer(Payload):
-    """Join the container's streams through the byte stream `stream` (Docker's multiplexed frames; raw with a TTY)."""
+    """Join the container's streams through the byte stream `stream`, in Docker's multiplexed frames.
+
+    Without frames with `raw` and with a TTY.
+    """
 
     id: str
     stream: str
@@ -127,6 +172,7 @@ class AttachContainer(Payload):
     stderr: bool = True
     logs: bool = False
     follow: bool = True
+    raw: bool = False
 
 
 class ReadLogs(Payload):
@@ -145,9 +191,10 @@ class ReadLogs(Payload):
 
 
 class StatusReply(Payload):
-    """The container's status after the command."""
+    """The container's status after the command, and what its user should know."""
 
     status: ContainerStatus
+    warnings: tuple[str, ...] = ()
 
 
 class InventoryItem(Payload):

@@ -22,19 +22,30 @@ class State(StrEnum):
 
 
 class Mount(Payload):
-    """A mount from outside the image. `source` is a host path (bind) or a volume's name; `options` as in fstab."""
+    """A mount from outside the image. `source` is a host path (bind) or a volume's name; `options` as in fstab.
+
+    `shown_mode` is the third part of a Binds text, for inspect. `recursive_read_only` says what a read-only bind does
+    to the mounts below it: as the host can, not, or as without fail. `subpath` is inside the volume. `propagation` is
+    empty where the user said nothing. `host_path` is where a volume is on its node, told by the agent.
+    """
 
     type: Literal["bind", "volume", "tmpfs"]
     target: str
     source: str = ""
     read_only: bool = False
-    propagation: str = "rprivate"
+    propagation: str = ""
     options: tuple[str, ...] = ()
     create_source: bool = False
     no_copy: bool = False
     anonymous: bool = False
     size: int = 0
     mode: int = 0o1777
+    shown_mode: str = ""
+    recursive: bool = True
+    recursive_read_only: Literal["", "never", "always"] = ""
+    subpath: str = ""
+    host_path: str = ""
+    listed: bool = True
 
 
 class Ulimit(Payload):
@@ -51,6 +62,22 @@ class Device(Payload):
     host_path: str
     container_path: str
     permissions: str = "rwm"
+
+
+class DeviceRequest(Payload):
+    """Devices that a driver finds (`--gpus`, CDI names). `count` -1 asks for all; `capabilities` is an OR of ANDs."""
+
+    driver: str = ""
+    count: int = 0
+    ids: tuple[str, ...] = ()
+    capabilities: tuple[tuple[str, ...], ...] = ()
+
+
+class DeviceLimit(Payload):
+    """A block device's weight, or its rate in bytes or operations per second."""
+
+    path: str
+    value: int
 
 
 class Resources(Payload):
@@ -73,6 +100,15 @@ class Resources(Payload):
     ulimits: tuple[Ulimit, ...] = ()
     devices: tuple[Device, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
+    device_requests: tuple[DeviceRequest, ...] = ()
+    blkio_weight_device: tuple[DeviceLimit, ...] = ()
+    blkio_read_bps: tuple[DeviceLimit, ...] = ()
+    blkio_write_bps: tuple[DeviceLimit, ...] = ()
+    blkio_read_iops: tuple[DeviceLimit, ...] = ()
+    blkio_write_iops: tuple[DeviceLimit, ...] = ()
+    cpu_realtime_period: int = 0
+    cpu_realtime_runtime: int = 0
+    cgroup_parent: str = ""
 
 
 class Security(Payload):
@@ -85,11 +121,9 @@ class Security(Payload):
     no_new_privileges: bool = False
     seccomp: str = ""
     apparmor: str = ""
-    security_opt: tuple[str, ...] = ()
     masked_paths: tuple[str, ...] | None = None
     readonly_paths: tuple[str, ...] | None = None
     group_add: tuple[str, ...] = ()
-    userns_mode: str = ""
 
 
 class PortBinding(Payload):
@@ -101,8 +135,19 @@ class PortBinding(Payload):
     host_port: str = ""
 
 
+class Link(Payload):
+    """Another container of the default bridge (`--link`), by id, and the name under which it is known inside."""
+
+    container: str
+    name: str
+    alias: str
+
+
 class NetworkSpec(Payload):
-    """Network settings. `mode` is Docker's NetworkMode with `default` resolved to `bridge`."""
+    """Network settings. `mode` is Docker's NetworkMode with `default` resolved to `bridge`.
+
+    `disabled` leaves nothing but the loopback, whatever the mode.
+    """
 
     mode: str = "bridge"
     hostname: str = ""
@@ -115,6 +160,8 @@ class NetworkSpec(Payload):
     ports: tuple[PortBinding, ...] = ()
     publish_all: bool = False
     exposed_ports: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+    disabled: bool = False
 
 
 class Namespaces(Payload):
@@ -157,6 +204,7 @@ class Command(Payload):
     stop_signal: str = ""
     stop_timeout: int | None = None
     init: bool = False
+    shell: tuple[str, ...] = ()
 
     @property
     def args(self) -> tuple[str, ...]:
@@ -172,8 +220,18 @@ class ImageUse(Payload):
     layers: tuple[Layer, ...] = ()
 
 
+class Asked(Payload):
+    """The client's own words as JSON objects in Docker's names, without what is default.
+
+    Nothing reads them but inspect, which gives them back; where the spec says it too, the spec is right.
+    """
+
+    config: str = ""
+    host_config: str = ""
+
+
 class ContainerSpec(Payload):
-    """All that is asked for of a container; never changes but for its name. Times in Unix nanoseconds."""
+    """All that is asked for of a container; only name, limits and restart policy ever change. Times in Unix ns."""
 
     id: str
     name: str
@@ -184,7 +242,6 @@ class ContainerSpec(Payload):
     annotations: dict[str, str] = Field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     image_volumes: tuple[str, ...] = ()
-    binds: tuple[str, ...] = ()
     resources: Resources = Field(default_factory=Resources)
     security: Security = Field(default_factory=Security)
     network: NetworkSpec = Field(default_factory=NetworkSpec)
@@ -196,8 +253,8 @@ class ContainerSpec(Payload):
     sysctls: dict[str, str] = Field(default_factory=dict)
     runtime: str = ""
     auto_remove: bool = False
-    volumes_from: tuple[str, ...] = ()
     platform: str = ""
+    asked: Asked = Field(default_factory=Asked)
 
 
 class Endpoint(Payload):
@@ -221,8 +278,28 @@ class PublishedPort(Payload):
     host_port: int
 
 
+class Probe(Payload):
+    """One health probe. Times in Unix ns; `exit_code` -1: it took too long. `output`: at most its first 4096 bytes."""
+
+    started_ns: int = 0
+    ended_ns: int = 0
+    exit_code: int = 0
+    output: str = ""
+
+
+class Health(Payload):
+    """How its health check finds a container. `log` has the last five probes, the newest last."""
+
+    status: Literal["starting", "healthy", "unhealthy"] = "starting"
+    failing_streak: int = 0
+    log: tuple[Probe, ...] = ()
+
+
 class ContainerStatus(Payload):
-    """What is, as the holding agent last saw it. `seq` counts the container's events; `run` its starts."""
+    """What is, as the holding agent last saw it. `seq` counts the container's events; `run` its starts.
+
+    `removes_volumes`: its removal, once it has begun, takes its anonymous volumes with it.
+    """
 
     state: State = State.CREATED
     seq: int = 0
@@ -235,18 +312,22 @@ class ContainerStatus(Payload):
     finished_ns: int = 0
     restart_count: int = 0
     manually_stopped: bool = False
+    removes_volumes: bool = False
     endpoints: tuple[Endpoint, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
-    health: str = ""
+    health: Health | None = None
     log_path: str = ""
+    exec_ids: tuple[str, ...] = ()
+    """Further processes that have not ended."""
 
 
 class ContainerRecord(Payload):
-    """A container as the cluster knows it: both halves, and where it is."""
+    """A container as the cluster knows it: both halves, and where it is. `spec_seq`: the event that the spec is of."""
 
     spec: ContainerSpec
     node: str
     status: ContainerStatus = Field(default_factory=ContainerStatus)
+    spec_seq: int = 0
 
     @property
     def id(self) -> str:

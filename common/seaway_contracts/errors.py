@@ -97,6 +97,14 @@ def not_modified() -> SeawayError:
     return SeawayError(Code.NOT_MODIFIED, "")
 
 
+def written_later(what: object, found: int, known: int) -> SeawayError:
+    """A file was written by a later release: half understood, it would be written back without the rest."""
+    return internal(
+        f"{what} was written by a later release (schema {found}, this one knows {known}): start that release again, "
+        "or restore what was kept before its start"
+    )
+
+
 def unavailable(message: str) -> SeawayError:
     """A part of the suite can't be reached just now; the same call may succeed later."""
     return SeawayError(Code.UNAVAILABLE, message)

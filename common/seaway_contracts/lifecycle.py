@@ -20,7 +20,8 @@ _TYPE_PREFIX: Final = "io.seaway.v1."
 
 
 class ContainerEvent(Payload):
-    """A container event's body: the status after it, and Docker's actor attributes. `spec` only with `create`."""
+    """A container event's body: the status after it, and Docker's actor attributes. `spec` with `create` and with
+    each event that changes it (`rename`, `update`)."""
 
     status: ContainerStatus
     attributes: dict[str, str] = Field(default_factory=dict)

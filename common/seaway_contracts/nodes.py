@@ -37,7 +37,10 @@ class NodeFacts(Payload):
 
 
 class Beat(Payload):
-    """A node's heartbeat. `epoch` changes with every start of its agent; `inventory` with every container change."""
+    """A node's heartbeat. `epoch` changes with every start of its agent; `inventory` with every container change.
+
+    `leaving`: the last one, of an agent that has been told to stop. Its containers go on.
+    """
 
     node: str
     epoch: str
@@ -49,6 +52,7 @@ class Beat(Payload):
     running: int
     containers: int
     address: str = "127.0.0.1"
+    leaving: bool = False
     facts: NodeFacts = Field(default_factory=NodeFacts)
 
 

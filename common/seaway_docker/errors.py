@@ -114,7 +114,13 @@ def port_allocated(host_ip: str, port: int) -> str:
 
 
 def exec_already_run(exec_id: str) -> str:
-    return f"exec command {exec_id} has already run"
+    """409, or a frame of an attached start."""
+    return f"Error: Exec command {exec_id} has already run"
+
+
+def exec_already_running(exec_id: str) -> str:
+    """409, or a frame of an attached start."""
+    return f"Error: Exec command {exec_id} is already running"
 
 
 def client_too_new(version: str, maximum: str) -> str:
@@ -128,6 +134,11 @@ def client_too_old(version: str, minimum: str) -> str:
     )
 
 
+def too_many_cpus(available: int) -> str:
+    """400. The range is told in whole CPUs."""
+    return f"Range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
+
+
 def unsupported_content_type(content_type: str) -> str:
     return f"unsupported Content-Type header ({content_type}): must be 'application/json'"
 
@@ -138,6 +149,7 @@ def invalid_wait_condition(condition: str) -> str:
 
 EMPTY_CONFIG = "config cannot be empty in order to create a container"
 NO_COMMAND = "no command specified"
+NO_EXEC_COMMAND = "No exec command specified"
 NO_STREAM_CHOSEN = "Bad parameters: you must choose at least one stream"
 PAGE_NOT_FOUND = "page not found"
 NAMES_EMPTY = "Neither old nor new names may be empty"
@@ -155,7 +167,7 @@ _NOT_EXECUTABLE_MARKS = ("permission denied", "is a directory")
 
 
 def exit_code_for(message: str) -> int:
-    """The exit code that `docker run` derives from a start error: 127, 126 or 125 (docker/cli, run.go).
+    """The exit code of a container whose start failed: 127, 126, else 128 (moby, daemon/start.go).
 
     Matched without regard to case, because runtimes differ ("Permission denied" from crun).
     """
@@ -164,4 +176,4 @@ def exit_code_for(message: str) -> int:
         return 127
     if any(mark in text for mark in _NOT_EXECUTABLE_MARKS):
         return 126
-    return 125
+    return 128

@@ -5,6 +5,7 @@ makes it possible to handle whole chunks by splitting and slicing instead of loo
 """
 
 from itertools import groupby
+from typing import NamedTuple
 
 from seaway_docker.stdcopy import STDERR, STDOUT, header
 from seaway_docker.timestamps import parse_rfc3339nano, rfc3339nano_fixed
@@ -30,8 +31,8 @@ class Reader:
     """Turns a log file's bytes into what `GET /containers/{id}/logs` sends.
 
     `since_ns` and `until_ns` are inclusive bounds, in nanoseconds since the epoch. With `raw` (a container with a TTY)
-    the text comes unframed. Neighbouring records of one stream share a frame. Records that aren't sound (a torn
-    write) are left out.
+    the text comes unframed. `details` stands before each line, behind its timestamp. Neighbouring records of one stream
+    share a frame. Records that aren't sound (a torn write) are left out.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Reader:
         since_ns: int | None = None,
         until_ns: int | None = None,
         timestamps: bool = False,
+        details: bytes = b"",
         raw: bool = False,
     ) -> None:
         wanted = {STDOUT: stdout, STDERR: stderr}
@@ -49,6 +51,7 @@ class Reader:
         self._since = None if since_ns is None else _moment_key(since_ns)
         self._until = None if until_ns is None else _moment_key(until_ns)
         self._timestamps = timestamps
+        self._details = details
         self._raw = raw
         self._rest = b""
         self._skipping = False
@@ -68,12 +71,17 @@ class Reader:
         if not records:
             return b""
         tags = [record[_STAMP:_HEAD] for record in records]
-        if self._since or self._until or self._timestamps:
+        if self._since or self._until or self._timestamps or self._details:
             return self._careful(records, tags)
         first = tags[0]
         if first in FULL_TAGS and tags.count(first) == len(tags):
             return self._uniform(records, first)
         return self._runs(records, tags)
+
+    def break_off(self) -> None:
+        """The file has ended; the next chunk is from another. What had no newline was never finished."""
+        self._rest = b""
+        self._skipping = False
 
     def _complete_records(self, chunk: bytes) -> list[bytes]:
         """Split off what ends in a newline, and keep the rest, bounded, for the next chunk."""
@@ -131,18 +139,56 @@ class Reader:
 
     def _rendered(self, record: bytes, tag: bytes, stream: int, moment: bytes) -> bytes:
         """The text with its newline, and with its timestamp where a line begins."""
-        stamp = b"%bZ " % moment if self._timestamps and stream not in self._inside_line else b""
+        stamp = b"" if stream in self._inside_line else self._head_of_line(moment)
         if tag in FULL_TAGS:
             self._inside_line.discard(stream)
             return b"%b%b\n" % (stamp, record[_HEAD:])
         self._inside_line.add(stream)
         return stamp + record[_HEAD:]
 
+    def _head_of_line(self, moment: bytes) -> bytes:
+        return (b"%bZ " % moment if self._timestamps else b"") + self._details
+
     def _framed(self, stream: int | None, pieces: list[bytes]) -> bytes:
         length = sum(map(len, pieces))
         if stream is None or not length:
             return b""
         return b"".join(pieces) if self._raw else b"".join((header(stream, length), *pieces))
+
+
+class Record(NamedTuple):
+    """One record: a line, or a part of one. `time` as Docker writes it."""
+
+    stdout: bool
+    time: str
+    text: bytes
+    partial: bool
+
+
+class Records:
+    """Takes a log file's bytes apart, record by record, at any cut."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[Record]:
+        """The records that this chunk completes; those that aren't sound are left out."""
+        records = (self._rest + chunk).split(b"\n")
+        self._rest = records.pop()[:LONGEST_RECORD]
+        return [found for record in records if (found := _record(record)) is not None]
+
+    def break_off(self) -> None:
+        """The file has ended; the next chunk is from another."""
+        self._rest = b""
+
+
+def _record(record: bytes) -> Record | None:
+    tag = record[_STAMP:_HEAD]
+    moment = _moment(record) if tag in STREAM_OF_TAG else None
+    if moment is None:
+        return None
+    time = f"{moment.decode()}Z"
+    return Record(STREAM_OF_TAG[tag] == STDOUT, time, record[_HEAD:], tag not in FULL_TAGS)
 
 
 def _moment(record: bytes) -> bytes | None:

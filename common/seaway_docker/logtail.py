@@ -1,5 +1,7 @@
 """Where the last N lines of a k8s-file log begin, found by reading blocks from the end."""
 
+from collections.abc import Iterable
+
 from seaway_docker.loglines import FULL_TAGS, LONGEST_RECORD, STREAM_OF_TAG, record_tag
 from seaway_docker.stdcopy import STDERR, STDOUT
 
@@ -12,20 +14,30 @@ class TailScan:
     line of the other stream, the offset stands after that other line.
     """
 
-    def __init__(self, lines: int, end: int, *, stdout: bool = True, stderr: bool = True) -> None:
-        """`lines` to show, `end` the offset from which blocks are read backwards (the file's size)."""
+    def __init__(
+        self, lines: int, end: int, *, stdout: bool = True, stderr: bool = True, begun: Iterable[int] = ()
+    ) -> None:
+        """`lines` to show, `end` the offset from which blocks are read backwards (the file's size).
+
+        `begun`: the streams of which a newer file had records; parts at the end of this one belong to a line there.
+        """
         wanted = {STDOUT: stdout, STDERR: stderr}
         self._streams = {tag: stream for tag, stream in STREAM_OF_TAG.items() if wanted[stream]}
         self._missing = lines
         self._position = end
         self._head = b""
-        self._open_streams: set[int] = set()
+        self._open_streams: set[int] = set(begun)
         self.offset: int | None = end if lines <= 0 else (0 if end <= 0 else None)
 
     @property
     def missing(self) -> int:
         """How many lines this file could not give: the number to look for in an older, rotated file."""
         return max(self._missing, 0)
+
+    @property
+    def begun(self) -> frozenset[int]:
+        """The streams of which records were seen, for the scan of an older file."""
+        return frozenset(self._open_streams)
 
     def feed_back(self, block: bytes) -> int | None:
         """Take the block that ends where the previous one began; the offset once known (0 at the file's start)."""

@@ -41,6 +41,10 @@ class MountSpec:
     tmpfs: TmpfsOptions = field(default_factory=TmpfsOptions)
     tmpfs_data: str = ""
     """Options of HostConfig.Tmpfs as written; see `tmpfs.tmpfs_options`."""
+    declared: bool = False
+    """It comes from Config.Volumes, the user's or the image's."""
+    listed: bool = True
+    """Inspect lists it; it doesn't what came from HostConfig.Tmpfs."""
 
     @property
     def anonymous(self) -> bool:
@@ -75,11 +79,13 @@ def parse_mount(mount: Mount) -> MountSpec:
 def parse_tmpfs(path: str, options: str) -> MountSpec:
     """An entry of HostConfig.Tmpfs. Raises InvalidParameter."""
     check_target(path)
-    return MountSpec(kind=TMPFS, target=normal_path(path), tmpfs_data=options)
+    return MountSpec(kind=TMPFS, target=normal_path(path), tmpfs_data=options, listed=False)
 
 
 def parse_volumes_from(text: str) -> tuple[str, bool]:
     """`container[:ro|rw]` -> (container, read-only). Raises InvalidParameter."""
+    if not text:
+        raise InvalidParameter("volumes-from specification cannot be an empty string")
     container, _, mode = text.partition(":")
     if not container:
         raise InvalidParameter(f"malformed volumes-from specification: {text}")
@@ -110,7 +116,7 @@ def collect_mounts(
         # An image may declare `VOLUME data` or `VOLUME ../x`: both count from the root, and never leave it.
         target = normal_path(f"/{path}")
         if target != "/":
-            specs.setdefault(target, MountSpec(kind=VOLUME, target=target))
+            specs.setdefault(target, MountSpec(kind=VOLUME, target=target, declared=True))
     return tuple(specs.values())
 
 

@@ -26,6 +26,11 @@ def frame(stream: int, data: bytes) -> bytes:
     return _HEADER.pack(stream, len(data)) + data
 
 
+def put_header(room: memoryview, at: int, stream: int, length: int) -> None:
+    """Write a header into a buffer, in front of data that is there already."""
+    _HEADER.pack_into(room, at, stream, length)
+
+
 class Decoder:
     """Takes a multiplexed stream apart, at any cut of its bytes.
 

@@ -62,6 +62,25 @@ def rfc3339nano_fixed(ns: int) -> str:
     return f"{_second_text(seconds)}.{fraction:09d}Z"
 
 
+def go_duration(span_ns: int) -> str:
+    """A span of time as Go's Duration prints it: `500ms`, `1.5s`, `1m30s`, `2h0m0s`."""
+    if span_ns < SECOND:
+        for unit, name in ((1_000_000, "ms"), (1_000, "µs")):
+            if span_ns >= unit:
+                return f"{_decimal(span_ns, unit)}{name}"
+        return f"{span_ns}ns" if span_ns else "0s"
+    hours, rest = divmod(span_ns, HOUR)
+    minutes, rest = divmod(rest, MINUTE)
+    seconds = f"{_decimal(rest, SECOND)}s"
+    return f"{hours}h{minutes}m{seconds}" if hours else f"{minutes}m{seconds}" if minutes else seconds
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, part = divmod(value, unit)
+    digits = f"{part:0{len(str(unit)) - 1}d}".rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
 def parse_duration(text: str) -> int | None:
     """A Go duration (`1h30m`, `-1.5s`, `300ms`, `0`) in nanoseconds, or None."""
     if text in ("0", "+0", "-0"):

@@ -18,15 +18,15 @@ class Health:
 
     def __init__(self) -> None:
         self._set: dict[str, Condition] = {}
-        self._watched: dict[str, Callable[[], bool]] = {}
+        self._watched: dict[str, Callable[[], str]] = {}
 
     def set(self, name: str, ok: bool, detail: str = "") -> None:
         """State whether `name` holds from now on; `detail` says why not."""
         self._set[name] = Condition(ok, detail)
 
-    def watch(self, name: str, holds: Callable[[], bool]) -> None:
-        """Ask `holds` each time somebody wants to know. It must be quick."""
-        self._watched[name] = holds
+    def watch(self, name: str, trouble: Callable[[], str]) -> None:
+        """Ask `trouble` each time somebody wants to know: why `name` doesn't hold, or nothing. It must be quick."""
+        self._watched[name] = trouble
 
     def drop(self, name: str) -> None:
         """Forget a condition; an unknown one is no error."""
@@ -36,7 +36,8 @@ class Health:
     @property
     def conditions(self) -> dict[str, Condition]:
         """All conditions as of now."""
-        return self._set | {name: Condition(holds()) for name, holds in self._watched.items()}
+        watched = {name: trouble() for name, trouble in self._watched.items()}
+        return self._set | {name: Condition(not why, why) for name, why in watched.items()}
 
     @property
     def ready(self) -> bool:

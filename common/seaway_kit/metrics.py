@@ -62,7 +62,8 @@ def _application(metrics: Metrics, health: Health) -> web.Application:
         return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"alive": True})
+        troubles = {name: condition.detail for name, condition in health.conditions.items() if not condition.ok}
+        return web.json_response({"alive": True, "troubles": troubles})
 
     async def readyz(_: web.Request) -> web.Response:
         report = health.report()

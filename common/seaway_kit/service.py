@@ -100,7 +100,7 @@ class _Shell:
         tasks = Tasks(self._name, self._task_failed)
         stack.push_async_callback(tasks.close)
         health = Health()
-        health.watch("bus", lambda: bus.connected)
+        health.watch("bus", lambda: bus.trouble)
         await stack.enter_async_context(self._build(ServiceContext(self._settings, bus, tasks, own, health)))
         url = await stack.enter_async_context(metrics.serve(self._settings.metrics, own, health))
         tasks.eternal("loop-lag", metrics.sample_loop_lag())
@@ -144,7 +144,8 @@ async def connect_bus(name: str, settings: ServiceSettings) -> Bus:
     while True:
         try:
             await _probe(settings.nats)
-            return await asyncio.wait_for(_connect(name, settings), _CONNECT_S)
+            async with asyncio.timeout(_CONNECT_S):
+                return await _connect(name, settings)
         except TimeoutError:
             reason = "the server does not let us in; check user and password"
         except (TransportError, OSError) as error:
@@ -170,7 +171,8 @@ async def _probe(url: str) -> None:
     reason = ""
     for host, port in endpoints(url):
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), _PROBE_S)
+            async with asyncio.timeout(_PROBE_S):
+                _, writer = await asyncio.open_connection(host, port)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else "no answer in time"
             reason = f"no NATS server answers at {host}:{port} ({why})"

@@ -21,6 +21,8 @@ class Tasks:
         self.owner = owner
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.failed = False
+        """Whether the owner can't go on, by an eternal task's end or `fail`."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -42,8 +44,7 @@ class Tasks:
     def fail(self, error: BaseException) -> None:
         """Something happened after which the owner can't go on; it is ended as by an eternal task's end."""
         log.critical("%s can't go on: %s", self.owner, error)
-        if self._on_failure is not None:
-            self._on_failure(error)
+        self._fail(error)
 
     async def close(self) -> None:
         """Cancel what still runs and wait until all of it has ended."""
@@ -65,6 +66,10 @@ class Tasks:
             return
         error = task.exception() or RuntimeError(f"task {task.get_name()} ended, which it must not")
         log.critical("task %s ended: %s", task.get_name(), error, exc_info=task.exception())
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failed = True
         if self._on_failure is not None:
             self._on_failure(error)
 

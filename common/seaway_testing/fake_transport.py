@@ -17,6 +17,7 @@ from seaway_bus.transport import (
     wire_size,
 )
 from seaway_contracts.channels import BucketConfig, StreamConfig
+from seaway_contracts.lifecycle import MSG_ID
 from seaway_testing.fake_server import FakeBucketData, FakeServer, FakeStream, FakeSubscriber
 from seaway_testing.subjects import matches
 
@@ -88,6 +89,10 @@ class FakeTransport:
         return self._connected
 
     @property
+    def trouble(self) -> str:
+        return "" if self._connected else "no connection to the fake server"
+
+    @property
     def max_payload(self) -> int:
         return self._server.max_payload
 
@@ -152,10 +157,16 @@ class FakeTransport:
         await self.round_trip()
         return seq
 
-    async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
+    async def ensure_stream(self, config: StreamConfig, replicas: int = 1, *, change: bool = True) -> None:
         await self.round_trip()
         stream = self._server.streams.setdefault(config.name, FakeStream(config))
-        stream.config = config
+        if change:
+            stream.config = config
+
+    async def last_id(self, stream: str, subject: str) -> str:
+        await self.round_trip()
+        found = [message for message in self._stream(stream).messages if message.subject == subject]
+        return found[-1].headers.get(MSG_ID, "") if found else ""
 
     async def last_sequence(self, stream: str) -> int:
         await self.round_trip()
@@ -171,7 +182,7 @@ class FakeTransport:
             await self.round_trip()
             yield message
 
-    async def bucket(self, config: BucketConfig, replicas: int = 1) -> _Bucket:
+    async def bucket(self, config: BucketConfig, replicas: int = 1, *, change: bool = True) -> _Bucket:
         await self.round_trip()
         return _Bucket(self, self._server.buckets.setdefault(config.name, FakeBucketData()))
 

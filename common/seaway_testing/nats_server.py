@@ -39,8 +39,7 @@ class NatsServer:
     def start(self) -> "NatsServer":
         """Start and wait until it takes connections; raises RuntimeError with its log if it doesn't."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        config = self._directory / "nats.conf"
-        config.write_text(_CONFIG.format(port=self.port, store=self._directory / "store", **self._fields))
+        config = self._configure()
         with (self._directory / "nats.log").open("ab") as out:
             self._process = subprocess.Popen(["nats-server", "-c", str(config)], stdout=out, stderr=out)
         limit = time.monotonic() + _START_LIMIT_S
@@ -50,6 +49,22 @@ class NatsServer:
                 raise RuntimeError(f"nats-server did not start: {(self._directory / 'nats.log').read_text()[-2000:]}")
             time.sleep(0.005)
         return self
+
+    def _configure(self) -> Path:
+        config = self._directory / "nats.conf"
+        config.write_text(_CONFIG.format(port=self.port, store=self._directory / "store", **self._fields))
+        return config
+
+    def reconfigure(self, extra: str) -> None:
+        """Have the running server read its configuration again, with other lines of its own."""
+        self._fields["extra"] = extra
+        self._configure()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def wipe(self) -> None:
+        """Lose everything that was stored; the server must be down."""
+        shutil.rmtree(self._directory / "store")
 
     def stop(self) -> None:
         """Stop in good order; what is stored stays."""

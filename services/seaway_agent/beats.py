@@ -46,6 +46,7 @@ class Heart:
         self._facts = facts
         self._interval_s = interval_s
         self._capacity = Capacity(nano_cpus=info.cpus * _CORE, memory=info.memory_total)
+        self._leaving = False
 
     def beat(self) -> Beat:
         """The present beat."""
@@ -61,17 +62,32 @@ class Heart:
             free=free_of(self._capacity, (promised(cell.spec.resources) for cell in live)),
             running=len(live),
             containers=len(self._node.cells),
-            facts=self._facts,
+            leaving=self._leaving,
+            facts=self._facts_now(),
         )
+
+    def _facts_now(self) -> NodeFacts:
+        trouble = self._node.plumbing.journal.trouble
+        if not trouble:
+            return self._facts
+        return self._facts.model_copy(update={"warnings": (*self._facts.warnings, trouble)})
 
     async def run(self) -> None:
         """Beat now and then on; a beat that can't be sent is left out."""
         while True:
-            try:
-                await self._bus.beat(BEAT, self._node.plumbing.node, self.beat())
-            except TransportError as error:
-                log.debug("no heartbeat: %s", error)
+            await self._send()
             await asyncio.sleep(self._interval_s)
+
+    async def leave(self) -> None:
+        """Say goodbye: the agent stops on request. From now on no beat says anything else."""
+        self._leaving = True
+        await self._send()
+
+    async def _send(self) -> None:
+        try:
+            await self._bus.beat(BEAT, self._node.plumbing.node, self.beat())
+        except TransportError as error:
+            log.debug("no heartbeat: %s", error)
 
 
 def facts_of(

@@ -4,15 +4,18 @@ import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
+import orjson
 
 from seaway_bus.bus import Bus
+from seaway_contracts.archives import Committed
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BLOB_ENDPOINT
-from seaway_contracts.errors import not_found, unavailable
+from seaway_contracts.errors import Code, SeawayError, not_found, unavailable
 from seaway_contracts.images import BlobEndpoint
 
 log = logging.getLogger(__name__)
 _CHUNK = 1 << 20
+_CODES = {400: Code.BAD_REQUEST, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
 
 
 class BlobClient:
@@ -31,13 +34,10 @@ class BlobClient:
     async def fetch(self, digest: str, size: int) -> AsyncIterator[bytes]:
         """The bytes of a blob, unverified. Raises SeawayError."""
         endpoint = await self._locate()
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
-            )
+        session = self._connected()
         url = f"{endpoint.url}/v2/seaway/blobs/{digest}"
         try:
-            async with self._session.get(url, headers={"Authorization": f"Bearer {endpoint.token}"}) as response:
+            async with session.get(url, headers={"Authorization": f"Bearer {endpoint.token}"}) as response:
                 if response.status == 404:
                     raise not_found(f"the image service has no blob {digest} any more; pull the image again")
                 if response.status != 200:
@@ -49,7 +49,44 @@ class BlobClient:
             self._endpoint = None
             raise unavailable(f"blob {digest} can't be fetched from the image service: {error}") from error
 
+    async def commit(self, order: bytes, layer: AsyncIterator[bytes]) -> Committed:
+        """Have an image made of a layer's tar. Raises SeawayError, with the image service's own sentence."""
+        endpoint = await self._locate()
+
+        async def body() -> AsyncIterator[bytes]:
+            yield len(order).to_bytes(4, "big") + order
+            async for piece in layer:
+                yield piece
+
+        headers = {"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/octet-stream"}
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        url = f"{endpoint.url}/commit"
+        try:
+            async with self._connected().post(url, data=body(), headers=headers, timeout=patience) as response:
+                data = await response.read()
+                if response.status != 200:
+                    raise _refusal(response.status, data)
+                return Committed.model_validate_json(data)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._endpoint = None
+            raise unavailable(f"the layer can't be sent to the image service: {error}") from error
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+            )
+        return self._session
+
     async def _locate(self) -> BlobEndpoint:
         if self._endpoint is None:
             self._endpoint = await self._bus.call(BLOB_ENDPOINT, Empty())
         return self._endpoint
+
+
+def _refusal(status: int, body: bytes) -> SeawayError:
+    try:
+        text = str(orjson.loads(body)["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        text = f"the image service answered {status}"
+    return SeawayError(_CODES.get(status, Code.INTERNAL), text)

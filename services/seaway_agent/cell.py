@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from seaway_agent.archive.gate import RootfsGate
 from seaway_agent.core.instructions import (
     Answer,
     Ask,
@@ -16,22 +18,28 @@ from seaway_agent.core.instructions import (
     Launch,
     Launched,
     Record,
+    RunProbe,
     SendSignal,
     SetTimer,
+    StopProbe,
     TearDown,
     Thaw,
 )
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.steps import Phase
+from seaway_agent.core.update import updated
+from seaway_agent.execs.execs import Execs
 from seaway_agent.metrics import measures
 from seaway_agent.metrics.measures import LaunchTimer
 from seaway_agent.plumbing import Plumbing
+from seaway_agent.probing import probe
 from seaway_agent.run import Run
 from seaway_agent.runtime.conmon_runtime import ConmonRuntime
 from seaway_agent.runtime.port import Runtime
 from seaway_agent.streams.console import Console
+from seaway_agent.streams.container_log import ContainerLog
 from seaway_bus.bus import Command
-from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, RestartPolicy
 from seaway_contracts.errors import SeawayError, internal
 from seaway_docker.errors import exit_code_for
 from seaway_kit.failpoints import Failpoint, reach
@@ -75,10 +83,15 @@ class Cell:
         self._answers: dict[str, asyncio.Future[ContainerStatus]] = {}
         self._timers: dict[str, Timer] = {}
         self._later = later
+        self._probe: asyncio.Task[None] | None = None
+        self._updating = asyncio.Lock()
+        self.gate = RootfsGate()
         self._runtime: Runtime = runtime or ConmonRuntime(node, spec)
+        self.log = ContainerLog(node, lambda: self.spec, lambda: self.running)
         command = spec.command
+        self.execs = Execs(self)
         self.console = Console(
-            spec.id,
+            f"container {spec.id[:12]}",
             tty=command.tty,
             stdin=command.open_stdin,
             stdin_once=command.stdin_once,
@@ -104,9 +117,16 @@ class Cell:
         return sandbox.host_veth if sandbox is not None else ""
 
     @property
+    def process(self) -> tuple[int, int] | None:
+        """Number and pidfd of the first process, while it runs."""
+        run = self._runtime.run if self.status.pid else None
+        return (run.pid, run.pidfd) if run is not None and run.pidfd >= 0 else None
+
+    @property
     def running(self) -> bool:
         """Whether output may still come."""
-        return self.machine.phase in (Phase.LAUNCHING, Phase.RUNNING, Phase.PAUSED, Phase.BACKING_OFF)
+        phases = (Phase.LAUNCHING, Phase.RUNNING, Phase.PAUSED, Phase.BACKING_OFF)
+        return self.machine.phase in phases or self.machine.goes_on
 
     # --- commands
 
@@ -136,11 +156,37 @@ class Cell:
                 raise internal(f"container {self.spec.name} can't be paused: {error}") from error
         return await self.ask(command, lambda ask: self.machine.pause(ask, time.time_ns()))
 
+    async def rename(self, command: Command, name: str) -> ContainerStatus:
+        """Take a name that is reserved already."""
+        return await self.ask(command, lambda ask: self.machine.rename(ask, name, time.time_ns()))
+
+    async def update(self, command: Command, limits: Resources, restart: RestartPolicy | None) -> ContainerStatus:
+        """Change limits and policy, of a running container at once. Raises SeawayError with nothing changed."""
+        async with self._updating:
+            after = updated(self.spec, limits, restart)
+            if after.resources != self.spec.resources and self.machine.phase in (Phase.RUNNING, Phase.PAUSED):
+                await self._limit(limits)
+            return await self.ask(command, lambda ask: self.machine.update(ask, limits, restart, time.time_ns()))
+
+    async def _limit(self, limits: Resources) -> None:
+        try:
+            await self._runtime.limit(limits)
+        except OSError as error:
+            if error.errno == errno.EBUSY and limits.memory:
+                text = f"unable to set memory limit to {limits.memory}: more than that is in use"
+            else:
+                text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise internal(f"Cannot update container {self.spec.id}: {text}") from error
+
     def resize(self, command: Command, height: int, width: int) -> None:
         """Size the terminal of the running container. Raises OSError where it has none."""
         self._runtime.resize(height, width)
         ask = Ask(command.id, command.actor)
         self.do(self.machine.tell(ask, time.time_ns(), "resize", height=str(height), width=str(width)))
+
+    def tell(self, command: Command, action: str, **attributes: str) -> None:
+        """Something was done with it that changes nothing in its status."""
+        self.do(self.machine.tell(Ask(command.id, command.actor), time.time_ns(), action, **attributes))
 
     def attached(self, command: Command) -> None:
         """A client has joined the console; where a run is on, it hears that from now on."""
@@ -163,31 +209,39 @@ class Cell:
         measures.exited(how)
         self.console.ended()
         self.do(self.machine.exited(how))
+        self.log.end()
 
     def adopt(self, run: Run) -> None:
         """Take over a run that an earlier agent began."""
         self._runtime.adopt(run)
+        self.log.begin()
         with contextlib.suppress(OSError):
             self._connect_console()
         self._runtime.watch(self._ended)
+        self.do(self.machine.adopted(time.time_ns()))
 
     def close(self) -> None:
         """Stop watching; the container goes on."""
         for timer in self._timers.values():
             timer.cancel()
+        self._stop_probe()
+        self.execs.close()
         self._runtime.close()
 
     # --- carrying out
 
     def do(self, instructions: list[Do]) -> None:
         """Carry out, in order."""
+        records = [what for what in instructions if isinstance(what, Record)]
+        answers = [what for what in instructions if isinstance(what, Answer) and what.error is None]
         for what in instructions:
-            self._do(what)
+            if isinstance(what, Record):
+                self._write(what, answers if what is records[-1] else [])
+            else:
+                self._do(what)
 
     def _do(self, what: Do) -> None:
         match what:
-            case Record():
-                self._write(what)
             case Answer():
                 self._answer(what)
             case SendSignal():
@@ -198,18 +252,24 @@ class Cell:
             case Thaw():
                 self._runtime.thaw()
             case Launch():
-                self.node.tasks.spawn(f"launch-{self.spec.id[:12]}", self._launch(what.run))
+                self.node.tasks.spawn(f"launch-{self.spec.id[:12]}", self._launch(what))
+            case RunProbe():
+                self._probe = self.node.tasks.spawn(f"probe-{self.spec.id[:12]}", self._run_probe(what))
+            case StopProbe():
+                self._stop_probe()
             case TearDown():
                 self.node.tasks.spawn(f"teardown-{self.spec.id[:12]}", self._tear_down())
             case Delete():
                 self.node.tasks.spawn(f"delete-{self.spec.id[:12]}", self._delete(what.volumes))
 
-    def _write(self, what: Record) -> None:
-        """What can't be written down must not be acted on: but for a new container, which its maker takes back,
+    def _write(self, what: Record, answers: Sequence[Answer]) -> None:
+        """With the answers that follow, in one transaction: whoever asks again finds them, whichever agent is there.
+
+        What can't be written down must not be acted on: but for a new container, which its maker takes back,
         the agent ends, and its successor begins from what is written.
         """
         try:
-            self.node.journal.write(self.spec, what, self.lowers)
+            self.node.journal.write(self.spec, what, self.lowers, answers)
         except SeawayError as error:
             if all(event.action != "create" for event in what.events):
                 self.node.tasks.fail(error)
@@ -245,12 +305,25 @@ class Cell:
         self._timers.pop(name, None)
         self.do(self.machine.timer(name, time.time_ns()))
 
-    async def _launch(self, number: int) -> None:
+    async def _run_probe(self, what: RunProbe) -> None:
+        self.do(self.machine.probed(what.number, await probe(self, what.argv, what.timeout_ns)))
+
+    def _stop_probe(self) -> None:
+        if self._probe is not None and self._probe is not asyncio.current_task():
+            self._probe.cancel()
+        self._probe = None
+
+    async def _launch(self, order: Launch) -> None:
+        async with self._updating, self.gate.alone():
+            await self._launch_with(self.spec, order)
+
+    async def _launch_with(self, spec: ContainerSpec, order: Launch) -> None:
         runtime, timer = self._runtime, LaunchTimer()
         try:
-            run = await runtime.create(self.spec, self.lowers, number)
+            run = await runtime.create(spec, self.lowers, order)
             timer.lap("create")
             self._connect_console()
+            self.log.begin()
             await runtime.start()
             reach(Failpoint.START_RUNNING)
             timer.lap("start")
@@ -270,6 +343,7 @@ class Cell:
             log.exception("container %s: its launch failed", self.spec.id[:12], exc_info=error)
         refusal = error if isinstance(error, SeawayError) else internal(f"container {self.spec.name}: {error}")
         self.console.ended()
+        self.log.end()
         self.do(self.machine.launch_failed(refusal, exit_code_for(refusal.message), time.time_ns()))
 
     def _connect_console(self) -> None:

@@ -3,11 +3,13 @@
 import hashlib
 import secrets
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Final
 
+from seaway_agent.core.words import JOINED
 from seaway_agent.network import hosts, resolvconf
 from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.errors import NetworkError, PortInvalid
@@ -44,7 +46,7 @@ def check_mode(mode: str) -> None:
 
 async def connect(driver: NetworkDriver, spec: ContainerSpec) -> Connection:
     """Give a run its network. Raises SeawayError with nothing held."""
-    mode = spec.network.mode
+    mode = "none" if spec.network.disabled else spec.network.mode
     check_mode(mode)
     if mode not in ("bridge", "none"):
         return Connection(_endpoint(mode, None), None)
@@ -114,7 +116,7 @@ def host_binding(port: PublishedPort) -> HostBinding:
 
 
 def _endpoint(mode: str, sandbox: Sandbox | None) -> Endpoint:
-    name = mode if mode in PREDEFINED else "container"
+    name = mode if mode in PREDEFINED else JOINED
     endpoint = Endpoint(network=name, network_id=network_id(name), endpoint_id=secrets.token_hex(32))
     if sandbox is None or sandbox.address is None:
         return endpoint
@@ -135,8 +137,11 @@ def hostname(spec: ContainerSpec) -> str:
     return spec.network.hostname or spec.id[:12]
 
 
-def etc_files(spec: ContainerSpec, connection: Connection) -> dict[str, str]:
-    """The content of /etc/hosts, /etc/hostname and /etc/resolv.conf. Raises SeawayError for a bad extra host."""
+def etc_files(spec: ContainerSpec, connection: Connection, links: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+    """The content of /etc/hosts, /etc/hostname and /etc/resolv.conf; `links` are addresses and names.
+
+    Raises SeawayError for a bad extra host or nameserver.
+    """
     network, gateway = spec.network, connection.endpoint.gateway
     try:
         table = hosts.hosts_file(
@@ -145,6 +150,7 @@ def etc_files(spec: ContainerSpec, connection: Connection) -> dict[str, str]:
             addresses=[connection.endpoint.address] if connection.endpoint.address else [],
             extra_hosts=network.extra_hosts,
             gateway=gateway,
+            links=links,
         )
     except NetworkError as error:
         raise bad_request(str(error)) from error
@@ -153,6 +159,8 @@ def etc_files(spec: ContainerSpec, connection: Connection) -> dict[str, str]:
 
 def _resolv_conf(spec: ContainerSpec) -> str:
     network = spec.network
+    for server in network.dns:
+        _check_nameserver(server)
     try:
         own = _RESOLV.read_text()
     except OSError:
@@ -162,6 +170,13 @@ def _resolv_conf(spec: ContainerSpec) -> str:
     return resolvconf.for_container(
         own, dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options
     )
+
+
+def _check_nameserver(text: str) -> None:
+    try:
+        ip_address(text)
+    except ValueError:
+        raise bad_request(f'bad nameserver address {text}: ParseAddr("{text}"): unable to parse IP') from None
 
 
 def address_of(endpoint: Endpoint) -> IPv4Address | None:

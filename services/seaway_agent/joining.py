@@ -1,31 +1,40 @@
-"""Containers that join another's namespaces (`--network container:X`, `--pid container:X`)."""
+"""Containers that join another's namespaces (`--network container:X`, `--pid container:X`, `--ipc container:X`)."""
 
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.plumbing import Plumbing
 from seaway_contracts.containers import ContainerSpec
-from seaway_contracts.errors import bad_request, conflict
+from seaway_contracts.errors import conflict
 
 _JOINED: Final = "container:"
 _ETC: Final = ("hosts", "hostname", "resolv.conf")
 
 
-def check(spec: ContainerSpec) -> None:
-    """Refuse what can't be joined: another's shared memory can't be mounted from its mount namespace."""
-    if spec.namespaces.ipc.startswith(_JOINED):
-        raise bad_request("--ipc container:… is not supported yet: use --ipc host, or a shared volume")
-
-
 def namespaces(node: Plumbing, spec: ContainerSpec) -> dict[str, str]:
     """OCI namespace type → path, for what is another container's. Raises SeawayError where that doesn't run."""
-    modes = {"network": spec.network.mode, "pid": spec.namespaces.pid}
-    files = {"network": "net", "pid": "pid"}
-    return {
-        kind: f"/proc/{_pid(node, partner, kind)}/ns/{files[kind]}"
-        for kind, mode in modes.items()
-        if (partner := partner_of(mode))
-    }
+    found = {}
+    if partner := partner_of(spec.network.mode):
+        found["network"] = f"/proc/{_network_pid(node, partner)}/ns/net"
+    if partner := partner_of(spec.namespaces.pid):
+        found["pid"] = f"/proc/{_pid(node, partner, 'PID')}/ns/pid"
+    if pid := shared_memory_pid(node, spec):
+        found["ipc"] = f"/proc/{pid}/ns/ipc"
+    return found
+
+
+def shared_memory_pid(node: Plumbing, spec: ContainerSpec) -> int:
+    """The process whose ipc namespace and /dev/shm are shared; 0 for none. Raises SeawayError where that can't be."""
+    partner = partner_of(spec.namespaces.ipc)
+    if not partner:
+        return 0
+    pid, peer = _pid(node, partner, "IPC"), node.peer(partner)
+    if peer is None or peer.spec.namespaces.ipc != "shareable":
+        raise conflict(
+            f"failed to join IPC namespace: container {partner}: non-shareable IPC "
+            "(hint: use IpcMode:shareable for the donor container)"
+        )
+    return pid
 
 
 def etc_files(node: Plumbing, spec: ContainerSpec) -> dict[str, str] | None:
@@ -33,7 +42,7 @@ def etc_files(node: Plumbing, spec: ContainerSpec) -> dict[str, str] | None:
     partner = partner_of(spec.network.mode)
     if not partner:
         return None
-    _pid(node, partner, "network")
+    _network_pid(node, partner)
     bundle = node.layout.bundle(partner)
     return {name: _text(bundle / name) for name in _ETC}
 
@@ -43,11 +52,16 @@ def partner_of(mode: str) -> str:
     return mode.removeprefix(_JOINED) if mode.startswith(_JOINED) else ""
 
 
+def _network_pid(node: Plumbing, partner: str) -> int:
+    if pid := node.pid_of(partner):
+        return pid
+    raise conflict(f"cannot join network of a non running container: {partner}")
+
+
 def _pid(node: Plumbing, partner: str, kind: str) -> int:
-    pid = node.pid_of(partner)
-    if not pid:
-        raise conflict(f"cannot join {kind} namespace of a non running container: {partner}")
-    return pid
+    if pid := node.pid_of(partner):
+        return pid
+    raise conflict(f"failed to join {kind} namespace: container {partner} is not running")
 
 
 def _text(path: Path) -> str:

@@ -4,14 +4,23 @@ import asyncio
 import secrets
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from seaway_agent.core.instructions import Emit, Record
+from seaway_agent.core.instructions import Answer, Emit, Record
 from seaway_agent.store import Store
 from seaway_bus.outbox import Outbox
-from seaway_contracts.catalogue import CONTAINER_CREATE, NETWORK_CONNECT, NETWORK_DISCONNECT, event_channel
-from seaway_contracts.containers import ContainerSpec
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.catalogue import (
+    CONTAINER_CREATE,
+    CONTAINER_RENAME,
+    CONTAINER_UPDATE,
+    NETWORK_CONNECT,
+    NETWORK_DISCONNECT,
+    event_channel,
+)
+from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.execs import ExecInfo
 from seaway_contracts.lifecycle import ContainerEvent, Envelope, NetworkEvent
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -24,6 +33,9 @@ _RECORDED: Final = {
     "exec_die": Failpoint.EXEC_DIE_RECORDED,
 }
 
+_CHANGES_SPEC: Final = frozenset({CONTAINER_RENAME.action, CONTAINER_UPDATE.action})
+_CARRIES_SPEC: Final = _CHANGES_SPEC | {CONTAINER_CREATE.action}
+
 
 class Journal:
     """The one writer of container status and container events on this node."""
@@ -35,10 +47,15 @@ class Journal:
         self.revision = 0
         """Grows with every change; beats carry it."""
 
-    def write(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...] = ()) -> None:
-        """Store the record's status and events and send the events. Raises SeawayError with nothing written."""
+    def write(
+        self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...] = (), answers: Sequence[Answer] = ()
+    ) -> None:
+        """Store the record's status, events and the answers that it leads to, and send the events.
+
+        Raises SeawayError with nothing written.
+        """
         try:
-            self._write(spec, record, lowers)
+            self._write(spec, record, lowers, answers)
         except sqlite3.Error as error:
             raise self._unwritten(spec, error) from error
         for event in record.events:
@@ -47,12 +64,16 @@ class Journal:
         self.revision += 1
         self._outbox.kick()
 
-    def _write(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...]) -> None:
+    def _write(
+        self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...], answers: Sequence[Answer]
+    ) -> None:
         db = self._store.db
         db.execute("BEGIN IMMEDIATE")
         try:
             self._apply(spec, record, lowers)
             self._add_events(spec, record)
+            for answer in answers:
+                self._store.put_outcome(answer.ask.command, answer.status)
             db.execute("COMMIT")
         except BaseException:
             self._outbox.discard()
@@ -66,18 +87,50 @@ class Journal:
         text = f"node {self._node} can't write down what happens to container {spec.name}: {error}; {advice}"
         return SeawayError(Code.NO_SPACE if full else Code.INTERNAL, text)
 
+    def check_room(self) -> None:
+        """Raise SeawayError (503) while so many events wait for the bus that nothing new should be begun."""
+        if self.trouble:
+            raise unavailable(f"{self.trouble}; try again when NATS takes them")
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing new is begun on this node just now; empty while it is."""
+        if not self._outbox.full:
+            return ""
+        return (
+            f"node {self._node} has {self._outbox.size} bytes of events that the bus has not taken "
+            f"(--outbox-bytes is {self._outbox.bound}), so it begins nothing new"
+        )
+
+    def execs(self) -> dict[str, list[ExecInfo]]:
+        """The execs that were written down, by container."""
+        return self._store.execs()
+
+    def outcome(self, command: str) -> ContainerStatus | None:
+        """What a command of before was answered, by this agent or one before it. Raises SeawayError."""
+        try:
+            return self._store.outcome(command)
+        except sqlite3.Error as error:
+            raise unavailable(f"the agent of node {self._node} is being started anew; try again") from error
+
     def sent(self, container: str) -> asyncio.Future[None] | None:
         """When the container's events so far are on their way; None if they already are."""
         return self._outbox.sent(container)
 
     def _apply(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...]) -> None:
         actions = {event.action for event in record.events if event.noun == "container"}
+        for info in record.execs:
+            self._store.put_exec(info)
+        for identifier in record.forgotten_execs:
+            self._store.forget_exec(identifier)
         if "create" in actions:
             self._store.add(spec, record.status, lowers)
         elif "destroy" in actions:
             self._store.remove(spec.id)
         else:
             self._store.set_status(spec.id, record.status)
+            if actions & _CHANGES_SPEC:
+                self._store.set_spec(spec)
 
     def _add_events(self, spec: ContainerSpec, record: Record) -> None:
         now = record.time_ns or time.time_ns()
@@ -103,7 +156,7 @@ class Journal:
         body = ContainerEvent(
             status=status,
             attributes={**attributes_of(spec), **event.attributes},
-            spec=spec if event.action == CONTAINER_CREATE.action else None,
+            spec=spec if event.action in _CARRIES_SPEC else None,
         )
         envelope = Envelope(
             secrets.token_hex(12), self._node, "container", event.action, spec.id, now, seq, cause, actor

@@ -1,5 +1,6 @@
 """Where things of one node are on disk. Two nodes on one machine share nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,20 +51,35 @@ class Layout:
         """One container's bundle, with its pid files and attach socket."""
         return self.bundles / container
 
+    @property
+    def execs(self) -> Path:
+        """The directories of execs."""
+        return self.run / "x"
+
+    def exec_bundle(self, identifier: str) -> Path:
+        """All about one exec: its process, attach socket, pid file, exit file."""
+        return self.execs / identifier
+
     def persist(self, container: str) -> Path:
         """conmon's persist directory: exit and OOM files."""
         return self.run / "persist" / container
 
     def runtime_root(self, runtime: str) -> Path:
-        """The OCI runtime's own state."""
+        """The OCI runtime's own state: a directory per container."""
         return self.run / runtime
+
+    def state_root(self, runtime: str, container: str) -> Path:
+        """The `--root` that the runtime is called with. gVisor's makes files there, and no directory."""
+        root = self.runtime_root(runtime)
+        return root / container if runtime == "runsc" else root
 
     def log(self, container: str) -> Path:
         """A container's output."""
         return self.containers / container / "ctr.log"
 
-    def make(self) -> None:
+    def make(self, runtimes: Iterable[str] = ()) -> None:
         """Make the directories that must be there; nobody but root may look in."""
-        for path in (self.root, self.layers, self.containers, self.volumes, self.run, self.exits, self.bundles):
+        ours = (self.root, self.layers, self.containers, self.volumes, self.run, self.exits, self.bundles, self.execs)
+        for path in (*ours, *map(self.runtime_root, runtimes)):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.run / "persist").mkdir(exist_ok=True, mode=0o700)

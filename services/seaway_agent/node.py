@@ -1,7 +1,6 @@
 """The containers of this node."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
 
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Do
@@ -10,10 +9,10 @@ from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_bus.bus import Command
 from seaway_contracts.commands import StatusReply
-from seaway_contracts.containers import ContainerStatus
+from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.errors import conflict, not_found
-
-_DONE: Final = 1024
+from seaway_contracts.execs import container_prefix
+from seaway_docker.errors import no_such_exec
 
 
 class Node:
@@ -25,10 +24,11 @@ class Node:
     def __init__(self, plumbing: Plumbing, layers: LayerStore, epoch: str) -> None:
         self.plumbing = plumbing
         plumbing.pid_of = self._pid_of
+        plumbing.peer = self._peer
         self.layers = layers
         self.cells: dict[str, Cell] = {}
         self.epoch = epoch
-        self._done: dict[str, ContainerStatus] = {}
+        self._by_prefix: dict[str, Cell] = {}
 
     def cell(self, container: str) -> Cell:
         """The cell of a container, by its whole id. Raises SeawayError (404)."""
@@ -36,6 +36,13 @@ class Node:
             return self.cells[container]
         except KeyError:
             raise not_found(f"No such container: {container}") from None
+
+    def exec_cell(self, identifier: str) -> Cell:
+        """The cell of the container that an exec belongs to. Raises SeawayError (404)."""
+        cell = self._by_prefix.get(container_prefix(identifier))
+        if cell is None:
+            raise not_found(no_such_exec(identifier))
+        return cell
 
     def running(self, container: str) -> Cell:
         """The cell of a container that has a process. Raises SeawayError (404, 409)."""
@@ -45,18 +52,22 @@ class Node:
         return cell
 
     async def once(self, cell: Cell, command: Command, decide: Callable[[Ask], list[Do]]) -> StatusReply:
-        """Carry a command out; its repeat, within the last thousand, gets the first answer."""
-        done = self._done.get(command.id)
-        if done is None:
-            done = await cell.ask(command, decide)
-            self._done[command.id] = done
-            if len(self._done) > _DONE:
-                del self._done[next(iter(self._done))]
-        return StatusReply(status=done)
+        """Put a command to a container's machine, unless it was carried out before."""
+        return await self.first(command, lambda: cell.ask(command, decide))
+
+    async def first(self, command: Command, work: Callable[[], Awaitable[ContainerStatus]]) -> StatusReply:
+        """The status that the command led to: by `work`, unless it was carried out before, even by an earlier agent."""
+        done = self.answered(command)
+        return StatusReply(status=await work() if done is None else done)
+
+    def check_room(self, command: Command) -> None:
+        """Raise SeawayError (503) where nothing new is begun just now; what was carried out before is answered."""
+        if self.answered(command) is None:
+            self.plumbing.journal.check_room()
 
     def answered(self, command: Command) -> ContainerStatus | None:
         """What a command of before was answered; None for a new one."""
-        return self._done.get(command.id)
+        return self.plumbing.journal.outcome(command.id)
 
     def exit_seen(self, container: str) -> None:
         """An exit file has appeared."""
@@ -72,14 +83,20 @@ class Node:
     def add(self, cell: Cell) -> None:
         """A cell that recovery or a create has made."""
         self.cells[cell.spec.id] = cell
+        self._by_prefix[container_prefix(cell.spec.id)] = cell
 
     def forget(self, cell: Cell) -> None:
         """Nothing is left of it."""
         self.cells.pop(cell.spec.id, None)
+        self._by_prefix.pop(container_prefix(cell.spec.id), None)
 
     def kept_chains(self) -> set[str]:
         """The chain ids of all layers that containers of this node stand on."""
         return {chain for cell in self.cells.values() for chain in chain_ids(x.diff_id for x in cell.spec.image.layers)}
+
+    def _peer(self, container: str) -> ContainerRecord | None:
+        cell = self.cells.get(container)
+        return None if cell is None else ContainerRecord(spec=cell.spec, node=self.plumbing.node, status=cell.status)
 
     def _pid_of(self, container: str) -> int:
         cell = self.cells.get(container)

@@ -17,8 +17,10 @@ from seaway_agent.layout import Layout
 from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.oci import capabilities, seccomp
 from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.streams.log_watch import LogWatch
 from seaway_agent.volumes import Volumes
-from seaway_contracts.containers import ContainerSpec
+from seaway_bus.bus import Bus
+from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import bad_request
 from seaway_kit.tasks import Tasks
 
@@ -70,6 +72,11 @@ class Plumbing:
     grantable: Collection[str] = capabilities.ALL
     pid_of: Callable[[str], int] = lambda _: 0
     """The first process of a container of this node; 0 where it doesn't run."""
+    peer: Callable[[str], ContainerRecord | None] = lambda _: None
+    """Another container of this node; None where it isn't there."""
+    bus: Bus | None = None
+    """Where lines of containers with the log driver `nats` are published."""
+    log_watch: LogWatch = field(default_factory=LogWatch)
     workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="node"))
 
     @property

@@ -8,7 +8,7 @@ from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.layout import Layout
 from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.nft import NatTable
-from seaway_agent.runtime.shims import end_with_children, shims_below
+from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_agent.settings import AgentSettings
 from seaway_agent.store import Store, open_database
 
@@ -23,7 +23,7 @@ def purge(settings: AgentSettings) -> None:
     for node in sorted(_nodes(settings)):
         layout = Layout.of(settings.root, settings.run, node)
         suites |= _suite_of(layout)
-        for shim in shims_below(layout.run).values():
+        for shim in (*exec_shims_below(layout.run).values(), *shims_below(layout.run).values()):
             end_with_children(shim)
         tmpfs.unmount(str(layout.run))
     for suite in sorted(suites):

@@ -12,16 +12,18 @@ from typing import Any, Final
 
 from seaway_agent import endpoints
 from seaway_agent.cell import Cell
-from seaway_agent.core.instructions import Exit, Launched
+from seaway_agent.core.instructions import Ask, Exit, Launched
 from seaway_agent.core.restart import starts_with_node
 from seaway_agent.core.steps import Phase
 from seaway_agent.endpoints import Connection
+from seaway_agent.execs.recovery import ExecRecovery
 from seaway_agent.kernel import launcher, procs
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.publisher import Published
 from seaway_agent.node import Node
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.run import Run
+from seaway_agent.runtime.gates import GATE, held_at_gate
 from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.runtime.shims import end_with_children, kill_and_wait, shims_below
 from seaway_agent.runtime.teardown import take_down
@@ -64,12 +66,17 @@ class Recovery:
         """Adopt, finish, undo, sweep."""
         self._shims = shims_below(self._plumbing.layout.run)
         cells = [self._cell(item) for item in stored]
+        execs = ExecRecovery(self._plumbing, self._same_boot)
+        for cell in cells:
+            execs.settle(cell)
         runs = {cell.spec.id: await self._take_up(cell) for cell in cells}
         await self._restore_network({cell: run for cell in cells if (run := runs[cell.spec.id]) is not None})
         for cell in cells:
             run = runs[cell.spec.id]
             if run is not None:
                 cell.adopt(run)
+                execs.adopt(cell)
+        execs.sweep()
         self._sweep(known={cell.spec.id for cell in cells})
         if not self._same_boot:
             self._start_with_node(cells)
@@ -133,10 +140,10 @@ class Recovery:
             self._undo(cell, found)
             cell.do(cell.machine.resume(time.time_ns()))
             return None
+        (self._state(cell)[1] / GATE).unlink(missing_ok=True)
         endpoint, ports = _noted(found.note)
-        cell.machine.phase = Phase.LAUNCHING
         began = min(time.time_ns(), _began_ns(self._plumbing, cell))
-        cell.machine.status = cell.machine.status.model_copy(update={"run": found.run})
+        cell.machine.launching(found.run, _asked(found.note, "starters"), _asked(found.note, "restarters"))
         cell.do(cell.machine.launched(Launched(found.pid, began, (endpoint,), ports)))
         if ended is not None:
             cell.do(cell.machine.exited(Exit(ended.code, max(ended.time_ns, began), ended.oom)))
@@ -188,16 +195,20 @@ class Recovery:
         bundle = self._plumbing.layout.bundle(cell.spec.id)
         if not self._same_boot or not bundle.exists():
             return None
-        name, _ = self._plumbing.runtime(cell.spec.runtime)
-        state = self._plumbing.layout.runtime_root(name) / cell.spec.id
+        name, state = self._state(cell)
         pid, born = _runtime_process(state)
-        gated = (state / "exec.fifo").exists()
-        return Found(
-            pid=pid if pid and procs.alive(pid, born) else 0,
-            conmon=self._shims.get(cell.spec.id, 0),
-            started=state.exists() and not gated,
-            note=_json(bundle / "run.json"),
-        )
+        pid = pid if pid and procs.alive(pid, born) else 0
+        conmon = self._shims.get(cell.spec.id, 0)
+        gated = (state / GATE).exists()
+        if gated and name == "runc":
+            # Its init opens the gate itself, and runs the program before anybody can take the gate away.
+            gated = held_at_gate(pid) if pid else not conmon and self._exit(cell) is None
+        return Found(pid, conmon, started=state.exists() and not gated, note=_json(bundle / "run.json"))
+
+    def _state(self, cell: Cell) -> tuple[str, Path]:
+        """The container's runtime, and where that keeps what it knows of it."""
+        name, _ = self._plumbing.runtime(cell.spec.runtime)
+        return name, self._plumbing.layout.runtime_root(name) / cell.spec.id
 
     def _undo(self, cell: Cell, found: Found) -> None:
         """Leave nothing of a run that is over, or whose program has not begun: as if it had never been asked for."""
@@ -206,34 +217,36 @@ class Recovery:
         left = self._look(cell)
         if left is not None and left.pid:
             kill_and_wait(left.pid)
-        node, container = self._plumbing, cell.spec.id
-        name, _ = node.runtime(cell.spec.runtime)
-        self._take_down(container, name)
+        self._take_down(cell.spec.id, self._state(cell)[0])
 
-    def _take_down(self, container: str, runtime: str) -> None:
+    def _take_down(self, container: str, *runtimes: str) -> None:
         node = self._plumbing
         try:
-            take_down(node.layout, node.cgroups, node.cgroups_path(container), container, runtime)
+            take_down(node.layout, node.cgroups, node.cgroups_path(container), container, *runtimes)
         except OSError as error:
             log.error("container %s: something of its run is left: %s", container[:12], error)
 
     def _sweep(self, known: set[str]) -> None:
-        """Remove what belongs to no container: bundles, shims, cgroups, exit files."""
+        """Remove what belongs to no container: bundles, shims, runtimes' state, cgroups, exit files."""
         node = self._plumbing
-        strays = set(self._shims) | {path.name for path in node.layout.bundles.iterdir()} | {
-            path.name for path in node.layout.exits.iterdir()
-        }
-        parent = f"/seaway/{node.suite}"
-        for directory in node.cgroups.directories(parent):
-            with contextlib.suppress(FileNotFoundError):
-                strays |= {entry.name for entry in os.scandir(directory) if entry.is_dir()}
-        for container in sorted(strays - known):
+        for container in sorted(self._all_ids() - known):
             if is_container_id(container):
                 if container in self._shims:
                     end_with_children(self._shims[container])
                 log.info("removed what was left of container %s", container[:12])
-                self._take_down(container, node.default_runtime)
+                self._take_down(container, *node.runtimes)
         node.uppers.start(known)
+
+    def _all_ids(self) -> set[str]:
+        """The names of all that may be left of runs."""
+        node = self._plumbing
+        layout = node.layout
+        places = [str(path) for path in (layout.bundles, layout.exits, *map(layout.runtime_root, node.runtimes))]
+        found = set(self._shims)
+        for directory in (*places, *node.cgroups.directories(f"/seaway/{node.suite}")):
+            with contextlib.suppress(FileNotFoundError):
+                found |= {entry.name for entry in os.scandir(directory)}
+        return found
 
     def _start_with_node(self, cells: list[Cell]) -> None:
         """After a reboot: restart policies."""
@@ -246,12 +259,24 @@ class Recovery:
 
 
 def _runtime_process(state: Path) -> tuple[int, int]:
-    """Pid and start time of the container's first process, from crun's `status` or runc's `state.json`."""
+    """Pid and start time of the container's first process, from crun's `status`, runc's `state.json` or gVisor's
+    file. That tells no start time: it is believed while the process is a sandbox.
+    """
     crun = _json(state / "status")
     if crun:
         return int(crun.get("pid", 0)), int(crun.get("process-start-time", 0))
     runc = _json(state / "state.json")
-    return int(runc.get("init_process_pid", 0)), int(runc.get("init_process_start", 0))
+    if runc:
+        return int(runc.get("init_process_pid", 0)), int(runc.get("init_process_start", 0))
+    gvisor = next((_json(path) for path in state.glob("*.state")), {})
+    pid = int((gvisor.get("sandbox") or {}).get("pid", 0)) if gvisor.get("status") == "running" else 0
+    return (pid, procs.start_time(pid) or 0) if pid and _is_sandbox(pid) else (0, 0)
+
+
+def _is_sandbox(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"runsc-sandbox")
+    return False
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -265,6 +290,10 @@ def _json(path: Path) -> dict[str, Any]:
 def _noted(note: dict[str, Any]) -> tuple[Endpoint, tuple[PublishedPort, ...]]:
     endpoint = Endpoint.model_validate(note.get("endpoint") or {"network": "none", "network_id": ""})
     return endpoint, tuple(PublishedPort.model_validate(port) for port in note.get("ports") or ())
+
+
+def _asked(note: dict[str, Any], who: str) -> list[Ask]:
+    return [Ask(str(command), str(actor)) for command, actor in note.get(who) or ()]
 
 
 def _began_ns(node: Plumbing, cell: Cell) -> int:

@@ -13,15 +13,20 @@ from typing import Final
 from seaway_agent import __version__
 from seaway_agent.beats import Heart, facts_of
 from seaway_agent.blobs import BlobClient
+from seaway_agent.commands.archive import ArchiveCommands
+from seaway_agent.commands.commit import CommitCommand
 from seaway_agent.commands.create import CreateCommand
+from seaway_agent.commands.exec import ExecCommands
 from seaway_agent.commands.inventory import InventoryCommand
 from seaway_agent.commands.lifecycle import LifecycleCommands
+from seaway_agent.commands.observe import ObserveCommands
 from seaway_agent.commands.streams import StreamCommands
+from seaway_agent.commands.update import UpdateCommands
 from seaway_agent.images import LayerSweeper
 from seaway_agent.journal import Journal
 from seaway_agent.kernel import cgroups, procs
 from seaway_agent.kernel.attach_lock import AttachLock
-from seaway_agent.kernel.hostinfo import read_host_info
+from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
 from seaway_agent.layout import Layout
@@ -34,6 +39,7 @@ from seaway_agent.node import Node
 from seaway_agent.oci import capabilities
 from seaway_agent.plumbing import Plumbing, Seccomp
 from seaway_agent.recovery import Recovery
+from seaway_agent.room import wait_for_room
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.exits import ExitWatch
@@ -84,8 +90,9 @@ class Agent:
         settings, context = self._settings, self._context
         conmon, runtimes, init = find_programs(settings)
         _raise_file_limit()
+        await wait_for_room(context.bus, settings.node, self._layout.root)
         ensure_tmpfs(str(self._layout.run), 0o700)
-        self._layout.make()
+        self._layout.make(runtimes)
         store = self._store(stack)
         boot = procs.boot_id()
         same_boot = store.fact("boot") == boot
@@ -105,9 +112,9 @@ class Agent:
         await context.bus.prepare()
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
-        await self._serve(node, blobs)
-        await context.bus.announce("agent", __version__)
         info = read_host_info(str(self._layout.root), plumbing.cgroups)
+        await self._serve(stack, node, blobs, info)
+        await context.bus.announce("agent", __version__)
         facts = facts_of(info, runtimes, settings.runtime, settings.label, str(settings.root), boot)
         heart = Heart(context.bus, node, info, facts, settings.beat_s)
         context.tasks.eternal("beat", heart.run())
@@ -123,17 +130,31 @@ class Agent:
         if not self._context.tasks.failed:
             await heart.leave()
 
-    async def _serve(self, node: Node, blobs: BlobClient) -> None:
+    async def _serve(
+        self, stack: contextlib.AsyncExitStack, node: Node, blobs: BlobClient, info: HostInfo
+    ) -> None:
         bus = self._context.bus
         await CreateCommand(node, blobs).serve(bus)
         await LifecycleCommands(node).serve(bus)
+        await UpdateCommands(node).serve(bus)
+        await ObserveCommands(node, bus, info).serve()
         await StreamCommands(node, bus).serve()
+        await self._serve_files(stack, node, blobs)
+        await ExecCommands(node, bus).serve()
         await InventoryCommand(node).serve(bus)
+
+    async def _serve_files(self, stack: contextlib.AsyncExitStack, node: Node, blobs: BlobClient) -> None:
+        archive, commit = ArchiveCommands(node, self._context.bus), CommitCommand(node, blobs)
+        stack.callback(archive.close)
+        stack.callback(commit.close)
+        await archive.serve()
+        await commit.serve(self._context.bus)
 
     def _store(self, stack: contextlib.AsyncExitStack) -> Store:
         db = open_database(self._layout.database)
         stack.callback(db.close)
-        self._outbox = Outbox(db, self._context.bus.transport, self._context.tasks)
+        bound = self._settings.outbox_bytes
+        self._outbox = Outbox(db, self._context.bus.transport, self._context.tasks, bound)
         return Store(db)
 
     async def _plumbing(
@@ -170,9 +191,11 @@ class Agent:
             default_runtime=settings.runtime,
             init_path=init,
             output_fd=2,
+            bus=self._context.bus,
             grantable=capabilities.in_mask(procs.bounding_set()),
         )
         stack.callback(plumbing.workers.shutdown)
+        stack.callback(plumbing.log_watch.close)
         return plumbing
 
     async def _network(self, stack: contextlib.AsyncExitStack, store: Store, suite: str) -> NetworkDriver:

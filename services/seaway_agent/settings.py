@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
+from seaway_bus.outbox import BOUND
 from seaway_kit.settings import ServiceSettings
 
 
@@ -22,5 +25,7 @@ class AgentSettings(ServiceSettings):
     """The profile, in Docker's format, from which the default one is derived."""
     label: tuple[str, ...] = ()
     """Labels of this node (`key=value`), for placement."""
+    outbox_bytes: int = Field(BOUND, ge=1 << 16)
+    """How many bytes of events may wait for the bus; then nothing new is created, started or executed."""
     metrics_containers: int = 1_000
     """How many containers /metrics tells of, the longest-lived first; the rest are counted as dropped."""

@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import Final
 
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.errors import written_later
+from seaway_contracts.execs import ExecInfo
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS container (
     id TEXT PRIMARY KEY, spec BLOB NOT NULL, status BLOB NOT NULL, lowers TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS exec (
+    id TEXT PRIMARY KEY, container TEXT NOT NULL, info BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outcome (
+    n INTEGER PRIMARY KEY, command TEXT NOT NULL UNIQUE, status BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 VERSION: Final = 1
+_OUTCOMES: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -31,17 +40,18 @@ class Stored:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open or make the database. Raises sqlite3.Error; ValueError for one of a later release."""
+    """Open or make the database. Raises sqlite3.Error; SeawayError for one of a later release."""
     db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA wal_autocheckpoint = 4000")
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
         db.close()
-        raise ValueError(f"{path} was written by a later release (schema {version}, this one knows {VERSION})")
+        raise written_later(path, version, VERSION)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint = 4000")
     db.executescript(_SCHEMA)
-    db.execute(f"PRAGMA user_version = {VERSION}")
+    if version < VERSION:  # else this would write: a full disk must not hinder a purge
+        db.execute(f"PRAGMA user_version = {VERSION}")
     return db
 
 
@@ -69,9 +79,41 @@ class Store:
         """The status after a change."""
         self.db.execute("UPDATE container SET status = ? WHERE id = ?", (_json(status), container))
 
+    def set_spec(self, spec: ContainerSpec) -> None:
+        """The spec after a change."""
+        self.db.execute("UPDATE container SET spec = ? WHERE id = ?", (_json(spec), spec.id))
+
     def remove(self, container: str) -> None:
         """It is gone."""
         self.db.execute("DELETE FROM container WHERE id = ?", (container,))
+        self.db.execute("DELETE FROM exec WHERE container = ?", (container,))
+
+    def execs(self) -> dict[str, list[ExecInfo]]:
+        """The execs that are known, by container."""
+        found: dict[str, list[ExecInfo]] = {}
+        for container, info in self.db.execute("SELECT container, info FROM exec").fetchall():
+            found.setdefault(container, []).append(ExecInfo.model_validate_json(info))
+        return found
+
+    def put_exec(self, info: ExecInfo) -> None:
+        """An exec that is new, or has changed."""
+        row = (info.spec.id, info.container, info.model_dump_json(exclude_defaults=True).encode())
+        self.db.execute("INSERT OR REPLACE INTO exec (id, container, info) VALUES (?, ?, ?)", row)
+
+    def forget_exec(self, identifier: str) -> None:
+        """An exec that nobody asks for any more."""
+        self.db.execute("DELETE FROM exec WHERE id = ?", (identifier,))
+
+    def outcome(self, command: str) -> ContainerStatus | None:
+        """What a command was answered, if it was one of the last four thousand."""
+        row = self.db.execute("SELECT status FROM outcome WHERE command = ?", (command,)).fetchone()
+        return ContainerStatus.model_validate_json(row[0]) if row else None
+
+    def put_outcome(self, command: str, status: ContainerStatus) -> None:
+        """What a command is answered: its repeat gets the same, also from the next agent."""
+        row = (command, _json(status))
+        number = self.db.execute("INSERT OR REPLACE INTO outcome (command, status) VALUES (?, ?)", row).lastrowid or 0
+        self.db.execute("DELETE FROM outcome WHERE n <= ?", (number - _OUTCOMES,))
 
     def fact(self, name: str) -> str:
         """A remembered fact about the node; empty if there is none."""

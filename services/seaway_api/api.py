@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
 from seaway_api.settings import ApiSettings
+from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts import catalogue as cat
@@ -25,6 +26,7 @@ class Api:
     hub: Hub
     tasks: Tasks
     archives: ArchiveClient
+    stats: StatsFeeds
 
     async def locate(self, ref: str) -> tuple[str, str]:
         """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""

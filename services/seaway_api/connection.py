@@ -34,7 +34,18 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Connection(RequestHandler):
     """The protocol of one connection."""
 
-    __slots__ = ("_actor", "_body_left", "_early", "_ended", "_head", "_tunnel", "_upgrading", "over_tcp", "waiting")
+    __slots__ = (
+        "_actor",
+        "_body_left",
+        "_early",
+        "_ended",
+        "_fresh",
+        "_head",
+        "_tunnel",
+        "_upgrading",
+        "over_tcp",
+        "waiting",
+    )
 
     def __init__(self, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -48,6 +59,7 @@ class Connection(RequestHandler):
         self._upgrading = False
         self._body_left = 0
         self._ended = False
+        self._fresh = True
 
     @property
     def actor(self) -> str:
@@ -125,7 +137,7 @@ class Connection(RequestHandler):
             return True
         if self.waiting is not None or self._unfinished:
             return False
-        if self._messages or self._request_in_progress:
+        if self._messages or not self._idle:
             self._close = True
             return True
         return False
@@ -154,8 +166,10 @@ class Connection(RequestHandler):
 
     @property
     def _idle(self) -> bool:
-        """Whether the next byte begins a request."""
-        return self._waiter is not None and not self._waiter.done()
+        """Whether the next byte begins a request. (Before Python 3.12 aiohttp's task waits only some time after the
+        connection was made, and the first request may come earlier.)
+        """
+        return self._fresh or (self._waiter is not None and not self._waiter.done())
 
     @property
     def _unfinished(self) -> bool:
@@ -171,7 +185,7 @@ class Connection(RequestHandler):
         if end < 0 and len(data) < _MOST_HEAD:
             self._head = data
             return
-        self._head = b""
+        self._head, self._fresh = b"", False
         cut = _cut(data, end)
         if cut is None:
             super().data_received(data)

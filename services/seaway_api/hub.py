@@ -13,10 +13,13 @@ from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
 
 from seaway_api.translate.events import DockerEvent, docker_event
+from seaway_bus.absence import Absence
 from seaway_bus.feed import Event, EventFeed
 from seaway_bus.transport import Transport
 from seaway_contracts.containers import ContainerRecord, ContainerStatus
+from seaway_contracts.execs import container_prefix
 from seaway_contracts.lifecycle import ContainerEvent
+from seaway_contracts.nodes import NodeEvent
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,8 @@ class Reader:
             if self._cut_off:
                 raise CutOff("this reader of events was too slow")
             self._wake.clear()
-            await asyncio.wait_for(self._wake.wait(), limit_s)
+            async with asyncio.timeout(limit_s):
+                await self._wake.wait()
         events = list(self._events)
         self._events.clear()
         return events
@@ -87,7 +91,8 @@ class Watch:
 class Hub:
     """Hands each event to those whom it concerns, and remembers where containers are."""
 
-    def __init__(self, transport: Transport, tasks: Tasks) -> None:
+    def __init__(self, transport: Transport, tasks: Tasks, absence: Absence | None = None) -> None:
+        self._absence = absence or Absence()
         self._feed = EventFeed(transport, self.receive, tasks)
         self._readers: set[Reader] = set()
         self._watches: dict[str, list[Watch]] = {}
@@ -180,16 +185,27 @@ class Hub:
         envelope = event.envelope
         if envelope.noun == "container":
             self._container(event)
+        elif envelope.noun == "node":
+            self._node(event)
         if self._readers:
             shown = docker_event(envelope, event.data, stored=event.stream_seq > 0)
             if shown is not None:
                 for reader in self._readers:
                     reader.feed(shown)
 
+    def _node(self, event: Event) -> None:
+        """Who asks a node that is down is not to wait for long."""
+        if event.envelope.action != "down":
+            self._absence.back(event.envelope.node)
+            return
+        body = event.channel.decode(event.data)
+        self._absence.gone(event.envelope.node, body.reason if isinstance(body, NodeEvent) else "")
+
     def _container(self, event: Event) -> None:
         identifier = event.envelope.subject_id
         if event.envelope.action == "destroy":
             self._places.pop(identifier, None)
+            self._places.pop(container_prefix(identifier), None)
             self._answered.pop(identifier, None)
         elif event.stream_seq == 0:
             self.remember(identifier, event.envelope.node)

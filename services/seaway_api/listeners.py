@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seaway_api.settings import TCP, UNIX, ApiSettings
-from seaway_kit.addresses import split_address
+from seaway_api.settings import TCP, UNIX, ApiSettings, check_host
+from seaway_kit.addresses import join_address, split_address
 
 _MODE: Final = 0o660
 BACKLOG: Final = 1024
@@ -23,6 +23,18 @@ def listen_on(host: str, settings: ApiSettings) -> socket.socket:
     if host.startswith(UNIX):
         return _unix(Path(host.removeprefix(UNIX)), settings.socket_group)
     return _tcp(*split_address(host.removeprefix(TCP)))
+
+
+def host_of(listener: socket.socket, settings: ApiSettings) -> str:
+    """What a passed socket listens on, as `--host` would say it. Raises OSError for one that would let anybody in."""
+    if listener.family == socket.AF_UNIX:
+        return f"{UNIX}{listener.getsockname()}"
+    host = TCP + join_address(*listener.getsockname()[:2])
+    try:
+        check_host(host, verified=settings.tls and settings.tls_ca is not None)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    return host
 
 
 def _unix(path: Path, group: str) -> socket.socket:
@@ -77,14 +89,14 @@ def _tcp(address: str, port: int) -> socket.socket:
         family, _, _, _, target = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:
-        raise OSError(f"can't listen on tcp://{address}:{port}: {error.strerror or error}") from error
+        raise OSError(f"can't listen on tcp://{join_address(address, port)}: {error.strerror or error}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(target)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise OSError(f"can't listen on tcp://{address}:{port}: {error.strerror or error}") from error
+        raise OSError(f"can't listen on tcp://{join_address(address, port)}: {error.strerror or error}") from error
     return listener
 
 

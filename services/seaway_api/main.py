@@ -9,6 +9,7 @@ from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
 from seaway_api.server import Running, serve
 from seaway_api.settings import ApiSettings
+from seaway_api.stats import StatsFeeds
 from seaway_api.version import SERVER_VERSION
 from seaway_kit.service import ServiceContext, run_service
 from seaway_kit.settings import load_settings
@@ -17,12 +18,13 @@ from seaway_kit.settings import load_settings
 @asynccontextmanager
 async def running(context: ServiceContext) -> AsyncIterator[Running]:
     """The API on a bus: event feed first, so that the first request already sees every event."""
-    hub = Hub(context.bus.transport, context.tasks)
+    hub = Hub(context.bus.transport, context.tasks, context.bus.absence)
     await context.bus.prepare()
     await hub.start()
     archives = ArchiveClient(context.bus)
     try:
-        api = Api(cast(ApiSettings, context.settings), context.bus, hub, context.tasks, archives)
+        feeds = StatsFeeds(context.bus, context.tasks)
+        api = Api(cast(ApiSettings, context.settings), context.bus, hub, context.tasks, archives, feeds)
         await context.bus.announce("api", SERVER_VERSION)
         async with serve(api) as server:
             yield server

@@ -6,18 +6,20 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from seaway_api.api import Api
 from seaway_api.connection import HttpServer
 from seaway_api.dispatch import Dispatcher
-from seaway_api.listeners import BACKLOG, UnixPath, listen_on, tls_context
+from seaway_api.listeners import BACKLOG, UnixPath, host_of, listen_on, tls_context
 from seaway_api.routes.table import all_routes
 from seaway_api.settings import TCP, ApiSettings
+from seaway_kit.passed_sockets import take_sockets
 
 log = logging.getLogger(__name__)
 _LAST_ANSWERS_S: Final = 2.0
 _HEAD_LIMIT: Final = 32 * 1024
+_LEFT: Final = {"cleanup_socket": False}  # uvloop would take the path away with the server
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,38 @@ async def serve(api: Api) -> AsyncIterator[Running]:
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(http.finish, _LAST_ANSWERS_S)
-        hosts = [await _listen(host, settings, http, stack) for host in settings.hosts]
+        passed = take_sockets()
+        hosts = [await _take_over(listener, settings, http, stack) for listener in passed]
+        hosts += [await _listen(host, settings, http, stack) for host in (settings.host if passed else settings.hosts)]
         log.info("serving the Engine API on %s", ", ".join(hosts))
         yield Running(tuple(hosts))
 
 
+async def _take_over(listener: socket.socket, settings: ApiSettings, http: HttpServer, stack: AsyncExitStack) -> str:
+    """Serve on a socket of systemd's, which outlives this process: what comes while it restarts waits there."""
+    stack.callback(listener.close)
+    host = host_of(listener, settings)
+    await _serve_on(listener, host, settings, http, stack, **_LEFT)
+    return host
+
+
 async def _listen(host: str, settings: ApiSettings, http: HttpServer, stack: AsyncExitStack) -> str:
-    loop = asyncio.get_running_loop()
     listener = listen_on(host, settings)
     if not host.startswith(TCP):
         stack.callback(UnixPath.of(host).remove)
-        server = await loop.create_unix_server(http, sock=listener, backlog=BACKLOG)
-    else:
-        server = await loop.create_server(http, sock=listener, backlog=BACKLOG, ssl=tls_context(settings))
-    stack.callback(server.close)
+    await _serve_on(listener, host, settings, http, stack)
     return _bound(host, listener)
+
+
+async def _serve_on(
+    listener: socket.socket, host: str, settings: ApiSettings, http: HttpServer, stack: AsyncExitStack, **unix: Any
+) -> None:
+    loop = asyncio.get_running_loop()
+    if host.startswith(TCP):
+        server = await loop.create_server(http, sock=listener, backlog=BACKLOG, ssl=tls_context(settings))
+    else:
+        server = await loop.create_unix_server(http, sock=listener, backlog=BACKLOG, **unix)
+    stack.callback(server.close)
 
 
 def _bound(host: str, listener: socket.socket) -> str:

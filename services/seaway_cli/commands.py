@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from seaway_cli import control, suite
+from seaway_cli import control, lone_agent, suite
 from seaway_cli.errors import CliError
 from seaway_cli.layout import Layout
 from seaway_cli.locks import Lock
@@ -51,17 +51,18 @@ def _wait_unlocked(path: Path) -> None:
 
 
 def purge(root: Path, run: Path, clean_node: Callable[[Layout, str], None]) -> list[str]:
-    """Stop the suite and remove all that it ever made; what was removed, in words.
+    """Stop the suite, or the agent alone, and remove all that it ever made; what was removed, in words.
 
-    `clean_node` takes a layout and the suite's token, and removes containers, mounts and networks.
-    Raises CliError, having removed no file, unless the directories are a suite's and nothing is mounted there.
+    `clean_node` takes a layout and the suite's token (empty: the agent knows), and removes containers, mounts and
+    networks. Raises CliError, having removed no file, unless the directories are a suite's or an agent's and nothing
+    is mounted there.
     """
     layout = Layout(root, run)
     if not root.exists() and not run.exists():
         return []
     identity = suite.load(layout.marker) or suite.load(layout.run_marker)
     if identity is None:
-        raise CliError(f"{root} has no suite.json, so it is no suite's directory: nothing was removed")
+        return _purge_agent(layout, clean_node)
     suite.check_directory(root, "--root", layout.marker)
     done = ["stopped the suite"] if down(run) else []
     clean_node(layout, identity.token)
@@ -70,6 +71,25 @@ def purge(root: Path, run: Path, clean_node: Callable[[Layout, str], None]) -> l
         if marker.exists():
             _remove_tree(path)
             done.append(f"removed {path}")
+    return done
+
+
+def _purge_agent(layout: Layout, clean_node: Callable[[Layout, str], None]) -> list[str]:
+    """Only what agents make is removed; other things in these directories stay."""
+    if not lone_agent.databases(layout):
+        raise CliError(
+            f"{layout.root} has no suite.json and no agent's database, so it is not Seaway's: nothing was removed"
+        )
+    done = lone_agent.stop(layout)
+    clean_node(layout, "")
+    lone_agent.check_stopped(layout)
+    done.append("removed the agent's containers, mounts and networks")
+    for parent in (layout.run, layout.root):
+        if (parent / "agent").exists():
+            _remove_tree(parent / "agent")
+            done.append(f"removed {parent / 'agent'}")
+        with contextlib.suppress(OSError):
+            parent.rmdir()
     return done
 
 

@@ -92,7 +92,7 @@ def status(
 
 @app.command()
 def purge(root: Root = _ROOT, run: Run = _RUN) -> None:
-    """Stop the suite and remove everything that it made: containers, images, networks, files."""
+    """Stop the suite, or the agent alone, and remove everything that it made: containers, images, networks, files."""
     from seaway_cli import commands
 
     done = commands.purge(_normal(root), _normal(run), commands.agent_purge)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+import re
 import secrets
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +23,30 @@ from seaway_kit.nats_address import endpoints
 _FIRST_PORT: Final = 14222  # below the range from which the kernel gives ports to outgoing connections
 _PORTS: Final = 10_000
 _PROBE_S: Final = 0.2
+_OLDEST: Final = (2, 10)  # the first with `sync_interval: always`: acknowledged means on disk
 
 
 def find_program() -> str:
-    """The path of nats-server; raises CliError if there is none."""
+    """The path of nats-server; raises CliError if there is none, or one that is too old."""
     found = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
         raise CliError("nats-server is missing: install the Debian package nats-server, or give --nats URL")
+    check_version(found)
     return found
+
+
+def check_version(program: str) -> None:
+    """Raise CliError if that nats-server is too old (a version that can't be read passes)."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CliError(f"{program} can't be run: {error}") from None
+    version = re.search(r"v(\d+)\.(\d+)", said)
+    if version and (int(version[1]), int(version[2])) < _OLDEST:
+        raise CliError(
+            f"{program} is {said.strip()}: Seaway needs 2.10 or newer, which can write to disk before it acknowledges;"
+            " ./dev up installs one, or give --nats URL"
+        )
 
 
 def is_free(port: int) -> bool:

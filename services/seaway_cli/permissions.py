@@ -47,11 +47,13 @@ def nats_permissions(service: str) -> Permissions:
     subscribe = {"_INBOX.>", *_subjects(channel for channel in catalogue.CALLS if channel.service == service)}
     if service == CLI:
         publish.add("$SRV.>")
+        subscribe.add(catalogue.LOG_LINES.template.wildcard())
     else:
         publish.add("_INBOX.>")
         subscribe.add("$SRV.>")
     if service == "agent":
         publish.add(catalogue.BEAT.template.wildcard())
+        publish.add(catalogue.LOG_LINES.template.wildcard())
         subscribe.add(catalogue.IMAGE_DELETE.template.wildcard())
     if service in _HEARS_EVENTS:
         subscribe.add(catalogue.ALL_EVENTS)

@@ -17,6 +17,8 @@ from seaway_cli.layout import Layout
 from seaway_cli.supervisor import ServiceSpec
 from seaway_kit.settings import ServiceSettings, WrongSettings, validated
 
+_COPIES: Final = 3
+"""Of what is stored, where `--nats` names so many servers: one may be lost then, and writes go on."""
 ORDER: Final = ("image", "metadata", "scheduler", "agent", "api")
 
 
@@ -56,6 +58,8 @@ def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
     """What only this service is told."""
     if service == "agent":
         return {"suite": options.token}
+    if service == "metadata" and options.nats.count(",") >= _COPIES - 1:
+        return {"replicas": _COPIES}
     if service == "image":
         return {"registry_mirror": options.registry_mirrors, "insecure_registry": options.insecure_registries}
     if service == "api":

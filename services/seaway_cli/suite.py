@@ -12,7 +12,9 @@ from typing import Final
 
 from seaway_cli.errors import CliError
 from seaway_cli.layout import Layout
+from seaway_contracts.errors import written_later
 
+VERSION: Final = 1
 _HARMLESS: Final = frozenset({"lost+found", "seaway.lock"})
 _KEEP_OUT: Final = frozenset(
     {
@@ -32,8 +34,9 @@ class Suite:
     def save(self, path: Path) -> None:
         """Write it to `path` in one step; raises CliError if that can't be done."""
         part = path.with_suffix(".part")
+        body = {"version": VERSION, **asdict(self)}
         try:
-            part.write_text(json.dumps(asdict(self)) + "\n")
+            part.write_text(json.dumps(body) + "\n")
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -41,9 +44,15 @@ class Suite:
 
 
 def load(path: Path) -> Suite | None:
-    """The suite that `path` describes, or None without such a file; raises CliError for one that can't be read."""
+    """The suite that `path` describes, or None without such a file.
+
+    Raises CliError for one that can't be read, or that a later release has written.
+    """
     try:
         data = json.loads(path.read_text())
+        version = int(data.get("version", 1))
+        if version > VERSION:
+            raise CliError(str(written_later(path, version, VERSION)))
         return Suite(str(data["token"]), int(data.get("nats_port", 0)))
     except FileNotFoundError:
         return None

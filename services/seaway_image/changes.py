@@ -20,16 +20,20 @@ Instruction = Callable[[ImageConfig, str], ImageConfig]
 
 def apply_changes(config: ImageConfig, changes: Sequence[str]) -> ImageConfig:
     """`config` after these instructions; raises SeawayError(BAD_REQUEST), naming the one that is wrong."""
+    cmd_given = False
     for line in (line.strip() for change in changes for line in change.splitlines()):
         if not line or line.startswith("#"):
             continue
         word, _, rest = line.partition(" ")
         instruction = _INSTRUCTIONS.get(word.upper())
         if instruction is None:
-            raise bad_request(f"{word.lower()[:40]} is not a valid change command")
+            raise bad_request(f"{word[:40]} is not a valid change command")
         if not rest.strip():
             raise bad_request(f"{word.upper()} requires at least one argument")
         config = instruction(config, rest.strip())
+        cmd_given |= word.upper() == "CMD"
+        if word.upper() == "ENTRYPOINT" and not cmd_given:
+            config = _with(config, cmd=None)  # what was meant for another program
     return parse_run_config(encode_run_config(config))
 
 

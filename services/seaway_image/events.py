@@ -3,9 +3,6 @@
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Final
 
 from seaway_bus.outbox import Outbox
@@ -31,7 +28,6 @@ class ImageEvents:
     """Publishes image events through an outbox, so that none is lost while the bus is away."""
 
     def __init__(self, db: sqlite3.Connection, transport: Transport, tasks: Tasks, node: str) -> None:
-        self._db = db
         self._node = node
         self._outbox = Outbox(db, transport, tasks)
 
@@ -55,15 +51,4 @@ class ImageEvents:
             actor=actor,
         )
         body = ImageEvent(image_id=image, ref=ref, attributes={"name": name or ref or image})
-        with self._db:
-            self._outbox.add(channel, envelope, body)
-        self._outbox.kick()
-
-
-@contextmanager
-def events_database(path: Path) -> Iterator[sqlite3.Connection]:
-    """The outbox's database."""
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        yield db
+        self._outbox.tell(channel, envelope, body)

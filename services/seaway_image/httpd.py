@@ -3,18 +3,22 @@
 Bulk bytes go here and not over the bus. Every request needs the bearer token.
 """
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
+from pydantic import ValidationError
 
+from seaway_contracts.archives import Committed, ImageOrder
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
 from seaway_docker.references import InvalidReference, parse_reference
 from seaway_docker.streams import JSON_STREAM, error_line, stream_line
+from seaway_image.commit import MadeImage, commit_image
 from seaway_image.digests import Digest, is_digest, parse_digest
-from seaway_image.documents import MAX_MANIFEST
+from seaway_image.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.import_ import ImportOrder, import_image
 from seaway_image.load import Loaded, load
 from seaway_image.manifests import parse_manifest
@@ -30,6 +34,7 @@ _OCTETS: Final = "application/octet-stream"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OnLoaded = Callable[[Loaded], Awaitable[None]]
 OnImported = Callable[[Digest, str], Awaitable[None]]
+OnCommitted = Callable[[MadeImage, ImageOrder], Awaitable[None]]
 
 
 async def _ignore(*_: object) -> None:
@@ -37,10 +42,16 @@ async def _ignore(*_: object) -> None:
 
 
 class ImageHttp:
-    """The application. `on_loaded` and `on_imported` are awaited after a load or an import that ended well."""
+    """The application. `on_loaded`, `on_imported`, `on_committed` are awaited after what ended well."""
 
     def __init__(
-        self, store: ImageStore, token: str, *, on_loaded: OnLoaded = _ignore, on_imported: OnImported = _ignore
+        self,
+        store: ImageStore,
+        token: str,
+        *,
+        on_loaded: OnLoaded = _ignore,
+        on_imported: OnImported = _ignore,
+        on_committed: OnCommitted = _ignore,
     ) -> None:
         if not token:
             raise ValueError("the image service's HTTP side needs a token")
@@ -48,6 +59,7 @@ class ImageHttp:
         self._expected = f"Bearer {token}".encode()
         self._on_loaded = on_loaded
         self._on_imported = on_imported
+        self._on_committed = on_committed
 
     def application(self) -> web.Application:
         """The routes, each guarded."""
@@ -61,6 +73,7 @@ class ImageHttp:
                 web.post("/load", self._load),
                 web.get("/save", self._save),
                 web.post("/import", self._import),
+                web.post("/commit", self._commit),
             ]
         )
         return app
@@ -141,6 +154,31 @@ class ImageHttp:
         image = await import_image(self._store, request.content.iter_chunked(_CHUNK), order)
         await self._on_imported(image, order.target.familiar if order.target else "")
         return web.json_response({"id": image})
+
+
+    async def _commit(self, request: web.Request) -> web.StreamResponse:
+        """The body is the order (its length in four bytes, then its JSON) and the layer's tar. Answers `Committed`."""
+        order = await _commit_order(request)
+        layer = request.content.iter_chunked(_CHUNK)
+        try:
+            made = await commit_image(self._store, layer, order)
+        except SeawayError:
+            async for _ in layer:  # the sender listens when it has sent all
+                pass
+            raise
+        await self._on_committed(made, order)
+        done = Committed(id=made.id, ref=made.tag.familiar if made.tag else "")
+        return web.json_response(done.model_dump())
+
+
+async def _commit_order(request: web.Request) -> ImageOrder:
+    try:
+        size = int.from_bytes(await request.content.readexactly(4), "big")
+        if size > MAX_CONFIG:
+            raise bad_request(f"the new image's config has {size} bytes, more than the {MAX_CONFIG} taken")
+        return ImageOrder.model_validate_json(await request.content.readexactly(size))
+    except (asyncio.IncompleteReadError, ValidationError) as error:
+        raise bad_request(f"a commit needs an order before the layer: {error}") from None
 
 
 def _import_order(request: web.Request) -> ImportOrder:

@@ -147,7 +147,10 @@ class BlobWriter:
             return
         if self._buffer and self._keep:
             self._append_quietly()
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError:  # a full disk: what was buffered is lost
+            self._keep = False
         self._file = None
         if not self._keep or self.offset == 0:
             self._path.unlink(missing_ok=True)

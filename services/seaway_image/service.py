@@ -5,7 +5,7 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,10 @@ from aiohttp import web
 from prometheus_client import Counter
 
 from seaway_bus.bus import Bus, Command
+from seaway_bus.outbox import open_outbox
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
+from seaway_contracts.archives import ImageOrder
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import (
@@ -30,10 +32,11 @@ from seaway_contracts.images import (
     TagRequest,
 )
 from seaway_docker.references import Reference
+from seaway_image.commit import MadeImage
 from seaway_image.credentials import credentials_from
 from seaway_image.digests import Digest
 from seaway_image.durable import write_file
-from seaway_image.events import ImageEvents, events_database
+from seaway_image.events import ImageEvents
 from seaway_image.httpd import ImageHttp
 from seaway_image.load import Loaded
 from seaway_image.names import read_reference
@@ -211,7 +214,7 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
     store = ImageStore(settings.root / "image")
     async with AsyncExitStack() as stack:
         store.open()
-        db = stack.enter_context(events_database(settings.root / "image" / "events.db"))
+        db = stack.enter_context(closing(open_outbox(settings.root / "image" / "events.db")))
         events = ImageEvents(db, context.bus.transport, context.tasks, settings.node)
         events.start()
         transport = HttpTransport(certificates=settings.registry_certs)
@@ -245,8 +248,12 @@ async def _http(settings: ImageSettings, store: ImageStore, events: ImageEvents)
     async def imported(image: Digest, name: str) -> None:
         events.publish("import", image, name)
 
+    async def committed(made: MadeImage, order: ImageOrder) -> None:
+        if made.tag is not None:
+            events.publish("tag", made.id, made.tag.familiar, cause=order.cause, actor=order.actor)
+
     token = _token(settings.root / "image" / "token")
-    http = ImageHttp(store, token, on_loaded=loaded, on_imported=imported)
+    http = ImageHttp(store, token, on_loaded=loaded, on_imported=imported, on_committed=committed)
     runner = web.AppRunner(http.application(), access_log=None)
     await runner.setup()
     try:

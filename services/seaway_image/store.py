@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_contracts.errors import Code, SeawayError, bad_request, written_later
 from seaway_contracts.images import ImageInUse, ImageRecord, Layer
 from seaway_docker.references import Reference
 from seaway_image.blobs import Blob, BlobStore, Lease
@@ -18,7 +18,7 @@ from seaway_image.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.durable import write_file
 from seaway_image.layers import LayerFacts, measure_layer
 from seaway_image.manifests import Descriptor, Manifest, encode_manifest, parse_manifest
-from seaway_image.names import NameTable, StoredImage, StoredLayer, read_target, resolve
+from seaway_image.names import TABLE_VERSION, NameTable, StoredImage, StoredLayer, read_target, resolve
 from seaway_image.removal import Removal, remove
 
 COLLECT_GRACE_S: Final = 3600.0
@@ -41,12 +41,16 @@ class ImageStore:
         """Read the table, sweep leftovers; raises SeawayError(INTERNAL) if the table can't be read."""
         self.blobs.open()
         try:
-            self.table = NameTable.model_validate_json(self._path.read_bytes())
+            table = NameTable.model_validate_json(self._path.read_bytes())
         except FileNotFoundError:
             self.table = NameTable()
         except (OSError, ValidationError) as error:
             text = f"image table {self._path} can't be read: {error}; restore it, or move it away and pull again"
             raise SeawayError(Code.INTERNAL, text) from error
+        else:
+            if table.version > TABLE_VERSION:
+                raise written_later(f"image table {self._path}", table.version, TABLE_VERSION)
+            self.table = table
 
     # --- reading
 

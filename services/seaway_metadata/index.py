@@ -35,7 +35,7 @@ class Index:
 
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
-        self._names: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
         self._ids: list[str] = []
         self._order: list[_Place] = []
 
@@ -61,7 +61,7 @@ class Index:
             self._held[record.id] = Held(record, spec_json(record))
             insort(self._ids, record.id)
             insort(self._order, _place(record))
-            self._names.setdefault(record.spec.name, record.id)
+            self._names.setdefault(record.spec.name, []).append(record.id)
         elif old.record.spec is record.spec:
             self._held[record.id] = Held(record, old.spec_json)
         else:
@@ -75,17 +75,23 @@ class Index:
             return None
         del self._ids[bisect_left(self._ids, identifier)]
         del self._order[bisect_left(self._order, _place(held.record))]
-        if self._names.get(held.record.spec.name) == identifier:
-            del self._names[held.record.spec.name]
+        self._unname(held.record.spec.name, identifier)
         return held.record
+
+    def _unname(self, name: str, identifier: str) -> None:
+        """Where two had a name, as the end of the first was not heard of yet, the second has it now."""
+        bearers = self._names[name]
+        bearers.remove(identifier)
+        if not bearers:
+            del self._names[name]
 
     def find(self, ref: str) -> ContainerRecord:
         """The container that a user means: whole id, then name, then unique prefix of an id, as in Docker.
 
         Raises SeawayError: NOT_FOUND, or BAD_REQUEST where a prefix fits several.
         """
-        name = ref.removeprefix("/")
-        identifier = ref if ref in self._held else self._names.get(name) or self._by_prefix(ref)
+        bearers = self._names.get(ref.removeprefix("/"))
+        identifier = ref if ref in self._held else bearers[0] if bearers else self._by_prefix(ref)
         return self._held[identifier].record
 
     def _by_prefix(self, ref: str) -> str:

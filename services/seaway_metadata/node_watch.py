@@ -1,6 +1,7 @@
 """The shell around the node table: hears beats, keeps time, stores nodes, publishes their events."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
@@ -9,13 +10,13 @@ from typing import Final
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import Outbox
-from seaway_bus.transport import Bucket, TransportError
+from seaway_bus.transport import Bucket, TransportError, WrongRevision
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, NODE_DOWN, NODE_JOIN, NODE_UP
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.nodes import Beat, NodeEvent, NodeList, NodeRecord
 from seaway_kit.tasks import Tasks
-from seaway_metadata.nodes import Action, NodeChange, NodeTable
+from seaway_metadata.nodes import Action, NodeChange, NodeTable, newer
 from seaway_metadata.stored import decode, encode
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ class NodeWatch:
     ) -> None:
         self._bus = bus
         self._bucket = bucket
-        self._db = db
         self._tasks = tasks
         self._heard = heard
         self._table = NodeTable()
@@ -72,7 +72,8 @@ class NodeWatch:
             self._publish([change])
         elif old is not None and old.beat.epoch != beat.epoch:
             self._mark(beat.node)
-        self._heard(beat)
+        if not beat.leaving:
+            self._heard(beat)
 
     async def _tick(self) -> None:
         while True:
@@ -85,11 +86,9 @@ class NodeWatch:
     def _publish(self, changes: list[NodeChange]) -> None:
         for change in changes:
             log.info("node %s: %s (%s)", change.record.node, change.action, change.reason)
-            envelope, body = change.event(time.time_ns())
-            with self._db:
-                self._outbox.add(_CHANNELS[change.action], envelope, body)
-            self._outbox.kick()
             self._mark(change.record.node)
+            envelope, body = change.event(time.time_ns())
+            self._outbox.tell(_CHANNELS[change.action], envelope, body)
 
     def _mark(self, node: str) -> None:
         self._unstored.add(node)
@@ -103,11 +102,24 @@ class NodeWatch:
             while self._unstored:
                 node = self._unstored.pop()
                 try:
-                    await self._bucket.put(node, encode(self._table.records[node]))
+                    await self._write(node)
                 except TransportError as error:
                     log.warning("node %s can't be stored just now: %s; trying again", node, error)
                     self._unstored.add(node)
                     await asyncio.sleep(_RETRY_S)
+
+    async def _write(self, node: str) -> None:
+        """Over exactly what was read, so that a copy that has stood still takes back nothing that another knows."""
+        while True:
+            found, ours = await self._bucket.get(node), self._table.records[node]
+            if found is not None and not newer(ours, decode(NodeRecord, found.value)):
+                return
+            with contextlib.suppress(WrongRevision):
+                if found is None:
+                    await self._bucket.create(node, encode(ours))
+                else:
+                    await self._bucket.update(node, encode(ours), found.revision)
+                return
 
     async def _stored(self) -> AsyncIterator[NodeRecord]:
         async for entry in self._bucket.entries():

@@ -43,6 +43,11 @@ def patience(beat: Beat) -> float:
     return max(LEAST_S, MISSED * beat.interval_ns / 1e9)
 
 
+def newer(one: NodeRecord, other: NodeRecord) -> bool:
+    """Whether a record rests on a later beat than another, or tells more about the same one."""
+    return (one.beat.time_ns, one.since_ns) > (other.beat.time_ns, other.since_ns)
+
+
 class NodeTable:
     """What is known of the nodes."""
 
@@ -64,6 +69,8 @@ class NodeTable:
     def beat(self, beat: Beat, now: float, now_ns: int) -> NodeChange | None:
         """A beat came; the change that it is, if any."""
         old = self.records.get(beat.node)
+        if beat.leaving:
+            return self._left(old, beat, now_ns)
         self._heard[beat.node] = now
         since = old.since_ns if old and old.state == "up" else now_ns
         self.records[beat.node] = _record(beat, "up", now_ns, since)
@@ -86,12 +93,20 @@ class NodeTable:
             for record in self.records.values()
             if record.state == "up" and now - self._heard[record.node] > patience(record.beat)
         ]
-        return [self._down(record, now_ns, now - self._heard[record.node]) for record in silent]
+        return [
+            self._down(record, now_ns, f"no beat for {now - self._heard[record.node]:.1f} s") for record in silent
+        ]
 
-    def _down(self, record: NodeRecord, now_ns: int, silent_s: float) -> NodeChange:
+    def _left(self, old: NodeRecord | None, beat: Beat, now_ns: int) -> NodeChange | None:
+        """Its agent was told to stop. A node that was never up is no node yet."""
+        if old is None or old.state == "down":
+            return None
+        return self._down(_record(beat, "up", now_ns, old.since_ns), now_ns, "its agent was stopped")
+
+    def _down(self, record: NodeRecord, now_ns: int, reason: str) -> NodeChange:
         down = _record(record.beat, "down", record.last_beat_ns, now_ns)
         self.records[record.node] = down
-        return NodeChange("down", down, f"no beat for {silent_s:.1f} s")
+        return NodeChange("down", down, reason)
 
 
 def _record(beat: Beat, state: NodeState, last_beat_ns: int, since_ns: int) -> NodeRecord:

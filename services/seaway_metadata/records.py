@@ -45,7 +45,8 @@ class Buckets:
     async def open(cls, bus: Bus) -> "Buckets":
         """Open them; they are made where they are missing."""
         containers, names, nodes = [
-            await bus.transport.bucket(config) for config in (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET)
+            await bus.transport.bucket(config, change=False)
+            for config in (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET)
         ]
         return cls(containers, names, nodes)
 
@@ -121,16 +122,18 @@ class Records:
         old = decode(NameHolder, found.value)
         if old.id == identifier:
             return None
-        if not await self._abandoned(old):
+        if not await self._abandoned(name, old):
             raise name_in_use(name, old.id)
         return await self._names.update(key, holder, found.revision)
 
-    async def _abandoned(self, holder: NameHolder) -> bool:
-        """Whether a name's holder is gone, or was never made: then the name is free."""
+    async def _abandoned(self, name: str, holder: NameHolder) -> bool:
+        """Whether a name's holder is gone, was never made, or never came to be called so: then the name is free."""
         if self._destroyed(holder.id):
             return True
-        settled = self._now_ns() - holder.since_ns > SETTLED_NS
-        return settled and await self._containers.get(holder.id) is None
+        if self._now_ns() - holder.since_ns <= SETTLED_NS:
+            return False
+        found = await self.stored(holder.id)
+        return found is None or found.record.spec.name != name
 
     async def _store(self, record: ContainerRecord) -> int:
         body = stamp(record_json(record, spec_json(record)))
@@ -165,10 +168,31 @@ class Records:
             raise conflict(f"Container {identifier} has changed meanwhile; look again") from None
         await self.release(found.record.spec.name, identifier)
 
-    async def release(self, name: str, identifier: str) -> None:
-        """Free a name, if that container still holds it."""
+    async def rename(self, identifier: str, name: str) -> bool:
+        """Reserve a further name for a container; False where it has it already. Raises as `register` does."""
+        try:
+            if await self._reserve(name, identifier) is not None:
+                return True
+            await self._keep(name, identifier)
+        except WrongRevision:
+            raise conflict("the name was taken by another container at the same time; try again") from None
+        return False
+
+    async def _keep(self, name: str, identifier: str) -> None:
+        """A container takes a name again that it has just left, and that is not freed yet."""
         found = await self._names.get(name_key(name))
-        if found is not None and decode(NameHolder, found.value).id == identifier:
+        if found is None or decode(NameHolder, found.value).id != identifier:
+            raise WrongRevision(name)
+        holder = encode(NameHolder(id=identifier, since_ns=self._now_ns()))
+        await self._names.update(name_key(name), holder, found.revision)
+
+    async def release(self, name: str, identifier: str, before_ns: int = 0) -> None:
+        """Free a name, if that container still holds it and has not taken it since `before_ns` (0: whenever)."""
+        found = await self._names.get(name_key(name))
+        holder = decode(NameHolder, found.value) if found is not None else None
+        if found is None or holder is None:
+            return
+        if holder.id == identifier and not 0 < before_ns < holder.since_ns:
             try:
                 await self._names.delete(name_key(name), found.revision)
             except WrongRevision:
@@ -190,7 +214,7 @@ class Records:
 
     async def find(self, ref: str) -> ContainerRecord | None:
         """The record of a whole id or name: one that another copy has registered just now."""
-        identifier = ref
+        identifier, name = ref, ""
         if not is_container_id(ref):
             name = ref.removeprefix("/")
             if not 0 < len(name.encode()) <= _NAME_BYTES:
@@ -200,7 +224,9 @@ class Records:
                 return None
             identifier = decode(NameHolder, holder.value).id
         found = None if self._destroyed(identifier) else await self.stored(identifier)
-        return found.record if found else None
+        if found is None or (name and found.record.spec.name != name):
+            return None
+        return found.record
 
     async def all(self) -> AsyncIterator[Stored]:
         """All records; one that can't be read is logged and left alone."""
@@ -235,9 +261,15 @@ class Records:
         if not name:
             found = await self.stored(identifier)
             name = found.record.spec.name if found else ""
-        await self._containers.delete(identifier)
+        await self._delete(identifier)
         if name:
             await self.release(name, identifier)
+
+    async def _delete(self, identifier: str) -> None:
+        """At its revision. A copy that has not heard of the end may have written it once more: it ends all the same."""
+        while (found := await self._containers.get(identifier)) is not None:
+            with contextlib.suppress(WrongRevision):
+                await self._containers.delete(identifier, found.revision)
 
     async def horizon(self) -> int:
         """All events up to this sequence number are in the records; 0 if nothing is known."""
@@ -245,8 +277,13 @@ class Records:
         return decode(Horizon, found.value).seq if found else 0
 
     async def set_horizon(self, seq: int) -> None:
-        """Remember how far the records go."""
-        await self._containers.put(HORIZON_KEY, encode(Horizon(seq=seq)))
+        """Remember how far the records go. Where another copy says so at the same time, that is as good."""
+        found = await self._containers.get(HORIZON_KEY)
+        with contextlib.suppress(WrongRevision):
+            if found is None:
+                await self._containers.create(HORIZON_KEY, encode(Horizon(seq=seq)))
+            else:
+                await self._containers.update(HORIZON_KEY, encode(Horizon(seq=seq)), found.revision)
 
 
 def name_in_use(name: str, holder: str) -> SeawayError:

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command, Encoded
 from seaway_bus.feed import Event, EventFeed
-from seaway_bus.transport import NoResponders, TransportError
+from seaway_bus.outbox import open_outbox
+from seaway_bus.transport import NoResponders, NoSpace, TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import (
@@ -29,7 +31,9 @@ from seaway_kit.tasks import Tasks
 from seaway_metadata.node_watch import NodeWatch
 from seaway_metadata.reconcile import Reconciler, Registrations
 from seaway_metadata.records import Buckets, Records
+from seaway_metadata.renaming import Renaming
 from seaway_metadata.settings import MetadataSettings
+from seaway_metadata.stored import NewerSchema
 from seaway_metadata.view import View
 from seaway_metadata.write_behind import WriteBehind
 
@@ -38,6 +42,8 @@ _REPLY_FRAME: Final = 4096
 _SWEEP_S: Final = 60.0
 _RESYNC_S: Final = 600.0
 _RETRY_S: Final = 1.0
+_NO_STORE: Final = "the bus can't store anything just now (it starts, or most of its servers are away); try again"
+_FULL: Final = "the bus has no space left to store records; free disk space on its host"
 
 
 @contextlib.asynccontextmanager
@@ -54,10 +60,7 @@ async def metadata_service(context: ServiceContext, settings: MetadataSettings) 
 async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIterator["Metadata"]:
     """A copy of metadata on a bus."""
     await bus.prepare(settings.replicas)
-    settings.outbox.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(sqlite3.connect(settings.outbox)) as db:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=OFF")
+    with contextlib.closing(open_outbox(settings.outbox)) as db:
         service = Metadata(bus, tasks, await Buckets.open(bus), db, settings.replicas)
         await service.start()
         try:
@@ -77,7 +80,7 @@ class Metadata:
         self._replicas = replicas
         self._doubt = asyncio.Event()
         self._tasks = tasks
-        self.view = View(lambda identifier: self._behind.changed(identifier))
+        self.view = View(lambda identifier: self._behind.changed(identifier), time.time_ns)
         self._records = Records(buckets, self.view.destroyed)
         self._registrations = Registrations(self._records)
         self._feed = EventFeed(bus.transport, self._receive, tasks)
@@ -118,6 +121,7 @@ class Metadata:
         await serve(catalogue.RESOLVE, self.resolve)
         await serve(catalogue.GET_CONTAINER, self.get)
         await serve(catalogue.LIST_CONTAINERS, self.list_containers)
+        await serve(catalogue.RENAME, Renaming(self._bus, self._records, self._find, self._behind.free_names).rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
         await self._bus.transport.flush()
 
@@ -140,10 +144,13 @@ class Metadata:
         """Compare memory and buckets: in doubt (a new connection, missing buckets), and now and then."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._doubt.wait(), _RESYNC_S)
+                async with asyncio.timeout(_RESYNC_S):
+                    await self._doubt.wait()
             self._doubt.clear()
             try:
                 await self._compare()
+            except NewerSchema as error:
+                log.error("records of a later release are left alone: %s", error)
             except TransportError as error:
                 log.info("the buckets can't be compared just now: %s; trying again", error)
                 await asyncio.sleep(_RETRY_S)
@@ -214,7 +221,8 @@ class Metadata:
                 found = await self._records.find(ref)
             if found is None:
                 raise
-            return found
+        # The bucket comes after the index: what is known here is not called so (any more), or is by now.
+        return self.view.index.find(ref) if self.view.index.get(found.id) is not None else found
 
     @contextlib.contextmanager
     def _reachable(self) -> Iterator[None]:
@@ -224,4 +232,7 @@ class Metadata:
         except TransportError as error:
             if isinstance(error, NoResponders):
                 self._doubt.set()
+                raise unavailable(_NO_STORE) from error
+            if isinstance(error, NoSpace):
+                raise SeawayError(Code.NO_SPACE, _FULL) from error
             raise unavailable(f"the records can't be reached just now: {error}; try again") from error

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.errors import Code, SeawayError
 
 VERSION: Final = 1
 HORIZON_KEY: Final = "_horizon"
@@ -31,8 +32,11 @@ class Horizon(Payload):
     seq: int
 
 
-class NewerSchema(Exception):
+class NewerSchema(SeawayError):
     """A record was written by a newer release."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.INTERNAL, message)
 
 
 def name_key(name: str) -> str:
@@ -44,7 +48,7 @@ def record_json(record: ContainerRecord, spec_json: bytes) -> bytes:
     """A record as JSON, from a spec that is encoded once in its life."""
     node = orjson.dumps(record.node)
     status = record.status.model_dump_json(exclude_defaults=True).encode()
-    return b'{"node":%b,"status":%b,"spec":%b}' % (node, status, spec_json)
+    return b'{"node":%b,"spec_seq":%d,"status":%b,"spec":%b}' % (node, record.spec_seq, status, spec_json)
 
 
 def spec_json(record: ContainerRecord) -> bytes:

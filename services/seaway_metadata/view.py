@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord
@@ -13,13 +13,22 @@ from seaway_metadata.projection import DESTROY, apply, apply_inventory
 _REMEMBERED: Final = 1 << 16
 
 
+class LeftName(NamedTuple):
+    """A name that a container had until a rename, and when that was heard of (Unix ns)."""
+
+    name: str
+    left_ns: int
+
+
 class View:
     """The records. `changed` is called with the id of each one that was made, changed or removed."""
 
-    def __init__(self, changed: Callable[[str], None]) -> None:
+    def __init__(self, changed: Callable[[str], None], now_ns: Callable[[], int] = lambda: 0) -> None:
         self.index = Index()
         self._changed = changed
+        self._now_ns = now_ns
         self._destroyed: OrderedDict[str, str] = OrderedDict()
+        self._left: dict[str, set[LeftName]] = {}
 
     def load(self, record: ContainerRecord) -> None:
         """Take a record from the bucket. One that no event has told of is a registration, not a container."""
@@ -38,9 +47,14 @@ class View:
                 self.remove(identifier, body.attributes.get("name", ""))
             return envelope.action == DESTROY
         if after is not before:
-            self.index.put(after)
-            self._changed(identifier)
+            self._put(before, after)
         return True
+
+    def _put(self, before: ContainerRecord | None, after: ContainerRecord) -> None:
+        if before is not None and before.spec.name != after.spec.name:
+            self._left.setdefault(after.id, set()).add(LeftName(before.spec.name, self._now_ns()))
+        self.index.put(after)
+        self._changed(after.id)
 
     def apply_inventory(self, node: str, items: Iterable[InventoryItem]) -> None:
         """A node has said what it holds: take what is new."""
@@ -49,8 +63,7 @@ class View:
             before = self.index.get(identifier)
             after = apply_inventory(before, node, item)
             if after is not before and identifier not in self._destroyed:
-                self.index.put(after)
-                self._changed(identifier)
+                self._put(before, after)
 
     def remove(self, identifier: str, name: str = "") -> None:
         """The container is gone for good."""
@@ -59,6 +72,17 @@ class View:
         if len(self._destroyed) > _REMEMBERED:
             self._destroyed.popitem(last=False)
         self._changed(identifier)
+
+    def left_names(self, identifier: str) -> tuple[LeftName, ...]:
+        """The names that a container has given up, and that may still stand in the bucket."""
+        return tuple(self._left.get(identifier, ()))
+
+    def released(self, identifier: str, left: LeftName) -> None:
+        """That name is free."""
+        names = self._left.get(identifier, set())
+        names.discard(left)
+        if not names:
+            self._left.pop(identifier, None)
 
     def destroyed(self, identifier: str) -> bool:
         """Whether that container is known to be gone."""

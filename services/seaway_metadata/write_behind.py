@@ -102,6 +102,7 @@ class WriteBehind:
             if record is None:
                 self._revisions.pop(identifier, None)
                 await self._records.delete(identifier, view.name_of_destroyed(identifier))
+                await self.free_names(identifier)
                 return
             first = identifier not in self._revisions
             body = view.index.json(identifier)
@@ -109,5 +110,15 @@ class WriteBehind:
             self._revisions[identifier] = revision
             if first:
                 await self._records.hold(record.spec.name, identifier)
+            await self.free_names(identifier)
         except (ValueError, NewerSchema) as error:
             log.error("the record %s can't be written: %s", identifier, error)
+
+    async def free_names(self, identifier: str) -> None:
+        """Free the names that a container has given up. Raises TransportError."""
+        record = self._view.index.get(identifier)
+        present = record.spec.name if record is not None else ""
+        for left in self._view.left_names(identifier):
+            if left.name != present:
+                await self._records.release(left.name, identifier, left.left_ns)
+            self._view.released(identifier, left)

@@ -71,7 +71,8 @@ class Scheduler:
     async def _wait_for_a_node(self) -> None:
         """Right after the start of everything the first beat is still on its way."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._first_beat.wait(), _FIRST_BEAT_S)
+            async with asyncio.timeout(_FIRST_BEAT_S):
+                await self._first_beat.wait()
         if not self._cluster:
             raise unavailable("no node has joined the cluster yet; start seaway-agent on a machine and try again")
 

@@ -50,9 +50,9 @@ class Cluster:
                 self._nodes[record.node] = _Node(record.beat, now if record.state == "up" else float("-inf"))
 
     def beat(self, beat: Beat, now: float) -> None:
-        """A beat came: it shows what was made before it."""
+        """A beat came: it shows what was made before it. A node that leaves is down until it beats again."""
         node = self._nodes.setdefault(beat.node, _Node(beat, now))
-        node.beat, node.heard = beat, now
+        node.beat, node.heard = beat, float("-inf") if beat.leaving else now
         node.promises = {
             identifier: promise
             for identifier, promise in node.promises.items()

@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import measure  # noqa: E402
+import stats  # noqa: E402
+import streams  # noqa: E402
 from client import Client  # noqa: E402
 from e2e_rig import images  # noqa: E402
 from e2e_rig.dockerd import Dockerd  # noqa: E402
@@ -29,7 +31,11 @@ from e2e_rig.world import World  # noqa: E402
 from engines import Podman  # noqa: E402
 
 LIFECYCLES = (("bridge", 1, 1 / 7), ("none", 1, 1 / 6), ("bridge", 8, 1 / 6), ("none", 8, 1 / 6))
+EXECS = ((1, 1 / 4), (4, 1 / 5))
 EVENT_TARGET = 1 / 5
+STATS_TARGET = 1 / 10
+STATS_CONTAINERS = 50
+STATS_S = 8.0
 READY_TARGET_S = 2.0
 PSS_TARGET_MB = 200.0
 
@@ -56,7 +62,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often the engines take turns [3]")
     parser.add_argument("--count", type=int, default=12, help="containers per engine and round [12]")
     parser.add_argument("--podman", action="store_true", help="measure podman too")
-    parser.add_argument("--only", choices=("lifecycle", "events", "suite"), help="just this part")
+    parts = ("lifecycle", "exec", "events", "streams", "stats", "suite")
+    parser.add_argument("--only", choices=parts, help="just this part")
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir(), "seaway-bench.jsonl"))
     return parser.parse_args()
 
@@ -118,10 +125,34 @@ async def lifecycle_rows(clients: dict[str, Client], rounds: int, count: int) ->
 async def engine_rows(clients: dict[str, Client], directory: Path, given: argparse.Namespace) -> list[Row]:
     """All that is measured on engines side by side."""
     rows = []
+    if given.only in (None, "streams"):
+        rows += await stream_rows(clients, directory, given.rounds)
     if given.only in (None, "lifecycle"):
         rows += await lifecycle_rows(clients, given.rounds, given.count)
+    if given.only in (None, "exec"):
+        rows += await exec_rows(clients, given.rounds, given.count)
     if given.only in (None, "events"):
         rows += await event_rows(clients, directory, given.rounds, given.count)
+    return rows
+
+
+async def stream_rows(clients: dict[str, Client], directory: Path, rounds: int) -> list[Row]:
+    """Output and input, as shares of Docker's time for as many bytes."""
+    programs = directory / "programs"
+    programs.mkdir()
+    for name in ("liner", "echoer"):
+        words = ["gcc", "-O2", "-static", "-o", str(programs / name), str(HERE / "c" / f"{name}.c")]
+        await asyncio.to_thread(subprocess.run, words, check=True)
+    found = await streams.flows(clients, programs, rounds)
+    return [_ratio(f"{flow} (ms/MB)", found[flow], bound) for flow, bound in streams.TARGETS.items()]
+
+
+async def exec_rows(clients: dict[str, Client], rounds: int, count: int) -> list[Row]:
+    """exec create + start + exit + inspect, as shares of Docker's time."""
+    rows = []
+    for at_once, bound in EXECS:
+        samples = await measure.execs(clients, at_once, rounds, max(count, 10 * at_once))
+        rows.append(_ratio(f"exec of true, {at_once} at once", samples, bound))
     return rows
 
 
@@ -133,6 +164,15 @@ async def event_rows(clients: dict[str, Client], directory: Path, rounds: int, c
     await asyncio.to_thread(subprocess.run, words, check=True)
     samples = await measure.exit_to_event(clients, stamp, out, rounds, count)
     return [_ratio("exit to event", samples, EVENT_TARGET)]
+
+
+async def stats_row(engines: dict[str, Engine], clients: dict[str, Client], rounds: int) -> Row:
+    """CPU for the stats of many containers, streamed."""
+    samples: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(rounds):
+        for name, engine in engines.items():
+            samples[name].append(await stats.streaming(engine, clients[name], STATS_CONTAINERS, STATS_S))
+    return _ratio(f"CPU of streaming {STATS_CONTAINERS} stats (ms/s)", samples, STATS_TARGET)
 
 
 def _ratio(metric: str, samples: dict[str, list[float]], bound: float) -> Row:
@@ -163,7 +203,7 @@ def main() -> int:
     with place() as directory:
         if given.only in (None, "suite"):
             rows += suite_rows(directory, given.rounds)
-        if given.only in (None, "lifecycle", "events"):
+        if given.only in (None, "lifecycle", "exec", "events", "streams", "stats"):
             engines: dict[str, Engine] = {
                 "docker": Dockerd(directory / "docker"),
                 "seaway": Seaway(directory / "seaway"),
@@ -172,6 +212,8 @@ def main() -> int:
                 engines["podman"] = Podman(directory / "podman")
             with running(engines) as clients:
                 rows += asyncio.run(engine_rows(clients, directory, given))
+                if given.only in (None, "stats"):
+                    rows.append(asyncio.run(stats_row(engines, clients, given.rounds)))
     report(rows)
     with open(given.results, "w") as out:
         for row in rows:

@@ -50,9 +50,12 @@ class Client:
         finally:
             writer.close()
 
-    async def create(self, image: str, command: list[str], network: str, binds: tuple[str, ...] = ()) -> str:
+    async def create(
+        self, image: str, command: list[str], network: str, binds: tuple[str, ...] = (), **config: object
+    ) -> str:
         """Make a container; its id."""
-        body = {"Image": image, "Cmd": command, "HostConfig": {"NetworkMode": network, "Binds": list(binds)}}
+        host = {"NetworkMode": network, "Binds": list(binds)}
+        body = {"Image": image, "Cmd": command, "HostConfig": host} | config
         return str(json.loads(await self.request("POST", "/containers/create", body))["Id"])
 
     async def start(self, container: str) -> None:
@@ -62,6 +65,29 @@ class Client:
     async def wait(self, container: str) -> int:
         """Wait for its end; the exit code."""
         return int(json.loads(await self.request("POST", f"/containers/{container}/wait"))["StatusCode"])
+
+    async def exec(self, container: str, command: list[str]) -> int:
+        """Run a command in a container, take its output to the end; the exit code."""
+        body = {"Cmd": command, "AttachStdout": True, "AttachStderr": True}
+        made = json.loads(await self.request("POST", f"/containers/{container}/exec", body))["Id"]
+        await self._hijack(f"/exec/{made}/start", {"Detach": False, "Tty": False})
+        shown = json.loads(await self.request("GET", f"/exec/{made}/json"))
+        if shown["Running"]:
+            raise ApiError(f"exec {made}: its stream has ended before it")
+        return int(shown["ExitCode"])
+
+    async def _hijack(self, path: str, body: object) -> bytes:
+        """All that comes through an upgraded connection."""
+        reader, writer = await self._open()
+        try:
+            upgrade = b"\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type"
+            writer.write(_message("POST", path, body).replace(b"\r\nContent-Type", upgrade, 1))
+            status, _ = await _head(reader)
+            if status != 101:
+                raise ApiError(f"POST {path}: {status}")
+            return await reader.read()
+        finally:
+            writer.close()
 
     async def remove(self, container: str) -> None:
         """Remove it."""

@@ -59,19 +59,19 @@ async def lifecycle(engines: Mapping[str, Client], network: str, at_once: int, r
     for _ in range(rounds):
         for name, client in engines.items():
             await quiet()
-            await _round(client, network, at_once, count, samples[name])
+            await _timed(lambda client=client: _life(client, network), at_once, count, samples[name])
     return samples
 
 
-async def _round(client: Client, network: str, at_once: int, count: int, into: list[float]) -> None:
+async def _timed(job: Callable[[], Awaitable[None]], at_once: int, count: int, into: list[float]) -> None:
     if at_once == 1:
         for _ in range(count):
             began = time.perf_counter()
-            await _life(client, network)
+            await job()
             into.append((time.perf_counter() - began) * 1e3)
         return
     began = time.perf_counter()
-    await bounded(at_once, count, lambda: _life(client, network))
+    await bounded(at_once, count, job)
     into.append((time.perf_counter() - began) / count * 1e3)
 
 
@@ -81,6 +81,29 @@ async def _life(client: Client, network: str) -> None:
     code = await client.wait(container)
     await client.remove(container)
     if code:
+        raise AssertionError(f"`true` ended with {code}")
+
+
+async def execs(engines: Mapping[str, Client], at_once: int, rounds: int, count: int) -> Samples:
+    """Milliseconds for exec create + start + inspect of `true`, counted as in `lifecycle`."""
+    samples: Samples = {name: [] for name in engines}
+    boxes = {name: await client.create(IMAGE, ["sleep", "1000"], "none") for name, client in engines.items()}
+    try:
+        for name, client in engines.items():
+            await client.start(boxes[name])
+            await _exec(client, boxes[name])
+        for _ in range(rounds):
+            for name, client in engines.items():
+                await quiet()
+                await _timed(lambda client=client, box=boxes[name]: _exec(client, box), at_once, count, samples[name])
+    finally:
+        for name, client in engines.items():
+            await client.remove(boxes[name])
+    return samples
+
+
+async def _exec(client: Client, container: str) -> None:
+    if code := await client.exec(container, ["true"]):
         raise AssertionError(f"`true` ended with {code}")
 
 

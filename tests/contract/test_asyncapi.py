@@ -45,7 +45,8 @@ def test_every_subject_of_the_catalogue_is_in_it() -> None:
     addresses = {channel["address"] for channel in document()["channels"].values()}
     expected = {event.template.text for event in catalogue.EVENTS.values()}
     expected |= {call.template.text for call in catalogue.CALLS}
-    expected |= {catalogue.BEAT.template.text, catalogue.STREAM_TEMPLATE.text, None}
+    expected |= {catalogue.BEAT.template.text, catalogue.LOG_LINES.template.text}
+    expected |= {catalogue.STREAM_TEMPLATE.text, None}
     assert addresses == expected
 
 

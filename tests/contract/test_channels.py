@@ -25,6 +25,7 @@ TEMPLATES = [
     *(event.template for event in EVENTS),
     *(call.template for call in catalogue.CALLS),
     catalogue.BEAT.template,
+    catalogue.LOG_LINES.template,
     catalogue.STREAM_TEMPLATE,
 ]
 CODECS: list[tuple[str, type[Payload], Any, Any]] = [
@@ -32,6 +33,7 @@ CODECS: list[tuple[str, type[Payload], Any, Any]] = [
     *((f"{c.service} {c.name}", c.request, c.encode, c.decode) for c in catalogue.CALLS),
     *((f"{c.service} {c.name} reply", c.reply, c.encode_reply, c.decode_reply) for c in catalogue.CALLS),
     ("beat", catalogue.BEAT.payload, catalogue.BEAT.encode, catalogue.BEAT.decode),
+    ("logs", catalogue.LOG_LINES.payload, catalogue.LOG_LINES.encode, catalogue.LOG_LINES.decode),
 ]
 _quick = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 

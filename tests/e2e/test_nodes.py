@@ -1,11 +1,11 @@
 """A second agent joins: containers spread, every command finds its container, a dead node is told of."""
 
 import asyncio
+import json
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nats
@@ -30,39 +30,52 @@ def suite(e2e_directory: Path) -> Iterator[Seaway]:
     made.purge()
 
 
+class Second:
+    """Node n2: an agent alone, with directories of its own."""
+
+    def __init__(self, suite: Seaway, place: Path) -> None:
+        self.place = place
+        words = [str(COMMANDS / "seaway-agent"), "--node", "n2", "--root", f"{place}/root", "--run", f"{place}/run"]
+        words += ["--nats", suite.nats_url, "--nats-user", "agent"]
+        self._words = [*words, "--nats-password-file", f"{suite.root}/secrets/agent"]
+        self._daemon: Daemon | None = None
+        self._starts = 0
+
+    def start(self) -> None:
+        """Start its agent; returns when it is ready."""
+        self._starts += 1
+        self._daemon = daemon = Daemon(self._words, self.place / f"agent{self._starts}.log")
+        daemon.until(lambda: "is ready" in daemon.log.read_text(), "the second agent")
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._daemon is not None
+        self._daemon.process.kill()
+        self._daemon.process.wait()
+        self._daemon = None
+
+    def stop(self) -> None:
+        """SIGTERM, if it runs."""
+        if self._daemon is not None:
+            assert self._daemon.stop() == 0
+            self._daemon = None
+
+
 @pytest.fixture(scope="module")
-def start_second(suite: Seaway, e2e_directory: Path) -> Iterator[Callable[[], Daemon]]:
-    """Starts the agent of node n2; the last one is stopped and its node cleaned at the end."""
+def second(suite: Seaway, e2e_directory: Path) -> Iterator[Second]:
+    """The second node; it is cleaned at the end."""
     place = e2e_directory / "n2"
     place.mkdir()
-    words = [str(COMMANDS / "seaway-agent"), "--node", "n2", "--root", f"{place}/root", "--run", f"{place}/run"]
-    words += ["--nats", suite.nats_url, "--nats-user", "agent", "--nats-password-file", f"{suite.root}/secrets/agent"]
-    words += ["--suite", "e2en2"]
-    running: list[Daemon] = []
-
-    def start() -> Daemon:
-        running.append(Daemon(words, place / "agent.log"))
-        running[-1].until(lambda: "is ready" in running[-1].log.read_text(), "the second agent")
-        return running[-1]
-
-    yield start
-    for daemon in running:
-        if daemon.process.poll() is None:
-            daemon.stop()
-    # its directories bear no suite's mark, so that it is told what to clean
-    (place / "root" / "suite.json").write_text('{"token": "e2en2", "nats_port": 0}\n')
-    (place / "run" / "suite.json").write_text('{"token": "e2en2", "nats_port": 0}\n')
+    made = Second(suite, place)
+    made.start()
+    yield made
+    made.stop()
     done = seaway("purge", "--root", f"{place}/root", "--run", f"{place}/run")
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(scope="module")
-def second(start_second: Callable[[], Daemon]) -> Daemon:
-    return start_second()
-
-
 @pytest.fixture
-def on_two(suite: Seaway, second: Daemon, docker_config: Path) -> Iterator[DockerCli]:
+def on_two(suite: Seaway, second: Second, docker_config: Path) -> Iterator[DockerCli]:
     """The docker CLI, with the image loaded and both nodes up."""
     cli = DockerCli(suite.host, docker_config)
     cli("load", "-q", input=images.busybox_archive())
@@ -81,12 +94,24 @@ def spread(cli: DockerCli, suite: Seaway) -> set[str]:
     return {node_of(suite, cli("create", "busybox", "sleep", "60").out) for _ in range(4)}
 
 
+async def both_empty(suite: Seaway) -> None:
+    """Wait until the beats of both nodes say that they hold no container; placement rests on what beats say."""
+    client = await nats.connect(suite.nats_url, user="cli", password=suite.secret("cli"))
+    subscription = await client.subscribe("seaway.v1.beat.*")
+    empty: set[str] = set()
+    while empty != set(NODES):
+        beat = json.loads((await subscription.next_msg(timeout=10)).data)
+        if not beat["containers"]:
+            empty.add(beat["node"])
+    await client.close()
+
+
 class DownListener:
     """Hears of the next node that is marked down, on the bus."""
 
     def __init__(self, suite: Seaway) -> None:
         self._suite = suite
-        self._subjects: list[str] = []
+        self._heard: list[tuple[str, str]] = []
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._listen()))
         self._thread.start()
@@ -97,16 +122,18 @@ class DownListener:
         subscription = await client.subscribe("seaway.v1.event.*.node.down.*")
         await client.flush()
         self._ready.set()
-        self._subjects.append((await subscription.next_msg(timeout=30)).subject)
+        message = await subscription.next_msg(timeout=30)
+        self._heard.append((message.subject, json.loads(message.data)["reason"]))
         await client.close()
 
-    def subject(self) -> str:
-        """The event's subject."""
+    def heard(self) -> tuple[str, str]:
+        """The event's subject, and the reason that it gives."""
         self._thread.join(40)
-        return self._subjects[0]
+        return self._heard[0]
 
 
 def test_containers_spread(on_two: DockerCli, suite: Seaway) -> None:
+    asyncio.run(both_empty(suite))
     made = [on_two("run", "-d", "-m", "64m", "busybox", "sleep", "60").out for _ in range(4)]
     where = [node_of(suite, container) for container in made]
     assert sorted(where) == ["n1", "n1", "n2", "n2"]
@@ -141,23 +168,41 @@ def test_info_counts_both_nodes(on_two: DockerCli) -> None:
 
 
 def test_dead_node_is_told_of_and_comes_back(
-    on_two: DockerCli, suite: Seaway, second: Daemon, start_second: Callable[[], Daemon]
+    on_two: DockerCli, suite: Seaway, second: Second
 ) -> None:
     since = time.time()
     told = DownListener(suite)
     there = ""
     while not there or node_of(suite, there) != "n2":
         there = on_two("run", "-d", "busybox", "sleep", "600").out
-    os.kill(second.pid, signal.SIGKILL)
-    second.process.wait()
-    assert told.subject() == "seaway.v1.event.n2.node.down.n2"
+    second.kill()
+    subject, reason = told.heard()
+    assert subject == "seaway.v1.event.n2.node.down.n2" and reason.startswith("no beat for")
     for _ in range(3):
         assert node_of(suite, on_two("run", "-d", "busybox", "sleep", "60").out) == "n1"
     before = time.monotonic()
     result = on_two.try_("stop", "-t", "0", there)
     assert result.code == 1 and "n2" in result.err and time.monotonic() - before < 15
-    start_second()
+    second.start()
     eventually(lambda: on_two.try_("stop", "-t", "0", there).code == 0, "the node's return", 20)
     assert on_two("inspect", there, "--format", "{{.State.ExitCode}}").out == "137"
     dies = past(suite.api, since, container=there, event="die")
     assert len(dies) == 1
+
+
+def test_node_whose_agent_is_stopped_is_down_at_once_and_its_containers_go_on(
+    on_two: DockerCli, suite: Seaway, second: Second
+) -> None:
+    told = DownListener(suite)
+    there = ""
+    while not there or node_of(suite, there) != "n2":
+        there = on_two("run", "-d", "busybox", "sleep", "600").out
+    pid = on_two("inspect", there, "--format", "{{.State.Pid}}").out
+    second.stop()
+    assert told.heard() == ("seaway.v1.event.n2.node.down.n2", "its agent was stopped")
+    for _ in range(3):
+        assert node_of(suite, on_two("run", "-d", "busybox", "sleep", "60").out) == "n1"
+    assert os.path.exists(f"/proc/{pid}")
+    second.start()
+    assert on_two("inspect", there, "--format", "{{.State.Status}} {{.State.Pid}}").out == f"running {pid}"
+    eventually(lambda: spread(on_two, suite) == set(NODES), "containers on both nodes", 20)

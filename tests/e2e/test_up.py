@@ -87,6 +87,13 @@ def test_tcp_beyond_loopback_without_tls(place: Path) -> None:
     assert is_refused(up(place, "--host", "tcp://0.0.0.0:2375"), "--tlsverify")
 
 
+def test_docker_over_ipv6(make: Callable[..., Seaway], docker_config: Path) -> None:
+    host = f"tcp://[::1]:{free_port()}"
+    suite = make("--host", host)
+    suite.start()
+    assert DockerCli(host, docker_config)("version", "--format", "{{.Server.Os}}").out == "linux"
+
+
 @pytest.mark.parametrize(
     "words", [["--node", "a b"], ["--host", "ftp://x"], ["--nats-port", "0"], ["--no-such-option"]]
 )

@@ -1,8 +1,9 @@
 """Making a container on this node."""
 
 import time
+from typing import Any
 
-from seaway_agent import joining, volumes
+from seaway_agent import nodecheck, volumes
 from seaway_agent.blobs import BlobClient
 from seaway_agent.cell import Cell
 from seaway_agent.node import Node
@@ -34,9 +35,11 @@ class CreateCommand:
             return StatusReply(status=known.status)
         if spec.id in self._making:
             raise conflict(f"container {spec.id[:12]} is being made; wait for the first command's answer")
+        self._node.check_room(command)
         self._making[spec.id] = command.id
         try:
-            return StatusReply(status=await self._make(spec, command))
+            warnings = nodecheck.warnings(self._node.plumbing, spec)
+            return StatusReply(status=await self._make(spec, command), warnings=warnings)
         finally:
             del self._making[spec.id]
 
@@ -45,7 +48,7 @@ class CreateCommand:
         self._check(spec)
         node.attach_lock.warm()  # as most are started at once
         # By name from now on: the default may be another after the agent's next start.
-        spec = spec.model_copy(update={"runtime": node.runtime(spec.runtime)[0]})
+        spec = spec.model_copy(update={"runtime": node.runtime(spec.runtime)[0], **self._told(spec)})
         lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))
         volumes.check_binds(spec)
         node.volumes.make(spec)
@@ -64,6 +67,21 @@ class CreateCommand:
                 raise internal(f"container {spec.name} can't be made: {error}") from error
             raise
 
+    def _told(self, spec: ContainerSpec) -> dict[str, Any]:
+        """What inspect shows and only the node knows: where volumes are, what the cgroup namespace comes to."""
+        node = self._node.plumbing
+        spaces = spec.namespaces
+        private = node.cgroup_v2 and not spec.security.privileged
+        return {
+            "mounts": tuple(
+                mount.model_copy(update={"host_path": str(node.volumes.path(mount.source))})
+                if mount.type == "volume"
+                else mount
+                for mount in spec.mounts
+            ),
+            "namespaces": spaces.model_copy(update={"cgroup": spaces.cgroup or ("private" if private else "host")}),
+        }
+
     def _check(self, spec: ContainerSpec) -> None:
         """Refuse what could never start, before anything is made."""
         node = self._node.plumbing
@@ -76,4 +94,4 @@ class CreateCommand:
         except ValueError as error:
             raise bad_request(str(error)) from error
         node.seccomp.section(spec)
-        joining.check(spec)
+        nodecheck.check(spec)

@@ -36,6 +36,7 @@ class LifecycleCommands:
 
     async def _start(self, asked: ContainerId, command: Command) -> StatusReply:
         cell = self._node.cell(asked.id)
+        self._node.check_room(command)
         return await self._node.once(cell, command, lambda ask: cell.machine.start(ask))
 
     async def _stop(self, asked: StopContainer, command: Command) -> StatusReply:
@@ -46,6 +47,7 @@ class LifecycleCommands:
 
     async def _restart(self, asked: StopContainer, command: Command) -> StatusReply:
         cell, signal = self._node.cell(asked.id), _signal(asked.signal)
+        self._node.check_room(command)
         return await self._node.once(
             cell, command, lambda ask: cell.machine.restart(ask, asked.timeout_s, signal, time.time_ns())
         )
@@ -55,7 +57,8 @@ class LifecycleCommands:
         return await self._node.once(cell, command, lambda ask: cell.machine.kill(ask, signal, time.time_ns()))
 
     async def _pause(self, asked: ContainerId, command: Command) -> StatusReply:
-        return StatusReply(status=await self._node.cell(asked.id).pause(command))
+        cell = self._node.cell(asked.id)
+        return await self._node.first(command, lambda: cell.pause(command))
 
     async def _unpause(self, asked: ContainerId, command: Command) -> StatusReply:
         cell = self._node.cell(asked.id)
@@ -63,7 +66,7 @@ class LifecycleCommands:
 
     async def _remove(self, asked: RemoveContainer, command: Command) -> StatusReply:
         done = self._node.answered(command)
-        if asked.id not in self._node.cells and done is not None:
+        if done is not None:
             return StatusReply(status=done)
         cell = self._node.cell(asked.id)
         return await self._node.once(

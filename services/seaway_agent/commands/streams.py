@@ -1,15 +1,17 @@
 """Commands about a container's streams: attach, logs, resize."""
 
+import asyncio
 from typing import Final
 
 from seaway_agent.node import Node
-from seaway_agent.streams.logs import LogSender, history
+from seaway_agent.streams.logs import LogSender
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import AttachContainer, ReadLogs, ResizeTty
 from seaway_contracts.errors import SeawayError, conflict, internal
+from seaway_docker.errors import container_not_running
 
 _HISTORY: Final = 16 << 20
 
@@ -33,30 +35,32 @@ class StreamCommands:
         stream = ByteStream(self._bus.transport, asked.stream, "serving", plumbing.tasks)
         past = b""
         if asked.logs:
-            log_file, tty = plumbing.layout.log(asked.id), cell.spec.command.tty
-            past = history(log_file, tty=tty, stdout=asked.stdout, stderr=asked.stderr, limit=_HISTORY)
+            chosen = {"stdout": asked.stdout, "stderr": asked.stderr}
+            raw = asked.raw or cell.spec.command.tty
+            past = await asyncio.to_thread(cell.log.history, raw=raw, limit=_HISTORY, **chosen)
         await stream.open()
         if not asked.follow:
             plumbing.tasks.spawn("attach-history", _send_all(stream, past))
             return Empty()
-        cell.console.join(stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, history=past)
+        cell.console.join(
+            stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=past
+        )
         cell.attached(command)
         return Empty()
 
     async def _logs(self, asked: ReadLogs, command: Command) -> Empty:
         cell, plumbing = self._node.cell(asked.id), self._node.plumbing
-        if cell.spec.log.driver == "none":
+        if not cell.log.kept:
             raise internal("configured logging driver does not support reading")
         stream = await ByteStream(self._bus.transport, asked.stream, "serving", plumbing.tasks).open()
-        path, tty = plumbing.layout.log(asked.id), cell.spec.command.tty
-        sender = LogSender(path, asked, stream, tty=tty, running=lambda: cell.running)
+        sender = LogSender(cell.log, asked, stream, tty=cell.spec.command.tty)
         plumbing.tasks.spawn(f"logs-{asked.id[:12]}", sender.send(plumbing.tasks))
         return Empty()
 
     async def _resize(self, asked: ResizeTty, command: Command) -> Empty:
         cell = self._node.cell(asked.id)
         if not cell.status.pid:
-            raise conflict(f"cannot resize a stopped container: unknown: container {asked.id} is not running")
+            raise conflict(container_not_running(asked.id))
         try:
             cell.resize(command, asked.height, asked.width)
         except OSError as error:

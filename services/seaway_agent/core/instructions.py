@@ -6,8 +6,9 @@ from typing import Literal
 
 from seaway_contracts.containers import ContainerStatus, Endpoint, PublishedPort
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.execs import ExecInfo
 
-TimerName = Literal["stop", "restart"]
+TimerName = Literal["stop", "restart", "health"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,14 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Make the sandbox, rootfs and bundle and run the container; then report Launched or a failure."""
+    """Make the sandbox, rootfs and bundle and run the container; then report Launched or a failure.
+
+    `starters` and `restarters` asked for it.
+    """
 
     run: int
+    starters: tuple[Ask, ...] = ()
+    restarters: tuple[Ask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,20 @@ class SetTimer:
 
     name: TimerName
     after_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunProbe:
+    """Run the health check's command in the container; then report `probed` with this number."""
+
+    number: int
+    argv: tuple[str, ...]
+    timeout_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopProbe:
+    """Kill the probe that is under way, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +120,9 @@ class Record:
     events: tuple[Emit, ...]
     ask: Ask | None = None
     time_ns: int = 0
+    execs: tuple[ExecInfo, ...] = ()
+    """Those that are new or have changed."""
+    forgotten_execs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +134,4 @@ class Answer:
     error: SeawayError | None = None
 
 
-Do = Launch | SendSignal | Thaw | SetTimer | TearDown | Delete | Record | Answer
+Do = Launch | SendSignal | Thaw | SetTimer | RunProbe | StopProbe | TearDown | Delete | Record | Answer

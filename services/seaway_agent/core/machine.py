@@ -12,7 +12,10 @@ A command that needs a phase which is coming waits for it; nothing is done twice
 """
 
 import signal as signals
+from collections.abc import Iterable
 
+from seaway_agent.core.exec_steps import ExecSteps
+from seaway_agent.core.health import begun, suspended
 from seaway_agent.core.instructions import (
     Answer,
     Ask,
@@ -27,13 +30,20 @@ from seaway_agent.core.instructions import (
     Thaw,
 )
 from seaway_agent.core.restart import should_restart
-from seaway_agent.core.steps import SECOND_NS, Phase, Steps
+from seaway_agent.core.steps import SECOND_NS, Phase
+from seaway_agent.core.update import refusal, updated
 from seaway_agent.core.words import first_of, killed, marked_for_removal, network_events
-from seaway_contracts.containers import State
-from seaway_contracts.errors import SeawayError, conflict, not_found, not_modified
+from seaway_contracts.containers import Probe, Resources, RestartPolicy, State
+from seaway_contracts.errors import SeawayError, conflict, internal, not_found, not_modified
+from seaway_docker.errors import (
+    container_already_paused,
+    container_not_paused,
+    container_not_running,
+    container_restarting,
+)
 
 
-class Machine(Steps):
+class Machine(ExecSteps):
     """One container. Every method takes what happened and returns what to do, in order."""
 
     # --- commands
@@ -60,8 +70,8 @@ class Machine(Steps):
 
     def stop(self, ask: Ask, timeout_s: int | None, signal: int | None, now_ns: int) -> list[Do]:
         """Signal, wait, kill. Docker's 304 where it doesn't run."""
-        if self.phase is Phase.BACKING_OFF or self._after_teardown == self._back_off:
-            return self._stop_restarting(ask, now_ns)
+        if self._waits_to_restart():
+            return self._stop_restarting(ask, now_ns, "stop")
         runs = self.phase in (Phase.LAUNCHING, Phase.RUNNING, Phase.PAUSED) or self._after_teardown is not None
         if not runs:
             return [self._refuse(ask, not_modified())]
@@ -84,21 +94,21 @@ class Machine(Steps):
         return self._launch()
 
     def kill(self, ask: Ask, signal: int, now_ns: int) -> list[Do]:
-        """Send a signal, now."""
+        """Send a signal, now; SIGKILL is answered when the process is gone. It ends the wait for a restart, too."""
+        if self._waits_to_restart():
+            return self._stop_restarting(ask, now_ns, "status")
         if self.phase not in (Phase.RUNNING, Phase.PAUSED):
-            what = (
-                "restarting, wait until the container is running" if self.phase is Phase.BACKING_OFF else "not running"
-            )
-            return [
-                self._refuse(
-                    ask, conflict(f"cannot kill container: {self.spec.id}: container {self.spec.id} is {what}")
-                )
-            ]
+            text = container_not_running(self.spec.id)
+            return [self._refuse(ask, conflict(f"cannot kill container: {self.spec.id}: {text}"))]
         thaw: list[Do] = []
         if signal in (signals.SIGKILL, self._stop_signal()):
             self._set(manually_stopped=True)
             thaw = self._thaw()
-        return [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw, Answer(ask, self.status)]
+        done: list[Do] = [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw]
+        if signal == signals.SIGKILL:
+            self._killers.append(ask)
+            return done
+        return [*done, Answer(ask, self.status)]
 
     def pause(self, ask: Ask, now_ns: int) -> list[Do]:
         """It has been frozen; thawed again if it is being stopped since, as a frozen process takes no signal."""
@@ -106,22 +116,43 @@ class Machine(Steps):
         if refusal is not None:
             return [*([Thaw()] if self.phase is Phase.RUNNING else []), self._refuse(ask, refusal)]
         self._to(Phase.PAUSED)
-        self._set(state=State.PAUSED)
-        return [self._record(now_ns, ask, Emit("pause")), Answer(ask, self.status)]
+        self._set(state=State.PAUSED, health=suspended(self.status.health))
+        return [*self._check.end(), self._record(now_ns, ask, Emit("pause")), Answer(ask, self.status)]
 
     def cannot_pause(self) -> SeawayError | None:
         """Why it can't be frozen now."""
         if self.phase is Phase.PAUSED:
-            return conflict(f"container {self.spec.id} is already paused")
+            return conflict(container_already_paused(self.spec.id))
         if self._stopping or self._removers:
             return conflict(f"container {self.spec.id} is being stopped")
-        return None if self.phase is Phase.RUNNING else conflict(f"container {self.spec.id} is not running")
+        if self.status.state is State.RESTARTING:
+            return conflict(container_restarting(self.spec.id))
+        return None if self.phase is Phase.RUNNING else conflict(container_not_running(self.spec.id))
 
     def unpause(self, ask: Ask, now_ns: int) -> list[Do]:
         """Let it go on."""
         if self.phase is not Phase.PAUSED:
-            return [self._refuse(ask, conflict(f"container {self.spec.id} is not paused"))]
-        return [*self._thaw(), self._record(now_ns, ask, Emit("unpause")), Answer(ask, self.status)]
+            return [self._refuse(ask, internal(container_not_paused(self.spec.id)))]
+        done: list[Do] = [*self._thaw(), self._record(now_ns, ask, Emit("unpause")), Answer(ask, self.status)]
+        return done + self._check.begin(self.status, now_ns)
+
+    def rename(self, ask: Ask, name: str, now_ns: int) -> list[Do]:
+        """Give it another name, which is reserved already; the same again changes nothing."""
+        if self._doomed():
+            return [self._refuse(ask, conflict(f"container {self.spec.id} is marked for removal"))]
+        if name == self.spec.name:
+            return [Answer(ask, self.status)]
+        old, self.spec = self.spec.name, self.spec.model_copy(update={"name": name})
+        renamed = Emit("rename", attributes={"oldName": f"/{old}"})
+        return [self._record(now_ns, ask, renamed), Answer(ask, self.status)]
+
+    def update(self, ask: Ask, limits: Resources, restart: RestartPolicy | None, now_ns: int) -> list[Do]:
+        """Its limits and policy from now on. Raises SeawayError (409)."""
+        if self._doomed():
+            text = 'container is marked for removal and cannot be "update"'
+            return [self._refuse(ask, refusal(self.spec.id, text))]
+        self.spec = updated(self.spec, limits, restart)
+        return [self._record(now_ns, ask, Emit("update")), Answer(ask, self.status)]
 
     def remove(self, ask: Ask, force: bool, volumes: bool, now_ns: int) -> list[Do]:
         """Delete it; a running one only by force."""
@@ -147,6 +178,13 @@ class Machine(Steps):
         """Something happened to it that changes nothing: a client joined, the terminal has a new size."""
         return [self._record(now_ns, ask, Emit(action, attributes=attributes))]
 
+    def launching(self, run: int, starters: Iterable[Ask], restarters: Iterable[Ask]) -> None:
+        """An agent before this one launched that run for those who asked; `launched` comes next."""
+        self.phase = Phase.LAUNCHING
+        self._set(run=run)
+        self._starters += starters
+        self._restarters += restarters
+
     def launched(self, what: Launched) -> list[Do]:
         """It runs."""
         self._expect(Phase.LAUNCHING)
@@ -161,6 +199,7 @@ class Machine(Steps):
             error="",
             oom_killed=False,
             manually_stopped=False,
+            health=begun(self.status.health) if self._check.plan is not None else None,
         )
         asked = first_of(self._starters, self._restarters)
         events = [*network_events("connect", self.status), Emit("start")]
@@ -168,6 +207,7 @@ class Machine(Steps):
             events.append(Emit("restart"))
         done: list[Do] = [self._record(what.time_ns, asked, *events)]
         done += self._answer_all(self._starters) + self._answer_all(self._restarters)
+        done += self._check.begin(self.status, what.time_ns)
         if self._removers:
             self._set(manually_stopped=True)
             return done + self._kill_now(first_of(self._removers), what.time_ns)
@@ -176,7 +216,7 @@ class Machine(Steps):
         return done + self._answer_all(self._stoppers)
 
     def launch_failed(self, error: SeawayError, code: int, now_ns: int) -> list[Do]:
-        """It could not be run; what was made for it has been undone. `code` is Docker's 125, 126 or 127."""
+        """It could not be run; what was made for it has been undone. `code` is Docker's 126, 127 or 128."""
         self._expect(Phase.LAUNCHING)
         again = self.status.state is State.RESTARTING
         self._to(Phase.IDLE)
@@ -210,14 +250,17 @@ class Machine(Steps):
             finished_ns=how.time_ns,
             endpoints=(),
             ports=(),
+            health=suspended(self.status.health),
         )
         died = Emit("die", attributes={"exitCode": str(how.code), "execDuration": str(ran_ns // SECOND_NS)})
-        events = [*([Emit("oom")] if how.oom else []), *endpoints, *([Emit("stop")] if stopped else []), died]
-        ask = first_of(self._stoppers, self._restarters, self._removers)
+        execs = self._end_execs(how.time_ns)
+        events = [*execs, *([Emit("oom")] if how.oom else []), *endpoints, *([Emit("stop")] if stopped else []), died]
+        ask = first_of(self._stoppers, self._restarters, self._removers, self._killers)
         self._to(Phase.TEARING_DOWN)
         self._stopping, self._stop_plan = False, None
-        done: list[Do] = [SetTimer("stop", None), self._record(how.time_ns, ask, *events), TearDown()]
-        done += self._answer_all(self._stoppers)
+        done: list[Do] = [SetTimer("stop", None), *self._check.end()]
+        done += [self._record(how.time_ns, ask, *events), TearDown()]
+        done += self._answer_all(self._stoppers) + self._answer_all(self._killers)
         self._after_teardown = self._launch if self._restarters else None
         if restarts:
             self._backoff = self._backoff.next(ran_ns)
@@ -239,10 +282,22 @@ class Machine(Steps):
         """A timer that was set has run out."""
         if name == "stop" and self.phase in (Phase.RUNNING, Phase.PAUSED):
             return self._kill_now(first_of(self._stoppers, self._restarters), now_ns)
+        if name == "health":
+            return self._check.due()
         if name == "restart" and self.phase is Phase.BACKING_OFF:
             self._set(restart_count=self.status.restart_count + 1)
             return self._launch()
         return []
+
+    def probed(self, number: int, probe: Probe) -> list[Do]:
+        """A probe of the health check is over. Only a change of mind is an event; the log is stored either way."""
+        verdict = self._check.verdict(number, probe, self.status)
+        if verdict is None:
+            return []
+        before, self.status = self.status.health, self.status.model_copy(update={"health": verdict})
+        turned = before is None or before.status != verdict.status
+        events = [Emit("health_status", attributes={"health": verdict.status})] if turned else []
+        return [self._record(probe.ended_ns, None, *events), *self._check.begin(self.status, probe.ended_ns)]
 
     def deleted(self, now_ns: int) -> list[Do]:
         """Nothing of it is left on the node."""
@@ -267,8 +322,12 @@ class Machine(Steps):
                 self._after_teardown = self._back_off
             return [TearDown()]
         if self.phase is Phase.REMOVING:
-            return [Delete(self._volumes)]
+            return [Delete(self.status.removes_volumes)]
         return []
+
+    def adopted(self, now_ns: int) -> list[Do]:
+        """Its run goes on under this agent: so does its health check."""
+        return self._check.begin(self.status, now_ns) if self.phase is Phase.RUNNING else []
 
     def start_again(self) -> list[Do]:
         """Run it because its restart policy says so after a reboot of the node."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
+from seaway_agent.core.health import HealthCheck
 from seaway_agent.core.instructions import (
     Answer,
     Ask,
@@ -51,6 +52,7 @@ class Steps:
         self.history: list[str] = []
         self._starters: list[Ask] = []
         self._stoppers: list[Ask] = []
+        self._killers: list[Ask] = []
         self._removers: list[Ask] = []
         self._restarters: list[Ask] = []
         self._volumes = False
@@ -59,6 +61,12 @@ class Steps:
         self._stop_plan: tuple[int, int] | None = None
         self._backoff = Backoff()
         self._told_ns = 0
+        self._check = HealthCheck(spec)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another run follows the one that is being torn down."""
+        return self.phase is Phase.TEARING_DOWN and self._after_teardown is not None
 
     def _launch(self) -> list[Do]:
         self._to(Phase.LAUNCHING)
@@ -66,7 +74,7 @@ class Steps:
         if self._starters or self._restarters:
             self._set(restart_count=0)
             self._backoff = Backoff()
-        return [SetTimer("restart", None), Launch(self.status.run)]
+        return [SetTimer("restart", None), Launch(self.status.run, tuple(self._starters), tuple(self._restarters))]
 
     def _back_off(self) -> list[Do]:
         self._to(Phase.BACKING_OFF)
@@ -74,13 +82,17 @@ class Steps:
             self._backoff = self._backoff.next(0)
         return [SetTimer("restart", self._backoff.last_ns)]
 
-    def _stop_restarting(self, ask: Ask, now_ns: int) -> list[Do]:
+    def _stop_restarting(self, ask: Ask, now_ns: int, action: str) -> list[Do]:
         """It has ended and was to be started again."""
         self._after_teardown = None
         if self.phase is Phase.BACKING_OFF:
             self._to(Phase.IDLE)
         self._set(state=State.EXITED, manually_stopped=True)
-        return [SetTimer("restart", None), self._record(now_ns, ask, Emit("stop")), Answer(ask, self.status)]
+        return [SetTimer("restart", None), self._record(now_ns, ask, Emit(action)), Answer(ask, self.status)]
+
+    def _waits_to_restart(self) -> bool:
+        """Whether it has ended and its policy will run it again."""
+        return self.phase is Phase.BACKING_OFF or self._after_teardown == self._back_off
 
     def _begin_stop(self, ask: Ask, timeout_s: int | None, signal: int | None, now_ns: int) -> list[Do]:
         """A second stop changes nothing unless it is less patient."""
@@ -96,9 +108,9 @@ class Steps:
         (signal, wait_s), self._stopping = self._stop_plan, True
         self._set(manually_stopped=not self._restarters)
         thaw = self._thaw()
-        if wait_s == 0:
-            signal = signals.SIGKILL
         done: list[Do] = [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw]
+        if wait_s == 0:
+            return done + self._kill_now(ask, now_ns)
         return done + ([SetTimer("stop", wait_s * SECOND_NS)] if wait_s > 0 else [])
 
     def _kill_now(self, ask: Ask | None, now_ns: int) -> list[Do]:
@@ -116,8 +128,8 @@ class Steps:
     def _delete(self) -> list[Do]:
         """The status is stored first: what an agent's death leaves half deleted must never be started."""
         self._to(Phase.REMOVING)
-        self._set(state=State.REMOVING)
-        return [self._record(0, None), Delete(self._volumes or self.spec.auto_remove)]
+        self._set(state=State.REMOVING, removes_volumes=self._volumes or self.spec.auto_remove)
+        return [self._record(0, None), Delete(self.status.removes_volumes)]
 
     def _doomed(self) -> bool:
         """Whether it is being removed, or what is left of it can only be removed."""

@@ -1,11 +1,16 @@
 """Small words of the container core: events and refusals that several steps use."""
 
+from typing import Final
+
 from seaway_agent.core.instructions import (
     Ask,
     Emit,
 )
 from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.errors import SeawayError, conflict
+
+JOINED: Final = "container"
+"""The name of an endpoint that is another container's."""
 
 
 def first_of(*lists: list[Ask]) -> Ask | None:
@@ -29,8 +34,9 @@ def killed(signal: int) -> Emit:
 
 
 def network_events(action: str, status: ContainerStatus) -> list[Emit]:
-    """It joins or leaves each network in which it has an endpoint."""
+    """It joins or leaves each network in which it has an endpoint of its own, not one of another container's."""
     return [
         Emit(action, "network", {"name": e.network, "type": e.network if e.network != "none" else "null"}, e)
         for e in status.endpoints
+        if e.network != JOINED
     ]

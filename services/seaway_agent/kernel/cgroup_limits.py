@@ -1,10 +1,13 @@
 """Pure: new limits of a running container -> the writes, in an order that the kernel accepts."""
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from seaway_contracts.containers import Resources
 
 _UNLIMITED: Final = -1
 DEFAULT_PERIOD_US: Final = 100_000
+_CORE: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,51 @@ class Limits:
     cpuset_cpus: str | None = None
     cpuset_mems: str | None = None
     pids: int | None = None
+    blkio_weight: int | None = None
+
+
+_PLAIN: Final = {
+    "memory": "memory",
+    "memory_swap": "memory_swap",
+    "memory_reservation": "memory_reservation",
+    "cpu_shares": "cpu_shares",
+    "cpu_quota": "cpu_quota_us",
+    "cpu_period": "cpu_period_us",
+    "cpuset_cpus": "cpuset_cpus",
+    "cpuset_mems": "cpuset_mems",
+    "blkio_weight": "blkio_weight",
+}
+_LIFTED: Final[dict[str, int]] = {
+    "memory": _UNLIMITED,
+    "memory_swap": _UNLIMITED,
+    "memory_reservation": _UNLIMITED,
+    "cpu_shares": 1024,
+    "cpu_quota": _UNLIMITED,
+    "cpu_period": DEFAULT_PERIOD_US,
+}
+
+
+def changed_limits(changes: Resources) -> Limits:
+    """What an update asks for: a field at its default stays as it is."""
+    found: dict[str, Any] = {_PLAIN[name]: value for name in _PLAIN if (value := getattr(changes, name))}
+    if changes.nano_cpus:
+        found["cpu_period_us"] = DEFAULT_PERIOD_US
+        found["cpu_quota_us"] = changes.nano_cpus * DEFAULT_PERIOD_US // _CORE
+    if changes.pids_limit is not None:
+        found["pids"] = changes.pids_limit if changes.pids_limit > 0 else _UNLIMITED
+    return Limits(**found)
+
+
+def former_limits(changes: Resources, old: Resources) -> Limits:
+    """What takes those changes back."""
+    back = {
+        name: getattr(old, name) or _LIFTED.get(name, getattr(old, name)) for name in _PLAIN if getattr(changes, name)
+    }
+    if changes.nano_cpus:
+        back |= {"nano_cpus": old.nano_cpus} if old.nano_cpus else {"cpu_quota": _UNLIMITED}
+    if changes.pids_limit is not None:
+        back["pids_limit"] = old.pids_limit or _UNLIMITED
+    return changed_limits(Resources(**back))
 
 
 class Write(NamedTuple):

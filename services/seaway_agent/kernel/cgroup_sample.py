@@ -20,6 +20,7 @@ V1_FILES: Final = (
     ("cpuacct", "cpuacct.usage"),
     ("cpuacct", "cpuacct.usage_user"),
     ("cpuacct", "cpuacct.usage_sys"),
+    ("cpuacct", "cpuacct.usage_percpu"),
     ("cpu", "cpu.stat"),
     ("memory", "memory.usage_in_bytes"),
     ("memory", "memory.max_usage_in_bytes"),
@@ -56,6 +57,7 @@ class CgroupSample:
     cpu_usage_ns: int = 0
     cpu_user_ns: int = 0
     cpu_system_ns: int = 0
+    cpu_each_ns: tuple[int, ...] = ()
     cpu_periods: int = 0
     cpu_throttled_periods: int = 0
     cpu_throttled_ns: int = 0
@@ -87,6 +89,7 @@ def sample_v1(files: Mapping[str, str]) -> CgroupSample:
         cpu_usage_ns=parse_count(read("cpuacct.usage", "")),
         cpu_user_ns=parse_count(read("cpuacct.usage_user", "")),
         cpu_system_ns=parse_count(read("cpuacct.usage_sys", "")),
+        cpu_each_ns=tuple(int(part) for part in read("cpuacct.usage_percpu", "").split()),
         cpu_periods=cpu.get("nr_periods", 0),
         cpu_throttled_periods=cpu.get("nr_throttled", 0),
         cpu_throttled_ns=cpu.get("throttled_time", 0),

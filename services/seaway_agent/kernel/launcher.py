@@ -155,6 +155,8 @@ def _unmount_there(pid: int, directory: str) -> list[str]:
         syscalls.unshare(syscalls.CLONE_FS)
         syscalls.setns(namespace, syscalls.CLONE_NEWNS)
         targets = mountinfo.targets_below(Path("/proc/thread-self/mountinfo").read_text(), directory)
+        for target in targets:  # a copy of a shared mount must not take the original's children with it
+            syscalls.mount(None, target, None, syscalls.MS_PRIVATE)
         for target in targets:
             overlay.umount(target)
         return targets

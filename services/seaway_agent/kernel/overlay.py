@@ -19,6 +19,8 @@ from seaway_agent.kernel import syscalls
 _FSCONFIG_MAX: Final = 255
 # OVL_MAX_STACK of fs/overlayfs/params.h.
 MAX_LOWERS: Final = 500
+# What an upper directory holds must be whole files in plain places: diff and commit read it.
+_UPPER_OPTIONS: Final = {"index": "off", "redirect_dir": "off", "metacopy": "off"}
 _OPTION_SEPARATORS: Final = frozenset(",:\\")
 
 
@@ -60,7 +62,8 @@ def _mount_by_fsconfig(target: str, overlay: _Overlay) -> None:
         if overlay.upper is not None and overlay.work is not None:
             syscalls.fsconfig_string(context, "upperdir", names.for_fsconfig(overlay.upper))
             syscalls.fsconfig_string(context, "workdir", names.for_fsconfig(overlay.work))
-            syscalls.fsconfig_string(context, "index", "off")
+            for option, value in _UPPER_OPTIONS.items():
+                syscalls.fsconfig_string(context, option, value)
             if overlay.volatile:
                 syscalls.fsconfig_flag(context, "volatile")
         syscalls.fsconfig_create(context)
@@ -73,9 +76,8 @@ def _mount_data(overlay: _Overlay) -> str:
     """The option string of mount(2)."""
     data = "lowerdir=" + ":".join(overlay.lowers)
     if overlay.upper is not None:
-        data += f",upperdir={overlay.upper},workdir={overlay.work},index=off" + (
-            ",volatile" if overlay.volatile else ""
-        )
+        options = "".join(f",{option}={value}" for option, value in _UPPER_OPTIONS.items())
+        data += f",upperdir={overlay.upper},workdir={overlay.work}{options}" + (",volatile" if overlay.volatile else "")
     return data
 
 

@@ -34,6 +34,17 @@ def open_in_root(rootfd: int, path: str, flags: int, mode: int = 0) -> int:
     raise AssertionError("the loop returns or raises")
 
 
+def read_text_in_root(rootfd: int, path: str, limit: int) -> str:
+    """The first `limit` bytes of a text file; empty where it is missing or no plain file."""
+    try:
+        fd = open_in_root(rootfd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(fd, "rb") as file:
+        plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        return file.read(limit).decode(errors="replace") if plain else ""
+
+
 def lstat_in_root(rootfd: int, path: str) -> os.stat_result:
     """What stands at the path itself; links only followed on the way there. Raises FileNotFoundError."""
     fd = open_in_root(rootfd, path, os.O_PATH | os.O_NOFOLLOW)

@@ -9,7 +9,7 @@ import ctypes
 import fcntl
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +34,9 @@ _RESET_SIGNALS: Final = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
+
+# Signals that glibc keeps to itself. Up to 2.36 it leaves them ignored in the child; sigaddset(3) refuses them.
+_INTERNAL_SIGNALS: Final = (32, 33)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -81,11 +84,12 @@ class _Actions:
         _checked(_libc.posix_spawn_file_actions_addclosefrom_np(self.raw, fd), f"fd {fd}")
 
 
-def _sigset(signals: Sequence[signal.Signals]) -> ctypes.Array[ctypes.c_char]:
-    mask = ctypes.create_string_buffer(_SIGSET_SIZE)
-    _libc.sigemptyset(mask)
+def _sigset(signals: Iterable[int]) -> ctypes.Array[ctypes.c_ulong]:
+    """A sigset_t: signal n is bit n - 1 of an array of unsigned longs."""
+    bits = 8 * ctypes.sizeof(ctypes.c_ulong)
+    mask = (ctypes.c_ulong * (8 * _SIGSET_SIZE // bits))()
     for number in signals:
-        _libc.sigaddset(mask, int(number))
+        mask[(number - 1) // bits] |= 1 << ((number - 1) % bits)
     return mask
 
 
@@ -94,7 +98,7 @@ def _attributes() -> ctypes.Array[ctypes.c_char]:
     raw = ctypes.create_string_buffer(_ATTRIBUTES_SIZE)
     _libc.posix_spawnattr_init(raw)
     _libc.posix_spawnattr_setflags(raw, ctypes.c_short(_SETSIGDEF | _SETSIGMASK | _SETSID))
-    _libc.posix_spawnattr_setsigdefault(raw, _sigset(_RESET_SIGNALS))
+    _libc.posix_spawnattr_setsigdefault(raw, _sigset((*_RESET_SIGNALS, *_INTERNAL_SIGNALS)))
     _libc.posix_spawnattr_setsigmask(raw, _sigset(()))
     return raw
 

@@ -41,14 +41,16 @@ def hosts_file(
     addresses: Sequence[str] = (),
     extra_hosts: Iterable[str] = (),
     gateway: str = "",
+    links: Iterable[tuple[str, str]] = (),
 ) -> str:
-    """The whole file: Docker's fixed lines, the extra hosts, then the container's own names.
+    """The whole file: Docker's fixed lines, the extra hosts, linked containers, then the container's own names.
 
     ``addresses`` are the container's; without any (``--network none``) its names aren't listed, as in Docker.
     """
     names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
     lines = [*_LOCAL]
     lines += [parse_extra_host(extra, gateway) for extra in extra_hosts]
+    lines += links
     lines += [(address, names) for address in addresses]
     return "".join(f"{address}\t{name}\n" for address, name in lines)
 

@@ -72,4 +72,5 @@ def _run_nft(script: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise NatError(f"nft did not finish within {_NFT_TIMEOUT:.0f} s") from error
     if done.returncode != 0:
-        raise NatError(f"nft refused the rules: {done.stderr.strip()}")
+        reason = done.stderr.strip() or f"it ended with code {done.returncode} and said nothing"
+        raise NatError(f"nft refused the rules: {reason}")

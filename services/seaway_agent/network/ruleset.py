@@ -31,7 +31,7 @@ _DNAT = (
 _HOOKS = {
     "raw": "type filter hook prerouting priority raw; policy accept;",
     "prerouting": "type nat hook prerouting priority dstnat; policy accept;",
-    "output": "type nat hook output priority dstnat; policy accept;",
+    "output": "type nat hook output priority -100; policy accept;",  # dstnat, a name that nft 1.0.6 refuses here
     "postrouting": "type nat hook postrouting priority srcnat; policy accept;",
     "forward": "type filter hook forward priority filter; policy accept;",
 }

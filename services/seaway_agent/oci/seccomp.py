@@ -106,6 +106,8 @@ def _applies(entry: Mapping[str, Any], caps: set[str], arch: str) -> bool:
 
 
 def _own(entry: Mapping[str, Any]) -> Rule:
+    if entry.get("name") and entry.get("names"):
+        raise ValueError("both 'name' and 'names' are specified in the seccomp profile, use either 'name' or 'names'")
     names = entry.get("names") or [entry["name"]]
     rule: Rule = {"names": list(names), "action": entry["action"]}
     if entry.get("errnoRet") is not None:

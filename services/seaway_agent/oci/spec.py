@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from seaway_agent.oci import capabilities, devices
-from seaway_contracts.containers import ContainerSpec, Resources
+from seaway_agent.oci.limits import limits
+from seaway_agent.oci.mounts import HostMount as HostMount
+from seaway_agent.oci.mounts import mounts
+from seaway_contracts.containers import ContainerSpec
 
 Json = dict[str, Any]
 
@@ -15,7 +18,6 @@ MASKED: Final = (
 )  # fmt: skip
 READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PERIOD_US: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,12 @@ class User:
 
 
 @dataclass(frozen=True)
-class HostMount:
-    """A mount whose source is known on the host."""
-
-    source: str
-    target: str
-    options: tuple[str, ...]
-    type: str = "bind"
-
-
-@dataclass(frozen=True)
 class Surroundings:
-    """What the node adds to a spec: paths, the looked-up user, namespaces to join, host facts."""
+    """What the node adds to a spec: paths, the looked-up user, namespaces to join, host facts.
+
+    `env` goes before the user's variables, `late_env` after them (CDI). `hooks` are OCI's, by name. `weights` and
+    `apparmor` say whether the kernel has block I/O weights and AppArmor.
+    """
 
     rootfs: str
     cgroups_path: str
@@ -53,6 +49,13 @@ class Surroundings:
     host_devices: Sequence[devices.HostDevice] = ()
     init_path: str = ""
     grantable: Collection[str] = capabilities.ALL
+    env: tuple[str, ...] = ()
+    late_env: tuple[str, ...] = ()
+    hooks: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    block_devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    shared_memory: str = ""
+    weights: bool = True
+    apparmor: bool = False
 
 
 def compose(spec: ContainerSpec, around: Surroundings) -> Json:
@@ -62,8 +65,9 @@ def compose(spec: ContainerSpec, around: Surroundings) -> Json:
         "process": _process(spec, around),
         "root": {"path": around.rootfs, "readonly": spec.security.read_only_rootfs},
         **({"hostname": around.hostname} if spec.namespaces.uts != "host" else {}),
-        "mounts": mounts(spec, around),
+        "mounts": mounts(spec, around.mounts, around.shared_memory),
         "annotations": dict(spec.annotations),
+        **({"hooks": {name: list(entries) for name, entries in around.hooks.items()}} if around.hooks else {}),
         "linux": _linux(spec, around),
     }
 
@@ -88,17 +92,17 @@ def _process(spec: ContainerSpec, around: Surroundings) -> Json:
             {"type": f"RLIMIT_{limit.name.upper()}", "soft": _unsigned(limit.soft), "hard": _unsigned(limit.hard)}
             for limit in spec.resources.ulimits
         ]
-    if spec.security.apparmor and spec.security.apparmor != "unconfined":
+    if around.apparmor and spec.security.apparmor not in ("", "unconfined"):
         process["apparmorProfile"] = spec.security.apparmor
     return process
 
 
 def environment(spec: ContainerSpec, around: Surroundings) -> list[str]:
-    """Docker's order: PATH, HOSTNAME, TERM with a terminal, the image's and the user's, HOME."""
+    """Docker's order: PATH, HOSTNAME, TERM with a terminal, links, the image's and the user's, HOME."""
     values = {"PATH": DEFAULT_PATH, "HOSTNAME": around.hostname}
     if spec.command.tty:
         values["TERM"] = "xterm"
-    for item in spec.command.env:
+    for item in (*around.env, *spec.command.env, *around.late_env):
         name, sign, value = item.partition("=")
         if sign:
             values[name] = value
@@ -106,52 +110,6 @@ def environment(spec: ContainerSpec, around: Surroundings) -> list[str]:
             values.pop(name, None)
     values.setdefault("HOME", around.user.home)
     return [f"{name}={value}" for name, value in values.items()]
-
-
-def mounts(spec: ContainerSpec, around: Surroundings) -> list[Json]:
-    """The kernel's filesystems as Docker mounts them, then the user's by depth of their target."""
-    privileged = spec.security.privileged
-    tmpfs_targets = {mount.target for mount in spec.mounts if mount.type == "tmpfs"}
-    given = {mount.target for mount in around.mounts} | tmpfs_targets
-    table = [
-        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
-        _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-        _mount(
-            "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"
-        ),
-        _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", *(() if privileged else ("ro",))),
-        _mount("/sys/fs/cgroup", "cgroup", "cgroup", *(() if privileged else ("ro",)), "nosuid", "noexec", "nodev"),
-        _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
-        *_shm(spec),
-    ]
-    table = [entry for entry in table if entry["destination"] not in given]
-    own = [_mount(m.target, m.type, m.source, *m.options) for m in around.mounts]
-    own += [_tmpfs(m.target, m.options, m.size, m.mode) for m in spec.mounts if m.type == "tmpfs"]
-    return table + sorted(own, key=lambda entry: str(entry["destination"]).rstrip("/").count("/"))
-
-
-def _shm(spec: ContainerSpec) -> list[Json]:
-    """Shared memory goes with the ipc namespace."""
-    if spec.namespaces.ipc == "host":
-        return [_mount("/dev/shm", "bind", "/dev/shm", "rbind", "rprivate")]
-    if spec.namespaces.ipc not in ("", "private", "shareable"):
-        return []
-    return [_mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_size}")]
-
-
-def _tmpfs(target: str, options: Sequence[str], size: int, mode: int) -> Json:
-    given = list(options)
-    chosen = [flag for flag in ("nosuid", "nodev", "noexec") if flag.removeprefix("no") not in given]
-    chosen += [option for option in given if option not in chosen]
-    if size:
-        chosen.append(f"size={size}")
-    if not any(option.startswith("mode=") for option in chosen):
-        chosen.append(f"mode={mode:o}")
-    return _mount(target, "tmpfs", "tmpfs", *chosen)
-
-
-def _mount(target: str, kind: str, source: str, *options: str) -> Json:
-    return {"destination": target, "type": kind, "source": source, "options": list(options)}
 
 
 def _linux(spec: ContainerSpec, around: Surroundings) -> Json:
@@ -206,47 +164,8 @@ def _namespaces(spec: ContainerSpec, around: Surroundings) -> list[Json]:
 
 def resources(spec: ContainerSpec, around: Surroundings) -> Json:
     """The limits, in OCI's form (config-linux.md)."""
-    asked = spec.resources
-    section: Json = {
-        "devices": devices.rules(spec, around.host_devices),
-        "memory": _memory(asked),
-        "cpu": _cpu(asked),
-        "blockIO": {"weight": asked.blkio_weight} if asked.blkio_weight else {},
-    }
-    if asked.pids_limit is not None and asked.pids_limit > 0:
-        section["pids"] = {"limit": asked.pids_limit}
-    return {key: value for key, value in section.items() if value}
-
-
-def _memory(asked: Resources) -> Json:
-    section: Json = {}
-    if asked.memory > 0:
-        section["limit"] = asked.memory
-        section["swap"] = asked.memory_swap or 2 * asked.memory
-    if asked.memory_reservation > 0:
-        section["reservation"] = asked.memory_reservation
-    if asked.memory_swappiness is not None and asked.memory_swappiness >= 0:
-        section["swappiness"] = asked.memory_swappiness
-    if asked.oom_kill_disable:
-        section["disableOOMKiller"] = True
-    return section
-
-
-def _cpu(asked: Resources) -> Json:
-    section: Json = {}
-    if asked.nano_cpus:
-        section["period"], section["quota"] = _PERIOD_US, asked.nano_cpus * _PERIOD_US // 1_000_000_000
-    if asked.cpu_period:
-        section["period"] = asked.cpu_period
-    if asked.cpu_quota:
-        section["quota"] = asked.cpu_quota
-    if asked.cpu_shares:
-        section["shares"] = asked.cpu_shares
-    if asked.cpuset_cpus:
-        section["cpus"] = asked.cpuset_cpus
-    if asked.cpuset_mems:
-        section["mems"] = asked.cpuset_mems
-    return section
+    found = limits(spec.resources, around.block_devices, weights=around.weights, cgroup_v2=around.cgroup_v2)
+    return {"devices": devices.rules(spec, around.host_devices), **found}
 
 
 def _unsigned(value: int) -> int:

@@ -32,7 +32,7 @@ class UserUnknown(SeawayError):
     """The user or group of a container cannot be resolved in its image."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(Code.BAD_REQUEST, message)
+        super().__init__(Code.INTERNAL, message)
 
 
 def shown(name: bytes) -> str:

@@ -66,7 +66,7 @@ def additional_groups(names: Iterable[str], group: str) -> tuple[int, ...]:
         if gid is None:
             number = _number(name)
             if number is None:
-                raise UserUnknown(f"Unable to find group {name[:200]}")
+                raise UserUnknown(f"Unable to find group {name[:200]}: no matching entries in group file")
             gid = _in_range(number)
         gids[gid] = None
     return tuple(gids)

@@ -7,6 +7,7 @@ namespace holds it, and the launcher lets go. So a killed agent leaves no mount 
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Final
 
 import orjson
 
-from seaway_agent.kernel import overlay, paths
+from seaway_agent.kernel import overlay, paths, syscalls
+from seaway_agent.kernel.clones import let_go
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.oci import spec as oci
+from seaway_agent.rootfs.passwd import MOST_TEXT
 from seaway_agent.runtime.conmon import SYNC_FD, ShimPlan
 from seaway_contracts.containers import ContainerSpec
 
@@ -25,12 +28,30 @@ _TEXT_LIMIT: Final = 4 << 20
 
 @dataclass(frozen=True)
 class VolumeMount:
-    """A local volume: its data directory on the host. `copy_up`: it is empty and takes the image's content."""
+    """A local volume: its data directory on the host. `copy_up`: it is empty and takes the image's content.
+
+    `recursively`: read-only with all that is mounted below. `subpath` is the piece of it that is mounted, which an
+    attachment hangs under the name `piece`.
+    """
 
     source: Path
     target: str
     read_only: bool
     copy_up: bool
+    recursively: bool = False
+    subpath: str = ""
+    piece: str = ""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A copy of a mount that hangs below the bundle, under `name`, while the runtime makes the container.
+
+    `clone` gives the copy's descriptor (`kernel.clones`); it runs in the launcher's thread.
+    """
+
+    name: str
+    clone: Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,7 @@ class BundlePlan:
     surroundings: Callable[[oci.User, tuple[oci.HostMount, ...]], oci.Surroundings]
     resolve_user: Callable[[str, str, str, tuple[str, ...]], oci.User]
     note: bytes
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def rootfs(self) -> Path:
@@ -60,24 +82,40 @@ def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
     _make_directories(plan)
     overlay.mount_overlay(str(plan.rootfs), plan.lowers, str(plan.upper), str(plan.work))
     try:
+        _attach(plan)
         _prepare(plan)
         fds = {SYNC_FD: report_fd, 1: output_fd, 2: output_fd}
         return spawn(plan.shim.argv(), env=plan.shim.env(), cwd=str(plan.shim.bundle), fds=fds)
     except BaseException:
-        overlay.umount(str(plan.rootfs))
+        unmount(plan)
         raise
 
 
-def unmount(rootfs: Path) -> None:
-    """Let go of the overlay in the launcher's namespace; fine if it isn't there."""
+def unmount(plan: BundlePlan) -> None:
+    """Let go of overlay and attachments in the launcher's namespace; fine if they aren't there."""
     with contextlib.suppress(OSError):
-        overlay.umount(str(rootfs))
+        overlay.umount(str(plan.rootfs))
+    for one in plan.attachments:
+        let_go(str(plan.shim.bundle / one.name))
+
+
+def _attach(plan: BundlePlan) -> None:
+    for one in plan.attachments:
+        place, fd = plan.shim.bundle / one.name, one.clone()
+        try:
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                place.mkdir(exist_ok=True)
+            else:
+                place.touch()
+            syscalls.attach_mount(fd, str(place))
+        finally:
+            os.close(fd)
 
 
 def _make_directories(plan: BundlePlan) -> None:
     shim = plan.shim
     for directory in (shim.bundle, plan.rootfs, shim.persist, shim.runtime_root):
-        directory.mkdir(exist_ok=True, mode=0o700)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     (shim.bundle / "run.json").write_bytes(plan.note)
     for name, content in plan.files.items():
         path = shim.bundle / name
@@ -90,12 +128,13 @@ def _prepare(plan: BundlePlan) -> None:
     try:
         command = plan.spec.command
         groups = plan.spec.security.group_add
-        user = plan.resolve_user(command.user, _text(root, "etc/passwd"), _text(root, "etc/group"), groups)
+        passwd, group = (paths.read_text_in_root(root, f"etc/{name}", MOST_TEXT) for name in ("passwd", "group"))
+        user = plan.resolve_user(command.user, passwd, group, groups)
         if command.workdir not in ("", "/"):
             os.close(paths.mkdir_all_in_root(root, command.workdir))
         for volume in plan.volumes:
             if volume.copy_up:
-                _copy_up(root, volume)
+                copy_up(root, volume)
     finally:
         os.close(root)
     around = plan.surroundings(user, _mounts(plan))
@@ -109,7 +148,7 @@ def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:
         oci.HostMount(str(plan.shim.bundle / name), f"/etc/{name}", ("rbind", "rprivate")) for name in plan.files
     )
     volumes = tuple(
-        oci.HostMount(str(v.source), v.target, ("rbind", "rprivate", *(("ro",) if v.read_only else ())))
+        oci.HostMount(str(plan.shim.bundle / v.piece if v.piece else v.source), v.target, _volume_options(v))
         for v in plan.volumes
     )
     taken = {mount.target for mount in (*plan.binds, *volumes)}
@@ -126,11 +165,16 @@ def _text(root: int, path: str) -> str:
         return file.read(_TEXT_LIMIT).decode(errors="replace") if _is_plain(file.fileno()) else ""
 
 
+def _volume_options(volume: VolumeMount) -> tuple[str, ...]:
+    read_only = ("rro" if volume.recursively else "ro",) if volume.read_only else ()
+    return ("rbind", "rprivate", *read_only)
+
+
 def _is_plain(fd: int) -> bool:
     return (os.fstat(fd).st_mode & 0o170000) == 0o100000
 
 
-def _copy_up(root: int, volume: VolumeMount) -> None:
+def copy_up(root: int, volume: VolumeMount) -> None:
     """Give a new volume what the image has at its target, owner and mode included."""
     try:
         fd = paths.open_in_root(root, volume.target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -25,6 +25,7 @@ class ShimPlan:
     terminal: bool
     leave_stdin_open: bool
     runtime_args: tuple[str, ...] = ()
+    keyring_flag: bool = True
 
     @property
     def pid_file(self) -> Path:
@@ -35,6 +36,7 @@ class ShimPlan:
         """conmon's command line. `--sync`: it stays our child (one fork less); `--no-sync-log`: no syncfs at exit."""
         given = ["--root", str(self.runtime_root), *self.runtime_args]
         flags = [f"--runtime-arg={arg}" for arg in given]
+        flags += ["--no-new-keyring"] if self.keyring_flag else []
         flags += ["-i"] if self.stdin else []
         flags += ["-t"] if self.terminal else []
         flags += ["--leave-stdin-open"] if self.stdin and self.leave_stdin_open else []
@@ -43,7 +45,7 @@ class ShimPlan:
             self.conmon, "--api-version", "1", "-c", self.container, "-u", self.container, "-n", self.container,
             "-r", self.runtime, "-b", str(self.bundle), "-p", str(self.pid_file),
             "--exit-dir", str(self.exits), "--persist-dir", str(self.persist), "--full-attach",
-            "-l", log, "--no-sync-log", "--sync", "--no-new-keyring", "--log-level", "error", *flags,
+            "-l", log, "--no-sync-log", "--sync", "--log-level", "error", *flags,
         ]  # fmt: skip
 
     def env(self) -> dict[str, str]:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from seaway_agent import endpoints
+from seaway_agent.core import instructions
 from seaway_agent.core.instructions import Exit
 from seaway_agent.kernel import cgroups, procs
+from seaway_agent.kernel.cgroup_limits import changed_limits, former_limits
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.spawn import spawn
 from seaway_agent.network.errors import NetworkError
@@ -19,12 +21,13 @@ from seaway_agent.plumbing import Plumbing
 from seaway_agent.run import Run
 from seaway_agent.runtime import shim
 from seaway_agent.runtime.conmon import ShimPlan
-from seaway_agent.runtime.gates import pass_gate
+from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.gates import GATE, pass_gate
 from seaway_agent.runtime.launch import Launch, exit_files, shim_plan
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.teardown import take_down
 from seaway_agent.streams.console import Console
-from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.containers import ContainerSpec, Resources
 from seaway_contracts.errors import SeawayError, internal
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ _SHIM_ENDS_S: Final = 5.0
 _FREEZE_TRIES: Final = 8
 _FREEZE_S: Final = 0.1
 _THAWED_S: Final = 0.01
+_SAID: Final = 4096
 
 
 class ConmonRuntime:
@@ -43,11 +47,11 @@ class ConmonRuntime:
         self._spec = spec
         self._watch: RunWatch | None = None
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], number: int) -> Run:
+    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: instructions.Launch) -> Run:
         """See the port."""
         self._spec = spec
         try:
-            run = await Launch(self._node, spec, lowers, number).create()
+            run = await Launch(self._node, spec, lowers, order).create()
         except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
             await self._undo()
             raise
@@ -57,7 +61,7 @@ class ConmonRuntime:
     async def start(self) -> None:
         """See the port."""
         plan, pidfd = shim_plan(self._node, self._spec), self.run.pidfd if self.run is not None else -1
-        fifo = plan.runtime_root / self._spec.id / "exec.fifo"
+        fifo = plan.runtime_root / self._spec.id / GATE
         if not await pass_gate(plan.runtime_root.name, fifo, pidfd):
             await self._start_by_runtime(plan)
 
@@ -85,6 +89,12 @@ class ConmonRuntime:
         """See the port."""
         node, path = self._node, self._node.cgroups_path(self._spec.id)
         await asyncio.get_running_loop().run_in_executor(node.workers, _freeze, node.cgroups, path)
+
+    async def limit(self, changes: Resources) -> None:
+        """See the port."""
+        node, path = self._node, self._node.cgroups_path(self._spec.id)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(node.workers, _limit, node.cgroups, path, changes, self._spec.resources)
 
     def thaw(self) -> None:
         """See the port."""
@@ -127,11 +137,14 @@ class ConmonRuntime:
 
     async def _start_by_runtime(self, plan: ShimPlan) -> None:
         argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
-        fds = {1: self._node.output_fd, 2: self._node.output_fd}
-        child = await asyncio.wrap_future(self._node.launcher.call(spawn, argv, env=plan.env(), fds=fds))
-        code = await shim.reaped(child.pidfd)
-        if code != 0:
-            raise internal(f"{plan.runtime} could not start container {plan.container[:12]}: it ended with {code}")
+        with open(plan.bundle / "start", "w+b") as said:
+            fds = {1: said.fileno(), 2: said.fileno()}
+            child = await asyncio.wrap_future(self._node.launcher.call(spawn, argv, env=plan.env(), fds=fds))
+            code = await shim.reaped(child.pidfd)
+            if code != 0:
+                said.seek(0)
+                text = said.read(_SAID).decode(errors="replace").strip()
+                raise runtime_failure(text or f"{plan.runtime} ended with {code}")
 
     async def _undo(self) -> None:
         """After a launch that failed: its own error is what matters to the caller."""
@@ -173,6 +186,15 @@ async def _let_go(watch: RunWatch) -> str:
         gone = await watch.shim_gone(_SHIM_ENDS_S)
     watch.close()
     return "" if gone else "its shim (conmon) hangs"
+
+
+def _limit(host: CgroupLayout, path: str, changes: Resources, old: Resources) -> None:
+    try:
+        cgroups.update_limits(host, path, changed_limits(changes))
+    except OSError:
+        with contextlib.suppress(OSError):
+            cgroups.update_limits(host, path, former_limits(changes, old))
+        raise
 
 
 def _freeze(host: CgroupLayout, path: str) -> None:

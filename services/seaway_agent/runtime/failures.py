@@ -4,20 +4,46 @@ Clients read the exit codes 125, 126 and 127 out of the sentence, letter by lett
 words are the ones that they know.
 """
 
+import contextlib
+import json
 import re
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from seaway_contracts.errors import Code, SeawayError
 
 _HEAD: Final = "failed to create task for container: failed to create shim task: OCI runtime create failed"
+_EXEC_HEAD: Final = "OCI runtime exec failed: "
+_EXEC_FAILED: Final = "exec failed: unable to start container process: "
 _NO_REASON: Final = "the runtime gave no reason"
 _LOG_LINE: Final = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg=(?P<text>"(?:[^"\\]|\\.)*"|\S+)', re.MULTILINE)
 _CRUN: Final = (
+    (r"executable file `(/.*)` not found in \$PATH.*", r'exec: "\1": stat \1: no such file or directory'),
     (r"executable file `(.*)` not found in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
     (r"executable file `(.*)` not found: .*", r'exec: "\1": stat \1: no such file or directory'),
     (r"the path `(.*)` exists but it is not executable.*", r'exec: "\1": permission denied'),
     (r"the path `(.*)` is not a regular file.*", r'exec: "\1": not a regular file: permission denied'),
+    (r"open executable: Operation not permitted", "open executable: not a regular file: permission denied"),
     (r"cannot open `(.*)`: Not a directory", r'exec: "\1": stat \1: not a directory'),
+    (r"the sysctl `(.*)` requires a new network namespace", r'sysctl "\1" not allowed in host network namespace'),
+    (r"the sysctl `(.*)` requires a new IPC namespace", r'sysctl "\1" is not allowed in the hosts ipc namespace'),
+    (r"the sysctl `(.*)` (?:is not namespaced|requires a new UTS namespace)",
+     r'sysctl "\1" is not in a separate kernel namespace'),
+    (r"the sysctl `(.*)` conflicts with OCI field `(.*)`",
+     r'sysctl "\1" is not allowed as it conflicts with the OCI "\2" field'),
+    (r"write to `(/proc/sys/.*)`: Invalid argument", r"write \1: invalid argument"),
+)
+_CRUN_EXEC: Final = (
+    (r"chdir to `(.*)`: .*", r'chdir to cwd ("\1") set in config.json failed: no such file or directory'),
+    (r"cannot find `(.*)` in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
+)
+_GVISOR: Final = (
+    (
+        r'^starting container: .*error finding executable "(.*)" in PATH .*',
+        r'exec: "\1": executable file not found in $PATH',
+    ),
+    (r"^starting container: .*failed to load (\S+): (?:.*: )?permission denied$", r'exec: "\1": permission denied'),
+    (r'^starting container: .*failed to load (\S+): (?:.*: )?([^:]+)$', r'exec: "\1": stat \1: \2'),
 )
 _FATAL: Final = frozenset({"error", "fatal", "panic"})
 
@@ -26,6 +52,29 @@ def runtime_failure(message: str) -> SeawayError:
     """The error for the runtime's words."""
     text = _in_docker_words(_plain(message.strip()) or _NO_REASON)
     return SeawayError(_code_for(text), f"{_HEAD}: {text}: unknown")
+
+
+def exec_failure(message: str) -> SeawayError:
+    """The error for what it said when it could not run a further process."""
+    text = _plain(message.strip()) or _NO_REASON
+    for found, words in _CRUN_EXEC:
+        text = re.sub(found, words, text)
+    text = _in_docker_words(text)
+    return SeawayError(_code_for(text), f"{_EXEC_HEAD}{_EXEC_FAILED}{text.removeprefix(_EXEC_FAILED)}: unknown")
+
+
+def last_error(log: bytes) -> str:
+    """The last error of a runtime's log in JSON lines (`--log-format json`); empty where there is none."""
+    errors = [line["msg"] for line in _json_lines(log) if line.get("level") in _FATAL and "msg" in line]
+    return str(errors[-1]) if errors else ""
+
+
+def _json_lines(log: bytes) -> Iterator[dict[str, Any]]:
+    for line in log.splitlines():
+        with contextlib.suppress(ValueError):
+            body = json.loads(line)
+            if isinstance(body, dict):
+                yield body
 
 
 def _plain(message: str) -> str:
@@ -43,8 +92,8 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _in_docker_words(text: str) -> str:
-    """crun's errors as runc words them."""
-    for found, words in _CRUN:
+    """crun's and gVisor's errors as runc words them."""
+    for found, words in (*_CRUN, *_GVISOR):
         text = re.sub(found, words, text)
     for words in ("No such file or directory", "Permission denied", "Is a directory", "Not a directory"):
         text = text.replace(words, words.lower())

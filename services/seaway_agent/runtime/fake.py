@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from seaway_agent import endpoints
-from seaway_agent.core.instructions import Exit
+from seaway_agent.core.instructions import Exit, Launch
 from seaway_agent.endpoints import Connection
 from seaway_agent.run import Run
 from seaway_agent.streams.console import Console
-from seaway_contracts.containers import ContainerSpec, Endpoint
+from seaway_contracts.containers import ContainerSpec, Endpoint, Resources
 
-Step = Literal["create", "connect_console", "start", "freeze", "clean_up"]
+Step = Literal["create", "connect_console", "start", "freeze", "limit", "clean_up"]
 UNKNOWN_CODE: Final = -1
 _HARMLESS: Final = frozenset({signals.SIGCHLD, signals.SIGCONT, signals.SIGURG, signals.SIGWINCH})
 _pids = itertools.count(1_000_000)
@@ -42,6 +42,7 @@ class FakeRuntime:
         self.run: Run | None = None
         self.calls: list[str] = []
         self.size: tuple[int, int] | None = None
+        self.limits: list[Resources] = []
         self.frozen = False
         self._scripts = list(scripts) or [Script()]
         self._script = self._scripts[0]
@@ -54,7 +55,7 @@ class FakeRuntime:
 
     # --- the port
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], number: int) -> Run:
+    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> Run:
         """See the port."""
         assert self.run is None, "a run is held: clean up first"
         self._script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
@@ -104,6 +105,11 @@ class FakeRuntime:
         if not self._running:
             raise OSError("nothing runs here")
         self.frozen = True
+
+    async def limit(self, changes: Resources) -> None:
+        """See the port."""
+        await self._step("limit")
+        self.limits.append(changes)
 
     def thaw(self) -> None:
         """See the port."""

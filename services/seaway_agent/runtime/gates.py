@@ -6,14 +6,21 @@ crun's init reads the fifo, so one writes a byte; runc's init writes it, so one 
 import asyncio
 import contextlib
 import os
+import signal as signals
+import time
 from pathlib import Path
 from typing import Final
 
+from seaway_agent.kernel import procs
 from seaway_agent.runtime.shim import open_gate
 from seaway_contracts.errors import internal
 
+GATE: Final = "exec.fifo"
+"""The gate's name in the runtime's state directory."""
 _WORD: Final = b"0"
 _PATIENCE_S: Final = 30.0
+_INIT: Final = "runc:["
+_STOPS_S: Final = 1.0
 
 
 async def pass_gate(runtime: str, fifo: Path, pidfd: int) -> bool:
@@ -26,6 +33,45 @@ async def pass_gate(runtime: str, fifo: Path, pidfd: int) -> bool:
     if runtime == "runc" and pidfd >= 0:
         return await read_gate(fifo, pidfd)
     return False
+
+
+def held_at_gate(pid: int) -> bool:
+    """Whether a process is runc's init, and not yet the program. If so it is left stopped, and never will be.
+
+    runc names it `runc:[2:INIT]` (libcontainer, nsexec.c); the program's execve(2) takes that name away. Stopped first,
+    so that it can't become the program behind our back.
+    """
+    try:
+        pidfd = procs.open_pidfd(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not _is_init(pid):
+            return False
+        procs.send_signal(pidfd, signals.SIGSTOP)
+        _until_stopped(pid)
+        if _is_init(pid):
+            return True
+        procs.send_signal(pidfd, signals.SIGCONT)
+        return False
+    finally:
+        os.close(pidfd)
+
+
+def _is_init(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").startswith(_INIT)
+    return False
+
+
+def _until_stopped(pid: int) -> None:
+    """proc_pid_stat(5), field 3. One that sleeps uninterruptibly comes to it later, before it runs on."""
+    end = time.monotonic() + _STOPS_S
+    with contextlib.suppress(OSError):
+        while time.monotonic() < end:
+            if procs.parse_stat(Path(f"/proc/{pid}/stat").read_text(errors="replace"))[0] in "TZX":
+                return
+            time.sleep(0.001)
 
 
 async def read_gate(fifo: Path, pidfd: int) -> bool:
@@ -56,7 +102,8 @@ async def _word_of(fd: int, pidfd: int) -> bytes:
     for each in (fd, pidfd):
         loop.add_reader(each, heard)
     try:
-        return await asyncio.wait_for(said, _PATIENCE_S)
+        async with asyncio.timeout(_PATIENCE_S):
+            return await said
     except TimeoutError:
         raise internal(f"the container's init did not come to its start within {_PATIENCE_S:.0f} s") from None
     finally:

@@ -2,22 +2,22 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.oci.devices import HostDevice
-from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.containers import Device
 from seaway_contracts.errors import internal
 
 _LEFT_OUT: Final = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"})
 _MADE_BY_RUNTIME: Final = frozenset({"console", "null", "zero", "full", "random", "urandom", "tty", "ptmx"})
 
 
-def asked_for(spec: ContainerSpec) -> tuple[HostDevice, ...]:
-    """The devices of `--device`. Raises SeawayError with Docker's text for one that isn't there."""
+def asked_for(devices: Iterable[Device]) -> tuple[HostDevice, ...]:
+    """The devices of `--device` and of CDI files. Raises SeawayError with Docker's text for one that isn't there."""
     found: list[HostDevice] = []
-    for device in spec.resources.devices:
+    for device in devices:
         path = Path(device.host_path)
         if path.is_dir():
             found += _walk(path, device.container_path, device.permissions)

@@ -4,10 +4,16 @@ import asyncio
 import contextlib
 import json
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from seaway_agent import endpoints, joining, volumes
+from seaway_agent.core import instructions
 from seaway_agent.endpoints import Connection
+from seaway_agent.gear import Gear, gather, has_apparmor, has_weights
+from seaway_agent.kernel.clones import clone_in_namespace_of
 from seaway_agent.kernel.procs import open_pidfd
 from seaway_agent.kernel.spawn import Spawned
 from seaway_agent.oci import devices
@@ -16,13 +22,16 @@ from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.passwd import additional_groups, resolve_user
 from seaway_agent.run import Run
 from seaway_agent.runtime import shim
-from seaway_agent.runtime.bundle import BundlePlan, make_and_start, unmount
+from seaway_agent.runtime.bundle import Attachment, BundlePlan, make_and_start, unmount
 from seaway_agent.runtime.conmon import LOG_DRIVERS_WITHOUT_FILE, Report, ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.flags import global_flags, knows_keyrings, recursive_read_only
 from seaway_agent.runtime.host_devices import all_of_host, asked_for
 from seaway_agent.runtime.shims import end_with_children
 from seaway_contracts.containers import ContainerSpec
 from seaway_kit.failpoints import Failpoint, reach
+
+_SHM: Final = "shm"
 
 
 def shim_plan(node: Plumbing, spec: ContainerSpec) -> ShimPlan:
@@ -33,7 +42,7 @@ def shim_plan(node: Plumbing, spec: ContainerSpec) -> ShimPlan:
         container=spec.id,
         conmon=node.conmon,
         runtime=program,
-        runtime_root=layout.runtime_root(name),
+        runtime_root=layout.state_root(name, spec.id),
         bundle=layout.bundle(spec.id),
         exits=layout.exits,
         persist=layout.persist(spec.id),
@@ -41,6 +50,8 @@ def shim_plan(node: Plumbing, spec: ContainerSpec) -> ShimPlan:
         stdin=command.open_stdin,
         terminal=command.tty,
         leave_stdin_open=command.open_stdin and (command.tty or not command.stdin_once),
+        runtime_args=global_flags(name),
+        keyring_flag=knows_keyrings(name),
     )
 
 
@@ -50,10 +61,12 @@ def exit_files(node: Plumbing, container: str) -> shim.ExitFiles:
     return shim.ExitFiles.of(layout.exits, layout.persist(container), layout.bundle(container), container)
 
 
-def note_of(spec_run: int, connection: Connection) -> bytes:
+def note_of(order: instructions.Launch, connection: Connection) -> bytes:
     """What the next agent must know of a run that this one may not live to write down."""
     body = {
-        "run": spec_run,
+        "run": order.run,
+        "starters": [(ask.command, ask.actor) for ask in order.starters],
+        "restarters": [(ask.command, ask.actor) for ask in order.restarters],
         "endpoint": connection.endpoint.model_dump(exclude_defaults=True),
         "ports": [port.model_dump() for port in connection.ports],
     }
@@ -63,11 +76,13 @@ def note_of(spec_run: int, connection: Connection) -> bytes:
 class Launch:
     """Carries out one launch, but for the start."""
 
-    def __init__(self, node: Plumbing, spec: ContainerSpec, lowers: tuple[str, ...], run: int) -> None:
+    def __init__(
+        self, node: Plumbing, spec: ContainerSpec, lowers: tuple[str, ...], order: instructions.Launch
+    ) -> None:
         self._node = node
         self._spec = spec
         self._lowers = lowers
-        self._run = run
+        self._order = order
         self._shim = shim_plan(node, spec)
         self._spawned: Spawned | None = None
 
@@ -111,7 +126,7 @@ class Launch:
                 raise
         finally:
             os.close(reader)
-            launcher.call(unmount, plan.rootfs)
+            launcher.call(unmount, plan)
         if report.pid <= 0:
             await shim.reaped(spawned.pidfd)
             raise runtime_failure(report.message)
@@ -133,14 +148,19 @@ class Launch:
         node, spec = self._node, self._spec
         upper = node.uppers.locate(spec.id)
         volumes.check_binds(spec)
-        found = all_of_host() if spec.security.privileged else asked_for(spec)
+        volumes.check_propagation(spec)
+        extra = gather(node, spec)
+        found = asked_for((*spec.resources.devices, *extra.edits.devices))
+        if spec.security.privileged:
+            found = (*found, *all_of_host())
 
         theirs = joining.etc_files(node, spec)
-        files = endpoints.etc_files(spec, connection) if theirs is None else theirs
+        files = endpoints.etc_files(spec, connection, extra.hosts) if theirs is None else theirs
         hostname = files["hostname"].strip()
+        bundle, rro = self._shim.bundle, recursive_read_only(node.runtime(spec.runtime)[0])
 
         def surroundings(user: oci.User, mounts: tuple[oci.HostMount, ...]) -> oci.Surroundings:
-            return self._surroundings(connection, hostname, user, mounts, found)
+            return self._surroundings(connection, hostname, user, mounts, found, extra)
 
         return BundlePlan(
             spec=spec,
@@ -149,12 +169,18 @@ class Launch:
             upper=upper.upper,
             work=upper.work,
             files=files,
-            binds=(*volumes.bind_mounts(spec), *self._init_mount()),
-            volumes=node.volumes.mounts(spec),
+            binds=(*volumes.bind_mounts(spec, bundle, rro=rro), *extra.edits.mounts, *self._init_mount()),
+            volumes=node.volumes.mounts(spec, rro=rro),
+            attachments=(*node.volumes.attachments(spec), *self._shared_memory()),
             surroundings=surroundings,
             resolve_user=_identity,
-            note=note_of(self._run, connection),
+            note=note_of(self._order, connection),
         )
+
+    def _shared_memory(self) -> tuple[Attachment, ...]:
+        """Another container's /dev/shm, which only its own mount namespace shows."""
+        pid = joining.shared_memory_pid(self._node, self._spec)
+        return (Attachment(_SHM, partial(clone_in_namespace_of, pid, "/dev/shm")),) if pid else ()
 
     def _init_mount(self) -> tuple[oci.HostMount, ...]:
         if not self._spec.command.init:
@@ -168,22 +194,31 @@ class Launch:
         user: oci.User,
         mounts: tuple[oci.HostMount, ...],
         found: tuple[devices.HostDevice, ...],
+        extra: Gear,
     ) -> oci.Surroundings:
         node, spec = self._node, self._spec
         joined = joining.namespaces(node, spec)
         if connection.sandbox is not None:
             joined["network"] = connection.sandbox.path
+        groups = tuple(dict.fromkeys((*user.groups, *extra.edits.groups)))
         return oci.Surroundings(
             rootfs=str(rootfs_of(node, spec)),
             cgroups_path=node.cgroups_path(spec.id),
             hostname=hostname,
-            user=user,
+            user=replace(user, groups=groups),
             mounts=mounts,
             joined=joined,
             seccomp=node.seccomp.section(spec),
             cgroup_v2=node.cgroup_v2,
             host_devices=found,
             grantable=node.grantable,
+            env=extra.env,
+            late_env=extra.edits.env,
+            hooks=extra.edits.hooks,
+            block_devices=extra.block_devices,
+            shared_memory=str(self._shim.bundle / _SHM) if "ipc" in joined else "",
+            weights=has_weights(cgroup_v2=node.cgroup_v2),
+            apparmor=has_apparmor(),
         )
 
 

@@ -11,10 +11,10 @@ The order of calls, each run anew:
 from collections.abc import Callable
 from typing import Protocol
 
-from seaway_agent.core.instructions import Exit
+from seaway_agent.core.instructions import Exit, Launch
 from seaway_agent.run import Run
 from seaway_agent.streams.console import Console
-from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.containers import ContainerSpec, Resources
 
 
 class Runtime(Protocol):
@@ -24,10 +24,10 @@ class Runtime(Protocol):
     def run(self) -> Run | None:
         """The run that is held: from a `create` or `adopt` that succeeded to `clean_up` or `close`."""
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], number: int) -> Run:
+    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> Run:
         """Make all that the run needs, up to the program's first instruction, which waits for `start`.
 
-        `lowers`: the image's layers, topmost first. `number` counts the container's runs. Raises SeawayError (in
+        `lowers`: the image's layers, topmost first. `order` says which run it is, and who asked. Raises SeawayError (in
         Docker's words where the runtime refused), OSError, ValueError; nothing is left then.
         """
 
@@ -54,6 +54,9 @@ class Runtime(Protocol):
 
     async def freeze(self) -> None:
         """Stop all processes of the run. Raises OSError, with all of them running, where that can't be done."""
+
+    async def limit(self, changes: Resources) -> None:
+        """Change the run's limits; one at its default stays. Raises OSError, with the old ones in force."""
 
     def thaw(self) -> None:
         """Let frozen processes go on. Harmless where nothing is frozen, or nothing runs."""

@@ -8,15 +8,23 @@ import signal as signals
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.kernel import procs
-from seaway_agent.run import Run
 from seaway_agent.runtime.shim import ExitFiles, Watched
 
 log = logging.getLogger(__name__)
 UNKNOWN_CODE: Final = -1
+
+
+class Held(Protocol):
+    """What is watched. `pidfd` is the process, `conmon_fd` its shim (-1: gone), a child of ours or not."""
+
+    pid: int
+    pidfd: int
+    conmon_fd: int
+    child: bool
 
 
 class RunWatch:
@@ -25,7 +33,7 @@ class RunWatch:
     One object for each run, so that the last word of an old shim is never taken for the new one's.
     """
 
-    def __init__(self, container: str, run: Run, files: ExitFiles) -> None:
+    def __init__(self, container: str, run: Held, files: ExitFiles) -> None:
         self.told = False
         self._container = container
         self._run = run
@@ -55,7 +63,8 @@ class RunWatch:
         """Whether the shim ends within that time."""
         if not self._shim_gone.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._shim_gone.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._shim_gone.wait()
         return self._shim_gone.is_set()
 
     def kill_shim(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ async def read_report(fd: int) -> conmon.Report:
     os.set_blocking(fd, False)
     loop.add_reader(fd, readable)
     try:
-        return await asyncio.wait_for(got, _REPORT_S)
+        async with asyncio.timeout(_REPORT_S):
+            return await got
     except TimeoutError:
         raise internal(f"the shim (conmon) said nothing for {_REPORT_S:.0f} s") from None
     finally:
@@ -89,7 +91,7 @@ class ExitFiles:
         try:
             with open(self.exit) as file:
                 code = conmon.exit_code(file.read())
-                ended_ns = os.fstat(file.fileno()).st_mtime_ns
+                ended_ns = min(os.fstat(file.fileno()).st_mtime_ns, time.time_ns())  # the clock may have gone back
         except (FileNotFoundError, ValueError):
             return None
         return Exit(code, ended_ns, any(path.exists() for path in self.oom))

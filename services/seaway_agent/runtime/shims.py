@@ -1,9 +1,11 @@
 """Finds the shims of a node among the host's processes: the only record of them that no kill can leave half-written."""
 
 import contextlib
+import itertools
 import os
 import signal as signals
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,22 +15,25 @@ _END_S: Final = 5.0
 
 
 def shims_below(run: Path) -> dict[str, int]:
-    """Container id → pid of its conmon, for every conmon that works below a node's run directory."""
-    mark, found = os.fsencode(f"{run}/"), {}
+    """Container id → pid of its conmon, for every conmon of a container that works below a node's run directory."""
+    return {words[b"-c"]: pid for pid, words in _conmons(run) if b"-e" not in words}
+
+
+def exec_shims_below(run: Path) -> dict[str, int]:
+    """Exec id → pid of its conmon, likewise."""
+    return {words[b"-u"]: pid for pid, words in _conmons(run) if b"-e" in words}
+
+
+def _conmons(run: Path) -> Iterator[tuple[int, dict[bytes, str]]]:
+    """Pid and words of each, with the word that follows."""
+    mark = os.fsencode(f"{run}/")
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                container = _container_of(Path(entry.path, "cmdline").read_bytes(), mark)
-                if container:
-                    found[container] = int(entry.name)
-    return found
-
-
-def _container_of(line: bytes, mark: bytes) -> str:
-    words = line.split(b"\0")
-    if not words[0].endswith(b"conmon") or mark not in line or b"-c" not in words:
-        return ""
-    return words[words.index(b"-c") + 1].decode(errors="replace")
+                line = Path(entry.path, "cmdline").read_bytes()
+                words = line.split(b"\0")
+                if words[0].endswith(b"conmon") and mark in line and {b"-c", b"-u"} <= set(words):
+                    yield int(entry.name), {a: b.decode(errors="replace") for a, b in itertools.pairwise(words)}
 
 
 def end_with_children(pid: int) -> None:

@@ -1,18 +1,22 @@
 """Takes a run apart: cgroups, the runtime's state, the bundle. Blocking; runs in a worker thread."""
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
+from typing import Final
 
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.layout import Layout
 
+_SOCKETS: Final = (Path("/run"), Path("/tmp"))
+"""Where gVisor's runtime puts its socket when the path of its own directory is too long for one."""
 
-def take_down(layout: Layout, host: CgroupLayout, cgroups_path: str, container: str, runtime: str) -> None:
+
+def take_down(layout: Layout, host: CgroupLayout, cgroups_path: str, container: str, *runtimes: str) -> None:
     """Leave nothing of a run: own work instead of the runtime's `delete`, which costs another process.
 
+    `runtimes`: whose state is removed; more than one where it isn't known which of them ran it.
     Raises OSError, the first one, where something can't be removed; all the rest is removed all the same.
     """
     failed: OSError | None = None
@@ -21,13 +25,14 @@ def take_down(layout: Layout, host: CgroupLayout, cgroups_path: str, container: 
         cgroups.remove(directories)
     except OSError:
         failed = _kill_and_remove(host, cgroups_path, directories)
-    for directory in (layout.runtime_root(runtime) / container, layout.persist(container), layout.bundle(container)):
+    states = [layout.runtime_root(runtime) / container for runtime in runtimes]
+    for directory in (*states, layout.persist(container), layout.bundle(container)):
         try:
             _remove_tree(directory)
         except OSError as error:
             failed = failed or error
-    with contextlib.suppress(FileNotFoundError):
-        (layout.exits / container).unlink()
+    for path in (layout.exits / container, *(place / f"runsc-{container}.sock" for place in _SOCKETS)):
+        path.unlink(missing_ok=True)
     if failed is not None:
         raise failed
 

@@ -45,15 +45,23 @@ class Backlog:
         """The next bytes; b"" at the end."""
         while True:
             if self._pieces:
-                data = self._pieces.popleft()
-                self._held -= len(data)
-                return data
+                return self._join()
             if self._read_at < self._write_at:
                 return self._unspill()
             if self._ended:
                 return b""
             self._more.clear()
             await self._more.wait()
+
+    def _join(self) -> bytes:
+        """What is held in memory, up to the size of a good message."""
+        pieces = [self._pieces.popleft()]
+        size = len(pieces[0])
+        while self._pieces and size + len(self._pieces[0]) <= _PIECE:
+            pieces.append(self._pieces.popleft())
+            size += len(pieces[-1])
+        self._held -= size
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         """Drop what is left."""

@@ -1,4 +1,4 @@
-"""A container's live streams: one reader of conmon's attach socket that always drains, any number of clients.
+"""Live streams of a container or exec: one reader of conmon's attach socket, which always drains, and its clients.
 
 conmon stalls the container when its client doesn't read, so what a slow client hasn't taken waits in its
 own backlog, and nobody else notices.
@@ -9,59 +9,86 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.streams.backlog import Backlog
-from seaway_bus.streams import ByteStream
+from seaway_agent.streams.packets import Batch, PacketSocket
+from seaway_bus.streams import CHUNK, ByteStream
 from seaway_contracts.errors import SeawayError
-from seaway_docker.stdcopy import frame
+from seaway_docker.stdcopy import STDOUT, frame
 from seaway_kit.tasks import Tasks, cancel
 
 log = logging.getLogger(__name__)
-_PACKET: Final = 8192 + 1
 _INPUT: Final = 32 * 1024
-_AT_A_TIME: Final = 64
-_STDOUT, _STDERR = 2, 3
+_FLOWING: Final = 4096
+"""Output in pieces of this size or more is no dialogue: wait a moment, so that fewer and larger messages carry it."""
+_TOGETHER_S: Final = 0.001
 
 
 class Client:
     """One attached client."""
 
-    def __init__(self, stream: ByteStream, backlog: Backlog, *, stdin: bool, stdout: bool, stderr: bool) -> None:
+    def __init__(
+        self, stream: ByteStream, backlog: Backlog, *, stdin: bool, stdout: bool, stderr: bool, raw: bool
+    ) -> None:
         self.stream = stream
         self.backlog = backlog
         self.stdin = stdin
-        self.wanted = {_STDOUT: stdout, _STDERR: stderr}
+        self.stdout = stdout
+        self.stderr = stderr
+        self.raw = raw
 
 
 class Console:
-    """The streams of one container over all its runs."""
+    """The streams of one container over all its runs, or of one exec. `name` is for the log."""
 
-    def __init__(self, container: str, *, tty: bool, stdin: bool, stdin_once: bool, spill: Path, tasks: Tasks) -> None:
-        self._container = container
+    def __init__(self, name: str, *, tty: bool, stdin: bool, stdin_once: bool, spill: Path, tasks: Tasks) -> None:
+        self._name = name
         self._tty = tty
         self._stdin = stdin
         self._stdin_once = stdin_once and not tty  # a terminal's input never ends with a client (as moby has it)
         self._spill = spill
         self._tasks = tasks
         self._clients: list[Client] = []
+        self._listeners: list[Callable[[bytes], None]] = []
         self._socket: socket.socket | None = None
+        self._packets: PacketSocket | None = None
         self._connected = asyncio.Event()
         self._input = asyncio.Lock()
 
     @property
     def wanted(self) -> bool:
         """Whether somebody listens, or stdin must be held open or closed in time."""
-        return bool(self._clients)
+        return bool(self._clients or self._listeners)
 
-    def join(self, stream: ByteStream, *, stdin: bool, stdout: bool, stderr: bool, history: bytes = b"") -> None:
-        """Serve one more client until it goes or the run ends."""
-        client = Client(stream, Backlog(self._spill), stdin=stdin and self._stdin, stdout=stdout, stderr=stderr)
+    def join(
+        self,
+        stream: ByteStream,
+        *,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        raw: bool = False,
+        history: bytes = b"",
+    ) -> None:
+        """Serve one more client until it goes or the run ends; without frames where `raw`."""
+        takes, raw = stdin and self._stdin, raw or self._tty
+        client = Client(stream, Backlog(self._spill), stdin=takes, stdout=stdout, stderr=stderr, raw=raw)
         if history:
             client.backlog.put(history)
         self._clients.append(client)
         self._tasks.spawn("attach", self._serve(client))
+
+    def listen(self, hear: Callable[[bytes], None]) -> None:
+        """Call with all output, of both streams, as it comes."""
+        self._listeners.append(hear)
+
+    def say(self, text: bytes) -> None:
+        """Tell the clients something, as if it were output."""
+        for client in self._clients:
+            client.backlog.put(text if client.raw else frame(STDOUT, text))
 
     def connect(self, bundle: Path) -> None:
         """Attach to the shim of a run. Raises OSError where it isn't there."""
@@ -76,14 +103,14 @@ class Console:
             raise
         finally:
             os.close(directory)
-        self._socket = sock
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
+        self._socket, self._packets = sock, PacketSocket(sock)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._receive)
         self._connected.set()
 
     def ended(self) -> None:
         """The run is over: hand on what has come, then let the clients go."""
         if self._socket is not None:
-            while self._socket is not None and self._receive():
+            while self._receive():
                 pass
             self._disconnect()
         for client in self._clients:
@@ -91,39 +118,31 @@ class Console:
         self._clients = []
 
     def _disconnect(self) -> None:
-        sock, self._socket = self._socket, None
+        sock, self._socket, self._packets = self._socket, None, None
         self._connected.clear()
         if sock is not None:
             with contextlib.suppress(ValueError):
                 asyncio.get_running_loop().remove_reader(sock.fileno())
             sock.close()
 
-    def _readable(self) -> None:
-        for _ in range(_AT_A_TIME):
-            if self._socket is None or not self._receive():
-                return
-
     def _receive(self) -> bool:
-        """Take one packet; False when there is none now, or the shim has closed."""
-        assert self._socket is not None
-        try:
-            packet = self._socket.recv(_PACKET)
-        except BlockingIOError:
+        """Take what has come, up to a bound; False when there is none now, or the shim has closed."""
+        if self._packets is None:
             return False
-        except OSError:
-            packet = b""
-        if not packet:
+        batch = self._packets.receive()
+        if batch is not None:
+            self._hand_out(batch)
+        if self._packets is not None and self._packets.closed:
             self._disconnect()
-            return False
-        kind, data = packet[0], packet[1:]
-        if data and kind in (_STDOUT, _STDERR):
-            self._hand_out(kind, data if self._tty else frame(kind - 1, data))
-        return True
+        return batch is not None
 
-    def _hand_out(self, kind: int, data: bytes) -> None:
+    def _hand_out(self, batch: Batch) -> None:
+        for hear in self._listeners:
+            hear(batch.chosen(stdout=True, stderr=True, raw=True))
         for client in list(self._clients):
-            if client.wanted[kind] and not client.backlog.put(data):
-                log.warning("container %s: an attached client fell too far behind and is cut off", self._container[:12])
+            data = batch.chosen(stdout=client.stdout, stderr=client.stderr, raw=client.raw)
+            if data and not client.backlog.put(data):
+                log.warning("%s: an attached client fell too far behind and is cut off", self._name)
                 self._clients.remove(client)
                 client.backlog.end()
 
@@ -133,9 +152,11 @@ class Console:
         try:
             while data := await client.backlog.get():
                 await client.stream.write(data)
+                if _FLOWING <= len(data) < CHUNK:
+                    await asyncio.sleep(_TOGETHER_S)
             await client.stream.end()
         except SeawayError as error:
-            log.debug("container %s: an attached client went: %s", self._container[:12], error)
+            log.debug("%s: an attached client went: %s", self._name, error)
         finally:
             for task in (reader, watcher):
                 if task is not None:
@@ -147,6 +168,8 @@ class Console:
         if client in self._clients:
             self._clients.remove(client)
         client.backlog.close()
+        if client.stdin and self._stdin_once:
+            self._close_input()
         if not self._clients and not self._stdin:
             self._disconnect()
 
@@ -162,7 +185,7 @@ class Console:
         except SeawayError:
             client.backlog.end()
         except OSError as error:
-            log.debug("container %s takes no more input: %s", self._container[:12], error)
+            log.debug("%s takes no more input: %s", self._name, error)
             return
         if self._stdin_once:
             await self._connected.wait()

@@ -20,22 +20,33 @@ _NOT_YET: Final = (
     ("POST", "/volumes/prune", "named volumes over the API"),
     ("POST", "/build", "building images"),
     ("POST", "/build/prune", "building images"),
-    ("POST", "/commit", "committing containers"),
     ("POST", "/images/{name}/push", "pushing images"),
     ("GET", "/images/search", "searching registries"),
     ("POST", "/containers/{name}/exec", "exec"),
-    ("POST", "/containers/{name}/rename", "renaming containers"),
-    ("POST", "/containers/{name}/update", "updating containers"),
-    ("GET", "/containers/{name}/top", "listing processes"),
-    ("GET", "/containers/{name}/stats", "container statistics over the API (Prometheus has them)"),
-    ("GET", "/containers/{name}/changes", "filesystem changes"),
-    ("GET", "/containers/{name}/export", "exporting containers"),
-    ("GET", "/containers/{name}/archive", "copying files"),
-    ("PUT", "/containers/{name}/archive", "copying files"),
-    ("HEAD", "/containers/{name}/archive", "copying files"),
     ("POST", "/swarm/init", "swarm mode"),
     ("POST", "/swarm/join", "swarm mode"),
 )
+
+
+_EXPERIMENTAL: Final = (
+    "This experimental feature is disabled by default. "
+    "Start the Docker daemon in experimental mode in order to enable it."
+)
+
+
+async def not_experimental(_: Call) -> web.StreamResponse:
+    """501, in the words of a daemon without its experimental features."""
+    raise ApiError(501, _EXPERIMENTAL)
+
+
+def checkpoint_routes() -> list[ApiRoute]:
+    """Checkpoints are such a feature of Docker's."""
+    checkpoints = "/containers/{name}/checkpoints"
+    return [
+        Route("GET", checkpoints, not_experimental),
+        Route("POST", checkpoints, not_experimental),
+        Route("DELETE", checkpoints + "/{checkpoint}", not_experimental),
+    ]
 
 
 async def no_swarm(_: Call) -> web.StreamResponse:

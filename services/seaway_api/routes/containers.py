@@ -6,10 +6,11 @@ from seaway_api import replies
 from seaway_api.api import Api
 from seaway_api.call import Call
 from seaway_api.lists import all_containers
+from seaway_api.sizes import container_sizes
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import container_facts, list_json
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import RemoveContainer
+from seaway_contracts.commands import ContainerId, RemoveContainer
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import ImageRef
@@ -27,15 +28,16 @@ async def list_containers(call: Call) -> web.StreamResponse:
         limit = 0
     query = await _resolved(call.api, query)
     stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
-    now, with_size = call.api.now_ns(), call.flag("size")
+    now = call.api.now_ns()
     shown = []
     async for stored in all_containers(call.api.bus, stopped=stopped):
         record = call.api.hub.newest(stored)
         if query.matches(container_facts(record)):
-            shown.append(list_json(record, now_ns=now, with_size=with_size))
+            shown.append(record)
             if limit and len(shown) == limit:
                 break
-    return replies.json(shown)
+    sizes = await container_sizes(call, shown) if call.flag("size") else {}
+    return replies.json([list_json(record, now_ns=now, size=sizes.get(record.id)) for record in shown])
 
 
 async def _resolved(api: Api, query: ContainerQuery) -> ContainerQuery:
@@ -61,11 +63,25 @@ async def _image_id(api: Api, ref: str) -> str | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
-    record = await call.api.record(call.name)
+    record = await with_health(call, await call.api.record(call.name))
     shown = inspect_json(record)
     if call.flag("size"):
-        shown |= {"SizeRw": 0, "SizeRootFs": 0}
+        size = (await container_sizes(call, [record])).get(record.id)
+        shown |= {"SizeRw": size.rw if size else 0, "SizeRootFs": size.root_fs if size else 0}
     return replies.json(shown)
+
+
+async def with_health(call: Call, record: ContainerRecord) -> ContainerRecord:
+    """The record with the last probes. They are no events: its node knows them, and the record where that is away."""
+    known = record.status.health
+    if known is None or record.status.state is not State.RUNNING:
+        return record
+    try:
+        reply = await call.api.bus.call(cat.HEALTH, ContainerId(id=record.id), node=record.node)
+    except SeawayError:
+        return record
+    status = record.status.model_copy(update={"health": reply.health or known})
+    return record.model_copy(update={"status": status})
 
 
 async def prune(call: Call) -> web.StreamResponse:
@@ -73,14 +89,15 @@ async def prune(call: Call) -> web.StreamResponse:
     filters = parse_filters(call.text("filters"), CONTAINER_PRUNE_KEYS)
     until = until_ns(filters, call.api.now_ns())
     records = [record async for record in all_containers(call.api.bus)]
-    removed = [
-        record.id
+    chosen = [
+        record
         for record in records
-        if record.status.state not in _LIVE
-        and prunable(filters, record.spec.labels, record.spec.created_ns, until)
-        and await _removed(call, record)
+        if record.status.state not in _LIVE and prunable(filters, record.spec.labels, record.spec.created_ns, until)
     ]
-    return replies.json({"ContainersDeleted": removed or None, "SpaceReclaimed": 0})
+    sizes = await container_sizes(call, chosen)
+    removed = [record.id for record in chosen if await _removed(call, record)]
+    reclaimed = sum(sizes[identifier].rw for identifier in removed if identifier in sizes)
+    return replies.json({"ContainersDeleted": removed or None, "SpaceReclaimed": reclaimed})
 
 
 async def _removed(call: Call, record: ContainerRecord) -> bool:

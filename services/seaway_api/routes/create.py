@@ -12,6 +12,7 @@ from seaway_api import replies
 from seaway_api.api import Api
 from seaway_api.call import Call
 from seaway_api.translate import host as from_host
+from seaway_api.translate.platforms import check_platform
 from seaway_api.translate.spec import (
     Naming,
     Partners,
@@ -19,10 +20,13 @@ from seaway_api.translate.spec import (
     check_create,
     container_spec,
     joined_containers,
+    linked_containers,
     volume_sources,
 )
+from seaway_api.translate.warnings import create_warnings
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
 from seaway_contracts.commands import (
     CreateContainer,
     ForgetContainer,
@@ -33,13 +37,14 @@ from seaway_contracts.commands import (
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
 from seaway_contracts.images import ImageRecord, ImageRef
-from seaway_docker.errors import no_such_network
+from seaway_docker.errors import no_such_network, too_many_cpus
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.names import container_name, generate_name
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _NAME_ATTEMPTS: Final = 8
+_CORE: Final = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ async def create(call: Call) -> web.StreamResponse:
     """Make a container: image and node are found side by side, then name and record are reserved, then it is made."""
     body = await call.body(ContainerCreate)
     check_create(body)
+    warnings = create_warnings(body, call.version)
     given = call.text("name")
     name = container_name(given) if given else ""
     for network in asked_networks(body):
@@ -61,15 +67,16 @@ async def create(call: Call) -> web.StreamResponse:
     identifier = call.api.new_id()
     companions = await _companions(call.api, body)
     image, node = await _image_and_node(call.api, body, identifier, companions.node)
+    check_platform(call.text("platform"), body.image, image)
     for attempt in range(_NAME_ATTEMPTS):
         chosen = name or generate_name(secrets.randbelow(1 << 32), attempt)
         naming = Naming(identifier, chosen, call.api.now_ns(), _new_volume)
         spec = container_spec(body, image, naming, companions.partners)
         if await _register(call, spec, node, may_retry=not name and attempt < _NAME_ATTEMPTS - 1):
             break
-    await _make(call, spec, node)
+    warnings += await _make(call, spec, node)
     call.api.hub.remember(identifier, node)
-    return replies.json({"Id": identifier, "Warnings": []}, 201)
+    return replies.json({"Id": identifier, "Warnings": warnings}, 201)
 
 
 def _new_volume() -> str:
@@ -105,7 +112,19 @@ async def _place(api: Api, body: ContainerCreate, identifier: str) -> str:
         labels=body.labels or {},
         host_ports=from_host.fixed_host_ports(ports),
     )
-    return (await api.bus.call(cat.PLACE, request)).node
+    try:
+        return (await api.bus.call(cat.PLACE, request)).node
+    except SeawayError as error:
+        raise await _refused(api, request.resources.nano_cpus, error) from error
+
+
+async def _refused(api: Api, nano_cpus: int, error: SeawayError) -> SeawayError:
+    """Docker's words where no node has so many CPUs at all; else the scheduler's own."""
+    if nano_cpus <= 0:
+        return error
+    nodes = (await api.bus.call(cat.LIST_NODES, Empty())).nodes
+    most = max((node.beat.capacity.nano_cpus for node in nodes if node.state == "up"), default=0)
+    return bad_request(too_many_cpus(most // _CORE)) if 0 < most < nano_cpus else error
 
 
 async def _outcome(work: Awaitable[T]) -> T | SeawayError:
@@ -120,16 +139,31 @@ async def _outcome(work: Awaitable[T]) -> T | SeawayError:
 
 
 async def _companions(api: Api, body: ContainerCreate) -> _Companions:
-    """Look up the containers whose namespaces or volumes are shared; they bind the new one to their node."""
-    joined, sources = joined_containers(body), volume_sources(body)
-    if not joined and not sources:
+    """Look up the containers whose namespaces or volumes are shared, or that are linked to; they bind the new one
+    to their node.
+    """
+    joined, sources, linked = joined_containers(body), volume_sources(body), linked_containers(body)
+    if not joined and not sources and not linked:
         return _Companions(Partners({}))
-    records = {ref: await api.record(ref) for ref in dict.fromkeys((*joined, *(ref for ref, _ in sources)))}
+    records = {ref: await _companion(api, ref) for ref in dict.fromkeys((*joined, *(ref for ref, _ in sources)))}
+    records |= {ref: await _companion(api, ref, f"could not get container for {ref}: ") for ref in linked}
     nodes = {record.node for record in records.values()}
     if len(nodes) > 1:
         raise bad_request(f"the containers {', '.join(records)} are on different nodes and can't be shared together")
     mounts = [mount for ref, read_only in sources for mount in _taken_over(records[ref], read_only)]
-    return _Companions(Partners({ref: record.id for ref, record in records.items()}, tuple(mounts)), nodes.pop())
+    ids = {ref: record.id for ref, record in records.items()}
+    names = {ref: records[ref].spec.name for ref in linked}
+    return _Companions(Partners(ids, tuple(mounts), names), nodes.pop())
+
+
+async def _companion(api: Api, ref: str, head: str = "") -> ContainerRecord:
+    """A container that is named in a body. Not a 404 if it isn't there: upon that, clients would pull the image."""
+    try:
+        return await api.record(ref)
+    except SeawayError as error:
+        if error.code != Code.NOT_FOUND:
+            raise
+        raise bad_request(head + error.message) from error
 
 
 def _taken_over(record: ContainerRecord, read_only: bool) -> list[Mount]:
@@ -154,12 +188,13 @@ async def _register(call: Call, spec: ContainerSpec, node: str, *, may_retry: bo
     return True
 
 
-async def _make(call: Call, spec: ContainerSpec, node: str) -> None:
-    """Have the node make it; if it can't, nothing is left of it."""
+async def _make(call: Call, spec: ContainerSpec, node: str) -> tuple[str, ...]:
+    """Have the node make it; if it can't, nothing is left of it. Gives the node's warnings."""
     command = call.command()
     try:
         made = await call.api.bus.call(cat.CREATE, CreateContainer(spec=spec), node=node, command=command)
         call.api.hub.answered(spec.id, made.status)
+        return made.warnings
     except SeawayError as error:
         if error.code != Code.TIMEOUT or await _unmade(call, spec, node, command):
             await _forget(call, spec)

@@ -19,7 +19,7 @@ from seaway_docker.streams import RAW_STREAM, stream_media_type
 from seaway_docker.timestamps import parse_timestamp
 
 log = logging.getLogger(__name__)
-_TYPED_SINCE: Final = (1, 42)
+TYPED_SINCE: Final = (1, 42)
 
 
 async def logs(call: Call) -> web.StreamResponse:
@@ -41,7 +41,7 @@ async def logs(call: Call) -> web.StreamResponse:
 
 def media_type(record: ContainerRecord, version: ApiVersion) -> str:
     """The type of a container's output; older clients were told nothing of frames."""
-    return RAW_STREAM if version < _TYPED_SINCE else stream_media_type(record.spec.command.tty)
+    return RAW_STREAM if version < TYPED_SINCE else stream_media_type(record.spec.command.tty)
 
 
 def _request(call: Call, record: ContainerRecord, stream: str, *, stdout: bool, stderr: bool) -> ReadLogs:

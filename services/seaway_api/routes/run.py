@@ -10,13 +10,16 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (
     ContainerId,
+    CreateContainer,
+    ForgetContainer,
     KillContainer,
     RemoveContainer,
     ResizeTty,
     StatusReply,
     StopContainer,
 )
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.signals import parse_signal
 
@@ -31,8 +34,31 @@ async def start(call: Call) -> web.StreamResponse:
             "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
         )
     identifier, node = await call.api.locate(call.name)
-    await _command(call, cat.START, ContainerId(id=identifier), node)
+    request = ContainerId(id=identifier)
+    try:
+        await _command(call, cat.START, request, node)
+    except SeawayError as error:
+        record = await _half_made(call, identifier, error)
+        made = CreateContainer(spec=record.spec)
+        await call.api.bus.call(cat.CREATE, made, node=node, command=call.command())
+        await _command(call, cat.START, request, node)
     return replies.empty()
+
+
+async def _half_made(call: Call, identifier: str, error: SeawayError) -> ContainerRecord:
+    """A container that its node doesn't know, as whoever began to make it was killed between record and node.
+
+    Raises `error`, with which the node has refused, for every other one.
+    """
+    if error.code is not Code.NOT_FOUND:
+        raise error
+    try:
+        record = await call.api.record(identifier)
+    except SeawayError:
+        raise error from None
+    if record.status.seq:
+        raise error
+    return record
 
 
 async def stop(call: Call) -> web.StreamResponse:
@@ -94,12 +120,17 @@ async def unpause(call: Call) -> web.StreamResponse:
 async def resize(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/resize"""
     height, width = parse_int(call.text("h")), parse_int(call.text("w"))
-    if not (0 <= height <= 65_535 and 0 <= width <= 65_535):
-        raise InvalidParameter(f"a terminal of {height} by {width} can't be: each is at most 65535")
+    check_size(height, width)
     identifier, node = await call.api.locate(call.name)
     request = ResizeTty(id=identifier, height=height, width=width)
     await call.api.bus.call(cat.RESIZE, request, node=node, command=call.command())
     return replies.empty(200)
+
+
+def check_size(height: int, width: int) -> None:
+    """Raise InvalidParameter for a terminal's size that no kernel can have."""
+    if not (0 <= height <= 65_535 and 0 <= width <= 65_535):
+        raise InvalidParameter(f"a terminal of {height} by {width} can't be: each is at most 65535")
 
 
 async def remove(call: Call) -> web.StreamResponse:
@@ -108,7 +139,11 @@ async def remove(call: Call) -> web.StreamResponse:
         raise InvalidParameter("container links are not supported: there is none to remove")
     identifier, node = await call.api.locate(call.name)
     request = RemoveContainer(id=identifier, force=call.flag("force"), volumes=call.flag("v"))
-    await call.api.bus.call(cat.REMOVE, request, node=node, command=call.command())
+    try:
+        await call.api.bus.call(cat.REMOVE, request, node=node, command=call.command())
+    except SeawayError as error:
+        await _half_made(call, identifier, error)
+        await call.api.bus.call(cat.FORGET, ForgetContainer(id=identifier), command=call.command())
     return replies.empty()
 
 

@@ -13,7 +13,7 @@ from seaway_api.translate.info import Cluster, disk_usage_json, info_json, versi
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import SeawayError, unavailable
 from seaway_contracts.images import ImageRecord
 from seaway_contracts.nodes import NodeRecord
 from seaway_docker.go_json import GoModel
@@ -54,7 +54,7 @@ async def version(call: Call) -> web.StreamResponse:
 
 
 async def info(call: Call) -> web.StreamResponse:
-    """GET /info. What does not answer is left out and named in the warnings."""
+    """GET /info. What does not answer is left out and named in the warnings: it is asked when something is wrong."""
     cluster = await _cluster(call)
     body = info_json(
         cluster, node=call.api.settings.node, now_ns=call.api.now_ns(), readers=call.api.hub.reader_count
@@ -71,10 +71,14 @@ async def auth(call: Call) -> web.StreamResponse:
 async def disk_usage(call: Call) -> web.StreamResponse:
     """GET /system/df"""
     cluster = await _cluster(call)
+    if cluster.bus_trouble:
+        raise unavailable(f"the bus is away: {cluster.bus_trouble}; try again when it is back")
     return replies.json(disk_usage_json(cluster, call.version, now_ns=call.api.now_ns()))
 
 
 async def _cluster(call: Call) -> Cluster:
+    if call.api.bus.trouble:
+        return Cluster(bus_trouble=call.api.bus.trouble)
     silent: list[str] = []
     nodes = await _nodes(call, silent)
     containers: tuple[ContainerRecord, ...] = ()

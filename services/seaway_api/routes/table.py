@@ -2,25 +2,33 @@
 
 from seaway_api.dispatch import ApiRoute
 from seaway_api.routes import (
+    archive,
     attach,
+    attach_ws,
+    commit,
     containers,
     create,
     events,
+    exec,
     images,
     logs,
     networks,
     run,
+    stats,
     system,
+    top,
     transfer,
+    update,
     wait,
 )
-from seaway_api.routes.absent import missing_routes, swarm_routes
+from seaway_api.routes.absent import checkpoint_routes, missing_routes, swarm_routes
 from seaway_api.routing import Route
 
 
 def all_routes() -> list[ApiRoute]:
     """The whole table."""
-    return [*_system(), *_containers(), *_images(), *_networks(), *swarm_routes(), *missing_routes()]
+    refused = (*swarm_routes(), *checkpoint_routes(), *missing_routes())
+    return [*_system(), *_containers(), *_images(), *_networks(), *refused]
 
 
 def _system() -> list[ApiRoute]:
@@ -47,10 +55,25 @@ def _containers() -> list[ApiRoute]:
         Route("POST", "/containers/{name}/pause", run.pause),
         Route("POST", "/containers/{name}/unpause", run.unpause),
         Route("POST", "/containers/{name}/resize", run.resize),
+        Route("POST", "/containers/{name}/rename", update.rename),
+        Route("POST", "/containers/{name}/update", update.update),
+        Route("GET", "/containers/{name}/top", top.top),
+        Route("GET", "/containers/{name}/stats", stats.stats, waits=True),
+        Route("POST", "/containers/{name}/exec", exec.create),
+        Route("POST", "/exec/{name}/start", exec.start, waits=True),
+        Route("POST", "/exec/{name}/resize", exec.resize),
+        Route("GET", "/exec/{name}/json", exec.inspect),
         Route("POST", "/containers/{name}/wait", wait.wait, waits=True),
         Route("POST", "/containers/{name}/attach", attach.attach, waits=True),
+        Route("GET", "/containers/{name}/attach/ws", attach_ws.attach_ws, waits=True),
         Route("GET", "/containers/{name}/json", containers.inspect),
         Route("GET", "/containers/{name}/logs", logs.logs, waits=True),
+        Route("HEAD", "/containers/{name}/archive", archive.stat),
+        Route("GET", "/containers/{name}/archive", archive.read, waits=True),
+        Route("PUT", "/containers/{name}/archive", archive.write, waits=True),
+        Route("GET", "/containers/{name}/export", archive.export, waits=True),
+        Route("GET", "/containers/{name}/changes", archive.changes),
+        Route("POST", "/commit", commit.commit),
         Route("DELETE", "/containers/{name}", run.remove),
     ]
 

@@ -1,6 +1,6 @@
 """POST /containers/{name}/wait: the exit code, as soon as there is one."""
 
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -28,10 +28,10 @@ async def wait(call: Call) -> web.StreamResponse:
         record = await call.api.record(identifier)
         response = await replies.begin_stream(call.request)
         if condition == _NOT_RUNNING and record.status.state not in _UP:
-            code = record.status.exit_code
+            ended = record.status
         else:
-            code = await _exit_code(watch, condition, record.status)
-        await response.write(orjson.dumps({"StatusCode": code}, option=orjson.OPT_APPEND_NEWLINE))
+            ended = await _end(watch, condition, record.status)
+        await response.write(orjson.dumps(_answer(ended), option=orjson.OPT_APPEND_NEWLINE))
         return response
     finally:
         call.api.hub.unwatch(identifier, watch)
@@ -44,12 +44,18 @@ def _condition(call: Call) -> str:
     return condition or _NOT_RUNNING
 
 
-async def _exit_code(watch: Watch, condition: str, known: ContainerStatus) -> int:
-    """The code of the exit that the condition means. What the record already held is no news; the end of the
+def _answer(status: ContainerStatus) -> dict[str, Any]:
+    """A failed start is told besides the code that it left."""
+    error = {"Error": {"Message": status.error}} if status.error else {}
+    return error | {"StatusCode": status.exit_code}
+
+
+async def _end(watch: Watch, condition: str, known: ContainerStatus) -> ContainerStatus:
+    """The status after the exit that the condition means. What the record already held is no news; the end of the
     container answers every condition."""
     while True:
         action, status = await watch.next()
         if action == "destroy":
-            return status.exit_code
+            return status
         if action == "die" and condition != "removed" and status.seq > known.seq:
-            return status.exit_code
+            return status

@@ -6,6 +6,7 @@ from seaway_contracts.containers import Command
 from seaway_contracts.images import Healthcheck, ImageConfig
 from seaway_docker.errors import NO_COMMAND, InvalidParameter
 from seaway_docker.model_container import ContainerConfig, HealthConfig
+from seaway_docker.mount_checks import normal_path
 
 Args = tuple[str, ...] | None
 
@@ -17,7 +18,7 @@ def merged_command(config: ContainerConfig, image: ImageConfig, *, init: bool) -
         entrypoint=entrypoint,
         cmd=cmd,
         env=merged_env(config.env or (), image.env),
-        workdir=config.working_dir or image.workdir,
+        workdir=normal_path(config.working_dir) if config.working_dir else image.workdir,
         user=config.user or image.user,
         tty=config.tty,
         open_stdin=config.open_stdin,
@@ -28,6 +29,7 @@ def merged_command(config: ContainerConfig, image: ImageConfig, *, init: bool) -
         stop_signal=config.stop_signal or image.stop_signal,
         stop_timeout=config.stop_timeout,
         init=init,
+        shell=image.shell or (),
     )
 
 

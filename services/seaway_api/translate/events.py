@@ -8,6 +8,8 @@ import orjson
 from seaway_contracts.lifecycle import Envelope
 from seaway_docker.event_filters import EventFacts
 
+_HEALTH: Final = "health_status"
+_EXEC: Final = frozenset({"exec_create", "exec_start"})
 _INTERNAL: Final = frozenset({("container", "status")})
 
 
@@ -32,9 +34,18 @@ def docker_event(envelope: Envelope, data: bytes, *, stored: bool = False) -> Do
         return None
     attributes = _attributes(envelope, body if isinstance(body, dict) else {})
     actor = _actor(envelope, body)
-    facts = EventFacts(envelope.noun, envelope.action, actor, attributes)
+    facts = EventFacts(envelope.noun, _action(envelope, attributes), actor, attributes)
     line = orjson.dumps(_fields(facts, envelope.time_ns), option=orjson.OPT_APPEND_NEWLINE)
     return DockerEvent(envelope.id, facts, envelope.time_ns, line, stored)
+
+
+def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
+    """Docker's word, with what it says behind a colon taken out of the attributes."""
+    if envelope.action == _HEALTH:
+        return f"{_HEALTH}: {attributes.pop('health', '')}"
+    if envelope.action in _EXEC:
+        return f"{envelope.action}: {attributes.pop('execCommand', '')}"
+    return envelope.action
 
 
 def shown_by_default(event: DockerEvent) -> bool:

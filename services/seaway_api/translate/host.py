@@ -6,6 +6,8 @@ from typing import Final, Literal, cast
 from seaway_api.translate.checks import capabilities
 from seaway_contracts.containers import (
     Device,
+    DeviceLimit,
+    DeviceRequest,
     LogConfig,
     Mount,
     Namespaces,
@@ -18,7 +20,7 @@ from seaway_contracts.containers import (
 )
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerConfig
-from seaway_docker.model_host import HostConfig
+from seaway_docker.model_host import HostConfig, ThrottleDevice
 from seaway_docker.model_network import NetworkingConfig
 from seaway_docker.mounts import MountSpec, collect_mounts
 from seaway_docker.ports import HostBinding, exposed_ports, host_bindings
@@ -26,6 +28,14 @@ from seaway_docker.tmpfs import tmpfs_mount_options, tmpfs_options
 
 PREDEFINED: Final = ("bridge", "host", "none")
 Protocol = Literal["tcp", "udp", "sctp"]
+_TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
+_BOOLEANS: Final = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+_READ_ONLY_MODES: Final[dict[tuple[bool, bool], Literal["", "never", "always"]]] = {
+    (False, False): "",
+    (True, False): "never",
+    (False, True): "always",
+}
 
 
 def resources(host: HostConfig) -> Resources:
@@ -35,15 +45,24 @@ def resources(host: HostConfig) -> Resources:
         memory=host.memory,
         memory_swap=swap,
         memory_reservation=host.memory_reservation,
-        memory_swappiness=host.memory_swappiness,
+        memory_swappiness=None if host.memory_swappiness == -1 else host.memory_swappiness,
         nano_cpus=host.nano_cpus,
-        cpu_shares=max(0, host.cpu_shares),
+        cpu_shares=host.cpu_shares,
         cpu_period=host.cpu_period,
         cpu_quota=host.cpu_quota,
         cpuset_cpus=host.cpuset_cpus,
         cpuset_mems=host.cpuset_mems,
+        cpu_realtime_period=host.cpu_realtime_period,
+        cpu_realtime_runtime=host.cpu_realtime_runtime,
         pids_limit=host.pids_limit,
         blkio_weight=host.blkio_weight,
+        blkio_weight_device=tuple(
+            DeviceLimit(path=one.path, value=one.weight) for one in host.blkio_weight_device or ()
+        ),
+        blkio_read_bps=_throttled(host.blkio_device_read_bps),
+        blkio_write_bps=_throttled(host.blkio_device_write_bps),
+        blkio_read_iops=_throttled(host.blkio_device_read_iops),
+        blkio_write_iops=_throttled(host.blkio_device_write_iops),
         oom_kill_disable=bool(host.oom_kill_disable),
         oom_score_adj=host.oom_score_adj,
         ulimits=tuple(Ulimit(name=limit.name, soft=limit.soft, hard=limit.hard) for limit in host.ulimits or ()),
@@ -56,6 +75,24 @@ def resources(host: HostConfig) -> Resources:
             for device in host.devices or ()
         ),
         device_cgroup_rules=tuple(host.device_cgroup_rules or ()),
+        device_requests=_device_requests(host),
+        cgroup_parent=host.cgroup_parent,
+    )
+
+
+def _throttled(devices: Iterable[ThrottleDevice] | None) -> tuple[DeviceLimit, ...]:
+    return tuple(DeviceLimit(path=one.path, value=one.rate) for one in devices or ())
+
+
+def _device_requests(host: HostConfig) -> tuple[DeviceRequest, ...]:
+    return tuple(
+        DeviceRequest(
+            driver=asked.driver,
+            count=asked.count,
+            ids=tuple(asked.device_ids or ()),
+            capabilities=tuple(tuple(together) for together in asked.capabilities or ()),
+        )
+        for asked in host.device_requests or ()
     )
 
 
@@ -67,14 +104,12 @@ def security(host: HostConfig) -> Security:
         cap_add=capabilities(host.cap_add or (), "CapAdd"),
         cap_drop=capabilities(host.cap_drop or (), "CapDrop"),
         read_only_rootfs=host.readonly_rootfs,
-        no_new_privileges=options.get("no-new-privileges", "false") == "true",
-        seccomp=options.get("seccomp", ""),
+        no_new_privileges=_BOOLEANS[options.get("no-new-privileges", "false")],
+        seccomp="" if options.get("seccomp") == "builtin" else options.get("seccomp", ""),
         apparmor=options.get("apparmor", ""),
-        security_opt=tuple(host.security_opt or ()),
         masked_paths=None if host.masked_paths is None else tuple(host.masked_paths),
         readonly_paths=None if host.readonly_paths is None else tuple(host.readonly_paths),
         group_add=tuple(host.group_add or ()),
-        userns_mode=host.userns_mode,
     )
 
 
@@ -87,9 +122,9 @@ def _security_options(texts: Iterable[str]) -> dict[str, str]:
         key, sign, value = text.partition("=") if "=" in text else text.partition(":")
         if not sign:
             raise InvalidParameter(f'invalid --security-opt 1: "{text}"')
-        if key not in ("label", "apparmor", "seccomp", "no-new-privileges", "systempaths"):
+        if key not in ("label", "apparmor", "seccomp", "no-new-privileges"):
             raise InvalidParameter(f'invalid --security-opt 2: "{text}"')
-        if key == "no-new-privileges" and value not in ("true", "false"):
+        if key == "no-new-privileges" and value not in _BOOLEANS:
             raise InvalidParameter(f'invalid --security-opt 2: "{text}"')
         found[key] = value
     return found
@@ -113,6 +148,7 @@ def network(config: ContainerConfig, host: HostConfig, networking: NetworkingCon
         ports=tuple(_port(binding) for binding in host_bindings(host.port_bindings or {})),
         publish_all=host.publish_all_ports,
         exposed_ports=tuple(str(port) for port in exposed_ports(config.exposed_ports or ())),
+        disabled=config.network_disabled,
     )
 
 
@@ -122,9 +158,7 @@ def _port(binding: HostBinding) -> PortBinding:
     else:
         asked = f"{binding.first}-{binding.last}"
     protocol = cast(Protocol, binding.port.protocol)
-    return PortBinding(
-        container_port=binding.port.number, protocol=protocol, host_ip=binding.host_ip, host_port=asked
-    )
+    return PortBinding(container_port=binding.port.number, protocol=protocol, host_ip=binding.host_ip, host_port=asked)
 
 
 def fixed_host_ports(spec: NetworkSpec) -> tuple[int, ...]:
@@ -150,33 +184,39 @@ def _mount(spec: MountSpec, new_volume: Callable[[], str]) -> Mount:
         target=spec.target,
         source=new_volume() if spec.anonymous else spec.source,
         read_only=spec.read_only,
-        propagation=spec.bind.propagation or "rprivate",
+        propagation=spec.bind.propagation,
         options=options,
         create_source=spec.create_source,
         no_copy=spec.volume.no_copy,
         anonymous=spec.anonymous,
         size=spec.tmpfs.size_bytes,
         mode=spec.tmpfs.mode or 0o1777,
+        shown_mode=_shown_mode(spec),
+        recursive=not spec.bind.non_recursive,
+        recursive_read_only=_recursive_read_only(spec),
+        subpath=spec.volume.subpath,
+        listed=spec.listed,
     )
+
+
+def _shown_mode(spec: MountSpec) -> str:
+    """The `Mode` of inspect: a Binds text's own, else Docker's relabelling default for volumes that were asked for."""
+    return spec.mode or ("z" if spec.kind == "volume" and not spec.declared else "")
+
+
+def _recursive_read_only(spec: MountSpec) -> Literal["", "never", "always"]:
+    """What happens to the mounts below. Raises InvalidParameter for options against each other."""
+    bind = spec.bind
+    if bind.read_only_force_recursive and not spec.read_only:
+        raise InvalidParameter("mount options conflict: !ReadOnly && BindOptions.ReadOnlyForceRecursive")
+    if bind.read_only_force_recursive and bind.read_only_non_recursive:
+        raise InvalidParameter("mount options conflict: ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive")
+    return _READ_ONLY_MODES[bind.read_only_non_recursive, bind.read_only_force_recursive]
 
 
 def namespaces(host: HostConfig) -> Namespaces:
-    """Namespace modes, with Docker's default for IPC. Raises InvalidParameter."""
-    for mode, allowed, what in (
-        (host.pid_mode, ("", "host"), "PID"),
-        (host.ipc_mode, ("", "host", "none", "private", "shareable"), "IPC"),
-        (host.uts_mode, ("", "host"), "UTS"),
-        (host.cgroupns_mode, ("", "host", "private"), "cgroup namespace"),
-    ):
-        if mode not in allowed and not (what in ("PID", "IPC") and _names_container(mode)):
-            raise InvalidParameter(f"invalid {what} mode: {mode}")
-    return Namespaces(
-        pid=host.pid_mode, ipc=host.ipc_mode or "private", uts=host.uts_mode, cgroup=host.cgroupns_mode
-    )
-
-
-def _names_container(mode: str) -> bool:
-    return mode.startswith("container:") and len(mode) > len("container:")
+    """Namespace modes, checked before, with Docker's default for IPC."""
+    return Namespaces(pid=host.pid_mode, ipc=host.ipc_mode or "private", uts=host.uts_mode, cgroup=host.cgroupns_mode)
 
 
 def restart(host: HostConfig) -> RestartPolicy:

@@ -24,6 +24,8 @@ class Cluster:
     containers: tuple[ContainerRecord, ...] = ()
     images: tuple[ImageRecord, ...] = ()
     silent: tuple[str, ...] = ()
+    bus_trouble: str = ""
+    """Why the API can't ask anybody; empty while it can."""
 
     @property
     def up(self) -> list[NodeRecord]:
@@ -149,6 +151,9 @@ def _host(cluster: Cluster, facts: NodeFacts, node: str) -> dict[str, Any]:
 def _warnings(cluster: Cluster) -> list[str]:
     said = [f"WARNING: {text}" for node in cluster.up for text in node.beat.facts.warnings]
     said += [f"WARNING: node {node.node} is down" for node in cluster.nodes if node.state == "down"]
+    if cluster.bus_trouble:
+        trouble = f"WARNING: the bus is away: {cluster.bus_trouble}; containers go on, commands wait until it is back"
+        return [*said, trouble]
     return said + [f"WARNING: the {name} service does not answer" for name in cluster.silent]
 
 

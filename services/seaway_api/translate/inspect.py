@@ -1,11 +1,14 @@
 """A container's record as `GET /containers/{id}/json` shows it (Docker API 1.47). Pure."""
 
+import posixpath
 from typing import Any, Final
 
-from seaway_api.translate.mounts import asked_mounts, mount_points, tmpfs_map
+from seaway_api.translate.asked import asked_config, asked_host
+from seaway_api.translate.mounts import mount_points
 from seaway_api.translate.networking import network_settings
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, State
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Health, State
 from seaway_contracts.images import Healthcheck
+from seaway_docker.ports import exposed_ports
 from seaway_docker.timestamps import ZERO_TIME, rfc3339nano
 
 MASKED: Final = (
@@ -31,7 +34,7 @@ def inspect_json(record: ContainerRecord) -> dict[str, Any]:
         "ResolvConfPath": "",
         "HostnamePath": "",
         "HostsPath": "",
-        "LogPath": status.log_path,
+        "LogPath": status.log_path if status.run else "",
         "Name": f"/{spec.name}",
         "RestartCount": status.restart_count,
         "Driver": _DRIVER,
@@ -39,14 +42,22 @@ def inspect_json(record: ContainerRecord) -> dict[str, Any]:
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": spec.security.apparmor,
-        "ExecIDs": None,
+        "ExecIDs": list(status.exec_ids) or None,
         "HostConfig": host_config(spec),
-        "GraphDriver": {"Data": None, "Name": _DRIVER},
+        "GraphDriver": {"Data": _writable(status), "Name": _DRIVER},
         "Mounts": mount_points(spec),
         "Config": config_json(spec),
         "NetworkSettings": network_settings(spec, status),
         "Node": {"Name": record.node, "ID": record.node},
     }
+
+
+def _writable(status: ContainerStatus) -> dict[str, str] | None:
+    """Where the writable layer is on its node: beside the log. The merged tree is mounted nowhere on the host."""
+    if not status.log_path:
+        return None
+    place = posixpath.dirname(status.log_path)
+    return {"UpperDir": f"{place}/upper", "WorkDir": f"{place}/work"}
 
 
 def state_json(status: ContainerStatus) -> dict[str, Any]:
@@ -65,8 +76,25 @@ def state_json(status: ContainerStatus) -> dict[str, Any]:
         "FinishedAt": _time(status.finished_ns),
     }
     if status.health:
-        state["Health"] = {"Status": status.health, "FailingStreak": 0, "Log": []}
+        state["Health"] = health_json(status.health)
     return state
+
+
+def health_json(health: Health) -> dict[str, Any]:
+    """`State.Health`."""
+    return {
+        "Status": health.status,
+        "FailingStreak": health.failing_streak,
+        "Log": [
+            {
+                "Start": rfc3339nano(probe.started_ns),
+                "End": rfc3339nano(probe.ended_ns),
+                "ExitCode": probe.exit_code,
+                "Output": probe.output,
+            }
+            for probe in health.log
+        ],
+    }
 
 
 def _time(ns: int) -> str:
@@ -75,7 +103,7 @@ def _time(ns: int) -> str:
 
 def config_json(spec: ContainerSpec) -> dict[str, Any]:
     """`Config`: what the user and the image gave together."""
-    command = spec.command
+    command, asked = spec.command, asked_config(spec)
     config: dict[str, Any] = {
         "Hostname": spec.network.hostname,
         "Domainname": spec.network.domainname,
@@ -92,11 +120,12 @@ def config_json(spec: ContainerSpec) -> dict[str, Any]:
         "Volumes": {path: {} for path in spec.image_volumes} or None,
         "WorkingDir": command.workdir,
         "Entrypoint": _list(command.entrypoint),
-        "OnBuild": None,
+        "OnBuild": asked.get("OnBuild"),
         "Labels": spec.labels,
     }
     if spec.network.exposed_ports:
-        config["ExposedPorts"] = {port: {} for port in spec.network.exposed_ports}
+        config["ExposedPorts"] = _exposed(spec, asked)
+    config |= {key: asked[key] for key in ("ArgsEscaped", "NetworkDisabled", "Shell") if key in asked}
     if spec.healthcheck is not None:
         config["Healthcheck"] = healthcheck_json(spec.healthcheck)
     if command.stop_signal:
@@ -104,6 +133,13 @@ def config_json(spec: ContainerSpec) -> dict[str, Any]:
     if command.stop_timeout is not None:
         config["StopTimeout"] = command.stop_timeout
     return config
+
+
+def _exposed(spec: ContainerSpec, asked: dict[str, Any]) -> dict[str, Any]:
+    """The user's ports as he wrote them, then the image's."""
+    given = asked.get("ExposedPorts") or {}
+    covered = {str(port) for port in exposed_ports(given)}
+    return given | {port: {} for port in spec.network.exposed_ports if port not in covered}
 
 
 def healthcheck_json(health: Healthcheck) -> dict[str, Any]:
@@ -120,117 +156,59 @@ def healthcheck_json(health: Healthcheck) -> dict[str, Any]:
 
 
 def host_config(spec: ContainerSpec) -> dict[str, Any]:
-    """`HostConfig`, from what the record keeps of it."""
-    return _isolation(spec) | _limits(spec) | _places(spec)
+    """`HostConfig`: as it was asked for, but for what has been resolved or can have changed since."""
+    asked = asked_host(spec)
+    return asked | _resolved(spec) | _limits(spec) | _privileges(spec, asked)
 
 
-def _isolation(spec: ContainerSpec) -> dict[str, Any]:
-    network, security, spaces = spec.network, spec.security, spec.namespaces
+def _resolved(spec: ContainerSpec) -> dict[str, Any]:
+    network, spaces = spec.network, spec.namespaces
     return {
-        "Binds": list(spec.binds) or None,
-        "ContainerIDFile": "",
         "LogConfig": {"Type": spec.log.driver, "Config": spec.log.options},
         "NetworkMode": network.mode,
-        "PortBindings": _port_bindings(spec),
         "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.max_retries},
-        "AutoRemove": spec.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": list(spec.volumes_from) or None,
-        "ConsoleSize": [0, 0],
-        "CapAdd": list(security.cap_add) or None,
-        "CapDrop": list(security.cap_drop) or None,
         "CgroupnsMode": spaces.cgroup,
-        "Dns": list(network.dns),
-        "DnsOptions": list(network.dns_options),
-        "DnsSearch": list(network.dns_search),
-        "ExtraHosts": list(network.extra_hosts) or None,
-        "GroupAdd": list(security.group_add) or None,
         "IpcMode": spaces.ipc,
-        "Cgroup": "",
-        "Links": None,
-        "OomScoreAdj": spec.resources.oom_score_adj,
         "PidMode": spaces.pid,
-        "Privileged": security.privileged,
-        "PublishAllPorts": network.publish_all,
-        "ReadonlyRootfs": security.read_only_rootfs,
-        "SecurityOpt": list(security.security_opt) or None,
-        "UTSMode": spaces.uts,
-        "UsernsMode": security.userns_mode,
+        "Links": [f"/{link.name}:/{spec.name}/{link.alias}" for link in network.links] or None,
         "ShmSize": spec.shm_size,
         "Runtime": spec.runtime,
-        "Isolation": "",
     }
 
 
 def _limits(spec: ContainerSpec) -> dict[str, Any]:
+    """What an update changes."""
     limits = spec.resources
     return {
         "CpuShares": limits.cpu_shares,
         "Memory": limits.memory,
         "NanoCpus": limits.nano_cpus,
-        "CgroupParent": "",
         "BlkioWeight": limits.blkio_weight,
-        "BlkioWeightDevice": None,
-        "BlkioDeviceReadBps": None,
-        "BlkioDeviceWriteBps": None,
-        "BlkioDeviceReadIOps": None,
-        "BlkioDeviceWriteIOps": None,
         "CpuPeriod": limits.cpu_period,
         "CpuQuota": limits.cpu_quota,
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
+        "CpuRealtimePeriod": limits.cpu_realtime_period,
+        "CpuRealtimeRuntime": limits.cpu_realtime_runtime,
         "CpusetCpus": limits.cpuset_cpus,
         "CpusetMems": limits.cpuset_mems,
-        "Devices": [
-            {
-                "PathOnHost": device.host_path,
-                "PathInContainer": device.container_path,
-                "CgroupPermissions": device.permissions,
-            }
-            for device in limits.devices
-        ],
-        "DeviceCgroupRules": list(limits.device_cgroup_rules) or None,
-        "DeviceRequests": None,
         "MemoryReservation": limits.memory_reservation,
         "MemorySwap": limits.memory_swap,
         "MemorySwappiness": limits.memory_swappiness,
         "OomKillDisable": limits.oom_kill_disable,
-        "PidsLimit": limits.pids_limit,
-        "Ulimits": [{"Name": one.name, "Hard": one.hard, "Soft": one.soft} for one in limits.ulimits],
-        "CpuCount": 0,
-        "CpuPercent": 0,
-        "IOMaximumIOps": 0,
-        "IOMaximumBandwidth": 0,
+        "PidsLimit": limits.pids_limit if (limits.pids_limit or 0) > 0 else None,
     }
 
 
-def _places(spec: ContainerSpec) -> dict[str, Any]:
-    """Mounts, paths, and what is only shown where it was given."""
-    security = spec.security
-    shown: dict[str, Any] = {}
-    if asked := asked_mounts(spec):
-        shown["Mounts"] = asked
-    if tmpfs := tmpfs_map(spec):
-        shown["Tmpfs"] = tmpfs
-    if spec.sysctls:
-        shown["Sysctls"] = spec.sysctls
-    if spec.annotations:
-        shown["Annotations"] = spec.annotations
-    if spec.command.init:
-        shown["Init"] = True
-    if security.privileged:
-        return shown | {"MaskedPaths": None, "ReadonlyPaths": None}
-    masked = MASKED if security.masked_paths is None else security.masked_paths
-    read_only = READ_ONLY if security.readonly_paths is None else security.readonly_paths
-    return shown | {"MaskedPaths": list(masked), "ReadonlyPaths": list(read_only)}
-
-
-def _port_bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
-    table: dict[str, list[dict[str, str]]] = {}
-    for port in spec.network.ports:
-        key = f"{port.container_port}/{port.protocol}"
-        table.setdefault(key, []).append({"HostIp": port.host_ip, "HostPort": port.host_port})
-    return table
+def _privileges(spec: ContainerSpec, asked: dict[str, Any]) -> dict[str, Any]:
+    """Docker takes labels away from whoever sees the host's processes, and says so."""
+    security, spaces = spec.security, spec.namespaces
+    shown: dict[str, Any] = {"MaskedPaths": asked["MaskedPaths"], "ReadonlyPaths": asked["ReadonlyPaths"]}
+    if security.privileged or "host" in (spaces.pid, spaces.ipc):
+        given = asked["SecurityOpt"] or []
+        shown["SecurityOpt"] = given if "label=disable" in given else [*given, "label=disable"]
+    if not security.privileged:
+        shown["MaskedPaths"] = list(MASKED if security.masked_paths is None else security.masked_paths)
+        shown["ReadonlyPaths"] = list(READ_ONLY if security.readonly_paths is None else security.readonly_paths)
+    return shown
 
 
 def _list(args: tuple[str, ...] | None) -> list[str] | None:

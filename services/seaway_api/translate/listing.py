@@ -4,13 +4,14 @@ from typing import Any
 
 from seaway_api.translate.mounts import mount_points
 from seaway_api.translate.networking import endpoint_maps, list_ports
+from seaway_contracts.archives import ContainerSize
 from seaway_contracts.containers import ContainerRecord
 from seaway_docker.container_filters import ContainerFacts
 from seaway_docker.status import status_text
 
 
-def list_json(record: ContainerRecord, *, now_ns: int, with_size: bool = False) -> dict[str, Any]:
-    """One line of the list."""
+def list_json(record: ContainerRecord, *, now_ns: int, size: ContainerSize | None = None) -> dict[str, Any]:
+    """One line of the list; sizes that are 0 are left out, as Docker does."""
     spec, status = record.spec, record.status
     shown: dict[str, Any] = {
         "Id": spec.id,
@@ -28,14 +29,15 @@ def list_json(record: ContainerRecord, *, now_ns: int, with_size: bool = False) 
             started_ns=status.started_ns or None,
             finished_ns=status.finished_ns or None,
             exit_code=status.exit_code,
-            health=status.health or None,
+            health=status.health.status if status.health else None,
         ),
         "HostConfig": {"NetworkMode": spec.network.mode},
         "NetworkSettings": {"Networks": endpoint_maps(spec, status)},
         "Mounts": mount_points(spec),
     }
-    if with_size:
-        shown |= {"SizeRw": 0, "SizeRootFs": 0}
+    if size is not None:
+        fields = {"SizeRw": size.rw, "SizeRootFs": size.root_fs}
+        shown |= {key: value for key, value in fields.items() if value}
     return shown
 
 
@@ -60,7 +62,7 @@ def container_facts(record: ContainerRecord) -> ContainerFacts:
         exit_code=status.exit_code,
         started=status.started_ns > 0,
         created_ns=spec.created_ns,
-        health=status.health or "none",
+        health=status.health.status if status.health else "none",
         volumes=frozenset(volumes),
         networks={name: str(endpoint["NetworkID"]) for name, endpoint in networks.items()},
         published=frozenset(f"{port.host_port}/{port.protocol}" for port in status.ports),

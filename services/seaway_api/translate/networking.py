@@ -17,7 +17,8 @@ def network_id(name: str) -> str:
 
 def network_key(spec: ContainerSpec) -> str:
     """The name under which a container's own network stands in `Networks`; empty where it has none of its own."""
-    return "" if spec.network.mode.startswith("container:") else spec.network.mode
+    alone = spec.network.disabled or spec.network.mode.startswith("container:")
+    return "" if alone else spec.network.mode
 
 
 def endpoint_maps(spec: ContainerSpec, status: ContainerStatus) -> dict[str, dict[str, Any]]:
@@ -25,8 +26,7 @@ def endpoint_maps(spec: ContainerSpec, status: ContainerStatus) -> dict[str, dic
     held = {endpoint.network: _endpoint(spec, endpoint) for endpoint in status.endpoints}
     name = network_key(spec)
     if name and name not in held:
-        live = status.pid > 0
-        held[name] = _endpoint(spec, Endpoint(network=name, network_id=network_id(name) if live else ""))
+        held[name] = _endpoint(spec, Endpoint(network=name, network_id=network_id(name) if status.run else ""))
     return held
 
 

@@ -1,15 +1,18 @@
 """A Docker create body and an image make a ContainerSpec. Pure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from seaway_api.translate import host as from_host
-from seaway_api.translate.checks import check_config, check_host, check_modes
+from seaway_api.translate.asked import asked_of
+from seaway_api.translate.check_config import check_config
+from seaway_api.translate.checks import check_endpoints, check_host, check_modes
 from seaway_api.translate.command import merged_command, merged_health
-from seaway_contracts.containers import ContainerSpec, ImageUse, Mount
+from seaway_contracts.containers import ContainerSpec, ImageUse, Link, Mount
 from seaway_contracts.images import ImageRecord
 from seaway_docker.errors import InvalidParameter
+from seaway_docker.links import parse_link
 from seaway_docker.model_container import ContainerConfig, ContainerCreate
 from seaway_docker.mounts import parse_volumes_from
 
@@ -29,10 +32,14 @@ class Naming:
 
 @dataclass(frozen=True)
 class Partners:
-    """Other containers that the body names: references as given -> ids, and the mounts taken over from them."""
+    """Other containers that the body names: references as given -> ids, and the mounts taken over from them.
+
+    `names` has the names of those that it links to.
+    """
 
     ids: dict[str, str]
     mounts: tuple[Mount, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def check_create(body: ContainerCreate) -> ContainerConfig:
@@ -41,6 +48,7 @@ def check_create(body: ContainerCreate) -> ContainerConfig:
     check_config(config)
     check_modes(config, body.host_config)
     check_host(body.host_config)
+    check_endpoints(config, body.host_config, body.networking_config)
     endpoints = body.networking_config.endpoints_config or {}
     if len(endpoints) > 1 and not set(endpoints) - set(from_host.PREDEFINED):
         raise InvalidParameter("Container cannot be connected to network endpoints: " + ", ".join(sorted(endpoints)))
@@ -61,6 +69,11 @@ def joined_containers(body: ContainerCreate) -> tuple[str, ...]:
     host = body.host_config
     modes = (host.network_mode, host.pid_mode, host.ipc_mode)
     return tuple(dict.fromkeys(mode.removeprefix(_JOINED) for mode in modes if mode.startswith(_JOINED)))
+
+
+def linked_containers(body: ContainerCreate) -> tuple[str, ...]:
+    """The containers that a body links to."""
+    return tuple(dict.fromkeys(parse_link(text)[0] for text in body.host_config.links or ()))
 
 
 def volume_sources(body: ContainerCreate) -> tuple[tuple[str, bool], ...]:
@@ -85,11 +98,14 @@ def container_spec(body: ContainerCreate, image: ImageRecord, naming: Naming, pa
         annotations=dict(host.annotations or {}),
         mounts=_with_partners(from_host.mounts(host, volumes, naming.new_volume), partners),
         image_volumes=volumes,
-        binds=tuple(host.binds or ()),
         resources=from_host.resources(host),
         security=from_host.security(host),
         network=network.model_copy(
-            update={"exposed_ports": exposed, "mode": _resolved(network.mode, partners)},
+            update={
+                "exposed_ports": exposed,
+                "mode": _resolved(network.mode, partners),
+                "links": _links(host.links or (), partners),
+            },
         ),
         namespaces=spaces.model_copy(
             update={"pid": _resolved(spaces.pid, partners), "ipc": _resolved(spaces.ipc, partners)}
@@ -101,8 +117,17 @@ def container_spec(body: ContainerCreate, image: ImageRecord, naming: Naming, pa
         sysctls=dict(host.sysctls or {}),
         runtime=host.runtime,
         auto_remove=host.auto_remove,
-        volumes_from=tuple(host.volumes_from or ()),
+        asked=asked_of(body),
     )
+
+
+def _links(texts: Iterable[str], partners: Partners) -> tuple[Link, ...]:
+    links = {}
+    for text in texts:
+        container, alias = parse_link(text)
+        link = Link(container=partners.ids[container], name=partners.names[container], alias=alias)
+        links[link.container, alias] = link
+    return tuple(links.values())
 
 
 def _resolved(mode: str, partners: Partners) -> str:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from seaway_bus import bus as bus_module
+from seaway_bus import repeats
 from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import Message, Transport
 from seaway_contracts.base import Empty
@@ -79,6 +80,21 @@ async def test_errors_cross(client: Bus, server: Bus) -> None:
     assert caught.value.code == Code.INTERNAL and "container.resolve" in caught.value.message
 
 
+async def test_a_channel_can_be_refused_for_a_while(client: Bus, server: Bus) -> None:
+    refusing = await server.refuse(START, conflict("not now"), node="n1")
+    await server.transport.flush()
+    with pytest.raises(SeawayError, match="not now"):
+        await client.call(START, ContainerId(id="x"), node="n1")
+    await refusing.close()
+
+    async def start(request: ContainerId, command: Command) -> StatusReply:
+        return StatusReply(status=status(seq=7))
+
+    await server.serve(START, start, node="n1")
+    await server.transport.flush()
+    assert (await client.call(START, ContainerId(id="x"), node="n1")).status.seq == 7
+
+
 async def test_a_request_that_does_not_fit(transport: Transport, server: Bus) -> None:
     await server.serve(RESOLVE, locate)
     await server.transport.flush()
@@ -88,12 +104,109 @@ async def test_a_request_that_does_not_fit(transport: Transport, server: Bus) ->
         assert json.loads(reply.data)["code"] == "bad_request"
 
 
-async def test_nobody_serves(client: Bus) -> None:
+async def test_nobody_serves(transport: Transport) -> None:
+    client = Bus(transport, patience_s=0.05)
     with pytest.raises(SeawayError) as caught:
         await client.call(RESOLVE, ResolveContainer(ref="x"))
     assert caught.value.code == Code.UNAVAILABLE and caught.value.retryable
     with pytest.raises(SeawayError, match="node n7 is not there"):
         await client.call(START, ContainerId(id="x"), node="n7")
+
+
+async def test_a_node_that_is_away_for_a_moment(client: Bus, server: Bus) -> None:
+    """As while its agent is started anew: the command waits for it."""
+    waiting = asyncio.ensure_future(client.call(START, ContainerId(id="x"), node="n1"))
+
+    async def start(request: ContainerId, command: Command) -> StatusReply:
+        return StatusReply(status=status(seq=7))
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0.1)
+    await server.serve(START, start, node="n1")
+    assert (await waiting).status.seq == 7
+
+
+async def test_a_node_that_is_killed_at_work(wire: Wire, client: Bus) -> None:
+    """Its successor hears the command too, with the same id and dead-line."""
+    heard: list[Command] = []
+    begun = asyncio.Event()
+
+    async def never(request: ContainerId, command: Command) -> StatusReply:
+        heard.append(command)
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def start(request: ContainerId, command: Command) -> StatusReply:
+        heard.append(command)
+        return StatusReply(status=status(seq=8))
+
+    first, second = Bus(await wire.connect()), Bus(await wire.connect())
+    await first.serve(START, never, node="n1")
+    await first.transport.flush()
+    waiting = asyncio.ensure_future(client.call(START, ContainerId(id="x"), node="n1"))
+    await begun.wait()
+    await first.transport.close()
+    await second.serve(START, start, node="n1")
+    assert (await asyncio.wait_for(waiting, 10)).status.seq == 8
+    await first.close()
+    assert len(heard) == 2 and heard[0] == heard[1]
+
+
+async def test_a_repeat_of_what_is_in_work_is_never_refused_and_costs_no_task(
+    transport: Transport, server: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_module, "_IN_HAND", 1)
+    may_end = asyncio.Event()
+    begun: list[str] = []
+
+    async def start(request: ContainerId, command: Command) -> StatusReply:
+        begun.append(command.id)
+        await may_end.wait()
+        if request.id == "bad":
+            raise conflict("in the way")
+        return StatusReply(status=status(seq=9))
+
+    await server.serve(START, start, node="n1")
+    await server.transport.flush()
+    for name in ("good", "bad"):
+        client = Bus(transport)
+        asked = [client.call(START, ContainerId(id=name), node="n1", command=Command(name, "", 0)) for _ in range(4)]
+        first = asyncio.ensure_future(asked[0])
+        await until(lambda: name in begun)  # noqa: B023
+        others = [asyncio.ensure_future(one) for one in asked[1:]]
+        await transport.flush()
+        await server.transport.flush()
+        may_end.set()
+        outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+        told = {one.message if isinstance(one, SeawayError) else one.status.seq for one in outcomes}  # type: ignore[union-attr]
+        assert told == {9 if name == "good" else "in the way"}
+        may_end.clear()
+    assert begun == ["good", "bad"]
+
+
+async def test_a_command_that_takes_long_is_carried_out_once(
+    client: Bus, server: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller asks again; what it asks again joins what is in work."""
+    monkeypatch.setattr(repeats, "_FIRST_SILENCE_S", 0.02)
+    requests: list[Message] = []
+    done: list[str] = []
+    may_end = asyncio.Event()
+
+    async def start(request: ContainerId, command: Command) -> StatusReply:
+        done.append(command.id)
+        await may_end.wait()
+        return StatusReply(status=status(seq=9))
+
+    await server.serve(START, start, node="n1")
+    await server.transport.subscribe(START.subject("n1"), requests.append)
+    await server.transport.flush()
+    waiting = asyncio.ensure_future(client.call(START, ContainerId(id="x"), node="n1"))
+    await until(lambda: len(requests) > 2)
+    may_end.set()
+    assert (await waiting).status.seq == 9
+    assert len(done) == 1
 
 
 async def test_no_answer_in_time(client: Bus, server: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +307,8 @@ async def test_too_large_a_request(client: Bus, server: Bus) -> None:
     assert caught.value.code == Code.TOO_LARGE
 
 
-async def test_the_bus_is_gone_and_back(wire: Wire, client: Bus, server: Bus) -> None:
+async def test_the_bus_is_gone_and_back(wire: Wire, transport: Transport, server: Bus) -> None:
+    client = Bus(transport, patience_s=0.05)
     await server.serve(RESOLVE, locate)
     await wire.stop()
     assert not client.connected

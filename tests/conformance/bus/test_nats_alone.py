@@ -1,5 +1,6 @@
 """What only the real server can show: storage that runs out, a server that isn't there."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import pytest
 
 from seaway_bus.bus import Bus
 from seaway_bus.nats_transport import Credentials, NatsTransport
-from seaway_bus.transport import NoSpace, NotConnected
+from seaway_bus.transport import NoResponders, NoSpace, NotConnected, RequestTimeout
 from seaway_contracts.catalogue import EVENT_STREAM
 from seaway_contracts.channels import StreamConfig
 from seaway_testing.nats_server import NatsServer
+from seaway_testing.waiting import until
 
 
 @pytest.fixture
@@ -62,3 +64,51 @@ async def test_wrong_password(tmp_path: Path) -> None:
         await right.close()
     finally:
         server.kill()
+
+
+def _login(password: str, *, denied: str = "nothing") -> str:
+    permissions = f'permissions {{ publish: {{ deny: ["{denied}"] }} }}'
+    return f'authorization {{ users: [ {{ user: "u", password: "{password}", {permissions} }} ] }}'
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[tuple[NatsServer, NatsTransport]]:
+    """A server that wants a password, and a connection to it."""
+    server = NatsServer(tmp_path / "nats", extra=_login("right")).start()
+    transport = await NatsTransport.connect(server.url, name="test", credentials=Credentials("u", "right"))
+    yield server, transport
+    await transport.close()
+    server.kill()
+
+
+async def test_turned_out_and_let_in_again(guarded: tuple[NatsServer, NatsTransport]) -> None:
+    """A password that is changed for a while costs a connection, not the client: nats-py would close it for good."""
+    server, transport = guarded
+    assert transport.trouble == ""
+    server.reconfigure(_login("another"))
+    await until(lambda: "authorization violation" in transport.trouble.lower(), 10, what=transport.trouble)
+    assert transport.trouble.startswith("no connection to the NATS server for ")
+    await asyncio.sleep(1)  # several attempts are refused meanwhile
+    with pytest.raises(NotConnected):
+        await transport.publish("x", b"")
+    server.reconfigure(_login("right"))
+    await until(lambda: transport.connected, 10, what="the way back in")
+    assert transport.trouble == ""
+    await transport.flush()
+
+
+async def test_a_refused_publication_is_told_once(
+    guarded: tuple[NatsServer, NatsTransport], caplog: pytest.LogCaptureFixture
+) -> None:
+    server, transport = guarded
+    server.reconfigure(_login("right", denied="forbidden"))
+    for _ in range(20):  # the server takes a moment to read its configuration
+        with pytest.raises((RequestTimeout, NotConnected, NoResponders)):
+            await transport.store("forbidden", b"", {}, timeout_s=0.2)
+        if caplog.text.lower().count("permissions violation"):
+            break
+    for _ in range(2):
+        with pytest.raises(RequestTimeout):
+            await transport.store("forbidden", b"", {}, timeout_s=0.2)
+    assert caplog.text.lower().count("permissions violation") == 1
+    assert transport.connected

@@ -12,7 +12,7 @@ from seaway_bus.bus import Bus
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
 
-KERNEL = [pytest.param(name, marks=pytest.mark.root) for name in ("crun", "runc")]
+KERNEL = [pytest.param(name, marks=pytest.mark.root) for name in ("crun", "runc", "runsc")]
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,8 @@ async def test_nothing_runs_before_the_start(world: World) -> None:
 async def test_a_refused_create_leaves_nothing_and_the_next_one_works(world: World) -> None:
     box = await world.make(ABSENT, exits(6))
     with pytest.raises(SeawayError, match=r'exec: "no-such-program": executable file not found in \$PATH: unknown$'):
-        await box.create()
+        await box.started()
+    await box.runtime.clean_up()
     assert box.runtime.run is None
     assert world.left() == []
     assert (await box.ran()).code == 6

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from seaway_agent.core.instructions import Exit
+from seaway_agent.core.instructions import Exit, Launch
 from seaway_agent.journal import Journal
 from seaway_agent.kernel import cgroups, mountinfo, procs
 from seaway_agent.kernel.attach_lock import AttachLock
@@ -103,7 +103,7 @@ class Box:
     async def create(self) -> Run:
         self.number += 1
         spec = self._specs.pop(0) if len(self._specs) > 1 else self._specs[0]
-        return await self.runtime.create(spec, self._lowers, self.number)
+        return await self.runtime.create(spec, self._lowers, Launch(self.number))
 
     def watch(self) -> None:
         self.runtime.watch(self.ends.append)
@@ -281,7 +281,9 @@ class KernelWorld:
         ]
         run = self.layout.run
         found += [
-            str(path) for part in ("c", "crun", "runc", "persist", "exits") for path in (run / part).glob("[!.]*")
+            str(path)
+            for part in ("c", "crun", "runc", "runsc", "persist", "exits")
+            for path in (run / part).glob("[!.]*")
         ]
         found += [f"shim {pid}" for pid in shims_below(run).values()]
         found += [f"mount {target}" for target in self.mounts()]

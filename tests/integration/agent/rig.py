@@ -161,6 +161,14 @@ class AgentRig:
             return False
         return True
 
+    def ended(self) -> bool:
+        """Whether the agent has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the agent a signal that it lives through."""
+        os.kill(self.pid, number)
+
     def end(self, number: signal.Signals) -> None:
         """End the agent by a signal and reap it."""
         if self._process is not None:

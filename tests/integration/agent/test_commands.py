@@ -163,6 +163,6 @@ async def test_another_containers_network_and_processes_are_joined(rig: AgentRig
 async def test_a_container_that_does_not_run_can_not_be_joined(rig: AgentRig) -> None:
     partner = await rig.create(rig.spec("true"))
     joiner = await rig.create(rig.spec("true", net=f"container:{partner}"))
-    with pytest.raises(SeawayError, match="cannot join network namespace of a non running container") as refusal:
+    with pytest.raises(SeawayError, match="cannot join network of a non running container") as refusal:
         await rig.start_container(joiner)
     assert refusal.value.status == 409

@@ -1,15 +1,21 @@
 """The agent is killed; its containers go on, and the next agent knows everything."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
 from tests.integration.agent.rig import AgentRig
 
+from seaway_agent.kernel import procs
+from seaway_contracts import catalogue
+from seaway_contracts.commands import RemoveContainer
 from seaway_contracts.containers import Mount, NetworkSpec, PortBinding, RestartPolicy, State
+from seaway_kit.failpoints import VARIABLE, Failpoint
 
 pytestmark = pytest.mark.root
 
@@ -94,3 +100,114 @@ async def test_kills_at_any_moment_lose_and_double_nothing(rig: AgentRig) -> Non
         told = rig.told(spec.id)
         assert told == ["create", "start", "die"], (pause, rig.story(spec.id))
         assert (await rig.inventory())[spec.id].status.exit_code == 5
+
+
+async def test_a_program_of_runc_that_has_begun_is_adopted_though_its_gate_still_stands(
+    rig: AgentRig, tmp_path: Path
+) -> None:
+    """Killed between init's word and the gate's removal: the test plays the part of the agent that is stopped."""
+    for script, ends in (("echo once; cat", False), ("echo once; exit 6", True)):
+        spec = rig.spec("sh", "-c", script, runtime="runc", command=None)
+        spec = spec.model_copy(update={"command": spec.command.model_copy(update={"open_stdin": not ends})})
+        await rig.create(spec)
+        starting = asyncio.ensure_future(rig.start_container(spec.id))
+        gate = rig.run / "runc" / spec.id / "exec.fifo"
+        await rig.until(gate.exists)
+        os.kill(rig.pid, signal.SIGSTOP)
+        assert gate.exists()
+        assert await asyncio.to_thread(gate.read_bytes) == b"0"
+        await rig.until(lambda: rig.output(spec.id) == "once\n")  # noqa: B023
+        if ends:
+            await rig.until(lambda: not rig.shims())
+        starting.cancel()
+        rig.end(signal.SIGKILL)
+        await rig.start()
+        assert not gate.exists()
+        if not ends:
+            assert (await rig.inventory())[spec.id].status.state is State.RUNNING
+            await rig.stop(spec.id, timeout_s=0)
+        assert (await rig.died(spec.id)).status.exit_code == (6 if ends else 137)
+        assert rig.told(spec.id)[:2] == ["create", "start"] and rig.told(spec.id).count("die") == 1
+        assert rig.output(spec.id) == "once\n"
+        await rig.remove(spec.id)
+
+
+async def test_a_start_of_runc_that_had_not_begun_is_undone(rig: AgentRig) -> None:
+    spec = rig.spec("echo", "once", runtime="runc")
+    await rig.create(spec)
+    starting = asyncio.ensure_future(rig.start_container(spec.id))
+    gate = rig.run / "runc" / spec.id / "exec.fifo"
+    await rig.until(gate.exists)
+    os.kill(rig.pid, signal.SIGSTOP)
+    starting.cancel()
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    assert (await rig.inventory())[spec.id].status.state is State.CREATED
+    assert not gate.exists() and rig.shims() == []
+    await rig.start_container(spec.id)
+    await rig.died(spec.id)
+    assert rig.told(spec.id) == ["create", "start", "die"]
+    assert rig.output(spec.id) == "once\n"
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+async def test_runs_that_belong_to_no_container_are_swept(rig: AgentRig, runtime: str) -> None:
+    """As where the agent's database was lost or restored from an older copy."""
+    container = await rig.create(rig.spec("sleep", "600", net="bridge", runtime=runtime))
+    pid = (await rig.start_container(container)).status.pid
+    rig.end(signal.SIGTERM)
+    with contextlib.closing(sqlite3.connect(rig.root / "agent" / rig.node / "agent.db")) as db, db:
+        db.execute("DELETE FROM container")
+    state_alone = rig.run / runtime / ("ab" * 32)
+    state_alone.mkdir()
+    await rig.start()
+    started = procs.start_time(pid)
+    assert started is None or not procs.alive(pid, started)
+    assert list(rig.run.glob(f"*/{container}")) == []
+    assert not state_alone.exists()
+
+
+@pytest.mark.parametrize("volumes", [True, False])
+async def test_a_removal_that_was_interrupted_remembers_whether_volumes_go(
+    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, volumes: bool
+) -> None:
+    armed = tmp_path / "failpoints"
+    armed.mkdir()
+    monkeypatch.setenv(VARIABLE, str(armed))
+    rig.end(signal.SIGTERM)
+    await rig.start()
+    volume = Mount(type="volume", source=f"v{rig.node}", target="/data", anonymous=True)
+    container = await rig.create(rig.spec("true", mounts=(volume,)))
+    data = rig.root / "agent" / rig.node / "volumes" / volume.source
+    assert data.is_dir()
+    (armed / Failpoint.REMOVE_UPPER).touch()
+    asked = RemoveContainer(id=container, volumes=volumes)
+    removing = asyncio.ensure_future(rig.bus.call(catalogue.REMOVE, asked, node=rig.node))
+    await rig.until(rig.ended)
+    removing.cancel()
+    rig.end(signal.SIGKILL)
+    assert data.is_dir()
+    await rig.start()
+    await rig.wait_for(container, "destroy")
+    assert data.exists() is not volumes
+    assert container not in await rig.inventory()
+
+
+async def test_a_stop_that_the_agent_did_not_live_to_finish_is_answered_by_the_next(
+    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller asks again by itself, with the same command."""
+    armed = tmp_path / "failpoints"
+    armed.mkdir()
+    monkeypatch.setenv(VARIABLE, str(armed))
+    rig.end(signal.SIGTERM)
+    await rig.start()
+    container = await rig.create(rig.spec("sleep", "600"))
+    await rig.start_container(container)
+    (armed / Failpoint.STOP_SIGNALLED).touch()
+    stopping = asyncio.ensure_future(rig.stop(container, timeout_s=1))
+    await rig.until(rig.ended)
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    assert (await stopping).status.state is State.EXITED
+    assert rig.told(container).count("die") == 1

@@ -59,6 +59,34 @@ def test_unit(unit: Path, tmp_path: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+SANDBOXED = [unit for unit in UNITS if unit.suffix == ".service" and unit.stem != "seaway-agent"]
+
+
+@needs("systemd-analyze")
+@pytest.mark.parametrize("unit", SANDBOXED, ids=lambda unit: unit.name)
+def test_exposure(unit: Path, tmp_path: Path) -> None:
+    """systemd's own judgement of the sandbox, from 0 to 10: 1.1 is reached; what needs the network can't have less."""
+    (tmp_path / unit.name).write_text(re.sub(r"^(Exec\w+=)\S+", r"\1/bin/true", unit.read_text(), flags=re.MULTILINE))
+    judged = run("systemd-analyze", "security", "--offline=true", "--threshold=15", str(tmp_path / unit.name))
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def test_services_are_watched_and_come_after_the_bus() -> None:
+    for unit in [one for one in UNITS if one.suffix == ".service" and one.stem != "seaway-nats"]:
+        lines = unit.read_text().splitlines()
+        assert {"Type=notify", "Restart=always", "WatchdogSec=30", "PartOf=seaway.target"} <= set(lines), unit.name
+        (after,) = [line for line in lines if line.startswith("After=")]
+        assert "seaway-nats.service" in after
+        assert "StartLimitIntervalSec=0" in lines, "a bus that is away for long must not end the restarts"
+
+
+def test_the_api_gets_its_socket_from_systemd() -> None:
+    service, sock = [(DEPLOY / "systemd" / f"seaway-api.{kind}").read_text() for kind in ("service", "socket")]
+    assert "Requires=seaway-api.socket\n" in service
+    assert "--host" not in service and "RuntimeDirectory=" not in service
+    assert "ListenStream=/run/seaway/docker.sock\nSocketMode=0660\n" in sock
+
+
 def test_units_start_the_declared_programs() -> None:
     scripts = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["scripts"]
     started = {match for unit in UNITS for match in re.findall(r"ExecStart=/opt/seaway/bin/(\S+)", unit.read_text())}
@@ -76,11 +104,37 @@ def test_only_the_agent_is_privileged() -> None:
     assert "KillMode=process" in texts["seaway-agent.service"]
 
 
+def test_what_is_kept_has_a_place() -> None:
+    """`ProtectSystem=strict` leaves only StateDirectory= to write to."""
+    for name in ("image", "metadata", "nats"):
+        text = (DEPLOY / "systemd" / f"seaway-{name}.service").read_text()
+        assert f"StateDirectory=seaway/{name}\n" in text
+
+
 @needs("dash")
-@pytest.mark.parametrize("script", ["dev"])
+@pytest.mark.parametrize("script", ["dev", "tests/vm/run", "tests/vm/init", "tests/vm/smoke"])
 def test_script_is_posix_shell(script: str) -> None:
     checked = run("dash", "-n", script)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_wrong_command() -> None:
     asked = run("./dev", "nonsense")
     assert asked.returncode == 2
     assert asked.stderr.startswith("Usage: ./dev COMMAND")
+
+
+def _pins(lock: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", (REPO / lock).read_text(), re.MULTILINE))
+
+
+def test_locks() -> None:
+    """Both have the same versions and hashes for all; what is only for work on Seaway is not deployed."""
+    runtime, dev = _pins("requirements.lock"), _pins("requirements-dev.lock")
+    assert runtime.items() < dev.items()
+    assert {"pytest", "mypy", "ruff", "docker"} <= dev.keys() - runtime.keys()
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        pins = re.split(r"^(?=[\w.-]+==)", (REPO / lock).read_text(), flags=re.MULTILINE)[1:]
+        assert all("--hash=sha256:" in pin for pin in pins)
+        assert "://" not in (REPO / lock).read_text()
+    assert "requirements.lock" in (DEPLOY / "Containerfile").read_text()

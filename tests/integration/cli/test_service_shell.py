@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import IO
 import pytest
 
 from seaway_testing.nats_server import NatsServer
+from seaway_testing.waiting import until
 
 PROGRAM = str(Path(__file__).parent / "shell_service.py")
 
@@ -145,3 +147,31 @@ def test_systemd_is_told(services: list[Service], nats: NatsServer, tmp_path: Pa
             assert select.select([sock], [], [], 10)[0]
             seen.add(sock.recv(100))
         assert service.end()[0] == 0
+
+
+def _asked(metrics: str, page: str) -> tuple[int, str]:
+    """Status and body of one of the service's pages."""
+    try:
+        with urllib.request.urlopen(metrics.replace("/metrics", page), timeout=5) as reply:
+            return int(reply.status), reply.read().decode()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read().decode()
+
+
+async def test_the_state_of_the_bus_is_told_everywhere(services: list[Service], nats: NatsServer) -> None:
+    """Alive without the bus, but not ready, and why; both again when it is back."""
+    metrics = start(services, "well", nats.url).ready()["metrics"]
+    assert _asked(metrics, "/readyz")[0] == 200
+    nats.kill()
+    await until(lambda: _asked(metrics, "/readyz")[0] == 503)
+    trouble = json.loads(_asked(metrics, "/readyz")[1])["conditions"]["bus"]
+    assert (trouble["ok"], trouble["detail"].startswith("no connection to the NATS server for ")) == (False, True)
+    status, alive = _asked(metrics, "/healthz")
+    assert status == 200 and "no connection to the NATS server" in json.loads(alive)["troubles"]["bus"]
+    assert "seaway_bus_connected 0.0\n" in _asked(metrics, "/metrics")[1]
+    nats.start()
+    await until(lambda: _asked(metrics, "/readyz")[0] == 200)
+    told = _asked(metrics, "/metrics")[1]
+    assert "seaway_bus_connected 1.0\n" in told and "seaway_bus_reconnects_total 1.0\n" in told
+    assert json.loads(_asked(metrics, "/healthz")[1]) == {"alive": True, "troubles": {}}

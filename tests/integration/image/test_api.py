@@ -20,6 +20,7 @@ from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
 from seaway_api.server import serve
 from seaway_api.settings import ApiSettings
+from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus
 from seaway_contracts.images import BlobEndpoint
 from seaway_image.events import ImageEvents
@@ -57,7 +58,7 @@ async def docker(tmp_path: Path, puller: Any, certs_d: Callable[[str], Path]) ->
             stack.push_async_callback(hub.close)
             stack.push_async_callback(archives.close)
             settings = ApiSettings(run=tmp_path, root=tmp_path, node="n1", socket_group="nobody-has-this-group")
-            await stack.enter_async_context(serve(Api(settings, bus, hub, tasks, archives)))
+            await stack.enter_async_context(serve(Api(settings, bus, hub, tasks, archives, StatsFeeds(bus, tasks))))
             connector = aiohttp.UnixConnector(str(tmp_path / "docker.sock"))
             return await stack.enter_async_context(aiohttp.ClientSession("http://docker", connector=connector))
 

@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def busy(parent: str, layout: CgroupLayout) -> Iterator[tuple[str, Spawned]]:
     os.close(writer)
     os.read(reader, 1)
     thread.close()
+    while os.getpid() in cgroups.procs(f"{layout.directory('pids', path)}"):
+        time.sleep(0.001)  # before Python 3.13 a joined thread may live on for a moment
     yield path, child
     cgroups.kill_all(layout, path)
     os.waitpid(child.pid, 0)

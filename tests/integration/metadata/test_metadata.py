@@ -1,15 +1,23 @@
 """Metadata's processes on a real nats-server: two copies at once, killed and started again."""
 
 import asyncio
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.integration.metadata.rig import (
+    Connect,
+    Copy,
+    Node,
+    everything,
+    get,
+    publish,
+    register,
+    seen_by_all,
+    settled,
+)
 
-from seaway_bus.bus import Bus, Command
+from seaway_bus.bus import Bus
 from seaway_bus.feed import Event, EventFeed, history
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
@@ -17,73 +25,20 @@ from seaway_contracts.catalogue import (
     BUCKETS,
     CONTAINERS_BUCKET,
     EVENT_STREAM,
-    GET_CONTAINER,
-    INVENTORY,
     LIST_CONTAINERS,
     LIST_NODES,
     NAMES_BUCKET,
-    REGISTER,
     event_channel,
 )
 from seaway_contracts.commands import (
-    ContainerList,
-    Inventory,
-    InventoryItem,
     ListContainers,
-    ListInventory,
-    RegisterContainer,
-    ResolveContainer,
 )
-from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
+from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.tasks import Tasks
-from seaway_testing.builders import beat, container_event, container_id, spec, status
+from seaway_testing.builders import beat, container_event, container_id, status
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
-
-_PATIENT_S = 20
-
-
-class Copy:
-    """One process of metadata."""
-
-    def __init__(self, nats: NatsServer, root: Path, number: int) -> None:
-        self._command = [sys.executable, "-m", "seaway_metadata.main", "--nats", nats.url, "--root", str(root / "root")]
-        self._log = root / f"metadata-{number}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    async def start(self) -> "Copy":
-        """Start, and wait until it says that it is ready."""
-        before = self.log.count("is ready")
-        self._spawn()
-        await until(lambda: self.log.count("is ready") > before or self._ended, _PATIENT_S, "readiness")
-        assert not self._ended, self.log
-        return self
-
-    def _spawn(self) -> None:
-        with self._log.open("ab") as out:
-            self._process = subprocess.Popen(self._command, stdout=out, stderr=out)
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text() if self._log.exists() else ""
-
-    @property
-    def _ended(self) -> bool:
-        return self._process is None or self._process.poll() is not None
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def stop(self) -> int:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=_PATIENT_S)
-
-
-Connect = Callable[[], Awaitable[Bus]]
 
 
 @pytest.fixture
@@ -98,52 +53,6 @@ async def copies(nats: NatsServer, bus: Bus, tmp_path: Path) -> AsyncIterator[li
     yield made
     for copy in made:
         copy.kill()
-
-
-async def publish(bus: Bus, action: str, body: ContainerStatus, seed: int = 1, event_id: str = "") -> None:
-    envelope, event = container_event(action, body, seed=seed, event_id=event_id)
-    channel = event_channel("container", action)
-    await bus.transport.store(channel.subject("n1", envelope.subject_id), channel.encode(event), envelope.headers())
-
-
-async def register(bus: Bus, seed: int, name: str = "") -> None:
-    one = spec(seed, name=name) if name else spec(seed)
-    await bus.call(REGISTER, RegisterContainer(spec=one, node="n1"), timeout_s=2)
-
-
-async def get(bus: Bus, ref: str) -> ContainerRecord:
-    return await bus.call(GET_CONTAINER, ResolveContainer(ref=ref), timeout_s=2)
-
-
-async def seen_by_all(bus: Bus, ref: str) -> set[int]:
-    """The status numbers that reads find, asked often enough to meet each copy."""
-    return {(await get(bus, ref)).status.seq for _ in range(30)}
-
-
-async def everything(bus: Bus) -> list[ContainerRecord]:
-    found: list[ContainerRecord] = []
-    after = ""
-    while True:
-        page: ContainerList = await bus.call(LIST_CONTAINERS, ListContainers(after=after))
-        found += page.containers
-        after = page.next
-        if not after:
-            return found
-
-
-async def keys(bus: Bus) -> tuple[set[str], set[str]]:
-    containers, names = [await bus.transport.bucket(config) for config in (CONTAINERS_BUCKET, NAMES_BUCKET)]
-    held = {entry.key async for entry in containers.entries() if not entry.key.startswith("_")}
-    return held, {bytes.fromhex(entry.key).decode() async for entry in names.entries()}
-
-
-async def settled(bus: Bus, containers: set[str], names: set[str]) -> None:
-    """Wait until the buckets hold exactly this."""
-    for _ in range(200):
-        if await keys(bus) == (containers, names):
-            return
-        await asyncio.sleep(0.05)
-    assert await keys(bus) == (containers, names)
 
 
 async def test_every_copy_sees_what_was_done(bus: Bus, copies: list[Copy]) -> None:
@@ -256,24 +165,6 @@ async def test_nats_restarts(nats: NatsServer, bus: Bus, copies: list[Copy]) -> 
         await asyncio.sleep(0.05)
     assert await right()
     await register(bus, 3)
-
-
-class Node:
-    """A node's agent, as far as metadata meets it."""
-
-    def __init__(self, bus: Bus) -> None:
-        self.bus = bus
-        self.items = [InventoryItem(spec=spec(seed), status=status(State.RUNNING, 2)) for seed in range(25)]
-
-    async def serve(self) -> "Node":
-        await self.bus.serve(INVENTORY, self.inventory, node="n1")
-        return self
-
-    async def inventory(self, request: ListInventory, command: Command) -> Inventory:
-        start = int(request.after or 0)
-        following = str(start + 10) if start + 10 < len(self.items) else ""
-        items = tuple(self.items[start : start + 10])
-        return Inventory(node="n1", epoch="e1", revision=1, containers=items, next=following)
 
 
 async def test_wiped_buckets_and_stream_are_rebuilt_from_inventories(

@@ -1,7 +1,7 @@
 """What a cell stands on in tests: the runtime's twin, timers that run out when told, the real journal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seaway_agent.cell import Cell
-from seaway_agent.core.instructions import Ask, Do, Record
+from seaway_agent.core.instructions import Answer, Ask, Do, Record
 from seaway_agent.core.steps import Phase
 from seaway_agent.journal import Journal
 from seaway_agent.kernel.attach_lock import AttachLock
@@ -71,8 +71,10 @@ class RecordingJournal(Journal):
         super().__init__(store, outbox, node)
         self.actions: list[str] = []
 
-    def write(self, spec: Any, record: Record, lowers: tuple[str, ...] = ()) -> None:
-        super().write(spec, record, lowers)
+    def write(
+        self, spec: Any, record: Record, lowers: tuple[str, ...] = (), answers: Sequence[Answer] = ()
+    ) -> None:
+        super().write(spec, record, lowers, answers)
         self.actions += [event.action for event in record.events if event.noun == "container"]
 
 

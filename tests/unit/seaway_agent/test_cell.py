@@ -63,9 +63,9 @@ async def test_a_killed_shim_leaves_an_unknown_code(bench: Bench) -> None:
     ("error", "code", "part"),
     [
         (ABSENT, 127, "executable file not found"),
-        (OSError(28, "No space left on device"), 125, "No space left on device"),
-        (ValueError("unknown user nobody"), 125, "unknown user nobody"),
-        (RuntimeError("what nobody foresaw"), 125, "what nobody foresaw"),
+        (OSError(28, "No space left on device"), 128, "No space left on device"),
+        (ValueError("unknown user nobody"), 128, "unknown user nobody"),
+        (RuntimeError("what nobody foresaw"), 128, "what nobody foresaw"),
     ],
 )
 async def test_a_failed_create_is_answered_and_leaves_nothing(

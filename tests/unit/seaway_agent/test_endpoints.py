@@ -221,3 +221,18 @@ def test_address_of() -> None:
     endpoint = endpoints.Endpoint(network="bridge", network_id="", address="10.0.0.1")
     assert endpoints.address_of(endpoint) == IPv4Address("10.0.0.1")
     assert endpoints.address_of(endpoints.Endpoint(network="none", network_id="")) is None
+
+
+def test_bad_nameservers_are_refused() -> None:
+    spec = builders.spec(network=NetworkSpec(mode="none", dns=("1.1.1.1", "x")))
+    connection = Connection(endpoints.Endpoint(network="none", network_id=""), None)
+    with pytest.raises(SeawayError) as refused:
+        endpoints.etc_files(spec, connection)
+    assert refused.value.message == 'bad nameserver address x: ParseAddr("x"): unable to parse IP'
+
+
+def test_links_stand_before_the_containers_own_name() -> None:
+    spec = builders.spec(network=NetworkSpec(hostname="h", extra_hosts=("a:1.2.3.4",)))
+    connection = Connection(endpoints.Endpoint(network="bridge", network_id="", address="172.18.0.2"), None)
+    lines = endpoints.etc_files(spec, connection, [("172.18.0.9", "db abc")])["hosts"].splitlines()
+    assert lines[-3:] == ["1.2.3.4\ta", "172.18.0.9\tdb abc", "172.18.0.2\th"]

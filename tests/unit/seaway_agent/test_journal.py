@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from seaway_agent.core.instructions import Ask, Emit, Record
+from seaway_agent.core.instructions import Answer, Ask, Emit, Record
 from seaway_agent.journal import Journal
 from seaway_agent.store import Store, open_database
 from seaway_bus.bus import Bus
@@ -174,3 +174,59 @@ async def test_what_is_written_reaches_the_stream(journal: Journal, outbox: Outb
     created(journal)
     assert await outbox.flush(5)
     assert heard == [f"seaway.v1.event.n1.container.create.{SPEC.id}"]
+
+
+def test_answer_is_kept_with_the_record(journal: Journal) -> None:
+    created(journal)
+    status = builders.status(State.RUNNING, seq=2)
+    answer = Answer(Ask("c7"), status)
+    journal.write(SPEC, Record(status, (Emit("start"),), Ask("c7")), (), [answer])
+    assert journal.outcome("c7") == status
+    assert journal.outcome("c8") is None
+
+
+def test_answer_is_not_kept_where_the_record_fails(journal: Journal) -> None:
+    created(journal)
+    status = builders.status(State.RUNNING, seq=2)
+    with pytest.raises(KeyError):
+        journal.write(SPEC, Record(status, (Emit("nonsense"),)), (), [Answer(Ask("c7"), status)])
+    assert journal.outcome("c7") is None
+
+
+@pytest.mark.parametrize("action", ["rename", "update"])
+async def test_a_changed_spec_is_stored_and_carried(db: sqlite3.Connection, journal: Journal, action: str) -> None:
+    created(journal)
+    changed = SPEC.model_copy(update={"name": "other"})
+    journal.write(changed, Record(builders.status(seq=2), (Emit(action),), Ask("c2", "me"), 2000))
+    (stored,) = Store(db).containers()
+    assert (stored.spec, stored.status.seq, stored.lowers) == (changed, 2, ("/l/1",))
+    body = rows(db)[-1]["body"]
+    assert (body["spec"]["name"], body["attributes"]["name"]) == ("other", "other")
+
+
+async def test_other_events_leave_the_spec_alone(db: sqlite3.Connection, journal: Journal) -> None:
+    created(journal)
+    journal.write(SPEC.model_copy(update={"name": "other"}), Record(builders.status(seq=2), (Emit("die"),)))
+    (stored,) = Store(db).containers()
+    assert stored.spec == SPEC
+    assert "spec" not in rows(db)[-1]["body"]
+
+
+async def test_with_a_full_outbox_it_says_that_nothing_new_is_begun(
+    db: sqlite3.Connection, fake_bus: Bus, tasks: Tasks
+) -> None:
+    outbox = Outbox(db, fake_bus.transport, tasks, bound=3_000)
+    journal = Journal(Store(db), outbox, "n1")
+    created(journal)
+    journal.check_room()
+    assert journal.trouble == ""
+    while not outbox.full:
+        journal.write(SPEC, Record(builders.status(seq=2), (Emit("kill"),)))
+    with pytest.raises(SeawayError, match=r"node n1 has .* begins nothing new; try again when NATS takes them") as full:
+        journal.check_room()
+    assert (full.value.status, full.value.retryable) == (503, True)
+    journal.write(SPEC, Record(builders.status(seq=3), (Emit("die"), Emit("health_status"))))
+    assert rows(db)[-1]["subject"].endswith(f".die.{SPEC.id}"), "ends are written down, noise is not"
+    outbox.start()
+    assert await outbox.flush(5)
+    journal.check_room()

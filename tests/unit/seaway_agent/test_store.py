@@ -8,6 +8,7 @@ import pytest
 
 from seaway_agent.store import VERSION, Store, Stored, open_database
 from seaway_contracts.containers import State
+from seaway_contracts.errors import SeawayError
 from seaway_testing import builders
 
 
@@ -61,10 +62,19 @@ def test_a_database_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
     db = open_database(path)
     db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
-    with pytest.raises(ValueError, match="later release"):
+    with pytest.raises(SeawayError, match="later release"):
         open_database(path)
 
 
 def test_writes_go_to_a_log_without_fsync(store: Store) -> None:
     assert store.db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert store.db.execute("PRAGMA synchronous").fetchone() == (1,)
+
+
+def test_only_the_last_outcomes_are_kept(store: Store) -> None:
+    for number in range(5000):
+        store.put_outcome(f"c{number}", builders.status(seq=number))
+    assert store.outcome("c0") is None
+    assert store.outcome("c903") is None
+    assert store.outcome("c904") == builders.status(seq=904)
+    assert store.outcome("c4999") == builders.status(seq=4999)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from seaway_agent.oci.spec import HostMount
 from seaway_agent.runtime.bundle import VolumeMount
-from seaway_agent.volumes import Volumes, bind_mounts, check_binds
+from seaway_agent.volumes import Volumes, bind_mounts, check_binds, check_propagation
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError
 from seaway_testing import builders
@@ -91,18 +90,64 @@ def test_a_bind_whose_source_can_not_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_binds_in_the_runtimes_words(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
-    found = bind_mounts(
-        spec_with(
-            bind(tmp_path / "link"),
-            bind("/x", read_only=True, propagation="rslave", options=("noexec", "rbind")),
-            bind("/y", propagation=""),
-            volume("v"),
-        )
+    spec = spec_with(
+        bind("/w"),
+        bind("/x", target="/x", read_only=True, propagation="rslave", options=("noexec", "rbind")),
+        bind("/y", target="/y", propagation="", recursive=False, read_only=True),
+        bind("/z", target="/z", read_only=True, recursive_read_only="never"),
+        volume("v"),
     )
-    assert found[0] == HostMount(str(tmp_path / "real"), "/b", ("rbind", "rprivate"))
-    assert set(found[1].options) >= {"rbind", "rslave", "noexec"}
-    assert {"ro", "rro"} & set(found[1].options)
-    assert found[2].options == ("rbind", "rprivate")
-    assert len(found) == 3
+    found = bind_mounts(spec, tmp_path, rro=True)
+    assert [(mount.target, mount.options) for mount in found] == [
+        ("/b", ("rbind", "rprivate")),
+        ("/x", ("rbind", "rslave", "noexec", "rro")),
+        ("/y", ("bind", "rprivate", "ro")),
+        ("/z", ("rbind", "rprivate", "ro")),
+    ]
+    hung = [one.name for one in Volumes(tmp_path).attachments(spec)]
+    assert [mount.source for mount in found] == [str(tmp_path / name) for name in hung]
+    assert len(set(hung)) == 4
+    assert bind_mounts(spec, tmp_path, rro=False)[1].options[-1] == "ro"
+
+
+def test_what_must_be_read_only_all_the_way_down(tmp_path: Path) -> None:
+    spec = spec_with(bind("/x", read_only=True, recursive_read_only="always"))
+    assert bind_mounts(spec, tmp_path, rro=True)[0].options[-1] == "rro"
+    with pytest.raises(SeawayError, match="recursive read-only needs a runtime that knows it"):
+        bind_mounts(spec, tmp_path, rro=False)
+
+
+def test_a_piece_of_a_volume_takes_no_content_of_the_image(tmp_path: Path) -> None:
+    spec = spec_with(volume("v", subpath="a/b", read_only=True))
+    (found,) = Volumes(tmp_path).mounts(spec, rro=True)
+    (hung,) = Volumes(tmp_path).attachments(spec)
+    assert (found.copy_up, found.subpath, found.recursively, found.piece) == (False, "a/b", True, hung.name)
+
+
+def test_a_piece_that_is_not_there_is_named(tmp_path: Path) -> None:
+    volumes = Volumes(tmp_path)
+    spec = spec_with(volume("v", subpath="no/where"))
+    volumes.make(spec)
+    (hung,) = volumes.attachments(spec)
+    with pytest.raises(
+        SeawayError, match=r"cannot access path .*/v/_data/no/where: .*no such file or directory"
+    ) as refused:
+        hung.clone()
+    assert refused.value.code is Code.NOT_FOUND
+
+
+def test_a_host_that_shares_nothing_can_pass_nothing_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 8:2 / /shared rw shared:5 - ext4 /dev/b rw\n"
+    table += "3 1 8:3 / /slave rw master:5 - ext4 /dev/c rw\n4 2 8:4 / /shared/not rw - ext4 /dev/d rw\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: table)
+    for source, propagation, text in (
+        ("/x", "rshared", "path /x is mounted on / but it is not a shared mount"),
+        ("/x", "slave", "path /x is mounted on / but it is not a shared or slave mount"),
+        ("/slave/x", "shared", "path /slave/x is mounted on /slave but it is not a shared mount"),
+        ("/shared/not/x", "shared", "path /shared/not/x is mounted on /shared/not but it is not a shared mount"),
+    ):
+        with pytest.raises(SeawayError) as refused:
+            check_propagation(spec_with(bind(source, propagation=propagation)))
+        assert refused.value.message == text
+    for source, propagation in (("/shared/x", "rshared"), ("/slave/x", "rslave"), ("/x", "rprivate"), ("/x", "")):
+        check_propagation(spec_with(bind(source, propagation=propagation)))

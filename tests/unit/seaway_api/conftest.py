@@ -17,12 +17,13 @@ from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
 from seaway_api.server import serve
 from seaway_api.settings import ApiSettings
+from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts import commands as c
 from seaway_contracts.base import Empty
-from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
+from seaway_contracts.containers import ContainerRecord, ContainerStatus, Health, State
 from seaway_contracts.errors import Code, SeawayError, conflict, not_found, not_modified
 from seaway_contracts.images import (
     ImageList,
@@ -38,6 +39,7 @@ from seaway_contracts.images import (
 )
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.nodes import NodeList
+from seaway_contracts.stats import WatchStats
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -128,6 +130,9 @@ class Suite:
     attach: StreamScript | None = None
     logs: StreamScript | None = None
     pull: StreamScript | None = None
+    stats: StreamScript | None = None
+    health: Health | None = None
+    warnings: tuple[str, ...] = ()
     nodes: NodeList = field(default_factory=NodeList)
     tasks: Tasks = field(default_factory=lambda: Tasks("suite"))
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -158,6 +163,11 @@ class Suite:
         await bus.serve(cat.CREATE, self._handler("create", self._create), node="n1")
         await bus.serve(cat.REMOVE, self._handler("remove", self._remove), node="n1")
         await bus.serve(cat.RESIZE, self._handler("resize", self._empty), node="n1")
+        await bus.serve(cat.RENAME, self._handler("rename", self._rename))
+        await bus.serve(cat.UPDATE, self._handler("update", self._update), node="n1")
+        await bus.serve(cat.TOP, self._handler("top", self._top), node="n1")
+        await bus.serve(cat.HEALTH, self._handler("health", self._health), node="n1")
+        await bus.serve(cat.STATS, self._handler("stats", self._stats), node="n1")
         await bus.serve(cat.ATTACH, self._handler("attach", self._attach), node="n1")
         await bus.serve(cat.LOGS, self._handler("logs", self._logs), node="n1")
 
@@ -277,6 +287,24 @@ class Suite:
         record = self.records.pop(request.id)
         return c.StatusReply(status=record.status)
 
+    async def _rename(self, request: c.RenameContainer) -> c.StatusReply:
+        record = self._find(request.id)
+        spec = record.spec.model_copy(update={"name": request.name})
+        self.records[record.id] = record.model_copy(update={"spec": spec})
+        return c.StatusReply(status=record.status)
+
+    async def _update(self, request: c.UpdateContainer) -> c.StatusReply:
+        return c.StatusReply(status=self._find(request.id).status, warnings=self.warnings)
+
+    async def _top(self, _: c.ListProcesses) -> c.ProcessList:
+        return c.ProcessList(titles=("PID", "CMD"), processes=(("7", "sleep 9"),))
+
+    async def _health(self, _: c.ContainerId) -> c.HealthReply:
+        return c.HealthReply(health=self.health)
+
+    async def _stats(self, request: WatchStats) -> Empty:
+        return await self._stream(request.stream, self.stats)
+
     async def _attach(self, request: c.AttachContainer) -> Empty:
         return await self._stream(request.stream, self.attach)
 
@@ -353,7 +381,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     hub = Hub(bus.transport, tasks)
     await hub.start()
     archives = ArchiveClient(bus)
-    api = Api(settings, bus, hub, tasks, archives)
+    api = Api(settings, bus, hub, tasks, archives, StatsFeeds(bus, tasks))
     suite.images["busybox"] = builders.image()
     async with serve(api):
         rig = Rig(api, suite, str(tmp_path / "docker.sock"), server)

@@ -112,7 +112,7 @@ async def test_a_node_that_answers_nothing_keeps_its_record(rig: Any, failure: A
         ),
         (
             {"Image": "busybox", "HostConfig": {"NetworkMode": "container:x"}},
-            404,
+            400,
             "No such container: x",
         ),
         (

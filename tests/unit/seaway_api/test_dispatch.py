@@ -1,5 +1,6 @@
 """Versions, headers, unknown routes, what each answer carries."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -90,9 +91,22 @@ async def test_info_says_which_service_is_silent(rig: Any, failure: Any) -> None
     assert info["Warnings"] == ["WARNING: the image service does not answer"]
 
 
+async def test_info_says_at_once_that_the_bus_is_away(rig: Any) -> None:
+    rig.server.stop()
+    async with asyncio.timeout(2):
+        info = (await rig.call("GET", "/info")).json
+        disk = await rig.call("GET", "/system/df")
+        assert (await rig.call("GET", "/_ping")).status == 200
+    (warning,) = info["Warnings"]
+    assert warning.startswith("WARNING: the bus is away: no connection to the fake server; containers go on")
+    assert (disk.status, "the bus is away" in disk.json["message"]) == (503, True)
+    rig.server.start()
+    assert (await rig.call("GET", "/info")).json["Warnings"] is None
+
+
 async def test_what_is_not_there_yet_is_named(rig: Any) -> None:
-    answer = await rig.call("POST", "/v1.45/containers/x/exec", {"Cmd": ["ls"]})
-    assert (answer.status, answer.json["message"]) == (501, "Seaway does not support exec yet")
+    answer = await rig.call("POST", "/v1.45/build", b"")
+    assert (answer.status, answer.json["message"]) == (501, "Seaway does not support building images yet")
 
 
 async def test_an_http_1_0_client_is_served(rig: Any) -> None:

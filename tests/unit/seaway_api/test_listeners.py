@@ -74,8 +74,8 @@ def test_half_settings_are_refused(tmp_path: Path, changes: Any) -> None:
         settings(tmp_path, **changes)
 
 
-async def ask(port: int, *fields: str) -> int:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def ask(port: int, *fields: str, address: str = "127.0.0.1") -> int:
+    reader, writer = await asyncio.open_connection(address, port)
     writer.write(("GET /_ping HTTP/1.1\r\n" + "".join(f"{one}\r\n" for one in fields) + "\r\n").encode())
     status = int((await reader.readline()).split(b" ")[1])
     writer.close()
@@ -84,7 +84,7 @@ async def ask(port: int, *fields: str) -> int:
 
 async def test_over_tcp_a_page_cannot_talk_to_the_engine(rig: Any, tmp_path: Path) -> None:
     tcp = settings(tmp_path, host=("tcp://127.0.0.1:0",))
-    api = type(rig.api)(tcp, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives)
+    api = type(rig.api)(tcp, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives, rig.api.stats)
     async with serve(api) as running:
         port = int(running.hosts[0].rpartition(":")[2])
         assert await ask(port, f"Host: 127.0.0.1:{port}") == 200
@@ -95,9 +95,21 @@ async def test_over_tcp_a_page_cannot_talk_to_the_engine(rig: Any, tmp_path: Pat
         assert await ask(port, "Host: localhost", "Origin: null") == 403
 
 
+async def test_over_ipv6(rig: Any, tmp_path: Path) -> None:
+    tcp = settings(tmp_path, host=("tcp://[::1]:0",))
+    api = type(rig.api)(tcp, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives, rig.api.stats)
+    async with serve(api) as running:
+        host, _, port = running.hosts[0].rpartition(":")
+        assert host == "tcp://[::1]"
+        assert await ask(int(port), f"Host: [::1]:{port}", address="::1") == 200
+        assert await ask(int(port), "Host: evil.example", address="::1") == 403
+        with pytest.raises(OSError, match=rf"can't listen on tcp://\[::1\]:{port}: "):
+            listen_on(running.hosts[0], tcp)
+
+
 async def test_the_socket_goes_with_the_server(rig: Any, tmp_path: Path) -> None:
     other = settings(tmp_path, host=(f"unix://{tmp_path}/other.sock",))
-    api = type(rig.api)(other, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives)
+    api = type(rig.api)(other, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives, rig.api.stats)
     async with serve(api):
         assert (tmp_path / "other.sock").exists()
     assert not (tmp_path / "other.sock").exists()
@@ -105,7 +117,7 @@ async def test_the_socket_goes_with_the_server(rig: Any, tmp_path: Path) -> None
 
 async def test_watchers_do_not_hold_up_the_end(rig: Any, tmp_path: Path) -> None:
     other = settings(tmp_path, host=(f"unix://{tmp_path}/other.sock",))
-    api = type(rig.api)(other, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives)
+    api = type(rig.api)(other, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives, rig.api.stats)
     async with serve(api):
         reader, writer = await asyncio.open_unix_connection(f"{tmp_path}/other.sock")
         writer.write(b"GET /events HTTP/1.1\r\nHost: d\r\n\r\n")

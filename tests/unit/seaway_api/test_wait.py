@@ -32,6 +32,12 @@ async def test_one_that_does_not_run_is_answered_at_once(rig: Any) -> None:
     assert await wire.chunk() == b""
 
 
+async def test_a_start_that_failed_is_told(rig: Any) -> None:
+    rig.suite.add(box(State.CREATED, exit_code=127, error="no such program"))
+    wire = await waiting(rig)
+    assert await wire.chunk() == b'{"Error":{"Message":"no such program"},"StatusCode":127}\n'
+
+
 async def test_the_head_comes_before_the_start_and_the_code_with_the_exit(rig: Any) -> None:
     rig.suite.add(box(seq=1))
     wire = await waiting(rig, "next-exit")

@@ -1,3 +1,5 @@
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,47 @@ def test_purge_leaves_what_is_not_a_suite(layout: Layout) -> None:
     with pytest.raises(CliError, match="no suite"):
         commands.purge(layout.root, layout.run, lambda *_: pytest.fail("called"))
     assert (layout.root / "thesis").exists()
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Layout:
+    """An agent's directories, beside something else."""
+    made = Layout(tmp_path / "root", tmp_path / "run")
+    (made.root / "agent" / "n2").mkdir(parents=True)
+    (made.root / "agent" / "n2" / "agent.db").touch()
+    (made.run / "agent" / "n2").mkdir(parents=True)
+    (made.root / "thesis").touch()
+    return made
+
+
+def test_purge_of_an_agent_alone_takes_only_what_is_its_own(alone: Layout) -> None:
+    seen: list[str] = []
+    done = commands.purge(alone.root, alone.run, lambda _, token: seen.append(token))
+    assert seen == [""]
+    assert [path.name for path in alone.root.iterdir()] == ["thesis"]
+    assert not alone.run.exists()
+    assert done[-1] == f"removed {alone.root / 'agent'}"
+
+
+def test_purge_of_an_agent_that_is_started_again(alone: Layout) -> None:
+    holders: list[subprocess.Popen[bytes]] = []
+    database = alone.root / "agent" / "n2" / "agent.db"
+
+    def start_again(_: Layout, __: str) -> None:
+        with database.open() as file:
+            holders.append(subprocess.Popen(["sleep", "60"], stdin=file))
+
+    try:
+        with pytest.raises(CliError, match="was started again"):
+            commands.purge(alone.root, alone.run, start_again)
+        assert database.exists()
+        done = commands.purge(alone.root, alone.run, lambda *_: None)
+        assert done[0] == f"stopped the agent (process {holders[0].pid})"
+        assert holders[0].wait(5) == -signal.SIGTERM
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.wait()
 
 
 def test_purge_keeps_an_unmarked_directory_beside_a_marked_one(layout: Layout) -> None:

@@ -23,6 +23,27 @@ def test_next_port_where_the_own_is_taken() -> None:
         assert nats_server.choose_port(Suite("0000ff")) != port
 
 
+def _program(path: Path, version: str) -> str:
+    path.write_text(f"#!/bin/sh\necho '{version}'\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_old_server_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match=r"is nats-server: v2\.9\.10: Seaway needs 2\.10 or newer"):
+        nats_server.check_version(_program(tmp_path / "nats-server", "nats-server: v2.9.10"))
+
+
+@pytest.mark.parametrize("version", ["nats-server: v2.10.0", "nats-server: v3.0.1", "nats-server: devel"])
+def test_new_or_unknown_server_is_taken(tmp_path: Path, version: str) -> None:
+    nats_server.check_version(_program(tmp_path / "nats-server", version))
+
+
+def test_server_that_cannot_be_run(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="can't be run"):
+        nats_server.check_version(str(tmp_path / "absent"))
+
+
 def test_asked_port_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]

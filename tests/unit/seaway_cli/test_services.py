@@ -59,3 +59,9 @@ def test_spec_from_a_run_function() -> None:
     with pytest.raises(CliError, match="x: --node: ") as caught:
         spec_of("x", run, {"node": "*"})
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("servers", "copies"), [(1, 1), (2, 1), (3, 3), (5, 3)])
+def test_a_cluster_of_servers_keeps_three_copies(servers: int, copies: int) -> None:
+    urls = ",".join(f"nats://n{number}:4222" for number in range(servers))
+    assert settings_of("metadata", options(nats=urls)).get("replicas", 1) == copies

@@ -25,6 +25,15 @@ def test_damaged_identity(tmp_path: Path, text: str) -> None:
         suite.load(tmp_path / "suite.json")
 
 
+def test_identity_of_other_releases(tmp_path: Path) -> None:
+    marker = tmp_path / "suite.json"
+    marker.write_text('{"token": "abcdef", "nats_port": 14222}')
+    assert suite.load(marker) == Suite("abcdef", 14222)
+    marker.write_text('{"version": 2, "token": "abcdef", "more": 1}')
+    with pytest.raises(CliError, match=r"suite.json was written by a later release \(schema 2, this one knows 1\)"):
+        suite.load(marker)
+
+
 @pytest.mark.parametrize("path", ["/", "/var", "/home", "/var/lib", "/usr/local", "/tmp"])
 def test_directories_that_are_everybodys(path: str) -> None:
     with pytest.raises(CliError, match="no directory to give away"):

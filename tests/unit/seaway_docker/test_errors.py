@@ -10,7 +10,7 @@ from seaway_docker import errors
         ("exec /x: no such file or directory", 127),
         ("OCI runtime error: crun: open executable: Permission denied", 126),
         ("exec: /bin: is a directory", 126),
-        ("port is already allocated", 125),
+        ("port is already allocated", 128),
     ],
 )
 def test_exit_code_from_the_text(message: str, code: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_docker.loglines import Reader
+from seaway_docker.loglines import Reader, Records
 from seaway_docker.stdcopy import STDERR, STDOUT, Decoder, frame
 from seaway_docker.timestamps import parse_rfc3339nano
 
@@ -156,3 +156,30 @@ def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
     bounds = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     for start, end in pairwise(bounds):
         yield data[start:end]
+
+
+def test_details_stand_behind_the_timestamp_of_each_line() -> None:
+    log = record(0, b"a") + record(0, b"b", b"stderr", b"P") + record(0, b"c", b"stderr", b"F")
+    assert Reader(raw=True, details=b"x=1 ").feed(log) == b"x=1 a\nx=1 bc\n"
+    stamped = Reader(raw=True, details=b"x=1 ", timestamps=True).feed(record(0, b"a"))
+    assert stamped.endswith(b"Z x=1 a\n")
+
+
+def test_a_torn_record_does_not_spoil_the_next_file() -> None:
+    reader = Reader(raw=True)
+    assert reader.feed(record(0, b"a") + record(0, b"torn")[:-3]) == b"a\n"
+    reader.break_off()
+    assert reader.feed(record(0, b"b")) == b"b\n"
+
+
+def test_records_one_by_one_at_any_cut() -> None:
+    log = record(0, b"a") + b"torn\n" + record(0, b"b", b"stderr", b"P") + record(0, b"", b"stderr", b"F")
+    for cut in range(len(log)):
+        records = Records()
+        found = records.feed(log[:cut]) + records.feed(log[cut:])
+        assert [(one.stdout, one.text, one.partial) for one in found] == [
+            (True, b"a", False),
+            (False, b"b", True),
+            (False, b"", False),
+        ]
+        assert all(one.time.endswith("Z") and len(one.time) == 30 for one in found)

@@ -8,6 +8,7 @@ from seaway_docker.errors import InvalidParameter
 from seaway_docker.timestamps import (
     HOUR,
     SECOND,
+    go_duration,
     parse_duration,
     parse_rfc3339nano,
     parse_timestamp,
@@ -130,3 +131,27 @@ def test_any_text_is_a_moment_or_an_error(text: str) -> None:
         assert isinstance(parse_timestamp(text, NOW), int)
     except InvalidParameter:
         pass
+
+
+@pytest.mark.parametrize(
+    ("span_ns", "text"),
+    [
+        (0, "0s"),
+        (15, "15ns"),
+        (1_500, "1.5µs"),
+        (500_000_000, "500ms"),
+        (2_500_000, "2.5ms"),
+        (SECOND, "1s"),
+        (1_500_000_000, "1.5s"),
+        (90 * SECOND, "1m30s"),
+        (2 * HOUR, "2h0m0s"),
+        (HOUR + 1, "1h0m0.000000001s"),
+    ],
+)
+def test_a_span_as_go_prints_it(span_ns: int, text: str) -> None:
+    assert go_duration(span_ns) == text
+
+
+@given(st.integers(0, 10**18))
+def test_what_go_prints_go_reads(span_ns: int) -> None:
+    assert parse_duration(go_duration(span_ns)) == span_ns

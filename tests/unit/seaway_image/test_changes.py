@@ -39,7 +39,7 @@ def test_the_rest_of_the_config_stays() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ("FROM x", "from is not a valid change command"),
+        ("FROM x", "FROM is not a valid change command"),
         ("CMD", "requires at least one argument"),
         ("ENV A", "two arguments"),
         ("ENV A=1 B", "can't find ="),

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from seaway_contracts.archives import ImageOrder
+from seaway_contracts.images import ImageConfig
+from seaway_image.commit import EMPTY_LAYER, MadeImage
 from seaway_image.digests import digest_of
 from seaway_image.httpd import ImageHttp
 from seaway_image.load import Loaded
@@ -29,7 +32,10 @@ async def client(store: ImageStore, heard: list[Any]) -> AsyncIterator[TestClien
     async def imported(image: str, name: str) -> None:
         heard.append((image, name))
 
-    http = ImageHttp(store, "t0k", on_loaded=loaded, on_imported=imported)
+    async def committed(made: MadeImage, order: ImageOrder) -> None:
+        heard.append((made.id, made.tag.familiar if made.tag else "", order.cause))
+
+    http = ImageHttp(store, "t0k", on_loaded=loaded, on_imported=imported, on_committed=committed)
     async with TestClient(TestServer(http.application())) as made:
         yield made
 
@@ -111,3 +117,75 @@ async def test_only_digests_of_manifests_are_served_as_such(client: Any, store: 
     await client.post("/load", data=image.archive("a:1"), headers=AUTH)
     response = await client.get(f"/v2/a/manifests/{digest_of(image.config)}", headers=AUTH)
     assert response.status == 404
+
+
+def commit_body(order: ImageOrder, layer: bytes) -> bytes:
+    text = order.model_dump_json().encode()
+    return len(text).to_bytes(4, "big") + text + layer
+
+
+@pytest.fixture
+async def base(client: Any, make_image: Any, store: ImageStore) -> str:
+    await client.post("/load", data=make_image(b"below").archive("base:1"), headers=AUTH)
+    return (await store.get("base:1")).id
+
+
+def layer() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        info = tarfile.TarInfo("new")
+        info.size = 3
+        made.addfile(info, io.BytesIO(b"new"))
+    return buffer.getvalue()
+
+
+async def test_commit(client: Any, store: ImageStore, base: str, heard: list[Any]) -> None:
+    order = ImageOrder(
+        image=base,
+        config=ImageConfig(cmd=("x",)),
+        changes=("ENV A=1",),
+        target="made:1",
+        author="me",
+        comment="why",
+        created_by="sh",
+        cause="c1",
+    )
+    answer = await (await client.post("/commit", data=commit_body(order, layer()), headers=AUTH)).json()
+    found = await store.get("made:1")
+    assert answer == {"id": found.id, "ref": "made:1"}
+    assert heard[-1] == (found.id, "made:1", "c1")
+    assert [known.digest for known in found.layers][:-1] == [one.digest for one in (await store.get(base)).layers]
+    assert found.layers[-1].diff_id == digest_of(layer())
+    assert (found.config.cmd, found.config.env, found.author, found.comment) == (("x",), ("A=1",), "me", "why")
+    assert found.history[-1].created_by == "sh" and not found.history[-1].empty_layer
+
+
+async def test_commit_of_nothing_adds_no_layer(client: Any, store: ImageStore, base: str) -> None:
+    answer = await client.post("/commit", data=commit_body(ImageOrder(image=base), bytes(1024)), headers=AUTH)
+    found = await store.get((await answer.json())["id"])
+    assert len(found.layers) == len((await store.get(base)).layers) and found.history[-1].empty_layer
+    assert store.blobs.size(EMPTY_LAYER) is None
+
+
+@pytest.mark.parametrize(
+    ("order", "tar", "status", "text"),
+    [
+        (ImageOrder(image="sha256:" + "0" * 64), None, 404, "the container's image is gone"),
+        (ImageOrder(image="base", changes=("RUN x",)), None, 400, "RUN is not a valid change command"),
+        (ImageOrder(image="base", target="UPPER"), None, 400, "lowercase"),
+        (ImageOrder(image="base"), b"no tar" * 1000, 400, "no tar"),
+    ],
+)
+async def test_commits_that_fail_leave_nothing(
+    client: Any, store: ImageStore, base: str, order: ImageOrder, tar: bytes | None, status: int, text: str
+) -> None:
+    order = order.model_copy(update={"image": base}) if order.image == "base" else order
+    before = set(store.blobs.digests())
+    answer = await client.post("/commit", data=commit_body(order, tar or layer()), headers=AUTH)
+    assert answer.status == status and text in (await answer.json())["message"]
+    assert set(store.blobs.digests()) == before
+
+
+async def test_a_commit_without_an_order(client: Any) -> None:
+    for body in (b"", b"\0\0\0\5{}", (1 << 31).to_bytes(4, "big") + b"{}"):
+        assert (await client.post("/commit", data=body, headers=AUTH)).status == 400

@@ -50,6 +50,6 @@ async def test_what_is_no_tar_leaves_nothing(
 async def test_wrong_changes_leave_nothing(
     store: ImageStore, make_tar: Any, chunked: Chunked, files_in: Listed
 ) -> None:
-    with pytest.raises(SeawayError, match="run is not a valid change command"):
+    with pytest.raises(SeawayError, match="RUN is not a valid change command"):
         await import_image(store, chunked(make_tar({})), ImportOrder(changes=("RUN x",)))
     assert files_in(store.blobs.root) == set()

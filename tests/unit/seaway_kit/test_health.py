@@ -7,11 +7,12 @@ def test_ready_without_conditions() -> None:
 
 def test_all_conditions_must_hold() -> None:
     health = Health()
-    connected = [False]
+    trouble = ["no connection for 3 s"]
     health.set("disk", True)
-    health.watch("bus", lambda: connected[0])
+    health.watch("bus", lambda: trouble[0])
     assert not health.ready
-    connected[0] = True
+    assert health.conditions["bus"].detail == "no connection for 3 s"
+    trouble[0] = ""
     assert health.ready
     health.set("disk", False, "full")
     assert not health.ready

@@ -41,6 +41,25 @@ def test_join_down_up() -> None:
     assert watch.table.records["n1"].state == "up"
 
 
+def test_a_node_that_leaves_is_down_at_once() -> None:
+    watch = Watch()
+    watch.beat()
+    watch.wait(1)
+    assert watch.beat(leaving=True) == "down"
+    record = watch.table.records["n1"]
+    assert (record.state, record.since_ns) == ("down", watch.clock.now_ns())
+    assert watch.beat(leaving=True) is None, "told twice, it is one event"
+    assert watch.wait(60) == []
+    assert watch.beat(epoch="n1-epoch-2") == "up"
+
+
+def test_a_node_that_leaves_before_it_came_is_none() -> None:
+    watch = Watch()
+    assert watch.beat(leaving=True) is None
+    assert watch.table.records == {}
+    assert watch.beat() == "join"
+
+
 def test_patience_follows_the_interval() -> None:
     watch = Watch()
     watch.beat("slow", interval_ns=4_000_000_000)
@@ -99,7 +118,7 @@ def test_copies_that_hear_the_same_publish_the_same() -> None:
         watch = Watch()
         watch.clock.advance(1)
         changes = []
-        for one in (beat(time_ns=1), beat(time_ns=2)):
+        for one in (beat(time_ns=1), beat(time_ns=2), beat(time_ns=3, leaving=True), beat(time_ns=4)):
             change = watch.table.beat(one, watch.clock.monotonic() + lag, watch.clock.now_ns())
             changes += [change] if change else []
         changes += watch.wait(5)
@@ -107,7 +126,7 @@ def test_copies_that_hear_the_same_publish_the_same() -> None:
         changes += [change] if change else []
         ids.append([one.event(watch.clock.now_ns())[0].id for one in changes])
     assert ids[0] == ids[1]
-    assert len(set(ids[0])) == 3
+    assert len(set(ids[0])) == 5
 
 
 def test_each_outage_has_its_own_event() -> None:

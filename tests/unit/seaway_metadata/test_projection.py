@@ -96,3 +96,36 @@ def test_inventory() -> None:
     assert apply_inventory(old, "n1", item(3)) is old
     assert apply_inventory(old, "n1", item(4)).status.seq == 4
     assert apply_inventory(old, "n2", item(1)).node == "n2"
+
+
+def _renamed(seq: int, name: str) -> Event:
+    envelope, body = container_event("rename", status(State.CREATED, seq))
+    return envelope, body.model_copy(update={"spec": spec(name=name)})
+
+
+RENAMED = [LIFE[0], _renamed(2, "second"), _renamed(3, "box1"), _renamed(4, "third")]
+LATER = container_event("start", status(State.RUNNING, 5, run=1, pid=7))
+
+
+@given(st.permutations([*RENAMED[1:], *RENAMED, LATER]))
+def test_the_newest_spec_stands_whatever_the_order(events: list[Event]) -> None:
+    found = view_of([RENAMED[0], *events]).index.get(container_id())
+    assert found is not None
+    assert (found.spec.name, found.spec_seq, found.status.seq) == ("third", 4, 5)
+
+
+def test_a_rename_leaves_a_name_to_be_freed() -> None:
+    view = view_of(RENAMED[:2])
+    assert view.index.find("second").id == container_id()
+    (left,) = view.left_names(container_id())
+    assert left.name == "box1"
+    view.released(container_id(), left)
+    assert view.left_names(container_id()) == ()
+
+
+def test_an_inventory_brings_a_spec_that_no_event_has_told_of() -> None:
+    from seaway_contracts.commands import InventoryItem
+
+    item = InventoryItem(spec=spec(name="other"), status=status(State.RUNNING, 4))
+    after = apply_inventory(record(seq=3), "n1", item)
+    assert (after.spec.name, after.spec_seq) == ("other", 4)

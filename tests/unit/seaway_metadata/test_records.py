@@ -202,3 +202,22 @@ async def test_a_lost_answer_can_be_asked_for_again(desk: Desk, bucket: str) -> 
     assert await desk.keys() == ({container_id(1)}, {"web"})
     entry = await desk.buckets.names.get(name_key("web"))
     assert entry is not None
+
+
+async def test_a_reserved_name_that_never_came_to_be_lapses(desk: Desk, clock: FakeClock) -> None:
+    await desk.one.register(spec(1), "n1")
+    assert await desk.one.rename(container_id(1), "new")
+    assert not await desk.one.rename(container_id(1), "new")
+    assert await desk.one.find("new") is None
+    assert (await refusal(desk, named(2, "new"))).code is Code.CONFLICT
+    clock.advance(SETTLED_NS / 1e9 + 1)
+    await desk.one.register(named(2, "new"), "n1")
+
+
+async def test_a_name_that_was_taken_again_is_not_released(desk: Desk, clock: FakeClock) -> None:
+    await desk.one.register(spec(1), "n1")
+    left_ns = clock.now_ns() - 5
+    await desk.one.release("box1", container_id(1), left_ns)
+    assert (await desk.keys())[1] == {"box1"}
+    await desk.one.release("box1", container_id(1), clock.now_ns() + 5)
+    assert (await desk.keys())[1] == set()

@@ -310,3 +310,19 @@ def test_wrong_settings_end_in_one_line(capsys: pytest.CaptureFixture[str]) -> N
         main(["--replicas", "many"])
     assert caught.value.code == 2
     assert "--replicas" in capsys.readouterr().err
+
+
+async def test_an_old_name_is_not_found_though_it_still_stands_in_the_bucket(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    """The name is freed, and the record written, a moment after the rename is answered."""
+    await register(fake_bus, 1)
+    await publish(fake_bus, "create", status(seq=1))
+    names = fake_server.buckets[NAMES_BUCKET.name]
+    entry = dict(names.entries)
+    envelope, body = container_event("rename", status(seq=2))
+    metadata.view.apply(envelope, body.model_copy(update={"spec": spec(1, name="moved")}))
+    names.entries.update(entry)
+    assert (await fake_bus.call(GET_CONTAINER, ref("moved"))).id == container_id(1)
+    with pytest.raises(SeawayError, match="No such container: box1"):
+        await fake_bus.call(GET_CONTAINER, ref("box1"))

@@ -22,6 +22,19 @@ def test_silent_nodes_are_down() -> None:
     assert [view.up for view in cluster.snapshot(20.0)] == [True, False]
 
 
+def test_a_node_that_leaves_is_down_until_it_beats_again() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    cluster.placed(request(), "n1", 0.0)
+    cluster.beat(beat("n1", leaving=True), 0.1)
+    assert [view.up for view in cluster.snapshot(0.1)] == [False]
+    assert cluster.placement(container_id(1), 0.1) is None
+    cluster.excuse(0.2)
+    assert [view.up for view in cluster.snapshot(0.2)] == [False]
+    cluster.beat(beat("n1", epoch="n1-epoch-2"), 0.3)
+    assert [view.up for view in cluster.snapshot(0.3)] == [True]
+
+
 def test_metadata_knows_nodes_that_are_silent() -> None:
     cluster = Cluster()
     cluster.beat(beat("n1", running=7), 0.0)

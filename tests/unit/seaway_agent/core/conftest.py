@@ -15,8 +15,10 @@ from seaway_agent.core.instructions import (
     Launch,
     Launched,
     Record,
+    RunProbe,
     SendSignal,
     SetTimer,
+    StopProbe,
     TearDown,
     Thaw,
 )
@@ -49,6 +51,10 @@ def words_of(do: Do) -> str:
             return "delete with volumes" if do.volumes else "delete"
         case Thaw():
             return "thaw"
+        case RunProbe():
+            return f"probe {do.number} {' '.join(do.argv)}"
+        case StopProbe():
+            return "stop probe"
         case TearDown():
             return "tear down"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from seaway_agent.core.instructions import Exit, Launched, Record
+from seaway_agent.core.instructions import Ask, Exit, Launch, Launched, Record
 from seaway_agent.core.steps import Phase
 from seaway_contracts.containers import Endpoint, RestartPolicy
 
@@ -146,3 +146,26 @@ def test_a_failed_launch_that_was_to_be_stopped(make_box: MakeBox) -> None:
     box = make_box().launching()
     box.stop("t")
     assert box.launch_failed() == ["record created: status by s", "answer s 500", "answer t"]
+
+
+def test_launch_of_an_earlier_agent_is_answered_to_those_who_asked_for_it(make_box: MakeBox) -> None:
+    box = make_box()
+    box.machine.launching(4, [Ask("a"), Ask("b")], [Ask("c")])
+    assert (box.machine.phase, box.machine.status.run) == (Phase.LAUNCHING, 4)
+    assert box.launched() == [
+        "record running: network connect, start, restart by a",
+        "answer a",
+        "answer b",
+        "answer c",
+    ]
+
+
+def test_launch_tells_who_asked(make_box: MakeBox) -> None:
+    launches = [do for do in make_box().machine.start(Ask("a", "me")) if isinstance(do, Launch)]
+    assert launches == [Launch(1, (Ask("a", "me"),))]
+
+
+def test_another_containers_network_is_no_news(make_box: MakeBox) -> None:
+    box = make_box().launching()
+    done = box.machine.launched(Launched(42, box.now_ns, (Endpoint(network="container", network_id=""),)))
+    assert [event.action for do in done if isinstance(do, Record) for event in do.events] == ["start"]

@@ -33,7 +33,12 @@ def test_stop_kills_when_time_is_up(make_box: MakeBox) -> None:
 
 
 def test_stop_without_patience_kills_at_once(make_box: MakeBox) -> None:
-    assert make_box().running().stop("t", 0) == ["record running: kill 9 by t", "signal 9"]
+    assert make_box().running().stop("t", 0) == [
+        "record running: kill 15 by t",
+        "signal 15",
+        "record running: kill 9 by t",
+        "signal 9",
+    ]
 
 
 def test_stop_with_endless_patience_has_no_timer(make_box: MakeBox) -> None:
@@ -70,7 +75,7 @@ def test_a_second_stop_with_less_patience_is_carried_out(make_box: MakeBox) -> N
     box.stop("t", -1)
     assert box.stop("u", 5) == ["record running: kill 15 by u", "signal 15", "timer stop 5s"]
     assert box.stop("v", 60) == []
-    assert box.stop("w", 0) == ["record running: kill 9 by w", "signal 9"]
+    assert box.stop("w", 0)[-2:] == ["record running: kill 9 by w", "signal 9"]
     assert box.exited(137)[-4:] == ["answer t", "answer u", "answer v", "answer w"]
 
 
@@ -202,15 +207,37 @@ def test_kill_by_a_signal_that_ends_it_counts_as_stopped_by_hand(
 
 
 def test_kill_of_a_paused_container_thaws_it_only_to_die(make_box: MakeBox) -> None:
-    assert make_box().paused().kill("k", 9) == ["record running: kill 9 by k", "signal 9", "thaw", "answer k"]
+    assert make_box().paused().kill("k", 9) == ["record running: kill 9 by k", "signal 9", "thaw"]
     assert make_box().paused().kill("k", 15) == ["record running: kill 15 by k", "signal 15", "thaw", "answer k"]
     assert make_box().paused().kill("k", 10) == ["record paused: kill 10 by k", "signal 10", "answer k"]
 
 
 def test_kill_where_nothing_runs(make_box: MakeBox, always: RestartPolicy) -> None:
-    idle = (make_box(), make_box().launching(), make_box().ended(), make_box().removing())
-    for box in (*idle, make_box(restart=always).backing_off()):
+    for box in (make_box(), make_box().launching(), make_box().ended(), make_box().removing()):
         assert box.kill("k") == [f"answer k {CONFLICT}"]
+
+
+def test_sigkill_is_answered_when_the_process_is_gone(make_box: MakeBox) -> None:
+    box = make_box().running()
+    assert box.kill("k") == ["record running: kill 9 by k", "signal 9"]
+    assert box.kill("again") == ["record running: kill 9 by again", "signal 9"]
+    died = ["timer stop off", "record exited: network disconnect, die 137 by k", "tear down"]
+    assert box.exited(137) == [*died, "answer k", "answer again"]
+
+
+def test_kill_of_what_waits_to_be_restarted_ends_the_wait(make_box: MakeBox, always: RestartPolicy) -> None:
+    box = make_box(restart=always).backing_off()
+    assert box.kill("k", 15) == ["timer restart off", "record exited: status by k", "answer k"]
+    assert box.machine.status.manually_stopped
+    box = make_box(restart=always).tearing_down(1)
+    assert box.kill("k") == ["timer restart off", "record exited: status by k", "answer k"]
+    assert box.torn_down() == []
+
+
+def test_pause_of_what_waits_to_be_restarted(make_box: MakeBox, always: RestartPolicy) -> None:
+    box = make_box(restart=always).backing_off()
+    assert box.pause("p") == [f"answer p {CONFLICT}"]
+    assert "is restarting, wait until" in box.machine.cannot_pause().message
 
 
 def test_pause_and_unpause(make_box: MakeBox) -> None:
@@ -218,7 +245,7 @@ def test_pause_and_unpause(make_box: MakeBox) -> None:
     assert box.pause("p") == ["record paused: pause by p", "answer p"]
     assert box.pause("q") == [f"answer q {CONFLICT}"]
     assert box.unpause("u") == ["thaw", "record running: unpause by u", "answer u"]
-    assert box.unpause("v") == [f"answer v {CONFLICT}"]
+    assert box.unpause("v") == ["answer v 500"]
 
 
 def test_pause_where_nothing_runs(make_box: MakeBox) -> None:

@@ -214,6 +214,22 @@ def test_resume(make_box: MakeBox, state: State, phase: Phase, words: list[str])
     assert make_box(builders.status(state), phase).resume() == words
 
 
+@pytest.mark.parametrize(("volumes", "words"), [(True, ["delete with volumes"]), (False, ["delete"])])
+def test_resume_of_a_removal_remembers_what_goes_with_it(
+    make_box: MakeBox, volumes: bool, words: list[str]
+) -> None:
+    before = make_box()
+    before.remove("d", volumes=volumes)
+    assert make_box(before.machine.status, Phase.REMOVING).resume() == words
+
+
+def test_resume_of_an_auto_removal_takes_the_volumes(make_box: MakeBox) -> None:
+    before = make_box(auto_remove=True).running()
+    before.exited()
+    before.torn_down()
+    assert make_box(before.machine.status, Phase.REMOVING).resume() == ["delete with volumes"]
+
+
 def test_resume_of_a_restarting_container_backs_off(make_box: MakeBox, always: RestartPolicy) -> None:
     box = make_box(builders.status(State.RESTARTING, run=1), Phase.TEARING_DOWN, restart=always)
     box.resume()

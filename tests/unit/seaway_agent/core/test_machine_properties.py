@@ -20,15 +20,18 @@ from seaway_agent.core.instructions import (
     Launch,
     Launched,
     Record,
+    RunProbe,
     SendSignal,
     SetTimer,
+    StopProbe,
     TearDown,
     Thaw,
 )
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.steps import Phase
-from seaway_contracts.containers import ContainerStatus, Endpoint, RestartPolicy, State
+from seaway_contracts.containers import ContainerStatus, Endpoint, Probe, Resources, RestartPolicy, State
 from seaway_contracts.errors import internal
+from seaway_contracts.images import Healthcheck
 from seaway_testing import builders
 
 ENDPOINT = Endpoint(network="bridge", network_id="n" * 64)
@@ -56,11 +59,13 @@ class World(RuleBasedStateMachine):
         self.events: list[str] = []
         self.seq = 0
         self.starts = self.deaths = 0
+        self.probe = 0
 
-    @initialize(policy=POLICIES, auto_remove=st.booleans())
-    def create(self, policy: RestartPolicy, auto_remove: bool) -> None:
+    @initialize(policy=POLICIES, auto_remove=st.booleans(), checked=st.booleans())
+    def create(self, policy: RestartPolicy, auto_remove: bool, checked: bool) -> None:
         auto_remove = auto_remove and policy.name == "no"
-        spec = builders.spec(1, restart=policy, auto_remove=auto_remove)
+        check = Healthcheck(test=("CMD", "ok?"), retries=2) if checked else None
+        spec = builders.spec(1, restart=policy, auto_remove=auto_remove, healthcheck=check)
         self.machine = Machine(spec, ContainerStatus())
         self.carry_out(self.machine.create(self.ask(), self.now_ns))
 
@@ -92,6 +97,11 @@ class World(RuleBasedStateMachine):
                 if do.after_ns is not None:
                     assert do.after_ns > 0
                     self.timers[do.name] = do.after_ns
+            case RunProbe():
+                assert self.alive and not self.frozen and not self.probe, "a probe that can't be run"
+                self.probe = do.number
+            case StopProbe():
+                self.probe = 0
             case TearDown():
                 assert self.sandbox and not self.alive and not self.tearing_down
                 self.tearing_down = True
@@ -123,7 +133,7 @@ class World(RuleBasedStateMachine):
             case "die":
                 assert runs, "die without start"
                 self.deaths += 1
-            case "kill" | "oom" | "pause" | "unpause":
+            case "kill" | "oom" | "pause" | "unpause" | "health_status":
                 assert runs, f"{event.action} of what doesn't run"
             case "restart":
                 assert self.events[-1] == "start"
@@ -163,7 +173,28 @@ class World(RuleBasedStateMachine):
     def remove(self, force: bool, volumes: bool) -> None:
         self.carry_out(self.machine.remove(self.ask(), force, volumes, self.now_ns))
 
+    @rule(name=st.sampled_from(["one", "other"]))
+    def rename(self, name: str) -> None:
+        self.carry_out(self.machine.rename(self.ask(), name, self.now_ns))
+
+    @rule(policy=st.sampled_from([None, RestartPolicy()]))
+    def update(self, policy: RestartPolicy | None) -> None:
+        self.carry_out(self.machine.update(self.ask(), Resources(cpu_shares=7), policy, self.now_ns))
+
     # --- what the world does
+
+    @precondition(lambda self: self.probe)
+    @rule(code=st.sampled_from([0, 1]))
+    def probe_ends(self, code: int) -> None:
+        number, self.probe = self.probe, 0
+        self.carry_out(self.machine.probed(number, Probe(started_ns=self.now_ns, ended_ns=self.now_ns, exit_code=code)))
+
+    @rule(number=st.integers(0, 3))
+    def an_old_probe_ends_late(self, number: int) -> None:
+        if number < self.probe:
+            before = self.machine.status
+            assert self.machine.probed(number, Probe(exit_code=0)) == []
+            assert self.machine.status == before
 
     @precondition(lambda self: self.launching)
     @rule(works=st.booleans())
@@ -220,6 +251,16 @@ class World(RuleBasedStateMachine):
         assert ("restart" in self.timers) == (phase is Phase.BACKING_OFF)
 
     @invariant()
+    def health_is_looked_after_while_it_runs(self) -> None:
+        if not hasattr(self, "machine"):
+            return
+        health, runs = self.machine.status.health, self.machine.phase is Phase.RUNNING
+        assert not (self.probe and "health" in self.timers), "one probe at a time"
+        assert runs or not (self.probe or "health" in self.timers)
+        assert health is None or len(health.log) <= 5
+        assert health is None or self.alive or health.status == "unhealthy"
+
+    @invariant()
     def nobody_is_answered_twice(self) -> None:
         assert all(count <= 1 for count in self.answers.values())
 
@@ -246,8 +287,8 @@ class World(RuleBasedStateMachine):
             self.torn_down()
         elif self.deleting:
             self.delete_ends(True)
-        elif self.timers:
-            name = min(self.timers)
+        elif self.timers.keys() - {"health"}:
+            name = min(self.timers.keys() - {"health"})
             del self.timers[name]
             self.carry_out(self.machine.timer(name, self.now_ns))
 

@@ -1,6 +1,8 @@
 """Restart policies and the waits between restarts."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seaway_agent.core.restart import FIRST_NS, LONGEST_NS, Backoff, should_restart, starts_with_node
 from seaway_contracts.containers import RestartPolicy
@@ -60,3 +62,34 @@ def test_should_restart(name: str, retries: int, code: int, restarts: int, by_ha
 )
 def test_starts_with_node(name: str, was_running: bool, by_hand: bool, starts: bool) -> None:
     assert starts_with_node(policy(name), was_running, by_hand) is starts
+
+
+@given(runs=st.lists(st.integers(0, 60_000_000_000), max_size=40))
+def test_whatever_runs_come_a_wait_is_bounded_and_grows_only_by_doubling(runs: list[int]) -> None:
+    backoff = Backoff()
+    for ran_ns in runs:
+        before, backoff = backoff, backoff.next(ran_ns)
+        assert FIRST_NS <= backoff.last_ns <= LONGEST_NS
+        assert backoff.last_ns in (FIRST_NS, min(2 * before.last_ns, LONGEST_NS))
+        assert ran_ns < LONG_RUN_NS or backoff.last_ns == FIRST_NS
+
+
+@given(
+    name=st.sampled_from(["no", "always", "unless-stopped", "on-failure"]),
+    retries=st.integers(0, 3),
+    codes=st.lists(st.integers(0, 255), max_size=12),
+    by_hand=st.booleans(),
+)
+def test_on_failure_gives_up_after_its_count_and_nothing_outlives_a_stop(
+    name: str, retries: int, codes: list[int], by_hand: bool
+) -> None:
+    restarts = 0
+    for code in codes:
+        again = should_restart(policy(name, retries), code, restarts, by_hand)
+        assert not (again and by_hand)
+        if not again:
+            break
+        restarts += 1
+        assert name != "on-failure" or (code != 0 and (retries == 0 or restarts <= retries))
+    if name in ("always", "unless-stopped") and not by_hand:
+        assert restarts == len(codes)

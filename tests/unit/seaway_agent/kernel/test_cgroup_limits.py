@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_agent.kernel.cgroup_limits import Limits, Write, weight_of_shares, writes_v1, writes_v2
+from seaway_agent.kernel.cgroup_limits import (
+    Limits,
+    Write,
+    changed_limits,
+    former_limits,
+    weight_of_shares,
+    writes_v1,
+    writes_v2,
+)
+from seaway_contracts.containers import Resources
 
 MEMORY, MEMSW = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 
@@ -78,3 +87,23 @@ def test_v2_period_alone_keeps_the_quota() -> None:
 
 def test_shares_map_onto_the_whole_range_of_weights() -> None:
     assert [weight_of_shares(shares) for shares in (0, 2, 1024, 262_144, 10**9)] == [1, 1, 39, 10_000, 10_000]
+
+
+def test_an_update_changes_what_it_names() -> None:
+    assert changed_limits(Resources()) == Limits()
+    asked = Resources(memory=5, memory_swap=-1, cpu_shares=7, nano_cpus=500_000_000, pids_limit=9, blkio_weight=10)
+    assert changed_limits(asked) == Limits(
+        memory=5, memory_swap=-1, cpu_shares=7, cpu_quota_us=50_000, cpu_period_us=100_000, pids=9, blkio_weight=10
+    )
+    assert changed_limits(Resources(pids_limit=0)).pids == -1
+    assert changed_limits(Resources(pids_limit=-1)).pids == -1
+
+
+def test_what_takes_an_update_back() -> None:
+    asked = Resources(memory=5, cpu_shares=7, cpuset_cpus="0", pids_limit=9)
+    assert former_limits(asked, Resources()) == Limits(memory=-1, cpu_shares=1024, pids=-1)
+    old = Resources(memory=3, cpu_shares=2, cpuset_cpus="1", pids_limit=4, memory_swap=9)
+    assert former_limits(asked, old) == Limits(memory=3, cpu_shares=2, cpuset_cpus="1", pids=4)
+    half, one = Resources(nano_cpus=500_000_000), Resources(nano_cpus=1_000_000_000)
+    assert former_limits(one, half) == Limits(cpu_quota_us=50_000, cpu_period_us=100_000)
+    assert former_limits(one, Resources()) == Limits(cpu_quota_us=-1)

@@ -74,3 +74,21 @@ def test_oom_kills_v2(v2: CgroupLayout, tmp_path: Path) -> None:
 def test_a_refused_write_names_file_and_value(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot write '5'.*absent/pids.max"):
         cgroups.write_text(str(tmp_path / "absent/pids.max"), "5")
+
+
+def test_the_weight_goes_where_the_kernel_has_one(v2: CgroupLayout, tmp_path: Path) -> None:
+    assert cgroups.weight_file(v2, "/box") is None
+    (tmp_path / "box").mkdir()
+    cgroups.update_limits(v2, "/box", Limits(blkio_weight=20))
+    assert list((tmp_path / "box").iterdir()) == []
+    (tmp_path / "box" / "io.bfq.weight").write_text("100")
+    assert cgroups.weight_file(v2, "/box") == ("io", "io.bfq.weight")
+    cgroups.update_limits(v2, "/box", Limits(blkio_weight=20))
+    assert (tmp_path / "box" / "io.bfq.weight").read_text() == "20"
+
+
+def test_the_cpus_that_there_are(v2: CgroupLayout, tmp_path: Path) -> None:
+    assert cgroups.available_cpus(v2) == ""
+    (tmp_path / "cpuset.cpus.effective").write_text("0-3\n")
+    assert cgroups.available_cpus(v2) == "0-3"
+    assert cgroups.available_cpus(CgroupLayout(CgroupMode.V1, {}, None)) == ""

@@ -191,7 +191,30 @@ def test_ulimits_and_minus_one() -> None:
 
 @pytest.mark.parametrize(("profile", "found"), [("", None), ("unconfined", None), ("mine", "mine")])
 def test_apparmor(profile: str, found: str | None) -> None:
-    assert composed(security=Security(apparmor=profile))["process"].get("apparmorProfile") == found
+    assert composed({"apparmor": True}, security=Security(apparmor=profile))["process"].get("apparmorProfile") == found
+    assert "apparmorProfile" not in composed(security=Security(apparmor=profile))["process"]
+
+
+def test_what_devices_and_links_bring() -> None:
+    hooks = {"createContainer": ({"path": "/bin/x"},)}
+    around = {"env": ("A=link", "B=link"), "late_env": ("C=device",), "hooks": hooks}
+    config = composed(around, command=Command(cmd=("x",), env=("A=own", "C=own")))
+    assert config["process"]["env"][-4:] == ["A=own", "B=link", "C=device", "HOME=/"]
+    assert config["hooks"] == {"createContainer": [{"path": "/bin/x"}]}
+
+
+def test_anothers_shared_memory() -> None:
+    config = composed({"shared_memory": "/b/shm"}, namespaces=Namespaces(ipc="container:x"))
+    assert mount_at(config, "/dev/shm") == {
+        "type": "bind",
+        "source": "/b/shm",
+        "options": ["rbind", "rprivate", "nosuid", "noexec", "nodev"],
+    }
+
+
+def test_a_read_only_tmpfs() -> None:
+    config = composed(mounts=(Mount(type="tmpfs", target="/t", read_only=True),))
+    assert "ro" in mount_at(config, "/t")["options"]
 
 
 # --- namespaces

@@ -68,7 +68,7 @@ def test_refuses_as_docker_does(user: str, message: str) -> None:
     with pytest.raises(UserUnknown) as caught:
         resolve_user(user, PASSWD, GROUP)
     assert caught.value.message == message
-    assert caught.value.status == 400
+    assert caught.value.status == 500
 
 
 def test_without_files_root_is_root() -> None:

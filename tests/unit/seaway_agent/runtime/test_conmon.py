@@ -100,3 +100,8 @@ def test_exit_codes(text: str, code: int) -> None:
 def test_an_exit_file_that_is_still_empty_has_no_code() -> None:
     with pytest.raises(ValueError):
         exit_code("")
+
+
+def test_a_runtime_without_keyrings_is_not_told_of_them() -> None:
+    assert "--no-new-keyring" in PLAN.argv()
+    assert "--no-new-keyring" not in replace(PLAN, keyring_flag=False).argv()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.failures import exec_failure, last_error, runtime_failure
 from seaway_contracts.errors import Code
 from seaway_docker.errors import exit_code_for
 
@@ -34,9 +34,17 @@ STAMP = 'time="2026-01-02T03:04:05Z" level='
             'exec: "/etc": not a regular file: permission denied',
             126,
         ),
-        ("cannot open `/etc/x/y`: Not a directory", 'exec: "/etc/x/y": stat /etc/x/y: not a directory', 125),
+        ("cannot open `/etc/x/y`: Not a directory", 'exec: "/etc/x/y": stat /etc/x/y: not a directory', 128),
         ("open `/x`: Permission denied", "open `/x`: permission denied", 126),
-        ("", "the runtime gave no reason", 125),
+        # crun 1.8
+        (
+            "executable file `/a/b` not found in $PATH: No such file or directory",
+            'exec: "/a/b": stat /a/b: no such file or directory',
+            127,
+        ),
+        ("open executable: Operation not permitted", "open executable: not a regular file: permission denied", 126),
+        ("open executable: Permission denied", "open executable: permission denied", 126),
+        ("", "the runtime gave no reason", 128),
     ],
 )
 def test_what_crun_says(said: str, words: str, code: int) -> None:
@@ -56,7 +64,7 @@ def test_what_crun_says(said: str, words: str, code: int) -> None:
         (r"exec: \"/x\": permission denied", 'exec: "/x": permission denied', 126),
         (r"exec: \"/etc\": is a directory", 'exec: "/etc": is a directory', 126),
         (r"exec: \"a\\b\": no such file or directory", 'exec: "a\\b": no such file or directory', 127),
-        (r"two\nlines", "two\nlines", 125),
+        (r"two\nlines", "two\nlines", 128),
     ],
 )
 def test_what_runc_says_in_its_log_lines(text: str, words: str, code: int) -> None:
@@ -86,3 +94,64 @@ def test_warnings_alone_are_kept_as_they_are() -> None:
 )
 def test_who_must_change_something(said: str, code: Code) -> None:
     assert runtime_failure(said).code is code
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "the sysctl `net.a` requires a new network namespace",
+            'sysctl "net.a" not allowed in host network namespace',
+        ),
+        (
+            "the sysctl `kernel.a` requires a new IPC namespace",
+            'sysctl "kernel.a" is not allowed in the hosts ipc namespace',
+        ),
+        ("the sysctl `vm.a` is not namespaced", 'sysctl "vm.a" is not in a separate kernel namespace'),
+        (
+            "the sysctl `kernel.a` requires a new UTS namespace",
+            'sysctl "kernel.a" is not in a separate kernel namespace',
+        ),
+        (
+            "the sysctl `kernel.hostname` conflicts with OCI field `hostname`",
+            'sysctl "kernel.hostname" is not allowed as it conflicts with the OCI "hostname" field',
+        ),
+        ("write to `/proc/sys/net/a`: Invalid argument", "write /proc/sys/net/a: invalid argument"),
+        (
+            'starting container: starting root container: error finding executable "x" in PATH [/bin]: '
+            "no such file or directory",
+            'exec: "x": executable file not found in $PATH',
+        ),
+        (
+            "starting container: creating process: failed to load /x: no such file or directory",
+            'exec: "/x": stat /x: no such file or directory',
+        ),
+        ("starting container: creating process: failed to load /x: permission denied", 'exec: "/x": permission denied'),
+    ],
+)
+def test_sysctls_and_gvisor_in_runcs_words(said: str, words: str) -> None:
+    assert runtime_failure(said).message.endswith(f": {words}: unknown")
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "code"),
+    [
+        ("chdir to `/nowhere`: No such file or directory",
+         'chdir to cwd ("/nowhere") set in config.json failed: no such file or directory', Code.BAD_REQUEST),
+        ("cannot find `` in $PATH: No such file or directory",
+         'exec: "": executable file not found in $PATH', Code.BAD_REQUEST),
+        ("executable file `x` not found in $PATH: No such file or directory",
+         'exec: "x": executable file not found in $PATH', Code.BAD_REQUEST),
+        ("", "the runtime gave no reason", Code.INTERNAL),
+    ],
+)  # fmt: skip
+def test_what_it_says_of_an_exec(said: str, words: str, code: Code) -> None:
+    error = exec_failure(said)
+    assert error.message == f"OCI runtime exec failed: exec failed: unable to start container process: {words}: unknown"
+    assert error.code is code
+
+
+def test_the_last_error_of_a_log() -> None:
+    log = b'{"level":"error","msg":"one"}\nnonsense\n[]\n{"level":"error","msg":"last"}\n{"level":"info","msg":"x"}'
+    assert last_error(log) == "last"
+    assert last_error(b"") == ""

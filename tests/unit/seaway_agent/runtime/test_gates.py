@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,47 @@ async def test_an_init_that_ends_before_its_word_is_an_error(fifo: Path, dying: 
     with pytest.raises(SeawayError, match="ended before its program could be started"):
         await gates.pass_gate("runc", fifo, dying.pidfd)
     assert fifo.exists(), "the next agent must see that it has not been started"
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Iterator[Init]:
+    """A process with the name of runc's init that becomes a program when a file appears."""
+    script = 'printf runc:[2:INIT] >/proc/$$/comm; : >"$0.named"; until test -e "$0.go"; do :; done; exec sleep 60'
+    init = Init(tmp_path / "n", script)
+    wait_for(lambda: (tmp_path / "n.named").exists())
+    yield init
+    init.close()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_an_init_that_waits_at_its_gate_is_stopped_there(named: Init, tmp_path: Path) -> None:
+    assert gates.held_at_gate(named.pid) is True
+    (tmp_path / "n.go").touch()
+    assert state_of(named.pid) == "T"
+    assert Path(f"/proc/{named.pid}/comm").read_text() == "runc:[2:INIT]\n"
+
+
+def test_a_program_that_has_begun_goes_on(named: Init, tmp_path: Path) -> None:
+    (tmp_path / "n.go").touch()
+    wait_for(lambda: Path(f"/proc/{named.pid}/comm").read_text() == "sleep\n")
+    assert gates.held_at_gate(named.pid) is False
+    assert state_of(named.pid) in "RS"
+
+
+def test_a_process_that_is_gone_is_at_no_gate(fifo: Path) -> None:
+    init = Init(fifo, "exit 0")
+    init.close()
+    assert gates.held_at_gate(init.pid) is False
 
 
 async def test_an_init_that_does_nothing_is_given_up(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

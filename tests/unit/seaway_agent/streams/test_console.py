@@ -281,3 +281,33 @@ async def test_no_shim_is_an_error_that_leaks_nothing(attached: Attached, tmp_pa
     with pytest.raises(OSError):
         attached.console.connect(tmp_path / "missing")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_a_listener_hears_both_streams_as_they_come(attached: Attached, shim: Shim, bundle: Path) -> None:
+    heard = bytearray()
+    attached.console.listen(heard.extend)
+    assert attached.console.wanted
+    attached.console.connect(bundle)
+    shim.accept()
+    await shim.say(OUT, b"one ")
+    await shim.say(ERR, b"two")
+    await until(lambda: bytes(heard) == b"one two")
+
+
+@pytest.mark.parametrize("tty", [False, True])
+async def test_clients_can_be_told_something(attached: Attached, tty: bool) -> None:
+    attached.make(tty=tty)
+    client = await attached.join()
+    attached.console.say(b"no\r\n")
+    attached.console.ended()
+    assert await read_all(client) == (b"no\r\n" if tty else frame(1, b"no\r\n"))
+
+
+async def test_a_client_that_goes_without_an_end_ends_the_input(attached: Attached, shim: Shim, bundle: Path) -> None:
+    attached.make(stdin=True, stdin_once=True)
+    client = await attached.join(stdin=True)
+    attached.console.connect(bundle)
+    shim.accept()
+    await client.close()
+    async with asyncio.timeout(5):
+        assert await shim.hear() == b""

@@ -8,7 +8,7 @@ import pytest
 from seaway_api.translate.inspect import host_config, inspect_json
 from seaway_api.translate.listing import command_line, container_facts, list_json
 from seaway_api.translate.mounts import mount_points
-from seaway_api.translate.spec import Naming, Partners, check_create, container_spec
+from seaway_api.translate.spec import Naming, Partners, check_create, container_spec, volume_sources
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount, PublishedPort, State
 from seaway_contracts.images import ImageConfig
 from seaway_docker.errors import InvalidParameter
@@ -24,6 +24,7 @@ def spec_of(image: ImageConfig | None = None, **body: Any) -> ContainerSpec:
     numbers = itertools.count(1)
     create = read_body(ContainerCreate, {"Image": "busybox", **body})
     check_create(create)
+    volume_sources(create)
     naming = Naming(ID, "web", START_NS, lambda: f"volume{next(numbers)}")
     record = builders.image(1, config=image or ImageConfig(cmd=("sh",)))
     return container_spec(create, record, naming, Partners({}))
@@ -43,7 +44,7 @@ def test_defaults() -> None:
         ({"Memory": 64 << 20, "MemorySwap": -1}, "MemorySwap", -1),
         ({"NanoCpus": 500_000_000}, "NanoCpus", 500_000_000),
         ({"PidsLimit": 9}, "PidsLimit", 9),
-        ({"CapAdd": ["net_admin", "ALL"]}, "CapAdd", ["CAP_NET_ADMIN", "ALL"]),
+        ({"CapAdd": ["net_admin", "ALL"]}, "CapAdd", ["net_admin", "ALL"]),
         ({"Binds": ["/a:/b:ro", "vol:/c"]}, "Binds", ["/a:/b:ro", "vol:/c"]),
         ({"Tmpfs": {"/t": "size=1m,mode=700"}}, "Tmpfs", {"/t": "size=1m,mode=700"}),
         ({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}}, "RestartPolicy",
@@ -67,6 +68,105 @@ def test_defaults() -> None:
 )  # fmt: skip
 def test_what_was_asked_for_is_shown_again(host: Any, key: str, shown: Any) -> None:
     assert host_config(spec_of(HostConfig=host))[key] == shown
+
+
+def test_what_was_not_asked_for_is_shown_with_dockers_zero_values() -> None:
+    """Nullness as dockerd 26.1 shows it for a container of which nothing was said."""
+    shown = host_config(spec_of())
+    nulls = """Binds PortBindings VolumesFrom CapAdd CapDrop Dns DnsOptions DnsSearch ExtraHosts GroupAdd Links
+    SecurityOpt BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps
+    Devices DeviceCgroupRules DeviceRequests MemorySwappiness PidsLimit Ulimits"""
+    assert {key for key, value in shown.items() if value is None} == set(nulls.split())
+    assert shown["ConsoleSize"] == [0, 0] and shown["OomKillDisable"] is False
+    assert not {"Annotations", "Init", "KernelMemoryTCP", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"} & set(shown)
+
+
+EVERYTHING: Any = {
+    "ContainerIDFile": "/cid", "VolumeDriver": "local", "ConsoleSize": [20, 30], "Cgroup": "x", "CgroupParent": "/p",
+    "Annotations": {"a": "b"}, "Init": False, "Isolation": "default", "KernelMemoryTCP": 50 << 20, "CpuCount": 1,
+    "Devices": [{"PathOnHost": "/dev/kmsg", "PathInContainer": "", "CgroupPermissions": ""}],
+    "DeviceRequests": [
+        {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}},
+    ],
+    "BlkioDeviceReadBps": [{"Path": "/dev/vda", "Rate": 1048576}], "BlkioWeightDevice": [],
+    "Dns": [], "DnsOptions": ["ndots:1"], "GroupAdd": ["77"], "UsernsMode": "host", "CpuShares": 1,
+    "PortBindings": {"80": [{"HostIp": "", "HostPort": "8080"}], "81/tcp": None, "82/tcp": []},
+    "Mounts": [
+        {"Type": "bind", "Source": "/a", "Target": "/b", "Consistency": "cached",
+         "BindOptions": {"NonRecursive": True}},
+        {"Type": "volume", "Source": "vol", "Target": "/v",
+         "VolumeOptions": {"NoCopy": True, "Labels": {"a": "b"}, "Subpath": "x", "DriverConfig": {"Name": "local"}}},
+        {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Mode": 448}},
+    ],
+    "CpuRealtimePeriod": 1000, "CpuRealtimeRuntime": 900, "MemorySwappiness": 50, "OomKillDisable": True,
+    "SecurityOpt": ["label=type:x", "seccomp=unconfined"], "Sysctls": {"net.ipv4.ip_forward": "1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", sorted(EVERYTHING))
+def test_everything_comes_back_as_it_was_given(key: str) -> None:
+    assert host_config(spec_of(HostConfig=EVERYTHING))[key] == EVERYTHING[key]
+
+
+def test_who_sees_the_hosts_processes_has_no_labels() -> None:
+    for host in ({"Privileged": True}, {"PidMode": "host"}, {"IpcMode": "host"}):
+        assert host_config(spec_of(HostConfig=host))["SecurityOpt"] == ["label=disable"]
+    given = {"Privileged": True, "SecurityOpt": ["label=disable"], "MaskedPaths": ["/x"]}
+    shown = host_config(spec_of(HostConfig=given))
+    assert (shown["SecurityOpt"], shown["MaskedPaths"], shown["ReadonlyPaths"]) == (["label=disable"], ["/x"], None)
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "shown"),
+    [
+        ({"OnBuild": ["RUN x"]}, "OnBuild", ["RUN x"]),
+        ({}, "OnBuild", None),
+        ({"Shell": ["/bin/bash", "-c"]}, "Shell", ["/bin/bash", "-c"]),
+        ({"ArgsEscaped": True}, "ArgsEscaped", True),
+        ({"NetworkDisabled": True}, "NetworkDisabled", True),
+        ({"WorkingDir": "/x/../y/"}, "WorkingDir", "/y"),
+        ({"ExposedPorts": {"80": {}, "90-91/udp": {}}}, "ExposedPorts", {"80": {}, "90-91/udp": {}, "99/tcp": {}}),
+    ],
+)
+def test_the_rest_of_config_comes_back_too(body: Any, key: str, shown: Any) -> None:
+    image = ImageConfig(cmd=("sh",), exposed_ports=("80/tcp", "99/tcp"))
+    assert inspect_json(ContainerRecord(spec=spec_of(image, **body), node="n1"))["Config"][key] == shown
+
+
+def test_without_a_network_there_are_no_networks() -> None:
+    record = ContainerRecord(spec=spec_of(NetworkDisabled=True), node="n1")
+    assert inspect_json(record)["NetworkSettings"]["Networks"] == {}
+
+
+def test_links_by_name_and_id() -> None:
+    create = read_body(ContainerCreate, {"Image": "busybox", "HostConfig": {"Links": ["db", "db:alias", "db:alias"]}})
+    partners = Partners({"db": "d" * 64}, (), {"db": "database"})
+    spec = container_spec(create, builders.image(1, config=ImageConfig(cmd=("sh",))), Naming(ID, "w", 0, str), partners)
+    assert [(link.container, link.alias) for link in spec.network.links] == [("d" * 64, "db"), ("d" * 64, "alias")]
+    assert host_config(spec)["Links"] == ["/database:/w/db", "/database:/w/alias"]
+
+
+@pytest.mark.parametrize(
+    ("option", "on"),
+    [("no-new-privileges", True), ("no-new-privileges:true", True), ("no-new-privileges=1", True),
+     ("no-new-privileges=F", False), ("label=disable", False)],
+)  # fmt: skip
+def test_no_new_privileges(option: str, on: bool) -> None:
+    assert spec_of(HostConfig={"SecurityOpt": [option]}).security.no_new_privileges is on
+
+
+def test_the_builtin_filter_has_a_name() -> None:
+    assert spec_of(HostConfig={"SecurityOpt": ["seccomp=builtin"]}).security.seccomp == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [({}, ""), ({"ReadOnlyNonRecursive": True}, "never"), ({"ReadOnlyForceRecursive": True}, "always")],
+)
+def test_how_deep_a_bind_is_read_only(options: Any, mode: str) -> None:
+    mount = {"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True, "BindOptions": options}
+    (made,) = spec_of(HostConfig={"Mounts": [mount]}).mounts
+    assert made.recursive_read_only == mode
 
 
 def test_volumes_of_the_image_get_names_unless_something_else_is_mounted_there() -> None:
@@ -110,6 +210,12 @@ def test_in_the_hosts_network_there_is_no_own_host_name() -> None:
         ({"HostConfig": {"PidMode": "x"}}, "invalid PID mode: x"),
         ({"Healthcheck": {"Interval": 1}}, "cannot be less than 1ms"),
         ({"Cmd": ["a\0b"]}, "NUL"),
+        ({"HostConfig": {"SecurityOpt": ["systempaths=unconfined"]}}, 'invalid --security-opt 2: "systempaths='),
+        ({"HostConfig": {"SecurityOpt": ["no-new-privileges=foo"]}}, "invalid --security-opt 2"),
+        ({"HostConfig": {"VolumesFrom": [""]}}, "volumes-from specification cannot be an empty string"),
+        ({"HostConfig": {"Mounts": [{"Type": "bind", "Source": "/a", "Target": "/b",
+                                     "BindOptions": {"ReadOnlyForceRecursive": True}}]}},
+         "mount options conflict: !ReadOnly && BindOptions.ReadOnlyForceRecursive"),
     ],
 )  # fmt: skip
 def test_contradictions_are_refused(body: Any, message: str) -> None:

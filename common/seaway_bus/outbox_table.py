@@ -1,0 +1,153 @@
+"""The outbox's table in SQLite: events that the stream doesn't have yet, and how many bytes they are.
+
+It stands in the agent's own database, so that an event and what it tells of are one transaction, or, where a
+service has nothing else to remember, in a database of its own (`open_outbox`).
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from seaway_contracts.errors import written_later
+from seaway_contracts.lifecycle import MSG_ID
+
+log = logging.getLogger(__name__)
+VERSION: Final = 1
+_LEAST_ROOM: Final = 1 << 20
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS outbox (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL, subject TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL
+)
+"""
+_TIME: Final = "ce-timens"
+
+
+def open_outbox(path: Path) -> sqlite3.Connection:
+    """A database for an outbox alone, which a kill of the process doesn't harm.
+
+    Where its disk is full it is in memory for this life: to be there is more than to remember. Raises SeawayError for
+    one of a later release; OSError, sqlite3.Error for a disk that is broken otherwise.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _opened(path)
+    except (OSError, sqlite3.Error) as error:
+        if os.statvfs(next(part for part in path.parents if part.exists())).f_bavail * 4096 > _LEAST_ROOM:
+            raise
+        log.error("%s can't be opened: %s; events are kept in memory only: free space on its disk", path, error)
+        return _opened(Path(":memory:"))
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path)
+    try:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise written_later(path, version, VERSION)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(_SCHEMA)
+        if version < VERSION:
+            db.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One event as it is sent."""
+
+    subject: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        """The message id."""
+        return self.headers.get(MSG_ID, "")
+
+    @property
+    def time_ns(self) -> int:
+        """When it happened, Unix ns; 0 where that isn't told."""
+        text = self.headers.get(_TIME, "")
+        return int(text) if text.isdigit() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event that waits. `size` in bytes; `letter` is read when its time comes, unless it is at hand.
+
+    `n` is 0 for one that could not be written down.
+    """
+
+    n: int
+    key: str
+    size: int
+    letter: Letter | None = None
+
+
+class OutboxTable:
+    """Rows in the order of their numbers."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        db.execute(_SCHEMA)
+
+    def add(self, key: str, letter: Letter) -> Row:
+        """Write one, in the caller's transaction."""
+        headers = orjson.dumps(letter.headers)
+        number = self.db.execute(
+            "INSERT INTO outbox (key, subject, headers, body) VALUES (?, ?, ?, ?)",
+            (key, letter.subject, headers, letter.body),
+        ).lastrowid
+        return Row(number or 0, key, len(letter.subject) + len(headers) + len(letter.body), letter)
+
+    def add_alone(self, key: str, letter: Letter) -> Row:
+        """Write one in a transaction of its own, or only keep it in memory where the disk takes nothing."""
+        try:
+            with self._transaction():
+                return self.add(key, letter)
+        except sqlite3.Error as error:
+            log.error("outbox: %s is kept in memory only: %s", letter.subject, error)
+            return Row(0, key, len(letter.subject) + len(letter.body), letter)
+
+    def rows(self) -> Iterator[Row]:
+        """All, without what is in them."""
+        asked = "SELECT n, key, length(subject) + length(headers) + length(body) FROM outbox ORDER BY n"
+        for n, key, size in self.db.execute(asked).fetchall():
+            yield Row(n, key, size)
+
+    def read(self, row: Row) -> Letter:
+        """What is in a row; KeyError if it isn't there."""
+        if row.letter is not None:
+            return row.letter
+        found = self.db.execute("SELECT subject, headers, body FROM outbox WHERE n = ?", (row.n,)).fetchone()
+        if found is None:
+            raise KeyError(row.n)
+        return Letter(found[0], orjson.loads(found[1]), found[2])
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Delete rows, in one transaction of their own. Raises sqlite3.Error with none deleted."""
+        with self._transaction():
+            self.db.executemany("DELETE FROM outbox WHERE n = ?", ((n,) for n in numbers))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise

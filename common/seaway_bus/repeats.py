@@ -1,0 +1,122 @@
+"""Requests that are made again by themselves, and the memory by which a repeat is carried out once.
+
+A process that was killed is back within a second or so: whoever asks it meanwhile need not hear of that.
+"""
+
+import asyncio
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_bus.transport import Message, NoResponders, NotConnected, RequestTimeout, Transport, TransportError
+from seaway_contracts.channels import Repeat
+from seaway_contracts.errors import SeawayError
+
+PATIENCE_S: Final = 5.0
+_FIRST_PAUSE_S: Final = 0.02
+_LAST_PAUSE_S: Final = 0.25
+_FIRST_SILENCE_S: Final = 1.0
+_LAST_SILENCE_S: Final = 8.0
+_REMEMBERED: Final = 1024
+_JOINED: Final = 8
+
+
+@dataclass
+class Asking:
+    """One request with its repeats. `patience_s`: how long nobody may be there to hear it.
+
+    A repeat has the same headers, so the same command id and dead-line.
+    """
+
+    transport: Transport
+    subject: str
+    data: bytes
+    headers: Mapping[str, str]
+    repeat: Repeat
+    patience_s: float = PATIENCE_S
+
+    async def answer(self, timeout_s: float) -> Message:
+        """The first answer that comes.
+
+        Raises RequestTimeout where it may have been heard; NoResponders, NotConnected where it wasn't; TooLarge.
+        """
+        now = asyncio.get_running_loop().time
+        end, silence, pause = now() + timeout_s, _FIRST_SILENCE_S, _FIRST_PAUSE_S
+        heard = False
+        alone_until = 0.0
+        while True:
+            wait = min(silence, end - now()) if self.repeat is Repeat.UNANSWERED else end - now()
+            try:
+                return await self.transport.request(self.subject, self.data, self.headers, max(0.0, wait))
+            except RequestTimeout:
+                if self.repeat is not Repeat.UNANSWERED or now() >= end:
+                    raise
+                heard, alone_until, silence, pause = True, 0.0, min(silence * 2, _LAST_SILENCE_S), _FIRST_PAUSE_S
+            except (NoResponders, NotConnected) as error:
+                alone_until = alone_until or min(end, now() + self.patience_s)
+                if self.repeat is Repeat.NEVER or now() + pause > alone_until:
+                    raise _unheard(error, heard) from error
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LAST_PAUSE_S)
+
+
+def _unheard(error: TransportError, heard: bool) -> TransportError:
+    """Nobody is there; but somebody was, who may have carried it out."""
+    return RequestTimeout("whoever heard it is gone without an answer") if heard else error
+
+
+class Outcomes:
+    """What became of commands, by channel and command id: a repeat waits for the first one's outcome, or finds it.
+
+    An error after which the same may succeed later is not kept.
+    """
+
+    def __init__(self, remembered: int = _REMEMBERED) -> None:
+        self._remembered = remembered
+        self._known: OrderedDict[tuple[str, str], asyncio.Future[bytes]] = OrderedDict()
+        self._joined: dict[tuple[str, str], deque[Message]] = {}
+
+    def join(self, channel: str, command: str, request: Message) -> bool:
+        """Whether that command is in work; its reply is then `request`'s too. Of a patient caller's many, few are kept:
+        it listens for the answer to its last one.
+        """
+        known = self._known.get((channel, command))
+        if known is None or known.done():
+            return False
+        self._joined.setdefault((channel, command), deque(maxlen=_JOINED)).append(request)
+        return True
+
+    def joined(self, channel: str, command: str) -> Iterable[Message]:
+        """The requests that have joined a command whose work is done; told once."""
+        return self._joined.pop((channel, command), ())
+
+    async def once(self, channel: str, command: str, work: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The reply of `work`, or its error; of the first one for this command where there was one."""
+        key = channel, command
+        known = self._known.get(key)
+        if known is not None:
+            return await asyncio.shield(known)
+        outcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._known[key] = outcome
+        try:
+            outcome.set_result(await work())
+        except asyncio.CancelledError:
+            outcome.cancel()
+            del self._known[key]
+            self._joined.pop(key, None)
+            raise
+        except Exception as error:
+            outcome.set_exception(error)
+            if isinstance(error, SeawayError) and error.retryable:
+                del self._known[key]
+        self._forget_oldest()
+        return await outcome
+
+    def _forget_oldest(self) -> None:
+        """Those in work stay, however many they are."""
+        excess = max(0, len(self._known) - self._remembered)
+        ended = (key for key, outcome in self._known.items() if outcome.done())
+        for key in list(itertools.islice(ended, excess)):
+            del self._known[key]

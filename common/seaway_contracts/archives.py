@@ -1,0 +1,146 @@
+"""Payloads about the files of containers: paths copied in and out, whole filesystems, changes, new images, sizes."""
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from seaway_contracts.base import Payload
+from seaway_contracts.images import ImageConfig
+
+ChangeKind = Literal["modified", "added", "deleted"]
+SOCKET: Final = b"s"
+BUS: Final = b"b"
+
+
+class StatPath(Payload):
+    """What stands at `path` in a container; a last symbolic link is not followed."""
+
+    id: str
+    path: str
+
+
+class PathStat(Payload):
+    """lstat of a path: `mode` as st_mode, `size` in bytes. `link_target` is the end of a link, as far as it leads."""
+
+    name: str
+    size: int
+    mode: int
+    mtime_ns: int
+    link_target: str = ""
+
+
+class Opened(Payload):
+    """The transfer has begun. `socket` is the agent's unix socket, offered to a caller on the same machine.
+
+    Where one is offered, the caller first writes one byte to the byte stream: `SOCKET` if it has connected (and said
+    the stream's name and a line feed there), after which the bytes go through that connection; `BUS` if it can't.
+    How it ended is told over the byte stream either way.
+    """
+
+    socket: str = ""
+
+
+class OpenedPath(Opened):
+    """And what stands at the path."""
+
+    stat: PathStat
+
+
+class ReadPath(Payload):
+    """Send what stands at `path` as a tar through the byte stream `stream`. `boot`: the caller's boot id."""
+
+    id: str
+    path: str
+    stream: str
+    boot: str = ""
+
+
+class WritePath(Payload):
+    """Unpack the archive that comes through the byte stream `stream` in the directory `path`.
+
+    The agent ends its side of the stream when all is written, or fails it.
+    `keep_kinds`: no directory is replaced by something else, nor the other way round. `chown`: everything is given to
+    the container's own user.
+    """
+
+    id: str
+    path: str
+    stream: str
+    keep_kinds: bool = False
+    chown: bool = False
+    boot: str = ""
+
+
+class ExportContainer(Payload):
+    """Send the whole root filesystem, without volumes, as a tar through the byte stream `stream`."""
+
+    id: str
+    stream: str
+    boot: str = ""
+
+
+class ListChanges(Payload):
+    """Send what differs from the image through the byte stream `stream`, a line of JSON for each path (`Change`)."""
+
+    id: str
+    stream: str
+
+
+class Change(Payload):
+    """A path that differs from the image."""
+
+    path: str
+    kind: ChangeKind
+
+
+class ImageOrder(Payload):
+    """What an image made of a container is like. `config` is over `container`, `changes` are over both.
+
+    `image` is the image below; `created_by` what the history says.
+    """
+
+    image: str
+    config: ImageConfig = Field(default_factory=ImageConfig)
+    container: ImageConfig = Field(default_factory=ImageConfig)
+    changes: tuple[str, ...] = ()
+    target: str = ""
+    author: str = ""
+    comment: str = ""
+    created_by: str = ""
+    cause: str = ""
+    actor: str = ""
+
+
+class CommitContainer(Payload):
+    """Make an image of a container's writable layer; `pause` freezes a running one meanwhile."""
+
+    id: str
+    order: ImageOrder
+    pause: bool = True
+
+
+class Committed(Payload):
+    """The new image's id, and its name where it got one."""
+
+    id: str
+    ref: str = ""
+
+
+class MeasureContainers(Payload):
+    """Ask for the sizes of these containers."""
+
+    ids: tuple[str, ...]
+
+
+class ContainerSize(Payload):
+    """Bytes that a container has written, and those of its files altogether."""
+
+    id: str
+    rw: int
+    root_fs: int
+
+
+class ContainerSizes(Payload):
+    """The sizes of those containers that are still there."""
+
+    sizes: tuple[ContainerSize, ...] = ()

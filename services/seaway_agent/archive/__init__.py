@@ -1,0 +1,1 @@
+"""The files of containers: copied in and out, exported, compared with the image, made into a layer."""

@@ -1,0 +1,201 @@
+"""Reads directory trees into tars, going from descriptor to descriptor: a link swapped in meanwhile is never followed.
+
+What vanishes meanwhile is left out; a file that shrinks is filled up with zeros, one that grows is cut off where it
+ended when its header was written. Sockets are left out (a tar has none).
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from seaway_agent.archive import headers
+from seaway_agent.archive.headers import Entry
+from seaway_contracts.errors import internal
+
+Write = Callable[[bytes], None]
+PIECE: Final = 1 << 20
+DEEPEST: Final = 1000
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+# Something else stands there by now, a link or a device without a driver; or nothing.
+_SWAPPED: Final = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR)
+_TYPES: Final = {
+    stat.S_IFDIR: headers.DIRECTORY,
+    stat.S_IFLNK: headers.SYMLINK,
+    stat.S_IFCHR: headers.CHARACTER,
+    stat.S_IFBLK: headers.BLOCK_DEVICE,
+    stat.S_IFIFO: headers.FIFO,
+}
+
+
+class TarWriter:
+    """Writes entries one after another to `write`. `finish()` last."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._seen: dict[tuple[int, int], bytes] = {}
+
+    def add(self, parent: int, name: str, title: bytes, status: os.stat_result) -> None:
+        """The entry `name` of the open directory `parent`, itself and not what is below it, as `title`."""
+        if stat.S_ISSOCK(status.st_mode):
+            return
+        first = self._seen.get((status.st_dev, status.st_ino)) if status.st_nlink > 1 else None
+        if first is not None:
+            self._write(headers.encode(_entry(status, title, headers.HARDLINK, link=first)))
+        elif stat.S_ISREG(status.st_mode):
+            self._add_file(parent, name, title)
+        else:
+            link = os.fsencode(os.readlink(name, dir_fd=parent)) if stat.S_ISLNK(status.st_mode) else b""
+            self._write(headers.encode(_entry(status, title, _TYPES[stat.S_IFMT(status.st_mode)], link=link)))
+            self._remember(status, title)
+
+    def add_directory(self, fd: int, title: bytes) -> None:
+        """The open directory itself."""
+        self._write(headers.encode(_entry(os.fstat(fd), title + b"/", headers.DIRECTORY, xattrs=_xattrs(fd))))
+
+    def add_raw(self, entry: Entry) -> None:
+        """An entry without data."""
+        self._write(headers.encode(entry))
+
+    def finish(self) -> None:
+        """The end mark."""
+        self._write(headers.END)
+
+    def _remember(self, status: os.stat_result, title: bytes) -> None:
+        if status.st_nlink > 1:
+            self._seen[status.st_dev, status.st_ino] = title
+
+    def _add_file(self, parent: int, name: str, title: bytes) -> None:
+        try:
+            fd = os.open(name, _FILE, dir_fd=parent)
+        except OSError as error:
+            if error.errno in _SWAPPED:
+                return
+            raise
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                return  # it was swapped
+            self._write(headers.encode(_entry(status, title, headers.REGULAR, xattrs=_xattrs(fd))))
+            self._copy(fd, status.st_size)
+            self._remember(status, title)
+        finally:
+            os.close(fd)
+
+    def _copy(self, fd: int, size: int) -> None:
+        left = size
+        while left:
+            data = os.read(fd, min(PIECE, left))
+            if not data:
+                break
+            self._write(data)
+            left -= len(data)
+        while left:
+            zeros = bytes(min(PIECE, left))
+            self._write(zeros)
+            left -= len(zeros)
+        if pad := headers.padding(size):
+            self._write(pad)
+
+
+def _entry(
+    status: os.stat_result, title: bytes, kind: bytes, *, link: bytes = b"", xattrs: dict[str, bytes] | None = None
+) -> Entry:
+    device = kind in (headers.CHARACTER, headers.BLOCK_DEVICE)
+    return Entry(
+        name=title,
+        type=kind,
+        mode=status.st_mode,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        size=status.st_size if kind == headers.REGULAR else 0,
+        mtime_ns=status.st_mtime_ns,
+        link=link,
+        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if device else (0, 0),
+        xattrs=xattrs or {},
+    )
+
+
+def _xattrs(fd: int) -> dict[str, bytes]:
+    """What a layer or a copy keeps: file capabilities and the user's own, never overlayfs's."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(fd):
+            if name == "security.capability" or (name.startswith("user.") and not name.startswith("user.overlay.")):
+                with contextlib.suppress(OSError):
+                    found[name] = os.getxattr(fd, name)
+    return found
+
+
+@dataclass
+class Step:
+    """Something met on the way: `name` in the open directory `parent`, called `title`.
+
+    `fd` is open while a directory's own step is handled.
+    """
+
+    parent: int
+    name: str
+    title: bytes
+    status: os.stat_result
+    fd: int = -1
+
+
+@dataclass
+class _Level:
+    fd: int
+    prefix: bytes
+    names: list[str] = field(default_factory=list)
+
+
+def walk(top: int, prefix: bytes) -> Iterator[Step]:
+    """Everything below the open directory `top`, directories before what is in them, each sorted by name.
+
+    `prefix` stands before all names, a slash at its end included. Raises SeawayError beyond a thousand directories.
+    """
+    levels = [_Level(os.dup(top), prefix, _names(top))]
+    try:
+        while levels:
+            level = levels[-1]
+            if not level.names:
+                os.close(levels.pop().fd)
+            elif (step := _step(level, level.names.pop())) is not None:
+                if step.fd >= 0:
+                    levels.append(_Level(step.fd, step.title + b"/", _names(step.fd)))
+                if len(levels) > DEEPEST:
+                    raise internal(f"directories are nested more than {DEEPEST} deep: {step.name[:80]!r}")
+                yield step
+    finally:
+        for level in levels:
+            os.close(level.fd)
+
+
+def _names(fd: int) -> list[str]:
+    """Last first, as they are taken from the end."""
+    with os.scandir(fd) as entries:
+        return sorted((entry.name for entry in entries), key=os.fsencode, reverse=True)
+
+
+def _step(level: _Level, name: str) -> Step | None:
+    try:
+        status = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
+        fd = os.open(name, _DIRECTORY, dir_fd=level.fd) if stat.S_ISDIR(status.st_mode) else -1
+    except OSError as error:
+        if error.errno in _SWAPPED:
+            return None
+        raise
+    return Step(level.fd, name, level.prefix + os.fsencode(name), status, fd)
+
+
+def tar_tree(writer: TarWriter, top: int, prefix: bytes) -> None:
+    """Everything below an open directory."""
+    for step in walk(top, prefix):
+        if step.fd >= 0:
+            writer.add_directory(step.fd, step.title)
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            writer.add(step.parent, step.name, step.title, step.status)

@@ -1,0 +1,221 @@
+"""Commands about a container's files: copy in and out, export, changes, sizes."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final, TypeVar
+
+from seaway_agent.archive import reading, rules, writing
+from seaway_agent.archive.access import Access, Files
+from seaway_agent.archive.changes import changes
+from seaway_agent.archive.extract import Target
+from seaway_agent.archive.shortcut import Shortcut
+from seaway_agent.archive.transfer import Line, fail, receive, send
+from seaway_agent.archive.walk import Write
+from seaway_agent.cell import Cell
+from seaway_agent.node import Node
+from seaway_agent.rootfs.chain import chain_ids
+from seaway_agent.rootfs.errors import StorageFull
+from seaway_agent.rootfs.layers import FULL
+from seaway_agent.rootfs.size import container_size
+from seaway_bus.bus import Bus, Command
+from seaway_bus.streams import ByteStream
+from seaway_contracts import catalogue
+from seaway_contracts.archives import (
+    ContainerSize,
+    ContainerSizes,
+    ExportContainer,
+    ListChanges,
+    MeasureContainers,
+    Opened,
+    OpenedPath,
+    PathStat,
+    ReadPath,
+    StatPath,
+    WritePath,
+)
+from seaway_contracts.base import Empty
+from seaway_contracts.errors import SeawayError, internal
+
+T = TypeVar("T")
+_AT_ONCE: Final = 64
+
+
+class ArchiveCommands:
+    """Files are read and written in threads of their own; the bytes go over byte streams."""
+
+    def __init__(self, node: Node, bus: Bus) -> None:
+        self._node = node
+        self._bus = bus
+        self._access = Access(node.plumbing)
+        self._shortcut = Shortcut(node.plumbing.layout.run / "bytes.sock", node.plumbing.tasks)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="archive")
+
+    async def serve(self) -> None:
+        """Take the commands from the bus."""
+        self._access.prepare()
+        self._shortcut.open()
+        node = self._node.plumbing.node
+        await self._bus.serve(catalogue.PATH_STAT, self._stat, node=node)
+        await self._bus.serve(catalogue.PATH_READ, self._read, node=node)
+        await self._bus.serve(catalogue.PATH_WRITE, self._write, node=node)
+        await self._bus.serve(catalogue.EXPORT, self._export, node=node)
+        await self._bus.serve(catalogue.CHANGES, self._changes, node=node)
+        await self._bus.serve(catalogue.SIZES, self._sizes, node=node)
+
+    def close(self) -> None:
+        """Take no more work; what is under way ends with its task."""
+        self._shortcut.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _stat(self, asked: StatPath, command: Command) -> PathStat:
+        path = rules.absolute(asked.path)
+        files = await self._open(self._node.cell(asked.id), asked.path)
+        try:
+            return await self._looked_up(files, path, asked.path, asked.id)
+        finally:
+            await files.close()
+
+    async def _read(self, asked: ReadPath, command: Command) -> OpenedPath:
+        cell, path = self._node.cell(asked.id), rules.absolute(asked.path)
+        async with AsyncExitStack() as stack:
+            files = await self._open(cell, asked.path)
+            stack.push_async_callback(files.close)
+            found = await self._looked_up(files, path, asked.path, asked.id)
+            root = files.view.root
+            socket = self._shortcut.offer(asked.stream, asked.boot)
+            await self._send(stack, asked.stream, socket, lambda write: reading.tar_path(root, path, write), "copy out")
+            cell.tell(command, catalogue.CONTAINER_ARCHIVE_PATH.action)
+            return OpenedPath(stat=found, socket=socket)
+
+    async def _write(self, asked: WritePath, command: Command) -> Opened:
+        cell, path = self._node.cell(asked.id), rules.absolute(asked.path)
+        async with AsyncExitStack() as stack:
+            files = await self._open(cell, asked.path, writing=True)
+            stack.push_async_callback(files.close)
+            target = await self._in_thread(lambda: _target(files, path, cell, asked))
+            stream = await self._stream(asked.stream)
+            line = Line(stream, self._shortcut, self._shortcut.offer(asked.stream, asked.boot))
+            work = self._receive(stack.pop_all(), line, cell, target, asked, command)
+            self._node.plumbing.tasks.spawn(f"copy-in-{asked.id[:12]}", work)
+            return Opened(socket=line.socket)
+
+    async def _receive(
+        self, stack: AsyncExitStack, line: Line, cell: Cell, target: Target, asked: WritePath, command: Command
+    ) -> None:
+        """Answer over the stream when all is written and the files are let go."""
+        try:
+            async with stack:
+                tasks = self._node.plumbing.tasks
+                await receive(line, self._threads, tasks, lambda read: writing.extract(read, target))
+            cell.tell(command, catalogue.CONTAINER_EXTRACT_TO_DIR.action)
+            await line.stream.end()
+        except OSError as error:
+            await fail(line.stream, _io_refusal(error, asked.path, asked.id), "copy in")
+        except SeawayError as error:
+            await fail(line.stream, error, "copy in")
+        finally:
+            await line.stream.close()
+
+    async def _export(self, asked: ExportContainer, command: Command) -> Opened:
+        cell = self._node.cell(asked.id)
+        async with AsyncExitStack() as stack:
+            try:
+                files = await self._access.rootfs(cell)
+            except OSError as error:
+                raise internal(f"container {cell.spec.name} can't be exported: {error}") from error
+            stack.push_async_callback(files.close)
+            root = files.view.root
+            socket = self._shortcut.offer(asked.stream, asked.boot)
+            await self._send(stack, asked.stream, socket, lambda write: reading.tar_rootfs(root, write), "export")
+            cell.tell(command, catalogue.CONTAINER_EXPORT.action)
+            return Opened(socket=socket)
+
+    async def _changes(self, asked: ListChanges, command: Command) -> Empty:
+        cell = self._node.cell(asked.id)
+        upper, lowers = self._node.plumbing.uppers.locate(asked.id).upper, tuple(map(Path, cell.lowers))
+
+        def lines(write: Write) -> None:
+            for change in changes(upper, lowers):
+                write(change.model_dump_json().encode() + b"\n")
+
+        async with AsyncExitStack() as stack:
+            await self._send(stack, asked.stream, "", lines, "changes")
+            return Empty()
+
+    async def _sizes(self, asked: MeasureContainers, command: Command) -> ContainerSizes:
+        node = self._node
+        images = {
+            container: node.layers.size(chain_ids(layer.diff_id for layer in node.cells[container].spec.image.layers))
+            for container in asked.ids
+            if container in node.cells
+        }
+        return ContainerSizes(sizes=await self._in_thread(lambda: tuple(self._measured(images))))
+
+    def _measured(self, images: dict[str, int]) -> list[ContainerSize]:
+        found = []
+        for container, image in images.items():
+            try:
+                size = container_size(self._node.plumbing.uppers.locate(container).upper, image)
+            except OSError:
+                continue  # it was removed meanwhile
+            found.append(ContainerSize(id=container, rw=size.size_rw, root_fs=size.size_root_fs))
+        return found
+
+    # --- steps
+
+    async def _open(self, cell: Cell, path: str, *, writing: bool = False) -> Files:
+        try:
+            return await self._access.files(cell, writing=writing)
+        except OSError as error:
+            raise internal(f"the files of container {cell.spec.name} can't be reached: {error}") from error
+
+    async def _looked_up(self, files: Files, path: str, given: str, container: str) -> PathStat:
+        try:
+            return await self._in_thread(lambda: reading.stat_path(files.view.root, path))
+        except OSError as error:
+            raise reading.refusal(error, "lstat", given, container) from error
+
+    async def _send(
+        self, stack: AsyncExitStack, name: str, socket: str, produce: Callable[[Write], None], what: str
+    ) -> None:
+        """Begin to send; the task takes over what is open."""
+        line = Line(await self._stream(name), self._shortcut, socket)
+        kept = stack.pop_all()
+
+        async def work() -> None:
+            async with kept:
+                await send(line, self._threads, self._node.plumbing.tasks, produce, what)
+
+        self._node.plumbing.tasks.spawn(f"{what.replace(' ', '-')}-{name[:12]}", work())
+
+    async def _stream(self, name: str) -> ByteStream:
+        return await ByteStream(self._bus.transport, name, "serving", self._node.plumbing.tasks).open()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _target(files: Files, path: str, cell: Cell, asked: WritePath) -> Target:
+    try:
+        return writing.target_of(
+            files.view.root,
+            path,
+            cell.spec,
+            running=files.running,
+            keep_kinds=asked.keep_kinds,
+            chown=asked.chown,
+        )
+    except OSError as error:
+        raise reading.refusal(error, "lstat", asked.path, asked.id) from error
+
+
+def _io_refusal(error: OSError, path: str, container: str) -> SeawayError:
+    if error.errno in FULL:
+        return StorageFull(f"no space left on device, in {path} of container {container[:12]}")
+    if isinstance(error, FileNotFoundError):
+        return reading.refusal(error, "open", path, container)
+    return writing.io_refusal(error, path)
+

@@ -1,0 +1,80 @@
+"""Making an image of a container."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from seaway_agent.archive.layer import tar_layer
+from seaway_agent.archive.transfer import produced
+from seaway_agent.archive.walk import Write
+from seaway_agent.blobs import BlobClient
+from seaway_agent.cell import Cell
+from seaway_agent.node import Node
+from seaway_bus.bus import Bus, Command
+from seaway_contracts import catalogue
+from seaway_contracts.archives import CommitContainer, Committed
+from seaway_contracts.containers import State
+from seaway_contracts.errors import SeawayError, conflict, internal
+
+_AT_ONCE: Final = 4
+
+
+class CommitCommand:
+    """`container.commit`: the writable layer goes to the image service as a tar, straight from the disk."""
+
+    def __init__(self, node: Node, blobs: BlobClient) -> None:
+        self._node = node
+        self._blobs = blobs
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="commit")
+
+    async def serve(self, bus: Bus) -> None:
+        """Take the command from the bus."""
+        await bus.serve(catalogue.COMMIT, self._commit, node=self._node.plumbing.node)
+
+    def close(self) -> None:
+        """Take no more work."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _commit(self, asked: CommitContainer, command: Command) -> Committed:
+        cell = self._node.cell(asked.id)
+        if cell.status.state in (State.REMOVING, State.DEAD):
+            raise conflict(f"You cannot commit container {asked.id} which is being removed")
+        async with _still(cell, command) if asked.pause else contextlib.nullcontext():
+            made = await self._send(cell, asked, command)
+            told = {"comment": asked.order.comment, "imageID": made.id, "imageRef": made.ref}
+            cell.tell(command, catalogue.CONTAINER_COMMIT.action, **told)
+            return made
+
+    async def _send(self, cell: Cell, asked: CommitContainer, command: Command) -> Committed:
+        upper = self._node.plumbing.uppers.locate(asked.id).upper
+        order = asked.order.model_copy(update={"cause": command.id, "actor": command.actor})
+
+        def layer(write: Write) -> None:
+            tar_layer(upper, write)
+
+        try:
+            async with aclosing(produced(self._threads, layer)) as pieces:
+                return await self._blobs.commit(order.model_dump_json().encode(), pieces)
+        except OSError as error:
+            raise internal(f"the writable layer of container {cell.spec.name} can't be read: {error}") from error
+
+
+@asynccontextmanager
+async def _still(cell: Cell, command: Command) -> AsyncIterator[None]:
+    """A running container is paused meanwhile; one that ends just then needs no pause."""
+    paused = False
+    if cell.status.state is State.RUNNING:
+        with contextlib.suppress(SeawayError):
+            await cell.pause(replace(command, id=f"{command.id}-pause"))
+            paused = True
+    try:
+        yield
+    finally:
+        if paused:
+            with contextlib.suppress(SeawayError):
+                again = replace(command, id=f"{command.id}-unpause")
+                await cell.ask(again, lambda ask: cell.machine.unpause(ask, time.time_ns()))

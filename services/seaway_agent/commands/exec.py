@@ -1,0 +1,57 @@
+"""Commands about execs: create, start, resize, detach, inspect."""
+
+from seaway_agent.node import Node
+from seaway_bus.bus import Bus, Command
+from seaway_bus.streams import ByteStream
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.commands import StatusReply
+from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, ResizeExec, StartExec
+
+
+class ExecCommands:
+    """Each goes to the cell of the exec's container, which the beginning of the exec's id names."""
+
+    def __init__(self, node: Node, bus: Bus) -> None:
+        self._node = node
+        self._bus = bus
+
+    async def serve(self) -> None:
+        """Take the commands from the bus."""
+        node = self._node.plumbing.node
+        await self._bus.serve(catalogue.CREATE_EXEC, self._create, node=node)
+        await self._bus.serve(catalogue.START_EXEC, self._start, node=node)
+        await self._bus.serve(catalogue.RESIZE_EXEC, self._resize, node=node)
+        await self._bus.serve(catalogue.DETACH_EXEC, self._detach, node=node)
+        await self._bus.serve(catalogue.INSPECT_EXEC, self._inspect, node=node)
+
+    async def _create(self, asked: CreateExec, command: Command) -> StatusReply:
+        cell = self._node.cell(asked.container)
+        self._node.check_room(command)
+        self._node.plumbing.attach_lock.warm()  # as most are started at once
+        return StatusReply(status=await cell.execs.create(command, asked.spec))
+
+    async def _start(self, asked: StartExec, command: Command) -> ExecStarted:
+        """An attached one is answered at once; what comes of it comes through the stream."""
+        execs = self._node.exec_cell(asked.id).execs
+        execs.info(asked.id)
+        if not asked.stream:
+            await execs.detached(command, asked)
+            return ExecStarted()
+        stream = await ByteStream(self._bus.transport, asked.stream, "serving", self._node.plumbing.tasks).open()
+        try:
+            return execs.attach(command, asked, stream)
+        except BaseException:
+            await stream.close()
+            raise
+
+    async def _resize(self, asked: ResizeExec, command: Command) -> Empty:
+        await self._node.exec_cell(asked.id).execs.resize(asked.id, asked.height, asked.width)
+        return Empty()
+
+    async def _detach(self, asked: ExecId, command: Command) -> Empty:
+        self._node.exec_cell(asked.id).execs.left(command, asked.id)
+        return Empty()
+
+    async def _inspect(self, asked: ExecId, command: Command) -> ExecInfo:
+        return self._node.exec_cell(asked.id).execs.info(asked.id)

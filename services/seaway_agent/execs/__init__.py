@@ -1,0 +1,1 @@
+"""Further processes in running containers: `docker exec`, and the probes of health checks."""

@@ -1,0 +1,92 @@
+"""Takes up the execs that an agent before this one left: adopts what runs, tells of the ends of the others."""
+
+import logging
+import shutil
+import time
+
+from seaway_agent.cell import Cell
+from seaway_agent.execs.launch import ExecRun
+from seaway_agent.kernel import procs
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.runtime.run_watch import UNKNOWN_CODE
+from seaway_agent.runtime.shim import ExitFiles
+from seaway_agent.runtime.shims import end_with_children, exec_shims_below
+from seaway_contracts.execs import ExecInfo
+
+log = logging.getLogger(__name__)
+
+
+class ExecRecovery:
+    """Beside the containers' recovery: `settle` before a container is taken up, `adopt` when it has been, `sweep`."""
+
+    def __init__(self, node: Plumbing, same_boot: bool) -> None:
+        self._node = node
+        self._known = node.journal.execs()
+        self._shims = exec_shims_below(node.layout.run) if same_boot else {}
+        self._kept: set[str] = set()
+
+    def settle(self, cell: Cell) -> None:
+        """Restore what was written down; what ended meanwhile is told of, before the container's own end."""
+        infos = self._known.get(cell.spec.id, [])
+        cell.machine.restore_execs(infos)
+        for info in cell.machine.running_execs():
+            if info.spec.id not in self._shims:
+                self._finish(cell, info)
+
+    def adopt(self, cell: Cell) -> None:
+        """Take over those that run in a container that does."""
+        for info in cell.machine.running_execs():
+            self._adopt(cell, info)
+
+    def sweep(self) -> None:
+        """Remove what belongs to no exec that runs."""
+        for identifier, pid in self._shims.items():
+            if identifier not in self._kept:
+                log.info("ends the shim of exec %s, which nobody knows", identifier)
+                end_with_children(pid)
+        for path in self._node.layout.execs.iterdir():
+            if path.name not in self._kept:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _finish(self, cell: Cell, info: ExecInfo) -> None:
+        """Its shim is gone: it has written the end down, or was killed, or has never been."""
+        identifier = info.spec.id
+        how = self._files(info).read()
+        if how is not None:
+            cell.do(cell.machine.exec_died(identifier, how.code, max(how.time_ns, info.status.started_ns)))
+        elif self._pid(identifier):
+            log.warning("exec %s ended, and nobody wrote down how", identifier)
+            cell.do(cell.machine.exec_died(identifier, UNKNOWN_CODE, time.time_ns()))
+        else:
+            cell.do(cell.machine.exec_failed(identifier, time.time_ns()))
+
+    def _adopt(self, cell: Cell, info: ExecInfo) -> None:
+        identifier = info.spec.id
+        try:
+            conmon_fd = procs.open_pidfd(self._shims[identifier])
+        except ProcessLookupError:
+            self._finish(cell, info)
+            return
+        pid = self._pid(identifier)
+        self._kept.add(identifier)
+        cell.execs.adopt(info, ExecRun(pid, _pidfd(pid), conmon_fd, child=False))
+
+    def _files(self, info: ExecInfo) -> ExitFiles:
+        bundle = self._node.layout.exec_bundle(info.spec.id)
+        return ExitFiles.of(bundle, bundle, bundle, info.container)
+
+    def _pid(self, identifier: str) -> int:
+        """From the shim's pid file; 0 where it has none (yet)."""
+        try:
+            return int((self._node.layout.exec_bundle(identifier) / "pidfile").read_text())
+        except (OSError, ValueError):
+            return 0
+
+
+def _pidfd(pid: int) -> int:
+    if not pid:
+        return -1
+    try:
+        return procs.open_pidfd(pid)
+    except ProcessLookupError:
+        return -1

@@ -1,0 +1,108 @@
+"""One exec that has been started: its shim, its streams, its end."""
+
+import asyncio
+import logging
+import os
+import shutil
+import signal as signals
+from typing import Final, Protocol
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.execs.launch import ExecLaunch, ExecPlan, ExecRun
+from seaway_agent.kernel import procs
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.runtime.run_watch import RunWatch
+from seaway_agent.runtime.shim import ExitFiles
+from seaway_agent.streams.console import Console
+
+log = logging.getLogger(__name__)
+_SHIM_ENDS_S: Final = 5.0
+
+
+class Owner(Protocol):
+    """Who is told of what happens, in this order; nothing comes after the end."""
+
+    def runs(self, identifier: str, pid: int) -> None:
+        """Its program is loaded."""
+
+    def ended(self, identifier: str, how: Exit) -> None:
+        """It is over."""
+
+
+class Session:
+    """From the start of an exec to its end. `over` is set once its end has been told and its clients have all of it."""
+
+    def __init__(self, node: Plumbing, identifier: str, container: str, console: Console, owner: Owner) -> None:
+        self.console = console
+        self.over = asyncio.Event()
+        self._node = node
+        self._id = identifier
+        self._container = container
+        self._owner = owner
+        self._bundle = node.layout.exec_bundle(identifier)
+        self._run: ExecRun | None = None
+        self._watch: RunWatch | None = None
+        self._ready = asyncio.Event()
+
+    async def launch(self, plan: ExecPlan) -> None:
+        """Bring it to life. Raises what `ExecLaunch` raises; then nothing is left, and its end isn't told."""
+        try:
+            run = await ExecLaunch(self._node, plan, self.console.connect).run()
+        except BaseException:
+            self.over.set()
+            self._ready.set()
+            raise
+        self.adopt(run)
+
+    def adopt(self, run: ExecRun) -> None:
+        """Hold an exec that runs. Its end may be told from inside this call."""
+        self._run = run
+        self._owner.runs(self._id, run.pid)
+        files = ExitFiles.of(self._bundle, self._bundle, self._bundle, self._container)
+        self._watch = RunWatch(self._container, run, files)
+        self._ready.set()
+        self._watch.begin(self._ended)
+
+    async def resize(self, height: int, width: int, patience_s: float) -> bool:
+        """Size its terminal, once it has one; False where it doesn't run. Raises TimeoutError."""
+        await asyncio.wait_for(self._ready.wait(), patience_s)
+        if self._run is None or self.over.is_set():
+            return False
+        try:
+            fd = os.open(self._bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            os.write(fd, f"1 {height} {width}\n".encode())
+        finally:
+            os.close(fd)
+        return True
+
+    def kill(self) -> None:
+        """End it by force; its end is told when it has come."""
+        if self._run is not None and self._run.pidfd >= 0:
+            procs.send_signal(self._run.pidfd, signals.SIGKILL)
+
+    def close(self) -> None:
+        """Let go without a trace: it goes on, for the next agent to adopt."""
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = self._run = None
+
+    def _ended(self, how: Exit) -> None:
+        self._owner.ended(self._id, how)
+        self._node.tasks.spawn(f"exec-end-{self._id[32:44]}", self._finish())
+
+    async def _finish(self) -> None:
+        """conmon has handed on all output before it tells of the end, and is gone a moment later."""
+        on_their_way = self._node.journal.sent(self._container)
+        if on_their_way is not None:
+            await on_their_way
+        self.console.ended()
+        watch = self._watch
+        if watch is not None and not await watch.shim_gone(_SHIM_ENDS_S):
+            watch.kill_shim()
+            await watch.shim_gone(_SHIM_ENDS_S)
+        self.close()
+        self.over.set()
+        shutil.rmtree(self._bundle, ignore_errors=True)

@@ -1,0 +1,205 @@
+"""Samples for `docker stats`: once a second of what somebody watches, once for all who do.
+
+A watcher is a byte stream: its other end writes which containers it wants (`WatchedContainers`, a line each) and reads
+`SampleBatch`es. Whoever reads slowly gets the newest batch; whoever goes away is forgotten, and the last one ends it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Final
+
+import orjson
+from pydantic import ValidationError
+
+from seaway_agent.cell import Cell
+from seaway_agent.core.steps import Phase
+from seaway_agent.kernel.cgroup_text import CgroupMode
+from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_agent.metrics.sampler import Run, Samplers
+from seaway_agent.metrics.samples import host_cpu_ns, idle_sample, sample_json
+from seaway_agent.network.errors import NetworkError
+from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_agent.node import Node
+from seaway_bus.streams import ByteStream
+from seaway_bus.transport import Transport
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.stats import WatchedContainers
+
+log = logging.getLogger(__name__)
+TICK_S: Final = 1.0
+_LIVE: Final = frozenset({Phase.RUNNING, Phase.PAUSED})
+_PROC_STAT: Final = Path("/proc/stat")
+
+
+class Watcher:
+    """Who reads: what it wants, and the newest batch for it."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self.stream = stream
+        self.wanted: set[str] = set()
+        self._batch = b""
+        self._wake = asyncio.Event()
+
+    def offer(self, batch: bytes) -> None:
+        """The newest batch; one that is still unsent is dropped for it."""
+        self._batch = batch
+        self._wake.set()
+
+    async def send(self) -> None:
+        """For ever: write what is offered. Raises SeawayError once nobody reads."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch, self._batch = self._batch, b""
+            await self.stream.write(batch)
+
+
+class StatsSampling:
+    """All watchers of a node. Belongs to the event loop's thread."""
+
+    def __init__(self, node: Node, info: HostInfo, transport: Transport) -> None:
+        self._node = node
+        self._info = info
+        self._transport = transport
+        self._tasks = node.plumbing.tasks
+        self._samplers = Samplers(node.plumbing.cgroups)
+        self._watchers: set[Watcher] = set()
+        self._ticking = False
+
+    async def open(self, stream_id: str) -> None:
+        """A further watcher, until its stream ends."""
+        stream = await ByteStream(self._transport, stream_id, "serving", self._tasks).open()
+        self._tasks.spawn(f"stats-{stream_id}", self._serve(Watcher(stream)))
+
+    async def _serve(self, watcher: Watcher) -> None:
+        sending = self._tasks.spawn(f"stats-out-{watcher.stream.id}", _until_gone(watcher))
+        self._watchers.add(watcher)
+        try:
+            await self._obey(watcher)
+        except SeawayError as error:
+            log.debug("a watcher of stats has gone: %s", error)
+        finally:
+            self._watchers.discard(watcher)
+            sending.cancel()
+            await watcher.stream.close()
+
+    async def _obey(self, watcher: Watcher) -> None:
+        """Read what is wanted, to the stream's end. What is new is sampled at once."""
+        rest = b""
+        while data := await watcher.stream.read():
+            *lines, rest = (rest + data).split(b"\n")
+            added: set[str] = set()
+            for line in lines:
+                change = _parsed(line)
+                watcher.wanted.update(change.add)
+                watcher.wanted.difference_update(change.drop)
+                added = (added | set(change.add)) & watcher.wanted
+            if added:
+                watcher.offer(await self._batch(added))
+            if watcher.wanted and not self._ticking:
+                self._ticking = True
+                self._tasks.spawn("stats-tick", self._tick())
+
+    async def _tick(self) -> None:
+        """Sample as long as something is watched; at whole seconds after the beginning, whatever the work takes."""
+        due = time.monotonic()
+        try:
+            while True:
+                due = max(due + TICK_S, time.monotonic())
+                await asyncio.sleep(due - time.monotonic())
+                wanted = set().union(*(watcher.wanted for watcher in self._watchers))
+                if not wanted:
+                    return
+                await self._sample_all(wanted)
+        finally:
+            self._ticking = False
+            self._samplers.close()
+
+    async def _sample_all(self, wanted: Collection[str]) -> None:
+        counters = await self._counters(wanted)
+        known, gone = self._sample(wanted, counters)
+        self._samplers.retain(self._runs(wanted))
+        head = self._head()
+        for watcher in self._watchers:
+            if watcher.wanted:
+                watcher.offer(_joined(head, known, gone, watcher.wanted))
+
+    async def _batch(self, wanted: Collection[str]) -> bytes:
+        known, gone = self._sample(wanted, await self._counters(wanted))
+        return _joined(self._head(), known, gone, wanted)
+
+    def _sample(
+        self, wanted: Iterable[str], counters: dict[str, InterfaceCounters]
+    ) -> tuple[dict[str, bytes], set[str]]:
+        """The samples as JSON, and the ids that aren't here."""
+        cells = self._node.cells
+        known = {container: self._one(cells[container], counters) for container in wanted if container in cells}
+        return known, {container for container in wanted if container not in cells}
+
+    def _one(self, cell: Cell, counters: dict[str, InterfaceCounters]) -> bytes:
+        if cell.machine.phase not in _LIVE:
+            return idle_sample(cell.spec)
+        try:
+            sample = self._samplers.sample(_run(cell), self._node.plumbing.cgroups_path(cell.spec.id))
+        except OSError as error:
+            log.debug("container %s can't be sampled: %s", cell.spec.id[:12], error)
+            return idle_sample(cell.spec)
+        return sample_json(cell.spec, sample, counters.get(self._veth(cell)), time.time_ns())
+
+    def _veth(self, cell: Cell) -> str:
+        """The host's end of its interface, which may be another container's that it has joined."""
+        mode = cell.spec.network.mode
+        owner = self._node.cells.get(mode.removeprefix("container:")) if mode.startswith("container:") else cell
+        return owner.host_veth if owner is not None else ""
+
+    async def _counters(self, wanted: Iterable[str]) -> dict[str, InterfaceCounters]:
+        cells = self._node.cells
+        if not any(self._veth(cells[container]) for container in wanted if container in cells):
+            return {}
+        try:
+            return await self._node.plumbing.network.counters()
+        except (NetworkError, OSError) as error:
+            log.warning("no network counters: %s", error)
+            return {}
+
+    def _runs(self, wanted: Iterable[str]) -> set[Run]:
+        cells = self._node.cells
+        return {_run(cells[container]) for container in wanted if container in cells}
+
+    def _head(self) -> bytes:
+        """What a batch says of the host, as the beginning of its JSON."""
+        fields = {
+            "host_cpu_ns": host_cpu_ns(_PROC_STAT.read_text()),
+            "host_cpus": self._info.cpus,
+            "host_memory": self._info.memory_total,
+            "cgroup_v2": self._node.plumbing.cgroups.mode is CgroupMode.V2,
+        }
+        return orjson.dumps(fields)[:-1]
+
+
+def _run(cell: Cell) -> Run:
+    return cell.spec.id, cell.status.run
+
+
+def _parsed(line: bytes) -> WatchedContainers:
+    try:
+        return WatchedContainers.model_validate_json(line)
+    except ValidationError as error:
+        log.warning("a watcher of stats wants what can't be read: %s", error)
+        return WatchedContainers()
+
+
+def _joined(head: bytes, known: dict[str, bytes], gone: set[str], wanted: Collection[str]) -> bytes:
+    samples = b",".join(sample for container, sample in known.items() if container in wanted)
+    lost = orjson.dumps([container for container in gone if container in wanted])
+    return b"".join((head, b',"gone":', lost, b',"samples":[', samples, b"]}\n"))
+
+
+async def _until_gone(watcher: Watcher) -> None:
+    try:
+        await watcher.send()
+    except SeawayError as error:
+        log.debug("a watcher of stats reads no more: %s", error)

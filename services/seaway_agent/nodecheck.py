@@ -1,0 +1,66 @@
+"""What only the node can refuse or discard of a container, when it is made (moby 26.1: daemon/daemon_unix.go)."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from seaway_agent import gear
+from seaway_agent.plumbing import Plumbing
+from seaway_contracts.containers import ContainerSpec, Resources
+from seaway_contracts.errors import bad_request
+from seaway_docker.cpusets import parse_cpuset
+from seaway_docker.errors import InvalidParameter, too_many_cpus
+
+_SYSTEM: Final = Path("/sys/devices/system")
+_CORE: Final = 1_000_000_000
+_LEAST_CPU: Final = _CORE // 100
+
+
+def check(spec: ContainerSpec) -> None:
+    """Raise SeawayError for limits that this machine can't give."""
+    asked, cpus = spec.resources, os.cpu_count() or 1
+    if asked.nano_cpus < 0 or asked.nano_cpus > cpus * _CORE:
+        raise bad_request(too_many_cpus(cpus))
+    for text, what, place in (
+        (asked.cpuset_cpus, "CPUs", "cpu"),
+        (asked.cpuset_mems, "memory nodes", "node"),
+    ):
+        if text:
+            _check_available(text, what, _SYSTEM / place / "online")
+
+
+def _check_available(text: str, what: str, online: Path) -> None:
+    try:
+        there = online.read_text().strip()
+    except OSError:  # a kernel without NUMA has node 0 alone
+        there = "0"
+    try:
+        missing = parse_cpuset(text) - parse_cpuset(there)
+    except InvalidParameter as error:
+        raise bad_request(str(error)) from error
+    if missing:
+        raise bad_request(f"Requested {what} are not available - requested {text}, available: {there}")
+
+
+def warnings(node: Plumbing, spec: ContainerSpec) -> tuple[str, ...]:
+    """What of the limits this kernel will not keep."""
+    weights = gear.has_weights(cgroup_v2=node.cgroup_v2)
+    return discarded(spec.resources, weights=weights, cgroup_v2=node.cgroup_v2)
+
+
+def discarded(asked: Resources, *, weights: bool, cgroup_v2: bool) -> tuple[str, ...]:
+    """Docker's sentences for what a kernel without block I/O weights, or with cgroup v2, discards."""
+    absent, said = "or the cgroup is not mounted", []
+    if asked.blkio_weight and not weights:
+        said.append(f"Your kernel does not support Block I/O weight {absent}. Weight discarded.")
+    if asked.blkio_weight_device and not weights:
+        said.append(f"Your kernel does not support Block I/O weight_device {absent}. Weight-device discarded.")
+    if asked.memory_swappiness is not None and cgroup_v2:
+        said.append(
+            f"Your kernel does not support memory swappiness capabilities {absent}. Memory swappiness discarded."
+        )
+    if asked.oom_kill_disable and cgroup_v2:
+        said.append("Your kernel does not support OomKillDisable. OomKillDisable discarded.")
+    if asked.cgroup_parent:
+        said.append("Containers have their place in the engine's own cgroups. CgroupParent discarded.")
+    return tuple(said)

@@ -1,0 +1,127 @@
+"""One container's log: its files, who rotates them while it runs, who reads them, who sends them on."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from functools import cached_property
+from typing import Final
+
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.streams.log_cursor import LogCursor
+from seaway_agent.streams.log_files import LogFiles
+from seaway_agent.streams.log_rotation import LogRotation
+from seaway_agent.streams.log_shipper import LogShipper
+from seaway_agent.streams.log_tail import tail_place
+from seaway_bus.bus import Bus
+from seaway_contracts.commands import ReadLogs
+from seaway_contracts.containers import ContainerSpec
+from seaway_docker import log_options
+from seaway_docker.log_options import LogPolicy, TagFacts
+from seaway_docker.loglines import Reader
+
+_REOPEN: Final = b"2 0 0\n"
+
+
+class ContainerLog:
+    """`spec` gives the container as it is named now, `running` says whether more output may come."""
+
+    def __init__(self, node: Plumbing, spec: Callable[[], ContainerSpec], running: Callable[[], bool]) -> None:
+        self._node = node
+        self._spec = spec
+        self._running = running
+        self._rotation: asyncio.Task[None] | None = None
+        self._shipping: asyncio.Task[None] | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a log to read."""
+        return self._spec().log.driver != "none"
+
+    @cached_property
+    def policy(self) -> LogPolicy:
+        """How the log is kept."""
+        config = self._spec().log
+        return log_options.policy(config.driver, config.options)
+
+    @cached_property
+    def files(self) -> LogFiles:
+        """The log on disk."""
+        return LogFiles(self._node.layout.log(self._spec().id), self.policy)
+
+    @property
+    def details(self) -> bytes:
+        """What `--details` puts before each line."""
+        spec = self._spec()
+        facts = TagFacts(spec.id, spec.name, spec.image.id, spec.image.ref)
+        config, env = spec.log, spec.command.env
+        return log_options.details(log_options.attributes(config.driver, config.options, spec.labels, env, facts))
+
+    # --- a run
+
+    def begin(self) -> None:
+        """A run has begun, or was taken over: keep its log to the policy, and send it on where that is wanted."""
+        if not self.kept:
+            return
+        if self.policy.max_size and self._rotation is None:
+            rotation = LogRotation(self.files, self._node.log_watch, self._reopen, self._node.workers)
+            self._rotation = self._node.tasks.spawn("log-rotation", rotation.run())
+        bus = self._node.bus
+        if self._spec().log.driver == "nats" and bus is not None and (self._shipping is None or self._shipping.done()):
+            self._shipping = self._node.tasks.spawn("log-shipping", self._shipper(bus).run())
+
+    def end(self) -> None:
+        """The run is over. Who follows looks once more."""
+        rotation, self._rotation = self._rotation, None
+        if rotation is not None:
+            rotation.cancel()
+        if self.kept:
+            self._node.log_watch.stir(self._node.layout.log(self._spec().id))
+
+    def _shipper(self, bus: Bus) -> LogShipper:
+        files = self.files
+        cursor = LogCursor(
+            files, self._node.log_watch, number=files.current, offset=files.size(), running=self._running
+        )
+        return LogShipper(bus, self._node.node, self._spec().id, cursor)
+
+    def _reopen(self) -> None:
+        """Tell conmon. Raises OSError where it is gone."""
+        ctl = self._node.layout.bundle(self._spec().id) / "ctl"
+        fd = os.open(ctl, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(fd, _REOPEN)
+        finally:
+            os.close(fd)
+
+    # --- reading
+
+    async def cursor(self, asked: ReadLogs) -> LogCursor:
+        """A place in the log for this question. Raises OSError."""
+        number, offset = self.files.first, 0
+        if asked.tail >= 0:
+            found = await asyncio.to_thread(
+                tail_place, self.files, asked.tail, stdout=asked.stdout, stderr=asked.stderr
+            )
+            number, offset = found
+        running = self._running if asked.follow else None
+        return LogCursor(self.files, self._node.log_watch, number=number, offset=offset, running=running)
+
+    def history(self, *, raw: bool, stdout: bool, stderr: bool, limit: int) -> bytes:
+        """What has been written so far, framed: about the last `limit` bytes of it."""
+        if not self.kept:
+            return b""
+        blocks: list[bytes] = []
+        number = self.files.current
+        while limit > 0 and number:
+            with contextlib.suppress(FileNotFoundError):
+                fd = self.files.open(number)
+                try:
+                    size = os.fstat(fd).st_size
+                    blocks.append(os.pread(fd, limit, max(0, size - limit)))
+                finally:
+                    os.close(fd)
+                limit -= len(blocks[-1])
+            number = max((older for older in self.files.rotated() if older < number), default=0)
+        reader = Reader(stdout=stdout, stderr=stderr, raw=raw)
+        return b"".join(reader.feed(block) for block in reversed(blocks))

@@ -1,0 +1,107 @@
+"""Reads a log's files one after the other, block by block, also while they are written and rotated."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable
+from typing import Final
+
+from seaway_agent.streams.log_files import LogFiles, size_of
+from seaway_agent.streams.log_watch import LogWatch, changed
+
+log = logging.getLogger(__name__)
+_BLOCK: Final = 1 << 18
+_LOOK_S: Final = 1.0
+_TOGETHER_S: Final = 0.01
+_SMALL: Final = 1 << 16
+
+
+class LogCursor:
+    """A reader's place: file `number`, `offset` in it. `running` says whether more may come, where it follows."""
+
+    def __init__(
+        self, files: LogFiles, watch: LogWatch, *, number: int, offset: int = 0, running: Callable[[], bool] | None
+    ) -> None:
+        self._files = files
+        self._watch = watch
+        self._running = running
+        self.number = number
+        self.offset = offset
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The bytes from here on; b"" between two files. Ends where no more will come. Raises OSError.
+
+        Close it (`contextlib.aclosing`) where it isn't read to its end.
+        """
+        self._files.readers[self] = self.number - 1
+        try:
+            while await self._open_next():
+                self._files.readers[self] = self.number
+                async with contextlib.aclosing(self._file()) as blocks:
+                    async for block in blocks:
+                        yield block
+                if not self._files.sealed(self.number):
+                    return
+                self._move_on()
+                yield b""
+        finally:
+            self._files.readers.pop(self, None)
+
+    def behind(self) -> int:
+        """Bytes that are written and not yet read."""
+        sizes = [size_of(path) for number, path in self._files.rotated().items() if number >= self.number]
+        return sum(sizes) + self._files.size() - self.offset
+
+    def close(self) -> None:
+        """Hold back no file any more."""
+        self._files.readers.pop(self, None)
+
+    async def _open_next(self) -> bool:
+        """Open the file of this place; False where there is none and none will come."""
+        while True:
+            try:
+                if self.number >= self._files.current:
+                    self._fd = self._files.open(self.number)
+                else:
+                    self._fd = await asyncio.to_thread(self._files.open, self.number)
+                return True
+            except FileNotFoundError:
+                if self.number < self._files.current:
+                    self._move_on()
+                elif self._running is None or not self._running():
+                    return False
+                else:
+                    await changed(None, _LOOK_S)
+
+    def _move_on(self) -> None:
+        number = self._files.next_after(self.number)
+        if number > self.number + 1:
+            log.warning("a reader of %s was too slow: what it had not read has been rotated away", self._files.path)
+        self.number, self.offset = number, 0
+        self._files.readers[self] = number - 1
+
+    async def _file(self) -> AsyncGenerator[bytes, None]:
+        """The rest of one file, to its end or, for the written one, as long as it grows."""
+        try:
+            while True:
+                sealed, more = self._files.sealed(self.number), self._running is not None and self._running()
+                block = os.pread(self._fd, _BLOCK, self.offset)
+                self.offset += len(block)
+                if block:
+                    yield block
+                elif sealed or not more:
+                    return
+                if more and not sealed and len(block) < _SMALL:
+                    await self._growth(had_some=bool(block))
+        finally:
+            os.close(self._fd)
+
+    async def _growth(self, *, had_some: bool) -> None:
+        """Wait until the file is longer; where it has just grown a moment in any case, as lines come in bursts."""
+        if had_some:
+            await asyncio.sleep(_TOGETHER_S)
+        armed = self._watch.arm(self._files.path)
+        with contextlib.suppress(OSError):
+            if os.fstat(self._fd).st_size <= self.offset and not self._files.sealed(self.number):
+                await changed(armed, _LOOK_S)

@@ -1,0 +1,178 @@
+"""A container's log on disk: the file that conmon writes, and those that were rotated away from it.
+
+`ctr.log` is written; `ctr.log.7` (or `ctr.log.7.gz`) was written before it, and before that `ctr.log.6`. Numbers only
+grow, so that a reader knows what it has read, whatever happens meanwhile.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from seaway_docker.log_options import LogPolicy
+
+log = logging.getLogger(__name__)
+HELD_FOR_READERS: Final = 256 << 20
+_PIECE: Final = 1 << 18
+_LEVEL: Final = 3
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_ROTATED: Final = re.compile(r"\.([1-9][0-9]{0,17})(\.gz)?")
+
+
+class LogFiles:
+    """The files of one log. `current` is the number that the written file will get.
+
+    `readers`: the last file that each has opened. What they have still to open is kept beyond `policy.max_files`, up to
+    `held` bytes.
+    """
+
+    def __init__(self, path: Path, policy: LogPolicy, held: int = HELD_FOR_READERS) -> None:
+        self.path = path
+        self.policy = policy
+        self.readers: dict[object, int] = {}
+        self._held = held
+        self.current = max(self.rotated(), default=0) + 1
+
+    def rotated(self) -> dict[int, Path]:
+        """The rotated files by number, oldest first."""
+        found: dict[int, Path] = {}
+        with contextlib.suppress(FileNotFoundError):
+            for entry in self.path.parent.iterdir():
+                match = _ROTATED.fullmatch(entry.name.removeprefix(self.path.name))
+                if match and entry.name.startswith(self.path.name) and (not match[2] or int(match[1]) not in found):
+                    found[int(match[1])] = entry
+        return dict(sorted(found.items()))
+
+    @property
+    def first(self) -> int:
+        """The oldest number that can be read."""
+        return next(iter(self.rotated()), self.current)
+
+    def size(self) -> int:
+        """Bytes in the written file; 0 where it isn't there."""
+        return size_of(self.path)
+
+    def sealed(self, number: int) -> bool:
+        """Whether nothing more will be written to that file."""
+        return number < self.current - 1 or (number < self.current and self.path.exists())
+
+    # --- reading
+
+    def open(self, number: int) -> int:
+        """A descriptor of one file, unpacked where it is compressed. Raises FileNotFoundError, OSError.
+
+        Unpacking takes time: call this in a thread for rotated files.
+        """
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        if number >= self.current:
+            return os.open(self.path, flags)
+        plain = self._numbered(number)
+        try:
+            return os.open(plain, flags)
+        except FileNotFoundError:
+            return _unpacked(Path(f"{plain}.gz"))
+
+    def next_after(self, number: int) -> int:
+        """The number of the file to be read after that one; more than one higher where some are gone already."""
+        return min((found for found in (*self.rotated(), self.current) if found > number), default=self.current)
+
+    # --- rotating
+
+    def prepare(self) -> None:
+        """Make the file that conmon will move into place, so that it needs no room that the disk may not have: a
+        shim that can't open its log ends, and takes the container's streams with it. Raises OSError.
+        """
+        os.close(os.open(f"{self.path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def set_aside(self) -> int:
+        """Give the written file its number. Raises OSError."""
+        number = self.current
+        self.path.rename(self._numbered(number))
+        self.current += 1
+        return number
+
+    def prune(self) -> None:
+        """Remove the oldest beyond the policy's number, but not what a reader that keeps up has still to open."""
+        files = self.rotated()
+        surplus = list(files)[: max(0, len(files) - (self.policy.max_files - 1))]
+        needed_after = min(self.readers.values(), default=self.current)
+        held = 0
+        for number in reversed(surplus):
+            size = size_of(files[number])
+            if number > needed_after and held + size <= self._held:
+                held += size
+                continue
+            for path in (self._numbered(number), self._packed(number)):
+                path.unlink(missing_ok=True)
+
+    def pack(self, number: int, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Compress a rotated file. One that is gone meanwhile is no error. Raises OSError."""
+        plain, packed = self._numbered(number), self._packed(number)
+        making = Path(f"{packed}.tmp")
+        try:
+            _pack(plain, making, cancelled)
+            if plain.exists() and not cancelled():
+                making.rename(packed)
+                plain.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return
+        finally:
+            making.unlink(missing_ok=True)
+
+    def plain(self) -> list[int]:
+        """Rotated files that are not compressed yet."""
+        return [number for number, path in self.rotated().items() if path.suffix != ".gz"]
+
+    def _numbered(self, number: int) -> Path:
+        return Path(f"{self.path}.{number}")
+
+    def _packed(self, number: int) -> Path:
+        return Path(f"{self.path}.{number}.gz")
+
+
+def size_of(path: Path) -> int:
+    """Bytes in a file; 0 for one that isn't there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _pack(source: Path, target: Path, cancelled: Callable[[], bool]) -> None:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as packed, open(source, "rb") as plain:
+        while (piece := plain.read(_PIECE)) and not cancelled():
+            packed.write(packer.compress(piece))
+        packed.write(packer.flush())
+
+
+def _unpacked(path: Path) -> int:
+    """A descriptor of the unpacked content, in a file without a name."""
+    fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        with open(path, "rb") as packed, os.fdopen(os.dup(fd), "wb") as plain:
+            _inflate(packed.read, plain.write)
+    except zlib.error as error:
+        os.close(fd)
+        raise OSError(errno.EIO, f"the compressed log is broken ({error})", str(path)) from error
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _inflate(read: Callable[[int], bytes], write: Callable[[bytes], int]) -> None:
+    unpacker = zlib.decompressobj(_GZIP)
+    while piece := read(_PIECE):
+        while piece:
+            write(unpacker.decompress(piece, _PIECE))
+            piece = unpacker.unconsumed_tail
+    write(unpacker.flush())
+    if not unpacker.eof:
+        raise zlib.error("it ends too early")

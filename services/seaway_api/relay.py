@@ -1,0 +1,76 @@
+"""Between a client's hijacked connection and a byte stream of a node: attach and exec."""
+
+import asyncio
+import logging
+from typing import Final
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.detach import DetachScanner
+from seaway_api.hijack import HungUp, Tunnel
+from seaway_bus.streams import ByteStream
+from seaway_contracts.errors import SeawayError
+from seaway_docker.streams import RAW_STREAM
+from seaway_kit.tasks import cancel
+
+log = logging.getLogger(__name__)
+_CRLF: Final = "\r\n"
+
+
+def take_over(call: Call, media_type: str) -> Tunnel:
+    """Answer, and make a tunnel of the connection; only a client that asked for the upgrade is told of it, and of
+    frames. Raises ConnectionError if it has gone.
+    """
+    if call.connection.upgrading:
+        lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {media_type}", "Connection: Upgrade", "Upgrade: tcp"]
+    else:
+        lines = ["HTTP/1.1 200 OK", f"Content-Type: {RAW_STREAM}"]
+    lines += [f"{key}: {value}" for key, value in replies.COMMON_HEADERS.items()]
+    return call.connection.take_over((_CRLF.join(lines) + _CRLF * 2).encode())
+
+
+async def both_ways(
+    call: Call, stream: ByteStream, tunnel: Tunnel, *, stdin: bool, scanner: DetachScanner | None
+) -> bool:
+    """Until the output ends, the client hangs up, or types the detach keys: True then. The tunnel is closed."""
+    output = call.api.tasks.spawn("attach-out", _output(stream, tunnel))
+    sending = call.api.tasks.spawn("attach-in", _input(stream, tunnel, output, stdin=stdin, scanner=scanner))
+    try:
+        await asyncio.wait([output])
+    finally:
+        tunnel.close()
+        detached = sending.done() and not sending.cancelled() and sending.result()
+        await cancel(sending)
+        await cancel(output)
+    return detached
+
+
+async def _output(stream: ByteStream, tunnel: Tunnel) -> None:
+    try:
+        while data := await stream.read():
+            await tunnel.write(data)
+    except HungUp:
+        return
+    except SeawayError as error:
+        log.warning("an attached stream broke off: %s", error)
+
+
+async def _input(
+    stream: ByteStream, tunnel: Tunnel, output: asyncio.Task[None], *, stdin: bool, scanner: DetachScanner | None
+) -> bool:
+    """What the client sends, to its half-close. Without stdin it is read all the same: its end is seen only so.
+
+    True when it typed the detach keys.
+    """
+    try:
+        while data := await tunnel.read():
+            data, detached = scanner.feed(data) if scanner else (data, False)
+            if stdin and data:
+                await stream.write(data)
+            if detached:
+                output.cancel()
+                return True
+        await stream.end()
+    except (HungUp, SeawayError):
+        output.cancel()
+    return False

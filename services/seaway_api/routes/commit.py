@@ -1,0 +1,40 @@
+"""POST /commit: an image made of a container."""
+
+from aiohttp import web
+
+from seaway_api import replies
+from seaway_api.call import Call
+from seaway_api.translate.commit import image_order
+from seaway_contracts import catalogue as cat
+from seaway_contracts.archives import CommitContainer
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.model_container import ContainerConfig
+from seaway_docker.references import parse_reference
+
+
+async def commit(call: Call) -> web.StreamResponse:
+    """Answers with the image's id; a running container is paused meanwhile unless `pause=0`."""
+    name = call.text("container").removeprefix("/")
+    if not name:
+        raise InvalidParameter('invalid name or ID supplied: ""')
+    body = await call.body(ContainerConfig) if call.request.can_read_body else None
+    target = _target(call.text("repo"), call.text("tag"))
+    record = await call.api.record(name)
+    order = image_order(
+        record,
+        body,
+        changes=call.query.getall("changes", []),
+        target=target,
+        author=call.text("author"),
+        comment=call.text("comment"),
+    )
+    request = CommitContainer(id=record.id, order=order, pause=call.flag("pause", True))
+    made = await call.api.bus.call(cat.COMMIT, request, node=record.node, command=call.command())
+    return replies.json({"Id": made.id}, 201)
+
+
+def _target(repo: str, tag: str) -> str:
+    """The new image's name with its tag; empty where it gets none. Raises InvalidReference (400)."""
+    if not repo:
+        return ""
+    return parse_reference(repo).with_tag_or_digest(tag).with_default_tag().familiar

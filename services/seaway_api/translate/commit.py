@@ -1,0 +1,67 @@
+"""From a container and the body of `POST /commit` to what the new image is to be like. Pure."""
+
+from collections.abc import Sequence
+
+from seaway_api.translate.command import merged_health
+from seaway_contracts.archives import ImageOrder
+from seaway_contracts.containers import ContainerRecord, ContainerSpec
+from seaway_contracts.images import ImageConfig
+from seaway_docker.model_container import ContainerConfig
+
+
+def image_order(
+    record: ContainerRecord,
+    body: ContainerConfig | None,
+    *,
+    changes: Sequence[str],
+    target: str,
+    author: str,
+    comment: str,
+) -> ImageOrder:
+    """The body's config, where there is one, over the container's own."""
+    own = config_of(record.spec)
+    return ImageOrder(
+        image=record.spec.image.id,
+        config=own if body is None else config_from(body),
+        container=own,
+        changes=tuple(changes),
+        target=target,
+        author=author,
+        comment=comment,
+        created_by=" ".join(record.spec.command.cmd or ()),
+    )
+
+
+def config_of(spec: ContainerSpec) -> ImageConfig:
+    """What an image can carry of a container's config."""
+    command = spec.command
+    return ImageConfig(
+        env=command.env,
+        entrypoint=command.entrypoint,
+        cmd=command.cmd,
+        workdir=command.workdir,
+        user=command.user,
+        labels=spec.labels,
+        exposed_ports=spec.network.exposed_ports,
+        volumes=spec.image_volumes,
+        stop_signal=command.stop_signal,
+        healthcheck=spec.healthcheck,
+    )
+
+
+def config_from(body: ContainerConfig) -> ImageConfig:
+    """The config that a client gave."""
+    return ImageConfig(
+        env=tuple(body.env or ()),
+        entrypoint=None if body.entrypoint is None else tuple(body.entrypoint),
+        cmd=None if body.cmd is None else tuple(body.cmd),
+        workdir=body.working_dir,
+        user=body.user,
+        labels=body.labels or {},
+        exposed_ports=tuple(body.exposed_ports or ()),
+        volumes=tuple(body.volumes or ()),
+        stop_signal=body.stop_signal,
+        shell=None if body.shell is None else tuple(body.shell),
+        healthcheck=merged_health(body.healthcheck, None),
+        on_build=tuple(body.on_build or ()),
+    )

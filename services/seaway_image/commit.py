@@ -1,0 +1,143 @@
+"""`docker commit`: a container's writable layer, over the image that it came from, becomes an image."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_contracts.archives import ImageOrder
+from seaway_contracts.errors import bad_request, not_found
+from seaway_contracts.images import History, ImageConfig
+from seaway_docker.references import Reference
+from seaway_image.blobs import Lease
+from seaway_image.changes import apply_changes
+from seaway_image.config_encoding import encode_config
+from seaway_image.configs import ImageDocument
+from seaway_image.digests import Digest, parse_digest
+from seaway_image.layers import inflated
+from seaway_image.load import layer_descriptor
+from seaway_image.manifests import MAX_LAYERS, OCI_CONFIG, Descriptor
+from seaway_image.names import StoredImage, read_target
+from seaway_image.store import ImageStore
+from seaway_image.tar_stream import BLOCK, check_first_header
+
+# A tar without entries: two blocks of zeros. It adds no layer.
+EMPTY_LAYER: Final = Digest("sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef")
+
+
+@dataclass(frozen=True)
+class MadeImage:
+    """The new image and the name that it got."""
+
+    id: Digest
+    tag: Reference | None
+
+
+def merged(config: ImageConfig, below: ImageConfig) -> ImageConfig:
+    """`config` with what it leaves open taken from `below` (moby daemon/commit.go, merge)."""
+    keys = {text.partition("=")[0] for text in config.env}
+    kept = tuple(text for text in below.env if text.partition("=")[0] not in keys)
+    entrypoint, cmd = config.entrypoint, config.cmd
+    if not entrypoint:
+        cmd = cmd or below.cmd
+        entrypoint = below.entrypoint if entrypoint is None else entrypoint
+    return config.model_copy(
+        update={
+            "user": config.user or below.user,
+            "env": config.env + kept,
+            "labels": below.labels | config.labels,
+            "exposed_ports": tuple(sorted({*config.exposed_ports, *below.exposed_ports})),
+            "volumes": tuple(sorted({*config.volumes, *below.volumes})),
+            "entrypoint": entrypoint,
+            "cmd": cmd,
+            "workdir": config.workdir or below.workdir,
+            "healthcheck": config.healthcheck or below.healthcheck,
+        }
+    )
+
+
+async def commit_image(
+    store: ImageStore,
+    source: AsyncIterator[bytes],
+    order: ImageOrder,
+    *,
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> MadeImage:
+    """Make the image of the tar in `source`; raises SeawayError and then nothing is left."""
+    config = merged(apply_changes(order.config, order.changes), order.container)
+    target = read_target(order.target) if order.target else None
+    below = store.table.images.get(parse_digest(order.image))
+    if below is None:
+        raise not_found(f"No such image: {order.image}: the container's image is gone, pull or load it again")
+    with store.blobs.lease() as lease:
+        for digest in (below.id, below.manifest, *(layer.digest for layer in below.layers)):
+            lease.hold(digest)
+        try:
+            layer = await _ingest(store, source, lease)
+            image = await _make(store, below, layer, config, order, clock_ns(), lease)
+            await store.register(image, tags=[target] if target else [])
+            return MadeImage(image.id, target)
+        finally:
+            store.discard(lease)
+
+
+async def _ingest(store: ImageStore, source: AsyncIterator[bytes], lease: Lease) -> Digest | None:
+    """The stored layer; None for an empty one."""
+    async with store.blobs.writer(lease=lease) as writer:
+        assert writer is not None  # only a known digest can be there already
+        async for piece in source:
+            await writer.write(piece)
+        digest = await writer.finish()
+    if digest == EMPTY_LAYER:
+        return None
+    await asyncio.to_thread(_check_tar, store, digest)
+    return digest
+
+
+def _check_tar(store: ImageStore, layer: Digest) -> None:
+    with closing(inflated(store.blobs.path(layer))) as pieces:
+        check_first_header(next(pieces, b"")[:BLOCK])
+
+
+async def _make(
+    store: ImageStore,
+    below: StoredImage,
+    layer: Digest | None,
+    config: ImageConfig,
+    order: ImageOrder,
+    now_ns: int,
+    lease: Lease,
+) -> StoredImage:
+    document = await store.document(below.id)
+    layers = [Descriptor(known.media_type, known.digest, known.size) for known in below.layers]
+    diff_ids = [*document.diff_ids]
+    if layer is not None:
+        layers.append(await layer_descriptor(store, layer))
+        diff_ids.append((await store.facts(layer)).diff_id)
+    if len(layers) > MAX_LAYERS:
+        raise bad_request(f"the image would have {len(layers)} layers, more than the {MAX_LAYERS} allowed")
+    step = History(
+        created_ns=now_ns,
+        created_by=order.created_by,
+        author=order.author,
+        comment=order.comment,
+        empty_layer=layer is None,
+    )
+    data = encode_config(
+        platform=document.platform,
+        created_ns=now_ns,
+        config=config,
+        diff_ids=diff_ids,
+        history=[*_history(document), step],
+        author=order.author,
+        comment=order.comment,
+    )
+    blob = await store.blobs.put(data, lease=lease)
+    return await store.assemble(Descriptor(OCI_CONFIG, blob.digest, blob.size), layers, lease)
+
+
+def _history(document: ImageDocument) -> Sequence[History]:
+    """An image may come without history; a history that has begun must tell of all layers."""
+    return document.history or [History(created_ns=document.created_ns)] * len(document.diff_ids)

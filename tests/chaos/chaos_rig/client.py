@@ -1,0 +1,101 @@
+"""A client that tries again, as a careful program would, and what it learned on the way."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from e2e_rig.api import Api, Reply, filters
+
+_AGAIN_S = 0.05
+
+
+@dataclass
+class Client:
+    """The Engine API, patiently. `refused` holds every answer and error that made it try again."""
+
+    api: Api
+    patience_s: float = 30.0
+    refused: list[str] = field(default_factory=list)
+
+    def steadily(self, method: str, path: str, body: object = None) -> Reply:
+        """Repeat a request until it is answered by something else than a lost connection or a 5xx."""
+        reply = self.unless(lambda: False, method, path, body)
+        assert reply is not None
+        return reply
+
+    def unless(self, done: Callable[[], bool], method: str, path: str, body: object = None) -> Reply | None:
+        """The same for a request that isn't to be repeated once it has had its effect; None where it has."""
+        deadline = time.monotonic() + self.patience_s
+        while True:
+            try:
+                reply = self.api.request(method, path, body, timeout=self.patience_s)
+            except (OSError, http.client.HTTPException) as error:
+                self.refused.append(f"{method} {path}: {error!r}")
+            else:
+                if reply.status < 500:
+                    return reply
+                self.refused.append(f"{method} {path}: {reply.status} {reply.body.decode()}")
+            assert time.monotonic() < deadline, self.refused[-3:]
+            time.sleep(_AGAIN_S)
+            if done():
+                return None
+
+    def broken_off(self, method: str, path: str) -> None:
+        """A request whose answer may break off at any point."""
+        try:
+            self.api.request(method, path, timeout=self.patience_s)
+        except (OSError, http.client.HTTPException) as error:
+            self.refused.append(f"{method} {path}: {error!r}")
+
+    def create(self, name: str, script: str, **host: object) -> str:
+        """A container that runs a shell script; its id."""
+        body = {"Image": "busybox", "Cmd": ["sh", "-c", script], "HostConfig": {"NetworkMode": "none", **host}}
+        reply = self.steadily("POST", f"/containers/create?name={name}", body)
+        if reply.status == 409:  # an earlier try of ours was carried out, and its answer lost
+            return str(self.inspect(name)["Id"])
+        assert reply.status == 201, reply
+        return str(reply.json()["Id"])
+
+    def start(self, container: str) -> None:
+        """Run it, once: where an answer was lost, it is looked up whether the container has run."""
+        refused = len(self.refused)
+        reply = self.unless(lambda: self._has_run(container), "POST", f"/containers/{container}/start")
+        assert reply is None or reply.status in (204, 304), (reply, self.refused[refused:])
+
+    def _has_run(self, container: str) -> bool:
+        return not str(self.state(container)["StartedAt"]).startswith("0001")
+
+    def wait(self, container: str) -> int:
+        """Its exit code, once it has ended."""
+        reply = self.steadily("POST", f"/containers/{container}/wait")
+        assert reply.status == 200, reply
+        return int(reply.json()["StatusCode"])
+
+    def remove(self, container: str) -> None:
+        """Remove it by force, with its anonymous volumes."""
+        reply = self.steadily("DELETE", f"/containers/{container}?force=1&v=1")
+        assert reply.status in (204, 404), reply
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """`docker inspect`."""
+        reply = self.steadily("GET", f"/containers/{container}/json")
+        assert reply.status == 200, reply
+        return dict(reply.json())
+
+    def state(self, container: str) -> dict[str, Any]:
+        """What `docker inspect` says of its state."""
+        return dict(self.inspect(container)["State"])
+
+    def history(self, since: float, **wanted: str | list[str]) -> list[dict[str, Any]]:
+        """All events since then."""
+        query = f"since={since:.9f}&until={time.time() + 0.001:.9f}&{filters(type='container', **wanted)}"
+        reply = self.steadily("GET", f"/events?{query}")
+        assert reply.status == 200, reply
+        return [json.loads(line) for line in reply.body.splitlines()]
+
+    def told(self, since: float, container: str) -> list[str]:
+        """The actions of one container's events, in order."""
+        return [event["Action"] for event in self.history(since, container=container)]

@@ -1,0 +1,142 @@
+"""A suite of its own for the failure model: everything in it may be killed at any time.
+
+`./dev chaos` runs it in full; a plain test run does a short form. The seed is printed; SEAWAY_CHAOS_SEED repeats it.
+"""
+
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).parent
+sys.path[:0] = [str(_HERE), str(_HERE.parent / "e2e")]
+
+from chaos_rig.client import Client
+from chaos_rig.figures import Figures
+from chaos_rig.scale import FULL, SEED
+from chaos_rig.suite import ChaosSuite
+from e2e_rig import census, images
+from e2e_rig.registry import Registry
+from e2e_rig.waits import eventually
+from e2e_rig.world import World
+
+_DESCRIPTOR_SLACK = 8
+_world = pytest.StashKey[World]()
+_figures = pytest.StashKey[Figures]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Every test, with all its fixtures, runs inside a small world of its own."""
+    if _HERE not in item.path.parents:
+        return (yield)
+    if _world not in item.config.stash:
+        item.config.stash[_world] = World()
+        item.config.stash[_figures] = Figures()
+    with item.config.stash[_world].inside():
+        return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _world in config.stash:
+        config.stash[_world].close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _figures in config.stash:
+        terminalreporter.section(f"chaos: {'full' if FULL else 'short'} form, SEAWAY_CHAOS_SEED={SEED}")
+        for line in config.stash[_figures].lines():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """Where results go."""
+    return pytestconfig.stash[_figures]
+
+
+@pytest.fixture(scope="session")
+def chaos_directory() -> Iterator[Path]:
+    """A directory with a short path (sockets), removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as path:
+        yield Path(path)
+
+
+@pytest.fixture(scope="session")
+def registry(chaos_directory: Path) -> Iterator[Registry]:
+    """A loopback registry with `lib/busybox:1`."""
+    (chaos_directory / "registry").mkdir()
+    running = Registry.start(chaos_directory / "registry")
+    running.push(images.busybox_archive(), "lib/busybox:1")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_suite(chaos_directory: Path) -> Iterator[ChaosSuite]:
+    """One suite for all tests of this folder, with the image busybox."""
+    suite = ChaosSuite(chaos_directory / "s")
+    suite.start()
+    try:
+        suite.api.request("POST", "/images/load", images.busybox_archive(), {"Content-Type": "application/x-tar"})
+        client = Client(suite.api)
+        for network in ("none", "bridge"):
+            container = client.create(f"warm-{network}", "true", NetworkMode=network)
+            client.start(container)
+            client.wait(container)
+            client.remove(container)
+        yield suite
+    finally:
+        suite.purge()
+
+
+@pytest.fixture
+def suite(shared_suite: ChaosSuite) -> Iterator[ChaosSuite]:
+    """The suite, whole and empty before and after the test; what is left behind in between is a leak."""
+    shared_suite.whole()
+    before = census.take(shared_suite)
+    yield shared_suite
+    shared_suite.disarm()
+    shared_suite.whole()
+    shared_suite.api.remove_all()
+    found: dict[str, object] = {}
+
+    def clean() -> bool:
+        found.clear()
+        found.update(census.take(shared_suite).beyond(before, _DESCRIPTOR_SLACK))
+        return not found
+
+    try:
+        eventually(clean, "a clean machine", 15)
+    except TimeoutError:
+        pytest.fail(f"leaked: {found}", pytrace=False)
+
+
+@pytest.fixture
+def client(suite: ChaosSuite) -> Client:
+    """A patient client."""
+    return Client(suite.api)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the seed and what the suite logged."""
+    report = yield
+    suite = _suite_of(item) if _HERE in item.path.parents else None
+    if report.failed and suite is not None:
+        report.sections.append(("seed", f"SEAWAY_CHAOS_SEED={SEED}"))
+        report.sections.append(("engine log", suite.log()))
+    return report
+
+
+def _suite_of(item: pytest.Item) -> ChaosSuite | None:
+    """The suite among a test's fixtures, or in one that gives several things."""
+    for value in getattr(item, "funcargs", {}).values():
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, ChaosSuite):
+                return one
+    return None

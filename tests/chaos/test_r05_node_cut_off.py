@@ -1,0 +1,131 @@
+"""R5: a node that is cut off from the bus goes on by itself, and what it did is told when it is back."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from chaos_rig.client import Client
+from chaos_rig.far_node import FarNode
+from chaos_rig.figures import Figures
+from chaos_rig.load import lives
+from chaos_rig.scale import scaled
+from chaos_rig.suite import ChaosSuite
+from e2e_rig.api import filters
+from e2e_rig.waits import eventually
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
+_MOST_WAIT_S = 20.0
+
+
+@pytest.fixture
+def far(suite: ChaosSuite, client: Client, chaos_directory: Path) -> Iterator[FarNode]:
+    """A second node, known to all."""
+    node = FarNode(suite, Path(tempfile.mkdtemp(prefix="n2-", dir=chaos_directory)))
+    try:
+        eventually(lambda: "n2" in _states(suite), "the second node")
+        yield node
+        suite.api.remove_all()
+    finally:
+        node.close()
+
+
+def _states(suite: ChaosSuite) -> dict[str, str]:
+    """What metadata has said of the nodes last."""
+    found = {}
+    for line in (suite.run / "log" / "metadata.log").read_text().splitlines():
+        name, _, rest = line.partition(" node ")[2].partition(": ")
+        if rest.startswith(("join", "up", "down")):
+            found[name] = rest.split()[0]
+    return found
+
+
+def _on(client: Client, far: FarNode, name: str, script: str, **host: object) -> str:
+    """A container on the far node."""
+    elsewhere = []
+    for number in range(32):
+        container = client.create(f"{name}-{number}", script, Memory=64 << 20, **host)
+        if client.inspect(container)["Node"]["Name"] == far.name:
+            for other in elsewhere:
+                client.remove(other)
+            return container
+        elsewhere.append(container)
+    raise AssertionError("no container was placed on the far node")
+
+
+@pytest.mark.parametrize("how", ["frozen", "cut"])
+def test_r5_node_cut_off(suite: ChaosSuite, client: Client, far: FarNode, figures: Figures, how: str) -> None:
+    count, away = scaled(50, 8), scaled(60, 10)
+    since = time.time()
+    ends = [_on(client, far, f"e{number}", f"sleep 3; exit {number}") for number in range(count)]
+    again = _on(client, far, "again", "sleep 0.5; exit 1", RestartPolicy={"Name": "always"})
+    target = _on(client, far, "target", "trap 'exit 8' TERM; while :; do sleep 0.05; done")
+    for container in [again, target, *ends]:
+        client.start(container)
+    began = time.monotonic()
+    {"frozen": far.link.freeze, "cut": far.link.cut}[how]()
+    eventually(lambda: _states(suite)["n2"] == "down", "the node to be marked down", 20)
+    marked = time.monotonic() - began
+    told = _ask_meanwhile(suite, target)
+    time.sleep(max(0.0, away - (time.monotonic() - began)))  # the length of the outage is what is tested
+    far.link.mend()
+    back = time.monotonic()
+    eventually(lambda: _all_died(client, since, ends), "all die events", 30)
+    took = time.monotonic() - back
+    _check(client, since, ends, again)
+    assert [client.wait(container) for container in ends] == list(range(count))
+    eventually(lambda: _states(suite)["n2"] == "up", "the node to be up", 10)
+    _check_target(client, since, target)
+    assert _node_events(client, since)[-2:] == ["down", "up"]
+    assert took < 5
+    figures.show(
+        "R5",
+        f"node {how} for {away} s: down after {marked:.1f} s; stop meanwhile: {told}; "
+        f"{count} ends told {took:.1f} s after its return",
+    )
+
+
+def _ask_meanwhile(suite: ChaosSuite, target: str) -> str:
+    """Stop a container there: a clear error, soon. (Twice, at once.)"""
+
+    def stop() -> tuple[int, str, float]:
+        began = time.monotonic()
+        reply = suite.api.request("POST", f"/containers/{target}/stop?t=5", timeout=60)
+        return reply.status, reply.body.decode(), time.monotonic() - began
+
+    with ThreadPoolExecutor(2) as pool:
+        replies = [ask.result() for ask in [pool.submit(stop), pool.submit(stop)]]
+    for status, text, took in replies:
+        assert status in (503, 504) and "n2" in text, (status, text)
+        assert took < _MOST_WAIT_S
+    return f"{replies[0][0]} after {replies[0][2]:.1f} s"
+
+
+def _all_died(client: Client, since: float, wanted: list[str]) -> bool:
+    return set(wanted) <= {row["Actor"]["ID"] for row in client.history(since, event="die")}
+
+
+def _check(client: Client, since: float, ends: list[str], again: str) -> None:
+    """Every event once and in order; the restart policy went on."""
+    told = lives(client, since)
+    assert {told[container] for container in ends} == {("create", "start", "die")}
+    runs = [word for word in told[again] if word in ("start", "die")]
+    assert runs == ["start", "die"] * (len(runs) // 2) + ["start"] * (len(runs) % 2)
+    eventually(lambda: client.inspect(again)["RestartCount"] >= 3, "the record of its restarts")
+
+
+def _check_target(client: Client, since: float, target: str) -> None:
+    """What was asked meanwhile was done once or not at all; asked again, it is done."""
+    reply = client.steadily("POST", f"/containers/{target}/stop?t=5")
+    assert reply.status in (204, 304), reply
+    assert client.wait(target) == 8
+    done = [word for word in client.told(since, target) if word != "kill"]
+    assert sorted(done) == ["create", "die", "start", "stop"], done
+
+
+def _node_events(client: Client, since: float) -> list[str]:
+    query = f"since={since:.9f}&until={time.time() + 0.001:.9f}&{filters(type='node')}"
+    reply = client.steadily("GET", f"/events?{query}")
+    return [line.partition(b'"Action":"')[2].partition(b'"')[0].decode() for line in reply.body.splitlines()]

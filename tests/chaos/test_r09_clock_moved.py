@@ -1,0 +1,123 @@
+"""R9: the services' clock moved by an hour and a day, both ways: nothing restarts, nobody is lost, times stay sane."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chaos_rig.client import Client
+from chaos_rig.figures import Figures
+from chaos_rig.scale import scaled
+from chaos_rig.shifted_clock import ShiftedClock, shifted
+from chaos_rig.suite import ChaosSuite
+from e2e_rig import images
+from e2e_rig.api import filters
+from e2e_rig.waits import eventually
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+_HOUR, _DAY = 3600, 86400
+_MOVES = (_HOUR, -_HOUR, _DAY, -_DAY, 0)
+_TAR = {"Content-Type": "application/x-tar"}
+_CHECK = {"Test": ["CMD", "true"], "Interval": 1_000_000_000, "Timeout": 2_000_000_000, "Retries": 1}
+
+
+@pytest.fixture(scope="module")
+def moved(chaos_directory: Path) -> Iterator[tuple[ChaosSuite, ShiftedClock]]:
+    """A suite with a clock of its own."""
+    suite = ChaosSuite(chaos_directory / "k")
+    clock = ShiftedClock(suite.root.parent)
+    before = dict(os.environ)
+    os.environ.update(clock.environment)
+    try:
+        suite.start()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    try:
+        assert all(shifted(pid) for name, pid in suite.processes().items() if name != "nats")
+        reply = suite.api.request("POST", "/images/load", images.busybox_archive(), _TAR)
+        assert reply.status == 200, reply
+        yield suite, clock
+    finally:
+        suite.purge()
+
+
+class Scene:
+    """What must go on: a container with a health check, one that restarts, one with a client that waits for it."""
+
+    def __init__(self, suite: ChaosSuite, clock: ShiftedClock) -> None:
+        self.suite, self.clock, self.client = suite, clock, Client(suite.api)
+        body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "Healthcheck": _CHECK}
+        self.steady = str(self.client.steadily("POST", "/containers/create?name=steady", body).json()["Id"])
+        self.again = self.client.create("again", "sleep 0.2; exit 1", RestartPolicy={"Name": "always"})
+        for container in (self.steady, self.again):
+            self.client.start(container)
+        self.processes = suite.processes()
+        self.state = self.client.state(self.steady)
+
+    def healthy(self) -> bool:
+        """What the last probe of the health check said."""
+        return str(self.client.state(self.steady)["Health"]["Status"]) == "healthy"
+
+    def probes(self) -> str:
+        """When the last probe began."""
+        return str(self.client.state(self.steady)["Health"]["Log"][-1]["Start"])
+
+    def restarts(self) -> int:
+        """How often the restarting container was restarted."""
+        return int(self.client.inspect(self.again)["RestartCount"])
+
+    def goes_on(self) -> None:
+        """Nothing was restarted, nobody was lost, all timers run."""
+        assert self.suite.processes() == self.processes
+        state = self.client.state(self.steady)
+        assert (state["Pid"], state["Running"]) == (self.state["Pid"], True)
+        probe, restarts = self.probes(), self.restarts()
+        eventually(lambda: self.probes() != probe, "the next health probe", 10)
+        eventually(lambda: self.restarts() > restarts, "the next restart", 75)
+        assert self.healthy()
+        assert ": down" not in (self.suite.run / "log" / "metadata.log").read_text()
+
+    def life(self, name: str) -> None:
+        """A container's life, its commands and times under the moved clock."""
+        client, began = self.client, self.clock.now()
+        container = client.create(name, "echo said; trap 'exit 6' TERM; while :; do sleep 0.05; done")
+        client.start(container)
+        started = time.monotonic()
+        reply = client.steadily("POST", f"/containers/{container}/stop?t=30")
+        assert reply.status == 204 and time.monotonic() - started < 10, reply
+        assert client.wait(container) == 6
+        assert self._told(container, f"since={began - 1:.3f}") == ["create", "start", "kill", "stop", "die"]
+        assert sorted(self._told(container, "since=60s")) == sorted(["create", "start", "kill", "stop", "die"])
+        assert self._told(container, f"since={began - 600:.3f}", until=began - 500) == []
+        assert self.client.steadily("GET", f"/containers/{container}/logs?stdout=1").body
+        client.remove(container)
+
+    def _told(self, container: str, since: str, until: float = 0.0) -> list[str]:
+        query = f"{since}&until={until or self.clock.now() + 0.5:.3f}&{filters(container=container, type='container')}"
+        reply = self.client.steadily("GET", f"/events?{query}")
+        rows: list[dict[str, Any]] = [json.loads(line) for line in reply.body.splitlines()]
+        told = [row["Action"] for row in rows if not row["Action"].startswith("exec_")]
+        if told[-2:] == ["die", "stop"]:  # either order is Docker's
+            told[-2:] = ["stop", "die"]
+        return told
+
+
+def test_r9_clock_moved(moved: tuple[ChaosSuite, ShiftedClock], figures: Figures) -> None:
+    suite, clock = moved
+    scene = Scene(suite, clock)
+    eventually(scene.healthy, "the first health probe", 20)
+    moves = _MOVES * scaled(2, 1)
+    for number, seconds in enumerate(moves):
+        clock.move(seconds)
+        scene.life(f"life-{number}")
+        scene.goes_on()
+    suite.api.remove_all()
+    figures.show(
+        "R9",
+        f"clock moved {len(moves)} times, by up to two days at once: no restart, no node lost, health checks, restart "
+        "policies, stop time-outs and since/until right",
+    )

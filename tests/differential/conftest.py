@@ -1,0 +1,59 @@
+"""Docker's own daemon and a Seaway suite, each in a small world of its own, with the same images."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).parent
+sys.path[:0] = [path for path in (str(_HERE), str(_HERE.parent / "e2e")) if path not in sys.path]
+
+from differ.pair import Pair
+from e2e_rig.dockerd import Dockerd
+from e2e_rig.engine import Engine
+from e2e_rig.seaway import Seaway
+from e2e_rig.world import World
+
+_NEEDED = ("dockerd", "containerd", "runc", "nats-server", "crun", "conmon", "ip", "nft", "busybox")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks back on all scenarios goes last, in whatever order the others run."""
+    items.sort(key=lambda item: item.get_closest_marker("looks_back") is not None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "looks_back: judges what the other tests have found; runs after them")
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Pair]:
+    """Both engines, for all scenarios."""
+    missing = [name for name in _NEEDED if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        pytest.fail(f"this suite needs root and {', '.join(missing) or 'nothing more'}: ./dev test sees to it")
+    directory = Path(tempfile.mkdtemp(prefix="diff-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        docker, seaway = Dockerd(directory / "docker"), Seaway(directory / "seaway")
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        for done in [pool.submit(_start, engine, stack) for engine in (docker, seaway)]:
+            done.result()
+        yield Pair(docker, seaway, pool)
+
+
+def _start(engine: Engine, stack: ExitStack) -> None:
+    """In a network namespace of its own: both want the same bridge addresses and ports."""
+    world = World()
+    stack.callback(world.close)
+    stack.callback(engine.purge)
+    with world.inside():
+        engine.start()
+    Pair.load(engine)

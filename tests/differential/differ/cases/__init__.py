@@ -1,0 +1,32 @@
+"""All scenarios, by group."""
+
+from importlib import import_module
+from typing import Final
+
+from differ.steps import Case
+
+GROUPS: Final = (
+    "archiving",
+    "attaching",
+    "create",
+    "create_host",
+    "events",
+    "executing",
+    "health",
+    "inspect",
+    "lifecycle",
+    "listing",
+    "logs",
+    "pruning",
+    "renaming",
+    "restarting",
+    "stats",
+    "top",
+    "updating",
+    "waiting",
+)
+
+
+def all_cases() -> dict[str, Case]:
+    """By address, "group/name"."""
+    return {f"{group}/{case.name}": case for group in GROUPS for case in import_module(f"differ.cases.{group}").CASES}

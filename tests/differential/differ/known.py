@@ -1,0 +1,47 @@
+"""The differences that are known (`known.toml`), and what they cover."""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from differ.compare import Difference
+
+_DOCUMENT: Final[dict[str, Any]] = tomllib.loads((Path(__file__).parent / "known.toml").read_text())
+
+
+@dataclass(frozen=True)
+class Known:
+    """One difference, or one kind of them; all but the reason are patterns."""
+
+    reason: str
+    where: str
+    case: str = "*"
+    docker: str = "*"
+    seaway: str = "*"
+
+    def covers(self, found: Difference) -> bool:
+        """Whether it speaks of this one."""
+        return (
+            fnmatchcase(found.case, self.case)
+            and fnmatchcase(found.where, self.where)
+            and fnmatchcase(str(found.docker), self.docker)
+            and fnmatchcase(str(found.seaway), self.seaway)
+        )
+
+    def speaks_of(self, case: str) -> bool:
+        """Whether it could occur in this scenario."""
+        return fnmatchcase(case, self.case)
+
+
+def _all() -> Iterator[Known]:
+    for kind in ("on-purpose", "still-there"):
+        for entry in _DOCUMENT.get(kind, ()):
+            for place in entry["places"]:
+                yield Known(entry["reason"], **place)
+
+
+KNOWN: Final = tuple(_all())
+AWAITED: Final = frozenset(_DOCUMENT["awaited"])

@@ -1,0 +1,222 @@
+"""Execs on a real agent, through kills of the agent at any moment: each has one end, and the right code."""
+
+import asyncio
+import os
+import secrets
+import signal
+from pathlib import Path
+
+import pytest
+from tests.integration.agent.rig import AgentRig
+
+from seaway_bus.streams import ByteStream, new_stream_id
+from seaway_contracts import catalogue
+from seaway_contracts.containers import Mount
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecSpec, ExecState, ResizeExec, StartExec, exec_id
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_docker.stdcopy import frame
+from seaway_kit.failpoints import VARIABLE, Failpoint
+from seaway_kit.tasks import Tasks
+
+pytestmark = pytest.mark.root
+
+
+class Execs:
+    """Execs of one container of the rig's agent."""
+
+    def __init__(self, rig: AgentRig, container: str) -> None:
+        self.rig = rig
+        self.container = container
+
+    async def make(self, *args: str, **fields: object) -> str:
+        identifier = exec_id(self.container, secrets.token_hex(16))
+        spec = ExecSpec(id=identifier, args=args, attach_stdout=True, attach_stderr=True).model_copy(update=fields)
+        request = CreateExec(container=self.container, spec=spec)
+        await self.rig.bus.call(catalogue.CREATE_EXEC, request, node=self.rig.node)
+        return identifier
+
+    async def detached(self, *args: str) -> str:
+        identifier = await self.make(*args)
+        await self.rig.bus.call(catalogue.START_EXEC, StartExec(id=identifier), node=self.rig.node)
+        return identifier
+
+    async def output(self, identifier: str) -> bytes:
+        tasks = Tasks("test")
+        try:
+            async with ByteStream(self.rig.bus.transport, new_stream_id(), "opening", tasks) as stream:
+                request = StartExec(id=identifier, stream=stream.id)
+                await self.rig.bus.call(catalogue.START_EXEC, request, node=self.rig.node)
+                found = b""
+                while data := await stream.read():
+                    found += data
+                return found
+        finally:
+            await tasks.close()
+
+    async def info(self, identifier: str) -> ExecInfo:
+        return await self.rig.bus.call(catalogue.INSPECT_EXEC, ExecId(id=identifier), node=self.rig.node)
+
+    def told(self, identifier: str) -> list[str]:
+        """What events told of it."""
+        found = []
+        for event in self.rig.events:
+            if event.envelope.subject_id == self.container and event.envelope.action.startswith("exec_"):
+                attributes = ContainerEvent.model_validate_json(event.data).attributes
+                if attributes["execID"] == identifier:
+                    found.append(" ".join((event.envelope.action, attributes.get("exitCode", ""))).strip())
+        return found
+
+    async def died(self, identifier: str) -> list[str]:
+        await self.rig.until(lambda: any(words.startswith("exec_die") for words in self.told(identifier)))
+        return self.told(identifier)
+
+
+@pytest.fixture
+async def execs(rig: AgentRig, tmp_path: Path) -> Execs:
+    """Of a container that idles; /gate is a FIFO of the test's."""
+    os.mkfifo(tmp_path / "gate")
+    bind = Mount(type="bind", source=str(tmp_path / "gate"), target="/gate")
+    container = await rig.create(rig.spec("sleep", "1000", mounts=(bind,)))
+    await rig.start_container(container)
+    return Execs(rig, container)
+
+
+def life(code: int) -> list[str]:
+    return ["exec_create", "exec_start", f"exec_die {code}"]
+
+
+async def test_a_life(execs: Execs) -> None:
+    identifier = await execs.make("sh", "-c", "echo out; echo err >&2; exit 3")
+    assert sorted((await execs.output(identifier)).splitlines()) == sorted(
+        (frame(1, b"out\n") + frame(2, b"err\n")).splitlines()
+    )
+    status = (await execs.info(identifier)).status
+    assert (status.state, status.exit_code) == (ExecState.ENDED, 3)
+    assert await execs.died(identifier) == life(3)
+    await execs.rig.until(lambda: not list((execs.rig.run / "x").iterdir()))
+
+
+async def test_one_that_runs_goes_on_and_is_adopted(execs: Execs, tmp_path: Path) -> None:
+    identifier = await execs.detached("sh", "-c", "cat /gate; exit 4")
+    pid = (await execs.info(identifier)).status.pid
+    execs.rig.end(signal.SIGKILL)
+    os.kill(pid, 0)
+    await execs.rig.start()
+    status = (await execs.info(identifier)).status
+    assert (status.state, status.pid) == (ExecState.RUNNING, pid)
+    (tmp_path / "gate").write_text("go")
+    assert await execs.died(identifier) == life(4)
+
+
+async def test_one_with_a_terminal_is_adopted_with_it(execs: Execs) -> None:
+    identifier = await execs.make("sh", "-c", "trap 'exit 6' WINCH; while :; do sleep 0.05; done", tty=True)
+    await execs.rig.bus.call(catalogue.START_EXEC, StartExec(id=identifier), node=execs.rig.node)
+    execs.rig.end(signal.SIGKILL)
+    await execs.rig.start()
+    request = ResizeExec(id=identifier, height=30, width=40)
+    await execs.rig.bus.call(catalogue.RESIZE_EXEC, request, node=execs.rig.node)
+    assert await execs.died(identifier) == life(6)
+
+
+async def test_an_end_while_the_agent_is_dead_is_told_once_with_its_code(execs: Execs, tmp_path: Path) -> None:
+    identifier = await execs.detached("sh", "-c", "cat /gate; exit 5")
+    execs.rig.end(signal.SIGKILL)
+    (tmp_path / "gate").write_text("go")
+    await execs.rig.until(lambda: len(execs.rig.shims()) == 1)
+    await execs.rig.start()
+    assert await execs.died(identifier) == life(5)
+    assert (await execs.info(identifier)).status.exit_code == 5
+    assert not list((execs.rig.run / "x").iterdir())
+
+
+async def test_one_that_waits_for_its_start_can_be_started_after_a_kill(execs: Execs) -> None:
+    identifier = await execs.make("echo", "hi")
+    execs.rig.end(signal.SIGKILL)
+    await execs.rig.start()
+    assert await execs.output(identifier) == frame(1, b"hi\n")
+
+
+async def test_the_containers_end_is_that_of_its_execs(execs: Execs) -> None:
+    identifier = await execs.detached("sleep", "1000")
+    execs.rig.end(signal.SIGKILL)
+    await execs.rig.start()
+    await execs.rig.stop(execs.container, timeout_s=0)
+    await execs.rig.died(execs.container)
+    assert await execs.died(identifier) == life(137)
+    told = execs.rig.told(execs.container)
+    assert told.index("exec_die") < told.index("die")
+    await execs.rig.until(lambda: not execs.rig.shims())
+
+
+async def test_kills_at_any_moment_lose_and_double_nothing(execs: Execs) -> None:
+    for pause in (0.0, 0.002, 0.004, 0.006, 0.01, 0.015):
+        identifier = await execs.make("sh", "-c", "exit 9")
+        starting = asyncio.ensure_future(execs.output(identifier))
+        await asyncio.sleep(pause)
+        execs.rig.end(signal.SIGKILL)
+        starting.cancel()
+        await execs.rig.start()
+        if (await execs.info(identifier)).status.state is ExecState.CREATED:
+            await execs.output(identifier)
+        await execs.rig.until(lambda: len(execs.rig.shims()) == 1)
+        status = (await execs.info(identifier)).status
+        if status.exit_code == 126:  # it was never run: nothing was spawned for it
+            assert execs.told(identifier) == ["exec_create", "exec_start"]
+        else:
+            assert await execs.died(identifier) == life(9), (pause, execs.rig.story(execs.container))
+        assert not list((execs.rig.run / "x").iterdir())
+
+
+async def test_a_killed_shim_leaves_an_unknown_code(execs: Execs) -> None:
+    identifier = await execs.detached("sleep", "1000")
+    pid = (await execs.info(identifier)).status.pid
+    (shim,) = [pid for pid in execs.rig.shims() if b"-e" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+    os.kill(shim, signal.SIGKILL)
+    os.kill(pid, signal.SIGTERM)
+    told = await execs.died(identifier)
+    assert told[-1] in ("exec_die -1", "exec_die 143")
+
+
+async def test_the_same_command_twice_makes_one(execs: Execs) -> None:
+    spec = ExecSpec(id=exec_id(execs.container, "1" * 32), args=("true",))
+    for _ in range(2):
+        await execs.rig.bus.call(
+            catalogue.CREATE_EXEC, CreateExec(container=execs.container, spec=spec), node=execs.rig.node
+        )
+    await execs.output(spec.id)
+    assert await execs.died(spec.id) == life(0)
+    with pytest.raises(SeawayError, match="has already run"):
+        await execs.rig.bus.call(catalogue.START_EXEC, StartExec(id=spec.id), node=execs.rig.node)
+
+
+@pytest.mark.parametrize(
+    "point", [Failpoint.EXEC_RECORDED, Failpoint.EXEC_SPAWNED, Failpoint.EXEC_STARTED, Failpoint.EXEC_DIE_RECORDED]
+)
+async def test_a_kill_between_two_durable_steps(
+    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint
+) -> None:
+    (armed := tmp_path / "points").mkdir()
+    monkeypatch.setenv(VARIABLE, str(armed))
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    container = await rig.create(rig.spec("sleep", "1000"))
+    await rig.start_container(container)
+    execs = Execs(rig, container)
+    (armed / point).touch()
+    spec = ExecSpec(id=exec_id(container, "1" * 32), args=("sh", "-c", "exit 8"))
+    calling = asyncio.ensure_future(_create_and_start(execs, spec))
+    await rig.until(rig.ended)
+    calling.cancel()
+    await rig.start()
+    if (await execs.info(spec.id)).status.state is ExecState.CREATED:
+        await rig.bus.call(catalogue.START_EXEC, StartExec(id=spec.id), node=rig.node)
+    assert await execs.died(spec.id) == life(8)
+    assert (await execs.info(spec.id)).status.exit_code == 8
+    await rig.until(lambda: not list((rig.run / "x").iterdir()))
+
+
+async def _create_and_start(execs: Execs, spec: ExecSpec) -> None:
+    rig = execs.rig
+    await rig.bus.call(catalogue.CREATE_EXEC, CreateExec(container=execs.container, spec=spec), node=rig.node)
+    await rig.bus.call(catalogue.START_EXEC, StartExec(id=spec.id), node=rig.node)

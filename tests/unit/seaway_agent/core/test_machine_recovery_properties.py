@@ -1,0 +1,137 @@
+"""The world of `test_machine_properties`, in which the agent may be killed, and commands come twice and late.
+
+What survives a kill is what was written down: the status, and the outcomes that were stored with it. The next agent
+finds what is there of a run, as `seaway_agent.recovery` does. Whatever happens, a command has one outcome.
+"""
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+from tests.unit.seaway_agent.core.test_machine_properties import TIMEOUTS, World
+
+from seaway_agent.core.instructions import Answer, Ask, Do, Exit, Record
+from seaway_agent.core.machine import Machine
+from seaway_agent.core.steps import Phase
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
+
+_PHASES = {
+    State.RUNNING: Phase.RUNNING,
+    State.PAUSED: Phase.PAUSED,
+    State.REMOVING: Phase.REMOVING,
+    State.RESTARTING: Phase.TEARING_DOWN,
+}
+_AGAIN = ("start", "stop", "restart", "remove", "unpause")
+
+
+class Mortal(World):
+    """The agent dies between any two inputs; commands are repeated with their ids, to whichever agent is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.durable = ContainerStatus()
+        self.outcomes: dict[str, ContainerStatus] = {}
+        self.first: dict[str, ContainerStatus] = {}
+        self.sent: list[tuple[str, tuple[Any, ...], Ask]] = []
+        self.gone = False
+
+    # --- writing down: as `Cell.do` has it, the answers of a list stand in the transaction of its last record
+
+    def carry_out(self, instructions: list[Do]) -> None:
+        records = [do for do in instructions if isinstance(do, Record)]
+        if records:
+            self.durable = records[-1].status
+            self.gone = any(event.action == "destroy" for event in records[-1].events)
+            good = [do for do in instructions if isinstance(do, Answer) and do.error is None]
+            self.outcomes |= {do.ask.command: do.status for do in good}
+        super().carry_out(instructions)
+
+    def carry_out_one(self, do: Do) -> None:
+        if isinstance(do, Answer) and do.error is None:
+            known = self.first.setdefault(do.ask.command, do.status)
+            if do.ask.command in self.outcomes:
+                assert self.outcomes[do.ask.command] == known, "a command has one outcome"
+        super().carry_out_one(do)
+
+    # --- commands again
+
+    @rule(what=st.sampled_from(_AGAIN), timeout_s=TIMEOUTS)
+    def ask_and_remember(self, what: str, timeout_s: int | None) -> None:
+        extra = {"stop": (timeout_s, None), "restart": (timeout_s, None), "remove": (True, False)}.get(what, ())
+        self.sent.append((what, extra, self.ask()))
+        self.say(*self.sent[-1])
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def ask_again(self, data: Any) -> None:
+        """Any command of before, in any order: an outcome that is known is the answer, one in work is joined."""
+        what, extra, ask = data.draw(st.sampled_from(self.sent))
+        before, events = self.machine.status, list(self.events)
+        if ask.command in self.outcomes:
+            assert self.first.get(ask.command, self.outcomes[ask.command]) == self.outcomes[ask.command]
+        elif self.answers[ask.command]:
+            return  # a refusal isn't remembered: asked anew it is a command like any other
+        elif not self.waits(ask):
+            self.say(what, extra, ask)
+            return
+        assert (self.machine.status, self.events) == (before, events), "a repeat does nothing"
+
+    def waits(self, ask: Ask) -> bool:
+        machine = self.machine
+        lists = (machine._starters, machine._stoppers, machine._removers, machine._restarters, machine._killers)
+        return any(ask in waiting for waiting in lists)
+
+    def say(self, what: str, extra: tuple[Any, ...], ask: Ask) -> None:
+        command = getattr(self.machine, what)
+        self.carry_out(command(ask) if what == "start" else command(ask, *extra, self.now_ns))
+
+    # --- death
+
+    @precondition(lambda self: hasattr(self, "machine") and not self.gone)
+    @rule(undone=st.booleans())
+    def the_agent_is_killed(self, undone: bool) -> None:
+        """What it was about to do is forgotten; what it has begun stands, and is finished or undone."""
+        spec: ContainerSpec = self.machine.spec
+        status = self.durable
+        phase = _PHASES.get(status.state, Phase.IDLE)
+        if status.state is State.EXITED and spec.auto_remove:
+            phase = Phase.TEARING_DOWN
+        self.timers.clear()
+        self.probe = 0
+        self.pending.clear()
+        self.machine = Machine(spec, status, phase)
+        self._look_at_what_is_there(undone)
+        self.forget_who_waited()
+
+    def _look_at_what_is_there(self, undone: bool) -> None:
+        """As recovery does: a launch that was interrupted is undone, a run that is over is told, another goes on."""
+        self.launching = self.tearing_down = self.deleting = False
+        if self.machine.phase in (Phase.RUNNING, Phase.PAUSED):
+            assert self.alive
+            if undone:
+                self.alive = self.frozen = False
+                self.carry_out(self.machine.exited(Exit(9, self.now_ns)))
+            else:
+                self.frozen = self.machine.phase is Phase.PAUSED
+                self.carry_out(self.machine.adopted(self.now_ns))
+            return
+        self.alive = self.frozen = False
+        self.sandbox = self.machine.phase is Phase.TEARING_DOWN
+        self.carry_out(self.machine.resume(self.now_ns))
+
+    def forget_who_waited(self) -> None:
+        """Callers hear nothing of an agent that died; they ask again, with the same id."""
+        for command, count in self.answers.items():
+            if not count and not any(ask.command == command for _, _, ask in self.sent):
+                self.answers[command] = 1
+        for what, extra, ask in self.sent:
+            if not self.answers[ask.command]:
+                if ask.command in self.outcomes:
+                    self.answers[ask.command] = 1
+                else:
+                    self.say(what, extra, ask)
+
+
+Mortal.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+test_any_death = Mortal.TestCase

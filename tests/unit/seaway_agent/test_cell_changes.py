@@ -1,0 +1,139 @@
+"""A cell on the runtime's twin: updates, renames, and the probes of its health check."""
+
+import asyncio
+import errno
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.unit.seaway_agent.cell_bench import Bench, remove, start, until_idle
+
+from seaway_agent import cell as cells
+from seaway_agent.core.steps import Phase
+from seaway_agent.runtime.fake import Script
+from seaway_bus.bus import Command
+from seaway_contracts.containers import Probe, Resources, RestartPolicy
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.images import Healthcheck
+from seaway_testing.waiting import until
+
+MIB = 1 << 20
+ALWAYS = RestartPolicy(name="always")
+
+
+async def test_an_update_of_a_running_one_reaches_the_kernel_first(bench: Bench) -> None:
+    cell = await bench.running()
+    await cell.update(Command.new(), Resources(cpu_shares=7), ALWAYS)
+    assert bench.runtime.limits == [Resources(cpu_shares=7)]
+    assert (cell.spec.resources.cpu_shares, cell.spec.restart) == (7, ALWAYS)
+    assert bench.journal.actions[-1] == "update"
+
+
+async def test_an_update_of_a_stopped_one_is_for_its_next_run(bench: Bench) -> None:
+    cell = await bench.make()
+    await cell.update(Command.new(), Resources(cpu_shares=7), None)
+    assert bench.runtime.limits == []
+    assert cell.spec.resources.cpu_shares == 7
+
+
+async def test_a_policy_alone_does_not_touch_the_kernel(bench: Bench) -> None:
+    cell = await bench.running()
+    await cell.update(Command.new(), Resources(), ALWAYS)
+    assert bench.runtime.limits == []
+
+
+async def test_what_the_kernel_refuses_changes_nothing(bench: Bench) -> None:
+    busy = OSError(errno.EBUSY, "Device or resource busy", "memory.limit_in_bytes")
+    cell = await bench.running(Script(fails={"limit": busy}), resources=Resources(memory=9 * MIB, memory_swap=18 * MIB))
+    with pytest.raises(SeawayError, match=f"unable to set memory limit to {8 * MIB}") as caught:
+        await cell.update(Command.new(), Resources(memory=8 * MIB), ALWAYS)
+    assert (caught.value.status, cell.spec.resources.memory, cell.spec.restart.name) == (500, 9 * MIB, "no")
+    assert "update" not in bench.journal.actions
+
+
+async def test_an_update_in_a_launch_waits_for_its_end(bench: Bench) -> None:
+    gate = asyncio.Event()
+    cell = await bench.make(Script(waits={"create": gate}))
+    starting = start(cell)
+    await until(lambda: cell.machine.phase is Phase.LAUNCHING)
+    updating = asyncio.ensure_future(cell.update(Command.new(), Resources(cpu_shares=7), None))
+    await asyncio.sleep(0)
+    assert bench.runtime.limits == []
+    gate.set()
+    await starting
+    await updating
+    assert bench.runtime.limits == [Resources(cpu_shares=7)]
+
+
+async def test_a_rename_goes_into_later_events(bench: Bench) -> None:
+    cell = await bench.running()
+    await cell.rename(Command.new(), "other")
+    assert (cell.spec.name, bench.journal.actions[-1]) == ("other", "rename")
+    await remove(cell, force=True)
+    assert bench.journal.actions[-1] == "destroy"
+
+
+# --- probes
+
+
+class Probes:
+    """Stands in for execs: what was asked for, and an answer that a test gives."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Sequence[str], int]] = []
+        self.cancelled = 0
+        self._answer: asyncio.Future[Probe] | None = None
+
+    async def run(self, _: Any, argv: Sequence[str], timeout_ns: int) -> Probe:
+        self.asked.append((argv, timeout_ns))
+        self._answer = asyncio.get_running_loop().create_future()
+        try:
+            return await self._answer
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    def answer(self, code: int) -> None:
+        assert self._answer is not None
+        self._answer.set_result(Probe(started_ns=1, ended_ns=2, exit_code=code))
+
+
+@pytest.fixture
+def probes(monkeypatch: pytest.MonkeyPatch) -> Probes:
+    made = Probes()
+    monkeypatch.setattr(cells, "probe", made.run)
+    return made
+
+
+async def checked(bench: Bench) -> Any:
+    return await bench.running(healthcheck=Healthcheck(test=("CMD", "ok?"), interval_ns=10**9, retries=1))
+
+
+async def test_a_probe_is_run_when_it_is_due(bench: Bench, probes: Probes) -> None:
+    cell = await checked(bench)
+    assert "health" in bench.timers.running
+    bench.timers.run_out("health")
+    await until(lambda: probes.asked)
+    assert probes.asked == [(("ok?",), 30 * 10**9)]
+    probes.answer(0)
+    await until(lambda: "health" in bench.timers.running)
+    assert (cell.status.health.status, bench.journal.actions[-1]) == ("healthy", "health_status")
+
+
+async def test_the_end_of_the_run_ends_its_probe(bench: Bench, probes: Probes) -> None:
+    cell = await checked(bench)
+    bench.timers.run_out("health")
+    await until(lambda: probes.asked)
+    bench.runtime.end(0)
+    await until_idle(cell)
+    await until(lambda: probes.cancelled == 1)
+    assert "health" not in bench.timers.running
+    assert "health_status" not in bench.journal.actions
+
+
+async def test_the_end_of_the_agent_ends_its_probe(bench: Bench, probes: Probes) -> None:
+    cell = await checked(bench)
+    bench.timers.run_out("health")
+    await until(lambda: probes.asked)
+    cell.close()
+    await until(lambda: probes.cancelled == 1)

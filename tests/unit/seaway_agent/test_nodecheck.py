@@ -1,0 +1,52 @@
+"""What only the node can refuse."""
+
+import os
+from typing import Any
+
+import pytest
+
+from seaway_agent.nodecheck import check, discarded
+from seaway_contracts.containers import DeviceLimit, Resources
+from seaway_contracts.errors import Code, SeawayError
+from seaway_testing import builders
+
+CPUS = os.cpu_count() or 1
+RANGE = f"Range of CPUs is from 0.01 to {CPUS}.00, as there are only {CPUS} CPUs available"
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"nano_cpus": -1}, RANGE),
+        ({"nano_cpus": (CPUS + 1) * 10**9}, RANGE),
+        ({"cpuset_cpus": "4000"}, "Requested CPUs are not available - requested 4000, available: 0"),
+        ({"cpuset_mems": "0,999"}, "Requested memory nodes are not available - requested 0,999, available: 0"),
+    ],
+)
+def test_refusals(asked: dict[str, Any], text: str) -> None:
+    with pytest.raises(SeawayError) as refused:
+        check(builders.spec(resources=Resources(**asked)))
+    assert refused.value.message.startswith(text) and refused.value.code is Code.BAD_REQUEST
+
+
+@pytest.mark.parametrize("asked", [{}, {"nano_cpus": CPUS * 10**9}, {"cpuset_cpus": "0", "cpuset_mems": "0"}])
+def test_what_there_is(asked: dict[str, Any]) -> None:
+    check(builders.spec(resources=Resources(**asked)))
+
+
+def test_what_is_discarded_is_told() -> None:
+    device = DeviceLimit(path="/dev/x", value=10)
+    asked = Resources(blkio_weight=10, blkio_weight_device=(device,), memory_swappiness=1, oom_kill_disable=True)
+    assert discarded(asked, weights=True, cgroup_v2=False) == ()
+    assert [
+        text.split("support ")[1].split(" or ")[0] for text in discarded(asked, weights=False, cgroup_v2=False)
+    ] == [
+        "Block I/O weight",
+        "Block I/O weight_device",
+    ]
+    told = discarded(asked, weights=True, cgroup_v2=True)
+    assert told[1] == "Your kernel does not support OomKillDisable. OomKillDisable discarded."
+    assert "memory swappiness" in told[0]
+    assert discarded(Resources(), weights=False, cgroup_v2=True) == ()
+    (parent,) = discarded(Resources(cgroup_parent="/x"), weights=True, cgroup_v2=False)
+    assert parent.endswith("CgroupParent discarded.")

@@ -1,0 +1,173 @@
+"""What earlier releases have left, read by this one: nothing of it is lost or misunderstood."""
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.upgrade.make_data import STATES, spec, status
+
+from seaway_agent.store import Store, open_database
+from seaway_bus.bus import Bus
+from seaway_bus.feed import history
+from seaway_bus.outbox import Outbox, open_outbox
+from seaway_cli import suite
+from seaway_cli.suite import Suite
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.commands import ListContainers, ResolveContainer
+from seaway_contracts.containers import State
+from seaway_contracts.errors import SeawayError
+from seaway_image.names import resolve
+from seaway_image.store import ImageStore
+from seaway_kit.tasks import Tasks
+from seaway_metadata.service import running
+from seaway_metadata.settings import MetadataSettings
+from seaway_metadata.stored import NewerSchema
+from seaway_testing import builders
+from seaway_testing.fake_server import FakeBucketData
+from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_testing.waiting import until
+
+RELEASES = sorted((Path(__file__).parent / "data").iterdir())
+
+
+@pytest.fixture(params=RELEASES, ids=lambda path: path.name)
+def data(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
+
+
+def restored(dump: Path, path: Path) -> Path:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(dump.read_text())
+    return path
+
+
+def filled(server: FakeServer, data: Path) -> None:
+    for name, entries in json.loads((data / "buckets.json").read_text()).items():
+        bucket = server.buckets.setdefault(name, FakeBucketData())
+        for key, value in entries.items():
+            bucket.write(key, value.encode(), None)
+
+
+@pytest.fixture
+async def bus(fake_server: FakeServer) -> AsyncIterator[Bus]:
+    made = Bus(FakeTransport(fake_server))
+    yield made
+    await made.close()
+
+
+def test_the_agents_memory(data: Path, tmp_path: Path) -> None:
+    with contextlib.closing(open_database(restored(data / "agent.sql", tmp_path / "agent.db"))) as db:
+        store = Store(db)
+        found = {stored.spec.id: stored for stored in store.containers()}
+        assert [found[builders.container_id(seed)].spec for seed in STATES] == [spec(seed) for seed in STATES]
+        assert [found[builders.container_id(seed)].status for seed in STATES] == [status(seed) for seed in STATES]
+        assert {stored.lowers for stored in found.values()} == {("/layers/top", "/layers/bottom")}
+        (info,) = store.execs()[builders.container_id(2)]
+        assert (info.spec.args, info.status.exit_code) == (("ls",), 3)
+        assert store.outcome("c7") == status(2)
+        assert [store.fact(name) for name in ("boot", "suite", "subnet")] == ["b-1", "a1b2c3", "172.18.0.0/16"]
+        store.set_status(builders.container_id(1), status(2))
+        assert int(db.execute("PRAGMA user_version").fetchone()[0]) >= 1
+
+
+async def test_events_that_wait(data: Path, tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> None:
+    agent = open_database(restored(data / "agent.sql", tmp_path / "agent.db"))
+    other = open_outbox(restored(data / "outbox.sql", tmp_path / "outbox.db"))
+    with contextlib.closing(agent), contextlib.closing(other):
+        for db in (agent, other):
+            outbox = Outbox(db, fake_bus.transport, tasks)
+            outbox.start()
+            assert await outbox.flush(5)
+        events = [event async for event in history(fake_bus.transport, start_ns=0)]
+        for event in events:
+            event.channel.decode(event.data)
+        told = sorted((event.envelope.noun, event.envelope.action) for event in events)
+        assert told == [*[("container", "create")] * 4, ("container", "die"), ("image", "pull"), ("node", "join")]
+        await tasks.close()
+
+
+async def test_the_buckets(data: Path, tmp_path: Path, fake_server: FakeServer, bus: Bus) -> None:
+    filled(fake_server, data)
+    async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)) as service:
+        found = await bus.call(catalogue.LIST_CONTAINERS, ListContainers())
+        assert {one.id: (one.spec, one.status) for one in found.containers} == {
+            builders.container_id(seed): (spec(seed), status(seed)) for seed in STATES
+        }
+        record = await bus.call(catalogue.GET_CONTAINER, ResolveContainer(ref="box3"))
+        assert (record.status.exit_code, record.status.oom_killed) == (137, True)
+        (node,) = (await bus.call(catalogue.LIST_NODES, Empty())).nodes
+        assert node.node == "n1"
+        service.view.remove(builders.container_id(3))
+        entries = fake_server.buckets[catalogue.CONTAINERS_BUCKET.name].entries
+        await until(lambda: builders.container_id(3) not in entries)
+
+
+async def test_the_image_table(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "image").mkdir()
+    shutil.copy(data / "names.json", tmp_path / "image" / "names.json")
+    store = ImageStore(tmp_path / "image")
+    store.open()
+    assert resolve(store.table, "busybox") == builders.digest("config")
+    (image,) = store.table.images.values()
+    assert (image.layers[0].size, image.layers[0].diff_size, image.last_tag_ns > 0) == (1234, 9, True)
+    assert [str(name.familiar) for name in store.table.tags_of(image.id)] == ["busybox:latest"]
+
+
+def test_the_suite(data: Path, tmp_path: Path) -> None:
+    assert suite.load(data / "suite.json") == Suite("a1b2c3", 14222)
+
+
+# --- what a later release has written: one clear error, and not a byte is changed
+
+
+@pytest.mark.parametrize("bucket", [bucket.name for bucket in catalogue.BUCKETS])
+async def test_buckets_of_a_later_release(bucket: str, fake_server: FakeServer, bus: Bus, tmp_path: Path) -> None:
+    filled(fake_server, RELEASES[-1])
+    later = {
+        key: entry.value.replace(b'{"v":1,', b'{"v":99,"what":"else",')
+        for key, entry in fake_server.buckets[bucket].entries.items()
+    }
+    for key, value in later.items():
+        fake_server.buckets[bucket].write(key, value, None)
+    if bucket == catalogue.NAMES_BUCKET.name:
+        async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)):
+            pass
+    else:
+        with pytest.raises(NewerSchema, match="of schema 99: this release knows 1; update it"):
+            async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)):
+                pass
+    assert {key: entry.value for key, entry in fake_server.buckets[bucket].entries.items()} == later
+
+
+async def test_a_record_that_a_newer_copy_has_written_meanwhile(
+    fake_server: FakeServer, bus: Bus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Old and new copies of metadata at once, in the middle of an upgrade."""
+    filled(fake_server, RELEASES[-1])
+    entries = fake_server.buckets[catalogue.CONTAINERS_BUCKET.name].entries
+    async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)) as service:
+        identifier = builders.container_id(2)
+        newer = entries[identifier].value.replace(b'{"v":1,', b'{"v":99,')
+        fake_server.buckets[catalogue.CONTAINERS_BUCKET.name].write(identifier, newer, None)
+        envelope, body = builders.container_event("die", builders.status(State.EXITED, 50), seed=2)
+        service.view.apply(envelope, body)
+        service._doubt.set()
+        await until(lambda: caplog.text.count("of schema 99") >= 2)
+        found = await bus.call(catalogue.GET_CONTAINER, ResolveContainer(ref="box2"))
+        assert found.status.seq == 50
+    assert entries[identifier].value == newer
+
+
+def test_an_image_table_of_a_later_release(tmp_path: Path) -> None:
+    path = tmp_path / "image" / "names.json"
+    path.parent.mkdir()
+    path.write_text('{"version": 2, "images": {}, "tags": {}, "digests": {}, "more": 1}')
+    with pytest.raises(SeawayError, match=r"names.json was written by a later release \(schema 2, this one knows 1\)"):
+        ImageStore(tmp_path / "image").open()
+    assert '"more": 1' in path.read_text()
