@@ -26,8 +26,8 @@ WINDOW: Final = 2 << 20
 CHUNK: Final = 32_000
 """A message that fits well into the server's 64 KiB read buffer costs it half as much per byte as a larger one."""
 _TOGETHER: Final = 256 * 1024
-PING_S: Final = 5.0
-SILENCE_S: Final = 20.0
+PING_S: Final = 2.0
+SILENCE_S: Final = 8.0
 _HEAD: Final = struct.Struct("!BI")
 _COUNT: Final = struct.Struct("!Q")
 Side = Literal["opening", "serving"]

@@ -131,7 +131,8 @@ class FakeTransport:
         try:
             if not self._server.route(Message(subject, data, dict(headers), inbox)):
                 raise NoResponders("nobody serves that subject")
-            return await asyncio.wait_for(answer, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await answer
         except TimeoutError:
             raise RequestTimeout("no answer in time") from None
         finally:

@@ -190,7 +190,7 @@ class _NodeFeed:
         """Until the stream ends, breaks, or says nothing for longer than a living node would."""
         parts: list[bytes] = []
         try:
-            while data := await asyncio.wait_for(self._stream.read(), _SILENCE_S):
+            while data := await self._next():
                 *lines, rest = data.split(b"\n")
                 for line in lines:
                     self._batch(b"".join((*parts, line)))
@@ -198,6 +198,10 @@ class _NodeFeed:
                 parts.append(rest)
         except (SeawayError, TimeoutError) as error:
             log.debug("the samples of node %s broke off: %s", self._node, error)
+
+    async def _next(self) -> bytes:
+        async with asyncio.timeout(_SILENCE_S):
+            return await self._stream.read()
 
     def _batch(self, line: bytes) -> None:
         try:

@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import measure  # noqa: E402
+import standing  # noqa: E402
 import stats  # noqa: E402
 import streams  # noqa: E402
 from client import Client  # noqa: E402
@@ -36,6 +37,8 @@ EVENT_TARGET = 1 / 5
 STATS_TARGET = 1 / 10
 STATS_CONTAINERS = 50
 STATS_S = 8.0
+IDLE, IDLE_TARGET = 50, 1 / 5
+LISTED, LIST_TARGET, INSPECT_TARGET = 1000, 1 / 5, 2.0
 READY_TARGET_S = 2.0
 PSS_TARGET_MB = 200.0
 
@@ -62,7 +65,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often the engines take turns [3]")
     parser.add_argument("--count", type=int, default=12, help="containers per engine and round [12]")
     parser.add_argument("--podman", action="store_true", help="measure podman too")
-    parts = ("lifecycle", "exec", "events", "streams", "stats", "suite")
+    parts = ("lifecycle", "exec", "events", "streams", "stats", "standing", "suite")
     parser.add_argument("--only", choices=parts, help="just this part")
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir(), "seaway-bench.jsonl"))
     return parser.parse_args()
@@ -122,7 +125,9 @@ async def lifecycle_rows(clients: dict[str, Client], rounds: int, count: int) ->
     return rows
 
 
-async def engine_rows(clients: dict[str, Client], directory: Path, given: argparse.Namespace) -> list[Row]:
+async def engine_rows(
+    engines: dict[str, Engine], clients: dict[str, Client], directory: Path, given: argparse.Namespace
+) -> list[Row]:
     """All that is measured on engines side by side."""
     rows = []
     if given.only in (None, "streams"):
@@ -133,6 +138,10 @@ async def engine_rows(clients: dict[str, Client], directory: Path, given: argpar
         rows += await exec_rows(clients, given.rounds, given.count)
     if given.only in (None, "events"):
         rows += await event_rows(clients, directory, given.rounds, given.count)
+    if given.only in (None, "stats"):
+        rows.append(await stats_row(engines, clients, given.rounds))
+    if given.only in (None, "standing"):
+        rows += await standing_rows(engines, clients)
     return rows
 
 
@@ -175,9 +184,26 @@ async def stats_row(engines: dict[str, Engine], clients: dict[str, Client], roun
     return _ratio(f"CPU of streaming {STATS_CONTAINERS} stats (ms/s)", samples, STATS_TARGET)
 
 
+async def standing_rows(engines: dict[str, Engine], clients: dict[str, Client]) -> list[Row]:
+    """Memory, list and inspect of containers that only stand there."""
+    idle, lists, inspects = {}, {}, {}
+    for name, engine in engines.items():
+        idle[name] = [await standing.idle_mb(engine, clients[name], IDLE)]
+        lists[name], inspects[name] = await standing.listing_ms(clients[name], LISTED)
+    return [
+        _ratio(f"memory of {IDLE} idle containers' helpers (MB)", idle, IDLE_TARGET),
+        _ratio(f"list of {LISTED} containers", lists, LIST_TARGET),
+        _ratio(f"inspect, one of {LISTED}", inspects, INSPECT_TARGET),
+    ]
+
+
 def _ratio(metric: str, samples: dict[str, list[float]], bound: float) -> Row:
     value = measure.median(samples["seaway"]) / measure.median(samples["docker"])
     return Row(metric, value, "of docker", bound, samples)
+
+
+def _share(value: float) -> str:
+    return f"1/{1 / value:.1f}" if value < 1 else f"{value:.2f}"
 
 
 def report(rows: list[Row]) -> None:
@@ -186,7 +212,7 @@ def report(rows: list[Row]) -> None:
     for row in rows:
         medians = "  ".join(f"{name} {measure.median(values):.1f}" for name, values in row.samples.items())
         shown, bound = (
-            (f"1/{1 / row.value:.1f}", f"1/{1 / row.bound:.0f}")
+            (_share(row.value), _share(row.bound))
             if row.unit == "of docker"
             else (
                 f"{row.value:.2f} {row.unit}",
@@ -203,7 +229,7 @@ def main() -> int:
     with place() as directory:
         if given.only in (None, "suite"):
             rows += suite_rows(directory, given.rounds)
-        if given.only in (None, "lifecycle", "exec", "events", "streams", "stats"):
+        if given.only in (None, "lifecycle", "exec", "events", "streams", "stats", "standing"):
             engines: dict[str, Engine] = {
                 "docker": Dockerd(directory / "docker"),
                 "seaway": Seaway(directory / "seaway"),
@@ -211,9 +237,7 @@ def main() -> int:
             if given.podman:
                 engines["podman"] = Podman(directory / "podman")
             with running(engines) as clients:
-                rows += asyncio.run(engine_rows(clients, directory, given))
-                if given.only in (None, "stats"):
-                    rows.append(asyncio.run(stats_row(engines, clients, given.rounds)))
+                rows += asyncio.run(engine_rows(engines, clients, directory, given))
     report(rows)
     with open(given.results, "w") as out:
         for row in rows:

@@ -39,13 +39,13 @@ async def _follow(client: Client, container: str) -> None:
 
 
 async def _cpu_rate(engine: Engine, seconds: float) -> float:
-    pids = _processes(engine)
+    pids = processes(engine)
     before, began = sum(map(_cpu_ms, pids)), time.monotonic()
     await asyncio.sleep(seconds)
     return (sum(map(_cpu_ms, pids)) - before) / (time.monotonic() - began)
 
 
-def _processes(engine: Engine) -> set[int]:
+def processes(engine: Engine) -> set[int]:
     """The engine's services, and whatever was started with its directory in its arguments: shims, the bus."""
     found = set(engine.processes().values())
     for entry in Path("/proc").iterdir():

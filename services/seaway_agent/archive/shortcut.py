@@ -59,7 +59,8 @@ class Shortcut:
     async def connection(self, name: str) -> socket.socket:
         """The connection, which its caller says to have made. It is blocking, for a thread."""
         try:
-            return await asyncio.wait_for(self._wanted[name], _HELLO_S)
+            async with asyncio.timeout(_HELLO_S):
+                return await self._wanted[name]
         except TimeoutError:
             raise unavailable("the connection for the bytes of a file has not come") from None
         finally:

@@ -91,7 +91,8 @@ def _kill_started(starting: "asyncio.Task[Session]") -> None:
 async def _over(session: Session, seconds: float) -> bool:
     """Whether it ends within that time; killed otherwise."""
     try:
-        await asyncio.wait_for(session.over.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await session.over.wait()
         return True
     except TimeoutError:
         await _end(session)
@@ -104,6 +105,7 @@ async def _over(session: Session, seconds: float) -> bool:
 async def _end(session: Session) -> None:
     session.kill()
     try:
-        await asyncio.wait_for(session.over.wait(), _DIES_S)
+        async with asyncio.timeout(_DIES_S):
+            await session.over.wait()
     except TimeoutError:
         return

@@ -65,7 +65,8 @@ class Session:
 
     async def resize(self, height: int, width: int, patience_s: float) -> bool:
         """Size its terminal, once it has one; False where it doesn't run. Raises TimeoutError."""
-        await asyncio.wait_for(self._ready.wait(), patience_s)
+        async with asyncio.timeout(patience_s):
+            await self._ready.wait()
         if self._run is None or self.over.is_set():
             return False
         try:
