@@ -13,9 +13,11 @@ from pydantic import ValidationError
 from seaway_bus import deadlines, metrics
 from seaway_bus.absence import Absence
 from seaway_bus.deadlines import DEADLINE
+from seaway_bus.local_links import Doors
 from seaway_bus.micro import Endpoint, Micro
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.repeats import PATIENCE_S, Asking, Outcomes
+from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_bus.transport import (
     Message,
     NoResponders,
@@ -72,11 +74,11 @@ Handler = Callable[[Q, Command], Awaitable[R | Encoded[R]]]
 class Bus:
     """One process's connection to the others."""
 
-    def __init__(
-        self, transport: Transport, tasks: Tasks | None = None, *, patience_s: float = PATIENCE_S
-    ) -> None:
+    def __init__(self, transport: Transport, tasks: Tasks | None = None, *, patience_s: float = PATIENCE_S) -> None:
         """`patience_s`: how long a call that may be repeated waits for somebody to hear it."""
         self.transport = transport
+        self.doors: Doors | None = None
+        """Where streams of this machine go, if not over the bus."""
         self._patience_s = patience_s
         self._outcomes = Outcomes()
         self.absence = Absence(patience_s)
@@ -120,6 +122,15 @@ class Bus:
         await self.transport.close()
 
     # --- requests
+
+    def new_stream(self, tasks: Tasks) -> ByteStream:
+        """A fresh byte stream, of which this is the opening side."""
+        name = self.doors.new_name() if self.doors is not None else new_stream_id()
+        return ByteStream(self.transport, name, "opening", tasks, self.doors)
+
+    def serve_stream(self, name: str, tasks: Tasks) -> ByteStream:
+        """The other side of a stream that somebody has opened."""
+        return ByteStream(self.transport, name, "serving", tasks, self.doors)
 
     async def call(
         self,
@@ -175,9 +186,7 @@ class Bus:
 
         self._subscriptions.append(await self.transport.subscribe(subject, received, queue))
 
-    async def refuse(
-        self, channel: CallChannel[Q, R], error: SeawayError, *, node: str | None = None
-    ) -> Subscription:
+    async def refuse(self, channel: CallChannel[Q, R], error: SeawayError, *, node: str | None = None) -> Subscription:
         """Answer each request with this error, until the subscription is closed."""
 
         def received(message: Message) -> None:

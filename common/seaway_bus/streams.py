@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import Final, Literal
 
 from seaway_bus import metrics
+from seaway_bus.local_links import Doors, Link
 from seaway_bus.transport import Message, Subscription, Transport, TransportError
 from seaway_contracts.catalogue import STREAM_TEMPLATE
 from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
@@ -55,8 +56,15 @@ class ByteStream:
     Both raise SeawayError once the stream is broken or the other side has gone.
     """
 
-    def __init__(self, transport: Transport, stream_id: str, side: Side, tasks: Tasks) -> None:
+    def __init__(
+        self, transport: Transport, stream_id: str, side: Side, tasks: Tasks, doors: Doors | None = None
+    ) -> None:
         self.id = stream_id
+        self._side = side
+        self._doors = doors
+        self._link: Link | None = None
+        self._met = asyncio.Event()
+        self._waiting = 0
         self._transport = transport
         self._tasks = tasks
         sends, gets = ("in", "out") if side == "opening" else ("out", "in")
@@ -80,9 +88,20 @@ class ByteStream:
 
     async def open(self) -> "ByteStream":
         """Listen. The opening side does so before it asks the other to serve."""
+        metrics.STREAMS_OPEN.inc()
+        if self._side == "serving":
+            self._met.set()
+            if self._doors is not None:
+                self._link = await self._doors.dial(self.id, self)
+            if self._link is not None:
+                await self._link.send(Kind.CREDIT)
+                return self
+        elif self._doors is not None:
+            self._doors.expect(self.id, self)
         self._subscription = await self._transport.subscribe(self._in, self._frame)
         self._keeper = self._tasks.spawn(f"stream-{self.id}", self._keep())
-        metrics.STREAMS_OPEN.inc()
+        if self._side == "serving":
+            await self._tell_taken()
         return self
 
     # --- reading
@@ -98,7 +117,9 @@ class ByteStream:
             await self._readable.wait()
         data = self._take()
         self._taken += len(data)
-        if self._taken - self._told >= WINDOW // 4:
+        if self._link is not None:
+            self._taken_from_link(self._link, len(data))
+        elif self._taken - self._told >= WINDOW // 4:
             await self._tell_taken()
         return data
 
@@ -110,6 +131,11 @@ class ByteStream:
             pieces.append(self._buffer.popleft())
             size += len(pieces[-1])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _taken_from_link(self, link: Link, size: int) -> None:
+        self._waiting -= size
+        if self._waiting < WINDOW // 2 <= self._waiting + size:
+            link.go_on()
 
     async def wait_broken(self) -> None:
         """Return when the stream breaks or the other side goes: how a silent stream notices."""
@@ -125,6 +151,11 @@ class ByteStream:
 
     async def write(self, data: bytes) -> None:
         """Send bytes, in pieces, as credit allows."""
+        if not self._met.is_set():
+            await self._met.wait()
+        if self._link is not None:
+            await self._write_to_link(self._link, data)
+            return
         position = 0
         while position < len(data):
             room = await self._room()
@@ -134,16 +165,24 @@ class ByteStream:
             self._sent += len(piece)
             metrics.STREAM_BYTES.inc(len(piece))
 
+    async def _write_to_link(self, link: Link, data: bytes) -> None:
+        if (error := self._error or self._unwritable) is not None:
+            raise error
+        await link.send(Kind.DATA, data)
+        metrics.STREAM_BYTES.inc(len(data))
+
     async def end(self) -> None:
         """No more bytes from this side; the other direction goes on."""
         if not self._finished:
             self._finished = True
+            await self._met.wait()
             await self._send(Kind.END)
 
     async def fail(self, error: SeawayError) -> None:
         """End this side with an error that the other's `read` raises."""
         if not self._finished:
             self._finished = True
+            await self._met.wait()
             await self._send(Kind.FAILED, error.body().model_dump_json().encode())
 
     async def close(self) -> None:
@@ -153,7 +192,11 @@ class ByteStream:
         self._closed = True
         if self._keeper is not None:
             self._keeper.cancel()
-        if not self._gone and not (self._finished and self._ended and self._error is None):
+        if self._doors is not None and self._side == "opening":
+            self._doors.forget(self.id)
+        if self._link is not None:
+            self._link.close()
+        elif not self._gone and not (self._finished and self._ended and self._error is None):
             with contextlib.suppress(SeawayError):
                 await self._send(Kind.GONE)
         if self._subscription is not None:
@@ -177,6 +220,9 @@ class ByteStream:
             await self._writable.wait()
 
     async def _send(self, kind: Kind, payload: bytes = b"") -> None:
+        if self._link is not None:
+            await self._link.send(kind, payload)
+            return
         number = self._next_out
         self._next_out += 1
         try:
@@ -196,6 +242,7 @@ class ByteStream:
         if len(message.data) < _HEAD.size:
             return
         self._heard = True
+        self._met.set()
         kind, number = _HEAD.unpack_from(message.data)
         if kind == Kind.CREDIT:
             self._credit(message.data[_HEAD.size :])
@@ -204,7 +251,9 @@ class ByteStream:
             self._break(unavailable("bytes were lost on the bus; open the stream again"))
             return
         self._next_in += 1
-        payload = message.data[_HEAD.size :]
+        self._take_in(kind, message.data[_HEAD.size :])
+
+    def _take_in(self, kind: int, payload: bytes) -> None:
         if kind == Kind.DATA:
             self._buffer.append(payload)
         elif kind == Kind.END:
@@ -215,6 +264,36 @@ class ByteStream:
         elif kind == Kind.GONE:
             self._other_gone()
         self._readable.set()
+
+    # --- what comes by a link
+
+    def link_heard(self, kind: int, payload: bytes) -> None:
+        """See `local_links.Listener`."""
+        if not self._met.is_set():
+            self._met_at_the_door()
+        if kind == Kind.DATA:
+            before, self._waiting = self._waiting, self._waiting + len(payload)
+            if before < WINDOW <= self._waiting and self._link is not None:
+                self._link.hold()
+        if kind != Kind.CREDIT:
+            self._take_in(kind, payload)
+
+    def link_lost(self) -> None:
+        """See `local_links.Listener`."""
+        if not self._gone:
+            self._other_gone()
+            self._readable.set()
+
+    def _met_at_the_door(self) -> None:
+        """The serving side has come in: the bus isn't needed."""
+        assert self._doors is not None
+        self._link = self._doors.link(self.id)
+        self._met.set()
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self._subscription is not None:
+            subscription, self._subscription = self._subscription, None
+            self._tasks.spawn(f"stream-{self.id}-met", subscription.close())
 
     def _other_gone(self) -> None:
         """The other side has let go: no more can be written; what it sent and ended well can still be read."""
@@ -231,6 +310,7 @@ class ByteStream:
             self._error = error
         self._ended = True
         self._broken.set()
+        self._met.set()
         self._readable.set()
         self._writable.set()
 
@@ -238,8 +318,10 @@ class ByteStream:
         """Show the other side that this one lives; break when it has long been silent.
 
         A ping has a number, so it also shows that frames (or the end) before it were lost; credit is told
-        again in case that it was.
+        again in case that it was. Until the serving side has been heard, the call that asks for it has its own
+        time-out.
         """
+        await self._met.wait()
         silent = 0.0
         while not self._closed:
             self._heard = False

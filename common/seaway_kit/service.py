@@ -14,6 +14,7 @@ from typing import Final
 import uvloop
 
 from seaway_bus.bus import Bus
+from seaway_bus.local_links import Doors
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
 from seaway_kit import logs, metrics
@@ -97,6 +98,8 @@ class _Shell:
         stack.callback(own.close)
         bus = await connect_bus(self._name, self._settings)
         stack.push_async_callback(bus.close)
+        bus.doors = Doors(self._settings.run / "streams")
+        stack.push_async_callback(bus.doors.close)
         tasks = Tasks(self._name, self._task_failed)
         stack.push_async_callback(tasks.close)
         health = Health()

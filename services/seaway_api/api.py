@@ -9,7 +9,7 @@ from seaway_api.hub import Hub
 from seaway_api.settings import ApiSettings
 from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus
-from seaway_bus.streams import ByteStream, new_stream_id
+from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ContainerLocation, ResolveContainer
 from seaway_contracts.containers import ContainerRecord
@@ -44,7 +44,7 @@ class Api:
 
     def stream(self) -> ByteStream:
         """A fresh byte stream, of which this is the opening side."""
-        return ByteStream(self.bus.transport, new_stream_id(), "opening", self.tasks)
+        return self.bus.new_stream(self.tasks)
 
     def new_id(self) -> str:
         """A container's id: 64 random hex digits."""

@@ -20,6 +20,8 @@ async def running(context: ServiceContext) -> AsyncIterator[Running]:
     """The API on a bus: event feed first, so that the first request already sees every event."""
     hub = Hub(context.bus.transport, context.tasks, context.bus.absence)
     await context.bus.prepare()
+    if context.bus.doors is not None:
+        await context.bus.doors.open()
     await hub.start()
     archives = ArchiveClient(context.bus)
     try:

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from seaway_api.translate.stats import Shown
 from seaway_bus.bus import Bus
-from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.catalogue import STATS
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.stats import SampleBatch, WatchedContainers, WatchStats
@@ -111,7 +110,7 @@ class _NodeFeed:
         self.ended = False
         self._bus = bus
         self._node = node
-        self._stream = ByteStream(bus.transport, new_stream_id(), "opening", tasks)
+        self._stream = bus.new_stream(tasks)
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self._last: dict[str, Shown] = {}
         self._opening: asyncio.Task[None] = tasks.spawn(f"stats-open-{node}", self._open())
@@ -158,7 +157,7 @@ class _NodeFeed:
         self._tasks.spawn(f"stats-{self._node}", self._run())
 
     async def _connect(self) -> None:
-        self._stream = await ByteStream(self._bus.transport, new_stream_id(), "opening", self._tasks).open()
+        self._stream = await self._bus.new_stream(self._tasks).open()
         await self._bus.call(STATS, WatchStats(stream=self._stream.id), node=self._node)
 
     async def _close(self) -> None:

@@ -143,7 +143,7 @@ class ImageService:
             credentials=credentials_from(request.auth),
         )
         if request.stream not in self._streams:
-            stream = ByteStream(self._bus.transport, request.stream, "serving", self._tasks)
+            stream = self._bus.serve_stream(request.stream, self._tasks)
             self._streams.add(request.stream)
             try:
                 await stream.open()

@@ -192,7 +192,7 @@ class ArchiveCommands:
         self._node.plumbing.tasks.spawn(f"{what.replace(' ', '-')}-{name[:12]}", work())
 
     async def _stream(self, name: str) -> ByteStream:
-        return await ByteStream(self._bus.transport, name, "serving", self._node.plumbing.tasks).open()
+        return await self._bus.serve_stream(name, self._node.plumbing.tasks).open()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -2,7 +2,6 @@
 
 from seaway_agent.node import Node
 from seaway_bus.bus import Bus, Command
-from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import StatusReply
@@ -38,7 +37,7 @@ class ExecCommands:
         if not asked.stream:
             await execs.detached(command, asked)
             return ExecStarted()
-        stream = await ByteStream(self._bus.transport, asked.stream, "serving", self._node.plumbing.tasks).open()
+        stream = await self._bus.serve_stream(asked.stream, self._node.plumbing.tasks).open()
         try:
             return execs.attach(command, asked, stream)
         except BaseException:

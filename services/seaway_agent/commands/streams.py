@@ -32,7 +32,7 @@ class StreamCommands:
 
     async def _attach(self, asked: AttachContainer, command: Command) -> Empty:
         cell, plumbing = self._node.cell(asked.id), self._node.plumbing
-        stream = ByteStream(self._bus.transport, asked.stream, "serving", plumbing.tasks)
+        stream = self._bus.serve_stream(asked.stream, plumbing.tasks)
         past = b""
         if asked.logs:
             chosen = {"stdout": asked.stdout, "stderr": asked.stderr}
@@ -52,7 +52,7 @@ class StreamCommands:
         cell, plumbing = self._node.cell(asked.id), self._node.plumbing
         if not cell.log.kept:
             raise internal("configured logging driver does not support reading")
-        stream = await ByteStream(self._bus.transport, asked.stream, "serving", plumbing.tasks).open()
+        stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
         sender = LogSender(cell.log, asked, stream, tty=cell.spec.command.tty)
         plumbing.tasks.spawn(f"logs-{asked.id[:12]}", sender.send(plumbing.tasks))
         return Empty()

@@ -142,12 +142,28 @@ async def test_closed_well_is_no_break(pair: Pair) -> None:
     await serving.close()
 
 
-async def test_silence_breaks(pair: Pair, monkeypatch: pytest.MonkeyPatch, transport: Transport, tasks: Tasks) -> None:
+async def test_silence_breaks(monkeypatch: pytest.MonkeyPatch, transport: Transport, tasks: Tasks) -> None:
     monkeypatch.setattr(streams, "PING_S", 0.02)
     monkeypatch.setattr(streams, "SILENCE_S", 0.06)
-    lonely = await ByteStream(transport, new_stream_id(), "opening", tasks).open()
+    lonely = await ByteStream(transport, new_stream_id(), "serving", tasks).open()
     with pytest.raises(SeawayError, match="silent"):
         await asyncio.wait_for(lonely.read(), 5)
+
+
+async def test_who_opens_waits_for_the_serving_side(
+    monkeypatch: pytest.MonkeyPatch, transport: Transport, other: Transport, tasks: Tasks
+) -> None:
+    monkeypatch.setattr(streams, "PING_S", 0.01)
+    monkeypatch.setattr(streams, "SILENCE_S", 0.02)
+    name = new_stream_id()
+    opening = await ByteStream(transport, name, "opening", tasks).open()
+    await transport.flush()
+    writing = asyncio.ensure_future(opening.write(b"early"))
+    await asyncio.sleep(0.1)
+    assert not writing.done()
+    serving = await ByteStream(other, name, "serving", tasks).open()
+    assert await asyncio.wait_for(serving.read(), 5) == b"early"
+    await writing
 
 
 async def test_an_idle_stream_lives(
@@ -173,9 +189,12 @@ async def test_a_lost_end_breaks(
     monkeypatch.setattr(streams, "PING_S", 0.02)
     name = new_stream_id()
     opening = await ByteStream(transport, name, "opening", tasks).open()
-    await opening.end()
     await transport.flush()
     serving = await ByteStream(other, name, "serving", tasks).open()
+    await other.flush()
+    await until(opening._met.is_set)
+    opening._next_out += 1  # as if its end had been sent, and lost
+    opening._finished = True
     with pytest.raises(SeawayError, match="bytes were lost"):
         await asyncio.wait_for(serving.read(), 5)
     await serving.close()

@@ -1,0 +1,158 @@
+"""Byte streams through a door of this machine, beside any transport."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from seaway_bus.local_links import Doors
+from seaway_bus.streams import WINDOW, ByteStream
+from seaway_bus.transport import Transport
+from seaway_contracts.errors import SeawayError, conflict
+from seaway_kit.tasks import Tasks
+from seaway_testing.waiting import until
+
+Pair = tuple[ByteStream, ByteStream]
+
+
+@pytest.fixture
+async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
+    mine = Doors(tmp_path / "streams")
+    await mine.open()
+    yield mine
+    await mine.close()
+    assert not list((tmp_path / "streams").iterdir())
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Doors:
+    """Another process of the same suite."""
+    return Doors(tmp_path / "streams")
+
+
+async def opened(transport: Transport, tasks: Tasks, doors: Doors) -> ByteStream:
+    stream = await ByteStream(transport, doors.new_name(), "opening", tasks, doors).open()
+    await transport.flush()
+    return stream
+
+
+@pytest.fixture
+async def pair(transport: Transport, other: Transport, tasks: Tasks, doors: Doors, elsewhere: Doors) -> Pair:
+    opening = await opened(transport, tasks, doors)
+    return opening, await ByteStream(other, opening.id, "serving", tasks, elsewhere).open()
+
+
+async def read_all(stream: ByteStream) -> bytes:
+    parts = []
+    while data := await stream.read():
+        parts.append(data)
+    return b"".join(parts)
+
+
+async def test_both_ways_and_nothing_over_the_bus(pair: Pair) -> None:
+    opening, serving = pair
+    there, back = bytes(range(256)) * 40_000, b"answer" * 100_000
+
+    async def send(stream: ByteStream, data: bytes) -> None:
+        for start in range(0, len(data), 100_003):
+            await stream.write(data[start : start + 100_003])
+        await stream.end()
+
+    got = await asyncio.gather(read_all(serving), read_all(opening), send(opening, there), send(serving, back))
+    assert got[:2] == [there, back]
+    assert opening._link is not None and serving._link is not None
+    await opening.close()
+    await serving.close()
+
+
+async def test_half_close_keeps_the_other_half(pair: Pair) -> None:
+    opening, serving = pair
+    await opening.end()
+    assert await read_all(serving) == b""
+    await serving.write(b"still here")
+    await serving.end()
+    assert await read_all(opening) == b"still here"
+
+
+async def test_an_error_is_told(pair: Pair) -> None:
+    opening, serving = pair
+    await serving.fail(conflict("no room"))
+    with pytest.raises(SeawayError, match="no room"):
+        await opening.read()
+
+
+async def test_slow_reader_holds_the_writer_back(pair: Pair) -> None:
+    opening, serving = pair
+    written = 0
+
+    async def write() -> None:
+        nonlocal written
+        while written < 8 * WINDOW:
+            await serving.write(b"x" * 65_536)
+            written += 65_536
+        await serving.end()
+
+    writer = asyncio.ensure_future(write())
+    await until(lambda: written >= WINDOW)
+    await asyncio.sleep(0.1)
+    held = written
+    await asyncio.sleep(0.1)
+    assert written == held < 4 * WINDOW
+    assert len(await read_all(opening)) == 8 * WINDOW
+    await writer
+
+
+async def test_the_others_end_is_noticed_at_once(pair: Pair) -> None:
+    opening, serving = pair
+    await serving.write(b"last words")
+    await serving.close()
+    assert await opening.read() == b"last words"
+    with pytest.raises(SeawayError, match="has gone"):
+        await asyncio.wait_for(opening.read(), 1)
+    with pytest.raises(SeawayError, match="has gone"):
+        await opening.write(b"anyone?")
+
+
+async def test_what_ended_well_is_no_break(pair: Pair) -> None:
+    opening, serving = pair
+    await serving.write(b"all")
+    await serving.end()
+    await serving.close()
+    assert await read_all(opening) == b"all"
+    await asyncio.wait_for(opening.wait_broken(), 1)
+
+
+async def test_another_machine_goes_over_the_bus(
+    transport: Transport, other: Transport, tasks: Tasks, doors: Doors, tmp_path: Path
+) -> None:
+    opening = await opened(transport, tasks, doors)
+    serving = await ByteStream(other, opening.id, "serving", tasks, Doors(tmp_path / "other")).open()
+    await serving.write(b"over the bus")
+    assert await asyncio.wait_for(opening.read(), 5) == b"over the bus"
+    await opening.write(b"and back")
+    assert await asyncio.wait_for(serving.read(), 5) == b"and back"
+    assert opening._link is None and serving._link is None
+    await opening.close()
+    await serving.close()
+
+
+async def test_a_stranger_is_sent_away(doors: Doors, tmp_path: Path, transport: Transport, tasks: Tasks) -> None:
+    opening = await opened(transport, tasks, doors)
+    (path,) = (tmp_path / "streams").iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    for said in (b"wrong-name\n", b"x" * 4096, b"\xff\n"):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(said)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+    await opening.close()
+
+
+async def test_a_name_is_good_for_one_visitor(pair: Pair, elsewhere: Doors, other: Transport, tasks: Tasks) -> None:
+    opening, serving = pair
+    second = await ByteStream(other, opening.id, "serving", tasks, elsewhere).open()
+    with pytest.raises(SeawayError, match="has gone"):
+        await asyncio.wait_for(second.read(), 5)
+    await serving.write(b"well")
+    assert await opening.read() == b"well"
