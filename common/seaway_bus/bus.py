@@ -145,6 +145,18 @@ class Bus:
 
         Raises the SeawayError that the other side raised, or UNAVAILABLE, TIMEOUT.
         """
+        return channel.decode_reply(await self.ask(channel, request, node=node, command=command, timeout_s=timeout_s))
+
+    async def ask(
+        self,
+        channel: CallChannel[Q, R],
+        request: Q,
+        *,
+        node: str | None = None,
+        command: Command | None = None,
+        timeout_s: float | None = None,
+    ) -> bytes:
+        """The same, with the answer as the JSON that it came in."""
         limit = channel.timeout_s if timeout_s is None else timeout_s
         headers = _headers(command or Command.new(), limit)
         data, subject = channel.encode(request), channel.subject(node)
@@ -158,7 +170,7 @@ class Bus:
         finally:
             metrics.CALL_SECONDS.labels(channel.service, channel.name).observe(time.perf_counter() - started)
         _raise_remote(reply)
-        return channel.decode_reply(reply.data)
+        return reply.data
 
     async def serve(self, channel: CallChannel[Q, R], handler: Handler[Q, R], *, node: str | None = None) -> None:
         """Answer requests: among copies of a service one gets each, a node's agent gets all of its own.

@@ -12,6 +12,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
 
+from seaway_api.seen import SeenContainers
 from seaway_api.translate.events import DockerEvent, docker_event
 from seaway_bus.absence import Absence
 from seaway_bus.feed import Event, EventFeed
@@ -98,6 +99,8 @@ class Hub:
         self._watches: dict[str, list[Watch]] = {}
         self._places: OrderedDict[str, str] = OrderedDict()
         self._answered: OrderedDict[str, ContainerStatus] = OrderedDict()
+        self.seen = SeenContainers()
+        """What lists have read."""
 
     async def start(self) -> None:
         """Listen to all new events."""

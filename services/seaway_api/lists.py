@@ -2,6 +2,9 @@
 
 from collections.abc import AsyncIterator
 
+import orjson
+
+from seaway_api.seen import Seen, SeenContainers
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ListContainers
@@ -19,6 +22,18 @@ async def all_containers(bus: Bus, *, stopped: bool = True) -> AsyncIterator[Con
         if not page.next:
             return
         after = page.next
+
+
+async def listed_containers(bus: Bus, seen: SeenContainers, *, stopped: bool = True) -> AsyncIterator[Seen]:
+    """The same, with what is known of them from lists before."""
+    after = ""
+    while True:
+        page = orjson.loads(await bus.ask(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after)))
+        for raw in page.get("containers", ()):
+            yield seen.of(raw)
+        after = page.get("next", "")
+        if not after:
+            return
 
 
 async def all_images(bus: Bus) -> AsyncIterator[ImageRecord]:

@@ -5,10 +5,11 @@ from aiohttp import web
 from seaway_api import replies
 from seaway_api.api import Api
 from seaway_api.call import Call
-from seaway_api.lists import all_containers
+from seaway_api.lists import all_containers, listed_containers
+from seaway_api.seen import Seen
 from seaway_api.sizes import container_sizes
 from seaway_api.translate.inspect import inspect_json
-from seaway_api.translate.listing import container_facts, list_json
+from seaway_api.translate.listing import timed_line
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ContainerId, RemoveContainer
 from seaway_contracts.containers import ContainerRecord, State
@@ -29,15 +30,18 @@ async def list_containers(call: Call) -> web.StreamResponse:
     query = await _resolved(call.api, query)
     stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
     now = call.api.now_ns()
-    shown = []
-    async for stored in all_containers(call.api.bus, stopped=stopped):
-        record = call.api.hub.newest(stored)
-        if query.matches(container_facts(record)):
-            shown.append(record)
+    shown: list[Seen] = []
+    hub = call.api.hub
+    async for seen in listed_containers(call.api.bus, hub.seen, stopped=stopped):
+        record = hub.newest(seen.record)
+        current = seen if record is seen.record else Seen(record)
+        if query.matches(current.facts):
+            shown.append(current)
             if limit and len(shown) == limit:
                 break
-    sizes = await container_sizes(call, shown) if call.flag("size") else {}
-    return replies.json([list_json(record, now_ns=now, size=sizes.get(record.id)) for record in shown])
+    sizes = await container_sizes(call, [one.record for one in shown]) if call.flag("size") else {}
+    lines = [timed_line(one.line, one.record, now_ns=now, size=sizes.get(one.record.id)) for one in shown]
+    return replies.json(lines)
 
 
 async def _resolved(api: Api, query: ContainerQuery) -> ContainerQuery:
@@ -102,9 +106,7 @@ async def prune(call: Call) -> web.StreamResponse:
 
 async def _removed(call: Call, record: ContainerRecord) -> bool:
     try:
-        await call.api.bus.call(
-            cat.REMOVE, RemoveContainer(id=record.id), node=record.node, command=call.command()
-        )
+        await call.api.bus.call(cat.REMOVE, RemoveContainer(id=record.id), node=record.node, command=call.command())
     except SeawayError:
         return False
     return True

@@ -11,9 +11,14 @@ from seaway_docker.status import status_text
 
 
 def list_json(record: ContainerRecord, *, now_ns: int, size: ContainerSize | None = None) -> dict[str, Any]:
-    """One line of the list; sizes that are 0 are left out, as Docker does."""
+    """One line of the list."""
+    return timed_line(list_line(record), record, now_ns=now_ns, size=size)
+
+
+def list_line(record: ContainerRecord) -> dict[str, Any]:
+    """One line of the list, as it stays while the container doesn't change."""
     spec, status = record.spec, record.status
-    shown: dict[str, Any] = {
+    return {
         "Id": spec.id,
         "Names": [f"/{spec.name}"],
         "Image": spec.image.ref,
@@ -23,6 +28,19 @@ def list_json(record: ContainerRecord, *, now_ns: int, size: ContainerSize | Non
         "Ports": list_ports(spec, status),
         "Labels": spec.labels,
         "State": status.state.value,
+        "Status": "",
+        "HostConfig": {"NetworkMode": spec.network.mode},
+        "NetworkSettings": {"Networks": endpoint_maps(spec, status)},
+        "Mounts": mount_points(spec),
+    }
+
+
+def timed_line(
+    line: dict[str, Any], record: ContainerRecord, *, now_ns: int, size: ContainerSize | None = None
+) -> dict[str, Any]:
+    """The line as it is now; sizes that are 0 are left out, as Docker does."""
+    status = record.status
+    shown = line | {
         "Status": status_text(
             status.state.value,
             now_ns=now_ns,
@@ -30,10 +48,7 @@ def list_json(record: ContainerRecord, *, now_ns: int, size: ContainerSize | Non
             finished_ns=status.finished_ns or None,
             exit_code=status.exit_code,
             health=status.health.status if status.health else None,
-        ),
-        "HostConfig": {"NetworkMode": spec.network.mode},
-        "NetworkSettings": {"Networks": endpoint_maps(spec, status)},
-        "Mounts": mount_points(spec),
+        )
     }
     if size is not None:
         fields = {"SizeRw": size.rw, "SizeRootFs": size.root_fs}
