@@ -4,8 +4,11 @@ import secrets
 import time
 from dataclasses import dataclass
 
+import orjson
+
 from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
+from seaway_api.seen import Seen
 from seaway_api.settings import ApiSettings
 from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus
@@ -38,9 +41,14 @@ class Api:
 
     async def record(self, ref: str) -> ContainerRecord:
         """A container's record; raises SeawayError(NOT_FOUND)."""
-        record = await self.bus.call(cat.GET_CONTAINER, ResolveContainer(ref=ref))
+        return (await self.seen(ref)).record
+
+    async def seen(self, ref: str) -> Seen:
+        """The same, with what is known of it from before."""
+        seen = self.hub.seen.of(orjson.loads(await self.bus.ask(cat.GET_CONTAINER, ResolveContainer(ref=ref))))
+        record = self.hub.newest(seen.record)
         self.hub.remember(record.id, record.node)
-        return self.hub.newest(record)
+        return seen if record is seen.record else Seen(record)
 
     def stream(self) -> ByteStream:
         """A fresh byte stream, of which this is the opening side."""

@@ -1,4 +1,4 @@
-"""Containers as this process has seen them in lists before: of a thousand, only those that have changed are read anew.
+"""Containers as this process has seen them before: of a thousand, only those that have changed are read anew.
 
 A record is what it was while the numbers of its status and spec are (`ContainerStatus.seq` and `spec_seq`).
 """
@@ -7,12 +7,13 @@ from collections import OrderedDict
 from functools import cached_property
 from typing import Any, Final
 
+from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import container_facts, list_line
 from seaway_contracts.containers import ContainerRecord
 from seaway_docker.container_filters import ContainerFacts
 
 _MOST: Final = 20_000
-_Numbers = tuple[int, int, str]
+_Numbers = tuple[int, int, str, str]
 
 
 class Seen:
@@ -31,6 +32,11 @@ class Seen:
         """Its line in a list, but for what the time of day changes."""
         return list_line(self.record)
 
+    @cached_property
+    def inspected(self) -> dict[str, Any]:
+        """What `docker inspect` shows, but for its size and the last probes of its health. Not to be changed."""
+        return inspect_json(self.record)
+
 
 class SeenContainers:
     """The last ones seen, by id."""
@@ -40,8 +46,9 @@ class SeenContainers:
 
     def of(self, raw: dict[str, Any]) -> Seen:
         """The container of a record's JSON. Raises pydantic.ValidationError for what is none."""
-        identifier = raw["spec"]["id"]
-        numbers = (raw.get("status", {}).get("seq", 0), raw.get("spec_seq", 0), raw["node"])
+        spec = raw["spec"]
+        identifier = spec["id"]
+        numbers = (raw.get("status", {}).get("seq", 0), raw.get("spec_seq", 0), raw["node"], spec["name"])
         known = self._known.get(identifier)
         if known is not None and known[0] == numbers:
             self._known.move_to_end(identifier)

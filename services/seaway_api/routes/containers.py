@@ -67,11 +67,12 @@ async def _image_id(api: Api, ref: str) -> str | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
-    record = await with_health(call, await call.api.record(call.name))
-    shown = inspect_json(record)
+    seen = await call.api.seen(call.name)
+    record = await with_health(call, seen.record)
+    shown = seen.inspected if record is seen.record else inspect_json(record)
     if call.flag("size"):
         size = (await container_sizes(call, [record])).get(record.id)
-        shown |= {"SizeRw": size.rw if size else 0, "SizeRootFs": size.root_fs if size else 0}
+        shown = shown | {"SizeRw": size.rw if size else 0, "SizeRootFs": size.root_fs if size else 0}
     return replies.json(shown)
 
 
