@@ -196,7 +196,8 @@ def test_terminal_has_size_and_echo(cli: DockerCli, box: str) -> None:
 
 
 def test_control_c_ends_a_program_on_a_terminal(cli: DockerCli, box: str) -> None:
-    with cli.terminal("exec", "-it", box, "sh", "-c", "trap 'echo int; exit 4' INT; echo up; cat") as terminal:
+    script = "trap 'echo int; exit 4' INT; echo up; while :; do sleep 0.05; done"
+    with cli.terminal("exec", "-it", box, "sh", "-c", script) as terminal:
         terminal.expect("up\r\n")
         terminal.type("\x03")
         terminal.expect(r"\^Cint")

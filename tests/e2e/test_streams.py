@@ -146,7 +146,7 @@ def _size(terminal: object) -> str:
 
 
 def test_control_c_ends_a_program_on_a_terminal(cli: DockerCli) -> None:
-    script = "trap 'echo int; exit 4' INT; echo up; cat"
+    script = "trap 'echo int; exit 4' INT; echo up; while :; do sleep 0.05; done"
     with cli.terminal("run", "-it", "--rm", "busybox", "sh", "-c", script) as terminal:
         terminal.expect("up\r\n")
         terminal.type("\x03")
