@@ -94,20 +94,29 @@ def _purge_agent(layout: Layout, clean_node: Callable[[Layout, str], None]) -> l
 
 
 def _remove_tree(path: Path) -> None:
-    """Remove a directory; raises CliError if something is mounted in it, for that may be somebody's data."""
-    mounted = mounts_below(path, Path("/proc/self/mountinfo").read_text())
+    """Remove a directory, or what is in it where it is a mount point itself.
+
+    Raises CliError if something is mounted in it, for that may be somebody's data.
+    """
+    mountinfo = Path("/proc/self/mountinfo").read_text()
+    mounted = mounts_below(path, mountinfo)
     if mounted:
         raise CliError(f"{mounted[0]} is still mounted: unmount it, then purge again")
     try:
-        shutil.rmtree(path)
+        for child in path.iterdir() if str(path) in mount_points(mountinfo) else (path,):
+            shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
     except OSError as error:
         raise CliError(f"can't remove {error.filename or path}: {error.strerror}") from None
 
 
 def mounts_below(path: Path, mountinfo: str) -> list[str]:
-    """The mount points inside `path` (not itself), deepest last (proc(5), mountinfo)."""
-    points = (line.split()[4].encode().decode("unicode_escape") for line in mountinfo.splitlines() if line)
-    return sorted(point for point in points if point.startswith(f"{path}{os.sep}"))
+    """The mount points inside `path` (not itself), deepest last."""
+    return sorted(point for point in mount_points(mountinfo) if point.startswith(f"{path}{os.sep}"))
+
+
+def mount_points(mountinfo: str) -> list[str]:
+    """Where something is mounted (proc(5), mountinfo)."""
+    return [line.split()[4].encode().decode("unicode_escape") for line in mountinfo.splitlines() if line]
 
 
 def agent_purge(layout: Layout, token: str) -> None:

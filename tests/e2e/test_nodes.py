@@ -167,9 +167,7 @@ def test_info_counts_both_nodes(on_two: DockerCli) -> None:
     assert on_two("info", "--format", "{{.Containers}}").out == "4"
 
 
-def test_dead_node_is_told_of_and_comes_back(
-    on_two: DockerCli, suite: Seaway, second: Second
-) -> None:
+def test_dead_node_is_told_of_and_comes_back(on_two: DockerCli, suite: Seaway, second: Second) -> None:
     since = time.time()
     told = DownListener(suite)
     there = ""

@@ -106,9 +106,7 @@ def test_removed_gives_the_code_of_one_that_removes_itself(cli: DockerCli, api: 
         ("restarting", "pause", 409, "Container {id} is restarting, wait until the container is running"),
     ],
 )
-def test_what_a_state_does_not_allow(
-    cli: DockerCli, api: Api, state: str, word: str, status: int, text: str
-) -> None:
+def test_what_a_state_does_not_allow(cli: DockerCli, api: Api, state: str, word: str, status: int, text: str) -> None:
     container = in_state(cli, state)
     reply = api.request("POST", f"/containers/{container}/{word}")
     assert (reply.status, reply.message) == (status, text.format(id=container))
@@ -120,8 +118,10 @@ def test_a_paused_one_can_be_stopped_killed_and_removed(cli: DockerCli, api: Api
         cli(*words, container)
         gone = words[0] == "rm"
         eventually(
-            lambda container=container, gone=gone: gone  # type: ignore[misc]
-            or not api.get(f"/containers/{container}/json")["State"]["Running"],
+            lambda container=container, gone=gone: (
+                gone  # type: ignore[misc]
+                or not api.get(f"/containers/{container}/json")["State"]["Running"]
+            ),
             "its end",
         )
     container = in_state(cli, "paused")

@@ -1,0 +1,90 @@
+"""The README's commands, typed as they stand there: they print what it says."""
+
+import os
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e_rig.tour import Step, blocks
+from e2e_rig.waits import eventually
+
+pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
+_TOP = Path(__file__).parents[2]
+_PLACES = {"root": Path("/var/lib/seaway"), "run": Path("/run/seaway")}
+_HOSTNAME = "debian"
+_TYPED_S = 60.0
+
+
+class Reader:
+    """Somebody at a root shell, in whose world the suite's usual places are empty directories of the test."""
+
+    def __init__(self, directory: Path) -> None:
+        self._screen = directory / "screen"
+        binds = "; ".join(f"mount --bind {directory / name} {place}" for name, place in _PLACES.items())
+        words = ["unshare", "--mount", "--uts", "--propagation", "private", "bash", "-c"]
+        words.append(f"{binds}; echo {_HOSTNAME} >/proc/sys/kernel/hostname; exec bash --noprofile --norc")
+        with self._screen.open("wb") as screen:
+            plain = {k: v for k, v in os.environ.items() if not k.startswith(("SEAWAY_", "DOCKER_"))}
+            self._shell = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=screen, stderr=screen, cwd=_TOP, env=plain, text=True
+            )
+        self.type(Step("set -m"))
+
+    def seen(self) -> str:
+        """All that has been printed."""
+        return self._screen.read_text(errors="replace")
+
+    def sees(self, line: str, since: int, where: str) -> None:
+        """Such a line comes, or has come since the screen had `since` characters."""
+        try:
+            eventually(lambda: re.search(line, self.seen()[since:]), line, _TYPED_S / 3)
+        except TimeoutError:
+            pytest.fail(f"{where}: no line like {line}, but:\n{self.seen()[since:]}", pytrace=False)
+
+    def type(self, step: Step) -> None:
+        """One command, until it has ended."""
+        mark = f"done-{secrets.token_hex(8)}"
+        command = f"timeout -s INT 4 {step.command}" if step.interrupted else step.command
+        assert self._shell.stdin is not None
+        self._shell.stdin.write(f"{command}\necho {mark}\n")
+        self._shell.stdin.flush()
+        eventually(lambda: mark in self.seen(), f"the end of: {step.command}; seen: {self.seen()[-2000:]}", _TYPED_S)
+
+    def leave(self) -> None:
+        """Close the shell."""
+        assert self._shell.stdin is not None
+        self._shell.stdin.close()
+        self._shell.wait(_TYPED_S)
+
+
+@pytest.fixture
+def reader(e2e_directory: Path, name: str) -> Iterator[Reader]:
+    """A reader, after whom nothing is left."""
+    directory = e2e_directory / name
+    made = [place for place in _PLACES.values() if not place.exists()]
+    for which, place in _PLACES.items():
+        (directory / which).mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
+    someone = Reader(directory)
+    try:
+        yield someone
+    finally:
+        someone.type(Step("kill $(jobs -p) 2>/dev/null; wait; ./dev purge"))
+        someone.leave()
+        for place in made:
+            place.rmdir()
+    left = [path for which in _PLACES for path in (directory / which).iterdir()]
+    assert not left, someone.seen()[-2000:]
+
+
+@pytest.mark.timeout(300)
+def test_the_tour(reader: Reader) -> None:
+    for block in blocks(_TOP / "README.md"):
+        before = len(reader.seen())
+        for step in block.steps:
+            reader.type(step)
+            for line in step.printed:
+                reader.sees(line, before, f"README.md's block at line {block.line}: {step.command}")
