@@ -126,10 +126,8 @@ class Connection(RequestHandler):
             super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keep the connection for what is still to be sent. TLS can't; a watcher's client has simply gone."""
+        """Keep the connection for what is still to be sent. A watcher's client has simply gone."""
         self._ended = True
-        if self.ssl_context is not None:
-            return False
         if self._tunnel is not None:
             self._tunnel.eof_received()
             return True

@@ -1,7 +1,6 @@
 """A connection taken over from HTTP: raw bytes both ways, each with back pressure, and half-close.
 
-The client's half-close is the end of what it sends, not of what it gets: output goes on. (TLS has no half-close:
-there the client's end is the end of both.)
+The client's half-close is the end of what it sends, not of what it gets: output goes on.
 """
 
 import asyncio

@@ -14,6 +14,7 @@ from seaway_api.dispatch import Dispatcher
 from seaway_api.listeners import BACKLOG, UnixPath, host_of, listen_on, tls_context
 from seaway_api.routes.table import all_routes
 from seaway_api.settings import TCP, ApiSettings
+from seaway_api.tls import TlsTransport
 from seaway_kit.passed_sockets import take_sockets
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,9 @@ async def _serve_on(
 ) -> None:
     loop = asyncio.get_running_loop()
     if host.startswith(TCP):
-        server = await loop.create_server(http, sock=listener, backlog=BACKLOG, ssl=tls_context(settings))
+        context = tls_context(settings)
+        protocol = http if context is None else lambda: TlsTransport(context, http)
+        server = await loop.create_server(protocol, sock=listener, backlog=BACKLOG)
     else:
         server = await loop.create_unix_server(http, sock=listener, backlog=BACKLOG, **unix)
     stack.callback(server.close)

@@ -33,6 +33,7 @@ class Seaway(Engine):
         super().__init__(directory)
         self.node = node
         self.tcp = f"127.0.0.1:{free_port()}"
+        self.tcp_outside = ""
         self._up = up
         self._supervisor: Daemon | None = None
 
