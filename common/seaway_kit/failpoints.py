@@ -18,6 +18,8 @@ class Failpoint(StrEnum):
 
     CREATE_VOLUMES = "create.volumes-made"
     CREATE_UPPER = "create.upper-made"
+    VOLUME_COPIED = "create.volume-copied"
+    VOLUME_FILLED = "create.volume-filled"
     CREATE_RECORDED = "create.recorded"
     REGISTER_NAMED = "register.name-reserved"
     REGISTER_RECORDED = "register.recorded"

@@ -369,9 +369,7 @@ class Cell:
         try:
             node.uppers.release(self.spec.id)
             reach(Failpoint.REMOVE_UPPER)
-            if volumes and self.spec.mounts:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(node.workers, node.volumes.remove_anonymous, self.spec)
+            node.volumes.release(self.spec, anonymous=volumes)
         except OSError as error:
             refusal = internal(f"container {self.spec.name} can't be removed: {error}")
             self.do(self.machine.delete_failed(refusal, time.time_ns()))

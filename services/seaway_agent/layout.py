@@ -60,6 +60,11 @@ class Layout:
         """All about one exec: its process, attach socket, pid file, exit file."""
         return self.execs / identifier
 
+    @property
+    def scratch(self) -> Path:
+        """An empty directory to mount on, in mount namespaces of their own."""
+        return self.run / "view"
+
     def persist(self, container: str) -> Path:
         """conmon's persist directory: exit and OOM files."""
         return self.run / "persist" / container
@@ -82,4 +87,5 @@ class Layout:
         ours = (self.root, self.layers, self.containers, self.volumes, self.run, self.exits, self.bundles, self.execs)
         for path in (*ours, *map(self.runtime_root, runtimes)):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self.run / "persist").mkdir(exist_ok=True, mode=0o700)
+        for path in (self.run / "persist", self.scratch):
+            path.mkdir(exist_ok=True, mode=0o700)

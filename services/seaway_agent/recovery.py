@@ -66,6 +66,7 @@ class Recovery:
         """Adopt, finish, undo, sweep."""
         self._shims = shims_below(self._plumbing.layout.run)
         cells = [self._cell(item) for item in stored]
+        self._plumbing.volumes.start([cell.spec for cell in cells])
         execs = ExecRecovery(self._plumbing, self._same_boot)
         for cell in cells:
             execs.settle(cell)

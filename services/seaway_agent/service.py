@@ -173,6 +173,8 @@ class Agent:
         network = await self._network(stack, store, suite)
         uppers = UpperStore(self._layout.containers)
         stack.callback(uppers.close)
+        volumes = Volumes(self._layout.volumes)
+        stack.callback(volumes.close)
         plumbing = Plumbing(
             node=settings.node,
             suite=suite,
@@ -182,7 +184,7 @@ class Agent:
             attach_lock=attach_lock,
             network=network,
             uppers=uppers,
-            volumes=Volumes(self._layout.volumes),
+            volumes=volumes,
             journal=Journal(store, self._outbox, settings.node),
             seccomp=Seccomp(settings.seccomp_profile),
             tasks=self._context.tasks,

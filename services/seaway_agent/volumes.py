@@ -1,140 +1,250 @@
-"""Local volumes: directories below the node's root, named or anonymous."""
+"""Local volumes: directories below the node's root, named or anonymous.
 
-import hashlib
+A volume's directory holds its data and, meanwhile, the mark of the container that it is being made for, and the copy
+of the image's content (`filling`). Who holds a volume is known from the containers' specs.
+"""
+
+import asyncio
+import contextlib
+import logging
 import os
-import shutil
-from collections.abc import Sequence
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from seaway_agent.kernel.clones import clone_below, clone_in_namespace_of
-from seaway_agent.kernel.mountinfo import Mount as HostEntry
-from seaway_agent.kernel.mountinfo import parse_mountinfo
-from seaway_agent.oci.mounts import HostMount
+from seaway_agent import filling
+from seaway_agent.archive.view import Stack, rootfs_of_stopped
+from seaway_agent.binds import piece_name, read_only_word
+from seaway_agent.kernel.clones import clone_below
+from seaway_agent.rootfs import tree
+from seaway_agent.rootfs.errors import StorageFull
+from seaway_agent.rootfs.layers import FULL
 from seaway_agent.runtime.bundle import Attachment, VolumeMount
 from seaway_contracts.containers import ContainerSpec, Mount
-from seaway_contracts.errors import bad_request, internal, not_found
+from seaway_contracts.errors import SeawayError, bad_request, internal, not_found, unavailable
+
+log = logging.getLogger(__name__)
+# No volume's name begins with a dot.
+_NEW: Final = ".new-"
+_TRASH: Final = ".trash-"
+_FOR: Final = "for-"
+_FILLED_AT_ONCE: Final = 4
 
 
 class Volumes:
-    """The volumes of one node."""
+    """The volumes of one node. Call `start` first, `close` last; all belongs to the event loop's thread."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._holders: defaultdict[str, set[str]] = defaultdict(set)
+        self._new: dict[str, str] = {}
+        self._fillers = ThreadPoolExecutor(_FILLED_AT_ONCE, thread_name_prefix="fill-volume")
+        self._remover = ThreadPoolExecutor(1, thread_name_prefix="remove-volume")
+        self._closing = threading.Event()
+
+    def start(self, specs: Iterable[ContainerSpec]) -> None:
+        """Learn who holds what. Volumes that were made for a container that never came to be are removed, and copies
+        that were under way finished or undone.
+        """
+        known = set()
+        for spec in specs:
+            known.add(spec.id)
+            for mount in _volumes(spec):
+                self._holders[mount.source].add(spec.id)
+        for volume in list(self._root.iterdir()):
+            if volume.name.startswith((_NEW, _TRASH)):
+                self._remover.submit(_remove, volume)
+            elif volume.is_dir() and not volume.is_symlink():
+                self._take_up(volume, known)
+
+    def close(self) -> None:
+        """End copies under way, wait for removals."""
+        self._closing.set()
+        self._fillers.shutdown(cancel_futures=True)
+        self._remover.shutdown()
 
     def path(self, name: str) -> Path:
         """A volume's data directory. Raises SeawayError for a name that isn't one."""
         if not name or name.startswith(".") or "/" in name or "\0" in name:
             raise bad_request(f"{name!r} is no volume name: use [a-zA-Z0-9][a-zA-Z0-9_.-]")
-        return self._root / name / "_data"
+        return self._root / name / filling.DATA
 
-    def make(self, spec: ContainerSpec) -> None:
-        """Make the volumes that a container names and that aren't there."""
-        for mount in spec.mounts:
-            if mount.type == "volume":
-                try:
-                    self.path(mount.source).mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise internal(f"volume {mount.source} can't be made: {error.strerror}") from error
+    # --- a container's volumes
+
+    def hold(self, spec: ContainerSpec) -> None:
+        """Make the volumes that a new container names and that aren't there, and keep all of them from removal.
+
+        `keep` or `give_back` comes next. Raises SeawayError with nothing made.
+        """
+        try:
+            for mount in _volumes(spec):
+                self._make(mount.source, spec.id)
+                self._holders[mount.source].add(spec.id)
+        except BaseException:
+            self.give_back(spec)
+            raise
+
+    async def fill(self, spec: ContainerSpec, layers: Stack, scratch: Path) -> None:
+        """Give the empty ones what the image has at their targets; `scratch` an empty directory. Raises SeawayError."""
+        wanted = [
+            mount
+            for mount in _volumes(spec)
+            if not mount.no_copy and filling.is_empty(self.path(mount.source).parent, mount.subpath)
+        ]
+        if wanted:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._fillers, self._fill, wanted, layers, scratch)
+
+    def made_for(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """The volumes that are new with this container, which is still being made."""
+        return tuple(name for name, container in self._new.items() if container == spec.id)
+
+    def keep(self, spec: ContainerSpec) -> None:
+        """The container has been made."""
+        for name in self.made_for(spec):
+            self._settle(name)
+
+    def give_back(self, spec: ContainerSpec) -> None:
+        """The container has not been made: nor are the volumes that would be new with it."""
+        self._let_go(spec)
+        for name in self.made_for(spec):
+            del self._new[name]
+            self._discard(name)
+
+    def release(self, spec: ContainerSpec, *, anonymous: bool) -> tuple[str, ...]:
+        """The container is being removed, with its `anonymous` volumes if nobody else holds them: their names.
+
+        Raises OSError; then it can be tried again.
+        """
+        gone = [m.source for m in _volumes(spec) if anonymous and m.anonymous and self._holders[m.source] <= {spec.id}]
+        for name in gone:
+            self._discard(name)
+        self._let_go(spec)
+        return tuple(dict.fromkeys(gone))
 
     def mounts(self, spec: ContainerSpec, *, rro: bool = False) -> tuple[VolumeMount, ...]:
         """The container's volumes, ready to be mounted; pieces of volumes from where `attachments` hangs them."""
         found = []
-        for mount in spec.mounts:
-            if mount.type == "volume":
-                source = self.path(mount.source)
-                source.mkdir(parents=True, exist_ok=True)
-                copied = not mount.no_copy and not mount.subpath and not any(os.scandir(source))
-                piece = _piece(mount) if mount.subpath else ""
-                below = _read_only(mount, rro=rro) == "rro"
-                found.append(VolumeMount(source, mount.target, mount.read_only, copied, below, mount.subpath, piece))
+        for mount in _volumes(spec):
+            source = self.path(mount.source)
+            source.mkdir(parents=True, exist_ok=True)
+            piece = piece_name(mount) if mount.subpath else ""
+            below = read_only_word(mount, rro=rro) == "rro"
+            found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, piece))
         return tuple(found)
 
     def attachments(self, spec: ContainerSpec) -> tuple[Attachment, ...]:
-        """What the launcher must hang into the bundle: pieces of volumes, and binds as the host has them now, as mounts
-        of the host reach the launcher's namespace only where the host shares them.
-        """
-        found = []
-        for mount in spec.mounts:
-            if mount.type == "volume" and mount.subpath:
-                piece = partial(_clone_piece, str(self.path(mount.source)), mount.subpath)
-                found.append(Attachment(_piece(mount), piece))
-            elif mount.type == "bind":
-                found.append(Attachment(_piece(mount), partial(_clone_bind, mount)))
-        return tuple(found)
+        """The pieces of volumes, which the launcher must hang into the bundle."""
+        return tuple(
+            Attachment(piece_name(mount), partial(_clone_piece, str(self.path(mount.source)), mount.subpath))
+            for mount in _volumes(spec)
+            if mount.subpath
+        )
 
-    def remove_anonymous(self, spec: ContainerSpec) -> None:
-        """Remove what belongs to this container alone."""
-        for mount in spec.mounts:
-            if mount.type == "volume" and mount.anonymous:
-                shutil.rmtree(self._root / mount.source, ignore_errors=True)
+    # --- steps
 
-
-def check_binds(spec: ContainerSpec) -> None:
-    """Make missing host directories where the user asked by `-v`; refuse a missing one asked by `--mount`."""
-    for mount in spec.mounts:
-        if mount.type != "bind" or Path(mount.source).exists():
-            continue
-        if not mount.create_source:
-            text = f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
-            raise bad_request(text)
+    def _take_up(self, volume: Path, known: set[str]) -> None:
+        """A volume that an agent before this one has left."""
         try:
-            Path(mount.source).mkdir(parents=True, exist_ok=True)
+            names = {entry.name for entry in volume.iterdir()}
+            for mark in (name for name in names if name.startswith(_FOR)):
+                if mark.removeprefix(_FOR) not in known and volume.name not in self._holders:
+                    log.info("removed volume %s, which was made for a container that was not", volume.name)
+                    self._discard(volume.name)
+                    return
+                (volume / mark).unlink()
+            if not names.isdisjoint((filling.FILLING, filling.FILLED)):
+                filling.settle(volume)
         except OSError as error:
-            raise bad_request(f"error while creating mount source path '{mount.source}': {error.strerror}") from error
+            log.error("volume %s: %s", volume.name, error)
+
+    def _make(self, name: str, container: str) -> None:
+        data = self.path(name)
+        if data.is_dir():
+            if self._new.get(name, container) != container:
+                self._settle(name)  # no longer the first one's alone
+            return
+        try:
+            if data.parent.exists():
+                data.mkdir()
+            else:
+                self._make_new(data.parent, container)
+        except OSError as error:
+            text = f"volume {name} can't be made: {error.strerror}"
+            raise StorageFull(text) if error.errno in FULL else internal(text) from error
+
+    def _make_new(self, volume: Path, container: str) -> None:
+        """With its mark, in one step."""
+        new = self._root / f"{_NEW}{os.urandom(8).hex()}"
+        try:
+            (new / filling.DATA).mkdir(parents=True)
+            (new / filling.DATA).chmod(0o755)
+            (new / f"{_FOR}{container}").touch()
+            new.rename(volume)
+        except BaseException:
+            _remove(new)
+            raise
+        self._new[volume.name] = container
+
+    def _settle(self, name: str) -> None:
+        container = self._new.pop(name)
+        try:
+            (self._root / name / f"{_FOR}{container}").unlink(missing_ok=True)
+        except OSError as error:
+            log.error("volume %s: %s", name, error)
+
+    def _fill(self, wanted: list[Mount], layers: Stack, scratch: Path) -> None:
+        with rootfs_of_stopped(layers, scratch) as files:
+            for mount in wanted:
+                try:
+                    filling.fill(
+                        self._root / mount.source, mount.subpath, files.root, mount.target, self._check_open
+                    )
+                except OSError as error:
+                    raise _refusal(mount, error) from error
+
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise unavailable("the agent is ending")
+
+    def _let_go(self, spec: ContainerSpec) -> None:
+        for mount in _volumes(spec):
+            holders = self._holders[mount.source]
+            holders.discard(spec.id)
+            if not holders:
+                del self._holders[mount.source]
+
+    def _discard(self, name: str) -> None:
+        """It is gone at once (one rename), its space a little later."""
+        trash = self._root / f"{_TRASH}{os.urandom(8).hex()}"
+        with contextlib.suppress(FileNotFoundError):
+            (self._root / name).rename(trash)
+            self._remover.submit(_remove, trash)
 
 
-def check_propagation(spec: ContainerSpec) -> None:
-    """Refuse a shared or slave bind of what the host doesn't share, as Docker does at the start."""
-    if not any(mount.type == "bind" and mount.propagation.lstrip("r") in ("shared", "slave") for mount in spec.mounts):
-        return
-    table = list(parse_mountinfo(Path("/proc/self/mountinfo").read_text()))
-    for mount in spec.mounts:
-        kind = mount.propagation.lstrip("r")
-        if mount.type != "bind" or kind not in ("shared", "slave"):
-            continue
-        source = os.path.realpath(mount.source)
-        held = _holding(source, table)
-        shared = any(tag.startswith("shared:") for tag in held.tags)
-        if not shared and (kind == "shared" or not any(tag.startswith("master:") for tag in held.tags)):
-            wanted = "a shared" if kind == "shared" else "a shared or slave"
-            raise internal(f"path {mount.source} is mounted on {held.target} but it is not {wanted} mount")
+def _volumes(spec: ContainerSpec) -> Iterator[Mount]:
+    return (mount for mount in spec.mounts if mount.type == "volume")
 
 
-def _holding(path: str, table: Sequence[HostEntry]) -> HostEntry:
-    """The mount that a path is on: the deepest, and of these the latest."""
-    above = [entry for entry in table if f"{path}/".startswith(f"{entry.target.rstrip('/')}/")]
-    return max(enumerate(above), key=lambda pair: (len(pair[1].target), pair[0]))[1]
+def _remove(path: Path) -> None:
+    try:
+        tree.remove(path)
+    except OSError as error:
+        log.warning("%s can't be removed; the next start tries again: %s", path, error)
 
 
-def bind_mounts(spec: ContainerSpec, bundle: Path, *, rro: bool) -> tuple[HostMount, ...]:
-    """The user's binds in the runtime's words; `rro`: kernel and runtime know recursive read-only."""
-    return tuple(_bind(mount, bundle, rro=rro) for mount in spec.mounts if mount.type == "bind")
-
-
-def _bind(mount: Mount, bundle: Path, *, rro: bool) -> HostMount:
-    if mount.recursive_read_only == "always" and not rro:
-        raise bad_request(f"mount {mount.target}: recursive read-only needs a runtime that knows it, crun or runc")
-    options = ["rbind" if mount.recursive else "bind", mount.propagation or "rprivate", *mount.options]
-    options += [word for word in (_read_only(mount, rro=rro),) if word]
-    return HostMount(str(bundle / _piece(mount)), mount.target, tuple(dict.fromkeys(options)))
-
-
-def _read_only(mount: Mount, *, rro: bool) -> str:
-    """The runtime's word: like Docker since 25, for all mounts below too where that can be had."""
-    if not mount.read_only:
-        return ""
-    return "rro" if rro and mount.recursive and mount.recursive_read_only != "never" else "ro"
-
-
-def _piece(mount: Mount) -> str:
-    """A name below the bundle that no other mount of the container has."""
-    return f"piece-{hashlib.sha256(mount.target.encode()).hexdigest()[:16]}"
-
-
-def _clone_bind(mount: Mount) -> int:
-    passes = mount.propagation.lstrip("r") in ("shared", "slave")
-    return clone_in_namespace_of(os.getpid(), mount.source, recursive=mount.recursive, own=not passes)
+def _refusal(mount: Mount, error: OSError) -> SeawayError:
+    """Docker's words where the image has no directory there."""
+    if isinstance(error, NotADirectoryError):
+        if mount.anonymous:
+            return internal(f"cannot mount volume over existing file, file exists {mount.target}")
+        return internal(f"source {mount.target} is not directory")
+    text = f"volume {mount.source} can't be filled with what the image has at {mount.target}: {error.strerror}"
+    return StorageFull(text) if error.errno in FULL else internal(text)
 
 
 def _clone_piece(volume: str, subpath: str) -> int:

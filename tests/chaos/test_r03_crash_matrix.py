@@ -44,7 +44,7 @@ class Scene:
 
 def _create(scene: Scene) -> None:
     made: list[str] = []
-    scene.crash(lambda: made.append(scene.client.create(scene.name, "exit 7")))
+    scene.crash(lambda: made.append(scene.client.create(scene.name, "exit 7", Binds=["/home"])))
     (container,) = made
     rows = scene.client.steadily("GET", "/containers/json?all=1").json()
     assert [row["Id"] for row in rows] == [container]

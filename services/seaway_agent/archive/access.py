@@ -18,7 +18,6 @@ from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import internal
 
 T = TypeVar("T")
-_SCRATCH: Final = "view"
 _TRIES: Final = 5
 _SANDBOXED: Final = "runsc"
 
@@ -41,11 +40,7 @@ class Access:
 
     def __init__(self, node: Plumbing) -> None:
         self._node = node
-        self._scratch = node.layout.run / _SCRATCH
-
-    def prepare(self) -> None:
-        """Make the directory on which views are mounted, each in a namespace of its own."""
-        self._scratch.mkdir(mode=0o700, exist_ok=True)
+        self._scratch = node.layout.scratch
 
     async def files(self, cell: Cell, *, writing: bool) -> Files:
         """All that the container sees. Raises SeawayError, OSError."""
@@ -131,7 +126,7 @@ class Access:
 
     def _places(self, spec: ContainerSpec) -> Sequence[Place]:
         """Volumes and binds, those first that others may lie in."""
-        volumes = [Place(v.target, v.source, v.read_only, v.copy_up) for v in self._node.volumes.mounts(spec)]
+        volumes = [Place(v.target, v.source, v.read_only, v.subpath) for v in self._node.volumes.mounts(spec)]
         binds = [
             Place(mount.target, Path(os.path.realpath(mount.source)), mount.read_only)
             for mount in spec.mounts

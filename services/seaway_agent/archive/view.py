@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import select
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from seaway_agent.kernel import launcher, mount_trees, overlay, paths, syscalls
-from seaway_agent.runtime.bundle import VolumeMount, copy_up
+from seaway_agent.kernel.clones import clone_below
 from seaway_contracts.errors import internal
 
 T = TypeVar("T")
@@ -33,15 +34,15 @@ _OF_THE_KERNEL: Final = frozenset(
 
 @dataclass(frozen=True)
 class Place:
-    """Something mounted in a container: from `source` on the host (None: only to be had while it runs).
+    """Something mounted in a container: `source` on the host, or what is at `subpath` in there.
 
-    `copy_up`: an empty volume that takes what the image has at its target before anybody looks.
+    None can only be had while it runs.
     """
 
     target: str
     source: Path | None = None
     read_only: bool = False
-    copy_up: bool = False
+    subpath: str = ""
 
 
 @dataclass
@@ -207,13 +208,14 @@ def _root_alone(layers: Stack, scratch: Path) -> View:
 
 
 def _bind(top: int, place: Place, source: Path, *, writable: bool) -> None:
-    if place.copy_up:
-        copy_up(top, VolumeMount(source, place.target, place.read_only, copy_up=True))
-    tree = mount_trees.copy_tree(str(source), recursive=True)
+    if place.subpath:
+        tree = clone_below(str(source), place.subpath)
+    else:
+        tree = mount_trees.copy_tree(str(source), recursive=True)
     try:
         mount_trees.make_own(tree, read_only=place.read_only or not writable)
         if writable:
-            _make_target(top, place.target, directory=source.is_dir())
+            _make_target(top, place.target, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
         _attach(top, place.target, tree)
     finally:
         os.close(tree)

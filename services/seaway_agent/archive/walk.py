@@ -8,7 +8,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,7 +55,7 @@ class TarWriter:
 
     def add_directory(self, fd: int, title: bytes) -> None:
         """The open directory itself."""
-        self._write(headers.encode(_entry(os.fstat(fd), title + b"/", headers.DIRECTORY, xattrs=_xattrs(fd))))
+        self._write(headers.encode(_entry(os.fstat(fd), title + b"/", headers.DIRECTORY, xattrs=kept_xattrs(fd))))
 
     def add_raw(self, entry: Entry) -> None:
         """An entry without data."""
@@ -70,17 +70,12 @@ class TarWriter:
             self._seen[status.st_dev, status.st_ino] = title
 
     def _add_file(self, parent: int, name: str, title: bytes) -> None:
+        found = open_plain(parent, name)
+        if found is None:
+            return
+        fd, status = found
         try:
-            fd = os.open(name, _FILE, dir_fd=parent)
-        except OSError as error:
-            if error.errno in _SWAPPED:
-                return
-            raise
-        try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                return  # it was swapped
-            self._write(headers.encode(_entry(status, title, headers.REGULAR, xattrs=_xattrs(fd))))
+            self._write(headers.encode(_entry(status, title, headers.REGULAR, xattrs=kept_xattrs(fd))))
             self._copy(fd, status.st_size)
             self._remember(status, title)
         finally:
@@ -120,7 +115,22 @@ def _entry(
     )
 
 
-def _xattrs(fd: int) -> dict[str, bytes]:
+def open_plain(parent: int, name: str) -> tuple[int, os.stat_result] | None:
+    """The plain file `name` of the open directory `parent`, to be read; None where it was swapped for another thing."""
+    try:
+        fd = os.open(name, _FILE, dir_fd=parent)
+    except OSError as error:
+        if error.errno in _SWAPPED:
+            return None
+        raise
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode):
+        return fd, status
+    os.close(fd)
+    return None
+
+
+def kept_xattrs(fd: int) -> dict[str, bytes]:
     """What a layer or a copy keeps: file capabilities and the user's own, never overlayfs's."""
     found = {}
     with contextlib.suppress(OSError):
@@ -152,7 +162,7 @@ class _Level:
     names: list[str] = field(default_factory=list)
 
 
-def walk(top: int, prefix: bytes) -> Iterator[Step]:
+def walk(top: int, prefix: bytes) -> Generator[Step, None, None]:
     """Everything below the open directory `top`, directories before what is in them, each sorted by name.
 
     `prefix` stands before all names, a slash at its end included. Raises SeawayError beyond a thousand directories.

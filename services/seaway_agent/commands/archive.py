@@ -55,7 +55,6 @@ class ArchiveCommands:
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
-        self._access.prepare()
         self._shortcut.open()
         node = self._node.plumbing.node
         await self._bus.serve(catalogue.PATH_STAT, self._stat, node=node)

@@ -3,7 +3,8 @@
 import time
 from typing import Any
 
-from seaway_agent import nodecheck, volumes
+from seaway_agent import binds, nodecheck
+from seaway_agent.archive.view import Stack
 from seaway_agent.blobs import BlobClient
 from seaway_agent.cell import Cell
 from seaway_agent.node import Node
@@ -49,23 +50,32 @@ class CreateCommand:
         node.attach_lock.warm()  # as most are started at once
         # By name from now on: the default may be another after the agent's next start.
         spec = spec.model_copy(update={"runtime": node.runtime(spec.runtime)[0], **self._told(spec)})
-        lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))
-        volumes.check_binds(spec)
-        node.volumes.make(spec)
-        reach(Failpoint.CREATE_VOLUMES)
+        with self._node.layers.using(spec.image.layers):
+            lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))
+            return await self._make_on(lowers, spec, command)
+
+    async def _make_on(self, lowers: tuple[str, ...], spec: ContainerSpec, command: Command) -> ContainerStatus:
+        node = self._node.plumbing
+        binds.check_binds(spec)
+        node.volumes.hold(spec)
         try:
-            node.uppers.acquire(spec.id)
+            reach(Failpoint.CREATE_VOLUMES)
+            upper = node.uppers.acquire(spec.id)
             reach(Failpoint.CREATE_UPPER)
+            layers = Stack(lowers, str(upper.upper), str(upper.work))
+            await node.volumes.fill(spec, layers, node.layout.scratch)
             cell = Cell(node, spec, ContainerStatus(log_path=str(node.layout.log(spec.id))), lowers, self._node.forget)
             self._node.add(cell)
-            return await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns()))
+            status = await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns()))
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
             self._node.cells.pop(spec.id, None)
             node.uppers.release(spec.id)
-            node.volumes.remove_anonymous(spec)
+            node.volumes.give_back(spec)
             if isinstance(error, OSError):
                 raise internal(f"container {spec.name} can't be made: {error}") from error
             raise
+        node.volumes.keep(spec)
+        return status
 
     def _told(self, spec: ContainerSpec) -> dict[str, Any]:
         """What inspect shows and only the node knows: where volumes are, what the cgroup namespace comes to."""

@@ -86,13 +86,13 @@ class LayerStore:
         """The lower directories for an image's `layers` (bottom first): topmost first, its init layer at the top.
 
         What is missing is fetched and unpacked, each layer once, however many ask. Raises `LayerRejected`,
-        `LayerTooLarge`, `StorageFull`; then no half-made layer is left. Layers are safe from `drop` until this
-        returns: note the chain ids as kept before the next await.
+        `LayerTooLarge`, `StorageFull`; then no half-made layer is left. Layers are safe from `drop` while this runs and
+        as long as the caller is `using` them.
         """
         if len(layers) > MOST_LAYERS:
             raise LayerTooLarge(f"the image has {len(layers)} layers; at most {MOST_LAYERS} are supported")
         chain = chain_ids(layer.diff_id for layer in layers)
-        with self._using(chain):
+        with self.using(layers):
             if not self.has(chain):
                 await self._ensure_all(layers, chain, fetch)
             init = await self._ensure_init(chain)
@@ -250,7 +250,9 @@ class LayerStore:
         return kept
 
     @contextlib.contextmanager
-    def _using(self, chain: list[str]) -> Iterator[None]:
+    def using(self, layers: Sequence[Layer]) -> Iterator[None]:
+        """Keep an image's layers (bottom first) from `drop`."""
+        chain = chain_ids(layer.diff_id for layer in layers)
         self._in_use.update(chain)
         try:
             yield

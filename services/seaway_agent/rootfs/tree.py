@@ -21,6 +21,12 @@ def is_directory(name: bytes | str, dir_fd: int) -> bool:
     return stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
 
 
+def names(directory: int) -> list[str]:
+    """What stands in the open `directory`."""
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries]
+
+
 def is_empty(directory: int) -> bool:
     """Whether nothing stands in the open `directory`."""
     with os.scandir(directory) as entries:
@@ -98,9 +104,7 @@ def walk(path: Path) -> Iterator[os.stat_result]:
 
 
 def _walk(directory: int, depth: int) -> Iterator[os.stat_result]:
-    with os.scandir(directory) as entries:
-        names = [entry.name for entry in entries]
-    for name in names:
+    for name in names(directory):
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             yield status

@@ -12,6 +12,7 @@ from seaway_agent.rootfs import tree
 from seaway_agent.rootfs.errors import StorageFull
 from seaway_agent.rootfs.layers import FULL
 from seaway_agent.rootfs.placement import spread_children
+from seaway_contracts.ids import is_container_id
 
 _TRASH: Final = "trash-"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
@@ -44,7 +45,7 @@ class UpperStore:
         for directory in list(self._root.iterdir()):
             if directory.name.startswith(_TRASH):
                 self._remover.submit(_remove, directory)
-            elif directory.name not in containers and (directory / "work").is_dir():
+            elif directory.name not in containers and _is_ours(directory):
                 self.release(directory.name)
 
     def acquire(self, container_id: str) -> Upper:
@@ -82,6 +83,13 @@ class UpperStore:
     def close(self) -> None:
         """Wait for removals under way."""
         self._remover.shutdown()
+
+
+def _is_ours(directory: Path) -> bool:
+    """Whether it is a writable layer, or what an agent that was killed while it made one has left."""
+    if not directory.is_dir():
+        return False
+    return (directory / "work").is_dir() or (is_container_id(directory.name) and not any(directory.iterdir()))
 
 
 def _remove(path: Path) -> None:

@@ -6,12 +6,10 @@ namespace holds it, and the launcher lets go. So a killed agent leaves no mount 
 
 import contextlib
 import os
-import shutil
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import orjson
 
@@ -23,12 +21,10 @@ from seaway_agent.rootfs.passwd import MOST_TEXT
 from seaway_agent.runtime.conmon import SYNC_FD, ShimPlan
 from seaway_contracts.containers import ContainerSpec
 
-_TEXT_LIMIT: Final = 4 << 20
-
 
 @dataclass(frozen=True)
 class VolumeMount:
-    """A local volume: its data directory on the host. `copy_up`: it is empty and takes the image's content.
+    """A local volume: its data directory on the host.
 
     `recursively`: read-only with all that is mounted below. `subpath` is the piece of it that is mounted, which an
     attachment hangs under the name `piece`.
@@ -37,7 +33,6 @@ class VolumeMount:
     source: Path
     target: str
     read_only: bool
-    copy_up: bool
     recursively: bool = False
     subpath: str = ""
     piece: str = ""
@@ -132,9 +127,6 @@ def _prepare(plan: BundlePlan) -> None:
         user = plan.resolve_user(command.user, passwd, group, groups)
         if command.workdir not in ("", "/"):
             os.close(paths.mkdir_all_in_root(root, command.workdir))
-        for volume in plan.volumes:
-            if volume.copy_up:
-                copy_up(root, volume)
     finally:
         os.close(root)
     around = plan.surroundings(user, _mounts(plan))
@@ -155,43 +147,6 @@ def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:
     return (*(mount for mount in own if mount.target not in taken), *plan.binds, *volumes)
 
 
-def _text(root: int, path: str) -> str:
-    """A small text file of the image; empty where it is missing or no plain file."""
-    try:
-        fd = paths.open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    with open(fd, "rb") as file:
-        return file.read(_TEXT_LIMIT).decode(errors="replace") if _is_plain(file.fileno()) else ""
-
-
 def _volume_options(volume: VolumeMount) -> tuple[str, ...]:
     read_only = ("rro" if volume.recursively else "ro",) if volume.read_only else ()
     return ("rbind", "rprivate", *read_only)
-
-
-def _is_plain(fd: int) -> bool:
-    return (os.fstat(fd).st_mode & 0o170000) == 0o100000
-
-
-def copy_up(root: int, volume: VolumeMount) -> None:
-    """Give a new volume what the image has at its target, owner and mode included."""
-    try:
-        fd = paths.open_in_root(root, volume.target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    try:
-        source = f"/proc/self/fd/{fd}"
-        shutil.copytree(source, volume.source, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
-        found = os.fstat(fd)
-        os.chown(volume.source, found.st_uid, found.st_gid)
-        volume.source.chmod(found.st_mode & 0o7777)
-    finally:
-        os.close(fd)
-
-
-def _copy(source: str, target: str) -> str:
-    shutil.copy2(source, target, follow_symlinks=False)
-    found = os.lstat(source)
-    os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
-    return target

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from seaway_agent import endpoints, joining, volumes
+from seaway_agent import binds, endpoints, joining
 from seaway_agent.core import instructions
 from seaway_agent.endpoints import Connection
 from seaway_agent.gear import Gear, gather, has_apparmor, has_weights
@@ -147,8 +147,8 @@ class Launch:
     def _plan(self, connection: Connection) -> BundlePlan:
         node, spec = self._node, self._spec
         upper = node.uppers.locate(spec.id)
-        volumes.check_binds(spec)
-        volumes.check_propagation(spec)
+        binds.check_binds(spec)
+        binds.check_propagation(spec)
         extra = gather(node, spec)
         found = asked_for((*spec.resources.devices, *extra.edits.devices))
         if spec.security.privileged:
@@ -169,9 +169,9 @@ class Launch:
             upper=upper.upper,
             work=upper.work,
             files=files,
-            binds=(*volumes.bind_mounts(spec, bundle, rro=rro), *extra.edits.mounts, *self._init_mount()),
+            binds=(*binds.bind_mounts(spec, bundle, rro=rro), *extra.edits.mounts, *self._init_mount()),
             volumes=node.volumes.mounts(spec, rro=rro),
-            attachments=(*node.volumes.attachments(spec), *self._shared_memory()),
+            attachments=(*binds.attachments(spec), *node.volumes.attachments(spec), *self._shared_memory()),
             surroundings=surroundings,
             resolve_user=_identity,
             note=note_of(self._order, connection),

@@ -167,8 +167,9 @@ async def _companion(api: Api, ref: str, head: str = "") -> ContainerRecord:
 
 
 def _taken_over(record: ContainerRecord, read_only: bool) -> list[Mount]:
+    """Anonymous ones stay so: whoever is the last to be removed with its volumes takes them along, as with Docker."""
     return [
-        mount.model_copy(update={"read_only": mount.read_only or read_only, "anonymous": False})
+        mount.model_copy(update={"read_only": mount.read_only or read_only, "no_copy": True, "shown_mode": ""})
         for mount in record.spec.mounts
         if mount.type != "tmpfs"
     ]

@@ -38,7 +38,7 @@ from seaway_docker.loglines import Reader
 from seaway_kit.tasks import Tasks
 
 LIMIT_S: Final = 20.0
-_APPLETS: Final = ("sh", "true", "false", "sleep", "cat", "id", "ls", "env", "echo", "hostname", "grep", "dd", "trap")
+APPLETS: Final = ("sh", "true", "false", "sleep", "cat", "id", "ls", "env", "echo", "hostname", "grep", "dd", "trap")
 
 
 def busybox_layer() -> bytes:
@@ -53,7 +53,7 @@ def busybox_layer() -> bytes:
         _file(tar, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644)
         _file(tar, "etc/group", b"root:x:0:root\n", 0o644)
         _file(tar, "etc/notes", b"not a program\n", 0o644)
-        for name in _APPLETS:
+        for name in APPLETS:
             entry = tarfile.TarInfo(f"bin/{name}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(entry)

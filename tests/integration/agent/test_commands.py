@@ -1,6 +1,7 @@
 """Commands to a real agent, and the events that follow."""
 
 import asyncio
+import fcntl
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tests.integration.agent.rig import AgentRig
 
 from seaway_bus.bus import Command
 from seaway_contracts.containers import Command as Process
-from seaway_contracts.containers import Namespaces, NetworkSpec, Resources, RestartPolicy, Security, State
+from seaway_contracts.containers import Mount, Namespaces, NetworkSpec, Resources, RestartPolicy, Security, State
 from seaway_contracts.errors import Code, SeawayError
 
 pytestmark = pytest.mark.root
@@ -166,3 +167,31 @@ async def test_a_container_that_does_not_run_can_not_be_joined(rig: AgentRig) ->
     with pytest.raises(SeawayError, match="cannot join network of a non running container") as refusal:
         await rig.start_container(joiner)
     assert refusal.value.status == 409
+
+
+async def test_others_are_launched_while_a_volume_is_filled(rig: AgentRig) -> None:
+    held = Mount(type="volume", source="held", target="/nothing")
+    await rig.create(rig.spec("true", mounts=(held,)))
+    volume = os.open(rig.root / "agent" / rig.node / "volumes/held", os.O_RDONLY)
+    try:
+        fcntl.flock(volume, fcntl.LOCK_EX)  # as another container does while it fills it
+        spec = rig.spec("ls", "/bin", mounts=(held.model_copy(update={"target": "/bin"}),))
+        creating = asyncio.ensure_future(rig.create(spec))
+        await rig.ran("true")
+        assert not creating.done()
+    finally:
+        os.close(volume)
+    await creating
+    await rig.start_container(spec.id)
+    await rig.died(spec.id)
+    assert "busybox" in rig.output(spec.id)
+
+
+async def test_a_create_that_fails_leaves_no_volume(rig: AgentRig) -> None:
+    mounts = (
+        Mount(type="volume", source="a" * 64, target="/a", anonymous=True),
+        Mount(type="volume", source="named", target="/etc/passwd"),
+    )
+    with pytest.raises(SeawayError, match="source /etc/passwd is not directory"):
+        await rig.create(rig.spec("true", mounts=mounts))
+    await rig.until(lambda: not any((rig.root / "agent" / rig.node / "volumes").iterdir()))

@@ -9,9 +9,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.integration.agent.rig import AgentRig
+from tests.integration.agent.rig import APPLETS, AgentRig
 
 from seaway_agent.kernel import procs
+from seaway_bus.bus import Command
 from seaway_contracts import catalogue
 from seaway_contracts.commands import RemoveContainer
 from seaway_contracts.containers import Mount, NetworkSpec, PortBinding, RestartPolicy, State
@@ -211,3 +212,42 @@ async def test_a_stop_that_the_agent_did_not_live_to_finish_is_answered_by_the_n
     await rig.start()
     assert (await stopping).status.state is State.EXITED
     assert rig.told(container).count("die") == 1
+
+
+@pytest.mark.parametrize(
+    "point", [Failpoint.CREATE_VOLUMES, Failpoint.CREATE_UPPER, Failpoint.VOLUME_COPIED, Failpoint.VOLUME_FILLED]
+)
+async def test_volumes_of_a_create_that_was_interrupted_are_swept(
+    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint
+) -> None:
+    """And a volume that was there is as it was, or has the whole of the image's content."""
+    armed = tmp_path / "failpoints"
+    armed.mkdir()
+    monkeypatch.setenv(VARIABLE, str(armed))
+    rig.end(signal.SIGTERM)
+    await rig.start()
+    places = rig.root / "agent" / rig.node
+    before = await rig.create(rig.spec("true", mounts=(Mount(type="volume", source="there", target="/nothing"),)))
+    (armed / point).touch()
+    mounts = (
+        Mount(type="volume", source="there", target="/bin"),
+        Mount(type="volume", source="new", target="/new"),
+        Mount(type="volume", source="b" * 64, target="/anonymous", anonymous=True),
+    )
+    spec = rig.spec("true", mounts=mounts)
+    command = Command.new()
+    creating = asyncio.ensure_future(rig.create(spec, command))
+    await rig.until(rig.ended)
+    creating.cancel()
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    assert set(await rig.inventory()) == {before}
+    volumes = places / "volumes"
+    await rig.until(lambda: [path.name for path in volumes.iterdir()] == ["there"])
+    assert [path.name for path in (volumes / "there").iterdir()] == ["_data"]
+    held = {path.name for path in (volumes / "there/_data").iterdir()}
+    assert held == ({"busybox", *APPLETS} if point is Failpoint.VOLUME_FILLED else set())
+    assert [path.name for path in (places / "containers").glob("[0-9a-f]*")] == [before]
+    await rig.create(spec, command)
+    assert {path.name for path in (volumes / "there/_data").iterdir()} == {"busybox", *APPLETS}
+    assert {path.name for path in volumes.iterdir()} == {"there", "new", "b" * 64}

@@ -70,18 +70,23 @@ def change(layers: Stack, tmp_path: Path) -> None:
 
 def test_a_stopped_one_with_a_volume(layers: Stack, tmp_path: Path) -> None:
     volume, before = tmp_path / "volume", mounts()
-    volume.mkdir()
-    places = [Place("/vol", volume, copy_up=True), Place("/new/made", volume, read_only=True)]
+    (volume / "piece").mkdir(parents=True)
+    (volume / "f").touch()
+    (volume / "piece/in-it").touch()
+    (volume / "out").symlink_to("/")
+    places = [Place("/vol", volume), Place("/new/made", volume, read_only=True)]
+    places.append(Place("/part", volume, subpath="piece"))
     with pytest.raises(FileNotFoundError):
         view.view_of_stopped(layers, places, tmp_path / "scratch", writable=False).close()
     with view.view_of_stopped(layers, places, tmp_path / "scratch", writable=True) as found:
-        assert names(found.root, "/vol") == {"vol", "vol/of-the-image"}
-        assert names(found.root, "/new") == {"new", "new/made", "new/made/of-the-image"}
+        assert names(found.root, "/vol") == {"vol", "vol/f", "vol/out", "vol/piece", "vol/piece/in-it"}
+        assert names(found.root, "/new/made/piece") == {"piece", "piece/in-it"}
+        assert names(found.root, "/part") == {"part", "part/in-it"}
         os.close(paths.open_in_root(found.root, "/vol/given", os.O_WRONLY | os.O_CREAT, 0o644))
         with pytest.raises(OSError, match=r"[Rr]ead-only"):
             paths.open_in_root(found.root, "/new/made/x", os.O_WRONLY | os.O_CREAT, 0o644)
         assert mounts() == before
-    assert sorted(os.listdir(volume)) == ["given", "of-the-image"]
+    assert sorted(os.listdir(volume)) == ["f", "given", "out", "piece"]
     reading_only = view.view_of_stopped(layers, places, tmp_path / "scratch", writable=False)
     with reading_only as found, pytest.raises(OSError, match=r"[Rr]ead-only"):
         paths.open_in_root(found.root, "/vol/x", os.O_WRONLY | os.O_CREAT, 0o644)

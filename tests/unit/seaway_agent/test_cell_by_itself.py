@@ -95,12 +95,12 @@ async def test_a_start_during_the_clean_up_waits_for_it(bench: Bench) -> None:
 async def test_what_cant_be_deleted_is_dead_and_can_be_tried_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def busy(_: object) -> None:
+    def busy(*_: object, **__: object) -> None:
         raise OSError("device is busy")
 
     anonymous = Mount(type="volume", target="/data", source="v1", anonymous=True)
     cell = await bench.make(mounts=(anonymous,))
-    monkeypatch.setattr(bench.node.volumes, "remove_anonymous", busy)
+    monkeypatch.setattr(bench.node.volumes, "release", busy)
     with pytest.raises(SeawayError, match="can't be removed: device is busy"):
         await remove(cell)
     assert cell.status.state is State.DEAD

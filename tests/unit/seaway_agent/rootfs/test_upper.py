@@ -44,11 +44,14 @@ def test_start_sweeps_what_nobody_owns(store: UpperStore, tmp_path: Path) -> Non
         store.acquire(name)
     foreign = tmp_path / "containers" / "foreign"
     foreign.mkdir()
+    begun, strange = "ab" * 32, "cd" * 32
+    (tmp_path / "containers" / begun).mkdir()
+    (tmp_path / "containers" / strange / "of-another").mkdir(parents=True)
     (tmp_path / "containers" / "trash-00" / "upper").mkdir(parents=True)
     again = UpperStore(tmp_path / "containers")
     again.start(["kept"])
     again.close()
-    assert sorted(p.name for p in (tmp_path / "containers").iterdir()) == ["foreign", "kept"]
+    assert sorted(p.name for p in (tmp_path / "containers").iterdir()) == [strange, "foreign", "kept"]
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".", "trash-1", "x" * 200])

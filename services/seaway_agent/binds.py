@@ -1,0 +1,90 @@
+"""The user's binds: directories and files of the host in a container."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from seaway_agent.kernel.clones import clone_in_namespace_of
+from seaway_agent.kernel.mountinfo import Mount as HostEntry
+from seaway_agent.kernel.mountinfo import parse_mountinfo
+from seaway_agent.oci.mounts import HostMount
+from seaway_agent.runtime.bundle import Attachment
+from seaway_contracts.containers import ContainerSpec, Mount
+from seaway_contracts.errors import bad_request, internal
+
+
+def check_binds(spec: ContainerSpec) -> None:
+    """Make missing host directories where the user asked by `-v`; refuse a missing one asked by `--mount`."""
+    for mount in spec.mounts:
+        if mount.type != "bind" or Path(mount.source).exists():
+            continue
+        if not mount.create_source:
+            text = f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
+            raise bad_request(text)
+        try:
+            Path(mount.source).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise bad_request(f"error while creating mount source path '{mount.source}': {error.strerror}") from error
+
+
+def check_propagation(spec: ContainerSpec) -> None:
+    """Refuse a shared or slave bind of what the host doesn't share, as Docker does at the start."""
+    if not any(mount.type == "bind" and mount.propagation.lstrip("r") in ("shared", "slave") for mount in spec.mounts):
+        return
+    table = list(parse_mountinfo(Path("/proc/self/mountinfo").read_text()))
+    for mount in spec.mounts:
+        kind = mount.propagation.lstrip("r")
+        if mount.type != "bind" or kind not in ("shared", "slave"):
+            continue
+        source = os.path.realpath(mount.source)
+        held = _holding(source, table)
+        shared = any(tag.startswith("shared:") for tag in held.tags)
+        if not shared and (kind == "shared" or not any(tag.startswith("master:") for tag in held.tags)):
+            wanted = "a shared" if kind == "shared" else "a shared or slave"
+            raise internal(f"path {mount.source} is mounted on {held.target} but it is not {wanted} mount")
+
+
+def _holding(path: str, table: Sequence[HostEntry]) -> HostEntry:
+    """The mount that a path is on: the deepest, and of these the latest."""
+    above = [entry for entry in table if f"{path}/".startswith(f"{entry.target.rstrip('/')}/")]
+    return max(enumerate(above), key=lambda pair: (len(pair[1].target), pair[0]))[1]
+
+
+def attachments(spec: ContainerSpec) -> tuple[Attachment, ...]:
+    """The binds as the host has them now, to be hung into the bundle: mounts of the host reach the launcher's namespace
+    only where the host shares them.
+    """
+    found = [mount for mount in spec.mounts if mount.type == "bind"]
+    return tuple(Attachment(piece_name(mount), partial(_clone_bind, mount)) for mount in found)
+
+
+def bind_mounts(spec: ContainerSpec, bundle: Path, *, rro: bool) -> tuple[HostMount, ...]:
+    """The user's binds in the runtime's words; `rro`: kernel and runtime know recursive read-only."""
+    return tuple(_bind(mount, bundle, rro=rro) for mount in spec.mounts if mount.type == "bind")
+
+
+def _bind(mount: Mount, bundle: Path, *, rro: bool) -> HostMount:
+    if mount.recursive_read_only == "always" and not rro:
+        raise bad_request(f"mount {mount.target}: recursive read-only needs a runtime that knows it, crun or runc")
+    options = ["rbind" if mount.recursive else "bind", mount.propagation or "rprivate", *mount.options]
+    options += [word for word in (read_only_word(mount, rro=rro),) if word]
+    return HostMount(str(bundle / piece_name(mount)), mount.target, tuple(dict.fromkeys(options)))
+
+
+def read_only_word(mount: Mount, *, rro: bool) -> str:
+    """The runtime's word: like Docker since 25, for all mounts below too where that can be had."""
+    if not mount.read_only:
+        return ""
+    return "rro" if rro and mount.recursive and mount.recursive_read_only != "never" else "ro"
+
+
+def piece_name(mount: Mount) -> str:
+    """A name below the bundle that no other mount of the container has."""
+    return f"piece-{hashlib.sha256(mount.target.encode()).hexdigest()[:16]}"
+
+
+def _clone_bind(mount: Mount) -> int:
+    passes = mount.propagation.lstrip("r") in ("shared", "slave")
+    return clone_in_namespace_of(os.getpid(), mount.source, recursive=mount.recursive, own=not passes)
