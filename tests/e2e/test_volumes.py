@@ -108,6 +108,17 @@ def test_the_image_is_filled_in_before_anything_is_copied_in(cli: DockerCli, ric
     assert cli("start", "-a", made).lines == ["fifo", "given", "link", "sub"]
 
 
+@pytest.mark.seaway_only
+def test_what_is_not_supported_says_so(cli: DockerCli, rich: str, volume: str) -> None:
+    made = cli("create", "-v", f"{volume}:/data", rich).out
+    for words in (["ls"], ["inspect", volume], ["create", "x"], ["rm", volume], ["prune", "-f"]):
+        refused = cli.try_("volume", *words)
+        assert refused.code == 1 and "not supported by Seaway yet: volumes" in refused.err, words
+    assert cli("inspect", "--format", "{{.Id}}", made).out == made
+    assert cli.try_("inspect", "nothing").err == "Error: No such object: nothing"
+    assert "Local Volumes" in cli("system", "df").out
+
+
 # --- taken over
 
 

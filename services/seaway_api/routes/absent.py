@@ -11,13 +11,18 @@ from seaway_api.routing import Route
 from seaway_docker.errors import NODE_NOT_SWARM
 
 _SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")
+_VOLUMES: Final = "volumes other than those of containers (-v NAME:/path makes one where it isn't there)"
 _NOT_YET: Final = (
     ("POST", "/networks/create", "own networks"),
     ("POST", "/networks/{name}/connect", "own networks"),
     ("POST", "/networks/{name}/disconnect", "own networks"),
     ("POST", "/networks/prune", "own networks"),
-    ("POST", "/volumes/create", "named volumes over the API"),
-    ("POST", "/volumes/prune", "named volumes over the API"),
+    ("GET", "/volumes", _VOLUMES),
+    ("POST", "/volumes/create", _VOLUMES),
+    ("POST", "/volumes/prune", _VOLUMES),
+    ("GET", "/volumes/{name}", _VOLUMES),
+    ("PUT", "/volumes/{name}", _VOLUMES),
+    ("DELETE", "/volumes/{name}", _VOLUMES),
     ("POST", "/build", "building images"),
     ("POST", "/build/prune", "building images"),
     ("POST", "/images/{name}/push", "pushing images"),
@@ -64,7 +69,10 @@ def swarm_routes() -> list[ApiRoute]:
 
 
 def missing_routes() -> list[ApiRoute]:
-    """What a client may rightly ask for, and is told by name that it isn't here."""
+    """What a client may rightly ask for, and is told by name that it isn't here.
+
+    In words ("not supported") upon which `docker inspect NAME` goes on to other kinds of objects.
+    """
     return [Route(method, template, _Refusal(what)) for method, template, what in _NOT_YET]
 
 
@@ -73,6 +81,6 @@ class _Refusal:
         self._what = what
 
     async def __call__(self, call: Call) -> web.StreamResponse:
-        raise ApiError(501, f"Seaway does not support {self._what} yet")
+        raise ApiError(501, f"not supported by Seaway yet: {self._what}")
 
 

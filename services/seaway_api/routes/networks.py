@@ -1,4 +1,4 @@
-"""The networks that every node has, and the volumes and plugins that clients ask for. Own networks come later."""
+"""The networks that every node has, and the plugins that clients ask for. Own networks come later."""
 
 from aiohttp import web
 
@@ -8,8 +8,8 @@ from seaway_api.errors import ApiError
 from seaway_api.lists import all_containers
 from seaway_api.translate.networking import DRIVERS, find_predefined, network_id, network_json
 from seaway_contracts.errors import not_found
-from seaway_docker.errors import network_not_removable, no_such_network, no_such_volume
-from seaway_docker.filters import NETWORK_LIST_KEYS, VOLUME_LIST_KEYS, parse_filters
+from seaway_docker.errors import network_not_removable, no_such_network
+from seaway_docker.filters import NETWORK_LIST_KEYS, parse_filters
 from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
 
 
@@ -40,17 +40,6 @@ async def remove_network(call: Call) -> web.StreamResponse:
     if name is None:
         raise not_found(no_such_network(call.params["name"]))
     raise ApiError(403, network_not_removable(name))
-
-
-async def list_volumes(call: Call) -> web.StreamResponse:
-    """GET /volumes"""
-    parse_filters(call.text("filters"), VOLUME_LIST_KEYS)
-    return replies.json({"Volumes": [], "Warnings": None})
-
-
-async def no_volume(call: Call) -> web.StreamResponse:
-    """GET and DELETE /volumes/{name}"""
-    raise not_found(no_such_volume(call.params["name"]))
 
 
 async def list_plugins(_: Call) -> web.StreamResponse:

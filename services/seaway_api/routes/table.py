@@ -98,9 +98,6 @@ def _networks() -> list[ApiRoute]:
         Route("GET", "/networks", networks.list_networks),
         Route("GET", "/networks/{name}", networks.inspect_network),
         Route("DELETE", "/networks/{name}", networks.remove_network),
-        Route("GET", "/volumes", networks.list_volumes),
-        Route("GET", "/volumes/{name}", networks.no_volume),
-        Route("DELETE", "/volumes/{name}", networks.no_volume),
         Route("GET", "/plugins", networks.list_plugins),
         Route("GET", "/plugins/{name}/json", networks.no_plugin),
     ]
