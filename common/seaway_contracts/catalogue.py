@@ -150,7 +150,7 @@ CREATE = _command("container.create", c.CreateContainer, "Make it.", timeout_s=6
 START = _command("container.start", c.ContainerId, "Run it.")
 STOP = _command("container.stop", c.StopContainer, "Stop it.")
 RESTART = _command("container.restart", c.StopContainer, "Stop and run it.")
-KILL = _call("agent", "container.kill", c.KillContainer, c.StatusReply, "Signal it.", timeout_s=_COMMAND_S)
+KILL = _command("container.kill", c.KillContainer, "Signal it.")
 PAUSE = _command("container.pause", c.ContainerId, "Freeze it.", timeout_s=5)
 UNPAUSE = _command("container.unpause", c.ContainerId, "Let it go on.", timeout_s=5)
 REMOVE = _command("container.remove", c.RemoveContainer, "Remove it.")
@@ -175,7 +175,15 @@ PATH_READ = _call("agent", "container.path_read", a.ReadPath, a.OpenedPath, "Cop
 PATH_WRITE = _call("agent", "container.path_write", a.WritePath, a.Opened, "Copy in.", timeout_s=60)
 EXPORT = _call("agent", "container.export", a.ExportContainer, a.Opened, "Read it all.", timeout_s=60)
 CHANGES = _call("agent", "container.changes", a.ListChanges, Empty, "What differs from its image?")
-COMMIT = _call("agent", "container.commit", a.CommitContainer, a.Committed, "Make an image.", timeout_s=3600)
+COMMIT = _call(
+    "agent",
+    "container.commit",
+    a.CommitContainer,
+    a.Committed,
+    "Make an image.",
+    timeout_s=3600,
+    repeat=Repeat.UNANSWERED,
+)
 SIZES = _call("agent", "container.sizes", a.MeasureContainers, a.ContainerSizes, "How large are they?", timeout_s=120)
 CREATE_EXEC = _call(
     "agent", "exec.create", e.CreateExec, c.StatusReply, "Make a further process ready.", repeat=Repeat.UNANSWERED

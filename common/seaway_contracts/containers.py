@@ -298,7 +298,8 @@ class Health(Payload):
 class ContainerStatus(Payload):
     """What is, as the holding agent last saw it. `seq` counts the container's events; `run` its starts.
 
-    `removes_volumes`: its removal, once it has begun, takes its anonymous volumes with it.
+    `removes_volumes`: its removal, once it has begun, takes its anonymous volumes with it. `paused_by_commit`: it is
+    paused for as long as its agent commits it.
     """
 
     state: State = State.CREATED
@@ -313,6 +314,7 @@ class ContainerStatus(Payload):
     restart_count: int = 0
     manually_stopped: bool = False
     removes_volumes: bool = False
+    paused_by_commit: bool = False
     endpoints: tuple[Endpoint, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     health: Health | None = None

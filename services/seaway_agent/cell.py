@@ -24,6 +24,7 @@ from seaway_agent.core.instructions import (
     StopProbe,
     TearDown,
     Thaw,
+    answers_of_records,
 )
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.steps import Phase
@@ -146,15 +147,16 @@ class Cell:
             if waiting.done():
                 self._answers.pop(command.id, None)
 
-    async def pause(self, command: Command) -> ContainerStatus:
-        """Freeze it, if it runs."""
+    async def pause(self, command: Command, *, for_commit: bool = False) -> ContainerStatus:
+        """Freeze it, if it runs; `for_commit`: the next agent lets it go on."""
         refusal = self.machine.cannot_pause()
         if refusal is None:
             try:
                 await self._runtime.freeze()
             except OSError as error:
                 raise internal(f"container {self.spec.name} can't be paused: {error}") from error
-        return await self.ask(command, lambda ask: self.machine.pause(ask, time.time_ns()))
+            reach(Failpoint.PAUSE_FROZEN)
+        return await self.ask(command, lambda ask: self.machine.pause(ask, time.time_ns(), for_commit=for_commit))
 
     async def rename(self, command: Command, name: str) -> ContainerStatus:
         """Take a name that is reserved already."""
@@ -166,6 +168,7 @@ class Cell:
             after = updated(self.spec, limits, restart)
             if after.resources != self.spec.resources and self.machine.phase in (Phase.RUNNING, Phase.PAUSED):
                 await self._limit(limits)
+                reach(Failpoint.UPDATE_LIMITED)
             return await self.ask(command, lambda ask: self.machine.update(ask, limits, restart, time.time_ns()))
 
     async def _limit(self, limits: Resources) -> None:
@@ -232,11 +235,10 @@ class Cell:
 
     def do(self, instructions: list[Do]) -> None:
         """Carry out, in order."""
-        records = [what for what in instructions if isinstance(what, Record)]
-        answers = [what for what in instructions if isinstance(what, Answer) and what.error is None]
+        written = answers_of_records(instructions)
         for what in instructions:
             if isinstance(what, Record):
-                self._write(what, answers if what is records[-1] else [])
+                self._write(what, written.pop(0))
             else:
                 self._do(what)
 
@@ -319,6 +321,8 @@ class Cell:
 
     async def _launch_with(self, spec: ContainerSpec, order: Launch) -> None:
         runtime, timer = self._runtime, LaunchTimer()
+        if order.restarters:
+            reach(Failpoint.RESTART_LAUNCHING)
         try:
             run = await runtime.create(spec, self.lowers, order)
             timer.lap("create")

@@ -27,6 +27,12 @@ from seaway_kit.failpoints import Failpoint, reach
 _RECORDED: Final = {
     "create": Failpoint.CREATE_RECORDED,
     "start": Failpoint.START_RECORDED,
+    "restart": Failpoint.RESTART_RECORDED,
+    "pause": Failpoint.PAUSE_RECORDED,
+    "unpause": Failpoint.UNPAUSE_RECORDED,
+    "kill": Failpoint.KILL_RECORDED,
+    "rename": Failpoint.RENAME_RECORDED,
+    "update": Failpoint.UPDATE_RECORDED,
     "die": Failpoint.DIE_RECORDED,
     "destroy": Failpoint.REMOVE_RECORDED,
     "exec_create": Failpoint.EXEC_RECORDED,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Do
+from seaway_agent.core.machine import Machine
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.layers import LayerStore
@@ -51,14 +52,21 @@ class Node:
             raise conflict(f"container {container} is not running")
         return cell
 
-    async def once(self, cell: Cell, command: Command, decide: Callable[[Ask], list[Do]]) -> StatusReply:
-        """Put a command to a container's machine, unless it was carried out before."""
-        return await self.first(command, lambda: cell.ask(command, decide))
+    async def once(self, container: str, command: Command, decide: Callable[[Machine, Ask], list[Do]]) -> StatusReply:
+        """Put a command to a container's machine, unless it was carried out before. Raises SeawayError."""
+        return await self.first(
+            container, command, lambda cell: cell.ask(command, lambda ask: decide(cell.machine, ask))
+        )
 
-    async def first(self, command: Command, work: Callable[[], Awaitable[ContainerStatus]]) -> StatusReply:
-        """The status that the command led to: by `work`, unless it was carried out before, even by an earlier agent."""
+    async def first(
+        self, container: str, command: Command, work: Callable[[Cell], Awaitable[ContainerStatus]]
+    ) -> StatusReply:
+        """The status that the command led to: by `work`, unless it was carried out before, even by an earlier agent.
+
+        Then the container may be gone by now. Raises SeawayError.
+        """
         done = self.answered(command)
-        return StatusReply(status=await work() if done is None else done)
+        return StatusReply(status=await work(self.cell(container)) if done is None else done)
 
     def check_room(self, command: Command) -> None:
         """Raise SeawayError (503) where nothing new is begun just now; what was carried out before is answered."""

@@ -85,6 +85,107 @@ def _stop(scene: Scene) -> None:
     scene.client.remove(container)
 
 
+def _running(scene: Scene, **host: object) -> str:
+    container = scene.client.create(scene.name, "trap 'exit 7' TERM; while :; do sleep 0.05; done", **host)
+    scene.client.start(container)
+    return container
+
+
+def _ends(scene: Scene, container: str, lives: int = 1) -> None:
+    """It takes a signal, so it isn't frozen; each of its lives has had one start and one end."""
+    scene.client.steadily("POST", f"/containers/{container}/stop?t=20")
+    assert scene.client.wait(container) == 7
+    told = scene.client.told(scene.since, container)
+    assert (told.count("create"), told.count("start"), told.count("die")) == (1, lives, lives), told
+    scene.client.remove(container)
+
+
+def _paused(scene: Scene, container: str) -> bool:
+    return bool(scene.client.state(container)["Paused"])
+
+
+def _pause(scene: Scene) -> None:
+    container = _running(scene)
+    scene.crash(lambda: _post_unless(scene, container, "pause", lambda: _paused(scene, container)))
+    assert _paused(scene, container)
+    _post_unless(scene, container, "unpause", lambda: not _paused(scene, container))
+    _ends(scene, container)
+
+
+def _unpause(scene: Scene) -> None:
+    container = _running(scene)
+    scene.client.steadily("POST", f"/containers/{container}/pause")
+    scene.crash(lambda: _post_unless(scene, container, "unpause", lambda: not _paused(scene, container)))
+    assert not _paused(scene, container)
+    told = scene.client.told(scene.since, container)
+    assert (told.count("pause"), told.count("unpause")) == (1, 1), told
+    _ends(scene, container)
+
+
+def _post_unless(scene: Scene, container: str, what: str, done: Callable[[], bool]) -> None:
+    reply = scene.client.unless(done, "POST", f"/containers/{container}/{what}")
+    assert reply is None or reply.status == 204, reply
+
+
+def _kill(scene: Scene) -> None:
+    container = _running(scene)
+
+    def dead() -> bool:
+        return not scene.client.state(container)["Running"]
+
+    scene.crash(lambda: _post_unless(scene, container, "kill", dead))
+    assert scene.client.wait(container) == 137
+    told = scene.client.told(scene.since, container)
+    assert (told.count("start"), told.count("die")) == (1, 1), told
+    scene.client.remove(container)
+
+
+def _restart(scene: Scene) -> None:
+    container = _running(scene)
+    scene.crash(lambda: _post_unless(scene, container, "restart", lambda: False))
+    assert scene.client.state(container)["Running"]
+    told = scene.client.told(scene.since, container)
+    assert told.count("start") == told.count("die") + 1, told
+    _ends(scene, container, lives=told.count("start"))
+
+
+def _rename(scene: Scene) -> None:
+    container = scene.client.create(scene.name, "exit 7")
+
+    def renamed() -> bool:
+        return bool(scene.client.inspect(container)["Name"] == f"/{scene.name}-2")
+
+    scene.crash(lambda: _post_unless(scene, container, f"rename?name={scene.name}-2", renamed))
+    assert renamed()
+    told = scene.client.told(scene.since, container)
+    assert told == ["create", "rename"]
+    again = scene.client.create(scene.name, "exit 0")  # the old name is free
+    scene.client.remove(again)
+    scene.client.remove(container)
+
+
+def _update(scene: Scene) -> None:
+    container = _running(scene, Memory=64 << 20, MemorySwap=128 << 20)
+    body = {"Memory": 96 << 20, "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}}
+    scene.crash(lambda: scene.client.steadily("POST", f"/containers/{container}/update", body))
+    host = scene.client.inspect(container)["HostConfig"]
+    assert (host["Memory"], host["RestartPolicy"]) == (body["Memory"], body["RestartPolicy"])
+    _ends(scene, container)
+
+
+def _commit(scene: Scene) -> None:
+    container = _running(scene)
+    path = f"/commit?container={container}&repo={scene.name}"
+    made: list[str] = []
+    scene.crash(lambda: made.append(scene.client.steadily("POST", path, {}).json()["Id"]))
+    assert not _paused(scene, container)
+    assert scene.client.steadily("GET", f"/images/{scene.name}/json").json()["Id"] == made[0]
+    told = scene.client.told(scene.since, container)
+    assert told.count("pause") == told.count("unpause"), told
+    _ends(scene, container)
+    scene.client.steadily("DELETE", f"/images/{scene.name}?force=1")
+
+
 def _exec(scene: Scene) -> None:
     marks = scene.suite.root.parent / scene.name
     marks.mkdir()
@@ -145,6 +246,13 @@ _SCENES: dict[str, Callable[[Scene], None]] = {
     "start": _start,
     "die": _die,
     "stop": _stop,
+    "pause": _pause,
+    "unpause": _unpause,
+    "kill": _kill,
+    "restart": _restart,
+    "rename": _rename,
+    "update": _update,
+    "commit": _commit,
     "remove": _remove,
     "pull": _pull,
     "outbox": _start,

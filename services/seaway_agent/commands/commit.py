@@ -19,6 +19,7 @@ from seaway_contracts import catalogue
 from seaway_contracts.archives import CommitContainer, Committed
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError, conflict, internal
+from seaway_kit.failpoints import Failpoint, reach
 
 _AT_ONCE: Final = 4
 
@@ -45,6 +46,7 @@ class CommitCommand:
             raise conflict(f"You cannot commit container {asked.id} which is being removed")
         async with _still(cell, command) if asked.pause else contextlib.nullcontext():
             made = await self._send(cell, asked, command)
+            reach(Failpoint.COMMIT_STORED)
             told = {"comment": asked.order.comment, "imageID": made.id, "imageRef": made.ref}
             cell.tell(command, catalogue.CONTAINER_COMMIT.action, **told)
             return made
@@ -65,16 +67,20 @@ class CommitCommand:
 
 @asynccontextmanager
 async def _still(cell: Cell, command: Command) -> AsyncIterator[None]:
-    """A running container is paused meanwhile; one that ends just then needs no pause."""
+    """A running container is paused meanwhile; one that ends just then needs no pause.
+
+    Whoever lets it go on by hand, and pauses it then, is left alone.
+    """
     paused = False
     if cell.status.state is State.RUNNING:
         with contextlib.suppress(SeawayError):
-            await cell.pause(replace(command, id=f"{command.id}-pause"))
+            await cell.pause(replace(command, id=f"{command.id}-pause"), for_commit=True)
             paused = True
+            reach(Failpoint.COMMIT_PAUSED)
     try:
         yield
     finally:
-        if paused:
+        if paused and cell.status.paused_by_commit:
             with contextlib.suppress(SeawayError):
                 again = replace(command, id=f"{command.id}-unpause")
                 await cell.ask(again, lambda ask: cell.machine.unpause(ask, time.time_ns()))

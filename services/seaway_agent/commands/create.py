@@ -34,6 +34,8 @@ class CreateCommand:
         known = self._node.cells.get(spec.id)
         if known is not None:
             return StatusReply(status=known.status)
+        if (done := self._node.answered(command)) is not None:  # made before, and removed since
+            return StatusReply(status=done)
         if spec.id in self._making:
             raise conflict(f"container {spec.id[:12]} is being made; wait for the first command's answer")
         self._node.check_room(command)

@@ -35,42 +35,39 @@ class LifecycleCommands:
         await bus.serve(catalogue.REMOVE, self._remove, node=node)
 
     async def _start(self, asked: ContainerId, command: Command) -> StatusReply:
-        cell = self._node.cell(asked.id)
         self._node.check_room(command)
-        return await self._node.once(cell, command, lambda ask: cell.machine.start(ask))
+        return await self._node.once(asked.id, command, lambda machine, ask: machine.start(ask))
 
     async def _stop(self, asked: StopContainer, command: Command) -> StatusReply:
-        cell, signal = self._node.cell(asked.id), _signal(asked.signal)
+        signal = _signal(asked.signal)
         return await self._node.once(
-            cell, command, lambda ask: cell.machine.stop(ask, asked.timeout_s, signal, time.time_ns())
+            asked.id, command, lambda machine, ask: machine.stop(ask, asked.timeout_s, signal, time.time_ns())
         )
 
     async def _restart(self, asked: StopContainer, command: Command) -> StatusReply:
-        cell, signal = self._node.cell(asked.id), _signal(asked.signal)
+        signal = _signal(asked.signal)
         self._node.check_room(command)
         return await self._node.once(
-            cell, command, lambda ask: cell.machine.restart(ask, asked.timeout_s, signal, time.time_ns())
+            asked.id, command, lambda machine, ask: machine.restart(ask, asked.timeout_s, signal, time.time_ns())
         )
 
     async def _kill(self, asked: KillContainer, command: Command) -> StatusReply:
-        cell, signal = self._node.cell(asked.id), _signal(asked.signal) or signals.SIGKILL
-        return await self._node.once(cell, command, lambda ask: cell.machine.kill(ask, signal, time.time_ns()))
+        signal = _signal(asked.signal) or signals.SIGKILL
+        return await self._node.once(
+            asked.id, command, lambda machine, ask: machine.kill(ask, signal, time.time_ns())
+        )
 
     async def _pause(self, asked: ContainerId, command: Command) -> StatusReply:
-        cell = self._node.cell(asked.id)
-        return await self._node.first(command, lambda: cell.pause(command))
+        return await self._node.first(asked.id, command, lambda cell: cell.pause(command))
 
     async def _unpause(self, asked: ContainerId, command: Command) -> StatusReply:
-        cell = self._node.cell(asked.id)
-        return await self._node.once(cell, command, lambda ask: cell.machine.unpause(ask, time.time_ns()))
+        return await self._node.once(asked.id, command, lambda machine, ask: machine.unpause(ask, time.time_ns()))
 
     async def _remove(self, asked: RemoveContainer, command: Command) -> StatusReply:
-        done = self._node.answered(command)
-        if done is not None:
-            return StatusReply(status=done)
-        cell = self._node.cell(asked.id)
         return await self._node.once(
-            cell, command, lambda ask: cell.machine.remove(ask, asked.force, asked.volumes, time.time_ns())
+            asked.id,
+            command,
+            lambda machine, ask: machine.remove(ask, asked.force, asked.volumes, time.time_ns()),
         )
 
 

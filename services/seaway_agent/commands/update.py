@@ -26,17 +26,17 @@ class UpdateCommands:
         await bus.serve(catalogue.UPDATE, self._update, node=node)
 
     async def _rename(self, asked: RenameContainer, command: Command) -> StatusReply:
-        cell = self._node.cell(asked.id)
-        return await self._node.first(command, lambda: cell.rename(command, asked.name))
+        return await self._node.first(asked.id, command, lambda cell: cell.rename(command, asked.name))
 
     async def _update(self, asked: UpdateContainer, command: Command) -> StatusReply:
-        cell, plumbing = self._node.cell(asked.id), self._node.plumbing
+        plumbing = self._node.plumbing
         limits, warnings = asked.limits, tuple[str, ...]()
         if limits.cpuset_cpus:
             _check_cpus(limits.cpuset_cpus, cgroups.available_cpus(plumbing.cgroups))
         if limits.blkio_weight and cgroups.weight_file(plumbing.cgroups, "") is None:
             limits, warnings = limits.model_copy(update={"blkio_weight": 0}), (_NO_WEIGHT,)
-        return StatusReply(status=await cell.update(command, limits, asked.restart), warnings=warnings)
+        done = await self._node.first(asked.id, command, lambda cell: cell.update(command, limits, asked.restart))
+        return done.model_copy(update={"warnings": warnings})
 
 
 def _check_cpus(asked: str, available: str) -> None:

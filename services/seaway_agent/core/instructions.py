@@ -1,6 +1,6 @@
 """What the container core tells its shell to do, and what the shell tells the core has happened."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -135,3 +135,18 @@ class Answer:
 
 
 Do = Launch | SendSignal | Thaw | SetTimer | RunProbe | StopProbe | TearDown | Delete | Record | Answer
+
+
+def answers_of_records(instructions: Sequence[Do]) -> list[list[Answer]]:
+    """For each record, in order, the successes that it leads to: those behind it, before the next record.
+
+    Those before the first record go with that one: what they tell of was recorded earlier.
+    """
+    found: list[list[Answer]] = []
+    early: list[Answer] = []
+    for what in instructions:
+        if isinstance(what, Record):
+            found.append(early if not found else [])
+        elif isinstance(what, Answer) and what.error is None:
+            (found[-1] if found else early).append(what)
+    return found

@@ -110,13 +110,13 @@ class Machine(ExecSteps):
             return done
         return [*done, Answer(ask, self.status)]
 
-    def pause(self, ask: Ask, now_ns: int) -> list[Do]:
+    def pause(self, ask: Ask, now_ns: int, *, for_commit: bool = False) -> list[Do]:
         """It has been frozen; thawed again if it is being stopped since, as a frozen process takes no signal."""
         refusal = self.cannot_pause()
         if refusal is not None:
             return [*([Thaw()] if self.phase is Phase.RUNNING else []), self._refuse(ask, refusal)]
         self._to(Phase.PAUSED)
-        self._set(state=State.PAUSED, health=suspended(self.status.health))
+        self._set(state=State.PAUSED, paused_by_commit=for_commit, health=suspended(self.status.health))
         return [*self._check.end(), self._record(now_ns, ask, Emit("pause")), Answer(ask, self.status)]
 
     def cannot_pause(self) -> SeawayError | None:
@@ -133,7 +133,8 @@ class Machine(ExecSteps):
         """Let it go on."""
         if self.phase is not Phase.PAUSED:
             return [self._refuse(ask, internal(container_not_paused(self.spec.id)))]
-        done: list[Do] = [*self._thaw(), self._record(now_ns, ask, Emit("unpause")), Answer(ask, self.status)]
+        thaw = self._thaw()
+        done: list[Do] = [self._record(now_ns, ask, Emit("unpause")), *thaw, Answer(ask, self.status)]
         return done + self._check.begin(self.status, now_ns)
 
     def rename(self, ask: Ask, name: str, now_ns: int) -> list[Do]:
@@ -184,6 +185,10 @@ class Machine(ExecSteps):
         self._set(run=run)
         self._starters += starters
         self._restarters += restarters
+        if self._starters or self._restarters:
+            self._set(restart_count=0)
+        elif self.status.state is State.RESTARTING:
+            self._set(restart_count=self.status.restart_count + 1)
 
     def launched(self, what: Launched) -> list[Do]:
         """It runs."""
@@ -326,8 +331,17 @@ class Machine(ExecSteps):
         return []
 
     def adopted(self, now_ns: int) -> list[Do]:
-        """Its run goes on under this agent: so does its health check."""
-        return self._check.begin(self.status, now_ns) if self.phase is Phase.RUNNING else []
+        """Its run goes on under this agent: so does its health check.
+
+        What the last agent had frozen and not yet recorded as paused, or recorded as running and not yet thawed, runs;
+        so does what was paused for a commit, which ended with that agent.
+        """
+        if self.phase is Phase.RUNNING:
+            return [Thaw(), *self._check.begin(self.status, now_ns)]
+        if self.phase is Phase.PAUSED and self.status.paused_by_commit:
+            thaw = self._thaw()
+            return [self._record(now_ns, None, Emit("unpause")), *thaw, *self._check.begin(self.status, now_ns)]
+        return []
 
     def start_again(self) -> list[Do]:
         """Run it because its restart policy says so after a reboot of the node."""

@@ -122,7 +122,7 @@ class Steps:
         if self.phase is not Phase.PAUSED:
             return []
         self._to(Phase.RUNNING)
-        self._set(state=State.RUNNING)
+        self._set(state=State.RUNNING, paused_by_commit=False)
         return [Thaw()]
 
     def _delete(self) -> list[Do]:

@@ -138,7 +138,7 @@ class ExecLaunch:
 
     async def _end_shim(self, spawned: Spawned) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._node.workers, end_with_children, spawned.pid)
+        await loop.run_in_executor(self._node.workers, end_with_children, procs.find(spawned.pid))
         os.close(spawned.pidfd)
 
 

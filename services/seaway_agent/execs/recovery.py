@@ -11,6 +11,7 @@ from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.run_watch import UNKNOWN_CODE
 from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below
+from seaway_agent.traces import pidfd_of
 from seaway_contracts.execs import ExecInfo
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,10 @@ class ExecRecovery:
 
     def sweep(self) -> None:
         """Remove what belongs to no exec that runs."""
-        for identifier, pid in self._shims.items():
+        for identifier, shim in self._shims.items():
             if identifier not in self._kept:
                 log.info("ends the shim of exec %s, which nobody knows", identifier)
-                end_with_children(pid)
+                end_with_children(shim)
         for path in self._node.layout.execs.iterdir():
             if path.name not in self._kept:
                 shutil.rmtree(path, ignore_errors=True)
@@ -62,14 +63,16 @@ class ExecRecovery:
 
     def _adopt(self, cell: Cell, info: ExecInfo) -> None:
         identifier = info.spec.id
-        try:
-            conmon_fd = procs.open_pidfd(self._shims[identifier])
-        except ProcessLookupError:
+        conmon = self._shims[identifier]
+        conmon_fd = pidfd_of(conmon)
+        if conmon_fd < 0:
             self._finish(cell, info)
             return
         pid = self._pid(identifier)
         self._kept.add(identifier)
-        cell.execs.adopt(info, ExecRun(pid, _pidfd(pid), conmon_fd, child=False))
+        # The number alone may be another process's by now; what conmon has begun is its child.
+        pidfd = pidfd_of(procs.child_of(conmon.pid, pid))
+        cell.execs.adopt(info, ExecRun(pid, pidfd, conmon_fd, child=False))
 
     def _files(self, info: ExecInfo) -> ExitFiles:
         bundle = self._node.layout.exec_bundle(info.spec.id)
@@ -81,12 +84,3 @@ class ExecRecovery:
             return int((self._node.layout.exec_bundle(identifier) / "pidfile").read_text())
         except (OSError, ValueError):
             return 0
-
-
-def _pidfd(pid: int) -> int:
-    if not pid:
-        return -1
-    try:
-        return procs.open_pidfd(pid)
-    except ProcessLookupError:
-        return -1

@@ -7,7 +7,7 @@ import os
 import signal
 import struct
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 # struct pidfd_info of linux/pidfd.h, first published size: u64 mask, u64 cgroupid, 11 x u32, s32 exit_code.
 _PIDFD_INFO: Final = struct.Struct("=QQ11Ii")
@@ -15,8 +15,16 @@ _PIDFD_GET_INFO: Final = (3 << 30) | (_PIDFD_INFO.size << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT: Final = 1 << 3
 # starttime is field 22 (proc_pid_stat(5)); fields count on from 3 after the ")" that ends comm.
 _START_TIME_INDEX: Final = 22 - 3
+_PARENT_INDEX: Final = 4 - 3
 # The state letters of a process that no longer runs.
 _DEAD_STATES: Final = frozenset({"Z", "X", "x"})
+
+
+class Process(NamedTuple):
+    """A process. When it `started` (clock ticks since boot) tells it from a later one that was given its number."""
+
+    pid: int
+    started: int
 
 
 def open_pidfd(pid: int) -> int:
@@ -28,6 +36,15 @@ def open_pidfd(pid: int) -> int:
         if error.errno in (errno.ESRCH, errno.EINVAL):
             raise ProcessLookupError(errno.ESRCH, "no such process", str(pid)) from error
         raise
+
+
+def open_process(process: Process) -> int:
+    """A close-on-exec pidfd of exactly that process. Raises ProcessLookupError when it runs no more."""
+    pidfd = open_pidfd(process.pid)
+    if not alive(*process):
+        os.close(pidfd)
+        raise ProcessLookupError(errno.ESRCH, "no such process", str(process.pid))
+    return pidfd
 
 
 def send_signal(pidfd: int, sig: int) -> bool:
@@ -43,8 +60,8 @@ _STANDARD: Final = frozenset(signal.Signals)
 
 
 def parse_stat(text: str) -> tuple[str, int]:
-    """(state letter, start time in clock ticks since boot) of /proc/<pid>/stat; comm may hold blanks and ")"."""
-    fields = text[text.rindex(")") + 2 :].split(" ")
+    """(state letter, start time in clock ticks since boot) of /proc/<pid>/stat."""
+    fields = _fields(text)
     return fields[0], int(fields[_START_TIME_INDEX])
 
 
@@ -60,11 +77,44 @@ def alive(pid: int, started: int) -> bool:
     return status is not None and status[1] == started and status[0] not in _DEAD_STATES
 
 
-def _read_stat(pid: int) -> tuple[str, int] | None:
+def find(pid: int) -> Process | None:
+    """The process that has this number now; a zombie counts."""
+    started = start_time(pid)
+    return None if started is None else Process(pid, started)
+
+
+def child_of(parent: int, pid: int) -> Process | None:
+    """The process that has this number now, if it is a child of `parent`."""
+    text = _stat_text(pid)
+    if text is None or int(_fields(text)[_PARENT_INDEX]) != parent:
+        return None
+    return Process(pid, parse_stat(text)[1])
+
+
+def children(pid: int) -> list[Process]:
+    """The children of a process that has one thread."""
     try:
-        return parse_stat(Path(f"/proc/{pid}/stat").read_text(errors="replace"))
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [child for number in listed.split() if (child := child_of(pid, int(number))) is not None]
+
+
+def _read_stat(pid: int) -> tuple[str, int] | None:
+    text = _stat_text(pid)
+    return None if text is None else parse_stat(text)
+
+
+def _stat_text(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def _fields(text: str) -> list[str]:
+    """What follows comm, which may hold blanks and ")"."""
+    return text[text.rindex(")") + 2 :].split(" ")
 
 
 def bounding_set() -> int:

@@ -130,8 +130,8 @@ def _configure(inner: NetlinkSocket, endpoint: Endpoint, index: int, *, ipv6: bo
     inner.transact(messages, f"configure {IFNAME} with address {endpoint.address}")
 
 
-def inspect(home: int, pid: int) -> tuple[rtnl.Link, set[IPv4Address]]:
-    """``eth0`` and its addresses in the namespace of a live process. Raises SandboxGone, or NetworkError."""
+def veths(home: int, pid: int) -> list[rtnl.Link]:
+    """The veths in the namespace of a live process, ``eth0`` first. Raises SandboxGone; NetlinkError, OSError."""
     try:
         fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError) as error:
@@ -142,8 +142,6 @@ def inspect(home: int, pid: int) -> tuple[rtnl.Link, set[IPv4Address]]:
     finally:
         os.close(fd)
     with inner:
-        answers = inner.transact([rtnl.get_link(IFNAME)], f"find {IFNAME} in the sandbox of process {pid}")
-        link = rtnl.parse_link(answers[0].body)
-        dumped = inner.dump(rtnl.dump_addresses(), f"list addresses in the sandbox of process {pid}")
-    found = [rtnl.parse_address(reply.body) for reply in dumped]
-    return link, {address for index, address, _ in found if index == link.index}
+        dumped = inner.dump(rtnl.dump_links(), f"list interfaces in the sandbox of process {pid}")
+    links = [rtnl.parse_link(reply.body) for reply in dumped]
+    return sorted((link for link in links if link.kind == "veth"), key=lambda link: link.name != IFNAME)

@@ -1,5 +1,6 @@
 """All sandboxes of a node: built, adopted, released, counted. Belongs to the network's thread."""
 
+import logging
 import os
 import random
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from pathlib import Path
 
 from seaway_agent.network import netns, rtnl, sandbox
 from seaway_agent.network.bridge import BridgeNetwork
-from seaway_agent.network.errors import AddressError, NetworkError, SandboxGone
-from seaway_agent.network.names import IFNAME, host_veth, mac_of
+from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError, SandboxGone
+from seaway_agent.network.names import IFNAME, host_veth, is_host_veth, mac_of
 from seaway_agent.network.rtnl import InterfaceCounters
 from seaway_agent.network.sandbox import Endpoint, Sandbox
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class Sandboxes:
         self.network = network
         self._home = -1
         self._serial = random.getrandbits(32)
-        self._plugged: dict[str, Sandbox] = {}
+        self._plugged: set[Sandbox] = set()
         self._isolated: set[Sandbox] = set()
+        self._veths_known = True
 
     def open(self) -> None:
         """To be called first, in the thread and the namespace in which all the rest will run."""
@@ -53,7 +57,7 @@ class Sandboxes:
         except BaseException:
             addresses.release(address)
             raise
-        self._plugged[built.host_veth] = built
+        self._plugged.add(built)
         return built
 
     def release(self, held: Sandbox) -> None:
@@ -63,47 +67,53 @@ class Sandboxes:
         """
         held.hand_over()
         self._isolated.discard(held)
-        if held.address is not None and self._plugged.get(held.host_veth) is held:
-            del self._plugged[held.host_veth]
-            self.network.addresses.release(held.address)
-            self.network.forget_port(held.host_index)
+        if held in self._plugged:
+            self._plugged.remove(held)
+            if held.address is not None:
+                self.network.addresses.release(held.address)
+            if held.host_index:
+                self.network.forget_port(held.host_index)
 
     def adopt(self, pid: int, address: IPv4Address | None) -> Sandbox:
-        """The sandbox of a process that outlived an earlier agent; its address is taken from now on.
+        """The sandbox of a process that outlived an earlier agent, whatever that process has done to it.
 
-        ``address`` None is for ``--network none``. Raises SandboxGone if the process has ended, NetworkError if it
-        isn't on this bridge with that address.
+        The ``address`` that it was given is taken from now on; None is for ``--network none``. Raises SandboxGone if
+        the process has ended.
         """
         if address is None:
             return self._adopt_isolated(pid)
-        link, present = sandbox.inspect(self._home, pid)
-        host_end = self._host_end(link)
-        if address not in present or host_end is None or host_end.master != self.network.index:
-            raise NetworkError(f"process {pid} isn't on bridge {self.network.bridge} with address {address}")
-        if address in self.network.addresses:
-            raise AddressError(f"address {address} of process {pid} belongs to another sandbox already")
-        self.network.addresses.restore([address])
+        inner, outer = self._ends(pid)
+        if outer is None:
+            _log.warning("process %d with address %s has no veth on this host any more", pid, address)
         prefix_len, gateway = self.network.addresses.subnet.prefixlen, self.network.addresses.gateway
-        adopted = Sandbox(-1, address, prefix_len, gateway, link.mac, IFNAME, host_end.name, host_end.index)
-        self._plugged[host_end.name] = adopted
+        mac = inner.mac if inner is not None else mac_of(address)
+        name, index = (outer.name, outer.index) if outer is not None else ("", 0)
+        mine = address if self._reserve(pid, address) else None
+        adopted = Sandbox(-1, mine, prefix_len, gateway, mac, IFNAME, name, index)
+        self._plugged.add(adopted)
         return adopted
 
     def sweep(self) -> list[str]:
-        """Delete veths of this suite that belong to no sandbox; their names are given back."""
-        return self.network.sweep(self._plugged.keys())
+        """Delete veths of this suite that belong to no sandbox; their names are given back.
+
+        None is deleted while nobody knows which of them is a living process's.
+        """
+        if not self._veths_known:
+            return []
+        return self.network.sweep({held.host_veth for held in self._plugged})
 
     def addresses(self) -> set[IPv4Address]:
         """The addresses of all sandboxes."""
-        return {held.address for held in self._plugged.values() if held.address is not None}
+        return {held.address for held in self._plugged if held.address is not None}
 
     def counters(self) -> dict[str, InterfaceCounters]:
         """Counters of all sandboxes on the bridge by the name of their host's end, from one dump."""
         by_index = self.network.counters()
-        return {name: by_index[held.host_index] for name, held in self._plugged.items() if held.host_index in by_index}
+        return {held.host_veth: by_index[held.host_index] for held in self._plugged if held.host_index in by_index}
 
     def close(self) -> None:
         """Forget all sandboxes; those that containers hold live on."""
-        for held in (*self._plugged.values(), *self._isolated):
+        for held in (*self._plugged, *self._isolated):
             held.hand_over()
         self._plugged.clear()
         self._isolated.clear()
@@ -135,7 +145,25 @@ class Sandboxes:
             mtu=self.network.mtu,
         )
 
-    def _host_end(self, link: rtnl.Link) -> rtnl.Link | None:
-        if not link.peer:
-            return None
-        return self.network.link(rtnl.get_link_at(link.peer), f"find the host's end of interface {link.name}")
+    def _reserve(self, pid: int, address: IPv4Address) -> bool:
+        """Take the address of a living process; whether it is that one's alone."""
+        try:
+            if address in self.network.addresses:
+                raise AddressError("it belongs to another sandbox already")
+            self.network.addresses.restore([address])
+        except AddressError as error:
+            _log.error("address %s of process %d: %s", address, pid, error)
+            return False
+        return True
+
+    def _ends(self, pid: int) -> tuple[rtnl.Link | None, rtnl.Link | None]:
+        """Both ends of the veth of a living process: inside, and on the host. Raises SandboxGone."""
+        try:
+            for inner in sandbox.veths(self._home, pid):
+                outer = self.network.link(rtnl.get_link_at(inner.peer), f"find the host's end of {inner.name}")
+                if outer is not None and outer.peer == inner.index and is_host_veth(self.network.suite, outer.name):
+                    return inner, outer
+        except (NetlinkError, OSError) as error:
+            self._veths_known = False
+            _log.warning("the interfaces of process %d can't be read, so no veth is removed: %s", pid, error)
+        return None, None

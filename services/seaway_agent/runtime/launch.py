@@ -14,7 +14,7 @@ from seaway_agent.core import instructions
 from seaway_agent.endpoints import Connection
 from seaway_agent.gear import Gear, gather, has_apparmor, has_weights
 from seaway_agent.kernel.clones import clone_in_namespace_of
-from seaway_agent.kernel.procs import open_pidfd
+from seaway_agent.kernel.procs import find, open_pidfd
 from seaway_agent.kernel.spawn import Spawned
 from seaway_agent.oci import devices
 from seaway_agent.oci import spec as oci
@@ -135,7 +135,7 @@ class Launch:
     async def _end_shim(self, spawned: Spawned) -> None:
         """It hangs, and the runtime below it maybe as well."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._node.workers, end_with_children, spawned.pid)
+        await loop.run_in_executor(self._node.workers, end_with_children, find(spawned.pid))
         os.close(spawned.pidfd)
 
     def _clear_leftovers(self) -> None:

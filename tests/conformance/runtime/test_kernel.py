@@ -131,7 +131,7 @@ async def test_the_rootfs_is_held_by_the_container_alone(kernel: KernelWorld) ->
 async def test_a_running_one_is_adopted_and_its_end_told(kernel: KernelWorld) -> None:
     box = await kernel.make(SLEEPS)
     run = await box.started()
-    conmon = shims_below(kernel.layout.run)[box.id]
+    conmon = shims_below(kernel.layout.run)[box.id].pid
     box.runtime.close()
     assert box.ends == []
     box.runtime.adopt(Run(run.connection, run.pid, procs.open_pidfd(run.pid), procs.open_pidfd(conmon), False))
@@ -145,7 +145,7 @@ async def test_a_running_one_is_adopted_and_its_end_told(kernel: KernelWorld) ->
 async def test_one_whose_shim_is_gone_is_adopted(kernel: KernelWorld) -> None:
     box = await kernel.make(SLEEPS)
     run = await box.started()
-    conmon = shims_below(kernel.layout.run)[box.id]
+    conmon = shims_below(kernel.layout.run)[box.id].pid
     box.runtime.close()
     os.kill(conmon, signal.SIGKILL)
     await reaped(conmon)

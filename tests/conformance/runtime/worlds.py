@@ -256,7 +256,7 @@ class KernelWorld:
         await self.over(box)
 
     async def kill_shim(self, box: Box) -> None:
-        os.kill(shims_below(self.layout.run)[box.id], signal.SIGKILL)
+        os.kill(shims_below(self.layout.run)[box.id].pid, signal.SIGKILL)
         await until(lambda: box.id not in shims_below(self.layout.run), what="the end of the shim")
 
     def log(self, box: Box) -> str:
@@ -285,7 +285,7 @@ class KernelWorld:
             for part in ("c", "crun", "runc", "runsc", "persist", "exits")
             for path in (run / part).glob("[!.]*")
         ]
-        found += [f"shim {pid}" for pid in shims_below(run).values()]
+        found += [f"shim {shim.pid}" for shim in shims_below(run).values()]
         found += [f"mount {target}" for target in self.mounts()]
         return found + [f"descriptor of {target}" for target in _descriptors() - self._fds]
 

@@ -35,6 +35,7 @@ from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import BlobEndpoint, Layer
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_docker.loglines import Reader
+from seaway_kit.failpoints import VARIABLE
 from seaway_kit.tasks import Tasks
 
 LIMIT_S: Final = 20.0
@@ -113,6 +114,8 @@ class AgentRig:
         self.suite = secrets.token_hex(3)
         self.bus = bus
         self.events: list[Event] = []
+        self.env: dict[str, str] = {}
+        """What the agent's environment has beside our own."""
         self._nats_url = nats_url
         self._blobs = blobs
         self._feed = EventFeed(bus.transport, self._received, tasks)
@@ -142,15 +145,24 @@ class AgentRig:
 
     async def start(self) -> None:
         """Start the agent and wait until it answers."""
-        self._spawn()
+        self.spawn()
         await self.until(self._answers)
 
-    def _spawn(self) -> None:
+    async def start_armed(self, directory: Path) -> Path:
+        """Start the agent anew, with a directory for failpoints; gives that."""
+        directory.mkdir(exist_ok=True)
+        self.end(signal.SIGTERM)
+        self.env[VARIABLE] = str(directory)
+        await self.start()
+        return directory
+
+    def spawn(self) -> None:
+        """Start the agent."""
         flags = ["--nats", self._nats_url, "--node", self.node, "--suite", self.suite, "--sandboxes", "2"]
         places = ["--root", str(self.root), "--run", str(self.base / "run")]
         with (self.base / "agent.log").open("ab") as log:
             argv = [sys.executable, "-m", "seaway_agent.main", *flags, *places]
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log)
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=os.environ | self.env)
 
     async def _answers(self) -> bool:
         assert self._process is not None
@@ -270,5 +282,3 @@ class AgentRig:
                 if line.startswith(b"/usr/bin/conmon") and mark in line:
                     found.append(int(entry.name))
         return found
-
-

@@ -6,17 +6,30 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 from tests.integration.agent.rig import APPLETS, AgentRig
 
 from seaway_agent.kernel import procs
+from seaway_agent.runtime.shims import shims_below
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue
-from seaway_contracts.commands import RemoveContainer
-from seaway_contracts.containers import Mount, NetworkSpec, PortBinding, RestartPolicy, State
-from seaway_kit.failpoints import VARIABLE, Failpoint
+from seaway_contracts.archives import CommitContainer, ImageOrder
+from seaway_contracts.channels import CallChannel
+from seaway_contracts.commands import ContainerId, RemoveContainer, StatusReply, UpdateContainer
+from seaway_contracts.containers import (
+    ContainerSpec,
+    ContainerStatus,
+    Mount,
+    NetworkSpec,
+    PortBinding,
+    RestartPolicy,
+    Security,
+    State,
+)
+from seaway_kit.failpoints import Failpoint
 
 pytestmark = pytest.mark.root
 
@@ -170,13 +183,9 @@ async def test_runs_that_belong_to_no_container_are_swept(rig: AgentRig, runtime
 
 @pytest.mark.parametrize("volumes", [True, False])
 async def test_a_removal_that_was_interrupted_remembers_whether_volumes_go(
-    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, volumes: bool
+    rig: AgentRig, tmp_path: Path, volumes: bool
 ) -> None:
-    armed = tmp_path / "failpoints"
-    armed.mkdir()
-    monkeypatch.setenv(VARIABLE, str(armed))
-    rig.end(signal.SIGTERM)
-    await rig.start()
+    armed = await rig.start_armed(tmp_path / "failpoints")
     volume = Mount(type="volume", source=f"v{rig.node}", target="/data", anonymous=True)
     container = await rig.create(rig.spec("true", mounts=(volume,)))
     data = rig.root / "agent" / rig.node / "volumes" / volume.source
@@ -195,14 +204,10 @@ async def test_a_removal_that_was_interrupted_remembers_whether_volumes_go(
 
 
 async def test_a_stop_that_the_agent_did_not_live_to_finish_is_answered_by_the_next(
-    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: AgentRig, tmp_path: Path
 ) -> None:
     """The caller asks again by itself, with the same command."""
-    armed = tmp_path / "failpoints"
-    armed.mkdir()
-    monkeypatch.setenv(VARIABLE, str(armed))
-    rig.end(signal.SIGTERM)
-    await rig.start()
+    armed = await rig.start_armed(tmp_path / "failpoints")
     container = await rig.create(rig.spec("sleep", "600"))
     await rig.start_container(container)
     (armed / Failpoint.STOP_SIGNALLED).touch()
@@ -218,14 +223,10 @@ async def test_a_stop_that_the_agent_did_not_live_to_finish_is_answered_by_the_n
     "point", [Failpoint.CREATE_VOLUMES, Failpoint.CREATE_UPPER, Failpoint.VOLUME_COPIED, Failpoint.VOLUME_FILLED]
 )
 async def test_volumes_of_a_create_that_was_interrupted_are_swept(
-    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint
+    rig: AgentRig, tmp_path: Path, point: Failpoint
 ) -> None:
     """And a volume that was there is as it was, or has the whole of the image's content."""
-    armed = tmp_path / "failpoints"
-    armed.mkdir()
-    monkeypatch.setenv(VARIABLE, str(armed))
-    rig.end(signal.SIGTERM)
-    await rig.start()
+    armed = await rig.start_armed(tmp_path / "failpoints")
     places = rig.root / "agent" / rig.node
     before = await rig.create(rig.spec("true", mounts=(Mount(type="volume", source="there", target="/nothing"),)))
     (armed / point).touch()
@@ -251,3 +252,176 @@ async def test_volumes_of_a_create_that_was_interrupted_are_swept(
     await rig.create(spec, command)
     assert {path.name for path in (volumes / "there/_data").iterdir()} == {"busybox", *APPLETS}
     assert {path.name for path in volumes.iterdir()} == {"there", "new", "b" * 64}
+
+
+def numbered(spec: ContainerSpec, first: str) -> ContainerSpec:
+    """With an id that begins so: recovery looks at containers in the order of their ids."""
+    return spec.model_copy(update={"id": first + spec.id[len(first) :]})
+
+
+def host_veth_of(pid: int) -> str:
+    """The host's end of a process's eth0."""
+    shown = subprocess.run(
+        ["nsenter", "-t", str(pid), "-n", "ip", "-o", "link", "show", "eth0"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    index = shown.split("eth0@if", 1)[1].split(":", 1)[0]
+    indexes = Path("/sys/class/net").glob("*/ifindex")
+    return next(path.parent.name for path in indexes if path.read_text() == f"{index}\n")
+
+
+async def test_what_lives_keeps_its_address_and_ports_while_others_are_started_again(
+    rig: AgentRig, tmp_path: Path
+) -> None:
+    """One ends and is started again by its policy; the shim of the next one takes long to say how that ended; the last
+    one lives, and was the first to get an address.
+    """
+    network = NetworkSpec(mode="bridge", ports=(PortBinding(container_port=8080, host_ip="127.0.0.1"),))
+    serve = "while true; do echo hello | busybox nc -l -p 8080; done"
+    lives = await rig.create(numbered(rig.spec("sh", "-c", serve, network=network), "22"))
+    status = (await rig.start_container(lives)).status
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    bind, policy = Mount(type="bind", source=str(gate), target="/gate"), RestartPolicy(name="always")
+    again = rig.spec("sh", "-c", "cat /gate; exit 1", net="bridge", mounts=(bind,), restart=policy)
+    comes_back = await rig.create(numbered(again, "00"))
+    await rig.start_container(comes_back)
+    slow = await rig.create(numbered(rig.spec("sleep", "600"), "11"))
+    pid = (await rig.start_container(slow)).status.pid
+    shim = shims_below(rig.run)[slow].pid
+    veth = host_veth_of(status.pid)
+
+    rig.end(signal.SIGKILL)
+    os.kill(shim, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    gate.write_text("go")
+    await rig.until(lambda: comes_back not in shims_below(rig.run))
+    await rig.start()
+    await rig.until(lambda: rig.told(comes_back).count("start") == 2)
+    assert (Path("/sys/class/net") / veth).exists()
+    held = await rig.inventory()
+    assert held[lives].status.endpoints == status.endpoints
+    assert held[comes_back].status.endpoints[0].address != status.endpoints[0].address
+    with socket.create_connection(("127.0.0.1", status.ports[0].host_port), timeout=5) as connection:
+        assert connection.recv(10) == b"hello\n"
+    assert rig.told(slow) == ["create", "start"], "its shim has said nothing yet"
+    os.kill(shim, signal.SIGCONT)
+    assert (await rig.died(slow)).status.exit_code == 137
+
+
+async def test_a_container_that_has_changed_its_own_address_keeps_its_network(rig: AgentRig) -> None:
+    ip = "busybox ip addr flush dev eth0; busybox ip addr add 10.9.9.9/24 dev eth0; echo done; sleep 600"
+    powers = Security(cap_add=("NET_ADMIN",))
+    container = await rig.create(rig.spec("sh", "-c", ip, net="bridge", security=powers))
+    status = (await rig.start_container(container)).status
+    await rig.until(lambda: rig.output(container) == "done\n")
+    veth = host_veth_of(status.pid)
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    assert (Path("/sys/class/net") / veth).exists()
+    other = await rig.create(rig.spec("sleep", "600", net="bridge"))
+    theirs = (await rig.start_container(other)).status
+    assert theirs.endpoints[0].address != status.endpoints[0].address
+
+
+def beats(rig: AgentRig, container: str) -> int:
+    return len(rig.output(container))
+
+
+BEATS = ("sh", "-c", "while :; do echo; sleep 0.01; done")
+
+
+async def goes_on(rig: AgentRig, container: str) -> None:
+    heard = beats(rig, container)
+    await rig.until(lambda: beats(rig, container) > heard)
+
+
+async def test_a_pause_that_was_not_written_down_is_undone(rig: AgentRig, tmp_path: Path) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await rig.create(rig.spec(*BEATS))
+    await rig.start_container(container)
+    (armed / Failpoint.PAUSE_FROZEN).touch()
+    pausing = asyncio.ensure_future(rig.bus.call(catalogue.PAUSE, ContainerId(id=container), node=rig.node))
+    await rig.until(rig.ended)
+    pausing.cancel()
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    await goes_on(rig, container)
+    assert (await rig.inventory())[container].status.state is State.RUNNING
+    await rig.stop(container, timeout_s=0)
+    assert "pause" not in rig.told(container)
+
+
+@pytest.mark.parametrize("point", [Failpoint.PAUSE_FROZEN, Failpoint.PAUSE_RECORDED])
+async def test_a_pause_that_is_asked_for_again_is_had_once(rig: AgentRig, tmp_path: Path, point: Failpoint) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await rig.create(rig.spec("sleep", "600"))
+    await rig.start_container(container)
+    assert (await asked_of_two_agents(rig, catalogue.PAUSE, container, armed / point)).state is State.PAUSED
+    assert rig.told(container) == ["create", "start", "pause"]
+
+
+async def asked_of_two_agents(
+    rig: AgentRig, what: CallChannel[ContainerId, StatusReply], container: str, point: Path
+) -> ContainerStatus:
+    """What the second agent answers to a command in which the first one has died."""
+    command, asked = Command.new(), ContainerId(id=container)
+    point.touch()
+    first = asyncio.ensure_future(rig.bus.call(what, asked, node=rig.node, command=command))
+    await rig.until(rig.ended)
+    first.cancel()
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    return (await rig.bus.call(what, asked, node=rig.node, command=command)).status
+
+
+async def test_an_unpause_that_was_written_down_is_carried_out(rig: AgentRig, tmp_path: Path) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await rig.create(rig.spec(*BEATS))
+    await rig.start_container(container)
+    await rig.bus.call(catalogue.PAUSE, ContainerId(id=container), node=rig.node)
+    status = await asked_of_two_agents(rig, catalogue.UNPAUSE, container, armed / Failpoint.UNPAUSE_RECORDED)
+    assert status.state is State.RUNNING
+    await goes_on(rig, container)
+    assert rig.told(container) == ["create", "start", "pause", "unpause"]
+
+
+async def test_what_was_paused_for_a_commit_goes_on_when_that_agent_is_dead(rig: AgentRig, tmp_path: Path) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await rig.create(rig.spec(*BEATS))
+    await rig.start_container(container)
+    (armed / Failpoint.COMMIT_PAUSED).touch()
+    asked = CommitContainer(id=container, order=ImageOrder(image="sha256:0"))
+    committing = asyncio.ensure_future(rig.bus.call(catalogue.COMMIT, asked, node=rig.node))
+    await rig.until(rig.ended)
+    committing.cancel()
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    await goes_on(rig, container)
+    await rig.wait_for(container, "unpause")
+    assert rig.told(container) == ["create", "start", "pause", "unpause"]
+
+
+async def test_the_next_agent_knows_what_was_answered_though_the_container_is_gone(rig: AgentRig) -> None:
+    spec = rig.spec("true", auto_remove=True)
+    creation, start = Command.new(), Command.new()
+    await rig.create(spec, creation)
+    begun = await rig.start_container(spec.id, start)
+    await rig.wait_for(spec.id, "destroy")
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    assert await rig.start_container(spec.id, start) == begun
+    await rig.create(spec, creation)
+    assert await rig.inventory() == {}, "a late repeat makes no ghost"
+
+
+async def test_an_update_is_not_repeated_over_a_later_one(rig: AgentRig) -> None:
+    container = await rig.create(rig.spec("true"))
+    first, asked = Command.new(), UpdateContainer(id=container, restart=RestartPolicy(name="always"))
+    await rig.bus.call(catalogue.UPDATE, asked, node=rig.node, command=first)
+    later = UpdateContainer(id=container, restart=RestartPolicy(name="no"))
+    await rig.bus.call(catalogue.UPDATE, later, node=rig.node)
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    await rig.bus.call(catalogue.UPDATE, asked, node=rig.node, command=first)
+    assert (await rig.inventory())[container].spec.restart.name == "no"

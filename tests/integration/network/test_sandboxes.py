@@ -210,19 +210,97 @@ async def test_restart_adopts_the_living_and_sweeps_the_rest(suite: str, host: N
         kept.mac,
     )
     assert (await second.adopt(processes[2].pid, None)).address is None
-    with pytest.raises(AddressError, match="another sandbox"):
-        await second.adopt(processes[0].pid, kept.address)
-    with pytest.raises(NetworkError, match=r"isn't on bridge .* with address 172\.18\.9\.9"):
-        await second.adopt(processes[1].pid, IPv4Address("172.18.9.9"))
     assert await second.sweep() == [orphan.host_veth]
     assert host.own_links() == {second.network.bridge, kept.host_veth}
     fresh = await second.acquire()
     assert fresh.address == IPv4Address("172.18.0.3")
-    assert list(await second.counters()) == [kept.host_veth, fresh.host_veth]
+    assert set(await second.counters()) == {kept.host_veth, fresh.host_veth}
     for process in processes:
         end(process)
     with pytest.raises(SandboxGone, match="has ended"):
         await second.adopt(processes[1].pid, IPv4Address("172.18.0.3"))
+    await second.close(teardown=True)
+    wait_until(lambda: not host.own_links(), "all gone")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "address flush dev eth0; address add 10.9.9.9/24 dev eth0",
+        "link set eth0 down; link set eth0 name other0",
+        "link add v7 type veth peer name v8",
+    ],
+)
+async def test_a_living_sandbox_is_never_swept_whatever_its_process_has_changed(
+    suite: str, host: Namespace, start: Start, change: str
+) -> None:
+    first = make_driver(suite, host)
+    subnet = await first.open()
+    sandbox = await first.acquire()
+    process = start(sandbox.netns_fd)
+    inner = Namespace(os.dup(sandbox.netns_fd))
+    for words in change.split("; "):
+        inner.run("ip", *words.split())
+    inner.close()
+    await first.close()
+
+    second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)
+    await second.open()
+    assert sandbox.address is not None
+    adopted = await second.adopt(process.pid, sandbox.address)
+    assert (adopted.address, adopted.host_veth) == (sandbox.address, sandbox.host_veth)
+    assert await second.sweep() == []
+    fresh = await second.acquire()
+    assert fresh.address != sandbox.address
+    end(process)
+    await second.release(adopted)
+    again = await second.acquire(NetworkRequest(address=sandbox.address))
+    assert again.address == sandbox.address
+    await second.close(teardown=True)
+    wait_until(lambda: not host.own_links(), "all gone")
+
+
+async def test_two_that_claim_one_address_both_keep_their_network(suite: str, host: Namespace, start: Start) -> None:
+    first = make_driver(suite, host)
+    subnet = await first.open()
+    one, two = await first.acquire(), await first.acquire()
+    processes = [start(sandbox.netns_fd) for sandbox in (one, two)]
+    await first.close()
+    second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)
+    await second.open()
+    kept, other = [await second.adopt(process.pid, one.address) for process in processes]
+    assert (kept.host_veth, other.host_veth) == (one.host_veth, two.host_veth)
+    assert await second.sweep() == []
+    await second.release(other)
+    with pytest.raises(AddressError, match="Address already in use"):
+        await second.acquire(NetworkRequest(address=one.address))
+    for process in processes:
+        end(process)
+    await second.close(teardown=True)
+    wait_until(lambda: not host.own_links(), "all gone")
+
+
+async def test_where_a_living_sandbox_can_t_be_looked_at_nothing_is_swept(
+    suite: str, host: Namespace, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_driver(suite, host)
+    subnet = await first.open()
+    sandbox = await first.acquire()
+    process = start(sandbox.netns_fd)
+    await first.close()
+
+    def refuse(*_: object) -> None:
+        raise NetlinkError(105, "cannot list interfaces: No buffer space available")
+
+    monkeypatch.setattr(sandbox_module, "veths", refuse)
+    second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)
+    await second.open()
+    adopted = await second.adopt(process.pid, sandbox.address)
+    assert await second.sweep() == []
+    assert sandbox.host_veth in host.links()
+    assert (await second.acquire()).address != sandbox.address
+    await second.release(adopted)
+    end(process)
     await second.close(teardown=True)
     wait_until(lambda: not host.own_links(), "all gone")
 

@@ -127,6 +127,9 @@ class Box:
     def delete_failed(self) -> list[str]:
         return self._say(self.machine.delete_failed(internal("disk full"), self.now_ns))
 
+    def adopted(self) -> list[str]:
+        return self._say(self.machine.adopted(self.now_ns))
+
     def resume(self) -> list[str]:
         return self._say(self.machine.resume(self.now_ns))
 

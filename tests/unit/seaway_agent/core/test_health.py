@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaway_agent.core.health import LOG_ENTRIES, Plan, begun, judged, plan_of, suspended, wait_ns
+from seaway_agent.core.instructions import Thaw
 from seaway_contracts.containers import Command, Health, Probe
 from seaway_contracts.images import Healthcheck
 from seaway_testing import builders
@@ -208,10 +209,10 @@ def test_the_next_run_is_starting_again_with_the_old_log(checked: Checked) -> No
 def test_the_next_agent_goes_on(checked: Checked, make_box: MakeBox) -> None:
     checked.box.running()
     later = make_box(status=checked.box.machine.status, phase=checked.box.machine.phase, healthcheck=CHECK)
-    assert later._say(later.machine.adopted(later.now_ns)) == ["timer health 10s"]
+    assert later._say(later.machine.adopted(later.now_ns)) == ["thaw", "timer health 10s"]
 
 
 def test_without_a_check_there_is_no_health(make_box: MakeBox) -> None:
     box = make_box().running()
     assert box.machine.status.health is None
-    assert (box.machine.adopted(1), box.timer("health")) == ([], [])
+    assert (box.machine.adopted(1), box.timer("health")) == ([Thaw()], [])

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from seaway_agent.core.instructions import Ask, Exit, Launch, Launched, Record
 from seaway_agent.core.steps import Phase
-from seaway_contracts.containers import Endpoint, RestartPolicy
+from seaway_contracts.containers import ContainerStatus, Endpoint, RestartPolicy, State
 
 MakeBox = Callable[..., Any]
 NOT_FOUND, CONFLICT, NOT_MODIFIED = 404, 409, 304
@@ -169,3 +171,29 @@ def test_another_containers_network_is_no_news(make_box: MakeBox) -> None:
     box = make_box().launching()
     done = box.machine.launched(Launched(42, box.now_ns, (Endpoint(network="container", network_id=""),)))
     assert [event.action for do in done if isinstance(do, Record) for event in do.events] == ["start"]
+
+
+@pytest.mark.parametrize(
+    ("state", "who", "count"),
+    [(State.RESTARTING, "", 3), (State.RESTARTING, "a", 0), (State.EXITED, "", 2), (State.EXITED, "a", 0)],
+)
+def test_a_launch_of_the_agent_before_counts_as_it_would_have_there(
+    make_box: MakeBox, state: State, who: str, count: int
+) -> None:
+    """By the restart policy: one more; for a user: from nothing again; with the node after a reboot: no change."""
+    status = ContainerStatus(state=state, run=2, restart_count=2, exit_code=1)
+    box = make_box(status=status, phase=Phase.TEARING_DOWN if state is State.RESTARTING else Phase.IDLE)
+    box.machine.launching(3, [Ask(who)] if who else [], [])
+    box.launched()
+    assert box.machine.status.restart_count == count
+
+
+def test_what_the_agent_before_left_frozen_goes_on(make_box: MakeBox) -> None:
+    running = make_box(status=ContainerStatus(state=State.RUNNING, pid=7), phase=Phase.RUNNING)
+    assert running.adopted() == ["thaw"]
+    paused = make_box(status=ContainerStatus(state=State.PAUSED, pid=7), phase=Phase.PAUSED)
+    assert paused.adopted() == []
+    committed = ContainerStatus(state=State.PAUSED, pid=7, paused_by_commit=True)
+    box = make_box(status=committed, phase=Phase.PAUSED)
+    assert box.adopted() == ["record running: unpause", "thaw"]
+    assert not box.machine.status.paused_by_commit

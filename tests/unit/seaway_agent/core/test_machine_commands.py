@@ -244,7 +244,7 @@ def test_pause_and_unpause(make_box: MakeBox) -> None:
     box = make_box().running()
     assert box.pause("p") == ["record paused: pause by p", "answer p"]
     assert box.pause("q") == [f"answer q {CONFLICT}"]
-    assert box.unpause("u") == ["thaw", "record running: unpause by u", "answer u"]
+    assert box.unpause("u") == ["record running: unpause by u", "thaw", "answer u"]
     assert box.unpause("v") == ["answer v 500"]
 
 

@@ -9,9 +9,18 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
-from tests.unit.seaway_agent.core.test_machine_properties import TIMEOUTS, World
+from tests.unit.seaway_agent.core.test_machine_properties import ENDPOINT, TIMEOUTS, World
 
-from seaway_agent.core.instructions import Answer, Ask, Do, Exit, Record
+from seaway_agent.core.instructions import (
+    Answer,
+    Ask,
+    Do,
+    Exit,
+    Launch,
+    Launched,
+    Record,
+    answers_of_records,
+)
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.steps import Phase
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
@@ -35,19 +44,23 @@ class Mortal(World):
         self.first: dict[str, ContainerStatus] = {}
         self.sent: list[tuple[str, tuple[Any, ...], Ask]] = []
         self.gone = False
+        self.order = Launch(0)
+        self.restarts = 0
 
-    # --- writing down: as `Cell.do` has it, the answers of a list stand in the transaction of its last record
+    # --- writing down: as `Cell.do` has it, answers stand in the transaction of the record that they follow
 
     def carry_out(self, instructions: list[Do]) -> None:
         records = [do for do in instructions if isinstance(do, Record)]
         if records:
             self.durable = records[-1].status
             self.gone = any(event.action == "destroy" for event in records[-1].events)
-            good = [do for do in instructions if isinstance(do, Answer) and do.error is None]
-            self.outcomes |= {do.ask.command: do.status for do in good}
+            for answers in answers_of_records(instructions):
+                self.outcomes |= {do.ask.command: do.status for do in answers}
         super().carry_out(instructions)
 
     def carry_out_one(self, do: Do) -> None:
+        if isinstance(do, Launch):
+            self.order, self.restarts = do, self.machine.status.restart_count
         if isinstance(do, Answer) and do.error is None:
             known = self.first.setdefault(do.ask.command, do.status)
             if do.ask.command in self.outcomes:
@@ -106,7 +119,11 @@ class Mortal(World):
 
     def _look_at_what_is_there(self, undone: bool) -> None:
         """As recovery does: a launch that was interrupted is undone, a run that is over is told, another goes on."""
-        self.launching = self.tearing_down = self.deleting = False
+        launching, self.launching = self.launching, False
+        self.tearing_down = self.deleting = False
+        if launching and not undone and self.machine.phase is not Phase.REMOVING:
+            self._finish_the_launch()
+            return
         if self.machine.phase in (Phase.RUNNING, Phase.PAUSED):
             assert self.alive
             if undone:
@@ -119,6 +136,14 @@ class Mortal(World):
         self.alive = self.frozen = False
         self.sandbox = self.machine.phase is Phase.TEARING_DOWN
         self.carry_out(self.machine.resume(self.now_ns))
+
+    def _finish_the_launch(self) -> None:
+        """Its program runs, and what was noted of it tells who asked. It counts as it would have without a kill."""
+        self.alive = self.sandbox = True
+        self.machine.launching(self.order.run, self.order.starters, self.order.restarters)
+        assert self.machine.status.restart_count == self.restarts
+        self.carry_out(self.machine.launched(Launched(7, self.now_ns, (ENDPOINT,))))
+        self.carry_out(self.machine.adopted(self.now_ns))
 
     def forget_who_waited(self) -> None:
         """Callers hear nothing of an agent that died; they ask again, with the same id."""

@@ -78,3 +78,22 @@ def test_real_time_signals_can_be_sent() -> None:
 def test_boot_id_is_a_uuid() -> None:
     assert len(procs.boot_id()) == 36
     assert procs.boot_id() == procs.boot_id()
+
+
+def test_a_pidfd_is_of_exactly_the_process_that_was_meant() -> None:
+    own = procs.find(os.getpid())
+    assert own is not None
+    os.close(procs.open_process(own))
+    with pytest.raises(ProcessLookupError):
+        procs.open_process(procs.Process(own.pid, own.started + 1))
+
+
+def test_children_are_told_by_their_parent() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert procs.child_of(os.getpid(), child.pid) == procs.find(child.pid)
+        assert procs.child_of(1, child.pid) is None
+        assert procs.child_of(os.getpid(), 0) is None
+    finally:
+        child.kill()
+        child.wait()
