@@ -162,7 +162,7 @@ async def test_kills_at_any_moment_lose_and_double_nothing(execs: Execs) -> None
         await execs.rig.until(lambda: len(execs.rig.shims()) == 1)
         status = (await execs.info(identifier)).status
         if status.exit_code == 126:  # it was never run: nothing was spawned for it
-            assert execs.told(identifier) == ["exec_create", "exec_start"]
+            await execs.rig.until(lambda: execs.told(identifier) == ["exec_create", "exec_start"])  # noqa: B023
         else:
             assert await execs.died(identifier) == life(9), (pause, execs.rig.story(execs.container))
         assert not list((execs.rig.run / "x").iterdir())
