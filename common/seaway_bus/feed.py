@@ -1,7 +1,7 @@
 """Events as they happen, and as they happened: live and stored ways joined without gap or double.
 
-Live events come by the core subscription, before they are stored. After a lost connection, and at a
-start that asks for the past, the stream is replayed; what came meanwhile waits and is joined by event id.
+Live events come by the core subscription, before they are stored. At a start and after a lost connection
+the stream is read; what comes meanwhile waits and is joined by event id.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from seaway_bus import metrics
-from seaway_bus.transport import Message, Subscription, Transport, TransportError
+from seaway_bus.transport import STORE_S, Message, Subscription, Transport, TransportError
 from seaway_contracts.catalogue import ALL_EVENTS, EVENT_STREAM, EVENTS
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.lifecycle import MSG_ID, Envelope
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,10 @@ _REMEMBERED: Final = 1 << 16
 _HORIZON_EVERY_S: Final = 5.0
 _MARGIN: Final = 1024
 _RETRY_S: Final = 0.5
+_LOOK_AGAIN_S: Final = 0.05
+_CURRENT_S: Final = 2.0
+_READINGS: Final = 3
+SETTLE_S: Final = STORE_S + 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,23 @@ def read_event(message: Message) -> Event | None:
 
 
 class EventFeed:
-    """Delivers each event once, in each thing's order, to one plain callback."""
+    """Delivers each event once, in each thing's order, to one plain callback.
+
+    After a start and after each lost connection the feed settles: an event that was published before this subscription
+    stood may be stored only now. Its publisher sends it again unless it is stored within `STORE_S`, so until that time
+    has passed the stream is read again and again, and what comes live is held until a reading that began after it.
+    """
 
     def __init__(self, transport: Transport, receive: Callable[[Event], None], tasks: Tasks) -> None:
         self._transport = transport
         self._receive = receive
         self._tasks = tasks
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._waiting: list[Message] | None = None
+        self._held: dict[str, Message] | None = None
+        self._asking: list[asyncio.Future[None]] = []
+        self._next = 1
+        self._settled_at = 0.0
+        self._look_again_s = _LOOK_AGAIN_S
         self._losses = 0
         self._wake = asyncio.Event()
         self._subscription: Subscription | None = None
@@ -71,18 +84,15 @@ class EventFeed:
 
     async def start(self, after: int | None = None) -> None:
         """Begin. `after` replays the stored events behind that sequence number first; None takes only new ones."""
-        self._waiting = []
+        self._held = {}
         self._transport.on_disconnect(self._hold)
-        self._transport.on_reconnect(self._wake.set)
+        self._transport.on_reconnect(self._regained)
         self._subscription = await self._transport.subscribe(ALL_EVENTS, self._live)
         last = await self._transport.last_sequence(EVENT_STREAM.name)
-        if after is not None and after > last:
-            log.warning("events: the stream was begun anew (%d, had seen %d)", last, after)
-            after = 0
         self.horizon = last if after is None else after
-        if after is not None:
-            await self._catch_up(after + 1)
-        self._release()
+        self._next = self.horizon + 1
+        self._regained()
+        await self._read()
         self._tasks.eternal("feed", self._run())
 
     async def close(self) -> None:
@@ -90,11 +100,26 @@ class EventFeed:
         if self._subscription is not None:
             await self._subscription.close()
 
+    async def current(self) -> None:
+        """Wait until all that had come before is delivered: at once, but for some seconds after a lost connection.
+
+        Nobody waits longer than a moment: where the stream can't be read, what is known must do.
+        """
+        if self._held is None or not self._transport.connected:
+            return
+        asked = asyncio.get_running_loop().create_future()
+        self._asking.append(asked)
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CURRENT_S):
+                await asked
+
     def _live(self, message: Message) -> None:
-        if self._waiting is not None:
-            self._waiting.append(message)
-        else:
+        if self._held is None:
             self._deliver(message)
+        else:
+            self._held.setdefault(message.headers.get(MSG_ID, ""), message)
+            self._wake.set()
 
     def _deliver(self, message: Message) -> None:
         event = read_event(message)
@@ -115,50 +140,87 @@ class EventFeed:
     def _hold(self) -> None:
         """The connection is lost: what comes live from now on waits until what was missed has been fetched."""
         self._losses += 1
-        if self._waiting is None:
-            self._waiting = []
+        self._next = max(1, self.horizon - _MARGIN)
+        if self._held is None:
+            self._held = {}
 
-    def _release(self) -> None:
-        waiting, self._waiting = self._waiting or [], None
-        for message in waiting:
-            self._deliver(message)
-
-    async def _catch_up(self, start: int) -> None:
-        async for message in self._transport.replay(EVENT_STREAM.name, ALL_EVENTS, start_seq=max(1, start)):
-            self._deliver(message)
-            self.horizon = max(self.horizon, message.stream_seq)
+    def _regained(self) -> None:
+        self._settled_at = asyncio.get_running_loop().time() + SETTLE_S
+        self._look_again_s = _LOOK_AGAIN_S
+        self._wake.set()
 
     async def _run(self) -> None:
         """Move the horizon along; after a lost connection fetch what was missed."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_HORIZON_EVERY_S):
+                async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
             self._wake.clear()
             if not self._transport.connected:
                 continue
             try:
-                await self._step()
+                await (self._move_horizon() if self._held is None else self._read())
             except TransportError as error:
                 log.warning("events: %s; trying again", error)
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()
 
-    async def _step(self) -> None:
+    def _pause(self) -> float:
+        if self._held is None:
+            return _HORIZON_EVERY_S
+        self._look_again_s *= 2
+        return min(self._look_again_s, max(0.0, self._settled_at - asyncio.get_running_loop().time()))
+
+    async def _move_horizon(self) -> None:
         losses = self._losses
         last = await self._transport.last_sequence(EVENT_STREAM.name)
-        if self._waiting is None:
+        if losses == self._losses:
+            self.horizon = max(self.horizon, last)
+
+    async def _read(self) -> None:
+        """One reading of what is new in the stream. What had come live before it is behind it in order, and let go."""
+        losses, held = self._losses, list(self._held or ())
+        asking, self._asking = self._asking, []
+        settled = asyncio.get_running_loop().time() >= self._settled_at
+        try:
+            await self._catch_up(losses)
             if losses == self._losses:
-                self.horizon = max(self.horizon, last)
-            return
+                self._release(held)
+                if settled:
+                    self._release(list(self._held or ()))
+                    self._held = None
+        finally:
+            for asked in asking:
+                if not asked.done():
+                    asked.set_result(None)
+
+    async def _catch_up(self, losses: int) -> None:
+        """Deliver up to what the stream's leader has now; the copy that is read may be a moment behind it."""
+        last = await self._transport.last_sequence(EVENT_STREAM.name)
         if last < self.horizon:
             log.warning("events: the stream was begun anew (%d, had seen %d)", last, self.horizon)
-            self.horizon = 0
-        await self._catch_up(self.horizon - _MARGIN)
+            self.horizon, self._next = 0, 1
+            self._release(list(self._held or ()))
+        for _ in range(_READINGS):
+            if self._next > last:
+                break
+            await self._replay(losses)
         if losses == self._losses:
-            self._release()
-        else:
-            self._wake.set()
+            self._next = max(self._next, last + 1)  # what did not come is there no more
+            self.horizon = max(self.horizon, last)
+
+    async def _replay(self, losses: int) -> None:
+        async for message in self._transport.replay(EVENT_STREAM.name, ALL_EVENTS, start_seq=self._next):
+            if losses != self._losses:
+                return
+            self._deliver((self._held or {}).pop(message.headers.get(MSG_ID, ""), message))
+            self._next = message.stream_seq + 1
+            self.horizon = max(self.horizon, message.stream_seq)
+
+    def _release(self, held: list[str]) -> None:
+        for identifier in held:
+            if (message := (self._held or {}).pop(identifier, None)) is not None:
+                self._deliver(message)
 
 
 _LOOKED_AT: Final = 16

@@ -20,7 +20,17 @@ from seaway_bus.nats_replay import Replay
 from seaway_bus.nats_requests import Requests, to_message
 from seaway_bus.nats_streams import bucket_stream, event_stream, message_id
 from seaway_bus.nats_watch import LastingClient, Watch
-from seaway_bus.transport import Bucket, Callback, Message, NoSpace, NotConnected, Subscription, TooLarge, wire_size
+from seaway_bus.transport import (
+    STORE_S,
+    Bucket,
+    Callback,
+    Message,
+    NoSpace,
+    NotConnected,
+    Subscription,
+    TooLarge,
+    wire_size,
+)
 from seaway_contracts.channels import BucketConfig, StreamConfig
 
 log = logging.getLogger(__name__)
@@ -124,7 +134,7 @@ class NatsTransport:
             )
         return _Subscription(inner)
 
-    async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = 5.0) -> int:
+    async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         return int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
 
     async def ensure_stream(self, config: StreamConfig, replicas: int = 1, *, change: bool = True) -> None:

@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import Final
 
 from seaway_bus import metrics
-from seaway_bus.outbox_table import Letter, OutboxTable, Row, open_outbox
+from seaway_bus.outbox_table import Letter, LostRow, OutboxTable, Row, open_outbox
 from seaway_bus.transport import NoResponders, NotConnected, RequestTimeout, TooLarge, Transport, TransportError
 from seaway_contracts.catalogue import EVENT_STREAM
 from seaway_contracts.channels import EventChannel, M
@@ -66,6 +66,8 @@ class Outbox:
         self._started = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._regained = asyncio.Event()
+        transport.on_reconnect(self._regained.set)
         metrics.OUTBOX_BOUND.set(bound)
 
     def __len__(self) -> int:
@@ -157,8 +159,7 @@ class Outbox:
         await self._begin(queue)
         while queue:
             async with self._slots:
-                self._note_sending(key, queue[0].n)
-                await self._deliver(queue)
+                await self._deliver(key, queue)
             self._finish(queue)
         del self._queues[key]
         self._sending.pop(key, None)
@@ -171,8 +172,8 @@ class Outbox:
                 async with self._slots:
                     await self._skip_stored(queue)
                 return
-            except TransportError as error:
-                await self._pause(self._table.read(queue[0]), error, attempt)
+            except Exception as error:
+                await self._pause(queue[0], error, attempt)
                 attempt += 1
 
     def _finish(self, queue: deque[Row]) -> None:
@@ -208,29 +209,43 @@ class Outbox:
             if not future.done():
                 future.set_result(None)
 
-    async def _deliver(self, queue: deque[Row]) -> None:
-        """The first of a queue, until the stream has it. One too large would stop its key."""
-        letter, attempt, doubtful = self._table.read(queue[0]), 0, False
+    async def _deliver(self, key: str, queue: deque[Row]) -> None:
+        """The first of a queue, until the stream has it. One that can't be told at all would stop its key."""
+        row, attempt, doubtful = queue[0], 0, False
         while True:
             try:
+                letter = self._table.read(row)
                 if not (doubtful and await self._stored(letter)):
+                    self._note_sending(key, row.n)
                     await self._store(letter)
                 return
-            except TooLarge:
-                log.error("outbox: %s: dropped, as %d bytes are too much for the bus", letter.subject, len(letter.body))
+            except (TooLarge, LostRow) as error:
+                log.error("outbox: an event of %s (%d bytes) is dropped: %s", key, row.size, error)
                 return
-            except TransportError as error:
+            except Exception as error:
                 doubtful |= isinstance(error, RequestTimeout)
-                if attempt >= _HELD_UP and not isinstance(error, NotConnected):
-                    self._hold_up()
-                await self._pause(letter, error, attempt)
+                self._note_failure(key, error, attempt)
+                await self._pause(row, error, attempt)
                 attempt += 1
 
-    async def _pause(self, letter: Letter, error: TransportError, attempt: int) -> None:
+    def _note_failure(self, key: str, error: Exception, attempt: int) -> None:
+        """What was sent on a connection that is lost is not on its way any more."""
+        if not self._transport.connected or isinstance(error, NotConnected):
+            self._sending.pop(key, None)
+        elif attempt >= _HELD_UP:
+            self._hold_up()
+
+    async def _pause(self, row: Row, error: Exception, attempt: int) -> None:
+        """A moment, which a new connection ends. Whatever failed, the events behind it must come to be sent."""
         metrics.OUTBOX_RETRIES.inc()
-        if attempt == 0 and not isinstance(error, (NotConnected, NoResponders)):
-            log.warning("outbox: %s: %s; trying again", letter.subject, error)
-        await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+        if not isinstance(error, TransportError):
+            log.error("outbox: an event of %s can't be sent: %r; trying again", row.key, error)
+        elif attempt == 0 and not isinstance(error, (NotConnected, NoResponders)):
+            log.warning("outbox: an event of %s: %s; trying again", row.key, error)
+        self._regained.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RETRY_S[min(attempt, len(_RETRY_S) - 1)]):
+                await self._regained.wait()
 
     async def _store(self, letter: Letter) -> None:
         started = time.perf_counter()
@@ -245,13 +260,19 @@ class Outbox:
 
     async def _skip_stored(self, queue: deque[Row]) -> None:
         """Of what an earlier life left, the stream may have the first ones: leave those out."""
-        letters = [self._table.read(row) for row in queue if row.n <= self._inherited]
-        if not letters or not _forgotten(letters[0]):
+        inherited = [row for row in queue if row.n <= self._inherited]
+        letters = {place: letter for place, row in enumerate(inherited) if (letter := self._readable(row)) is not None}
+        if not letters or not _forgotten(letters[min(letters)]):
             return
-        last = {subject: await self._last_id(subject) for subject in {letter.subject for letter in letters}}
-        have = [place for place, letter in enumerate(letters) if last[letter.subject] == letter.id]
+        last = {subject: await self._last_id(subject) for subject in {letter.subject for letter in letters.values()}}
+        have = [place for place, letter in letters.items() if last[letter.subject] == letter.id]
         for _ in range(have[-1] + 1 if have else 0):
             self._finish(queue)
+
+    def _readable(self, row: Row) -> Letter | None:
+        with contextlib.suppress(LostRow):
+            return self._table.read(row)
+        return None
 
     async def _last_id(self, subject: str) -> str:
         return await self._transport.last_id(EVENT_STREAM.name, subject)

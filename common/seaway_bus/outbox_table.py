@@ -96,6 +96,10 @@ class Row:
     letter: Letter | None = None
 
 
+class LostRow(Exception):
+    """A row is gone, or no event any more."""
+
+
 class OutboxTable:
     """Rows in the order of their numbers."""
 
@@ -128,13 +132,16 @@ class OutboxTable:
             yield Row(n, key, size)
 
     def read(self, row: Row) -> Letter:
-        """What is in a row; KeyError if it isn't there."""
+        """What is in a row. Raises LostRow; sqlite3.Error where the disk can't be read just now."""
         if row.letter is not None:
             return row.letter
         found = self.db.execute("SELECT subject, headers, body FROM outbox WHERE n = ?", (row.n,)).fetchone()
         if found is None:
-            raise KeyError(row.n)
-        return Letter(found[0], orjson.loads(found[1]), found[2])
+            raise LostRow(f"row {row.n} isn't there")
+        try:
+            return Letter(found[0], orjson.loads(found[1]), found[2])
+        except ValueError as error:
+            raise LostRow(f"row {row.n} can't be read: {error}") from error
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Delete rows, in one transaction of their own. Raises sqlite3.Error with none deleted."""

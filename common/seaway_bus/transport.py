@@ -74,6 +74,7 @@ def check_key(key: str) -> str:
 
 
 Callback = Callable[[Message], None]
+STORE_S: Final = 5.0  # after which a publisher that has heard nothing sends its event again
 _HEADER_FRAME: Final = 12  # `NATS/1.0` and two line ends
 
 
@@ -136,7 +137,7 @@ class Transport(Protocol):
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
         """Deliver what matches; with `queue`, each message to one member of that group."""
 
-    async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = 5.0) -> int:
+    async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         """Publish and wait until the stream has it on disk; its sequence number there.
 
         A repeat (same `Nats-Msg-Id`) is dropped by the server and counts as stored.

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from seaway_bus.transport import (
+    STORE_S,
     Callback,
     Entry,
     Message,
@@ -146,9 +147,11 @@ class FakeTransport:
         self._server.subscribers.append(subscriber)
         return subscription
 
-    async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = 5.0) -> int:
+    async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         self._check(data, headers)
         self._server.route(Message(subject, data, dict(headers), self._server.inbox()))
+        if self._server.store_delay_s:
+            await asyncio.sleep(self._server.store_delay_s)
         seq = self._server.keep(subject, data, headers)
         if seq is None:
             raise NoResponders("there is no such stream")

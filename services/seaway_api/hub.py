@@ -110,6 +110,10 @@ class Hub:
         """Listen no more."""
         await self._feed.close()
 
+    async def current(self) -> None:
+        """Wait, for a moment at most, until all that had come is handed on: at once, but after a lost connection."""
+        await self._feed.current()
+
     # --- who listens
 
     @property

@@ -6,7 +6,7 @@ events, and when an event tells of a container that has no record.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,10 +32,12 @@ class EpochChanged(Exception):
 class Reconciler:
     """Keeps the records of each node true to what it holds."""
 
-    def __init__(self, bus: Bus, view: View, tasks: Tasks) -> None:
+    def __init__(self, bus: Bus, view: View, tasks: Tasks, current: Callable[[], Awaitable[None]]) -> None:
+        """`current` waits until all events that have come are applied."""
         self._bus = bus
         self._view = view
         self._tasks = tasks
+        self._current = current
         self._epochs: dict[str, str] = {}
         self._asking: set[str] = set()
 
@@ -52,7 +54,12 @@ class Reconciler:
         else:
             self._epochs.pop(node, None)
 
+    def sure(self, node: str) -> bool:
+        """Whether the node has told what it holds since the last doubt."""
+        return node in self._epochs
+
     async def _repair(self, node: str) -> None:
+        await self._current()
         before = self._view.index.of_node(node)
         try:
             epoch, items = await self._inventory(node)
@@ -87,10 +94,11 @@ class Reconciler:
             after = page.next
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pending:
     node: str
     since: float
+    asked: bool = False
 
 
 class Registrations:
@@ -112,14 +120,21 @@ class Registrations:
         """It was made, or its registration was taken back."""
         self._pending.pop(identifier, None)
 
-    async def sweep(self, up: Callable[[str], bool]) -> None:
-        """Forget what is long overdue on nodes that are `up`: their events would be here. Raises TransportError."""
+    async def sweep(self, up: Callable[[str], bool], nodes: Reconciler) -> None:
+        """Forget what is long overdue on nodes that are `up`, once they were asked for it. Raises TransportError."""
         limit = self._now() - ABANDONED_S
-        overdue = [key for key, pending in self._pending.items() if pending.since < limit and up(pending.node)]
-        for identifier in overdue:
-            try:
-                await self._records.forget(identifier)
-                log.info("forgot the registration of %s: it was never made", identifier)
-            except SeawayError as error:
-                log.debug("kept the registration of %s: %s", identifier, error)
-            self.done(identifier)
+        overdue = [(key, one) for key, one in self._pending.items() if one.since < limit and up(one.node)]
+        for identifier, pending in overdue:
+            if not pending.asked:
+                pending.asked = True
+                nodes.doubt(pending.node)
+            elif nodes.sure(pending.node):
+                await self._forget(identifier)
+
+    async def _forget(self, identifier: str) -> None:
+        try:
+            await self._records.forget(identifier)
+            log.info("forgot the registration of %s: it was never made", identifier)
+        except SeawayError as error:
+            log.debug("kept the registration of %s: %s", identifier, error)
+        self.done(identifier)

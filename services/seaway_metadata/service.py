@@ -80,12 +80,12 @@ class Metadata:
         self._replicas = replicas
         self._doubt = asyncio.Event()
         self._tasks = tasks
-        self.view = View(lambda identifier: self._behind.changed(identifier), time.time_ns)
+        self.view = View(self._changed, time.time_ns)
         self._records = Records(buckets, self.view.destroyed)
         self._registrations = Registrations(self._records)
         self._feed = EventFeed(bus.transport, self._receive, tasks)
         self._behind = WriteBehind(self._records, self.view, lambda: self._feed.horizon, self._doubt.set)
-        self._reconciler = Reconciler(bus, self.view, tasks)
+        self._reconciler = Reconciler(bus, self.view, tasks, self._feed.current)
         self._nodes = NodeWatch(bus, buckets.nodes, db, tasks, self._reconciler.beat)
 
     async def start(self) -> None:
@@ -121,20 +121,22 @@ class Metadata:
         await serve(catalogue.RESOLVE, self.resolve)
         await serve(catalogue.GET_CONTAINER, self.get)
         await serve(catalogue.LIST_CONTAINERS, self.list_containers)
-        await serve(catalogue.RENAME, Renaming(self._bus, self._records, self._find, self._behind.free_names).rename)
+        await serve(catalogue.RENAME, Renaming(self._bus, self._records, self._find, self._free_names).rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
         await self._bus.transport.flush()
 
     # --- events
 
+    def _changed(self, identifier: str) -> None:
+        self._registrations.done(identifier)
+        self._behind.changed(identifier)
+
     def _receive(self, event: Event) -> None:
         if event.envelope.noun != "container":
             return
         body = event.channel.decode(event.data)
-        if isinstance(body, ContainerEvent):
-            self._registrations.done(event.envelope.subject_id)
-            if not self.view.apply(event.envelope, body):
-                self._reconciler.doubt(event.envelope.node)
+        if isinstance(body, ContainerEvent) and not self.view.apply(event.envelope, body):
+            self._reconciler.doubt(event.envelope.node)
 
     def _reconnected(self) -> None:
         self._reconciler.doubt()
@@ -169,7 +171,8 @@ class Metadata:
         while True:
             await asyncio.sleep(_SWEEP_S)
             try:
-                await self._registrations.sweep(self._nodes.up)
+                await self._feed.current()
+                await self._registrations.sweep(self._nodes.up, self._reconciler)
             except TransportError as error:
                 log.debug("overdue registrations are looked at later: %s", error)
 
@@ -177,6 +180,7 @@ class Metadata:
 
     async def register(self, request: RegisterContainer, command: Command) -> Empty:
         """Reserve name and record; the same again does nothing."""
+        await self._feed.current()
         with self._reachable():
             revision = await self._records.register(request.spec, request.node)
         if self.view.index.get(request.spec.id) is None:
@@ -186,6 +190,7 @@ class Metadata:
 
     async def forget(self, request: ForgetContainer, command: Command) -> Empty:
         """Take a registration back; gone already is no error."""
+        await self._feed.current()
         if self.view.index.get(request.id) is not None:
             raise SeawayError(Code.CONFLICT, f"Container {request.id} was made; remove it on its node instead")
         with self._reachable():
@@ -207,11 +212,13 @@ class Metadata:
 
     async def list_containers(self, request: ListContainers, command: Command) -> Encoded[ContainerList]:
         """A page of all records."""
+        await self._feed.current()
         room = self._bus.transport.max_payload - _REPLY_FRAME
         return Encoded(self.view.index.page(request.after, room, all_states=request.all))
 
     async def _find(self, ref: str) -> ContainerRecord:
         """From memory; a registration whose container isn't made yet stands only in the bucket."""
+        await self._feed.current()
         try:
             return self.view.index.find(ref)
         except SeawayError as error:
@@ -223,6 +230,10 @@ class Metadata:
                 raise
         # The bucket comes after the index: what is known here is not called so (any more), or is by now.
         return self.view.index.find(ref) if self.view.index.get(found.id) is not None else found
+
+    async def _free_names(self, identifier: str) -> None:
+        await self._feed.current()
+        await self._behind.free_names(identifier)
 
     @contextlib.contextmanager
     def _reachable(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from seaway_bus.transport import NoResponders, TransportError
+from seaway_bus.transport import NoResponders, TooLarge, TransportError
 from seaway_kit.tasks import Tasks
 from seaway_metadata.records import Records
 from seaway_metadata.stored import NewerSchema
@@ -111,8 +111,8 @@ class WriteBehind:
             if first:
                 await self._records.hold(record.spec.name, identifier)
             await self.free_names(identifier)
-        except (ValueError, NewerSchema) as error:
-            log.error("the record %s can't be written: %s", identifier, error)
+        except (ValueError, NewerSchema, TooLarge) as error:
+            log.error("the record %s can't be written, and is kept in memory only: %s", identifier, error)
 
     async def free_names(self, identifier: str) -> None:
         """Free the names that a container has given up. Raises TransportError."""

@@ -19,10 +19,12 @@ _UP: Final = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 async def wait(call: Call) -> web.StreamResponse:
     """The head goes out at once: clients that wait before they start count on it.
 
-    The watch begins before the record is read, so that no exit falls between the two.
+    The watch begins before the record is read, so that no exit falls between the two; and behind all that had come
+    before, so that whatever it sees is news, also where the record holds it already.
     """
     condition = _condition(call)
     identifier, _ = await call.api.locate(call.name)
+    await call.api.hub.current()
     watch = call.api.hub.watch(identifier)
     try:
         record = await call.api.record(identifier)
@@ -30,7 +32,7 @@ async def wait(call: Call) -> web.StreamResponse:
         if condition == _NOT_RUNNING and record.status.state not in _UP:
             ended = record.status
         else:
-            ended = await _end(watch, condition, record.status)
+            ended = await _end(watch, condition)
         await response.write(orjson.dumps(_answer(ended), option=orjson.OPT_APPEND_NEWLINE))
         return response
     finally:
@@ -50,12 +52,9 @@ def _answer(status: ContainerStatus) -> dict[str, Any]:
     return error | {"StatusCode": status.exit_code}
 
 
-async def _end(watch: Watch, condition: str, known: ContainerStatus) -> ContainerStatus:
-    """The status after the exit that the condition means. What the record already held is no news; the end of the
-    container answers every condition."""
+async def _end(watch: Watch, condition: str) -> ContainerStatus:
+    """The status after the exit that the condition means; the end of the container answers every condition."""
     while True:
         action, status = await watch.next()
-        if action == "destroy":
-            return status
-        if action == "die" and condition != "removed" and status.seq > known.seq:
+        if action == "destroy" or (action == "die" and condition != "removed"):
             return status

@@ -3,18 +3,22 @@
 import asyncio
 import contextlib
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from seaway_bus import feed as feed_module
 from seaway_bus.feed import Event, EventFeed, history
-from seaway_bus.outbox import Outbox
+from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import Transport
 from seaway_contracts.catalogue import CONTAINER_STATUS, EVENT_STREAM
 from seaway_kit.tasks import Tasks
-from seaway_testing.builders import container_event, status
+from seaway_testing.builders import container_event, container_id, status
 from seaway_testing.waiting import until
 from seaway_testing.wire import FakeWire, Wire
+
+_PUBLISHERS = 12
 
 
 async def send(transport: Transport, seq: int, *, seed: int = 1, stored: bool = True) -> None:
@@ -24,12 +28,20 @@ async def send(transport: Transport, seq: int, *, seed: int = 1, stored: bool = 
     await send_it(subject, CONTAINER_STATUS.encode(body), envelope.headers())
 
 
+def event_of(seq: int, seed: int = 1) -> str:
+    return container_event("status", status(seq=seq), seed=seed)[0].id
+
+
 class Heard:
     """What a feed delivered."""
 
     def __init__(self, transport: Transport, tasks: Tasks) -> None:
         self.events: list[Event] = []
         self.feed = EventFeed(transport, self.events.append, tasks)
+
+    @property
+    def ids(self) -> list[str]:
+        return [event.envelope.id for event in self.events]
 
     @property
     def seqs(self) -> list[int]:
@@ -122,6 +134,101 @@ async def test_events_missed_by_this_client_alone(tasks: Tasks) -> None:
     await until(lambda: len(heard.seqs) == 7)
     assert heard.seqs == list(range(1, 8))
     await wire.close()
+
+
+async def test_an_event_of_before_that_is_stored_after_the_return(tasks: Tasks) -> None:
+    """Published while this client was away, and stored only after the client has read what it had missed."""
+    wire = FakeWire()
+    mine, other = await wire.connect(), await wire.connect()
+    await mine.ensure_stream(EVENT_STREAM)
+    heard = Heard(mine, tasks)
+    await heard.feed.start()
+    wire.made[0].cut()
+    wire.server.store_delay_s = 0.2
+    late = asyncio.ensure_future(send(other, 1))
+    await asyncio.sleep(0)
+    wire.made[0].mend()
+    wire.server.store_delay_s = 0.0
+    await send(other, 1, seed=2)
+    await until(lambda: heard.ids == [event_of(1, seed=2)])
+    await late
+    await send(other, 2)
+    await until(lambda: len(heard.ids) == 3)
+    assert heard.ids[1:] == [event_of(1), event_of(2)]
+    await wire.close()
+
+
+async def test_who_asks_sees_all_that_had_come(tasks: Tasks) -> None:
+    """What comes live is held while the past is read, and `current` waits for it."""
+    wire = FakeWire()
+    mine, other = await wire.connect(), await wire.connect()
+    await mine.ensure_stream(EVENT_STREAM)
+    heard = Heard(mine, tasks)
+    await heard.feed.start()
+    wire.made[0].cut()
+    await send(other, 1)
+    wire.made[0].mend()
+    await send(other, 2)
+    await mine.flush()
+    await heard.feed.current()
+    assert heard.seqs == [1, 2]
+    await wire.close()
+
+
+async def test_a_settled_feed_holds_nothing(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "SETTLE_S", 0.1)
+    wire = FakeWire()
+    transport = await wire.connect()
+    await transport.ensure_stream(EVENT_STREAM)
+    heard = Heard(transport, tasks)
+    await heard.feed.start()
+    await asyncio.sleep(0.2)
+    wire.server.streams[EVENT_STREAM.name].config = replace(EVENT_STREAM, subjects=())
+    await send(transport, 1, stored=False)
+    await transport.flush()
+    assert heard.seqs == [1]
+    await wire.close()
+
+
+async def test_no_gap_and_no_double_where_many_publish_over_restarts(
+    wire: Wire, transport: Transport, tasks: Tasks, tmp_path: Path
+) -> None:
+    """The moment of return is the moment when all outboxes send what they have."""
+    await transport.ensure_stream(EVENT_STREAM)
+    heard = Heard(transport, tasks)
+    await heard.feed.start()
+    sent = dict.fromkeys(range(_PUBLISHERS), 0)
+    stop = asyncio.Event()
+
+    async def publish(seed: int) -> None:
+        mine = await wire.connect()
+        with contextlib.closing(open_outbox(tmp_path / f"outbox{seed}.db")) as db:
+            outbox = Outbox(db, mine, tasks)
+            outbox.start()
+            while not stop.is_set():
+                with db:
+                    add(outbox, sent[seed] + 1, seed)
+                outbox.kick()
+                sent[seed] += 1
+                await asyncio.sleep(0.001)
+            assert await outbox.flush(30)
+
+    publishers = [asyncio.ensure_future(publish(seed)) for seed in sent]
+    try:
+        for _ in range(4):
+            enough = len(heard.events) + 100
+            await until(lambda: len(heard.events) > enough)  # noqa: B023
+            await wire.stop()
+            await asyncio.sleep(0.05)
+            await wire.start()
+    finally:
+        stop.set()
+        await asyncio.gather(*publishers)
+    await until(lambda: len(heard.events) >= sum(sent.values()), 20)
+    for seed, last in sent.items():
+        got = [event.envelope.seq for event in heard.events if event.envelope.subject_id == container_id(seed)]
+        assert got == list(range(1, last + 1))
+    await tasks.close()
 
 
 async def test_events_lost_by_a_wiped_stream_do_not_stop_the_feed(tasks: Tasks) -> None:

@@ -125,6 +125,8 @@ class Suite:
     images: dict[str, ImageRecord] = field(default_factory=dict)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     fail: dict[str, SeawayError] = field(default_factory=dict)
+    meanwhile: dict[str, Callable[[], Awaitable[Any]]] = field(default_factory=dict)
+    """What happens while a request of that kind is being answered."""
     names_taken: int = 0
     reclaimed: int = 0
     attach: StreamScript | None = None
@@ -203,6 +205,8 @@ class Suite:
             self.calls.append((name, request))
             if name in self.fail:
                 raise self.fail[name]
+            if name in self.meanwhile:
+                await self.meanwhile[name]()
             return await answer(request)
 
         return handle

@@ -46,12 +46,29 @@ async def test_the_head_comes_before_the_start_and_the_code_with_the_exit(rig: A
     assert await wire.chunk() == b'{"StatusCode":137}\n'
 
 
-async def test_an_exit_that_the_record_already_held_is_no_news(rig: Any) -> None:
-    rig.suite.add(box(State.RUNNING, seq=5))
-    wire = await waiting(rig)
+async def test_an_exit_of_before_is_no_news(rig: Any) -> None:
+    """Also where this process hears of it behind the request, as it had lost its connection."""
+    rig.suite.add(box(State.EXITED, seq=3, exit_code=1))
+    rig.api.bus.transport.cut()
     await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=1))
-    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=6, exit_code=2))
+    rig.api.bus.transport.mend()
+    wire = await waiting(rig, "next-exit")
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=5, exit_code=2))
     assert await wire.chunk() == b'{"StatusCode":2}\n'
+
+
+async def test_an_exit_while_the_record_is_read_is_the_next_one(rig: Any) -> None:
+    """The record holds it already when it is read."""
+    rig.suite.add(box(State.RUNNING, seq=2))
+
+    async def end() -> None:
+        ended = ContainerStatus(state=State.EXITED, seq=3, exit_code=9)
+        rig.suite.add(box(State.EXITED, seq=3, exit_code=9))
+        await rig.suite.emit("die", ID, ended)
+
+    rig.suite.meanwhile["get"] = end
+    wire = await waiting(rig, "next-exit")
+    assert await wire.chunk() == b'{"StatusCode":9}\n'
 
 
 async def test_removed_waits_for_the_end_of_the_container(rig: Any) -> None:

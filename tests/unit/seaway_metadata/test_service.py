@@ -37,6 +37,7 @@ from seaway_metadata import reconcile
 from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
+from seaway_metadata.stored import HORIZON_KEY
 from seaway_testing.builders import beat, container_event, container_id, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
@@ -56,6 +57,12 @@ async def publish(bus: Bus, action: str, body: ContainerStatus, seed: int = 1, n
     await bus.transport.store(
         channel.subject(node, envelope.subject_id), channel.encode(event), envelope.headers()
     )
+
+
+async def known(metadata: Metadata) -> None:
+    """Until what has been published is applied."""
+    await metadata._bus.transport.flush()
+    await metadata._feed.current()
 
 
 def ref(text: str) -> ResolveContainer:
@@ -84,6 +91,22 @@ async def test_a_container_from_registration_to_its_end(metadata: Metadata, fake
             await fake_bus.call(GET_CONTAINER, ref(text))
 
 
+async def test_a_read_right_after_a_lost_connection_sees_what_was_missed(
+    metadata: Metadata, fake_bus: Bus
+) -> None:
+    await publish(fake_bus, "create", status(State.CREATED, 1), 1)
+    await publish(fake_bus, "create", status(State.CREATED, 1), 2)
+    for seq in range(2, 6):
+        metadata._bus.transport.cut()  # type: ignore[attr-defined]
+        await publish(fake_bus, "start", status(State.RUNNING, seq), 1)
+        metadata._bus.transport.mend()  # type: ignore[attr-defined]
+        assert (await fake_bus.call(GET_CONTAINER, ref("box1"))).status.seq == seq
+        metadata._bus.transport.cut()  # type: ignore[attr-defined]
+        await publish(fake_bus, "start", status(State.RUNNING, seq), 2)
+        metadata._bus.transport.mend()  # type: ignore[attr-defined]
+        assert {one.status.seq for one in (await fake_bus.call(LIST_CONTAINERS, ListContainers())).containers} == {seq}
+
+
 async def test_a_name_is_free_right_after_destroy(metadata: Metadata, fake_bus: Bus) -> None:
     for seed in range(5):
         await register(fake_bus, seed, name="web")
@@ -101,6 +124,19 @@ async def test_statuses_are_written_behind(metadata: Metadata, fake_bus: Bus, fa
     await publish(fake_bus, "destroy", status(seq=20))
     await until(lambda: container_id(1) not in containers)
     assert fake_server.buckets[NAMES_BUCKET.name].entries == {}
+
+
+async def test_a_record_that_is_too_large_holds_up_no_other(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    metadata.view.apply(*container_event("create", status(seq=1, error="x" * fake_server.max_payload), seed=1))
+    for seed in range(2, 40):
+        await publish(fake_bus, "create", status(seq=1), seed)
+    kept = fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    await until(lambda: {container_id(seed) for seed in range(2, 40)} <= kept.keys())
+    await until(lambda: HORIZON_KEY in kept)
+    assert container_id(1) not in kept
+    assert metadata.view.index.get(container_id(1)) is not None
 
 
 async def test_forget(metadata: Metadata, fake_bus: Bus) -> None:
@@ -214,6 +250,7 @@ async def test_an_inventory_rebuilds_and_removes(metadata: Metadata, fake_bus: B
     await publish(fake_bus, "create", status(seq=1), 9)
     await publish(fake_bus, "create", status(seq=1), 8, node="n2")
     node = await Node(fake_bus).serve()
+    await known(metadata)
     node.holds(1, 2, 3, 4, 5)
     await node.beat()
     await until(lambda: len(metadata.view.index) == 6)
@@ -263,6 +300,7 @@ async def test_an_event_without_a_record_raises_doubt(metadata: Metadata, fake_b
     await until(lambda: node.asked == 1)
     node.holds(5)
     await publish(fake_bus, "start", status(State.RUNNING, 2), 5)
+    await known(metadata)
     await node.beat()
     await until(lambda: metadata.view.index.get(container_id(5)) is not None)
 
@@ -270,19 +308,30 @@ async def test_an_event_without_a_record_raises_doubt(metadata: Metadata, fake_b
 async def test_registrations_that_come_to_nothing_are_forgotten(
     metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await register(fake_bus, 1)
-    await register(fake_bus, 2)
+    """Not before the node was asked: the event of one that was made may not have come."""
+    node = await Node(fake_bus).serve()
+    for seed in (1, 2, 3):
+        await register(fake_bus, seed)
     await publish(fake_bus, "create", status(seq=1), 2)
-    await fake_bus.transport.flush()
-    await metadata._registrations.sweep(lambda node: True)
-    assert len(fake_server.buckets[CONTAINERS_BUCKET.name].entries) >= 2
+    await known(metadata)
+    kept = fake_server.buckets[CONTAINERS_BUCKET.name].entries
+
+    async def sweep(*, up: bool = True) -> None:
+        await metadata._registrations.sweep(lambda node: up, metadata._reconciler)
+
+    await sweep()
     monkeypatch.setattr(reconcile, "ABANDONED_S", -1.0)
-    await metadata._registrations.sweep(lambda node: False)
-    assert container_id(1) in fake_server.buckets[CONTAINERS_BUCKET.name].entries
-    await metadata._registrations.sweep(lambda node: True)
-    assert container_id(1) not in fake_server.buckets[CONTAINERS_BUCKET.name].entries
-    assert container_id(2) in fake_server.buckets[CONTAINERS_BUCKET.name].entries
-    await register(fake_bus, 3, name="box1")
+    await sweep(up=False)
+    await sweep()
+    await sweep()
+    assert container_id(1) in kept, "the node has not been asked yet"
+    node.holds(2, 3)
+    await node.beat()
+    await until(lambda: node.asked == 1 and len(metadata.view.index) == 2)
+    await sweep()
+    assert container_id(1) not in kept
+    assert {container_id(2), container_id(3)} <= kept.keys()
+    await register(fake_bus, 4, name="box1")
 
 
 async def test_nodes_join_and_are_remembered(fake_bus: Bus, fake_server: FakeServer, tmp_path: Path) -> None:
