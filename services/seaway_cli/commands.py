@@ -54,13 +54,13 @@ def purge(root: Path, run: Path, clean_node: Callable[[Layout, str], None]) -> l
     """Stop the suite, or the agent alone, and remove all that it ever made; what was removed, in words.
 
     `clean_node` takes a layout and the suite's token (empty: the agent knows), and removes containers, mounts and
-    networks. Raises CliError, having removed no file, unless the directories are a suite's or an agent's and nothing
+    networks. Raises CliError, having removed no file, unless the directories are one suite's or an agent's and nothing
     is mounted there.
     """
     layout = Layout(root, run)
     if not root.exists() and not run.exists():
         return []
-    identity = suite.load(layout.marker) or suite.load(layout.run_marker)
+    identity = suite.identify(layout)
     if identity is None:
         return _purge_agent(layout, clean_node)
     suite.check_directory(root, "--root", layout.marker)

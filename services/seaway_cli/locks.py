@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -40,18 +41,20 @@ class Lock:
         self.close()
 
 
-def take_or_wait(path: Path, supervisor_lives: bool, wait_s: float = 15.0) -> Lock:
+def take_or_wait(path: Path, check: Callable[[], None], wait_s: float = 15.0) -> Lock:
     """The lock at `path`, held. Services of a killed supervisor are given time to end.
 
-    Raises CliError if a suite runs there (`supervisor_lives`), or if its remains don't end.
+    `check` is called meanwhile: it raises CliError if a suite runs there. Raises CliError if the remains don't end.
     """
     lock = Lock(path)
     deadline = time.monotonic() + wait_s
-    while not lock.take():
-        if supervisor_lives or time.monotonic() > deadline:
-            lock.close()
-            if supervisor_lives:
-                raise CliError(f"a suite already runs in {path.parent}: stop it with `seaway down`, or give another")
-            raise CliError(f"processes of an earlier suite still hold {path} (see /proc/locks): end them first")
-        time.sleep(_POLL_S)
+    try:
+        while not lock.take():
+            check()
+            if time.monotonic() > deadline:
+                raise CliError(f"processes of an earlier suite still hold {path} (see /proc/locks): end them first")
+            time.sleep(_POLL_S)
+    except BaseException:
+        lock.close()
+        raise
     return lock

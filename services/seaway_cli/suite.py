@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +26,19 @@ _KEEP_OUT: Final = frozenset(
 
 @dataclass(frozen=True)
 class Suite:
-    """`token`: six hex digits that set this suite's bridges, tables and cgroups apart from another's."""
+    """`token`: six hex digits that set this suite's bridges, tables and cgroups apart from another's.
+
+    `root` and `run` are its directories, as of its last start; empty where an earlier release has written.
+    """
 
     token: str
     nats_port: int = 0
+    root: str = ""
+    run: str = ""
+
+    def at(self, layout: Layout) -> "Suite":
+        """The suite with the directories that it is about to be started in."""
+        return replace(self, root=str(layout.root), run=str(layout.run))
 
     def save(self, path: Path) -> None:
         """Write it to `path` in one step; raises CliError if that can't be done."""
@@ -53,13 +62,39 @@ def load(path: Path) -> Suite | None:
         version = int(data.get("version", 1))
         if version > VERSION:
             raise CliError(str(written_later(path, version, VERSION)))
-        return Suite(str(data["token"]), int(data.get("nats_port", 0)))
+        places = (str(data.get(place, "")) for place in ("root", "run"))
+        return Suite(str(data["token"]), int(data.get("nats_port", 0)), *places)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise CliError(f"can't read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CliError(f"{path} is damaged: restore it, or remove the suite's directories by hand") from None
+
+
+def identify(layout: Layout) -> Suite | None:
+    """The suite that both directories belong to, or None where neither is a suite's yet.
+
+    Raises CliError where they are two suites': what is done to one would be done to the other as well.
+    """
+    lasting, passing = load(layout.marker), load(layout.run_marker)
+    if passing is None:
+        return lasting
+    if lasting is not None and lasting.token != passing.token:
+        advice = f"--run {lasting.run}" if lasting.run not in ("", str(layout.run)) else "the --run that goes with it"
+        raise CliError(
+            f"--run {layout.run} belongs to another suite{_of(passing.root)} than --root {layout.root}: pass {advice}"
+        )
+    if lasting is None and passing.root not in ("", str(layout.root)):
+        raise CliError(
+            f"--run {layout.run} belongs to the suite of --root {passing.root}, and --root {layout.root} to none: "
+            "pass the two directories of one suite"
+        )
+    return lasting or passing
+
+
+def _of(root: str) -> str:
+    return f" (that of --root {root})" if root else ""
 
 
 def new() -> Suite:

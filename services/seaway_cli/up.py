@@ -113,6 +113,7 @@ def check(options: UpOptions) -> None:
     inside = layout.run if layout.run.is_relative_to(layout.root) else None
     suite.check_directory(layout.root, "--root", layout.marker, inside)
     suite.check_directory(layout.run, "--run", layout.run_marker)
+    _check_not_running(layout)
 
 
 @contextlib.contextmanager
@@ -124,11 +125,11 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
     if options.nats:
         nats_server.check_outside(options.nats)
     layout = options.layout
-    alive = _supervisor_answers(layout)
     with contextlib.ExitStack() as stack:
         with suite.prepared(layout):
-            locks = tuple(stack.enter_context(take_or_wait(path, alive)) for path in layout.locks)
-            identity = suite.load(layout.marker) or suite.new()
+            check_again = partial(_check_not_running, layout)
+            locks = tuple(stack.enter_context(take_or_wait(path, check_again)) for path in layout.locks)
+            identity = (suite.identify(layout) or suite.new()).at(layout)
             identity = identity if options.nats else nats_server.with_port(identity, options.nats_port)
             for marker in (layout.marker, layout.run_marker):
                 identity.save(marker)
@@ -141,9 +142,22 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
         yield Prepared(options, identity, locks, nats, url)
 
 
-def _supervisor_answers(layout: Layout) -> bool:
+def _check_not_running(layout: Layout) -> None:
+    """Raise CliError if this suite runs, here or (the same root) with another run directory."""
+    known = suite.identify(layout)
+    if _supervisor_answers(layout.control):
+        raise CliError(f"a suite already runs in {layout.run}: stop it with `seaway down`, or give another")
+    other = Path(known.run) if known is not None and known.run else layout.run
+    if other != layout.run and _supervisor_answers(Layout(layout.root, other).control):
+        raise CliError(
+            f"the suite of --root {layout.root} already runs, with --run {other}: "
+            f"stop it with `seaway down --run {other}`, or give another --root"
+        )
+
+
+def _supervisor_answers(socket: Path) -> bool:
     try:
-        control.ask(layout.control, "status")
+        control.ask(socket, "status")
     except control.NotRunning:
         return False
     return True

@@ -1,6 +1,7 @@
 """`seaway up`, `status`, `down` with a real nats-server and real processes."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -125,6 +126,36 @@ def test_second_suite_in_the_same_place_is_refused(suite: "TinySuite", tmp_path:
     assert again.stderr.count("\n") == 1
     assert "a suite already runs in" in again.stderr
     assert suite.rows()["nats"]["restarts"] == 0
+
+
+def test_running_suite_with_another_run_directory_is_refused(suite: "TinySuite", tmp_path: Path) -> None:
+    assert suite.up().returncode == 0
+    other = dataclasses.replace(suite, run=tmp_path / "other")
+    started = time.monotonic()
+    refused = other.up()
+    assert time.monotonic() - started < 8
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"seaway: the suite of --root {suite.root} already runs, with --run {suite.run}: "
+        f"stop it with `seaway down --run {suite.run}`, or give another --root\n"
+    )
+    assert not other.run.exists()
+
+
+def test_directories_of_two_suites_are_refused(make_suite: "Callable[[str], TinySuite]") -> None:
+    one, two = make_suite("one"), make_suite("two")
+    for suite in (one, two):
+        assert suite.up().returncode == 0
+    two.seaway("down")
+    mixed = dataclasses.replace(two, run=one.run)
+    purged = mixed.seaway("purge")
+    assert purged.returncode == 1
+    assert f"another suite (that of --root {one.root})" in purged.stderr
+    assert f"pass --run {two.run}" in purged.stderr
+    assert {row["state"] for row in one.rows().values()} == {"ready"}
+    one.seaway("down")
+    assert f"pass --run {two.run}" in mixed.up().stderr
+    assert one.up().returncode == 0
 
 
 def test_two_suites_side_by_side(make_suite: "Callable[[str], TinySuite]") -> None:

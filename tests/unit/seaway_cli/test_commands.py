@@ -50,6 +50,18 @@ def test_purge_leaves_what_is_not_a_suite(layout: Layout) -> None:
     assert (layout.root / "thesis").exists()
 
 
+def test_purge_touches_no_other_suite(layout: Layout, tmp_path: Path) -> None:
+    other = Layout(tmp_path / "other", layout.run)
+    other.root.mkdir()
+    Suite("012345").save(other.marker)
+    for root in (other.root, tmp_path / "typo"):
+        Suite("abcdef").at(layout).save(layout.run_marker)
+        with pytest.raises(CliError, match="belongs to"):
+            commands.purge(root, layout.run, lambda *_: pytest.fail("called"))
+    assert layout.run_marker.exists()
+    assert other.marker.exists()
+
+
 @pytest.fixture
 def alone(tmp_path: Path) -> Layout:
     """An agent's directories, beside something else."""

@@ -90,3 +90,41 @@ def test_identity_that_can_not_be_written(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="Is a directory"):
         Suite("abcdef").save(tmp_path / "suite.json")
     assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Layout:
+    made = Layout(tmp_path / "root", tmp_path / "run")
+    made.root.mkdir()
+    made.run.mkdir()
+    return made
+
+
+def test_suite_of_two_directories(places: Layout) -> None:
+    assert suite.identify(places) is None
+    mine = Suite("abcdef").at(places)
+    mine.save(places.run_marker)
+    assert suite.identify(places) == mine
+    mine.save(places.marker)
+    assert suite.identify(places) == mine
+    places.run_marker.unlink()
+    assert suite.identify(places) == mine
+
+
+def test_directories_of_two_suites(places: Layout, tmp_path: Path) -> None:
+    Suite("abcdef", root="/srv/a", run=str(places.run)).save(places.run_marker)
+    Suite("012345", root=str(places.root), run="/run/b").save(places.marker)
+    with pytest.raises(CliError, match=r"another suite \(that of --root /srv/a\) than --root .*: pass --run /run/b$"):
+        suite.identify(places)
+    Suite("012345").save(places.marker)
+    with pytest.raises(CliError, match="pass the --run that goes with it"):
+        suite.identify(places)
+    places.marker.unlink()
+    with pytest.raises(CliError, match="belongs to the suite of --root /srv/a, and --root .* to none"):
+        suite.identify(places)
+
+
+def test_root_that_was_moved(places: Layout) -> None:
+    for marker in (places.marker, places.run_marker):
+        Suite("abcdef", root="/srv/before", run=str(places.run)).save(marker)
+    assert suite.identify(places) is not None
