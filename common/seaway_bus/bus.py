@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Generic
 
 from pydantic import ValidationError
@@ -88,9 +89,11 @@ class Bus:
         self._endpoints: list[Endpoint] = []
 
     @classmethod
-    async def connect(cls, url: str, *, name: str, user: str = "", password: str = "") -> "Bus":
-        """Connect to a NATS server; raises NotConnected if it isn't there."""
-        return cls(await NatsTransport.connect(url, name=name, credentials=Credentials(user, password)))
+    async def connect(
+        cls, url: str, *, name: str, user: str = "", password: str = "", ca: Path | None = None
+    ) -> "Bus":
+        """Connect to a NATS server; raises NotConnected if it isn't there. `ca`: who has signed its certificate."""
+        return cls(await NatsTransport.connect(url, name=name, credentials=Credentials(user, password, ca)))
 
     @property
     def connected(self) -> bool:
@@ -123,9 +126,10 @@ class Bus:
 
     # --- requests
 
-    def new_stream(self, tasks: Tasks) -> ByteStream:
-        """A fresh byte stream, of which this is the opening side."""
-        name = self.doors.new_name() if self.doors is not None else new_stream_id()
+    def new_stream(self, tasks: Tasks, node: str | None = None) -> ByteStream:
+        """A fresh byte stream, of which this is the opening side. `node`: whose agent is to serve it, if one is."""
+        identifier = self.doors.new_name() if self.doors is not None else new_stream_id()
+        name = identifier if node is None else f"{node}.{identifier}"
         return ByteStream(self.transport, name, "opening", tasks, self.doors)
 
     def serve_stream(self, name: str, tasks: Tasks) -> ByteStream:

@@ -217,7 +217,7 @@ class Doors:
 
     async def dial(self, name: str, listener: Listener) -> Link | None:
         """Go to the one who opened that stream, if there is a door on this machine."""
-        door, found, _ = name.partition(_SEPARATOR)
+        door, found, _ = name.rpartition(".")[2].partition(_SEPARATOR)
         if not found:
             return None
         path = self._directory / door

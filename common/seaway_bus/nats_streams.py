@@ -5,7 +5,6 @@ from typing import Any, Final
 from seaway_contracts.channels import BucketConfig, StreamConfig
 
 _NS: Final = 1_000_000_000
-_ID_LINE: Final = b"\r\nNats-Msg-Id:"
 
 
 def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
@@ -41,9 +40,3 @@ def bucket_stream(config: BucketConfig, replicas: int) -> dict[str, Any]:
         "deny_delete": False,
         "duplicate_window": 120 * _NS,
     }
-
-
-def message_id(headers: bytes) -> str:
-    """The message id in a stored message's header block; empty if it bears none."""
-    _, _, rest = headers.partition(_ID_LINE)
-    return rest.split(b"\r\n", 1)[0].strip().decode(errors="replace")

@@ -1,12 +1,12 @@
 """The transport over nats-py."""
 
 import asyncio
-import base64
 import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import nats.errors
@@ -15,10 +15,10 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from seaway_bus.nats_bucket import NatsBucket
-from seaway_bus.nats_errors import AlreadyOtherwise, NoSuchStream, NotDeleted, answer_of, translated
+from seaway_bus.nats_errors import AlreadyOtherwise, NoSuchStream, answer_of, translated
 from seaway_bus.nats_replay import Replay
 from seaway_bus.nats_requests import Requests, to_message
-from seaway_bus.nats_streams import bucket_stream, event_stream, message_id
+from seaway_bus.nats_streams import bucket_stream, event_stream
 from seaway_bus.nats_watch import LastingClient, Watch
 from seaway_bus.transport import (
     STORE_S,
@@ -29,21 +29,27 @@ from seaway_bus.transport import (
     NotConnected,
     Subscription,
     TooLarge,
+    TransportError,
     wire_size,
 )
 from seaway_contracts.channels import BucketConfig, StreamConfig
+from seaway_contracts.ids import BadToken, check_token
+from seaway_contracts.lifecycle import MSG_ID
+from seaway_kit import tls
 
 log = logging.getLogger(__name__)
 _API_S: Final = 5.0
+_INBOX: Final = "_INBOX"
 _LEAST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """How to log in; empty for a server without accounts."""
+    """How to log in; empty for a server without accounts. `ca`: who has signed its certificate, if not a public CA."""
 
     user: str = ""
     password: str = ""
+    ca: Path | None = None
 
 
 class _Subscription:
@@ -163,11 +169,11 @@ class NatsTransport:
         return True
 
     async def last_id(self, stream: str, subject: str) -> str:
-        try:
-            found = await self._api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
-        except NotDeleted:
-            return ""
-        return message_id(base64.b64decode(found["message"].get("hdrs", "")))
+        found = await self.request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", {}, _API_S)
+        status = found.headers.get("Status", "")
+        if status not in ("", "404"):
+            raise TransportError(f"{subject} can't be read: {found.headers.get('Description', status)}")
+        return "" if status else found.headers.get(MSG_ID, "")
 
     async def last_sequence(self, stream: str) -> int:
         return int((await self._api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
@@ -221,11 +227,21 @@ def _servers(urls: str) -> list[str]:
     return [url.strip() for url in urls.split(",") if url.strip()]
 
 
+def inbox_prefix(user: str) -> str:
+    """Where a user's answers come. Each has a place of its own, which the server can keep others from listening to."""
+    try:
+        return ".".join((_INBOX, *map(check_token, user.split("."))))
+    except BadToken:
+        return _INBOX
+
+
 def _options(name: str, who: Credentials, watch: Watch) -> dict[str, Any]:
     return {
         "name": name,
         "user": who.user or None,
         "password": who.password or None,
+        "inbox_prefix": inbox_prefix(who.user),
+        "tls": tls.trusting(who.ca) if who.ca else None,
         "connect_timeout": 5,
         "allow_reconnect": True,
         "max_reconnect_attempts": -1,

@@ -1,6 +1,7 @@
 """Byte streams over the bus, both ways, with credit: a slow reader holds back its own writer and nobody else.
 
-Subjects: `…stream.<id>.in` carries frames to the serving side, `…out` to the opening side: one subscription each, as
+Subjects: `…stream.<name>.in` carries frames to the serving side, `…out` to the opening side; the name is `<node>.<id>`
+where a node's agent serves, so that no other node's agent can listen: one subscription each, as
 a subscription costs more than a short stream's bytes. A frame is one kind byte, a sequence number (uint32) and the
 payload. A missing number breaks the stream with an error instead of handing on bytes with a hole in them. Credit, how
 much its sender has taken and is ready to take in all, has no number: the latest counts.
@@ -18,7 +19,7 @@ from typing import Final, Literal
 from seaway_bus import metrics
 from seaway_bus.local_links import Doors, Link
 from seaway_bus.transport import Message, Subscription, Transport, TransportError
-from seaway_contracts.catalogue import STREAM_TEMPLATE
+from seaway_contracts.catalogue import stream_subject
 from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
 from seaway_kit.tasks import Tasks
 
@@ -84,7 +85,7 @@ class ByteStream:
         self._keeper: asyncio.Task[None] | None = None
 
     def _subject(self, direction: str) -> str:
-        return STREAM_TEMPLATE.subject(stream=self.id, direction=direction)
+        return stream_subject(self.id, direction)
 
     async def open(self) -> "ByteStream":
         """Listen. The opening side does so before it asks the other to serve."""

@@ -117,6 +117,9 @@ def _add_stream(channels: Json, operations: Json, messages: Json) -> None:
     }
     channels["stream"] = _channel(catalogue.STREAM_TEMPLATE, "Bytes with flow control.", "stream")
     operations["stream"] = _operation("send", "stream")
+    about = "Bytes with flow control, where a node's agent serves them."
+    channels["stream.node"] = _channel(catalogue.NODE_STREAM_TEMPLATE, about, "stream")
+    operations["stream.node"] = _operation("send", "stream.node")
 
 
 def _channel(template: Template, about: str, message: str) -> Json:

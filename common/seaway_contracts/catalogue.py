@@ -24,6 +24,7 @@ from seaway_contracts.channels import (
     Template,
 )
 from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.ids import check_token
 from seaway_contracts.lifecycle import ContainerEvent, NetworkEvent
 from seaway_contracts.logs import LogLines
 
@@ -207,6 +208,7 @@ INVENTORY = _call(
 BEAT = BeatChannel("beat", n.Beat, "Heartbeat with capacity and inventory revision.")
 LOG_LINES = LinesChannel("logs", LogLines, "Lines of a container with the log driver `nats`.")
 STREAM_TEMPLATE: Final = Template(f"{ROOT}.stream.{{stream}}.{{direction}}")
+NODE_STREAM_TEMPLATE: Final = Template(f"{ROOT}.stream.{{node}}.{{stream}}.{{direction}}")
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 
 # --- streams and buckets
@@ -224,6 +226,19 @@ NODES_BUCKET = BucketConfig("seaway_nodes", "Node records, by name.")
 BUCKETS: Final = (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET)
 
 SERVICES: Final = ("api", "image", "metadata", "scheduler", "agent")
+
+
+def events_of(node: str) -> str:
+    """The wildcard of one node's events; raises BadToken."""
+    return f"{ROOT}.event.{check_token(node)}.>"
+
+
+def stream_subject(name: str, direction: str) -> str:
+    """Where bytes of a stream go. Its name is an id; `<node>.<id>` where a node's agent serves it. Raises BadToken."""
+    node, dot, identifier = name.partition(".")
+    if dot:
+        return NODE_STREAM_TEMPLATE.subject(node=node, stream=identifier, direction=direction)
+    return STREAM_TEMPLATE.subject(stream=name, direction=direction)
 
 
 def event_channel(noun: str, action: str) -> EventChannel[ContainerEvent]:

@@ -162,7 +162,8 @@ async def connect_bus(name: str, settings: ServiceSettings) -> Bus:
 
 async def _connect(name: str, settings: ServiceSettings) -> Bus:
     password = settings.nats_password()
-    return await Bus.connect(settings.nats, name=f"seaway-{name}", user=settings.nats_user, password=password)
+    who, ca = settings.nats_user, settings.nats_ca
+    return await Bus.connect(settings.nats, name=f"seaway-{name}", user=who, password=password, ca=ca)
 
 
 async def _probe(url: str) -> None:

@@ -39,6 +39,9 @@ class ServiceSettings(BaseModel):
     nats: str = Field("nats://127.0.0.1:4222", description="URL of the NATS server, or several separated by commas")
     nats_user: str = Field("", description="user name at the NATS server")
     nats_password_file: Path | None = Field(None, description="file that holds the password")
+    nats_ca: Path | None = Field(
+        None, description="CA (PEM) that has signed the certificates of the NATS server and of the image service"
+    )
     root: Path = Field(Path("/var/lib/seaway"), description="directory for state")
     run: Path = Field(Path("/run/seaway"), description="directory for sockets and pids")
     node: str = Field(default_factory=default_node, description="this node's name")

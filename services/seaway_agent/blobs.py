@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import orjson
@@ -12,6 +13,7 @@ from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BLOB_ENDPOINT
 from seaway_contracts.errors import Code, SeawayError, not_found, unavailable
 from seaway_contracts.images import BlobEndpoint
+from seaway_kit import tls
 
 log = logging.getLogger(__name__)
 _CHUNK = 1 << 20
@@ -21,8 +23,10 @@ _CODES = {400: Code.BAD_REQUEST, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
 class BlobClient:
     """One connection pool to the image service. The endpoint is asked for anew after a failure."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, ca: Path | None = None) -> None:
+        """`ca`: who has signed the image service's certificate, where it has one."""
         self._bus = bus
+        self._ca = ca
         self._endpoint: BlobEndpoint | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -74,6 +78,7 @@ class BlobClient:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=tls.trusting(self._ca) if self._ca else True),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
             )
         return self._session

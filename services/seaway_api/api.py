@@ -50,9 +50,9 @@ class Api:
         self.hub.remember(record.id, record.node)
         return seen if record is seen.record else Seen(record)
 
-    def stream(self) -> ByteStream:
-        """A fresh byte stream, of which this is the opening side."""
-        return self.bus.new_stream(self.tasks)
+    def stream(self, node: str | None = None) -> ByteStream:
+        """A fresh byte stream, of which this is the opening side, to a node's agent or (without) another service."""
+        return self.bus.new_stream(self.tasks, node)
 
     def new_id(self) -> str:
         """A container's id: 64 random hex digits."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -12,6 +13,7 @@ from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import unavailable
+from seaway_kit import tls
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5)
 Query = Sequence[tuple[str, str]] | Mapping[str, str]
@@ -20,8 +22,10 @@ Query = Sequence[tuple[str, str]] | Mapping[str, str]
 class ArchiveClient:
     """Sends archives to the image service and fetches them from it."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, ca: Path | None = None) -> None:
+        """`ca`: who has signed the image service's certificate, where it has one."""
         self._bus = bus
+        self._ca = ca
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -53,7 +57,8 @@ class ArchiveClient:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
+            connector = aiohttp.TCPConnector(ssl=tls.trusting(self._ca) if self._ca else True)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, trust_env=False)
         return self._session
 
 

@@ -23,7 +23,7 @@ async def running(context: ServiceContext) -> AsyncIterator[Running]:
     if context.bus.doors is not None:
         await context.bus.doors.open()
     await hub.start()
-    archives = ArchiveClient(context.bus)
+    archives = ArchiveClient(context.bus, context.settings.nats_ca)
     try:
         feeds = StatsFeeds(context.bus, context.tasks)
         api = Api(cast(ApiSettings, context.settings), context.bus, hub, context.tasks, archives, feeds)

@@ -110,7 +110,7 @@ class _NodeFeed:
         self.ended = False
         self._bus = bus
         self._node = node
-        self._stream = bus.new_stream(tasks)
+        self._stream = bus.new_stream(tasks, node)
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self._last: dict[str, Shown] = {}
         self._opening: asyncio.Task[None] = tasks.spawn(f"stats-open-{node}", self._open())
@@ -157,7 +157,7 @@ class _NodeFeed:
         self._tasks.spawn(f"stats-{self._node}", self._run())
 
     async def _connect(self) -> None:
-        self._stream = await self._bus.new_stream(self._tasks).open()
+        self._stream = await self._bus.new_stream(self._tasks, self._node).open()
         await self._bus.call(STATS, WatchStats(stream=self._stream.id), node=self._node)
 
     async def _close(self) -> None:

@@ -1,11 +1,14 @@
-"""Where the API may listen. Pure."""
+"""Where the API, NATS and the image service may listen. Pure."""
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from seaway_cli.errors import usage
-from seaway_kit.addresses import split_address
+from seaway_kit.addresses import join_address, split_address
+
+LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,45 @@ class Tls:
     def authenticates(self) -> bool:
         """Whether only clients with a certificate get in."""
         return bool(self.cert and self.key and self.ca and self.verify)
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where NATS and the image service listen: on loopback or, with TLS, where other machines' agents reach them."""
+
+    host: str = LOOPBACK
+    tls: Tls = field(default_factory=Tls)
+
+    @property
+    def open(self) -> bool:
+        """Whether other machines reach it."""
+        return self.host != LOOPBACK
+
+    @property
+    def ca(self) -> str:
+        """The file by which an agent knows the certificates; empty without TLS."""
+        return self.tls.ca if self.open else ""
+
+    def nats_url(self, port: int) -> str:
+        """How NATS is reached, by all."""
+        return f"{'tls' if self.open else 'nats'}://{join_address(self.host, port)}"
+
+
+def check_listen(listen: Listen) -> None:
+    """Raise CliError for an address that other machines can't reach, or one without TLS."""
+    if not listen.open:
+        return
+    try:
+        unspecified = ipaddress.ip_address(listen.host).is_unspecified
+    except ValueError:
+        unspecified = not listen.host or "/" in listen.host or ":" in listen.host
+    if unspecified:
+        raise usage(f"--listen {listen.host}: give one address of this machine, by which other machines know it")
+    if not (listen.tls.cert and listen.tls.key and listen.tls.ca):
+        raise usage(
+            f"--listen {listen.host} opens NATS and the images to other machines: it needs --tlscert and --tlskey, "
+            "a certificate for that address, and --tlscacert, the CA that has signed it"
+        )
 
 
 def check_tls(tls: Tls) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `seaway up`, `down`, `status`, `purge`, `version`."""
+"""The command line: `seaway up`, `down`, `status`, `node`, `purge`, `version`."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from seaway_cli.errors import CliError, describe
+from seaway_cli.layout import Layout
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
@@ -27,6 +28,10 @@ app = typer.Typer(
 )
 
 
+node_app = typer.Typer(help="Let agents of other nodes in, or no more.", no_args_is_help=True)
+app.add_typer(node_app, name="node")
+
+
 @app.command()
 def up(
     root: Root = _ROOT,
@@ -39,9 +44,10 @@ def up(
     node: Annotated[str | None, typer.Option(help="this node's name [the host's]")] = None,
     registry_mirror: Annotated[list[str] | None, typer.Option(help="pull through this mirror (repeatable)")] = None,
     insecure_registry: Annotated[list[str] | None, typer.Option(help="HOST:PORT to use HTTP with (repeatable)")] = None,
-    tlscert: Annotated[str, typer.Option(help="the API's certificate (PEM)")] = "",
+    listen: Annotated[str, typer.Option(help="this machine's address for agents on others; needs TLS")] = "127.0.0.1",
+    tlscert: Annotated[str, typer.Option(help="the certificate of the API and of --listen (PEM)")] = "",
     tlskey: Annotated[str, typer.Option(help="its key (PEM)")] = "",
-    tlscacert: Annotated[str, typer.Option(help="CA that has signed the clients' certificates (PEM)")] = "",
+    tlscacert: Annotated[str, typer.Option(help="CA that has signed clients' certificates and --tlscert (PEM)")] = "",
     tlsverify: Annotated[bool, typer.Option("--tlsverify", help="only let clients with a certificate in")] = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="return when all is ready")] = False,
 ) -> None:
@@ -61,6 +67,7 @@ def up(
         registry_mirrors=tuple(registry_mirror or ()),
         insecure_registries=tuple(insecure_registry or ()),
         tls=Tls(tlscert, tlskey, tlscacert, tlsverify),
+        listen=listen,
     )
     raise typer.Exit(start.detached(options) if detach else start.foreground(options))
 
@@ -97,6 +104,22 @@ def purge(root: Root = _ROOT, run: Run = _RUN) -> None:
 
     done = commands.purge(_normal(root), _normal(run), commands.agent_purge)
     print("\n".join(done) if done else "There is nothing to remove.")
+
+
+@node_app.command("add")
+def node_add(name: str, root: Root = _ROOT, run: Run = _RUN) -> None:
+    """Let one more node's agent in, by a user that may speak for that node alone; says how to start it."""
+    from seaway_cli import nodes
+
+    print(nodes.add(Layout(_normal(root), _normal(run)), name))
+
+
+@node_app.command("rm")
+def node_rm(name: str, root: Root = _ROOT, run: Run = _RUN) -> None:
+    """Let a node's agent in no more. Its containers go on, and are removed with `seaway purge` on its machine."""
+    from seaway_cli import nodes
+
+    print(nodes.remove(Layout(_normal(root), _normal(run)), name))
 
 
 @app.command()

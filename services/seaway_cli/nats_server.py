@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from seaway_cli.errors import CliError
+from seaway_cli.hosts import LOOPBACK, Listen
 from seaway_cli.layout import Layout
 from seaway_cli.nats_config import NatsServer, render
-from seaway_cli.permissions import USERS
+from seaway_cli.permissions import USERS, agent_user, node_of
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec
 from seaway_kit.nats_address import endpoints
@@ -49,55 +50,69 @@ def check_version(program: str) -> None:
         )
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen on this port of an address now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
 
 
-def wait_until_free(port: int, wait_s: float) -> bool:
+def check_own(host: str) -> None:
+    """Raise CliError unless it is an address of this machine."""
+    if not is_free(0, host):
+        raise CliError(f"--listen {host} is no address of this machine")
+
+
+def wait_until_free(port: int, wait_s: float, host: str = LOOPBACK) -> bool:
     """Whether the port is free, or becomes so within that time (a former server may be on its way out)."""
     deadline = time.monotonic() + wait_s
-    while not is_free(port):
+    while not is_free(port, host):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
     return True
 
 
-def choose_port(suite: Suite) -> int:
+def choose_port(suite: Suite, host: str = LOOPBACK) -> int:
     """The suite's own port: the one that it had before, or the first free one from a place that its token gives."""
-    if suite.nats_port and wait_until_free(suite.nats_port, 1.0):
+    if suite.nats_port and wait_until_free(suite.nats_port, 1.0, host):
         return suite.nats_port
     start = int(suite.token, 16) % _PORTS
     for step in range(_PORTS):
         port = _FIRST_PORT + (start + step) % _PORTS
-        if is_free(port):
+        if is_free(port, host):
             return port
     raise CliError("no port is free for NATS: give one with --nats-port")
 
 
-def with_port(suite: Suite, asked: int | None) -> Suite:
+def with_port(suite: Suite, asked: int | None, host: str = LOOPBACK) -> Suite:
     """The suite with the port that its NATS server gets; raises CliError if the one asked for is taken."""
     if asked is None:
-        return dataclasses.replace(suite, nats_port=choose_port(suite))
-    if not wait_until_free(asked, 1.0):
+        return dataclasses.replace(suite, nats_port=choose_port(suite, host))
+    if not wait_until_free(asked, 1.0, host):
         raise CliError(f"port {asked} for NATS is taken by another program: stop that, or give another --nats-port")
     return dataclasses.replace(suite, nats_port=asked)
 
 
-def passwords(layout: Layout) -> dict[str, str]:
-    """Each user's password; made where missing, kept in files that only root can read."""
+def passwords(layout: Layout, node: str) -> dict[str, str]:
+    """Each user's password; made where missing, kept in files that only root can read. `node`: the suite's own."""
     layout.secrets.chmod(0o700)
-    return {user: _password(layout.secret(user)) for user in USERS}
+    users = {*USERS, agent_user(node), *(agent_user(other) for other in nodes(layout))}
+    return {user: password(layout.secret(user)) for user in sorted(users)}
 
 
-def _password(path: Path) -> str:
+def nodes(layout: Layout) -> list[str]:
+    """The nodes whose agents are let in: the own ones, and those that were added."""
+    return sorted(node for path in layout.secrets.iterdir() if (node := node_of(path.name)))
+
+
+def password(path: Path) -> str:
+    """What the file holds; made if it isn't there. Raises OSError."""
     try:
         if text := path.read_text().strip():
             return text
@@ -116,13 +131,15 @@ def _write_private(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def prepare(layout: Layout, suite: Suite) -> None:
-    """Write the server's configuration."""
-    server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, passwords(layout))
+def prepare(layout: Layout, suite: Suite, node: str, listen: Listen) -> None:
+    """Write the server's configuration. Raises OSError."""
+    layout.secret("agent").unlink(missing_ok=True)  # once the user of all nodes
+    secrets_of = passwords(layout, node)
+    server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, secrets_of, listen)
     _write_private(layout.nats_config, render(server))
 
 
-def spec(program: str, layout: Layout, port: int, share: Sequence[int]) -> ServiceSpec:
+def spec(program: str, layout: Layout, host: str, port: int, share: Sequence[int]) -> ServiceSpec:
     """The server as a process to supervise; it too holds the locks `share`."""
 
     def run() -> int:
@@ -130,7 +147,7 @@ def spec(program: str, layout: Layout, port: int, share: Sequence[int]) -> Servi
             os.set_inheritable(fd, True)
         os.execv(program, [program, "--config", str(layout.nats_config)])
 
-    return ServiceSpec("nats", run, lambda: serves("127.0.0.1", port))
+    return ServiceSpec("nats", run, lambda: serves(host, port))
 
 
 def serves(host: str, port: int) -> bool:

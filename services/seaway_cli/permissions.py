@@ -1,7 +1,8 @@
 """What each service may say and hear on the bus, derived from the catalogue. Pure.
 
-A service that is taken over can do no more than its own work: publish the events of the things that it
-owns, answer its own calls, ask those services that it needs.
+A service that is taken over can do no more than its own work: publish the events of the things that it owns, answer
+its own calls, ask those services that it needs. A node's agent has a user of its own, `agent.<node>`, and speaks for
+that node alone. Each user's answers come to an inbox of its own, where nobody else can listen.
 """
 
 from collections.abc import Iterable
@@ -10,22 +11,26 @@ from typing import Any, Final
 
 from seaway_contracts import catalogue
 from seaway_contracts.channels import CallChannel, EventChannel
+from seaway_contracts.ids import TOKEN, check_token
 
 CLI: Final = "cli"
-USERS: Final = (*catalogue.SERVICES, CLI)
+_AGENT: Final = "agent"
+USERS: Final = (*(service for service in catalogue.SERVICES if service != _AGENT), CLI)
+"""Those that every suite has once."""
 
 _CALLS: Final[dict[str, frozenset[str]]] = {
     "api": frozenset({"metadata", "scheduler", "image", "agent"}),
-    "image": frozenset({"metadata"}),
+    "image": frozenset(),
     "metadata": frozenset({"agent"}),
-    "scheduler": frozenset({"metadata", "agent"}),
-    "agent": frozenset({"image", "metadata"}),
+    "scheduler": frozenset({"metadata"}),
     CLI: frozenset({"metadata", "image"}),
 }
-_EVENT_OWNER: Final = {"container": "agent", "network": "agent", "image": "image", "node": "metadata"}
+_CALLS_OF_AGENTS: Final = (catalogue.BLOB_ENDPOINT, catalogue.LIST_IMAGES)
+_EVENT_OWNER: Final = {"container": _AGENT, "network": _AGENT, "image": "image", "node": "metadata"}
 _HEARS_EVENTS: Final = frozenset({"api", "metadata", "scheduler", CLI})
 _HEARS_BEATS: Final = frozenset({"api", "metadata", "scheduler", CLI})
-_STREAMS: Final = frozenset({"api", "image", "agent"})
+_STREAMS: Final = frozenset({"api", "image"})
+_STREAMS_OF_NODES: Final = frozenset({"api"})
 _KEEPS_STATE: Final = frozenset({"metadata"})
 
 
@@ -37,32 +42,74 @@ class Permissions:
     subscribe: tuple[str, ...]
 
 
-def nats_permissions(service: str) -> Permissions:
-    """The permissions of one service's user, or of the command line's (`cli`); raises KeyError for another."""
+def agent_user(node: str) -> str:
+    """The user of one node's agent; raises BadToken."""
+    return f"{_AGENT}.{check_token(node)}"
+
+
+def node_of(user: str) -> str:
+    """The node whose agent's user it is; empty for any other user."""
+    service, _, node = user.partition(".")
+    return node if service == _AGENT and TOKEN.fullmatch(node) else ""
+
+
+def nats_permissions(user: str) -> Permissions:
+    """The permissions of one service's user, of an agent's or of the command line's (`cli`).
+
+    Raises KeyError for another.
+    """
+    node = node_of(user)
+    publish, subscribe = _of_agent(node) if node else _of_service(user)
+    subscribe.add(f"_INBOX.{user}.>")
+    if user == CLI:
+        publish.add("$SRV.>")
+        subscribe.add(catalogue.LOG_LINES.template.wildcard())
+    else:
+        publish |= {f"_INBOX.{caller}.>" for caller in (CLI, *_callers(_AGENT if node else user))}
+        subscribe.add("$SRV.>")
+    return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)))
+
+
+def _of_agent(node: str) -> tuple[set[str], set[str]]:
+    """What an agent may publish and hear: of its own node only, but for the images that are gone."""
+    events = [channel for channel in catalogue.EVENTS.values() if _EVENT_OWNER[channel.noun] == _AGENT]
+    stream = catalogue.NODE_STREAM_TEMPLATE.wildcard(node=node)
+    publish = {
+        *_subjects(_CALLS_OF_AGENTS),
+        *(channel.template.wildcard(node=node) for channel in events),
+        catalogue.BEAT.template.wildcard(node=node),
+        catalogue.LOG_LINES.template.wildcard(node=node),
+        stream,
+        f"$JS.API.DIRECT.GET.{catalogue.EVENT_STREAM.name}.{catalogue.events_of(node)}",
+    }
+    calls = [channel for channel in catalogue.CALLS if channel.service == _AGENT]
+    subscribe = {channel.template.wildcard(node=node) for channel in calls}
+    return publish, subscribe | {stream, catalogue.IMAGE_DELETE.template.wildcard()}
+
+
+def _of_service(service: str) -> tuple[set[str], set[str]]:
     publish = {
         *_subjects(channel for channel in catalogue.CALLS if channel.service in _CALLS[service]),
         *_subjects(channel for channel in catalogue.EVENTS.values() if _EVENT_OWNER[channel.noun] == service),
         *_jetstream(service),
     }
-    subscribe = {"_INBOX.>", *_subjects(channel for channel in catalogue.CALLS if channel.service == service)}
-    if service == CLI:
-        publish.add("$SRV.>")
-        subscribe.add(catalogue.LOG_LINES.template.wildcard())
-    else:
-        publish.add("_INBOX.>")
-        subscribe.add("$SRV.>")
-    if service == "agent":
-        publish.add(catalogue.BEAT.template.wildcard())
-        publish.add(catalogue.LOG_LINES.template.wildcard())
-        subscribe.add(catalogue.IMAGE_DELETE.template.wildcard())
+    subscribe = set(_subjects(channel for channel in catalogue.CALLS if channel.service == service))
+    streams = set()
     if service in _HEARS_EVENTS:
         subscribe.add(catalogue.ALL_EVENTS)
     if service in _HEARS_BEATS:
         subscribe.add(catalogue.BEAT.template.wildcard())
     if service in _STREAMS:
-        publish.add(catalogue.STREAM_TEMPLATE.wildcard())
-        subscribe.add(catalogue.STREAM_TEMPLATE.wildcard())
-    return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)))
+        streams.add(catalogue.STREAM_TEMPLATE.wildcard())
+    if service in _STREAMS_OF_NODES:
+        streams.add(catalogue.NODE_STREAM_TEMPLATE.wildcard())
+    return publish | streams, subscribe | streams
+
+
+def _callers(service: str) -> list[str]:
+    """Whose questions a service answers, by the beginning of their inboxes."""
+    asking = [user for user, services in _CALLS.items() if service in services]
+    return [*asking, _AGENT] if any(channel.service == service for channel in _CALLS_OF_AGENTS) else asking
 
 
 def _subjects(channels: Iterable[CallChannel[Any, Any] | EventChannel[Any]]) -> list[str]:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from seaway_cli.errors import CliError
-from seaway_cli.hosts import Tls
+from seaway_cli.hosts import Listen, Tls
 from seaway_cli.layout import Layout
+from seaway_cli.permissions import agent_user
 from seaway_cli.supervisor import ServiceSpec
-from seaway_kit.settings import ServiceSettings, WrongSettings, validated
+from seaway_kit.addresses import join_address
+from seaway_kit.settings import ServiceSettings, WrongSettings, default_node, validated
 
 _COPIES: Final = 3
 """Of what is stored, where `--nats` names so many servers: one may be lost then, and writes go on."""
@@ -27,28 +29,31 @@ class SuiteOptions:
     """What the services of one suite are told.
 
     `own_users`: each service has a user of its own at the (embedded) NATS server; else all log in with
-    `nats_login`, a user and the file with its password, if it is given.
+    `nats_login`, a user and the file with its password, if it is given. `listen`: where that server is.
     """
 
     layout: Layout
     token: str
     nats: str
     hosts: tuple[str, ...]
-    node: str | None = None
+    node: str = field(default_factory=default_node)
     nats_login: tuple[str, Path | None] | None = None
     own_users: bool = True
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
+    listen: Listen = field(default_factory=Listen)
 
 
 def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
     """The settings of one service, by field name."""
-    values: dict[str, Any] = {"root": options.layout.root, "run": options.layout.run, "nats": options.nats}
-    if options.node is not None:
-        values["node"] = options.node
+    layout = options.layout
+    values: dict[str, Any] = {"root": layout.root, "run": layout.run, "nats": options.nats, "node": options.node}
+    if options.listen.ca:
+        values["nats_ca"] = options.listen.ca
     if options.own_users:
-        values |= {"nats_user": service, "nats_password_file": options.layout.secret(service)}
+        user = agent_user(options.node) if service == "agent" else service
+        values |= {"nats_user": user, "nats_password_file": layout.secret(user)}
     elif options.nats_login is not None:
         values |= {"nats_user": options.nats_login[0], "nats_password_file": options.nats_login[1]}
     return values | _particular(service, options)
@@ -61,12 +66,19 @@ def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
     if service == "metadata" and options.nats.count(",") >= _COPIES - 1:
         return {"replicas": _COPIES}
     if service == "image":
-        return {"registry_mirror": options.registry_mirrors, "insecure_registry": options.insecure_registries}
+        registries = {"registry_mirror": options.registry_mirrors, "insecure_registry": options.insecure_registries}
+        return registries | _blobs(options.listen)
     if service == "api":
         tls = options.tls
         files = {"tls_cert": tls.cert, "tls_key": tls.key, "tls_ca": tls.ca if tls.verify else ""}
         return {"host": options.hosts} | {name: path for name, path in files.items() if path}
     return {}
+
+
+def _blobs(listen: Listen) -> dict[str, Any]:
+    """Where the image service listens, if not on loopback."""
+    tls = listen.tls
+    return {"http": join_address(listen.host, 0), "http_cert": tls.cert, "http_key": tls.key} if listen.open else {}
 
 
 def specs(options: SuiteOptions) -> Iterator[ServiceSpec]:

@@ -107,6 +107,12 @@ class Supervisor:
         self._services.append(service)
         self._start(service)
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Signal a service, if it runs just now."""
+        for service in self._services:
+            if service.spec.name == name and service.child is not None:
+                process.kill(service.child, number)
+
     def run(self) -> int:
         """Watch over the added services; returns 0 after an orderly stop, 1 if they never came up."""
         self._complete = True

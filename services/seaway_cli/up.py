@@ -5,6 +5,7 @@ import gc
 import importlib.metadata
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 
 from seaway_cli import control, nats_server, process, suite
 from seaway_cli.errors import CliError, describe, usage
-from seaway_cli.hosts import Tls, check_hosts, check_tls
+from seaway_cli.hosts import LOOPBACK, Listen, Tls, check_hosts, check_listen, check_tls
 from seaway_cli.layout import Layout
 from seaway_cli.locks import Lock, take_or_wait
 from seaway_cli.outcome import failure, summary
@@ -24,6 +25,7 @@ from seaway_cli.supervisor import ServiceSpec, Supervisor
 from seaway_contracts.ids import BadToken, check_token
 from seaway_kit import logs
 from seaway_kit.notify import Systemd
+from seaway_kit.settings import default_node
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +45,22 @@ class UpOptions:
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
+    listen: str = LOOPBACK
 
     @property
     def layout(self) -> Layout:
         """Where the suite keeps its files."""
         return Layout(self.root, self.run)
+
+    @property
+    def node_name(self) -> str:
+        """This machine's node."""
+        return self.node or default_node()
+
+    @property
+    def bus(self) -> Listen:
+        """Where the embedded NATS server and the image service listen."""
+        return Listen(self.listen, self.tls)
 
     @property
     def listens(self) -> tuple[str, ...]:
@@ -87,12 +100,13 @@ def seaway_services(prepared: Prepared) -> Iterator[ServiceSpec]:
             token=prepared.suite.token,
             nats=prepared.nats_url,
             hosts=options.listens,
-            node=options.node,
+            node=options.node_name,
             nats_login=login,
             own_users=prepared.nats is not None,
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
             tls=options.tls,
+            listen=options.bus,
         )
     )
 
@@ -101,6 +115,8 @@ def check(options: UpOptions) -> None:
     """Raise CliError for what can be known to be wrong before anything is made."""
     check_tls(options.tls)
     check_hosts(options.listens, options.tls)
+    check_listen(options.bus)
+    nats_server.check_own(options.listen)
     layout = options.layout
     if layout.too_long:
         raise usage(f"--run {layout.run} is too long: a socket's path may have 107 bytes")
@@ -130,15 +146,15 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
             check_again = partial(_check_not_running, layout)
             locks = tuple(stack.enter_context(take_or_wait(path, check_again)) for path in layout.locks)
             identity = (suite.identify(layout) or suite.new()).at(layout)
-            identity = identity if options.nats else nats_server.with_port(identity, options.nats_port)
+            identity = identity if options.nats else nats_server.with_port(identity, options.nats_port, options.listen)
             for marker in (layout.marker, layout.run_marker):
                 identity.save(marker)
         nats = None
         if not options.nats:
-            nats_server.prepare(layout, identity)
+            nats_server.prepare(layout, identity, options.node_name, options.bus)
             fds = [lock.fd for lock in locks]
-            nats = nats_server.spec(program, layout, identity.nats_port, fds)
-        url = options.nats or f"nats://127.0.0.1:{identity.nats_port}"
+            nats = nats_server.spec(program, layout, options.listen, identity.nats_port, fds)
+        url = options.nats or options.bus.nats_url(identity.nats_port)
         yield Prepared(options, identity, locks, nats, url)
 
 
@@ -262,6 +278,8 @@ def _answer(ready: Prepared, supervisor: Supervisor, command: str) -> dict[str, 
     if command == "stop":
         supervisor.stop()
         return {"stopping": True}
+    if command == "reload":
+        return _reload(ready, supervisor)
     if command != "status":
         raise ValueError(command)
     return {
@@ -269,7 +287,23 @@ def _answer(ready: Prepared, supervisor: Supervisor, command: str) -> dict[str, 
         "root": str(ready.options.root),
         "hosts": list(ready.options.listens),
         "nats": ready.nats_url,
+        "nats_ca": ready.options.bus.ca,
+        "own_nats": ready.nats is not None,
+        "node": ready.options.node_name,
         "token": ready.suite.token,
         "version": importlib.metadata.version("seaway"),
         "services": supervisor.rows(),
     }
+
+
+def _reload(ready: Prepared, supervisor: Supervisor) -> dict[str, Any]:
+    """Have the embedded NATS server take up the users that the secrets' directory says now."""
+    options = ready.options
+    if ready.nats is None:
+        return {"error": "the suite's NATS server is an outside one"}
+    try:
+        nats_server.prepare(options.layout, ready.suite, options.node_name, options.bus)
+    except OSError as error:
+        return {"error": describe(error)}
+    supervisor.signal(ready.nats.name, signal.SIGHUP)
+    return {"reloaded": True}

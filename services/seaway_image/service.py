@@ -46,6 +46,7 @@ from seaway_image.pull import Pulled, PullOrder, Pulls
 from seaway_image.settings import ImageSettings
 from seaway_image.store import ImageStore
 from seaway_image.transport import HttpTransport
+from seaway_kit import tls
 from seaway_kit.addresses import join_address, split_address
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks, cancel
@@ -258,7 +259,9 @@ async def _http(settings: ImageSettings, store: ImageStore, events: ImageEvents)
     await runner.setup()
     try:
         host, port = split_address(settings.http)
-        site = web.TCPSite(runner, host, port)
+        cert = settings.http_cert
+        secure = tls.serving(cert, settings.http_key or cert) if cert else None
+        site = web.TCPSite(runner, host, port, ssl_context=secure)
         await site.start()
         yield BlobEndpoint(url=settings.http_url.rstrip("/") or _url(settings, host, runner), token=token)
     finally:
@@ -267,7 +270,7 @@ async def _http(settings: ImageSettings, store: ImageStore, events: ImageEvents)
 
 def _url(settings: ImageSettings, host: str, runner: web.AppRunner) -> str:
     reached = settings.node if host in _WILDCARDS else host
-    return f"http://{join_address(reached, runner.addresses[0][1])}"
+    return f"{'https' if settings.http_cert else 'http'}://{join_address(reached, runner.addresses[0][1])}"
 
 
 def _token(path: Path) -> str:

@@ -15,6 +15,8 @@ class ImageSettings(ServiceSettings):
 
     http: str = Field("127.0.0.1:0", description="where blobs are served; port 0 is any free one")
     http_url: str = Field("", description="how agents reach that address; needed where it is 0.0.0.0 or behind a proxy")
+    http_cert: Path | None = Field(None, description="certificate (PEM) of that address; without, it speaks plain HTTP")
+    http_key: Path | None = Field(None, description="its key (PEM)")
     registry_mirror: tuple[str, ...] = Field((), description="mirror of Docker Hub, a URL")
     insecure_registry: tuple[str, ...] = Field((), description="registry without good TLS: host, host:port or CIDR")
     registry_certs: Path = Field(Path("/etc/docker/certs.d"), description="CAs of registries: HOST[:PORT]/*.crt")

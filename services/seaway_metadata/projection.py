@@ -46,8 +46,10 @@ def _made(envelope: Envelope, body: ContainerEvent) -> ContainerRecord | None:
 
 
 def apply_inventory(record: ContainerRecord | None, node: str, item: InventoryItem) -> ContainerRecord:
-    """The record after its node has said what it holds."""
-    if record is None or record.node != node:
+    """The record after a node has said what it holds: another node's is left alone, as only the holder may speak."""
+    if record is not None and record.node != node:
+        return record
+    if record is None:
         return ContainerRecord(spec=item.spec, node=node, status=item.status, spec_seq=item.status.seq)
     if item.status.seq == record.status.seq and item.spec == record.spec:
         return record

@@ -46,7 +46,7 @@ def test_every_subject_of_the_catalogue_is_in_it() -> None:
     expected = {event.template.text for event in catalogue.EVENTS.values()}
     expected |= {call.template.text for call in catalogue.CALLS}
     expected |= {catalogue.BEAT.template.text, catalogue.LOG_LINES.template.text}
-    expected |= {catalogue.STREAM_TEMPLATE.text, None}
+    expected |= {catalogue.STREAM_TEMPLATE.text, catalogue.NODE_STREAM_TEMPLATE.text, None}
     assert addresses == expected
 
 

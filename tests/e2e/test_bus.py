@@ -20,7 +20,7 @@ SERVICES = {"api", "metadata", "image", "scheduler", "agent"}
 @pytest.fixture
 async def bus(engine: Seaway) -> AsyncIterator[Client]:
     """A connection as the suite's operator."""
-    client = await nats.connect(engine.nats_url, user="cli", password=engine.secret("cli"))
+    client = await nats.connect(engine.nats_url, user="cli", password=engine.secret("cli"), inbox_prefix="_INBOX.cli")
     yield client
     await client.close()
 

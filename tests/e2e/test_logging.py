@@ -100,7 +100,7 @@ def test_lines_are_on_the_bus(cli: DockerCli, engine: Engine, name: str) -> None
     suite: Seaway = engine
 
     async def listen() -> tuple[str, list[dict[str, object]]]:
-        client = await nats.connect(suite.nats_url, user="cli", password=suite.secret("cli"))
+        client = await nats.connect(suite.nats_url, user="cli", password=suite.secret("cli"), inbox_prefix="_INBOX.cli")
         found: list[dict[str, object]] = []
         seen = asyncio.Event()
 

@@ -36,8 +36,10 @@ class Second:
     def __init__(self, suite: Seaway, place: Path) -> None:
         self.place = place
         words = [str(COMMANDS / "seaway-agent"), "--node", "n2", "--root", f"{place}/root", "--run", f"{place}/run"]
-        words += ["--nats", suite.nats_url, "--nats-user", "agent"]
-        self._words = [*words, "--nats-password-file", f"{suite.root}/secrets/agent"]
+        added = seaway("node", "add", "n2", "--root", str(suite.root), "--run", str(suite.run))
+        assert added.returncode == 0, added.stderr
+        words += ["--nats", suite.nats_url, "--nats-user", "agent.n2"]
+        self._words = [*words, "--nats-password-file", f"{suite.root}/secrets/agent.n2"]
         self._daemon: Daemon | None = None
         self._starts = 0
 
@@ -96,7 +98,7 @@ def spread(cli: DockerCli, suite: Seaway) -> set[str]:
 
 async def both_empty(suite: Seaway) -> None:
     """Wait until the beats of both nodes say that they hold no container; placement rests on what beats say."""
-    client = await nats.connect(suite.nats_url, user="cli", password=suite.secret("cli"))
+    client = await nats.connect(suite.nats_url, user="cli", password=suite.secret("cli"), inbox_prefix="_INBOX.cli")
     subscription = await client.subscribe("seaway.v1.beat.*")
     empty: set[str] = set()
     while empty != set(NODES):

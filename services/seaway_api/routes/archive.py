@@ -57,7 +57,7 @@ async def read(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/archive: what stands at the path, as a tar."""
     path = _path(call)
     identifier, node = await call.api.locate(call.name)
-    async with call.api.stream() as stream:
+    async with call.api.stream(node) as stream:
         request = ReadPath(id=identifier, path=path, stream=stream.id, boot=boot_id())
         try:
             opened = await call.api.bus.call(cat.PATH_READ, request, node=node, command=call.command())
@@ -74,7 +74,7 @@ async def write(call: Call) -> web.StreamResponse:
     """PUT /containers/{name}/archive: unpack the body in a directory."""
     path = _path(call)
     identifier, node = await call.api.locate(call.name)
-    async with call.api.stream() as stream:
+    async with call.api.stream(node) as stream:
         request = WritePath(
             id=identifier,
             path=path,
@@ -124,7 +124,7 @@ async def _answer(stream: ByteStream) -> None:
 async def export(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/export: the root filesystem as a tar, without volumes."""
     identifier, node = await call.api.locate(call.name)
-    async with call.api.stream() as stream:
+    async with call.api.stream(node) as stream:
         request = ExportContainer(id=identifier, stream=stream.id, boot=boot_id())
         opened = await call.api.bus.call(cat.EXPORT, request, node=node, command=call.command())
         response = web.StreamResponse(headers=replies.COMMON_HEADERS)
@@ -136,7 +136,7 @@ async def export(call: Call) -> web.StreamResponse:
 async def changes(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/changes: what differs from the image, by path; null for nothing."""
     identifier, node = await call.api.locate(call.name)
-    async with call.api.stream() as stream:
+    async with call.api.stream(node) as stream:
         request = ListChanges(id=identifier, stream=stream.id)
         await call.api.bus.call(cat.CHANGES, request, node=node, command=call.command())
         found = [_change(line) async for line in _lines(stream)]

@@ -19,7 +19,7 @@ async def attach(call: Call) -> web.StreamResponse:
     keys = parse_detach_keys(call.text("detachKeys"))
     record = await call.api.record(call.name)
     check_state(record)
-    async with call.api.stream() as stream:
+    async with call.api.stream(record.node) as stream:
         request = attach_request(call, record, stream.id)
         await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
         tunnel = take_over(call, media_type(record, call.version))

@@ -33,7 +33,7 @@ async def attach_ws(call: Call) -> web.StreamResponse:
     socket = web.WebSocketResponse(max_msg_size=_MOST_INPUT, compress=False)
     if not socket.can_prepare(call.request).ok:
         raise InvalidParameter("this endpoint takes websockets only: ask for `Upgrade: websocket`")
-    async with call.api.stream() as stream:
+    async with call.api.stream(record.node) as stream:
         request = _request(call, record, stream.id)
         await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
         await socket.prepare(call.request)

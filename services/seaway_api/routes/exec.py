@@ -47,7 +47,7 @@ async def start(call: Call) -> web.StreamResponse:
     if body.detach:
         await call.api.bus.call(cat.START_EXEC, request, node=node, command=call.command())
         return replies.empty(200)
-    async with call.api.stream() as stream:
+    async with call.api.stream(node) as stream:
         request = request.model_copy(update={"stream": stream.id})
         started = await call.api.bus.call(cat.START_EXEC, request, node=node, command=call.command())
         tunnel = take_over(call, _media_type(call, tty=body.tty))

@@ -30,7 +30,7 @@ async def logs(call: Call) -> web.StreamResponse:
     record = await call.api.record(call.name)
     if record.spec.log.driver == "none":
         raise ApiError(501, "configured logging driver does not support reading")
-    async with call.api.stream() as stream:
+    async with call.api.stream(record.node) as stream:
         request = _request(call, record, stream.id, stdout=stdout, stderr=stderr)
         await call.api.bus.call(cat.LOGS, request, node=record.node, command=call.command())
         response = await replies.begin_stream(call.request, media_type(record, call.version))

@@ -108,8 +108,10 @@ class FarNode:
         self.name, self._place = name, place
         self.link = Link(int(suite.nats_url.rpartition(":")[2]))
         words = [str(COMMANDS / "seaway-agent"), "--node", name, "--root", f"{place}/root", "--run", f"{place}/run"]
-        words += ["--nats", f"nats://127.0.0.1:{self.link.port}", "--nats-user", "agent"]
-        words += ["--nats-password-file", f"{suite.root}/secrets/agent"]
+        words += ["--nats", f"nats://127.0.0.1:{self.link.port}", "--nats-user", f"agent.{name}"]
+        words += ["--nats-password-file", f"{suite.root}/secrets/agent.{name}"]
+        added = seaway("node", "add", name, "--root", str(suite.root), "--run", str(suite.run))
+        assert added.returncode == 0, added.stderr
         self._daemon = daemon = Daemon(words, place / "agent.log", dict(os.environ))
         daemon.until(lambda: "is ready" in self.log(), "the second agent")
 

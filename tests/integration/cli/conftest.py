@@ -22,7 +22,7 @@ class TinySuite:
 
     def seaway(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         places = ["--run", str(self.run)]
-        if words[0] in ("up", "purge"):
+        if words[0] in ("up", "purge", "node"):
             places += ["--root", str(self.root)]
         return subprocess.run([*PROGRAM, *words, *places], capture_output=True, text=True, timeout=60, env=env)
 

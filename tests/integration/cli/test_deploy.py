@@ -32,6 +32,14 @@ def test_nats_configuration(name: str) -> None:
     assert "sync_interval: always" in (DEPLOY / "nats" / f"{name}.conf").read_text()
 
 
+@needs("nats-server")
+def test_nats_users() -> None:
+    """They stand where the server wants them: the file alone is a whole configuration."""
+    found = re.findall(r"\$(SEAWAY_NATS_\w+)", (DEPLOY / "nats" / "users.conf").read_text())
+    checked = run("env", *(f"{name}=x{name}" for name in found), "nats-server", "-t", "-c", "deploy/nats/users.conf")
+    assert checked.returncode == 0, checked.stderr
+
+
 @needs("promtool")
 def test_prometheus_configuration() -> None:
     checked = run("promtool", "check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))

@@ -1,7 +1,9 @@
 """`seaway up`, `status`, `down` with a real nats-server and real processes."""
 
+import asyncio
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -10,13 +12,16 @@ import stat
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nats
 import pytest
+from nats.aio.client import Client
 
 from seaway_bus.bus import Bus
+from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES
 
@@ -228,11 +233,10 @@ async def test_users_may_do_their_own_work_and_no_more(suite: "TinySuite", capfd
     from seaway_contracts.errors import Code, SeawayError
 
     assert suite.up().returncode == 0
-    port = (suite.root / "suite.json").read_text().split("nats_port")[1].split(":")[1].split("}")[0].strip()
 
     async def ask(user: str) -> Code | None:
         password = (suite.root / "secrets" / user).read_text().strip()
-        bus = await Bus.connect(f"nats://127.0.0.1:{port}", name="test", user=user, password=password)
+        bus = await Bus.connect(nats_url(suite), name="test", user=user, password=password)
         try:
             await bus.call(LIST_NODES, Empty(), timeout_s=0.5)
         except SeawayError as error:
@@ -244,6 +248,102 @@ async def test_users_may_do_their_own_work_and_no_more(suite: "TinySuite", capfd
     assert await ask("api") is None
     assert await ask("scheduler") is None
     assert await ask("metadata") is Code.TIMEOUT  # it serves that call, and asks nobody
+
+
+def nats_url(suite: "TinySuite") -> str:
+    return f"nats://127.0.0.1:{json.loads((suite.root / 'suite.json').read_text())['nats_port']}"
+
+
+@contextlib.asynccontextmanager
+async def logged_in(suite: "TinySuite", user: str) -> AsyncIterator[tuple[Client, list[str]]]:
+    """A connection as that user, and what the server refuses it."""
+    refused: list[str] = []
+
+    async def failed(error: Exception) -> None:
+        refused.append(str(error))
+
+    password = (suite.root / "secrets" / user).read_text().strip()
+    client = await nats.connect(
+        nats_url(suite), user=user, password=password, error_cb=failed, inbox_prefix=f"_INBOX.{user}"
+    )
+    yield client, refused
+    await client.close()
+
+
+async def refusals(suite: "TinySuite", user: str, publish: list[str], subscribe: list[str]) -> int:
+    """How many of these the server refuses."""
+    async with logged_in(suite, user) as (client, refused):
+        for subject in publish:
+            await client.publish(subject, b"{}")
+        for subject in subscribe:
+            await client.subscribe(subject)
+        await client.flush()
+        return len(refused)
+
+
+def spoken(node: str) -> list[str]:
+    event, lines = catalogue.CONTAINER_DIE.subject(node, "c"), catalogue.LOG_LINES.subject(node, "c")
+    return [event, lines, catalogue.BEAT.subject(node)]
+
+
+def heard(node: str) -> list[str]:
+    stream = catalogue.NODE_STREAM_TEMPLATE.wildcard(node=node)
+    return [catalogue.START.subject(node), stream, f"_INBOX.agent.{node}.>"]
+
+
+async def test_an_agent_may_speak_and_hear_for_its_own_node_only(suite: "TinySuite") -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    added = suite.seaway("node", "add", "n2")
+    assert added.returncode == 0, added.stderr
+    secret = suite.root / "secrets" / "agent.n2"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    words = f"seaway-agent --node n2 --nats {nats_url(suite)} --nats-user agent.n2 --nats-password-file {secret}"
+    assert added.stdout.splitlines()[-1].strip() == words
+    assert suite.seaway("node", "add", "n2").stdout == added.stdout
+
+    for own, other in (("n1", "n2"), ("n2", "n1")):
+        assert await refusals(suite, f"agent.{own}", spoken(own), heard(own)) == 0
+        all_streams = catalogue.STREAM_TEMPLATE.wildcard()
+        strangers = [*heard(other), "_INBOX.api.>", "_INBOX.>", catalogue.ALL_EVENTS, all_streams]
+        calls = [catalogue.START.subject(other), catalogue.REGISTER.subject(), f"_INBOX.agent.{other}.x"]
+        stored = ["$JS.API.STREAM.MSG.GET.SEAWAY_EVENTS", "$JS.API.CONSUMER.CREATE.SEAWAY_EVENTS"]
+        wrong = [*spoken(other), *calls, *stored, f"$JS.API.DIRECT.GET.SEAWAY_EVENTS.{spoken(other)[0]}"]
+        assert await refusals(suite, f"agent.{own}", wrong, strangers) == len(wrong) + len(strangers)
+    rows = suite.rows()
+    assert {row["restarts"] for row in rows.values()} == {0}
+
+
+async def test_a_node_is_let_in_no_more(suite: "TinySuite") -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    assert suite.seaway("node", "add", "n2").returncode == 0
+    async with logged_in(suite, "api") as (stays, _), logged_in(suite, "agent.n2") as (goes, _):
+        cut_off = asyncio.Event()
+
+        async def gone() -> None:
+            cut_off.set()
+
+        goes._disconnected_cb = gone
+        removed = suite.seaway("node", "rm", "n2")
+        assert removed.returncode == 0, removed.stderr
+        await asyncio.wait_for(cut_off.wait(), 10)
+        assert not goes.is_connected
+        assert stays.is_connected and stays.stats["reconnects"] == 0
+    assert not (suite.root / "secrets" / "agent.n2").exists()
+    again = suite.seaway("node", "rm", "n2")
+    assert again.returncode == 1
+    assert again.stderr == f"seaway: no node n2 was added to the suite of --root {suite.root}\n"
+
+
+def test_nodes_that_can_not_be_added(suite: "TinySuite") -> None:
+    absent = suite.seaway("node", "add", "n2")
+    assert absent.returncode == 1
+    assert "no suite runs in" in absent.stderr
+    assert suite.up("--node", "n1").returncode == 0
+    own = suite.seaway("node", "add", "n1")
+    assert "n1 is the node of this machine" in own.stderr
+    wrong = suite.seaway("node", "add", "n.2")
+    assert (wrong.returncode, "is no subject token" in wrong.stderr) == (2, True)
+    assert not list((suite.root / "secrets").glob("agent.n.2*"))
 
 
 def test_purge_needs_a_suite(tmp_path: Path, suite: "TinySuite") -> None:

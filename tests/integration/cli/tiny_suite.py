@@ -52,8 +52,9 @@ def load(prepared: up.Prepared) -> Iterator[ServiceSpec]:
         token=prepared.suite.token,
         nats=prepared.nats_url,
         hosts=prepared.options.listens,
-        node=prepared.options.node,
+        node=prepared.options.node_name,
         own_users=prepared.nats is not None,
+        listen=prepared.options.bus,
     )
     runs = {"metadata": run_metadata, "scheduler": run_scheduler}
     if options.node == "broken":

@@ -61,11 +61,20 @@ def test_server_is_known_by_its_greeting() -> None:
 def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "root", tmp_path / "run")
     with prepared(layout):
-        first = nats_server.passwords(layout)
-        assert nats_server.passwords(layout) == first
-    assert set(first) == set(USERS)
-    assert len(set(first.values())) == len(USERS)
+        first = nats_server.passwords(layout, "n1")
+        assert nats_server.passwords(layout, "n1") == first
+    assert set(first) == {*USERS, "agent.n1"}
+    assert len(set(first.values())) == len(first)
     assert {stat.S_IMODE(path.stat().st_mode) for path in layout.secrets.iterdir()} == {0o600}
+
+
+def test_nodes_are_those_with_a_password(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    with prepared(layout):
+        for name in ("agent", "agent.n2", "agent.n3.part", "api"):
+            layout.secret(name).touch()
+    assert nats_server.nodes(layout) == ["n2"]
+    assert {"agent.n1", "agent.n2"} <= nats_server.passwords(layout, "n1").keys()
 
 
 def test_outside_url(tmp_path: Path) -> None:

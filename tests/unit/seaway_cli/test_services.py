@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from seaway_cli.errors import CliError
-from seaway_cli.hosts import Tls
+from seaway_cli.hosts import Listen, Tls
 from seaway_cli.layout import Layout
 from seaway_cli.services import SuiteOptions, settings_of, spec_of
 from seaway_kit.settings import ServiceSettings
@@ -17,10 +17,10 @@ def options(**changes: object) -> SuiteOptions:
 
 
 def test_every_service_has_its_own_user() -> None:
-    for service in ("api", "agent"):
-        values = settings_of(service, options())
-        assert values["nats_user"] == service
-        assert values["nats_password_file"] == Path(f"/r/secrets/{service}")
+    for service, user in (("api", "api"), ("agent", "agent.n2")):
+        values = settings_of(service, options(node="n2"))
+        assert values["nats_user"] == user
+        assert values["nats_password_file"] == Path(f"/r/secrets/{user}")
         assert (values["root"], values["run"], values["nats"]) == (Path("/r"), Path("/u"), "nats://n:1")
 
 
@@ -41,6 +41,17 @@ def test_what_only_one_service_is_told() -> None:
     api = settings_of("api", told)
     assert (api["tls_cert"], api["tls_key"], api["tls_ca"]) == ("c", "k", "a")
     assert "tls_cert" not in settings_of("api", options())
+
+
+def test_listening_for_other_machines() -> None:
+    listen = Listen("10.0.0.5", Tls("c", "k", "a"))
+    told = options(listen=listen, nats=listen.nats_url(14222))
+    image = settings_of("image", told)
+    assert (image["http"], image["http_cert"], image["http_key"]) == ("10.0.0.5:0", "c", "k")
+    for service in ("agent", "metadata"):
+        assert settings_of(service, told)["nats"] == "tls://10.0.0.5:14222"
+        assert settings_of(service, told)["nats_ca"] == "a"
+    assert not {"http", "nats_ca"} & settings_of("image", options()).keys()
 
 
 def test_spec_from_a_run_function() -> None:

@@ -120,7 +120,7 @@ def test_directories_of_two_suites(places: Layout, tmp_path: Path) -> None:
     with pytest.raises(CliError, match="pass the --run that goes with it"):
         suite.identify(places)
     places.marker.unlink()
-    with pytest.raises(CliError, match="belongs to the suite of --root /srv/a, and --root .* to none"):
+    with pytest.raises(CliError, match=r"belongs to the suite of --root /srv/a, and --root .* to none"):
         suite.identify(places)
 
 

@@ -95,7 +95,7 @@ def test_inventory() -> None:
     assert apply_inventory(None, "n1", item(2)).status.seq == 2
     assert apply_inventory(old, "n1", item(3)) is old
     assert apply_inventory(old, "n1", item(4)).status.seq == 4
-    assert apply_inventory(old, "n2", item(1)).node == "n2"
+    assert apply_inventory(old, "n2", item(4)) is old
 
 
 def _renamed(seq: int, name: str) -> Event:

@@ -1,0 +1,99 @@
+"""`seaway node`: users at the embedded NATS server for the agents of other nodes."""
+
+import shlex
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from seaway_cli import commands, control, nats_server, suite
+from seaway_cli.errors import CliError, usage
+from seaway_cli.layout import Layout
+from seaway_cli.nats_login import Login
+from seaway_cli.permissions import agent_user
+from seaway_contracts.ids import BadToken
+
+_RELOAD_S: Final = 5.0
+_POLL_S: Final = 0.05
+
+
+def add(layout: Layout, node: str) -> str:
+    """Make the node's user, if there is none; how to start its agent. Raises CliError."""
+    user, status = _user(node), _status(layout)
+    if node == status["node"]:
+        raise CliError(f"{node} is the node of this machine, and its agent runs already: give the new one another name")
+    secret = layout.secret(user)
+    new = not secret.exists()
+    password = nats_server.password(secret)
+    try:
+        _reload(layout)
+        _wait(status, user, password, let_in=True)
+    except BaseException:
+        if new:
+            secret.unlink(missing_ok=True)
+        raise
+    return _how_to_start(status, node, secret)
+
+
+def remove(layout: Layout, node: str) -> str:
+    """Take the node's user back; its agent is cut off. Raises CliError."""
+    user, status = _user(node), _status(layout)
+    if node == status["node"]:
+        raise CliError(f"{node} is the node of this machine: `seaway down` stops its agent")
+    secret = layout.secret(user)
+    if not secret.exists():
+        raise CliError(f"no node {node} was added to the suite of --root {layout.root}")
+    password = nats_server.password(secret)
+    secret.unlink()
+    _reload(layout)
+    _wait(status, user, password, let_in=False)
+    return f"The agent of {node} is let in no more; its containers go on."
+
+
+def _user(node: str) -> str:
+    try:
+        return agent_user(node)
+    except BadToken as error:
+        raise usage(str(error)) from None
+
+
+def _status(layout: Layout) -> dict[str, Any]:
+    """Of the suite, which must run with a NATS server of its own."""
+    suite.identify(layout)
+    status = commands.status(layout.run)
+    if status["root"] != str(layout.root):
+        raise CliError(f"the suite in {layout.run} has another root directory: pass --root {status['root']}")
+    if not status["own_nats"]:
+        raise CliError(f"the NATS server of this suite is an outside one ({status['nats']}): make the user there")
+    return status
+
+
+def _reload(layout: Layout) -> None:
+    try:
+        answer = control.ask(layout.control, "reload")
+    except control.NotRunning as error:
+        raise CliError(str(error)) from None
+    if "error" in answer:
+        raise CliError(f"NATS could not be told: {answer['error']}")
+
+
+def _wait(status: dict[str, Any], user: str, password: str, *, let_in: bool) -> None:
+    """Until the server lets that user in, or no more."""
+    deadline = time.monotonic() + _RELOAD_S
+    login = Login(status["nats"], user, password, Path(status["nats_ca"]) if status["nats_ca"] else None)
+    while login.works() != let_in:
+        if time.monotonic() > deadline:
+            raise CliError("the NATS server has not taken up the change: see the suite's log/nats.log")
+        time.sleep(_POLL_S)
+
+
+def _how_to_start(status: dict[str, Any], node: str, secret: Path) -> str:
+    words = ["seaway-agent", "--node", node, "--nats", status["nats"], "--nats-user", agent_user(node)]
+    words += ["--nats-password-file", str(secret)]
+    files = str(secret)
+    if status["nats_ca"]:
+        words += ["--nats-ca", status["nats_ca"]]
+        files += f" and {status['nats_ca']}"
+        where = f"On its machine, with copies of {files} (and their paths in the command):"
+    else:
+        where = "NATS listens on this machine only (`seaway up --listen ADDRESS` opens it to others). Here:"
+    return f"The agent of {node} is let in. {where}\n  {shlex.join(words)}"

@@ -1,0 +1,10 @@
+"""The example of users for an outside NATS server grants what the catalogue asks for."""
+
+from pathlib import Path
+
+from seaway_cli.nats_config import example
+
+
+def test_it_is_what_the_permissions_say() -> None:
+    stored = (Path(__file__).parents[3] / "deploy" / "nats" / "users.conf").read_text()
+    assert stored == example(), "python -m seaway_cli.nats_config > deploy/nats/users.conf"
