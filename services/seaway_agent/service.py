@@ -109,6 +109,7 @@ class Agent:
         stack.callback(exits.close)
         await Recovery(node, same_boot).run(list(store.containers()))
         store.remember("boot", boot)
+        context.tasks.eternal("firewall", plumbing.network.guard())
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
         info = read_host_info(str(self._layout.root), plumbing.cgroups)

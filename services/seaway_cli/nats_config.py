@@ -12,9 +12,9 @@ from seaway_kit.addresses import join_address
 
 MAX_PAYLOAD: Final = 8 << 20
 _EXAMPLE: Final = """\
-# A user for each service and for each node's agent, in place of the `authorization` block of single.conf or cluster.conf
-# (`include users.conf`). The passwords come from the environment. For another node copy the first block and put its name
-# in the place of n1; `nats-server --signal reload` takes it up.
+# A user for each service and for each node's agent, in place of the `authorization` block of single.conf and
+# cluster.conf (`include users.conf`). The passwords come from the environment. For another node copy the first block
+# and put its name in the place of n1; `nats-server --signal reload` takes it up.
 # Made by `python -m seaway_cli.nats_config > deploy/nats/users.conf`.
 """
 _MAX_FILE_STORE: Final = 64 << 30  # above the streams' reservations, so that a small disk isn't refused beforehand

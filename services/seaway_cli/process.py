@@ -16,7 +16,6 @@ from typing import Final, NoReturn, TextIO
 from seaway_kit.notify import READY_FD
 
 _PR_SET_PDEATHSIG: Final = 1
-_LOG_LIMIT: Final = 10 << 20
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -28,15 +27,6 @@ class Child:
     pid: int
     pidfd: int
     ready: int
-
-
-def rotate(path: Path, limit: int = _LOG_LIMIT) -> None:
-    """Set a log aside (as `.1`, in place of the one before) if it has grown beyond `limit` bytes."""
-    try:
-        if path.stat().st_size > limit:
-            path.replace(path.with_name(path.name + ".1"))
-    except FileNotFoundError:
-        return
 
 
 def fill_standard_streams() -> None:
@@ -51,7 +41,6 @@ def spawn(run: Callable[[], int], log: Path, keep: Iterable[int] = ()) -> Child:
 
     The caller must have no other thread. Raises OSError, and then leaves nothing behind.
     """
-    rotate(log)
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     parent = os.getpid()

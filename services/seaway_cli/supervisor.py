@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from seaway_cli import process
+from seaway_cli import logfiles, process
 from seaway_cli.backoff import Backoff
 from seaway_cli.reactor import Reactor, SignalPipe
 
@@ -93,9 +93,14 @@ class Supervisor:
         self._services: list[_Service] = []
         self._signals = SignalPipe()
         self.reactor.on_readable(self._signals.fileno(), self._signalled)
+        self._keep_logs_short()
         self._complete = False  # all services have been added
         self._was_ready = False
         self._stopping = False
+
+    def _keep_logs_short(self) -> None:
+        logfiles.shorten_all(self._logs)
+        self.reactor.later(logfiles.CHECK_S, self._keep_logs_short)
 
     def rows(self) -> list[dict[str, Any]]:
         """The state of every service, in the order of their start."""

@@ -14,6 +14,7 @@ from seaway_agent.kernel.cgroup_text import (
 )
 
 _USEC: Final = 1000
+PROCESSES: Final = "cgroup.procs"
 
 # (controller, file) that a sample is made of.
 V1_FILES: Final = (
@@ -30,6 +31,7 @@ V1_FILES: Final = (
     ("memory", "memory.oom_control"),
     ("pids", "pids.current"),
     ("pids", "pids.max"),
+    ("pids", PROCESSES),
     ("blkio", "blkio.throttle.io_service_bytes_recursive"),
     ("blkio", "blkio.throttle.io_serviced_recursive"),
 )
@@ -42,6 +44,7 @@ V2_FILES: Final = (
     ("memory", "memory.events"),
     ("pids", "pids.current"),
     ("pids", "pids.max"),
+    ("pids", PROCESSES),
     ("io", "io.stat"),
 )
 
@@ -51,6 +54,7 @@ class CgroupSample:
     """What a container has used so far. Times in nanoseconds, sizes in bytes; a limit is None where there is none.
 
     `memory_working_set` is usage less the page cache that can go at once, which is what `docker stats` shows.
+    `processes` are those of the cgroup itself; `pids_current`, the kernel's word, counts their threads.
     `memory_stat` has the kernel's own names and values for Docker's `memory_stats.stats`.
     """
 
@@ -71,6 +75,7 @@ class CgroupSample:
     memory_inactive_file: int = 0
     memory_failcnt: int = 0
     memory_stat: Mapping[str, int] | None = None
+    processes: int = 0
     pids_current: int = 0
     pids_limit: int | None = None
     block_io: tuple[BlockIo, ...] = ()
@@ -103,6 +108,7 @@ def sample_v1(files: Mapping[str, str]) -> CgroupSample:
         memory_inactive_file=inactive,
         memory_failcnt=parse_count(read("memory.failcnt", "")),
         memory_stat=memory,
+        processes=read(PROCESSES, "").count("\n"),
         pids_current=parse_count(read("pids.current", "")),
         pids_limit=parse_limit(read("pids.max", "")),
         block_io=parse_blkio_v1(read(bytes_name, ""), read(ops_name, "")),
@@ -135,6 +141,7 @@ def sample_v2(files: Mapping[str, str]) -> CgroupSample:
         memory_inactive_file=inactive,
         memory_failcnt=events.get("max", 0),
         memory_stat=memory,
+        processes=read(PROCESSES, "").count("\n"),
         pids_current=parse_count(read("pids.current", "")),
         pids_limit=parse_limit(read("pids.max", "")),
         block_io=parse_io_v2(read("io.stat", "")),

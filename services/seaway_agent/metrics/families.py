@@ -120,7 +120,8 @@ _KINDS: Final = (
         "container_spec_cpu_period", "gauge", "CPU quota period in microseconds.", lambda r: cpu_limits(r.resources)[1]
     ),
     _Kind("container_spec_cpu_shares", "gauge", "CPU shares.", lambda r: cpu_limits(r.resources)[2]),
-    _Kind("container_processes", "gauge", "Processes and threads.", lambda r: r.sample.pids_current),
+    _Kind("container_processes", "gauge", "Processes.", lambda r: r.sample.processes),
+    _Kind("container_threads", "gauge", "Threads, those of all processes.", lambda r: r.sample.pids_current),
     _Kind("container_start_time_seconds", "gauge", "Start, in Unix time.", lambda r: r.started_ns / _SECOND_NS),
     _Kind(
         "container_last_seen",

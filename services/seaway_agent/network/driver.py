@@ -23,9 +23,11 @@ from seaway_agent.network.rtnl import InterfaceCounters
 from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import NetworkRequest, Sandboxes
 from seaway_agent.network.thread import NetworkThread
+from seaway_agent.network.watch import TableWatch
 
 _log = logging.getLogger(__name__)
 _RETRY_REFILL = 1.0
+_RETRY_REPAIR = 1.0
 _PLAIN = {mode: NetworkRequest(mode) for mode in ("bridge", "none")}
 T = TypeVar("T")
 
@@ -121,6 +123,32 @@ class NetworkDriver:
     async def refresh(self) -> None:
         """Put bridge, table and published ports right again, after a firewall's reload flushed all nftables rules."""
         await self._do(self._refresh)
+
+    async def guard(self) -> None:
+        """Put all right again whenever somebody has deleted the table; ends only by being cancelled."""
+        watch = await self._do(lambda: TableWatch(self.network.nat.name))
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(watch.fileno(), changed.set)
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                if watch.deleted():
+                    await self._repair()
+        finally:
+            loop.remove_reader(watch.fileno())
+            watch.close()
+
+    async def _repair(self) -> None:
+        """Until it is done: another program may be at the rules just now."""
+        _log.warning("the table %s was deleted, as by a flush of the firewall: making it again", self.network.nat.name)
+        while True:
+            try:
+                await self.refresh()
+                return
+            except (NetworkError, OSError) as error:
+                _log.warning("published ports can't be put right: %s; trying again", error)
+            await asyncio.sleep(_RETRY_REPAIR)
 
     async def counters(self) -> dict[str, InterfaceCounters]:
         """Each sandbox's interface counters, as its container sees them, by ``host_veth``."""

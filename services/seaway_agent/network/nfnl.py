@@ -9,7 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from seaway_agent.network.attributes import ACK, CREATE, Message, attribute, nested, text
+from seaway_agent.network.attributes import (
+    ACK,
+    CREATE,
+    Message,
+    attribute,
+    nested,
+    parse_attributes,
+    parse_replies,
+    text,
+)
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 EXACT_MAP, ANY_MAP = "published_at", "published"
@@ -17,6 +26,7 @@ EXACT_MAP, ANY_MAP = "published_at", "published"
 _SUBSYSTEM = 10
 _BEGIN, _END = 0x10, 0x11
 _NEWSETELEM, _DELSETELEM = _SUBSYSTEM << 8 | 12, _SUBSYSTEM << 8 | 14
+_DELTABLE, _TABLE_NAME = _SUBSYSTEM << 8 | 2, 1
 _NFPROTO_IPV4 = 2
 _NFGENMSG = struct.Struct("!BBH")
 _ELEM_TABLE, _ELEM_SET, _ELEM_ELEMENTS = 1, 2, 3
@@ -55,6 +65,13 @@ def add(table: str, elements: Sequence[Dnat]) -> list[Message]:
 def discard(table: str, elements: Sequence[Dnat]) -> list[Message]:
     """Messages that remove elements; the kernel refuses the whole batch if one isn't there."""
     return list(_element_messages(_DELSETELEM, 0, table, elements, with_target=False))
+
+
+def deleted_tables(datagram: bytes) -> set[str]:
+    """The tables whose deletion the kernel tells of."""
+    bodies = [message.body for message in parse_replies(datagram) if message.kind == _DELTABLE]
+    names = [parse_attributes(body[_NFGENMSG.size :]).get(_TABLE_NAME, b"") for body in bodies]
+    return {name.rstrip(b"\0").decode(errors="replace") for name in names}
 
 
 def flush(table: str) -> list[Message]:

@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,9 +57,28 @@ def test_samples(busy: tuple[str, Spawned], layout: CgroupLayout) -> None:
     with cgroups.Sampler(layout, path) as sampler:
         sample = sampler.sample()
     assert sample.cpu_usage_ns > 1_000_000
-    assert sample.pids_current == 2
+    assert (sample.processes, sample.pids_current) == (2, 2)
     assert 0 < sample.memory_working_set <= sample.memory_usage
     assert (sample.memory_limit, sample.pids_limit, sample.oom_kills) == (None, None, 0)
+
+
+def test_threads_are_no_processes(layout: CgroupLayout, parent: str) -> None:
+    path = f"{parent}/threads"
+    for directory in layout.directories(path):
+        os.makedirs(directory)
+    threads = "import threading, time; [threading.Thread(target=time.sleep, args=(60,)).start() for _ in range(3)]"
+    child = subprocess.Popen([sys.executable, "-c", f"{threads}; print(flush=True)"], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        Path(f"{layout.directory('pids', path)}/cgroup.procs").write_text(str(child.pid))
+        with cgroups.Sampler(layout, path) as sampler:
+            sample = sampler.sample()
+        assert (sample.processes, sample.pids_current) == (1, 4)
+    finally:
+        child.kill()
+        child.wait()
+        cgroups.remove(layout.directories(path))
 
 
 def test_limits_can_be_changed_up_and_down(busy: tuple[str, Spawned], layout: CgroupLayout) -> None:

@@ -224,6 +224,27 @@ async def test_refresh_after_a_firewall_flushed_everything(
     assert ask(host.fd, "127.0.0.1", 8080) == "172.18.0.1"
 
 
+def _answers(host: Namespace) -> bool:
+    return not unreachable(host.fd, "127.0.0.1", 8080)
+
+
+async def test_a_flushed_firewall_is_put_right_at_once(
+    driver: NetworkDriver, host: Namespace, serve: Serve
+) -> None:
+    guard = asyncio.ensure_future(driver.guard())
+    try:
+        await published(driver, serve, PortRequest(80, host_port=8080))
+        for _ in range(2):
+            host.run("nft", "flush", "ruleset")
+            back = partial(_answers, host)
+            await asyncio.to_thread(wait_until, back, "the port is published again")
+            assert ask(host.fd, "127.0.0.1", 8080) == "172.18.0.1"
+        assert not guard.done()
+    finally:
+        guard.cancel()
+        await asyncio.wait([guard])
+
+
 async def test_an_element_that_someone_left_behind_gives_way(
     driver: NetworkDriver, host: Namespace, serve: Serve
 ) -> None:

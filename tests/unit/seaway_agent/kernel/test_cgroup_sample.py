@@ -21,6 +21,7 @@ def test_v1() -> None:
             "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
             "pids.current": "7\n",
             "pids.max": "50\n",
+            "cgroup.procs": "11\n12\n15\n",
             "blkio.throttle.io_service_bytes_recursive": "8:0 Read 11\n",
             "blkio.throttle.io_serviced_recursive": "8:0 Read 1\n",
         }
@@ -31,7 +32,7 @@ def test_v1() -> None:
     assert (sample.memory_working_set, sample.memory_inactive_file) == (800, 200)
     assert (sample.memory_rss, sample.memory_cache, sample.memory_mapped) == (600, 390, 9)
     assert (sample.memory_failcnt, sample.oom_kills) == (4, 2)
-    assert (sample.pids_current, sample.pids_limit) == (7, 50)
+    assert (sample.processes, sample.pids_current, sample.pids_limit) == (3, 7, 50)
     assert sample.block_io == (BlockIo(8, 0, 11, 0, 1, 0),)
 
 
@@ -44,6 +45,7 @@ def test_v2_counts_in_microseconds() -> None:
             "memory.stat": "anon 60\nfile 30\nfile_mapped 5\ninactive_file 120\n",
             "memory.events": "low 0\nhigh 0\nmax 8\noom 1\noom_kill 1\n",
             "pids.max": "max\n",
+            "cgroup.procs": "11\n",
             "io.stat": "8:0 rbytes=1 wbytes=2 rios=3 wios=4\n",
         }
     )
@@ -51,5 +53,5 @@ def test_v2_counts_in_microseconds() -> None:
     assert sample.cpu_throttled_ns == 9000
     assert sample.memory_working_set == 0, "never below zero, however stale the statistics are"
     assert (sample.memory_rss, sample.memory_failcnt, sample.oom_kills) == (60, 8, 1)
-    assert sample.pids_limit is None
+    assert (sample.processes, sample.pids_limit) == (1, None)
     assert sample.block_io == (BlockIo(8, 0, 1, 2, 3, 4),)

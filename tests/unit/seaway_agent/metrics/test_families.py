@@ -28,7 +28,8 @@ SAMPLE = CgroupSample(
     memory_cache=1000,
     memory_mapped=500,
     memory_failcnt=7,
-    pids_current=2,
+    processes=2,
+    pids_current=5,
     oom_kills=1,
     block_io=(BlockIo(8, 0, read_bytes=10, write_bytes=20, read_ops=1, write_ops=2), BlockIo(7, 1, read_bytes=5)),
 )
@@ -94,6 +95,7 @@ def test_every_family_has_the_value_of_its_field_in_base_units() -> None:
         f"container_spec_cpu_period{{{OWN}}}": 100_000,
         f"container_spec_cpu_shares{{{OWN}}}": 1024,
         f"container_processes{{{OWN}}}": 2,
+        f"container_threads{{{OWN}}}": 5,
         f"container_start_time_seconds{{{OWN}}}": 1_500_000_000,
         f"container_last_seen{{{OWN}}}": 1_500_000_001,
         f"container_oom_events_total{{{OWN}}}": 1,
