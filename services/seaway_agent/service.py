@@ -1,5 +1,6 @@
 """Puts one node's agent together."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -8,6 +9,7 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Final
 
 from seaway_agent import __version__
@@ -44,6 +46,7 @@ from seaway_agent.rootfs.layers import LayerStore
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.exits import ExitWatch
 from seaway_agent.settings import AgentSettings
+from seaway_agent.sole import check_name, hold
 from seaway_agent.store import Store, open_database
 from seaway_agent.volumes import Volumes
 from seaway_bus.outbox import Outbox
@@ -90,8 +93,11 @@ class Agent:
         settings, context = self._settings, self._context
         conmon, runtimes, init = find_programs(settings)
         _raise_file_limit()
+        await self._be_alone(stack, self._layout.root)
+        await check_name(context.bus, settings.node)
         await wait_for_room(context.bus, settings.node, self._layout.root)
         ensure_tmpfs(str(self._layout.run), 0o700)
+        await self._be_alone(stack, self._layout.run)
         self._layout.make(runtimes)
         store = self._store(stack)
         boot = procs.boot_id()
@@ -124,6 +130,9 @@ class Agent:
         stack.callback(collector.close)
         context.tasks.eternal("metrics", collector.run())
         stack.push_async_callback(self._leave, heart)
+
+    async def _be_alone(self, stack: contextlib.AsyncExitStack, directory: Path) -> None:
+        stack.callback(os.close, await asyncio.to_thread(hold, directory))
 
     async def _leave(self, heart: Heart) -> None:
         """One that failed says nothing: it is started anew at once."""

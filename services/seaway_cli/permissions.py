@@ -81,6 +81,7 @@ def _of_agent(node: str) -> tuple[set[str], set[str]]:
         catalogue.LOG_LINES.template.wildcard(node=node),
         stream,
         f"$JS.API.DIRECT.GET.{catalogue.EVENT_STREAM.name}.{catalogue.events_of(node)}",
+        *(catalogue.INVENTORY.subject(node), f"_INBOX.{agent_user(node)}.>"),  # to ask whether another bears its name
     }
     calls = [channel for channel in catalogue.CALLS if channel.service == _AGENT]
     subscribe = {channel.template.wildcard(node=node) for channel in calls}

@@ -38,6 +38,7 @@ class NodeWatch:
         self._table = NodeTable()
         self._outbox = Outbox(db, bus.transport, tasks)
         self._unstored: set[str] = set()
+        self._ended: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._stopped = False
 
@@ -67,6 +68,8 @@ class NodeWatch:
         if self._stopped:
             return
         old = self._table.records.get(beat.node)
+        if old is not None and old.beat.epoch != beat.epoch:
+            self._check_sole(beat, old.beat)
         change = self._table.beat(beat, time.monotonic(), time.time_ns())
         if change is not None:
             self._publish([change])
@@ -74,6 +77,12 @@ class NodeWatch:
             self._mark(beat.node)
         if not beat.leaving:
             self._heard(beat)
+
+    def _check_sole(self, beat: Beat, before: Beat) -> None:
+        """A life of an agent that has ended doesn't beat again."""
+        if self._ended.get(beat.node) == beat.epoch:
+            log.error("two agents call themselves %s, and both carry out what it is told: stop one of them", beat.node)
+        self._ended[beat.node] = before.epoch
 
     async def _tick(self) -> None:
         while True:

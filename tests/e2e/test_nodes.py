@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -48,6 +49,12 @@ class Second:
         self._starts += 1
         self._daemon = daemon = Daemon(self._words, self.place / f"agent{self._starts}.log")
         daemon.until(lambda: "is ready" in daemon.log.read_text(), "the second agent")
+
+    def start_another(self, *words: str) -> tuple[int, str]:
+        """Start one more agent with the same words and these; its exit code and last line."""
+        done = subprocess.run([*self._words, *words], capture_output=True, text=True, timeout=60)
+        refusal = next(line for line in done.stderr.splitlines() if "can't run" in line)
+        return done.returncode, refusal
 
     def kill(self) -> None:
         """kill -9."""
@@ -167,6 +174,19 @@ def test_info_counts_both_nodes(on_two: DockerCli) -> None:
     for _ in range(4):
         on_two("create", "busybox")
     assert on_two("info", "--format", "{{.Containers}}").out == "4"
+
+
+def test_a_second_agent_of_the_same_place_or_name_is_refused(
+    on_two: DockerCli, second: Second, tmp_path: Path
+) -> None:
+    made = [on_two("run", "-d", "busybox", "sleep", "60").out for _ in range(4)]
+    code, said = second.start_another()
+    assert code == 1
+    assert f"another agent already runs in {second.place}/root/agent/n2" in said
+    code, said = second.start_another("--root", f"{tmp_path}/root")
+    assert code == 1
+    assert "another agent already answers for node n2" in said
+    assert set(on_two("ps", "-q", "--no-trunc").lines) == set(made)
 
 
 def test_dead_node_is_told_of_and_comes_back(on_two: DockerCli, suite: Seaway, second: Second) -> None:

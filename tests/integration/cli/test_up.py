@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nats
 import pytest
 from nats.aio.client import Client
 
 from seaway_bus.bus import Bus
+from seaway_bus.nats_watch import LastingClient
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES
@@ -263,7 +263,8 @@ async def logged_in(suite: "TinySuite", user: str) -> AsyncIterator[tuple[Client
         refused.append(str(error))
 
     password = (suite.root / "secrets" / user).read_text().strip()
-    client = await nats.connect(
+    client = LastingClient()  # whose flush comes after all that was published
+    await client.connect(
         nats_url(suite), user=user, password=password, error_cb=failed, inbox_prefix=f"_INBOX.{user}"
     )
     yield client, refused

@@ -275,6 +275,17 @@ async def test_a_new_epoch_is_asked_again(metadata: Metadata, fake_bus: Bus) -> 
     await until(lambda: len(metadata.view.index) == 0)
 
 
+async def test_two_agents_of_one_name_are_told_of(
+    metadata: Metadata, fake_bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    for epoch in ("e1", "e2", "e3"):
+        await fake_bus.beat(BEAT, "n1", beat("n1", epoch=epoch))
+    await fake_bus.transport.flush()
+    assert "two agents" not in caplog.text
+    await fake_bus.beat(BEAT, "n1", beat("n1", epoch="e2"))
+    await until(lambda: "two agents call themselves n1" in caplog.text)
+
+
 async def test_a_node_that_cannot_answer_is_asked_at_its_next_beat(metadata: Metadata, fake_bus: Bus) -> None:
     node = await Node(fake_bus).serve()
     node.holds(1)
