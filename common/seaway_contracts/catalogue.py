@@ -80,6 +80,7 @@ CONTAINER_PAUSE = _event("container", "pause", ContainerEvent, "Its processes we
 CONTAINER_UNPAUSE = _event("container", "unpause", ContainerEvent, "Its processes go on.")
 CONTAINER_DESTROY = _event("container", "destroy", ContainerEvent, "It is gone.")
 CONTAINER_ATTACH = _event("container", "attach", ContainerEvent, "A client joined its streams.", lossy=True)
+CONTAINER_DETACH = _event("container", "detach", ContainerEvent, "A client left it by its detach keys.", lossy=True)
 CONTAINER_RESIZE = _event("container", "resize", ContainerEvent, "Its terminal has a new size.", lossy=True)
 CONTAINER_ARCHIVE_PATH = _event("container", "archive-path", ContainerEvent, "Files were copied out of it.", lossy=True)
 CONTAINER_EXTRACT_TO_DIR = _event(
@@ -143,6 +144,10 @@ LIST_IMAGES = _query("image", "image.list", i.ListImages, i.ImageList, "All imag
 PULL_IMAGE = _call("image", "image.pull", i.PullRequest, i.PullStarted, "Start a pull; progress is a byte stream.")
 TAG_IMAGE = _call("image", "image.tag", i.TagRequest, Empty, "A further name.")
 REMOVE_IMAGE = _call("image", "image.remove", i.RemoveImage, i.RemovedImages, "Untag, delete.", timeout_s=30)
+LOGIN = _call(
+    "image", "registry.login", i.RegistryLogin, Empty, "Does a registry take these credentials?", timeout_s=60
+)
+REGISTRIES = _query("image", "registry.list", Empty, i.Registries, "How are registries reached?")
 BLOB_ENDPOINT = _query("image", "blob.locate", Empty, i.BlobEndpoint, "Where blobs are served.")
 
 # --- agent
@@ -156,6 +161,9 @@ PAUSE = _command("container.pause", c.ContainerId, "Freeze it.", timeout_s=5)
 UNPAUSE = _command("container.unpause", c.ContainerId, "Let it go on.", timeout_s=5)
 REMOVE = _command("container.remove", c.RemoveContainer, "Remove it.")
 ATTACH = _call("agent", "container.attach", c.AttachContainer, Empty, "Join its streams.")
+DETACH = _call(
+    "agent", "container.detach", c.ContainerId, Empty, "A client has left it by its detach keys.", repeat=Repeat.UNHEARD
+)
 LOGS = _call("agent", "container.logs", c.ReadLogs, Empty, "Read its output.")
 RENAME_HELD = _command("container.rename", c.RenameContainer, "Take the reserved name.", timeout_s=5)
 UPDATE = _command("container.update", c.UpdateContainer, "Change its limits and policy.", timeout_s=30)

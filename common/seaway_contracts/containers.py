@@ -188,7 +188,10 @@ class LogConfig(Payload):
 
 
 class Command(Payload):
-    """What runs. `entrypoint` and `cmd` are the user's over the image's; `env` holds the image's and the user's."""
+    """What runs. `entrypoint` and `cmd` are the user's over the image's; `env` holds the image's and the user's.
+
+    `height` and `width` are the terminal's at the start, 0 for the kernel's choice.
+    """
 
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
@@ -196,6 +199,8 @@ class Command(Payload):
     workdir: str = ""
     user: str = ""
     tty: bool = False
+    height: int = 0
+    width: int = 0
     open_stdin: bool = False
     stdin_once: bool = False
     attach_stdin: bool = False

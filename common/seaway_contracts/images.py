@@ -87,6 +87,19 @@ class RegistryAuth(Payload):
     registry_token: str = ""
 
 
+class RegistryLogin(Payload):
+    """Whether the registry at `auth.server_address` (empty: Docker Hub) takes these credentials."""
+
+    auth: RegistryAuth
+
+
+class Registries(Payload):
+    """How registries are reached: mirrors of Docker Hub, and those without good TLS (host, host:port or CIDR)."""
+
+    mirrors: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+
+
 class ImageRef(Payload):
     """An image as a user names it: reference, id or prefix of an id."""
 

@@ -16,6 +16,15 @@ class Capacity(Payload):
     memory: int
 
 
+class BridgeFacts(Payload):
+    """A node's bridge: the interface, and in CIDR notation and as an address what its containers live in."""
+
+    name: str = ""
+    subnet: str = ""
+    gateway: str = ""
+    mtu: int = 0
+
+
 class NodeFacts(Payload):
     """What seldom changes about a node, for `docker info` and placement."""
 
@@ -34,6 +43,8 @@ class NodeFacts(Payload):
     labels: dict[str, str] = Field(default_factory=dict)
     root: str = ""
     boot_id: str = ""
+    cdi_directories: tuple[str, ...] = ()
+    bridge: BridgeFacts = Field(default_factory=BridgeFacts)
 
 
 class Beat(Payload):

@@ -3,26 +3,21 @@
 from collections.abc import Iterable
 
 from seaway_docker.loglines import FULL_TAGS, LONGEST_RECORD, STREAM_OF_TAG, record_tag
-from seaway_docker.stdcopy import STDERR, STDOUT
 
 
 class TailScan:
     """Feed the blocks of a file from its end to its beginning until `offset` is known.
 
-    A line is what ends in an `F` record of a wanted stream; parts at the end of the file that no `F` has followed
-    yet count as one line of their stream. Where the parts of the first wanted line are interleaved with an unwanted
+    A line is what ends in an `F` record, of either stream; parts at the end of the file that no `F` has followed
+    yet count as one line of their stream. Where the parts of the first wanted line are interleaved with an older
     line of the other stream, the offset stands after that other line.
     """
 
-    def __init__(
-        self, lines: int, end: int, *, stdout: bool = True, stderr: bool = True, begun: Iterable[int] = ()
-    ) -> None:
+    def __init__(self, lines: int, end: int, *, begun: Iterable[int] = ()) -> None:
         """`lines` to show, `end` the offset from which blocks are read backwards (the file's size).
 
         `begun`: the streams of which a newer file had records; parts at the end of this one belong to a line there.
         """
-        wanted = {STDOUT: stdout, STDERR: stderr}
-        self._streams = {tag: stream for tag, stream in STREAM_OF_TAG.items() if wanted[stream]}
         self._missing = lines
         self._position = end
         self._head = b""
@@ -64,18 +59,18 @@ class TailScan:
         return 0 if self._position <= 0 else None
 
     def _take_all(self, tags: list[bytes]) -> bool:
-        """Count a block of full lines of one wanted stream at once."""
+        """Count a block of full lines of one stream at once."""
         tag = tags[0] if tags else b""
-        if tag not in FULL_TAGS or tag not in self._streams or len(tags) > self._missing:
+        if tag not in FULL_TAGS or tag not in STREAM_OF_TAG or len(tags) > self._missing:
             return False
         if tags.count(tag) != len(tags):
             return False
         self._missing -= len(tags)
-        self._open_streams.add(self._streams[tag])
+        self._open_streams.add(STREAM_OF_TAG[tag])
         return True
 
     def _ends_line(self, tag: bytes) -> bool:
-        stream = self._streams.get(tag)
+        stream = STREAM_OF_TAG.get(tag)
         if stream is None or (tag not in FULL_TAGS and stream in self._open_streams):
             return False
         self._open_streams.add(stream)

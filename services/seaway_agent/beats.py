@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from seaway_agent.gear import CDI_DIRECTORIES
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.node import Node
+from seaway_agent.plumbing import Plumbing
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
 from seaway_contracts.catalogue import BEAT
 from seaway_contracts.containers import Resources, State
-from seaway_contracts.nodes import Beat, Capacity, NodeFacts
+from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
 
 log = logging.getLogger(__name__)
 _CORE: Final = 1_000_000_000
@@ -90,10 +92,9 @@ class Heart:
             log.debug("no heartbeat: %s", error)
 
 
-def facts_of(
-    info: HostInfo, runtimes: dict[str, str], default: str, labels: Iterable[str], root: str, boot: str
-) -> NodeFacts:
+def facts_of(info: HostInfo, node: Plumbing, labels: Iterable[str], root: str, boot: str) -> NodeFacts:
     """What seldom changes about this node."""
+    bridge = node.network.network
     return NodeFacts(
         hostname=info.hostname,
         os_version=info.os_version,
@@ -101,12 +102,19 @@ def facts_of(
         architecture=info.architecture,
         kernel_version=info.kernel_version,
         cgroup_version="2" if info.cgroup_mode.value == "v2" else "1",
-        runtimes=runtimes,
-        default_runtime=default,
+        runtimes=dict(node.runtimes),
+        default_runtime=node.default_runtime,
         security_options=info.security_options,
         labels=dict(label.partition("=")[::2] for label in labels),
         root=root,
         boot_id=boot,
+        cdi_directories=tuple(map(str, CDI_DIRECTORIES)),
+        bridge=BridgeFacts(
+            name=bridge.bridge,
+            subnet=str(bridge.addresses.subnet),
+            gateway=str(bridge.addresses.gateway),
+            mtu=bridge.mtu,
+        ),
         warnings=tuple(warnings()),
     )
 

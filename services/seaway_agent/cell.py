@@ -191,10 +191,10 @@ class Cell:
         """Something was done with it that changes nothing in its status."""
         self.do(self.machine.tell(Ask(command.id, command.actor), time.time_ns(), action, **attributes))
 
-    def attached(self, command: Command) -> None:
-        """A client has joined the console; where a run is on, it hears that from now on."""
-        self.do(self.machine.tell(Ask(command.id, command.actor), time.time_ns(), "attach"))
-        if self.status.pid:
+    def attached(self, command: Command, *, follows: bool) -> None:
+        """A client has attached. One that follows has joined the console: a run that is on it hears from now on."""
+        self.tell(command, "attach")
+        if self.status.pid and follows:
             try:
                 self._runtime.connect_console(self.console)
             except OSError as error:

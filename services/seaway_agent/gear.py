@@ -21,8 +21,6 @@ from seaway_contracts.errors import internal
 
 log = logging.getLogger(__name__)
 CDI_DIRECTORIES: Final = (Path("/etc/cdi"), Path("/var/run/cdi"))
-_BLKIO: Final = Path("/sys/fs/cgroup/blkio")
-_WEIGHTS: Final = (_BLKIO / "blkio.weight", _BLKIO / "blkio.bfq.weight")
 _APPARMOR: Final = Path("/sys/module/apparmor/parameters/enabled")
 
 
@@ -63,17 +61,27 @@ def cdi_specs(directories: tuple[Path, ...] = CDI_DIRECTORIES) -> list[dict[str,
     """The node's CDI files; a later directory's go before an earlier one's. What can't be read is logged."""
     found = []
     for directory in reversed(directories):
-        for path in sorted(directory.glob("*.json")):
+        for path in sorted((*directory.glob("*.json"), *directory.glob("*.yaml"))):
             try:
-                body = orjson.loads(path.read_bytes())
+                body = _document(path)
             except (OSError, ValueError) as error:
                 log.warning("the CDI file %s can't be read: %s", path, error)
                 continue
             if isinstance(body, dict):
                 found.append(body)
-        for path in sorted(directory.glob("*.yaml")):
-            log.warning("the CDI file %s is YAML, which is not read: have its maker write JSON", path)
     return found
+
+
+def _document(path: Path) -> object:
+    """What a file says. Raises OSError, ValueError."""
+    if path.suffix == ".json":
+        return orjson.loads(path.read_bytes())
+    import yaml  # only here: few nodes have such a file
+
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def _numbers(path: str) -> tuple[int, int]:
@@ -84,11 +92,6 @@ def _numbers(path: str) -> tuple[int, int]:
     if not stat.S_ISBLK(found.st_mode):
         raise internal(f"{path} is not a block device")
     return os.major(found.st_rdev), os.minor(found.st_rdev)
-
-
-def has_weights(*, cgroup_v2: bool) -> bool:
-    """Whether the kernel knows block I/O weights; without them Docker discards what was asked."""
-    return cgroup_v2 or any(path.exists() for path in _WEIGHTS)
 
 
 def has_apparmor() -> bool:

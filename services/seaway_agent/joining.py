@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Final
 
+from seaway_agent import endpoints
 from seaway_agent.plumbing import Plumbing
-from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.containers import ContainerSpec, NetworkSpec
 from seaway_contracts.errors import conflict
 
 _JOINED: Final = "container:"
@@ -45,6 +46,16 @@ def etc_files(node: Plumbing, spec: ContainerSpec) -> dict[str, str] | None:
     _network_pid(node, partner)
     bundle = node.layout.bundle(partner)
     return {name: _text(bundle / name) for name in _ETC}
+
+
+def named(node: Plumbing, spec: ContainerSpec) -> NetworkSpec:
+    """The network settings, with the names that go with the host's network or another container's."""
+    network = spec.network
+    peer = node.peer(partner_of(network.mode))
+    if peer is not None:
+        theirs = peer.spec.network
+        return network.model_copy(update={"hostname": theirs.hostname, "domainname": theirs.domainname})
+    return network.model_copy(update={"hostname": endpoints.hostname(spec)})
 
 
 def partner_of(mode: str) -> str:

@@ -78,6 +78,11 @@ class Layout:
         root = self.runtime_root(runtime)
         return root / container if runtime == "runsc" else root
 
+    @property
+    def cgroup_parents(self) -> Path:
+        """Which cgroups above containers' have been made."""
+        return self.run / "cgroup-parents"
+
     def log(self, container: str) -> Path:
         """A container's output."""
         return self.containers / container / "ctr.log"

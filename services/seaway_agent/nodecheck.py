@@ -1,10 +1,14 @@
-"""What only the node can refuse or discard of a container, when it is made (moby 26.1: daemon/daemon_unix.go)."""
+"""What only the node can refuse or discard of a container's limits, at create and update.
+
+Docker's words (moby 26.1: daemon/daemon_unix.go).
+"""
 
 import os
 from pathlib import Path
 from typing import Final
 
-from seaway_agent import gear
+from seaway_agent.kernel import cgroups
+from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.plumbing import Plumbing
 from seaway_contracts.containers import ContainerSpec, Resources
 from seaway_contracts.errors import bad_request
@@ -16,9 +20,9 @@ _CORE: Final = 1_000_000_000
 _LEAST_CPU: Final = _CORE // 100
 
 
-def check(spec: ContainerSpec) -> None:
-    """Raise SeawayError for limits that this machine can't give."""
-    asked, cpus = spec.resources, os.cpu_count() or 1
+def check(asked: Resources, host: CgroupLayout) -> None:
+    """Raise SeawayError for limits that this machine can't give, to a new container or by an update."""
+    cpus = os.cpu_count() or 1
     if asked.nano_cpus < 0 or asked.nano_cpus > cpus * _CORE:
         raise bad_request(too_many_cpus(cpus))
     for text, what, place in (
@@ -27,6 +31,8 @@ def check(spec: ContainerSpec) -> None:
     ):
         if text:
             _check_available(text, what, _SYSTEM / place / "online")
+    if (asked.cpu_realtime_period or asked.cpu_realtime_runtime) and not cgroups.has_realtime(host):
+        raise bad_request("Your kernel does not support CPU realtime scheduler")
 
 
 def _check_available(text: str, what: str, online: Path) -> None:
@@ -44,8 +50,7 @@ def _check_available(text: str, what: str, online: Path) -> None:
 
 def warnings(node: Plumbing, spec: ContainerSpec) -> tuple[str, ...]:
     """What of the limits this kernel will not keep."""
-    weights = gear.has_weights(cgroup_v2=node.cgroup_v2)
-    return discarded(spec.resources, weights=weights, cgroup_v2=node.cgroup_v2)
+    return discarded(spec.resources, weights=cgroups.has_weights(node.cgroups), cgroup_v2=node.cgroup_v2)
 
 
 def discarded(asked: Resources, *, weights: bool, cgroup_v2: bool) -> tuple[str, ...]:
@@ -61,6 +66,4 @@ def discarded(asked: Resources, *, weights: bool, cgroup_v2: bool) -> tuple[str,
         )
     if asked.oom_kill_disable and cgroup_v2:
         said.append("Your kernel does not support OomKillDisable. OomKillDisable discarded.")
-    if asked.cgroup_parent:
-        said.append("Containers have their place in the engine's own cgroups. CgroupParent discarded.")
     return tuple(said)

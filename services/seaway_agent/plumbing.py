@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import orjson
 
 from seaway_agent.journal import Journal
 from seaway_agent.kernel.attach_lock import AttachLock
-from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
+from seaway_agent.kernel.cgroup_parents import CgroupParents
+from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode, cgroups_path, suite_cgroup
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
 from seaway_agent.network.driver import NetworkDriver
@@ -84,9 +86,14 @@ class Plumbing:
         """Whether the host has only the unified hierarchy."""
         return self.cgroups.mode is CgroupMode.V2
 
-    def cgroups_path(self, container: str) -> str:
+    @cached_property
+    def cgroup_parents(self) -> CgroupParents:
+        """What stands above containers that were given a place of their own."""
+        return CgroupParents(self.cgroups, self.layout.cgroup_parents)
+
+    def cgroups_path(self, spec: ContainerSpec) -> str:
         """Where a container's cgroups are, below every hierarchy."""
-        return f"/seaway/{self.suite}/{container}"
+        return cgroups_path(spec.resources.cgroup_parent or suite_cgroup(self.suite), spec.id)
 
     def runtime(self, name: str) -> tuple[str, str]:
         """A runtime's name and program. Raises SeawayError with Docker's text for one that isn't there."""

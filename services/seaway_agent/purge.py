@@ -4,7 +4,8 @@ import contextlib
 from pathlib import Path
 
 from seaway_agent.kernel import cgroups, tmpfs
-from seaway_agent.kernel.cgroup_text import CgroupLayout
+from seaway_agent.kernel.cgroup_parents import CgroupParents
+from seaway_agent.kernel.cgroup_text import CgroupLayout, cgroups_path, suite_cgroup
 from seaway_agent.layout import Layout
 from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.nft import NatTable
@@ -25,6 +26,7 @@ def purge(settings: AgentSettings) -> None:
         suites |= _suite_of(layout)
         for shim in (*exec_shims_below(layout.run).values(), *shims_below(layout.run).values()):
             end_with_children(shim)
+        _remove_placed(host, layout)
         tmpfs.unmount(str(layout.run))
     for suite in sorted(suites):
         _remove_cgroups(host, suite)
@@ -47,14 +49,28 @@ def _suite_of(layout: Layout) -> set[str]:
     return {suite} if suite else set()
 
 
+def _remove_placed(host: CgroupLayout, layout: Layout) -> None:
+    """The cgroups of containers that were given a place of their own."""
+    if layout.database.exists():
+        with contextlib.closing(open_database(layout.database)) as db:
+            specs = [stored.spec for stored in Store(db).containers()]
+        for spec in specs:
+            if spec.resources.cgroup_parent:
+                _kill_and_remove(host, cgroups_path(spec.resources.cgroup_parent, spec.id))
+    CgroupParents(host, layout.cgroup_parents).clear()
+
+
 def _remove_cgroups(host: CgroupLayout, suite: str) -> None:
-    parent = f"/seaway/{suite}"
-    if any(cgroups.procs(directory) for directory in host.directories(parent)):
-        cgroups.kill_all(host, parent)
-    cgroups.remove(host.directories(parent))
+    _kill_and_remove(host, suite_cgroup(suite))
     for directory in host.directories("/seaway"):
         with contextlib.suppress(OSError):
             Path(directory).rmdir()
+
+
+def _kill_and_remove(host: CgroupLayout, path: str) -> None:
+    if any(cgroups.procs(directory) for directory in host.directories(path)):
+        cgroups.kill_all(host, path)
+    cgroups.remove(host.directories(path))
 
 
 def _remove_network(suite: str) -> None:

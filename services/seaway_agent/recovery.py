@@ -170,12 +170,11 @@ class Recovery:
         end_with_children(found.conmon)
         if found.pidfd >= 0:
             end_with_children(procs.find(found.pid))
-        self._take_down(cell.spec.id, self._traces.state(cell)[0])
+        self._take_down(cell.spec.id, self._plumbing.cgroups_path(cell.spec), self._traces.state(cell)[0])
 
-    def _take_down(self, container: str, *runtimes: str) -> None:
-        node = self._plumbing
+    def _take_down(self, container: str, place: str, *runtimes: str) -> None:
         try:
-            take_down(node.layout, node.cgroups, node.cgroups_path(container), container, *runtimes)
+            take_down(self._plumbing, place, container, *runtimes)
         except OSError as error:
             log.error("container %s: something of its run is left: %s", container[:12], error)
 
@@ -186,7 +185,7 @@ class Recovery:
             if is_container_id(container):
                 end_with_children(self._traces.shims.get(container))
                 log.info("removed what was left of container %s", container[:12])
-                self._take_down(container, *node.runtimes)
+                self._take_down(container, self._traces.place(container), *node.runtimes)
         node.uppers.start(known)
 
     def _start_with_node(self, cells: list[Cell]) -> None:

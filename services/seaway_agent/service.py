@@ -121,7 +121,7 @@ class Agent:
         info = read_host_info(str(self._layout.root), plumbing.cgroups)
         await self._serve(stack, node, blobs, info)
         await context.bus.announce("agent", __version__)
-        facts = facts_of(info, runtimes, settings.runtime, settings.label, str(settings.root), boot)
+        facts = facts_of(info, plumbing, settings.label, str(settings.root), boot)
         heart = Heart(context.bus, node, info, facts, settings.beat_s)
         context.tasks.eternal("beat", heart.run())
         context.tasks.eternal("layers", LayerSweeper(context.bus, node).run())

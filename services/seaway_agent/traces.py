@@ -10,6 +10,7 @@ from typing import Any, Final
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Exit
 from seaway_agent.kernel import procs
+from seaway_agent.kernel.cgroup_text import cgroups_path, suite_cgroup
 from seaway_agent.kernel.procs import Process
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.gates import GATE, held_at_gate
@@ -110,10 +111,15 @@ class Traces:
         layout = node.layout
         places = [str(path) for path in (layout.bundles, layout.exits, *map(layout.runtime_root, node.runtimes))]
         found = set(self.shims)
-        for directory in (*places, *node.cgroups.directories(f"/seaway/{node.suite}")):
+        for directory in (*places, *node.cgroups.directories(suite_cgroup(node.suite))):
             with contextlib.suppress(FileNotFoundError):
                 found |= {entry.name for entry in os.scandir(directory)}
         return found
+
+    def place(self, container: str) -> str:
+        """Where a run of which nobody knows any more had its cgroups: as its runtime was told."""
+        told = _json(self._node.layout.bundle(container) / "config.json").get("linux") or {}
+        return str(told.get("cgroupsPath") or cgroups_path(suite_cgroup(self._node.suite), container))
 
     def _gated(self, runtime: str, state: Path, found: Found) -> bool:
         """Whether the program has not been let loose. runc's init opens the gate itself, and runs the program before

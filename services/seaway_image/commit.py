@@ -9,7 +9,7 @@ from typing import Final
 
 from seaway_contracts.archives import ImageOrder
 from seaway_contracts.errors import bad_request, not_found
-from seaway_contracts.images import History, ImageConfig
+from seaway_contracts.images import Healthcheck, History, ImageConfig
 from seaway_docker.references import Reference
 from seaway_image.blobs import Lease
 from seaway_image.changes import apply_changes
@@ -36,12 +36,12 @@ class MadeImage:
 
 
 def merged(config: ImageConfig, below: ImageConfig) -> ImageConfig:
-    """`config` with what it leaves open taken from `below` (moby daemon/commit.go, merge)."""
+    """`config` with what it leaves open from `below`, but for shell and triggers (moby daemon/commit.go, merge)."""
     keys = {text.partition("=")[0] for text in config.env}
     kept = tuple(text for text in below.env if text.partition("=")[0] not in keys)
-    entrypoint, cmd = config.entrypoint, config.cmd
+    entrypoint, cmd, escaped = config.entrypoint, config.cmd, config.args_escaped
     if not entrypoint:
-        cmd = cmd or below.cmd
+        cmd, escaped = (cmd, escaped) if cmd else (below.cmd, below.args_escaped)
         entrypoint = below.entrypoint if entrypoint is None else entrypoint
     return config.model_copy(
         update={
@@ -52,10 +52,19 @@ def merged(config: ImageConfig, below: ImageConfig) -> ImageConfig:
             "volumes": tuple(sorted({*config.volumes, *below.volumes})),
             "entrypoint": entrypoint,
             "cmd": cmd,
+            "args_escaped": escaped,
             "workdir": config.workdir or below.workdir,
-            "healthcheck": config.healthcheck or below.healthcheck,
+            "stop_signal": config.stop_signal or below.stop_signal,
+            "healthcheck": _merged_check(config.healthcheck, below.healthcheck),
         }
     )
+
+
+def _merged_check(check: Healthcheck | None, below: Healthcheck | None) -> Healthcheck | None:
+    """Field by field: what is at its default is left open."""
+    if check is None or below is None:
+        return check or below
+    return below.model_copy(update={name: value for name, value in check if value})
 
 
 async def commit_image(

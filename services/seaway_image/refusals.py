@@ -65,9 +65,11 @@ def _first_error(body: bytes) -> tuple[str, str]:
     return (str(code)[:64] if isinstance(code, str) and code.isascii() and code.isprintable() else ""), clean[:_TEXT]
 
 
-def unauthorized(message: str) -> SeawayError:
+class Unauthorized(SeawayError):
     """A registry's refusal of credentials. The status is 500, as Docker's: at 401 its command asks for a password."""
-    return SeawayError(Code.INTERNAL, message)
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.INTERNAL, message)
 
 
 def denied() -> Refusal:
@@ -88,5 +90,5 @@ def docker_error(refusal: Refusal, repository: Reference, reference: str = "") -
     if refusal.code == "NAME_UNKNOWN":
         return SeawayError(Code.NOT_FOUND, f"repository {name} not found: {refusal}")
     if refusal.code == "UNAUTHORIZED":
-        return unauthorized(str(refusal))
+        return Unauthorized(str(refusal))
     return SeawayError(Code.UNAVAILABLE if refusal.transient else Code.INTERNAL, str(refusal))

@@ -34,7 +34,7 @@ from seaway_image.endpoints import (
 )
 from seaway_image.ingest import BlobWriter, DigestMismatch
 from seaway_image.manifests import ACCEPT, Descriptor
-from seaway_image.refusals import Refusal, denied, docker_error, parse_refusal, unauthorized
+from seaway_image.refusals import Refusal, Unauthorized, denied, docker_error, parse_refusal
 from seaway_image.transport import Broken, HttpTransport, Unreachable
 
 ATTEMPTS: Final = 5
@@ -110,6 +110,11 @@ class RegistrySession:
             await self._across(fetch, blob.digest)
             await writer.finish()
 
+    async def enter(self, endpoint: Endpoint) -> None:
+        """Ask the registry itself for nothing but to be let in. Raises Refusal, Unauthorized, Unreachable."""
+        async with self._get(f"{endpoint.url}/v2/", endpoint, {}):
+            return
+
     # --- endpoints and attempts
 
     async def _across(self, call: Callable[[Endpoint], Awaitable[T]], reference: str) -> T:
@@ -149,8 +154,12 @@ class RegistrySession:
 
     # --- requests
 
+    def _url(self, endpoint: Endpoint, what: str) -> str:
+        return f"{endpoint.url}/v2/{quote(self.repository.path)}/{quote(what, safe='/:@')}"
+
     async def _fetch_manifest(self, endpoint: Endpoint, reference: str) -> FetchedManifest:
-        async with self._get(endpoint, f"manifests/{reference}", {"Accept": ", ".join(ACCEPT)}) as response:
+        url, headers = self._url(endpoint, f"manifests/{reference}"), {"Accept": ", ".join(ACCEPT)}
+        async with self._get(url, endpoint, headers) as response:
             data = await _body(response, MAX_MANIFEST)
             digest = digest_of(data)
             stated = reference if is_digest(reference) else response.headers.get("Docker-Content-Digest", "")
@@ -165,7 +174,7 @@ class RegistrySession:
             return
         headers = {"Range": f"bytes={writer.offset}-"} if writer.offset else {}
         try:
-            async with self._get(endpoint, f"blobs/{blob.digest}", headers) as response:
+            async with self._get(self._url(endpoint, f"blobs/{blob.digest}"), endpoint, headers) as response:
                 if not _continues(response, writer.offset):
                     await writer.restart()
                 await _copy(response, writer, progress)
@@ -179,10 +188,9 @@ class RegistrySession:
 
     @asynccontextmanager
     async def _get(
-        self, endpoint: Endpoint, what: str, headers: dict[str, str]
+        self, url: str, endpoint: Endpoint, headers: dict[str, str]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A successful response; raises Refusal, Unreachable, or Broken if the connection fails on the way."""
-        url = f"{endpoint.url}/v2/{quote(self.repository.path)}/{quote(what, safe='/:@')}"
         for again in (True, False):
             known = self._tokens.get(endpoint.url)
             fresh = known is not None and known.until > time.monotonic()
@@ -222,7 +230,8 @@ class RegistrySession:
     ) -> _Cached:
         if credentials.registry_token:
             return _Cached(f"Bearer {credentials.registry_token}", float("inf"))
-        scope = challenge.parameters.get("scope") or f"repository:{self.repository.path}:pull"
+        own = f"repository:{self.repository.path}:pull" if self.repository.path else ""
+        scope = challenge.parameters.get("scope") or own
         realm = check_hop(endpoint, urljoin(endpoint.url, challenge.parameters.get("realm", "")), "token realm")
         form, headers, method = None, {}, "GET"
         url = token_url(Challenge("bearer", challenge.parameters | {"realm": realm}), scope, credentials.username)
@@ -232,7 +241,7 @@ class RegistrySession:
             headers = {"Authorization": credentials.basic}
         async with self._transport.request(endpoint, method, url, headers, form=form) as response:
             if response.status == 401:
-                raise unauthorized(f'Get "{wanted}": {await _refusal(response)}')
+                raise Unauthorized(f'Get "{wanted}": {await _refusal(response)}')
             if response.status != 200:
                 raise await _refusal(response)
             data = await _body(response, MAX_TOKEN)
@@ -242,7 +251,7 @@ class RegistrySession:
 
 def _basic(credentials: Credentials, url: str) -> str:
     if not credentials.basic:
-        raise unauthorized(f'Get "{url}": no basic auth credentials')
+        raise Unauthorized(f'Get "{url}": no basic auth credentials')
     return credentials.basic
 
 

@@ -39,6 +39,7 @@ from seaway_image.durable import write_file
 from seaway_image.events import ImageEvents
 from seaway_image.httpd import ImageHttp
 from seaway_image.load import Loaded
+from seaway_image.login import RegistryCalls
 from seaway_image.names import read_reference
 from seaway_image.paging import page
 from seaway_image.platforms import parse_platform
@@ -225,6 +226,7 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         endpoint = await stack.enter_async_context(_http(settings, store, events))
         service = ImageService(store, pulls, events, context.bus, context.tasks, endpoint)
         await service.serve()
+        await RegistryCalls(transport, settings.registries).serve(context.bus)
         context.tasks.eternal("collect", service.collect_always())
         stack.push_async_callback(context.tasks.close)
         yield

@@ -67,6 +67,15 @@ def test_another_status_is_one_difference() -> None:
     assert [str(found.docker) for found in differences("g/n", docker, seaway)] == ["404 no"]
 
 
+def test_of_two_refusals_the_words_count_too() -> None:
+    docker = {"1 GET /x": {"status": 500, "headers": {}, "body": {"message": "no"}}}
+    seaway = {"1 GET /x": {"status": 400, "headers": {}, "body": {"message": "never"}}}
+    assert [(found.where, found.docker, found.seaway) for found in differences("g/n", docker, seaway)] == [
+        ("1 GET /x status", 500, 400),
+        ("1 GET /x body message", "no", "never"),
+    ]
+
+
 def test_what_events_say_is_compared_where_both_have_them() -> None:
     docker = {"events": {"order": ["a", "b"], "said": {"a #1": {"x": 1}, "b #1": {}}}}
     seaway = {"events": {"order": ["a"], "said": {"a #1": {"x": 2}}}}

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from seaway_agent import binds, nodecheck
+from seaway_agent import binds, joining, nodecheck
 from seaway_agent.archive.view import Stack
 from seaway_agent.blobs import BlobClient
 from seaway_agent.cell import Cell
@@ -80,7 +80,7 @@ class CreateCommand:
         return status
 
     def _told(self, spec: ContainerSpec) -> dict[str, Any]:
-        """What inspect shows and only the node knows: where volumes are, what the cgroup namespace comes to."""
+        """What inspect shows and only the node knows: where volumes are, the cgroup namespace, the hostname."""
         node = self._node.plumbing
         spaces = spec.namespaces
         private = node.cgroup_v2 and not spec.security.privileged
@@ -91,6 +91,7 @@ class CreateCommand:
                 else mount
                 for mount in spec.mounts
             ),
+            "network": joining.named(node, spec),
             "namespaces": spaces.model_copy(update={"cgroup": spaces.cgroup or ("private" if private else "host")}),
         }
 
@@ -106,4 +107,4 @@ class CreateCommand:
         except ValueError as error:
             raise bad_request(str(error)) from error
         node.seccomp.section(spec)
-        nodecheck.check(spec)
+        nodecheck.check(spec.resources, node.cgroups)

@@ -40,7 +40,7 @@ class ObserveCommands:
             raise conflict(container_restarting(asked.id))
         if not cell.status.pid:
             raise conflict(container_not_running(asked.id))
-        directory = plumbing.cgroups.directory("pids", plumbing.cgroups_path(asked.id)) or ""
+        directory = plumbing.cgroups.directory("pids", plumbing.cgroups_path(cell.spec)) or ""
         pids = await asyncio.get_running_loop().run_in_executor(plumbing.workers, cgroups.procs, directory)
         work = asyncio.get_running_loop().run_in_executor(plumbing.workers, list_processes, asked.ps_args, set(pids))
         processes = await work

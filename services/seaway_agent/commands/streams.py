@@ -1,4 +1,4 @@
-"""Commands about a container's streams: attach, logs, resize."""
+"""Commands about a container's streams: attach, detach, logs, resize."""
 
 import asyncio
 from typing import Final
@@ -9,7 +9,7 @@ from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import AttachContainer, ReadLogs, ResizeTty
+from seaway_contracts.commands import AttachContainer, ContainerId, ReadLogs, ResizeTty
 from seaway_contracts.errors import SeawayError, conflict, internal
 from seaway_docker.errors import container_not_running
 
@@ -27,6 +27,7 @@ class StreamCommands:
         """Take the commands from the bus."""
         node = self._node.plumbing.node
         await self._bus.serve(catalogue.ATTACH, self._attach, node=node)
+        await self._bus.serve(catalogue.DETACH, self._detach, node=node)
         await self._bus.serve(catalogue.LOGS, self._logs, node=node)
         await self._bus.serve(catalogue.RESIZE, self._resize, node=node)
 
@@ -39,13 +40,17 @@ class StreamCommands:
             raw = asked.raw or cell.spec.command.tty
             past = await asyncio.to_thread(cell.log.history, raw=raw, limit=_HISTORY, **chosen)
         await stream.open()
-        if not asked.follow:
+        if asked.follow:
+            cell.console.join(
+                stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=past
+            )
+        else:
             plumbing.tasks.spawn("attach-history", _send_all(stream, past))
-            return Empty()
-        cell.console.join(
-            stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=past
-        )
-        cell.attached(command)
+        cell.attached(command, follows=asked.follow)
+        return Empty()
+
+    async def _detach(self, asked: ContainerId, command: Command) -> Empty:
+        self._node.cell(asked.id).tell(command, "detach")
         return Empty()
 
     async def _logs(self, asked: ReadLogs, command: Command) -> Empty:

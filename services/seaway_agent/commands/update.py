@@ -1,16 +1,11 @@
 """Commands that change what is asked for of a container: rename, update."""
 
-from typing import Final
-
+from seaway_agent import nodecheck
 from seaway_agent.kernel import cgroups
 from seaway_agent.node import Node
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.commands import RenameContainer, StatusReply, UpdateContainer
-from seaway_contracts.errors import bad_request
-from seaway_docker.cpusets import parse_cpuset
-
-_NO_WEIGHT: Final = "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
 
 
 class UpdateCommands:
@@ -29,17 +24,11 @@ class UpdateCommands:
         return await self._node.first(asked.id, command, lambda cell: cell.rename(command, asked.name))
 
     async def _update(self, asked: UpdateContainer, command: Command) -> StatusReply:
-        plumbing = self._node.plumbing
-        limits, warnings = asked.limits, tuple[str, ...]()
-        if limits.cpuset_cpus:
-            _check_cpus(limits.cpuset_cpus, cgroups.available_cpus(plumbing.cgroups))
-        if limits.blkio_weight and cgroups.weight_file(plumbing.cgroups, "") is None:
-            limits, warnings = limits.model_copy(update={"blkio_weight": 0}), (_NO_WEIGHT,)
+        plumbing, limits = self._node.plumbing, asked.limits
+        nodecheck.check(limits, plumbing.cgroups)
+        weights = cgroups.has_weights(plumbing.cgroups)
+        warnings = nodecheck.discarded(limits, weights=weights, cgroup_v2=plumbing.cgroup_v2)
+        if not weights:
+            limits = limits.model_copy(update={"blkio_weight": 0})
         done = await self._node.first(asked.id, command, lambda cell: cell.update(command, limits, asked.restart))
         return done.model_copy(update={"warnings": warnings})
-
-
-def _check_cpus(asked: str, available: str) -> None:
-    """Raise SeawayError (400) for CPUs that the node lacks; `available` is empty where nobody knows."""
-    if available and not parse_cpuset(asked) <= parse_cpuset(available):
-        raise bad_request(f"Requested CPUs are not available - requested {asked}, available: {available}")

@@ -295,7 +295,12 @@ class Machine(ExecSteps):
         return []
 
     def probed(self, number: int, probe: Probe) -> list[Do]:
-        """A probe of the health check is over. Only a change of mind is an event; the log is stored either way."""
+        """A probe of the health check is over. Only a change of mind is an event; the log is stored either way.
+
+        One that fails while the container is being ended may have failed of that.
+        """
+        if probe.exit_code and (self._stopping or self._removers or self._killers):
+            return []
         verdict = self._check.verdict(number, probe, self.status)
         if verdict is None:
             return []

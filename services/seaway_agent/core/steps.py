@@ -110,7 +110,9 @@ class Steps:
         thaw = self._thaw()
         done: list[Do] = [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw]
         if wait_s == 0:
-            return done + self._kill_now(ask, now_ns)
+            done += self._kill_now(ask, now_ns)
+        if thaw:
+            done.append(self._record(now_ns, ask, Emit("unpause")))
         return done + ([SetTimer("stop", wait_s * SECOND_NS)] if wait_s > 0 else [])
 
     def _kill_now(self, ask: Ask | None, now_ns: int) -> list[Do]:

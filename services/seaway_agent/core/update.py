@@ -15,6 +15,8 @@ _TAKEN_OVER: Final = (
     "cpu_quota",
     "cpuset_cpus",
     "cpuset_mems",
+    "cpu_realtime_period",
+    "cpu_realtime_runtime",
     "blkio_weight",
 )
 _ABOVE_SWAP: Final = (

@@ -7,6 +7,7 @@ from seaway_contracts.containers import Resources
 
 _UNLIMITED: Final = -1
 DEFAULT_PERIOD_US: Final = 100_000
+_REALTIME_PERIOD_US: Final = 1_000_000
 _CORE: Final = 1_000_000_000
 
 
@@ -23,6 +24,8 @@ class Limits:
     cpu_shares: int | None = None
     cpu_quota_us: int | None = None
     cpu_period_us: int | None = None
+    realtime_period_us: int | None = None
+    realtime_runtime_us: int | None = None
     cpuset_cpus: str | None = None
     cpuset_mems: str | None = None
     pids: int | None = None
@@ -36,6 +39,8 @@ _PLAIN: Final = {
     "cpu_shares": "cpu_shares",
     "cpu_quota": "cpu_quota_us",
     "cpu_period": "cpu_period_us",
+    "cpu_realtime_period": "realtime_period_us",
+    "cpu_realtime_runtime": "realtime_runtime_us",
     "cpuset_cpus": "cpuset_cpus",
     "cpuset_mems": "cpuset_mems",
     "blkio_weight": "blkio_weight",
@@ -47,6 +52,7 @@ _LIFTED: Final[dict[str, int]] = {
     "cpu_shares": 1024,
     "cpu_quota": _UNLIMITED,
     "cpu_period": DEFAULT_PERIOD_US,
+    "cpu_realtime_period": _REALTIME_PERIOD_US,
 }
 
 
@@ -102,6 +108,8 @@ def writes_v1(limits: Limits, *, memory_swap_now: int | None) -> list[Write]:
             ("cpu.shares", limits.cpu_shares),
             ("cpu.cfs_period_us", limits.cpu_period_us),
             ("cpu.cfs_quota_us", limits.cpu_quota_us),
+            ("cpu.rt_period_us", limits.realtime_period_us),
+            ("cpu.rt_runtime_us", limits.realtime_runtime_us),
         ),
         *_cpuset(limits),
         *([] if limits.pids is None else [Write("pids", "pids.max", _or_max(limits.pids))]),

@@ -3,6 +3,7 @@
 Sources: Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst of Linux; for shares -> weight the OCI runtimes.
 """
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,8 +47,13 @@ class CgroupLayout:
 
 
 def cgroups_path(parent: str, container_id: str) -> str:
-    """The OCI linux.cgroupsPath under the cgroupfs driver: absolute, the same below every hierarchy."""
-    return f"/{parent.strip('/')}/{container_id}" if parent.strip("/") else f"/{container_id}"
+    """The OCI linux.cgroupsPath under the cgroupfs driver: absolute, the same in every hierarchy; `..` ends there."""
+    return posixpath.join(posixpath.normpath("/" + parent.lstrip("/")), container_id)
+
+
+def suite_cgroup(suite: str) -> str:
+    """Above the containers of a suite that were given no other place."""
+    return f"/seaway/{suite}"
 
 
 def parse_layout(mountinfo_text: str) -> CgroupLayout:

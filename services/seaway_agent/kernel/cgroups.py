@@ -204,11 +204,22 @@ def update_limits(layout: CgroupLayout, cgroups_path: str, limits: Limits) -> No
         write_text(f"{directory}/{write.file}", write.value)
 
 
-def available_cpus(layout: CgroupLayout) -> str:
-    """The list of CPUs that containers can be given; empty where it can't be told."""
-    file = "cpuset.cpus.effective" if layout.mode is CgroupMode.V2 else "cpuset.cpus"
-    directory = layout.directory("cpuset", "")
-    return read_text(f"{directory}/{file}").strip() if directory is not None else ""
+def has_weights(layout: CgroupLayout) -> bool:
+    """Whether the kernel knows block I/O weights; without them Docker discards what was asked.
+
+    On cgroup v2 the root has no weight. Where its controller is iocost it has `io.cost.qos`, and where it is BFQ the
+    cgroups below it tell.
+    """
+    if layout.mode is not CgroupMode.V2:
+        return weight_file(layout, "") is not None
+    root = Path(layout.unified or "/")
+    return (root / "io.cost.qos").exists() or any(root.glob("*/io.bfq.weight"))
+
+
+def has_realtime(layout: CgroupLayout) -> bool:
+    """Whether time can be given to real-time processes of a cgroup: on cgroup v1, with RT_GROUP_SCHED in the kernel."""
+    directory = layout.directory("cpu", "")
+    return layout.mode is not CgroupMode.V2 and os.path.exists(f"{directory}/cpu.rt_period_us")
 
 
 def weight_file(layout: CgroupLayout, cgroups_path: str) -> tuple[str, str] | None:

@@ -81,7 +81,7 @@ class ContainerCollector(Collector):
 
     def _read(self, run: Run, cell: Cell) -> Reading | None:
         """One container; None, counted as dropped, where its files can't be had (no descriptors are left)."""
-        spec, path, veth = cell.spec, self._node.plumbing.cgroups_path(cell.spec.id), cell.host_veth
+        spec, path, veth = cell.spec, self._node.plumbing.cgroups_path(cell.spec), cell.host_veth
         try:
             sample = self._samplers.sample(run, path)
         except OSError as error:

@@ -143,7 +143,7 @@ class StatsSampling:
         if cell.machine.phase not in _LIVE:
             return idle_sample(cell.spec)
         try:
-            sample = self._samplers.sample(_run(cell), self._node.plumbing.cgroups_path(cell.spec.id))
+            sample = self._samplers.sample(_run(cell), self._node.plumbing.cgroups_path(cell.spec))
         except OSError as error:
             log.debug("container %s can't be sampled: %s", cell.spec.id[:12], error)
             return idle_sample(cell.spec)

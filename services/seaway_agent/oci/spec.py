@@ -87,6 +87,8 @@ def _process(spec: ContainerSpec, around: Surroundings) -> Json:
         "noNewPrivileges": spec.security.no_new_privileges,
         "oomScoreAdj": spec.resources.oom_score_adj,
     }
+    if command.tty and (command.height or command.width):
+        process["consoleSize"] = {"height": command.height, "width": command.width}
     if spec.resources.ulimits:
         process["rlimits"] = [
             {"type": f"RLIMIT_{limit.name.upper()}", "soft": _unsigned(limit.soft), "hard": _unsigned(limit.hard)}

@@ -40,7 +40,7 @@ _PLACES: Final = (
 _MTAB: Final = b"/proc/mounts"
 _MTAB_ALIKE: Final = (_MTAB, b"/proc/self/mounts", b"../proc/mounts", b"../proc/self/mounts")
 _DIRECTORY_MODE: Final = 0o755
-_FILE_MODE: Final = 0o644
+_FILE_MODE: Final = 0o755  # as Docker's; an export shows it
 
 
 def build_init_layer(lowers: Sequence[Path], out: Path) -> None:

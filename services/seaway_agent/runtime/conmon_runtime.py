@@ -51,6 +51,8 @@ class ConmonRuntime:
         """See the port."""
         self._spec = spec
         try:
+            if spec.resources.cgroup_parent:
+                self._node.cgroup_parents.hold(self._node.cgroups_path(spec))
             run = await Launch(self._node, spec, lowers, order).create()
         except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
             await self._undo()
@@ -87,19 +89,19 @@ class ConmonRuntime:
 
     async def freeze(self) -> None:
         """See the port."""
-        node, path = self._node, self._node.cgroups_path(self._spec.id)
+        node, path = self._node, self._node.cgroups_path(self._spec)
         await asyncio.get_running_loop().run_in_executor(node.workers, _freeze, node.cgroups, path)
 
     async def limit(self, changes: Resources) -> None:
         """See the port."""
-        node, path = self._node, self._node.cgroups_path(self._spec.id)
+        node, path = self._node, self._node.cgroups_path(self._spec)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(node.workers, _limit, node.cgroups, path, changes, self._spec.resources)
 
     def thaw(self) -> None:
         """See the port."""
         with contextlib.suppress(OSError):
-            cgroups.thaw(self._node.cgroups, self._node.cgroups_path(self._spec.id))
+            cgroups.thaw(self._node.cgroups, self._node.cgroups_path(self._spec))
 
     def connect_console(self, console: Console) -> None:
         """See the port."""
@@ -120,7 +122,7 @@ class ConmonRuntime:
             await self._end(watch)
         self.run = self._watch = None
         left = [await self._take_down()]
-        self._node.launcher.forget(self._node.cgroups_path(self._spec.id))
+        self._node.launcher.forget(self._node.cgroups_path(self._spec))
         if watch is not None:
             left.append(await _let_go(watch))
         if run is not None:
@@ -161,11 +163,11 @@ class ConmonRuntime:
 
     async def _take_down(self) -> str:
         """Gives the text of what went wrong. The runtime's program may be gone from the node by now."""
-        node, container = self._node, self._spec.id
-        arguments = (node.cgroups_path(container), container, self._spec.runtime or node.default_runtime)
+        node, spec = self._node, self._spec
+        runtime = spec.runtime or node.default_runtime
         try:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(node.workers, take_down, node.layout, node.cgroups, *arguments)
+            await loop.run_in_executor(node.workers, take_down, node, node.cgroups_path(spec), spec.id, runtime)
         except OSError as error:
             return str(error)
         return ""

@@ -12,7 +12,8 @@ from typing import Final
 from seaway_agent import binds, endpoints, joining
 from seaway_agent.core import instructions
 from seaway_agent.endpoints import Connection
-from seaway_agent.gear import Gear, gather, has_apparmor, has_weights
+from seaway_agent.gear import Gear, gather, has_apparmor
+from seaway_agent.kernel.cgroups import has_weights
 from seaway_agent.kernel.clones import clone_in_namespace_of
 from seaway_agent.kernel.procs import find, open_pidfd
 from seaway_agent.kernel.spawn import Spawned
@@ -203,7 +204,7 @@ class Launch:
         groups = tuple(dict.fromkeys((*user.groups, *extra.edits.groups)))
         return oci.Surroundings(
             rootfs=str(rootfs_of(node, spec)),
-            cgroups_path=node.cgroups_path(spec.id),
+            cgroups_path=node.cgroups_path(spec),
             hostname=hostname,
             user=replace(user, groups=groups),
             mounts=mounts,
@@ -217,7 +218,7 @@ class Launch:
             hooks=extra.edits.hooks,
             block_devices=extra.block_devices,
             shared_memory=str(self._shim.bundle / _SHM) if "ipc" in joined else "",
-            weights=has_weights(cgroup_v2=node.cgroup_v2),
+            weights=has_weights(node.cgroups),
             apparmor=has_apparmor(),
         )
 

@@ -1,24 +1,26 @@
 """Takes a run apart: cgroups, the runtime's state, the bundle. Blocking; runs in a worker thread."""
 
 import os
+import posixpath
 import shutil
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.kernel import cgroups
-from seaway_agent.kernel.cgroup_text import CgroupLayout
-from seaway_agent.layout import Layout
+from seaway_agent.kernel.cgroup_text import CgroupLayout, suite_cgroup
+from seaway_agent.plumbing import Plumbing
 
 _SOCKETS: Final = (Path("/run"), Path("/tmp"))
 """Where gVisor's runtime puts its socket when the path of its own directory is too long for one."""
 
 
-def take_down(layout: Layout, host: CgroupLayout, cgroups_path: str, container: str, *runtimes: str) -> None:
+def take_down(node: Plumbing, cgroups_path: str, container: str, *runtimes: str) -> None:
     """Leave nothing of a run: own work instead of the runtime's `delete`, which costs another process.
 
     `runtimes`: whose state is removed; more than one where it isn't known which of them ran it.
     Raises OSError, the first one, where something can't be removed; all the rest is removed all the same.
     """
+    layout, host = node.layout, node.cgroups
     failed: OSError | None = None
     directories = host.directories(cgroups_path)
     try:
@@ -31,6 +33,8 @@ def take_down(layout: Layout, host: CgroupLayout, cgroups_path: str, container: 
             _remove_tree(directory)
         except OSError as error:
             failed = failed or error
+    if posixpath.dirname(cgroups_path) != suite_cgroup(node.suite):
+        node.cgroup_parents.let_go(cgroups_path)
     for path in (layout.exits / container, *(place / f"runsc-{container}.sock" for place in _SOCKETS)):
         path.unlink(missing_ok=True)
     if failed is not None:

@@ -100,10 +100,7 @@ class ContainerLog:
         """A place in the log for this question. Raises OSError."""
         number, offset = self.files.first, 0
         if asked.tail >= 0:
-            found = await asyncio.to_thread(
-                tail_place, self.files, asked.tail, stdout=asked.stdout, stderr=asked.stderr
-            )
-            number, offset = found
+            number, offset = await asyncio.to_thread(tail_place, self.files, asked.tail)
         running = self._running if asked.follow else None
         return LogCursor(self.files, self._node.log_watch, number=number, offset=offset, running=running)
 

@@ -9,8 +9,9 @@ from seaway_docker.logtail import TailScan
 _BLOCK: Final = 1 << 18
 
 
-def tail_place(files: LogFiles, lines: int, *, stdout: bool, stderr: bool) -> tuple[int, int]:
-    """Number of the file and offset in it at which the last `lines` lines begin. Reads only what it must.
+def tail_place(files: LogFiles, lines: int) -> tuple[int, int]:
+    """Number of the file and offset in it at which the last `lines` lines begin, whichever of them are shown then (as
+    Docker counts). Reads only what it must.
 
     Raises OSError.
     """
@@ -24,7 +25,7 @@ def tail_place(files: LogFiles, lines: int, *, stdout: bool, stderr: bool) -> tu
         except FileNotFoundError:
             continue
         try:
-            scan = _scan(fd, lines, begun, stdout=stdout, stderr=stderr)
+            scan = _scan(fd, lines, begun)
         finally:
             os.close(fd)
         place, lines, begun = (number, scan.offset or 0), scan.missing, scan.begun
@@ -33,9 +34,9 @@ def tail_place(files: LogFiles, lines: int, *, stdout: bool, stderr: bool) -> tu
     return place
 
 
-def _scan(fd: int, lines: int, begun: frozenset[int], *, stdout: bool, stderr: bool) -> TailScan:
+def _scan(fd: int, lines: int, begun: frozenset[int]) -> TailScan:
     position = os.fstat(fd).st_size
-    scan = TailScan(lines, position, stdout=stdout, stderr=stderr, begun=begun)
+    scan = TailScan(lines, position, begun=begun)
     while scan.offset is None:
         start = max(0, position - _BLOCK)
         scan.feed_back(os.pread(fd, position - start, start))

@@ -1,5 +1,7 @@
 """POST /containers/{name}/attach: the connection is taken over from HTTP."""
 
+import logging
+
 from aiohttp import web
 
 from seaway_api import replies
@@ -8,10 +10,12 @@ from seaway_api.detach import DetachScanner, parse_detach_keys
 from seaway_api.relay import both_ways, take_over
 from seaway_api.routes.logs import media_type
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import AttachContainer
+from seaway_contracts.commands import AttachContainer, ContainerId
 from seaway_contracts.containers import ContainerRecord, State
-from seaway_contracts.errors import conflict
+from seaway_contracts.errors import SeawayError, conflict
 from seaway_docker.errors import container_restarting
+
+log = logging.getLogger(__name__)
 
 
 async def attach(call: Call) -> web.StreamResponse:
@@ -24,8 +28,17 @@ async def attach(call: Call) -> web.StreamResponse:
         await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
         tunnel = take_over(call, media_type(record, call.version))
         scanner = DetachScanner(keys) if record.spec.command.tty and request.stdin else None
-        await both_ways(call, stream, tunnel, stdin=request.stdin, scanner=scanner)
+        if await both_ways(call, stream, tunnel, stdin=request.stdin, scanner=scanner):
+            await tell_detached(call, record)
     return replies.Taken()
+
+
+async def tell_detached(call: Call, record: ContainerRecord) -> None:
+    """The client has gone by its detach keys, and has its answer already: nobody is left to hear of an error."""
+    try:
+        await call.api.bus.call(cat.DETACH, ContainerId(id=record.id), node=record.node, command=call.command())
+    except SeawayError as error:
+        log.warning("container %s: its client's detachment could not be told: %s", record.id, error)
 
 
 def check_state(record: ContainerRecord) -> None:

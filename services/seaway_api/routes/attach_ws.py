@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 
 from seaway_api.call import Call
 from seaway_api.detach import DetachScanner, parse_detach_keys
-from seaway_api.routes.attach import attach_request, check_state
+from seaway_api.routes.attach import attach_request, check_state, tell_detached
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer
@@ -38,7 +38,8 @@ async def attach_ws(call: Call) -> web.StreamResponse:
         await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
         await socket.prepare(call.request)
         scanner = DetachScanner(keys) if record.spec.command.tty and request.stdin else None
-        await _both_ways(call, stream, socket, scanner, stdin=request.stdin)
+        if await _both_ways(call, stream, socket, scanner, stdin=request.stdin):
+            await tell_detached(call, record)
     return socket
 
 
@@ -52,17 +53,19 @@ def _request(call: Call, record: ContainerRecord, stream: str) -> AttachContaine
 
 async def _both_ways(
     call: Call, stream: ByteStream, socket: web.WebSocketResponse, scanner: DetachScanner | None, *, stdin: bool
-) -> None:
-    """Until the output ends, the client goes, or types the detach keys."""
+) -> bool:
+    """Until the output ends, the client goes, or types the detach keys: True then."""
     send: Send = socket.send_bytes if call.version >= _BINARY else _as_text(socket)
     output = call.api.tasks.spawn("attach-ws-out", _output(stream, send))
     sending = call.api.tasks.spawn("attach-ws-in", _input(stream, socket, scanner, stdin=stdin))
     try:
         await asyncio.wait((output, sending), return_when=asyncio.FIRST_COMPLETED)
     finally:
+        detached = sending.done() and not sending.cancelled() and sending.result()
         await cancel(sending)
         await cancel(output)
         await socket.close()
+    return detached
 
 
 def _as_text(socket: web.WebSocketResponse) -> Send:
@@ -84,18 +87,22 @@ async def _output(stream: ByteStream, send: Send) -> None:
 
 async def _input(
     stream: ByteStream, socket: web.WebSocketResponse, scanner: DetachScanner | None, *, stdin: bool
-) -> None:
-    """What the client sends, until it closes. Without stdin it is read all the same: its end is seen only so."""
+) -> bool:
+    """What the client sends, until it closes. Without stdin it is read all the same: its end is seen only so.
+
+    True when it typed the detach keys.
+    """
     try:
         async for message in socket:
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
-                return
+                return False
             data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
             data, detached = scanner.feed(data) if scanner else (data, False)
             if stdin and data:
                 await stream.write(data)
             if detached:
-                return
+                return True
         await stream.end()
     except SeawayError:
-        return
+        return False
+    return False

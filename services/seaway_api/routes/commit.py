@@ -17,7 +17,7 @@ async def commit(call: Call) -> web.StreamResponse:
     name = call.text("container").removeprefix("/")
     if not name:
         raise InvalidParameter('invalid name or ID supplied: ""')
-    body = await call.body(ContainerConfig) if call.request.can_read_body else None
+    body = await _config(call)
     target = _target(call.text("repo"), call.text("tag"))
     record = await call.api.record(name)
     order = image_order(
@@ -31,6 +31,12 @@ async def commit(call: Call) -> web.StreamResponse:
     request = CommitContainer(id=record.id, order=order, pause=call.flag("pause", True))
     made = await call.api.bus.call(cat.COMMIT, request, node=record.node, command=call.command())
     return replies.json({"Id": made.id}, 201)
+
+
+async def _config(call: Call) -> ContainerConfig | None:
+    """The config that the client gave; one without any field is none, as for Go's embedded pointer."""
+    body = await call.body(ContainerConfig) if call.request.can_read_body else None
+    return body if body is not None and body.model_fields_set else None
 
 
 def _target(repo: str, tag: str) -> str:

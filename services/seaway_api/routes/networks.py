@@ -7,7 +7,10 @@ from seaway_api.call import Call
 from seaway_api.errors import ApiError
 from seaway_api.lists import all_containers
 from seaway_api.translate.networking import DRIVERS, find_predefined, network_id, network_json
-from seaway_contracts.errors import not_found
+from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
+from seaway_contracts.errors import SeawayError, not_found
+from seaway_contracts.nodes import BridgeFacts
 from seaway_docker.errors import network_not_removable, no_such_network
 from seaway_docker.filters import NETWORK_LIST_KEYS, parse_filters
 from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
@@ -17,8 +20,9 @@ async def list_networks(call: Call) -> web.StreamResponse:
     """GET /networks"""
     filters = parse_filters(call.text("filters"), NETWORK_LIST_KEYS)
     check_network_filters(filters)
+    bridges = await _bridges(call)
     shown = [
-        network_json(name, None)
+        network_json(name, None, bridges)
         for name, driver in DRIVERS.items()
         if network_matches(filters, NetworkFacts(network_id(name), name, driver))
     ]
@@ -31,7 +35,17 @@ async def inspect_network(call: Call) -> web.StreamResponse:
     if name is None:
         raise not_found(no_such_network(call.params["name"]))
     records = [record async for record in all_containers(call.api.bus, stopped=False)]
-    return replies.json(network_json(name, records))
+    return replies.json(network_json(name, records, await _bridges(call)))
+
+
+async def _bridges(call: Call) -> list[BridgeFacts]:
+    """Those of the nodes that are up, the API's own node first; none while nobody can tell."""
+    try:
+        nodes = [node for node in (await call.api.bus.call(cat.LIST_NODES, Empty())).nodes if node.state == "up"]
+    except SeawayError:
+        return []
+    own = call.api.settings.node
+    return [node.beat.facts.bridge for node in sorted(nodes, key=lambda node: (node.node != own, node.node))]
 
 
 async def remove_network(call: Call) -> web.StreamResponse:

@@ -24,6 +24,7 @@ from seaway_docker.errors import InvalidParameter
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
+_WEEK_S = 7 * 86_400.0
 C = TypeVar("C", ContainerId, StopContainer, KillContainer)
 
 
@@ -83,10 +84,13 @@ async def _stop(call: Call, channel: CallChannel[StopContainer, StatusReply]) ->
 
 
 def _patience(channel: CallChannel[StopContainer, StatusReply], seconds: int | None) -> float:
-    """How long the answer may take: as long as the container has for its end, and then the usual time."""
-    if seconds is not None and seconds < 0:
-        return 7 * 86_400.0
-    return channel.timeout_s + (seconds or 0)
+    """How long the answer may take: as long as the container has for its end, and then the usual time.
+
+    What a container has of its own only its node knows; a node that is down ends the wait.
+    """
+    if seconds is None or seconds < 0:
+        return _WEEK_S
+    return channel.timeout_s + seconds
 
 
 async def kill(call: Call) -> web.StreamResponse:

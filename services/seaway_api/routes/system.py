@@ -14,7 +14,7 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import SeawayError, unavailable
-from seaway_contracts.images import ImageRecord
+from seaway_contracts.images import ImageRecord, Registries, RegistryAuth, RegistryLogin
 from seaway_contracts.nodes import NodeRecord
 from seaway_docker.go_json import GoModel
 
@@ -35,7 +35,10 @@ class Login(GoModel):
 
     username: str = Field("", alias="username")
     password: str = Field("", alias="password")
+    auth: str = Field("", alias="auth")
     server_address: str = Field("", alias="serveraddress")
+    identity_token: str = Field("", alias="identitytoken")
+    registry_token: str = Field("", alias="registrytoken")
 
 
 async def ping(call: Call) -> web.StreamResponse:
@@ -63,8 +66,10 @@ async def info(call: Call) -> web.StreamResponse:
 
 
 async def auth(call: Call) -> web.StreamResponse:
-    """POST /auth. Credentials are the client's to keep: it sends them with each pull, and the registry judges them."""
-    await call.body(Login)
+    """POST /auth. The registry judges; the credentials are the client's to keep, which sends them with each pull."""
+    given = await call.body(Login)
+    request = RegistryLogin(auth=RegistryAuth.model_validate(given.model_dump()))
+    await call.api.bus.call(cat.LOGIN, request, command=call.command())
     return replies.json({"Status": "Login Succeeded", "IdentityToken": ""})
 
 
@@ -83,15 +88,17 @@ async def _cluster(call: Call) -> Cluster:
     nodes = await _nodes(call, silent)
     containers: tuple[ContainerRecord, ...] = ()
     images: tuple[ImageRecord, ...] = ()
+    registries = Registries()
     try:
         containers = tuple([record async for record in all_containers(call.api.bus)])
     except SeawayError:
         silent.append("metadata")
     try:
         images = tuple([image async for image in all_images(call.api.bus)])
+        registries = await call.api.bus.call(cat.REGISTRIES, Empty())
     except SeawayError:
         silent.append("image")
-    return Cluster(nodes, containers, images, tuple(dict.fromkeys(silent)))
+    return Cluster(nodes, containers, images, registries, tuple(dict.fromkeys(silent)))
 
 
 async def _nodes(call: Call, silent: list[str]) -> tuple[NodeRecord, ...]:

@@ -5,6 +5,7 @@ from aiohttp import web
 from seaway_api import replies
 from seaway_api.call import Call
 from seaway_api.translate.update import asked_changes, new_name
+from seaway_api.translate.warnings import limit_warnings
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import RenameContainer
 from seaway_docker.errors import NAMES_EMPTY, InvalidParameter
@@ -13,13 +14,13 @@ from seaway_docker.model_container import ContainerUpdate
 
 async def update(call: Call) -> web.StreamResponse:
     """New limits and restart policy: of a running container at once, and for its later runs."""
-    body = await call.body(ContainerUpdate)
+    body = await call.body(ContainerUpdate) if call.request.can_read_body else ContainerUpdate()
     request = asked_changes("", body)
     identifier, node = await call.api.locate(call.name)
     request = request.model_copy(update={"id": identifier})
     reply = await call.api.bus.call(cat.UPDATE, request, node=node, command=call.command())
     call.api.hub.answered(identifier, reply.status)
-    return replies.json({"Warnings": list(reply.warnings) or None})
+    return replies.json({"Warnings": [*limit_warnings(body), *reply.warnings] or None})
 
 
 async def rename(call: Call) -> web.StreamResponse:

@@ -43,6 +43,8 @@ def check_host(host: HostConfig) -> None:
         raise InvalidParameter("SHM size can not be less than 0")
     if not -1000 <= host.oom_score_adj <= 1000:
         raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
+    if "\0" in host.cgroup_parent:
+        raise InvalidParameter("the cgroup parent must not hold NUL bytes")
     if "" in (host.annotations or {}):
         raise InvalidParameter("invalid Annotations: the empty string is not permitted as an annotation key")
     if host.isolation not in ("", "default"):

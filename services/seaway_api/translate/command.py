@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 
+from seaway_api.translate.execs import console_size
 from seaway_contracts.containers import Command
 from seaway_contracts.images import Healthcheck, ImageConfig
 from seaway_docker.errors import NO_COMMAND, InvalidParameter
 from seaway_docker.model_container import ContainerConfig, HealthConfig
+from seaway_docker.model_host import HostConfig
 from seaway_docker.mount_checks import normal_path
 
 Args = tuple[str, ...] | None
 
 
-def merged_command(config: ContainerConfig, image: ImageConfig, *, init: bool) -> Command:
+def merged_command(config: ContainerConfig, host: HostConfig, image: ImageConfig) -> Command:
     """What runs. Raises InvalidParameter (400) when neither user nor image says what."""
     entrypoint, cmd = merged_args(config, image)
+    height, width = console_size(host.console_size)
     return Command(
         entrypoint=entrypoint,
         cmd=cmd,
@@ -21,6 +24,8 @@ def merged_command(config: ContainerConfig, image: ImageConfig, *, init: bool) -
         workdir=normal_path(config.working_dir) if config.working_dir else image.workdir,
         user=config.user or image.user,
         tty=config.tty,
+        height=height,
+        width=width,
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,
         attach_stdin=config.attach_stdin,
@@ -28,8 +33,8 @@ def merged_command(config: ContainerConfig, image: ImageConfig, *, init: bool) -
         attach_stderr=config.attach_stderr,
         stop_signal=config.stop_signal or image.stop_signal,
         stop_timeout=config.stop_timeout,
-        init=init,
-        shell=image.shell or (),
+        init=bool(host.init),
+        shell=tuple(config.shell or ()),
     )
 
 

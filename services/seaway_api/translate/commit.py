@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from seaway_api.translate.asked import asked_config
 from seaway_api.translate.command import merged_health
 from seaway_contracts.archives import ImageOrder
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
@@ -34,7 +35,7 @@ def image_order(
 
 def config_of(spec: ContainerSpec) -> ImageConfig:
     """What an image can carry of a container's config."""
-    command = spec.command
+    command, asked = spec.command, asked_config(spec)
     return ImageConfig(
         env=command.env,
         entrypoint=command.entrypoint,
@@ -45,7 +46,10 @@ def config_of(spec: ContainerSpec) -> ImageConfig:
         exposed_ports=spec.network.exposed_ports,
         volumes=spec.image_volumes,
         stop_signal=command.stop_signal,
+        shell=tuple(asked.get("Shell") or ()) or None,
         healthcheck=spec.healthcheck,
+        on_build=tuple(asked.get("OnBuild") or ()),
+        args_escaped=asked.get("ArgsEscaped", False),
     )
 
 
@@ -64,4 +68,5 @@ def config_from(body: ContainerConfig) -> ImageConfig:
         shell=None if body.shell is None else tuple(body.shell),
         healthcheck=merged_health(body.healthcheck, None),
         on_build=tuple(body.on_build or ()),
+        args_escaped=body.args_escaped,
     )

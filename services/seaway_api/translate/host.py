@@ -133,7 +133,7 @@ def _security_options(texts: Iterable[str]) -> dict[str, str]:
 def network(config: ContainerConfig, host: HostConfig, networking: NetworkingConfig, identifier: str) -> NetworkSpec:
     """Network settings. Raises InvalidParameter for bad ports."""
     mode = "bridge" if host.network_mode in ("", "default") else host.network_mode
-    private = mode not in ("host",) and not mode.startswith("container:") and host.uts_mode != "host"
+    private = mode != "host" and not mode.startswith("container:")
     endpoints = networking.endpoints_config or {}
     asked = endpoints.get(mode) or endpoints.get("default")
     return NetworkSpec(

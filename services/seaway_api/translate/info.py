@@ -1,15 +1,16 @@
 """`GET /info`, `/version` and `/system/df` from what nodes, containers and images say. Pure."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from seaway_api.translate.images import image_line
 from seaway_api.translate.listing import list_json
 from seaway_api.version import API_VERSION, MIN_API_VERSION, SERVER_VERSION, ApiVersion
 from seaway_contracts.containers import ContainerRecord, State
-from seaway_contracts.images import ImageRecord
+from seaway_contracts.images import ImageRecord, Registries
 from seaway_contracts.nodes import NodeFacts, NodeRecord
+from seaway_docker.log_options import DRIVERS as LOG_DRIVERS
 from seaway_docker.timestamps import rfc3339nano
 
 _NANO: Final = 1_000_000_000
@@ -23,6 +24,7 @@ class Cluster:
     nodes: tuple[NodeRecord, ...] = ()
     containers: tuple[ContainerRecord, ...] = ()
     images: tuple[ImageRecord, ...] = ()
+    registries: Registries = field(default_factory=Registries)
     silent: tuple[str, ...] = ()
     bus_trouble: str = ""
     """Why the API can't ask anybody; empty while it can."""
@@ -42,7 +44,8 @@ class Cluster:
 def info_json(cluster: Cluster, *, node: str, now_ns: int, readers: int) -> dict[str, Any]:
     """The suite as one Docker host: sums over all nodes that beat."""
     facts = cluster.facts(node)
-    return _counts(cluster) | _abilities() | _host(cluster, facts, node) | {
+    return _counts(cluster) | _abilities(facts) | _host(cluster, facts, node) | {
+        "RegistryConfig": _registry_config(cluster.registries),
         "Debug": False,
         "NFd": 0,
         "NGoroutines": 0,
@@ -74,13 +77,30 @@ def _driver_status(cluster: Cluster) -> list[list[str]]:
     return lines
 
 
-def _abilities() -> dict[str, Any]:
+def _registry_config(registries: Registries) -> dict[str, Any]:
+    cidrs = [text for text in registries.insecure if "/" in text]
+    index = {"docker.io": _index("docker.io", secure=True) | {"Mirrors": list(registries.mirrors), "Official": True}}
+    index |= {name: _index(name, secure=False) for name in registries.insecure if name not in cidrs}
+    return {
+        "AllowNondistributableArtifactsCIDRs": None,
+        "AllowNondistributableArtifactsHostnames": None,
+        "InsecureRegistryCIDRs": [*cidrs, "127.0.0.0/8"],
+        "IndexConfigs": index,
+        "Mirrors": list(registries.mirrors) or None,
+    }
+
+
+def _index(name: str, *, secure: bool) -> dict[str, Any]:
+    return {"Name": name, "Mirrors": [], "Secure": secure, "Official": False}
+
+
+def _abilities(facts: NodeFacts) -> dict[str, Any]:
     return {
         "Plugins": {
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": None,
-            "Log": ["json-file", "local", "none"],
+            "Log": sorted(LOG_DRIVERS),
         },
         "MemoryLimit": True,
         "SwapLimit": True,
@@ -92,16 +112,9 @@ def _abilities() -> dict[str, Any]:
         "IPv4Forwarding": True,
         "BridgeNfIptables": False,
         "BridgeNfIp6tables": False,
-        "OomKillDisable": True,
+        "OomKillDisable": facts.cgroup_version == "1",
         "LoggingDriver": "json-file",
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": {
-            "AllowNondistributableArtifactsCIDRs": None,
-            "AllowNondistributableArtifactsHostnames": None,
-            "InsecureRegistryCIDRs": ["127.0.0.0/8"],
-            "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}},
-            "Mirrors": None,
-        },
         "GenericResources": None,
         "HttpProxy": "",
         "HttpsProxy": "",
@@ -122,7 +135,7 @@ def _abilities() -> dict[str, Any]:
         "RuncCommit": {"ID": "", "Expected": ""},
         "InitCommit": {"ID": "", "Expected": ""},
         "ProductLicense": "",
-        "CDISpecDirs": [],
+        "CDISpecDirs": list(facts.cdi_directories),
     }
 
 

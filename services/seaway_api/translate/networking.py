@@ -1,10 +1,11 @@
 """A container's network as inspect and list show it, and the networks that are always there. Pure."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Endpoint
+from seaway_contracts.nodes import BridgeFacts
 from seaway_docker.timestamps import rfc3339nano
 
 DRIVERS: Final = {"bridge": "bridge", "host": "host", "none": "null"}
@@ -22,9 +23,11 @@ def network_key(spec: ContainerSpec) -> str:
 
 
 def endpoint_maps(spec: ContainerSpec, status: ContainerStatus) -> dict[str, dict[str, Any]]:
-    """`NetworkSettings.Networks`."""
-    held = {endpoint.network: _endpoint(spec, endpoint) for endpoint in status.endpoints}
+    """`NetworkSettings.Networks`; nothing where the network is another container's."""
     name = network_key(spec)
+    if not name and not spec.network.disabled:
+        return {}
+    held = {endpoint.network: _endpoint(spec, endpoint) for endpoint in status.endpoints}
     if name and name not in held:
         held[name] = _endpoint(spec, Endpoint(network=name, network_id=network_id(name) if status.run else ""))
     return held
@@ -50,8 +53,8 @@ def _endpoint(spec: ContainerSpec, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dict[str, str]] | None]:
-    """`NetworkSettings.Ports`: empty until the container runs; then also the exposed ports, with null."""
-    if status.pid == 0:
+    """`NetworkSettings.Ports`: empty until the container runs on a bridge; then also the exposed ports, with null."""
+    if status.pid == 0 or not _has_ports(spec):
         return {}
     table: dict[str, list[dict[str, str]] | None] = dict.fromkeys(spec.network.exposed_ports)
     for port in status.ports:
@@ -62,14 +65,20 @@ def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dic
     return table
 
 
+def _has_ports(spec: ContainerSpec) -> bool:
+    """Whether its network is one in which ports are told of: Docker's `host` and `none` have no endpoints for them."""
+    return network_key(spec) not in ("", "host", "none")
+
+
 def network_settings(spec: ContainerSpec, status: ContainerStatus) -> dict[str, Any]:
     """The whole `NetworkSettings`; the old fields repeat those of the default bridge."""
     networks = endpoint_maps(spec, status)
     bridge = networks.get("bridge", {})
+    own = status.pid and not spec.network.mode.startswith("container:")
     return {
         "Bridge": "",
-        "SandboxID": spec.id if status.pid else "",
-        "SandboxKey": f"/proc/{status.pid}/ns/net" if status.pid else "",
+        "SandboxID": spec.id if own else "",
+        "SandboxKey": f"/proc/{status.pid}/ns/net" if own else "",
         "Ports": port_map(spec, status),
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
@@ -90,7 +99,7 @@ def network_settings(spec: ContainerSpec, status: ContainerStatus) -> dict[str, 
 
 def list_ports(spec: ContainerSpec, status: ContainerStatus) -> list[dict[str, Any]]:
     """The `Ports` of the list."""
-    if status.pid == 0:
+    if status.pid == 0 or not _has_ports(spec):
         return []
     shown: list[dict[str, Any]] = [
         {
@@ -109,9 +118,14 @@ def list_ports(spec: ContainerSpec, status: ContainerStatus) -> list[dict[str, A
     return shown
 
 
-def network_json(name: str, records: Iterable[ContainerRecord] | None) -> dict[str, Any]:
-    """A predefined network. `records` are all containers, for its `Containers`; None leaves that empty."""
-    options = {"com.docker.network.bridge.default_bridge": "true"} if name == "bridge" else {}
+def network_json(
+    name: str, records: Iterable[ContainerRecord] | None, bridges: Sequence[BridgeFacts] = ()
+) -> dict[str, Any]:
+    """A predefined network. `records` are all containers, for its `Containers`; None leaves that empty.
+
+    `bridges` are the nodes': each has a subnet of its own, the rest is told of the first.
+    """
+    bridged = name == "bridge"
     return {
         "Name": name,
         "Id": network_id(name),
@@ -119,16 +133,33 @@ def network_json(name: str, records: Iterable[ContainerRecord] | None) -> dict[s
         "Scope": "local",
         "Driver": DRIVERS[name],
         "EnableIPv6": False,
-        "IPAM": {"Driver": "default", "Options": None, "Config": [] if name == "bridge" else None},
+        "IPAM": {"Driver": "default", "Options": None, "Config": _subnets(bridges) if bridged else None},
         "Internal": False,
         "Attachable": False,
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
         "Containers": _members(name, records or ()),
-        "Options": options,
+        "Options": _bridge_options(bridges) if bridged else {},
         "Labels": {},
     }
+
+
+def _subnets(bridges: Iterable[BridgeFacts]) -> list[dict[str, str]]:
+    return [{"Subnet": bridge.subnet, "Gateway": bridge.gateway} for bridge in bridges if bridge.subnet]
+
+
+def _bridge_options(bridges: Sequence[BridgeFacts]) -> dict[str, str]:
+    options = {"com.docker.network.bridge.default_bridge": "true"}
+    for bridge in bridges[:1]:
+        options |= {
+            "com.docker.network.bridge.enable_icc": "true",
+            "com.docker.network.bridge.enable_ip_masquerade": "true",
+            "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+            "com.docker.network.bridge.name": bridge.name,
+            "com.docker.network.driver.mtu": str(bridge.mtu),
+        }
+    return options
 
 
 def _members(name: str, records: Iterable[ContainerRecord]) -> dict[str, dict[str, str]]:

@@ -93,7 +93,7 @@ def container_spec(body: ContainerCreate, image: ImageRecord, naming: Naming, pa
         name=naming.name,
         created_ns=naming.now_ns,
         image=ImageUse(ref=config.image, id=image.id, layers=image.layers),
-        command=merged_command(config, image.config, init=bool(host.init)),
+        command=merged_command(config, host, image.config),
         labels={**image.config.labels, **(config.labels or {})},
         annotations=dict(host.annotations or {}),
         mounts=_with_partners(from_host.mounts(host, volumes, naming.new_volume), partners),

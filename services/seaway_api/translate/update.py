@@ -27,6 +27,8 @@ def _limits(body: ContainerUpdate) -> Resources:
         cpu_quota=body.cpu_quota,
         cpuset_cpus=body.cpuset_cpus,
         cpuset_mems=body.cpuset_mems,
+        cpu_realtime_period=body.cpu_realtime_period,
+        cpu_realtime_runtime=body.cpu_realtime_runtime,
         pids_limit=body.pids_limit,
         blkio_weight=body.blkio_weight,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ABSENT = "(absent)"
+_REFUSED = 400
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ def _walk(where: str, docker: Any, seaway: Any) -> Iterator[tuple[str, Any, Any]
     if isinstance(docker, dict) and isinstance(seaway, dict):
         if where.endswith("events said"):  # what only one of them has is seen in their order
             docker, seaway = _common(docker, seaway), _common(seaway, docker)
-        if docker.get("status") != seaway.get("status") and "headers" in docker:  # the rest follows from that
-            yield f"{where} answer", _in_short(docker), _in_short(seaway)
+        if docker.get("status") != seaway.get("status") and "headers" in docker:
+            yield from _other_status(where, docker, seaway)
             return
         for key in dict.fromkeys((*docker, *seaway)):
             yield from _walk(f"{where} {key}".strip(), docker.get(key, ABSENT), seaway.get(key, ABSENT))
@@ -39,6 +40,15 @@ def _walk(where: str, docker: Any, seaway: Any) -> Iterator[tuple[str, Any, Any]
             yield from _walk(f"{where} {index}", ours, theirs)
     elif docker != seaway or type(docker) is not type(seaway):
         yield where, docker, seaway
+
+
+def _other_status(where: str, docker: dict[str, Any], seaway: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Of two refusals the words are compared as well; from a refusal on one side only all the rest follows."""
+    if min(docker["status"], seaway["status"]) < _REFUSED:
+        yield f"{where} answer", _in_short(docker), _in_short(seaway)
+    else:
+        yield f"{where} status", docker["status"], seaway["status"]
+        yield from _walk(f"{where} body", docker.get("body"), seaway.get("body"))
 
 
 def _in_short(answer: dict[str, Any]) -> str:

@@ -40,7 +40,8 @@ def _all() -> Iterator[Known]:
     for kind in ("on-purpose", "still-there"):
         for entry in _DOCUMENT.get(kind, ()):
             for place in entry["places"]:
-                yield Known(entry["reason"], **place)
+                for case in entry.get("cases", [place.pop("case", "*")]):
+                    yield Known(entry["reason"], case=case, **place)
 
 
 KNOWN: Final = tuple(_all())

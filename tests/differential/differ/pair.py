@@ -13,6 +13,8 @@ from differ.steps import Case
 
 _HEALTHY: Final = {"Cmd": ["sleep", "60"], "Healthcheck": {"Test": ["CMD-SHELL", "true"], "Interval": 50_000_000}}
 
+_SHELLED: Final = {"Cmd": ["sleep", "60"], "Shell": ["/bin/echo", "-n"], "OnBuild": ["RUN true"]}
+
 
 @dataclass
 class Pair:
@@ -25,11 +27,12 @@ class Pair:
 
     @staticmethod
     def load(engine: Engine) -> None:
-        """The same images everywhere: `busybox`, `dressed:1`, `healthy:1` and one that marks the end of a scenario."""
+        """The same images everywhere: four to be used, and one that marks the end of a scenario."""
         for archive in (
             images.busybox_archive(),
             images.dressed_archive("dressed:1"),
             images.archive([images.busybox_layer()], _HEALTHY, ["healthy:1"]),
+            images.archive([images.busybox_layer()], _SHELLED, ["shelled:1"]),
             images.archive([_marker()], {}, ["marker:1"]),
         ):
             reply = engine.api.request("POST", "/images/load?quiet=1", archive, {"Content-Type": "application/x-tar"})

@@ -22,6 +22,7 @@ _HEADERS: Final = ("content-type", "cache-control", "upgrade", "location")
 _ENGINE_HEADERS: Final = ("docker-experimental", "ostype", "api-version")
 _STAT_HEADER: Final = "x-docker-container-path-stat"
 _MARK: Final = "/images/marker:1/tag?repo=marker&tag=1"
+_SWAPPED: Final = (("die", "stop"), ("unpause", "kill"))
 _MADE: Final = re.compile(r"^/containers/create")
 
 
@@ -53,7 +54,7 @@ def _label(step: Step) -> str:
 
 def _listed(events: list[dict[str, Any]], how: str) -> dict[str, Any]:
     """The order of events, and what each says."""
-    events = _stop_before_die(events)
+    events = _in_order(events)
     kinds = [_kind(event) for event in events]
     if how == "distinct":
         return {"kinds": sorted(set(kinds))}
@@ -61,11 +62,11 @@ def _listed(events: list[dict[str, Any]], how: str) -> dict[str, Any]:
     return {"order": kinds, "said": {f"{kind} #{n}": event for kind, n, event in zip(kinds, nth, events, strict=True)}}
 
 
-def _stop_before_die(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """dockerd tells of both from two threads, now in this order and now in that; Seaway always in this one."""
+def _in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """dockerd tells of these pairs from two threads, now in this order and now in that; Seaway always in one."""
     events = list(events)
     for place, (one, next_) in enumerate(itertools.pairwise(events)):
-        if (one["Action"], next_["Action"]) == ("die", "stop") and one["Actor"]["ID"] == next_["Actor"]["ID"]:
+        if (one["Action"], next_["Action"]) in _SWAPPED and one["Actor"]["ID"] == next_["Actor"]["ID"]:
             events[place : place + 2] = next_, one
     return events
 
@@ -109,6 +110,8 @@ class _Run:
         body = _body(step.as_ if exchange.status < 400 else "auto", exchange)
         if exchange.status < 400:
             self._keep(step, body)
+        if step.at:
+            body = _at(body, step.at)
         return head if step.as_ == "none" else head | {"body": body}
 
     def _send(self, step: Request) -> Exchange:
@@ -177,6 +180,8 @@ class _Run:
                 missing.discard("marker")
                 continue
             if event["Action"] == "destroy":
+                if event["Type"] == "container" and event["Actor"]["ID"] not in self._made:
+                    continue  # of a create that failed: dockerd tells of it, now in time and now too late
                 missing.discard(event["Actor"]["ID"])
             seen.append(event)
         stream.close()
@@ -203,6 +208,8 @@ def _headers(exchange: Exchange) -> dict[str, Any]:
 def _body(as_: str, exchange: Exchange) -> Any:
     if as_ == "shape":
         return _shape(json.loads(exchange.rest()))
+    if as_ == "websocket":
+        return exchange.messages().decode(errors="replace")
     data = exchange.rest()
     match as_:
         case "unordered":

@@ -15,7 +15,8 @@ class Request:
 
     `keep` gives names to values of the answer, by their path in its JSON ("Id", "State.Pid"). `as_` is how the body is
     read. `begin` sends it, reads the head of the answer and goes on; a later `Finish` of that label reads the rest.
-    `send` goes to a hijacked connection, whose input is then closed.
+    `send` goes to a hijacked connection, whose input is then closed. `at` is the path in the body's JSON of the part
+    that is compared, where not all of it is.
     """
 
     method: str
@@ -23,7 +24,8 @@ class Request:
     body: object = None
     headers: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)
-    as_: Literal["auto", "frames", "raw", "lines", "tar", "unordered", "shape", "none"] = "auto"
+    as_: Literal["auto", "frames", "raw", "lines", "tar", "unordered", "shape", "websocket", "none"] = "auto"
+    at: str = ""
     begin: str = ""
     send: bytes | None = None
 
@@ -121,6 +123,19 @@ def hijack(path: str, body: object = None, **more: Any) -> Request:
     """POST with an upgrade; the frames are compared by stream."""
     headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
     return Request("POST", path, body, headers=headers, **({"as_": "frames"} | more))
+
+
+def websocket(path: str, **more: Any) -> Request:
+    """GET with an upgrade to a websocket; its messages are compared, joined."""
+    key = {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "c2FtcGxlLW5vbmNlLTEyMw==", "Origin": "http://localhost"}
+    return Request(
+        "GET", path, headers={"Connection": "Upgrade", "Upgrade": "websocket"} | key, as_="websocket", **more
+    )
+
+
+def message(data: bytes) -> bytes:
+    """A client's websocket frame, with a mask of zeros."""
+    return bytes([0x82, 0x80 | len(data), 0, 0, 0, 0]) + data
 
 
 def bodies(name: str, *given: Mapping[str, Any]) -> tuple[Case, ...]:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 from e2e_rig.api import connect
 
+_CLOSING = 8
+_LONG = 126
+
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
@@ -53,6 +56,18 @@ class Exchange:
             return self._response.read()
         finally:
             self.close()
+
+    def messages(self) -> bytes:
+        """What a websocket brings, to the other side's closing frame."""
+        found, stream = b"", self._response.fp
+        assert stream is not None
+        while len(head := stream.read(2)) == 2 and head[0] & 0xF != _CLOSING:
+            size = head[1]
+            if size >= _LONG:
+                size = int.from_bytes(stream.read(2 if size == _LONG else 8), "big")
+            found += stream.read(size)
+        self.close()
+        return found
 
     def close(self) -> None:
         """Hang up."""

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.integration.image.conftest import HOST, PASSWORD
-from tests.integration.image.rig import SERVICE, TokenServer
+from tests.integration.image.rig import SERVICE, TokenServer, free_port
 
 from seaway_contracts.errors import SeawayError
 from seaway_image.credentials import Credentials
+from seaway_image.endpoints import RegistrySettings
+from seaway_image.login import login
+from seaway_image.transport import HttpTransport
 
 ANN = Credentials("ann", PASSWORD)
 pytestmark = pytest.mark.usefixtures("names")
@@ -179,3 +182,28 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
             target.write(data)
             await target.drain()
     target.close()
+
+
+async def test_a_login_is_judged_by_the_registry(
+    guarded: str, passworded: str, authority: TokenServer, certs_d: Trust
+) -> None:
+    for host in (guarded, passworded):
+        certs_d(host)
+    transport = HttpTransport(certificates=certs_d(f"{HOST}:{authority.port}"))
+    await transport.open()
+    try:
+        await login(transport, RegistrySettings(), f"https://{guarded}", ANN)
+        assert [asked.query.get("account") for asked in authority.asked] == ["ann"]
+        with pytest.raises(SeawayError) as refused:
+            await login(transport, RegistrySettings(), guarded, Credentials("ann", "wrong"))
+        text = f'Get "https://{guarded}/v2/": unauthorized: incorrect username or password'
+        assert (refused.value.status, refused.value.message) == (401, text)
+        await login(transport, RegistrySettings(), passworded, ANN)
+        with pytest.raises(SeawayError, match="unauthorized") as refused:
+            await login(transport, RegistrySettings(), passworded, Credentials("ann", "wrong"))
+        assert refused.value.status == 401
+        with pytest.raises(SeawayError, match="connection refused") as refused:
+            await login(transport, RegistrySettings(), f"127.0.0.1:{free_port()}", ANN)
+        assert refused.value.status == 500
+    finally:
+        await transport.close()

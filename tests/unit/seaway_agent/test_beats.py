@@ -1,6 +1,9 @@
 """What a heartbeat says is free, and the facts that it carries."""
 
+from ipaddress import IPv4Network
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from tests.unit.seaway_agent.cell_bench import Bench
@@ -8,11 +11,13 @@ from tests.unit.seaway_agent.cell_bench import Bench
 from seaway_agent.beats import Heart, facts_of, free_of, promised
 from seaway_agent.kernel.cgroup_text import CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_agent.network.ipam import AddressPool
 from seaway_agent.node import Node
+from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_contracts.catalogue import BEAT
 from seaway_contracts.containers import Resources
-from seaway_contracts.nodes import Beat, Capacity, NodeFacts
+from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
 
@@ -51,11 +56,21 @@ def test_a_node_that_promised_too_much_has_nothing_free() -> None:
 @pytest.mark.parametrize(("mode", "version"), [(CgroupMode.V1, "1"), (CgroupMode.HYBRID, "1"), (CgroupMode.V2, "2")])
 def test_facts(mode: CgroupMode, version: str) -> None:
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", mode, ("name=seccomp",))
-    facts = facts_of(info, {"crun": "/usr/bin/crun"}, "crun", ("zone=a", "ssd", "eq=a=b"), "/var/lib/s", "boot-1")
+    facts = facts_of(info, plumbing(), ("zone=a", "ssd", "eq=a=b"), "/var/lib/s", "boot-1")
     assert facts.cgroup_version == version
     assert facts.labels == {"zone": "a", "ssd": "", "eq": "a=b"}
     assert (facts.hostname, facts.architecture, facts.boot_id, facts.root) == ("h", "x86_64", "boot-1", "/var/lib/s")
-    assert facts.runtimes == {"crun": "/usr/bin/crun"}
+    assert (facts.runtimes, facts.default_runtime) == ({"crun": "/usr/bin/crun"}, "crun")
+    assert facts.bridge == BridgeFacts(name="sw0", subnet="172.19.0.0/16", gateway="172.19.0.1", mtu=1400)
+    assert facts.cdi_directories == ("/etc/cdi", "/var/run/cdi")
+
+
+def plumbing() -> Plumbing:
+    bridge = SimpleNamespace(bridge="sw0", mtu=1400, addresses=AddressPool(IPv4Network("172.19.0.0/16")))
+    node = SimpleNamespace(
+        runtimes={"crun": "/usr/bin/crun"}, default_runtime="crun", network=SimpleNamespace(network=bridge)
+    )
+    return cast(Plumbing, node)
 
 
 async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ async def test_close_takes_the_timers_away(bench: Bench) -> None:
 async def test_joining_the_console_is_told(bench: Bench) -> None:
     cell = await bench.make()
     await client_of(bench, cell)
-    cell.attached(Command.new())
+    cell.attached(Command.new(), follows=True)
     await start(cell)
     assert bench.journal.actions == ["create", "attach", "start"]
 

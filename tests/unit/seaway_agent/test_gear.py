@@ -11,6 +11,39 @@ from seaway_contracts.containers import DeviceRequest, Resources
 from seaway_contracts.errors import Code, SeawayError
 from seaway_testing import builders
 
+NVIDIA = """\
+---
+cdiVersion: 0.5.0
+kind: nvidia.com/gpu
+containerEdits:
+  deviceNodes:
+  - path: /dev/nvidiactl
+  env:
+  - NVIDIA_VISIBLE_DEVICES=void
+  hooks:
+  - args:
+    - nvidia-cdi-hook
+    - update-ldcache
+    hookName: createContainer
+    path: /usr/bin/nvidia-cdi-hook
+  mounts:
+  - containerPath: /usr/lib/libcuda.so.1
+    hostPath: /usr/lib/libcuda.so.535
+    options:
+    - ro
+    - nosuid
+    - bind
+devices:
+- name: "0"
+  containerEdits:
+    deviceNodes:
+    - path: /dev/nvidia0
+- name: all
+  containerEdits:
+    deviceNodes:
+    - path: /dev/nvidia0
+"""
+
 
 def file(directory: Path, name: str, **fields: Any) -> None:
     directory.mkdir(exist_ok=True)
@@ -29,9 +62,23 @@ def test_files_that_can_not_be_read_are_left_out(tmp_path: Path, caplog: pytest.
     file(tmp_path, "good.json")
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "list.json").write_text("[]")
-    (tmp_path / "other.yaml").write_text("kind: v.com/y\n")
+    (tmp_path / "broken.yaml").write_text("kind: [")
+    (tmp_path / "text.yaml").write_text("just a text")
+    (tmp_path / "run.yaml").write_text("!!python/object/apply:os.getcwd []")
     assert [spec["kind"] for spec in cdi_specs((tmp_path / "none", tmp_path))] == ["v.com/c"]
-    assert "broken.json can't be read" in caplog.text and "other.yaml is YAML" in caplog.text
+    for name in ("broken.json", "broken.yaml", "run.yaml"):
+        assert f"{name} can't be read" in caplog.text
+
+
+def test_a_file_in_yaml_as_nvidias_tool_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "nvidia.yaml").write_text(NVIDIA)
+    asked = Resources(device_requests=(DeviceRequest(count=1, capabilities=(("gpu",),)),))
+    edits = device_edits(builders.spec(resources=asked), (tmp_path,))
+    assert edits.env == ("NVIDIA_VISIBLE_DEVICES=void",)
+    assert [device.container_path for device in edits.devices] == ["/dev/nvidiactl", "/dev/nvidia0"]
+    (hook,) = edits.hooks["createContainer"]
+    assert hook["args"] == ["nvidia-cdi-hook", "update-ldcache"]
+    assert [mount.target for mount in edits.mounts] == ["/usr/lib/libcuda.so.1"]
 
 
 @pytest.mark.parametrize(

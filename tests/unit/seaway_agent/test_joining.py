@@ -1,5 +1,6 @@
 """Whose namespaces a container joins, and who refuses."""
 
+import socket
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,6 +90,15 @@ def test_the_files_over_etc_are_the_others(tmp_path: Path) -> None:
     (bundle / "hosts").write_text("1.2.3.4 x\n")
     spec = builders.spec(network=NetworkSpec(mode=JOINED))
     assert joining.etc_files(there, spec) == {"hosts": "1.2.3.4 x\n", "hostname": "", "resolv.conf": ""}
+
+
+def test_names_go_with_the_network(tmp_path: Path) -> None:
+    there = node(tmp_path, network=NetworkSpec(hostname="theirs", domainname="dom"))
+    named = joining.named(there, builders.spec(network=NetworkSpec(mode=JOINED)))
+    assert (named.mode, named.hostname, named.domainname) == (JOINED, "theirs", "dom")
+    assert joining.named(there, builders.spec(network=NetworkSpec(mode="host"))).hostname == socket.gethostname()
+    own = NetworkSpec(mode="host", hostname="own", domainname="d")
+    assert joining.named(there, builders.spec(network=own)) == own
 
 
 LINK = Link(container=PEER, name="database", alias="db")

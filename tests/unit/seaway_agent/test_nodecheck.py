@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.nodecheck import check, discarded
 from seaway_contracts.containers import DeviceLimit, Resources
 from seaway_contracts.errors import Code, SeawayError
-from seaway_testing import builders
 
+HOST = CgroupLayout(CgroupMode.V2, {}, "/nowhere")
 CPUS = os.cpu_count() or 1
 RANGE = f"Range of CPUs is from 0.01 to {CPUS}.00, as there are only {CPUS} CPUs available"
 
@@ -20,18 +21,19 @@ RANGE = f"Range of CPUs is from 0.01 to {CPUS}.00, as there are only {CPUS} CPUs
         ({"nano_cpus": -1}, RANGE),
         ({"nano_cpus": (CPUS + 1) * 10**9}, RANGE),
         ({"cpuset_cpus": "4000"}, "Requested CPUs are not available - requested 4000, available: 0"),
+        ({"cpu_realtime_runtime": 1}, "Your kernel does not support CPU realtime scheduler"),
         ({"cpuset_mems": "0,999"}, "Requested memory nodes are not available - requested 0,999, available: 0"),
     ],
 )
 def test_refusals(asked: dict[str, Any], text: str) -> None:
     with pytest.raises(SeawayError) as refused:
-        check(builders.spec(resources=Resources(**asked)))
+        check(Resources(**asked), HOST)
     assert refused.value.message.startswith(text) and refused.value.code is Code.BAD_REQUEST
 
 
 @pytest.mark.parametrize("asked", [{}, {"nano_cpus": CPUS * 10**9}, {"cpuset_cpus": "0", "cpuset_mems": "0"}])
 def test_what_there_is(asked: dict[str, Any]) -> None:
-    check(builders.spec(resources=Resources(**asked)))
+    check(Resources(**asked), HOST)
 
 
 def test_what_is_discarded_is_told() -> None:
@@ -48,5 +50,3 @@ def test_what_is_discarded_is_told() -> None:
     assert told[1] == "Your kernel does not support OomKillDisable. OomKillDisable discarded."
     assert "memory swappiness" in told[0]
     assert discarded(Resources(), weights=False, cgroup_v2=True) == ()
-    (parent,) = discarded(Resources(cgroup_parent="/x"), weights=True, cgroup_v2=False)
-    assert parent.endswith("CgroupParent discarded.")

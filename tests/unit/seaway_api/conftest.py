@@ -32,6 +32,7 @@ from seaway_contracts.images import (
     ListImages,
     PullRequest,
     PullStarted,
+    Registries,
     RemovedImage,
     RemovedImages,
     RemoveImage,
@@ -124,6 +125,7 @@ class Suite:
     records: dict[str, ContainerRecord] = field(default_factory=dict)
     images: dict[str, ImageRecord] = field(default_factory=dict)
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
     fail: dict[str, SeawayError] = field(default_factory=dict)
     meanwhile: dict[str, Callable[[], Awaitable[Any]]] = field(default_factory=dict)
     """What happens while a request of that kind is being answered."""
@@ -136,6 +138,7 @@ class Suite:
     health: Health | None = None
     warnings: tuple[str, ...] = ()
     nodes: NodeList = field(default_factory=NodeList)
+    known_registries: Registries = field(default_factory=Registries)
     tasks: Tasks = field(default_factory=lambda: Tasks("suite"))
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -152,6 +155,8 @@ class Suite:
         await bus.serve(cat.LIST_IMAGES, self._handler("images", self._images))
         await bus.serve(cat.TAG_IMAGE, self._handler("tag", self._tag))
         await bus.serve(cat.REMOVE_IMAGE, self._handler("rmi", self._rmi))
+        await bus.serve(cat.REGISTRIES, self._handler("registries", self._registries))
+        await bus.serve(cat.LOGIN, self._handler("login", self._empty))
         await bus.serve(cat.PULL_IMAGE, self._handler("pull", self._pull))
         for name, channel, state in (
             ("start", cat.START, State.RUNNING),
@@ -171,6 +176,7 @@ class Suite:
         await bus.serve(cat.HEALTH, self._handler("health", self._health), node="n1")
         await bus.serve(cat.STATS, self._handler("stats", self._stats), node="n1")
         await bus.serve(cat.ATTACH, self._handler("attach", self._attach), node="n1")
+        await bus.serve(cat.DETACH, self._handler("detach", self._empty), node="n1")
         await bus.serve(cat.LOGS, self._handler("logs", self._logs), node="n1")
 
     def named(self, name: str) -> list[Any]:
@@ -201,8 +207,9 @@ class Suite:
         return envelope
 
     def _handler(self, name: str, answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Command], Awaitable[Any]]:
-        async def handle(request: Any, _: Command) -> Any:
+        async def handle(request: Any, command: Command) -> Any:
             self.calls.append((name, request))
+            self.commands.append(command)
             if name in self.fail:
                 raise self.fail[name]
             if name in self.meanwhile:
@@ -235,6 +242,9 @@ class Suite:
         start = int(request.after or 0)
         following = str(start + 2) if start + 2 < len(kept) else ""
         return c.ContainerList(containers=tuple(kept[start : start + 2]), next=following)
+
+    async def _registries(self, _: Empty) -> Registries:
+        return self.known_registries
 
     async def _nodes(self, _: Empty) -> NodeList:
         return self.nodes

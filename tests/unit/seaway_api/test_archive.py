@@ -5,6 +5,7 @@ import stat
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
 import pytest
 
 from seaway_bus.bus import Command
@@ -24,6 +25,7 @@ from seaway_contracts.archives import (
     WritePath,
 )
 from seaway_contracts.base import Empty
+from seaway_contracts.containers import Asked
 from seaway_contracts.errors import SeawayError, internal, not_found
 from seaway_docker.archive import decode_path_stat
 from seaway_testing import builders
@@ -183,6 +185,18 @@ async def test_commit(rig: Any, agent: Agent) -> None:
     assert (order.config.cmd, order.config.exposed_ports) == (("date",), ("80/tcp",))
     assert not agent.asked[0].pause
     assert order.container.cmd == rig.suite.records[agent.asked[0].id].spec.command.cmd
+
+
+@pytest.mark.parametrize("body", [{}, b"", b"null"])
+async def test_a_commit_without_a_config_takes_the_containers(rig: Any, agent: Agent, body: object) -> None:
+    """docker-py always sends `{}`."""
+    shown = {"Shell": ["/bin/ash"], "OnBuild": ["RUN x"], "ArgsEscaped": True}
+    spec = builders.spec(3, asked=Asked(config=orjson.dumps(shown).decode()))
+    rig.suite.add(builders.record(3).model_copy(update={"spec": spec}))
+    assert (await rig.call("POST", "/commit?container=box3", body)).status == 201
+    order = agent.asked[0].order
+    assert order.config == order.container
+    assert (order.config.shell, order.config.on_build, order.config.args_escaped) == (("/bin/ash",), ("RUN x",), True)
 
 
 async def test_commit_needs_a_container(rig: Any, agent: Agent) -> None:

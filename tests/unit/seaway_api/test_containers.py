@@ -1,5 +1,6 @@
 """Commands to a container, list, inspect, prune."""
 
+import time
 import urllib.parse
 from typing import Any
 
@@ -17,6 +18,7 @@ from seaway_contracts.containers import (
     State,
 )
 from seaway_contracts.errors import Code
+from seaway_contracts.nodes import BridgeFacts, NodeFacts, NodeList, NodeRecord
 from seaway_testing import builders
 from seaway_testing.builders import START_NS
 
@@ -47,6 +49,16 @@ async def test_started_already_is_304_without_a_body(rig: Any) -> None:
     rig.suite.add(box(1, State.RUNNING))
     answer = await rig.call("POST", "/containers/box1/start")
     assert (answer.status, answer.body) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "least_s"),
+    [("stop", 86_400), ("restart", 86_400), ("stop?t=300", 400), ("stop?t=-1", 86_400)],
+)
+async def test_a_stop_may_take_as_long_as_its_container_has(rig: Any, path: str, least_s: int) -> None:
+    rig.suite.add(box(1, State.PAUSED))
+    assert (await rig.call("POST", f"/containers/box1/{path}")).status == 204
+    assert rig.suite.commands[-1].deadline_ns / 1e9 - time.time() > least_s
 
 
 async def test_stop_passes_time_and_signal_on(rig: Any) -> None:
@@ -155,6 +167,41 @@ async def test_prune_takes_those_that_do_not_run(rig: Any) -> None:
     deleted = (await rig.call("POST", "/containers/prune")).json["ContainersDeleted"]
     assert set(deleted) == {builders.container_id(2), builders.container_id(3)}
     assert (await rig.call("POST", "/containers/prune")).json == {"ContainersDeleted": None, "SpaceReclaimed": 0}
+
+
+async def test_the_bridge_tells_its_nodes_subnets(rig: Any) -> None:
+    def node(name: str, number: int) -> NodeRecord:
+        subnet = {"subnet": f"172.{number}.0.0/16", "gateway": f"172.{number}.0.1"}
+        return builders.node_record(name, facts=NodeFacts(bridge=BridgeFacts(name=f"{name}-br", mtu=1500, **subnet)))
+
+    rig.suite.nodes = NodeList(nodes=(node("a1", 18), node("n1", 17)))
+    shown = (await rig.call("GET", "/networks/bridge")).json
+    assert shown["IPAM"]["Config"] == [
+        {"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"},
+        {"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"},
+    ]
+    assert shown["Options"]["com.docker.network.bridge.name"] == "n1-br"
+    assert shown["Options"]["com.docker.network.driver.mtu"] == "1500"
+    listed = {one["Name"]: one for one in (await rig.call("GET", "/networks")).json}
+    assert listed["bridge"]["IPAM"] == shown["IPAM"] and listed["none"]["Options"] == {}
+
+
+async def test_networks_are_listed_while_nobody_knows_the_nodes(rig: Any, failure: Any) -> None:
+    rig.suite.fail["nodes"] = failure(Code.UNAVAILABLE, "gone")
+    shown = (await rig.call("GET", "/networks")).json
+    assert [one["Name"] for one in shown] == ["bridge", "host", "none"] and shown[0]["IPAM"]["Config"] == []
+
+
+@pytest.mark.parametrize("mode", ["none", "host", "container:x"])
+async def test_only_a_bridge_tells_of_ports(rig: Any, mode: str) -> None:
+    spec = builders.spec(1, network=NetworkSpec(mode=mode, exposed_ports=("80/tcp",)))
+    ends = (Endpoint(network="container" if mode == "container:x" else mode, network_id="n"),)
+    status = ContainerStatus(state=State.RUNNING, pid=7, endpoints=ends)
+    rig.suite.add(ContainerRecord(spec=spec, node="n1", status=status))
+    settings = (await rig.call("GET", "/containers/box1/json")).json["NetworkSettings"]
+    assert settings["Ports"] == {} and (await rig.call("GET", "/containers/json")).json[0]["Ports"] == []
+    joined = mode == "container:x"
+    assert (settings["SandboxID"] == "") is joined and (settings["Networks"] == {}) is joined
 
 
 async def test_networks_that_are_always_there(rig: Any) -> None:

@@ -7,6 +7,9 @@ import pytest
 
 from seaway_api.version import API_VERSION
 from seaway_contracts.errors import Code
+from seaway_contracts.images import Registries
+from seaway_contracts.nodes import NodeFacts, NodeList
+from seaway_testing import builders
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.45", "/v1.47"])
@@ -94,6 +97,30 @@ async def test_version_and_info_without_nodes(rig: Any) -> None:
     assert (version["ApiVersion"], version["MinAPIVersion"]) == ("1.47", "1.24")
     info = (await rig.call("GET", "/info")).json
     assert (info["Images"], info["Containers"], info["Name"]) == (1, 0, "n1")
+
+
+async def test_info_tells_what_is_configured_and_what_the_kernel_can(rig: Any) -> None:
+    rig.suite.known_registries = Registries(mirrors=("https://mirror.example/",), insecure=("10.0.0.0/8", "old:5000"))
+    facts = NodeFacts(cgroup_version="2", cdi_directories=("/etc/cdi",))
+    rig.suite.nodes = NodeList(nodes=(builders.node_record(facts=facts),))
+    info = (await rig.call("GET", "/info")).json
+    config = info["RegistryConfig"]
+    assert config["Mirrors"] == config["IndexConfigs"]["docker.io"]["Mirrors"] == ["https://mirror.example/"]
+    assert config["InsecureRegistryCIDRs"] == ["10.0.0.0/8", "127.0.0.0/8"]
+    assert config["IndexConfigs"]["old:5000"] == {"Name": "old:5000", "Mirrors": [], "Secure": False, "Official": False}
+    assert (info["OomKillDisable"], info["CDISpecDirs"]) == (False, ["/etc/cdi"])
+    assert info["Plugins"]["Log"] == ["json-file", "local", "nats", "none"]
+
+
+async def test_a_login_is_the_registrys_to_judge(rig: Any, failure: Any) -> None:
+    body = {"username": "ann", "password": "x", "serveraddress": "localhost:5000"}
+    answer = await rig.call("POST", "/auth", body)
+    assert (answer.status, answer.json) == (200, {"Status": "Login Succeeded", "IdentityToken": ""})
+    (asked,) = rig.suite.named("login")
+    assert (asked.auth.username, asked.auth.password, asked.auth.server_address) == ("ann", "x", "localhost:5000")
+    rig.suite.fail["login"] = failure(Code.UNAUTHORIZED, "unauthorized: incorrect username or password")
+    answer = await rig.call("POST", "/auth", body)
+    assert (answer.status, answer.json["message"]) == (401, "unauthorized: incorrect username or password")
 
 
 async def test_info_says_which_service_is_silent(rig: Any, failure: Any) -> None:

@@ -161,6 +161,7 @@ async def test_detach_keys_end_the_connection_but_not_the_input(rig: Any) -> Non
     assert await wire.rest() == b""
     await until(lambda: broke)
     assert b"".join(got) == b"ls\n"
+    await until(lambda: rig.suite.named("detach"))
 
 
 async def test_a_refused_attach_is_an_ordinary_answer_and_the_connection_lives(rig: Any) -> None:

@@ -10,8 +10,8 @@ def record(text: bytes, stream: bytes = b"stdout", kind: bytes = b"F") -> bytes:
     return b"2026-01-01T00:00:00.123456789+00:00 %b %b %b\n" % (stream, kind, text)
 
 
-def tail(log: bytes, lines: int, block: int, *, stdout: bool = True, stderr: bool = True) -> int:
-    scan = TailScan(lines, len(log), stdout=stdout, stderr=stderr)
+def tail(log: bytes, lines: int, block: int) -> int:
+    scan = TailScan(lines, len(log))
     position = len(log)
     while scan.offset is None:
         start = max(0, position - block)
@@ -53,9 +53,10 @@ def test_parts_belong_to_their_line() -> None:
     assert text_from(log, tail(log, 3, 30)) == b"a\nbbbB\nendend"
 
 
-def test_only_wanted_streams_count() -> None:
+def test_lines_count_whichever_stream_is_shown() -> None:
     log = record(b"a") + record(b"x", b"stderr") * 9 + record(b"b") + record(b"y", b"stderr") * 9
-    assert text_from(log, tail(log, 2, 64, stderr=False), stderr=False) == b"a\nb\n"
+    assert text_from(log, tail(log, 10, 64), stderr=False) == b"b\n"
+    assert text_from(log, tail(log, 9, 64), stderr=False) == b""
 
 
 def test_a_record_that_is_still_being_written_does_not_count() -> None:

@@ -8,7 +8,8 @@ from differ.steps import Case, Request, Step, case, create, get, post, start, un
 
 _MAKE: Final = (
     "mkdir -p /d/sub; echo one > /d/one; echo two > /d/sub/two; ln -s one /d/link; ln -s /etc/passwd /d/abs; "
-    "chmod 600 /d/one; chown app /d/sub; rm /etc/data; echo x >> /etc/group; mkfifo /d/fifo"
+    "chmod 600 /d/one; chown app /d/sub; rm /etc/data; echo x >> /etc/group; mkfifo /d/fifo; "
+    "ln -s sub /d/way; ln -s /../../tmp /d/out"
 )
 
 
@@ -38,6 +39,17 @@ def _get(path: str) -> Step:
 
 
 _MADE: Final = (create("sh", "-c", _MAKE), start(), until("exited"))
+_MOUNTED: Final = (
+    create(
+        "sh",
+        "-c",
+        "echo volume > /data/file; echo bind > /in/file; touch /beside",
+        Volumes={"/data": {}},
+        host={"Binds": ["{engine}/bound:/in", "{engine}/bound:/ro:ro"]},
+    ),
+    start(),
+    until("exited"),
+)
 
 CASES: Final[tuple[Case, ...]] = (
     case(
@@ -76,13 +88,22 @@ CASES: Final[tuple[Case, ...]] = (
     case("put a file over a directory", *_MADE, _put("path=/d&noOverwriteDirNonDir=1", _tar(sub="text"))),
     case("put out of it", *_MADE, _put("path=/d", _tar(**{"../../../outside": "text"})), _get("/outside")),
     case("put and keep the owner", *_MADE, _put("path=/d&copyUIDGID=1", _tar(new="text")), _get("/d/new")),
+    case("put through a link", *_MADE, _put("path=/d/way", _tar(new="text")), _get("/d/sub/new")),
+    case("put through a link to the outside", *_MADE, _put("path=/d/out", _tar(new="text")), _get("/tmp/new")),
+    case("put over a link", *_MADE, _put("path=/d", _tar(link="text")), _get("/d/one"), _get("/d/link")),
+    case("a file in a volume", *_MOUNTED, _get("/data/file"), _get("/data")),
+    case("a file in a bind", *_MOUNTED, _get("/in/file"), _head("/in/file")),
+    case("put into a volume", *_MOUNTED, _put("path=/data", _tar(new="text")), _get("/data/new")),
+    case("put into a bind", *_MOUNTED, _put("path=/in", _tar(new="text")), _get("/in/new")),
+    case("put into a read-only bind", *_MOUNTED, _put("path=/ro", _tar(new="text"))),
     case("put into a read-only one", create(host={"ReadonlyRootfs": True}), _put("path=/tmp", _tar(new="text"))),
     case("put into a created one", create(), _put("path=/tmp", _tar(new="text")), _get("/tmp/new")),
     case("put into nothing", Request("PUT", "/containers/nothing/archive?path=/", _tar(a="b"), headers=_KIND)),
     case("changes", *_MADE, get("/containers/{c}/changes", as_="unordered")),
     case("changes of a created one", create(), get("/containers/{c}/changes")),
     case("changes of nothing", get("/containers/nothing/changes")),
-    case("export", *_MADE, get("/containers/{c}/export", as_="none")),
+    case("export", *_MADE, get("/containers/{c}/export", as_="tar")),
+    case("export with mounts", *_MOUNTED, get("/containers/{c}/export", as_="tar")),
     case("export of nothing", get("/containers/nothing/export")),
     case("commit of nothing", post("/commit?container=nothing", {})),
     case("commit to a bad name", create(), post("/commit?container={c}&repo=UPPER", {})),

@@ -2,7 +2,20 @@
 
 from typing import Final
 
-from differ.steps import Case, Finish, UntilLogged, case, create, get, hijack, post, start, until
+from differ.steps import (
+    Case,
+    Finish,
+    UntilLogged,
+    case,
+    create,
+    get,
+    hijack,
+    message,
+    post,
+    start,
+    until,
+    websocket,
+)
 
 _A: Final = "/containers/{c}/attach?stream=1&"
 _BOTH: Final = f"{_A}stdout=1&stderr=1"
@@ -60,6 +73,23 @@ CASES: Final[tuple[Case, ...]] = (
         start(),
         Finish("a"),
     ),
+    case(
+        "over a websocket",
+        create("sh", "-c", "read x; echo got $x; read y; echo end", OpenStdin=True, StdinOnce=True),
+        websocket("/containers/{c}/attach/ws?stream=1&stdin=1&stdout=1&stderr=1", begin="a"),
+        start(),
+        Finish("a", message(b"line\n") + message(b"more\n"), close=False),
+        until("exited"),
+    ),
+    case(
+        "over a websocket, with a terminal and the log",
+        create("sh", "-c", "echo early; read x; echo got $x", OpenStdin=True, Tty=True),
+        start(),
+        UntilLogged("early"),
+        websocket("/containers/{c}/attach/ws?stream=1&logs=1&stdin=1&stdout=1&stderr=1", begin="a"),
+        Finish("a", message(b"line\n"), close=False),
+    ),
+    case("over a websocket to nothing", websocket("/containers/nothing/attach/ws?stream=1&stdout=1")),
     case("to a paused one", create(), start(), post("/containers/{c}/pause"), hijack(_BOTH)),
     case("to nothing", hijack("/containers/nothing/attach?stream=1&stdout=1")),
     case("with bad detach keys", create(), hijack(f"{_BOTH}&detachKeys=nonsense-keys")),

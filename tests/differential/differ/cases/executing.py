@@ -107,5 +107,16 @@ CASES: Final[tuple[Case, ...]] = (
         post("/exec/{x}/resize?h=20&w=70"),
         events="distinct",
     ),
+    case(
+        "resize, and what the program sees of it",
+        *_UP,
+        _exec("sh", "-c", 'until [ "$(stty size)" = "21 71" ]; do sleep 0.02; done', Tty=True),
+        _run({"Tty": True}, as_="raw", begin="e"),
+        Until("Running", True, "/exec/{x}/json"),
+        post("/exec/{x}/resize?h=20&w=70"),
+        post("/exec/{x}/resize?h=21&w=71"),
+        _DONE,
+        events="none",
+    ),
     case("after the removal", *_UP, _exec("true"), Request("DELETE", "/containers/{c}?force=1"), _LOOK),
 )

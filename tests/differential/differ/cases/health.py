@@ -49,6 +49,29 @@ CASES: Final[tuple[Case, ...]] = (
         start(),
         get("/containers/{c}/json"),
     ),
+    case(
+        "by a shell of the container's own",
+        create(
+            Healthcheck=_check("CMD-SHELL", "said", Interval=60_000 * _MS, StartInterval=100 * _MS, StartPeriod=10**9),
+            Shell=["/bin/echo", "-n"],
+        ),
+        start(),
+        Until(_HEALTH, "healthy"),
+        get("/containers/{c}/json", at="State.Health.Log.0.Output"),
+        events="none",
+    ),
+    case(
+        "by the image's shell",
+        create(
+            Image="shelled:1",
+            Healthcheck=_check("CMD-SHELL", "said", Interval=60_000 * _MS, StartInterval=100 * _MS, StartPeriod=10**9),
+        ),
+        start(),
+        Until("State.Health.Log.0.End"),
+        get("/containers/{c}/json", at="State.Health.Log.0"),
+        get("/containers/{c}/json", at="Config.Shell"),
+        events="none",
+    ),
     case("none", create(Healthcheck={"Test": ["NONE"]}), start(), get("/containers/{c}/json")),
     case("of the image", create(Image="healthy:1"), start(), Until(_HEALTH, "healthy"), events="distinct"),
     case(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from differ.steps import Case, case, create, delete, get, inspect, post, start, trapping, until
+from differ.steps import Case, UntilLogged, case, create, delete, get, inspect, post, start, trapping, until
 
 CASES: Final[tuple[Case, ...]] = (
     case("run to the end", create("true"), start(), until("exited"), inspect()),
@@ -110,5 +110,21 @@ CASES: Final[tuple[Case, ...]] = (
     case("resize", create(Tty=True), start(), post("/containers/{c}/resize?h=20&w=70")),
     case("resize of a created one", create(Tty=True), post("/containers/{c}/resize?h=20&w=70")),
     case("resize without a terminal", create(), start(), post("/containers/{c}/resize?h=20&w=70")),
+    case(
+        "resize, and what the program sees of it",
+        create("sh", "-c", "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.02; done", Tty=True),
+        start(),
+        UntilLogged("ready"),
+        post("/containers/{c}/resize?h=20&w=70"),
+        until("exited"),
+        get("/containers/{c}/logs?stdout=1", as_="raw"),
+    ),
+    case(
+        "a terminal of a given size",
+        create("stty", "size", Tty=True, host={"ConsoleSize": [33, 44]}),
+        start(),
+        until("exited"),
+        get("/containers/{c}/logs?stdout=1", as_="raw"),
+    ),
     case("resize of nothing", post("/containers/nothing/resize?h=20&w=70")),
 )

@@ -182,6 +182,23 @@ def test_the_end_of_a_run_ends_the_probe(checked: Checked) -> None:
     assert checked.due() == []
 
 
+@pytest.mark.parametrize("ended", ["stop", "remove", "kill"])
+def test_a_probe_that_fails_as_its_container_is_ended_does_not_count(checked: Checked, ended: str) -> None:
+    checked.box.running()
+    checked.due()
+    checked.probed(0)
+    checked.due()
+    if ended == "stop":
+        checked.box.stop("t")
+    elif ended == "remove":
+        checked.box.remove("r", force=True)
+    else:
+        checked.box.kill("k", 9)
+    for _ in range(3):
+        assert checked.probed(137) == []
+    assert checked.health.status == "healthy"
+
+
 def test_a_pause_suspends_and_unpause_goes_on(checked: Checked) -> None:
     checked.box.running()
     checked.due()

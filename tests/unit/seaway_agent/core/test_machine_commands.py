@@ -81,7 +81,25 @@ def test_a_second_stop_with_less_patience_is_carried_out(make_box: MakeBox) -> N
 
 def test_stop_of_a_paused_container_thaws_after_the_signal(make_box: MakeBox) -> None:
     box = make_box().paused()
-    assert box.stop("t") == ["record running: kill 15 by t", "signal 15", "thaw", "timer stop 10s"]
+    assert box.stop("t") == [
+        "record running: kill 15 by t",
+        "signal 15",
+        "thaw",
+        "record running: unpause by t",
+        "timer stop 10s",
+    ]
+
+
+def test_stop_at_once_of_a_paused_container_tells_of_the_thaw_last(make_box: MakeBox) -> None:
+    box = make_box().paused()
+    assert box.stop("t", 0) == [
+        "record running: kill 15 by t",
+        "signal 15",
+        "thaw",
+        "record running: kill 9 by t",
+        "signal 9",
+        "record running: unpause by t",
+    ]
 
 
 def test_pause_while_stopping_is_taken_back(make_box: MakeBox) -> None:

@@ -27,7 +27,7 @@ def test_what_is_at_its_default_stays() -> None:
 def test_everything_that_can_be_changed() -> None:
     asked = Resources(
         memory=1, memory_swap=2, memory_reservation=3, nano_cpus=4, cpu_shares=5, cpuset_cpus="0", cpuset_mems="1",
-        pids_limit=0, blkio_weight=10,
+        pids_limit=0, blkio_weight=10, cpu_realtime_period=1_000_000, cpu_realtime_runtime=950_000,
     )  # fmt: skip
     assert updated(builders.spec(1), asked, ALWAYS).resources == asked
     assert updated(builders.spec(1), asked, ALWAYS).restart == ALWAYS

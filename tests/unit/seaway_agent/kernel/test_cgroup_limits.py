@@ -43,11 +43,16 @@ def test_lifting_the_swap_limit_comes_first_and_from_no_limit_it_comes_last() ->
 
 
 def test_v1_names_and_values() -> None:
-    limits = Limits(cpu_shares=512, cpu_quota_us=-1, cpu_period_us=50_000, cpuset_cpus="0-1", pids=-1)
+    limits = Limits(
+        cpu_shares=512, cpu_quota_us=-1, cpu_period_us=50_000, cpuset_cpus="0-1", pids=-1,
+        realtime_period_us=1_000_000, realtime_runtime_us=950_000,
+    )  # fmt: skip
     assert writes_v1(limits, memory_swap_now=None) == [
         Write("cpu", "cpu.shares", "512"),
         Write("cpu", "cpu.cfs_period_us", "50000"),
         Write("cpu", "cpu.cfs_quota_us", "-1"),
+        Write("cpu", "cpu.rt_period_us", "1000000"),
+        Write("cpu", "cpu.rt_runtime_us", "950000"),
         Write("cpuset", "cpuset.cpus", "0-1"),
         Write("pids", "pids.max", "max"),
     ]

@@ -69,7 +69,14 @@ def test_v2_has_one_directory_for_all() -> None:
 @pytest.mark.parametrize("parent", ["/seaway/s", "seaway/s/", "/seaway/s/"])
 def test_cgroups_path_is_absolute(parent: str) -> None:
     assert cgroups_path(parent, "c1") == "/seaway/s/c1"
-    assert cgroups_path("/", "c1") == "/c1"
+    assert cgroups_path("/", "c1") == cgroups_path("", "c1") == "/c1"
+
+
+@pytest.mark.parametrize(
+    ("parent", "path"), [("../../up", "/up/c1"), ("//a//b/../x", "/a/x/c1"), ("..", "/c1"), ("a.slice", "/a.slice/c1")]
+)
+def test_a_users_parent_stays_below_the_root(parent: str, path: str) -> None:
+    assert cgroups_path(parent, "c1") == path
 
 
 def test_numbers() -> None:

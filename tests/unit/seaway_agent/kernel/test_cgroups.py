@@ -87,8 +87,24 @@ def test_the_weight_goes_where_the_kernel_has_one(v2: CgroupLayout, tmp_path: Pa
     assert (tmp_path / "box" / "io.bfq.weight").read_text() == "20"
 
 
-def test_the_cpus_that_there_are(v2: CgroupLayout, tmp_path: Path) -> None:
-    assert cgroups.available_cpus(v2) == ""
-    (tmp_path / "cpuset.cpus.effective").write_text("0-3\n")
-    assert cgroups.available_cpus(v2) == "0-3"
-    assert cgroups.available_cpus(CgroupLayout(CgroupMode.V1, {}, None)) == ""
+def test_weights_of_v2_are_the_schedulers(v2: CgroupLayout, tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    assert not cgroups.has_weights(v2)
+    (tmp_path / "box" / "io.bfq.weight").touch()
+    assert cgroups.has_weights(v2)
+    (tmp_path / "box" / "io.bfq.weight").unlink()
+    (tmp_path / "io.cost.qos").touch()
+    assert cgroups.has_weights(v2)
+
+
+def test_weights_and_real_time_of_v1_are_files_of_their_controllers(tmp_path: Path) -> None:
+    v1 = CgroupLayout(CgroupMode.V1, {"blkio": str(tmp_path), "cpu": str(tmp_path)}, None)
+    assert not cgroups.has_weights(v1) and not cgroups.has_realtime(v1)
+    (tmp_path / "blkio.bfq.weight").touch()
+    (tmp_path / "cpu.rt_period_us").touch()
+    assert cgroups.has_weights(v1) and cgroups.has_realtime(v1)
+
+
+def test_no_real_time_on_v2(v2: CgroupLayout, tmp_path: Path) -> None:
+    (tmp_path / "cpu.rt_period_us").touch()
+    assert not cgroups.has_realtime(v2)

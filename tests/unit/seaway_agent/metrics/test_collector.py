@@ -56,8 +56,8 @@ class StandInPlumbing:
     cgroups: CgroupLayout
     network: StandInNetwork
 
-    def cgroups_path(self, container: str) -> str:
-        return f"/seaway/abc/{container}"
+    def cgroups_path(self, spec: ContainerSpec) -> str:
+        return f"/seaway/abc/{spec.id}"
 
 
 @dataclass
@@ -70,7 +70,7 @@ class StandInNode:
         state = State.RUNNING if phase is Phase.RUNNING else State.EXITED
         status = builders.status(state, run=run, started_ns=5_000_000_000, pid=1)
         cell = self.cells[spec.id] = StandInCell(spec, status, StandInMachine(phase), veth)
-        directory = Path(cast(str, self.plumbing.cgroups.unified) + self.plumbing.cgroups_path(spec.id))
+        directory = Path(cast(str, self.plumbing.cgroups.unified) + self.plumbing.cgroups_path(spec))
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "cpu.stat").write_text(f"usage_usec {seed}000000\n")
         return cell
@@ -155,7 +155,7 @@ def test_files_stay_open_between_scrapes_and_go_with_the_container(
 def test_a_new_run_has_a_new_cgroup(node: StandInNode, collector: ContainerCollector) -> None:
     cell = node.add(1)
     scrape(collector)
-    directory = Path(cast(str, node.plumbing.cgroups.unified) + node.plumbing.cgroups_path(cell.spec.id))
+    directory = Path(cast(str, node.plumbing.cgroups.unified) + node.plumbing.cgroups_path(cell.spec))
     (directory / "cpu.stat").unlink()
     (directory / "cpu.stat").write_text("usage_usec 77000000\n")
     assert cpu_of(scrape(collector)) == {"box1": 1.0}

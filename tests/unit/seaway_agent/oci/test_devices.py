@@ -1,5 +1,7 @@
 """Device nodes and the rules that allow them."""
 
+from dataclasses import replace
+
 import pytest
 
 from seaway_agent.oci.devices import BadDeviceRule, HostDevice, nodes, rules
@@ -33,6 +35,11 @@ def test_all_is_denied_first_and_the_usual_devices_are_allowed() -> None:
 
 def test_a_device_is_allowed_what_was_asked_for_it() -> None:
     assert rules(builders.spec(), [FUSE])[-1] == {"allow": True, "type": "c", "access": "rw", "major": 10, "minor": 229}
+
+
+def test_permissions_that_no_kernel_knows_allow_nothing() -> None:
+    odd = [replace(FUSE, permissions=given) for given in ("xyz", "zr")]
+    assert [rule["access"] for rule in rules(builders.spec(), odd)][-2:] == ["rwm", "r"]
 
 
 def test_privileged_may_do_everything() -> None:

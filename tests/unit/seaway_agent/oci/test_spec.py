@@ -163,6 +163,13 @@ def test_entrypoint_and_command_run_in_the_workdir() -> None:
     assert (process["args"], process["cwd"], process["terminal"]) == (["/e", "1", "c"], "/some/where", True)
 
 
+def test_a_terminal_has_its_first_size() -> None:
+    sized = Command(cmd=("sh",), tty=True, height=20, width=70)
+    assert composed(command=sized)["process"]["consoleSize"] == {"height": 20, "width": 70}
+    assert "consoleSize" not in composed(command=sized.model_copy(update={"tty": False}))["process"]
+    assert "consoleSize" not in composed(command=sized.model_copy(update={"height": 0, "width": 0}))["process"]
+
+
 def test_init_runs_the_command() -> None:
     assert composed(command=Command(cmd=("a",), init=True))["process"]["args"] == ["/sbin/docker-init", "--", "a"]
 

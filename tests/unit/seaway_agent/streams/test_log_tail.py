@@ -33,7 +33,7 @@ def log_of(tmp_path: Path, *contents: bytes) -> LogFiles:
 
 def shown(files: LogFiles, lines: int) -> bytes:
     """What is read from there."""
-    number, offset = tail_place(files, lines, stdout=True, stderr=True)
+    number, offset = tail_place(files, lines)
     reader, found = Reader(raw=True), b""
     for one in range(number, files.current + 1):
         with open(files.open(one), "rb") as opened:
@@ -59,12 +59,12 @@ def test_a_written_file_that_is_not_there_yet(tmp_path: Path) -> None:
     files = log_of(tmp_path, line(b"a") + line(b"b"), b"")
     files.path.unlink()
     assert shown_from(files, 1) == (1, len(line(b"a")))
-    assert tail_place(LogFiles(tmp_path / "none.log", LogPolicy()), 3, stdout=True, stderr=True) == (1, 0)
+    assert tail_place(LogFiles(tmp_path / "none.log", LogPolicy()), 3) == (1, 0)
 
 
 def shown_from(files: LogFiles, lines: int) -> tuple[int, int]:
     """The place itself."""
-    return tail_place(files, lines, stdout=True, stderr=True)
+    return tail_place(files, lines)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,10 +2,11 @@
 
 import pytest
 
-from seaway_api.translate.command import merged_args, merged_env, merged_health
+from seaway_api.translate.command import merged_args, merged_command, merged_env, merged_health
 from seaway_contracts.images import Healthcheck, ImageConfig
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerConfig, HealthConfig
+from seaway_docker.model_host import HostConfig
 
 IMAGE = ImageConfig(entrypoint=("/entry",), cmd=("a", "b"))
 
@@ -45,6 +46,19 @@ def test_env_is_the_users_then_what_the_image_adds() -> None:
         "PATH=/bin",
         "C=3",
     )
+
+
+def test_the_shell_is_the_users() -> None:
+    """Docker's merge leaves the image's to builds."""
+    image = IMAGE.model_copy(update={"shell": ("/bin/ash",)})
+    assert merged_command(ContainerConfig(shell=["/bin/bash", "-c"]), HostConfig(), image).shell == ("/bin/bash", "-c")
+    assert merged_command(ContainerConfig(), HostConfig(), image).shell == ()
+
+
+def test_the_terminals_first_size() -> None:
+    sized = merged_command(ContainerConfig(), HostConfig(console_size=[20, 70]), IMAGE)
+    assert (sized.height, sized.width) == (20, 70)
+    assert merged_command(ContainerConfig(), HostConfig(), IMAGE).height == 0
 
 
 def test_a_probe_takes_from_the_image_what_the_user_leaves_open() -> None:
