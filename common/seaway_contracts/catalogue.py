@@ -25,7 +25,7 @@ from seaway_contracts.channels import (
 )
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import check_token
-from seaway_contracts.lifecycle import ContainerEvent, NetworkEvent
+from seaway_contracts.lifecycle import ContainerEvent, NetworkEvent, VolumeEvent
 from seaway_contracts.logs import LogLines
 
 EVENTS: Final[dict[tuple[str, str], EventChannel[Any]]] = {}
@@ -105,6 +105,10 @@ EXEC_DETACH = _event(
 CONTAINER_STATUS = _event("container", "status", ContainerEvent, "A change that Docker has no word for.")
 NETWORK_CONNECT = _event("network", "connect", NetworkEvent, "A container joined a network.")
 NETWORK_DISCONNECT = _event("network", "disconnect", NetworkEvent, "A container left a network.")
+VOLUME_CREATE = _event("volume", "create", VolumeEvent, "A volume was made.")
+VOLUME_MOUNT = _event("volume", "mount", VolumeEvent, "A container that starts has it.")
+VOLUME_UNMOUNT = _event("volume", "unmount", VolumeEvent, "The container that had it has ended.")
+VOLUME_DESTROY = _event("volume", "destroy", VolumeEvent, "A volume is gone.")
 IMAGE_PULL = _event("image", "pull", i.ImageEvent, "An image was pulled.", lossy=True)
 IMAGE_TAG = _event("image", "tag", i.ImageEvent, "An image got a further name.", lossy=True)
 IMAGE_UNTAG = _event("image", "untag", i.ImageEvent, "A name was taken from an image.", lossy=True)

@@ -6,6 +6,7 @@ Order per container (MUST): `create` comes first and `destroy` last; between the
 new `start`; `seq` grows by one with each event.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -35,12 +36,24 @@ class NetworkEvent(Payload):
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
+class VolumeEvent(Payload):
+    """A volume event's body: its name, and Docker's actor attributes (`driver`; at a mount those of the mount, too)."""
+
+    name: str
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+def volume_id(name: str) -> str:
+    """What stands for a volume in subjects, where names that users give don't."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """What every event carries beside its body.
 
-    `subject_id` is the container, image, network or node; `seq` its place in that thing's own order (0: unordered);
-    `cause` the id of the command that led to it; `actor` who asked; `time_ns` Unix nanoseconds.
+    `subject_id` is the container, image, network, volume (`volume_id`) or node; `seq` its place in that thing's own
+    order (0: unordered); `cause` the id of the command that led to it; `actor` who asked; `time_ns` Unix nanoseconds.
     """
 
     id: str

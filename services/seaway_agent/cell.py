@@ -373,12 +373,12 @@ class Cell:
         try:
             node.uppers.release(self.spec.id)
             reach(Failpoint.REMOVE_UPPER)
-            node.volumes.release(self.spec, anonymous=volumes)
+            gone = node.volumes.release(self.spec, anonymous=volumes)
         except OSError as error:
             refusal = internal(f"container {self.spec.name} can't be removed: {error}")
             self.do(self.machine.delete_failed(refusal, time.time_ns()))
             return
         reach(Failpoint.REMOVE_VOLUMES)
         self.console.ended()
-        self.do(self.machine.deleted(time.time_ns()))
+        self.do(self.machine.deleted(time.time_ns(), gone))
         self._gone(self)

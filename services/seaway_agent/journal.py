@@ -10,18 +10,17 @@ from typing import Final
 from seaway_agent.core.instructions import Answer, Emit, Record
 from seaway_agent.store import Store
 from seaway_bus.outbox import Outbox
+from seaway_contracts.base import Payload
 from seaway_contracts.catalogue import (
     CONTAINER_CREATE,
     CONTAINER_RENAME,
     CONTAINER_UPDATE,
-    NETWORK_CONNECT,
-    NETWORK_DISCONNECT,
-    event_channel,
+    EVENTS,
 )
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.execs import ExecInfo
-from seaway_contracts.lifecycle import ContainerEvent, Envelope, NetworkEvent
+from seaway_contracts.lifecycle import ContainerEvent, Envelope, NetworkEvent, VolumeEvent, volume_id
 from seaway_kit.failpoints import Failpoint, reach
 
 _RECORDED: Final = {
@@ -147,27 +146,27 @@ class Journal:
             self._add(spec, record, event, seq, now + place)
 
     def _add(self, spec: ContainerSpec, record: Record, event: Emit, seq: int, now: int) -> None:
-        ask = record.ask
-        cause, actor = (ask.command, ask.actor) if ask else ("", "")
-        if event.noun == "network" and event.network is not None:
-            attributes = {**event.attributes, "container": spec.id}
-            channel = NETWORK_CONNECT if event.action == "connect" else NETWORK_DISCONNECT
-            network_id = event.network.network_id
-            envelope = Envelope(
-                secrets.token_hex(12), self._node, "network", event.action, network_id, now, 0, cause, actor
-            )
-            self._outbox.add(channel, envelope, NetworkEvent(network_id=network_id, attributes=attributes), key=spec.id)
-            return
-        status = record.status.model_copy(update={"seq": seq})
-        body = ContainerEvent(
-            status=status,
-            attributes={**attributes_of(spec), **event.attributes},
-            spec=spec if event.action in _CARRIES_SPEC else None,
-        )
+        subject, number, body = _told(spec, record, event, seq)
+        cause, actor = (record.ask.command, record.ask.actor) if record.ask else ("", "")
         envelope = Envelope(
-            secrets.token_hex(12), self._node, "container", event.action, spec.id, now, seq, cause, actor
+            secrets.token_hex(12), self._node, event.noun, event.action, subject, now, number, cause, actor
         )
-        self._outbox.add(event_channel("container", event.action), envelope, body)
+        self._outbox.add(EVENTS[event.noun, event.action], envelope, body, key=spec.id)
+
+
+def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
+    """What an event is about, its place in the order of that, its body."""
+    if event.noun == "network" and event.network is not None:
+        network = event.network.network_id
+        return network, 0, NetworkEvent(network_id=network, attributes={**event.attributes, "container": spec.id})
+    if event.noun == "volume":
+        return volume_id(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
+    body = ContainerEvent(
+        status=record.status.model_copy(update={"seq": seq}),
+        attributes={**attributes_of(spec), **event.attributes},
+        spec=spec if event.action in _CARRIES_SPEC else None,
+    )
+    return spec.id, seq, body
 
 
 def attributes_of(spec: ContainerSpec) -> dict[str, str]:

@@ -26,7 +26,13 @@ _CALLS: Final[dict[str, frozenset[str]]] = {
     CLI: frozenset({"metadata", "image"}),
 }
 _CALLS_OF_AGENTS: Final = (catalogue.BLOB_ENDPOINT, catalogue.LIST_IMAGES)
-_EVENT_OWNER: Final = {"container": _AGENT, "network": _AGENT, "image": "image", "node": "metadata"}
+_EVENT_OWNER: Final = {
+    "container": _AGENT,
+    "network": _AGENT,
+    "volume": _AGENT,
+    "image": "image",
+    "node": "metadata",
+}
 _HEARS_EVENTS: Final = frozenset({"api", "metadata", "scheduler", CLI})
 _HEARS_BEATS: Final = frozenset({"api", "metadata", "scheduler", CLI})
 _STREAMS: Final = frozenset({"api", "image"})

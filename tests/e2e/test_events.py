@@ -82,7 +82,7 @@ def test_image_events(cli: DockerCli, api: Api, registry: Registry) -> None:
         ({"label": "colour=blue"}, []),
         ({"image": "busybox", "event": "start"}, ["container start"]),
         ({"container": "filtered-one", "type": "container", "event": "destroy"}, ["container destroy"]),
-        ({"type": "volume"}, []),
+        ({"volume": "nothing"}, []),
     ],
 )
 def test_filters(cli: DockerCli, api: Api, wanted: dict[str, str | list[str]], expected: list[str]) -> None:

@@ -1,12 +1,15 @@
 """Volumes: what a new one is filled with, and when one goes."""
 
+import json
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from e2e_rig import images
-from e2e_rig.api import Api
+from e2e_rig.api import Api, EventStream, filters
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Engine
 
@@ -50,6 +53,12 @@ def volume_of(api: Api, container: str, target: str = "/data") -> str:
     """The name of what is mounted there."""
     mounts = api.get(f"/containers/{container}/json")["Mounts"]
     return next(str(mount["Name"]) for mount in mounts if mount["Destination"] == target)
+
+
+def past(api: Api, since: float, **wanted: str) -> list[dict[str, Any]]:
+    """The events since then and until now."""
+    query = f"since={since:.9f}&until={time.time() + 0.001:.9f}&{filters(**wanted)}"
+    return [json.loads(line) for line in api.request("GET", f"/events?{query}").body.splitlines()]
 
 
 def exists(engine: Engine, volume: str) -> bool:
@@ -117,6 +126,42 @@ def test_what_is_not_supported_says_so(cli: DockerCli, rich: str, volume: str) -
     assert cli("inspect", "--format", "{{.Id}}", made).out == made
     assert cli.try_("inspect", "nothing").err == "Error: No such object: nothing"
     assert "Local Volumes" in cli("system", "df").out
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_events(cli: DockerCli, api: Api, rich: str, volume: str, stored: bool) -> None:
+    since = time.time()
+    with EventStream(api, f"since={since:.9f}") as live:
+        made = cli("create", "-v", f"{volume}:/more:ro", rich, "true").out
+        anonymous = volume_of(api, made)
+        cli("start", "-a", made)
+        cli("rm", "-v", made)
+        events = live.until("destroy", made)
+    if stored:
+        events = past(api, since)
+    told = [f"{event['Type']} {event['Action']}" for event in events if event["Action"] != "attach"]
+    created = ["volume create", "volume create", "container create"]
+    started = ["network connect", "volume mount", "volume mount", "container start"]
+    ended = ["network disconnect", "volume unmount", "volume unmount", "container die"]
+    assert told == [*created, *started, *ended, "volume destroy", "container destroy"]
+    found = {
+        (event["Action"], event["Actor"]["ID"]): event["Actor"]["Attributes"]
+        for event in events
+        if event["Type"] == "volume"
+    }
+    local, held = {"driver": "local"}, {"driver": "local", "container": made}
+    shown = {"propagation": "", "read/write": "true", "destination": "/data"}
+    assert found == {
+        ("create", volume): local,
+        ("create", anonymous): local,
+        ("mount", volume): {**held, "propagation": "", "read/write": "false", "destination": "/more"},
+        ("mount", anonymous): {**held, **shown},
+        ("unmount", volume): held,
+        ("unmount", anonymous): held,
+        ("destroy", anonymous): local,
+    }
+    only = past(api, since, type="volume", volume=anonymous)
+    assert [event["Action"] for event in only] == ["create", "mount", "unmount", "destroy"]
 
 
 # --- taken over

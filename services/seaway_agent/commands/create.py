@@ -68,7 +68,8 @@ class CreateCommand:
             await node.volumes.fill(spec, layers, node.layout.scratch)
             cell = Cell(node, spec, ContainerStatus(log_path=str(node.layout.log(spec.id))), lowers, self._node.forget)
             self._node.add(cell)
-            status = await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns()))
+            made = node.volumes.made_for(spec)
+            status = await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns(), made))
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
             self._node.cells.pop(spec.id, None)
             node.uppers.release(spec.id)

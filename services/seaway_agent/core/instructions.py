@@ -104,12 +104,13 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """One event to record. `network` names the endpoint's network for network events."""
+    """One event to record. `network` is the endpoint of a network event, `volume` the name of a volume event."""
 
     action: str
-    noun: Literal["container", "network"] = "container"
+    noun: Literal["container", "network", "volume"] = "container"
     attributes: Mapping[str, str] = field(default_factory=dict)
     network: Endpoint | None = None
+    volume: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,15 @@ from seaway_agent.core.instructions import (
 from seaway_agent.core.restart import should_restart
 from seaway_agent.core.steps import SECOND_NS, Phase
 from seaway_agent.core.update import refusal, updated
-from seaway_agent.core.words import first_of, killed, marked_for_removal, network_events
+from seaway_agent.core.words import (
+    first_of,
+    killed,
+    marked_for_removal,
+    mount_events,
+    network_events,
+    unmount_events,
+    volume_events,
+)
 from seaway_contracts.containers import Probe, Resources, RestartPolicy, State
 from seaway_contracts.errors import SeawayError, conflict, internal, not_found, not_modified
 from seaway_docker.errors import (
@@ -48,9 +56,10 @@ class Machine(ExecSteps):
 
     # --- commands
 
-    def create(self, ask: Ask, now_ns: int) -> list[Do]:
-        """The container has just been made."""
-        return [self._record(now_ns, ask, Emit("create")), Answer(ask, self.status)]
+    def create(self, ask: Ask, now_ns: int, volumes: Iterable[str] = ()) -> list[Do]:
+        """The container has just been made, and these volumes with it."""
+        events = [*volume_events("create", volumes), Emit("create")]
+        return [self._record(now_ns, ask, *events), Answer(ask, self.status)]
 
     def start(self, ask: Ask) -> list[Do]:
         """Run it."""
@@ -207,7 +216,7 @@ class Machine(ExecSteps):
             health=begun(self.status.health) if self._check.plan is not None else None,
         )
         asked = first_of(self._starters, self._restarters)
-        events = [*network_events("connect", self.status), Emit("start")]
+        events = [*network_events("connect", self.status), *mount_events(self.spec), Emit("start")]
         if self._restarters:
             events.append(Emit("restart"))
         done: list[Do] = [self._record(what.time_ns, asked, *events)]
@@ -240,7 +249,7 @@ class Machine(ExecSteps):
         if self.phase not in (Phase.RUNNING, Phase.PAUSED):
             self._broken("exited")
         ran_ns = max(0, how.time_ns - self.status.started_ns)
-        endpoints = network_events("disconnect", self.status)
+        left = [*network_events("disconnect", self.status), *unmount_events(self.spec)]
         stopped = self._stopping or bool(self._stoppers or self._restarters)
         restarts = (
             not self._removers
@@ -259,7 +268,7 @@ class Machine(ExecSteps):
         )
         died = Emit("die", attributes={"exitCode": str(how.code), "execDuration": str(ran_ns // SECOND_NS)})
         execs = self._end_execs(how.time_ns)
-        events = [*execs, *([Emit("oom")] if how.oom else []), *endpoints, *([Emit("stop")] if stopped else []), died]
+        events = [*execs, *([Emit("oom")] if how.oom else []), *left, *([Emit("stop")] if stopped else []), died]
         ask = first_of(self._stoppers, self._restarters, self._removers, self._killers)
         self._to(Phase.TEARING_DOWN)
         self._stopping, self._stop_plan = False, None
@@ -309,11 +318,12 @@ class Machine(ExecSteps):
         events = [Emit("health_status", attributes={"health": verdict.status})] if turned else []
         return [self._record(probe.ended_ns, None, *events), *self._check.begin(self.status, probe.ended_ns)]
 
-    def deleted(self, now_ns: int) -> list[Do]:
-        """Nothing of it is left on the node."""
+    def deleted(self, now_ns: int, volumes: Iterable[str] = ()) -> list[Do]:
+        """Nothing of it is left on the node, and these volumes are gone with it."""
         self._expect(Phase.REMOVING)
         self._to(Phase.GONE)
-        done: list[Do] = [self._record(now_ns, first_of(self._removers), Emit("destroy"))]
+        events = [*volume_events("destroy", volumes), Emit("destroy")]
+        done: list[Do] = [self._record(now_ns, first_of(self._removers), *events)]
         return done + self._answer_all(self._removers)
 
     def delete_failed(self, error: SeawayError, now_ns: int) -> list[Do]:

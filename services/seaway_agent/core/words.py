@@ -1,16 +1,18 @@
 """Small words of the container core: events and refusals that several steps use."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from seaway_agent.core.instructions import (
     Ask,
     Emit,
 )
-from seaway_contracts.containers import ContainerStatus
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Mount
 from seaway_contracts.errors import SeawayError, conflict
 
 JOINED: Final = "container"
 """The name of an endpoint that is another container's."""
+_DRIVER: Final = {"driver": "local"}
 
 
 def first_of(*lists: list[Ask]) -> Ask | None:
@@ -40,3 +42,32 @@ def network_events(action: str, status: ContainerStatus) -> list[Emit]:
         for e in status.endpoints
         if e.network != JOINED
     ]
+
+
+def volume_events(action: str, names: Iterable[str]) -> list[Emit]:
+    """Volumes were made, or are gone."""
+    return [Emit(action, "volume", _DRIVER, volume=name) for name in names]
+
+
+def mount_events(spec: ContainerSpec) -> list[Emit]:
+    """Its volumes are being mounted."""
+    return [
+        Emit("mount", "volume", {**_held_by(spec), **_mounted(mount)}, volume=mount.source)
+        for mount in spec.mounts
+        if mount.type == "volume"
+    ]
+
+
+def unmount_events(spec: ContainerSpec) -> list[Emit]:
+    """It has let go of its volumes."""
+    names = [mount.source for mount in spec.mounts if mount.type == "volume"]
+    return [Emit("unmount", "volume", _held_by(spec), volume=name) for name in names]
+
+
+def _held_by(spec: ContainerSpec) -> dict[str, str]:
+    return {**_DRIVER, "container": spec.id}
+
+
+def _mounted(mount: Mount) -> dict[str, str]:
+    writable = "false" if mount.read_only else "true"
+    return {"destination": mount.target, "read/write": writable, "propagation": mount.propagation}

@@ -64,11 +64,13 @@ def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
 
 
 def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
-    """Docker's actor: the id, for an image the name that was used where there is one."""
+    """Docker's actor: the id, for an image the name that was used where there is one, for a volume its name."""
     if envelope.noun == "image":
         return str(body.get("ref") or body.get("image_id") or envelope.subject_id)
     if envelope.noun == "network":
         return str(body.get("network_id") or envelope.subject_id)
+    if envelope.noun == "volume":
+        return str(body.get("name") or envelope.subject_id)
     return envelope.subject_id
 
 

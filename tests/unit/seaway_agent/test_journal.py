@@ -16,6 +16,7 @@ from seaway_bus.outbox import Outbox
 from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_DIE
 from seaway_contracts.containers import Endpoint, State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.lifecycle import volume_id
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 
@@ -100,6 +101,16 @@ async def test_a_network_event_is_about_the_network_and_names_the_container(
     row = rows(db)[1]
     assert row["headers"]["ce-subject"] == "b" * 64
     assert row["body"]["attributes"] == {"name": "bridge", "type": "bridge", "container": SPEC.id}
+
+
+async def test_no_name_that_a_user_gives_stands_in_a_subject(db: sqlite3.Connection, journal: Journal) -> None:
+    created(journal)
+    mount = Emit("mount", "volume", {"driver": "local", "destination": "/a"}, volume="a.b.>")
+    journal.write(SPEC, Record(builders.status(State.RUNNING, seq=2), (mount, Emit("start")), None, 5))
+    row = rows(db)[1]
+    assert row["subject"] == f"seaway.v1.event.n1.volume.mount.{volume_id('a.b.>')}"
+    assert row["body"] == {"name": "a.b.>", "attributes": {"driver": "local", "destination": "/a"}}
+    assert (row["key"], row["headers"]["ce-sequence"]) == (SPEC.id, "0")
 
 
 async def test_a_record_without_events_stores_the_status_alone(db: sqlite3.Connection, journal: Journal) -> None:

@@ -130,6 +130,15 @@ def test_a_network_event_has_no_old_fields() -> None:
     assert "id" not in fields and "status" not in fields
 
 
+def test_a_volume_is_called_by_its_name() -> None:
+    body = b'{"name":"data.1","attributes":{"driver":"local"}}'
+    shown = docker_event(envelope("volume", "create", "f" * 64), body)
+    assert shown is not None and shown_by_default(shown)
+    fields = orjson.loads(shown.line)
+    assert fields["Actor"] == {"ID": "data.1", "Attributes": {"driver": "local"}}
+    assert "id" not in fields and "status" not in fields
+
+
 def test_nodes_are_shown_only_to_those_who_ask() -> None:
     shown = docker_event(envelope("node", "down", "n1"), b'{"node":"n1","reason":"no beat"}')
     assert shown is not None

@@ -60,8 +60,8 @@ def words_of(do: Do) -> str:
 
 
 def _event(event: Emit) -> str:
-    noun = "network " if event.noun == "network" else ""
-    value = event.attributes.get("exitCode", event.attributes.get("signal", ""))
+    noun = "" if event.noun == "container" else f"{event.noun} "
+    value = event.volume or event.attributes.get("exitCode", event.attributes.get("signal", ""))
     return f"{noun}{event.action}" + (f" {value}" if value else "")
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from seaway_agent.core.instructions import Ask, Exit, Launch, Launched, Record
 from seaway_agent.core.steps import Phase
-from seaway_contracts.containers import ContainerStatus, Endpoint, RestartPolicy, State
+from seaway_agent.core.words import mount_events, unmount_events
+from seaway_contracts.containers import ContainerStatus, Endpoint, Mount, RestartPolicy, State
 
 MakeBox = Callable[..., Any]
 NOT_FOUND, CONFLICT, NOT_MODIFIED = 404, 409, 304
@@ -58,6 +59,38 @@ def test_network_events_name_the_network(make_box: MakeBox) -> None:
         none,
         {"name": "none", "type": "null"},
     )
+
+
+VOLUMES = (
+    Mount(type="volume", source="one", target="/1", read_only=True),
+    Mount(type="bind", source="/b", target="/2"),
+    Mount(type="volume", source="two", target="/3"),
+)
+
+
+def test_volumes_are_told_of_in_dockers_order(make_box: MakeBox) -> None:
+    box = make_box(mounts=VOLUMES)
+    made = box._say(box.machine.create(Ask("c"), box.now_ns, ["two"]))
+    assert made == ["record created: volume create two, create by c", "answer c"]
+    box.start("a")
+    assert box.launched()[0] == "record running: network connect, volume mount one, volume mount two, start by a"
+    ended = box.exited(3, oom=True)[1]
+    assert ended == "record exited: oom, network disconnect, volume unmount one, volume unmount two, die 3"
+    box.torn_down()
+    box.remove("r")
+    gone = box._say(box.machine.deleted(box.now_ns, ["two"]))
+    assert gone == ["record removing: volume destroy two, destroy by r", "answer r"]
+
+
+def test_volume_events_say_how_it_is_mounted(make_box: MakeBox) -> None:
+    box = make_box(mounts=VOLUMES).running()
+    mounted = mount_events(box.machine.spec)
+    held = {"driver": "local", "container": box.machine.spec.id}
+    assert [dict(event.attributes) for event in mounted] == [
+        {**held, "destination": "/1", "read/write": "false", "propagation": ""},
+        {**held, "destination": "/3", "read/write": "true", "propagation": ""},
+    ]
+    assert [dict(event.attributes) for event in unmount_events(box.machine.spec)] == [held, held]
 
 
 # --- start in every other situation
