@@ -62,27 +62,35 @@ class _Subscription:
 
 
 class NatsTransport:
-    """A connection to nats-server with JetStream. Make one with `connect`."""
+    """A connection to nats-server with JetStream. Use `connect`, or `join` in one's own time."""
 
-    def __init__(self, client: Client, watch: Watch, requests: Requests) -> None:
-        self._nc = client
-        self._requests = requests
-        self._watch = watch
+    def __init__(self, url: str, *, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._watch = Watch()
+        self._nc: Client = LastingClient()
+        self._requests = Requests(self._nc)
+        self._joined = False
 
     @classmethod
     async def connect(
         cls, url: str, *, name: str, credentials: Credentials | None = None, timeout_s: float = 5.0
     ) -> "NatsTransport":
         """Connect once; from then on the connection heals itself. Raises NotConnected if that fails."""
-        watch = Watch()
-        client = LastingClient()
+        transport = cls(url, name=name)
+        await transport.join(credentials or Credentials(), timeout_s)
+        return transport
+
+    async def join(self, credentials: Credentials, timeout_s: float = 5.0) -> None:
+        """Connect for the first time. Raises NotConnected if that fails; then it can be tried again."""
+        client, watch = LastingClient(), self._watch
+        watch.closing = False
         try:
             with translated():
                 async with asyncio.timeout(timeout_s):
-                    await client.connect(_servers(url), **_options(name, credentials or Credentials(), watch))
+                    await client.connect(_servers(self._url), **_options(self._name, credentials, watch))
                     requests = Requests(client)
                     await requests.open()
-                    watch.broken.append(requests.lost)
         except BaseException as error:
             watch.closing = True
             with contextlib.suppress(Exception):
@@ -90,8 +98,13 @@ class NatsTransport:
             if isinstance(error.__cause__, TimeoutError):
                 raise NotConnected("the NATS server doesn't answer, or doesn't let us in") from error
             raise
+        self._nc, self._requests, self._joined = client, requests, True
+        watch.broken.append(requests.lost)
         watch.begun()
-        return cls(client, watch, requests)
+
+    def wait(self, reason: str) -> None:
+        """The server isn't there yet, for that reason: `trouble` says so."""
+        self._watch.absent(reason)
 
     @property
     def connected(self) -> bool:
@@ -134,6 +147,8 @@ class NatsTransport:
         async def deliver(msg: Msg) -> None:
             callback(to_message(msg))
 
+        if not self._joined:
+            raise NotConnected("no connection to the NATS server yet")
         with translated():
             inner = await self._nc.subscribe(
                 subject, queue=queue, cb=deliver, pending_msgs_limit=1 << 20, pending_bytes_limit=256 << 20
@@ -215,6 +230,8 @@ class NatsTransport:
 
     async def close(self) -> None:
         self._watch.closing = True
+        if not self._joined:
+            return
         with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
             if self._nc.is_connected:
                 await self._nc.flush(timeout=1)

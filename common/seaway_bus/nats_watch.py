@@ -50,7 +50,12 @@ class Watch:
 
     def begun(self) -> None:
         """The first connection is there."""
+        self._lost_at, self._reason = None, ""
         metrics.CONNECTED.set(1)
+
+    def absent(self, reason: str) -> None:
+        """The first connection is still to come."""
+        self._lost_at, self._reason = self._lost_at or time.monotonic(), reason
 
     def trouble(self) -> str:
         """Why there is no connection, and for how long; empty while there is one."""

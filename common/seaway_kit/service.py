@@ -15,6 +15,7 @@ import uvloop
 
 from seaway_bus.bus import Bus
 from seaway_bus.local_links import Doors
+from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
 from seaway_kit import logs, metrics
@@ -31,6 +32,8 @@ _FIRST_RETRY_S: Final = 0.01
 _LAST_RETRY_S: Final = 2.0
 _PROBE_S: Final = 2.0
 _CONNECT_S: Final = 10.0
+_EXTENDED_US: Final = 60_000_000
+"""By how much systemd is asked to wait longer for READY=1 (sd_notify(3)), at each try."""
 
 
 @dataclass(frozen=True)
@@ -42,30 +45,34 @@ class ServiceContext:
     tasks: Tasks
     metrics: Metrics
     health: Health
+    joined: asyncio.Task[None]
+    """Done when the bus is there for the first time."""
 
 
 Build = Callable[[ServiceContext], AbstractAsyncContextManager[None]]
 
 
-def run_service(name: str, settings: ServiceSettings, build: Build) -> int:
+def run_service(name: str, settings: ServiceSettings, build: Build, *, without_bus: bool = False) -> int:
     """Run a service until SIGTERM or SIGINT; its exit code.
 
-    `build` gives a context manager: entering it starts the service, leaving it stops it. Readiness is
-    reported once it has been entered. 0 is an orderly end; 1 means that something failed that only a
+    `build` gives a context manager: entering it starts the service, leaving it stops it. It is entered when the bus is
+    there, or at once where the service has work to do `without_bus`; that waits for `joined` itself, before it serves.
+    Readiness is reported once it has been entered. 0 is an orderly end; 1 means that something failed that only a
     new process can mend, and the log says what.
     """
     logs.configure(name, level=settings.log_level, form=settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Shell(name, settings, build).live())
+        return runner.run(_Shell(name, settings, build, without_bus).live())
 
 
 class _Shell:
     """One service process."""
 
-    def __init__(self, name: str, settings: ServiceSettings, build: Build) -> None:
+    def __init__(self, name: str, settings: ServiceSettings, build: Build, without_bus: bool) -> None:
         self._name = name
         self._settings = settings
         self._build = build
+        self._without_bus = without_bus
         self._systemd = Systemd()
         self._main: asyncio.Task[object] | None = None
         self._stopping = False
@@ -94,20 +101,38 @@ class _Shell:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         """Start everything in order; `stack` stops it in reverse."""
-        own = Metrics()
+        own, health = Metrics(), Health()
         stack.callback(own.close)
-        bus = await connect_bus(self._name, self._settings)
+        transport = NatsTransport(self._settings.nats, name=f"seaway-{self._name}")
+        bus = Bus(transport)
         stack.push_async_callback(bus.close)
         bus.doors = Doors(self._settings.run / "streams")
         stack.push_async_callback(bus.doors.close)
         tasks = Tasks(self._name, self._task_failed)
         stack.push_async_callback(tasks.close)
-        health = Health()
         health.watch("bus", lambda: bus.trouble)
-        await stack.enter_async_context(self._build(ServiceContext(self._settings, bus, tasks, own, health)))
+        health.set("started", False, f"{self._name} is starting")
         url = await stack.enter_async_context(metrics.serve(self._settings.metrics, own, health))
+        joined = tasks.spawn("join", self._join(transport))
+        if not self._without_bus:
+            await joined
+        context = ServiceContext(self._settings, bus, tasks, own, health, joined)
+        await stack.enter_async_context(self._build(context))
         tasks.eternal("loop-lag", metrics.sample_loop_lag())
+        health.set("started", True)
         self._ready(stack, tasks, f"{url}/metrics")
+
+    async def _join(self, transport: NatsTransport) -> None:
+        """Connect to the bus, however long it takes until the server is there. Says once why it waits."""
+        delay, said = _FIRST_RETRY_S, ""
+        while reason := await _why_not(transport, self._settings):
+            transport.wait(reason)
+            if reason != said:
+                log.warning("waiting for the bus: %s", reason)
+                said = reason
+            self._systemd.send(f"EXTEND_TIMEOUT_USEC={_EXTENDED_US}\nSTATUS=waiting for the bus: {reason}")
+            await asyncio.sleep(delay)
+            delay = min(delay * 1.5, _LAST_RETRY_S)
 
     def _ready(self, stack: contextlib.AsyncExitStack, tasks: Tasks, metrics_url: str) -> None:
         stack.callback(self._systemd.send, "STOPPING=1")
@@ -141,29 +166,17 @@ class _Shell:
             self._main.cancel()
 
 
-async def connect_bus(name: str, settings: ServiceSettings) -> Bus:
-    """A connection to the bus, however long it takes until the server is there. Says once why it waits."""
-    delay, said = _FIRST_RETRY_S, ""
-    while True:
-        try:
-            await _probe(settings.nats)
-            async with asyncio.timeout(_CONNECT_S):
-                return await _connect(name, settings)
-        except TimeoutError:
-            reason = "the server does not let us in; check user and password"
-        except (TransportError, OSError) as error:
-            reason = str(error)
-        if reason != said:
-            log.warning("waiting for the bus: %s", reason)
-            said = reason
-        await asyncio.sleep(delay)
-        delay = min(delay * 1.5, _LAST_RETRY_S)
-
-
-async def _connect(name: str, settings: ServiceSettings) -> Bus:
-    password = settings.nats_password()
-    who, ca = settings.nats_user, settings.nats_ca
-    return await Bus.connect(settings.nats, name=f"seaway-{name}", user=who, password=password, ca=ca)
+async def _why_not(transport: NatsTransport, settings: ServiceSettings) -> str:
+    """Why the bus can't be joined now; empty when it has been."""
+    try:
+        await _probe(settings.nats)
+        async with asyncio.timeout(_CONNECT_S):
+            await transport.join(Credentials(settings.nats_user, settings.nats_password(), settings.nats_ca))
+    except TimeoutError:
+        return "the server does not let us in; check user and password"
+    except (TransportError, OSError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 async def _probe(url: str) -> None:

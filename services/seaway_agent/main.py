@@ -12,7 +12,7 @@ from seaway_kit.settings import load_settings
 
 def run(settings: AgentSettings) -> int:
     """Run with these settings until a signal comes; the exit code."""
-    return run_service("agent", settings, build)
+    return run_service("agent", settings, build, without_bus=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

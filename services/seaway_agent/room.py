@@ -28,7 +28,7 @@ def free_bytes(path: Path) -> int:
 async def wait_for_room(
     bus: Bus, node: str, root: Path, free: Callable[[Path], int] = free_bytes, limit_s: float = _LIMIT_S
 ) -> None:
-    """Return when the agent can write; until then every command to it is refused with the reason.
+    """Return when the agent can write; until then every command that reaches it is refused with the reason.
 
     Raises SeawayError (NO_SPACE) after `limit_s`: whoever starts the agent shall learn of it too.
     """
@@ -43,12 +43,19 @@ async def wait_for_room(
     loop = asyncio.get_running_loop()
     end = loop.time() + limit_s
     async with AsyncExitStack() as stack:
-        for channel in catalogue.CALLS:
-            if channel.per_node:
-                subscription = await bus.refuse(channel, refusal, node=node)
-                stack.push_async_callback(subscription.close)
+        refuses = False
         while free(root) < NEEDED:
             if loop.time() >= end:
                 raise refusal
+            if bus.connected and not refuses:
+                await _refuse_all(bus, node, refusal, stack)
+                refuses = True
             await asyncio.sleep(_LOOK_S)
     log.info("there is room again on the disk of %s", root)
+
+
+async def _refuse_all(bus: Bus, node: str, refusal: SeawayError, stack: AsyncExitStack) -> None:
+    for channel in catalogue.CALLS:
+        if channel.per_node:
+            subscription = await bus.refuse(channel, refusal, node=node)
+            stack.push_async_callback(subscription.close)

@@ -49,7 +49,9 @@ from seaway_agent.settings import AgentSettings
 from seaway_agent.sole import check_name, hold
 from seaway_agent.store import Store, open_database
 from seaway_agent.volumes import Volumes
+from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox
+from seaway_bus.transport import TransportError
 from seaway_contracts.errors import internal
 from seaway_kit.service import ServiceContext
 
@@ -58,6 +60,8 @@ _RUNTIMES: Final = ("crun", "runc", "runsc")
 _SELF_COPYING: Final = ("crun",)
 _INITS: Final = ("tini-static", "tini", "catatonit", "docker-init")
 _FLUSH_S: Final = 2.0
+_PREPARE_S: Final = 1.0
+_JOINS_S: Final = 1.0
 _OPEN_FILES: Final = 1 << 20
 
 
@@ -94,7 +98,9 @@ class Agent:
         conmon, runtimes, init = find_programs(settings)
         _raise_file_limit()
         await self._be_alone(stack, self._layout.root)
-        await check_name(context.bus, settings.node)
+        early = await self._joined_soon()
+        if early:
+            await check_name(context.bus, settings.node)
         await wait_for_room(context.bus, settings.node, self._layout.root)
         ensure_tmpfs(str(self._layout.run), 0o700)
         await self._be_alone(stack, self._layout.run)
@@ -119,20 +125,41 @@ class Agent:
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
         info = read_host_info(str(self._layout.root), plumbing.cgroups)
+        collector = ContainerCollector(node, info, settings.metrics_containers)
+        context.metrics.add(collector)
+        stack.callback(collector.close)
+        context.tasks.eternal("metrics", collector.run())
+        # Up to here the bus isn't needed: the containers of this node are looked after whether it is there or not.
+        await context.joined
+        if not early:
+            await check_name(context.bus, settings.node)
+        context.tasks.spawn("prepare", self._prepare())
         await self._serve(stack, node, blobs, info)
         await context.bus.announce("agent", __version__)
         facts = facts_of(info, plumbing, settings.label, str(settings.root), boot)
         heart = Heart(context.bus, node, info, facts, settings.beat_s)
         context.tasks.eternal("beat", heart.run())
         context.tasks.eternal("layers", LayerSweeper(context.bus, node).run())
-        collector = ContainerCollector(node, info, settings.metrics_containers)
-        context.metrics.add(collector)
-        stack.callback(collector.close)
-        context.tasks.eternal("metrics", collector.run())
         stack.push_async_callback(self._leave, heart)
 
     async def _be_alone(self, stack: contextlib.AsyncExitStack, directory: Path) -> None:
         stack.callback(os.close, await asyncio.to_thread(hold, directory))
+
+    async def _joined_soon(self) -> bool:
+        """Whether the bus is there in a moment, as it mostly is."""
+        done, _ = await asyncio.wait({self._context.joined}, timeout=_JOINS_S)
+        return bool(done)
+
+    async def _prepare(self) -> None:
+        """Make stream and buckets where they are missing, as soon as most of the bus's servers are there."""
+        context, said = self._context, ""
+        while reason := await _unprepared(context.bus):
+            context.health.set("stream", False, reason)
+            if reason != said:
+                log.warning("events can't be stored yet: %s", reason)
+                said = reason
+            await asyncio.sleep(_PREPARE_S)
+        context.health.set("stream", True)
 
     async def _leave(self, heart: Heart) -> None:
         """One that failed says nothing: it is started anew at once."""
@@ -228,6 +255,15 @@ class Agent:
                 raise internal(str(error)) from error
             log.warning("%s; taking another", error)
             return await self._open_network(suite, "")
+
+
+async def _unprepared(bus: Bus) -> str:
+    """Why the stream and the buckets can't be had now; empty when they are there."""
+    try:
+        await bus.prepare()
+    except TransportError as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def _raise_file_limit() -> None:

@@ -1,5 +1,7 @@
 """R5: a node that is cut off from the bus goes on by itself, and what it did is told when it is back."""
 
+import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -129,3 +131,37 @@ def _node_events(client: Client, since: float) -> list[str]:
     query = f"since={since:.9f}&until={time.time() + 0.001:.9f}&{filters(type='node')}"
     reply = client.steadily("GET", f"/events?{query}")
     return [line.partition(b'"Action":"')[2].partition(b'"')[0].decode() for line in reply.body.splitlines()]
+
+
+def test_r5_agent_killed_while_nats_is_away(suite: ChaosSuite, client: Client, figures: Figures) -> None:
+    """The next agent runs its containers without the bus, and tells all when that is back."""
+    since = time.time()
+    again = client.create("again", "sleep 1000", RestartPolicy={"Name": "always"})
+    ends = client.create("ends", "sleep 1000")
+    for container in (again, ends):
+        client.start(container)
+    pids = [int(client.state(container)["Pid"]) for container in (again, ends)]
+    nats = suite.kill("nats", signal.SIGSTOP)
+    try:
+        suite.kill("agent")
+        eventually(lambda: suite.row("agent")["state"] == "starting", "the next agent")
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        eventually(lambda: _runs(suite, again, pids[0]), "the container to be started again")
+        took = time.monotonic() - began
+        assert suite.row("agent")["state"] == "starting", "it doesn't call itself ready"
+    finally:
+        os.kill(nats, signal.SIGCONT)
+    suite.whole()
+    assert client.wait(ends) == 137
+    eventually(lambda: client.told(since, again) == ["create", "start", "die", "start"], "all events")
+    figures.show("R5", f"agent killed while NATS is away: started again {took:.1f} s after its end")
+
+
+def _runs(suite: ChaosSuite, container: str, before: int) -> bool:
+    """Whether another process of a container than that runs, by its pid file."""
+    for path in (suite.run / "agent").glob(f"*/c/{container}/pidfile"):
+        text = path.read_text()
+        return text.isdigit() and int(text) != before and Path(f"/proc/{text}").exists()
+    return False

@@ -31,6 +31,14 @@ async def fails_later(context: ServiceContext) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
+async def patient(context: ServiceContext) -> AsyncIterator[None]:
+    print("works", flush=True)
+    await context.joined
+    async with well(context):
+        yield
+
+
+@contextlib.asynccontextmanager
 async def refuses(_: ServiceContext) -> AsyncIterator[None]:
     raise unavailable("the moon is not up; wait for it")
     yield
@@ -46,5 +54,7 @@ async def stubborn(context: ServiceContext) -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
-    build = {"well": well, "fails": fails_later, "refuses": refuses, "stubborn": stubborn}[sys.argv[1]]
-    sys.exit(run_service("test", load_settings(ServiceSettings, sys.argv[2:], prog="seaway-test"), build))
+    mode = sys.argv[1]
+    build = {"well": well, "fails": fails_later, "refuses": refuses, "stubborn": stubborn, "patient": patient}[mode]
+    settings = load_settings(ServiceSettings, sys.argv[2:], prog="seaway-test")
+    sys.exit(run_service("test", settings, build, without_bus=mode == "patient"))

@@ -127,6 +127,42 @@ def test_waits_for_the_bus_and_says_so_once(services: list[Service], nats: NatsS
     assert "waiting for the bus" not in err
 
 
+def test_what_needs_no_bus_begins_without_it_and_is_ready_when_it_is_there(
+    services: list[Service], nats: NatsServer, tmp_path: Path
+) -> None:
+    nats.stop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "n"))
+        address = f"127.0.0.1:{free_port()}"
+        place = {"NOTIFY_SOCKET": str(tmp_path / "n"), "SEAWAY_METRICS": address}
+        service = start(services, "patient", nats.url, **place)
+        assert service.process.stdout is not None
+        assert service.process.stdout.readline() == "works\n"
+        assert "waiting for the bus" in service.stderr.readline()
+        told = [sock.recv(400) for _ in range(3)]
+        assert all(b"EXTEND_TIMEOUT_USEC=" in text and b"STATUS=waiting for the bus" in text for text in told)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://{address}/readyz", timeout=5)
+        conditions = json.load(refused.value)["conditions"]
+        assert "no NATS server answers" in conditions["bus"]["detail"]
+        assert not conditions["started"]["ok"]
+        assert not select.select([service._ready], [], [], 0)[0]
+        nats.start()
+        service.ready()
+        while sock.recv(400) != b"READY=1":
+            pass
+    with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as reply:
+        assert json.load(reply)["ready"]
+    service.process.terminate()
+    assert service.end()[:2] == (0, "enter\nleave\n")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def test_can_be_stopped_while_it_waits(services: list[Service]) -> None:
     service = start(services, "well", "nats://127.0.0.1:1")
     service.stderr.readline()
