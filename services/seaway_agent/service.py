@@ -49,9 +49,7 @@ from seaway_agent.settings import AgentSettings
 from seaway_agent.sole import check_name, hold
 from seaway_agent.store import Store, open_database
 from seaway_agent.volumes import Volumes
-from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox
-from seaway_bus.transport import TransportError
 from seaway_contracts.errors import internal
 from seaway_kit.service import ServiceContext
 
@@ -60,7 +58,6 @@ _RUNTIMES: Final = ("crun", "runc", "runsc")
 _SELF_COPYING: Final = ("crun",)
 _INITS: Final = ("tini-static", "tini", "catatonit", "docker-init")
 _FLUSH_S: Final = 2.0
-_PREPARE_S: Final = 1.0
 _JOINS_S: Final = 1.0
 _OPEN_FILES: Final = 1 << 20
 
@@ -133,7 +130,6 @@ class Agent:
         await context.joined
         if not early:
             await check_name(context.bus, settings.node)
-        context.tasks.spawn("prepare", self._prepare())
         await self._serve(stack, node, blobs, info)
         await context.bus.announce("agent", __version__)
         facts = facts_of(info, plumbing, settings.label, str(settings.root), boot)
@@ -149,17 +145,6 @@ class Agent:
         """Whether the bus is there in a moment, as it mostly is."""
         done, _ = await asyncio.wait({self._context.joined}, timeout=_JOINS_S)
         return bool(done)
-
-    async def _prepare(self) -> None:
-        """Make stream and buckets where they are missing, as soon as most of the bus's servers are there."""
-        context, said = self._context, ""
-        while reason := await _unprepared(context.bus):
-            context.health.set("stream", False, reason)
-            if reason != said:
-                log.warning("events can't be stored yet: %s", reason)
-                said = reason
-            await asyncio.sleep(_PREPARE_S)
-        context.health.set("stream", True)
 
     async def _leave(self, heart: Heart) -> None:
         """One that failed says nothing: it is started anew at once."""
@@ -255,15 +240,6 @@ class Agent:
                 raise internal(str(error)) from error
             log.warning("%s; taking another", error)
             return await self._open_network(suite, "")
-
-
-async def _unprepared(bus: Bus) -> str:
-    """Why the stream and the buckets can't be had now; empty when they are there."""
-    try:
-        await bus.prepare()
-    except TransportError as error:
-        return str(error) or type(error).__name__
-    return ""
 
 
 def _raise_file_limit() -> None:
