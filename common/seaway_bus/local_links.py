@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 import struct
 from pathlib import Path
 from typing import Final, Protocol, cast
@@ -154,6 +155,18 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
 
+def _clear_away(directory: Path) -> None:
+    """Remove the doors of processes that were killed: nobody listens there."""
+    for path in filter(Path.is_socket, directory.iterdir()):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as visitor:
+            try:
+                visitor.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue  # it is gone already, or somebody is very busy there
+
+
 class Doors:
     """This process's own door, and the way to those of others. Without `open`, or where the place can't be had, nobody
     comes in, and `dial` finds what others have opened.
@@ -174,6 +187,7 @@ class Doors:
             return
         try:
             self._directory.mkdir(mode=0o755, exist_ok=True)
+            _clear_away(self._directory)
             loop = asyncio.get_running_loop()
             self._server = await loop.create_unix_server(lambda: Link(self), str(path))
             path.chmod(0o600)

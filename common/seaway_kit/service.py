@@ -8,7 +8,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import uvloop
@@ -47,6 +47,8 @@ class ServiceContext:
     health: Health
     joined: asyncio.Task[None]
     """Done when the bus is there for the first time."""
+    hosts: list[str] = field(default_factory=list)
+    """Where the service serves its clients: it says so here, and the supervisor is told."""
 
 
 Build = Callable[[ServiceContext], AbstractAsyncContextManager[None]]
@@ -120,7 +122,7 @@ class _Shell:
         await stack.enter_async_context(self._build(context))
         tasks.eternal("loop-lag", metrics.sample_loop_lag())
         health.set("started", True)
-        self._ready(stack, tasks, f"{url}/metrics")
+        self._ready(stack, context, f"{url}/metrics")
 
     async def _join(self, transport: NatsTransport) -> None:
         """Connect to the bus, however long it takes until the server is there. Says once why it waits."""
@@ -134,12 +136,12 @@ class _Shell:
             await asyncio.sleep(delay)
             delay = min(delay * 1.5, _LAST_RETRY_S)
 
-    def _ready(self, stack: contextlib.AsyncExitStack, tasks: Tasks, metrics_url: str) -> None:
+    def _ready(self, stack: contextlib.AsyncExitStack, context: ServiceContext, metrics_url: str) -> None:
         stack.callback(self._systemd.send, "STOPPING=1")
         if (interval := self._systemd.ping_interval_s) is not None:
-            tasks.eternal("watchdog", self._ping_watchdog(interval))
+            context.tasks.eternal("watchdog", self._ping_watchdog(interval))
         self._systemd.send("READY=1")
-        tell_supervisor(self._name, metrics_url)
+        tell_supervisor(self._name, metrics_url, hosts=context.hosts)
         log.info("%s is ready; metrics at %s", self._name, metrics_url)
 
     async def _ping_watchdog(self, interval_s: float) -> None:

@@ -38,7 +38,8 @@ async def running(context: ServiceContext) -> AsyncIterator[Running]:
 @asynccontextmanager
 async def build(context: ServiceContext) -> AsyncIterator[None]:
     """What the shell enters and leaves."""
-    async with running(context):
+    async with running(context) as server:
+        context.hosts.extend(server.hosts)
         yield
 
 

@@ -106,7 +106,10 @@ def without_frames(stream: bytes) -> bytes:
 def show(run: Path) -> None:
     """Run a first container in the suite at `run`, and print what was done and what can be tried next."""
     suite = commands.status(run)
-    host = suite["hosts"][0]
+    host = plain_host(suite)
+    if host is None:
+        print("\n".join(_by_certificate(suite["hosts"][0])))
+        return
     api = Api(host)
     started = time.monotonic()
     if ensure_image(api):
@@ -117,6 +120,21 @@ def show(run: Path) -> None:
         raise CliError(f"the first container ended with exit code {code}: {output.strip()}")
     print(f"Ran a container ({time.monotonic() - started:.2f} s); it said: {output.strip()}")
     print("\n".join(_next_steps(suite, host)))
+
+
+def plain_host(suite: dict[str, Any]) -> str | None:
+    """An endpoint that can be used without a certificate: a unix socket if there is one. None where all want TLS."""
+    sockets = [host for host in suite["hosts"] if host.startswith("unix:")]
+    others = [] if suite["tls"] else suite["hosts"]
+    return next(iter((*sockets, *others)), None)
+
+
+def _by_certificate(host: str) -> list[str]:
+    return [
+        "",
+        "The API is reached by TLS only, so no first container was run. Try, with a client's certificate:",
+        f"  docker --tlsverify --tlscacert ca.pem --tlscert cert.pem --tlskey key.pem -H {host} info",
+    ]
 
 
 def _next_steps(suite: dict[str, Any], host: str) -> list[str]:

@@ -45,6 +45,7 @@ class _Service:
     child: process.Child | None = None
     restarts: int = 0
     metrics: str = ""
+    hosts: tuple[str, ...] = ()
     started: float = 0.0
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -106,6 +107,10 @@ class Supervisor:
         """The state of every service, in the order of their start."""
         return [service.row() for service in self._services]
 
+    def hosts(self) -> tuple[str, ...]:
+        """Where the services serve their clients."""
+        return tuple(host for service in self._services for host in service.hosts)
+
     def add(self, spec: ServiceSpec) -> None:
         """Start one more service."""
         service = _Service(spec)
@@ -159,7 +164,7 @@ class Supervisor:
         text = os.read(service.child.ready, 4096)
         self.reactor.forget(service.child.ready)
         if text:
-            service.metrics = _metrics_of(text)
+            service.metrics, service.hosts = _said(text)
             self._ready(service)
 
     def _probe(self, service: _Service, child: process.Child, holds: Callable[[], bool]) -> None:
@@ -271,8 +276,10 @@ class Supervisor:
                 process.kill(service.child, signal.SIGKILL)
 
 
-def _metrics_of(line: bytes) -> str:
+def _said(line: bytes) -> tuple[str, tuple[str, ...]]:
+    """The address of its metrics, and where it serves its clients."""
     try:
-        return str(json.loads(line)["metrics"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+        words = json.loads(line)
+        return str(words["metrics"]), tuple(map(str, words.get("hosts", ())))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", ()

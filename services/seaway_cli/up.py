@@ -247,7 +247,7 @@ def supervise(ready: Prepared, load: Load, report: Report, started: float) -> in
 
     def all_ready() -> None:
         systemd.send("READY=1")
-        report(summary(layout, ready.options.listens, time.monotonic() - started), True)
+        report(summary(layout, supervisor.hosts() or ready.options.listens, time.monotonic() - started), True)
 
     supervisor = Supervisor(layout.logs, share=ready.lock_fds, on_ready=all_ready)
     with contextlib.ExitStack() as stack:
@@ -285,7 +285,8 @@ def _answer(ready: Prepared, supervisor: Supervisor, command: str) -> dict[str, 
     return {
         "pid": os.getpid(),
         "root": str(ready.options.root),
-        "hosts": list(ready.options.listens),
+        "hosts": list(supervisor.hosts() or ready.options.listens),
+        "tls": ready.options.tls.given,
         "nats": ready.nats_url,
         "nats_ca": ready.options.bus.ca,
         "own_nats": ready.nats is not None,

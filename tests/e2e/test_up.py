@@ -1,9 +1,11 @@
 """`seaway up` and its errors; two suites side by side; what purge leaves."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,6 +94,22 @@ def test_docker_over_ipv6(make: Callable[..., Seaway], docker_config: Path) -> N
     suite = make("--host", host)
     suite.start()
     assert DockerCli(host, docker_config)("version", "--format", "{{.Server.Os}}").out == "linux"
+
+
+def test_any_free_port_is_told_and_the_first_container_goes_there(place: Path) -> None:
+    places = ["--root", str(place / "root"), "--run", str(place / "run")]
+    started = up(place, "--host", "tcp://127.0.0.1:0")
+    try:
+        assert started.returncode == 0, started.stderr
+        host = seaway("status", "--run", str(place / "run")).stdout.splitlines()[-1].split()[1]
+        assert re.fullmatch(r"tcp://127\.0\.0\.1:[1-9]\d*", host)
+        assert f"endpoint  {host}" in started.stdout
+        demo = [sys.executable, "-m", "seaway_cli.demo", "--run", str(place / "run")]
+        shown = subprocess.run(demo, capture_output=True, text=True, timeout=60)
+        assert "it said: Hello from a container." in shown.stdout, shown.stderr
+        assert f"export DOCKER_HOST={host}" in shown.stdout
+    finally:
+        assert seaway("purge", *places).returncode == 0
 
 
 @pytest.mark.parametrize(

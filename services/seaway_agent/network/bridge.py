@@ -1,5 +1,6 @@
 """The node's bridge: made, addressed, given NAT; and taken away with everything that hangs on it."""
 
+import contextlib
 import errno
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from seaway_agent.network import rtnl, subnets
 from seaway_agent.network.attributes import Message
+from seaway_agent.network.choosing import one_at_a_time
 from seaway_agent.network.errors import NetlinkError, SubnetError
 from seaway_agent.network.ipam import AddressPool
 from seaway_agent.network.names import bridge_name, check_suite, doomed_group, is_host_veth, mac_of
@@ -59,10 +61,11 @@ class BridgeNetwork:
         Raises SubnetError, NatError, NetlinkError.
         """
         present = self._present_subnet()
-        subnet = self._choose_subnet(present)
-        if self._addresses is None:
-            self._addresses = AddressPool(subnet, self._gateway)
-        self._make_bridge(addressed=present is not None)
+        with one_at_a_time() if present is None else contextlib.nullcontext():
+            subnet = self._choose_subnet(present)
+            if self._addresses is None:
+                self._addresses = AddressPool(subnet, self._gateway)
+            self._make_bridge(addressed=present is not None)
         _set_sysctl(_SYSCTL / "conf" / self.bridge / "route_localnet", "1")
         _set_sysctl(_SYSCTL / "ip_forward", "1")
         self.nat.install(self.bridge, subnet)

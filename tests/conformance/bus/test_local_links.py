@@ -1,6 +1,7 @@
 """Byte streams through a door of this machine, beside any transport."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -156,3 +157,17 @@ async def test_a_name_is_good_for_one_visitor(pair: Pair, elsewhere: Doors, othe
         await asyncio.wait_for(second.read(), 5)
     await serving.write(b"well")
     assert await opening.read() == b"well"
+
+
+async def test_a_door_that_was_left_by_a_killed_process_is_cleared_away(tmp_path: Path, doors: Doors) -> None:
+    place = tmp_path / "streams"
+    [living] = list(place.iterdir())
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(place / "left"))
+    (place / "notes").touch()
+    successor = Doors(place)
+    await successor.open()
+    assert living.exists() and (place / "notes").exists()
+    assert not (place / "left").exists()
+    await successor.close()
+    (place / "notes").unlink()

@@ -146,3 +146,19 @@ def test_locks() -> None:
         assert all("--hash=sha256:" in pin for pin in pins)
         assert "://" not in (REPO / lock).read_text()
     assert "requirements.lock" in (DEPLOY / "Containerfile").read_text()
+
+
+@needs("uv")
+def test_the_tools_come_on_top_of_what_a_suite_needs_and_stay(tmp_path: Path) -> None:
+    for name in ("dev", "pyproject.toml", "README.md", "LICENSE", "requirements.lock", "requirements-dev.lock"):
+        shutil.copy(REPO / name, tmp_path / name)
+    for name in ("common", "services"):
+        (tmp_path / name).symlink_to(REPO / name)
+    said: list[tuple[str, bool, bool]] = []
+    for kind in ("run", "run", "dev", "dev", "run"):
+        script = f"set -- help; . ./dev >/dev/null; make_environment {kind}"
+        made = subprocess.run(["sh", "-c", script, "./dev"], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+        assert made.returncode == 0, made.stderr
+        said.append((made.stdout, (tmp_path / ".venv/bin/pytest").exists(), (tmp_path / ".venv/bin/seaway").exists()))
+    fresh, same = "Making .venv\n", ""
+    assert said == [(fresh, False, True), (same, False, True), (fresh, True, True), *[(same, True, True)] * 2]

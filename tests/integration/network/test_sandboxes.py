@@ -411,3 +411,13 @@ async def test_in_the_hosts_own_namespace(suite: str, no_leaks: None) -> None:
     await driver.close(teardown=True)
     assert not os.path.exists(f"/sys/class/net/{driver.network.bridge}")
     await until(lambda: not os.path.exists(f"/sys/class/net/{sandbox.host_veth}"), "veth gone")
+
+
+async def test_agents_that_start_at_once_choose_different_subnets(host: Namespace) -> None:
+    drivers = [make_driver(f"a{number}b", host) for number in range(6)]
+    try:
+        subnets = await asyncio.gather(*(driver.open() for driver in drivers))
+        assert len(set(subnets)) == len(drivers)
+    finally:
+        for driver in drivers:
+            await driver.close(teardown=True)

@@ -77,3 +77,16 @@ def test_refusals_are_told(api: Api, tmp_path: Path) -> None:
         api.call("GET", "/odd")
     with pytest.raises(CliError, match="failed"):
         Api(f"unix://{tmp_path}/none").call("GET", "/x")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "tls", "chosen"),
+    [
+        (["unix:///s"], False, "unix:///s"),
+        (["tcp://127.0.0.1:2375", "unix:///s"], True, "unix:///s"),
+        (["tcp://127.0.0.1:2375"], False, "tcp://127.0.0.1:2375"),
+        (["tcp://127.0.0.1:2376"], True, None),
+    ],
+)
+def test_endpoint_that_needs_no_certificate(hosts: list[str], tls: bool, chosen: str | None) -> None:
+    assert demo.plain_host({"hosts": hosts, "tls": tls}) == chosen
