@@ -53,8 +53,9 @@ class Link(asyncio.Protocol):
     # --- used by the stream
 
     async def send(self, kind: int, payload: bytes = b"") -> None:
-        """Send a frame, as soon as the other has taken most of what came before it."""
-        await self._drained.wait()
+        """Send a frame; data as soon as the other has taken most of what came before it, the few others at once."""
+        if kind == _DATA:
+            await self._drained.wait()
         if self._transport is not None and not self._transport.is_closing():
             head = _HEAD.pack(kind, len(payload))
             self._transport.writelines((head, payload) if payload else (head,))  # asyncio never sends an empty one

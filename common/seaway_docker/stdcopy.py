@@ -31,6 +31,37 @@ def put_header(room: memoryview, at: int, stream: int, length: int) -> None:
     _HEADER.pack_into(room, at, stream, length)
 
 
+class FrameTail:
+    """Follows frames, at any cut of their bytes, so that one that breaks off can be brought to its end."""
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._left = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """The bytes that come next."""
+        position = 0
+        while position < len(chunk):
+            if self._left:
+                step = min(self._left, len(chunk) - position)
+                self._left -= step
+                position += step
+                continue
+            missing = HEADER_LENGTH - len(self._header)
+            self._header += chunk[position : position + missing]
+            position += missing
+            if len(self._header) == HEADER_LENGTH:
+                self._left = _HEADER.unpack(self._header)[1]
+                self._header = b""
+
+    def rest(self) -> bytes:
+        """Zeros in place of what the last frame lacks; empty between two frames."""
+        if not self._header:
+            return bytes(self._left)
+        header = self._header.ljust(HEADER_LENGTH, b"\0")
+        return header[len(self._header) :] + bytes(_HEADER.unpack(header)[1])
+
+
 class Decoder:
     """Takes a multiplexed stream apart, at any cut of its bytes.
 

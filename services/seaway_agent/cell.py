@@ -96,7 +96,7 @@ class Cell:
             tty=command.tty,
             stdin=command.open_stdin,
             stdin_once=command.stdin_once,
-            spill=node.layout.root,
+            spill=node.spill,
             tasks=node.tasks,
         )
 

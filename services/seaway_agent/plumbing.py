@@ -20,6 +20,7 @@ from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.oci import capabilities, seccomp
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.streams.log_watch import LogWatch
+from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes import Volumes
 from seaway_bus.bus import Bus
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
@@ -66,6 +67,7 @@ class Plumbing:
     journal: Journal
     seccomp: Seccomp
     tasks: Tasks
+    spill: SpillRoom
     conmon: str
     runtimes: Mapping[str, str]
     default_runtime: str

@@ -48,6 +48,7 @@ from seaway_agent.runtime.exits import ExitWatch
 from seaway_agent.settings import AgentSettings
 from seaway_agent.sole import check_name, hold
 from seaway_agent.store import Store, open_database
+from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes import Volumes
 from seaway_bus.outbox import Outbox
 from seaway_contracts.errors import internal
@@ -209,6 +210,7 @@ class Agent:
             journal=Journal(store, self._outbox, settings.node),
             seccomp=Seccomp(settings.seccomp_profile),
             tasks=self._context.tasks,
+            spill=SpillRoom(self._layout.root),
             conmon=conmon,
             runtimes=runtimes,
             default_runtime=settings.runtime,
@@ -219,6 +221,7 @@ class Agent:
         )
         stack.callback(plumbing.workers.shutdown)
         stack.callback(plumbing.log_watch.close)
+        stack.callback(plumbing.spill.close)
         return plumbing
 
     async def _network(self, stack: contextlib.AsyncExitStack, store: Store, suite: str) -> NetworkDriver:

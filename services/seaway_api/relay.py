@@ -1,6 +1,7 @@
 """Between a client's hijacked connection and a byte stream of a node: attach and exec."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -10,6 +11,7 @@ from seaway_api.detach import DetachScanner
 from seaway_api.hijack import HungUp, Tunnel
 from seaway_bus.streams import ByteStream
 from seaway_contracts.errors import SeawayError
+from seaway_docker.stdcopy import SYSTEM_ERROR, FrameTail, frame
 from seaway_docker.streams import RAW_STREAM
 from seaway_kit.tasks import cancel
 
@@ -30,10 +32,13 @@ def take_over(call: Call, media_type: str) -> Tunnel:
 
 
 async def both_ways(
-    call: Call, stream: ByteStream, tunnel: Tunnel, *, stdin: bool, scanner: DetachScanner | None
+    call: Call, stream: ByteStream, tunnel: Tunnel, *, stdin: bool, raw: bool, scanner: DetachScanner | None
 ) -> bool:
-    """Until the output ends, the client hangs up, or types the detach keys: True then. The tunnel is closed."""
-    output = call.api.tasks.spawn("attach-out", _output(stream, tunnel))
+    """Until the output ends, the client hangs up, or types the detach keys: True then. The tunnel is closed.
+
+    `raw`: the output has no frames.
+    """
+    output = call.api.tasks.spawn("attach-out", _output(stream, tunnel, raw=raw))
     sending = call.api.tasks.spawn("attach-in", _input(stream, tunnel, output, stdin=stdin, scanner=scanner))
     try:
         await asyncio.wait([output])
@@ -45,14 +50,27 @@ async def both_ways(
     return detached
 
 
-async def _output(stream: ByteStream, tunnel: Tunnel) -> None:
+async def _output(stream: ByteStream, tunnel: Tunnel, *, raw: bool) -> None:
+    """Output that breaks off must not look as if it had ended: its last words say so."""
+    tail = None if raw else FrameTail()
     try:
         while data := await stream.read():
+            if tail is not None:
+                tail.feed(data)
             await tunnel.write(data)
     except HungUp:
         return
     except SeawayError as error:
         log.warning("an attached stream broke off: %s", error)
+        with contextlib.suppress(HungUp):
+            await tunnel.write(_last_words(error.message.encode(), tail))
+
+
+def _last_words(text: bytes, tail: FrameTail | None) -> bytes:
+    """Clients make an error of the last kind of frame: `error from daemon in stream: …`. A terminal just shows it."""
+    if tail is None:
+        return b"\r\n" + text + b"\r\n"
+    return tail.rest() + frame(SYSTEM_ERROR, text)
 
 
 async def _input(
@@ -71,6 +89,8 @@ async def _input(
                 output.cancel()
                 return True
         await stream.end()
-    except (HungUp, SeawayError):
+    except HungUp:
         output.cancel()
+    except SeawayError:  # the output breaks off as well, and says why
+        pass
     return False

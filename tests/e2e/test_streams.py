@@ -1,15 +1,19 @@
 """stdin, stdout and stderr through `run`, `start`, `attach`; terminals; detaching."""
 
 import hashlib
+import itertools
 import os
 import re
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 
 from e2e_rig.api import Api, connect
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.waits import eventually
+
+from seaway_docker.stdcopy import Decoder
 
 HIJACK = (
     "POST /v1.45/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\n"
@@ -86,6 +90,45 @@ def test_half_closed_attach_keeps_its_other_half(api: Api) -> None:
         while piece := client.recv(4096):
             rest += piece
     assert rest == b"\x01\0\0\0\0\0\0\x025\n" + b"\x01\0\0\0\0\0\0\x06later\n"
+
+
+def attached(api: Api, container: str, query: str) -> Iterator[bytes]:
+    """What a client gets of stdout, as it comes."""
+    request = HIJACK.format(container).replace("stream=1&stdin=1&stdout=1&stderr=1", query)
+    decoder = Decoder()
+    with connect(api.path) as client:
+        client.sendall(request.encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        data = head.partition(b"\r\n\r\n")[2] or client.recv(65536)
+        while data:
+            yield b"".join(piece for _, piece in decoder.feed(data))
+            data = client.recv(65536)
+
+
+def test_attach_with_logs_misses_nothing_of_a_busy_container(cli: DockerCli, api: Api, name: str) -> None:
+    script = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo $i; done"
+    container = cli("run", "-d", "--name", name, "busybox", "sh", "-c", script).out
+    for _ in range(10):
+        numbers: list[int] = []
+        rest = b""
+        for data in attached(api, container, "stream=1&logs=1&stdout=1&stderr=1"):
+            *lines, rest = (rest + data).split(b"\n")
+            numbers += map(int, lines)
+            if len(lines) and numbers[-1] > 1000 and len(numbers) > numbers[0] + 20_000:
+                break
+        assert numbers[0] == 1
+        gaps = [(one, two) for one, two in itertools.pairwise(numbers) if two > one + 1]
+        assert gaps == []
+    cli("exec", name, "touch", "/stop")
+
+
+def test_attach_with_logs_gives_all_of_them(cli: DockerCli, api: Api, name: str) -> None:
+    container = cli("run", "-d", "--name", name, "busybox", "seq", "1", "3000000").out
+    cli("wait", name)
+    expected = b"".join(b"%d\n" % number for number in range(1, 3_000_001))
+    assert b"".join(attached(api, container, "logs=1&stdout=1&stderr=1")) == expected
 
 
 def test_attach_to_a_running_container(cli: DockerCli, name: str) -> None:

@@ -1,8 +1,9 @@
 """Commands about a container's streams: attach, detach, logs, resize."""
 
-import asyncio
-from typing import Final
+import contextlib
+from collections.abc import AsyncGenerator
 
+from seaway_agent.cell import Cell
 from seaway_agent.node import Node
 from seaway_agent.streams.logs import LogSender
 from seaway_bus.bus import Bus, Command
@@ -12,8 +13,6 @@ from seaway_contracts.base import Empty
 from seaway_contracts.commands import AttachContainer, ContainerId, ReadLogs, ResizeTty
 from seaway_contracts.errors import SeawayError, conflict, internal
 from seaway_docker.errors import container_not_running
-
-_HISTORY: Final = 16 << 20
 
 
 class StreamCommands:
@@ -33,20 +32,21 @@ class StreamCommands:
 
     async def _attach(self, asked: AttachContainer, command: Command) -> Empty:
         cell, plumbing = self._node.cell(asked.id), self._node.plumbing
-        stream = self._bus.serve_stream(asked.stream, plumbing.tasks)
-        past = b""
-        if asked.logs:
-            chosen = {"stdout": asked.stdout, "stderr": asked.stderr}
-            raw = asked.raw or cell.spec.command.tty
-            past = await asyncio.to_thread(cell.log.history, raw=raw, limit=_HISTORY, **chosen)
-        await stream.open()
+        stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
+        try:
+            cell.attached(command, follows=asked.follow)
+        except BaseException:
+            await stream.close()
+            raise
+        if asked.follow:
+            cell.console.catch_up()
+        history = _history(cell, asked) if asked.logs else None
         if asked.follow:
             cell.console.join(
-                stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=past
+                stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=history
             )
         else:
-            plumbing.tasks.spawn("attach-history", _send_all(stream, past))
-        cell.attached(command, follows=asked.follow)
+            plumbing.tasks.spawn("attach-history", _send_all(stream, history))
         return Empty()
 
     async def _detach(self, asked: ContainerId, command: Command) -> Empty:
@@ -73,10 +73,22 @@ class StreamCommands:
         return Empty()
 
 
-async def _send_all(stream: ByteStream, data: bytes) -> None:
+def _history(cell: Cell, asked: AttachContainer) -> AsyncGenerator[bytes]:
+    """What the container has written up to now."""
+    raw = asked.raw or cell.spec.command.tty
+    return cell.log.history(cell.log.mark(), raw=raw, stdout=asked.stdout, stderr=asked.stderr)
+
+
+async def _send_all(stream: ByteStream, history: AsyncGenerator[bytes] | None) -> None:
     try:
-        await stream.write(data)
+        if history is not None:
+            async with contextlib.aclosing(history):
+                async for data in history:
+                    await stream.write(data)
         await stream.end()
+    except OSError as error:
+        with contextlib.suppress(SeawayError):
+            await stream.fail(internal(f"the log can't be read: {error.strerror}"))
     except SeawayError:
         return
     finally:

@@ -58,7 +58,7 @@ async def run_probe(cell: "Cell", argv: Sequence[str], timeout_s: float) -> Prob
     await cell.execs.create(Command.new(), spec)
     output, node = _Output(), cell.node
     name = f"a probe of container {cell.spec.id[:12]}"
-    console = Console(name, tty=True, stdin=False, stdin_once=False, spill=node.layout.root, tasks=node.tasks)
+    console = Console(name, tty=True, stdin=False, stdin_once=False, spill=node.spill, tasks=node.tasks)
     console.listen(output.hear)
     began = time.time_ns()
     try:

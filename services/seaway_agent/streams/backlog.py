@@ -1,37 +1,71 @@
-"""What a client has not read yet: some of it in memory, the rest in an unlinked file, all of it bounded."""
+"""What a client has not read yet: some of it in memory, the rest in unlinked files, all of it bounded."""
 
 import asyncio
+import errno
 import os
 from collections import deque
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from seaway_agent.streams.spill import Segment, SpillRoom
 
 IN_MEMORY: Final = 1 << 20
+LEAST: Final = 128 << 10
+"""In memory, for whom the room has no more."""
 ON_DISK: Final = 1 << 30
 _PIECE: Final = 1 << 18
-_WORTH_IT: Final = 16 << 20
+_MOST_WAITING: Final = 1 << 20
 
 
 class Backlog:
-    """A queue of bytes. `put` never waits; False when the bound is reached and the bytes were dropped."""
+    """A queue of bytes, read by one reader. `put` never waits; False when a bound is reached: the bytes were dropped.
 
-    def __init__(self, directory: Path, in_memory: int = IN_MEMORY, on_disk: int = ON_DISK) -> None:
-        self._directory = directory
-        self._in_memory = in_memory
-        self._on_disk = on_disk
+    `changed` is called when the disk has taken, or refused, what waited for it: see `pressing` and `failed`.
+    """
+
+    def __init__(
+        self,
+        room: SpillRoom,
+        in_memory: int = IN_MEMORY,
+        on_disk: int = ON_DISK,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._room = room
+        self._taken = in_memory if room.hold(in_memory) else 0
+        self._in_memory = in_memory if self._taken else min(LEAST, in_memory)
+        self._most_on_disk = on_disk
+        self._changed = changed
         self._pieces: deque[bytes] = deque()
         self._held = 0
-        self._fd = -1
-        self._read_at = self._write_at = 0
-        self._ended = False
+        self._segments: deque[Segment] = deque()
+        self._waiting: list[bytes] = []
+        self._unwritten = self._writing = self._on_disk = 0
+        self._at_work = 0
+        self._ended = self._closed = False
         self._more = asyncio.Event()
+        self.failed: OSError | None = None
+        """Why the disk took no more; what was put before it can still be read."""
+
+    @property
+    def pressing(self) -> bool:
+        """Whether much waits in memory for the disk: put no more for now."""
+        return self._unwritten > _MOST_WAITING
 
     def put(self, data: bytes) -> bool:
         """Add bytes behind all the others."""
-        if self._fd < 0 and self._held + len(data) <= self._in_memory:
+        if self.failed is not None or self._closed:
+            return False
+        size = len(data)
+        if not self._on_disk and self._held + size <= self._in_memory:
             self._pieces.append(data)
-            self._held += len(data)
-        elif not self._spill(data):
+            self._held += size
+        elif self._on_disk + size <= self._most_on_disk and self._room.reserve(size):
+            self._on_disk += size
+            self._unwritten += size
+            self._waiting.append(data)
+            self._write_out()
+        else:
             return False
         self._more.set()
         return True
@@ -42,16 +76,31 @@ class Backlog:
         self._more.set()
 
     async def get(self) -> bytes:
-        """The next bytes; b"" at the end."""
-        while True:
+        """The next bytes; b"" at the end. Raises OSError where the disk has lost some."""
+        while not self._closed:
             if self._pieces:
                 return self._join()
-            if self._read_at < self._write_at:
-                return self._unspill()
-            if self._ended:
+            if self._segments and self._segments[0].read_at < self._segments[0].size:
+                return await self._read(self._segments[0])
+            if self.failed is not None:
+                raise self.failed
+            if self._ended and not self._on_disk:
                 return b""
             self._more.clear()
             await self._more.wait()
+        return b""
+
+    def close(self) -> None:
+        """Drop what is left."""
+        if self._closed:
+            return
+        self._closed = True
+        self._pieces.clear()
+        self._waiting.clear()
+        self._room.let_go(self._taken)
+        self._room.release(self._on_disk)
+        self._more.set()
+        self._drop()
 
     def _join(self) -> bytes:
         """What is held in memory, up to the size of a good message."""
@@ -63,41 +112,82 @@ class Backlog:
         self._held -= size
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def close(self) -> None:
-        """Drop what is left."""
-        self._pieces.clear()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+    # --- the disk
 
-    def _spill(self, data: bytes) -> bool:
-        if self._write_at - self._read_at + len(data) > self._on_disk:
-            return False
-        try:
-            self._compact()
-            if self._fd < 0:
-                self._fd = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            os.pwrite(self._fd, data, self._write_at)
-        except OSError:
-            return False
-        self._write_at += len(data)
-        return True
-
-    def _compact(self) -> None:
-        """Use again the room of what was read, once that is more than what is left: the file stays bounded."""
-        left = self._write_at - self._read_at
-        if self._fd < 0 or self._read_at < _WORTH_IT or left > self._read_at:
+    def _write_out(self) -> None:
+        """All that waits, in one thread at a time."""
+        if self._writing or not self._waiting:
             return
-        for start in range(0, left, _PIECE):
-            piece = os.pread(self._fd, min(_PIECE, left - start), self._read_at + start)
-            os.pwrite(self._fd, piece, start)
-        os.ftruncate(self._fd, left)
-        self._read_at, self._write_at = 0, left
+        pieces, self._waiting = self._waiting, []
+        self._writing = sum(map(len, pieces))
+        last = self._segments[-1] if self._segments and self._segments[-1].size < self._room.segment else None
+        writing = self._in_thread(lambda: self._room.append(last, b"".join(pieces)))
+        writing.add_done_callback(partial(self._written, last is None))
 
-    def _unspill(self) -> bytes:
-        data = os.pread(self._fd, min(_PIECE, self._write_at - self._read_at), self._read_at)
-        self._read_at += len(data)
-        if self._read_at == self._write_at:
-            os.close(self._fd)
-            self._fd, self._read_at, self._write_at = -1, 0, 0
+    def _written(self, fresh: bool, writing: "asyncio.Future[Segment]") -> None:
+        size, self._writing = self._writing, 0
+        self._unwritten -= size
+        if writing.cancelled() or writing.exception() is not None:
+            self._refused(size, None if writing.cancelled() else writing.exception())
+        else:
+            segment = writing.result()
+            segment.size += size
+            if fresh:
+                self._segments.append(segment)
+        if self._closed:
+            self._drop()
+            return
+        self._retire()
+        self._write_out()
+        self._more.set()
+        self._changed()
+
+    def _refused(self, size: int, error: BaseException | None) -> None:
+        """The disk hasn't taken these bytes, so what waits behind them is of no use."""
+        self.failed = error if isinstance(error, OSError) else OSError(errno.EIO, "the disk could not be written")
+        if not self._closed:
+            lost = size + self._unwritten
+            self._on_disk -= lost
+            self._room.release(lost)
+        self._waiting.clear()
+        self._unwritten = 0
+
+    async def _read(self, segment: Segment) -> bytes:
+        size = min(_PIECE, segment.size - segment.read_at)
+        reading = self._in_thread(partial(os.pread, segment.fd, size, segment.read_at))
+        await asyncio.wait([reading])
+        data: bytes = reading.result()
+        if self._closed:
+            return b""
+        if not data:
+            raise OSError(errno.EIO, "what was written is not there")
+        segment.read_at += len(data)
+        self._on_disk -= len(data)
+        self._room.release(len(data))
+        self._retire()
         return data
+
+    def _retire(self) -> None:
+        """Give back the files in which nothing is unread; not one that is being written to."""
+        while self._segments and self._segments[0].read_at == self._segments[0].size:
+            if self._writing and len(self._segments) == 1:
+                return
+            os.close(self._segments.popleft().fd)
+
+    def _in_thread(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
+        """The files stay open as long as a thread works on them, also when nobody waits for it any more."""
+        self._at_work += 1
+        future = asyncio.get_running_loop().run_in_executor(self._room.threads, work)
+        future.add_done_callback(self._worked)
+        return future
+
+    def _worked(self, _: "asyncio.Future[Any]") -> None:
+        self._at_work -= 1
+        if self._closed:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._at_work:
+            return
+        while self._segments:
+            os.close(self._segments.popleft().fd)

@@ -1,7 +1,7 @@
 """Live streams of a container or exec: one reader of conmon's attach socket, which always drains, and its clients.
 
 conmon stalls the container when its client doesn't read, so what a slow client hasn't taken waits in its
-own backlog, and nobody else notices.
+own backlog, and nobody else notices. Only where the disk can't take what is to wait there, the container does as well.
 """
 
 import asyncio
@@ -9,42 +9,29 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.streams.backlog import Backlog
+from seaway_agent.streams.client import Client
 from seaway_agent.streams.packets import Batch, PacketSocket
-from seaway_bus.streams import CHUNK, ByteStream
+from seaway_agent.streams.spill import SpillRoom
+from seaway_bus.streams import ByteStream
 from seaway_contracts.errors import SeawayError
 from seaway_docker.stdcopy import STDOUT, frame
 from seaway_kit.tasks import Tasks, cancel
 
 log = logging.getLogger(__name__)
 _INPUT: Final = 32 * 1024
-_FLOWING: Final = 4096
-"""Output in pieces of this size or more is no dialogue: wait a moment, so that fewer and larger messages carry it."""
-_TOGETHER_S: Final = 0.001
-
-
-class Client:
-    """One attached client."""
-
-    def __init__(
-        self, stream: ByteStream, backlog: Backlog, *, stdin: bool, stdout: bool, stderr: bool, raw: bool
-    ) -> None:
-        self.stream = stream
-        self.backlog = backlog
-        self.stdin = stdin
-        self.stdout = stdout
-        self.stderr = stderr
-        self.raw = raw
+_IN_FLIGHT: Final = 16
+"""So many times taken from the shim's socket, nothing is left that was in it when that began."""
 
 
 class Console:
     """The streams of one container over all its runs, or of one exec. `name` is for the log."""
 
-    def __init__(self, name: str, *, tty: bool, stdin: bool, stdin_once: bool, spill: Path, tasks: Tasks) -> None:
+    def __init__(self, name: str, *, tty: bool, stdin: bool, stdin_once: bool, spill: SpillRoom, tasks: Tasks) -> None:
         self._name = name
         self._tty = tty
         self._stdin = stdin
@@ -55,6 +42,7 @@ class Console:
         self._listeners: list[Callable[[bytes], None]] = []
         self._socket: socket.socket | None = None
         self._packets: PacketSocket | None = None
+        self._held = False
         self._connected = asyncio.Event()
         self._input = asyncio.Lock()
 
@@ -71,15 +59,20 @@ class Console:
         stdout: bool,
         stderr: bool,
         raw: bool = False,
-        history: bytes = b"",
+        history: AsyncGenerator[bytes] | None = None,
     ) -> None:
-        """Serve one more client until it goes or the run ends; without frames where `raw`."""
+        """Serve one more client until it goes or the run ends; without frames where `raw`. `history` comes first."""
         takes, raw = stdin and self._stdin, raw or self._tty
-        client = Client(stream, Backlog(self._spill), stdin=takes, stdout=stdout, stderr=stderr, raw=raw)
-        if history:
-            client.backlog.put(history)
+        backlog = Backlog(self._spill, changed=self._backlog_changed)
+        client = Client(stream, backlog, stdin=takes, stdout=stdout, stderr=stderr, raw=raw)
         self._clients.append(client)
-        self._tasks.spawn("attach", self._serve(client))
+        self._tasks.spawn("attach", self._serve(client, history))
+
+    def catch_up(self) -> None:
+        """Hand on what has come: who joins after this gets none of it."""
+        for _ in range(_IN_FLIGHT):
+            if not self._receive():
+                return
 
     def listen(self, hear: Callable[[bytes], None]) -> None:
         """Call with all output, of both streams, as it comes."""
@@ -103,7 +96,7 @@ class Console:
             raise
         finally:
             os.close(directory)
-        self._socket, self._packets = sock, PacketSocket(sock)
+        self._socket, self._packets, self._held = sock, PacketSocket(sock), False
         asyncio.get_running_loop().add_reader(sock.fileno(), self._receive)
         self._connected.set()
 
@@ -142,19 +135,35 @@ class Console:
         for client in list(self._clients):
             data = batch.chosen(stdout=client.stdout, stderr=client.stderr, raw=client.raw)
             if data and not client.backlog.put(data):
-                log.warning("%s: an attached client fell too far behind and is cut off", self._name)
-                self._clients.remove(client)
-                client.backlog.end()
+                self._cut_off(client)
+        self._regulate()
 
-    async def _serve(self, client: Client) -> None:
+    def _cut_off(self, client: Client) -> None:
+        log.warning("%s: an attached client fell too far behind and is cut off", self._name)
+        self._clients.remove(client)
+        client.cut_off()
+
+    def _backlog_changed(self) -> None:
+        for client in [client for client in self._clients if client.backlog.failed is not None]:
+            self._cut_off(client)
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """Take no more from the shim while the disk is behind with what clients have not read."""
+        hold = any(client.backlog.pressing for client in self._clients)
+        if self._socket is None or hold == self._held:
+            return
+        self._held, loop = hold, asyncio.get_running_loop()
+        if hold:
+            loop.remove_reader(self._socket.fileno())
+        else:
+            loop.add_reader(self._socket.fileno(), self._receive)
+
+    async def _serve(self, client: Client, history: AsyncGenerator[bytes] | None) -> None:
         reader = self._tasks.spawn("attach-stdin", self._read_input(client)) if client.stdin else None
         watcher = self._tasks.spawn("attach-gone", self._watch(client))
         try:
-            while data := await client.backlog.get():
-                await client.stream.write(data)
-                if _FLOWING <= len(data) < CHUNK:
-                    await asyncio.sleep(_TOGETHER_S)
-            await client.stream.end()
+            await client.send(history)
         except SeawayError as error:
             log.debug("%s: an attached client went: %s", self._name, error)
         finally:
@@ -168,6 +177,7 @@ class Console:
         if client in self._clients:
             self._clients.remove(client)
         client.backlog.close()
+        self._regulate()
         if client.stdin and self._stdin_once:
             self._close_input()
         if not self._clients and not self._stdin:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
 from typing import Final
 
@@ -104,21 +104,21 @@ class ContainerLog:
         running = self._running if asked.follow else None
         return LogCursor(self.files, self._node.log_watch, number=number, offset=offset, running=running)
 
-    def history(self, *, raw: bool, stdout: bool, stderr: bool, limit: int) -> bytes:
-        """What has been written so far, framed: about the last `limit` bytes of it."""
+    def mark(self) -> tuple[int, int]:
+        """Where the log ends now."""
+        return self.files.end()
+
+    async def history(
+        self, end: tuple[int, int], *, raw: bool, stdout: bool, stderr: bool
+    ) -> AsyncGenerator[bytes]:
+        """What had been written when `end` was marked, as logs send it. Raises OSError."""
         if not self.kept:
-            return b""
-        blocks: list[bytes] = []
-        number = self.files.current
-        while limit > 0 and number:
-            with contextlib.suppress(FileNotFoundError):
-                fd = self.files.open(number)
-                try:
-                    size = os.fstat(fd).st_size
-                    blocks.append(os.pread(fd, limit, max(0, size - limit)))
-                finally:
-                    os.close(fd)
-                limit -= len(blocks[-1])
-            number = max((older for older in self.files.rotated() if older < number), default=0)
+            return
+        cursor = LogCursor(self.files, self._node.log_watch, number=self.files.first, running=None, end=end)
         reader = Reader(stdout=stdout, stderr=stderr, raw=raw)
-        return b"".join(reader.feed(block) for block in reversed(blocks))
+        async with contextlib.aclosing(cursor.blocks()) as blocks:
+            async for block in blocks:
+                if not block:
+                    reader.break_off()
+                elif out := reader.feed(block):
+                    yield out

@@ -18,16 +18,26 @@ _SMALL: Final = 1 << 16
 
 
 class LogCursor:
-    """A reader's place: file `number`, `offset` in it. `running` says whether more may come, where it follows."""
+    """A reader's place: file `number`, `offset` in it. `running` says whether more may come, where it follows; `end` is
+    a place where it ends.
+    """
 
     def __init__(
-        self, files: LogFiles, watch: LogWatch, *, number: int, offset: int = 0, running: Callable[[], bool] | None
+        self,
+        files: LogFiles,
+        watch: LogWatch,
+        *,
+        number: int,
+        offset: int = 0,
+        running: Callable[[], bool] | None,
+        end: tuple[int, int] | None = None,
     ) -> None:
         self._files = files
         self._watch = watch
         self._running = running
         self.number = number
         self.offset = offset
+        self._end = end
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """The bytes from here on; b"" between two files. Ends where no more will come. Raises OSError.
@@ -41,7 +51,7 @@ class LogCursor:
                 async with contextlib.aclosing(self._file()) as blocks:
                     async for block in blocks:
                         yield block
-                if not self._files.sealed(self.number):
+                if not self._files.sealed(self.number) or (self._end is not None and self.number >= self._end[0]):
                     return
                 self._move_on()
                 yield b""
@@ -86,7 +96,7 @@ class LogCursor:
         try:
             while True:
                 sealed, more = self._files.sealed(self.number), self._running is not None and self._running()
-                block = os.pread(self._fd, _BLOCK, self.offset)
+                block = os.pread(self._fd, self._room(), self.offset)
                 self.offset += len(block)
                 if block:
                     yield block
@@ -96,6 +106,12 @@ class LogCursor:
                     await self._growth(had_some=bool(block))
         finally:
             os.close(self._fd)
+
+    def _room(self) -> int:
+        """How many bytes may be read at once: none at the end."""
+        if self._end is None or self.number < self._end[0]:
+            return _BLOCK
+        return min(_BLOCK, max(0, self._end[1] - self.offset)) if self.number == self._end[0] else 0
 
     async def _growth(self, *, had_some: bool) -> None:
         """Wait until the file is longer; where it has just grown a moment in any case, as lines come in bursts."""

@@ -57,6 +57,12 @@ class LogFiles:
         """Bytes in the written file; 0 where it isn't there."""
         return size_of(self.path)
 
+    def end(self) -> tuple[int, int]:
+        """Number of the file that conmon writes to just now, and bytes in it."""
+        if self.path.exists() or self.current == 1:
+            return self.current, self.size()
+        return self.current - 1, size_of(self._numbered(self.current - 1))
+
     def sealed(self, number: int) -> bool:
         """Whether nothing more will be written to that file."""
         return number < self.current - 1 or (number < self.current and self.path.exists())

@@ -28,7 +28,8 @@ async def attach(call: Call) -> web.StreamResponse:
         await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
         tunnel = take_over(call, media_type(record, call.version))
         scanner = DetachScanner(keys) if record.spec.command.tty and request.stdin else None
-        if await both_ways(call, stream, tunnel, stdin=request.stdin, scanner=scanner):
+        raw = record.spec.command.tty
+        if await both_ways(call, stream, tunnel, stdin=request.stdin, raw=raw, scanner=scanner):
             await tell_detached(call, record)
     return replies.Taken()
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from seaway_api.call import Call
 from seaway_api.detach import DetachScanner, parse_detach_keys
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _CHOOSES_STREAMS: Final = (1, 42)
 _BINARY: Final = (1, 28)
 _MOST_INPUT: Final = 4 << 20
+_MOST_REASON: Final = 123
 Send = Callable[[bytes], Awaitable[None]]
 
 
@@ -62,9 +63,10 @@ async def _both_ways(
         await asyncio.wait((output, sending), return_when=asyncio.FIRST_COMPLETED)
     finally:
         detached = sending.done() and not sending.cancelled() and sending.result()
+        broken = output.done() and not output.cancelled() and output.result()
         await cancel(sending)
         await cancel(output)
-        await socket.close()
+        await (socket.close(code=WSCloseCode.INTERNAL_ERROR, message=broken) if broken else socket.close())
     return detached
 
 
@@ -75,14 +77,17 @@ def _as_text(socket: web.WebSocketResponse) -> Send:
     return send
 
 
-async def _output(stream: ByteStream, send: Send) -> None:
+async def _output(stream: ByteStream, send: Send) -> bytes:
+    """Why it broke off; nothing if it didn't."""
     try:
         while data := await stream.read():
             await send(data)
     except ConnectionError:
-        return
+        pass
     except SeawayError as error:
         log.warning("an attached websocket broke off: %s", error)
+        return error.message.encode()[:_MOST_REASON]
+    return b""
 
 
 async def _input(

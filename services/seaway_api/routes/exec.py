@@ -53,7 +53,7 @@ async def start(call: Call) -> web.StreamResponse:
         tunnel = take_over(call, _media_type(call, tty=body.tty))
         keys = parse_detach_keys(started.detach_keys)
         scanner = DetachScanner(keys) if started.tty and started.stdin else None
-        if await both_ways(call, stream, tunnel, stdin=started.stdin, scanner=scanner):
+        if await both_ways(call, stream, tunnel, stdin=started.stdin, raw=body.tty, scanner=scanner):
             await call.api.bus.call(cat.DETACH_EXEC, ExecId(id=call.name), node=node, command=call.command())
     return replies.Taken()
 

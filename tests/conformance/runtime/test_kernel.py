@@ -15,6 +15,7 @@ from seaway_agent.runtime import shim
 from seaway_agent.runtime.conmon_runtime import ConmonRuntime
 from seaway_agent.runtime.shims import shims_below
 from seaway_agent.streams.console import Console
+from seaway_agent.streams.spill import SpillRoom
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.containers import Command, Resources
 from seaway_contracts.errors import Code, SeawayError
@@ -202,7 +203,7 @@ async def reaped(child: int) -> None:
 
 
 async def attached(kernel: KernelWorld, box: Box, spill: Path, *, tty: bool) -> tuple[ByteStream, Console]:
-    console = Console(box.id, tty=tty, stdin=True, stdin_once=True, spill=spill, tasks=kernel.tasks)
+    console = Console(box.id, tty=tty, stdin=True, stdin_once=True, spill=SpillRoom(spill), tasks=kernel.tasks)
     name = new_stream_id()
     client = await ByteStream(kernel.bus.transport, name, "opening", kernel.tasks).open()
     served = await ByteStream(kernel.bus.transport, name, "serving", kernel.tasks).open()

@@ -33,6 +33,7 @@ from seaway_agent.runtime.launch import exit_files
 from seaway_agent.runtime.port import Runtime
 from seaway_agent.runtime.shims import end_with_children, shims_below
 from seaway_agent.store import Store, open_database
+from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes import Volumes
 from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox
@@ -216,6 +217,7 @@ class KernelWorld:
             journal=Journal(Store(db), outbox, "n1"),
             seccomp=Seccomp(SECCOMP),
             tasks=self.tasks,
+            spill=SpillRoom(self.layout.root),
             conmon=str(shutil.which("conmon")),
             runtimes={self.runtime: str(shutil.which(self.runtime))},
             default_runtime=self.runtime,

@@ -25,6 +25,7 @@ from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.fake import FakeRuntime, Script
 from seaway_agent.store import Store, open_database
+from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes import Volumes
 from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import Outbox
@@ -135,6 +136,7 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
         journal=journal,
         seccomp=Seccomp(profile),
         tasks=tasks,
+        spill=SpillRoom(layout.root),
         conmon="",
         runtimes={},
         default_runtime="crun",

@@ -9,7 +9,8 @@ import uvloop
 from seaway_api.hijack import HungUp, Tunnel
 from seaway_bus.streams import ByteStream
 from seaway_contracts.containers import Command, ContainerRecord, ContainerStatus, State
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_docker.stdcopy import STDOUT, SYSTEM_ERROR, Decoder, frame
 from seaway_testing import builders
 from seaway_testing.waiting import until
 
@@ -202,6 +203,35 @@ async def test_a_client_that_hangs_up_leaves_nothing(rig: Any) -> None:
         wire.writer.transport.abort()
     await until(lambda: len(rig.server.subscribers) == before and not len(rig.api.tasks) > 1)
     assert rig.server.subscribers
+
+
+async def test_output_that_breaks_off_ends_in_an_error(rig: Any) -> None:
+    """Also in the middle of a frame; clients make an error of the last kind of frame."""
+    rig.suite.add(running())
+
+    async def break_off(stream: ByteStream) -> None:
+        await stream.write(frame(STDOUT, b"whole") + frame(STDOUT, b"half of it")[:12])
+        await stream.fail(unavailable("too far behind"))
+
+    rig.suite.attach = break_off
+    wire = await rig.wire()
+    wire.send(attach_request())
+    assert (await wire.head())[0] == 101
+    found = Decoder().feed(await wire.rest())
+    assert found == [(1, b"whole"), (1, b"half\0\0\0\0\0\0"), (SYSTEM_ERROR, b"too far behind")]
+
+
+async def test_a_terminal_whose_output_breaks_off_shows_why(rig: Any) -> None:
+    rig.suite.add(running(tty=True))
+
+    async def vanish(stream: ByteStream) -> None:
+        await stream.write(b"$ ")
+
+    rig.suite.attach = vanish
+    wire = await rig.wire()
+    wire.send(attach_request())
+    assert (await wire.head())[0] == 101
+    assert await wire.rest() == b"$ \r\nthe other end of the stream has gone\r\n"
 
 
 class Flow:

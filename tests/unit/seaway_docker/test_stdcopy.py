@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_docker.stdcopy import STDERR, STDOUT, BrokenStream, Decoder, frame
+from seaway_docker.stdcopy import STDERR, STDOUT, SYSTEM_ERROR, BrokenStream, Decoder, FrameTail, frame
 
 
 def test_a_frame_to_the_byte() -> None:
@@ -45,3 +45,20 @@ def test_any_cut_gives_the_same_data(frames: list[tuple[int, bytes]], cuts: list
 def expand(pieces: list[tuple[int, bytes]]) -> list[tuple[int, int]]:
     """Each byte with its stream, so that order across streams counts but cuts do not."""
     return [(stream, byte) for stream, text in pieces for byte in text]
+
+
+@given(texts=st.lists(st.binary(max_size=300), max_size=5), data=st.data())
+def test_frames_that_break_off_anywhere_can_be_completed(texts: list[bytes], data: st.DataObject) -> None:
+    whole = b"".join(frame(STDOUT, text) for text in texts)
+    sent = whole[: data.draw(st.integers(0, len(whole)))]
+    tail, position = FrameTail(), 0
+    while position < len(sent):
+        size = data.draw(st.integers(1, len(sent) - position))
+        tail.feed(sent[position : position + size])
+        position += size
+    arrived = b"".join(piece for _, piece in Decoder().feed(sent))
+    decoder = Decoder()
+    found = decoder.feed(sent + tail.rest() + frame(SYSTEM_ERROR, b"why"))
+    assert decoder.between_frames and found[-1] == (SYSTEM_ERROR, b"why")
+    text = b"".join(piece for _, piece in found[:-1])
+    assert text.startswith(arrived) and not text[len(arrived) :].strip(b"\0")

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaway_agent.streams.backlog import Backlog
+from seaway_agent.streams.spill import SpillRoom
+from seaway_testing.waiting import until
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Backlog]:
-    """Four bytes in memory, eight on disk."""
-    backlog = Backlog(tmp_path, in_memory=4, on_disk=8)
-    yield backlog
-    backlog.close()
+def room(tmp_path: Path) -> Iterator[SpillRoom]:
+    made = SpillRoom(tmp_path, disk=1000, segment=6)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def small(room: SpillRoom) -> Backlog:
+    """Four bytes in memory, eight on disk, in files of about six."""
+    return Backlog(room, in_memory=4, on_disk=8)
 
 
 async def drain(backlog: Backlog) -> bytes:
@@ -26,6 +35,10 @@ async def drain(backlog: Backlog) -> bytes:
     while data := await backlog.get():
         taken += data
     return taken
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
 
 
 async def test_bytes_come_in_order_and_then_the_end(small: Backlog) -> None:
@@ -37,13 +50,14 @@ async def test_bytes_come_in_order_and_then_the_end(small: Backlog) -> None:
 
 
 async def test_what_memory_can_not_hold_goes_to_an_unlinked_file(tmp_path: Path, small: Backlog) -> None:
-    fds = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for piece in (b"abcd", b"ef", b"g"):
         assert small.put(piece)
-    assert len(os.listdir("/proc/self/fd")) == fds + 1
+    await until(lambda: descriptors() == before + 1)
     assert list(tmp_path.iterdir()) == []
-    assert (await small.get(), await small.get()) == (b"abcd", b"efg")
-    assert len(os.listdir("/proc/self/fd")) == fds
+    small.end()
+    assert await drain(small) == b"abcdefg"
+    assert descriptors() == before
 
 
 async def test_behind_what_is_on_disk_everything_goes_to_disk(small: Backlog) -> None:
@@ -55,7 +69,7 @@ async def test_behind_what_is_on_disk_everything_goes_to_disk(small: Backlog) ->
     assert await drain(small) == b"efg"
 
 
-def test_beyond_the_bound_bytes_are_refused(small: Backlog) -> None:
+async def test_beyond_the_bound_bytes_are_refused(small: Backlog) -> None:
     assert small.put(b"abcd")
     assert small.put(b"12345678")
     assert not small.put(b"x")
@@ -70,9 +84,116 @@ async def test_the_bound_is_open_again_once_all_was_read(small: Backlog) -> None
     assert small.put(b"12345678")
 
 
-def test_a_directory_that_can_not_be_written_refuses(tmp_path: Path) -> None:
-    backlog = Backlog(tmp_path / "missing", in_memory=1, on_disk=10)
-    assert not backlog.put(b"ab")
+async def test_read_files_are_given_back_while_there_are_more(room: SpillRoom) -> None:
+    backlog, before = Backlog(room, in_memory=0, on_disk=100), descriptors()
+    for _ in range(10):
+        backlog.put(b"123456")
+        await until(lambda: not backlog._writing)
+    assert descriptors() == before + 10
+    for left in range(9, -1, -1):
+        assert await backlog.get() == b"123456"
+        assert descriptors() == before + left
+
+
+# --- bounds over all clients
+
+
+async def test_disk_is_bounded_over_all_clients(tmp_path: Path) -> None:
+    room = SpillRoom(tmp_path, disk=10)
+    one, two = Backlog(room, in_memory=0), Backlog(room, in_memory=0)
+    assert one.put(b"123456") and not two.put(b"12345") and two.put(b"1234")
+    assert not one.put(b"7")
+    await until(lambda: not one.pressing and not one._writing and not two._writing)
+    one.close()
+    assert two.put(b"567890")
+    two.end()
+    assert await drain(two) == b"1234567890"
+    room.close()
+
+
+async def test_memory_is_bounded_over_all_clients_and_each_has_some(tmp_path: Path) -> None:
+    room, before = SpillRoom(tmp_path, memory=1 << 20), descriptors()
+    one, two = Backlog(room), Backlog(room)
+    assert one.put(bytes(1 << 20)) and two.put(bytes(128 << 10))
+    assert descriptors() == before
+    assert two.put(b"x")
+    await until(lambda: descriptors() == before + 1)
+    one.close()
+    assert Backlog(room).put(bytes(1 << 20))
+    two.close()
+    room.close()
+
+
+# --- the disk
+
+
+async def test_a_directory_that_can_not_be_written_is_a_failure(tmp_path: Path) -> None:
+    told: list[str] = []
+    backlog = Backlog(SpillRoom(tmp_path / "missing"), in_memory=1, on_disk=10, changed=lambda: told.append("x"))
+    assert backlog.put(b"a") and backlog.put(b"bc")
+    await until(lambda: backlog.failed is not None)
+    assert told and not backlog.put(b"d")
+    assert await backlog.get() == b"a"
+    with pytest.raises(FileNotFoundError):
+        await backlog.get()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A disk with room for so much in a file: the last write before the end of it is a short one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_short_write_is_no_success(tmp_path: Path) -> None:
+    room = SpillRoom(tmp_path)
+    backlog = Backlog(room, in_memory=0)
+    with files_of_at_most(1_000_000):
+        backlog.put(b"x" * 900_000)
+        await until(lambda: not backlog._writing)
+        backlog.put(b"y" * 200_000)
+        await until(lambda: backlog.failed is not None)
+    taken = b""
+    with pytest.raises(OSError, match="File too large"):
+        while True:
+            taken += await backlog.get()
+    assert taken == b"x" * 900_000
+    room.close()
+
+
+async def test_it_says_when_the_disk_is_behind(tmp_path: Path) -> None:
+    room, told = SpillRoom(tmp_path), asyncio.Event()
+    backlog = Backlog(room, in_memory=0, changed=told.set)
+    backlog.put(bytes(800_000))
+    assert not backlog.pressing
+    backlog.put(bytes(800_000))
+    assert backlog.pressing
+    while backlog.pressing:
+        told.clear()
+        await told.wait()
+    room.close()
+
+
+async def test_closing_amid_reads_and_writes_leaves_nothing_open(room: SpillRoom) -> None:
+    before = descriptors()
+    backlog = Backlog(room, in_memory=0, on_disk=100)
+    backlog.put(b"123456")
+    await until(lambda: not backlog._writing)
+    reading = asyncio.ensure_future(backlog.get())
+    await asyncio.sleep(0)
+    backlog.put(b"abcdef")
+    reading.cancel()
+    backlog.close()
+    await until(lambda: descriptors() == before)
+    assert room.reserve(1000)
+    assert await backlog.get() == b""
+
+
+# --- waiting
 
 
 async def test_get_waits_for_more(small: Backlog) -> None:
@@ -97,7 +218,8 @@ def test_nothing_is_lost_doubled_or_out_of_order(
     """`None` takes one piece where there is one."""
 
     async def run() -> None:
-        backlog = Backlog(tmp_path_factory.getbasetemp(), in_memory=5, on_disk=1000)
+        room = SpillRoom(tmp_path_factory.getbasetemp(), disk=1000, segment=8)
+        backlog = Backlog(room, in_memory=5, on_disk=1000)
         put, taken = b"", b""
         for step in steps:
             if step is not None:
@@ -109,5 +231,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(
         taken += await drain(backlog)
         backlog.close()
         assert taken == put
+        assert room.reserve(1000)
+        room.close()
 
     asyncio.run(run())

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from seaway_agent.streams.console import Console
+from seaway_agent.streams.spill import SpillRoom
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream, new_stream_id
+from seaway_contracts.errors import SeawayError
 from seaway_docker.stdcopy import frame
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
@@ -67,7 +69,7 @@ def shim(bundle: Path) -> Iterator[Shim]:
 class Attached:
     """A console, and the clients that a test lets join."""
 
-    def __init__(self, bus: Bus, tasks: Tasks, spill: Path, bundle: Path) -> None:
+    def __init__(self, bus: Bus, tasks: Tasks, spill: SpillRoom, bundle: Path) -> None:
         self.bus, self.tasks, self.spill, self.bundle = bus, tasks, spill, bundle
         self.console = self.make()
         self.streams: list[ByteStream] = []
@@ -88,8 +90,9 @@ class Attached:
 
 @pytest.fixture
 async def attached(fake_bus: Bus, tasks: Tasks, tmp_path: Path, bundle: Path) -> AsyncIterator[Attached]:
-    made = Attached(fake_bus, tasks, tmp_path, bundle)
+    made = Attached(fake_bus, tasks, SpillRoom(tmp_path), bundle)
     yield made
+    made.spill.close()
     made.console.ended()
     for stream in made.streams:
         await stream.close()
@@ -142,7 +145,11 @@ async def test_a_terminal_is_raw(attached: Attached, shim: Shim, bundle: Path) -
 
 
 async def test_history_comes_first(attached: Attached, shim: Shim, bundle: Path) -> None:
-    client = await attached.join(history=b"past")
+    async def history() -> AsyncIterator[bytes]:
+        yield b"pa"
+        yield b"st"
+
+    client = await attached.join(history=history())
     attached.console.connect(bundle)
     shim.accept()
     await shim.say(OUT, b"x")
@@ -311,3 +318,43 @@ async def test_a_client_that_goes_without_an_end_ends_the_input(attached: Attach
     await client.close()
     async with asyncio.timeout(5):
         assert await shim.hear() == b""
+
+
+async def test_a_client_too_far_behind_is_told_so(attached: Attached, shim: Shim, bundle: Path, tmp_path: Path) -> None:
+    attached.spill = SpillRoom(tmp_path, memory=1 << 20, disk=4 << 20)
+    attached.make()
+    lazy, eager = await attached.join(), await attached.join()
+    attached.console.connect(bundle)
+    shim.accept()
+    piece = b"x" * 8000
+    for _ in range(1200):
+        await shim.say(OUT, piece)
+        assert await read_bytes(eager, len(frame(1, piece))) == frame(1, piece)
+    with pytest.raises(SeawayError, match="did not read"):
+        await read_all(lazy)
+    assert attached.spill.reserve(4 << 20)
+
+
+async def test_a_disk_that_takes_nothing_cuts_off_who_needs_it(
+    attached: Attached, shim: Shim, bundle: Path, tmp_path: Path
+) -> None:
+    attached.spill = SpillRoom(tmp_path / "missing")
+    attached.make()
+    lazy, _ = await attached.join(), await attached.join(stdout=False)
+    attached.console.connect(bundle)
+    shim.accept()
+    for _ in range(1000):
+        await shim.say(OUT, b"x" * 8000)
+    with pytest.raises(SeawayError, match="did not read"):
+        await read_all(lazy)
+
+
+async def test_who_joins_behind_the_history_gets_the_rest(attached: Attached, shim: Shim, bundle: Path) -> None:
+    attached.console.connect(bundle)
+    shim.accept()
+    await shim.say(OUT, b"old")
+    attached.console.catch_up()
+    client = await attached.join()
+    await shim.say(OUT, b"new")
+    attached.console.ended()
+    assert await read_all(client) == frame(1, b"new")

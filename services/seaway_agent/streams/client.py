@@ -1,0 +1,64 @@
+"""One attached client: what it has still to get, and how it is sent."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from seaway_agent.streams.backlog import Backlog
+from seaway_bus.streams import CHUNK, ByteStream
+from seaway_contracts.errors import SeawayError, internal, unavailable
+
+_FLOWING: Final = 4096
+"""Output in pieces of this size or more is no dialogue: wait a moment, so that fewer and larger messages carry it."""
+_TOGETHER_S: Final = 0.001
+
+
+class Client:
+    """Wants some of the streams: `stdin` says that it may write, `raw` that it gets no frames."""
+
+    def __init__(
+        self, stream: ByteStream, backlog: Backlog, *, stdin: bool, stdout: bool, stderr: bool, raw: bool
+    ) -> None:
+        self.stream = stream
+        self.backlog = backlog
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.raw = raw
+        self._sending: asyncio.Task[None] | None = None
+        self._refusal: SeawayError | None = None
+
+    async def send(self, history: AsyncGenerator[bytes] | None) -> None:
+        """The history and then the backlog, to its end, or until the client goes or is cut off: it is told of that.
+
+        Raises SeawayError if it has gone.
+        """
+        self._sending = asyncio.current_task()
+        try:
+            await self._send(history)
+        except asyncio.CancelledError:
+            if self._refusal is None:
+                raise
+        except OSError as error:
+            self._refusal = internal(f"some of the output is lost: {error.strerror or error}")
+        await (self.stream.end() if self._refusal is None else self.stream.fail(self._refusal))
+
+    async def _send(self, history: AsyncGenerator[bytes] | None) -> None:
+        if self._refusal is not None:
+            return
+        if history is not None:
+            async with contextlib.aclosing(history):
+                async for data in history:
+                    await self.stream.write(data)
+        while data := await self.backlog.get():
+            await self.stream.write(data)
+            if _FLOWING <= len(data) < CHUNK:
+                await asyncio.sleep(_TOGETHER_S)
+
+    def cut_off(self) -> None:
+        """It is too far behind: it gets no more, and is told so instead of an end."""
+        self._refusal = unavailable("this client did not read what the container wrote, and is too far behind")
+        self.backlog.close()
+        if self._sending is not None:
+            self._sending.cancel()
