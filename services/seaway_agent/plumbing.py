@@ -82,6 +82,9 @@ class Plumbing:
     """Where lines of containers with the log driver `nats` are published."""
     log_watch: LogWatch = field(default_factory=LogWatch)
     workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="node"))
+    """For short work that a container's life waits for."""
+    packers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="pack"))
+    """For rotated logs, which may take their time."""
 
     @property
     def cgroup_v2(self) -> bool:

@@ -159,7 +159,9 @@ class Agent:
         await CreateCommand(node, blobs).serve(bus)
         await LifecycleCommands(node).serve(bus)
         await UpdateCommands(node).serve(bus)
-        await ObserveCommands(node, bus, info).serve()
+        observe = ObserveCommands(node, bus, info)
+        stack.callback(observe.close)
+        await observe.serve()
         await StreamCommands(node, bus).serve()
         await self._serve_files(stack, node, blobs)
         await ExecCommands(node, bus).serve()
@@ -220,6 +222,7 @@ class Agent:
             grantable=capabilities.in_mask(procs.bounding_set()),
         )
         stack.callback(plumbing.workers.shutdown)
+        stack.callback(plumbing.packers.shutdown)
         stack.callback(plumbing.log_watch.close)
         stack.callback(plumbing.spill.close)
         return plumbing

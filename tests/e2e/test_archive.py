@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from e2e_rig.api import Api
+from e2e_rig.api import Api, connect
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Engine
 from e2e_rig.seaway import Seaway
@@ -376,3 +376,25 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+@seaway_only
+def test_clients_that_take_nothing_keep_others_only_from_copies(
+    cli: DockerCli, api: Api, engine: Engine, name: str
+) -> None:
+    """As many as there are threads for copies; looking at files, sizes and changes goes on."""
+    container(cli, name, "running", script="head -c 20000000 /dev/urandom > /big;")
+    request = f"GET /v1.45/containers/{name}/export HTTP/1.1\r\nHost: d\r\n\r\n".encode()
+    deaf = [connect(api.path) for _ in range(64)]
+    try:
+        for client in deaf:
+            client.sendall(request)
+            assert client.recv(15) == b"HTTP/1.1 200 OK"
+        assert cli("diff", name, timeout=20).lines
+        assert "big" in cli("exec", name, "ls", "/", timeout=20).out
+        assert api.request("HEAD", f"/containers/{name}/archive?path=/big", timeout=20).status == 200
+        assert "20" in cli("ps", "-s", "--format", "{{.Size}}", timeout=20).out
+    finally:
+        for client in deaf:
+            client.close()
+    assert cli("cp", f"{name}:/ran", "-", timeout=30).code == 0

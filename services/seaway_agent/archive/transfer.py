@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from seaway_agent.archive.pipe import CHUNK, ReaderGone, ThreadPipe
 from seaway_agent.archive.shortcut import Shortcut
@@ -23,7 +23,11 @@ from seaway_kit.tasks import Tasks, cancel
 
 log = logging.getLogger(__name__)
 Socket = socket.socket
+T = TypeVar("T")
 _FORESEEN: Final = (SeawayError, OSError)
+IDLE_S: Final = 300.0
+"""A caller that takes or gives nothing for so long must not keep a thread and the container's files."""
+_IDLE: Final = "the copy has stood still for too long and is given up"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Line:
         try:
             said = await self.stream.read()
             connection = await self.shortcut.connection(self.stream.id) if said[:1] == SOCKET else None
+            if connection is not None:
+                connection.settimeout(IDLE_S)
             return connection, said[1:]
         finally:
             self.shortcut.forget(self.stream.id)
@@ -79,7 +85,7 @@ async def send(line: Line, threads: Executor, tasks: Tasks, produce: Callable[[W
         if connection is None:
             async with aclosing(produced(threads, produce)) as pieces:
                 async for data in pieces:
-                    await stream.write(data)
+                    await _moving(stream.write(data))
         else:
             await _in_thread(connection, stream, threads, tasks, lambda: _send_all(connection, produce))
         await stream.end()
@@ -95,8 +101,8 @@ async def receive(line: Line, threads: Executor, tasks: Tasks, consume: Callable
     if connection is None:
         await _receive_over_bus(line.stream, begun, threads, consume)
     else:
-        await _in_thread(connection, line.stream, threads, tasks, lambda: consume(connection.recv))
-        while await line.stream.read():  # its end says that the connection's end was that of the archive
+        await _in_thread(connection, line.stream, threads, tasks, lambda: consume(_reading(connection)))
+        while await _moving(line.stream.read()):  # its end says that the connection's end was that of the archive
             pass
 
 
@@ -115,7 +121,7 @@ async def _receive_over_bus(
     try:
         with contextlib.suppress(PipeClosed):  # the thread has failed, and says why
             await pipe.feed(begun)
-            while data := await stream.read():
+            while data := await _moving(stream.read()):
                 await pipe.feed(data)
             pipe.end()
         await asyncio.wait([future])
@@ -180,9 +186,31 @@ def _send_all(connection: socket.socket, produce: Callable[[Write], None]) -> No
         if not small:
             connection.sendall(data)
 
-    produce(write)
-    connection.sendall(pending)
+    try:
+        produce(write)
+        connection.sendall(pending)
+    except TimeoutError:
+        raise unavailable(_IDLE) from None
     connection.shutdown(socket.SHUT_WR)
+
+
+def _reading(connection: socket.socket) -> Read:
+    def read(n: int) -> bytes:
+        try:
+            return connection.recv(n)
+        except TimeoutError:
+            raise unavailable(_IDLE) from None
+
+    return read
+
+
+async def _moving(step: Awaitable[T]) -> T:
+    """One step of a copy. Raises SeawayError where it takes too long."""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await step
+    except TimeoutError:
+        raise unavailable(_IDLE) from None
 
 
 async def fail(stream: ByteStream, error: Exception, what: str) -> None:

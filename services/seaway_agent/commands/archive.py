@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, TypeVar
@@ -40,18 +40,23 @@ from seaway_contracts.base import Empty
 from seaway_contracts.errors import SeawayError, internal
 
 T = TypeVar("T")
-_AT_ONCE: Final = 64
+_TRANSFERS: Final = 64
+_LOOKS: Final = 8
 
 
 class ArchiveCommands:
-    """Files are read and written in threads of their own; the bytes go over byte streams."""
+    """Files are read and written in threads of their own; the bytes go over byte streams.
+
+    Transfers last as long as their clients make them, so what only looks at files has other threads.
+    """
 
     def __init__(self, node: Node, bus: Bus) -> None:
         self._node = node
         self._bus = bus
         self._access = Access(node.plumbing)
         self._shortcut = Shortcut(node.plumbing.layout.run / "bytes.sock", node.plumbing.tasks)
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="archive")
+        self._transfers = ThreadPoolExecutor(_TRANSFERS, thread_name_prefix="archive")
+        self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="archive-look")
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
@@ -67,7 +72,8 @@ class ArchiveCommands:
     def close(self) -> None:
         """Take no more work; what is under way ends with its task."""
         self._shortcut.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._transfers, self._looks):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _stat(self, asked: StatPath, command: Command) -> PathStat:
         path = rules.absolute(asked.path)
@@ -108,7 +114,7 @@ class ArchiveCommands:
         try:
             async with stack:
                 tasks = self._node.plumbing.tasks
-                await receive(line, self._threads, tasks, lambda read: writing.extract(read, target))
+                await receive(line, self._transfers, tasks, lambda read: writing.extract(read, target))
             cell.tell(command, catalogue.CONTAINER_EXTRACT_TO_DIR.action)
             await line.stream.end()
         except OSError as error:
@@ -141,7 +147,7 @@ class ArchiveCommands:
                 write(change.model_dump_json().encode() + b"\n")
 
         async with AsyncExitStack() as stack:
-            await self._send(stack, asked.stream, "", lines, "changes")
+            await self._send(stack, asked.stream, "", lines, "changes", self._looks)
             return Empty()
 
     async def _sizes(self, asked: MeasureContainers, command: Command) -> ContainerSizes:
@@ -178,7 +184,13 @@ class ArchiveCommands:
             raise reading.refusal(error, "lstat", given, container) from error
 
     async def _send(
-        self, stack: AsyncExitStack, name: str, socket: str, produce: Callable[[Write], None], what: str
+        self,
+        stack: AsyncExitStack,
+        name: str,
+        socket: str,
+        produce: Callable[[Write], None],
+        what: str,
+        threads: Executor | None = None,
     ) -> None:
         """Begin to send; the task takes over what is open."""
         line = Line(await self._stream(name), self._shortcut, socket)
@@ -186,7 +198,7 @@ class ArchiveCommands:
 
         async def work() -> None:
             async with kept:
-                await send(line, self._threads, self._node.plumbing.tasks, produce, what)
+                await send(line, threads or self._transfers, self._node.plumbing.tasks, produce, what)
 
         self._node.plumbing.tasks.spawn(f"{what.replace(' ', '-')}-{name[:12]}", work())
 
@@ -194,7 +206,7 @@ class ArchiveCommands:
         return await self._bus.serve_stream(name, self._node.plumbing.tasks).open()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self._looks, work)
 
 
 def _target(files: Files, path: str, cell: Cell, asked: WritePath) -> Target:

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from seaway_agent.core.instructions import Ask
 from seaway_agent.kernel import cgroups
@@ -18,6 +20,8 @@ from seaway_contracts.errors import conflict
 from seaway_contracts.stats import WatchStats
 from seaway_docker.errors import container_not_running, container_restarting
 
+_AT_ONCE: Final = 4
+
 
 class ObserveCommands:
     """None of them changes anything."""
@@ -26,6 +30,7 @@ class ObserveCommands:
         self._node = node
         self._bus = bus
         self._stats = StatsSampling(node, info, bus.transport)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ps")
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
@@ -34,6 +39,10 @@ class ObserveCommands:
         await self._bus.serve(catalogue.HEALTH, self._health, node=node)
         await self._bus.serve(catalogue.STATS, self._watch, node=node)
 
+    def close(self) -> None:
+        """Take no more work."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def _top(self, asked: ListProcesses, command: Command) -> ProcessList:
         cell, plumbing = self._node.cell(asked.id), self._node.plumbing
         if cell.status.state is State.RESTARTING:
@@ -41,8 +50,7 @@ class ObserveCommands:
         if not cell.status.pid:
             raise conflict(container_not_running(asked.id))
         directory = plumbing.cgroups.directory("pids", plumbing.cgroups_path(cell.spec)) or ""
-        pids = await asyncio.get_running_loop().run_in_executor(plumbing.workers, cgroups.procs, directory)
-        work = asyncio.get_running_loop().run_in_executor(plumbing.workers, list_processes, asked.ps_args, set(pids))
+        work = asyncio.get_running_loop().run_in_executor(self._threads, _processes, directory, asked.ps_args)
         processes = await work
         cell.do(cell.machine.tell(Ask(command.id, command.actor), time.time_ns(), "top"))
         return processes
@@ -53,3 +61,7 @@ class ObserveCommands:
     async def _watch(self, asked: WatchStats, command: Command) -> Empty:
         await self._stats.open(asked.stream)
         return Empty()
+
+
+def _processes(cgroup: str, ps_args: str) -> ProcessList:
+    return list_processes(ps_args, set(cgroups.procs(cgroup)))

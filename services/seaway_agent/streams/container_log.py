@@ -64,7 +64,7 @@ class ContainerLog:
         if not self.kept:
             return
         if self.policy.max_size and self._rotation is None:
-            rotation = LogRotation(self.files, self._node.log_watch, self._reopen, self._node.workers)
+            rotation = LogRotation(self.files, self._node.log_watch, self._reopen, self._node.packers)
             self._rotation = self._node.tasks.spawn("log-rotation", rotation.run())
         bus = self._node.bus
         if self._spec().log.driver == "nats" and bus is not None and (self._shipping is None or self._shipping.done()):

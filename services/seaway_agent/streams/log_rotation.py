@@ -32,11 +32,11 @@ class LogRotation:
 
     busy: ClassVar[set["LogRotation"]] = set()
 
-    def __init__(self, files: LogFiles, watch: LogWatch, reopen: Callable[[], None], workers: Executor) -> None:
+    def __init__(self, files: LogFiles, watch: LogWatch, reopen: Callable[[], None], packers: Executor) -> None:
         self._files = files
         self._watch = watch
         self._reopen = reopen
-        self._workers = workers
+        self._packers = packers
         self._packing: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
@@ -114,7 +114,7 @@ class LogRotation:
         numbers = [number for number in self._files.plain() if self._files.sealed(number)]
         if numbers:
             loop = asyncio.get_running_loop()
-            packing = loop.run_in_executor(self._workers, self._files.pack, numbers[0], self._is_over)
+            packing = loop.run_in_executor(self._packers, self._files.pack, numbers[0], self._is_over)
             self._packing = packing
             packing.add_done_callback(self._packed)
 
