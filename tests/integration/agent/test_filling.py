@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from seaway_agent import filling
+from seaway_agent.archive.view import Stack
+from seaway_agent.volumes import Volumes
+from seaway_contracts.containers import Mount
+from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.failpoints import VARIABLE, Failpoint
+from seaway_testing import builders
 
 pytestmark = pytest.mark.root
 
@@ -126,6 +131,38 @@ filling.fill(Path({str(volume)!r}), {subpath!r}, image, "/data", lambda: None)
     done = subprocess.run([sys.executable, "-c", program], env=os.environ | {VARIABLE: str(armed)})
     assert done.returncode == -9
     assert held(volume / "_data") <= {subpath}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    path = tmp_path / "volumes"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", path], check=True)
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+async def test_a_full_disk_leaves_nothing(tmp_path: Path, small: Path, image: int) -> None:
+    for name in ("image/data/large", "upper", "work", "scratch"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "image/data/large/file").write_bytes(bytes(2 << 20) + b"x" * (2 << 20))
+    mounts = (
+        Mount(type="volume", source="a" * 64, target="/data/sub", anonymous=True),
+        Mount(type="volume", source="large", target="/data"),
+    )
+    spec = builders.spec(1, mounts=mounts)
+    layers = Stack((str(tmp_path / "image"),), str(tmp_path / "upper"), str(tmp_path / "work"))
+    volumes = Volumes(small)
+    volumes.hold(spec)
+    text = "volume large can't be filled with what the image has at /data: No space left on device"
+    with pytest.raises(SeawayError, match=text) as refused:
+        await volumes.fill(spec, layers, tmp_path / "scratch")
+    assert refused.value.code is Code.NO_SPACE
+    assert held(small / "large/_data") == set()
+    volumes.give_back(spec)
+    volumes.close()
+    assert held(small) == set()
 
 
 @pytest.mark.parametrize("subpath", ["", "piece"])

@@ -29,6 +29,7 @@ from seaway_contracts.containers import (
     Security,
     State,
 )
+from seaway_contracts.lifecycle import volume_id
 from seaway_kit.failpoints import Failpoint
 
 pytestmark = pytest.mark.root
@@ -181,25 +182,29 @@ async def test_runs_that_belong_to_no_container_are_swept(rig: AgentRig, runtime
     assert not state_alone.exists()
 
 
-@pytest.mark.parametrize("volumes", [True, False])
+@pytest.mark.parametrize(
+    ("point", "volumes"),
+    [(Failpoint.REMOVE_UPPER, True), (Failpoint.REMOVE_UPPER, False), (Failpoint.REMOVE_VOLUMES, True)],
+)
 async def test_a_removal_that_was_interrupted_remembers_whether_volumes_go(
-    rig: AgentRig, tmp_path: Path, volumes: bool
+    rig: AgentRig, tmp_path: Path, point: Failpoint, volumes: bool
 ) -> None:
     armed = await rig.start_armed(tmp_path / "failpoints")
     volume = Mount(type="volume", source=f"v{rig.node}", target="/data", anonymous=True)
     container = await rig.create(rig.spec("true", mounts=(volume,)))
     data = rig.root / "agent" / rig.node / "volumes" / volume.source
     assert data.is_dir()
-    (armed / Failpoint.REMOVE_UPPER).touch()
+    (armed / point).touch()
     asked = RemoveContainer(id=container, volumes=volumes)
     removing = asyncio.ensure_future(rig.bus.call(catalogue.REMOVE, asked, node=rig.node))
     await rig.until(rig.ended)
     removing.cancel()
     rig.end(signal.SIGKILL)
-    assert data.is_dir()
+    assert data.is_dir() is (point is Failpoint.REMOVE_UPPER)
     await rig.start()
     await rig.wait_for(container, "destroy")
     assert data.exists() is not volumes
+    assert rig.told(volume_id(volume.source)) == ["create", *(["destroy"] if volumes else [])]
     assert container not in await rig.inventory()
 
 
