@@ -26,9 +26,10 @@ class RegisterContainer(Payload):
 
 
 class ForgetContainer(Payload):
-    """Take back a registration whose container was never made."""
+    """Take back a registration whose container was never made, and the name that it holds."""
 
     id: str
+    name: str = ""
 
 
 class ResolveContainer(Payload):

@@ -36,6 +36,13 @@ class NatsServer:
         """Where clients connect."""
         return f"nats://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Its process; raises RuntimeError while it doesn't run."""
+        if self._process is None:
+            raise RuntimeError("the server doesn't run")
+        return self._process.pid
+
     def start(self) -> "NatsServer":
         """Start and wait until it takes connections; raises RuntimeError with its log if it doesn't."""
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,7 @@ _RECORDED: Final = {
     "die": Failpoint.DIE_RECORDED,
     "destroy": Failpoint.REMOVE_RECORDED,
     "exec_create": Failpoint.EXEC_RECORDED,
+    "exec_start": Failpoint.EXEC_BEGUN,
     "exec_die": Failpoint.EXEC_DIE_RECORDED,
 }
 

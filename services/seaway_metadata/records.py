@@ -155,10 +155,15 @@ class Records:
         except (TransportError, WrongRevision) as error:
             log.warning("the registration of %s could not be taken back: %s", spec.id, error)
 
-    async def forget(self, identifier: str) -> None:
-        """Take back a registration. Raises CONFLICT once the container was made; gone already is no error."""
+    async def forget(self, identifier: str, name: str = "") -> None:
+        """Take back a registration. Raises CONFLICT once the container was made.
+
+        Gone already is no error: then its `name` is freed, which somebody may not have come to do.
+        """
         found = await self.stored(identifier)
         if found is None:
+            if name:
+                await self.release(name, identifier)
             return
         if found.record.status.seq > 0:
             raise conflict(f"Container {identifier} was made; remove it on its node instead")
@@ -166,6 +171,7 @@ class Records:
             await self._containers.delete(identifier, found.revision)
         except WrongRevision:
             raise conflict(f"Container {identifier} has changed meanwhile; look again") from None
+        reach(Failpoint.FORGET_RECORD)
         await self.release(found.record.spec.name, identifier)
 
     async def rename(self, identifier: str, name: str) -> bool:
@@ -262,6 +268,7 @@ class Records:
             found = await self.stored(identifier)
             name = found.record.spec.name if found else ""
         await self._delete(identifier)
+        reach(Failpoint.PROJECT_GONE)
         if name:
             await self.release(name, identifier)
 

@@ -14,6 +14,7 @@ from seaway_contracts.catalogue import RENAME_HELD
 from seaway_contracts.commands import RenameContainer, StatusReply
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.records import Records
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Renaming:
         if request.name == record.spec.name:
             return StatusReply(status=record.status)
         reserved = await self._reserve(request)
+        reach(Failpoint.RENAME_NAMED)
         try:
             reply = await self._bus.call(RENAME_HELD, request, node=record.node, command=command)
         except SeawayError as error:
@@ -48,6 +50,7 @@ class Renaming:
                 await self._release(request.name, request.id)
             raise
         await self._free_left(request.id)
+        reach(Failpoint.RENAME_FREED)
         return reply
 
     async def _reserve(self, request: RenameContainer) -> bool:

@@ -194,7 +194,7 @@ class Metadata:
         if self.view.index.get(request.id) is not None:
             raise SeawayError(Code.CONFLICT, f"Container {request.id} was made; remove it on its node instead")
         with self._reachable():
-            await self._records.forget(request.id)
+            await self._records.forget(request.id, request.name)
         self._registrations.done(request.id)
         return Empty()
 

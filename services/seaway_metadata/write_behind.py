@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import Gauge
 
 from seaway_bus.transport import NoResponders, TooLarge, TransportError
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 from seaway_metadata.records import Records
 from seaway_metadata.stored import NewerSchema
@@ -79,6 +80,7 @@ class WriteBehind:
         """What had been received before the flush began is in the bucket now."""
         if abs(horizon - self._written_horizon) >= _HORIZON_EVERY or (horizon and not self._written_horizon):
             await self._records.set_horizon(horizon)
+            reach(Failpoint.PROJECT_HORIZON)
             self._written_horizon = horizon
 
     async def _run(self) -> None:
@@ -108,6 +110,7 @@ class WriteBehind:
             body = view.index.json(identifier)
             revision = await self._records.write(record, body, self._revisions.get(identifier, 0))
             self._revisions[identifier] = revision
+            reach(Failpoint.PROJECT_RECORDED)
             if first:
                 await self._records.hold(record.spec.name, identifier)
             await self.free_names(identifier)

@@ -15,6 +15,7 @@ from seaway_contracts.commands import Placement, PlaceRequest
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.nodes import Beat
 from seaway_contracts.version import VERSION
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.service import ServiceContext
 from seaway_scheduler.place import Rejected, place
 from seaway_scheduler.snapshot import Cluster
@@ -66,6 +67,7 @@ class Scheduler:
                 raise SeawayError(code, str(found))
             node = found.node
             self._cluster.placed(request, node, now)
+            reach(Failpoint.PLACE_CHOSEN)
         return Placement(node=node)
 
     async def _wait_for_a_node(self) -> None:

@@ -13,16 +13,15 @@ import pytest
 _HERE = Path(__file__).parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent / "e2e")]
 
+from chaos_rig.clean import leaving_nothing
 from chaos_rig.client import Client
 from chaos_rig.figures import Figures
 from chaos_rig.scale import FULL, SEED
 from chaos_rig.suite import ChaosSuite
-from e2e_rig import census, images
+from e2e_rig import images
 from e2e_rig.registry import Registry
-from e2e_rig.waits import eventually
 from e2e_rig.world import World
 
-_DESCRIPTOR_SLACK = 8
 _world = pytest.StashKey[World]()
 _figures = pytest.StashKey[Figures]()
 
@@ -80,13 +79,7 @@ def shared_suite(chaos_directory: Path) -> Iterator[ChaosSuite]:
     suite = ChaosSuite(chaos_directory / "s")
     suite.start()
     try:
-        suite.api.request("POST", "/images/load", images.busybox_archive(), {"Content-Type": "application/x-tar"})
-        client = Client(suite.api)
-        for network in ("none", "bridge"):
-            container = client.create(f"warm-{network}", "true", NetworkMode=network)
-            client.start(container)
-            client.wait(container)
-            client.remove(container)
+        suite.warm()
         yield suite
     finally:
         suite.purge()
@@ -94,24 +87,9 @@ def shared_suite(chaos_directory: Path) -> Iterator[ChaosSuite]:
 
 @pytest.fixture
 def suite(shared_suite: ChaosSuite) -> Iterator[ChaosSuite]:
-    """The suite, whole and empty before and after the test; what is left behind in between is a leak."""
-    shared_suite.whole()
-    before = census.take(shared_suite)
-    yield shared_suite
-    shared_suite.disarm()
-    shared_suite.whole()
-    shared_suite.api.remove_all()
-    found: dict[str, object] = {}
-
-    def clean() -> bool:
-        found.clear()
-        found.update(census.take(shared_suite).beyond(before, _DESCRIPTOR_SLACK))
-        return not found
-
-    try:
-        eventually(clean, "a clean machine", 15)
-    except TimeoutError:
-        pytest.fail(f"leaked: {found}", pytrace=False)
+    """The shared suite; what a test leaves behind is a leak."""
+    with leaving_nothing(shared_suite):
+        yield shared_suite
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Limits: what is too much is refused or cut off, clearly, and nobody else notices. See docs/reliability.md."""
 
-import resource
 import socket
 import time
 from pathlib import Path
@@ -70,26 +69,3 @@ def test_a_reader_of_events_that_does_not_read(suite: ChaosSuite, figures: Figur
         grown = resident(api) - before
     assert grown < 64 * _MIB
     figures.show("L3", f"/events without a reader over {load.count} lives: API +{grown / _MIB:.0f} MiB, nobody held up")
-
-
-def test_an_agent_without_descriptors(suite: ChaosSuite, client: Client, figures: Figures) -> None:
-    goes_on = client.create("goes-on", "while :; do sleep 0.05; done")
-    client.start(goes_on)
-    pid = client.state(goes_on)["Pid"]
-    waiting = [client.create(f"fd-{number}", "exit 4") for number in range(5)]
-    agent = suite.processes()["agent"]
-    before = resource.prlimit(agent, resource.RLIMIT_NOFILE)
-    highest = max(int(entry.name) for entry in Path(f"/proc/{agent}/fd").iterdir())
-    resource.prlimit(agent, resource.RLIMIT_NOFILE, (highest + 3, before[1]))
-    try:
-        replies = [suite.api.request("POST", f"/containers/{one}/start", timeout=40) for one in waiting]
-    finally:
-        resource.prlimit(agent, resource.RLIMIT_NOFILE, before)
-    refused = [reply.message for reply in replies if reply.status >= 400]
-    assert refused and all("open files" in text for text in refused), refused
-    assert client.state(goes_on)["Pid"] == pid and Path(f"/proc/{pid}").exists()
-    for one in waiting:
-        client.start(one)
-        assert client.wait(one) == 4
-    assert suite.processes()["agent"] == agent
-    figures.show("L5", f"agent out of descriptors: {len(refused)} of 5 starts refused: {refused[0][:80]}; then well")

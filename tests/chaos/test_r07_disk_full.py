@@ -38,8 +38,7 @@ def small(chaos_directory: Path) -> Iterator[tuple[ChaosSuite, dict[str, SmallDi
         for name, (place, mib) in _PLACES.items():
             disks[name] = SmallDisk(suite.root.parent / place, mib)
         suite.start()
-        reply = suite.api.request("POST", "/images/load", images.busybox_archive(), _TAR)
-        assert reply.status == 200, reply
+        suite.warm()
         yield suite, disks
     finally:
         suite.stop()

@@ -13,7 +13,6 @@ from chaos_rig.figures import Figures
 from chaos_rig.scale import scaled
 from chaos_rig.shifted_clock import ShiftedClock, shifted
 from chaos_rig.suite import ChaosSuite
-from e2e_rig import images
 from e2e_rig.api import filters
 from e2e_rig.waits import eventually
 
@@ -38,8 +37,7 @@ def moved(chaos_directory: Path) -> Iterator[tuple[ChaosSuite, ShiftedClock]]:
         os.environ.update(before)
     try:
         assert all(shifted(pid) for name, pid in suite.processes().items() if name != "nats")
-        reply = suite.api.request("POST", "/images/load", images.busybox_archive(), _TAR)
-        assert reply.status == 200, reply
+        suite.warm()
         yield suite, clock
     finally:
         suite.purge()

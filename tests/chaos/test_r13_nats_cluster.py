@@ -1,91 +1,131 @@
-"""R13: three NATS servers, one killed again and again under load: nothing that was acknowledged is lost."""
+"""R13: three NATS servers and three copies of metadata, one killed or cut off again and again under load."""
 
 import json
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos_rig import stream
 from chaos_rig.client import Client
 from chaos_rig.figures import Figures
-from chaos_rig.load import Load
+from chaos_rig.load import LIFE, Load
+from chaos_rig.metadata_copy import MetadataCopy
 from chaos_rig.nats_cluster import USER, Cluster
 from chaos_rig.scale import dice, scaled
 from chaos_rig.suite import ChaosSuite
-from e2e_rig import images
 from e2e_rig.waits import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
-_TAR = {"Content-Type": "application/x-tar"}
-_SERVICES = 5  # the NATS servers are not its own
+pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
 _STREAMS = 4
+_COPIES = 2  # of metadata, beside the suite's own
+
+
+@dataclass
+class Clustered:
+    """A suite on a cluster."""
+
+    suite: ChaosSuite
+    cluster: Cluster
+    copies: list[MetadataCopy]
 
 
 @pytest.fixture(scope="module")
-def clustered(chaos_directory: Path) -> Iterator[tuple[ChaosSuite, Cluster]]:
-    """A suite on a cluster of three."""
+def clustered(chaos_directory: Path) -> Iterator[Clustered]:
+    """A suite and further copies of metadata on a cluster of three."""
     cluster = Cluster(chaos_directory / "n3")
     suite: ChaosSuite | None = None
+    copies: list[MetadataCopy] = []
     try:
         cluster.start()
-        login = ("--nats-user", USER, "--nats-password-file", str(cluster.password_file))
-        suite = ChaosSuite(chaos_directory / "c", up=("--nats", cluster.url, *login), services=_SERVICES)
+        password = cluster.password_file
+        suite = ChaosSuite(chaos_directory / "c", nats=cluster.url, user=USER, password_file=password)
         suite.start()
-        reply = suite.api.request("POST", "/images/load", images.busybox_archive(), _TAR)
-        assert reply.status == 200, reply
-        yield suite, cluster
+        suite.warm()
+        login = ("--nats", cluster.url, "--nats-user", USER, "--nats-password-file", str(password), "--replicas", "3")
+        for number in range(_COPIES):
+            copies.append(MetadataCopy(chaos_directory / f"m{number}", *login))
+            copies[-1].start()
+        yield Clustered(suite, cluster, copies)
     finally:
+        for copy in copies:
+            copy.close()
         if suite is not None:
             suite.purge()
-        cluster.stop()
+        cluster.close()
+
+
+@pytest.fixture
+def suite(clustered: Clustered) -> ChaosSuite:
+    """The suite on the cluster, in place of the shared one."""
+    return clustered.suite
 
 
 def _streams(cluster: Cluster) -> list[dict[str, Any]]:
     """All streams, as one of the servers knows them."""
-    url = f"http://127.0.0.1:{cluster.members[0].http}/jsz?streams=1&config=1"
-    with urllib.request.urlopen(url, timeout=5) as reply:
+    with urllib.request.urlopen(f"{cluster.monitor}/jsz?streams=1&config=1", timeout=5) as reply:
         accounts = json.load(reply).get("account_details", [])
     return [stream for account in accounts for stream in account.get("stream_detail", [])]
 
 
-def test_every_stream_has_three_copies(clustered: tuple[ChaosSuite, Cluster]) -> None:
-    suite, cluster = clustered
+def test_every_stream_has_three_copies(clustered: Clustered, suite: ChaosSuite) -> None:
     suite.whole()
-    copies = {stream["name"]: stream["config"]["num_replicas"] for stream in _streams(cluster)}
+    copies = {stream["name"]: stream["config"]["num_replicas"] for stream in _streams(clustered.cluster)}
     assert len(copies) >= _STREAMS and set(copies.values()) == {3}, copies
 
 
-def test_r13_members_killed_under_load(clustered: tuple[ChaosSuite, Cluster], figures: Figures) -> None:
-    suite, cluster = clustered
-    chance = dice("r13")
-    every, wanted = scaled(30, 6), scaled(10, 3)
-    client = Client(suite.api, 60)
+def _strike_metadata(clustered: Clustered, place: int) -> None:
+    """Kill one copy of metadata, and start it again where nobody else does."""
+    if place < _COPIES:
+        clustered.copies[place].kill()
+        clustered.copies[place].start()
+    else:
+        clustered.suite.kill("metadata")
+
+
+def test_r13_members_lost_under_load(clustered: Clustered, suite: ChaosSuite, figures: Figures) -> None:
+    cluster, chance = clustered.cluster, dice("r13")
+    every, wanted = scaled(30, 4), scaled(20, 2)
+    client = Client(suite.api, 90)
     kept = [client.create(f"kept-{number}", "exit 0") for number in range(10)]
-    kills = 0
-    with Load(suite.api, scaled(2000, 120), 6, script="sleep 0.5; exit {code}", patience_s=90) as load:
-        while kills < wanted and load.running:
+    lost: Counter[str] = Counter()
+    script = "sleep 0.2; exit {code}"
+    with Load(suite.api, scaled(2000, 60), 6, script, patience_s=90, lasting=True, reads=True) as load:
+        for number in range(wanted):
+            load.goes_on()
+            assert load.in_hand > 0
             member = chance.choice(cluster.members)
-            member.kill()
-            kills += 1
-            kept.append(client.create(f"kept-{kills}-during", "exit 0"))
-            time.sleep(every / 2)  # the rate of the kills is part of what is tested
-            cluster.again(member)
+            how = ("killed", "cut off")[number % 2]
+            (member.kill if how == "killed" else member.cut)()
+            lost[how] += 1
+            _strike_metadata(clustered, number % (_COPIES + 1))
+            kept.append(client.create(f"kept-{number}-during", "exit 0"))
+            load.goes_on(timeout=90)
+            time.sleep(every / 2)  # the rate is part of what is tested
+            member.mend()
             cluster.whole()
             time.sleep(every / 2)
-    cluster.whole()
     suite.whole()
     load.check()
-    old = suite.kill("metadata")  # what it knows now, it has from the buckets
-    suite.restarted("metadata", old)
-    assert set(kept) <= _listed(client)
+    assert lost.total() == wanted
+    events = stream.check(suite, load.since, [one.container for one in load.outcomes])
+    assert events == len(LIFE) * load.done
+    for place in range(_COPIES + 1):  # what they know now, they have from the buckets
+        _strike_metadata(clustered, place)
+    suite.whole()
+    for _ in range(_COPIES * 4):  # of each copy
+        assert set(kept) <= _listed(client)
     eventually(lambda: _listed(client) == set(kept), "the records of removed containers to be gone", 15)
     suite.api.remove_all()
     figures.show(
         "R13",
-        f"3 NATS servers, {kills} kills, one every {every} s: {load.count} lives and {len(kept)} records, 0 lost; "
-        f"longest life {load.longest_s:.1f} s, clients tried again {load.refused} times",
+        f"3 NATS servers, {dict(lost)}, one every {every} s, and {wanted} kills of one of 3 copies of metadata: "
+        f"{load.done} lives with {len(LIFE) * load.done} acknowledged steps, each seen by the next request, and "
+        f"{len(kept)} records: 0 lost; longest life {load.longest_s:.1f} s, clients tried again {load.refused} times",
     )
 
 
@@ -93,12 +133,13 @@ def _listed(client: Client) -> set[str]:
     return {row["Id"] for row in client.steadily("GET", "/containers/json?all=1").json()}
 
 
-def test_r13_two_of_three_away(clustered: tuple[ChaosSuite, Cluster], figures: Figures) -> None:
+def test_r13_two_of_three_away(clustered: Clustered, suite: ChaosSuite, figures: Figures) -> None:
     """Without a majority nothing can be stored: a clear error soon, containers go on, all mends itself."""
-    suite, cluster = clustered
+    cluster = clustered.cluster
     client = Client(suite.api, 60)
     container = client.create("through", "sleep 4; exit 3")
     client.start(container)
+    pid = int(client.state(container)["Pid"])
     first, second, _ = cluster.members
     first.kill()
     second.kill()
@@ -107,9 +148,9 @@ def test_r13_two_of_three_away(clustered: tuple[ChaosSuite, Cluster], figures: F
     reply = suite.api.request("POST", "/containers/create?name=meanwhile", body, timeout=60)
     took = time.monotonic() - began
     assert reply.status >= 500 and reply.message, reply
-    time.sleep(max(0.0, 5 - took))  # the container ends meanwhile
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), "the container's end")
     for member in (first, second):
-        cluster.again(member)
+        member.mend()
     cluster.whole()
     back = time.monotonic()
     suite.whole()

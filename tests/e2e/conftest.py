@@ -29,7 +29,6 @@ from e2e_rig.world import World
 TARGET = os.environ.get("SEAWAY_E2E_TARGET", "seaway")
 _HERE = Path(__file__).parent
 _world = pytest.StashKey[World]()
-_DESCRIPTOR_SLACK = 4
 _NEEDED = ("docker", "docker-registry", "skopeo", "ip", "nft", "unshare", "setpriv", "busybox")
 
 
@@ -181,7 +180,7 @@ def _expect_no_more_than(before: census.Census, engine: Engine) -> None:
 
     def clean() -> bool:
         found.clear()
-        found.update(census.take(engine).beyond(before, _DESCRIPTOR_SLACK))
+        found.update(census.take(engine).beyond(before, idle=2, slack=engine.descriptor_slack))
         return not found
 
     try:

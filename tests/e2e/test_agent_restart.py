@@ -33,7 +33,7 @@ def suite(e2e_directory: Path, docker_config: Path) -> Iterator[Seaway]:
 
     def clean() -> bool:
         left.clear()
-        left.update(census.take(made).beyond(before, 4))
+        left.update(census.take(made).beyond(before, idle=2))
         return not left
 
     try:

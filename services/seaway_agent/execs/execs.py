@@ -117,6 +117,7 @@ class Execs:
 
     def ended(self, identifier: str, how: Exit) -> None:
         """See `session.Owner`."""
+        reach(Failpoint.EXEC_DIE_SEEN)
         self._sessions.pop(identifier, None)
         machine = self._cell.machine
         self._cell.do(machine.exec_died(identifier, how.code, how.time_ns))

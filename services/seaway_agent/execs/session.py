@@ -14,6 +14,7 @@ from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.streams.console import Console
+from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
 _SHIM_ENDS_S: Final = 5.0
@@ -107,3 +108,4 @@ class Session:
         self.close()
         self.over.set()
         shutil.rmtree(self._bundle, ignore_errors=True)
+        reach(Failpoint.EXEC_TORN_DOWN)

@@ -39,6 +39,7 @@ from seaway_agent.rootfs.threads import ended, run_to_end
 from seaway_agent.rootfs.unpack import Unpacked, unpack_layer
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import Layer
+from seaway_kit.failpoints import Failpoint, reach
 
 Fetch = Callable[[str, int], AsyncIterator[bytes]]
 """`fetch(digest, size)` gives the blob's bytes in pieces; its own errors pass through `ensure` unchanged."""
@@ -140,9 +141,11 @@ class LayerStore:
         try:
             async with self._slots:
                 unpacked = await self._unpack(layer, fetch, scratch)
+            reach(Failpoint.UNPACK_LAYER)
             if below is not None:
                 await below
             record = await run_to_end(functools.partial(self._commit, scratch, chain, layer, unpacked))
+            reach(Failpoint.UNPACK_PLACED)
             self._layers[chain[-1]] = record
         except BaseException as error:
             await ended(asyncio.get_running_loop().run_in_executor(None, tree.remove, scratch))
@@ -204,6 +207,7 @@ class LayerStore:
             scratch.mkdir()
             scratch.chmod(0o755)
             build_init_layer(lowers, scratch)
+            reach(Failpoint.UNPACK_INIT)
             home.mkdir(exist_ok=True)
             scratch.rename(home / _INIT)
         except OSError as error:

@@ -40,6 +40,7 @@ from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_docker.errors import no_such_network, too_many_cpus
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.names import container_name, generate_name
+from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -74,7 +75,9 @@ async def create(call: Call) -> web.StreamResponse:
         spec = container_spec(body, image, naming, companions.partners)
         if await _register(call, spec, node, may_retry=not name and attempt < _NAME_ATTEMPTS - 1):
             break
+    reach(Failpoint.CREATE_REGISTERED)
     warnings += await _make(call, spec, node)
+    reach(Failpoint.CREATE_MADE)
     call.api.hub.remember(identifier, node)
     return replies.json({"Id": identifier, "Warnings": warnings}, 201)
 
@@ -214,6 +217,6 @@ async def _unmade(call: Call, spec: ContainerSpec, node: str, command: Command) 
 
 async def _forget(call: Call, spec: ContainerSpec) -> None:
     try:
-        await call.api.bus.call(cat.FORGET, ForgetContainer(id=spec.id), command=call.command())
+        await call.api.bus.call(cat.FORGET, ForgetContainer(id=spec.id, name=spec.name), command=call.command())
     except SeawayError as error:
         log.error("container %s was not made, but its record could not be taken back: %s", spec.id, error)

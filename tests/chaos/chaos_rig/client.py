@@ -9,7 +9,9 @@ from typing import Any
 
 from e2e_rig.api import Api, Reply, filters
 
+PORT = "80/tcp"
 _AGAIN_S = 0.05
+_NAME_KEPT_S = 35.0
 
 
 @dataclass
@@ -43,29 +45,47 @@ class Client:
             if done():
                 return None
 
-    def broken_off(self, method: str, path: str) -> None:
+    def broken_off(self, method: str, path: str, body: object = None) -> None:
         """A request whose answer may break off at any point."""
         try:
-            self.api.request(method, path, timeout=self.patience_s)
+            self.api.request(method, path, body, timeout=self.patience_s)
         except (OSError, http.client.HTTPException) as error:
             self.refused.append(f"{method} {path}: {error!r}")
 
-    def create(self, name: str, script: str, **host: object) -> str:
+    def create(self, name: str, script: str, labels: dict[str, str] | None = None, **host: object) -> str:
         """A container that runs a shell script; its id."""
-        body = {"Image": "busybox", "Cmd": ["sh", "-c", script], "HostConfig": {"NetworkMode": "none", **host}}
-        reply = self.steadily("POST", f"/containers/create?name={name}", body)
-        if reply.status == 409:  # an earlier try of ours was carried out, and its answer lost
-            return str(self.inspect(name)["Id"])
-        assert reply.status == 201, reply
-        return str(reply.json()["Id"])
+        body: dict[str, object] = {"Image": "busybox", "Cmd": ["sh", "-c", script], "ExposedPorts": {PORT: {}}}
+        body["Labels"] = labels or {}
+        body["HostConfig"] = {"NetworkMode": "none", **host}
+        return self.make(name, body)
+
+    def make(self, name: str, body: dict[str, object]) -> str:
+        """A container of this name, whatever became of an earlier try; its id.
+
+        Where that was carried out and its answer lost, it is there. Where it was broken off, the name may be kept for
+        it for a while.
+        """
+        limit = time.monotonic() + self.patience_s + _NAME_KEPT_S
+        while True:
+            reply = self.steadily("POST", f"/containers/create?name={name}", body)
+            if reply.status == 201:
+                return str(reply.json()["Id"])
+            assert reply.status == 409, reply
+            found = self.steadily("GET", f"/containers/{name}/json")
+            if found.status == 200:
+                return str(found.json()["Id"])
+            assert time.monotonic() < limit, reply
+            self.refused.append(f"create {name}: {reply.body.decode()}")
+            time.sleep(_AGAIN_S * 10)
 
     def start(self, container: str) -> None:
         """Run it, once: where an answer was lost, it is looked up whether the container has run."""
         refused = len(self.refused)
-        reply = self.unless(lambda: self._has_run(container), "POST", f"/containers/{container}/start")
+        reply = self.unless(lambda: self.has_run(container), "POST", f"/containers/{container}/start")
         assert reply is None or reply.status in (204, 304), (reply, self.refused[refused:])
 
-    def _has_run(self, container: str) -> bool:
+    def has_run(self, container: str) -> bool:
+        """Whether it has been started."""
         return not str(self.state(container)["StartedAt"]).startswith("0001")
 
     def wait(self, container: str) -> int:

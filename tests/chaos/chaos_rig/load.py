@@ -26,23 +26,33 @@ class Outcome:
 
 @dataclass
 class Load:
-    """`count` lives, `in_flight` at a time. `script` may name `{code}`."""
+    """`count` lives, `in_flight` at a time. `script` may name `{code}`; `host` is put into each HostConfig.
+
+    `lasting`: after `count` lives it goes on for as long as the block does. `reads`: what was acknowledged must be
+    seen by the next request.
+    """
 
     api: Api
     count: int
     in_flight: int
     script: str = "exit {code}"
-    network: str = "none"
+    host: dict[str, object] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     patience_s: float = 60.0
+    lasting: bool = False
+    reads: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     longest_s: float = 0.0
     since: float = field(default_factory=time.time)
     refused: int = 0
+    _begun: int = 0
 
     def __post_init__(self) -> None:
-        self._left = iter(range(self.count))
         self._lock = threading.Lock()
+        self._enough = threading.Event()
+        if not self.lasting:
+            self._enough.set()
         self._threads = [threading.Thread(target=self._lives, daemon=True) for _ in range(self.in_flight)]
 
     def __enter__(self) -> "Load":
@@ -50,31 +60,38 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.join()
+    def __exit__(self, failed: object, *_: object) -> None:
+        if failed:
+            self.count = 0
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()
 
     @property
-    def running(self) -> bool:
-        """Whether some are still to come to their end."""
-        return any(thread.is_alive() for thread in self._threads)
+    def in_hand(self) -> int:
+        """How many lives have begun and are not over."""
+        return self._begun - self.done
 
     @property
     def done(self) -> int:
         """How many lives are over."""
-        return len(self.outcomes)
+        return len(self.outcomes) + len(self.failures)
 
-    def join(self) -> None:
-        """Wait until all lives are over."""
-        for thread in self._threads:
-            thread.join()
+    def goes_on(self, lives: int = 1, timeout: float = 60) -> None:
+        """Wait until so many more are over."""
+        wanted = self.done + lives
+        eventually(lambda: self.done >= wanted, f"{lives} more lives", timeout)
+
+    def _next(self) -> int | None:
+        with self._lock:
+            if self._begun >= self.count and self._enough.is_set():
+                return None
+            self._begun += 1
+            return self._begun
 
     def _lives(self) -> None:
         client = Client(self.api, self.patience_s)
-        while True:
-            with self._lock:
-                number = next(self._left, None)
-            if number is None:
-                break
+        while (number := self._next()) is not None:
             began = time.monotonic()
             try:
                 self.outcomes.append(self._life(client, number))
@@ -87,10 +104,18 @@ class Load:
     def _life(self, client: Client, number: int) -> Outcome:
         code = number % 120 + 1
         name = f"load-{next(_numbers)}"
-        container = client.create(name, self.script.format(code=code), NetworkMode=self.network)
+        container = client.create(name, self.script.format(code=code), self.labels, **self.host)
+        if self.reads:
+            assert client.inspect(name)["Id"] == container
         client.start(container)
+        if self.reads:
+            assert client.has_run(container)
         got = client.wait(container)
+        if self.reads:
+            assert client.state(container)["ExitCode"] == got
         client.remove(container)
+        if self.reads:
+            assert client.steadily("GET", f"/containers/{container}/json").status == 404
         return Outcome(container, code, got)
 
     def check(self) -> None:
@@ -99,7 +124,7 @@ class Load:
         assert [(one.container, one.got) for one in self.outcomes] == [
             (one.container, one.wanted) for one in self.outcomes
         ]
-        assert len(self.outcomes) == self.count
+        assert len(self.outcomes) >= self.count
         mine = {one.container for one in self.outcomes}
         client = Client(self.api)
 

@@ -1,113 +1,150 @@
-"""Three NATS servers as in deploy/nats/cluster.conf, on ports of loopback, each of which may be killed and started."""
+"""Three NATS servers as in deploy/nats/cluster.conf, each on a machine of its own, as the network goes.
 
-import contextlib
+Each may be killed and started, and cut off: then nobody hears it any more, and nobody hangs up.
+"""
+
 import os
 import signal
-import socket
 import subprocess
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
-from e2e_rig.ports import free_port
 from e2e_rig.waits import eventually
 
 _CONF = Path(__file__).parents[3] / "deploy" / "nats" / "cluster.conf"
 _PASSWORD = "chaos"
+_HOLD = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"]
+_BRIDGE, _NET = "nats0", "198.18.10"
+_PORT, _ROUTES, _HTTP = 4222, 6222, 8222
+_WHOLE_S = 90.0
 USER = "seaway"
 
 
 class Member:
-    """One server."""
+    """One server, in a network namespace with one cable."""
 
     def __init__(self, place: Path, number: int) -> None:
-        self.name = f"nats-{number}"
-        self.port, self.routes, self.http = free_port(), free_port(), free_port()
+        self.name, self.address = f"nats-{number}", f"{_NET}.{10 + number}"
+        self._cable = f"nats{number}"
         self._place = place / self.name
         self._place.mkdir(parents=True)
         self._process: subprocess.Popen[bytes] | None = None
+        self._machine = subprocess.Popen(_HOLD)
+        self._wire()
+        self._write()
 
-    def write(self) -> None:
-        """Its configuration: the deployed one, with names, ports and directory of its own."""
+    def _wire(self) -> None:
+        ours, space = os.readlink("/proc/thread-self/ns/net"), Path(f"/proc/{self._machine.pid}/ns/net")
+        eventually(lambda: os.readlink(space) != ours, "a network namespace")
+        _ip(f"link add {self._cable} type veth peer name eth0 netns {self._machine.pid}")
+        _ip(f"link set {self._cable} master {_BRIDGE} up")
+        for words in (f"addr add {self.address}/24 dev eth0", "link set eth0 up", "link set lo up"):
+            subprocess.run([*self._inside, "ip", *words.split()], check=True)
+
+    @property
+    def _inside(self) -> list[str]:
+        return ["nsenter", f"--net=/proc/{self._machine.pid}/ns/net"]
+
+    def _write(self) -> None:
+        """Its configuration: the deployed one, with name, addresses and directory of its own."""
         text = _CONF.read_text()
         for old, new in (
             ("server_name: nats-1", f"server_name: {self.name}"),
-            ('"0.0.0.0:4222"', f'"127.0.0.1:{self.port}"'),
-            ('"0.0.0.0:6222"', f'"127.0.0.1:{self.routes}"'),
-            ('"127.0.0.1:8222"', f'"127.0.0.1:{self.http}"'),
+            ('"127.0.0.1:8222"', f'"{self.address}:{_HTTP}"'),
             ('"/var/lib/seaway/nats"', f'"{self._place}/store"'),
         ):
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         (self._place / "nats.conf").write_text(text)
 
-    def start(self, environment: dict[str, str]) -> None:
+    def start(self) -> None:
         """Start it; returns at once."""
+        routes = {
+            f"SEAWAY_NATS_ROUTE_{number}": f"nats-route://route:{_PASSWORD}@{_NET}.{10 + number}:{_ROUTES}"
+            for number in (1, 2, 3)
+        }
+        environment = os.environ | routes | {"SEAWAY_NATS_PASSWORD": _PASSWORD}
         with open(self._place / "nats.log", "ab") as out:
-            words = ["nats-server", "-c", str(self._place / "nats.conf")]
-            self._process = subprocess.Popen(words, stdout=out, stderr=out, env=os.environ | environment)
+            words = [*self._inside, "nats-server", "-c", str(self._place / "nats.conf")]
+            self._process = subprocess.Popen(words, stdout=out, stderr=out, env=environment)
 
     def kill(self) -> None:
         """kill -9."""
-        self._end(signal.SIGKILL)
+        assert self._process is not None and self._process.poll() is None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
 
-    def stop(self) -> None:
-        """SIGTERM."""
-        self._end(signal.SIGTERM)
+    def cut(self) -> None:
+        """Pull its cable."""
+        _ip(f"link set {self._cable} down")
 
-    def _end(self, number: signal.Signals) -> None:
+    def mend(self) -> None:
+        """Whatever was done to it is over."""
+        _ip(f"link set {self._cable} up")
+        if self._process is None:
+            self.start()
+
+    def close(self) -> None:
+        """For good."""
         if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait()
-            self._process = None
+            self.kill()
+        self._machine.kill()
+        self._machine.wait()
 
-    def healthy(self) -> bool:
-        """Whether it serves, and all that it stores is up to date."""
-        url = f"http://127.0.0.1:{self.http}/healthz"
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as reply:
-            return bool(reply.status == 200)
-        return False
-
-    def listens(self) -> bool:
-        """Whether it takes connections."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+    def trouble(self) -> str:
+        """Why it doesn't serve, or not all that it stores is up to date."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address}:{_HTTP}/healthz", timeout=2) as reply:
+                return "" if reply.status == 200 else f"{self.name}: {reply.status}"
+        except urllib.error.HTTPError as error:
+            return f"{self.name}: {error.read().decode()}"
+        except OSError as error:
+            return f"{self.name}: {error}"
 
 
 class Cluster:
     """All three."""
 
     def __init__(self, place: Path) -> None:
+        _ip(f"link add {_BRIDGE} type bridge")
+        _ip(f"addr add {_NET}.1/24 dev {_BRIDGE}")
+        _ip(f"link set {_BRIDGE} up")
         self.members = [Member(place, number) for number in (1, 2, 3)]
         self.password_file = place / "password"
         self.password_file.write_text(_PASSWORD)
-        self._environment = {"SEAWAY_NATS_PASSWORD": _PASSWORD} | {
-            f"SEAWAY_NATS_ROUTE_{number}": f"nats-route://route:{_PASSWORD}@127.0.0.1:{member.routes}"
-            for number, member in enumerate(self.members, 1)
-        }
-        for member in self.members:
-            member.write()
 
     @property
     def url(self) -> str:
         """What services are told."""
-        return ",".join(f"nats://127.0.0.1:{member.port}" for member in self.members)
+        return ",".join(f"nats://{member.address}:{_PORT}" for member in self.members)
+
+    @property
+    def monitor(self) -> str:
+        """Where one of them tells of all."""
+        return f"http://{self.members[0].address}:{_HTTP}"
 
     def start(self) -> None:
         """Start all, and wait until they are one."""
         for member in self.members:
-            member.start(self._environment)
+            member.start()
         self.whole()
-
-    def again(self, member: Member) -> None:
-        """Start one that was killed."""
-        member.start(self._environment)
 
     def whole(self) -> None:
         """Wait until all serve."""
-        eventually(lambda: all(member.healthy() for member in self.members), "a whole NATS cluster", 60)
+        limit = time.monotonic() + _WHOLE_S
+        while troubles := [text for member in self.members if (text := member.trouble())]:
+            assert time.monotonic() < limit, troubles
+            time.sleep(0.1)
 
-    def stop(self) -> None:
-        """Stop all."""
+    def close(self) -> None:
+        """Stop all, and take the network away."""
         for member in self.members:
-            member.stop()
+            member.close()
+        _ip(f"link del {_BRIDGE}")
+
+
+def _ip(words: str) -> None:
+    subprocess.run(["ip", *words.split()], check=True)

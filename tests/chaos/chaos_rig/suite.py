@@ -2,23 +2,51 @@
 
 import contextlib
 import os
+import select
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
+from e2e_rig import images
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
+from chaos_rig.client import Client
+from seaway_cli import control
 from seaway_kit.failpoints import VARIABLE, Failpoint
 
-_ROWS = 6
+_SERVICES = 5
+_DEATH_S = 10.0
+
+
+def struck(pid: int) -> bool:
+    """Kill a process; whether it was there, and has died of it."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if select.select([pidfd], [], [], 0)[0]:
+            return False  # dead already, and not yet waited for
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert select.select([pidfd], [], [], _DEATH_S)[0], f"{pid} has outlived SIGKILL"
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True
 
 
 class ChaosSuite(Seaway):
-    """`seaway up` with a directory for failpoints."""
+    """`seaway up` with a directory for failpoints; on the NATS servers at `nats`, if they are given, by that login."""
 
-    def __init__(self, directory: Path, node: str = "n1", up: tuple[str, ...] = (), *, services: int = _ROWS) -> None:
-        super().__init__(directory, node, up)
-        self._services = services
+    def __init__(self, directory: Path, *, nats: str = "", user: str = "", password_file: Path | None = None) -> None:
+        options = ["--nats", nats] if nats else []
+        if password_file is not None:
+            options += ["--nats-user", user, "--nats-password-file", str(password_file)]
+        super().__init__(directory, up=tuple(options))
+        self._nats, self._login = nats, (user, password_file.read_text().strip() if password_file else "")
         self._points = directory / "failpoints"
         self._points.mkdir()
 
@@ -28,6 +56,18 @@ class ChaosSuite(Seaway):
             super().start()
         finally:
             del os.environ[VARIABLE]
+
+    def warm(self) -> None:
+        """Load the image busybox, and do what is done once only."""
+        headers = {"Content-Type": "application/x-tar"}
+        reply = self.api.request("POST", "/images/load", images.busybox_archive(), headers)
+        assert reply.status == 200, reply
+        client = Client(self.api)
+        for network in ("none", "bridge"):
+            container = client.create(f"warm-{network}", "true", NetworkMode=network)
+            client.start(container)
+            client.wait(container)
+            client.remove(container)
 
     def arm(self, point: Failpoint) -> None:
         """The next process that passes there dies."""
@@ -42,25 +82,53 @@ class ChaosSuite(Seaway):
         for path in self._points.iterdir():
             path.unlink()
 
-    def kill(self, service: str, number: int = signal.SIGKILL) -> int:
-        """Kill a service; the pid that it had."""
-        pid = int(self.row(service)["pid"])
-        os.kill(pid, number)
+    def rows(self) -> list[dict[str, Any]]:
+        """What `seaway status --json` says, without a process for each look."""
+        with contextlib.suppress(control.NotRunning):
+            return list(control.ask(self.run / "control.sock", "status")["services"])
+        return []
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """A user of the bus that may read everything, and the password."""
+        return self._login if self._nats else ("cli", self.secret("cli"))
+
+    @property
+    def nats_url(self) -> str:
+        return self._nats or super().nats_url
+
+    def kill(self, service: str) -> int:
+        """Kill a service that is there; the pid that it had."""
+        pid = self.strike(service)
+        assert pid, f"{service} isn't there"
         return pid
 
-    def kill_quietly(self, service: str) -> None:
-        """Kill a service, if it is there just now."""
-        row = next((row for row in self.rows() if row["service"] == service), None)
-        if row is not None and row["pid"]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(row["pid"]), signal.SIGKILL)
+    def strike(self, service: str) -> int:
+        """Kill a service, if it is there just now: its pid once it is dead, else 0."""
+        pid = next((int(row["pid"]) for row in self.rows() if row["service"] == service), 0)
+        return pid if pid and struck(pid) else 0
+
+    def passed(self, point: Failpoint, within_s: float) -> bool:
+        """Arm a failpoint; whether a process has died there in time. It isn't armed any more."""
+        path = self._points / point
+        path.touch()
+        limit = time.monotonic() + within_s
+        while path.exists():
+            if time.monotonic() > limit:
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+                    return False
+            time.sleep(0.005)
+        return True
 
     def whole(self, timeout: float = 40) -> None:
         """Wait until every service is ready and the API answers."""
 
+        services = _SERVICES if self._nats else _SERVICES + 1
+
         def ready() -> bool:
             rows = self.rows()
-            return len(rows) == self._services and all(row["state"] == "ready" for row in rows) and self.serves()
+            return len(rows) == services and all(row["state"] == "ready" for row in rows) and self.serves()
 
         eventually(ready, "a whole suite", timeout)
 

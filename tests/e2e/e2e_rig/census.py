@@ -1,9 +1,8 @@
-"""What an engine has on the machine: mounts, links, tables, cgroups, processes, files, descriptors.
+"""What an engine has on the machine: mounts, links, filters, cgroups, processes, files, descriptors.
 
 Taken before and after a module of tests, it must be the same: what is more is a leak.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -11,59 +10,87 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from e2e_rig import census_network
 from e2e_rig.engine import Engine
 
 _SPAWNED = ("conmon", "crun", "runc", "containerd-shim")
 _VARYING = re.compile(r"[0-9a-f]{6,}")
+_NUMBER = re.compile(r":\[\w+\]$")
+_KEPT = (" socket", ":inotify", " /", " /dev/null")  # the last two are what libuv keeps in reserve
+_CGROUPS = Path("/sys/fs/cgroup")
+# Without what is mounted on it: what lies below `unified` there is a plain directory that a runtime left.
+_BELOW_THE_MOUNTS = ["unshare", "--mount", "sh", "-c", "mount --bind /sys/fs/cgroup /mnt && find /mnt/unified -type d"]
 
 
 @dataclass(frozen=True)
 class Census:
-    """Counts by what a thing is; `descriptors` counts open files per process."""
+    """Counts by what a thing is; `descriptors` counts open files by process and kind."""
 
     mounts: Counter[str]
     links: Counter[str]
-    tables: Counter[str]
+    addresses: Counter[str]
+    filters: Counter[str]
+    namespaces: Counter[str]
     cgroups: Counter[str]
     processes: Counter[str]
     zombies: Counter[str]
     files: Counter[str]
     descriptors: Counter[str]
 
-    def beyond(self, baseline: "Census", slack: int) -> dict[str, Counter[str]]:
-        """What is here more often than in the baseline; `slack` more descriptors per process are no leak."""
+    @property
+    def total(self) -> int:
+        """How many things there are."""
+        return sum(sum(getattr(self, one.name).values()) for one in fields(self))
+
+    def beyond(self, baseline: "Census", *, idle: int = 0, slack: int = 0) -> dict[str, Counter[str]]:
+        """What is here more often than in the baseline.
+
+        No leak are `idle` more of what a process keeps for the next request (connections, the watch of logs), and
+        `slack` more descriptors of any kind.
+        """
         more = {one.name: getattr(self, one.name) - getattr(baseline, one.name) for one in fields(self)}
-        more["descriptors"] = Counter({name: n for name, n in more["descriptors"].items() if n > slack})
+        spared = {name: max(slack, idle if name.endswith(_KEPT) else 0) for name in more["descriptors"]}
+        more["descriptors"] = Counter({name: n for name, n in more["descriptors"].items() if n > spared[name]})
         return {name: counts for name, counts in more.items() if counts}
 
 
 def take(engine: Engine) -> Census:
     """Count now."""
     pids = engine.processes()
+    everybody = {*pids.values(), *_pids_naming(str(engine.run.parent))}
+    spaces = _mount_spaces(everybody)
     return Census(
-        mounts=_mounts(engine, pids),
-        links=Counter(_kind(link["ifname"]) for link in _json("ip", "-json", "link")),
-        tables=Counter(" ".join(line.split()) for line in _run("nft", "list", "tables").splitlines()),
-        cgroups=_cgroups(engine),
+        mounts=_mounts(engine, spaces),
+        links=census_network.links(),
+        addresses=census_network.addresses(),
+        filters=census_network.filters(),
+        namespaces=census_network.namespaces(everybody),
+        cgroups=_cgroups(engine, spaces),
         processes=_spawned(engine),
         zombies=_zombies(set(pids.values())),
-        files=Counter(_name(engine, path) for path in engine.run.rglob("*") if not _noise(engine, path)),
-        descriptors=Counter({name: _open_files(pid) for name, pid in pids.items()}),
+        files=Counter(name for directory in engine.directories for name in _files(engine, directory)),
+        descriptors=Counter(kind for name, pid in pids.items() for kind in _descriptors(engine, name, pid)),
     )
 
 
-def _mounts(engine: Engine, pids: dict[str, int]) -> Counter[str]:
-    """Mounts of the engine in each mount namespace that it lives in, once each."""
-    spaces: dict[str, int] = {}
-    for pid in (os.getpid(), *pids.values(), *_pids_naming(str(engine.run))):
+def _mount_spaces(pids: set[int]) -> list[Path]:
+    """A task of each mount namespace that these processes and their threads live in, the caller's too."""
+    spaces: dict[str, Path] = {}
+    for pid in (os.getpid(), *pids):
         try:
-            spaces.setdefault(os.readlink(f"/proc/{pid}/ns/mnt"), pid)
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                spaces.setdefault(os.readlink(task / "ns" / "mnt"), task)
         except OSError:
             continue
+    return list(spaces.values())
+
+
+def _mounts(engine: Engine, spaces: list[Path]) -> Counter[str]:
+    """Mounts of the engine in each mount namespace that it lives in, once each."""
     found: Counter[str] = Counter()
-    for pid in spaces.values():
+    for task in spaces:
         try:
-            text = Path(f"/proc/{pid}/mountinfo").read_text()
+            text = (task / "mountinfo").read_text()
         except OSError:
             continue
         points = (line.split()[4] for line in text.splitlines())
@@ -76,18 +103,23 @@ def _name(engine: Engine, path: Path) -> str:
     return _VARYING.sub("ID", str(path).removeprefix(str(engine.run.parent)))
 
 
-def _noise(engine: Engine, path: Path) -> bool:
-    return path.suffix == ".log" or any(part in str(path) for part in engine.noise)
+def _files(engine: Engine, directory: Path) -> list[str]:
+    names = (_name(engine, path) for path in directory.rglob("*") if path.suffix != ".log")
+    return [name for name in names if not any(re.search(part, name) for part in engine.noise)]
 
 
-def _kind(link: str) -> str:
-    return re.sub(r"^(veth|v[0-9a-z]{6})[0-9a-f]{7,8}$", r"\1*", link)
-
-
-def _cgroups(engine: Engine) -> Counter[str]:
+def _cgroups(engine: Engine, spaces: list[Path]) -> Counter[str]:
+    """In each hierarchy, and the plain directories below a hidden one."""
     found: Counter[str] = Counter()
-    for top in Path("/sys/fs/cgroup").glob(f"*/{engine.cgroup_parent}"):
+    for top in (*_CGROUPS.glob(f"*/{engine.cgroup_parent}"), _CGROUPS / engine.cgroup_parent):
         found.update(_VARYING.sub("ID", str(path)) for path in top.rglob("*") if path.is_dir())
+    plain = subprocess.run(_BELOW_THE_MOUNTS, capture_output=True, text=True).stdout.splitlines()
+    for task in spaces:
+        hidden = task / "root" / str(_CGROUPS / "unified").removeprefix("/")
+        if hidden.is_dir() and not (hidden / "cgroup.controllers").exists():
+            plain += map(str, hidden.rglob("*"))
+    parent = f"/{engine.cgroup_parent}/"
+    found.update("plain directory " + _VARYING.sub("ID", path.partition(parent)[2]) for path in plain if parent in path)
     return found
 
 
@@ -133,17 +165,15 @@ def _zombies(parents: set[int]) -> Counter[str]:
     return found
 
 
-def _open_files(pid: int) -> int:
+def _descriptors(engine: Engine, name: str, pid: int) -> list[str]:
+    """What a process has open, by kind; of NATS not the files of its store, which it opens and closes as it likes."""
+    found = []
     try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            target = os.readlink(entry)
+            if target.startswith(str(engine.root / "nats")):
+                continue
+            found.append(f"{name} {_name(engine, Path(_NUMBER.sub('', target)))}")
     except OSError:
-        return 0
-
-
-def _run(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
-
-
-def _json(*words: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(_run(*words))
+        pass
     return found

@@ -19,6 +19,7 @@ class Dockerd(Engine):
     """A private dockerd and containerd."""
 
     noise = ("/netns/",)  # collected by dockerd once a minute
+    descriptor_slack = 4
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)

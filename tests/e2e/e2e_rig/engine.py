@@ -12,10 +12,12 @@ from e2e_rig.waits import eventually
 class Engine(abc.ABC):
     """One engine with directories of its own, started in the caller's network namespace.
 
-    `noise` are parts of the paths of files that come and go without being leaks.
+    `noise` are patterns of the names of files that come and go without being leaks (with `ID` for what is hexadecimal),
+    `descriptor_slack` so many open files of one kind as its processes may have more or less.
     """
 
     noise: tuple[str, ...] = ()
+    descriptor_slack = 0
 
     def __init__(self, directory: Path) -> None:
         self.root, self.run = directory / "root", directory / "run"
@@ -23,6 +25,11 @@ class Engine(abc.ABC):
             path.mkdir(parents=True)
         self.socket = self.run / "docker.sock"
         self.api = Api(str(self.socket))
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """Where it must leave nothing."""
+        return (self.run,)
 
     @property
     def host(self) -> str:

@@ -27,7 +27,14 @@ Finished = subprocess.CompletedProcess[str]
 class Seaway(Engine):
     """One suite; `up` are more options for `seaway up`."""
 
-    noise = ("/.cache/seccomp/",)  # crun keeps one compiled filter per profile
+    noise = (
+        r"/\.cache/seccomp/",  # crun keeps one compiled filter per profile
+        r"^/root/nats/",
+        r"^/root/secrets/agent\.",  # of a node that was added
+        r"^/root/image/blobs/sha256/ID$",
+        r"/layers/ID(/|$)",  # of images that are there
+        r"/volumes/(?!ID(/|$)|\.)",  # whoever names a volume removes it
+    )
 
     def __init__(self, directory: Path, node: str = "n1", up: tuple[str, ...] = ()) -> None:
         super().__init__(directory)
@@ -36,6 +43,10 @@ class Seaway(Engine):
         self.tcp_outside = ""
         self._up = up
         self._supervisor: Daemon | None = None
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        return self.run, self.root
 
     def start(self) -> None:
         words = [str(COMMANDS / "seaway"), "up", "--root", str(self.root), "--run", str(self.run), "--node", self.node]

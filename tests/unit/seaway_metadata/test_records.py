@@ -119,6 +119,16 @@ async def test_forget(desk: Desk) -> None:
     await desk.one.register(named(2, "web"), "n1")
 
 
+async def test_a_half_forgotten_registration_gives_up_its_name(desk: Desk) -> None:
+    """As after a copy that was killed in between: the record is gone, the name isn't."""
+    revision = await desk.one.register(named(1, "web"), "n1")
+    await desk.buckets.containers.delete(container_id(1), revision)
+    await desk.other.forget(container_id(1))
+    assert await desk.keys() == (set(), {"web"})
+    await desk.other.forget(container_id(1), "web")
+    assert await desk.keys() == (set(), set())
+
+
 async def test_a_container_that_was_made_is_not_forgotten(desk: Desk) -> None:
     revision = await desk.one.register(spec(1), "n1")
     made = record(1, state=State.CREATED, seq=1)

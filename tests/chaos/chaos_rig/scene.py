@@ -1,0 +1,76 @@
+"""One crash of the matrix: what is asked for while a failpoint is armed, and what must be so afterwards."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from e2e_rig.registry import Registry
+from e2e_rig.waits import eventually
+
+from chaos_rig.client import Client
+from chaos_rig.suite import ChaosSuite
+from seaway_kit.failpoints import Failpoint
+
+LIFE = ["create", "start", "die", "destroy"]
+LOOP = "trap 'exit 9' TERM; while :; do sleep 0.05; done"
+
+
+class Scene:
+    """Its suite and client, and when it began."""
+
+    def __init__(self, suite: ChaosSuite, client: Client, registry: Registry, point: Failpoint) -> None:
+        self.suite, self.client, self.registry, self.point = suite, client, registry, point
+        self.name = "c-" + point.replace(".", "-")
+        self.since = time.time()
+
+    def crash(self, act: Callable[[], object]) -> None:
+        """Do something during which the failpoint kills a process, and wait until the suite is whole again."""
+        self.suite.arm(self.point)
+        act()
+        eventually(lambda: not self.suite.is_armed(self.point), f"{self.point} to be passed")
+        self.suite.whole()
+
+    def post(self, path: str, body: object = None) -> None:
+        """A command that must be answered with success, or with 304 where an earlier try was carried out."""
+        reply = self.client.steadily("POST", path, body)
+        assert reply.status in (200, 201, 204, 304), reply
+
+    def running(self, script: str = LOOP, **host: object) -> str:
+        """A container that runs."""
+        container = self.client.create(self.name, script, **host)
+        self.client.start(container)
+        return container
+
+    def told(self, container: str, last: str) -> list[str]:
+        """The actions of its events, once `last` is among them."""
+        eventually(lambda: last in self.client.told(self.since, container), f"{container}: {last}")
+        return self.client.told(self.since, container)
+
+    def gone(self, container: str) -> None:
+        """Remove it: nothing is left of it, and its name is free."""
+        self.client.remove(container)
+        assert self.client.steadily("GET", f"/containers/{container}/json").status == 404
+        again = self.client.create(self.name, "exit 0")
+        assert again != container
+        self.client.remove(again)
+
+    def lives_and_dies(self, container: str) -> None:
+        """The container is what was asked for, to its end."""
+        self.client.start(container)
+        assert self.client.wait(container) == 7
+        self.client.remove(container)
+        assert self.told(container, "destroy") == LIFE
+
+    @property
+    def volumes(self) -> list[Path]:
+        """The directories of all volumes."""
+        place = self.suite.root / "agent" / self.suite.node / "volumes"
+        return [volume for volume in place.iterdir() if not volume.name.startswith(".")]
+
+    def remove_volumes(self) -> None:
+        """All that are left."""
+        self.suite.api.remove_all()
+        for volume in self.volumes:
+            if self.suite.api.request("DELETE", f"/volumes/{volume.name}").status != 204:
+                shutil.rmtree(volume)

@@ -1,0 +1,54 @@
+"""The events as the stream keeps them, with the numbers that the Engine API doesn't show."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import nats
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from chaos_rig.suite import ChaosSuite
+
+_STREAM = "SEAWAY_EVENTS"
+_NOUN, _ACTION, _CONTAINER = 4, 5, 6
+_MESSAGE_S = 10
+
+
+def check(suite: ChaosSuite, since: float, containers: Iterable[str]) -> int:
+    """Each of these containers, created since then, has events that are numbered from 1 on, each of them once.
+
+    How many events there are of all of them.
+    """
+    told = asyncio.run(_read(suite, since))
+    wrong = {}
+    for container in containers:
+        rows = told.get(container, [])
+        if [seq for seq, _ in rows] != list(range(1, len(rows) + 1)) or not rows:
+            wrong[container] = rows
+    assert wrong == {}, wrong
+    return sum(len(told[container]) for container in containers)
+
+
+async def _read(suite: ChaosSuite, since: float) -> dict[str, list[tuple[int, str]]]:
+    """Number and action of each container's events, in the order of the stream."""
+    user, password = suite.login
+    servers, inbox = suite.nats_url.split(","), f"_INBOX.{user or 'any'}"
+    connection = await nats.connect(servers, user=user, password=password, inbox_prefix=inbox)
+    try:
+        context = connection.jetstream()
+        last = (await context.stream_info(_STREAM)).state.last_seq
+        start = datetime.fromtimestamp(since, UTC)
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=start)
+        events = await context.subscribe("seaway.v1.event.>", stream=_STREAM, ordered_consumer=True, config=config)
+        found: dict[str, list[tuple[int, str]]] = {}
+        seen = 0
+        while seen < last:
+            message = await events.next_msg(timeout=_MESSAGE_S)
+            seen = message.metadata.sequence.stream
+            tokens = message.subject.split(".")
+            if tokens[_NOUN] == "container":
+                row = int((message.headers or {})["ce-sequence"]), tokens[_ACTION]
+                found.setdefault(tokens[_CONTAINER], []).append(row)
+        return found
+    finally:
+        await connection.close()
