@@ -4,14 +4,16 @@ Docker's words (moby 26.1: daemon/daemon_unix.go).
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.plumbing import Plumbing
+from seaway_agent.rootfs.merged import find
 from seaway_contracts.containers import ContainerSpec, Resources
-from seaway_contracts.errors import bad_request
+from seaway_contracts.errors import bad_request, internal
 from seaway_docker.cpusets import parse_cpuset
 from seaway_docker.errors import InvalidParameter, too_many_cpus
 
@@ -33,6 +35,21 @@ def check(asked: Resources, host: CgroupLayout) -> None:
             _check_available(text, what, _SYSTEM / place / "online")
     if (asked.cpu_realtime_period or asked.cpu_realtime_runtime) and not cgroups.has_realtime(host):
         raise bad_request("Your kernel does not support CPU realtime scheduler")
+
+
+def check_workdir(workdir: str, lowers: Sequence[str]) -> None:
+    """Raise SeawayError (500, as Docker) where the image has a file in the place of the working directory.
+
+    What it has at the end of links shows only at the start.
+    """
+    layers = [Path(lower) for lower in lowers]
+    parts = tuple(os.fsencode(part) for part in workdir.split("/") if part)
+    for depth in range(1, len(parts) + 1):
+        found = find(layers, parts[:depth])
+        if found is None:
+            return
+        if not (found.is_directory or found.target):
+            raise internal(f"Cannot mkdir: {workdir} is not a directory")
 
 
 def _check_available(text: str, what: str, online: Path) -> None:

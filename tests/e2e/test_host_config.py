@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from e2e_rig.api import Api, frames
 from e2e_rig.docker_cli import DockerCli
 
@@ -164,8 +165,8 @@ def test_devices_that_nobody_can_find(api: Api, request_: dict[str, Any], messag
     assert started(api, HostConfig={"DeviceRequests": [request_]}) == (500, message)
 
 
-@pytest.fixture
-def cdi() -> Iterator[str]:
+@pytest.fixture(params=["json", "yaml"])
+def cdi(request: pytest.FixtureRequest) -> Iterator[str]:
     """A device of a CDI file on this machine."""
     directory = Path("/var/run/cdi")
     made = [path for path in (directory.parent, directory) if not path.exists()]
@@ -182,8 +183,8 @@ def cdi() -> Iterator[str]:
         "devices": [{"name": "one", "containerEdits": edits}],
         "containerEdits": {"env": ["CDI_ALL=2"]},
     }
-    path = directory / f"seaway-{os.getpid()}.json"
-    path.write_text(json.dumps(spec))
+    path = directory / f"seaway-{os.getpid()}.{request.param}"
+    path.write_text(json.dumps(spec) if request.param == "json" else yaml.safe_dump(spec))
     yield kind
     path.unlink()
     for directory in reversed(made):

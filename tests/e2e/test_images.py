@@ -12,6 +12,7 @@ from e2e_rig import images
 from e2e_rig.api import Api, filters
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Engine
+from e2e_rig.ports import free_port
 from e2e_rig.registry import Registry
 
 KEPT = {"busybox:latest", "dressed:1"}
@@ -56,6 +57,16 @@ def test_pulled_image_runs(cli: DockerCli, repository: str) -> None:
 def test_pull_never(cli: DockerCli, repository: str) -> None:
     result = cli.try_("run", "--pull", "never", f"{repository}:1", "true")
     assert result.code == 125 and "No such image" in result.err
+
+
+def test_login_is_the_registrys_to_judge(cli: DockerCli, registry: Registry) -> None:
+    words = ["login", "--username", "ann", "--password-stdin"]
+    assert "Login Succeeded" in cli(*words, registry.address, input="secret").out
+    cli("logout", registry.address)
+    nobody = f"127.0.0.1:{free_port()}"
+    refused = cli.try_(*words, nobody, input="secret")
+    assert refused.code == 1
+    assert f'Get "http://{nobody}/v2/": dial tcp {nobody}: connect: connection refused' in refused.err
 
 
 def test_pull_by_digest(cli: DockerCli, registry: Registry) -> None:

@@ -54,6 +54,7 @@ class CreateCommand:
         spec = spec.model_copy(update={"runtime": node.runtime(spec.runtime)[0], **self._told(spec)})
         with self._node.layers.using(spec.image.layers):
             lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))
+            nodecheck.check_workdir(spec.command.workdir, lowers)
             return await self._make_on(lowers, spec, command)
 
     async def _make_on(self, lowers: tuple[str, ...], spec: ContainerSpec, command: Command) -> ContainerStatus:

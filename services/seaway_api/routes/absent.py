@@ -27,7 +27,6 @@ _NOT_YET: Final = (
     ("POST", "/build/prune", "building images"),
     ("POST", "/images/{name}/push", "pushing images"),
     ("GET", "/images/search", "searching registries"),
-    ("POST", "/containers/{name}/exec", "exec"),
     ("POST", "/swarm/init", "swarm mode"),
     ("POST", "/swarm/join", "swarm mode"),
 )

@@ -1,12 +1,13 @@
 """What only the node can refuse."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
-from seaway_agent.nodecheck import check, discarded
+from seaway_agent.nodecheck import check, check_workdir, discarded
 from seaway_contracts.containers import DeviceLimit, Resources
 from seaway_contracts.errors import Code, SeawayError
 
@@ -34,6 +35,31 @@ def test_refusals(asked: dict[str, Any], text: str) -> None:
 @pytest.mark.parametrize("asked", [{}, {"nano_cpus": CPUS * 10**9}, {"cpuset_cpus": "0", "cpuset_mems": "0"}])
 def test_what_there_is(asked: dict[str, Any]) -> None:
     check(Resources(**asked), HOST)
+
+
+@pytest.fixture
+def lowers(tmp_path: Path) -> tuple[str, str]:
+    upper, base = tmp_path / "upper", tmp_path / "base"
+    for layer in (upper, base):
+        (layer / "etc").mkdir(parents=True)
+    for name in ("passwd", "gone"):
+        (base / "etc" / name).touch()
+    (base / "link").symlink_to("etc/passwd")
+    os.mkfifo(base / "fifo")
+    (upper / "etc" / "gone").mkdir()
+    return str(upper), str(base)
+
+
+@pytest.mark.parametrize("workdir", ["", "/", "/etc", "/new/one", "/link/x", "/etc/gone"])
+def test_a_working_directory_that_can_be(lowers: tuple[str, str], workdir: str) -> None:
+    check_workdir(workdir, lowers)
+
+
+@pytest.mark.parametrize("workdir", ["/fifo/x", "/etc/passwd", "/etc/passwd/x"])
+def test_a_working_directory_that_is_no_directory(lowers: tuple[str, str], workdir: str) -> None:
+    with pytest.raises(SeawayError) as error:
+        check_workdir(workdir, lowers)
+    assert (error.value.status, error.value.message) == (500, f"Cannot mkdir: {workdir} is not a directory")
 
 
 def test_what_is_discarded_is_told() -> None:
