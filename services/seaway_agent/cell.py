@@ -85,6 +85,7 @@ class Cell:
         self._timers: dict[str, Timer] = {}
         self._later = later
         self._probe: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[None] | None = None
         self._updating = asyncio.Lock()
         self.gate = RootfsGate()
         self._runtime: Runtime = runtime or ConmonRuntime(node, spec)
@@ -223,6 +224,11 @@ class Cell:
         self._runtime.watch(self._ended)
         self.do(self.machine.adopted(time.time_ns()))
 
+    async def at_rest(self) -> None:
+        """Wait until no launch, teardown or removal is under way."""
+        while self._work is not None and not self._work.done():
+            await asyncio.wait({self._work})
+
     def close(self) -> None:
         """Stop watching; the container goes on."""
         for timer in self._timers.values():
@@ -254,15 +260,15 @@ class Cell:
             case Thaw():
                 self._runtime.thaw()
             case Launch():
-                self.node.tasks.spawn(f"launch-{self.spec.id[:12]}", self._launch(what))
+                self._work = self.node.tasks.spawn(f"launch-{self.spec.id[:12]}", self._launch(what))
             case RunProbe():
                 self._probe = self.node.tasks.spawn(f"probe-{self.spec.id[:12]}", self._run_probe(what))
             case StopProbe():
                 self._stop_probe()
             case TearDown():
-                self.node.tasks.spawn(f"teardown-{self.spec.id[:12]}", self._tear_down())
+                self._work = self.node.tasks.spawn(f"teardown-{self.spec.id[:12]}", self._tear_down())
             case Delete():
-                self.node.tasks.spawn(f"delete-{self.spec.id[:12]}", self._delete(what.volumes))
+                self._work = self.node.tasks.spawn(f"delete-{self.spec.id[:12]}", self._delete(what.volumes))
 
     def _write(self, what: Record, answers: Sequence[Answer]) -> None:
         """With the answers that follow, in one transaction: whoever asks again finds them, whichever agent is there.

@@ -58,6 +58,12 @@ def named(node: Plumbing, spec: ContainerSpec) -> NetworkSpec:
     return network.model_copy(update={"hostname": endpoints.hostname(spec)})
 
 
+def needed(spec: ContainerSpec) -> set[str]:
+    """The containers that have to run when this one is started: it joins their namespaces, or is linked to them."""
+    joined = map(partner_of, (spec.network.mode, spec.namespaces.pid, spec.namespaces.ipc))
+    return {*filter(None, joined), *(link.container for link in spec.network.links)}
+
+
 def partner_of(mode: str) -> str:
     """The id of the container to join; empty for any other mode."""
     return mode.removeprefix(_JOINED) if mode.startswith(_JOINED) else ""

@@ -11,10 +11,11 @@ from typing import Final
 from seaway_agent import endpoints
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Exit, Launched
-from seaway_agent.core.restart import starts_with_node
+from seaway_agent.core.restart import in_order_of_need, starts_with_node
 from seaway_agent.core.steps import Phase
 from seaway_agent.endpoints import Connection
 from seaway_agent.execs.recovery import ExecRecovery
+from seaway_agent.joining import needed
 from seaway_agent.kernel import launcher, procs
 from seaway_agent.network.errors import SandboxGone
 from seaway_agent.network.publisher import Published
@@ -34,6 +35,7 @@ from seaway_contracts.ids import is_container_id
 log = logging.getLogger(__name__)
 LOST_WITH_NODE: Final = 255
 _OWN_NETWORK: Final = ("bridge", "none")
+_RAN: Final = (State.RUNNING, State.PAUSED, State.RESTARTING)
 _NO_NETWORK: Final = Endpoint(network="none", network_id="")
 
 
@@ -50,6 +52,7 @@ class Recovery:
         """Adopt, finish, undo, sweep."""
         cells = [self._cell(item) for item in stored]
         self._plumbing.volumes.start([cell.spec for cell in cells])
+        ran = {cell for cell in cells if cell.status.state in _RAN}
         execs = ExecRecovery(self._plumbing, self._same_boot)
         for cell in cells:
             execs.settle(cell)
@@ -64,7 +67,7 @@ class Recovery:
         execs.sweep()
         self._sweep(known={cell.spec.id for cell in cells})
         if not self._same_boot:
-            self._start_with_node(cells)
+            self._plumbing.tasks.spawn("start-with-node", self._start_with_node(cells, ran))
         if stored:
             log.info("took up %d containers, %d of them running", len(stored), len(held))
 
@@ -131,7 +134,7 @@ class Recovery:
         else:
             if found.there and cell.machine.phase is Phase.IDLE:
                 self._undo(cell, found)
-            cell.do(cell.machine.resume(time.time_ns()))
+            cell.do(cell.machine.resume(with_node=not self._same_boot))
         if run is None:
             found.close()
 
@@ -143,7 +146,8 @@ class Recovery:
         else:
             log.warning("container %s ended, and nobody wrote down how", cell.spec.id[:12])
             how = Exit(UNKNOWN_CODE, time.time_ns())
-        cell.do(cell.machine.exited(Exit(how.code, max(how.time_ns, cell.status.started_ns), how.oom)))
+        how = Exit(how.code, max(how.time_ns, cell.status.started_ns), how.oom)
+        cell.do(cell.machine.exited(how, with_node=not self._same_boot))
 
     def _launching(self, cell: Cell, found: Found, run: Run | None) -> None:
         """A launch that the last agent did not live to finish: finish it if the program runs or ran, else undo it."""
@@ -151,7 +155,7 @@ class Recovery:
         if run is None and ended is None:
             log.info("container %s: undoes a start that was interrupted", cell.spec.id[:12])
             self._undo(cell, found)
-            cell.do(cell.machine.resume(time.time_ns()))
+            cell.do(cell.machine.resume())
             return
         (self._traces.state(cell)[1] / GATE).unlink(missing_ok=True)
         began = min(time.time_ns(), _began_ns(self._plumbing, cell))
@@ -188,14 +192,20 @@ class Recovery:
                 self._take_down(container, self._traces.place(container), *node.runtimes)
         node.uppers.start(known)
 
-    def _start_with_node(self, cells: list[Cell]) -> None:
-        """After a reboot: restart policies."""
-        for cell in cells:
-            was_running = cell.status.exit_code == LOST_WITH_NODE
-            if cell.machine.phase is Phase.IDLE and starts_with_node(
-                cell.spec.restart, was_running, cell.status.manually_stopped
-            ):
-                cell.do(cell.machine.start_again())
+    async def _start_with_node(self, cells: list[Cell], ran: set[Cell]) -> None:
+        """After a reboot: restart policies. Who needs another one is started when that one runs."""
+        chosen = {
+            cell.spec.id: cell
+            for cell in cells
+            if starts_with_node(cell.spec.restart, cell in ran, cell.status.manually_stopped)
+        }
+        for ids in in_order_of_need({container: needed(cell.spec) for container, cell in chosen.items()}):
+            for container in ids:
+                await chosen[container].at_rest()
+                if chosen[container].machine.phase is Phase.IDLE:  # nobody was quicker
+                    chosen[container].do(chosen[container].machine.start_again())
+            for container in ids:
+                await chosen[container].at_rest()
 
 
 def _is_new(cell: Cell, found: Found) -> bool:

@@ -244,15 +244,16 @@ class Machine(ExecSteps):
         done += self._answer_all(self._stoppers)
         return done + (self._delete() if self._removers or self.spec.auto_remove else [])
 
-    def exited(self, how: Exit) -> list[Do]:
-        """Its first process ended."""
+    def exited(self, how: Exit, *, with_node: bool = False) -> list[Do]:
+        """Its first process ended; `with_node`: as all others did, and the node starts them again in their order."""
         if self.phase not in (Phase.RUNNING, Phase.PAUSED):
             self._broken("exited")
         ran_ns = max(0, how.time_ns - self.status.started_ns)
         left = [*network_events("disconnect", self.status), *unmount_events(self.spec)]
         stopped = self._stopping or bool(self._stoppers or self._restarters)
         restarts = (
-            not self._removers
+            not with_node
+            and not self._removers
             and not self._restarters
             and should_restart(self.spec.restart, how.code, self.status.restart_count, self.status.manually_stopped)
         )
@@ -335,10 +336,10 @@ class Machine(ExecSteps):
 
     # --- adoption, by the agent that comes after one that was killed
 
-    def resume(self, now_ns: int) -> list[Do]:
-        """Go on where the agent before this one was: back off, tear down, or delete."""
+    def resume(self, *, with_node: bool = False) -> list[Do]:
+        """Go on where the agent before this one was: back off (not where it ended with its node), tear down, delete."""
         if self.phase is Phase.TEARING_DOWN:
-            if self.status.state is State.RESTARTING:
+            if self.status.state is State.RESTARTING and not with_node:
                 self._after_teardown = self._back_off
             return [TearDown()]
         if self.phase is Phase.REMOVING:

@@ -1,5 +1,6 @@
 """Restart policies with Docker's backoff (moby `restartmanager`). Pure."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,3 +40,14 @@ def starts_with_node(policy: RestartPolicy, state_was_running: bool, manually_st
     if policy.name == "unless-stopped":
         return not manually_stopped
     return policy.name == "on-failure" and state_was_running and not manually_stopped
+
+
+def in_order_of_need(needs: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Who can be started side by side, first those that need nobody of the others; a ring goes together."""
+    left = {one: set(others) & needs.keys() - {one} for one, others in needs.items()}
+    found = []
+    while left:
+        ready = [one for one, others in left.items() if not others] or list(left)
+        found.append(ready)
+        left = {one: others.difference(ready) for one, others in left.items() if one not in ready}
+    return found

@@ -16,6 +16,7 @@ from typing import Final
 
 from aiohttp import web
 
+from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import Event, EventFeed
 from seaway_contracts import catalogue
@@ -187,6 +188,13 @@ class AgentRig:
             self._process.send_signal(number)
             self._process.wait(LIMIT_S)
             self._process = None
+
+    def cut_power(self) -> None:
+        """The node is gone at once, with all that runs; the next agent finds another boot id."""
+        self.end(signal.SIGKILL)
+        for shim in (*exec_shims_below(self.run).values(), *shims_below(self.run).values()):
+            end_with_children(shim)
+        self.env["SEAWAY_BOOT_ID"] = secrets.token_hex(8)
 
     async def until(self, condition: Callable[[], object], say: Callable[[], str] = lambda: "") -> None:
         """Wait for a condition, plain or async; `say` tells what is wrong when it doesn't come."""

@@ -22,6 +22,7 @@ from seaway_contracts.commands import ContainerId, RemoveContainer, StatusReply,
 from seaway_contracts.containers import (
     ContainerSpec,
     ContainerStatus,
+    Link,
     Mount,
     NetworkSpec,
     PortBinding,
@@ -430,3 +431,19 @@ async def test_an_update_is_not_repeated_over_a_later_one(rig: AgentRig) -> None
     await rig.start()
     await rig.bus.call(catalogue.UPDATE, asked, node=rig.node, command=first)
     assert (await rig.inventory())[container].spec.restart.name == "no"
+
+
+async def test_after_a_reboot_who_needs_another_one_is_started_behind_it(rig: AgentRig) -> None:
+    always = RestartPolicy(name="always")
+    host = await rig.create(numbered(rig.spec("sleep", "600", net="bridge", restart=always), "22"))
+    guest = await rig.create(numbered(rig.spec("sleep", "600", net=f"container:{host}", restart=always), "11"))
+    link = NetworkSpec(mode="bridge", links=(Link(container=host, name="host", alias="h"),))
+    linked = await rig.create(numbered(rig.spec("sleep", "600", network=link, restart=always), "00"))
+    for container in (host, guest, linked):
+        await rig.start_container(container)
+    rig.cut_power()
+    await rig.start()
+    for container in (host, guest, linked):
+        assert (await rig.died(container)).status.exit_code == 255
+        await rig.until(lambda: rig.told(container).count("start") == 2, lambda: rig.story(container))  # noqa: B023
+        assert (await rig.inventory())[container].status.state is State.RUNNING

@@ -131,7 +131,7 @@ class Box:
         return self._say(self.machine.adopted(self.now_ns))
 
     def resume(self) -> list[str]:
-        return self._say(self.machine.resume(self.now_ns))
+        return self._say(self.machine.resume())
 
     # --- ready-made situations, of which the words don't matter
 

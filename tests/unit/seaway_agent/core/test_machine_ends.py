@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from seaway_agent.core.instructions import Answer, Ask
+from seaway_agent.core.instructions import Answer, Ask, Exit
 from seaway_agent.core.steps import Phase
 from seaway_contracts.containers import RestartPolicy, State
 from seaway_contracts.errors import SeawayError
@@ -272,3 +272,14 @@ def test_every_container_event_has_its_own_number(make_box: MakeBox) -> None:
     box.restart("r")
     box.exited(137, oom=True)
     assert box.machine.status.seq == 2 + 1 + 3
+
+
+def test_what_ended_with_its_node_is_started_by_the_node(make_box: MakeBox) -> None:
+    """In an order that this container doesn't know; else it would come back by itself."""
+    policy = RestartPolicy(name="always")
+    box = make_box(restart=policy).running()
+    box.machine.exited(Exit(255, box.now_ns), with_node=True)
+    assert (box.state, box.torn_down()) == ("exited", [])
+    waited = make_box(builders.status(State.RESTARTING), Phase.TEARING_DOWN, restart=policy)
+    assert waited._say(waited.machine.resume(with_node=True)) == ["tear down"]
+    assert waited.torn_down() == []

@@ -135,7 +135,7 @@ class Mortal(World):
             return
         self.alive = self.frozen = False
         self.sandbox = self.machine.phase is Phase.TEARING_DOWN
-        self.carry_out(self.machine.resume(self.now_ns))
+        self.carry_out(self.machine.resume())
 
     def _finish_the_launch(self) -> None:
         """Its program runs, and what was noted of it tells who asked. It counts as it would have without a kill."""

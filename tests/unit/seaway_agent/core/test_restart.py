@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_agent.core.restart import FIRST_NS, LONGEST_NS, Backoff, should_restart, starts_with_node
+from seaway_agent.core.restart import (
+    FIRST_NS,
+    LONGEST_NS,
+    Backoff,
+    in_order_of_need,
+    should_restart,
+    starts_with_node,
+)
 from seaway_contracts.containers import RestartPolicy
 
 LONG_RUN_NS = 10_000_000_000
@@ -93,3 +100,17 @@ def test_on_failure_gives_up_after_its_count_and_nothing_outlives_a_stop(
         assert name != "on-failure" or (code != 0 and (retries == 0 or restarts <= retries))
     if name in ("always", "unless-stopped") and not by_hand:
         assert restarts == len(codes)
+
+
+@pytest.mark.parametrize(
+    ("needs", "order"),
+    [
+        ({}, []),
+        ({"a": [], "b": []}, [["a", "b"]]),
+        ({"a": ["b"], "b": ["c"], "c": [], "d": []}, [["c", "d"], ["b"], ["a"]]),
+        ({"a": ["a", "elsewhere"]}, [["a"]]),
+        ({"a": ["b"], "b": ["a"], "c": ["a"], "d": []}, [["d"], ["a", "b", "c"]]),
+    ],
+)
+def test_those_that_are_needed_come_first(needs: dict[str, list[str]], order: list[list[str]]) -> None:
+    assert in_order_of_need(needs) == order
