@@ -34,7 +34,6 @@ from seaway_bus.transport import (
 )
 from seaway_contracts.channels import BucketConfig, StreamConfig
 from seaway_contracts.ids import BadToken, check_token
-from seaway_contracts.lifecycle import MSG_ID
 from seaway_kit import tls
 
 log = logging.getLogger(__name__)
@@ -183,12 +182,13 @@ class NatsTransport:
             await self._api(f"STREAM.UPDATE.{config.name}", event_stream(kept, replicas))
         return True
 
-    async def last_id(self, stream: str, subject: str) -> str:
+    async def last(self, stream: str, subject: str) -> Message | None:
         found = await self.request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", {}, _API_S)
         status = found.headers.get("Status", "")
         if status not in ("", "404"):
             raise TransportError(f"{subject} can't be read: {found.headers.get('Description', status)}")
-        return "" if status else found.headers.get(MSG_ID, "")
+        sequence = int(found.headers.get("Nats-Sequence", "0"))
+        return None if status else replace(found, subject=subject, reply="", stream_seq=sequence)
 
     async def last_sequence(self, stream: str) -> int:
         return int((await self._api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])

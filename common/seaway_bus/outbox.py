@@ -27,7 +27,7 @@ from seaway_bus.outbox_table import Letter, LostRow, OutboxTable, Row, open_outb
 from seaway_bus.transport import NoResponders, NotConnected, RequestTimeout, TooLarge, Transport, TransportError
 from seaway_contracts.catalogue import EVENT_STREAM
 from seaway_contracts.channels import EventChannel, M
-from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.lifecycle import MSG_ID, Envelope
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -275,7 +275,8 @@ class Outbox:
         return None
 
     async def _last_id(self, subject: str) -> str:
-        return await self._transport.last_id(EVENT_STREAM.name, subject)
+        last = await self._transport.last(EVENT_STREAM.name, subject)
+        return "" if last is None else last.headers.get(MSG_ID, "")
 
     async def _sweep(self) -> None:
         while True:

@@ -150,8 +150,8 @@ class Transport(Protocol):
         Without `change` a stream that is there stays as it is.
         """
 
-    async def last_id(self, stream: str, subject: str) -> str:
-        """The id of the newest stored message of a subject; empty where there is none, or it bears none."""
+    async def last(self, stream: str, subject: str) -> Message | None:
+        """The newest stored message of a subject; None where there is none."""
 
     async def last_sequence(self, stream: str) -> int:
         """The sequence number of the newest stored message; 0 when there is none."""

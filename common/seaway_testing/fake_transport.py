@@ -18,7 +18,6 @@ from seaway_bus.transport import (
     wire_size,
 )
 from seaway_contracts.channels import BucketConfig, StreamConfig
-from seaway_contracts.lifecycle import MSG_ID
 from seaway_testing.fake_server import FakeBucketData, FakeServer, FakeStream, FakeSubscriber
 from seaway_testing.subjects import matches
 
@@ -167,10 +166,10 @@ class FakeTransport:
         if change:
             stream.config = config
 
-    async def last_id(self, stream: str, subject: str) -> str:
+    async def last(self, stream: str, subject: str) -> Message | None:
         await self.round_trip()
         found = [message for message in self._stream(stream).messages if message.subject == subject]
-        return found[-1].headers.get(MSG_ID, "") if found else ""
+        return found[-1] if found else None
 
     async def last_sequence(self, stream: str) -> int:
         await self.round_trip()

@@ -7,6 +7,7 @@ import os
 import resource
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -40,6 +41,7 @@ from seaway_agent.network.nft import NatTable
 from seaway_agent.node import Node
 from seaway_agent.oci import capabilities
 from seaway_agent.plumbing import Plumbing, Seccomp
+from seaway_agent.recollection import leap, recollect
 from seaway_agent.recovery import Recovery
 from seaway_agent.room import wait_for_room
 from seaway_agent.rootfs.layers import LayerStore
@@ -51,6 +53,7 @@ from seaway_agent.store import Store, open_database
 from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes import Volumes
 from seaway_bus.outbox import Outbox
+from seaway_bus.transport import TransportError
 from seaway_contracts.errors import internal
 from seaway_kit.service import ServiceContext
 
@@ -60,6 +63,7 @@ _SELF_COPYING: Final = ("crun",)
 _INITS: Final = ("tini-static", "tini", "catatonit", "docker-init")
 _FLUSH_S: Final = 2.0
 _JOINS_S: Final = 1.0
+_RECOLLECTS_S: Final = 10.0
 _OPEN_FILES: Final = 1 << 20
 
 
@@ -96,7 +100,7 @@ class Agent:
         conmon, runtimes, init = find_programs(settings)
         _raise_file_limit()
         await self._be_alone(stack, self._layout.root)
-        early = await self._joined_soon()
+        early = await self._joined_within(_JOINS_S)
         if early:
             await check_name(context.bus, settings.node)
         await wait_for_room(context.bus, settings.node, self._layout.root)
@@ -105,7 +109,10 @@ class Agent:
         self._layout.make(runtimes)
         store = self._store(stack)
         boot = procs.boot_id()
-        same_boot = store.fact("boot") == boot
+        former = store.fact("boot")
+        same_boot = former == boot
+        if former and not same_boot:
+            await self._recollect(store)
         plumbing = await self._plumbing(stack, store, conmon, runtimes, init)
         layers = LayerStore(self._layout.layers, boot)
         layers.start()
@@ -142,10 +149,24 @@ class Agent:
     async def _be_alone(self, stack: contextlib.AsyncExitStack, directory: Path) -> None:
         stack.callback(os.close, await asyncio.to_thread(hold, directory))
 
-    async def _joined_soon(self) -> bool:
+    async def _joined_within(self, seconds: float) -> bool:
         """Whether the bus is there in a moment, as it mostly is."""
-        done, _ = await asyncio.wait({self._context.joined}, timeout=_JOINS_S)
+        done, _ = await asyncio.wait({self._context.joined}, timeout=seconds)
         return bool(done)
+
+    async def _recollect(self, store: Store) -> None:
+        """After a reboot. The containers wait for the bus a while, but not for ever."""
+        try:
+            async with asyncio.timeout(_RECOLLECTS_S):
+                await asyncio.shield(self._context.joined)
+                await recollect(store, self._context.bus.transport, self._settings.node)
+        except (TimeoutError, TransportError) as error:
+            log.warning(
+                "the bus can't be asked what it knows of this node's last moments before the reboot (%s); what was "
+                "started, made or removed just then may be lost",
+                str(error) or "it isn't there",
+            )
+        leap(store, int(time.time()))
 
     async def _leave(self, heart: Heart) -> None:
         """One that failed says nothing: it is started anew at once."""

@@ -4,6 +4,7 @@ A status and the events that tell of it are written in one transaction, so neith
 WAL without fsync at commit: what a kill of the process must not lose is in the page cache.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,10 +57,22 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 class Store:
-    """Reads and writes of the agent's memory. Writes belong in a transaction of the caller (`with store.write()`)."""
+    """Reads and writes of the agent's memory. Writes belong in a transaction."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside, or none."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
 
     def containers(self) -> Iterator[Stored]:
         """Everything that is on this node."""

@@ -447,3 +447,31 @@ async def test_after_a_reboot_who_needs_another_one_is_started_behind_it(rig: Ag
         assert (await rig.died(container)).status.exit_code == 255
         await rig.until(lambda: rig.told(container).count("start") == 2, lambda: rig.story(container))  # noqa: B023
         assert (await rig.inventory())[container].status.state is State.RUNNING
+
+
+async def test_what_a_power_cut_took_from_the_database_is_known_from_the_stream(rig: AgentRig, tmp_path: Path) -> None:
+    """An older copy of the database plays the part of commits that never reached the disk."""
+    database, copy = rig.root / "agent" / rig.node / "agent.db", tmp_path / "copy.db"
+    ran, removed, changed = [await rig.create(rig.spec("sleep", "600")) for _ in range(3)]
+    with contextlib.closing(sqlite3.connect(database)) as db, contextlib.closing(sqlite3.connect(copy)) as kept:
+        db.backup(kept)
+    await rig.start_container(ran)
+    await rig.remove(removed)
+    asked = UpdateContainer(id=changed, restart=RestartPolicy(name="on-failure"))
+    await rig.bus.call(catalogue.UPDATE, asked, node=rig.node)
+    for container, action in ((ran, "start"), (removed, "destroy"), (changed, "update")):
+        await rig.wait_for(container, action)
+
+    rig.cut_power()
+    for path in database.parent.glob("agent.db*"):
+        path.unlink()
+    copy.rename(database)
+    await rig.start()
+    assert (await rig.died(ran)).status.exit_code == 255
+    held = await rig.inventory()
+    assert set(held) == {ran, changed}
+    assert held[changed].spec.restart.name == "on-failure"
+    await rig.start_container(ran)
+    await rig.until(lambda: rig.told(ran) == ["create", "start", "die", "start"])
+    numbers = [event.envelope.seq for event in rig.events if event.envelope.subject_id == ran]
+    assert numbers == sorted(set(numbers)), "what is told later counts as newer"
