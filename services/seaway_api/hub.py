@@ -170,7 +170,9 @@ class Hub:
     # --- what nodes have answered
 
     def answered(self, container_id: str, status: ContainerStatus) -> None:
-        """A node has answered a command with this status: nobody who asked this process may see an older one."""
+        """Somebody was told of this status: whoever asks this process may see no older one, which a copy of metadata
+        may still hold.
+        """
         self._answered[container_id] = status
         if len(self._answered) > _ANSWERS:
             self._answered.popitem(last=False)

@@ -15,5 +15,5 @@ class Figures:
         """All of them, in order of the rows."""
         return [
             f"{row:4} {text}"
-            for row, text in sorted(self._rows, key=lambda pair: (pair[0][0] == "L", int(pair[0][1:])))
+            for row, text in sorted(self._rows, key=lambda pair: ("RUL".index(pair[0][0]), int(pair[0][1:])))
         ]

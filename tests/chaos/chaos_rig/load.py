@@ -4,7 +4,9 @@ import itertools
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from e2e_rig.api import Api
 from e2e_rig.waits import eventually
@@ -105,18 +107,19 @@ class Load:
         code = number % 120 + 1
         name = f"load-{next(_numbers)}"
         container = client.create(name, self.script.format(code=code), self.labels, **self.host)
-        if self.reads:
-            assert client.inspect(name)["Id"] == container
+        self._seen(client, name, lambda body: body.get("Id") == container)
         client.start(container)
-        if self.reads:
-            assert client.has_run(container)
+        self._seen(client, container, lambda body: bool(body) and not body["State"]["StartedAt"].startswith("0001"))
         got = client.wait(container)
-        if self.reads:
-            assert client.state(container)["ExitCode"] == got
+        self._seen(client, container, lambda body: bool(body) and body["State"]["ExitCode"] == got)
         client.remove(container)
-        if self.reads:
-            assert client.steadily("GET", f"/containers/{container}/json").status == 404
         return Outcome(container, code, got)
+
+    def _seen(self, client: Client, ref: str, right: Callable[[dict[str, Any]], bool]) -> None:
+        """The next request sees what was acknowledged."""
+        if self.reads:
+            reply = client.steadily("GET", f"/containers/{ref}/json")
+            assert right(reply.json() if reply.status == 200 else {}), f"stale: {reply} {time.time():.2f}"
 
     def check(self) -> None:
         """Every exit code right, every event there, once and in order."""

@@ -3,18 +3,30 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Protocol
 
 import nats
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from chaos_rig.suite import ChaosSuite
+
+class OnTheBus(Protocol):
+    """Whose stream it is, and a login that may read it."""
+
+    @property
+    def nats_url(self) -> str:
+        """One address or several."""
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """User and password."""
+
 
 _STREAM = "SEAWAY_EVENTS"
 _NOUN, _ACTION, _CONTAINER = 4, 5, 6
 _MESSAGE_S = 10
 
 
-def check(suite: ChaosSuite, since: float, containers: Iterable[str]) -> int:
+def check(suite: OnTheBus, since: float, containers: Iterable[str]) -> int:
     """Each of these containers, created since then, has events that are numbered from 1 on, each of them once.
 
     How many events there are of all of them.
@@ -29,7 +41,7 @@ def check(suite: ChaosSuite, since: float, containers: Iterable[str]) -> int:
     return sum(len(told[container]) for container in containers)
 
 
-async def _read(suite: ChaosSuite, since: float) -> dict[str, list[tuple[int, str]]]:
+async def _read(suite: OnTheBus, since: float) -> dict[str, list[tuple[int, str]]]:
     """Number and action of each container's events, in the order of the stream."""
     user, password = suite.login
     servers, inbox = suite.nats_url.split(","), f"_INBOX.{user or 'any'}"

@@ -123,3 +123,15 @@ async def test_a_start_that_was_answered_is_known_though_the_record_lags(rig: An
     assert (await rig.call("GET", "/containers/box1/json")).json["State"]["Status"] == "running"
     await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=6))
     assert await wire.chunk() == b'{"StatusCode":6}\n'
+
+
+async def test_an_end_that_was_told_is_known_though_the_record_lags(rig: Any) -> None:
+    """Its event may come to this process before it comes to the copy of metadata that is asked next."""
+    lagging = box(State.RUNNING, seq=2)
+    rig.suite.add(lagging)
+    wire = await waiting(rig)
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=4))
+    assert await wire.chunk() == b'{"StatusCode":4}\n'
+    rig.suite.records[ID] = lagging
+    shown = (await rig.call("GET", "/containers/box1/json")).json["State"]
+    assert (shown["Status"], shown["ExitCode"]) == ("exited", 4)

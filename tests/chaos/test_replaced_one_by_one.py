@@ -1,0 +1,74 @@
+"""Upgrade: services and the agent are replaced one by one, under load, by others that speak a later catalogue."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chaos_rig import stream
+from chaos_rig.client import Client
+from chaos_rig.commands import Commands
+from chaos_rig.figures import Figures
+from chaos_rig.load import Load, lives
+from chaos_rig.pieces import ORDER, Pieces
+from chaos_rig.scale import scaled
+from e2e_rig import images
+from e2e_rig.waits import eventually
+
+from seaway_testing.nats_server import NatsServer
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+_TAR = {"Content-Type": "application/x-tar"}
+
+
+@pytest.fixture
+def pieces(chaos_directory: Path) -> Iterator[Pieces]:
+    """All services, each by itself, speaking as the last release did."""
+    nats = NatsServer(chaos_directory / "u" / "nats", extra="max_payload: 8MB").start()
+    made = Pieces(chaos_directory / "u", nats)
+    try:
+        made.start()
+        reply = made.api.request("POST", "/images/load", images.busybox_archive(), _TAR)
+        assert reply.status == 200, reply
+        yield made
+    finally:
+        made.close()
+        nats.kill()
+
+
+def test_services_are_replaced_one_by_one(pieces: Pieces, figures: Figures, tmp_path: Path) -> None:
+    client, count = Client(pieces.api), scaled(50, 10)
+    since = time.time()
+    os.mkfifo(tmp_path / "go")
+    binds = [f"{tmp_path}:/place"]
+    script = "read word < /place/go; exit {}"
+    waiting = [client.create(f"w-{number}", script.format(number), Binds=binds) for number in range(count)]
+    for container in waiting:
+        client.start(container)
+    pids = [client.state(container)["Pid"] for container in waiting]
+    rounds = scaled(3, 1)
+    with (
+        Load(pieces.api, scaled(500, 40), 8, script="sleep 0.1; exit {code}", lasting=True) as load,
+        Commands(pieces.api, tmp_path) as commands,
+    ):
+        for service in ("metadata", "scheduler", "image", "agent", "api") * rounds:
+            load.goes_on(3)
+            pieces.replace(service)
+            load.goes_on(3)
+            assert [client.state(container)["Pid"] for container in waiting] == pids
+    eventually(commands.settled, "what was acknowledged")
+    commands.check()
+    load.check()
+    (tmp_path / "go").write_text("\n" * count)
+    assert [client.wait(container) for container in waiting] == list(range(count))
+    told = lives(client, since)
+    assert {told[container] for container in waiting} == {("create", "start", "die")}
+    stream.check(pieces, since, [*waiting, *(one.container for one in load.outcomes)])
+    pieces.api.remove_all()
+    figures.show(
+        "U1",
+        f"{len(ORDER)} services that spoke as {pieces.release} did replaced one by one ({rounds} times): {count} "
+        f"containers went on, {load.done} lives right, {len(commands.acknowledged)} commands done once; longest life "
+        f"{load.longest_s:.1f} s",
+    )
