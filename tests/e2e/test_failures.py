@@ -11,6 +11,7 @@ from e2e_rig.docker_cli import DockerCli
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 from test_events import past
+from test_network import SERVE, fetch
 
 pytestmark = pytest.mark.seaway_only
 SERVICES = ("api", "metadata", "image", "scheduler", "agent")
@@ -97,6 +98,17 @@ def test_live_events_go_on_over_the_agent_s_death(suite: Seaway, cli: DockerCli,
         container = cli("run", "-d", "busybox", "true").out
         told = [event["Action"] for event in stream.until("die", container)]
     assert told == ["create", "start", "die"]
+
+
+def test_a_port_published_on_ipv6_is_back_with_the_agent(suite: Seaway, cli: DockerCli, name: str) -> None:
+    cli("run", "-d", "--name", name, "-p", "[::1]::80", *SERVE)
+    port = cli("port", name, "80").out.rpartition(":")[2]
+    assert fetch("[::1]", port) == "served\n"
+    kill(suite, "agent")
+    assert fetch("[::1]", port) == "served\n"
+    suite.stop()
+    suite.start()
+    assert fetch("[::1]", port) == "served\n"
 
 
 def test_everything_stops_and_starts_while_a_container_runs(suite: Seaway, cli: DockerCli, api: Api, name: str) -> None:

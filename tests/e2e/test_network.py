@@ -1,8 +1,11 @@
 """Networks none, host and bridge; published ports; the way out through NAT."""
 
+import contextlib
 import json
 import socket
 import subprocess
+import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 
@@ -14,6 +17,13 @@ from e2e_rig.waits import eventually
 from e2e_rig.world import HOST, OUTSIDE, World
 
 SERVE = ["busybox", "sh", "-c", "mkdir /www; echo served > /www/index.html; exec httpd -f -p 80 -h /www"]
+UDP_ECHO = """
+import socket
+with socket.socket(type=socket.SOCK_DGRAM) as server:
+    server.bind(("0.0.0.0", 53))
+    while True:
+        server.sendto(*server.recvfrom(100))
+"""
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -31,7 +41,7 @@ def fetch(address: str, port: int | str) -> str:
 
 
 def refused(address: str, port: int) -> bool:
-    with socket.socket() as client:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as client:
         client.settimeout(1)
         return client.connect_ex((address, port)) != 0
 
@@ -116,6 +126,59 @@ def test_published_on_loopback_only(cli: DockerCli, world: World) -> None:
     assert refused(HOST, port)
     with world.outside():
         assert refused(HOST, port)
+
+
+def test_published_on_ipv6(cli: DockerCli, name: str) -> None:
+    port = free_port()
+    echo = "while :; do nc -lp 80 -e cat; done"
+    cli("run", "-d", "--name", name, "-p", f"{port}:80", "busybox", "sh", "-c", echo)
+    assert cli("port", name, "80").lines == [f"0.0.0.0:{port}", f"[::]:{port}"]
+    sent = b"echo " * 400_000
+    for address in ("127.0.0.1", "::1"):
+        assert eventually(lambda address=address: echoed(address, port, b"x"), "its answer") == b"x"  # type: ignore[misc]
+        assert eventually(lambda address=address: echoed(address, port, sent), "its answer") == sent  # type: ignore[misc]
+    cli("rm", "-f", name)
+    assert refused("::1", port)
+    cli("run", "-d", "-p", f"[::1]:{port}:80", *SERVE)
+    assert fetch("[::1]", port) == "served\n"
+    assert refused("127.0.0.1", port)
+
+
+def test_udp_on_ipv6(cli: DockerCli, name: str) -> None:
+    port = free_port()
+    cli("run", "-d", "--name", name, "-p", f"[::1]:{port}:53/udp", "busybox", "sleep", "60")
+    pid = cli("inspect", name, "--format", "{{.State.Pid}}").out
+    assert cli("port", name).lines == [f"53/udp -> [::1]:{port}"]
+
+    def answer() -> bytes:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+            client.settimeout(0.5)
+            client.connect(("::1", port))
+            client.send(b"ask")
+            return client.recv(100)
+        return b""
+
+    with subprocess.Popen(["nsenter", "-t", pid, "-n", sys.executable, "-c", UDP_ECHO]) as server:
+        assert eventually(answer, "an answer") == b"ask"
+        server.kill()
+
+
+def echoed(address: str, port: int, data: bytes) -> bytes:
+    """What comes back of what is sent and ended; empty where nobody answers."""
+    with contextlib.suppress(OSError), socket.create_connection((address, port), 5) as client:
+
+        def send() -> None:
+            with contextlib.suppress(OSError):
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            return b"".join(iter(lambda: client.recv(65536), b""))
+        finally:
+            sender.join()
+    return b""
 
 
 def test_random_host_port(cli: DockerCli, name: str) -> None:

@@ -19,6 +19,7 @@ from seaway_agent.network.errors import NetlinkError, NetworkError
 from seaway_agent.network.pool import SandboxPool, refill_after
 from seaway_agent.network.ports import PortBinding, PortRequest
 from seaway_agent.network.publisher import PortPublisher, Published
+from seaway_agent.network.relay import Relays
 from seaway_agent.network.rtnl import InterfaceCounters
 from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import NetworkRequest, Sandboxes
@@ -53,6 +54,7 @@ class NetworkDriver:
         self._filling = False
         self._last_taken = 0.0
         self._refill_planned = False
+        self._relays = Relays()
 
     async def open(self) -> IPv4Network:
         """Set up bridge and NAT; gives the subnet, to be kept and configured the next time."""
@@ -101,7 +103,10 @@ class NetworkDriver:
 
     async def sweep(self) -> list[str]:
         """Remove veths and published ports that belong to no sandbox; gives the veths' names."""
-        return await self._do(self._sweep)
+        await self._relays.stop_all()
+        swept = await self._do(self._sweep)
+        await self._relay()
+        return swept
 
     async def publish(
         self, container_id: str, address: IPv4Address, requests: Sequence[PortRequest]
@@ -110,14 +115,19 @@ class NetworkDriver:
 
         A caller who is cancelled meanwhile calls ``unpublish``.
         """
-        return await self._do(lambda: self._publish(container_id, address, requests))
+        bindings = await self._do(lambda: self._publish(container_id, address, requests))
+        if any(":" in binding.host_ip for binding in bindings):
+            await self._relay(container_id)
+        return bindings
 
     async def unpublish(self, container_id: str) -> None:
         """Withdraw a container's ports, if it has any."""
+        await self._relays.stop(container_id)
         await self._do(lambda: self._publisher.unpublish(container_id))
 
     async def restore(self, live: Mapping[str, Published]) -> list[str]:
         """Publish exactly what these containers had, without a gap; gives warnings for the user."""
+        await self._relays.stop_all()
         return await self._do(lambda: self._publisher.restore(live))
 
     async def refresh(self) -> None:
@@ -160,10 +170,17 @@ class NetworkDriver:
         if thread is None:
             return
         self._filling = False
+        await self._relays.stop_all()
         try:
             await asyncio.wrap_future(thread.submit(lambda: self._close(teardown=teardown)))
         finally:
             thread.stop()
+
+    async def _relay(self, container_id: str = "") -> None:
+        """Take connections at the published IPv6 ports of a container, or of all."""
+        for found, entrances in (await self._do(self._publisher.entrances)).items():
+            if container_id in ("", found):
+                self._relays.start(found, entrances)
 
     def _note_taken(self, thread: NetworkThread, pool: SandboxPool) -> None:
         """Wake the thread only if it won't look at the pools in time by itself: each wake-up costs the hot path."""

@@ -1,4 +1,5 @@
-"""Sockets that reserve published ports on the host: bound, never read; traffic is translated before it gets there."""
+"""Sockets that reserve published ports on the host. IPv4: bound, never read, as traffic is translated before it gets
+there. IPv6: the relay takes connections."""
 
 import errno
 import os

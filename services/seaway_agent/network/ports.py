@@ -14,6 +14,7 @@ from seaway_agent.network.nfnl import PROTOCOLS, Dnat
 
 EPHEMERAL_FIRST, EPHEMERAL_LAST = 32768, 60999
 EVERY_HOST = ("0.0.0.0", "::")
+_RELAYED = ("tcp", "udp")
 _HIGHEST_PORT = 65535
 
 
@@ -52,15 +53,17 @@ def check(request: PortRequest) -> None:
         raise PortInvalid(f"invalid host port range {request.host_port}-{end}")
     if request.host_ip:
         try:
-            ip_address(request.host_ip)
+            host = ip_address(request.host_ip)
         except ValueError as error:
             raise PortInvalid(f"invalid host IP address: {request.host_ip}") from error
+        if host.version == 6 and request.protocol not in _RELAYED:
+            raise PortInvalid(f"can't publish a port for {request.protocol} at an IPv6 address, only for tcp and udp")
 
 
 def host_ips(request: PortRequest, *, ipv6: bool) -> tuple[str, ...]:
-    """The host addresses to bind for a request, in canonical form."""
+    """The host addresses to bind for a request, in canonical form: those of IPv6 only where connections are relayed."""
     if not request.host_ip:
-        return EVERY_HOST if ipv6 else EVERY_HOST[:1]
+        return EVERY_HOST if ipv6 and request.protocol in _RELAYED else EVERY_HOST[:1]
     return (str(ip_address(request.host_ip)),)
 
 
@@ -70,7 +73,7 @@ def with_port(host_ip: str, port: int) -> str:
 
 
 def dnat_of(binding: PortBinding, address: IPv4Address) -> Dnat | None:
-    """The map element of a binding; None for IPv6, which isn't translated."""
+    """The map element of a binding; None for IPv6, which is relayed, not translated."""
     host = ip_address(binding.host_ip)
     if isinstance(host, IPv6Address):
         return None

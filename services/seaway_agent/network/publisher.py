@@ -14,7 +14,9 @@ from seaway_agent.network.errors import NetlinkError, PortError
 from seaway_agent.network.nfnl import Dnat
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.ports import PortBinding, PortRequest, PortTable
+from seaway_agent.network.relay import Entrance
 
+_RELAYED = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 _log = logging.getLogger(__name__)
 
 
@@ -110,6 +112,10 @@ class PortPublisher:
             self.unpublish(container_id)
         return gone
 
+    def entrances(self) -> dict[str, list[Entrance]]:
+        """By container, the sockets to which connections come that nftables can't translate."""
+        return {container: _entrances(held, self._sockets[container]) for container, held in self._published.items()}
+
     def close(self) -> None:
         """Close all sockets, but leave the translations to live containers in place."""
         self._forget_all()
@@ -190,6 +196,12 @@ def _reserve_again(bindings: Iterable[PortBinding], warnings: list[str]) -> Iter
         else:
             if held is not None:
                 yield held
+
+
+def _entrances(published: Published, sockets: Iterable[socket.socket]) -> list[Entrance]:
+    inside = {(_RELAYED.get(b.protocol), b.host_ip, b.host_port): b.container_port for b in published.bindings}
+    outer = [held for held in sockets if held.family == socket.AF_INET6 and held.proto in _RELAYED.values()]
+    return [Entrance(held, str(published.address), inside[held.proto, *held.getsockname()[:2]]) for held in outer]
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:

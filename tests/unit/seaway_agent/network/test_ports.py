@@ -77,6 +77,7 @@ def test_ranges_are_tried_in_order() -> None:
         PortRequest(80, host_port=9, host_port_end=8),
         PortRequest(80, host_port=0, host_port_end=65536),
         PortRequest(80, host_ip="localhost"),
+        PortRequest(80, "sctp", host_ip="::1"),
     ],
 )
 def test_senseless_requests(request_: PortRequest) -> None:
@@ -87,6 +88,7 @@ def test_senseless_requests(request_: PortRequest) -> None:
 def test_host_addresses_of_a_request() -> None:
     assert ports.host_ips(PortRequest(80), ipv6=True) == ("0.0.0.0", "::")
     assert ports.host_ips(PortRequest(80), ipv6=False) == ("0.0.0.0",)
+    assert ports.host_ips(PortRequest(80, "sctp"), ipv6=True) == ("0.0.0.0",)
     assert ports.host_ips(PortRequest(80, host_ip="0:0::1"), ipv6=True) == ("::1",)
 
 

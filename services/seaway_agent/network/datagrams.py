@@ -1,0 +1,83 @@
+"""UDP ports published on IPv6 addresses: datagrams are passed on over IPv4, each client's by a socket of its own.
+
+Belongs to the agent's event loop, as `relay` does.
+"""
+
+import asyncio
+import contextlib
+import socket
+from dataclasses import dataclass
+from typing import Any, Final
+
+_LARGEST: Final = 1 << 16
+_IDLE_S: Final = 90.0  # as docker-proxy has it
+_SWEEP_S: Final = 30.0
+_MOST_CLIENTS: Final = 1024
+_AT_ONCE: Final = 64
+
+
+@dataclass
+class _Client:
+    inner: socket.socket
+    heard: float
+
+
+class DatagramRelay:
+    """Passes datagrams on from the moment that it is made."""
+
+    def __init__(self, listener: socket.socket, address: str, port: int) -> None:
+        self._listener = listener
+        self._target = (address, port)
+        self._clients: dict[Any, _Client] = {}
+        self._loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        self._loop.add_reader(listener.fileno(), self._inward)
+        self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    async def stop(self) -> None:
+        """Pass nothing on any more; the listening socket stays bound."""
+        self._sweeping.cancel()
+        self._loop.remove_reader(self._listener.fileno())
+        for source in list(self._clients):
+            self._forget(source)
+
+    def _inward(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                data, source = self._listener.recvfrom(_LARGEST)
+            except OSError:
+                return
+            with contextlib.suppress(OSError):  # a datagram may be lost
+                client = self._clients.get(source) or self._admit(source)
+                client.heard = self._loop.time()
+                client.inner.send(data)
+
+    def _admit(self, source: Any) -> _Client:
+        if len(self._clients) >= _MOST_CLIENTS:
+            self._forget(min(self._clients, key=lambda known: self._clients[known].heard))
+        inner = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            inner.connect(self._target)
+        except OSError:
+            inner.close()
+            raise
+        self._clients[source] = _Client(inner, self._loop.time())
+        self._loop.add_reader(inner.fileno(), self._outward, source)
+        return self._clients[source]
+
+    def _outward(self, source: Any) -> None:
+        client = self._clients[source]
+        with contextlib.suppress(OSError):  # that nobody listens in the container is such an error
+            self._listener.sendto(client.inner.recv(_LARGEST), source)
+            client.heard = self._loop.time()
+
+    def _forget(self, source: Any) -> None:
+        client = self._clients.pop(source)
+        self._loop.remove_reader(client.inner.fileno())
+        client.inner.close()
+
+    def _sweep(self) -> None:
+        limit = self._loop.time() - _IDLE_S
+        for source in [source for source, client in self._clients.items() if client.heard < limit]:
+            self._forget(source)
+        self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)

@@ -1,0 +1,124 @@
+"""Ports published on IPv6 addresses: what comes there is passed on over IPv4, which is all that a container has.
+
+The kernel can't translate one into the other, so the bytes go through the agent, as they go through docker-proxy with
+Docker. Connections end with the agent; the next one takes new ones. Belongs to the agent's event loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_agent.network.datagrams import DatagramRelay
+from seaway_kit.tasks import Tasks, cancel
+
+log = logging.getLogger(__name__)
+_BACKLOG: Final = 128
+_PIECE: Final = 1 << 16
+_PAUSE_S: Final = 0.1
+_CONNECT_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A bound socket of the host, and the address and port in a container that it leads to."""
+
+    listener: socket.socket
+    address: str
+    port: int
+
+
+class Relays:
+    """The entrances of this node's containers, each with the connections through it."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[_ConnectionRelay | DatagramRelay]] = {}
+
+    def start(self, container: str, entrances: Sequence[Entrance]) -> None:
+        """Pass on what comes; for a container whose relays run already nothing changes."""
+        if entrances and container not in self._open:
+            self._open[container] = [_relay(container, entrance) for entrance in entrances]
+
+    async def stop(self, container: str) -> None:
+        """Take none any more, and end those that are there. The sockets stay bound: they are the publisher's."""
+        for relay in self._open.pop(container, []):
+            await relay.stop()
+
+    async def stop_all(self) -> None:
+        """The same, for every container."""
+        for container in list(self._open):
+            await self.stop(container)
+
+
+def _relay(container: str, entrance: Entrance) -> "_ConnectionRelay | DatagramRelay":
+    if entrance.listener.type == socket.SOCK_DGRAM:
+        return DatagramRelay(entrance.listener, entrance.address, entrance.port)
+    return _ConnectionRelay(container, entrance)
+
+
+class _ConnectionRelay:
+    def __init__(self, container: str, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._tasks = Tasks(f"relay-{container[:12]}-{entrance.port}")
+        self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
+        entrance.listener.setblocking(False)
+        # taken over by each connection: those that are left of this agent mustn't keep the next from the port
+        entrance.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        entrance.listener.listen(_BACKLOG)
+        self._listen()
+
+    def _listen(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._entrance.listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._entrance.listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            log.warning("no connection can be taken at a published port just now: %s", error)
+            self._loop.remove_reader(self._entrance.listener.fileno())
+            self._pause = self._loop.call_later(_PAUSE_S, self._listen)
+            return
+        client.setblocking(False)
+        self._tasks.spawn("connection", self._pass_on(client))
+
+    async def stop(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+        else:
+            self._loop.remove_reader(self._entrance.listener.fileno())
+        with contextlib.suppress(OSError):
+            self._entrance.listener.shutdown(socket.SHUT_RD)  # it takes no connections, but stays bound
+        await self._tasks.close()
+
+    async def _pass_on(self, client: socket.socket) -> None:
+        loop = self._loop
+        inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        with client, inner, contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_CONNECT_S):
+                await loop.sock_connect(inner, (self._entrance.address, self._entrance.port))
+            there = self._tasks.spawn("there", _copy(loop, client, inner))
+            back = self._tasks.spawn("back", _copy(loop, inner, client))
+            try:
+                await asyncio.wait({there, back})
+            finally:
+                await cancel(there)
+                await cancel(back)
+
+
+async def _copy(loop: asyncio.AbstractEventLoop, source: socket.socket, target: socket.socket) -> None:
+    """All bytes, then their end; a connection that breaks ends the other half too."""
+    with contextlib.suppress(OSError):
+        while piece := await loop.sock_recv(source, _PIECE):
+            await loop.sock_sendall(target, piece)
+        target.shutdown(socket.SHUT_WR)
+        return
+    for broken in (source, target):
+        with contextlib.suppress(OSError):
+            broken.shutdown(socket.SHUT_RDWR)
