@@ -204,6 +204,23 @@ def test_control_c_ends_a_program_on_a_terminal(cli: DockerCli, box: str) -> Non
         assert terminal.wait() == 4
 
 
+def test_of_many_sizes_the_last_one_stays(api: Api, box: str) -> None:
+    """As when a window is dragged."""
+    script = 'until [ "$(stty size)" = "99 71" ]; do sleep 0.02; done; stty size'
+    identifier = create(api, box, "sh", "-c", script, Tty=True, AttachStdout=True, ConsoleSize=[10, 20])
+    exchange = connect(api.path)
+    body = b'{"Tty":true}'
+    head = f"POST /exec/{identifier}/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
+    exchange.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    seen = exchange.recv(1)  # it has been started by then
+    for height in range(60, 100):
+        assert api.request("POST", f"/exec/{identifier}/resize?h={height}&w=71").status == 200
+    with exchange:
+        while piece := exchange.recv(65536):
+            seen += piece
+    assert seen.endswith(b"99 71\r\n")
+
+
 def test_size_is_there_from_the_first_instruction(api: Api, box: str) -> None:
     identifier = create(api, box, "stty", "size", Tty=True, AttachStdin=True, ConsoleSize=[33, 44])
     assert output(start(api, identifier, tty=True)) == b"33 44\r\n"

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import shutil
 import signal as signals
 from typing import Final, Protocol
@@ -11,6 +10,7 @@ from seaway_agent.core.instructions import Exit
 from seaway_agent.execs.launch import ExecLaunch, ExecPlan, ExecRun
 from seaway_agent.kernel import procs
 from seaway_agent.plumbing import Plumbing
+from seaway_agent.runtime import terminal
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.streams.console import Console
@@ -71,13 +71,9 @@ class Session:
         if self._run is None or self.over.is_set():
             return False
         try:
-            fd = os.open(self._bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            terminal.resize(self._bundle, height, width)
         except OSError:
             return False
-        try:
-            os.write(fd, f"1 {height} {width}\n".encode())
-        finally:
-            os.close(fd)
         return True
 
     def kill(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal as signals
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from seaway_agent.kernel.spawn import spawn
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.run import Run
-from seaway_agent.runtime import shim
+from seaway_agent.runtime import shim, terminal
 from seaway_agent.runtime.conmon import ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.gates import GATE, pass_gate
@@ -109,11 +108,7 @@ class ConmonRuntime:
 
     def resize(self, height: int, width: int) -> None:
         """See the port."""
-        fd = os.open(self._node.layout.bundle(self._spec.id) / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            os.write(fd, f"1 {height} {width}\n".encode())
-        finally:
-            os.close(fd)
+        terminal.resize(self._node.layout.bundle(self._spec.id), height, width)
 
     async def clean_up(self) -> None:
         """See the port."""
