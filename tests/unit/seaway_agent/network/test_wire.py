@@ -36,6 +36,16 @@ def test_parsers_survive_garbage(data: bytes) -> None:
     attributes.parse_attributes(data)
 
 
+def test_deleted_tables_are_told_by_name() -> None:
+    def told(kind: int, table: str) -> bytes:
+        return Message(10 << 8 | kind, 0, struct.pack("!BBH", 2, 0, 0) + attributes.text(1, table)).pack(0)
+
+    new_table, deleted_table, deleted_rule = 0, 2, 8
+    datagram = told(deleted_rule, "a") + told(deleted_table, "b") + told(new_table, "c") + told(deleted_table, "d")
+    assert nfnl.deleted_tables(datagram) == {"b", "d"}
+    assert nfnl.deleted_tables(b"") == set()
+
+
 def test_errors_carry_the_kernels_explanation() -> None:
     echoed = struct.pack("=IHHII", 16, 16, 0, 5, 0)
     body = struct.pack("=i", -17) + echoed + attributes.text(1, "it is there")
