@@ -33,6 +33,7 @@ from seaway_bus.transport import (
 from seaway_contracts.catalogue import BUCKETS, EVENT_STREAM
 from seaway_contracts.channels import BeatChannel, CallChannel, LinesChannel, M, Q, R, Repeat
 from seaway_contracts.errors import Code, ErrorBody, SeawayError
+from seaway_contracts.lifecycle import MSG_ID
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,12 @@ class Bus:
         self._subscriptions: list[Subscription] = []
         self._micro: Micro | None = None
         self._endpoints: list[Endpoint] = []
+        self.losses = 0
+        """How often the connection was lost: what was published meanwhile and not flushed before may be lost too."""
+        transport.on_disconnect(self._lost)
+
+    def _lost(self) -> None:
+        self.losses += 1
 
     @classmethod
     async def connect(
@@ -281,9 +288,16 @@ class Bus:
         """Tell whoever listens; lost without a listener. Raises TransportError."""
         await self.transport.publish(channel.subject(node), channel.encode(body))
 
-    async def publish_lines(self, channel: LinesChannel[M], node: str, identifier: str, body: M) -> None:
-        """Tell whoever listens; lost without a listener. Raises TransportError."""
-        await self.transport.publish(channel.subject(node, identifier), channel.encode(body))
+    async def publish_lines(self, channel: LinesChannel[M], node: str, identifier: str, body: M, message: str) -> None:
+        """Tell whoever listens; lost without a listener. A stream drops a repeat of the message with this id.
+
+        It is on its way; `flush` waits until the server has it. Raises TransportError.
+        """
+        await self.transport.publish(channel.subject(node, identifier), channel.encode(body), {MSG_ID: message})
+
+    async def flush(self) -> None:
+        """Wait until the server has all that was published. Raises TransportError."""
+        await self.transport.flush()
 
     async def on_beat(self, channel: BeatChannel[M], receive: Callable[[M], None]) -> None:
         """Receive all nodes' beats. One whose body doesn't fit, or names another node, is dropped."""

@@ -8,13 +8,15 @@ from seaway_contracts.base import Payload
 class LogLine(Payload):
     """A line without its end. `time` in RFC 3339 with nanoseconds; a `partial` one goes on in the next of its stream.
 
-    What isn't UTF-8 is replaced; the node's own log has it as it was.
+    What isn't UTF-8 is replaced; the node's own log has it as it was. `id` is the line's own within its container: one
+    that comes twice, as after a restart of the agent, has the same.
     """
 
     stream: Literal["stdout", "stderr"]
     time: str
     text: str = ""
     partial: bool = False
+    id: str = ""
 
 
 class LogLines(Payload):

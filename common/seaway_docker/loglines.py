@@ -157,38 +157,49 @@ class Reader:
 
 
 class Record(NamedTuple):
-    """One record: a line, or a part of one. `time` as Docker writes it."""
+    """One record: a line, or a part of one. `time` as Docker writes it; `offset` where it begins in its file."""
 
     stdout: bool
     time: str
     text: bytes
     partial: bool
+    offset: int
 
 
 class Records:
-    """Takes a log file's bytes apart, record by record, at any cut."""
+    """Takes a log file's bytes apart, record by record, at any cut. `position`: where the next record begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, position: int = 0) -> None:
+        self.position = position
         self._rest = b""
+        self._cut = 0
 
     def feed(self, chunk: bytes) -> list[Record]:
         """The records that this chunk completes; those that aren't sound are left out."""
         records = (self._rest + chunk).split(b"\n")
-        self._rest = records.pop()[:LONGEST_RECORD]
-        return [found for record in records if (found := _record(record)) is not None]
+        rest = records.pop()
+        found = [made for record in records if (made := self._next(record)) is not None]
+        self._cut += max(0, len(rest) - LONGEST_RECORD)
+        self._rest = rest[:LONGEST_RECORD]
+        return found
 
     def break_off(self) -> None:
         """The file has ended; the next chunk is from another."""
-        self._rest = b""
+        self._rest, self._cut, self.position = b"", 0, 0
+
+    def _next(self, record: bytes) -> Record | None:
+        offset, cut = self.position, self._cut
+        self.position, self._cut = offset + len(record) + cut + 1, 0
+        return _record(record, offset)
 
 
-def _record(record: bytes) -> Record | None:
+def _record(record: bytes, offset: int) -> Record | None:
     tag = record[_STAMP:_HEAD]
     moment = _moment(record) if tag in STREAM_OF_TAG else None
     if moment is None:
         return None
     time = f"{moment.decode()}Z"
-    return Record(STREAM_OF_TAG[tag] == STDOUT, time, record[_HEAD:], tag not in FULL_TAGS)
+    return Record(STREAM_OF_TAG[tag] == STDOUT, time, record[_HEAD:], tag not in FULL_TAGS, offset)
 
 
 def _moment(record: bytes) -> bytes | None:

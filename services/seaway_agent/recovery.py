@@ -148,6 +148,7 @@ class Recovery:
             how = Exit(UNKNOWN_CODE, time.time_ns())
         how = Exit(how.code, max(how.time_ns, cell.status.started_ns), how.oom)
         cell.do(cell.machine.exited(how, with_node=not self._same_boot))
+        cell.log.end()
 
     def _launching(self, cell: Cell, found: Found, run: Run | None) -> None:
         """A launch that the last agent did not live to finish: finish it if the program runs or ran, else undo it."""
@@ -163,6 +164,7 @@ class Recovery:
         cell.do(cell.machine.launched(Launched(found.pid, began, (found.endpoint,), found.ports)))
         if ended is not None:
             cell.do(cell.machine.exited(Exit(ended.code, max(ended.time_ns, began), ended.oom)))
+            cell.log.end()
 
     def _adopt(self, cell: Cell, found: Found, run: Run) -> None:
         if found.conmon_fd >= 0 and found.conmon is not None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -123,6 +125,47 @@ def test_lines_are_on_the_bus(cli: DockerCli, engine: Engine, name: str) -> None
     assert cli("logs", name).lines == ["out"]
 
 
+@pytest.mark.seaway_only
+@pytest.mark.parametrize("options", [(), ("--log-opt", "max-size=64k", "--log-opt", "max-file=40")])
+def test_no_line_is_missing_on_the_bus_when_agents_are_killed(
+    cli: DockerCli, engine: Engine, name: str, options: tuple[str, ...]
+) -> None:
+    """Doubles have the same id."""
+    import nats
+
+    assert isinstance(engine, Seaway)
+    suite: Seaway = engine
+    lines = "i=$((i+1)); echo line $i; [ $((i%100)) -gt 0 ] || sleep 0.05"
+    script = f"i=0; while [ ! -e /stop ]; do {lines}; done; echo end"
+
+    async def listen() -> dict[str, str]:
+        client = await nats.connect(suite.nats_url, user="cli", password=suite.secret("cli"))
+        found: dict[str, str] = {}
+
+        async def hear(message: nats.aio.msg.Msg) -> None:
+            for line in json.loads(message.data)["lines"]:
+                assert found.setdefault(line["id"], line["text"]) == line["text"]
+
+        await client.subscribe("seaway.v1.logs.*.*", cb=hear)
+        await client.flush()
+        words = ("--name", name, "--log-driver", "nats", *options, "busybox", "sh", "-c", script)
+        await asyncio.to_thread(cli, "run", "-d", *words)
+        for _ in range(3):
+            seen = len(found)
+            await asyncio.to_thread(eventually, lambda seen=seen: len(found) > seen + 500, "more lines")
+            agent = suite.processes()["agent"]
+            os.kill(agent, signal.SIGKILL)
+            await asyncio.to_thread(suite.restarted, "agent", agent)
+        await asyncio.to_thread(cli, "exec", name, "touch", "/stop")
+        await asyncio.to_thread(eventually, lambda: "end" in found.values(), "the last line", 30)
+        await client.close()
+        return found
+
+    found = asyncio.run(listen())
+    assert len(found) > 1500
+    assert sorted(found.values()) == sorted(["end", *(f"line {number}" for number in range(1, len(found)))])
+
+
 # --- rotation
 
 
@@ -148,6 +191,30 @@ def test_following_over_rotations_loses_and_doubles_nothing(cli: DockerCli, name
     cli("run", "-d", "--name", name, *words, "busybox", "sh", "-c", script)
     expected = [str(n * 100000 + i) for n in range(1, 61) for i in range(1, 2001)]
     assert cli("logs", "-f", name).lines == expected
+
+
+@pytest.mark.seaway_only
+def test_a_log_that_grew_without_an_agent_is_rotated_by_the_next(
+    cli: DockerCli, engine: Engine, name: str, tmp_path: Path
+) -> None:
+    assert isinstance(engine, Seaway)
+    opts = ("--log-opt", "max-size=200k", "--log-opt", "max-file=2", "-v", f"{tmp_path}:/gate")
+    script = "until [ -e /gate/1 ]; do sleep 0.05; done; seq 1 100000; touch /gate/done; "
+    script += "until [ -e /gate/2 ]; do sleep 0.05; done; seq 100001 200000"
+    container = cli("run", "-d", "--name", name, *opts, "busybox", "sh", "-c", script).out
+    agent = engine.processes()["agent"]
+    os.kill(agent, signal.SIGSTOP)
+    (tmp_path / "1").touch()
+    eventually((tmp_path / "done").exists, "the output", 30)
+    assert disk_of(engine, container) > 4_000_000, "nobody rotates meanwhile"
+    os.kill(agent, signal.SIGKILL)
+    engine.restarted("agent", agent)
+    log = files_of(engine, container)[0]
+    eventually(lambda: log.name == "ctr.log" and log.stat().st_size < 200_000, "a rotation")
+    with cli.spawn("logs", "-f", name) as follower:
+        assert follower.stdout is not None and follower.stdout.readline() == b"1\n"
+        (tmp_path / "2").touch()
+        assert follower.stdout.read() == b"".join(b"%d\n" % number for number in range(2, 200_001))
 
 
 @pytest.mark.seaway_only

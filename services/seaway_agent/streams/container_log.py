@@ -10,10 +10,10 @@ from typing import Final
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.log_files import LogFiles
+from seaway_agent.streams.log_place import LogPlace
 from seaway_agent.streams.log_rotation import LogRotation
 from seaway_agent.streams.log_shipper import LogShipper
 from seaway_agent.streams.log_tail import tail_place
-from seaway_bus.bus import Bus
 from seaway_contracts.commands import ReadLogs
 from seaway_contracts.containers import ContainerSpec
 from seaway_docker import log_options
@@ -63,27 +63,30 @@ class ContainerLog:
         """A run has begun, or was taken over: keep its log to the policy, and send it on where that is wanted."""
         if not self.kept:
             return
+        self._ship()
         if self.policy.max_size and self._rotation is None:
             rotation = LogRotation(self.files, self._node.log_watch, self._reopen, self._node.packers)
             self._rotation = self._node.tasks.spawn("log-rotation", rotation.run())
-        bus = self._node.bus
-        if self._spec().log.driver == "nats" and bus is not None and (self._shipping is None or self._shipping.done()):
-            self._shipping = self._node.tasks.spawn("log-shipping", self._shipper(bus).run())
 
     def end(self) -> None:
-        """The run is over. Who follows looks once more."""
+        """The run is over, perhaps since long. Who follows looks once more."""
         rotation, self._rotation = self._rotation, None
         if rotation is not None:
             rotation.cancel()
         if self.kept:
+            self._ship()
             self._node.log_watch.stir(self._node.layout.log(self._spec().id))
 
-    def _shipper(self, bus: Bus) -> LogShipper:
-        files = self.files
-        cursor = LogCursor(
-            files, self._node.log_watch, number=files.current, offset=files.size(), running=self._running
-        )
-        return LogShipper(bus, self._node.node, self._spec().id, cursor)
+    def _ship(self) -> None:
+        """Publish what has not been published, and what comes, where that is wanted."""
+        bus, under_way = self._node.bus, self._shipping is not None and not self._shipping.done()
+        if self._spec().log.driver != "nats" or bus is None or under_way:
+            return
+        place = LogPlace(self.files)
+        number, offset = place.find()
+        cursor = LogCursor(self.files, self._node.log_watch, number=number, offset=offset, running=self._running)
+        shipper = LogShipper(bus, self._node.node, self._spec().id, cursor, place)
+        self._shipping = self._node.tasks.spawn("log-shipping", shipper.run())
 
     def _reopen(self) -> None:
         """Tell conmon. Raises OSError where it is gone."""

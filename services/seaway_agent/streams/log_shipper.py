@@ -1,12 +1,14 @@
 """Publishes a container's lines on the bus (log driver `nats`). The file is the buffer while the bus is away."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
 from prometheus_client import Counter
 
 from seaway_agent.streams.log_cursor import LogCursor
+from seaway_agent.streams.log_place import LogPlace
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TooLarge, TransportError
 from seaway_contracts.catalogue import LOG_LINES
@@ -22,44 +24,69 @@ _AGAIN_S: Final = 0.2
 
 
 class LogShipper:
-    """Publishes what comes behind the cursor. Once the bus has been away for `behind` bytes, the oldest are dropped."""
+    """Publishes what comes behind the cursor, and notes how far it has come. What an agent has published and not noted
+    when it is killed comes once more, with the same ids.
 
-    def __init__(self, bus: Bus, node: str, container: str, cursor: LogCursor, behind: int = BEHIND) -> None:
+    Once the bus has been away for `behind` bytes, the oldest are dropped.
+    """
+
+    def __init__(
+        self, bus: Bus, node: str, container: str, cursor: LogCursor, place: LogPlace, behind: int = BEHIND
+    ) -> None:
         self._bus = bus
         self._node = node
         self._container = container
         self._cursor = cursor
+        self._place = place
         self._behind = behind
 
     async def run(self) -> None:
         """To the end of the log, when no more will come."""
-        records = Records()
+        records = Records(self._cursor.offset)
         try:
             async for block in self._cursor.blocks():
                 if not block:
                     records.break_off()
-                for batch in _batches(records.feed(block)):
-                    await self._publish(batch)
+                    continue
+                number = self._cursor.number
+                if found := records.feed(block):
+                    await self._publish(number, found)
+                    self._note(number, records.position)
         except OSError as error:
             log.error("the log of container %s is not published any more: %s", self._container[:12], error)
         finally:
             self._cursor.close()
 
-    async def _publish(self, batch: list[Record]) -> None:
-        lines = LogLines(lines=tuple(_line(record) for record in batch))
+    async def _publish(self, number: int, records: list[Record]) -> None:
+        """Until the server has them. Whatever was lost on the way is sent again with all the others."""
         while True:
-            try:
-                await self._bus.publish_lines(LOG_LINES, self._node, self._container, lines)
-            except TooLarge:
-                DROPPED.inc(len(batch))
-            except TransportError:
-                if self._cursor.behind() <= self._behind:
-                    await asyncio.sleep(_AGAIN_S)
-                    continue
-                DROPPED.inc(len(batch))
-            else:
-                SHIPPED.inc(len(batch))
-            return
+            losses, refused = self._bus.losses, len(records)
+            with contextlib.suppress(TransportError):
+                refused = sum([len(batch) for batch in _batches(records) if not await self._send(number, batch)])
+                await self._bus.flush()
+                if losses == self._bus.losses:
+                    break
+            if self._cursor.behind() > self._behind:
+                break
+            await asyncio.sleep(_AGAIN_S)
+        DROPPED.inc(refused)
+        SHIPPED.inc(len(records) - refused)
+
+    async def _send(self, number: int, batch: list[Record]) -> bool:
+        """False where the bus takes no message of that size."""
+        lines = LogLines(lines=tuple(_line(number, record) for record in batch))
+        message = f"{self._container}:{number}:{batch[0].offset}-{batch[-1].offset}"
+        try:
+            await self._bus.publish_lines(LOG_LINES, self._node, self._container, lines, message)
+        except TooLarge:
+            return False
+        return True
+
+    def _note(self, number: int, offset: int) -> None:
+        try:
+            self._place.save(number, offset)
+        except OSError as error:
+            log.debug("how far the log of container %s is published can't be noted: %s", self._container[:12], error)
 
 
 def _batches(records: list[Record]) -> list[list[Record]]:
@@ -75,8 +102,9 @@ def _batches(records: list[Record]) -> list[list[Record]]:
     return batches
 
 
-def _line(record: Record) -> LogLine:
+def _line(number: int, record: Record) -> LogLine:
     return LogLine(
+        id=f"{number}:{record.offset}",
         stream="stdout" if record.stdout else "stderr",
         time=record.time,
         text=record.text.decode(errors="replace"),

@@ -8,6 +8,7 @@ import pytest
 
 from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.log_files import LogFiles
+from seaway_agent.streams.log_place import LogPlace
 from seaway_agent.streams.log_shipper import DROPPED, LogShipper
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_bus.bus import Bus
@@ -29,8 +30,10 @@ class Reader:
 
     def __init__(self) -> None:
         self.lines: list[LogLine] = []
+        self.messages: list[str] = []
 
     def hear(self, message: Message) -> None:
+        self.messages.append(message.headers["Nats-Msg-Id"])
         assert message.subject == f"seaway.v1.logs.n1.{ID}"
         self.lines += LOG_LINES.decode(message.data).lines
 
@@ -59,7 +62,10 @@ def record(number: int, tag: str = "stdout F", text: bytes = b"text") -> bytes:
 def shipper(bus: Bus, watch: LogWatch, path: Path, behind: int = 1 << 20) -> LogShipper:
     """Of a log that has ended."""
     files = LogFiles(path, LogPolicy())
-    return LogShipper(bus, "n1", ID, LogCursor(files, watch, number=1, running=None), behind)
+    place = LogPlace(files)
+    number, offset = place.find()
+    cursor = LogCursor(files, watch, number=number, offset=offset, running=None)
+    return LogShipper(bus, "n1", ID, cursor, place, behind)
 
 
 async def test_lines_come_with_stream_and_time(fake_bus: Bus, reader: Reader, watch: LogWatch, tmp_path: Path) -> None:
@@ -68,9 +74,9 @@ async def test_lines_come_with_stream_and_time(fake_bus: Bus, reader: Reader, wa
     await shipper(fake_bus, watch, path).run()
     await until(lambda: len(reader.lines) == 3)
     assert reader.lines == [
-        LogLine(stream="stdout", time=STAMP % 1 + "Z", text="text"),
-        LogLine(stream="stderr", time=STAMP % 2 + "Z", text="�", partial=True),
-        LogLine(stream="stderr", time=STAMP % 3 + "Z"),
+        LogLine(id="1:0", stream="stdout", time=STAMP % 1 + "Z", text="text"),
+        LogLine(id="1:50", stream="stderr", time=STAMP % 2 + "Z", text="�", partial=True),
+        LogLine(id="1:102", stream="stderr", time=STAMP % 3 + "Z"),
     ]
 
 
@@ -113,3 +119,70 @@ async def test_beyond_the_bound_lines_are_dropped_and_counted(
     await asyncio.wait_for(shipper(fake_bus, watch, path, behind=-1).run(), 10)
     assert DROPPED._value.get() - before == 500
     assert reader.lines == []
+
+
+async def test_the_next_agent_goes_on_where_the_last_one_was(
+    fake_bus: Bus, reader: Reader, watch: LogWatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "ctr.log"
+    path.write_bytes(record(1) + record(2)[:30])
+    await shipper(fake_bus, watch, path).run()
+    path.write_bytes(record(1) + record(2) + record(3))
+    await shipper(fake_bus, watch, path).run()
+    await shipper(fake_bus, watch, path).run()
+    await until(lambda: len(reader.lines) == 3)
+    assert [line.id for line in reader.lines] == ["1:0", "1:50", "1:100"]
+    assert reader.messages == [f"{ID}:1:0-0", f"{ID}:1:50-100"]
+
+
+async def test_it_goes_on_over_a_rotation_that_happened_meanwhile(
+    fake_bus: Bus, reader: Reader, watch: LogWatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "ctr.log"
+    path.write_bytes(record(1))
+    await shipper(fake_bus, watch, path).run()
+    (tmp_path / "ctr.log.1").write_bytes(record(1) + record(2))
+    path.write_bytes(record(3))
+    await shipper(fake_bus, watch, path).run()
+    await until(lambda: len(reader.lines) == 3)
+    assert [line.id for line in reader.lines] == ["1:0", "1:50", "2:0"]
+
+
+async def test_numbers_do_not_begin_anew_where_no_rotated_file_is_kept(
+    fake_bus: Bus, reader: Reader, watch: LogWatch, tmp_path: Path
+) -> None:
+    """With `max-file=1` nothing tells a new agent how often the log was rotated; a line must not get another's id."""
+    path = tmp_path / "ctr.log"
+    (tmp_path / "ctr.log.6").write_bytes(record(6))
+    path.write_bytes(record(7))
+    await shipper(fake_bus, watch, path).run()
+    (tmp_path / "ctr.log.6").unlink()
+    path.write_bytes(record(7) + record(8))
+    await shipper(fake_bus, watch, path).run()
+    path.write_bytes(record(9) + record(10) + record(11))
+    await shipper(fake_bus, watch, path).run()
+    await until(lambda: len(reader.lines) == 6)
+    assert [line.id for line in reader.lines] == ["6:0", "7:0", "7:50", "8:0", "8:50", "8:100"]
+
+
+async def test_what_may_be_lost_with_the_connection_is_sent_again(
+    fake_bus: Bus, reader: Reader, watch: LogWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = fake_bus.transport
+    assert isinstance(transport, FakeTransport)
+    path = tmp_path / "ctr.log"
+    path.write_bytes(record(1))
+    flush, flushed = transport.flush, 0
+
+    async def interrupted() -> None:
+        nonlocal flushed
+        flushed += 1
+        if flushed == 1:
+            transport.cut()
+            transport.mend()
+        await flush()
+
+    monkeypatch.setattr(transport, "flush", interrupted)
+    await shipper(fake_bus, watch, path).run()
+    await until(lambda: len(reader.lines) == 2)
+    assert [line.id for line in reader.lines] == ["1:0", "1:0"] and flushed == 2
