@@ -12,14 +12,16 @@ from typing import Final, TypeVar
 from seaway_agent.archive import view
 from seaway_agent.archive.view import Place, Stack, View
 from seaway_agent.cell import Cell
+from seaway_agent.kernel import procs
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.threads import ended
+from seaway_agent.runtime import gvisor
+from seaway_agent.runtime.flags import RUNSC
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import internal
 
 T = TypeVar("T")
 _TRIES: Final = 5
-_SANDBOXED: Final = "runsc"
 
 
 @dataclass
@@ -61,6 +63,9 @@ class Access:
 
     async def _files(self, cell: Cell, *, writing: bool) -> Files:
         if cell.process is not None:
+            if writing and self._sandboxed(cell):
+                name = cell.spec.name
+                raise internal(f"the files of container {name} can't be changed while it runs in runsc: stop it")
             return await self._running(cell, rootfs_only=False)
         if not writing:
             with contextlib.suppress(FileNotFoundError):  # a mount point is missing, and is to be made
@@ -74,23 +79,31 @@ class Access:
         return await self._open(cell, lambda: view.rootfs_of_stopped(layers, self._scratch))
 
     async def _running(self, cell: Cell, *, rootfs_only: bool) -> Files:
-        if cell.spec.runtime == _SANDBOXED:
-            raise internal(f"the files of container {cell.spec.name} can't be reached while it runs in runsc: stop it")
-        places = [Place(mount.target) for mount in cell.spec.mounts]
+        places, sandboxed = [Place(mount.target) for mount in cell.spec.mounts], self._sandboxed(cell)
 
         def open_() -> View:
-            process = cell.process
-            if process is None:
-                raise ProcessLookupError
-            pid, pidfd = process[0], os.dup(process[1])
+            pid, pidfd = self._holder(cell)
             try:
                 if rootfs_only:
-                    return view.rootfs_of_running(pid, pidfd)
-                return view.view_of_running(pid, pidfd, places, self._scratch)
+                    return view.rootfs_of_running(pid, pidfd, chrooted=sandboxed)
+                return view.view_of_running(pid, pidfd, places, self._scratch, chrooted=sandboxed)
             finally:
                 os.close(pidfd)
 
         return await self._open(cell, open_, running=True)
+
+    def _sandboxed(self, cell: Cell) -> bool:
+        return self._node.runtime(cell.spec.runtime)[0] == RUNSC
+
+    def _holder(self, cell: Cell) -> tuple[int, int]:
+        """A process that has the container's mounts, and a pidfd of it. Raises ProcessLookupError."""
+        process, container = cell.process, cell.spec.id
+        if process is None:
+            raise ProcessLookupError
+        if not self._sandboxed(cell):
+            return process[0], os.dup(process[1])
+        pid = gvisor.gofer(self._node.layout.state_root(RUNSC, container), container)
+        return pid, procs.open_pidfd(pid)
 
     async def _stopped(self, cell: Cell, *, writable: bool) -> Files:
         layers = self._layers(cell)

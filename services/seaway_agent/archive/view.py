@@ -64,13 +64,17 @@ class View:
         self.close()
 
 
-def view_of_running(pid: int, pidfd: int, places: Sequence[Place], scratch: Path) -> View:
-    """The view of a container by its first process, held by `pidfd`. Raises ProcessLookupError once that has ended."""
+def view_of_running(
+    pid: int, pidfd: int, places: Sequence[Place], scratch: Path, *, chrooted: bool = False
+) -> View:
+    """The view of a container by its first process, held by `pidfd`. Raises ProcessLookupError once that has ended.
+
+    `chrooted`: what counts is that process's root, and not the root of its mount namespace.
+    """
     with contextlib.ExitStack() as stack:
-        namespace = _namespace(pid, pidfd)
-        stack.callback(os.close, namespace)
+        namespace, root = _namespace(pid, pidfd, stack)
         targets = [*_OWN_FILES, *(place.target for place in places)]
-        trees = apart(lambda: _copies(namespace, ["/", *targets]))
+        trees = apart(lambda: _copies(namespace, root if chrooted else None, ["/", *targets]))
         for _, tree in trees:
             stack.callback(os.close, tree)
         if not trees or trees[0][0] != "/":
@@ -78,13 +82,11 @@ def view_of_running(pid: int, pidfd: int, places: Sequence[Place], scratch: Path
         return apart(lambda: _assembled(trees[0][1], trees[1:], scratch))
 
 
-def rootfs_of_running(pid: int, pidfd: int) -> View:
+def rootfs_of_running(pid: int, pidfd: int, *, chrooted: bool = False) -> View:
     """Only the root filesystem of a running container, with what is mounted over it laid open."""
-    namespace = _namespace(pid, pidfd)
-    try:
-        trees = apart(lambda: _copies(namespace, ["/"]))
-    finally:
-        os.close(namespace)
+    with contextlib.ExitStack() as stack:
+        namespace, root = _namespace(pid, pidfd, stack)
+        trees = apart(lambda: _copies(namespace, root if chrooted else None, ["/"]))
     if not trees:
         raise internal("the root filesystem of the container can't be reached")
     return View(trees[0][1])
@@ -131,28 +133,33 @@ def apart(work: Callable[[], T]) -> T:
     return done[0]
 
 
-def _namespace(pid: int, pidfd: int) -> int:
-    """The mount namespace of a process, which still runs after the look: so the number was its own."""
+def _namespace(pid: int, pidfd: int, stack: contextlib.ExitStack) -> tuple[int, int]:
+    """Mount namespace and root of a process, which still runs after the look: so the number was its own."""
     gone = ProcessLookupError(errno.ESRCH, "the container has ended", str(pid))
     try:
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, namespace)
+        root = os.open(f"/proc/{pid}/root", _PATH | os.O_DIRECTORY)
+        stack.callback(os.close, root)
     except (FileNotFoundError, ProcessLookupError):
         raise gone from None
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     if poll.poll(0):
-        os.close(namespace)
         raise gone
-    return namespace
+    return namespace, root
 
 
-def _copies(namespace: int, targets: Sequence[str]) -> list[tuple[str, int]]:
+def _copies(namespace: int, root: int | None, targets: Sequence[str]) -> list[tuple[str, int]]:
     """Copies of what is mounted at these places in another namespace; what isn't there is left out.
 
     In there nothing is done but system calls: no module, no message text may be loaded from the container's files.
     """
     syscalls.unshare(syscalls.CLONE_FS)
     syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+    if root is not None:
+        os.fchdir(root)
+        os.chroot(".")
     with contextlib.ExitStack() as stack:
         trees = []
         for target in targets:

@@ -11,6 +11,8 @@ from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.stats import StatsSampling
 from seaway_agent.node import Node
 from seaway_agent.processes import list_processes
+from seaway_agent.runtime import gvisor
+from seaway_agent.runtime.flags import RUNSC
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
@@ -50,7 +52,15 @@ class ObserveCommands:
         if not cell.status.pid:
             raise conflict(container_not_running(asked.id))
         directory = plumbing.cgroups.directory("pids", plumbing.cgroups_path(cell.spec)) or ""
-        work = asyncio.get_running_loop().run_in_executor(self._threads, _processes, directory, asked.ps_args)
+        name, program = plumbing.runtime(cell.spec.runtime)
+
+        def look() -> ProcessList:
+            if name == RUNSC:
+                state = plumbing.layout.state_root(name, asked.id)
+                return gvisor.list_processes(program, state, asked.id, asked.ps_args)
+            return list_processes(asked.ps_args, set(cgroups.procs(directory)))
+
+        work = asyncio.get_running_loop().run_in_executor(self._threads, look)
         processes = await work
         cell.do(cell.machine.tell(Ask(command.id, command.actor), time.time_ns(), "top"))
         return processes
@@ -61,7 +71,3 @@ class ObserveCommands:
     async def _watch(self, asked: WatchStats, command: Command) -> Empty:
         await self._stats.open(asked.stream)
         return Empty()
-
-
-def _processes(cgroup: str, ps_args: str) -> ProcessList:
-    return list_processes(ps_args, set(cgroups.procs(cgroup)))

@@ -17,9 +17,9 @@ from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.oci import spec as oci
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.passwd import MOST_TEXT, additional_groups, resolve_user
-from seaway_agent.runtime import shim
+from seaway_agent.runtime import gvisor, shim
 from seaway_agent.runtime.failures import exec_failure, last_error
-from seaway_agent.runtime.flags import global_flags
+from seaway_agent.runtime.flags import RUNSC, global_flags
 from seaway_agent.runtime.shims import end_with_children
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import conflict
@@ -42,13 +42,14 @@ class ExecRun:
 
 @dataclass(frozen=True)
 class ExecPlan:
-    """What to run, and in which container: `pid` is that one's first process."""
+    """What to run, and in which container: `pid` is that one's first process, or that of its sandbox."""
 
     container: ContainerSpec
     pid: int
     asked: ExecSpec
     shim: ExecShim
     config: Path
+    sandboxed: bool = False
 
 
 def plan_of(node: Plumbing, container: ContainerSpec, pid: int, asked: ExecSpec, *, attached: bool) -> ExecPlan:
@@ -67,7 +68,7 @@ def plan_of(node: Plumbing, container: ContainerSpec, pid: int, asked: ExecSpec,
         attached=attached,
         runtime_args=global_flags(name),
     )
-    return ExecPlan(container, pid, asked, conmon, layout.bundle(container.id) / "config.json")
+    return ExecPlan(container, pid, asked, conmon, layout.bundle(container.id) / "config.json", name == RUNSC)
 
 
 class ExecLaunch:
@@ -156,7 +157,8 @@ def _user(plan: ExecPlan) -> oci.User:
     """Who it runs as, looked up in the container as it is now. Raises UserUnknown; 409 where it has ended."""
     container = plan.container
     try:
-        root = os.open(f"/proc/{plan.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        pid = gvisor.gofer(plan.shim.runtime_root, container.id) if plan.sandboxed else plan.pid
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
         raise conflict(container_not_running(container.id)) from None
     try:
