@@ -106,3 +106,31 @@ def test_a_full_disk_at_the_agent(suite: Seaway, disk: Disk, cli: DockerCli, tmp
         told = [event["Action"] for event in past(suite.api, since, container=container, type="container")]
         assert told == ["create", "start", "die"]
     assert len(cli("ps", "-aq").lines) == 3
+
+
+def test_output_goes_on_while_its_log_has_no_room(
+    suite: Seaway, disk: Disk, cli: DockerCli, tmp_path: Path
+) -> None:
+    """What is written then isn't kept; a client that is attached has it, and later output is in the log again."""
+    gates = f"{tmp_path}:/gates"
+    step = "i=$((i+1)); echo $i; echo $i > /gates/count; sleep 0.002"
+    script = f"i=0; until [ -e /gates/end ]; do {step}; done; echo last"
+    container = cli("run", "-d", "-v", gates, "busybox", "sh", "-c", script).out
+    pid = int(cli("inspect", container, "--format", "{{.State.Pid}}").out)
+
+    def count() -> int:
+        return int((tmp_path / "count").read_text() or 0)
+
+    eventually(lambda: count() > 100, "the first lines")
+    disk.fill()
+    full = count()
+    eventually(lambda: count() > full + 1000, "output without room", 30)
+    assert os.path.exists(f"/proc/{pid}")
+    disk.free()
+    eventually(lambda: cli.try_("exec", container, "true").code == 0, "an agent that serves", 40)
+    freed = count()
+    eventually(lambda: count() > freed + 100, "more output")
+    (tmp_path / "end").touch()
+    assert cli("wait", container).out == "0"
+    kept = cli("logs", container).lines
+    assert kept[0] == "1" and kept[-1] == "last" and len(kept) > 200

@@ -38,7 +38,7 @@ def test_a_runsc_that_is_gone(tmp_path: Path) -> None:
         gvisor.list_processes("/no/runsc", tmp_path, "c" * 64, "-ef")
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"goferPid": 0}', '{"goferPid": %d}' % os.getpid()])
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"goferPid": 0}', f'{{"goferPid": {os.getpid()}}}'])
 def test_a_number_that_is_no_gofers_is_not_taken(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.state").write_text(text)
     with pytest.raises(ProcessLookupError):
