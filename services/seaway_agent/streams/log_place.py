@@ -33,10 +33,16 @@ class LogPlace:
         self._stamp = (0, b"")
 
     def find(self) -> tuple[int, int]:
-        """Number and offset from which to publish. `LogFiles.current` is put right where it had begun anew."""
+        """Number and offset from which to publish. `LogFiles.current` is put right where it had begun anew.
+
+        What was written before anybody noted places, under an earlier release, isn't published again.
+        """
         place = self._load()
         if place is None:
-            return self._files.first, 0
+            end = self._files.end()
+            with contextlib.suppress(OSError):
+                self.save(*end)
+            return end
         if place.number >= self._files.current:
             same = not place.stamp or self._stamp_of(self._files.current) == place.stamp
             self._files.current = place.number if same else place.number + 1

@@ -63,6 +63,8 @@ def shipper(bus: Bus, watch: LogWatch, path: Path, behind: int = 1 << 20) -> Log
     """Of a log that has ended."""
     files = LogFiles(path, LogPolicy())
     place = LogPlace(files)
+    if not Path(f"{path}.published").exists():
+        place.save(files.first, 0)
     number, offset = place.find()
     cursor = LogCursor(files, watch, number=number, offset=offset, running=None)
     return LogShipper(bus, "n1", ID, cursor, place, behind)
@@ -186,3 +188,15 @@ async def test_what_may_be_lost_with_the_connection_is_sent_again(
     await shipper(fake_bus, watch, path).run()
     await until(lambda: len(reader.lines) == 2)
     assert [line.id for line in reader.lines] == ["1:0", "1:0"] and flushed == 2
+
+
+async def test_what_an_earlier_release_has_published_is_not_published_again(
+    fake_bus: Bus, reader: Reader, watch: LogWatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "ctr.log"
+    path.write_bytes(record(1))
+    assert LogPlace(LogFiles(path, LogPolicy())).find() == (1, 50)
+    path.write_bytes(record(1) + record(2))
+    await shipper(fake_bus, watch, path).run()
+    await until(lambda: len(reader.lines) == 1)
+    assert reader.lines[0].id == "1:50"
