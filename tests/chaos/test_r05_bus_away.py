@@ -54,7 +54,7 @@ def _frozen(server: NatsServer, suite: ChaosSuite) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("how", "away_s"), [(_stopped, scaled(600, 8)), (_frozen, scaled(60, 6))], ids=["stopped", "frozen"]
+    ("how", "away_s"), [(_stopped, scaled(600, 5)), (_frozen, scaled(60, 4))], ids=["stopped", "frozen"]
 )
 def test_r5_the_bus_is_away(
     on_a_server: tuple[ChaosSuite, NatsServer],
