@@ -100,6 +100,12 @@ class EventFeed:
         if self._subscription is not None:
             await self._subscription.close()
 
+    @property
+    def delivered(self) -> int:
+        """Everything stored up to this sequence number is certainly behind the receiver: the horizon, less what this
+        process may have got and not looked at yet."""
+        return max(0, self.horizon - _MARGIN)
+
     async def current(self) -> None:
         """Wait until all that had come before is delivered: at once, but for some seconds after a lost connection.
 
@@ -140,7 +146,7 @@ class EventFeed:
     def _hold(self) -> None:
         """The connection is lost: what comes live from now on waits until what was missed has been fetched."""
         self._losses += 1
-        self._next = max(1, self.horizon - _MARGIN)
+        self._next = self.delivered + 1
         if self._held is None:
             self._held = {}
 

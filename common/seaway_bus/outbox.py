@@ -87,13 +87,22 @@ class Outbox:
         self._tasks.eternal("outbox-sweep", self._sweep())
         self.kick()
 
-    def add(self, channel: EventChannel[M], envelope: Envelope, body: M, key: str = "") -> None:
+    @property
+    def largest(self) -> int:
+        """The bytes of the largest event that the bus takes."""
+        return self._transport.max_payload
+
+    def add(self, channel: EventChannel[M], envelope: Envelope, body: M, key: str = "") -> int:
         """Put one event in; belongs in a transaction of the caller, who calls `kick` after the commit.
 
-        Events of one `key` (by default the thing that the event is about) keep their order.
+        Events of one `key` (by default the thing that the event is about) keep their order. Gives the event's size in
+        bytes, 0 if it is left out: one that is larger than `largest` will not be told.
         """
-        if not self._left_out(channel):
-            self._take(self._table.add(key or envelope.subject_id, _letter(channel, envelope, body)))
+        if self._left_out(channel):
+            return 0
+        row = self._table.add(key or envelope.subject_id, _letter(channel, envelope, body))
+        self._take(row)
+        return row.size
 
     def tell(self, channel: EventChannel[M], envelope: Envelope, body: M) -> None:
         """Publish an event that goes with no state of its own. Where the disk is full it is kept in memory only."""

@@ -140,6 +140,7 @@ LIST_NODES = _call("metadata", "node.list", Empty, n.NodeList, "All nodes.", rep
 # --- scheduler
 
 PLACE = _query("scheduler", "container.place", c.PlaceRequest, c.Placement, "Choose a node.")
+UNPLACE = _query("scheduler", "container.unplace", c.ContainerId, Empty, "Nothing was made of that placement.")
 
 # --- image
 

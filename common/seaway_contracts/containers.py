@@ -163,6 +163,11 @@ class NetworkSpec(Payload):
     links: tuple[Link, ...] = ()
     disabled: bool = False
 
+    @property
+    def fixed_host_ports(self) -> tuple[int, ...]:
+        """The host ports that must be free on the node."""
+        return tuple(int(port.host_port) for port in self.ports if port.host_port.isdigit() and port.host_port != "0")
+
 
 class Namespaces(Payload):
     """Namespace modes in Docker's words (empty: a private one)."""

@@ -50,7 +50,8 @@ class NodeFacts(Payload):
 class Beat(Payload):
     """A node's heartbeat. `epoch` changes with every start of its agent; `inventory` with every container change.
 
-    `leaving`: the last one, of an agent that has been told to stop. Its containers go on.
+    `leaving`: the last one, of an agent that has been told to stop. Its containers go on. `monotonic_ns`: the time by a
+    clock that only goes forward, since the boot that `facts` names; 0 where it isn't told.
     """
 
     node: str
@@ -64,6 +65,7 @@ class Beat(Payload):
     containers: int
     address: str = "127.0.0.1"
     leaving: bool = False
+    monotonic_ns: int = 0
     facts: NodeFacts = Field(default_factory=NodeFacts)
 
 

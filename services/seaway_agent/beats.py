@@ -65,6 +65,7 @@ class Heart:
             running=len(live),
             containers=len(self._node.cells),
             leaving=self._leaving,
+            monotonic_ns=time.monotonic_ns(),
             facts=self._facts_now(),
         )
 

@@ -18,7 +18,8 @@ _SETTLE_S: Final = 1.0
 
 
 class LayerSweeper:
-    """Sweeps some time after a deletion; many in a row make one sweep. A missed one is made up by the next."""
+    """Sweeps some time after a deletion; many in a row make one sweep. One may be missed while the connection is lost,
+    so a new one counts as one."""
 
     def __init__(self, bus: Bus, node: Node) -> None:
         self._bus = bus
@@ -27,6 +28,7 @@ class LayerSweeper:
 
     async def run(self) -> None:
         """Sweep whenever an image was deleted."""
+        self._bus.transport.on_reconnect(self._due.set)
         subscription = await self._bus.transport.subscribe(IMAGE_DELETE.template.wildcard(), self._deleted)
         try:
             while True:

@@ -41,6 +41,8 @@ _RECORDED: Final = {
 
 _CHANGES_SPEC: Final = frozenset({CONTAINER_RENAME.action, CONTAINER_UPDATE.action})
 _CARRIES_SPEC: Final = _CHANGES_SPEC | {CONTAINER_CREATE.action}
+_SPARE: Final = 256 << 10
+"""What an event about a container may be larger than its `create`: by a status, a longer name, other limits."""
 
 
 class Journal:
@@ -152,7 +154,9 @@ class Journal:
         envelope = Envelope(
             secrets.token_hex(12), self._node, event.noun, event.action, subject, now, number, cause, actor
         )
-        self._outbox.add(EVENTS[event.noun, event.action], envelope, body, key=spec.id)
+        size = self._outbox.add(EVENTS[event.noun, event.action], envelope, body, key=spec.id)
+        if (event.noun, event.action) == ("container", "create") and size > self._outbox.largest - _SPARE:
+            raise SeawayError(Code.TOO_LARGE, _too_large(spec, size, self._outbox.largest - _SPARE))
 
 
 def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
@@ -168,6 +172,13 @@ def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[s
         spec=spec if event.action in _CARRIES_SPEC else None,
     )
     return spec.id, seq, body
+
+
+def _too_large(spec: ContainerSpec, size: int, limit: int) -> str:
+    return (
+        f"container {spec.name} is described by {size} bytes and its events may have at most {limit}: "
+        "make its labels (which count twice), environment or command smaller"
+    )
 
 
 def attributes_of(spec: ContainerSpec) -> dict[str, str]:

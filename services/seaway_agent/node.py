@@ -1,6 +1,8 @@
 """The containers of this node."""
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Do
@@ -14,6 +16,8 @@ from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.errors import conflict, not_found
 from seaway_contracts.execs import container_prefix
 from seaway_docker.errors import no_such_exec
+
+_RENOUNCED: Final = 4096
 
 
 class Node:
@@ -30,6 +34,7 @@ class Node:
         self.cells: dict[str, Cell] = {}
         self.epoch = epoch
         self._by_prefix: dict[str, Cell] = {}
+        self._renounced: OrderedDict[str, None] = OrderedDict()
 
     def cell(self, container: str) -> Cell:
         """The cell of a container, by its whole id. Raises SeawayError (404)."""
@@ -37,6 +42,18 @@ class Node:
             return self.cells[container]
         except KeyError:
             raise not_found(f"No such container: {container}") from None
+
+    def renounce(self, container: str) -> None:
+        """A container is to be removed: if it is still being made, it will not come into being."""
+        if container not in self.cells:
+            self._renounced[container] = None
+            if len(self._renounced) > _RENOUNCED:
+                self._renounced.popitem(last=False)
+
+    def check_wanted(self, container: str) -> None:
+        """Raise SeawayError (409) for a container whose removal came before it was made."""
+        if container in self._renounced:
+            raise conflict(f"container {container[:12]} was removed while it was being made")
 
     def exec_cell(self, identifier: str) -> Cell:
         """The cell of the container that an exec belongs to. Raises SeawayError (404)."""

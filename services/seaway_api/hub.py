@@ -30,6 +30,7 @@ CUT_OFF: Final = Counter("seaway_api_event_readers_cut_off_total", "Readers of /
 _MOST_BEHIND: Final = 16_384
 _PLACES: Final = 65_536
 _ANSWERS: Final = 4096
+_LATE_NS: Final = 300_000_000_000
 
 
 class CutOff(Exception):
@@ -98,6 +99,7 @@ class Hub:
         self._readers: set[Reader] = set()
         self._watches: dict[str, list[Watch]] = {}
         self._places: OrderedDict[str, str] = OrderedDict()
+        self._back_ns: dict[str, int] = {}
         self._answered: OrderedDict[str, ContainerStatus] = OrderedDict()
         self.seen = SeenContainers()
         """What lists have read."""
@@ -109,6 +111,11 @@ class Hub:
     async def close(self) -> None:
         """Listen no more."""
         await self._feed.close()
+
+    @property
+    def handed_on(self) -> int:
+        """All events stored up to this sequence number were handed on."""
+        return self._feed.delivered
 
     async def current(self) -> None:
         """Wait, for a moment at most, until all that had come is handed on: at once, but after a lost connection."""
@@ -203,12 +210,17 @@ class Hub:
                     reader.feed(shown)
 
     def _node(self, event: Event) -> None:
-        """Who asks a node that is down is not to wait for long."""
-        if event.envelope.action != "down":
-            self._absence.back(event.envelope.node)
+        """Who asks a node that is down is not to wait for long. A `down` that comes behind the `up` after it is past;
+        but one that seems much older comes from a clock that was set back.
+        """
+        envelope = event.envelope
+        if envelope.action != "down":
+            self._absence.back(envelope.node)
+            self._back_ns[envelope.node] = max(envelope.time_ns, self._back_ns.get(envelope.node, 0))
             return
-        body = event.channel.decode(event.data)
-        self._absence.gone(event.envelope.node, body.reason if isinstance(body, NodeEvent) else "")
+        if not 0 < self._back_ns.get(envelope.node, 0) - envelope.time_ns < _LATE_NS:
+            body = event.channel.decode(event.data)
+            self._absence.gone(envelope.node, body.reason if isinstance(body, NodeEvent) else "")
 
     def _container(self, event: Event) -> None:
         identifier = event.envelope.subject_id

@@ -44,8 +44,17 @@ def patience(beat: Beat) -> float:
 
 
 def newer(one: NodeRecord, other: NodeRecord) -> bool:
-    """Whether a record rests on a later beat than another, or tells more about the same one."""
-    return (one.beat.time_ns, one.since_ns) > (other.beat.time_ns, other.since_ns)
+    """Whether a record rests on a later beat than another, or tells more about the same one.
+
+    The clocks of nodes are set back now and then: of one boot, that clock counts which can't be.
+    """
+    first, second = one.beat, other.beat
+    one_at, other_at = first.time_ns, second.time_ns
+    if first.monotonic_ns and second.monotonic_ns:
+        same_boot = first.facts.boot_id == second.facts.boot_id
+        one_at = first.monotonic_ns if same_boot else one.last_beat_ns
+        other_at = second.monotonic_ns if same_boot else other.last_beat_ns
+    return (one_at, one.state == "down") > (other_at, other.state == "down")
 
 
 class NodeTable:

@@ -1,4 +1,4 @@
-"""The scheduler service: hears beats, answers PLACE."""
+"""The scheduler service: hears beats and events, answers PLACE."""
 
 import asyncio
 import contextlib
@@ -8,50 +8,70 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.transport import Message
+from seaway_bus.feed import Event, EventFeed
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import BEAT, CONTAINER_CREATE, CONTAINER_DESTROY, LIST_NODES, PLACE
-from seaway_contracts.commands import Placement, PlaceRequest
+from seaway_contracts.catalogue import (
+    BEAT,
+    CONTAINER_CREATE,
+    CONTAINER_DESTROY,
+    LIST_CONTAINERS,
+    LIST_NODES,
+    PLACE,
+    UNPLACE,
+)
+from seaway_contracts.commands import ContainerId, ListContainers, Placement, PlaceRequest
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.nodes import Beat
 from seaway_contracts.version import VERSION
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.service import ServiceContext
+from seaway_kit.tasks import Tasks
 from seaway_scheduler.place import Rejected, place
 from seaway_scheduler.snapshot import Cluster
 
 log = logging.getLogger(__name__)
 _FIRST_BEAT_S: Final = 3.0
 _ASK_S: Final = 2.0
+_RETRY_S: Final = 1.0
 
 
 @contextlib.asynccontextmanager
 async def scheduler_service(context: ServiceContext) -> AsyncIterator[None]:
     """The service, running."""
-    scheduler = Scheduler(context.bus)
+    await context.bus.prepare()
+    scheduler = Scheduler(context.bus, context.tasks)
     await scheduler.start()
     await context.bus.announce("scheduler", VERSION)
-    yield
+    try:
+        yield
+    finally:
+        await scheduler.close()
 
 
 class Scheduler:
     """Places containers on nodes. Any number of copies may run; each counts its own placements."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, tasks: Tasks) -> None:
         self._bus = bus
+        self._tasks = tasks
         self._cluster = Cluster()
+        self._feed = EventFeed(bus.transport, self._receive, tasks)
         self._first_beat = asyncio.Event()
 
     async def start(self) -> None:
         """Listen, learn what metadata knows, serve."""
         await self._bus.on_beat(BEAT, self._beat)
-        subscribe = self._bus.transport.subscribe
-        await subscribe(CONTAINER_CREATE.template.wildcard(), self._created)
-        await subscribe(CONTAINER_DESTROY.template.wildcard(), self._destroyed)
         self._bus.transport.on_reconnect(lambda: self._cluster.excuse(time.monotonic()))
-        await self._learn()
+        await self._feed.start()
+        if not await self._learn():
+            self._tasks.spawn("learn", self._learn_later())
         await self._bus.serve(PLACE, self.place)
+        await self._bus.serve(UNPLACE, self.unplace)
         await self._bus.transport.flush()
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self._feed.close()
 
     async def place(self, request: PlaceRequest, command: Command) -> Placement:
         """Choose a node; the same container again gets the same one. Raises UNPLACEABLE, UNAVAILABLE, BAD_REQUEST."""
@@ -78,23 +98,49 @@ class Scheduler:
         if not self._cluster:
             raise unavailable("no node has joined the cluster yet; start seaway-agent on a machine and try again")
 
-    async def _learn(self) -> None:
-        """Nodes that are silent just now are known to metadata; without it the beats will do."""
+    async def unplace(self, request: ContainerId, command: Command) -> Empty:
+        """Nothing was made of a placement. Where another copy has placed it, it is forgotten there after a minute."""
+        self._cluster.unplaced(request.id)
+        return Empty()
+
+    async def _learn(self) -> bool:
+        """Metadata knows nodes that are silent just now, and the ports of containers; whether it has told them."""
         try:
             known = await self._bus.call(LIST_NODES, Empty(), timeout_s=_ASK_S)
+            self._cluster.load(known.nodes, time.monotonic())
+            await self._learn_containers()
         except SeawayError as error:
-            log.info("nodes are learnt from their beats alone: %s", error)
-            return
-        self._cluster.load(known.nodes, time.monotonic())
+            log.info("metadata can't be asked just now: %s", error)
+            return False
+        return True
+
+    async def _learn_containers(self) -> None:
+        after = ""
+        while True:
+            page = await self._bus.call(LIST_CONTAINERS, ListContainers(after=after), timeout_s=_ASK_S)
+            for record in page.containers:
+                self._cluster.made(record.id, record.node, record.spec.network.fixed_host_ports)
+            after = page.next
+            if not after:
+                return
+
+    async def _learn_later(self) -> None:
+        """Until then the beats will do."""
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            if await self._learn():
+                return
 
     def _beat(self, beat: Beat) -> None:
         self._cluster.beat(beat, time.monotonic())
         self._first_beat.set()
 
-    def _created(self, message: Message) -> None:
-        with contextlib.suppress(ValueError):
-            self._cluster.made(CONTAINER_CREATE.template.parse(message.subject)["id"])
-
-    def _destroyed(self, message: Message) -> None:
-        with contextlib.suppress(ValueError):
-            self._cluster.gone(CONTAINER_DESTROY.template.parse(message.subject)["id"])
+    def _receive(self, event: Event) -> None:
+        if event.envelope.noun != "container":
+            return
+        identifier = event.envelope.subject_id
+        if event.envelope.action == CONTAINER_DESTROY.action:
+            self._cluster.gone(identifier)
+        elif event.envelope.action == CONTAINER_CREATE.action:
+            spec = CONTAINER_CREATE.decode(event.data).spec
+            self._cluster.made(identifier, event.envelope.node, spec.network.fixed_host_ports if spec else ())

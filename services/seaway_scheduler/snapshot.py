@@ -1,5 +1,6 @@
 """What the scheduler knows of the cluster: beats, and its own placements until the beats show them. Pure."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +13,7 @@ from seaway_scheduler.place import NodeView, wanted
 MISSED: Final = 3
 LEAST_S: Final = 3.0
 UNMADE_S: Final = 60.0
+_REMEMBERED: Final = 1 << 16
 
 
 @dataclass
@@ -34,11 +36,15 @@ class _Node:
 
 
 class Cluster:
-    """The nodes. Times are in seconds of one steady clock."""
+    """The nodes. Times are in seconds of one steady clock.
+
+    What containers hold is known by their events and records, which may come twice and in any order.
+    """
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
         self._ports: dict[str, tuple[str, frozenset[int]]] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -68,20 +74,28 @@ class Cluster:
     def placed(self, request: PlaceRequest, name: str, now: float) -> None:
         """A container was placed: count it until the node's beats do."""
         self._nodes[name].promises[request.container_id] = _Promise(request, now)
-        if request.host_ports:
-            self._ports[request.container_id] = (name, frozenset(request.host_ports))
 
-    def made(self, identifier: str) -> None:
-        """The container was made on its node; the next beat shows it."""
+    def unplaced(self, identifier: str) -> None:
+        """Nothing was made of a placement."""
+        for node in self._nodes.values():
+            node.promises.pop(identifier, None)
+
+    def made(self, identifier: str, name: str, host_ports: Iterable[int]) -> None:
+        """The container is on its node, whose next beat shows it."""
         for node in self._nodes.values():
             if identifier in node.promises:
                 node.promises[identifier].made = True
+        ports = frozenset(host_ports)
+        if ports and identifier not in self._gone:
+            self._ports[identifier] = name, ports
 
     def gone(self, identifier: str) -> None:
         """The container was destroyed: its ports are free."""
         self._ports.pop(identifier, None)
-        for node in self._nodes.values():
-            node.promises.pop(identifier, None)
+        self._gone[identifier] = None
+        if len(self._gone) > _REMEMBERED:
+            self._gone.popitem(last=False)
+        self.unplaced(identifier)
 
     def placement(self, identifier: str, now: float) -> str | None:
         """Where a container was placed a short while ago, if that node is up: asked again, the answer is the same."""
@@ -109,5 +123,10 @@ class Cluster:
             free=free,
             running=beat.running + len(promised),
             containers=beat.containers + len(promised),
-            host_ports=frozenset().union(*(ports for where, ports in self._ports.values() if where == name)),
+            host_ports=self._taken(name, node),
         )
+
+    def _taken(self, name: str, node: _Node) -> frozenset[int]:
+        held = (ports for where, ports in self._ports.values() if where == name)
+        promised = (promise.request.host_ports for promise in node.promises.values())
+        return frozenset().union(*held, *promised)

@@ -3,6 +3,7 @@
 import socket
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from chaos_rig.client import Client
@@ -11,11 +12,13 @@ from chaos_rig.load import Load
 from chaos_rig.measure import resident
 from chaos_rig.scale import scaled
 from chaos_rig.suite import ChaosSuite
+from e2e_rig.api import Reply
 from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 _MIB = 1 << 20
 _PIDS = 40
+_ONLY_CREATE = quote('{"event":["create"]}')
 
 
 def test_a_fork_bomb_stays_in_its_container(suite: ChaosSuite, client: Client, figures: Figures) -> None:
@@ -42,17 +45,25 @@ def test_a_fork_bomb_stays_in_its_container(suite: ChaosSuite, client: Client, f
 
 
 def test_oversize_is_refused(suite: ChaosSuite, client: Client, figures: Figures) -> None:
-    body = {"Image": "busybox", "Cmd": ["true"], "Labels": {"long": "x" * (9 * _MIB)}}
-    reply = suite.api.request("POST", "/containers/create?name=oversize", body)
-    assert reply.status == 413, reply.status
-    body["Labels"] = {"long": "x" * (7 * _MIB + _MIB // 2)}
-    fits = suite.api.request("POST", "/containers/create?name=oversize", body)
-    assert fits.status in (201, 400, 413), fits
-    rows = client.steadily("GET", "/containers/json?all=1")
-    assert rows.status in (200, 413), rows.status
-    if fits.status == 201:
-        client.remove(str(fits.json()["Id"]))
-    figures.show("L2", f"9 MiB of JSON: {reply.status}; 7.5 MiB of labels: {fits.status}, listed: {rows.status}")
+    """What can't be told in one message is refused at create and leaves nothing; what is taken is listed and told."""
+    began = int(time.time())
+
+    def create(mib: float) -> Reply:
+        body = {"Image": "busybox", "Cmd": ["true"], "Labels": {"long": "x" * int(mib * _MIB)}}
+        return suite.api.request("POST", "/containers/create?name=oversize", body)
+
+    refused = {mib: create(mib) for mib in (9, 7.5, 4)}
+    assert {reply.status for reply in refused.values()} == {413}, refused
+    assert "make its labels" in refused[4].message
+    taken = create(3.5)
+    assert taken.status == 201, taken
+    identifier = str(taken.json()["Id"])
+    listed = client.steadily("GET", "/containers/json?all=1").json()
+    assert [len(one["Labels"]["long"]) for one in listed if one["Id"] == identifier] == [int(3.5 * _MIB)]
+    told = suite.api.request("GET", f"/events?since={began}&until={int(time.time()) + 1}&filters={_ONLY_CREATE}").body
+    assert identifier.encode() in told
+    client.remove(identifier)
+    figures.show("L2", "9 MiB of JSON, 7.5 and 4 MiB of labels: 413; 3.5 MiB: 201, listed and told")
 
 
 def test_a_reader_of_events_that_does_not_read(suite: ChaosSuite, figures: Figures) -> None:

@@ -67,6 +67,7 @@ class CreateCommand:
             reach(Failpoint.CREATE_UPPER)
             layers = Stack(lowers, str(upper.upper), str(upper.work))
             await node.volumes.fill(spec, layers, node.layout.scratch)
+            self._node.check_wanted(spec.id)
             cell = Cell(node, spec, ContainerStatus(log_path=str(node.layout.log(spec.id))), lowers, self._node.forget)
             self._node.add(cell)
             made = node.volumes.made_for(spec)

@@ -1,13 +1,28 @@
 """What the node holds, by page: from it metadata rebuilds its records."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from seaway_agent.node import Node
-from seaway_bus.bus import Bus, Command
+from seaway_bus.bus import Bus, Command, Encoded
 from seaway_contracts import catalogue
 from seaway_contracts.commands import Inventory, InventoryItem, ListInventory
+from seaway_contracts.containers import ContainerSpec, ContainerStatus
 
-_PAGE: Final = 200
+_MOST: Final = 200  # in a page, so that its encoding holds nobody up
+_FRAME: Final = 64 << 10
+
+
+class Held(Protocol):
+    """A container of this node."""
+
+    @property
+    def spec(self) -> ContainerSpec:
+        """What it is to be."""
+
+    @property
+    def status(self) -> ContainerStatus:
+        """Its status now."""
 
 
 class InventoryCommand:
@@ -18,17 +33,29 @@ class InventoryCommand:
 
     async def serve(self, bus: Bus) -> None:
         """Take the command from the bus."""
-        await bus.serve(catalogue.INVENTORY, self._inventory, node=self._node.plumbing.node)
 
-    async def _inventory(self, asked: ListInventory, command: Command) -> Inventory:
-        node, cells = self._node, self._node.cells
-        ids = sorted(container for container in cells if container > asked.after)
-        page = ids[:_PAGE]
-        items = tuple(InventoryItem(spec=cells[i].spec, status=cells[i].status) for i in page)
-        return Inventory(
-            node=node.plumbing.node,
-            epoch=node.epoch,
-            revision=node.plumbing.journal.revision,
-            containers=items,
-            next=page[-1] if len(ids) > len(page) else "",
-        )
+        async def inventory(asked: ListInventory, command: Command) -> Encoded[Inventory]:
+            node = self._node
+            head = Inventory(
+                node=node.plumbing.node, epoch=node.epoch, revision=node.plumbing.journal.revision
+            )
+            return Encoded(page(head, node.cells, asked.after, bus.transport.max_payload - _FRAME))
+
+        await bus.serve(catalogue.INVENTORY, inventory, node=self._node.plumbing.node)
+
+
+def page(head: Inventory, held: Mapping[str, Held], after: str, room: int) -> bytes:
+    """The JSON of an Inventory of what comes after that id, in at most `room` bytes; a larger one stands alone."""
+    ids = sorted(container for container in held if container > after)
+    parts: list[bytes] = []
+    size = 0
+    for container in ids[:_MOST]:
+        item = InventoryItem(spec=held[container].spec, status=held[container].status)
+        part = item.model_dump_json(exclude_defaults=True).encode()
+        size += len(part) + 1
+        if parts and size > room:
+            break
+        parts.append(part)
+    more = len(parts) < len(ids)
+    frame = head.model_copy(update={"next": ids[len(parts) - 1] if more else ""})
+    return b'{"containers":[%b],%b' % (b",".join(parts), frame.model_dump_json(exclude_defaults=True).encode()[1:])

@@ -64,6 +64,7 @@ class LifecycleCommands:
         return await self._node.once(asked.id, command, lambda machine, ask: machine.unpause(ask, time.time_ns()))
 
     async def _remove(self, asked: RemoveContainer, command: Command) -> StatusReply:
+        self._node.renounce(asked.id)
         return await self._node.once(
             asked.id,
             command,

@@ -28,6 +28,7 @@ from seaway_bus.bus import Command
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import (
+    ContainerId,
     CreateContainer,
     ForgetContainer,
     PlaceRequest,
@@ -68,16 +69,20 @@ async def create(call: Call) -> web.StreamResponse:
     identifier = call.api.new_id()
     companions = await _companions(call.api, body)
     image, node = await _image_and_node(call.api, body, identifier, companions.node)
-    check_platform(call.text("platform"), body.image, image)
-    for attempt in range(_NAME_ATTEMPTS):
-        chosen = name or generate_name(secrets.randbelow(1 << 32), attempt)
-        naming = Naming(identifier, chosen, call.api.now_ns(), _new_volume)
-        spec = container_spec(body, image, naming, companions.partners)
-        if await _register(call, spec, node, may_retry=not name and attempt < _NAME_ATTEMPTS - 1):
-            break
-    reach(Failpoint.CREATE_REGISTERED)
-    warnings += await _make(call, spec, node)
-    reach(Failpoint.CREATE_MADE)
+    try:
+        check_platform(call.text("platform"), body.image, image)
+        for attempt in range(_NAME_ATTEMPTS):
+            chosen = name or generate_name(secrets.randbelow(1 << 32), attempt)
+            naming = Naming(identifier, chosen, call.api.now_ns(), _new_volume)
+            spec = container_spec(body, image, naming, companions.partners)
+            if await _register(call, spec, node, may_retry=not name and attempt < _NAME_ATTEMPTS - 1):
+                break
+        reach(Failpoint.CREATE_REGISTERED)
+        warnings += await _make(call, spec, node)
+        reach(Failpoint.CREATE_MADE)
+    except BaseException:
+        call.api.tasks.spawn("unplace", _unplace(call.api, identifier))
+        raise
     call.api.hub.remember(identifier, node)
     return replies.json({"Id": identifier, "Warnings": warnings}, 201)
 
@@ -96,7 +101,11 @@ async def _image_and_node(
     if node is not None:
         return await _image(api, body), node
     placing = api.tasks.spawn("place", _outcome(_place(api, body, identifier)))
-    image = await _image(api, body)
+    try:
+        image = await _image(api, body)
+    except BaseException:
+        api.tasks.spawn("unplace", _unplace(api, identifier, placing))
+        raise
     placed = await placing
     if isinstance(placed, SeawayError):
         raise placed
@@ -108,17 +117,27 @@ async def _image(api: Api, body: ContainerCreate) -> ImageRecord:
 
 
 async def _place(api: Api, body: ContainerCreate, identifier: str) -> str:
-    ports = from_host.network(body, body.host_config, body.networking_config, identifier)
+    network = from_host.network(body, body.host_config, body.networking_config, identifier)
     request = PlaceRequest(
         container_id=identifier,
         resources=from_host.resources(body.host_config),
         labels=body.labels or {},
-        host_ports=from_host.fixed_host_ports(ports),
+        host_ports=network.fixed_host_ports,
     )
     try:
         return (await api.bus.call(cat.PLACE, request)).node
     except SeawayError as error:
         raise await _refused(api, request.resources.nano_cpus, error) from error
+
+
+async def _unplace(api: Api, identifier: str, placing: Awaitable[object] | None = None) -> None:
+    """Nothing comes of a placement: what it takes up on its node is free. Unheard, it lapses within a minute."""
+    if placing is not None:
+        await placing
+    try:
+        await api.bus.call(cat.UNPLACE, ContainerId(id=identifier))
+    except SeawayError as error:
+        log.debug("the placement of %s lapses by itself: %s", identifier, error)
 
 
 async def _refused(api: Api, nano_cpus: int, error: SeawayError) -> SeawayError:

@@ -25,10 +25,10 @@ async def events(call: Call) -> web.StreamResponse:
     since, until = _moment(call, "since", now), _moment(call, "until", now)
     if since is not None and until is not None and since > until:
         raise InvalidParameter(f"`since` time ({since // _SECOND}) cannot be after `until` time ({until // _SECOND})")
-    reader = call.api.hub.read()
+    reader, heard = call.api.hub.read(), call.api.hub.handed_on
     try:
         response = await replies.begin_stream(call.request)
-        async for batch in _batches(call, reader, since, until):
+        async for batch in _batches(call, reader, heard, since, until):
             chosen = [event.line for event in batch if _wanted(filters, event)]
             if chosen:
                 await response.write(b"".join(chosen))
@@ -49,9 +49,12 @@ def _wanted(filters: Filters, event: DockerEvent) -> bool:
 
 
 async def _batches(
-    call: Call, reader: Reader, since: int | None, until: int | None
+    call: Call, reader: Reader, heard: int, since: int | None, until: int | None
 ) -> AsyncIterator[list[DockerEvent]]:
-    """First the past, if it was asked for, then what the reader has got meanwhile and gets from now on."""
+    """First the past, if it was asked for, then what the reader has got meanwhile and gets from now on.
+
+    What was stored up to `heard` was handed on before the reader began, so only what is behind it can come twice.
+    """
     seen: set[str] = set()
     begun = call.api.now_ns()
     if since is not None:
@@ -59,7 +62,8 @@ async def _batches(
             shown = docker_event(event.envelope, event.data)
             if shown is None or shown.time_ns < since or (until is not None and shown.time_ns > until):
                 continue
-            seen.add(shown.id)
+            if event.stream_seq > heard:
+                seen.add(shown.id)
             yield [shown]
     async for batch in _live(reader, call.api.now_ns, until):
         yield [

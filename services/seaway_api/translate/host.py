@@ -161,11 +161,6 @@ def _port(binding: HostBinding) -> PortBinding:
     return PortBinding(container_port=binding.port.number, protocol=protocol, host_ip=binding.host_ip, host_port=asked)
 
 
-def fixed_host_ports(spec: NetworkSpec) -> tuple[int, ...]:
-    """The host ports that must be free on the node."""
-    return tuple(int(port.host_port) for port in spec.ports if port.host_port.isdigit() and port.host_port != "0")
-
-
 def mounts(host: HostConfig, volumes: Iterable[str], new_volume: Callable[[], str]) -> tuple[Mount, ...]:
     """All mounts; a volume without a name gets one from `new_volume`. Raises InvalidParameter."""
     specs = collect_mounts(host.binds or (), host.mounts or (), host.tmpfs, volumes)

@@ -77,6 +77,10 @@ class Blobs:
         tar = "application/vnd.oci.image.layer.v1.tar"
         self.layer = Layer(digest=digest, size=len(self.data), media_type=tar, diff_id=digest)
         self.token = secrets.token_hex(8)
+        self.fetched = asyncio.Event()
+        self.gate = asyncio.Event()
+        """Blobs are given out while it is set."""
+        self.gate.set()
         self._runner: web.AppRunner | None = None
 
     async def start(self, bus: Bus) -> None:
@@ -85,6 +89,8 @@ class Blobs:
                 return web.Response(status=401)
             if request.match_info["digest"] != self.layer.digest:
                 return web.Response(status=404)
+            self.fetched.set()
+            await self.gate.wait()
             return web.Response(body=self.data)
 
         app = web.Application()
@@ -118,7 +124,7 @@ class AgentRig:
         self.env: dict[str, str] = {}
         """What the agent's environment has beside our own."""
         self._nats_url = nats_url
-        self._blobs = blobs
+        self.blobs = blobs
         self._feed = EventFeed(bus.transport, self._received, tasks)
         self._process: subprocess.Popen[bytes] | None = None
         self._more = asyncio.Event()
@@ -217,7 +223,7 @@ class AgentRig:
             id=container,
             name=f"c{container[:6]}",
             created_ns=time.time_ns(),
-            image=ImageUse(ref="busybox", id="sha256:0", layers=(self._blobs.layer,)),
+            image=ImageUse(ref="busybox", id="sha256:0", layers=(self.blobs.layer,)),
             command=process,  # type: ignore[arg-type]
             network=fields.pop("network", None) or NetworkSpec(mode=net),  # type: ignore[arg-type]
             **fields,  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import history
 from seaway_bus.nats_transport import NatsTransport
 from seaway_contracts import catalogue
-from seaway_contracts.commands import ContainerId
+from seaway_contracts.commands import ContainerId, CreateContainer
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.execs import CreateExec, ExecSpec
@@ -54,6 +54,32 @@ async def test_what_was_asked_of_an_agent_that_stood_still_is_not_done_late(rig:
     assert rig.told(container) == ["create"]
     await rig.start_container(container, command)  # the same, in time
     assert rig.told(container).count("start") == 1
+
+
+async def test_what_is_removed_while_it_is_made_does_not_come_into_being(rig: AgentRig) -> None:
+    """Its maker has given up, and its name may be another's by now."""
+    spec = rig.spec("true")
+    rig.blobs.gate.clear()
+    try:
+        with pytest.raises(SeawayError) as late:
+            await rig.bus.call(catalogue.CREATE, CreateContainer(spec=spec), node=rig.node, timeout_s=1)
+        assert late.value.code is Code.TIMEOUT and rig.blobs.fetched.is_set()
+        with pytest.raises(SeawayError) as absent:
+            await rig.remove(spec.id, force=True)
+        assert absent.value.code is Code.NOT_FOUND
+    finally:
+        rig.blobs.gate.set()
+    refused: list[str] = []
+
+    async def ended() -> bool:
+        with pytest.raises(SeawayError) as caught:
+            await rig.bus.call(catalogue.CREATE, CreateContainer(spec=spec), node=rig.node)
+        refused.append(str(caught.value))
+        return "was removed while" in refused[-1]
+
+    await rig.until(ended, lambda: str(refused))
+    assert await rig.inventory() == {}
+    assert rig.told(spec.id) == []
 
 
 async def test_with_a_full_outbox_nothing_new_begins_and_what_is_there_goes_on(

@@ -68,6 +68,23 @@ async def test_create_stores_and_carries_the_spec(db: sqlite3.Connection, journa
     assert told == {"ce-sequence": "1", "ce-cause": "c1", "ce-actor": "me", "ce-timens": "1000"}
 
 
+async def test_a_container_that_could_not_be_told_of_is_refused(
+    db: sqlite3.Connection, journal: Journal, outbox: Outbox
+) -> None:
+    """Labels stand in an event twice: in the spec, and as Docker's attributes."""
+    half = builders.spec(1, labels={"long": "x" * (outbox.largest // 2)})
+    with pytest.raises(SeawayError, match="make its labels") as caught:
+        journal.write(half, Record(builders.status(seq=1), (Emit("create"),), Ask("c1"), 1000), ("/l/1",))
+    assert caught.value.status == 413
+    assert (rows(db), list(Store(db).containers()), outbox.size) == ([], [], 0)
+    journal.write(
+        builders.spec(1, labels={"long": "x" * (outbox.largest // 3)}),
+        Record(builders.status(seq=1), (Emit("create"),), Ask("c1"), 1000),
+        ("/l/1",),
+    )
+    assert len(rows(db)) == 1
+
+
 async def test_each_container_event_has_its_number_and_moment(db: sqlite3.Connection, journal: Journal) -> None:
     created(journal)
     status = builders.status(State.EXITED, seq=4, exit_code=137)

@@ -9,6 +9,7 @@ from seaway_contracts.containers import ContainerRecord, Mount
 from seaway_contracts.errors import Code
 from seaway_contracts.images import ImageConfig
 from seaway_testing import builders
+from seaway_testing.waiting import until
 
 CREATE = "/v1.45/containers/create"
 
@@ -56,6 +57,16 @@ async def test_the_images_refusal_goes_before_the_schedulers(rig: Any, failure: 
     answer = await rig.call("POST", CREATE, {"Image": "busybox"})
     assert (answer.status, answer.json["message"]) == (500, "no node")
     assert not rig.suite.named("register")
+
+
+@pytest.mark.parametrize("step", ["image", "register", "create"])
+async def test_a_placement_of_which_nothing_comes_is_given_back(rig: Any, failure: Any, step: str) -> None:
+    """What it was promised on its node would be taken from others."""
+    assert (await rig.call("POST", CREATE, {"Image": "busybox"})).status == 201
+    rig.suite.fail[step] = failure(Code.CONFLICT, "no")
+    assert (await rig.call("POST", CREATE, {"Image": "busybox"})).status == 409
+    await until(lambda: rig.suite.named("unplace"))
+    assert [one.id for one in rig.suite.named("unplace")] == [rig.suite.named("place")[1].container_id]
 
 
 @pytest.mark.parametrize(("code", "status"), [(Code.BAD_REQUEST, 400), (Code.UNAVAILABLE, 503), (Code.NO_SPACE, 500)])

@@ -4,8 +4,10 @@ import urllib.parse
 from typing import Any
 
 import orjson
+import pytest
 
 from seaway_api.hub import CutOff, Reader
+from seaway_api.routes import events as events_route
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
 from seaway_contracts.containers import ContainerStatus, State
 from seaway_contracts.lifecycle import Envelope
@@ -61,6 +63,27 @@ async def test_the_past_and_the_present_join_without_gap_or_double(rig: Any) -> 
     while len(got) < 4:
         got += [orjson.loads(line)["Action"] for line in (await wire.chunk()).splitlines()]
     assert got == ["create", "start", "kill", "die"]
+
+
+async def test_a_long_past_is_not_remembered_to_join_the_present(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of it only the newest may come once more; and that comes once."""
+    count, remembered = 3000, Remembering()
+    for _ in range(count):
+        await rig.suite.emit("start", ID, RUNNING)
+    await rig.api.hub.current()
+    monkeypatch.setattr(events_route, "set", lambda: remembered, raising=False)
+    wire = await listening(rig, f"since={START_NS // 10**9}")
+    await rig.suite.emit("die", ID, RUNNING)
+    lines: list[bytes] = []
+    while len(lines) < count + 1:
+        lines += (await wire.chunk()).splitlines()
+    times = [orjson.loads(line)["timeNano"] for line in lines]
+    assert times == sorted(set(times))
+    assert len(remembered) < count // 2
+
+
+class Remembering(set[str]):
+    """What is remembered of one reading."""
 
 
 async def test_until_in_the_past_ends_at_once(rig: Any) -> None:

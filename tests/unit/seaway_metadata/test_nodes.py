@@ -1,7 +1,7 @@
 """Nodes by their beats."""
 
-from seaway_contracts.nodes import NodeRecord
-from seaway_metadata.nodes import NodeChange, NodeTable
+from seaway_contracts.nodes import NodeFacts, NodeRecord
+from seaway_metadata.nodes import NodeChange, NodeTable, newer
 from seaway_testing.builders import beat
 from seaway_testing.clock import FakeClock
 
@@ -109,6 +109,29 @@ def test_a_changed_wall_clock_blames_nobody() -> None:
     watch.clock.set_wall(0)
     watch.beat()
     assert watch.wait(2) == []
+
+
+def record(monotonic_ns: int, time_ns: int, *, up: bool = True, boot: str = "b1", heard_ns: int = 0) -> NodeRecord:
+    one = beat(time_ns=time_ns, monotonic_ns=monotonic_ns, facts=NodeFacts(boot_id=boot))
+    return NodeRecord(node="n1", state="up" if up else "down", last_beat_ns=heard_ns, since_ns=0, beat=one)
+
+
+def test_a_later_beat_is_newer_also_where_the_nodes_clock_was_set_back() -> None:
+    """Else its record would not be written for as long, and a restarted metadata would find it up."""
+    before, after = record(5, 1000), record(6, 10)
+    assert newer(after, before) and not newer(before, after)
+    assert newer(record(6, 10, up=False), after) and not newer(after, record(6, 10, up=False))
+    assert newer(record(7, 10), record(6, 10, up=False))
+    assert not newer(after, after)
+
+
+def test_after_another_boot_it_counts_when_a_beat_was_heard() -> None:
+    before, after = record(900, 1000, heard_ns=50), record(1, 10, boot="b2", heard_ns=51)
+    assert newer(after, before) and not newer(before, after)
+
+
+def test_beats_of_an_older_release_go_by_their_time() -> None:
+    assert newer(record(0, 20), record(0, 10)) and not newer(record(0, 10), record(3, 20))
 
 
 def test_copies_that_hear_the_same_publish_the_same() -> None:

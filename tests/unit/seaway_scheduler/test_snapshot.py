@@ -1,5 +1,8 @@
 """What the scheduler counts between two beats."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from seaway_contracts.commands import PlaceRequest
 from seaway_contracts.containers import Resources
 from seaway_contracts.nodes import Capacity
@@ -58,7 +61,7 @@ def test_a_placement_counts_until_a_beat_shows_it() -> None:
     assert (promised.running, promised.containers) == (1, 1)
     cluster.beat(beat("n1"), 1.0)
     assert cluster.snapshot(1.0)[0].running == 1, "not made yet, so this beat can't show it"
-    cluster.made(container_id(1))
+    cluster.made(container_id(1), "n1", ())
     assert cluster.snapshot(1.5)[0].running == 1
     cluster.beat(beat("n1", running=1), 2.0)
     assert cluster.snapshot(2.0)[0].running == 1
@@ -88,8 +91,40 @@ def test_ports_stay_taken_until_the_container_is_destroyed() -> None:
     cluster = Cluster()
     cluster.beat(beat("n1"), 0.0)
     cluster.placed(request(1, host_ports=(80, 443)), "n1", 0.0)
-    cluster.made(container_id(1))
+    assert cluster.snapshot(0.0)[0].host_ports == {80, 443}
+    cluster.made(container_id(1), "n1", (80, 443))
     cluster.beat(beat("n1"), 1.0)
     assert cluster.snapshot(1.0)[0].host_ports == {80, 443}
     cluster.gone(container_id(1))
     assert cluster.snapshot(1.0)[0].host_ports == frozenset()
+
+
+def test_a_placement_that_comes_to_nothing_leaves_no_port_taken() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    cluster.placed(request(1, host_ports=(80,), resources=Resources(memory=GIB)), "n1", 0.0)
+    cluster.unplaced(container_id(1))
+    view = cluster.snapshot(0.0)[0]
+    assert (view.host_ports, view.free.memory, view.running) == (frozenset(), 8 * GIB, 0)
+    cluster.placed(request(2, host_ports=(81,)), "n1", 0.0)
+    cluster.beat(beat("n1"), UNMADE_S)
+    assert cluster.snapshot(UNMADE_S)[0].host_ports == frozenset(), "nobody has said what became of it"
+
+
+@given(st.data())
+def test_events_and_records_twice_and_in_any_order_end_the_same(data: st.DataObject) -> None:
+    """Containers 0 to 3 were made, of which 0 and 1 are gone; 3 is known by its record alone."""
+    made = [("made", seed) for seed in range(4)]
+    told = made * 2 + [("gone", 0), ("gone", 1)] * 2
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    for seed in range(4):
+        cluster.placed(request(seed, host_ports=(seed + 1,)), "n1", 0.0)
+    for kind, seed in data.draw(st.permutations(told)):
+        if kind == "made":
+            cluster.made(container_id(seed), "n1", (seed + 1,))
+        else:
+            cluster.gone(container_id(seed))
+    cluster.beat(beat("n1", running=2), 1.0)
+    view = cluster.snapshot(1.0)[0]
+    assert (view.host_ports, view.running) == ({3, 4}, 2)
