@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -30,6 +30,8 @@ class Api:
     tasks: Tasks
     archives: ArchiveClient
     stats: StatsFeeds
+    making: dict[str, str] = field(default_factory=dict)
+    """The containers that this process is making just now, and the id of each one's image."""
 
     async def locate(self, ref: str) -> tuple[str, str]:
         """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""

@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 
 from seaway_api.errors import ApiError
-from seaway_bus.bus import Bus
+from seaway_bus.bus import ACTOR, COMMAND, Bus, Command
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import unavailable
@@ -35,9 +35,14 @@ class ArchiveClient:
 
     @asynccontextmanager
     async def open(
-        self, method: str, path: str, query: Query = (), body: aiohttp.StreamReader | None = None
+        self,
+        method: str,
+        path: str,
+        query: Query = (),
+        body: aiohttp.StreamReader | None = None,
+        command: Command | None = None,
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """The bytes of the answer; `body` is sent as it comes in.
+        """The bytes of the answer; `body` is sent as it comes in, `command` is told to the image service.
 
         Raises ApiError with the service's own status and sentence, SeawayError(UNAVAILABLE) if it can't be reached.
         """
@@ -45,6 +50,8 @@ class ArchiveClient:
         headers = {"Authorization": f"Bearer {endpoint.token}"}
         if body is not None:
             headers["Content-Type"] = "application/x-tar"
+        if command is not None:
+            headers |= {COMMAND: command.id, ACTOR: command.actor}
         data = None if body is None else body.iter_any()
         url = endpoint.url.rstrip("/") + path
         try:

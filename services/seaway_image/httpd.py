@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import ValidationError
 
+from seaway_bus.bus import ACTOR, COMMAND, Command
 from seaway_contracts.archives import Committed, ImageOrder
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
 from seaway_docker.references import InvalidReference, parse_reference
@@ -32,8 +33,8 @@ _CHUNK: Final = 1 << 18
 _MAX_QUERY: Final = 256
 _OCTETS: Final = "application/octet-stream"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-OnLoaded = Callable[[Loaded], Awaitable[None]]
-OnImported = Callable[[Digest, str], Awaitable[None]]
+OnLoaded = Callable[[Loaded, Command], Awaitable[None]]
+OnImported = Callable[[Digest, str, Command], Awaitable[None]]
 OnCommitted = Callable[[MadeImage, ImageOrder], Awaitable[None]]
 
 
@@ -133,7 +134,7 @@ class ImageHttp:
         with_lines = {} if request.query.get("quiet", "1") != "0" else {"say": lines.progress}
         try:
             loaded = await load(self._store, request.content.iter_chunked(_CHUNK), platform=order, **with_lines)
-            await self._on_loaded(loaded)
+            await self._on_loaded(loaded, _command(request))
         except SeawayError as error:
             if not lines.begun:
                 raise
@@ -152,7 +153,7 @@ class ImageHttp:
         """The body is the tar; `repo`, `tag`, `message`, `change` (repeated) and `platform`. Answers `{"id"}`."""
         order = _import_order(request)
         image = await import_image(self._store, request.content.iter_chunked(_CHUNK), order)
-        await self._on_imported(image, order.target.familiar if order.target else "")
+        await self._on_imported(image, order.target.familiar if order.target else "", _command(request))
         return web.json_response({"id": image})
 
 
@@ -169,6 +170,11 @@ class ImageHttp:
         await self._on_committed(made, order)
         done = Committed(id=made.id, ref=made.tag.familiar if made.tag else "")
         return web.json_response(done.model_dump())
+
+
+def _command(request: web.Request) -> Command:
+    """By which command, and in whose name, the archive came."""
+    return Command(request.headers.get(COMMAND, ""), request.headers.get(ACTOR, ""))
 
 
 async def _commit_order(request: web.Request) -> ImageOrder:

@@ -31,14 +31,19 @@ _RESUMABLE: Final = frozenset({Code.UNAVAILABLE, Code.TIMEOUT, Code.INTERNAL})
 
 @dataclass(frozen=True)
 class PullOrder:
-    """What to pull. `platform` None: the default one, and no complaint if a single manifest is for another."""
+    """What to pull. `platform` None: the default one, and no complaint if a single manifest is for another.
+
+    `cause` and `actor`: by which command, and who asked.
+    """
 
     reference: Reference
     platform: Platform | None = None
     credentials: Credentials = Credentials()  # noqa: RUF009 — frozen, so one for all is right
+    cause: str = ""
+    actor: str = ""
 
 
-Pulled = Callable[[Reference, Digest], Awaitable[None]]
+Pulled = Callable[[PullOrder, Digest], Awaitable[None]]
 
 
 class Pulls:
@@ -77,7 +82,7 @@ class Pulls:
         async def work(emit: Emit) -> None:
             image = await _Pull(self._store, self._session(order), order, self._default, self._slots, emit).run()
             if self._on_pulled is not None:
-                await self._on_pulled(order.reference, image)
+                await self._on_pulled(order, image)
 
         shared: SharedWork
 

@@ -31,7 +31,6 @@ from seaway_contracts.images import (
     RemoveImage,
     TagRequest,
 )
-from seaway_docker.references import Reference
 from seaway_image.commit import MadeImage
 from seaway_image.credentials import credentials_from
 from seaway_image.digests import Digest
@@ -137,12 +136,14 @@ class ImageService:
 
     # --- pull
 
-    async def pull(self, request: PullRequest, _: Command) -> PullStarted:
+    async def pull(self, request: PullRequest, command: Command) -> PullStarted:
         """Start a pull; lines and outcome go over the stream."""
         order = PullOrder(
             reference=read_reference(request.ref).with_default_tag(),
             platform=parse_platform(request.platform) if request.platform else None,
             credentials=credentials_from(request.auth),
+            cause=command.id,
+            actor=command.actor,
         )
         if request.stream not in self._streams:
             stream = self._bus.serve_stream(request.stream, self._tasks)
@@ -235,21 +236,24 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
 def announced(events: ImageEvents) -> Pulled:
     """What publishes each pull that ended well."""
 
-    async def published(reference: Reference, image: Digest) -> None:
-        events.publish("pull", image, reference.familiar, name=reference.familiar_name)
+    async def published(order: PullOrder, image: Digest) -> None:
+        reference = order.reference
+        events.publish(
+            "pull", image, reference.familiar, name=reference.familiar_name, cause=order.cause, actor=order.actor
+        )
 
     return published
 
 
 @asynccontextmanager
 async def _http(settings: ImageSettings, store: ImageStore, events: ImageEvents) -> AsyncIterator[BlobEndpoint]:
-    async def loaded(done: Loaded) -> None:
+    async def loaded(done: Loaded, command: Command) -> None:
         for image in done.images:
             for name in [tag.familiar for tag in image.tags] or [""]:
-                events.publish("load", image.id, name)
+                events.publish("load", image.id, name, cause=command.id, actor=command.actor)
 
-    async def imported(image: Digest, name: str) -> None:
-        events.publish("import", image, name)
+    async def imported(image: Digest, name: str, command: Command) -> None:
+        events.publish("import", image, name, cause=command.id, actor=command.actor)
 
     async def committed(made: MadeImage, order: ImageOrder) -> None:
         if made.tag is not None:

@@ -1,14 +1,16 @@
 """What stands on the bus, seen by an ordinary NATS client: services that answer, events that are kept."""
 
 import json
+import os
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import nats
 import pytest
+from e2e_rig import images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.seaway import Seaway
 from nats.aio.client import Client
@@ -45,6 +47,20 @@ async def test_services_answer(bus: Client, word: str) -> None:
     for answer in answers:
         assert answer["type"] == f"io.nats.micro.v1.{word.lower()}_response"
         assert answer["id"] and answer["version"]
+
+
+async def test_image_events_tell_who_asked(bus: Client, cli: DockerCli) -> None:
+    heard = await bus.subscribe("seaway.v1.event.*.image.*.*")
+    await bus.flush()
+    cli("load", input=images.archive([images.busybox_layer()], {"Cmd": ["asked"]}, ["asked:1"]))
+    cli("import", "-", "asked:2", input=images.busybox_layer())
+    cli("rmi", "asked:1", "asked:2")
+    told: dict[str, Mapping[str, str]] = {}
+    while not {"load", "import", "delete"} <= told.keys():
+        message = await heard.next_msg(timeout=10)
+        told[message.subject.split(".")[5]] = message.headers or {}
+    assert {action for action, headers in told.items() if not headers["ce-cause"]} == set()
+    assert {headers["ce-actor"] for headers in told.values()} == {f"uid:{os.getuid()}"}
 
 
 async def test_events_are_cloud_events_in_order(bus: Client, cli: DockerCli, name: str) -> None:

@@ -67,6 +67,16 @@ async def create(call: Call) -> web.StreamResponse:
     for network in asked_networks(body):
         raise not_found(no_such_network(network))
     identifier = call.api.new_id()
+    try:
+        node, told = await _made(call, body, name, identifier)
+    finally:
+        call.api.making.pop(identifier, None)
+    call.api.hub.remember(identifier, node)
+    return replies.json({"Id": identifier, "Warnings": [*warnings, *told]}, 201)
+
+
+async def _made(call: Call, body: ContainerCreate, name: str, identifier: str) -> tuple[str, tuple[str, ...]]:
+    """Make it; where it is, and what its node warns of."""
     companions = await _companions(call.api, body)
     image, node = await _image_and_node(call.api, body, identifier, companions.node)
     try:
@@ -78,13 +88,12 @@ async def create(call: Call) -> web.StreamResponse:
             if await _register(call, spec, node, may_retry=not name and attempt < _NAME_ATTEMPTS - 1):
                 break
         reach(Failpoint.CREATE_REGISTERED)
-        warnings += await _make(call, spec, node)
+        told = await _make(call, spec, node)
         reach(Failpoint.CREATE_MADE)
+        return node, told
     except BaseException:
         call.api.tasks.spawn("unplace", _unplace(call.api, identifier))
         raise
-    call.api.hub.remember(identifier, node)
-    return replies.json({"Id": identifier, "Warnings": warnings}, 201)
 
 
 def _new_volume() -> str:
@@ -99,10 +108,10 @@ async def _image_and_node(
 ) -> tuple[ImageRecord, str]:
     """The image's refusal goes before the scheduler's: clients pull upon it."""
     if node is not None:
-        return await _image(api, body), node
+        return await _image(api, body, identifier), node
     placing = api.tasks.spawn("place", _outcome(_place(api, body, identifier)))
     try:
-        image = await _image(api, body)
+        image = await _image(api, body, identifier)
     except BaseException:
         api.tasks.spawn("unplace", _unplace(api, identifier, placing))
         raise
@@ -112,8 +121,11 @@ async def _image_and_node(
     return image, placed
 
 
-async def _image(api: Api, body: ContainerCreate) -> ImageRecord:
-    return await api.bus.call(cat.GET_IMAGE, ImageRef(ref=body.image))
+async def _image(api: Api, body: ContainerCreate, identifier: str) -> ImageRecord:
+    """From now on it is in use."""
+    image = await api.bus.call(cat.GET_IMAGE, ImageRef(ref=body.image))
+    api.making[identifier] = image.id
+    return image
 
 
 async def _place(api: Api, body: ContainerCreate, identifier: str) -> str:
@@ -216,7 +228,7 @@ async def _make(call: Call, spec: ContainerSpec, node: str) -> tuple[str, ...]:
     command = call.command()
     try:
         made = await call.api.bus.call(cat.CREATE, CreateContainer(spec=spec), node=node, command=command)
-        call.api.hub.answered(spec.id, made.status)
+        call.api.hub.answers.add(spec.id, made.status)
         return made.warnings
     except SeawayError as error:
         if error.code != Code.TIMEOUT or await _unmade(call, spec, node, command):

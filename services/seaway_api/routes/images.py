@@ -93,12 +93,14 @@ async def remove(call: Call) -> web.StreamResponse:
 
 
 async def _in_use(api: Api) -> tuple[ImageInUse, ...]:
-    return tuple(
-        [
-            ImageInUse(image_id=record.spec.image.id, container_id=record.id, running=record.status.state in _LIVE)
-            async for record in all_containers(api.bus)
-        ]
-    )
+    """By containers, and by those that are being made: their layers may still be fetched."""
+    making = [ImageInUse(image_id=image, container_id=one, running=False) for one, image in api.making.items()]
+    made = [
+        ImageInUse(image_id=record.spec.image.id, container_id=record.id, running=record.status.state in _LIVE)
+        async for record in all_containers(api.bus)
+    ]
+    known = {use.container_id for use in made}
+    return (*made, *(use for use in making if use.container_id not in known))
 
 
 async def prune(call: Call) -> web.StreamResponse:

@@ -74,7 +74,7 @@ async def load(call: Call) -> web.StreamResponse:
     query += [("platform", call.text("platform"))] if call.text("platform") else []
     response: web.StreamResponse | None = None
     try:
-        async with call.api.archives.open("POST", "/load", query, call.request.content) as answer:
+        async with call.api.archives.open("POST", "/load", query, call.request.content, call.command()) as answer:
             response = await replies.begin_stream(call.request)
             async for data in answer.iter_any():
                 await response.write(data)
@@ -90,7 +90,7 @@ async def load(call: Call) -> web.StreamResponse:
 
 async def _send(call: Call, path: str, query: list[tuple[str, str]]) -> dict[str, Any]:
     """Pass the request's body to the image service; what it says when it has taken all of it."""
-    async with call.api.archives.open("POST", path, query, call.request.content) as answer:
+    async with call.api.archives.open("POST", path, query, call.request.content, call.command()) as answer:
         done: dict[str, Any] = orjson.loads(await answer.read())
         return done
 

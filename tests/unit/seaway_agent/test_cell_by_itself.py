@@ -8,7 +8,7 @@ import pytest
 from tests.unit.seaway_agent.cell_bench import ABSENT, Bench, remove, start, stop, until_idle
 
 from seaway_agent.cell import Cell
-from seaway_agent.core.restart import FIRST_NS
+from seaway_agent.core.restart import FIRST_NS, LONGEST_NS
 from seaway_agent.core.steps import Phase
 from seaway_agent.runtime.fake import FakeRuntime, Script
 from seaway_bus.bus import Command
@@ -35,6 +35,19 @@ async def test_a_restart_policy_waits_longer_each_time(bench: Bench) -> None:
     assert (cell.status.restart_count, cell.status.state, cell.status.exit_code) == (2, State.EXITED, 1)
     assert bench.journal.actions == ["create", *["start", "die"] * 3]
     assert bench.runtime.calls.count("clean_up") == 3
+
+
+async def test_restarts_are_slow_while_the_outbox_is_full(bench: Bench) -> None:
+    """What happens to a container is always written down, so it is to happen seldom."""
+    cell = await bench.make(Script(exits=1), restart=RestartPolicy(name="always"))
+    bench.journal._outbox.bound = 0
+    await start(cell)
+    await until_idle(cell, Phase.BACKING_OFF)
+    assert bench.timers.set[-1] == (LONGEST_NS / 1e9, "restart")
+    bench.journal._outbox.bound = 1 << 30
+    bench.timers.run_out("restart")
+    await until_idle(cell, Phase.BACKING_OFF)
+    assert bench.timers.set[-1][0] < 1
 
 
 async def test_a_restart_that_fails_is_the_end(bench: Bench) -> None:

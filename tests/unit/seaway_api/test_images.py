@@ -116,6 +116,24 @@ async def test_remove_tells_what_containers_hold(rig: Any) -> None:
     ]
 
 
+async def test_an_image_is_in_use_while_a_container_is_made_of_it(rig: Any, failure: Any) -> None:
+    """Its layers may still be fetched, and no list shows the container yet."""
+    used: list[tuple[str, str, bool]] = []
+
+    async def remove() -> None:
+        await rig.call("DELETE", "/images/busybox")
+        asked = rig.suite.named("rmi")[-1].in_use
+        used.extend((use.image_id, use.container_id, use.running) for use in asked)
+
+    rig.suite.meanwhile["register"] = remove
+    rig.suite.fail["create"] = failure(Code.BAD_REQUEST, "no")
+    await rig.call("POST", "/containers/create", {"Image": "busybox"})
+    identifier = rig.suite.named("create")[0].spec.id
+    assert used == [(rig.suite.images["busybox"].id, identifier, False)]
+    await rig.call("DELETE", "/images/busybox")
+    assert rig.suite.named("rmi")[-1].in_use == ()
+
+
 async def test_pull_relays_lines_as_they_come(rig: Any) -> None:
     async def pull(stream: ByteStream) -> None:
         await stream.write(status_line("Pulling from library/busybox", id="latest"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from seaway_bus.bus import ACTOR, COMMAND, Command
 from seaway_contracts.archives import ImageOrder
 from seaway_contracts.images import ImageConfig
 from seaway_image.commit import EMPTY_LAYER, MadeImage
@@ -17,6 +18,7 @@ from seaway_image.load import Loaded
 from seaway_image.store import ImageStore
 
 AUTH = {"Authorization": "Bearer t0k"}
+ASKED = {COMMAND: "c7", ACTOR: "uid:7"}
 
 
 @pytest.fixture
@@ -26,11 +28,11 @@ def heard() -> list[Any]:
 
 @pytest.fixture
 async def client(store: ImageStore, heard: list[Any]) -> AsyncIterator[TestClient[Any, Any]]:
-    async def loaded(done: Loaded) -> None:
-        heard.append(done.lines)
+    async def loaded(done: Loaded, command: Command) -> None:
+        heard.append((*done.lines, command.id, command.actor))
 
-    async def imported(image: str, name: str) -> None:
-        heard.append((image, name))
+    async def imported(image: str, name: str, command: Command) -> None:
+        heard.append((image, name, command.id, command.actor))
 
     async def committed(made: MadeImage, order: ImageOrder) -> None:
         heard.append((made.id, made.tag.familiar if made.tag else "", order.cause))
@@ -55,9 +57,9 @@ def test_no_token_no_service(store: ImageStore) -> None:
 
 async def test_load_pull_by_parts_and_save(client: Any, make_image: Any, heard: list[Any]) -> None:
     image = make_image(b"x" * 5000)
-    response = await client.post("/load", data=image.archive("a/b:1"), headers=AUTH)
+    response = await client.post("/load", data=image.archive("a/b:1"), headers=AUTH | ASKED)
     assert await response.json() == {"stream": "Loaded image: a/b:1\n"}
-    assert heard == [("Loaded image: a/b:1",)]
+    assert heard == [("Loaded image: a/b:1", "c7", "uid:7")]
     manifest = await client.get("/v2/a/b/manifests/1", headers=AUTH)
     parsed = await manifest.json(content_type=None)
     assert manifest.headers["Content-Type"] == parsed["mediaType"]
@@ -78,11 +80,11 @@ async def test_load_pull_by_parts_and_save(client: Any, make_image: Any, heard: 
 
 async def test_import(client: Any, store: ImageStore, make_tar: Any, heard: list[Any]) -> None:
     query = [("repo", "made"), ("tag", "2"), ("change", "CMD x"), ("change", "ENV A=1"), ("platform", "linux/arm64")]
-    response = await client.post("/import", params=query, data=make_tar({"f": b"x"}), headers=AUTH)
+    response = await client.post("/import", params=query, data=make_tar({"f": b"x"}), headers=AUTH | ASKED)
     image = (await response.json())["id"]
     record = await store.get("made:2")
     assert (record.id, record.architecture, record.config.env) == (image, "arm64", ("A=1",))
-    assert heard == [(image, "made:2")]
+    assert heard == [(image, "made:2", "c7", "uid:7")]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from seaway_contracts.images import (
     RemoveImage,
     TagRequest,
 )
+from seaway_contracts.lifecycle import Envelope
 from seaway_image.endpoints import RegistrySettings
 from seaway_image.events import ImageEvents
 from seaway_image.pull import Pulls
@@ -75,6 +76,10 @@ async def pull(bus: Bus, tasks: Tasks, ref: str, **fields: Any) -> bytes:
         return got
 
 
+def envelopes(server: FakeServer) -> list[Envelope]:
+    return [Envelope.from_headers(message.headers) for message in server.streams["SEAWAY_EVENTS"].messages]
+
+
 def told(server: FakeServer) -> list[str]:
     subjects = [message.subject for message in server.streams["SEAWAY_EVENTS"].messages]
     return [".".join(subject.split(".")[4:6]) for subject in subjects]
@@ -102,6 +107,22 @@ async def test_pull_tag_list_remove(
     assert list(store.blobs.digests()) == []
     await until(lambda: len(told(server)) == 6, what="six events")
     assert sorted(told(server)) == sorted(["image.pull", "image.tag", *["image.untag"] * 3, "image.delete"])
+
+
+async def test_the_event_of_a_pull_tells_who_asked(
+    bus: Bus, server: FakeServer, tasks: Tasks, registry: Any, make_image: Callable[..., Any]
+) -> None:
+    registry.add(make_image(b"1"), "latest")
+    command = Command.new("uid:7")
+    async with ByteStream(bus.transport, new_stream_id(), "opening", tasks) as stream:
+        request = PullRequest(ref=f"{registry.host}/a", stream=stream.id)
+        await bus.call(catalogue.PULL_IMAGE, request, command=command)
+        while await stream.read():
+            pass
+        await stream.end()
+    await until(lambda: told(server) == ["image.pull"])
+    (envelope,) = envelopes(server)
+    assert (envelope.cause, envelope.actor) == (command.id, "uid:7")
 
 
 async def test_errors_come_through(bus: Bus, tasks: Tasks, registry: Any) -> None:
