@@ -1,7 +1,7 @@
 """Events as they happen, and as they happened: live and stored ways joined without gap or double.
 
-Live events come by the core subscription, before they are stored. At a start and after a lost connection
-the stream is read; what comes meanwhile waits and is joined by event id.
+Live events come by the core subscription, before they are stored. After a lost connection, and at a
+start that asks for the past, the stream is read; what comes meanwhile waits and is joined by event id.
 """
 
 import asyncio
@@ -61,9 +61,10 @@ def read_event(message: Message) -> Event | None:
 class EventFeed:
     """Delivers each event once, in each thing's order, to one plain callback.
 
-    After a start and after each lost connection the feed settles: an event that was published before this subscription
-    stood may be stored only now. Its publisher sends it again unless it is stored within `STORE_S`, so until that time
-    has passed the stream is read again and again, and what comes live is held until a reading that began after it.
+    After a lost connection, and at a start that asks for the past, the feed settles: an event that was published
+    before this subscription stood may be stored only now. Its publisher sends it again unless it is stored within
+    `STORE_S`, so until that time has passed the stream is read again and again, and what comes live is held until a
+    reading that began after it.
     """
 
     def __init__(self, transport: Transport, receive: Callable[[Event], None], tasks: Tasks) -> None:
@@ -91,8 +92,12 @@ class EventFeed:
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         self.horizon = last if after is None else after
         self._next = self.horizon + 1
-        self._regained()
-        await self._read()
+        if after is None and not self._losses:
+            self._release(list(self._held))
+            self._held = None
+        else:
+            self._regained()
+            await self._read()
         self._tasks.eternal("feed", self._run())
 
     async def close(self) -> None:

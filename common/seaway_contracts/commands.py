@@ -1,6 +1,6 @@
 """Requests and replies about containers: to metadata, to the scheduler, to one node's agent."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -32,10 +32,18 @@ class ForgetContainer(Payload):
     name: str = ""
 
 
+GONE: Final = 1 << 53
+"""In a basis: the container is to be gone."""
+
+
 class ResolveContainer(Payload):
-    """A container as a user names it: id, name, or prefix of an id."""
+    """A container as a user names it: id, name, or prefix of an id.
+
+    `basis`: the numbers of statuses, by container, that the asker knows of; the reply is not to be older.
+    """
 
     ref: str
+    basis: dict[str, int] = Field(default_factory=dict)
 
 
 class ContainerLocation(Payload):
@@ -47,10 +55,14 @@ class ContainerLocation(Payload):
 
 
 class ListContainers(Payload):
-    """Page through the records in order of creation, newest first: pass the `next` of the page before."""
+    """Page through the records in order of creation, newest first: pass the `next` of the page before.
+
+    `basis` as in ResolveContainer.
+    """
 
     all: bool = True
     after: str = ""
+    basis: dict[str, int] = Field(default_factory=dict)
 
 
 class ContainerList(Payload):

@@ -37,7 +37,7 @@ class Api:
         """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""
         if is_container_id(ref) and (node := self.hub.place(ref)) is not None:
             return ref, node
-        found: ContainerLocation = await self.bus.call(cat.RESOLVE, ResolveContainer(ref=ref))
+        found: ContainerLocation = await self.bus.call(cat.RESOLVE, self._asked(ref))
         self.hub.remember(found.id, found.node)
         return found.id, found.node
 
@@ -47,10 +47,13 @@ class Api:
 
     async def seen(self, ref: str) -> Seen:
         """The same, with what is known of it from before."""
-        seen = self.hub.seen.of(orjson.loads(await self.bus.ask(cat.GET_CONTAINER, ResolveContainer(ref=ref))))
-        record = self.hub.newest(seen.record)
+        seen = self.hub.seen.of(orjson.loads(await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))))
+        record = self.hub.answers.newest(seen.record)
         self.hub.remember(record.id, record.node)
         return seen if record is seen.record else Seen(record)
+
+    def _asked(self, ref: str) -> ResolveContainer:
+        return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref))
 
     def stream(self, node: str | None = None) -> ByteStream:
         """A fresh byte stream, of which this is the opening side, to a node's agent or (without) another service."""

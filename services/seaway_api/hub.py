@@ -12,12 +12,13 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
 
+from seaway_api.answers import Answers
 from seaway_api.seen import SeenContainers
 from seaway_api.translate.events import DockerEvent, docker_event
 from seaway_bus.absence import Absence
 from seaway_bus.feed import Event, EventFeed
 from seaway_bus.transport import Transport
-from seaway_contracts.containers import ContainerRecord, ContainerStatus
+from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.execs import container_prefix
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.nodes import NodeEvent
@@ -29,7 +30,6 @@ READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events ju
 CUT_OFF: Final = Counter("seaway_api_event_readers_cut_off_total", "Readers of /events that were too slow.")
 _MOST_BEHIND: Final = 16_384
 _PLACES: Final = 65_536
-_ANSWERS: Final = 4096
 _LATE_NS: Final = 300_000_000_000
 
 
@@ -100,7 +100,7 @@ class Hub:
         self._watches: dict[str, list[Watch]] = {}
         self._places: OrderedDict[str, str] = OrderedDict()
         self._back_ns: dict[str, int] = {}
-        self._answered: OrderedDict[str, ContainerStatus] = OrderedDict()
+        self.answers = Answers()
         self.seen = SeenContainers()
         """What lists have read."""
 
@@ -174,26 +174,6 @@ class Hub:
         if len(self._places) > _PLACES:
             self._places.popitem(last=False)
 
-    # --- what nodes have answered
-
-    def answered(self, container_id: str, status: ContainerStatus) -> None:
-        """Somebody was told of this status: whoever asks this process may see no older one, which a copy of metadata
-        may still hold.
-        """
-        self._answered[container_id] = status
-        if len(self._answered) > _ANSWERS:
-            self._answered.popitem(last=False)
-
-    def newest(self, record: ContainerRecord) -> ContainerRecord:
-        """The record, with the status that a node has answered where that is newer."""
-        known = self._answered.get(record.id)
-        if known is None:
-            return record
-        if known.seq > record.status.seq:
-            return record.model_copy(update={"status": known})
-        del self._answered[record.id]
-        return record
-
     # --- what happens
 
     def receive(self, event: Event) -> None:
@@ -227,7 +207,7 @@ class Hub:
         if event.envelope.action == "destroy":
             self._places.pop(identifier, None)
             self._places.pop(container_prefix(identifier), None)
-            self._answered.pop(identifier, None)
+            self.answers.forget(identifier)
         elif event.stream_seq == 0:
             self.remember(identifier, event.envelope.node)
         watches = self._watches.get(identifier)

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import orjson
 
-from seaway_api.seen import Seen, SeenContainers
+from seaway_api.api import Api
+from seaway_api.seen import Seen
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ListContainers
@@ -12,11 +13,11 @@ from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.images import ImageRecord, ListImages
 
 
-async def all_containers(bus: Bus, *, stopped: bool = True) -> AsyncIterator[ContainerRecord]:
+async def all_containers(api: Api, *, stopped: bool = True) -> AsyncIterator[ContainerRecord]:
     """All containers, newest first; without `stopped` only those that run."""
     after = ""
     while True:
-        page = await bus.call(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after))
+        page = await api.bus.call(cat.LIST_CONTAINERS, _asked(api, after, stopped))
         for record in page.containers:
             yield record
         if not page.next:
@@ -24,16 +25,20 @@ async def all_containers(bus: Bus, *, stopped: bool = True) -> AsyncIterator[Con
         after = page.next
 
 
-async def listed_containers(bus: Bus, seen: SeenContainers, *, stopped: bool = True) -> AsyncIterator[Seen]:
+async def listed_containers(api: Api, *, stopped: bool = True) -> AsyncIterator[Seen]:
     """The same, with what is known of them from lists before."""
     after = ""
     while True:
-        page = orjson.loads(await bus.ask(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after)))
+        page = orjson.loads(await api.bus.ask(cat.LIST_CONTAINERS, _asked(api, after, stopped)))
         for raw in page.get("containers", ()):
-            yield seen.of(raw)
+            yield api.hub.seen.of(raw)
         after = page.get("next", "")
         if not after:
             return
+
+
+def _asked(api: Api, after: str, stopped: bool) -> ListContainers:
+    return ListContainers(all=stopped, after=after, basis={} if after else api.hub.answers.basis())
 
 
 async def all_images(bus: Bus) -> AsyncIterator[ImageRecord]:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Final
 
 from seaway_bus.bus import Bus, Command, Encoded
@@ -42,6 +42,7 @@ _REPLY_FRAME: Final = 4096
 _SWEEP_S: Final = 60.0
 _RESYNC_S: Final = 600.0
 _RETRY_S: Final = 1.0
+_BASIS_S: Final = 1.0
 _NO_STORE: Final = "the bus can't store anything just now (it starts, or most of its servers are away); try again"
 _FULL: Final = "the bus has no space left to store records; free disk space on its host"
 
@@ -79,6 +80,7 @@ class Metadata:
         self._bus = bus
         self._replicas = replicas
         self._doubt = asyncio.Event()
+        self._news = asyncio.Event()
         self._tasks = tasks
         self.view = View(self._changed, time.time_ns)
         self._records = Records(buckets, self.view.destroyed)
@@ -130,6 +132,7 @@ class Metadata:
     def _changed(self, identifier: str) -> None:
         self._registrations.done(identifier)
         self._behind.changed(identifier)
+        self._news.set()
 
     def _receive(self, event: Event) -> None:
         if event.envelope.noun != "container":
@@ -200,11 +203,13 @@ class Metadata:
 
     async def resolve(self, request: ResolveContainer, command: Command) -> ContainerLocation:
         """Which container, and where."""
+        await self._current(request.basis)
         record = await self._find(request.ref)
         return ContainerLocation(id=record.id, node=record.node, name=record.spec.name)
 
     async def get(self, request: ResolveContainer, command: Command) -> ContainerRecord | Encoded[ContainerRecord]:
         """One record."""
+        await self._current(request.basis)
         record = await self._find(request.ref)
         if self.view.index.get(record.id) is record:
             return Encoded(self.view.index.json(record.id))
@@ -212,7 +217,7 @@ class Metadata:
 
     async def list_containers(self, request: ListContainers, command: Command) -> Encoded[ContainerList]:
         """A page of all records."""
-        await self._feed.current()
+        await self._current(request.basis)
         room = self._bus.transport.max_payload - _REPLY_FRAME
         return Encoded(self.view.index.page(request.after, room, all_states=request.all))
 
@@ -230,6 +235,17 @@ class Metadata:
                 raise
         # The bucket comes after the index: what is known here is not called so (any more), or is by now.
         return self.view.index.find(ref) if self.view.index.get(found.id) is not None else found
+
+    async def _current(self, basis: Mapping[str, int]) -> None:
+        """Wait, for a moment at most, for what has come and for what the asker knows of."""
+        await self._feed.current()
+        if not self.view.behind(basis):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BASIS_S):
+                while self.view.behind(basis):
+                    self._news.clear()
+                    await self._news.wait()
 
     async def _free_names(self, identifier: str) -> None:
         await self._feed.current()

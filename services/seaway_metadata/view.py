@@ -1,7 +1,7 @@
 """What this copy of metadata knows: the index, kept by events and inventories. Pure."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from seaway_contracts.commands import InventoryItem
@@ -83,6 +83,13 @@ class View:
         names.discard(left)
         if not names:
             self._left.pop(identifier, None)
+
+    def behind(self, basis: Mapping[str, int]) -> bool:
+        """Whether somebody knows more than is known here: a later status of a container, by its number, or its end."""
+        return any(
+            not self.destroyed(identifier) and ((held := self.index.get(identifier)) is None or held.status.seq < seq)
+            for identifier, seq in basis.items()
+        )
 
     def destroyed(self, identifier: str) -> bool:
         """Whether that container is known to be gone."""

@@ -32,8 +32,8 @@ async def list_containers(call: Call) -> web.StreamResponse:
     now = call.api.now_ns()
     shown: list[Seen] = []
     hub = call.api.hub
-    async for seen in listed_containers(call.api.bus, hub.seen, stopped=stopped):
-        record = hub.newest(seen.record)
+    async for seen in listed_containers(call.api, stopped=stopped):
+        record = hub.answers.newest(seen.record)
         current = seen if record is seen.record else Seen(record)
         if query.matches(current.facts):
             shown.append(current)
@@ -93,7 +93,7 @@ async def prune(call: Call) -> web.StreamResponse:
     """POST /containers/prune. One that can't be removed is left, as in Docker."""
     filters = parse_filters(call.text("filters"), CONTAINER_PRUNE_KEYS)
     until = until_ns(filters, call.api.now_ns())
-    records = [record async for record in all_containers(call.api.bus)]
+    records = [record async for record in all_containers(call.api)]
     chosen = [
         record
         for record in records
@@ -110,4 +110,5 @@ async def _removed(call: Call, record: ContainerRecord) -> bool:
         await call.api.bus.call(cat.REMOVE, RemoveContainer(id=record.id), node=record.node, command=call.command())
     except SeawayError:
         return False
+    call.api.hub.answers.removed(record.id)
     return True

@@ -33,7 +33,7 @@ async def create(call: Call) -> web.StreamResponse:
     reply = await call.api.bus.call(
         cat.CREATE_EXEC, CreateExec(container=container, spec=spec), node=node, command=call.command()
     )
-    call.api.hub.answered(container, reply.status)
+    call.api.hub.answers.add(container, reply.status)
     return replies.json({"Id": spec.id}, 201)
 
 

@@ -97,7 +97,7 @@ async def _in_use(api: Api) -> tuple[ImageInUse, ...]:
     making = [ImageInUse(image_id=image, container_id=one, running=False) for one, image in api.making.items()]
     made = [
         ImageInUse(image_id=record.spec.image.id, container_id=record.id, running=record.status.state in _LIVE)
-        async for record in all_containers(api.bus)
+        async for record in all_containers(api)
     ]
     known = {use.container_id for use in made}
     return (*made, *(use for use in making if use.container_id not in known))

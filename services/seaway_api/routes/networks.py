@@ -34,7 +34,7 @@ async def inspect_network(call: Call) -> web.StreamResponse:
     name = find_predefined(call.params["name"])
     if name is None:
         raise not_found(no_such_network(call.params["name"]))
-    records = [record async for record in all_containers(call.api.bus, stopped=False)]
+    records = [record async for record in all_containers(call.api, stopped=False)]
     return replies.json(network_json(name, records, await _bridges(call)))
 
 

@@ -145,6 +145,7 @@ async def remove(call: Call) -> web.StreamResponse:
     request = RemoveContainer(id=identifier, force=call.flag("force"), volumes=call.flag("v"))
     try:
         await call.api.bus.call(cat.REMOVE, request, node=node, command=call.command())
+        call.api.hub.answers.removed(identifier)
     except SeawayError as error:
         await _half_made(call, identifier, error)
         await call.api.bus.call(cat.FORGET, ForgetContainer(id=identifier), command=call.command())
@@ -160,4 +161,4 @@ async def _command(
     patience_s: float | None = None,
 ) -> None:
     reply = await call.api.bus.call(channel, request, node=node, command=call.command(), timeout_s=patience_s)
-    call.api.hub.answered(request.id, reply.status)
+    call.api.hub.answers.add(request.id, reply.status)

@@ -90,7 +90,7 @@ async def _cluster(call: Call) -> Cluster:
     images: tuple[ImageRecord, ...] = ()
     registries = Registries()
     try:
-        containers = tuple([record async for record in all_containers(call.api.bus)])
+        containers = tuple([record async for record in all_containers(call.api)])
     except SeawayError:
         silent.append("metadata")
     try:

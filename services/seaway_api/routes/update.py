@@ -19,7 +19,7 @@ async def update(call: Call) -> web.StreamResponse:
     identifier, node = await call.api.locate(call.name)
     request = request.model_copy(update={"id": identifier})
     reply = await call.api.bus.call(cat.UPDATE, request, node=node, command=call.command())
-    call.api.hub.answered(identifier, reply.status)
+    call.api.hub.answers.add(identifier, reply.status)
     return replies.json({"Warnings": [*limit_warnings(body), *reply.warnings] or None})
 
 
@@ -31,5 +31,5 @@ async def rename(call: Call) -> web.StreamResponse:
     record = await call.api.record(call.name)
     request = RenameContainer(id=record.id, name=new_name(given, record.spec.name))
     reply = await call.api.bus.call(cat.RENAME, request, command=call.command())
-    call.api.hub.answered(record.id, reply.status)
+    call.api.hub.answers.add(record.id, reply.status)
     return replies.empty()

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,11 +181,16 @@ async def test_a_settled_feed_holds_nothing(tasks: Tasks, monkeypatch: pytest.Mo
     await transport.ensure_stream(EVENT_STREAM)
     heard = Heard(transport, tasks)
     await heard.feed.start()
-    await asyncio.sleep(0.2)
-    wire.server.streams[EVENT_STREAM.name].config = replace(EVENT_STREAM, subjects=())
-    await send(transport, 1, stored=False)
+    wire.made[0].cut()
+    wire.made[0].mend()
+    await send(transport, 1)
     await transport.flush()
-    assert heard.seqs == [1]
+    assert heard.seqs == [], "it is held until the stream was read"
+    await until(lambda: heard.seqs == [1])
+    await asyncio.sleep(0.2)
+    await send(transport, 2)
+    await transport.flush()
+    assert heard.seqs == [1, 2]
     await wire.close()
 
 

@@ -70,7 +70,8 @@ async def test_a_long_past_is_not_remembered_to_join_the_present(rig: Any, monke
     count, remembered = 3000, Remembering()
     for _ in range(count):
         await rig.suite.emit("start", ID, RUNNING)
-    await rig.api.hub.current()
+    rig.api.hub._feed._wake.set()
+    await until(lambda: rig.api.hub._feed.horizon == count)
     monkeypatch.setattr(events_route, "set", lambda: remembered, raising=False)
     wire = await listening(rig, f"since={START_NS // 10**9}")
     await rig.suite.emit("die", ID, RUNNING)

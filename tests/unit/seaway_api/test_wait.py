@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from seaway_contracts.commands import GONE
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_testing import builders
 from seaway_testing.waiting import until
@@ -112,6 +113,16 @@ async def test_refusals(rig: Any) -> None:
     assert (answer.status, answer.json["message"]) == (400, 'invalid condition: "never"')
     assert (await rig.call("POST", "/containers/nobody/wait")).status == 404
     assert rig.api.hub.watched == 0
+
+
+async def test_reads_tell_metadata_what_was_answered(rig: Any) -> None:
+    rig.suite.add(box(seq=1))
+    await rig.call("POST", "/containers/box1/start")
+    await rig.call("GET", "/containers/json")
+    assert rig.suite.named("list")[-1].basis == {ID: 2}
+    await rig.call("DELETE", "/containers/box1")
+    await rig.call("GET", "/containers/box1/json")
+    assert rig.suite.named("get")[-1].basis == {ID: GONE}
 
 
 async def test_a_start_that_was_answered_is_known_though_the_record_lags(rig: Any) -> None:

@@ -1,5 +1,6 @@
 """One copy of metadata on the in-memory bus."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from seaway_contracts.catalogue import (
     event_channel,
 )
 from seaway_contracts.commands import (
+    GONE,
     ForgetContainer,
     Inventory,
     InventoryItem,
@@ -34,6 +36,7 @@ from seaway_contracts.containers import ContainerStatus, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_kit.tasks import Tasks
 from seaway_metadata import reconcile
+from seaway_metadata import service as service_module
 from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
@@ -105,6 +108,34 @@ async def test_a_read_right_after_a_lost_connection_sees_what_was_missed(
         await publish(fake_bus, "start", status(State.RUNNING, seq), 2)
         metadata._bus.transport.mend()  # type: ignore[attr-defined]
         assert {one.status.seq for one in (await fake_bus.call(LIST_CONTAINERS, ListContainers())).containers} == {seq}
+
+
+async def test_a_read_waits_for_what_its_asker_knows_of(metadata: Metadata, fake_bus: Bus) -> None:
+    """With several NATS servers an event may be behind a request that was sent after it."""
+    await publish(fake_bus, "create", status(State.CREATED, 1))
+    identifier = container_id(1)
+    later = [
+        asyncio.ensure_future(fake_bus.call(GET_CONTAINER, ResolveContainer(ref="box1", basis={identifier: 2}))),
+        asyncio.ensure_future(fake_bus.call(LIST_CONTAINERS, ListContainers(basis={identifier: GONE}))),
+        asyncio.ensure_future(fake_bus.call(LIST_CONTAINERS, ListContainers(basis={container_id(2): 1}))),
+    ]
+    await known(metadata)
+    assert not any(one.done() for one in later)
+    await publish(fake_bus, "start", status(State.RUNNING, 2))
+    assert (await later[0]).status.state is State.RUNNING
+    await publish(fake_bus, "create", status(State.CREATED, 1), 2)
+    assert len((await later[2]).containers) == 2
+    await publish(fake_bus, "destroy", status(seq=3))
+    assert [one.id for one in (await later[1]).containers] == [container_id(2)]
+
+
+async def test_what_never_comes_is_waited_for_a_moment_only(
+    metadata: Metadata, fake_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_BASIS_S", 0.05)
+    await publish(fake_bus, "create", status(State.CREATED, 1))
+    found = await fake_bus.call(GET_CONTAINER, ResolveContainer(ref="box1", basis={container_id(1): 9}))
+    assert found.status.seq == 1
 
 
 async def test_a_name_is_free_right_after_destroy(metadata: Metadata, fake_bus: Bus) -> None:

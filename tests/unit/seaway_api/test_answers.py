@@ -1,0 +1,41 @@
+"""Nobody is shown less than this process has been answered."""
+
+from seaway_api.answers import Answers
+from seaway_contracts.commands import GONE
+from seaway_contracts.containers import State
+from seaway_testing.builders import container_id, record, status
+from seaway_testing.clock import FakeClock
+
+ONE, TWO = container_id(1), container_id(2)
+
+
+def test_an_answer_is_newer_than_a_record_that_lags() -> None:
+    answers = Answers()
+    answers.add(ONE, status(State.RUNNING, 3))
+    assert answers.newest(record(1, seq=2)).status == status(State.RUNNING, 3)
+    assert answers.newest(record(2, seq=2)) == record(2, seq=2)
+    assert answers.newest(record(1, seq=4)) == record(1, seq=4)
+    assert answers.newest(record(1, seq=2)) == record(1, seq=2), "the records had it, so it is forgotten"
+
+
+def test_reads_tell_for_a_moment_what_they_must_not_be_older_than() -> None:
+    clock = FakeClock()
+    answers = Answers(clock.monotonic)
+    clock.advance(100)
+    answers.add(ONE, status(State.RUNNING, 3))
+    clock.advance(1)
+    answers.add(TWO, status(State.RUNNING, 5))
+    answers.removed(TWO)
+    assert answers.basis() == answers.basis("box1") == {ONE: 3, TWO: GONE}
+    assert (answers.basis(ONE), answers.basis(container_id(3))) == ({ONE: 3}, {})
+    clock.advance(1.5)
+    assert answers.basis() == {TWO: GONE}
+    clock.advance(1)
+    assert answers.basis() == answers.basis(ONE) == {}
+
+
+def test_what_is_told_is_bounded() -> None:
+    answers = Answers()
+    for seed in range(200):
+        answers.add(container_id(seed), status(seq=1))
+    assert answers.basis() == {container_id(seed): 1 for seed in range(136, 200)}
