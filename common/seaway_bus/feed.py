@@ -74,7 +74,7 @@ class EventFeed:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._held: dict[str, Message] | None = None
         self._asking: list[asyncio.Future[None]] = []
-        self._next = 1
+        self._first = self._next = 1
         self._settled_at = 0.0
         self._look_again_s = _LOOK_AGAIN_S
         self._losses = 0
@@ -91,7 +91,7 @@ class EventFeed:
         self._subscription = await self._transport.subscribe(ALL_EVENTS, self._live)
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         self.horizon = last if after is None else after
-        self._next = self.horizon + 1
+        self._first = self._next = self.horizon + 1
         if after is None and not self._losses:
             self._release(list(self._held))
             self._held = None
@@ -121,9 +121,12 @@ class EventFeed:
         asked = asyncio.get_running_loop().create_future()
         self._asking.append(asked)
         self._wake.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CURRENT_S):
-                await asked
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CURRENT_S):
+                    await asked
+        finally:
+            self._asking.remove(asked)
 
     def _live(self, message: Message) -> None:
         if self._held is None:
@@ -151,7 +154,7 @@ class EventFeed:
     def _hold(self) -> None:
         """The connection is lost: what comes live from now on waits until what was missed has been fetched."""
         self._losses += 1
-        self._next = self.delivered + 1
+        self._next = max(self._first, self.delivered + 1)
         if self._held is None:
             self._held = {}
 
@@ -190,27 +193,28 @@ class EventFeed:
 
     async def _read(self) -> None:
         """One reading of what is new in the stream. What had come live before it is behind it in order, and let go."""
-        losses, held = self._losses, list(self._held or ())
-        asking, self._asking = self._asking, []
+        losses, held, asking = self._losses, list(self._held or ()), list(self._asking)
         settled = asyncio.get_running_loop().time() >= self._settled_at
         try:
             await self._catch_up(losses)
-            if losses == self._losses:
-                self._release(held)
-                if settled:
-                    self._release(list(self._held or ()))
-                    self._held = None
-        finally:
-            for asked in asking:
-                if not asked.done():
-                    asked.set_result(None)
+        except TransportError:
+            if settled:
+                _let_go(asking)  # the stream is away for longer
+            raise
+        if losses != self._losses:
+            return
+        self._release(held)
+        if settled:
+            self._release(list(self._held or ()))
+            self._held = None
+        _let_go(asking)
 
     async def _catch_up(self, losses: int) -> None:
         """Deliver up to what the stream's leader has now; the copy that is read may be a moment behind it."""
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         if last < self.horizon:
             log.warning("events: the stream was begun anew (%d, had seen %d)", last, self.horizon)
-            self.horizon, self._next = 0, 1
+            self.horizon, self._first, self._next = 0, 1, 1
             self._release(list(self._held or ()))
         for _ in range(_READINGS):
             if self._next > last:
@@ -232,6 +236,12 @@ class EventFeed:
         for identifier in held:
             if (message := (self._held or {}).pop(identifier, None)) is not None:
                 self._deliver(message)
+
+
+def _let_go(asking: list[asyncio.Future[None]]) -> None:
+    for asked in asking:
+        if not asked.done():
+            asked.set_result(None)
 
 
 _LOOKED_AT: Final = 16

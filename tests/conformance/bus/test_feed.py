@@ -174,6 +174,45 @@ async def test_who_asks_sees_all_that_had_come(tasks: Tasks) -> None:
     await wire.close()
 
 
+async def test_what_was_before_the_start_stays_past(
+    wire: Wire, transport: Transport, other: Transport, tasks: Tasks
+) -> None:
+    """Also where a lost connection makes the feed look back further than to its start."""
+    await transport.ensure_stream(EVENT_STREAM)
+    for seq in (1, 2, 3):
+        await send(other, seq)
+    heard = Heard(transport, tasks)
+    await heard.feed.start()
+    await wire.stop()
+    await wire.start()
+    await send(other, 4)
+    await until(lambda: heard.seqs)
+    assert heard.seqs == [4]
+
+
+async def test_who_asks_waits_out_a_stream_that_is_not_back_yet(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not for long."""
+    wire = FakeWire()
+    mine, other = await wire.connect(), await wire.connect()
+    await mine.ensure_stream(EVENT_STREAM)
+    heard = Heard(mine, tasks)
+    await heard.feed.start()
+    wire.made[0].cut()
+    await send(other, 1)
+    stream = wire.server.streams.pop(EVENT_STREAM.name)
+    wire.made[0].mend()
+    asking = asyncio.ensure_future(heard.feed.current())
+    await asyncio.sleep(0.1)
+    assert not asking.done()
+    wire.server.streams[EVENT_STREAM.name] = stream
+    await asking
+    assert heard.seqs == [1]
+    del wire.server.streams[EVENT_STREAM.name]
+    monkeypatch.setattr(feed_module, "_CURRENT_S", 0.05)
+    await heard.feed.current()
+    await wire.close()
+
+
 async def test_a_settled_feed_holds_nothing(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "SETTLE_S", 0.1)
     wire = FakeWire()
