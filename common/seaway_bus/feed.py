@@ -28,6 +28,7 @@ _RETRY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.05
 _CURRENT_S: Final = 2.0
 _READINGS: Final = 3
+_CONVINCING: Final = 4  # times, half a second apart
 SETTLE_S: Final = STORE_S + 2.0
 
 
@@ -78,6 +79,8 @@ class EventFeed:
         self._settled_at = 0.0
         self._look_again_s = _LOOK_AGAIN_S
         self._losses = 0
+        self._short = 0
+        self._running = False
         self._wake = asyncio.Event()
         self._subscription: Subscription | None = None
         self.horizon = 0
@@ -98,6 +101,7 @@ class EventFeed:
         else:
             self._regained()
             await self._read()
+        self._running = True
         self._tasks.eternal("feed", self._run())
 
     async def close(self) -> None:
@@ -213,9 +217,8 @@ class EventFeed:
         """Deliver up to what the stream's leader has now; the copy that is read may be a moment behind it."""
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         if last < self.horizon:
-            log.warning("events: the stream was begun anew (%d, had seen %d)", last, self.horizon)
-            self.horizon, self._first, self._next = 0, 1, 1
-            self._release(list(self._held or ()))
+            self._begin_anew(last)
+        self._short = 0
         for _ in range(_READINGS):
             if self._next > last:
                 break
@@ -223,6 +226,15 @@ class EventFeed:
         if losses == self._losses:
             self._next = max(self._next, last + 1)  # what did not come is there no more
             self.horizon = max(self.horizon, last)
+
+    def _begin_anew(self, last: int) -> None:
+        """The stream is shorter than it was. A leader that has just been chosen may say so for a moment as well."""
+        self._short += 1
+        if self._running and self._short < _CONVINCING:
+            raise TransportError(f"the stream ends at {last} and not at {self.horizon} any more")
+        log.warning("events: the stream was begun anew (%d, had seen %d)", last, self.horizon)
+        self.horizon, self._first, self._next = 0, 1, 1
+        self._release(list(self._held or ()))
 
     async def _replay(self, losses: int) -> None:
         async for message in self._transport.replay(EVENT_STREAM.name, ALL_EVENTS, start_seq=self._next):

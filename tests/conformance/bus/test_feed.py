@@ -293,6 +293,29 @@ async def test_events_lost_by_a_wiped_stream_do_not_stop_the_feed(tasks: Tasks) 
     await wire.close()
 
 
+async def test_a_stream_that_seems_shorter_for_a_moment_is_not_told_anew(tasks: Tasks) -> None:
+    """As where another server has just become its leader."""
+    wire = FakeWire()
+    transport = await wire.connect()
+    await transport.ensure_stream(EVENT_STREAM)
+    for seq in (1, 2, 3):
+        await send(transport, seq)
+    heard = Heard(transport, tasks)
+    await heard.feed.start()
+    stream = wire.server.streams[EVENT_STREAM.name]
+    await wire.stop()
+    stream.last = 1
+    await wire.start()
+    asking = asyncio.ensure_future(heard.feed.current())
+    await asyncio.sleep(0.1)
+    stream.last = 3
+    await asking
+    await send(transport, 4)
+    await until(lambda: heard.seqs)
+    assert heard.seqs == [4]
+    await wire.close()
+
+
 async def test_strangers_are_dropped_and_a_failing_receiver_harms_nobody(transport: Transport, tasks: Tasks) -> None:
     await transport.ensure_stream(EVENT_STREAM)
     got: list[int] = []
