@@ -8,7 +8,10 @@ _NS: Final = 1_000_000_000
 
 
 def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
-    """A stream that drops its oldest messages at its limits."""
+    """A stream that drops its oldest messages at its limits, and in no other way.
+
+    Who may only publish to it could else have acknowledgements sent to JetStream's own subjects, as orders to purge.
+    """
     return {
         "name": config.name,
         "subjects": list(config.subjects),
@@ -20,6 +23,8 @@ def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
         "storage": "file",
         "num_replicas": replicas,
         "allow_direct": True,
+        "deny_delete": True,
+        "deny_purge": True,
     }
 
 

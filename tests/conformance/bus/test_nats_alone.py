@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from seaway_bus.bus import Bus
+from seaway_bus.nats_streams import event_stream
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import NoResponders, NoSpace, NotConnected, RequestTimeout
-from seaway_contracts.catalogue import EVENT_STREAM
+from seaway_contracts.catalogue import CONTAINER_DIE, EVENT_STREAM
 from seaway_contracts.channels import StreamConfig
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
@@ -46,6 +47,20 @@ async def test_a_full_store_refuses_clearly(small: NatsTransport) -> None:
     with pytest.raises(NoSpace):
         for _ in range(200):
             await small.store("full.x", b"x" * 1_000_000, {})
+
+
+async def test_what_is_stored_can_not_be_emptied_by_a_publisher(small: NatsTransport) -> None:
+    """Not even by one who has the server's acknowledgement sent to where orders are taken."""
+    before = event_stream(EVENT_STREAM, 1) | {"max_bytes": 64 << 20, "deny_delete": False, "deny_purge": False}
+    await small._api(f"STREAM.CREATE.{EVENT_STREAM.name}", before)
+    await small.ensure_stream(EVENT_STREAM)  # of an earlier release, brought to this one
+    subject = CONTAINER_DIE.subject("n1", "c")
+    await small.store(subject, b"1", {})
+    for order in ("STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.DELETE"):
+        await small._nc.publish(subject, b"2", reply=f"$JS.API.{order}.{EVENT_STREAM.name}")
+    await small.store(subject, b"3", {})
+    state = (await small._api(f"STREAM.INFO.{EVENT_STREAM.name}"))["state"]
+    assert (state["messages"], state["first_seq"], state["last_seq"]) == (5, 1, 5)
 
 
 async def test_no_server(tmp_path: Path) -> None:
