@@ -29,6 +29,7 @@ class ContentSize:
         self._need = BLOCK
         self._extended = False
         self._override: int | None = None
+        self._link: int | None = None
         self._lost = False
 
     @property
@@ -63,8 +64,10 @@ class ContentSize:
                 self._entry(tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape"))
 
     def _extension(self, data: bytes) -> None:
-        size = extension_records(data).get("size")
+        records = extension_records(data)
+        size, link = records.get("size"), records.get("linkpath")
         self._override = None if size is None else int(size)
+        self._link = None if link is None else _length(link)
         self._skip = -len(data) % BLOCK
         self._extended, self._need = False, BLOCK
 
@@ -78,9 +81,18 @@ class ContentSize:
         if size < 0:
             raise ValueError("a negative size")
         if header.type in _EXTENSIONS:
+            if header.type == tarfile.GNUTYPE_LONGLINK:
+                self._link = header.size - 1
             self._skip = header.size + -header.size % BLOCK
             return
-        self._override = None
+        link = _length(header.linkname) if self._link is None else self._link
+        self._override = self._link = None
+        if header.type == tarfile.SYMTYPE:
+            self._content += link  # as on a disk: Docker adds up what lstat says
         if header.type not in _BODILESS:
             self._content += size
             self._skip = size + -size % BLOCK
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))

@@ -33,7 +33,7 @@ _LINKABLE: Final = (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO)
 
 @dataclass(slots=True)
 class Written:
-    """What was written: entries, bytes of regular files, devices left out, whether the root is opaque."""
+    """What was written: entries, bytes of regular files and of links' targets, devices left out, an opaque root."""
 
     entries: int = 0
     size: int = 0
@@ -146,6 +146,7 @@ class TreeWriter:
             raise LayerRejected(f"the symbolic link {shown(entry.name)!r} of the layer has no usable target")
         fd = self._cleared(parent, name)
         os.symlink(entry.link, name, dir_fd=fd)
+        self.written.size += len(entry.link)
         os.chown(name, entry.uid, entry.gid, dir_fd=fd, follow_symlinks=False)
         os.utime(name, ns=(_mtime(entry), _mtime(entry)), dir_fd=fd, follow_symlinks=False)
 

@@ -30,12 +30,31 @@ def counted(data: bytes, step: int) -> int:
 @pytest.mark.parametrize("step", [1, 511, 512, 4000, 1 << 20])
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_files_are_added_up(kind: int, step: int) -> None:
-    assert counted(made(kind), step) == 71_513
+    assert counted(made(kind), step) == 71_518
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_long_names_count_nothing(kind: int) -> None:
-    assert counted(made(kind, big_name=True), 1000) == 71_513
+    assert counted(made(kind, big_name=True), 1000) == 71_518
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        (tarfile.USTAR_FORMAT, "short"),
+        (tarfile.GNU_FORMAT, "ä/b"),
+        (tarfile.GNU_FORMAT, "long/" * 60),
+        (tarfile.PAX_FORMAT, "ä/b"),
+        (tarfile.PAX_FORMAT, "long/" * 60),
+    ],
+)
+def test_a_link_is_as_long_as_its_target(kind: int, target: str) -> None:
+    link = tarfile.TarInfo("link")
+    link.type, link.linkname = tarfile.SYMTYPE, target
+    plain = tarfile.TarInfo("hard")
+    plain.type, plain.linkname = tarfile.LNKTYPE, "another"
+    data = link.tobuf(kind) + plain.tobuf(kind) + bytes(1024)
+    assert counted(data, 100) == len(target.encode())
 
 
 def test_the_size_in_an_extended_header_counts() -> None:
