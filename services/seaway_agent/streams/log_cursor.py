@@ -56,7 +56,7 @@ class LogCursor:
                 self._move_on()
                 yield b""
         finally:
-            self._files.readers.pop(self, None)
+            self._files.let_go(self)
 
     def behind(self) -> int:
         """Bytes that are written and not yet read."""
@@ -65,7 +65,7 @@ class LogCursor:
 
     def close(self) -> None:
         """Hold back no file any more."""
-        self._files.readers.pop(self, None)
+        self._files.let_go(self)
 
     async def _open_next(self) -> bool:
         """Open the file of this place; False where there is none and none will come."""

@@ -116,6 +116,12 @@ class LogFiles:
             for path in (self._numbered(number), self._packed(number)):
                 path.unlink(missing_ok=True)
 
+    def let_go(self, reader: object) -> None:
+        """A reader has gone: what was kept for it alone is removed, as nobody rotates once the container has ended."""
+        if self.readers.pop(reader, None) is not None and self.policy.max_size:
+            with contextlib.suppress(OSError):
+                self.prune()
+
     def pack(self, number: int, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Compress a rotated file. One that is gone meanwhile is no error. Raises OSError."""
         plain, packed = self._numbered(number), self._packed(number)

@@ -143,3 +143,15 @@ def test_the_reopened_file_is_made_before_the_rename(tmp_path: Path) -> None:
     write(files, b"1")
     files.prepare()
     assert names(tmp_path) == ["ctr.log", "ctr.log.tmp"]
+
+
+def test_what_was_kept_for_a_reader_goes_with_it(tmp_path: Path) -> None:
+    """Also when the container has ended, and nobody rotates any more."""
+    files = files_at(tmp_path, held=100)
+    reader = object()
+    files.readers[reader] = 0
+    turn(files, b"one", b"two", b"three", b"four")
+    files.prune()
+    assert list(files.rotated()) == [1, 2, 3, 4]
+    files.let_go(reader)
+    assert list(files.rotated()) == [3, 4]
