@@ -22,7 +22,7 @@ from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
-_AT_ONCE = 64
+_AT_ONCE = 16
 _MIB = 1 << 20
 
 

@@ -102,12 +102,12 @@ def test_r13_members_lost_under_load(clustered: Clustered, suite: ChaosSuite, fi
             how = ("killed", "cut off")[number % 2]
             (member.kill if how == "killed" else member.cut)()
             lost[how] += 1
-            _strike_metadata(clustered, number % (_COPIES + 1))
             kept.append(client.create(f"kept-{number}-during", "exit 0"))
             load.goes_on(timeout=90)
             time.sleep(every / 2)  # the rate is part of what is tested
             member.mend()
             cluster.whole()
+            _strike_metadata(clustered, number % (_COPIES + 1))
             time.sleep(every / 2)
     suite.whole()
     load.check()
