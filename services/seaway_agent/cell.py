@@ -30,7 +30,9 @@ from seaway_agent.core.machine import Machine
 from seaway_agent.core.restart import LONGEST_NS
 from seaway_agent.core.steps import Phase
 from seaway_agent.core.update import updated
+from seaway_agent.core.words import not_before
 from seaway_agent.execs.execs import Execs
+from seaway_agent.kernel import procs
 from seaway_agent.metrics import measures
 from seaway_agent.metrics.measures import LaunchTimer
 from seaway_agent.plumbing import Plumbing
@@ -87,6 +89,7 @@ class Cell:
         self._later = later
         self._probe: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
+        self._began_ns = 0
         self._updating = asyncio.Lock()
         self.gate = RootfsGate()
         self._runtime: Runtime = runtime or ConmonRuntime(node, spec)
@@ -210,7 +213,7 @@ class Cell:
 
     def _ended(self, how: Exit) -> None:
         reach(Failpoint.DIE_SEEN)
-        how = Exit(how.code, max(how.time_ns, self.status.started_ns), how.oom)
+        how = Exit(how.code, not_before(how.time_ns, self.status.started_ns), how.oom, _boottime_ns() - self._began_ns)
         measures.exited(how)
         self.console.ended()
         self.do(self.machine.exited(how))
@@ -219,11 +222,13 @@ class Cell:
     def adopt(self, run: Run) -> None:
         """Take over a run that an earlier agent began."""
         self._runtime.adopt(run)
+        ran_ns = procs.age_ns(run.pid)
+        self._began_ns = _boottime_ns() - ran_ns
         self.log.begin()
         with contextlib.suppress(OSError):
             self._connect_console()
         self._runtime.watch(self._ended)
-        self.do(self.machine.adopted(time.time_ns()))
+        self.do(self.machine.adopted(time.time_ns(), ran_ns))
 
     async def at_rest(self) -> None:
         """Wait until no launch, teardown or removal is under way."""
@@ -349,7 +354,7 @@ class Cell:
             self._launch_failed(error)
             return
         timer.done()
-        connection = run.connection
+        connection, self._began_ns = run.connection, _boottime_ns()
         self.do(self.machine.launched(Launched(run.pid, time.time_ns(), (connection.endpoint,), connection.ports)))
         runtime.watch(self._ended)
 
@@ -393,3 +398,8 @@ class Cell:
         self.console.ended()
         self.do(self.machine.deleted(time.time_ns(), gone))
         self._gone(self)
+
+
+def _boottime_ns() -> int:
+    """A clock that nobody sets, and that goes on while the machine sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

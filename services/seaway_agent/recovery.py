@@ -13,6 +13,7 @@ from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Exit, Launched
 from seaway_agent.core.restart import in_order_of_need, starts_with_node
 from seaway_agent.core.steps import Phase
+from seaway_agent.core.words import not_before
 from seaway_agent.endpoints import Connection
 from seaway_agent.execs.recovery import ExecRecovery
 from seaway_agent.joining import needed
@@ -146,7 +147,7 @@ class Recovery:
         else:
             log.warning("container %s ended, and nobody wrote down how", cell.spec.id[:12])
             how = Exit(UNKNOWN_CODE, time.time_ns())
-        how = Exit(how.code, max(how.time_ns, cell.status.started_ns), how.oom)
+        how = Exit(how.code, not_before(how.time_ns, cell.status.started_ns), how.oom)
         cell.do(cell.machine.exited(how, with_node=not self._same_boot))
         cell.log.end()
 
@@ -163,7 +164,7 @@ class Recovery:
         cell.machine.launching(found.run, found.asked("starters"), found.asked("restarters"))
         cell.do(cell.machine.launched(Launched(found.pid, began, (found.endpoint,), found.ports)))
         if ended is not None:
-            cell.do(cell.machine.exited(Exit(ended.code, max(ended.time_ns, began), ended.oom)))
+            cell.do(cell.machine.exited(Exit(ended.code, not_before(ended.time_ns, began), ended.oom)))
             cell.log.end()
 
     def _adopt(self, cell: Cell, found: Found, run: Run) -> None:

@@ -67,39 +67,52 @@ def suspended(health: Health | None) -> Health | None:
     return health.model_copy(update={"status": "unhealthy"}) if health is not None else None
 
 
-def judged(plan: Plan, health: Health, probe: Probe, started_ns: int) -> Health:
-    """After a probe. `started_ns`: the start of the container's run."""
+def judged(plan: Plan, health: Health, probe: Probe, *, grace: bool) -> Health:
+    """After a probe, which began in the start period or not (`grace`)."""
     log = (*health.log, probe)[-LOG_ENTRIES:]
     if probe.exit_code == 0:
         return Health(status="healthy", log=log)
-    if health.status == "starting" and probe.started_ns - started_ns < plan.start_period_ns:
+    if health.status == "starting" and grace:
         return health.model_copy(update={"log": log})
     streak = health.failing_streak + 1
     status = "unhealthy" if streak >= plan.retries else health.status
     return Health(status=status, failing_streak=streak, log=log)
 
 
-def wait_ns(plan: Plan, health: Health, ran_ns: int) -> int:
-    """How long to wait for the next probe of a container that has run for `ran_ns`."""
-    if health.status == "starting" and ran_ns < plan.start_period_ns:
-        return plan.start_interval_ns
-    return plan.interval_ns
+def wait_ns(plan: Plan, health: Health, *, grace: bool) -> int:
+    """How long to wait for the next probe, in the start period or not."""
+    return plan.start_interval_ns if health.status == "starting" and grace else plan.interval_ns
 
 
 class HealthCheck:
-    """One container's check: whether it goes on, and which probe is under way. Its verdicts stand in the status."""
+    """One container's check: whether it goes on, and which probe is under way. Its verdicts stand in the status.
+
+    The start period is a timer: times of day say nothing about it, as the clock may be set.
+    """
 
     def __init__(self, spec: ContainerSpec) -> None:
         self.plan = plan_of(spec)
         self._on = False
         self._number = 0
+        self._grace = False
+        self._began_in_grace = False
 
-    def begin(self, status: ContainerStatus, now_ns: int) -> list[Do]:
+    def start_period(self, ran_ns: int) -> list[Do]:
+        """A run is there that has lasted so long: what is left of its start period begins."""
+        left_ns = self.plan.start_period_ns - ran_ns if self.plan is not None else 0
+        self._grace = left_ns > 0
+        return [SetTimer("grace", left_ns)] if self._grace else []
+
+    def start_period_over(self) -> None:
+        """From now on failures count."""
+        self._grace = False
+
+    def begin(self, status: ContainerStatus) -> list[Do]:
         """The container runs: the first probe comes after a wait."""
         if self.plan is None or status.health is None:
             return []
         self._on = True
-        return [SetTimer("health", wait_ns(self.plan, status.health, now_ns - status.started_ns))]
+        return [SetTimer("health", wait_ns(self.plan, status.health, grace=self._grace))]
 
     def end(self) -> list[Do]:
         """It runs no more, or is paused."""
@@ -109,15 +122,22 @@ class HealthCheck:
         self._number += 1
         return [SetTimer("health", None), StopProbe()]
 
+    def over(self) -> list[Do]:
+        """The run has ended."""
+        grace: list[Do] = [SetTimer("grace", None)] if self._grace else []
+        self._grace = False
+        return [*self.end(), *grace]
+
     def due(self) -> list[Do]:
         """The wait is over."""
         if self.plan is None or not self._on:
             return []
         self._number += 1
+        self._began_in_grace = self._grace
         return [RunProbe(self._number, self.plan.argv, self.plan.timeout_ns)]
 
     def verdict(self, number: int, probe: Probe, status: ContainerStatus) -> Health | None:
         """What the container's health is after that probe; None where it came too late to count."""
         if self.plan is None or status.health is None or not self._on or number != self._number:
             return None
-        return judged(self.plan, status.health, probe, status.started_ns)
+        return judged(self.plan, status.health, probe, grace=self._began_in_grace)

@@ -8,7 +8,7 @@ from seaway_contracts.containers import ContainerStatus, Endpoint, PublishedPort
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.execs import ExecInfo
 
-TimerName = Literal["stop", "restart", "health"]
+TimerName = Literal["stop", "restart", "health", "grace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,15 @@ class Launched:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How the first process ended. `code` is Docker's (128 + signal); -1 where nobody knows."""
+    """How the first process ended. `code` is Docker's (128 + signal); -1 where nobody knows.
+
+    `ran_ns` is how long it ran, by a clock that nobody sets; None where only the times of day are known.
+    """
 
     code: int
     time_ns: int
     oom: bool = False
+    ran_ns: int | None = None
 
 
 # --- what to do

@@ -144,7 +144,7 @@ class Machine(ExecSteps):
             return [self._refuse(ask, internal(container_not_paused(self.spec.id)))]
         thaw = self._thaw()
         done: list[Do] = [self._record(now_ns, ask, Emit("unpause")), *thaw, Answer(ask, self.status)]
-        return done + self._check.begin(self.status, now_ns)
+        return done + self._check.begin(self.status)
 
     def rename(self, ask: Ask, name: str, now_ns: int) -> list[Do]:
         """Give it another name, which is reserved already; the same again changes nothing."""
@@ -221,7 +221,7 @@ class Machine(ExecSteps):
             events.append(Emit("restart"))
         done: list[Do] = [self._record(what.time_ns, asked, *events)]
         done += self._answer_all(self._starters) + self._answer_all(self._restarters)
-        done += self._check.begin(self.status, what.time_ns)
+        done += self._check.start_period(0) + self._check.begin(self.status)
         if self._removers:
             self._set(manually_stopped=True)
             return done + self._kill_now(first_of(self._removers), what.time_ns)
@@ -248,7 +248,7 @@ class Machine(ExecSteps):
         """Its first process ended; `with_node`: as all others did, and the node starts them again in their order."""
         if self.phase not in (Phase.RUNNING, Phase.PAUSED):
             self._broken("exited")
-        ran_ns = max(0, how.time_ns - self.status.started_ns)
+        ran_ns = how.ran_ns if how.ran_ns is not None else max(0, how.time_ns - self.status.started_ns)
         left = [*network_events("disconnect", self.status), *unmount_events(self.spec)]
         stopped = self._stopping or bool(self._stoppers or self._restarters)
         restarts = (
@@ -273,7 +273,7 @@ class Machine(ExecSteps):
         ask = first_of(self._stoppers, self._restarters, self._removers, self._killers)
         self._to(Phase.TEARING_DOWN)
         self._stopping, self._stop_plan = False, None
-        done: list[Do] = [SetTimer("stop", None), *self._check.end()]
+        done: list[Do] = [SetTimer("stop", None), *self._check.over()]
         done += [self._record(how.time_ns, ask, *events), TearDown()]
         done += self._answer_all(self._stoppers) + self._answer_all(self._killers)
         self._after_teardown = self._launch if self._restarters else None
@@ -299,6 +299,8 @@ class Machine(ExecSteps):
             return self._kill_now(first_of(self._stoppers, self._restarters), now_ns)
         if name == "health":
             return self._check.due()
+        if name == "grace":
+            self._check.start_period_over()
         if name == "restart" and self.phase is Phase.BACKING_OFF:
             self._set(restart_count=self.status.restart_count + 1)
             return self._launch()
@@ -317,7 +319,7 @@ class Machine(ExecSteps):
         before, self.status = self.status.health, self.status.model_copy(update={"health": verdict})
         turned = before is None or before.status != verdict.status
         events = [Emit("health_status", attributes={"health": verdict.status})] if turned else []
-        return [self._record(probe.ended_ns, None, *events), *self._check.begin(self.status, probe.ended_ns)]
+        return [self._record(probe.ended_ns, None, *events), *self._check.begin(self.status)]
 
     def deleted(self, now_ns: int, volumes: Iterable[str] = ()) -> list[Do]:
         """Nothing of it is left on the node, and these volumes are gone with it."""
@@ -346,18 +348,21 @@ class Machine(ExecSteps):
             return [Delete(self.status.removes_volumes)]
         return []
 
-    def adopted(self, now_ns: int) -> list[Do]:
-        """Its run goes on under this agent: so does its health check.
+    def adopted(self, now_ns: int, ran_ns: int) -> list[Do]:
+        """Its run, which has lasted so long, goes on under this agent: so does its health check.
 
         What the last agent had frozen and not yet recorded as paused, or recorded as running and not yet thawed, runs;
         so does what was paused for a commit, which ended with that agent.
         """
+        if self.phase not in (Phase.RUNNING, Phase.PAUSED):
+            return []
+        period = self._check.start_period(ran_ns)
         if self.phase is Phase.RUNNING:
-            return [Thaw(), *self._check.begin(self.status, now_ns)]
-        if self.phase is Phase.PAUSED and self.status.paused_by_commit:
-            thaw = self._thaw()
-            return [self._record(now_ns, None, Emit("unpause")), *thaw, *self._check.begin(self.status, now_ns)]
-        return []
+            return [Thaw(), *period, *self._check.begin(self.status)]
+        if not self.status.paused_by_commit:
+            return period
+        thaw = self._thaw()
+        return [self._record(now_ns, None, Emit("unpause")), *thaw, *period, *self._check.begin(self.status)]
 
     def start_again(self) -> list[Do]:
         """Run it because its restart policy says so after a reboot of the node."""

@@ -19,7 +19,7 @@ from seaway_agent.core.instructions import (
     Thaw,
 )
 from seaway_agent.core.restart import Backoff
-from seaway_agent.core.words import killed, sooner
+from seaway_agent.core.words import killed, not_before, sooner
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.errors import InvalidParameter
@@ -157,8 +157,7 @@ class Steps:
         """Count the container's own events, so that each has its place in the order."""
         own = sum(1 for event in events if event.noun == "container")
         self._set(seq=self.status.seq + own)
-        # An exit file's time is coarse and may lie before a signal's: the order of times is that of the events.
-        start_ns = max(now_ns, self._told_ns)
+        start_ns = not_before(now_ns, self._told_ns)
         self._told_ns = start_ns + len(events)
         return Record(self.status, events, ask, start_ns)
 

@@ -10,6 +10,7 @@ from seaway_agent.core.instructions import (
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Mount
 from seaway_contracts.errors import SeawayError, conflict
 
+_COARSE_NS: Final = 1_000_000_000
 JOINED: Final = "container"
 """The name of an endpoint that is another container's."""
 _DRIVER: Final = {"driver": "local"}
@@ -71,3 +72,12 @@ def _held_by(spec: ContainerSpec) -> dict[str, str]:
 def _mounted(mount: Mount) -> dict[str, str]:
     writable = "false" if mount.read_only else "true"
     return {"destination": mount.target, "read/write": writable, "propagation": mount.propagation}
+
+
+def not_before(time_ns: int, earlier_ns: int) -> int:
+    """The time of something that came after `earlier_ns`.
+
+    A file's time is coarse, and may lie a little before. What lies more than a second before was timed by a clock that
+    has been set back since, and is right: the order of events is that of their numbers.
+    """
+    return earlier_ns if 0 < earlier_ns - time_ns < _COARSE_NS else time_ns

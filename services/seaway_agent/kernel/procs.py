@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import struct
+import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ _PIDFD_INFO: Final = struct.Struct("=QQ11Ii")
 _PIDFD_GET_INFO: Final = (3 << 30) | (_PIDFD_INFO.size << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT: Final = 1 << 3
 # starttime is field 22 (proc_pid_stat(5)); fields count on from 3 after the ")" that ends comm.
+_SECOND_NS: Final = 1_000_000_000
 _START_TIME_INDEX: Final = 22 - 3
 _PARENT_INDEX: Final = 4 - 3
 # The state letters of a process that no longer runs.
@@ -69,6 +71,14 @@ def start_time(pid: int) -> int | None:
     """When the process started, in clock ticks since boot; None when there is none. A zombie counts."""
     status = _read_stat(pid)
     return None if status is None else status[1]
+
+
+def age_ns(pid: int) -> int:
+    """How long a process has lived, by the clock that counts from boot; 0 when there is none."""
+    started = start_time(pid)
+    if started is None:
+        return 0
+    return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - started * _SECOND_NS // os.sysconf("SC_CLK_TCK"))
 
 
 def alive(pid: int, started: int) -> bool:

@@ -1,6 +1,7 @@
 """What a cell stands on in tests: the runtime's twin, timers that run out when told, the real journal."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -93,7 +94,7 @@ class Bench:
 
     async def make(self, *scripts: Script, **fields: Any) -> Cell:
         """A created container."""
-        self.runtime = FakeRuntime(*scripts)
+        self.runtime = FakeRuntime(*scripts, clock=time.time_ns)
         spec = builders.spec(len(self.cells) + 1, **fields)
         self.node.uppers.acquire(spec.id)
         cell = Cell(

@@ -128,7 +128,7 @@ class Box:
         return self._say(self.machine.delete_failed(internal("disk full"), self.now_ns))
 
     def adopted(self) -> list[str]:
-        return self._say(self.machine.adopted(self.now_ns))
+        return self._say(self.machine.adopted(self.now_ns, 0))
 
     def resume(self) -> list[str]:
         return self._say(self.machine.resume())

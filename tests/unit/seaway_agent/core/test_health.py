@@ -57,25 +57,25 @@ def test_defaults_are_docker_s() -> None:
 
 
 def test_a_success_is_healthy_and_ends_the_streak() -> None:
-    after = judged(plan(), Health(status="unhealthy", failing_streak=7), probe(0), 0)
+    after = judged(plan(), Health(status="unhealthy", failing_streak=7), probe(0), grace=False)
     assert (after.status, after.failing_streak) == ("healthy", 0)
 
 
 def test_failures_count_up_to_the_retries() -> None:
     health, seen = begun(None), []
     for _ in range(4):
-        health = judged(plan(retries=3), health, probe(1), 0)
+        health = judged(plan(retries=3), health, probe(1), grace=False)
         seen.append((health.status, health.failing_streak))
     assert seen == [("starting", 1), ("starting", 2), ("unhealthy", 3), ("unhealthy", 4)]
 
 
 def test_failures_in_the_start_period_do_not_count_while_starting() -> None:
     slow = plan(retries=1, start_period_ns=5 * SECOND_NS)
-    early = judged(slow, begun(None), probe(1, at_s=104.9), 100 * SECOND_NS)
+    early = judged(slow, begun(None), probe(1), grace=True)
     assert (early.status, early.failing_streak, len(early.log)) == ("starting", 0, 1)
-    assert judged(slow, early, probe(1, at_s=105), 100 * SECOND_NS).status == "unhealthy"
-    was_up = judged(slow, begun(None), probe(0, at_s=101), 100 * SECOND_NS)
-    assert judged(slow, was_up, probe(1, at_s=102), 100 * SECOND_NS).status == "unhealthy"
+    assert judged(slow, early, probe(1), grace=False).status == "unhealthy"
+    was_up = judged(slow, begun(None), probe(0), grace=True)
+    assert judged(slow, was_up, probe(1), grace=True).status == "unhealthy"
 
 
 def test_a_new_run_starts_anew_and_keeps_the_log() -> None:
@@ -86,14 +86,10 @@ def test_a_new_run_starts_anew_and_keeps_the_log() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "ran_s", "period_s", "wait_s"),
-    [("starting", 0, 0, 30), ("starting", 0, 9, 5), ("starting", 9, 9, 30), ("healthy", 1, 9, 30)],
+    ("status", "grace", "wait_s"), [("starting", True, 5), ("starting", False, 30), ("healthy", True, 30)]
 )
-def test_the_start_interval_holds_in_the_start_period_alone(
-    status: Any, ran_s: int, period_s: int, wait_s: int
-) -> None:
-    found = wait_ns(plan(start_period_ns=period_s * SECOND_NS), Health(status=status), ran_s * SECOND_NS)
-    assert found == wait_s * SECOND_NS
+def test_the_start_interval_holds_in_the_start_period_alone(status: Any, grace: bool, wait_s: int) -> None:
+    assert wait_ns(plan(), Health(status=status), grace=grace) == wait_s * SECOND_NS
 
 
 @given(
@@ -106,7 +102,7 @@ def test_whatever_the_probes_say(codes: list[int], retries: int, period_s: int) 
     made = plan(retries=retries, start_period_ns=period_s * SECOND_NS)
     health, succeeded = begun(None), False
     for second, code in enumerate(codes):
-        before, health = health, judged(made, health, probe(code, second), 0)
+        before, health = health, judged(made, health, probe(code, second), grace=second < period_s)
         succeeded = succeeded or code == 0
         assert health.log[-1].exit_code == code
         assert len(health.log) == min(second + 1, LOG_ENTRIES)
@@ -226,10 +222,44 @@ def test_the_next_run_is_starting_again_with_the_old_log(checked: Checked) -> No
 def test_the_next_agent_goes_on(checked: Checked, make_box: MakeBox) -> None:
     checked.box.running()
     later = make_box(status=checked.box.machine.status, phase=checked.box.machine.phase, healthcheck=CHECK)
-    assert later._say(later.machine.adopted(later.now_ns)) == ["thaw", "timer health 10s"]
+    assert later._say(later.machine.adopted(later.now_ns, 0)) == ["thaw", "timer health 10s"]
 
 
 def test_without_a_check_there_is_no_health(make_box: MakeBox) -> None:
     box = make_box().running()
     assert box.machine.status.health is None
-    assert (box.machine.adopted(1), box.timer("health")) == ([Thaw()], [])
+    assert (box.machine.adopted(1, 0), box.timer("health")) == ([Thaw()], [])
+
+
+def test_the_start_period_is_a_timer_whatever_the_clock_says(make_box: MakeBox) -> None:
+    slow = CHECK.model_copy(update={"start_period_ns": 60 * SECOND_NS, "retries": 1})
+    checked = Checked(make_box)
+    checked.box = make_box(healthcheck=slow).launching()
+    assert checked.box.launched()[-2:] == ["timer grace 60s", "timer health 5s"]
+    checked.box.wait(86_400)  # the clock is set
+    checked.due()
+    checked.probed(1)
+    assert checked.health.status == "starting"
+    checked.due()
+    checked.box.timer("grace")
+    checked.probed(1)
+    assert checked.health.status == "starting", "it began in the start period"
+    checked.due()
+    checked.probed(1)
+    assert checked.health.status == "unhealthy"
+
+
+def test_what_is_left_of_the_start_period_goes_on_under_the_next_agent(make_box: MakeBox) -> None:
+    slow = CHECK.model_copy(update={"start_period_ns": 60 * SECOND_NS})
+    before = make_box(healthcheck=slow).running().machine
+
+    def later() -> Any:
+        return make_box(status=before.status, phase=before.phase, healthcheck=slow)
+
+    box = later()
+    assert box._say(box.machine.adopted(1, 20 * SECOND_NS)) == ["thaw", "timer grace 40s", "timer health 5s"]
+    box = later()
+    assert box._say(box.machine.adopted(1, 70 * SECOND_NS)) == ["thaw", "timer health 10s"]
+    box = later()
+    box.machine.adopted(1, 0)
+    assert box.exited(0)[:4] == ["timer stop off", "timer health off", "stop probe", "timer grace off"]

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from seaway_agent.core.instructions import Answer, Ask, Exit
+from seaway_agent.core.instructions import Answer, Ask, Exit, Record
 from seaway_agent.core.steps import Phase
 from seaway_contracts.containers import RestartPolicy, State
 from seaway_contracts.errors import SeawayError
 from seaway_testing import builders
 
 MakeBox = Callable[..., Any]
+SECOND_NS = 1_000_000_000
 NOT_FOUND, CONFLICT, NOT_MODIFIED = 404, 409, 304
 
 
@@ -283,3 +284,22 @@ def test_what_ended_with_its_node_is_started_by_the_node(make_box: MakeBox) -> N
     waited = make_box(builders.status(State.RESTARTING), Phase.TEARING_DOWN, restart=policy)
     assert waited._say(waited.machine.resume(with_node=True)) == ["tear down"]
     assert waited.torn_down() == []
+
+
+def test_the_wait_before_a_restart_goes_by_how_long_it_ran_not_by_the_clock(make_box: MakeBox) -> None:
+    box = make_box(restart=RestartPolicy(name="always")).running()
+    for wait in ("0.1s", "0.2s"):
+        box.machine.exited(Exit(1, box.now_ns, ran_ns=SECOND_NS))
+        assert box.torn_down() == [f"timer restart {wait}"]
+        box.timer("restart")
+        box.launched()
+    box.wait(-86_400)  # the clock is set back
+    box.machine.exited(Exit(1, box.now_ns, ran_ns=11 * SECOND_NS))
+    assert box.torn_down() == ["timer restart 0.1s"]
+
+
+def test_events_have_the_present_time_though_the_clock_was_set_back(make_box: MakeBox) -> None:
+    box = make_box().running()
+    box.wait(-86_400)
+    times = [do.time_ns for do in box.machine.kill(Ask("k"), 10, box.now_ns) if isinstance(do, Record)]
+    assert times == [box.now_ns]

@@ -64,7 +64,7 @@ class World(RuleBasedStateMachine):
     @initialize(policy=POLICIES, auto_remove=st.booleans(), checked=st.booleans())
     def create(self, policy: RestartPolicy, auto_remove: bool, checked: bool) -> None:
         auto_remove = auto_remove and policy.name == "no"
-        check = Healthcheck(test=("CMD", "ok?"), retries=2) if checked else None
+        check = Healthcheck(test=("CMD", "ok?"), retries=2, start_period_ns=9) if checked else None
         spec = builders.spec(1, restart=policy, auto_remove=auto_remove, healthcheck=check)
         self.machine = Machine(spec, ContainerStatus())
         self.carry_out(self.machine.create(self.ask(), self.now_ns))

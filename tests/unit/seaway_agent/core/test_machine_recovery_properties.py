@@ -131,7 +131,7 @@ class Mortal(World):
                 self.carry_out(self.machine.exited(Exit(9, self.now_ns)))
             else:
                 self.frozen = self.machine.phase is Phase.PAUSED
-                self.carry_out(self.machine.adopted(self.now_ns))
+                self.carry_out(self.machine.adopted(self.now_ns, 0))
             return
         self.alive = self.frozen = False
         self.sandbox = self.machine.phase is Phase.TEARING_DOWN
@@ -143,7 +143,7 @@ class Mortal(World):
         self.machine.launching(self.order.run, self.order.starters, self.order.restarters)
         assert self.machine.status.restart_count == self.restarts
         self.carry_out(self.machine.launched(Launched(7, self.now_ns, (ENDPOINT,))))
-        self.carry_out(self.machine.adopted(self.now_ns))
+        self.carry_out(self.machine.adopted(self.now_ns, 0))
 
     def forget_who_waited(self) -> None:
         """Callers hear nothing of an agent that died; they ask again, with the same id."""
