@@ -155,6 +155,10 @@ class Outbox:
         self._unsent.setdefault(key, []).append((queue[-1].n, waiting))
         return waiting
 
+    def waits(self, key: str) -> bool:
+        """Whether the stream lacks events of the key."""
+        return key in self._queues
+
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is acknowledged, at most that long; whether it was."""
         with contextlib.suppress(TimeoutError):

@@ -95,9 +95,13 @@ class Placement(Payload):
 
 
 class CreateContainer(Payload):
-    """Make the container on this node; the same id twice makes it once."""
+    """Make the container on this node; the same id twice makes it once.
+
+    `former`: the node held it, and lost all memory of it in a reboot; this was its last status that was told.
+    """
 
     spec: ContainerSpec
+    former: ContainerStatus | None = None
 
 
 class ContainerId(Payload):
@@ -224,13 +228,17 @@ class ListInventory(Payload):
 
 
 class Inventory(Payload):
-    """What a node holds. `epoch` and `revision` as in its beats."""
+    """What a node holds. `epoch` and `revision` as in its beats.
+
+    `forgetful`: it has rebooted, and its database may lack what was made in the last moments before.
+    """
 
     node: str
     epoch: str
     revision: int
     containers: tuple[InventoryItem, ...] = ()
     next: str = ""
+    forgetful: bool = False
 
 
 class NodeUsage(Payload):

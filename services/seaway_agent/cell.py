@@ -213,7 +213,8 @@ class Cell:
 
     def _ended(self, how: Exit) -> None:
         reach(Failpoint.DIE_SEEN)
-        how = Exit(how.code, not_before(how.time_ns, self.status.started_ns), how.oom, _boottime_ns() - self._began_ns)
+        ended_ns = not_before(how.time_ns, self.status.started_ns, time.time_ns())
+        how = Exit(how.code, ended_ns, how.oom, _boottime_ns() - self._began_ns)
         measures.exited(how)
         self.console.ended()
         self.do(self.machine.exited(how))

@@ -121,6 +121,10 @@ class Journal:
         except sqlite3.Error as error:
             raise unavailable(f"the agent of node {self._node} is being started anew; try again") from error
 
+    def waits(self, container: str) -> bool:
+        """Whether the stream lacks events of the container."""
+        return self._outbox.waits(container)
+
     def sent(self, container: str) -> asyncio.Future[None] | None:
         """When the container's events so far are on their way; None if they already are."""
         return self._outbox.sent(container)
@@ -131,7 +135,7 @@ class Journal:
             self._store.put_exec(info)
         for identifier in record.forgotten_execs:
             self._store.forget_exec(identifier)
-        if "create" in actions:
+        if "create" in actions or record.new:
             self._store.add(spec, record.status, lowers)
         elif "destroy" in actions:
             self._store.remove(spec.id)

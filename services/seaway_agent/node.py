@@ -23,16 +23,18 @@ _RENOUNCED: Final = 4096
 class Node:
     """All cells of this node. Every command is carried out once; its repeat gets the same answer.
 
-    `epoch` tells one life of the agent from the next.
+    `epoch` tells one life of the agent from the next. `forgetful`: this one began with a reboot, before which
+    containers may have been made that the database doesn't know.
     """
 
-    def __init__(self, plumbing: Plumbing, layers: LayerStore, epoch: str) -> None:
+    def __init__(self, plumbing: Plumbing, layers: LayerStore, epoch: str, *, forgetful: bool = False) -> None:
         self.plumbing = plumbing
         plumbing.pid_of = self._pid_of
         plumbing.peer = self._peer
         self.layers = layers
         self.cells: dict[str, Cell] = {}
         self.epoch = epoch
+        self.forgetful = forgetful
         self._by_prefix: dict[str, Cell] = {}
         self._renounced: OrderedDict[str, None] = OrderedDict()
 

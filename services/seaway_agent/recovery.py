@@ -11,7 +11,7 @@ from typing import Final
 from seaway_agent import endpoints
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Exit, Launched
-from seaway_agent.core.restart import in_order_of_need, starts_with_node
+from seaway_agent.core.restart import LOST_WITH_NODE, RAN, in_order_of_need, starts_with_node
 from seaway_agent.core.steps import Phase
 from seaway_agent.core.words import not_before
 from seaway_agent.endpoints import Connection
@@ -34,9 +34,7 @@ from seaway_contracts.containers import Endpoint, State
 from seaway_contracts.ids import is_container_id
 
 log = logging.getLogger(__name__)
-LOST_WITH_NODE: Final = 255
 _OWN_NETWORK: Final = ("bridge", "none")
-_RAN: Final = (State.RUNNING, State.PAUSED, State.RESTARTING)
 _NO_NETWORK: Final = Endpoint(network="none", network_id="")
 
 
@@ -53,7 +51,7 @@ class Recovery:
         """Adopt, finish, undo, sweep."""
         cells = [self._cell(item) for item in stored]
         self._plumbing.volumes.start([cell.spec for cell in cells])
-        ran = {cell for cell in cells if cell.status.state in _RAN}
+        ran = {cell for cell in cells if cell.status.state in RAN}
         execs = ExecRecovery(self._plumbing, self._same_boot)
         for cell in cells:
             execs.settle(cell)
@@ -147,7 +145,8 @@ class Recovery:
         else:
             log.warning("container %s ended, and nobody wrote down how", cell.spec.id[:12])
             how = Exit(UNKNOWN_CODE, time.time_ns())
-        how = Exit(how.code, not_before(how.time_ns, cell.status.started_ns), how.oom)
+        ended_ns = not_before(how.time_ns, cell.status.started_ns, time.time_ns())
+        how = Exit(how.code, ended_ns, how.oom)
         cell.do(cell.machine.exited(how, with_node=not self._same_boot))
         cell.log.end()
 
@@ -164,7 +163,8 @@ class Recovery:
         cell.machine.launching(found.run, found.asked("starters"), found.asked("restarters"))
         cell.do(cell.machine.launched(Launched(found.pid, began, (found.endpoint,), found.ports)))
         if ended is not None:
-            cell.do(cell.machine.exited(Exit(ended.code, not_before(ended.time_ns, began), ended.oom)))
+            ended_ns = not_before(ended.time_ns, began, time.time_ns())
+            cell.do(cell.machine.exited(Exit(ended.code, ended_ns, ended.oom)))
             cell.log.end()
 
     def _adopt(self, cell: Cell, found: Found, run: Run) -> None:

@@ -119,7 +119,7 @@ class Agent:
         stack.callback(layers.close)
         blobs = BlobClient(context.bus, settings.nats_ca)
         stack.push_async_callback(blobs.close)
-        node = Node(plumbing, layers, secrets.token_hex(8))
+        node = Node(plumbing, layers, secrets.token_hex(8), forgetful=bool(former) and not same_boot)
         stack.callback(node.close)
         exits = ExitWatch(self._layout.exits, node.exit_seen)
         exits.start()

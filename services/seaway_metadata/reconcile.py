@@ -12,9 +12,9 @@ from typing import Final
 
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
-from seaway_contracts.catalogue import INVENTORY
-from seaway_contracts.commands import InventoryItem, ListInventory
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.catalogue import CREATE, INVENTORY
+from seaway_contracts.commands import CreateContainer, Inventory, InventoryItem, ListInventory
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.nodes import Beat
 from seaway_kit.tasks import Tasks
 from seaway_metadata.records import Records
@@ -62,16 +62,36 @@ class Reconciler:
         await self._current()
         before = self._view.index.of_node(node)
         try:
-            epoch, items = await self._inventory(node)
+            held, items = await self._inventory(node)
         except (SeawayError, TransportError, EpochChanged) as error:
             log.info("node %s can't tell what it holds: %s; asking again at its next beat", node, error)
             return
         finally:
             self._asking.discard(node)
-        self._epochs[node] = epoch
+        self._epochs[node] = held.epoch
         self._view.apply_inventory(node, items)
         for lost in before - {item.spec.id for item in items}:
-            self._forget(lost, node)
+            if held.forgetful:
+                await self._bring_back(lost, node)
+            else:
+                self._forget(lost, node)
+
+    async def _bring_back(self, identifier: str, node: str) -> None:
+        """The node has forgotten it in a reboot, the records have not."""
+        record = self._view.index.get(identifier)
+        if record is None or record.node != node:
+            return
+        again = CreateContainer(spec=record.spec, former=record.status)
+        try:
+            await self._bus.call(CREATE, again, node=node)
+        except SeawayError as error:
+            log.warning("node %s has forgotten %s, and can't make it again: %s", node, identifier, error)
+            if error.retryable or error.code is Code.CONFLICT:
+                self.doubt(node)
+            else:
+                self._forget(identifier, node)
+        else:
+            log.warning("node %s had forgotten %s in a reboot; it is there again", node, identifier)
 
     def _forget(self, identifier: str, node: str) -> None:
         record = self._view.index.get(identifier)
@@ -79,8 +99,8 @@ class Reconciler:
             log.warning("node %s holds %s no more; its record is removed", node, identifier)
             self._view.remove(identifier)
 
-    async def _inventory(self, node: str) -> tuple[str, list[InventoryItem]]:
-        """All that one life of the node's agent holds. Raises SeawayError, EpochChanged."""
+    async def _inventory(self, node: str) -> tuple[Inventory, list[InventoryItem]]:
+        """All that one life of the node's agent holds, and the last page. Raises SeawayError, EpochChanged."""
         items: list[InventoryItem] = []
         epoch = after = ""
         while True:
@@ -90,7 +110,7 @@ class Reconciler:
             epoch = page.epoch
             items += page.containers
             if not page.next:
-                return epoch, items
+                return page, items
             after = page.next
 
 

@@ -7,6 +7,7 @@ from seaway_agent import binds, joining, nodecheck
 from seaway_agent.archive.view import Stack
 from seaway_agent.blobs import BlobClient
 from seaway_agent.cell import Cell
+from seaway_agent.core.restart import RAN, starts_with_node
 from seaway_agent.node import Node
 from seaway_agent.oci import capabilities, devices
 from seaway_bus.bus import Bus, Command
@@ -38,15 +39,19 @@ class CreateCommand:
             return StatusReply(status=done)
         if spec.id in self._making:
             raise conflict(f"container {spec.id[:12]} is being made; wait for the first command's answer")
+        if asked.former is not None and self._node.plumbing.journal.waits(spec.id):
+            raise conflict(f"container {spec.id[:12]} is not forgotten: events that tell of its end are on their way")
         self._node.check_room(command)
         self._making[spec.id] = command.id
         try:
             warnings = nodecheck.warnings(self._node.plumbing, spec)
-            return StatusReply(status=await self._make(spec, command), warnings=warnings)
+            return StatusReply(status=await self._make(spec, asked.former, command), warnings=warnings)
         finally:
             del self._making[spec.id]
 
-    async def _make(self, spec: ContainerSpec, command: Command) -> ContainerStatus:
+    async def _make(
+        self, spec: ContainerSpec, former: ContainerStatus | None, command: Command
+    ) -> ContainerStatus:
         node = self._node.plumbing
         self._check(spec)
         node.attach_lock.warm()  # as most are started at once
@@ -55,9 +60,11 @@ class CreateCommand:
         with self._node.layers.using(spec.image.layers):
             lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))
             nodecheck.check_workdir(spec.command.workdir, lowers)
-            return await self._make_on(lowers, spec, command)
+            return await self._make_on(lowers, spec, former, command)
 
-    async def _make_on(self, lowers: tuple[str, ...], spec: ContainerSpec, command: Command) -> ContainerStatus:
+    async def _make_on(
+        self, lowers: tuple[str, ...], spec: ContainerSpec, former: ContainerStatus | None, command: Command
+    ) -> ContainerStatus:
         node = self._node.plumbing
         binds.check_binds(spec)
         node.volumes.hold(spec)
@@ -68,10 +75,11 @@ class CreateCommand:
             layers = Stack(lowers, str(upper.upper), str(upper.work))
             await node.volumes.fill(spec, layers, node.layout.scratch)
             self._node.check_wanted(spec.id)
-            cell = Cell(node, spec, ContainerStatus(log_path=str(node.layout.log(spec.id))), lowers, self._node.forget)
+            place = {"log_path": str(node.layout.log(spec.id)), "exec_ids": ()}
+            begins = (former or ContainerStatus()).model_copy(update=place)
+            cell = Cell(node, spec, begins, lowers, self._node.forget)
             self._node.add(cell)
-            made = node.volumes.made_for(spec)
-            status = await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns(), made))
+            status = await self._record(cell, former, command)
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
             self._node.cells.pop(spec.id, None)
             node.uppers.release(spec.id)
@@ -80,6 +88,16 @@ class CreateCommand:
                 raise internal(f"container {spec.name} can't be made: {error}") from error
             raise
         node.volumes.keep(spec)
+        return status
+
+    async def _record(self, cell: Cell, former: ContainerStatus | None, command: Command) -> ContainerStatus:
+        if former is None:
+            made = self._node.plumbing.volumes.made_for(cell.spec)
+            return await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns(), made))
+        status = await cell.ask(command, lambda ask: cell.machine.restored(ask, time.time_ns()))
+        if starts_with_node(cell.spec.restart, former.state in RAN, former.manually_stopped):
+            await cell.at_rest()
+            cell.do(cell.machine.start_again())
         return status
 
     def _told(self, spec: ContainerSpec) -> dict[str, Any]:

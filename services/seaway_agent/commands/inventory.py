@@ -37,7 +37,10 @@ class InventoryCommand:
         async def inventory(asked: ListInventory, command: Command) -> Encoded[Inventory]:
             node = self._node
             head = Inventory(
-                node=node.plumbing.node, epoch=node.epoch, revision=node.plumbing.journal.revision
+                node=node.plumbing.node,
+                epoch=node.epoch,
+                revision=node.plumbing.journal.revision,
+                forgetful=node.forgetful,
             )
             return Encoded(page(head, node.cells, asked.after, bus.transport.max_payload - _FRAME))
 

@@ -119,7 +119,7 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Store the status and these events in one transaction, then publish."""
+    """Store the status and these events in one transaction, then publish. `new`: nothing is stored of it yet."""
 
     status: ContainerStatus
     events: tuple[Emit, ...]
@@ -128,6 +128,7 @@ class Record:
     execs: tuple[ExecInfo, ...] = ()
     """Those that are new or have changed."""
     forgotten_execs: tuple[str, ...] = ()
+    new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

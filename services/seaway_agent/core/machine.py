@@ -13,6 +13,7 @@ A command that needs a phase which is coming waits for it; nothing is done twice
 
 import signal as signals
 from collections.abc import Iterable
+from dataclasses import replace
 
 from seaway_agent.core.exec_steps import ExecSteps
 from seaway_agent.core.health import begun, suspended
@@ -24,12 +25,13 @@ from seaway_agent.core.instructions import (
     Emit,
     Exit,
     Launched,
+    Record,
     SendSignal,
     SetTimer,
     TearDown,
     Thaw,
 )
-from seaway_agent.core.restart import should_restart
+from seaway_agent.core.restart import LOST_WITH_NODE, should_restart
 from seaway_agent.core.steps import SECOND_NS, Phase
 from seaway_agent.core.update import refusal, updated
 from seaway_agent.core.words import (
@@ -363,6 +365,17 @@ class Machine(ExecSteps):
             return period
         thaw = self._thaw()
         return [self._record(now_ns, None, Emit("unpause")), *thaw, *period, *self._check.begin(self.status)]
+
+    def restored(self, ask: Ask, now_ns: int) -> list[Do]:
+        """It was on this node before a reboot that took all memory of it, and is here again; what ran has ended."""
+        if self.status.state in (State.RUNNING, State.PAUSED):
+            self._to(Phase.RUNNING)
+            done = self.exited(Exit(LOST_WITH_NODE, now_ns), with_node=True)
+        else:
+            self._set(state=State.EXITED if self.status.state is State.RESTARTING else self.status.state)
+            done = [self._record(now_ns, ask, Emit("status"))]
+        stored = [replace(do, new=True) if isinstance(do, Record) else do for do in done]
+        return [*stored, Answer(ask, self.status)]
 
     def start_again(self) -> list[Do]:
         """Run it because its restart policy says so after a reboot of the node."""

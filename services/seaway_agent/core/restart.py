@@ -4,10 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from seaway_contracts.containers import RestartPolicy
+from seaway_contracts.containers import RestartPolicy, State
 
 FIRST_NS: Final = 100_000_000
 LONGEST_NS: Final = 60_000_000_000
+LOST_WITH_NODE: Final = 255
+"""The exit code of a container that ended with its node."""
+RAN: Final = (State.RUNNING, State.PAUSED, State.RESTARTING)
+"""The states of a container that would run if its node had not gone."""
 _LONG_ENOUGH_NS: Final = 10_000_000_000
 
 

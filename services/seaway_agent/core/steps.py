@@ -157,7 +157,7 @@ class Steps:
         """Count the container's own events, so that each has its place in the order."""
         own = sum(1 for event in events if event.noun == "container")
         self._set(seq=self.status.seq + own)
-        start_ns = not_before(now_ns, self._told_ns)
+        start_ns = not_before(now_ns, self._told_ns, now_ns)
         self._told_ns = start_ns + len(events)
         return Record(self.status, events, ask, start_ns)
 

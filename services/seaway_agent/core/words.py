@@ -74,10 +74,12 @@ def _mounted(mount: Mount) -> dict[str, str]:
     return {"destination": mount.target, "read/write": writable, "propagation": mount.propagation}
 
 
-def not_before(time_ns: int, earlier_ns: int) -> int:
+def not_before(time_ns: int, earlier_ns: int, now_ns: int) -> int:
     """The time of something that came after `earlier_ns`.
 
-    A file's time is coarse, and may lie a little before. What lies more than a second before was timed by a clock that
-    has been set back since, and is right: the order of events is that of their numbers.
+    A file's time is coarse, and may lie a little before. Where it lies more than a second before, the clock was set
+    meanwhile: then the present one counts, as the order of events is that of their numbers.
     """
-    return earlier_ns if 0 < earlier_ns - time_ns < _COARSE_NS else time_ns
+    if time_ns >= earlier_ns:
+        return time_ns
+    return earlier_ns if earlier_ns - time_ns < _COARSE_NS else now_ns

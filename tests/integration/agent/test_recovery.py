@@ -18,7 +18,14 @@ from seaway_bus.bus import Command
 from seaway_contracts import catalogue
 from seaway_contracts.archives import CommitContainer, ImageOrder
 from seaway_contracts.channels import CallChannel
-from seaway_contracts.commands import ContainerId, RemoveContainer, StatusReply, UpdateContainer
+from seaway_contracts.commands import (
+    ContainerId,
+    CreateContainer,
+    ListInventory,
+    RemoveContainer,
+    StatusReply,
+    UpdateContainer,
+)
 from seaway_contracts.containers import (
     ContainerSpec,
     ContainerStatus,
@@ -475,3 +482,34 @@ async def test_what_a_power_cut_took_from_the_database_is_known_from_the_stream(
     await rig.until(lambda: rig.told(ran) == ["create", "start", "die", "start"])
     numbers = [event.envelope.seq for event in rig.events if event.envelope.subject_id == ran]
     assert numbers == sorted(set(numbers)), "what is told later counts as newer"
+
+
+@pytest.mark.parametrize("policy", ["no", "always"])
+async def test_a_container_that_a_power_cut_took_from_the_database_comes_back_from_its_record(
+    rig: AgentRig, tmp_path: Path, policy: str
+) -> None:
+    """The test plays metadata, which finds a record that the node doesn't know any more."""
+    database, copy = rig.root / "agent" / rig.node / "agent.db", tmp_path / "copy.db"
+    with contextlib.closing(sqlite3.connect(database)) as db, contextlib.closing(sqlite3.connect(copy)) as kept:
+        db.backup(kept)
+    spec = rig.spec("sleep", "600", restart=RestartPolicy.model_validate({"name": policy}))
+    await rig.create(spec)
+    former = (await rig.start_container(spec.id)).status
+    await rig.wait_for(spec.id, "start")
+    rig.cut_power()
+    for path in database.parent.glob("agent.db*"):
+        path.unlink()
+    copy.rename(database)
+    await rig.start()
+    held = await rig.bus.call(catalogue.INVENTORY, ListInventory(), node=rig.node)
+    assert held.forgetful and not held.containers
+    await rig.bus.call(catalogue.CREATE, CreateContainer(spec=spec, former=former), node=rig.node)
+    assert (await rig.died(spec.id)).status.exit_code == 255
+    if policy == "no":
+        await rig.start_container(spec.id)
+    await rig.until(lambda: rig.told(spec.id) == ["create", "start", "die", "start"])
+    numbers = [event.envelope.seq for event in rig.events if event.envelope.subject_id == spec.id]
+    assert numbers == sorted(set(numbers))
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    assert (await rig.inventory())[spec.id].status.state is State.RUNNING, "it was written down"

@@ -12,6 +12,7 @@ from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
     CONTAINERS_BUCKET,
+    CREATE,
     FORGET,
     GET_CONTAINER,
     INVENTORY,
@@ -24,6 +25,7 @@ from seaway_contracts.catalogue import (
 )
 from seaway_contracts.commands import (
     GONE,
+    CreateContainer,
     ForgetContainer,
     Inventory,
     InventoryItem,
@@ -31,9 +33,10 @@ from seaway_contracts.commands import (
     ListInventory,
     RegisterContainer,
     ResolveContainer,
+    StatusReply,
 )
 from seaway_contracts.containers import ContainerStatus, State
-from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.errors import Code, SeawayError, conflict, not_found, unavailable
 from seaway_kit.tasks import Tasks
 from seaway_metadata import reconcile
 from seaway_metadata import service as service_module
@@ -253,10 +256,20 @@ class Node:
         self.asked = 0
         self.page = 2
         self.fails = 0
+        self.forgetful = False
+        self.made: list[CreateContainer] = []
+        self.refusal: SeawayError | None = None
 
     async def serve(self) -> "Node":
         await self.bus.serve(INVENTORY, self.inventory, node=self.name)
+        await self.bus.serve(CREATE, self.create, node=self.name)
         return self
+
+    async def create(self, request: CreateContainer, command: Command) -> StatusReply:
+        self.made.append(request)
+        if self.refusal is not None:
+            raise self.refusal
+        return StatusReply(status=status(State.EXITED, 9))
 
     async def inventory(self, request: ListInventory, command: Command) -> Inventory:
         self.asked += 1
@@ -267,7 +280,14 @@ class Node:
         end = start + self.page
         following = str(end) if end < len(self.items) else ""
         items = tuple(self.items[start:end])
-        return Inventory(node=self.name, epoch=self.epoch, revision=1, containers=items, next=following)
+        return Inventory(
+            node=self.name,
+            epoch=self.epoch,
+            revision=1,
+            containers=items,
+            next=following,
+            forgetful=self.forgetful,
+        )
 
     async def beat(self) -> None:
         await self.bus.beat(BEAT, self.name, beat(self.name, epoch=self.epoch))
@@ -304,6 +324,49 @@ async def test_a_new_epoch_is_asked_again(metadata: Metadata, fake_bus: Bus) -> 
     node.holds()
     await node.beat()
     await until(lambda: len(metadata.view.index) == 0)
+
+
+async def test_a_node_that_has_forgotten_a_container_is_told_to_make_it_again(
+    metadata: Metadata, fake_bus: Bus
+) -> None:
+    """An acknowledged container outlives a power cut of its node."""
+    await publish(fake_bus, "create", status(seq=1), 1)
+    await publish(fake_bus, "start", status(State.RUNNING, 2, pid=5), 1)
+    node = await Node(fake_bus).serve()
+    node.forgetful = True
+    await known(metadata)
+    await node.beat()
+    await until(lambda: node.made)
+    assert node.made == [CreateContainer(spec=spec(1), former=status(State.RUNNING, 2, pid=5))]
+    await publish(fake_bus, "die", status(State.EXITED, 3, exit_code=255), 1)
+    await known(metadata)
+    found = metadata.view.index.get(container_id(1))
+    assert found is not None and found.status.exit_code == 255
+
+
+@pytest.mark.parametrize(
+    ("refusal", "asked", "kept"),
+    [
+        (not_found("no such image"), 1, False),
+        (unavailable("the agent is being started anew"), 2, True),
+        (conflict("events that tell of its end are on their way"), 2, True),
+    ],
+)
+async def test_what_can_t_be_made_again_is_removed_unless_that_may_change(
+    metadata: Metadata, fake_bus: Bus, refusal: SeawayError, asked: int, kept: bool
+) -> None:
+    await publish(fake_bus, "create", status(seq=1), 1)
+    node = await Node(fake_bus).serve()
+    node.forgetful, node.refusal = True, refusal
+    await known(metadata)
+
+    for times in range(1, asked + 1):
+        await until(lambda: not metadata._reconciler.sure("n1"))
+        await node.beat()
+        await until(lambda: len(node.made) == times)  # noqa: B023
+    if not kept:
+        await until(lambda: metadata.view.index.get(container_id(1)) is None)
+    assert (metadata.view.index.get(container_id(1)) is not None) == kept
 
 
 async def test_two_agents_of_one_name_are_told_of(

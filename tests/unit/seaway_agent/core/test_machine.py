@@ -230,3 +230,22 @@ def test_what_the_agent_before_left_frozen_goes_on(make_box: MakeBox) -> None:
     box = make_box(status=committed, phase=Phase.PAUSED)
     assert box.adopted() == ["record running: unpause", "thaw"]
     assert not box.machine.status.paused_by_commit
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "after"),
+    [
+        (State.RUNNING, ["timer stop off", "record exited: die 255", "tear down", "answer m"], State.EXITED),
+        (State.CREATED, ["record created: status", "answer m"], State.CREATED),
+        (State.RESTARTING, ["record exited: status", "answer m"], State.EXITED),
+        (State.EXITED, ["record exited: status", "answer m"], State.EXITED),
+    ],
+)
+def test_what_was_forgotten_in_a_reboot_is_here_again_and_has_ended(
+    make_box: MakeBox, state: State, said: list[str], after: State
+) -> None:
+    box = make_box(status=ContainerStatus(state=state, seq=7), restart=RestartPolicy(name="always"))
+    done = box.machine.restored(Ask("m"), box.now_ns)
+    assert [line.removesuffix(" by m") for line in box._say(done)] == said
+    assert [do.new for do in done if isinstance(do, Record)] == [True]
+    assert (box.machine.status.state, box.machine.status.seq) == (after, 8)
