@@ -82,8 +82,10 @@ class Scene:
     def life(self, name: str) -> None:
         """A container's life, its commands and times under the moved clock."""
         client, began = self.client, self.clock.now()
-        container = client.create(name, "echo said; trap 'exit 6' TERM; while :; do sleep 0.05; done")
+        container = client.create(name, "trap 'exit 6' TERM; echo said; while :; do sleep 0.05; done")
         client.start(container)
+        logs = f"/containers/{container}/logs?stdout=1"
+        eventually(lambda: client.steadily("GET", logs).body, "its trap to be set")
         started = time.monotonic()
         reply = client.steadily("POST", f"/containers/{container}/stop?t=30")
         assert reply.status == 204 and time.monotonic() - started < 10, reply
