@@ -192,7 +192,7 @@ def _exec(scene: Scene) -> None:
     eventually(lambda: _actions(scene, container).count("exec_die") > ran, "the events of the second exec")
     told = _actions(scene, container)
     assert told.count("exec_die") == ran + 1, told  # one that could not be run has no end that is told of
-    assert told.count("exec_start") == told.count("exec_create") == 2, told
+    assert told.count("exec_start") == 2 <= told.count("exec_create"), told  # one may be made twice, if asked for again
     scene.client.remove(container)
     shutil.rmtree(marks)
 
