@@ -1,4 +1,4 @@
-"""Measures Seaway beside Docker's daemon, in turn and in one run, and holds the ratios against the targets.
+"""Measures Seaway beside Docker's daemon and podman, in turn and in one run, and holds the ratios against the targets.
 
 Only ratios tell something: absolute times are this machine's. The results go, one JSON object a line, to --results.
 """
@@ -64,7 +64,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often the engines take turns [3]")
     parser.add_argument("--count", type=int, default=12, help="containers per engine and round [12]")
-    parser.add_argument("--podman", action="store_true", help="measure podman too")
+    has_podman = shutil.which("podman") is not None
+    which = argparse.BooleanOptionalAction
+    parser.add_argument("--podman", action=which, default=has_podman, help="its lifecycles too")
     parts = ("lifecycle", "exec", "events", "streams", "stats", "standing", "suite")
     parser.add_argument("--only", choices=parts, help="just this part")
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir(), "seaway-bench.jsonl"))
@@ -128,10 +130,11 @@ async def lifecycle_rows(clients: dict[str, Client], rounds: int, count: int) ->
 async def engine_rows(
     engines: dict[str, Engine], clients: dict[str, Client], directory: Path, given: argparse.Namespace
 ) -> list[Row]:
-    """All that is measured on engines side by side."""
+    """All that is measured on engines side by side. Podman takes part in lifecycle, exec and events."""
     rows = []
+    two = {name: client for name, client in clients.items() if name != "podman"}
     if given.only in (None, "streams"):
-        rows += await stream_rows(clients, directory, given.rounds)
+        rows += await stream_rows(two, directory, given.rounds)
     if given.only in (None, "lifecycle"):
         rows += await lifecycle_rows(clients, given.rounds, given.count)
     if given.only in (None, "exec"):
@@ -139,9 +142,9 @@ async def engine_rows(
     if given.only in (None, "events"):
         rows += await event_rows(clients, directory, given.rounds, given.count)
     if given.only in (None, "stats"):
-        rows.append(await stats_row(engines, clients, given.rounds))
+        rows.append(await stats_row(engines, two, given.rounds))
     if given.only in (None, "standing"):
-        rows += await standing_rows(engines, clients)
+        rows += await standing_rows(engines, two)
     return rows
 
 
@@ -177,19 +180,19 @@ async def event_rows(clients: dict[str, Client], directory: Path, rounds: int, c
 
 async def stats_row(engines: dict[str, Engine], clients: dict[str, Client], rounds: int) -> Row:
     """CPU for the stats of many containers, streamed."""
-    samples: dict[str, list[float]] = {name: [] for name in engines}
+    samples: dict[str, list[float]] = {name: [] for name in clients}
     for _ in range(rounds):
-        for name, engine in engines.items():
-            samples[name].append(await stats.streaming(engine, clients[name], STATS_CONTAINERS, STATS_S))
+        for name, client in clients.items():
+            samples[name].append(await stats.streaming(engines[name], client, STATS_CONTAINERS, STATS_S))
     return _ratio(f"CPU of streaming {STATS_CONTAINERS} stats (ms/s)", samples, STATS_TARGET)
 
 
 async def standing_rows(engines: dict[str, Engine], clients: dict[str, Client]) -> list[Row]:
     """Memory, list and inspect of containers that only stand there."""
     idle, lists, inspects = {}, {}, {}
-    for name, engine in engines.items():
-        idle[name] = [await standing.idle_mb(engine, clients[name], IDLE)]
-        lists[name], inspects[name] = await standing.listing_ms(clients[name], LISTED)
+    for name, client in clients.items():
+        idle[name] = [await standing.idle_mb(engines[name], client, IDLE)]
+        lists[name], inspects[name] = await standing.listing_ms(client, LISTED)
     return [
         _ratio(f"memory of {IDLE} idle containers' helpers (MB)", idle, IDLE_TARGET),
         _ratio(f"list of {LISTED} containers", lists, LIST_TARGET),
