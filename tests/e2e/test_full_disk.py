@@ -119,7 +119,7 @@ def test_output_goes_on_while_its_log_has_no_room(
     pid = int(cli("inspect", container, "--format", "{{.State.Pid}}").out)
 
     def count() -> int:
-        return int((tmp_path / "count").read_text() or 0)
+        return int(eventually((tmp_path / "count").read_text, "a count"))  # empty while it is written
 
     eventually(lambda: count() > 100, "the first lines")
     disk.fill()

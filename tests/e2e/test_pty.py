@@ -129,7 +129,7 @@ def test_control_z_and_control_backslash_are_the_programs(session: Session) -> N
 
 
 def test_a_password_is_not_echoed(session: Session) -> None:
-    script = "printf 'password: '; stty -echo; read word; stty echo; echo; echo got $word"
+    script = "stty -echo; printf 'password: '; read word; stty echo; echo; echo got $word"
     child = session("run", "-it", "--rm", "--network", "none", "busybox", "sh", "-c", script)
     child.expect("password: ")
     eventually(lambda: child.sendline("hidden") or True, "a line")
