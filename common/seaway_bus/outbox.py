@@ -40,6 +40,7 @@ _AT_ONCE: Final = 256
 _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SWEEP_S: Final = 0.2
 _HELD_UP: Final = 4  # attempts: about a second
+_PATIENCE_S: Final = 3.0
 _REMEMBERED_NS: Final = EVENT_STREAM.duplicate_window_s * 1_000_000_000 // 2
 
 
@@ -146,14 +147,27 @@ class Outbox:
         """A future for the moment when all that the key has now is on its way; None when it already is.
 
         Who answers a command after this answers behind the command's events: a reader who has the answer finds them.
-        Where the server is there and can't store (its disk is full), nobody waits for that longer than a second.
+        Where the server is there and can't store (its disk is full), nobody waits for that longer than a second; where
+        it is only slow to (its disk is busy), three.
         """
         queue = self._queues.get(key)
         if queue is None or self._held_up or self._sending.get(key) == queue[-1].n:
             return None
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unsent.setdefault(key, []).append((queue[-1].n, waiting))
+        self._let_go_later(waiting)
         return waiting
+
+    def _let_go_later(self, waiting: asyncio.Future[None]) -> None:
+        timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._let_go, waiting)
+        waiting.add_done_callback(lambda _: timer.cancel())
+
+    def _let_go(self, waiting: asyncio.Future[None]) -> None:
+        """Without a connection no answer could go out either."""
+        if self._transport.connected:
+            waiting.set_result(None)
+        else:
+            self._let_go_later(waiting)
 
     def waits(self, key: str) -> bool:
         """Whether the stream lacks events of the key."""

@@ -120,3 +120,32 @@ async def test_a_send_that_finds_no_connection_is_made_again(
     tell(outbox, 1)
     assert await outbox.flush(5)
     assert await stored(flickering) == [1]
+
+
+async def test_who_waits_to_answer_is_let_go_where_the_stream_is_slow(
+    db: sqlite3.Connection, transport: FakeTransport, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not while there is no connection, as then no answer could go out."""
+    acknowledged = asyncio.Event()
+    store = transport.store
+
+    async def slow(*args: object) -> int:
+        await acknowledged.wait()
+        return await store(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(transport, "store", slow)
+    monkeypatch.setattr("seaway_bus.outbox._PATIENCE_S", 0.05)
+    outbox = Outbox(db, transport, tasks)
+    outbox.start()
+    tell(outbox, 1)
+    tell(outbox, 2)
+    transport.cut()
+    waiting = outbox.sent(container_id())
+    assert waiting is not None
+    assert await asyncio.wait([waiting], timeout=0.3) == (set(), {waiting})
+    transport.mend()
+    async with asyncio.timeout(5):
+        await waiting
+    acknowledged.set()
+    assert await outbox.flush(10)
+    assert await stored(transport) == [1, 2]
