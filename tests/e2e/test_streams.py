@@ -121,7 +121,7 @@ def test_attach_with_logs_misses_nothing_of_a_busy_container(cli: DockerCli, api
         assert numbers[0] == 1
         gaps = [(one, two) for one, two in itertools.pairwise(numbers) if two > one + 1]
         assert gaps == []
-    cli("exec", name, "touch", "/stop")
+    cli.try_("exec", name, "touch", "/stop")  # the container may end before it
 
 
 def test_attach_with_logs_gives_all_of_them(cli: DockerCli, api: Api, name: str) -> None:
