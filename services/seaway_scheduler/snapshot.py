@@ -66,10 +66,10 @@ class Cluster:
         }
 
     def excuse(self, now: float) -> None:
-        """This process could not hear: who was up counts as heard now."""
-        for node in self._nodes.values():
-            if node.heard > float("-inf"):
-                node.heard = now
+        """This process could not hear: who was up when anybody was heard last counts as heard now."""
+        last = max((node.heard for node in self._nodes.values()), default=now)
+        for node in [node for node in self._nodes.values() if node.up(last)]:
+            node.heard = now
 
     def placed(self, request: PlaceRequest, name: str, now: float) -> None:
         """A container was placed: count it until the node's beats do."""

@@ -38,6 +38,15 @@ def test_a_node_that_leaves_is_down_until_it_beats_again() -> None:
     assert [view.up for view in cluster.snapshot(0.3)] == [True]
 
 
+def test_a_lost_connection_makes_no_dead_node_live() -> None:
+    cluster = Cluster()
+    for name in ("n1", "n2"):
+        cluster.beat(beat(name), 0.0)
+    cluster.beat(beat("n1"), 50.0)
+    cluster.excuse(60.0)
+    assert [view.up for view in cluster.snapshot(60.0)] == [True, False]
+
+
 def test_metadata_knows_nodes_that_are_silent() -> None:
     cluster = Cluster()
     cluster.beat(beat("n1", running=7), 0.0)
