@@ -23,7 +23,8 @@ _LAPSES_S = 700.0
 
 def _create(scene: Scene) -> None:
     """With an anonymous volume, which goes with it, and one that stays."""
-    if scene.point is Failpoint.PROJECT_HORIZON:  # written first after a start
+    first = scene.point is Failpoint.PROJECT_HORIZON  # written first after a start
+    if first:
         scene.suite.restarted("metadata", scene.suite.kill("metadata"))
     body: dict[str, object] = {
         "Image": "busybox",
@@ -32,7 +33,7 @@ def _create(scene: Scene) -> None:
         "HostConfig": {"NetworkMode": "none", "Binds": [f"{scene.name}:/named"]},
     }
     made: list[str] = []
-    scene.crash(lambda: made.append(scene.client.make(scene.name, body)))
+    scene.crash(lambda: made.append(scene.client.make(scene.name, body)), at_once=first)
     (container,) = made
     rows = scene.client.steadily("GET", "/containers/json?all=1").json()
     assert [row["Id"] for row in rows] == [container]

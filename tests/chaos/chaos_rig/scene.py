@@ -24,8 +24,10 @@ class Scene:
         self.name = "c-" + point.replace(".", "-")
         self.since = time.time()
 
-    def crash(self, act: Callable[[], object]) -> None:
+    def crash(self, act: Callable[[], object], *, at_once: bool = False) -> None:
         """Do something during which the failpoint kills a process, and wait until the suite is whole again."""
+        if not at_once:
+            self.suite.settled()
         self.suite.arm(self.point)
         act()
         eventually(lambda: not self.suite.is_armed(self.point), f"{self.point} to be passed")

@@ -14,6 +14,7 @@ from e2e_rig.waits import eventually
 
 from chaos_rig.client import Client
 from seaway_cli import control
+from seaway_cli.backoff import HEALTHY_S
 from seaway_kit.failpoints import VARIABLE, Failpoint
 
 _SERVICES = 5
@@ -132,9 +133,27 @@ class ChaosSuite(Seaway):
 
         eventually(ready, "a whole suite", timeout)
 
+    def settled(self) -> None:
+        """Wait until each service has lived so long that the next one is started at once when it is killed."""
+
+        def old_enough() -> bool:
+            return all(_age_s(int(row["pid"])) > HEALTHY_S + 0.1 for row in self.rows())
+
+        eventually(old_enough, "services that have lived for a while", 20)
+
     def start_again(self) -> None:
         """After the supervisor itself was killed."""
         assert self._supervisor is not None
         self._supervisor.process.wait()
         self._supervisor = None
         self.start()
+
+
+def _age_s(pid: int) -> float:
+    """How long a process has lived (proc(5), stat); 0 for one that is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return 0.0
+    began = int(text.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
