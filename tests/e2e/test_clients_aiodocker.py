@@ -66,7 +66,7 @@ async def test_following_a_log(aio: aiodocker.Docker) -> None:
 async def test_a_follower_that_leaves_early_harms_nobody(aio: aiodocker.Docker) -> None:
     container = await running(aio, "sh", "-c", "while :; do echo tick; sleep 0.01; done")
     async for line in container.log(stdout=True, follow=True):
-        assert line == "tick\n"
+        assert line.startswith("tick\n")
         break
     await container.kill()
     assert (await container.wait())["StatusCode"] == 137
@@ -142,8 +142,11 @@ async def test_exec(aio: aiodocker.Docker) -> None:
     async with execution.start(detach=False) as stream:
         await stream.write_in(b"in\n")
         assert (message := await stream.read_out()) and message.data == b"in\n"
-    execution = await container.exec(["sh", "-c", "echo out; echo $A >&2; exit 5"], environment={"A": "b"})
+    # aiodocker can't take over a connection whose other end is closed already: the program waits for it.
+    script = "read line; echo out; echo $A >&2; exit 5"
+    execution = await container.exec(["sh", "-c", script], stdin=True, environment={"A": "b"})
     async with execution.start(detach=False) as stream:
+        await stream.write_in(b"\n")
         while message := await stream.read_out():
             seen[message.stream] = seen.get(message.stream, b"") + message.data
     assert seen == {1: b"out\n", 2: b"b\n"}
