@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from differ.steps import Case, UntilLogged, case, create, delete, get, inspect, post, start, trapping, until
+from differ.steps import Case, Finish, UntilLogged, case, create, delete, get, inspect, post, start, trapping, until
 
 CASES: Final[tuple[Case, ...]] = (
     case("run to the end", create("true"), start(), until("exited"), inspect()),
@@ -102,7 +102,7 @@ CASES: Final[tuple[Case, ...]] = (
         create("true", host={"AutoRemove": True}),
         post("/containers/{c}/wait?condition=removed", begin="gone"),
         start(),
-        *(),
+        Finish("gone"),
         post("/containers/{c}/wait?condition=removed"),
     ),
     case("resize without a size", create(Tty=True), start(), post("/containers/{c}/resize")),
