@@ -25,6 +25,7 @@ _MOST_NAME: Final = 128
 _MOST_FRAME: Final = 1 << 20
 _LONGEST_PATH: Final = 107
 _SEPARATOR: Final = "-"
+_LINGER_S: Final = 5.0
 
 
 class Listener(Protocol):
@@ -47,6 +48,7 @@ class Link(asyncio.Protocol):
         self._partial = b""
         self._left = 0
         self._held = False
+        self._patience: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -56,27 +58,36 @@ class Link(asyncio.Protocol):
         """Send a frame; data as soon as the other has taken most of what came before it, the few others at once."""
         if kind == _DATA:
             await self._drained.wait()
-        if self._transport is not None and not self._transport.is_closing():
+        if (transport := self._in_use()) is not None:
             head = _HEAD.pack(kind, len(payload))
-            self._transport.writelines((head, payload) if payload else (head,))  # asyncio never sends an empty one
+            transport.writelines((head, payload) if payload else (head,))  # asyncio never sends an empty one
 
     def hold(self) -> None:
         """Take nothing more for now."""
-        if not self._held and self._transport is not None and not self._transport.is_closing():
+        if not self._held and (transport := self._in_use()) is not None:
             self._held = True
-            self._transport.pause_reading()
+            transport.pause_reading()
 
     def go_on(self) -> None:
         """Take bytes again."""
-        if self._held and self._transport is not None and not self._transport.is_closing():
+        if self._held and (transport := self._in_use()) is not None:
             self._held = False
-            self._transport.resume_reading()
+            transport.resume_reading()
 
     def close(self) -> None:
-        """Send what waits, then hang up."""
+        """Send what waits, then hang up once the other has: who still writes to a closed socket loses what it has not
+        read of it, and that would be our last words.
+        """
         self._listener = None
-        if self._transport is not None:
-            self._transport.close()
+        if (transport := self._in_use()) is not None:
+            transport.resume_reading()
+            transport.write_eof()
+            self._patience = asyncio.get_running_loop().call_later(_LINGER_S, transport.close)
+
+    def _in_use(self) -> asyncio.Transport | None:
+        """The connection, unless it has ended or this side has closed it."""
+        transport = self._transport
+        return None if transport is None or transport.is_closing() or self._patience is not None else transport
 
     def introduce(self, name: str) -> None:
         """Say which stream this is."""
@@ -90,6 +101,8 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drained.set()
+        if self._patience is not None:
+            self._patience.cancel()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.link_lost()

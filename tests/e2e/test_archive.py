@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -169,6 +170,18 @@ def test_kinds_are_kept_on_request(cli: DockerCli, name: str, api: Api) -> None:
     status, text = put(api, name, "/d", archive(sub="file"), noOverwriteDirNonDir="1")
     assert (status, text) == (500, 'cannot overwrite directory "/d/sub" with non-directory "/d"')
     assert put(api, name, "/d", archive(sub="file")) == (200, "")
+
+
+def test_a_refusal_arrives_whatever_is_still_being_sent(cli: DockerCli, name: str, api: Api) -> None:
+    container(cli, name, "running", script=BUSY)
+    directory = tarfile.TarInfo("f")
+    directory.type = tarfile.DIRTYPE
+    refused = tar({"f": directory})
+    with ThreadPoolExecutor(12) as clients:
+        answers = clients.map(
+            lambda number: put(api, name, "/d", refused * (1 + number % 2 * 400), noOverwriteDirNonDir="1"), range(1000)
+        )
+        assert set(answers) == {(500, 'cannot overwrite non-directory "/d/f" with directory "/d"')}
 
 
 def test_archives_that_climb_out(cli: DockerCli, name: str, api: Api) -> None:

@@ -115,6 +115,41 @@ async def test_the_others_end_is_noticed_at_once(pair: Pair) -> None:
         await opening.write(b"anyone?")
 
 
+async def test_last_words_arrive_at_one_who_is_still_sending(pair: Pair) -> None:
+    opening, serving = pair
+    await serving.write(b"hello")
+    assert await opening.read() == b"hello"
+    assert opening._link is not None
+    opening._link.hold()
+    await serving.fail(conflict("no room"))
+    await serving.close()
+    for _ in range(5):  # the loop closes what is closed
+        await asyncio.sleep(0)
+    await opening.write(b"not read any more" * 65_536)
+    await opening.end()
+    opening._link.go_on()
+    with pytest.raises(SeawayError, match="no room"):
+        await asyncio.wait_for(opening.read(), 5)
+
+
+async def test_one_who_has_gone_holds_no_writer_back(pair: Pair) -> None:
+    opening, serving = pair
+    writer = asyncio.ensure_future(_write_for_ever(serving))
+    await until(lambda: opening._waiting >= WINDOW)
+    await opening.close()
+    with pytest.raises(SeawayError, match="has gone"):
+        await asyncio.wait_for(writer, 1)
+    await serving.close()
+    link = serving._link
+    assert link is not None
+    await link.send(0, b"too late")
+
+
+async def _write_for_ever(stream: ByteStream) -> None:
+    while True:
+        await stream.write(b"x" * 65_536)
+
+
 async def test_what_ended_well_is_no_break(pair: Pair) -> None:
     opening, serving = pair
     await serving.write(b"all")
