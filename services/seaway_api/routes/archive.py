@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _TAR: Final = "application/x-tar"
 _OCTETS: Final = "application/octet-stream"
 _KINDS: Final[dict[ChangeKind, int]] = {"modified": 0, "added": 1, "deleted": 2}
-_REFUSAL_S: Final = 30.0  # it comes over another way than the bytes that it stops, once the agent has let go of the files
+_REFUSAL_S: Final = 30.0  # it comes beside the bytes that it stops, once the agent has let go of the files
 _NO_FILE: Final = "Could not find the file "
 
 
