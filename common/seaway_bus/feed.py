@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,8 +68,16 @@ class EventFeed:
     reading that began after it.
     """
 
-    def __init__(self, transport: Transport, receive: Callable[[Event], None], tasks: Tasks) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        receive: Callable[[Event], None],
+        tasks: Tasks,
+        subjects: Sequence[str] = (ALL_EVENTS,),
+    ) -> None:
+        """`subjects`: what the receiver needs. Of others it gets those that are read from the stream all the same."""
         self._transport = transport
+        self._subjects = subjects
         self._receive = receive
         self._tasks = tasks
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -82,7 +90,7 @@ class EventFeed:
         self._short = 0
         self._running = False
         self._wake = asyncio.Event()
-        self._subscription: Subscription | None = None
+        self._subscriptions: list[Subscription] = []
         self.horizon = 0
         """Everything stored up to this sequence number has been delivered."""
 
@@ -91,7 +99,8 @@ class EventFeed:
         self._held = {}
         self._transport.on_disconnect(self._hold)
         self._transport.on_reconnect(self._regained)
-        self._subscription = await self._transport.subscribe(ALL_EVENTS, self._live)
+        for subject in self._subjects:
+            self._subscriptions.append(await self._transport.subscribe(subject, self._live))
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         self.horizon = last if after is None else after
         self._first = self._next = self.horizon + 1
@@ -106,8 +115,8 @@ class EventFeed:
 
     async def close(self) -> None:
         """Stop delivering."""
-        if self._subscription is not None:
-            await self._subscription.close()
+        for subscription in self._subscriptions:
+            await subscription.close()
 
     @property
     def delivered(self) -> int:

@@ -10,11 +10,7 @@ import datetime
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
-import nats.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-
-from seaway_bus.nats_errors import translated
+from seaway_bus.nats_client import LastingClient
 from seaway_bus.transport import Message, RequestTimeout, TransportError
 
 _NS: Final = 1_000_000_000
@@ -29,12 +25,12 @@ Api = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 class Replay:
     """One reading of a stream, up to the newest message at the time of asking."""
 
-    def __init__(self, client: Client, api: Api, stream: str) -> None:
+    def __init__(self, client: LastingClient, api: Api, stream: str) -> None:
         self._client = client
         self._api = api
         self._stream = stream
         self._inbox = client.new_inbox()
-        self._queue: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
 
     def lost(self) -> None:
         """The connection is gone, and the consumer with it."""
@@ -42,8 +38,7 @@ class Replay:
 
     async def messages(self, subject: str, start_seq: int, start_ns: int) -> AsyncGenerator[Message, None]:
         """The stored messages that match, from a sequence number or a time on."""
-        with translated():
-            sub = await self._client.subscribe(self._inbox, cb=self._queue.put)
+        number = self._client.listen(self._inbox, self._queue.put_nowait)
         try:
             config = _config(subject, self._inbox, start_seq, start_ns)
             body = {"stream_name": self._stream, "config": config}
@@ -57,27 +52,27 @@ class Replay:
             with contextlib.suppress(TransportError):
                 await self._api(f"CONSUMER.DELETE.{self._stream}.{info['name']}", {})
         finally:
-            with contextlib.suppress(nats.errors.Error):
-                await sub.unsubscribe()  # a consumer that nobody hears is removed by the server
+            self._client.unlisten(number)  # a consumer that nobody hears is removed by the server
 
-    async def _next(self) -> Msg:
+    async def _next(self) -> Message:
         """The next stored message or sign of life; the latter is answered where it asks for that."""
-        with translated():
+        try:
             async with asyncio.timeout(_SILENCE_S):
                 msg = await self._queue.get()
-            if msg is None:
-                raise RequestTimeout("the connection was lost while the past was being read")
-            stalled = (msg.headers or {}).get(_STALLED)
-            if not _is_stored(msg) and (ask := msg.reply or stalled):
-                await self._client.publish(ask)
+        except TimeoutError:
+            raise RequestTimeout("no answer in time") from None
+        if msg is None:
+            raise RequestTimeout("the connection was lost while the past was being read")
+        if not _is_stored(msg) and (ask := msg.reply or msg.headers.get(_STALLED, "")):
+            self._client.send(ask, b"")
         return msg
 
 
-def _is_stored(msg: Msg) -> bool:
+def _is_stored(msg: Message) -> bool:
     return msg.reply.startswith("$JS.ACK.")
 
 
-def _left_after(msg: Msg, left: int) -> int:
+def _left_after(msg: Message, left: int) -> int:
     """How many messages are still to come, at most.
 
     Messages that are deleted while we read never come. So the reading also ends at the server's word that it has
@@ -86,25 +81,21 @@ def _left_after(msg: Msg, left: int) -> int:
     """
     if _is_stored(msg):
         return left - 1
-    idle = not msg.reply and _STALLED not in (msg.headers or {})
+    idle = not msg.reply and _STALLED not in msg.headers
     return 0 if idle else left
 
 
-def _shift(msg: Msg) -> int:
+def _shift(msg: Message) -> int:
     """The newer form of the reply subject has two tokens more in front."""
     return 0 if msg.reply.count(".") == 8 else 2
 
 
-def stored(msg: Msg) -> Message:
+def stored(msg: Message) -> Message:
     """A message that a consumer delivered. Its reply subject tells place and time (`$JS.ACK.…`, ADR-15)."""
     tokens = msg.reply.split(".")
     shift = _shift(msg)
     return Message(
-        msg.subject,
-        msg.data,
-        msg.headers or {},
-        stream_seq=int(tokens[5 + shift]),
-        stored_ns=int(tokens[7 + shift]),
+        msg.subject, msg.data, msg.headers, stream_seq=int(tokens[5 + shift]), stored_ns=int(tokens[7 + shift])
     )
 
 

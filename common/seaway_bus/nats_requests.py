@@ -9,34 +9,25 @@ import itertools
 from collections.abc import Mapping
 from typing import Final
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-
-from seaway_bus.nats_errors import translated
+from seaway_bus.nats_client import LastingClient
 from seaway_bus.transport import Message, NoResponders, RequestTimeout
 
 _STATUS: Final = "Status"
 _NO_RESPONDERS: Final = "503"
 
 
-def to_message(msg: Msg) -> Message:
-    """A message as the port knows it."""
-    return Message(msg.subject, msg.data, msg.headers or {}, msg.reply)
-
-
 class Requests:
     """The requests of one connection."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: LastingClient) -> None:
         self._client = client
         self._prefix = client.new_inbox()
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[Message]] = {}
 
-    async def open(self) -> None:
+    def open(self) -> None:
         """Listen for answers."""
-        with translated():
-            await self._client.subscribe(f"{self._prefix}.*", cb=self._answered)
+        self._client.listen(f"{self._prefix}.*", self._answered)
 
     async def send(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
         """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge."""
@@ -44,10 +35,11 @@ class Requests:
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[inbox] = answer
         try:
-            with translated():
-                await self._client.publish(subject, data, reply=inbox, headers=dict(headers) or None)
-                async with asyncio.timeout(timeout_s):
-                    reply = await answer
+            self._client.send(subject, data, headers, inbox)
+            async with asyncio.timeout(timeout_s):
+                reply = await answer
+        except TimeoutError:
+            raise RequestTimeout("no answer in time") from None
         finally:
             del self._waiting[inbox]
         if reply.headers.get(_STATUS) == _NO_RESPONDERS and not reply.data:
@@ -60,7 +52,7 @@ class Requests:
             if not answer.done():
                 answer.set_exception(RequestTimeout("the connection was lost before the answer came"))
 
-    async def _answered(self, msg: Msg) -> None:
-        answer = self._waiting.get(msg.subject)
+    def _answered(self, message: Message) -> None:
+        answer = self._waiting.get(message.subject)
         if answer is not None and not answer.done():
-            answer.set_result(to_message(msg))
+            answer.set_result(message)

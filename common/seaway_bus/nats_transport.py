@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import nats.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription as NatsSubscription
 
 from seaway_bus.nats_bucket import NatsBucket
+from seaway_bus.nats_client import LastingClient
 from seaway_bus.nats_errors import AlreadyOtherwise, NoSuchStream, answer_of, translated
 from seaway_bus.nats_replay import Replay
-from seaway_bus.nats_requests import Requests, to_message
+from seaway_bus.nats_requests import Requests
 from seaway_bus.nats_streams import bucket_stream, event_stream
-from seaway_bus.nats_watch import LastingClient, Watch
+from seaway_bus.nats_watch import Watch
 from seaway_bus.transport import (
     STORE_S,
     Bucket,
@@ -28,9 +26,7 @@ from seaway_bus.transport import (
     NoSpace,
     NotConnected,
     Subscription,
-    TooLarge,
     TransportError,
-    wire_size,
 )
 from seaway_contracts.channels import BucketConfig, StreamConfig
 from seaway_contracts.ids import BadToken, check_token
@@ -52,12 +48,12 @@ class Credentials:
 
 
 class _Subscription:
-    def __init__(self, inner: NatsSubscription) -> None:
-        self._inner = inner
+    def __init__(self, client: LastingClient, number: int) -> None:
+        self._client = client
+        self._number = number
 
     async def close(self) -> None:
-        with contextlib.suppress(nats.errors.Error, ValueError):
-            await self._inner.unsubscribe()
+        self._client.unlisten(self._number)
 
 
 class NatsTransport:
@@ -67,7 +63,7 @@ class NatsTransport:
         self._url = url
         self._name = name
         self._watch = Watch()
-        self._nc: Client = LastingClient()
+        self._nc = LastingClient()
         self._requests = Requests(self._nc)
         self._joined = False
 
@@ -89,7 +85,7 @@ class NatsTransport:
                 async with asyncio.timeout(timeout_s):
                     await client.connect(_servers(self._url), **_options(self._name, credentials, watch))
                     requests = Requests(client)
-                    await requests.open()
+                    requests.open()
         except BaseException as error:
             watch.closing = True
             with contextlib.suppress(Exception):
@@ -123,36 +119,21 @@ class NatsTransport:
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         self._watch.regained.append(callback)
 
-    def _check(self, data: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        """Refuse to buffer for a lost connection: what is sent late may be sent out of order.
-
-        Refuse what is too large with its headers: nats-py doesn't count them, and the server closes the connection.
-        """
+    def _check(self) -> None:
         if not self._nc.is_connected:
             raise NotConnected("no connection to the NATS server")
-        if wire_size(data, headers) > self._nc.max_payload:
-            raise TooLarge("the message is larger than the server takes")
 
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self._check(data, headers)
-        with translated():
-            await self._nc.publish(subject, data, headers=dict(headers) if headers else None)
+        self._nc.send(subject, data, headers)
+        await self._nc.room()
 
     async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
-        self._check(data, headers)
         return await self._requests.send(subject, data, headers, timeout_s)
 
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
-        async def deliver(msg: Msg) -> None:
-            callback(to_message(msg))
-
         if not self._joined:
             raise NotConnected("no connection to the NATS server yet")
-        with translated():
-            inner = await self._nc.subscribe(
-                subject, queue=queue, cb=deliver, pending_msgs_limit=1 << 20, pending_bytes_limit=256 << 20
-            )
-        return _Subscription(inner)
+        return _Subscription(self._nc, self._nc.listen(subject, callback, queue))
 
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         return int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
@@ -263,7 +244,6 @@ def _options(name: str, who: Credentials, watch: Watch) -> dict[str, Any]:
         "allow_reconnect": True,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.2,
-        "pending_size": 8 << 20,
         "ping_interval": 10,
         "max_outstanding_pings": 2,
         "reconnected_cb": watch.reconnected,

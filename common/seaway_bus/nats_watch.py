@@ -8,32 +8,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import nats.errors
-from nats.aio.client import Client
 from nats.protocol.parser import PERMISSIONS_ERR
 
 from seaway_bus import metrics
 
 log = logging.getLogger(__name__)
 _TOLD: Final = 256
-
-
-class LastingClient(Client):
-    """nats-py's client, but one that never gives up.
-
-    nats-py closes itself for good upon what the server says before it hangs up (a password that was changed, a
-    message that was too large), however often it was told to reconnect.
-    """
-
-    async def _process_err(self, err_msg: str) -> None:
-        error = nats.errors.Error(f"nats: {err_msg.strip(chr(39))}")
-        await self._error_cb(error)
-        if PERMISSIONS_ERR not in err_msg:
-            await self._process_op_err(error)
-
-    async def flush(self, timeout: int = 10) -> None:
-        """What was sent before goes first: nats-py writes its ping at once, and the rest in a later turn."""
-        await self._flush_pending(force_flush=True)
-        await super().flush(timeout)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
@@ -22,6 +23,8 @@ from seaway_testing.fake_server import FakeBucketData, FakeServer, FakeStream, F
 from seaway_testing.subjects import matches
 
 __all__ = ["FakeServer", "FakeTransport"]
+
+log = logging.getLogger(__name__)
 
 
 class _Subscription:
@@ -234,8 +237,12 @@ class FakeTransport:
         self._handing_over = False
         while self._arrived:
             subscription, callback, message = self._arrived.popleft()
-            if subscription.open:
+            if not subscription.open:
+                continue
+            try:
                 callback(message)
+            except Exception:
+                log.exception("a message on %s could not be handled", message.subject)
 
     def _server_changed(self, up: bool) -> None:
         if up == self._connected or self._closed:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _FIRST_BEAT_S: Final = 3.0
 _ASK_S: Final = 2.0
 _RETRY_S: Final = 1.0
+_HEARD: Final = tuple(channel.template.wildcard() for channel in (CONTAINER_CREATE, CONTAINER_DESTROY))
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +56,7 @@ class Scheduler:
         self._bus = bus
         self._tasks = tasks
         self._cluster = Cluster()
-        self._feed = EventFeed(bus.transport, self._receive, tasks)
+        self._feed = EventFeed(bus.transport, self._receive, tasks, _HEARD)
         self._first_beat = asyncio.Event()
 
     async def start(self) -> None:

@@ -11,7 +11,7 @@ from seaway_bus import feed as feed_module
 from seaway_bus.feed import Event, EventFeed, history
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import Transport
-from seaway_contracts.catalogue import CONTAINER_STATUS, EVENT_STREAM
+from seaway_contracts.catalogue import CONTAINER_DIE, CONTAINER_STATUS, EVENT_STREAM
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import container_event, container_id, status
 from seaway_testing.waiting import until
@@ -45,6 +45,23 @@ class Heard:
     @property
     def seqs(self) -> list[int]:
         return [event.envelope.seq for event in self.events]
+
+
+async def test_a_feed_of_some_events_hears_no_others(transport: Transport, other: Transport, tasks: Tasks) -> None:
+    await transport.ensure_stream(EVENT_STREAM)
+    events: list[Event] = []
+    feed = EventFeed(transport, events.append, tasks, (CONTAINER_DIE.template.wildcard(),))
+    await feed.start()
+    await transport.flush()
+    await send(other, 1)
+    envelope, body = container_event("die", status(seq=2), seed=1)
+    await other.store(
+        CONTAINER_DIE.subject(envelope.node, envelope.subject_id), CONTAINER_DIE.encode(body), envelope.headers()
+    )
+    await until(lambda: events)
+    await transport.flush()
+    assert [event.envelope.action for event in events] == ["die"]
+    await feed.close()
 
 
 async def test_live_events_come_once(transport: Transport, other: Transport, tasks: Tasks) -> None:

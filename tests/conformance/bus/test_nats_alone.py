@@ -57,7 +57,7 @@ async def test_what_is_stored_can_not_be_emptied_by_a_publisher(small: NatsTrans
     subject = CONTAINER_DIE.subject("n1", "c")
     await small.store(subject, b"1", {})
     for order in ("STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.DELETE"):
-        await small._nc.publish(subject, b"2", reply=f"$JS.API.{order}.{EVENT_STREAM.name}")
+        small._nc.send(subject, b"2", reply=f"$JS.API.{order}.{EVENT_STREAM.name}")
     await small.store(subject, b"3", {})
     state = (await small._api(f"STREAM.INFO.{EVENT_STREAM.name}"))["state"]
     assert (state["messages"], state["first_seq"], state["last_seq"]) == (5, 1, 5)

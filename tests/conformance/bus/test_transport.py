@@ -168,3 +168,36 @@ async def test_subscriptions_go_on_after_a_restart(wire: Wire, transport: Transp
     await other.publish("s", b"after")
     await until(lambda: got == [b"after"])
     assert (await other.request("echo", b"x", {}, 2)).data == b"x"
+
+
+async def test_a_callback_that_fails_costs_its_message_only(
+    transport: Transport, other: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[bytes] = []
+
+    def received(message: Message) -> None:
+        if message.data == b"bad":
+            raise ValueError("this one can't be taken")
+        got.append(message.data)
+
+    await transport.subscribe("f", received)
+    await transport.flush()
+    for data in (b"1", b"bad", b"2"):
+        await other.publish("f", data)
+    await until(lambda: len(got) == 2)
+    assert got == [b"1", b"2"]
+    assert transport.connected
+
+
+async def test_large_messages_cross_whole(transport: Transport, other: Transport) -> None:
+    got: list[Message] = []
+    await transport.subscribe("l", got.append)
+    await transport.flush()
+    sizes = [transport.max_payload - 100, 0, 300_000, 7]
+    for size in sizes:
+        await other.publish("l", bytes(range(256)) * (size // 256) + b"x" * (size % 256), {"n": str(size)})
+    await until(lambda: len(got) == len(sizes))
+    assert [len(message.data) for message in got] == sizes
+    assert all(
+        message.data == bytes(range(256)) * (n // 256) + b"x" * (n % 256) for message, n in zip(got, sizes, strict=True)
+    )

@@ -20,7 +20,7 @@ import pytest
 from nats.aio.client import Client
 
 from seaway_bus.bus import Bus
-from seaway_bus.nats_watch import LastingClient
+from seaway_bus.nats_client import LastingClient
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES
@@ -263,7 +263,7 @@ async def logged_in(suite: "TinySuite", user: str) -> AsyncIterator[tuple[Client
         refused.append(str(error))
 
     password = (suite.root / "secrets" / user).read_text().strip()
-    client = LastingClient()  # whose flush comes after all that was published
+    client = LastingClient()
     await client.connect(
         nats_url(suite), user=user, password=password, error_cb=failed, inbox_prefix=f"_INBOX.{user}"
     )
@@ -275,9 +275,9 @@ async def refusals(suite: "TinySuite", user: str, publish: list[str], subscribe:
     """How many of these the server refuses."""
     async with logged_in(suite, user) as (client, refused):
         for subject in publish:
-            await client.publish(subject, b"{}")
+            client.send(subject, b"{}")
         for subject in subscribe:
-            await client.subscribe(subject)
+            client.listen(subject, print)
         await client.flush()
         return len(refused)
 

@@ -1,12 +1,9 @@
 """Where a stored message stands, read from its reply subject."""
 
-from unittest.mock import Mock
-
 import pytest
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from seaway_bus.nats_replay import _left_after, stored
+from seaway_bus.transport import Message
 
 
 @pytest.mark.parametrize(
@@ -17,13 +14,13 @@ from seaway_bus.nats_replay import _left_after, stored
     ],
 )
 def test_both_forms_of_reply_subjects(reply: str) -> None:
-    found = stored(Msg(_client=Mock(Client), subject="t", reply=reply, data=b"x", headers={"a": "b"}))
+    found = stored(Message("t", b"x", {"a": "b"}, reply))
     assert (found.stream_seq, found.stored_ns) == (42, 1700000000123456789)
     assert (found.subject, found.data, found.headers, found.reply) == ("t", b"x", {"a": "b"}, "")
 
 
-def message(reply: str = "", **headers: str) -> Msg:
-    return Msg(_client=Mock(Client), subject="t", reply=reply, data=b"", headers=headers)
+def message(reply: str = "", **headers: str) -> Message:
+    return Message("t", b"", headers, reply)
 
 
 @pytest.mark.parametrize(
@@ -38,5 +35,5 @@ def message(reply: str = "", **headers: str) -> Msg:
     ],
     ids=["server says fewer", "server says more", "server says none", "flow control", "stalled", "idle"],
 )
-def test_when_the_past_ends(msg: Msg, left: int) -> None:
+def test_when_the_past_ends(msg: Message, left: int) -> None:
     assert _left_after(msg, 10) == left
