@@ -158,6 +158,14 @@ BLOB_ENDPOINT = _query("image", "blob.locate", Empty, i.BlobEndpoint, "Where blo
 # --- agent
 
 CREATE = _command("container.create", c.CreateContainer, "Make it.", timeout_s=600)
+RENOUNCE = _call(
+    "agent",
+    "container.renounce",
+    c.ContainerId,
+    c.Renounced,
+    "Nobody waits for it any more: unless it is there or being made, never make it.",
+    repeat=Repeat.UNANSWERED,
+)
 START = _command("container.start", c.ContainerId, "Run it.")
 STOP = _command("container.stop", c.StopContainer, "Stop it.")
 RESTART = _command("container.restart", c.StopContainer, "Stop and run it.")

@@ -26,10 +26,14 @@ class RegisterContainer(Payload):
 
 
 class ForgetContainer(Payload):
-    """Take back a registration whose container was never made, and the name that it holds."""
+    """Take back a registration whose container was never made, and the name that it holds.
+
+    `unheard`: the node may have made it, and can't be asked. As soon as it can, it is told to remove it.
+    """
 
     id: str
     name: str = ""
+    unheard: bool = False
 
 
 GONE: Final = 1 << 53
@@ -108,6 +112,12 @@ class ContainerId(Payload):
     """A command that needs no more than the container."""
 
     id: str
+
+
+class Renounced(Payload):
+    """Whether the container is not there, and won't be made any more by this agent."""
+
+    renounced: bool = False
 
 
 class StopContainer(Payload):

@@ -334,12 +334,16 @@ class ContainerStatus(Payload):
 
 
 class ContainerRecord(Payload):
-    """A container as the cluster knows it: both halves, and where it is. `spec_seq`: the event that the spec is of."""
+    """A container as the cluster knows it: both halves, and where it is. `spec_seq`: the event that the spec is of.
+
+    `discarded`: it was given up before its node told of it, and is removed there if it was made after all.
+    """
 
     spec: ContainerSpec
     node: str
     status: ContainerStatus = Field(default_factory=ContainerStatus)
     spec_seq: int = 0
+    discarded: bool = False
 
     @property
     def id(self) -> str:

@@ -174,6 +174,10 @@ class Hub:
         if len(self._places) > _PLACES:
             self._places.popitem(last=False)
 
+    def forget(self, container_id: str) -> None:
+        """There is no such container; no event tells of that."""
+        self._places.pop(container_id, None)
+
     # --- what happens
 
     def receive(self, event: Event) -> None:

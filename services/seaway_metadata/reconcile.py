@@ -5,9 +5,7 @@ events, and when an event tells of a container that has no record.
 """
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from seaway_bus.bus import Bus
@@ -17,11 +15,9 @@ from seaway_contracts.commands import CreateContainer, Inventory, InventoryItem,
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.nodes import Beat
 from seaway_kit.tasks import Tasks
-from seaway_metadata.records import Records
 from seaway_metadata.view import View
 
 log = logging.getLogger(__name__)
-ABANDONED_S: Final = 600.0
 _CALL_S: Final = 5.0
 
 
@@ -53,10 +49,6 @@ class Reconciler:
             self._epochs.clear()
         else:
             self._epochs.pop(node, None)
-
-    def sure(self, node: str) -> bool:
-        """Whether the node has told what it holds since the last doubt."""
-        return node in self._epochs
 
     async def _repair(self, node: str) -> None:
         await self._current()
@@ -112,49 +104,3 @@ class Reconciler:
             if not page.next:
                 return page, items
             after = page.next
-
-
-@dataclass(slots=True)
-class _Pending:
-    node: str
-    since: float
-    asked: bool = False
-
-
-class Registrations:
-    """Registered containers that no event has told of yet. Those that never come into being are forgotten."""
-
-    def __init__(self, records: Records, now: Callable[[], float] = time.monotonic) -> None:
-        self._records = records
-        self._now = now
-        self._pending: dict[str, _Pending] = {}
-
-    def __len__(self) -> int:
-        return len(self._pending)
-
-    def add(self, identifier: str, node: str) -> None:
-        """A container was registered; told again, the first time counts."""
-        self._pending.setdefault(identifier, _Pending(node, self._now()))
-
-    def done(self, identifier: str) -> None:
-        """It was made, or its registration was taken back."""
-        self._pending.pop(identifier, None)
-
-    async def sweep(self, up: Callable[[str], bool], nodes: Reconciler) -> None:
-        """Forget what is long overdue on nodes that are `up`, once they were asked for it. Raises TransportError."""
-        limit = self._now() - ABANDONED_S
-        overdue = [(key, one) for key, one in self._pending.items() if one.since < limit and up(one.node)]
-        for identifier, pending in overdue:
-            if not pending.asked:
-                pending.asked = True
-                nodes.doubt(pending.node)
-            elif nodes.sure(pending.node):
-                await self._forget(identifier)
-
-    async def _forget(self, identifier: str) -> None:
-        try:
-            await self._records.forget(identifier)
-            log.info("forgot the registration of %s: it was never made", identifier)
-        except SeawayError as error:
-            log.debug("kept the registration of %s: %s", identifier, error)
-        self.done(identifier)

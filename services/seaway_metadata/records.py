@@ -59,6 +59,10 @@ class Stored:
     revision: int
 
 
+class Discarded(Exception):
+    """The container of this record was given up before its node told of it, and is to be removed there."""
+
+
 class Records:
     """Container records and the names that they hold.
 
@@ -133,7 +137,7 @@ class Records:
         if self._now_ns() - holder.since_ns <= SETTLED_NS:
             return False
         found = await self.stored(holder.id)
-        return found is None or found.record.spec.name != name
+        return found is None or found.record.discarded or found.record.spec.name != name
 
     async def _store(self, record: ContainerRecord) -> int:
         body = stamp(record_json(record, spec_json(record)))
@@ -141,8 +145,10 @@ class Records:
             return await self._containers.create(record.id, body)
         except WrongRevision:
             found = await self.stored(record.id)
-        if found is None or found.record.spec != record.spec or found.record.node != record.node:
+        known = found.record if found is not None else None
+        if known is None or known.discarded or known.spec != record.spec or known.node != record.node:
             raise conflict(f"Conflict. The container id {record.id} is already in use.")
+        assert found is not None
         return found.revision
 
     async def _undo(self, spec: ContainerSpec, name: int | BaseException | None, stored: int | BaseException) -> None:
@@ -155,24 +161,36 @@ class Records:
         except (TransportError, WrongRevision) as error:
             log.warning("the registration of %s could not be taken back: %s", spec.id, error)
 
-    async def forget(self, identifier: str, name: str = "") -> None:
+    async def forget(self, identifier: str, name: str = "", *, unheard: bool = False) -> str:
         """Take back a registration. Raises CONFLICT once the container was made.
 
-        Gone already is no error: then its `name` is freed, which somebody may not have come to do.
+        Gone already is no error: then its `name` is freed, which somebody may not have come to do. `unheard`: its node
+        may have made it; so the record stays, as discarded, where nobody finds it any more. Gives the node then.
         """
         found = await self.stored(identifier)
         if found is None:
             if name:
                 await self.release(name, identifier)
-            return
-        if found.record.status.seq > 0:
-            raise conflict(f"Container {identifier} was made; remove it on its node instead")
+            return ""
+        record = found.record
+        if not record.discarded:
+            await self._take_back(found, unheard=unheard)
+            reach(Failpoint.FORGET_RECORD)
+        await self.release(record.spec.name, identifier)
+        return record.node if unheard or record.discarded else ""
+
+    async def _take_back(self, found: Stored, *, unheard: bool) -> None:
+        record = found.record
+        if record.status.seq > 0:
+            raise conflict(f"Container {record.id} was made; remove it on its node instead")
         try:
-            await self._containers.delete(identifier, found.revision)
+            if unheard:
+                discarded = record.model_copy(update={"discarded": True})
+                await self._containers.update(record.id, encode(discarded), found.revision)
+            else:
+                await self._containers.delete(record.id, found.revision)
         except WrongRevision:
-            raise conflict(f"Container {identifier} has changed meanwhile; look again") from None
-        reach(Failpoint.FORGET_RECORD)
-        await self.release(found.record.spec.name, identifier)
+            raise conflict(f"Container {record.id} has changed meanwhile; look again") from None
 
     async def rename(self, identifier: str, name: str) -> bool:
         """Reserve a further name for a container; False where it has it already. Raises as `register` does."""
@@ -230,7 +248,7 @@ class Records:
                 return None
             identifier = decode(NameHolder, holder.value).id
         found = None if self._destroyed(identifier) else await self.stored(identifier)
-        if found is None or (name and found.record.spec.name != name):
+        if found is None or found.record.discarded or (name and found.record.spec.name != name):
             return None
         return found.record
 
@@ -249,7 +267,10 @@ class Records:
         return {decode(NameHolder, entry.value).id async for entry in self._names.entries()}
 
     async def write(self, record: ContainerRecord, body: bytes, revision: int) -> int:
-        """Write a status behind its event; the new revision. `revision` is the last known one, 0 if none."""
+        """Write a status behind its event; the new revision. `revision` is the last known one, 0 if none.
+
+        Raises Discarded.
+        """
         data = stamp(body)
         while True:
             try:
@@ -258,6 +279,8 @@ class Records:
                 return await self._containers.create(record.id, data)
             except WrongRevision:
                 found = await self.stored(record.id)
+            if found is not None and found.record.discarded:
+                raise Discarded(record.id)
             if found is not None and found.record.status.seq >= record.status.seq:
                 return found.revision
             revision = found.revision if found else 0

@@ -22,15 +22,16 @@ from seaway_contracts.commands import (
     RegisterContainer,
     ResolveContainer,
 )
-from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_metadata.node_watch import NodeWatch
-from seaway_metadata.reconcile import Reconciler, Registrations
+from seaway_metadata.reconcile import Reconciler
 from seaway_metadata.records import Buckets, Records
+from seaway_metadata.registrations import Registrations
 from seaway_metadata.renaming import Renaming
 from seaway_metadata.settings import MetadataSettings
 from seaway_metadata.stored import NewerSchema
@@ -39,7 +40,7 @@ from seaway_metadata.write_behind import WriteBehind
 
 log = logging.getLogger(__name__)
 _REPLY_FRAME: Final = 4096
-_SWEEP_S: Final = 60.0
+_SWEEP_S: Final = 2.0
 _RESYNC_S: Final = 600.0
 _RETRY_S: Final = 1.0
 _BASIS_S: Final = 1.0
@@ -84,9 +85,11 @@ class Metadata:
         self._tasks = tasks
         self.view = View(self._changed, time.time_ns)
         self._records = Records(buckets, self.view.destroyed)
-        self._registrations = Registrations(self._records)
+        self._registrations = Registrations(bus, self._records)
         self._feed = EventFeed(bus.transport, self._receive, tasks)
-        self._behind = WriteBehind(self._records, self.view, lambda: self._feed.horizon, self._doubt.set)
+        self._behind = WriteBehind(
+            self._records, self.view, lambda: self._feed.horizon, self._doubt.set, self._registrations.discard
+        )
         self._reconciler = Reconciler(bus, self.view, tasks, self._feed.current)
         self._nodes = NodeWatch(bus, buckets.nodes, db, tasks, self._reconciler.beat)
 
@@ -114,7 +117,7 @@ class Metadata:
             self.view.load(stored.record)
             self._behind.known(stored.record.id, stored.revision)
             if not stored.record.status.seq:
-                self._registrations.add(stored.record.id, stored.record.node)
+                self._registrations.stored(stored.record)
 
     async def _serve(self) -> None:
         serve = self._bus.serve
@@ -167,7 +170,7 @@ class Metadata:
         async for stored in self._records.all():
             present.add(stored.record.id)
             if not stored.record.status.seq and self.view.index.get(stored.record.id) is None:
-                self._registrations.add(stored.record.id, stored.record.node)
+                self._registrations.stored(stored.record)
         self._behind.compare(present, await self._records.holders())
 
     async def _sweep(self) -> None:
@@ -175,9 +178,9 @@ class Metadata:
             await asyncio.sleep(_SWEEP_S)
             try:
                 await self._feed.current()
-                await self._registrations.sweep(self._nodes.up, self._reconciler)
+                await self._registrations.sweep(self._nodes.up)
             except TransportError as error:
-                log.debug("overdue registrations are looked at later: %s", error)
+                log.debug("registrations are looked at later: %s", error)
 
     # --- calls
 
@@ -194,11 +197,17 @@ class Metadata:
     async def forget(self, request: ForgetContainer, command: Command) -> Empty:
         """Take a registration back; gone already is no error."""
         await self._feed.current()
-        if self.view.index.get(request.id) is not None:
+        made = self.view.index.get(request.id)
+        if made is not None and request.unheard and made.status.state is State.CREATED:
+            self._registrations.discard(made.id, made.node)
+            return Empty()
+        if made is not None:
             raise SeawayError(Code.CONFLICT, f"Container {request.id} was made; remove it on its node instead")
         with self._reachable():
-            await self._records.forget(request.id, request.name)
+            node = await self._records.forget(request.id, request.name, unheard=request.unheard)
         self._registrations.done(request.id)
+        if node:
+            self._registrations.discard(request.id, node)
         return Empty()
 
     async def resolve(self, request: ResolveContainer, command: Command) -> ContainerLocation:

@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 from seaway_bus.transport import NoResponders, TooLarge, TransportError
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
-from seaway_metadata.records import Records
+from seaway_metadata.records import Discarded, Records
 from seaway_metadata.stored import NewerSchema
 from seaway_metadata.view import View
 
@@ -25,16 +25,23 @@ WAITING: Final = Gauge("seaway_metadata_unwritten_records", "Records that change
 class WriteBehind:
     """Brings the buckets after the view. What waits is a set of ids, so it never grows beyond the records.
 
-    `missing` is called when the buckets are not there.
+    `missing` is called when the buckets are not there, `discarded` with a container, and its node, that was given up
+    before it told of it.
     """
 
     def __init__(
-        self, records: Records, view: View, horizon: Callable[[], int], missing: Callable[[], None]
+        self,
+        records: Records,
+        view: View,
+        horizon: Callable[[], int],
+        missing: Callable[[], None],
+        discarded: Callable[[str, str], None],
     ) -> None:
         self._records = records
         self._view = view
         self._horizon = horizon
         self._missing = missing
+        self._discarded = discarded
         self._dirty: set[str] = set()
         self._revisions: dict[str, int] = {}
         self._wake = asyncio.Event()
@@ -114,6 +121,9 @@ class WriteBehind:
             if first:
                 await self._records.hold(record.spec.name, identifier)
             await self.free_names(identifier)
+        except Discarded:
+            if record is not None:
+                self._discarded(identifier, record.node)
         except (ValueError, NewerSchema, TooLarge) as error:
             log.error("the record %s can't be written, and is kept in memory only: %s", identifier, error)
 

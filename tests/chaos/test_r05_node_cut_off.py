@@ -20,6 +20,8 @@ from chaos_rig.suite import ChaosSuite
 from e2e_rig.api import filters
 from e2e_rig.waits import eventually
 
+from seaway_kit.failpoints import Failpoint
+
 pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
 _MOST_WAIT_S = 20.0
 
@@ -122,6 +124,67 @@ def _node_events(client: Client, since: float) -> list[str]:
     query = f"since={since:.9f}&until={time.time() + 0.001:.9f}&{filters(type='node')}"
     reply = client.steadily("GET", f"/events?{query}")
     return [line.partition(b'"Action":"')[2].partition(b'"')[0].decode() for line in reply.body.splitlines()]
+
+
+def _beside(anchor: str) -> dict[str, object]:
+    """A container that belongs where that one is."""
+    return {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none", "VolumesFrom": [anchor]}}
+
+
+def _given_up(suite: ChaosSuite) -> bool:
+    return "was given up before its node told of it" in (suite.run / "log" / "metadata.log").read_text()
+
+
+def test_r5_a_create_that_its_node_hears_too_late(
+    suite: ChaosSuite, client: Client, far: FarNode, figures: Figures
+) -> None:
+    """The client was told that it has failed: its name is free, and the node makes it in vain."""
+    anchor = _on(client, far, "anchor", "exit 0")
+    since = time.time()
+    far.link.freeze()
+    reply = suite.api.request("POST", "/containers/create?name=late", _beside(anchor), timeout=60)
+    took = time.time() - since
+    assert reply.status == 504 and "Container late is given up" in reply.message, reply
+    again = client.create("late", "exit 0")
+    far.link.mend()
+    eventually(lambda: _given_up(suite), "the node to be told", 30)
+
+    def told() -> dict[str, list[str]]:
+        actions: dict[str, list[str]] = {}
+        for event in client.history(since):
+            actions.setdefault(event["Actor"]["ID"], []).append(event["Action"])
+        return actions
+
+    eventually(lambda: sorted(told().values()) == [["create"], ["create", "destroy"]], "both lives", 20)
+    assert told()[again] == ["create"]
+    assert {row["Id"] for row in client.steadily("GET", "/containers/json?all=1").json()} == {anchor, again}
+    assert client.inspect("late")["Id"] == again
+    figures.show("R5", f"a create that its node heard too late: refused after {took:.1f} s, and made in vain")
+
+
+def test_r5_removed_while_its_node_is_away(
+    suite: ChaosSuite, client: Client, far: FarNode, figures: Figures
+) -> None:
+    """The API was killed before it asked a node, and then the node went: the name is free once it is asked for."""
+    anchor = _on(client, far, "anchor", "exit 0")
+    far.link.freeze()
+    suite.arm(Failpoint.CREATE_REGISTERED)
+    client.broken_off("POST", "/containers/create?name=lost", _beside(anchor))
+    suite.whole()
+    eventually(lambda: _states(suite)["n2"] == "down", "the node to be marked down", 20)
+    lost = client.inspect("lost")["Id"]
+    assert suite.api.request("DELETE", f"/containers/{anchor}?force=1", timeout=60).status in (503, 504)
+    began = time.monotonic()
+    assert suite.api.request("DELETE", "/containers/lost", timeout=60).status == 204
+    took = time.monotonic() - began
+    for ref in ("lost", lost):
+        assert client.steadily("GET", f"/containers/{ref}/json").status == 404
+        assert client.steadily("DELETE", f"/containers/{ref}").status == 404
+    again = client.create("lost", "exit 0")
+    far.link.mend()
+    eventually(lambda: _given_up(suite), "the node to be told", 30)
+    assert {row["Id"] for row in client.steadily("GET", "/containers/json?all=1").json()} == {anchor, again}
+    figures.show("R5", f"removed while its node was away, before that had told of it: answered after {took:.1f} s")
 
 
 def test_r5_agent_killed_while_nats_is_away(suite: ChaosSuite, client: Client, figures: Figures) -> None:

@@ -1,7 +1,8 @@
 """Making a container on this node."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from seaway_agent import binds, joining, nodecheck
 from seaway_agent.archive.view import Stack
@@ -12,23 +13,36 @@ from seaway_agent.node import Node
 from seaway_agent.oci import capabilities, devices
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
-from seaway_contracts.commands import CreateContainer, StatusReply
+from seaway_contracts.commands import ContainerId, CreateContainer, Renounced, StatusReply
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import bad_request, conflict, internal
 from seaway_kit.failpoints import Failpoint, reach
 
+_REPEATED_S: Final = 20.0
+"""After so long nobody repeats a command any more that an agent before this one was killed over."""
+
 
 class CreateCommand:
-    """`container.create`: the same id twice makes it once."""
+    """`container.create`: the same id twice makes it once. `container.renounce`: it is not to be made any more."""
 
-    def __init__(self, node: Node, blobs: BlobClient) -> None:
+    def __init__(self, node: Node, blobs: BlobClient, now: Callable[[], float] = time.monotonic) -> None:
         self._node = node
         self._blobs = blobs
+        self._now = now
+        self._began = now()
         self._making: dict[str, str] = {}
 
     async def serve(self, bus: Bus) -> None:
-        """Take the command from the bus."""
+        """Take the commands from the bus."""
         await bus.serve(catalogue.CREATE, self._create, node=self._node.plumbing.node)
+        await bus.serve(catalogue.RENOUNCE, self._renounce, node=self._node.plumbing.node)
+
+    async def _renounce(self, asked: ContainerId, command: Command) -> Renounced:
+        wanted = asked.id in self._node.cells or asked.id in self._making
+        if wanted or self._now() - self._began < _REPEATED_S:
+            return Renounced()
+        self._node.renounce(asked.id)
+        return Renounced(renounced=True)
 
     async def _create(self, asked: CreateContainer, command: Command) -> StatusReply:
         spec = asked.spec

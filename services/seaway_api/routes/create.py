@@ -11,6 +11,7 @@ from aiohttp import web
 from seaway_api import replies
 from seaway_api.api import Api
 from seaway_api.call import Call
+from seaway_api.forgetting import forget, forget_later
 from seaway_api.translate import host as from_host
 from seaway_api.translate.platforms import check_platform
 from seaway_api.translate.spec import (
@@ -219,25 +220,33 @@ async def _register(call: Call, spec: ContainerSpec, node: str, *, may_retry: bo
     except SeawayError as error:
         if error.code == Code.CONFLICT and may_retry:
             return False
+        if error.retryable:
+            later = forget_later(call.api, ForgetContainer(id=spec.id, name=spec.name))
+            call.api.tasks.spawn(f"forget-{spec.id[:12]}", later)
         raise
     return True
 
 
 async def _make(call: Call, spec: ContainerSpec, node: str) -> tuple[str, ...]:
-    """Have the node make it; if it can't, nothing is left of it. Gives the node's warnings."""
+    """Have the node make it; if it can't, or doesn't answer, nothing is left of it. Gives the node's warnings."""
     command = call.command()
     try:
         made = await call.api.bus.call(cat.CREATE, CreateContainer(spec=spec), node=node, command=command)
         call.api.hub.answers.add(spec.id, made.status)
         return made.warnings
     except SeawayError as error:
-        if error.code != Code.TIMEOUT or await _unmade(call, spec, node, command):
-            await _forget(call, spec)
-        raise
+        unheard = error.code is Code.UNAVAILABLE
+        if error.code is Code.TIMEOUT:
+            unheard = not await _unmade(call, spec, node, command)
+        await _forget(call, spec, unheard=unheard)
+        if error.code is not Code.TIMEOUT:
+            raise
+        text = f"{error.message}. Container {spec.name} is given up: if the node makes it all the same, it is removed"
+        raise SeawayError(error.code, text) from error
 
 
 async def _unmade(call: Call, spec: ContainerSpec, node: str, command: Command) -> bool:
-    """After a time-out: take away what the node may have made. False if the node doesn't answer to that either."""
+    """Take away what the node may have made. False if it doesn't answer to that either."""
     request = RemoveContainer(id=spec.id, force=True, volumes=True)
     try:
         await call.api.bus.call(cat.REMOVE, request, node=node, command=Command.new(command.actor), timeout_s=5)
@@ -246,8 +255,6 @@ async def _unmade(call: Call, spec: ContainerSpec, node: str, command: Command) 
     return True
 
 
-async def _forget(call: Call, spec: ContainerSpec) -> None:
-    try:
-        await call.api.bus.call(cat.FORGET, ForgetContainer(id=spec.id, name=spec.name), command=call.command())
-    except SeawayError as error:
-        log.error("container %s was not made, but its record could not be taken back: %s", spec.id, error)
+async def _forget(call: Call, spec: ContainerSpec, *, unheard: bool) -> None:
+    """Take the registration back; `unheard`: its node has not said that it isn't there."""
+    await forget(call.api, ForgetContainer(id=spec.id, name=spec.name, unheard=unheard))

@@ -24,6 +24,7 @@ from seaway_docker.errors import InvalidParameter
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
+_UNHEARD = (Code.UNAVAILABLE, Code.TIMEOUT)
 _WEEK_S = 7 * 86_400.0
 C = TypeVar("C", ContainerId, StopContainer, KillContainer)
 
@@ -39,6 +40,8 @@ async def start(call: Call) -> web.StreamResponse:
     try:
         await _command(call, cat.START, request, node)
     except SeawayError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
         record = await _half_made(call, identifier, error)
         made = CreateContainer(spec=record.spec)
         await call.api.bus.call(cat.CREATE, made, node=node, command=call.command())
@@ -47,12 +50,10 @@ async def start(call: Call) -> web.StreamResponse:
 
 
 async def _half_made(call: Call, identifier: str, error: SeawayError) -> ContainerRecord:
-    """A container that its node doesn't know, as whoever began to make it was killed between record and node.
+    """A container of which its node has never told, as whoever began to make it, or the node, died meanwhile.
 
     Raises `error`, with which the node has refused, for every other one.
     """
-    if error.code is not Code.NOT_FOUND:
-        raise error
     try:
         record = await call.api.record(identifier)
     except SeawayError:
@@ -147,8 +148,12 @@ async def remove(call: Call) -> web.StreamResponse:
         await call.api.bus.call(cat.REMOVE, request, node=node, command=call.command())
         call.api.hub.answers.removed(identifier)
     except SeawayError as error:
+        if error.code not in (Code.NOT_FOUND, *_UNHEARD):
+            raise
         await _half_made(call, identifier, error)
-        await call.api.bus.call(cat.FORGET, ForgetContainer(id=identifier), command=call.command())
+        forget = ForgetContainer(id=identifier, unheard=error.code in _UNHEARD)
+        await call.api.bus.call(cat.FORGET, forget, command=call.command())
+        call.api.hub.forget(identifier)
     return replies.empty()
 
 

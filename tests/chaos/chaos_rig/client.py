@@ -11,7 +11,7 @@ from e2e_rig.api import Api, Reply, filters
 
 PORT = "80/tcp"
 _AGAIN_S = 0.05
-_NAME_KEPT_S = 35.0
+_NAME_KEPT_S = 25.0
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """Commands that come too late, and commands that come when the bus takes no events."""
 
+import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -80,6 +82,38 @@ async def test_what_is_removed_while_it_is_made_does_not_come_into_being(rig: Ag
     await rig.until(ended, lambda: str(refused))
     assert await rig.inventory() == {}
     assert rig.told(spec.id) == []
+
+
+async def test_what_nobody_waits_for_is_renounced_unless_it_is_there_or_being_made(rig: AgentRig) -> None:
+    made, making, never = await rig.create(rig.spec("true")), rig.spec("true"), rig.spec("true")
+
+    async def renounced(container: str) -> bool:
+        reply = await rig.bus.call(catalogue.RENOUNCE, ContainerId(id=container), node=rig.node)
+        return reply.renounced
+
+    assert not await renounced(never.id), "a command of which the agent before knew may be repeated"
+    began = time.monotonic()
+    while not await renounced(never.id):
+        assert time.monotonic() - began < 40
+        await asyncio.sleep(0.2)
+    with pytest.raises(SeawayError, match="was removed while") as refused:
+        await rig.create(never)
+    assert refused.value.code is Code.CONFLICT
+    other = rig.blobs.layer.model_copy(update={"diff_id": "sha256:" + "0" * 64})
+    slow = making.model_copy(update={"image": making.image.model_copy(update={"layers": (other,)})})
+    rig.blobs.gate.clear()
+    rig.blobs.fetched.clear()
+    creating = asyncio.ensure_future(rig.bus.call(catalogue.CREATE, CreateContainer(spec=slow), node=rig.node))
+    try:
+        await rig.blobs.fetched.wait()
+        assert not await renounced(slow.id)
+        assert not await renounced(made)
+    finally:
+        rig.blobs.gate.set()
+    with pytest.raises(SeawayError):
+        await creating  # such a layer there is not
+    assert await renounced(slow.id)
+    assert rig.told(made) == ["create"]
 
 
 async def test_with_a_full_outbox_nothing_new_begins_and_what_is_there_goes_on(

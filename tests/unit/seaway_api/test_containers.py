@@ -20,7 +20,7 @@ from seaway_contracts.containers import (
 from seaway_contracts.errors import Code
 from seaway_contracts.nodes import BridgeFacts, NodeFacts, NodeList, NodeRecord
 from seaway_testing import builders
-from seaway_testing.builders import START_NS
+from seaway_testing.builders import START_NS, container_id
 
 
 def box(seed: int, state: State = State.CREATED, **status: Any) -> ContainerRecord:
@@ -104,6 +104,25 @@ async def test_remove(rig: Any) -> None:
     request = rig.suite.named("remove")[0]
     assert (request.force, request.volumes) == (True, True)
     assert (await rig.call("DELETE", "/containers/box1")).status == 404
+
+
+@pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.UNAVAILABLE, Code.TIMEOUT])
+async def test_remove_what_its_node_has_never_told_of(rig: Any, failure: Any, code: Code) -> None:
+    """Whoever began to make it, or the node, died meanwhile; where the node can't be asked, it is told later."""
+    rig.suite.add(box(1, seq=0))
+    rig.suite.fail["remove"] = failure(code, "no")
+    assert (await rig.call("DELETE", f"/containers/{container_id(1)}")).status == 204
+    [forgotten] = rig.suite.named("forget")
+    assert (forgotten.id, forgotten.unheard) == (container_id(1), code is not Code.NOT_FOUND)
+    assert (await rig.call("DELETE", f"/containers/{container_id(1)}")).status == 404
+
+
+async def test_what_was_made_on_a_node_that_is_away_is_not_removed(rig: Any, failure: Any) -> None:
+    rig.suite.add(box(1, seq=1))
+    rig.suite.fail["remove"] = failure(Code.UNAVAILABLE, "node n1 is not there")
+    answer = await rig.call("DELETE", "/containers/box1?force=1")
+    assert (answer.status, answer.json["message"]) == (503, "node n1 is not there")
+    assert not rig.suite.named("forget") and len(rig.suite.records) == 1
 
 
 async def test_the_list_is_newest_first_over_all_pages(rig: Any) -> None:

@@ -85,12 +85,43 @@ async def test_after_a_time_out_the_node_is_asked_to_take_it_away(rig: Any, fail
     assert rig.suite.records == {}
 
 
-async def test_a_node_that_answers_nothing_keeps_its_record(rig: Any, failure: Any) -> None:
-    """The container may be there: a record that is forgotten could never be removed."""
+async def test_what_a_node_that_answers_nothing_may_have_made_is_given_up(rig: Any, failure: Any) -> None:
+    """Its name is free; metadata is told that the container may be there, and has it removed."""
     rig.suite.fail["create"] = failure(Code.TIMEOUT, "no answer")
     rig.suite.fail["remove"] = failure(Code.TIMEOUT, "no answer")
-    assert (await rig.call("POST", CREATE, {"Image": "busybox"})).status == 504
+    answer = await rig.call("POST", f"{CREATE}?name=web", {"Image": "busybox"})
+    assert (answer.status, answer.json["message"]) == (
+        504,
+        "no answer. Container web is given up: if the node makes it all the same, it is removed",
+    )
+    [forgotten] = rig.suite.named("forget")
+    assert (forgotten.name, forgotten.unheard) == ("web", True)
+    assert rig.suite.records == {}
+
+
+async def test_what_a_node_has_refused_or_removed_is_forgotten_for_good(rig: Any, failure: Any) -> None:
+    for code in (Code.BAD_REQUEST, Code.TIMEOUT):
+        rig.suite.fail["create"] = failure(code, "no")
+        await rig.call("POST", f"{CREATE}?name=web", {"Image": "busybox"})
+    assert [request.unheard for request in rig.suite.named("forget")] == [False, False]
+
+
+async def test_a_registration_is_taken_back_as_soon_as_the_bus_is_there(rig: Any, failure: Any) -> None:
+    """So the name is free when the client tries again."""
+    rig.suite.fail["create"] = failure(Code.UNAVAILABLE, "the bus can't be reached")
+    rig.suite.fail["forget"] = failure(Code.UNAVAILABLE, "the bus can't be reached")
+    assert (await rig.call("POST", f"{CREATE}?name=web", {"Image": "busybox"})).status == 503
     assert len(rig.suite.records) == 1
+    rig.suite.fail.clear()
+    await until(lambda: not rig.suite.records)
+    assert (await rig.call("POST", f"{CREATE}?name=web", {"Image": "busybox"})).status == 201
+
+
+async def test_a_registration_that_got_no_answer_is_taken_back(rig: Any, failure: Any) -> None:
+    rig.suite.fail["register"] = failure(Code.TIMEOUT, "no answer")
+    assert (await rig.call("POST", f"{CREATE}?name=web", {"Image": "busybox"})).status == 504
+    await until(lambda: [request.name for request in rig.suite.named("forget")] == ["web"])
+    assert not rig.suite.named("create")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from seaway_bus.bus import Bus
 from seaway_bus.transport import NotConnected, RequestTimeout
 from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError
-from seaway_metadata.records import SETTLED_NS, Buckets, Records
+from seaway_metadata.records import SETTLED_NS, Buckets, Discarded, Records
 from seaway_metadata.stored import name_key, record_json, spec_json
 from seaway_testing.builders import container_id, record, spec
 from seaway_testing.clock import FakeClock
@@ -137,6 +137,39 @@ async def test_a_container_that_was_made_is_not_forgotten(desk: Desk) -> None:
         await desk.one.forget(container_id(1))
     assert caught.value.code == Code.CONFLICT
     assert await desk.keys() == ({container_id(1)}, {"box1"})
+
+
+async def test_what_is_given_up_unheard_frees_its_name_and_stays_known(desk: Desk) -> None:
+    await desk.one.register(named(1, "web"), "n1")
+    assert await desk.other.forget(container_id(1), unheard=True) == "n1"
+    assert await desk.other.forget(container_id(1)) == "n1"
+    assert await desk.one.find(container_id(1)) is None
+    assert (await refusal(desk, named(1, "web"))).code is Code.CONFLICT
+    await desk.one.register(named(2, "web"), "n1")
+    assert await desk.keys() == ({container_id(1), container_id(2)}, {"web"})
+    await desk.one.delete(container_id(1), "")
+    assert await desk.keys() == ({container_id(2)}, {"web"})
+
+
+async def test_a_name_that_was_not_freed_with_its_discarded_record_lapses(desk: Desk, clock: FakeClock) -> None:
+    """As after a copy that was killed in between."""
+    await desk.one.register(named(1, "web"), "n1")
+    await desk.one.forget(container_id(1), unheard=True)
+    await desk.one.hold("web", container_id(1))
+    assert (await refusal(desk, named(2, "web"))).code is Code.CONFLICT
+    clock.advance(SETTLED_NS / 1e9 + 1)
+    await desk.one.register(named(2, "web"), "n1")
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_was_given_up_is_not_written_again(desk: Desk, known: bool) -> None:
+    revision = await desk.one.register(named(1, "web"), "n1")
+    await desk.other.forget(container_id(1), unheard=True)
+    made = record(1, state=State.CREATED, seq=1)
+    with pytest.raises(Discarded):
+        await desk.one.write(made, record_json(made, spec_json(made)), revision if known else 0)
+    stored = await desk.one.stored(container_id(1))
+    assert stored is not None and stored.record.discarded and not stored.record.status.seq
 
 
 async def test_find_by_id_and_name(desk: Desk) -> None:

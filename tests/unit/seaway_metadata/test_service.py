@@ -20,6 +20,7 @@ from seaway_contracts.catalogue import (
     LIST_NODES,
     NAMES_BUCKET,
     REGISTER,
+    REMOVE,
     RESOLVE,
     event_channel,
 )
@@ -32,13 +33,13 @@ from seaway_contracts.commands import (
     ListContainers,
     ListInventory,
     RegisterContainer,
+    RemoveContainer,
     ResolveContainer,
     StatusReply,
 )
 from seaway_contracts.containers import ContainerStatus, State
 from seaway_contracts.errors import Code, SeawayError, conflict, not_found, unavailable
 from seaway_kit.tasks import Tasks
-from seaway_metadata import reconcile
 from seaway_metadata import service as service_module
 from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running
@@ -258,12 +259,26 @@ class Node:
         self.fails = 0
         self.forgetful = False
         self.made: list[CreateContainer] = []
+        self.removed: list[RemoveContainer] = []
         self.refusal: SeawayError | None = None
 
     async def serve(self) -> "Node":
         await self.bus.serve(INVENTORY, self.inventory, node=self.name)
         await self.bus.serve(CREATE, self.create, node=self.name)
+        await self.bus.serve(REMOVE, self.remove, node=self.name)
         return self
+
+    async def remove(self, request: RemoveContainer, command: Command) -> StatusReply:
+        self.removed.append(request)
+        held = [item for item in self.items if item.spec.id == request.id]
+        if not held:
+            raise not_found("No such container")
+        self.items.remove(held[0])
+        envelope, event = container_event("destroy", status(seq=9), seed=held[0].spec.name.removeprefix("box"))
+        channel = event_channel("container", "destroy")
+        data = channel.encode(event)
+        await self.bus.transport.store(channel.subject("n1", request.id), data, envelope.headers())
+        return StatusReply(status=status(seq=9))
 
     async def create(self, request: CreateContainer, command: Command) -> StatusReply:
         self.made.append(request)
@@ -361,7 +376,7 @@ async def test_what_can_t_be_made_again_is_removed_unless_that_may_change(
     await known(metadata)
 
     for times in range(1, asked + 1):
-        await until(lambda: not metadata._reconciler.sure("n1"))
+        await until(lambda: "n1" not in metadata._reconciler._epochs)
         await node.beat()
         await until(lambda: len(node.made) == times)  # noqa: B023
     if not kept:
@@ -410,33 +425,72 @@ async def test_an_event_without_a_record_raises_doubt(metadata: Metadata, fake_b
     await until(lambda: metadata.view.index.get(container_id(5)) is not None)
 
 
-async def test_registrations_that_come_to_nothing_are_forgotten(
+async def test_what_was_given_up_is_gone_for_whoever_asks(metadata: Metadata, fake_bus: Bus) -> None:
+    await register(fake_bus, 1)
+    await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), unheard=True))
+    for text in ("box1", container_id(1)):
+        with pytest.raises(SeawayError) as caught:
+            await fake_bus.call(GET_CONTAINER, ref(text))
+        assert caught.value.code is Code.NOT_FOUND
+    await register(fake_bus, 2, name="box1")
+    assert (await fake_bus.call(RESOLVE, ref("box1"))).id == container_id(2)
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_what_was_given_up_is_removed_when_its_node_is_back(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    """Its copy of then may be gone: the next one knows it from the bucket."""
+    monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
+    kept = fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    await register(fake_bus, 1)
+    await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), unheard=True))
+    metadata._registrations._discarded.clear()
+    metadata._doubt.set()
+    node = await Node(fake_bus).serve()
+    if made:
+        node.holds(1)
+        await publish(fake_bus, "create", status(seq=1))
+    await node.beat()
+    await until(lambda: container_id(1) not in kept)
+    assert [(request.id, request.force, request.volumes) for request in node.removed] == [(container_id(1), True, True)]
+    await known(metadata)
+    assert metadata.view.index.get(container_id(1)) is None
+
+
+@pytest.mark.parametrize("state", [State.CREATED, State.RUNNING])
+async def test_what_is_given_up_just_after_its_event_came_is_removed_unless_it_was_used(
+    metadata: Metadata, fake_bus: Bus, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
+    node = await Node(fake_bus).serve()
+    node.holds(1)
+    await register(fake_bus, 1)
+    await publish(fake_bus, "create", status(state, seq=2))
+    given_up = ForgetContainer(id=container_id(1), unheard=True)
+    if state is State.RUNNING:
+        with pytest.raises(SeawayError, match="was made"):
+            await fake_bus.call(FORGET, given_up)
+        return
+    await fake_bus.call(FORGET, given_up)
+    await node.beat()
+    await until(lambda: metadata.view.index.get(container_id(1)) is None)
+
+
+async def test_a_copy_that_hears_of_what_another_gave_up_has_it_removed(
     metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not before the node was asked: the event of one that was made may not have come."""
+    monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
+    await register(fake_bus, 1)
+    await metadata._records.forget(container_id(1), unheard=True)
     node = await Node(fake_bus).serve()
-    for seed in (1, 2, 3):
-        await register(fake_bus, seed)
-    await publish(fake_bus, "create", status(seq=1), 2)
-    await known(metadata)
-    kept = fake_server.buckets[CONTAINERS_BUCKET.name].entries
-
-    async def sweep(*, up: bool = True) -> None:
-        await metadata._registrations.sweep(lambda node: up, metadata._reconciler)
-
-    await sweep()
-    monkeypatch.setattr(reconcile, "ABANDONED_S", -1.0)
-    await sweep(up=False)
-    await sweep()
-    await sweep()
-    assert container_id(1) in kept, "the node has not been asked yet"
-    node.holds(2, 3)
+    node.holds(1)
+    await publish(fake_bus, "create", status(seq=1))
     await node.beat()
-    await until(lambda: node.asked == 1 and len(metadata.view.index) == 2)
-    await sweep()
-    assert container_id(1) not in kept
-    assert {container_id(2), container_id(3)} <= kept.keys()
-    await register(fake_bus, 4, name="box1")
+    await until(lambda: len(node.removed) == 1)
+    await until(lambda: not fake_server.buckets[NAMES_BUCKET.name].entries)
+    await known(metadata)
+    assert metadata.view.index.get(container_id(1)) is None
 
 
 async def test_nodes_join_and_are_remembered(fake_bus: Bus, fake_server: FakeServer, tmp_path: Path) -> None:
