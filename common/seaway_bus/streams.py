@@ -19,7 +19,7 @@ from typing import Final, Literal
 from seaway_bus import metrics
 from seaway_bus.local_links import Doors, Link
 from seaway_bus.transport import Message, Subscription, Transport, TransportError
-from seaway_contracts.catalogue import stream_subject
+from seaway_contracts.catalogue import FROM_SERVER, TO_SERVER, stream_subject
 from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
 from seaway_kit.tasks import Tasks
 
@@ -68,7 +68,8 @@ class ByteStream:
         self._waiting = 0
         self._transport = transport
         self._tasks = tasks
-        sends, gets = ("in", "out") if side == "opening" else ("out", "in")
+        directions = (TO_SERVER, FROM_SERVER)
+        sends, gets = directions if side == "opening" else reversed(directions)
         self._out, self._in = self._subject(sends), self._subject(gets)
         self._subscription: Subscription | None = None
         self._buffer: deque[bytes] = deque()

@@ -230,6 +230,9 @@ BEAT = BeatChannel("beat", n.Beat, "Heartbeat with capacity and inventory revisi
 LOG_LINES = LinesChannel("logs", LogLines, "Lines of a container with the log driver `nats`.")
 STREAM_TEMPLATE: Final = Template(f"{ROOT}.stream.{{stream}}.{{direction}}")
 NODE_STREAM_TEMPLATE: Final = Template(f"{ROOT}.stream.{{node}}.{{stream}}.{{direction}}")
+TO_SERVER: Final = "in"
+FROM_SERVER: Final = "out"
+"""Directions of a byte stream, as its opener's partner has them."""
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 
 # --- streams and buckets

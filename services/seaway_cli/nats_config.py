@@ -1,21 +1,26 @@
 """The embedded NATS server's configuration. Pure."""
 
 import json
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from seaway_cli.accounts import SUITE, Account, Json, account_of, accounts
 from seaway_cli.hosts import Listen
 from seaway_cli.permissions import USERS, agent_user, nats_permissions
 from seaway_kit.addresses import join_address
 
 MAX_PAYLOAD: Final = 8 << 20
 _EXAMPLE: Final = """\
-# A user for each service and for each node's agent, in place of the `authorization` block of single.conf and
-# cluster.conf (`include users.conf`). The passwords come from the environment. For another node copy the first block
-# and put its name in the place of n1; `nats-server --signal reload` takes it up.
-# Made by `python -m seaway_cli.nats_config > deploy/nats/users.conf`.
+# A user for each service and an account for each node's agent, in place of the `authorization` block of single.conf
+# and cluster.conf (`include users.conf`). The passwords come from the environment.
+# Made by `python -m seaway_cli.nats_config n1 > deploy/nats/users.conf`: give the names of all nodes in the place of
+# n1. `nats-server --signal reload` takes it up; give that twice, as nats-server 2.10 connects a new account to the
+# others only then. What a server stored before it had accounts is in its directory jetstream/$G: stop it, and name that
+# jetstream/SEAWAY.
 """
 _MAX_FILE_STORE: Final = 64 << 30  # above the streams' reservations, so that a small disk isn't refused beforehand
 _MAX_MEMORY_STORE: Final = 256 << 20
@@ -46,15 +51,28 @@ def render(server: NatsServer) -> str:
             f"  max_file_store: {_MAX_FILE_STORE}",
             f"  max_memory_store: {_MAX_MEMORY_STORE}",
             "}",
-            authorization({user: json.dumps(password) for user, password in server.passwords.items()}),
+            accounts_block({user: json.dumps(password) for user, password in server.passwords.items()}),
         )
     )
 
 
-def authorization(passwords: Mapping[str, str]) -> str:
+def accounts_block(passwords: Mapping[str, str]) -> str:
     """The block that says who may do what. The passwords are put in as they are: quoted, or `$VARIABLE`."""
-    users = ",\n".join(_user(name, password) for name, password in sorted(passwords.items()))
-    return f"authorization {{\nusers: [\n{users}\n]\n}}\n"
+    blocks = [_account(name, account, passwords) for name, account in accounts(passwords).items()]
+    return "accounts {\n" + "\n".join(blocks) + "\n}\n"
+
+
+def _account(name: str, account: Account, passwords: Mapping[str, str]) -> str:
+    users = ",\n".join(_user(user, word) for user, word in sorted(passwords.items()) if account_of(user) == name)
+    lines = [f"{json.dumps(name)}: {{"]
+    if name == SUITE:
+        lines.append("jetstream: enabled")
+    lines += [f"users: [\n{users}\n]", _list("exports", account.exports), _list("imports", account.imports), "}"]
+    return "\n".join(lines)
+
+
+def _list(word: str, items: Iterable[Json]) -> str:
+    return f"{word}: [\n" + ",\n".join(json.dumps(item) for item in items) + "\n]"
 
 
 def _tls(listen: Listen) -> list[str]:
@@ -68,11 +86,11 @@ def _user(name: str, password: str) -> str:
     return f'{{"user": {json.dumps(name)}, "password": {password}, "permissions": {json.dumps(may, indent=2)}}}'
 
 
-def example() -> str:
-    """The users for an outside server, with passwords from its environment."""
-    users = (agent_user("n1"), *USERS)
-    return _EXAMPLE + authorization({user: "$SEAWAY_NATS_" + user.replace(".", "_").upper() for user in users})
+def outside(nodes: Iterable[str]) -> str:
+    """The accounts and users for an outside server, with passwords from its environment. Raises BadToken."""
+    users = (*(agent_user(node) for node in nodes), *USERS)
+    return _EXAMPLE + accounts_block({user: "$SEAWAY_NATS_" + re.sub(r"\W", "_", user).upper() for user in users})
 
 
 if __name__ == "__main__":
-    print(example(), end="")
+    print(outside(sys.argv[1:]), end="")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from seaway_cli.accounts import SUITE
 from seaway_cli.errors import CliError
 from seaway_cli.hosts import LOOPBACK, Listen
 from seaway_cli.layout import Layout
@@ -134,9 +135,17 @@ def _write_private(path: Path, text: str) -> None:
 def prepare(layout: Layout, suite: Suite, node: str, listen: Listen) -> None:
     """Write the server's configuration. Raises OSError."""
     layout.secret("agent").unlink(missing_ok=True)  # once the user of all nodes
+    _take_over_store(layout.nats_store)
     secrets_of = passwords(layout, node)
     server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, secrets_of, listen)
     _write_private(layout.nats_config, render(server))
+
+
+def _take_over_store(store: Path) -> None:
+    """What a server stored that had no accounts yet becomes the suite's. Raises OSError."""
+    old, new = (store / "jetstream" / name for name in ("$G", SUITE))
+    if old.exists() and not new.exists():
+        old.rename(new)
 
 
 def spec(program: str, layout: Layout, host: str, port: int, share: Sequence[int]) -> ServiceSpec:

@@ -10,6 +10,7 @@ from seaway_cli.errors import CliError, usage
 from seaway_cli.layout import Layout
 from seaway_cli.nats_login import Login
 from seaway_cli.permissions import agent_user
+from seaway_contracts.catalogue import CONTAINER_CREATE, EVENT_STREAM
 from seaway_contracts.ids import BadToken
 
 _RELOAD_S: Final = 5.0
@@ -25,8 +26,7 @@ def add(layout: Layout, node: str) -> str:
     new = not secret.exists()
     password = nats_server.password(secret)
     try:
-        _reload(layout)
-        _wait(status, user, password, let_in=True)
+        _let_in(layout, status, node, password)
     except BaseException:
         if new:
             secret.unlink(missing_ok=True)
@@ -44,8 +44,7 @@ def remove(layout: Layout, node: str) -> str:
         raise CliError(f"no node {node} was added to the suite of --root {layout.root}")
     password = nats_server.password(secret)
     secret.unlink()
-    _reload(layout)
-    _wait(status, user, password, let_in=False)
+    _shut_out(layout, _login(status, user, password))
     return f"The agent of {node} is let in no more; its containers go on."
 
 
@@ -76,14 +75,32 @@ def _reload(layout: Layout) -> None:
         raise CliError(f"NATS could not be told: {answer['error']}")
 
 
-def _wait(status: dict[str, Any], user: str, password: str, *, let_in: bool) -> None:
-    """Until the server lets that user in, or no more."""
+def _let_in(layout: Layout, status: dict[str, Any], node: str, password: str) -> None:
+    """A server connects an account that a reload has brought to the others at the next one (nats-server 2.10)."""
+    login, deadline = _login(status, agent_user(node), password), time.monotonic() + _RELOAD_S
+    stored = f"$JS.API.DIRECT.GET.{EVENT_STREAM.name}.{CONTAINER_CREATE.subject(node, 'none')}"
+    _reload(layout)
+    while not login.reaches(stored):
+        _wait(deadline)
+        if login.works():
+            _reload(layout)
+
+
+def _shut_out(layout: Layout, login: Login) -> None:
     deadline = time.monotonic() + _RELOAD_S
-    login = Login(status["nats"], user, password, Path(status["nats_ca"]) if status["nats_ca"] else None)
-    while login.works() != let_in:
-        if time.monotonic() > deadline:
-            raise CliError("the NATS server has not taken up the change: see the suite's log/nats.log")
-        time.sleep(_POLL_S)
+    _reload(layout)
+    while login.works():
+        _wait(deadline)
+
+
+def _login(status: dict[str, Any], user: str, password: str) -> Login:
+    return Login(status["nats"], user, password, Path(status["nats_ca"]) if status["nats_ca"] else None)
+
+
+def _wait(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise CliError("the NATS server has not taken up the change: see the suite's log/nats.log")
+    time.sleep(_POLL_S)
 
 
 def _how_to_start(status: dict[str, Any], node: str, secret: Path) -> str:

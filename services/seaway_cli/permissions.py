@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from seaway_contracts import catalogue
+from seaway_contracts.catalogue import FROM_SERVER, TO_SERVER
 from seaway_contracts.channels import CallChannel, EventChannel
 from seaway_contracts.ids import TOKEN, check_token
 
@@ -37,6 +38,7 @@ _HEARS_EVENTS: Final = frozenset({"api", "metadata", "scheduler", CLI})
 _HEARS_BEATS: Final = frozenset({"api", "metadata", "scheduler", CLI})
 _STREAMS: Final = frozenset({"api", "image"})
 _STREAMS_OF_NODES: Final = frozenset({"api"})
+_DISCOVERY: Final = "$SRV.>"
 _KEEPS_STATE: Final = frozenset({"metadata"})
 
 
@@ -46,6 +48,19 @@ class Permissions:
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AgentSubjects:
+    """What one node's agent says and hears, by where it goes."""
+
+    stored: frozenset[str]
+    """Said to JetStream, which answers."""
+    told: frozenset[str]
+    """Said to the services."""
+    kept: frozenset[str]
+    """Said to itself, or to another agent that bears its name."""
+    heard: frozenset[str]
 
 
 def agent_user(node: str) -> str:
@@ -64,34 +79,52 @@ def nats_permissions(user: str) -> Permissions:
 
     Raises KeyError for another.
     """
-    node = node_of(user)
-    publish, subscribe = _of_agent(node) if node else _of_service(user)
-    subscribe.add(f"_INBOX.{user}.>")
-    if user == CLI:
-        publish.add("$SRV.>")
-        subscribe.add(catalogue.LOG_LINES.template.wildcard())
+    if node := node_of(user):
+        subjects = agent_subjects(node)
+        publish, subscribe = {*subjects.stored, *subjects.told, *subjects.kept}, {*subjects.heard}
     else:
-        publish |= {f"_INBOX.{caller}.>" for caller in (CLI, *_callers(_AGENT if node else user))}
-        subscribe.add("$SRV.>")
+        publish, subscribe = _of_service(user)
+        subscribe.add(_inbox(user))
+    if user == CLI:
+        publish.add(_DISCOVERY)
+        subscribe.add(catalogue.LOG_LINES.template.wildcard())
+    elif not node:
+        publish |= _inboxes_of_callers(user)
+        subscribe.add(_DISCOVERY)
     return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)))
 
 
-def _of_agent(node: str) -> tuple[set[str], set[str]]:
-    """What an agent may publish and hear: of its own node only, but for the images that are gone."""
+def agent_subjects(node: str) -> AgentSubjects:
+    """Of its own node only, but for the images that are gone. Raises BadToken."""
     events = [channel for channel in catalogue.EVENTS.values() if _EVENT_OWNER[channel.noun] == _AGENT]
-    stream = catalogue.NODE_STREAM_TEMPLATE.wildcard(node=node)
-    publish = {
-        *_subjects(_CALLS_OF_AGENTS),
+    calls = [channel for channel in catalogue.CALLS if channel.service == _AGENT]
+    streams, inbox = catalogue.NODE_STREAM_TEMPLATE, _inbox(agent_user(node))
+    stored = {
         *(channel.template.wildcard(node=node) for channel in events),
+        f"$JS.API.DIRECT.GET.{catalogue.EVENT_STREAM.name}.{catalogue.events_of(node)}",
+    }
+    told = {
+        *_subjects(_CALLS_OF_AGENTS),
+        *_inboxes_of_callers(_AGENT),
         catalogue.BEAT.template.wildcard(node=node),
         catalogue.LOG_LINES.template.wildcard(node=node),
-        stream,
-        f"$JS.API.DIRECT.GET.{catalogue.EVENT_STREAM.name}.{catalogue.events_of(node)}",
-        *(catalogue.INVENTORY.subject(node), f"_INBOX.{agent_user(node)}.>"),  # to ask whether another bears its name
+        streams.wildcard(node=node, direction=FROM_SERVER),
     }
-    calls = [channel for channel in catalogue.CALLS if channel.service == _AGENT]
-    subscribe = {channel.template.wildcard(node=node) for channel in calls}
-    return publish, subscribe | {stream, catalogue.IMAGE_DELETE.template.wildcard()}
+    heard = {
+        *(channel.template.wildcard(node=node) for channel in calls),
+        *(inbox, _DISCOVERY, catalogue.IMAGE_DELETE.template.wildcard()),
+        streams.wildcard(node=node, direction=TO_SERVER),
+    }
+    kept = {catalogue.INVENTORY.subject(node), inbox}
+    return AgentSubjects(frozenset(stored), frozenset(told), frozenset(kept), frozenset(heard))
+
+
+def _inbox(user: str) -> str:
+    return f"_INBOX.{user}.>"
+
+
+def _inboxes_of_callers(service: str) -> set[str]:
+    return {_inbox(caller) for caller in (CLI, *_callers(service))}
 
 
 def _of_service(service: str) -> tuple[set[str], set[str]]:

@@ -16,8 +16,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nats
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from seaway_bus.bus import Bus
 from seaway_bus.nats_client import LastingClient
@@ -288,7 +290,7 @@ def spoken(node: str) -> list[str]:
 
 
 def heard(node: str) -> list[str]:
-    stream = catalogue.NODE_STREAM_TEMPLATE.wildcard(node=node)
+    stream = catalogue.NODE_STREAM_TEMPLATE.wildcard(node=node, direction=catalogue.TO_SERVER)
     return [catalogue.START.subject(node), stream, f"_INBOX.agent.{node}.>"]
 
 
@@ -312,6 +314,55 @@ async def test_an_agent_may_speak_and_hear_for_its_own_node_only(suite: "TinySui
         assert await refusals(suite, f"agent.{own}", wrong, strangers) == len(wrong) + len(strangers)
     rows = suite.rows()
     assert {row["restarts"] for row in rows.values()} == {0}
+
+
+@contextlib.asynccontextmanager
+async def foreign(suite: "TinySuite", user: str) -> AsyncIterator[Client]:
+    """A connection as that user with nats-py itself, as who has taken over its password would make it."""
+    password = (suite.root / "secrets" / user).read_text().strip()
+    client = await nats.connect(nats_url(suite), user=user, password=password, inbox_prefix=f"_INBOX.{user}")
+    yield client
+    await client.close()
+
+
+async def test_acknowledgements_go_to_who_asked_and_nowhere_else(suite: "TinySuite") -> None:
+    """JetStream answers to any subject: for an agent it must not, else that writes to buckets and gives orders."""
+    assert suite.up("--node", "n1").returncode == 0
+    bucket = f"KV_{catalogue.CONTAINERS_BUCKET.name}"
+    async with foreign(suite, "metadata") as services, foreign(suite, "agent.n1") as agent:
+        heard: list[Msg] = []
+
+        async def hear(message: Msg) -> None:
+            heard.append(message)
+
+        context = services.jetstream()
+        await context.publish(f"$KV.{catalogue.CONTAINERS_BUCKET.name}.kept", b"record")
+        await services.subscribe(catalogue.ALL_EVENTS, cb=hear)
+        await services.subscribe("_INBOX.metadata.>", cb=hear)
+        await services.flush()
+        event = catalogue.CONTAINER_DIE.subject("n1", "c")
+        orders = (f"$JS.API.STREAM.PURGE.{bucket}", f"$JS.API.STREAM.MSG.DELETE.{bucket}")
+        others = (f"$KV.{catalogue.CONTAINERS_BUCKET.name}.kept", "_INBOX.metadata.x", spoken("n2")[0])
+        for reply in (*orders, *others):
+            await agent.publish(event, b"{}", reply=reply)
+        assert (await agent.request(event, b"{}", timeout=5)).data.startswith(b'{"stream":"SEAWAY_EVENTS"')
+        await services.flush()
+        assert [message.subject for message in heard] == [event] * (len(orders) + len(others) + 1)
+        kept = await context.get_last_msg(bucket, f"$KV.{catalogue.CONTAINERS_BUCKET.name}.kept")
+        assert kept.data == b"record"
+
+
+async def test_what_was_stored_before_there_were_accounts_is_kept(suite: "TinySuite") -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    async with foreign(suite, "agent.n1") as agent:
+        await agent.request(catalogue.CONTAINER_DIE.subject("n1", "before"), b"{}", timeout=5)
+    assert suite.seaway("down").returncode == 0
+    stored = suite.root / "nats" / "jetstream"
+    (stored / "SEAWAY").rename(stored / "$G")
+    assert suite.up("--node", "n1").returncode == 0
+    async with foreign(suite, "metadata") as services:
+        last = await services.jetstream().get_last_msg("SEAWAY_EVENTS", catalogue.CONTAINER_DIE.subject("n1", "before"))
+    assert last.data == b"{}"
 
 
 async def test_a_node_is_let_in_no_more(suite: "TinySuite") -> None:

@@ -6,23 +6,13 @@ from seaway_cli.permissions import USERS, agent_user, nats_permissions, node_of
 from seaway_contracts import catalogue
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.ids import BadToken
+from seaway_testing.subjects import matches
 
 Channel = CallChannel[Any, Any]
 
 
-def covers(pattern: str, subject: str) -> bool:
-    """Whether a NATS pattern matches a subject (which may hold `*` itself)."""
-    ours, theirs = pattern.split("."), subject.split(".")
-    for index, token in enumerate(ours):
-        if token == ">":
-            return len(theirs) > index
-        if index >= len(theirs) or token not in ("*", theirs[index]):
-            return False
-    return len(ours) == len(theirs)
-
-
 def may(service: str, subject: str, direction: str = "publish") -> bool:
-    return any(covers(pattern, subject) for pattern in getattr(nats_permissions(service), direction))
+    return any(matches(pattern, subject) for pattern in getattr(nats_permissions(service), direction))
 
 
 AGENTS = ("agent.n1", "agent.n2")
@@ -48,14 +38,15 @@ def test_every_event_has_one_publisher_and_readers(words: tuple[str, str]) -> No
 
 
 def test_an_agent_speaks_and_hears_for_its_own_node() -> None:
-    stream = catalogue.NODE_STREAM_TEMPLATE.subject(node="n1", stream="s", direction="out")
+    out, into = (catalogue.NODE_STREAM_TEMPLATE.subject(node="n1", stream="s", direction=way) for way in ("out", "in"))
     lines = catalogue.LOG_LINES.template.subject(node="n1", id="c")
-    spoken = (catalogue.CONTAINER_DIE.template.subject(node="n1", id="c"), catalogue.BEAT.subject("n1"), stream, lines)
+    spoken = (catalogue.CONTAINER_DIE.template.subject(node="n1", id="c"), catalogue.BEAT.subject("n1"), out, lines)
     for subject in spoken:
         assert [user for user in AGENTS if may(user, subject)] == ["agent.n1"]
-    heard = (catalogue.START.subject("n1"), stream, "_INBOX.agent.n1.x.1")
+    heard = (catalogue.START.subject("n1"), into, "_INBOX.agent.n1.x.1")
     for subject in heard:
         assert [user for user in AGENTS if may(user, subject, "subscribe")] == ["agent.n1"]
+    assert not may("agent.n1", into) and not may("agent.n1", out, "subscribe")
     for agent in AGENTS:
         for subject in (catalogue.STREAM_TEMPLATE.wildcard(), catalogue.ALL_EVENTS, catalogue.BEAT.template.wildcard()):
             assert not may(agent, subject, "subscribe")

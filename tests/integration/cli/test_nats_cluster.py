@@ -1,0 +1,122 @@
+"""The deployed configuration of three servers, with an account for each node: all passes, wherever each is."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import nats.errors
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from seaway_bus.nats_streams import event_stream
+from seaway_contracts import catalogue
+from seaway_testing import nats_server
+from seaway_testing.waiting import until
+
+DEPLOY = Path(__file__).parents[3] / "deploy" / "nats"
+pytestmark = pytest.mark.skipif(not nats_server.available(), reason="nats-server is not installed")
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def configuration(place: Path, number: int, port: int, routes: int) -> str:
+    text = (DEPLOY / "cluster.conf").read_text()
+    users = (DEPLOY / "users.conf").read_text()
+    text = re.sub(r"(?m)^authorization {\n.*?^}\n", lambda _: users, text, flags=re.DOTALL)
+    for old, new in (
+        ("server_name: nats-1", f"server_name: nats-{number}"),
+        ('"0.0.0.0:4222"', f'"127.0.0.1:{port}"'),
+        ('http: "127.0.0.1:8222"\n', ""),
+        ('"/var/lib/seaway/nats"', f'"{place}/store{number}"'),
+        ('"0.0.0.0:6222"', f'"127.0.0.1:{routes}"'),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[list[int]]:
+    """The clients' ports of its servers."""
+    ports = free_ports(6)
+    named = set(re.findall(r"\$(SEAWAY_NATS_\w+)", (DEPLOY / "users.conf").read_text()))
+    env = os.environ | dict.fromkeys(named, "secret") | {"SEAWAY_NATS_PASSWORD": "x"}
+    env |= {f"SEAWAY_NATS_ROUTE_{n + 1}": f"nats-route://route:x@127.0.0.1:{ports[3 + n]}" for n in range(3)}
+    servers = []
+    for n in range(3):
+        file = tmp_path / f"{n}.conf"
+        file.write_text(configuration(tmp_path, n + 1, ports[n], ports[3 + n]))
+        with (tmp_path / f"{n}.log").open("wb") as log:
+            servers.append(subprocess.Popen(["nats-server", "-c", str(file)], env=env, stdout=log, stderr=log))
+    yield ports[:3]
+    for server in servers:
+        server.kill()
+        server.wait()
+
+
+@contextlib.asynccontextmanager
+async def logged_in(user: str, port: int) -> AsyncIterator[Client]:
+    client = await nats.connect(
+        f"nats://127.0.0.1:{port}",
+        user=user,
+        password="secret",
+        inbox_prefix=f"_INBOX.{user}",
+        max_reconnect_attempts=100,
+        reconnect_time_wait=0.1,
+    )
+    yield client
+    await client.close()
+
+
+async def answered(client: Client, subject: str, body: bytes, limit_s: float = 60.0) -> bytes:
+    """Asked until an answer comes that is no error: a cluster needs a while to find its leaders."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            with contextlib.suppress(nats.errors.Error):
+                said = (await client.request(subject, body, timeout=2)).data
+                if b'"error"' not in said:
+                    return said
+            await asyncio.sleep(0.05)
+
+
+async def test_everything_passes_between_the_accounts(cluster: list[int]) -> None:
+    event, call = catalogue.CONTAINER_DIE.subject("n1", "c"), catalogue.START.subject("n1")
+    heard: list[Msg] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message)
+
+    async def answer(message: Msg) -> None:
+        await message.respond(b"done")
+
+    async with (
+        logged_in("metadata", cluster[0]) as metadata,
+        logged_in("agent.n1", cluster[1]) as agent,
+        logged_in("api", cluster[2]) as api,
+    ):
+        stream = json.dumps(event_stream(catalogue.EVENT_STREAM, 3)).encode()
+        await answered(metadata, f"$JS.API.STREAM.CREATE.{catalogue.EVENT_STREAM.name}", stream)
+        await api.subscribe(catalogue.ALL_EVENTS, cb=hear)
+        await agent.subscribe(call, queue="agent", cb=answer)
+        assert await answered(api, call, b"{}") == b"done"
+        assert (await answered(agent, event, b"{}")).startswith(b'{"stream":"SEAWAY_EVENTS"')
+        await agent.publish(event, b"{}", reply="$JS.API.STREAM.PURGE.SEAWAY_EVENTS")
+        last = await agent.request(event, b"{}", timeout=10)
+        assert b'"seq":3' in last.data
+        await until(lambda: len(heard) == 3, 10)
+        assert {message.subject for message in heard} == {event}
+        seen = await agent.request(f"$JS.API.DIRECT.GET.SEAWAY_EVENTS.{event}", b"", timeout=10)
+        assert seen.headers is not None and seen.headers["Nats-Sequence"] == "3"
