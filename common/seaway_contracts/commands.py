@@ -70,10 +70,27 @@ class ListContainers(Payload):
 
 
 class ContainerList(Payload):
-    """Records, newest first; `next` continues the listing where not empty."""
+    """Records, newest first; `next` continues the listing where not empty.
+
+    Metadata sends each record on a line of its own (`page_lines`), the same bytes for as long as it is the same.
+    """
 
     containers: tuple[ContainerRecord, ...] = ()
     next: str = ""
+
+
+PAGE_HEAD: Final = b'{"containers":[\n'
+PAGE_COMMA: Final = b",\n"
+PAGE_TAIL: Final = b'\n],"next":"'
+
+
+def page_lines(page: bytes) -> tuple[list[bytes], str] | None:
+    """The records of a ContainerList as they stand in it, and its `next`; None where it is written otherwise."""
+    records, tail, following = page.rpartition(PAGE_TAIL)
+    if not tail or not records.startswith(PAGE_HEAD):
+        return None
+    lines = records[len(PAGE_HEAD) :].split(PAGE_COMMA)
+    return (lines if lines != [b""] else []), following.removesuffix(b'"}').decode()
 
 
 # --- scheduler

@@ -57,6 +57,11 @@ class ContainerQuery:
         """A status filter, before and since imply `all=1`."""
         return "status" in self.filters or self.before is not None or self.since is not None
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether there is nothing to compare."""
+        return not self.filters.values
+
     def resolved(
         self,
         *,

@@ -26,6 +26,10 @@ class Answers:
         self._statuses: OrderedDict[str, ContainerStatus] = OrderedDict()
         self._fresh: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
+    def __bool__(self) -> bool:
+        """Whether there are statuses that no read has shown yet."""
+        return bool(self._statuses)
+
     def add(self, identifier: str, status: ContainerStatus) -> None:
         """Somebody was told of this status: by the answer to a command, or by a wait."""
         self._statuses[identifier] = status

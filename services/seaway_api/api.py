@@ -4,8 +4,6 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
-import orjson
-
 from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
 from seaway_api.seen import Seen
@@ -47,10 +45,10 @@ class Api:
 
     async def seen(self, ref: str) -> Seen:
         """The same, with what is known of it from before."""
-        seen = self.hub.seen.of(orjson.loads(await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))))
-        record = self.hub.answers.newest(seen.record)
-        self.hub.remember(record.id, record.node)
-        return seen if record is seen.record else Seen(record)
+        data = await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))
+        seen = self.hub.newest(self.hub.seen.of(data))
+        self.hub.remember(seen.record.id, seen.record.node)
+        return seen
 
     def _asked(self, ref: str) -> ResolveContainer:
         return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref))

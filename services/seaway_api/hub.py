@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
 
 from seaway_api.answers import Answers
-from seaway_api.seen import SeenContainers
+from seaway_api.seen import Seen, SeenContainers
 from seaway_api.translate.events import DockerEvent, docker_event
 from seaway_bus.absence import Absence
 from seaway_bus.feed import Event, EventFeed
@@ -177,6 +177,11 @@ class Hub:
     def forget(self, container_id: str) -> None:
         """There is no such container; no event tells of that."""
         self._places.pop(container_id, None)
+
+    def newest(self, seen: Seen) -> Seen:
+        """A container that was read, with the status that its node has answered where that is newer."""
+        record = self.answers.newest(seen.record)
+        return seen if record is seen.record else Seen(record)
 
     # --- what happens
 

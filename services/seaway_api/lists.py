@@ -8,7 +8,7 @@ from seaway_api.api import Api
 from seaway_api.seen import Seen
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ListContainers
+from seaway_contracts.commands import ListContainers, page_lines
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.images import ImageRecord, ListImages
 
@@ -25,16 +25,23 @@ async def all_containers(api: Api, *, stopped: bool = True) -> AsyncIterator[Con
         after = page.next
 
 
-async def listed_containers(api: Api, *, stopped: bool = True) -> AsyncIterator[Seen]:
-    """The same, with what is known of them from lists before."""
+async def listed_containers(api: Api, *, stopped: bool = True) -> AsyncIterator[list[Seen]]:
+    """The same by the page, with what is known of them from lists before."""
     after = ""
     while True:
-        page = orjson.loads(await api.bus.ask(cat.LIST_CONTAINERS, _asked(api, after, stopped)))
-        for raw in page.get("containers", ()):
-            yield api.hub.seen.of(raw)
-        after = page.get("next", "")
+        lines, after = _lines(await api.bus.ask(cat.LIST_CONTAINERS, _asked(api, after, stopped)))
+        yield [*map(api.hub.seen.of, lines)]
         if not after:
             return
+
+
+def _lines(page: bytes) -> tuple[list[bytes], str]:
+    """The records of a page, each as JSON, and where the next page begins."""
+    found = page_lines(page)
+    if found is not None:
+        return found
+    read = orjson.loads(page)
+    return [orjson.dumps(raw) for raw in read.get("containers", ())], read.get("next", "")
 
 
 def _asked(api: Api, after: str, stopped: bool) -> ListContainers:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from seaway_contracts.commands import PAGE_COMMA, PAGE_HEAD, PAGE_TAIL
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import bad_request, not_found
 from seaway_metadata.stored import record_json, spec_json
@@ -146,4 +147,4 @@ def _parse_place(text: str) -> _Place:
 
 def _page(parts: list[bytes], last: _Place | None) -> bytes:
     following = b"%d-%b" % (last[0], last[1].encode()) if last else b""
-    return b'{"containers":[%b],"next":"%b"}' % (b",".join(parts), following)
+    return PAGE_HEAD + PAGE_COMMA.join(parts) + PAGE_TAIL + b'%b"}' % following

@@ -29,19 +29,23 @@ async def list_containers(call: Call) -> web.StreamResponse:
         limit = 0
     query = await _resolved(call.api, query)
     stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
+    shown = await _shown(call.api, query, limit, stopped=stopped)
     now = call.api.now_ns()
-    shown: list[Seen] = []
-    hub = call.api.hub
-    async for seen in listed_containers(call.api, stopped=stopped):
-        record = hub.answers.newest(seen.record)
-        current = seen if record is seen.record else Seen(record)
-        if query.matches(current.facts):
-            shown.append(current)
-            if limit and len(shown) == limit:
-                break
-    sizes = await container_sizes(call, [one.record for one in shown]) if call.flag("size") else {}
+    if not call.flag("size"):
+        return replies.json_bytes(b"[" + b",".join([one.line_json(now) for one in shown]) + b"]\n")
+    sizes = await container_sizes(call, [one.record for one in shown])
     lines = [timed_line(one.line, one.record, now_ns=now, size=sizes.get(one.record.id)) for one in shown]
     return replies.json(lines)
+
+
+async def _shown(api: Api, query: ContainerQuery, limit: int, *, stopped: bool) -> list[Seen]:
+    shown: list[Seen] = []
+    async for page in listed_containers(api, stopped=stopped):
+        newest = [*map(api.hub.newest, page)] if api.hub.answers else page
+        shown += newest if query.takes_all else (one for one in newest if query.matches(one.facts))
+        if limit and len(shown) >= limit:
+            return shown[:limit]
+    return shown
 
 
 async def _resolved(api: Api, query: ContainerQuery) -> ContainerQuery:
@@ -69,10 +73,12 @@ async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
     seen = await call.api.seen(call.name)
     record = await with_health(call, seen.record)
-    shown = seen.inspected if record is seen.record else inspect_json(record)
+    if record is seen.record and not call.flag("size"):
+        return replies.json_bytes(seen.inspected_json)
+    shown = inspect_json(record)
     if call.flag("size"):
         size = (await container_sizes(call, [record])).get(record.id)
-        shown = shown | {"SizeRw": size.rw if size else 0, "SizeRootFs": size.root_fs if size else 0}
+        shown |= {"SizeRw": size.rw if size else 0, "SizeRootFs": size.root_fs if size else 0}
     return replies.json(shown)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from seaway_api.translate.mounts import mount_points
 from seaway_api.translate.networking import endpoint_maps, list_ports
 from seaway_contracts.archives import ContainerSize
-from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_docker.container_filters import ContainerFacts
 from seaway_docker.status import status_text
 
@@ -39,21 +39,23 @@ def timed_line(
     line: dict[str, Any], record: ContainerRecord, *, now_ns: int, size: ContainerSize | None = None
 ) -> dict[str, Any]:
     """The line as it is now; sizes that are 0 are left out, as Docker does."""
-    status = record.status
-    shown = line | {
-        "Status": status_text(
-            status.state.value,
-            now_ns=now_ns,
-            started_ns=status.started_ns or None,
-            finished_ns=status.finished_ns or None,
-            exit_code=status.exit_code,
-            health=status.health.status if status.health else None,
-        )
-    }
+    shown = line | {"Status": state_text(record.status, now_ns)}
     if size is not None:
         fields = {"SizeRw": size.rw, "SizeRootFs": size.root_fs}
         shown |= {key: value for key, value in fields.items() if value}
     return shown
+
+
+def state_text(status: ContainerStatus, now_ns: int) -> str:
+    """The `Status` of the line."""
+    return status_text(
+        status.state.value,
+        now_ns=now_ns,
+        started_ns=status.started_ns or None,
+        finished_ns=status.finished_ns or None,
+        exit_code=status.exit_code,
+        health=status.health.status if status.health else None,
+    )
 
 
 def command_line(args: tuple[str, ...]) -> str:

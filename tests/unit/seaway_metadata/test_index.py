@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_contracts.commands import ContainerList
+from seaway_contracts.commands import ContainerList, page_lines
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import SeawayError
 from seaway_metadata.index import Index
@@ -27,6 +27,12 @@ def pages(index: Index, room: int) -> list[ContainerList]:
     while True:
         data = index.page(after, room)
         page = ContainerList.model_validate_json(data)
+        lines = page_lines(data)
+        assert lines is not None
+        assert ([ContainerRecord.model_validate_json(line) for line in lines[0]], lines[1]) == (
+            list(page.containers),
+            page.next,
+        )
         assert len(data) <= room or len(page.containers) == 1
         found.append(page)
         after = page.next
@@ -143,3 +149,9 @@ def test_a_page_stays_right_while_records_come_and_go() -> None:
     rest = ContainerList.model_validate_json(index.page(first.next, ROOM))
     expected = [s for s in reversed(range(0, 40, 2)) if s != 2][len(first.containers) :]
     assert [one.id for one in rest.containers] == [container_id(seed) for seed in expected]
+
+
+def test_lines_of_pages_that_are_written_otherwise() -> None:
+    page = ContainerList(containers=(record(1),)).model_dump_json().encode()
+    assert page_lines(page) is None
+    assert page_lines(b"{}") is None
