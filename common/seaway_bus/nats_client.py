@@ -39,7 +39,7 @@ class Wire(NatsWire, asyncio.Protocol):
         self._io: Any = None
         self._early = b""
         self._feed: Callable[[bytes], None] | None = None
-        self._lost: Callable[[Exception | None], None] | None = None
+        self._when_lost: Callable[[Exception | None], None] | None = None
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -64,10 +64,12 @@ class Wire(NatsWire, asyncio.Protocol):
         self._io.set_write_buffer_limits(high=_BUFFERED)
 
     def write(self, payload: bytes) -> None:
-        self._io.write(payload)
+        if not self.lost:  # its end is told otherwise
+            self._io.write(payload)
 
     def writelines(self, payload: list[bytes]) -> None:
-        self._io.writelines(payload)
+        if not self.lost:
+            self._io.writelines(payload)
 
     async def read(self, buffer_size: int) -> bytes:
         raise NotImplementedError  # what comes is pushed
@@ -102,13 +104,18 @@ class Wire(NatsWire, asyncio.Protocol):
     # --- as the client uses it
 
     @property
+    def lost(self) -> bool:
+        """Whether the connection has ended; nats-py hears of it a moment later."""
+        return self._ended.is_set() or self._io.is_closing()
+
+    @property
     def full(self) -> bool:
         """Whether the server takes nothing just now, and much waits."""
         return not self._writable.is_set()
 
     def hand_to(self, feed: Callable[[bytes], None], lost: Callable[[Exception | None], None]) -> None:
         """The login is over: from now on all bytes go there, and the end of the connection, with its reason if any."""
-        early, self._early, self._feed, self._lost = self._early, b"", feed, lost
+        early, self._early, self._feed, self._when_lost = self._early, b"", feed, lost
         if early:
             self.data_received(early)
         if self._ended.is_set():
@@ -133,8 +140,8 @@ class Wire(NatsWire, asyncio.Protocol):
         self._ended.set()
         self._news.set()
         self._writable.set()
-        if self._lost is not None:
-            self._lost(self._error)
+        if self._when_lost is not None:
+            self._when_lost(self._error)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -173,7 +180,7 @@ class LastingClient(Client):
 
     def send(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None, reply: str = "") -> None:
         """Publish. Raises NotConnected, as what is sent late may be sent out of order; TooLarge."""
-        if not self.is_connected:
+        if not self.is_connected or self._transport.lost:
             raise NotConnected("no connection to the NATS server")
         block = protocol.header_block(headers)
         if len(block) + len(data) > self._max_payload:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,15 @@ from chaos_rig.outage import Outage
 from chaos_rig.scale import scaled
 from chaos_rig.suite import ChaosSuite
 from e2e_rig import census
+from e2e_rig.api import Reply
 from e2e_rig.waits import eventually
 
 from seaway_testing.nats_server import NatsServer
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1500)]
 _TOLD_S = 5.0
+_FREE_S = 5.0
+_CLIENTS = 16
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +99,41 @@ def test_r5_the_bus_is_away(
         f"return; {restarts} restarts meanwhile; {events} events without gap or double; {len(commands.acknowledged)} "
         f"commands acknowledged ({before} before) and done once, {len(commands.refused)} refused",
     )
+
+
+def _create(suite: ChaosSuite, name: str) -> Reply:
+    body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}}
+    return suite.api.request("POST", f"/containers/create?name={name}", body, timeout=90)
+
+
+def _until_refused(suite: ChaosSuite, client: int) -> str:
+    """Create one container after another; the name of the first that failed."""
+    for number in range(10_000):
+        name = f"c{client}-{number}"
+        if (reply := _create(suite, name)).status != 201:
+            assert reply.status in (503, 504), reply
+            return name
+    raise AssertionError("none has failed")
+
+
+@pytest.mark.parametrize("how", [_stopped, _frozen], ids=["stopped", "frozen"])
+def test_r5_the_names_of_creates_that_failed(
+    on_a_server: tuple[ChaosSuite, NatsServer],
+    figures: Figures,
+    how: Callable[[NatsServer, ChaosSuite], Callable[[], None]],
+) -> None:
+    """At whatever step the outage met them: soon after it their names can be had."""
+    suite, server = on_a_server
+    with leaving_nothing(suite), ThreadPoolExecutor(_CLIENTS) as pool:
+        tries = [pool.submit(_until_refused, suite, client) for client in range(_CLIENTS)]
+        eventually(lambda: len(suite.api.get("/containers/json?all=1")) > 2 * _CLIENTS, "creates")
+        come_back = how(server, suite)
+        names = [one.result() for one in tries]
+        come_back()
+        back = time.monotonic()
+        suite.whole()
+        for name in names:
+            eventually(lambda: _create(suite, name).status == 201, f"the name {name}", 60)  # noqa: B023
+        took = time.monotonic() - back
+    assert took < _FREE_S
+    figures.show("R5", f"NATS {how.__name__[1:]} under {_CLIENTS} creates: names free {took:.1f} s after its return")

@@ -1,10 +1,11 @@
 """What only the real server can show: storage that runs out, a server that isn't there."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from seaway_bus.bus import Bus
 from seaway_bus.nats_streams import event_stream
@@ -127,3 +128,27 @@ async def test_a_refused_publication_is_told_once(
             await transport.store("forbidden", b"", {}, timeout_s=0.2)
     assert caplog.text.lower().count("permissions violation") == 1
     assert transport.connected
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_is_sent_just_when_the_connection_ends_is_refused(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """Before nats-py has heard of that end."""
+
+    async def send_meanwhile() -> None:
+        server = NatsServer(tmp_path / "nats").start()
+        transport = await NatsTransport.connect(server.url, name="test")
+        transport._nc._transport._io.abort()
+        for _ in range(5):
+            with pytest.raises(NotConnected):
+                await transport.publish("anything", b"")
+            await transport.subscribe("other", lambda message: None)
+            await asyncio.sleep(0)
+        await until(lambda: transport.connected)
+        await transport.publish("anything", b"")
+        await transport.close()
+        server.kill()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(send_meanwhile())
