@@ -7,6 +7,7 @@ its payload, so that the type checker sees a wrong one (a frozen generic would b
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -27,7 +28,7 @@ class Template:
 
     text: str
 
-    @property
+    @cached_property
     def fields(self) -> tuple[str, ...]:
         """The names of the varying tokens, in order."""
         return tuple(re.findall(r"{(\w+)}", self.text))
@@ -76,7 +77,7 @@ class EventChannel(Generic[M]):
     lossy: bool = False
     """Whether it may be left out where an outbox fills up: nothing follows from it, or the next status tells it too."""
 
-    @property
+    @cached_property
     def template(self) -> Template:
         """The subject's template."""
         return Template(f"{ROOT}.event.{{node}}.{self.noun}.{self.action}.{{id}}")
@@ -124,7 +125,7 @@ class CallChannel(Generic[Q, R]):
         """The endpoint's name: `container.create`."""
         return f"{self.noun}.{self.verb}"
 
-    @property
+    @cached_property
     def template(self) -> Template:
         """The subject's template."""
         node = ".{node}" if self.per_node else ""
@@ -161,7 +162,7 @@ class BeatChannel(Generic[M]):
     payload: type[M]
     about: str
 
-    @property
+    @cached_property
     def template(self) -> Template:
         """The subject's template."""
         return Template(f"{ROOT}.{self.word}.{{node}}")
@@ -187,7 +188,7 @@ class LinesChannel(Generic[M]):
     payload: type[M]
     about: str
 
-    @property
+    @cached_property
     def template(self) -> Template:
         """The subject's template."""
         return Template(f"{ROOT}.{self.word}.{{node}}.{{id}}")
