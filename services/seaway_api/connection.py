@@ -109,6 +109,12 @@ class Connection(RequestHandler):
         if self._ended:
             self.close()
 
+    def answered(self) -> None:
+        """The request in hand has its answer. A quick client sends the next one before aiohttp waits for it: that
+        has a head too, unless something of this one or of others is still to come.
+        """
+        self._fresh = not self._messages and not self._unfinished
+
     # --- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

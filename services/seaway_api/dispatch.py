@@ -61,6 +61,7 @@ class Dispatcher:
             response = errors.reply(error)
         if connection.upgrading and not isinstance(response, replies.Taken):
             connection.decline()
+        connection.answered()
         _count(request.method, route, response.status, time.perf_counter() - started)
         return response
 

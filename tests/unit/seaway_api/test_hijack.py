@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from seaway_api.connection import Connection
 from seaway_api.hijack import HungUp, Tunnel
 from seaway_bus.streams import ByteStream
 from seaway_contracts.containers import Command, ContainerRecord, ContainerStatus, State
@@ -80,6 +81,29 @@ async def test_a_head_in_pieces(rig: Any) -> None:
         await asyncio.sleep(0)
     wire.half_close()
     assert (await wire.head())[0] == 101
+    assert await wire.rest() == b"input"
+
+
+async def test_right_behind_the_answer_to_another_request(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before aiohttp is ready for the next request: a client may be that quick on a connection that it keeps."""
+    finish = Connection.finish_response
+
+    async def slow(connection: Connection, *given: Any) -> Any:
+        done = await finish(connection, *given)
+        await asyncio.sleep(0.05)
+        return done
+
+    monkeypatch.setattr(Connection, "finish_response", slow)
+    rig.suite.add(running())
+    rig.suite.attach = cat
+    wire = await rig.wire()
+    wire.send(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+    status, headers = await wire.head()
+    assert (status, await wire.exactly(int(headers["content-length"]))) == (200, b"OK")
+    wire.send(attach_request() + b"input")
+    wire.half_close()
+    status, _ = await wire.head()
+    assert status == 101
     assert await wire.rest() == b"input"
 
 
