@@ -121,6 +121,8 @@ class _Shell:
         context = ServiceContext(self._settings, bus, tasks, own, health, joined)
         await stack.enter_async_context(self._build(context))
         tasks.eternal("loop-lag", metrics.sample_loop_lag())
+        with contextlib.suppress(TransportError):  # else the connection is being mended, and subscriptions with it
+            await bus.flush()  # who hears that this service is ready finds it on the bus
         health.set("started", True)
         self._ready(stack, context, f"{url}/metrics")
 
