@@ -7,6 +7,7 @@ takes the file away and kills itself with SIGKILL. So a crash matrix runs agains
 import os
 import signal
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -86,10 +87,13 @@ class Failpoints:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-_failpoints: Final = Failpoints(Path(os.environ[VARIABLE])) if os.environ.get(VARIABLE) else None
+@cache
+def _failpoints() -> Failpoints | None:
+    """By the environment as it is when a process comes to the first point: it may be a fork of one without points."""
+    return Failpoints(Path(os.environ[VARIABLE])) if os.environ.get(VARIABLE) else None
 
 
 def reach(point: Failpoint) -> None:
     """Does nothing in production."""
-    if _failpoints is not None:
-        _failpoints.reach(point)
+    if (armed := _failpoints()) is not None:
+        armed.reach(point)

@@ -6,8 +6,6 @@ import io
 import os
 import secrets
 import signal
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from tests.integration.forked import Forked
 
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_bus.bus import Bus, Command
@@ -126,7 +125,7 @@ class AgentRig:
         self._nats_url = nats_url
         self.blobs = blobs
         self._feed = EventFeed(bus.transport, self._received, tasks)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
         self._more = asyncio.Event()
 
     @property
@@ -167,9 +166,8 @@ class AgentRig:
         """Start the agent."""
         flags = ["--nats", self._nats_url, "--node", self.node, "--suite", self.suite, "--sandboxes", "2"]
         places = ["--root", str(self.root), "--run", str(self.base / "run")]
-        with (self.base / "agent.log").open("ab") as log:
-            argv = [sys.executable, "-m", "seaway_agent.main", *flags, *places]
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=os.environ | self.env)
+        log, env = self.base / "agent.log", os.environ | self.env
+        self._process = Forked("seaway_agent.main", [*flags, *places], log, env)
 
     async def _answers(self) -> bool:
         assert self._process is not None

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.forked import Forked
 
 PROGRAM = [sys.executable, str(Path(__file__).parent / "tiny_suite.py")]
 
@@ -20,11 +22,14 @@ class TinySuite:
     root: Path
     run: Path
 
-    def seaway(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def seaway(self, *words: str) -> subprocess.CompletedProcess[str]:
         places = ["--run", str(self.run)]
         if words[0] in ("up", "purge", "node"):
             places += ["--root", str(self.root)]
-        return subprocess.run([*PROGRAM, *words, *places], capture_output=True, text=True, timeout=60, env=env)
+        with tempfile.TemporaryDirectory() as kept:
+            out, err = Path(kept, "out"), Path(kept, "err")
+            command = Forked("tests.integration.cli.tiny_suite", [*words, *places], out, errors=err)
+            return subprocess.CompletedProcess(words, command.wait(60), out.read_text(), err.read_text())
 
     def up(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.seaway("up", "--detach", *words)

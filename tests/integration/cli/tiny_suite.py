@@ -2,10 +2,11 @@
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from seaway_bus.bus import Command
-from seaway_cli import main, up
+from seaway_cli import main as command
+from seaway_cli import up
 from seaway_cli.services import SuiteOptions, settings_of, spec_of
 from seaway_cli.supervisor import ServiceSpec
 from seaway_contracts.base import Empty
@@ -63,7 +64,12 @@ def load(prepared: up.Prepared) -> Iterator[ServiceSpec]:
         yield spec_of(name, run, settings_of(name, options))
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
     for start in (up.foreground, up.detached):
         start.__defaults__ = (load,)
-    sys.exit(main.main())
+    return command.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,10 +2,10 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+from tests.integration.forked import Forked
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import (
@@ -38,9 +38,9 @@ class Copy:
     """One process of metadata."""
 
     def __init__(self, nats: NatsServer, root: Path, number: int) -> None:
-        self._command = [sys.executable, "-m", "seaway_metadata.main", "--nats", nats.url, "--root", str(root / "root")]
+        self._arguments = ["--nats", nats.url, "--root", str(root / "root")]
         self._log = root / f"metadata-{number}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     async def start(self) -> "Copy":
         """Start, and wait until it says that it is ready."""
@@ -51,8 +51,7 @@ class Copy:
         return self
 
     def _spawn(self) -> None:
-        with self._log.open("ab") as out:
-            self._process = subprocess.Popen(self._command, stdout=out, stderr=out)
+        self._process = Forked("seaway_metadata.main", self._arguments, self._log)
 
     @property
     def log(self) -> str:

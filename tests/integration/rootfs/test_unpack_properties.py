@@ -62,6 +62,6 @@ def test_random_archives(entries: list[tuple[bytes, str, str]]) -> None:
             assert os.listdir(root) == []
         assert snapshot(outside) == before
         assert sorted(os.listdir(top)) == ["outside", "root"]
-        assert len(os.listdir("/proc/self/fd")) == fds
+        assert len(os.listdir("/proc/self/fd")) <= fds  # other tests' may be collected meanwhile
     finally:
         shutil.rmtree(top)
