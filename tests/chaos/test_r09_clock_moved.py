@@ -50,9 +50,8 @@ class Scene:
         self.suite, self.clock, self.client = suite, clock, Client(suite.api)
         body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "Healthcheck": _CHECK}
         self.steady = str(self.client.steadily("POST", "/containers/create?name=steady", body).json()["Id"])
-        self.again = self.client.create("again", "sleep 0.2; exit 1", RestartPolicy={"Name": "always"})
-        for container in (self.steady, self.again):
-            self.client.start(container)
+        self.client.start(self.steady)
+        self.again = ""
         self.processes = suite.processes()
         self.state = self.client.state(self.steady)
 
@@ -63,6 +62,14 @@ class Scene:
     def probes(self) -> str:
         """When the last probe began."""
         return str(self.client.state(self.steady)["Health"]["Log"][-1]["Start"])
+
+    def another_restarts(self, name: str) -> None:
+        """A new container in place of the one that restarts, whose waits have become long."""
+        if self.again:
+            self.client.remove(self.again)
+        self.again = self.client.create(name, "sleep 0.2; exit 1", RestartPolicy={"Name": "always"})
+        self.client.start(self.again)
+        eventually(lambda: self.restarts() >= 3, "waits of almost a second")
 
     def restarts(self) -> int:
         """How often the restarting container was restarted."""
@@ -75,7 +82,7 @@ class Scene:
         assert (state["Pid"], state["Running"]) == (self.state["Pid"], True)
         probe, restarts = self.probes(), self.restarts()
         eventually(lambda: self.probes() != probe, "the next health probe", 10)
-        eventually(lambda: self.restarts() > restarts, "the next restart", 75)
+        eventually(lambda: self.restarts() > restarts, "the next restart", 20)
         assert self.healthy()
         assert ": down" not in (self.suite.run / "log" / "metadata.log").read_text()
 
@@ -112,6 +119,7 @@ def test_r9_clock_moved(moved: tuple[ChaosSuite, ShiftedClock], figures: Figures
     eventually(scene.healthy, "the first health probe", 20)
     moves = _MOVES * scaled(2, 1)
     for number, seconds in enumerate(moves):
+        scene.another_restarts(f"again-{number}")
         clock.move(seconds)
         scene.life(f"life-{number}")
         scene.goes_on()

@@ -29,6 +29,7 @@ from e2e_rig.world import World
 TARGET = os.environ.get("SEAWAY_E2E_TARGET", "seaway")
 _HERE = Path(__file__).parent
 _world = pytest.StashKey[World]()
+_SETTLED_S = 20  # connections to a registry are kept for 15 s
 _NEEDED = ("docker", "docker-registry", "skopeo", "ip", "nft", "unshare", "setpriv", "busybox")
 
 
@@ -184,7 +185,7 @@ def _expect_no_more_than(before: census.Census, engine: Engine) -> None:
         return not found
 
     try:
-        eventually(clean, "a clean machine", 10)
+        eventually(clean, "a clean machine", _SETTLED_S)
     except TimeoutError:
         pytest.fail(f"leaked: {found}", pytrace=False)
 

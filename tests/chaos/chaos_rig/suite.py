@@ -6,14 +6,12 @@ import select
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 from e2e_rig import images
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
 from chaos_rig.client import Client
-from seaway_cli import control
 from seaway_cli.backoff import HEALTHY_S
 from seaway_kit.failpoints import VARIABLE, Failpoint
 
@@ -82,12 +80,6 @@ class ChaosSuite(Seaway):
         """Nobody is to die any more."""
         for path in self._points.iterdir():
             path.unlink()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """What `seaway status --json` says, without a process for each look."""
-        with contextlib.suppress(control.NotRunning):
-            return list(control.ask(self.run / "control.sock", "status")["services"])
-        return []
 
     @property
     def login(self) -> tuple[str, str]:
