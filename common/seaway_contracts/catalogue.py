@@ -25,7 +25,7 @@ from seaway_contracts.channels import (
 )
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import check_token
-from seaway_contracts.lifecycle import ContainerEvent, NetworkEvent, VolumeEvent
+from seaway_contracts.lifecycle import ContainerEvent, NetworkEvent, PruneEvent, VolumeEvent
 from seaway_contracts.logs import LogLines
 
 EVENTS: Final[dict[tuple[str, str], EventChannel[Any]]] = {}
@@ -118,6 +118,7 @@ IMAGE_IMPORT = _event("image", "import", i.ImageEvent, "An image was made from a
 NODE_JOIN = _event("node", "join", n.NodeEvent, "A node beats for the first time.")
 NODE_DOWN = _event("node", "down", n.NodeEvent, "A node has stopped beating.")
 NODE_UP = _event("node", "up", n.NodeEvent, "A node beats again.")
+CLUSTER_PRUNE = _event("cluster", "prune", PruneEvent, "What was not in use was removed.", lossy=True)
 
 # --- metadata
 
@@ -135,6 +136,7 @@ RENAME = _call(
     timeout_s=15,
     repeat=Repeat.UNANSWERED,
 )
+TELL_PRUNE = _query("metadata", "prune.tell", c.Pruned, Empty, "Have an event tell of it.")
 LIST_NODES = _call("metadata", "node.list", Empty, n.NodeList, "All nodes.", repeat=Repeat.NEVER)
 
 # --- scheduler

@@ -13,7 +13,6 @@ from seaway_contracts.containers import (
     Resources,
     RestartPolicy,
 )
-from seaway_contracts.nodes import Capacity
 
 # --- metadata
 
@@ -268,15 +267,8 @@ class Inventory(Payload):
     forgetful: bool = False
 
 
-class NodeUsage(Payload):
-    """What containers on a node have been promised."""
+class Pruned(Payload):
+    """What a prune came to: things of this kind were removed, which frees so many bytes."""
 
-    node: str
-    promised: Capacity
-
-
-class PruneScope(Payload):
-    """Which containers to prune: those stopped, created before `until_ns` (0: any)."""
-
-    until_ns: int = 0
-    kind: Literal["containers"] = "containers"
+    kind: Literal["container", "image"]
+    reclaimed: int = 0

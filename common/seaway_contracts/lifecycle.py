@@ -43,6 +43,13 @@ class VolumeEvent(Payload):
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
+class PruneEvent(Payload):
+    """What of one `kind` (container, image) was not in use is gone. Docker's actor attributes: `reclaimed`, bytes."""
+
+    kind: str
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
 def volume_id(name: str) -> str:
     """What stands for a volume in subjects, where names that users give don't."""
     return hashlib.sha256(name.encode()).hexdigest()

@@ -33,6 +33,7 @@ _EVENT_OWNER: Final = {
     "volume": _AGENT,
     "image": "image",
     "node": "metadata",
+    "cluster": "metadata",
 }
 _HEARS_EVENTS: Final = frozenset({"api", "metadata", "scheduler", CLI})
 _HEARS_BEATS: Final = frozenset({"api", "metadata", "scheduler", CLI})

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -29,14 +28,14 @@ class NodeWatch:
     """All nodes of the cluster."""
 
     def __init__(
-        self, bus: Bus, bucket: Bucket, db: sqlite3.Connection, tasks: Tasks, heard: Callable[[Beat], None]
+        self, bus: Bus, bucket: Bucket, outbox: Outbox, tasks: Tasks, heard: Callable[[Beat], None]
     ) -> None:
         self._bus = bus
         self._bucket = bucket
         self._tasks = tasks
         self._heard = heard
         self._table = NodeTable()
-        self._outbox = Outbox(db, bus.transport, tasks)
+        self._outbox = outbox
         self._unstored: set[str] = set()
         self._ended: dict[str, str] = {}
         self._wake = asyncio.Event()
@@ -45,7 +44,6 @@ class NodeWatch:
     async def start(self) -> None:
         """Load what was known, then listen."""
         self._table.load([record async for record in self._stored()], time.monotonic())
-        self._outbox.start()
         self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
         await self._bus.on_beat(BEAT, self._beat)
         self._tasks.eternal("node-tick", self._tick())

@@ -10,7 +10,7 @@ from typing import Final
 
 from seaway_bus.bus import Bus, Command, Encoded
 from seaway_bus.feed import Event, EventFeed
-from seaway_bus.outbox import open_outbox
+from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import NoResponders, NoSpace, TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
@@ -29,6 +29,7 @@ from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_metadata.node_watch import NodeWatch
+from seaway_metadata.pruning import Pruning
 from seaway_metadata.reconcile import Reconciler
 from seaway_metadata.records import Buckets, Records
 from seaway_metadata.registrations import Registrations
@@ -91,7 +92,8 @@ class Metadata:
             self._records, self.view, lambda: self._feed.horizon, self._doubt.set, self._registrations.discard
         )
         self._reconciler = Reconciler(bus, self.view, tasks, self._feed.current)
-        self._nodes = NodeWatch(bus, buckets.nodes, db, tasks, self._reconciler.beat)
+        self._outbox = Outbox(db, bus.transport, tasks)
+        self._nodes = NodeWatch(bus, buckets.nodes, self._outbox, tasks, self._reconciler.beat)
 
     async def start(self) -> None:
         """Load, catch up, serve."""
@@ -100,6 +102,7 @@ class Metadata:
         self._bus.transport.on_reconnect(self._reconnected)
         await self._feed.start(after=after)
         self._behind.start(self._tasks)
+        self._outbox.start()
         await self._nodes.start()
         self._tasks.eternal("sweep", self._sweep())
         self._tasks.eternal("resync", self._resync())
@@ -128,6 +131,7 @@ class Metadata:
         await serve(catalogue.LIST_CONTAINERS, self.list_containers)
         await serve(catalogue.RENAME, Renaming(self._bus, self._records, self._find, self._free_names).rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
+        await serve(catalogue.TELL_PRUNE, Pruning(self._outbox).tell)
         await self._bus.transport.flush()
 
     # --- events

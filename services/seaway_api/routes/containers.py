@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from seaway_api import replies
+from seaway_api import pruned, replies
 from seaway_api.api import Api
 from seaway_api.call import Call
 from seaway_api.lists import all_containers, listed_containers
@@ -108,6 +108,7 @@ async def prune(call: Call) -> web.StreamResponse:
     sizes = await container_sizes(call, chosen)
     removed = [record.id for record in chosen if await _removed(call, record)]
     reclaimed = sum(sizes[identifier].rw for identifier in removed if identifier in sizes)
+    await pruned.tell(call, "container", reclaimed)
     return replies.json({"ContainersDeleted": removed or None, "SpaceReclaimed": reclaimed})
 
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from seaway_api import replies
+from seaway_api import pruned, replies
 from seaway_api.api import Api
 from seaway_api.call import Call
 from seaway_api.lists import all_containers, all_images
@@ -118,6 +118,7 @@ async def prune(call: Call) -> web.StreamResponse:
             removed = await _removed(call, image, in_use)
             deleted += removed_json(removed)
             reclaimed += removed.reclaimed
+    await pruned.tell(call, "image", reclaimed)
     return replies.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 

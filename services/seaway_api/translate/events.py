@@ -8,6 +8,7 @@ import orjson
 from seaway_contracts.lifecycle import Envelope
 from seaway_docker.event_filters import EventFacts
 
+_CLUSTER: Final = "cluster"
 _HEALTH: Final = "health_status"
 _EXEC: Final = frozenset({"exec_create", "exec_start"})
 _INTERNAL: Final = frozenset({("container", "status")})
@@ -32,11 +33,18 @@ def docker_event(envelope: Envelope, data: bytes, *, stored: bool = False) -> Do
         body = orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
-    attributes = _attributes(envelope, body if isinstance(body, dict) else {})
+    if not isinstance(body, dict):
+        body = {}
+    attributes = _attributes(envelope, body)
     actor = _actor(envelope, body)
-    facts = EventFacts(envelope.noun, _action(envelope, attributes), actor, attributes)
+    facts = EventFacts(_type(envelope, body), _action(envelope, attributes), actor, attributes)
     line = orjson.dumps(_fields(facts, envelope.time_ns), option=orjson.OPT_APPEND_NEWLINE)
     return DockerEvent(envelope.id, facts, envelope.time_ns, line, stored)
+
+
+def _type(envelope: Envelope, body: dict[str, Any]) -> str:
+    """Docker's type: of what is told of the cluster as a whole, the kind of things that it is about."""
+    return str(body.get("kind")) if envelope.noun == _CLUSTER else envelope.noun
 
 
 def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
@@ -65,6 +73,8 @@ def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
 
 def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
     """Docker's actor: the id, for an image the name that was used where there is one, for a volume its name."""
+    if envelope.noun == _CLUSTER:
+        return ""
     if envelope.noun == "image":
         return str(body.get("ref") or body.get("image_id") or envelope.subject_id)
     if envelope.noun == "network":
@@ -78,7 +88,7 @@ def _fields(facts: EventFacts, time_ns: int) -> dict[str, Any]:
     """Both the old fields and the new ones, in the order of Docker's own encoder."""
     old: dict[str, Any] = {}
     if facts.type in ("container", "image"):
-        old = {"status": facts.action, "id": facts.actor_id}
+        old = {"status": facts.action} | ({"id": facts.actor_id} if facts.actor_id else {})
     if facts.type == "container" and facts.attributes.get("image"):
         old["from"] = facts.attributes["image"]
     return old | {

@@ -9,7 +9,7 @@ from seaway_contracts.catalogue import EVENT_STREAM, EVENTS
 from seaway_contracts.lifecycle import Envelope
 
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
-_ROW: Final = re.compile(r"^\| `((?:container|network|volume|image|node)\.[\w-]+)` \| (\w+) \|", re.MULTILINE)
+_ROW: Final = re.compile(r"^\| `((?:container|network|volume|image|node|cluster)\.[\w-]+)` \| (\w+) \|", re.MULTILINE)
 KINDS: Final = dict(_ROW.findall(PAGE))
 
 

@@ -148,6 +148,7 @@ class Suite:
         await bus.serve(cat.GET_CONTAINER, self._handler("get", self._get))
         await bus.serve(cat.LIST_CONTAINERS, self._handler("list", self._list))
         await bus.serve(cat.LIST_NODES, self._handler("nodes", self._nodes))
+        await bus.serve(cat.TELL_PRUNE, self._handler("pruned", self._empty))
         await bus.serve(cat.REGISTER, self._handler("register", self._register))
         await bus.serve(cat.FORGET, self._handler("forget", self._forget))
         await bus.serve(cat.PLACE, self._handler("place", self._place))

@@ -17,7 +17,7 @@ from seaway_contracts.containers import (
     PublishedPort,
     State,
 )
-from seaway_contracts.errors import Code
+from seaway_contracts.errors import Code, unavailable
 from seaway_contracts.nodes import BridgeFacts, NodeFacts, NodeList, NodeRecord
 from seaway_testing import builders
 from seaway_testing.builders import START_NS, container_id
@@ -186,6 +186,14 @@ async def test_prune_takes_those_that_do_not_run(rig: Any) -> None:
     deleted = (await rig.call("POST", "/containers/prune")).json["ContainersDeleted"]
     assert set(deleted) == {builders.container_id(2), builders.container_id(3)}
     assert (await rig.call("POST", "/containers/prune")).json == {"ContainersDeleted": None, "SpaceReclaimed": 0}
+    assert [asked.kind for name, asked in rig.suite.calls if name == "pruned"] == ["container"] * 2
+
+
+async def test_a_prune_that_can_not_be_told_of_has_been_done(rig: Any) -> None:
+    rig.suite.add(box(1))
+    rig.suite.fail["pruned"] = unavailable("metadata is away")
+    answer = await rig.call("POST", "/containers/prune")
+    assert (answer.status, answer.json["ContainersDeleted"]) == (200, [builders.container_id(1)])
 
 
 async def test_the_bridge_tells_its_nodes_subnets(rig: Any) -> None:

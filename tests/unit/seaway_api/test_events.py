@@ -163,6 +163,15 @@ def test_a_volume_is_called_by_its_name() -> None:
     assert "id" not in fields and "status" not in fields
 
 
+def test_a_prune_is_of_the_kind_that_was_pruned() -> None:
+    shown = docker_event(envelope("cluster", "prune"), b'{"kind":"container","attributes":{"reclaimed":"42"}}')
+    assert shown is not None and shown_by_default(shown)
+    fields = orjson.loads(shown.line)
+    assert (fields["Type"], fields["Action"], fields["status"]) == ("container", "prune", "prune")
+    assert fields["Actor"] == {"ID": "", "Attributes": {"reclaimed": "42"}}
+    assert "id" not in fields
+
+
 def test_nodes_are_shown_only_to_those_who_ask() -> None:
     shown = docker_event(envelope("node", "down", "n1"), b'{"node":"n1","reason":"no beat"}')
     assert shown is not None
@@ -172,3 +181,4 @@ def test_nodes_are_shown_only_to_those_who_ask() -> None:
 
 def test_an_unreadable_body_is_dropped() -> None:
     assert docker_event(envelope("container", "die"), b"{") is None
+    assert docker_event(envelope("container", "die"), b"[]") is not None

@@ -84,6 +84,7 @@ async def test_prune_counts_the_layers_that_went(rig: Any) -> None:
     answer = (await rig.call("POST", "/images/prune")).json
     assert answer["SpaceReclaimed"] == 4711
     assert {"Deleted": "sha256:1"} in answer["ImagesDeleted"]
+    assert [(asked.kind, asked.reclaimed) for name, asked in rig.suite.calls if name == "pruned"] == [("image", 4711)]
 
 
 async def test_inspect_falls_back_to_the_last_steps_comment(rig: Any) -> None:
