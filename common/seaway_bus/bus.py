@@ -186,7 +186,7 @@ class Bus:
     async def serve(self, channel: CallChannel[Q, R], handler: Handler[Q, R], *, node: str | None = None) -> None:
         """Answer requests: among copies of a service one gets each, a node's agent gets all of its own.
 
-        Each request runs in a task of its own that starts after the callbacks of all messages that
+        Each request runs in a task of its own that starts behind the callbacks of all messages that
         arrived before it: a read behind an event sees the event's effect. A repeated command to a node (the same id)
         gets what the first one gets.
         """
@@ -205,7 +205,7 @@ class Bus:
                 refusal = SeawayError(Code.UNAVAILABLE, f"{channel.service} is overloaded; try again later")
                 self._tasks.spawn("refuse", self._refuse(message, refusal))
                 return
-            self._tasks.spawn(channel.name, self._answer(channel, handler, endpoint, message))
+            self._tasks.begin(channel.name, self._answer(channel, handler, endpoint, message))
 
         self._subscriptions.append(await self.transport.subscribe(subject, received, queue))
 

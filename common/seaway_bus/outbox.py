@@ -131,6 +131,7 @@ class Outbox:
         if not self._started:
             return
         fresh, self._fresh = self._fresh, []
+        begun: list[str] = []
         for row in fresh:
             self._depth += 1
             self._idle.clear()
@@ -140,7 +141,9 @@ class Outbox:
                 queue.append(row if at_hand else replace(row, letter=None))
             else:
                 self._queues[row.key] = deque((row,))
-                self._tasks.spawn("outbox", self._drain(row.key))
+                begun.append(row.key)
+        for key in begun:
+            self._tasks.begin("outbox", self._drain(key))
         self._measure()
 
     def sent(self, key: str) -> asyncio.Future[None] | None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -32,6 +33,19 @@ class Tasks:
         task = asyncio.create_task(work, name=f"{self.owner}/{name}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
+
+    def begin(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """As `spawn`, but its first step is taken now, where Python can do that: no turn of the event loop passes."""
+        if sys.version_info < (3, 12):
+            return self.spawn(name, work)
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(work, loop=loop, name=f"{self.owner}/{name}", eager_start=True)
+        if task.done():
+            self._ended(task)
+        else:
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
         return task
 
     def eternal(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

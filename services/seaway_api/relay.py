@@ -38,8 +38,8 @@ async def both_ways(
 
     `raw`: the output has no frames.
     """
-    output = call.api.tasks.spawn("attach-out", _output(stream, tunnel, raw=raw))
-    sending = call.api.tasks.spawn("attach-in", _input(stream, tunnel, output, stdin=stdin, scanner=scanner))
+    output = call.api.tasks.begin("attach-out", _output(stream, tunnel, raw=raw))
+    sending = call.api.tasks.begin("attach-in", _input(stream, tunnel, output, stdin=stdin, scanner=scanner))
     try:
         await asyncio.wait([output])
     finally:

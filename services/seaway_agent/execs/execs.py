@@ -55,7 +55,7 @@ class Execs:
         console.join(stream, stdin=spec.attach_stdin, stdout=spec.attach_stdout, stderr=spec.attach_stderr)
         if begun is None:
             session = self._session(spec, console)
-            self._cell.node.tasks.spawn(f"exec-{spec.id[32:44]}", self._launch_attached(session, spec))
+            self._cell.node.tasks.begin(f"exec-{spec.id[32:44]}", self._launch_attached(session, spec))
         else:
             _refuse(console, begun)
         return ExecStarted(stdin=spec.attach_stdin, tty=spec.tty, detach_keys=spec.detach_keys)

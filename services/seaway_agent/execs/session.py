@@ -89,7 +89,7 @@ class Session:
 
     def _ended(self, how: Exit) -> None:
         self._owner.ended(self._id, how)
-        self._node.tasks.spawn(f"exec-end-{self._id[32:44]}", self._finish())
+        self._node.tasks.begin(f"exec-end-{self._id[32:44]}", self._finish())
 
     async def _finish(self) -> None:
         """conmon has handed on all output before it tells of the end, and is gone a moment later."""

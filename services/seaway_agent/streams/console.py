@@ -66,7 +66,7 @@ class Console:
         backlog = Backlog(self._spill, changed=self._backlog_changed)
         client = Client(stream, backlog, stdin=takes, stdout=stdout, stderr=stderr, raw=raw)
         self._clients.append(client)
-        self._tasks.spawn("attach", self._serve(client, history))
+        self._tasks.begin("attach", self._serve(client, history))
 
     def catch_up(self) -> None:
         """Hand on what has come: who joins after this gets none of it."""
@@ -160,8 +160,8 @@ class Console:
             loop.add_reader(self._socket.fileno(), self._receive)
 
     async def _serve(self, client: Client, history: AsyncGenerator[bytes] | None) -> None:
-        reader = self._tasks.spawn("attach-stdin", self._read_input(client)) if client.stdin else None
-        watcher = self._tasks.spawn("attach-gone", self._watch(client))
+        reader = self._tasks.begin("attach-stdin", self._read_input(client)) if client.stdin else None
+        watcher = self._tasks.begin("attach-gone", self._watch(client))
         try:
             await client.send(history)
         except SeawayError as error:

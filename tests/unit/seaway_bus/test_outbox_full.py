@@ -60,6 +60,7 @@ class FullTransport(FakeTransport):
     """A server that can't store."""
 
     async def store(self, *_: object, **__: object) -> int:
+        await asyncio.sleep(0)
         raise NoSpace("no space left on device")
 
 

@@ -1,6 +1,9 @@
 """Tasks with an owner."""
 
 import asyncio
+import sys
+
+import pytest
 
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
@@ -35,3 +38,33 @@ async def test_an_orderly_end_is_no_failure() -> None:
     await asyncio.sleep(0)
     await tasks.close()
     assert not tasks.failed and reasons == [] and len(tasks) == 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python begins tasks a turn later before 3.12")
+async def test_work_that_begins_at_once() -> None:
+    tasks = Tasks("owner")
+    go_on, steps = asyncio.Event(), []
+
+    async def work() -> int:
+        steps.append("begun")
+        await go_on.wait()
+        steps.append("gone on")
+        return 7
+
+    task = tasks.begin("work", work())
+    assert steps == ["begun"] and len(tasks) == 1
+    go_on.set()
+    assert await task == 7
+    await until(lambda: len(tasks) == 0)
+
+
+async def test_work_that_ends_in_its_first_step(caplog: pytest.LogCaptureFixture) -> None:
+    tasks = Tasks("owner")
+
+    async def work(result: int) -> int:
+        return 10 // result
+
+    assert await tasks.begin("work", work(5)) == 2
+    tasks.begin("failing", work(0))
+    await until(lambda: "failing failed" in caplog.text)
+    await until(lambda: len(tasks) == 0)
