@@ -108,7 +108,7 @@ class _Shell:
         transport = NatsTransport(self._settings.nats, name=f"seaway-{self._name}")
         bus = Bus(transport)
         stack.push_async_callback(bus.close)
-        bus.doors = Doors(self._settings.run / "streams")
+        bus.doors = Doors(self._settings.streams or self._settings.run / "streams")
         stack.push_async_callback(bus.doors.close)
         tasks = Tasks(self._name, self._task_failed)
         stack.push_async_callback(tasks.close)

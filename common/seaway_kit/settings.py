@@ -44,6 +44,9 @@ class ServiceSettings(BaseModel):
     )
     root: Path = Field(Path("/var/lib/seaway"), description="directory for state")
     run: Path = Field(Path("/run/seaway"), description="directory for sockets and pids")
+    streams: Path | None = Field(
+        None, description="directory where services of one machine meet for byte streams, instead of `streams` in --run"
+    )
     node: str = Field(default_factory=default_node, description="this node's name")
     metrics: str = Field("127.0.0.1:0", description="address of /metrics, /healthz and /readyz; port 0 is any free one")
     log_level: LogLevel = Field("info", description="debug, info, warning or error")

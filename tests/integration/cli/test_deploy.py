@@ -91,7 +91,11 @@ def test_services_are_watched_and_come_after_the_bus() -> None:
 def test_the_api_gets_its_socket_from_systemd() -> None:
     service, sock = [(DEPLOY / "systemd" / f"seaway-api.{kind}").read_text() for kind in ("service", "socket")]
     assert "Requires=seaway-api.socket\n" in service
-    assert "--host" not in service and "RuntimeDirectory=" not in service
+    assert "--host" not in service and "RuntimeDirectory=seaway\n" not in service
+    assert "RuntimeDirectory=seaway-streams\n" in service
+    for other in ("api", "agent", "image"):
+        unit = (DEPLOY / "systemd" / f"seaway-{other}.service").read_text()
+        assert "Environment=SEAWAY_STREAMS=/run/seaway-streams\n" in unit
     assert "ListenStream=/run/seaway/docker.sock\nSocketMode=0660\n" in sock
 
 
