@@ -1,23 +1,23 @@
 """A key-value bucket on a JetStream stream (NATS ADR-8): each key is a subject that keeps its last message."""
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
 
 from seaway_bus.nats_errors import NotDeleted
-from seaway_bus.nats_replay import Api
 from seaway_bus.transport import Entry, Message, TransportError, WrongRevision, check_key
 
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _OPERATION: Final = "KV-Operation"
 _STATUS: Final = "Status"
 _SEQUENCE: Final = "Nats-Sequence"
-_TIMEOUT_S: Final = 5.0
+
+Api = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Server(Protocol):
     """What a bucket needs of the transport."""
 
-    async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message: ...
+    async def look(self, subject: str) -> Message: ...
 
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = 5.0) -> int: ...
 
@@ -40,7 +40,7 @@ class NatsBucket:
 
     async def get(self, key: str) -> Entry | None:
         subject = f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}{check_key(key)}"
-        found = await self._server.request(subject, b"", {}, _TIMEOUT_S)
+        found = await self._server.look(subject)
         status = found.headers.get(_STATUS, "")
         if status == "404" or _OPERATION in found.headers:
             return None

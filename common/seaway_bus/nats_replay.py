@@ -17,9 +17,14 @@ _NS: Final = 1_000_000_000
 _HEARTBEAT_NS: Final = 1 * _NS
 _INACTIVE_NS: Final = 30 * _NS
 _SILENCE_S: Final = 5.0
+_ENDS_S: Final = 5.0
+_BROKEN: Final = "the connection was lost while the past was being read"
 _STALLED: Final = "Nats-Consumer-Stalled"
 
-Api = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+_BEGINS_S: Final = (1.0, 1.0, 2.0, 4.0, 6.0)
+"""A consumer has one copy, on a server by chance, which may be one that was just cut off and is not missed yet."""
+
+Api = Callable[[str, dict[str, Any], float], Awaitable[dict[str, Any]]]
 
 
 class Replay:
@@ -29,8 +34,8 @@ class Replay:
         self._client = client
         self._api = api
         self._stream = stream
-        self._inbox = client.new_inbox()
         self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._number = 0
 
     def lost(self) -> None:
         """The connection is gone, and the consumer with it."""
@@ -38,11 +43,8 @@ class Replay:
 
     async def messages(self, subject: str, start_seq: int, start_ns: int) -> AsyncGenerator[Message, None]:
         """The stored messages that match, from a sequence number or a time on."""
-        number = self._client.listen(self._inbox, self._queue.put_nowait)
         try:
-            config = _config(subject, self._inbox, start_seq, start_ns)
-            body = {"stream_name": self._stream, "config": config}
-            info = await self._api(f"CONSUMER.CREATE.{self._stream}", body)
+            info = await self._begun(subject, start_seq, start_ns)
             left = int(info.get("num_pending", 0)) + int(info.get("delivered", {}).get("consumer_seq", 0))
             while left > 0:
                 msg = await self._next()
@@ -50,9 +52,27 @@ class Replay:
                 if _is_stored(msg) and (message := stored(msg)).stored_ns >= start_ns:
                     yield message
             with contextlib.suppress(TransportError):
-                await self._api(f"CONSUMER.DELETE.{self._stream}.{info['name']}", {})
+                await self._api(f"CONSUMER.DELETE.{self._stream}.{info['name']}", {}, _ENDS_S)
         finally:
-            self._client.unlisten(number)  # a consumer that nobody hears is removed by the server
+            self._client.unlisten(self._number)  # a consumer that nobody hears is removed by the server
+
+    async def _begun(self, subject: str, start_seq: int, start_ns: int) -> dict[str, Any]:
+        """A consumer that answers; what one sends that came too late nobody hears."""
+        for limit_s in _BEGINS_S[:-1]:
+            with contextlib.suppress(RequestTimeout):
+                return await self._consumer(subject, start_seq, start_ns, limit_s)
+            self._client.unlisten(self._number)
+            while not self._queue.empty():
+                if self._queue.get_nowait() is None:
+                    raise RequestTimeout(_BROKEN)
+        return await self._consumer(subject, start_seq, start_ns, _BEGINS_S[-1])
+
+    async def _consumer(self, subject: str, start_seq: int, start_ns: int, limit_s: float) -> dict[str, Any]:
+        inbox = self._client.new_inbox()
+        self._number = self._client.listen(inbox, self._queue.put_nowait)
+        config = _config(subject, inbox, start_seq, start_ns)
+        body = {"stream_name": self._stream, "config": config}
+        return await self._api(f"CONSUMER.CREATE.{self._stream}", body, limit_s)
 
     async def _next(self) -> Message:
         """The next stored message or sign of life; the latter is answered where it asks for that."""
@@ -62,7 +82,7 @@ class Replay:
         except TimeoutError:
             raise RequestTimeout("no answer in time") from None
         if msg is None:
-            raise RequestTimeout("the connection was lost while the past was being read")
+            raise RequestTimeout(_BROKEN)
         if not _is_stored(msg) and (ask := msg.reply or msg.headers.get(_STALLED, "")):
             self._client.send(ask, b"")
         return msg

@@ -5,8 +5,9 @@ connection never comes.
 """
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from seaway_bus.nats_client import LastingClient
@@ -45,6 +46,15 @@ class Requests:
         if reply.headers.get(_STATUS) == _NO_RESPONDERS and not reply.data:
             raise NoResponders("nobody serves that subject")
         return reply
+
+    async def ask(self, subject: str, data: bytes, limits_s: Sequence[float]) -> Message:
+        """The same for what may be heard twice, once for each of the limits: a member of a cluster that is cut off, or
+        a leader that was just lost, answers nothing, and the next time another is asked.
+        """
+        for limit_s in limits_s[:-1]:
+            with contextlib.suppress(RequestTimeout):
+                return await self.send(subject, data, {}, limit_s)
+        return await self.send(subject, data, {}, limits_s[-1])
 
     def lost(self) -> None:
         """The connection is gone, and with it the answers to what is in flight."""

@@ -33,7 +33,9 @@ from seaway_contracts.ids import BadToken, check_token
 from seaway_kit import tls
 
 log = logging.getLogger(__name__)
-_API_S: Final = 5.0
+_LOOKS_S: Final = (1.0, 2.0, 2.0)
+_ORDERS_S: Final = (1.0, 2.0, 4.0, 6.0)
+"""JetStream's API is silent while its servers choose a leader, for up to 9 s."""
 _INBOX: Final = "_INBOX"
 _LEAST_BYTES: Final = 64 << 20
 
@@ -130,6 +132,10 @@ class NatsTransport:
     async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
         return await self._requests.send(subject, data, headers, timeout_s)
 
+    async def look(self, subject: str) -> Message:
+        """A request without a body that changes nothing: it is made again where no answer comes."""
+        return await self._requests.ask(subject, b"", _LOOKS_S)
+
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
         if not self._joined:
             raise NotConnected("no connection to the NATS server yet")
@@ -164,7 +170,7 @@ class NatsTransport:
         return True
 
     async def last(self, stream: str, subject: str) -> Message | None:
-        found = await self.request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", {}, _API_S)
+        found = await self.look(f"$JS.API.DIRECT.GET.{stream}.{subject}")
         status = found.headers.get("Status", "")
         if status not in ("", "404"):
             raise TransportError(f"{subject} can't be read: {found.headers.get('Description', status)}")
@@ -178,7 +184,7 @@ class NatsTransport:
         self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0
     ) -> AsyncIterator[Message]:
         self._check()
-        reading = Replay(self._nc, self._api, stream)
+        reading = Replay(self._nc, self._api_once, stream)
         self._watch.broken.append(reading.lost)
         try:
             async with contextlib.aclosing(reading.messages(subject, start_seq, start_ns)) as found:
@@ -200,9 +206,12 @@ class NatsTransport:
                 await self._api(f"STREAM.UPDATE.{wanted['name']}", wanted)
 
     async def _api(self, call: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One call of the JetStream API."""
-        data = json.dumps(body).encode() if body else b""
-        return answer_of(await self.request(f"$JS.API.{call}", data, {}, _API_S))
+        """One call of the JetStream API, to which the same again does nothing more."""
+        return answer_of(await self._requests.ask(f"$JS.API.{call}", _json(body), _ORDERS_S))
+
+    async def _api_once(self, call: str, body: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        """One that must not be heard twice."""
+        return answer_of(await self.request(f"$JS.API.{call}", _json(body), {}, limit_s))
 
     async def flush(self) -> None:
         self._check()
@@ -218,6 +227,10 @@ class NatsTransport:
                 await self._nc.flush(timeout=1)
         with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
             await self._nc.close()
+
+
+def _json(body: dict[str, Any] | None) -> bytes:
+    return json.dumps(body).encode() if body else b""
 
 
 def _servers(urls: str) -> list[str]:
@@ -240,7 +253,7 @@ def _options(name: str, who: Credentials, watch: Watch) -> dict[str, Any]:
         "password": who.password or None,
         "inbox_prefix": inbox_prefix(who.user),
         "tls": tls.trusting(who.ca) if who.ca else None,
-        "connect_timeout": 5,
+        "connect_timeout": 2,
         "allow_reconnect": True,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.2,

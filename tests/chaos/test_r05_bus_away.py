@@ -24,7 +24,7 @@ from seaway_testing.nats_server import NatsServer
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1500)]
 _TOLD_S = 5.0
-_FREE_S = 5.0
+_FREE_S = 10.0
 _CLIENTS = 16
 
 

@@ -22,6 +22,7 @@ from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
 _STREAMS = 4
+_START_S = 30.0
 _COPIES = 2  # of metadata, beside the suite's own
 
 
@@ -127,6 +128,24 @@ def test_r13_members_lost_under_load(clustered: Clustered, suite: ChaosSuite, fi
         f"{load.done} lives with {len(LIFE) * load.done} acknowledged steps, each seen by the next request, and "
         f"{len(kept)} records: 0 lost; longest life {load.longest_s:.1f} s, clients tried again {load.refused} times",
     )
+
+
+def test_r13_metadata_starts_while_a_member_is_cut_off(
+    clustered: Clustered, suite: ChaosSuite, figures: Figures
+) -> None:
+    """What it reads at its start is asked of another member where the one that was asked is silent."""
+    suite.whole()
+    took = []
+    for member in clustered.cluster.members:
+        member.cut()
+        clustered.copies[0].kill()
+        began = time.monotonic()
+        clustered.copies[0].start()
+        took.append(time.monotonic() - began)
+        member.mend()
+        clustered.cluster.whole()
+    assert max(took) < _START_S, took
+    figures.show("R13", f"a copy of metadata started while a member was cut off: after {max(took):.1f} s at most")
 
 
 def _listed(client: Client) -> set[str]:

@@ -10,7 +10,7 @@ import uvloop
 from seaway_bus.bus import Bus
 from seaway_bus.nats_streams import event_stream
 from seaway_bus.nats_transport import Credentials, NatsTransport
-from seaway_bus.transport import NoResponders, NoSpace, NotConnected, RequestTimeout
+from seaway_bus.transport import Message, NoResponders, NoSpace, NotConnected, RequestTimeout
 from seaway_contracts.catalogue import CONTAINER_DIE, EVENT_STREAM
 from seaway_contracts.channels import StreamConfig
 from seaway_testing.nats_server import NatsServer
@@ -152,3 +152,17 @@ def test_what_is_sent_just_when_the_connection_ends_is_refused(
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(send_meanwhile())
+
+
+async def test_what_gets_no_answer_is_asked_again(small: NatsTransport) -> None:
+    """Of a cluster's members one that is cut off, or no leader any more, says nothing."""
+    heard: list[Message] = []
+
+    def answer_the_second(message: Message) -> None:
+        heard.append(message)
+        if len(heard) == 2:
+            small._nc.send(message.reply, b"found")
+
+    await small.subscribe("look.at.this", answer_the_second)
+    assert (await small.look("look.at.this")).data == b"found"
+    assert len({message.reply for message in heard}) == 2
