@@ -12,6 +12,7 @@ from seaway_metadata.stored import record_json, spec_json
 
 _RUNNING: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
 _PAGE_FRAME: Final = 256
+_PAGES: Final = 8
 _Place = tuple[int, str]
 
 
@@ -39,6 +40,7 @@ class Index:
         self._names: dict[str, list[str]] = {}
         self._ids: list[str] = []
         self._order: list[_Place] = []
+        self._pages: dict[tuple[str, int, bool], bytes] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -57,6 +59,7 @@ class Index:
 
     def put(self, record: ContainerRecord) -> None:
         """Add a record, or replace the one of its id."""
+        self._pages.clear()
         old = self._held.get(record.id)
         if old is None:
             self._held[record.id] = Held(record, spec_json(record))
@@ -71,6 +74,7 @@ class Index:
 
     def remove(self, identifier: str) -> ContainerRecord | None:
         """Take a record out; it, or None if it wasn't there."""
+        self._pages.clear()
         held = self._held.pop(identifier, None)
         if held is None:
             return None
@@ -111,8 +115,18 @@ class Index:
     def page(self, after: str, room: int, *, all_states: bool = True) -> bytes:
         """A page of the listing, newest first, as the JSON of a ContainerList of at most `room` bytes.
 
-        `after` is the `next` of the page before. A single record that is larger than `room` stands alone.
+        `after` is the `next` of the page before. A single record that is larger than `room` stands alone. Pages are
+        kept until something changes.
         """
+        asked = after, room, all_states
+        page = self._pages.get(asked)
+        if page is None:
+            page = self._make_page(after, room, all_states=all_states)
+            if len(self._pages) < _PAGES:
+                self._pages[asked] = page
+        return page
+
+    def _make_page(self, after: str, room: int, *, all_states: bool) -> bytes:
         parts: list[bytes] = []
         last: _Place | None = None
         size = _PAGE_FRAME

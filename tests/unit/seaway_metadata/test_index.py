@@ -155,3 +155,18 @@ def test_lines_of_pages_that_are_written_otherwise() -> None:
     page = ContainerList(containers=(record(1),)).model_dump_json().encode()
     assert page_lines(page) is None
     assert page_lines(b"{}") is None
+
+
+def test_a_page_is_made_once_until_something_changes() -> None:
+    index = index_of(record(seed) for seed in range(3))
+    first = index.page("", ROOM)
+    assert index.page("", ROOM) is first
+    assert index.page("", ROOM, all_states=False) != first
+    index.put(record(1, state=State.RUNNING, seq=5))
+    changed = ContainerList.model_validate_json(index.page("", ROOM))
+    assert [one.status.state for one in changed.containers if one.id == container_id(1)] == [State.RUNNING]
+    index.remove(container_id(1))
+    assert len(ContainerList.model_validate_json(index.page("", ROOM)).containers) == 2
+    for number in range(100):
+        index.page(f"{number}-x", ROOM)
+    assert len(index._pages) == 8
