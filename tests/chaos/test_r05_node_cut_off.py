@@ -162,9 +162,7 @@ def test_r5_a_create_that_its_node_hears_too_late(
     figures.show("R5", f"a create that its node heard too late: refused after {took:.1f} s, and made in vain")
 
 
-def test_r5_removed_while_its_node_is_away(
-    suite: ChaosSuite, client: Client, far: FarNode, figures: Figures
-) -> None:
+def test_r5_removed_while_its_node_is_away(suite: ChaosSuite, client: Client, far: FarNode, figures: Figures) -> None:
     """The API was killed before it asked a node, and then the node went: the name is free once it is asked for."""
     anchor = _on(client, far, "anchor", "exit 0")
     far.link.freeze()
@@ -183,7 +181,8 @@ def test_r5_removed_while_its_node_is_away(
     again = client.create("lost", "exit 0")
     far.link.mend()
     eventually(lambda: _given_up(suite), "the node to be told", 30)
-    assert {row["Id"] for row in client.steadily("GET", "/containers/json?all=1").json()} == {anchor, again}
+    left = {row["Id"] for row in client.steadily("GET", "/containers/json?all=1").json()}
+    assert left in ({again}, {anchor, again})  # the anchor's removal had no answer: the node may have carried it out
     figures.show("R5", f"removed while its node was away, before that had told of it: answered after {took:.1f} s")
 
 

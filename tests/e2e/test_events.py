@@ -8,6 +8,7 @@ import pytest
 from e2e_rig.api import Api, EventStream, filters
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.registry import Registry
+from e2e_rig.waits import eventually
 
 
 def past(api: Api, since: float, **wanted: str | list[str]) -> list[dict[str, Any]]:
@@ -66,8 +67,8 @@ def test_image_events(cli: DockerCli, api: Api, registry: Registry) -> None:
     cli("pull", "-q", f"{registry.address}/lib/dressed:1")
     cli("tag", "busybox", "evented:1")
     cli("rmi", "evented:1", f"{registry.address}/lib/dressed:1")
-    events = past(api, since, type="image")
-    assert told(events)[:4] == ["image pull", "image tag", "image untag", "image untag"]
+    events = eventually(lambda: len(seen := past(api, since, type="image")) >= 4 and seen, "the last untag")
+    assert events and told(events)[:4] == ["image pull", "image tag", "image untag", "image untag"]
     assert events[0]["Actor"]["ID"] == f"{registry.address}/lib/dressed:1"
     assert events[1]["Actor"]["Attributes"]["name"] == "evented:1"
 

@@ -1,7 +1,9 @@
 """Shims are found by their command lines, each by the node whose it is."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,9 @@ class Conmons:
     def start(self, bundle: str, *further: str) -> Process:
         words = ["conmon", "-c", "import time; time.sleep(60)", "-c", CONTAINER, *further, "-b", bundle]
         self.started.append(subprocess.Popen(words, executable=sys.executable))
+        line = Path("/proc", str(self.started[-1].pid), "cmdline")
+        while os.fsencode(bundle) not in line.read_bytes():  # an exec has succeeded a moment before it is seen there
+            time.sleep(0.001)
         process = procs.find(self.started[-1].pid)
         assert process is not None
         return process
