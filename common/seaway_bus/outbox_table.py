@@ -100,6 +100,19 @@ class LostRow(Exception):
     """A row is gone, or no event any more."""
 
 
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All writes inside, or none."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
 class OutboxTable:
     """Rows in the order of their numbers."""
 
@@ -119,7 +132,7 @@ class OutboxTable:
     def add_alone(self, key: str, letter: Letter) -> Row:
         """Write one in a transaction of its own, or only keep it in memory where the disk takes nothing."""
         try:
-            with self._transaction():
+            with transaction(self.db):
                 return self.add(key, letter)
         except sqlite3.Error as error:
             log.error("outbox: %s is kept in memory only: %s", letter.subject, error)
@@ -145,16 +158,5 @@ class OutboxTable:
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Delete rows, in one transaction of their own. Raises sqlite3.Error with none deleted."""
-        with self._transaction():
+        with transaction(self.db):
             self.db.executemany("DELETE FROM outbox WHERE n = ?", ((n,) for n in numbers))
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.db.execute("COMMIT")
-        except BaseException:
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-            raise

@@ -4,13 +4,14 @@ A status and the events that tell of it are written in one transaction, so neith
 WAL without fsync at commit: what a kill of the process must not lose is in the page cache.
 """
 
-import contextlib
 import sqlite3
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from seaway_bus.outbox_table import transaction
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import written_later
 from seaway_contracts.execs import ExecInfo
@@ -62,17 +63,9 @@ class Store:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All writes inside, or none."""
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.db.execute("COMMIT")
-        except BaseException:
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-            raise
+        return transaction(self.db)
 
     def containers(self) -> Iterator[Stored]:
         """Everything that is on this node."""
