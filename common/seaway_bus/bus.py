@@ -32,7 +32,7 @@ from seaway_bus.transport import (
 )
 from seaway_contracts.catalogue import BUCKETS, EVENT_STREAM
 from seaway_contracts.channels import BeatChannel, CallChannel, LinesChannel, M, Q, R, Repeat
-from seaway_contracts.errors import Code, ErrorBody, SeawayError
+from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
 from seaway_contracts.lifecycle import MSG_ID
 from seaway_kit.tasks import Tasks
 
@@ -88,6 +88,7 @@ class Bus:
         self._subscriptions: list[Subscription] = []
         self._micro: Micro | None = None
         self._endpoints: list[Endpoint] = []
+        self._stopping = False
         self.losses = 0
         """How often the connection was lost: what was published meanwhile and not flushed before may be lost too."""
         transport.on_disconnect(self._lost)
@@ -122,10 +123,18 @@ class Bus:
         for bucket in BUCKETS:
             await self.transport.bucket(bucket, copies, change=change)
 
+    async def stop_serving(self) -> None:
+        """Hear no more requests, before that is taken apart by which they are carried out: who asks waits for the next
+        process. Those in hand may still be answered, but not with what comes of the taking apart.
+        """
+        self._stopping = True
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            await subscription.close()
+
     async def close(self) -> None:
         """Stop serving, let go of the connection."""
-        for subscription in self._subscriptions:
-            await subscription.close()
+        await self.stop_serving()
         if self._micro is not None:
             await self._micro.close()
         await self._tasks.close()
@@ -241,15 +250,24 @@ class Bus:
             code = error.code.value
             await self._refuse_all(message, error)
         except Exception as error:
-            code = Code.INTERNAL.value
-            log.exception("%s %s failed", channel.service, channel.name)
-            text = f"{channel.service} failed at {channel.name}: {error or type(error).__name__}"
-            await self._refuse_all(message, SeawayError(Code.INTERNAL, text))
+            refusal = self._unexpected(channel, error)
+            code = refusal.code.value
+            if channel.repeat is not Repeat.UNANSWERED or not self._stopping:
+                await self._refuse_all(message, refusal)
         finally:
             took = time.perf_counter() - started
             endpoint.count(took, "" if code == "ok" else code)
             metrics.SERVED_SECONDS.labels(channel.name).observe(took)
             metrics.SERVED.labels(channel.name, code).inc()
+
+    def _unexpected(self, channel: CallChannel[Q, R], error: Exception) -> SeawayError:
+        """In a process that stops, whatever fails may have failed for that."""
+        if self._stopping:
+            log.info("%s %s was given up, as this process ends: %r", channel.service, channel.name, error)
+            return unavailable(f"{channel.service} is being stopped; try again when it is back")
+        log.error("%s %s failed", channel.service, channel.name, exc_info=error)
+        text = f"{channel.service} failed at {channel.name}: {error or type(error).__name__}"
+        return SeawayError(Code.INTERNAL, text)
 
     async def _outcome(
         self, channel: CallChannel[Q, R], handler: Handler[Q, R], message: Message, command: Command

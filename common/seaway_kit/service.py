@@ -120,6 +120,7 @@ class _Shell:
             await joined
         context = ServiceContext(self._settings, bus, tasks, own, health, joined)
         await stack.enter_async_context(self._build(context))
+        stack.push_async_callback(bus.stop_serving)
         tasks.eternal("loop-lag", metrics.sample_loop_lag())
         with contextlib.suppress(TransportError):  # else the connection is being mended, and subscriptions with it
             await bus.flush()  # who hears that this service is ready finds it on the bus

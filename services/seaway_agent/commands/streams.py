@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 from seaway_agent.cell import Cell
 from seaway_agent.node import Node
+from seaway_agent.streams.acceptance import taken_up
 from seaway_agent.streams.logs import LogSender
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
@@ -35,13 +36,14 @@ class StreamCommands:
         stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
         try:
             cell.attached(command, follows=asked.follow)
+            follows = asked.follow and await _still_runs(cell, asked)
         except BaseException:
             await stream.close()
             raise
-        if asked.follow:
+        if follows:
             cell.console.catch_up()
         history = _history(cell, asked) if asked.logs else None
-        if asked.follow:
+        if follows:
             cell.console.join(
                 stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=history
             )
@@ -71,6 +73,14 @@ class StreamCommands:
         except OSError as error:
             raise internal(f"the terminal of container {asked.id[:12]} can't be sized: {error.strerror}") from error
         return Empty()
+
+
+async def _still_runs(cell: Cell, asked: AttachContainer) -> bool:
+    """False where the run has ended while its shim was taking us up: then all of it is in the log."""
+    if not asked.logs or not cell.status.pid:
+        return True
+    await taken_up()
+    return bool(cell.status.pid)
 
 
 def _history(cell: Cell, asked: AttachContainer) -> AsyncGenerator[bytes]:

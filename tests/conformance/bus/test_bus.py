@@ -153,6 +153,52 @@ async def test_a_node_that_is_killed_at_work(wire: Wire, client: Bus) -> None:
     assert len(heard) == 2 and heard[0] == heard[1]
 
 
+async def test_a_node_that_is_stopped_at_work(wire: Wire, client: Bus) -> None:
+    """What fails because all around it is taken apart is no answer: the successor gives that."""
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    async def fail(request: ContainerId, command: Command) -> StatusReply:
+        begun.set()
+        await stopped.wait()
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    async def start(request: ContainerId, command: Command) -> StatusReply:
+        return StatusReply(status=status(seq=8))
+
+    first, second = Bus(await wire.connect()), Bus(await wire.connect())
+    await first.serve(START, fail, node="n1")
+    await first.transport.flush()
+    waiting = asyncio.ensure_future(client.call(START, ContainerId(id="x"), node="n1"))
+    await begun.wait()
+    await first.stop_serving()
+    stopped.set()
+    await second.serve(START, start, node="n1")
+    assert (await asyncio.wait_for(waiting, 10)).status.seq == 8
+    await first.close()
+
+
+async def test_a_service_that_is_stopped_at_work(wire: Wire, client: Bus) -> None:
+    """Where nobody asks a second time, the answer says that it may."""
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    async def fail(request: Empty, command: Command) -> NodeList:
+        begun.set()
+        await stopped.wait()
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    server = Bus(await wire.connect())
+    await server.serve(LIST_NODES, fail)
+    await server.transport.flush()
+    waiting = asyncio.ensure_future(client.call(LIST_NODES, Empty()))
+    await begun.wait()
+    await server.stop_serving()
+    stopped.set()
+    with pytest.raises(SeawayError, match="metadata is being stopped; try again when it is back") as caught:
+        await waiting
+    assert caught.value.code is Code.UNAVAILABLE
+    await server.close()
+
+
 async def test_a_repeat_of_what_is_in_work_is_never_refused_and_costs_no_task(
     transport: Transport, server: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

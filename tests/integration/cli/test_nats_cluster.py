@@ -81,7 +81,7 @@ async def logged_in(user: str, port: int) -> AsyncIterator[Client]:
     await client.close()
 
 
-async def answered(client: Client, subject: str, body: bytes, limit_s: float = 60.0) -> bytes:
+async def answered(client: Client, subject: str, body: bytes, limit_s: float = 120.0) -> bytes:
     """Asked until an answer comes that is no error: a cluster needs a while to find its leaders."""
     async with asyncio.timeout(limit_s):
         while True:
@@ -114,9 +114,9 @@ async def test_everything_passes_between_the_accounts(cluster: list[int]) -> Non
         assert await answered(api, call, b"{}") == b"done"
         assert (await answered(agent, event, b"{}")).startswith(b'{"stream":"SEAWAY_EVENTS"')
         await agent.publish(event, b"{}", reply="$JS.API.STREAM.PURGE.SEAWAY_EVENTS")
-        last = await agent.request(event, b"{}", timeout=10)
+        last = await agent.request(event, b"{}", timeout=60)
         assert b'"seq":3' in last.data
-        await until(lambda: len(heard) == 3, 10)
+        await until(lambda: len(heard) == 3, 60)
         assert {message.subject for message in heard} == {event}
-        seen = await agent.request(f"$JS.API.DIRECT.GET.SEAWAY_EVENTS.{event}", b"", timeout=10)
+        seen = await agent.request(f"$JS.API.DIRECT.GET.SEAWAY_EVENTS.{event}", b"", timeout=60)
         assert seen.headers is not None and seen.headers["Nats-Sequence"] == "3"

@@ -17,7 +17,7 @@ _THREE: Final = (
 )  # fmt: skip
 
 CASES: Final[tuple[Case, ...]] = (
-    case("nothing there", post("/containers/prune")),
+    case("nothing to do", create(), start(), post("/containers/prune")),
     case("one of three stays", *_THREE, post("/containers/prune"), get("/containers/json?all=1"), events="distinct"),
     case("by label", *_THREE, _by(label=["k=v"]), get("/containers/json?all=1"), events="distinct"),
     case(
