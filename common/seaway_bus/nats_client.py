@@ -95,6 +95,11 @@ class Wire(NatsWire, asyncio.Protocol):
         if self._io is not None:
             (self._io.abort if self._io.get_write_buffer_size() else self._io.close)()
 
+    def abort(self) -> None:
+        """Let go at once."""
+        if self._io is not None:
+            self._io.abort()
+
     def at_eof(self) -> bool:
         return self._ended.is_set()
 
@@ -245,6 +250,8 @@ class LastingClient(Client):
 
     async def _connect_to_server(self, s: Srv) -> None:
         s.last_attempt = time.monotonic()
+        if self._transport:  # of an attempt to which a server that hangs gave no answer
+            self._transport.abort()
         self._transport = Wire()
         await self._transport.connect(s.uri, 0, self.options["connect_timeout"])
 
