@@ -90,9 +90,11 @@ class LogRotation:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 log.error("the log %s can't be rotated: %s", self._files.path, error)
             return False
-        await self._open_anew()
-        self._files.prune()
-        self._pack_next()
+        try:
+            await self._open_anew()
+        finally:  # also where the run ends meanwhile
+            self._files.prune()
+            self._pack_next()
         return True
 
     async def _open_anew(self) -> None:

@@ -134,3 +134,22 @@ async def test_nothing_is_busy_after_the_end(scene: Scene) -> None:
     await until(lambda: LogRotation.busy != set())
     await scene.tasks.close()
     assert LogRotation.busy == set()
+
+
+async def test_a_run_that_ends_in_a_rotation_leaves_no_file_too_many(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.start()
+    for count in (1, 2):
+        scene.shim.say(b"x" * 100)
+        await until(lambda count=count: scene.shim.reopened == count)  # type: ignore[misc]
+        await until(lambda count=count: len(scene.files.rotated()) == count)  # type: ignore[misc]
+    monkeypatch.setattr(Shim, "reopen", lambda shim: None)  # conmon ends before it hears of it
+    scene.task.cancel()
+    await asyncio.gather(scene.task, return_exceptions=True)
+    scene.start()
+    scene.shim.say(b"x" * 100)
+    await until(lambda: len(scene.files.rotated()) == 3)
+    scene.task.cancel()
+    await asyncio.gather(scene.task, return_exceptions=True)
+    assert len(scene.files.rotated()) == 2
