@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from typing import NoReturn
 
 import pytest
 
@@ -153,25 +154,35 @@ async def test_a_node_that_is_killed_at_work(wire: Wire, client: Bus) -> None:
     assert len(heard) == 2 and heard[0] == heard[1]
 
 
-async def test_a_node_that_is_stopped_at_work(wire: Wire, client: Bus) -> None:
-    """What fails because all around it is taken apart is no answer: the successor gives that."""
-    begun, stopped = asyncio.Event(), asyncio.Event()
+class Doomed:
+    """A handler that fails because all around it is taken apart."""
 
-    async def fail(request: ContainerId, command: Command) -> StatusReply:
-        begun.set()
-        await stopped.wait()
+    def __init__(self) -> None:
+        self._begun, self._stopped = asyncio.Event(), asyncio.Event()
+
+    async def handle(self, request: object, command: Command) -> NoReturn:
+        self._begun.set()
+        await self._stopped.wait()
         raise RuntimeError("cannot schedule new futures after shutdown")
+
+    async def stop(self, server: Bus) -> None:
+        """Once it is at work."""
+        await self._begun.wait()
+        await server.stop_serving()
+        self._stopped.set()
+
+
+async def test_a_node_that_is_stopped_at_work(wire: Wire, client: Bus) -> None:
+    """What comes of that is no answer: the successor gives one."""
 
     async def start(request: ContainerId, command: Command) -> StatusReply:
         return StatusReply(status=status(seq=8))
 
-    first, second = Bus(await wire.connect()), Bus(await wire.connect())
-    await first.serve(START, fail, node="n1")
+    first, second, doomed = Bus(await wire.connect()), Bus(await wire.connect()), Doomed()
+    await first.serve(START, doomed.handle, node="n1")
     await first.transport.flush()
     waiting = asyncio.ensure_future(client.call(START, ContainerId(id="x"), node="n1"))
-    await begun.wait()
-    await first.stop_serving()
-    stopped.set()
+    await doomed.stop(first)
     await second.serve(START, start, node="n1")
     assert (await asyncio.wait_for(waiting, 10)).status.seq == 8
     await first.close()
@@ -179,20 +190,11 @@ async def test_a_node_that_is_stopped_at_work(wire: Wire, client: Bus) -> None:
 
 async def test_a_service_that_is_stopped_at_work(wire: Wire, client: Bus) -> None:
     """Where nobody asks a second time, the answer says that it may."""
-    begun, stopped = asyncio.Event(), asyncio.Event()
-
-    async def fail(request: Empty, command: Command) -> NodeList:
-        begun.set()
-        await stopped.wait()
-        raise RuntimeError("cannot schedule new futures after shutdown")
-
-    server = Bus(await wire.connect())
-    await server.serve(LIST_NODES, fail)
+    server, doomed = Bus(await wire.connect()), Doomed()
+    await server.serve(LIST_NODES, doomed.handle)
     await server.transport.flush()
     waiting = asyncio.ensure_future(client.call(LIST_NODES, Empty()))
-    await begun.wait()
-    await server.stop_serving()
-    stopped.set()
+    await doomed.stop(server)
     with pytest.raises(SeawayError, match="metadata is being stopped; try again when it is back") as caught:
         await waiting
     assert caught.value.code is Code.UNAVAILABLE
