@@ -17,7 +17,7 @@ from chaos_rig.clean import leaving_nothing
 from chaos_rig.client import Client
 from chaos_rig.figures import Figures
 from chaos_rig.scale import FULL, SEED
-from chaos_rig.suite import ChaosSuite
+from chaos_rig.suite import ChaosSuite, Suites
 from e2e_rig import images
 from e2e_rig.registry import Registry
 from e2e_rig.world import World
@@ -74,22 +74,23 @@ def registry(chaos_directory: Path) -> Iterator[Registry]:
 
 
 @pytest.fixture(scope="session")
-def shared_suite(chaos_directory: Path) -> Iterator[ChaosSuite]:
-    """One suite for all tests of this folder, with the image busybox."""
-    suite = ChaosSuite(chaos_directory / "s")
-    suite.start()
-    try:
-        suite.warm()
-        yield suite
-    finally:
-        suite.purge()
+def suites(chaos_directory: Path) -> Iterator[Suites]:
+    """Where the suite for all tests of this folder comes from, and a fresh one after a test that left something."""
+    made = Suites(chaos_directory)
+    yield made
+    made.discard()
 
 
 @pytest.fixture
-def suite(shared_suite: ChaosSuite) -> Iterator[ChaosSuite]:
-    """The shared suite; what a test leaves behind is a leak."""
-    with leaving_nothing(shared_suite):
-        yield shared_suite
+def suite(suites: Suites) -> Iterator[ChaosSuite]:
+    """The shared suite, with the image busybox. What a test leaves is a leak, and the next one gets a fresh suite."""
+    shared = suites.current()
+    try:
+        with leaving_nothing(shared):
+            yield shared
+    except BaseException:
+        suites.discard()
+        raise
 
 
 @pytest.fixture

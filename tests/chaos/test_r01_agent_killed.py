@@ -16,6 +16,7 @@ from chaos_rig.figures import Figures
 from chaos_rig.load import lives
 from chaos_rig.scale import FULL, scaled
 from chaos_rig.suite import ChaosSuite, struck
+from e2e_rig.processes import alive
 from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
@@ -141,7 +142,7 @@ def _ends(pids: dict[str, int]) -> dict[str, float]:
 
     def all_ended() -> bool:
         for container, pid in pids.items():
-            if container not in ended and not _alive(pid):
+            if container not in ended and not alive(pid):
                 ended[container] = time.time()
         return len(ended) == len(pids)
 
@@ -156,13 +157,6 @@ def _terminated(init: int) -> bool:
             os.kill(int(pid), signal.SIGTERM)
             return True
     return False
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def _unix(stamp: str) -> float:

@@ -33,6 +33,7 @@ def far(suite: ChaosSuite, client: Client, chaos_directory: Path) -> Iterator[Fa
     try:
         eventually(lambda: "n2" in _states(suite), "the second node")
         yield node
+        node.link.mend()
         eventually(lambda: _emptied(suite), "all containers to be removed", 30)  # while their node is still there
     finally:
         node.close()

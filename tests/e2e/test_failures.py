@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from e2e_rig.api import Api, EventStream, filters
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.processes import alive
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 from test_events import past
@@ -65,21 +66,13 @@ def test_end_while_the_agent_is_dead(suite: Seaway, cli: DockerCli, api: Api, na
     pid = int(cli("inspect", name, "--format", "{{.State.Pid}}").out)
     agent = int(suite.row("agent")["pid"])
     os.kill(agent, signal.SIGSTOP)
-    eventually(lambda: not os.path.exists(f"/proc/{pid}") or _zombie(pid), "the container's end")
+    eventually(lambda: not alive(pid), "the container's end")
     os.kill(agent, signal.SIGKILL)
     suite.restarted("agent", agent)
     assert cli("wait", name).out == "9"
     assert cli("inspect", name, "--format", "{{.State.Status}} {{.State.ExitCode}}").out == "exited 9"
     told = [event["Action"] for event in past(api, since, container=container, type="container")]
     assert told == ["create", "start", "die"]
-
-
-def _zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def test_waiting_client_survives_metadata_s_and_the_agent_s_death(suite: Seaway, cli: DockerCli, name: str) -> None:

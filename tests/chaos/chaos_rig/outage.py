@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from e2e_rig.processes import alive
 from e2e_rig.waits import eventually
 
 from chaos_rig.client import Client
@@ -42,7 +43,7 @@ class Outage:
     def let_end(self) -> None:
         """All end now; returns when their processes are gone."""
         (self._place / "go").write_text("\n" * len(self.ends))
-        eventually(lambda: not any(map(_runs, self._pids)), "all ends", 30)
+        eventually(lambda: not any(map(alive, self._pids)), "all ends", 30)
 
     def goes_on(self) -> int:
         """It is restarted further, with nobody's help; how often it has run by then."""
@@ -68,10 +69,3 @@ class Outage:
         assert [int(died[container]["exitCode"]) for container in self.ends] == list(codes)
         runs = [word for word in told[self.again] if word in ("start", "die")]
         assert runs == ["start", "die"] * (len(runs) // 2) + ["start"] * (len(runs) % 2)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

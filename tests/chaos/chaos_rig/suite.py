@@ -141,11 +141,34 @@ class ChaosSuite(Seaway):
         self.start()
 
 
+class Suites:
+    """One suite after another, each in a directory of its own below `place`."""
+
+    def __init__(self, place: Path) -> None:
+        self._place, self._count = place, 0
+        self._current: ChaosSuite | None = None
+
+    def current(self) -> ChaosSuite:
+        """The one that is there, or a new one."""
+        if self._current is None:
+            self._count += 1
+            self._current = suite = ChaosSuite(self._place / f"s{self._count}")
+            suite.start()
+            suite.warm()
+        return self._current
+
+    def discard(self) -> None:
+        """Purge the one that is there."""
+        suite, self._current = self._current, None
+        if suite is not None:
+            suite.purge()
+
+
 def _age_s(pid: int) -> float:
     """How long a process has lived (proc(5), stat); 0 for one that is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0.0
     began = int(text.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - began

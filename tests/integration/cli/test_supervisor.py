@@ -210,6 +210,6 @@ def test_children_end_with_a_killed_supervisor(tmp_path: Path) -> None:
 def ended(pid: int) -> bool:
     """Gone, or a zombie that whoever adopted it has not reaped."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return True

@@ -48,8 +48,8 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
 def alive(pid: int) -> bool:
     """Running; a zombie that its adopter has not reaped is not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
