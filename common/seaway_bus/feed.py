@@ -119,6 +119,11 @@ class EventFeed:
             await subscription.close()
 
     @property
+    def live(self) -> bool:
+        """Whether each event is delivered as it comes, and none is missing that this connection has brought."""
+        return self._held is None and self._transport.connected
+
+    @property
     def delivered(self) -> int:
         """Everything stored up to this sequence number is certainly behind the receiver: the horizon, less what this
         process may have got and not looked at yet."""

@@ -197,6 +197,10 @@ class LastingClient(Client):
         if self._transport.full:
             await self._transport.drain()
 
+    async def answered(self, timeout_s: float) -> None:
+        """Wait until the server has answered a ping: behind all that it has sent before. Raises nats.errors.Error."""
+        await self.flush(timeout_s)  # type: ignore[arg-type]  # it hands it to asyncio, which takes fractions
+
     def listen(self, subject: str, callback: Callback, queue: str = "") -> int:
         """Have what matches handed to `callback`, now and after each reconnection; the subscription's number."""
         if self.is_closed:

@@ -19,6 +19,7 @@ from seaway_bus.nats_requests import Requests
 from seaway_bus.nats_streams import bucket_stream, event_stream
 from seaway_bus.nats_watch import Watch
 from seaway_bus.transport import (
+    FLUSH_S,
     STORE_S,
     Bucket,
     Callback,
@@ -213,10 +214,10 @@ class NatsTransport:
         """One that must not be heard twice."""
         return answer_of(await self.request(f"$JS.API.{call}", _json(body), {}, limit_s))
 
-    async def flush(self) -> None:
+    async def flush(self, timeout_s: float = FLUSH_S) -> None:
         self._check()
         with translated():
-            await self._nc.flush(timeout=5)
+            await self._nc.answered(timeout_s)
 
     async def close(self) -> None:
         self._watch.closing = True

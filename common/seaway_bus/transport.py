@@ -75,6 +75,7 @@ def check_key(key: str) -> str:
 
 Callback = Callable[[Message], None]
 STORE_S: Final = 5.0  # after which a publisher that has heard nothing sends its event again
+FLUSH_S: Final = 5.0
 _HEADER_FRAME: Final = 12  # `NATS/1.0` and two line ends
 
 
@@ -168,8 +169,11 @@ class Transport(Protocol):
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Call this after each regained connection: messages may have been missed."""
 
-    async def flush(self) -> None:
-        """Wait until the server has seen all that was sent. Raises NotConnected, RequestTimeout."""
+    async def flush(self, timeout_s: float = FLUSH_S) -> None:
+        """Wait until the server has seen all that was sent, and all that it has sent before has come.
+
+        Raises NotConnected, RequestTimeout.
+        """
 
     async def close(self) -> None:
         """Send what is buffered and disconnect."""

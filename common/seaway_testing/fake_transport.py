@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from seaway_bus.transport import (
+    FLUSH_S,
     STORE_S,
     Callback,
     Entry,
@@ -192,7 +193,7 @@ class FakeTransport:
         await self.round_trip()
         return _Bucket(self, self._server.buckets.setdefault(config.name, FakeBucketData()))
 
-    async def flush(self) -> None:
+    async def flush(self, timeout_s: float = FLUSH_S) -> None:
         await self.round_trip()
 
     async def close(self) -> None:

@@ -212,6 +212,17 @@ class Cell:
         self._runtime.look()
 
     def _ended(self, how: Exit) -> None:
+        """What ran in it has ended with it: the ends of execs that came before are told before."""
+        if self.execs.ending:
+            self.node.tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_execs(how))
+        else:
+            self._tell_end(how)
+
+    async def _ended_after_execs(self, how: Exit) -> None:
+        await self.execs.ended_too()
+        self._tell_end(how)
+
+    def _tell_end(self, how: Exit) -> None:
         reach(Failpoint.DIE_SEEN)
         ended_ns = not_before(how.time_ns, self.status.started_ns, time.time_ns())
         how = Exit(how.code, ended_ns, how.oom, _boottime_ns() - self._began_ns)
@@ -388,6 +399,7 @@ class Cell:
     async def _delete(self, volumes: bool) -> None:
         node = self.node
         try:
+            self.log.part()
             node.uppers.release(self.spec.id)
             reach(Failpoint.REMOVE_UPPER)
             gone = node.volumes.release(self.spec, anonymous=volumes)

@@ -21,7 +21,9 @@ class Answers:
     for a moment reads tell which statuses they must not be older than.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, heard: Callable[[str, int], None], now: Callable[[], float] = time.monotonic) -> None:
+        """`heard` is told of each: a container's id, and the number of its status."""
+        self._heard = heard
         self._now = now
         self._statuses: OrderedDict[str, ContainerStatus] = OrderedDict()
         self._fresh: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -65,6 +67,7 @@ class Answers:
         return {identifier: seq for identifier, (seq, when) in self._fresh.items() if when > limit}
 
     def _note(self, identifier: str, seq: int) -> None:
+        self._heard(identifier, seq)
         self._fresh[identifier] = seq, self._now()
         self._fresh.move_to_end(identifier)
         if len(self._fresh) > _TOLD:

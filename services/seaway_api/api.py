@@ -3,6 +3,7 @@
 import secrets
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
@@ -11,11 +12,14 @@ from seaway_api.settings import ApiSettings
 from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream
+from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ContainerLocation, ResolveContainer
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import is_container_id
 from seaway_kit.tasks import Tasks
+
+_SURE_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Api:
         """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""
         if is_container_id(ref) and (node := self.hub.place(ref)) is not None:
             return ref, node
+        if (seen := await self._known(ref)) is not None:
+            return seen.record.id, seen.record.node
         found: ContainerLocation = await self.bus.call(cat.RESOLVE, self._asked(ref))
         self.hub.remember(found.id, found.node)
         return found.id, found.node
@@ -45,10 +51,27 @@ class Api:
 
     async def seen(self, ref: str) -> Seen:
         """The same, with what is known of it from before."""
+        if (known := await self._known(ref)) is not None:
+            return known
         data = await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))
         seen = self.hub.newest(self.hub.seen.of(data))
         self.hub.remember(seen.record.id, seen.record.node)
         return seen
+
+    async def _known(self, ref: str) -> Seen | None:
+        """A container that has been read before, once it is sure that nothing has happened to it since.
+
+        What the server has sent before it answers has come by then: all events that were published before the request.
+        """
+        hub = self.hub
+        if hub.seen.current(ref) is None or not hub.live:
+            return None
+        try:
+            await self.bus.transport.flush(_SURE_S)
+        except TransportError:
+            return None
+        seen = hub.seen.current(ref) if hub.live else None
+        return hub.newest(seen) if seen is not None else None
 
     def _asked(self, ref: str) -> ResolveContainer:
         return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref))

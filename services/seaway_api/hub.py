@@ -100,9 +100,9 @@ class Hub:
         self._watches: dict[str, list[Watch]] = {}
         self._places: OrderedDict[str, str] = OrderedDict()
         self._back_ns: dict[str, int] = {}
-        self.answers = Answers()
         self.seen = SeenContainers()
-        """What lists have read."""
+        """What reads have brought."""
+        self.answers = Answers(self.seen.heard)
 
     async def start(self) -> None:
         """Listen to all new events."""
@@ -116,6 +116,11 @@ class Hub:
     def handed_on(self) -> int:
         """All events stored up to this sequence number were handed on."""
         return self._feed.delivered
+
+    @property
+    def live(self) -> bool:
+        """Whether events are handed on as they come; not so for some seconds after a lost connection."""
+        return self._feed.live
 
     async def current(self) -> None:
         """Wait, for a moment at most, until all that had come is handed on: at once, but after a lost connection."""
@@ -213,6 +218,7 @@ class Hub:
 
     def _container(self, event: Event) -> None:
         identifier = event.envelope.subject_id
+        self.seen.heard(identifier, event.envelope.seq)
         if event.envelope.action == "destroy":
             self._places.pop(identifier, None)
             self._places.pop(container_prefix(identifier), None)

@@ -1,8 +1,12 @@
 """Containers as this process has seen them before: of a thousand, only those that have changed are read anew.
 
-Metadata gives a record that hasn't changed in the same bytes: those are what it is known by.
+Metadata gives a record that hasn't changed in the same bytes: those are what it is known by. And as all events come by
+here, one that has been read a moment ago, and of which nothing newer was heard, is as it was.
 """
 
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
 
@@ -11,9 +15,12 @@ import orjson
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import container_facts, list_line, state_text
 from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.ids import is_container_id
 from seaway_docker.container_filters import ContainerFacts
 
 _MOST: Final = 20_000
+_FRESH_S: Final = 5.0
+"""How long a record is good without a look. Metadata mends what events can't tell of; no event tells of that."""
 
 
 class Seen:
@@ -21,6 +28,13 @@ class Seen:
 
     def __init__(self, record: ContainerRecord) -> None:
         self.record = record
+        self.read_at = 0.0
+        self.outdated = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing newer has been heard. One that no event has told of is only registered; none will tell."""
+        return not self.outdated and self.record.status.seq > 0
 
     @cached_property
     def facts(self) -> ContainerFacts:
@@ -59,22 +73,61 @@ class Seen:
 class SeenContainers:
     """The last ones seen, each as it was seen last."""
 
-    def __init__(self, most: int = _MOST) -> None:
+    def __init__(self, most: int = _MOST, now: Callable[[], float] = time.monotonic) -> None:
         self._most = most
+        self._now = now
         self._known: dict[bytes, Seen] = {}
         self._bytes: dict[str, bytes] = {}
+        self._names: dict[str, str] = {}
+        self._heard: OrderedDict[str, int] = OrderedDict()
 
     def of(self, data: bytes) -> Seen:
-        """The container of a record's JSON. Raises pydantic.ValidationError for what is none."""
-        return self._known.get(data) or self._read(data)
+        """The container of a record's JSON, as metadata has just given it.
+
+        Raises pydantic.ValidationError for what is none.
+        """
+        seen = self._known.get(data) or self._read(data)
+        seen.read_at = self._now()
+        return seen
+
+    def heard(self, identifier: str, seq: int) -> None:
+        """The container is known to have got so far: records from before that are of the past, also those to come."""
+        if seq <= self._heard.get(identifier, 0):
+            return
+        self._heard[identifier] = seq
+        self._heard.move_to_end(identifier)
+        if len(self._heard) > self._most:
+            self._heard.popitem(last=False)
+        seen = self._kept(identifier)
+        if seen is not None and seen.record.status.seq < seq:
+            seen.outdated = True
+
+    def current(self, ref: str) -> Seen | None:
+        """A container by its whole id or its name, if it is known as metadata has it: up to the last event."""
+        seen = self._kept(ref if is_container_id(ref) else self._names.get(ref, ""))
+        if seen is None or not seen.is_current or self._now() - seen.read_at >= _FRESH_S:
+            return None
+        return seen
+
+    def _kept(self, identifier: str) -> Seen | None:
+        data = self._bytes.get(identifier)
+        return None if data is None else self._known[data]
 
     def _read(self, data: bytes) -> Seen:
         seen = self._known[data] = Seen(ContainerRecord.model_validate_json(data))
-        before = self._bytes.pop(seen.record.id, None)
-        if before is not None:
-            del self._known[before]
-        self._bytes[seen.record.id] = data
+        identifier = seen.record.id
+        seen.outdated = seen.record.status.seq < self._heard.get(identifier, 0)
+        self._drop(identifier)
+        self._bytes[identifier] = data
+        self._names[seen.record.spec.name] = identifier
         if len(self._bytes) > self._most:
-            oldest = next(iter(self._bytes))
-            del self._known[self._bytes.pop(oldest)]
+            self._drop(next(iter(self._bytes)))
         return seen
+
+    def _drop(self, identifier: str) -> None:
+        data = self._bytes.pop(identifier, None)
+        if data is None:
+            return
+        name = self._known.pop(data).record.spec.name
+        if self._names.get(name) == identifier:
+            del self._names[name]

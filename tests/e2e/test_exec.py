@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from typing import Any
 
 import docker
@@ -14,6 +15,7 @@ import pytest
 from e2e_rig.api import Api, EventStream, Reply, connect, frames
 from e2e_rig.docker_cli import CommandFailed, DockerCli
 from e2e_rig.waits import eventually
+from test_events import past
 
 IDLE = ("sleep", "1000")
 
@@ -305,6 +307,18 @@ def test_a_second_start(api: Api, box: str) -> None:
 def test_detached_runs_on(cli: DockerCli, box: str) -> None:
     cli("exec", "-d", box, "sh", "-c", "echo yes > /there")
     eventually(lambda: cli.try_("exec", box, "cat", "/there").out == "yes", "the file")
+
+
+def test_one_that_ends_its_container_by_a_file(cli: DockerCli, api: Api, name: str) -> None:
+    """It has ended before the container, and is told of before, with its own exit code."""
+    for _ in range(5):
+        since = time.time()
+        cli("run", "-d", "--name", name, "busybox", "sh", "-c", "while [ ! -e /stop ]; do :; done; exit 3")
+        assert cli.try_("exec", name, "touch", "/stop").code == 0
+        assert cli("wait", name).out == "3"
+        told = [event["Action"] for event in past(api, since, container=name) if event["Action"].endswith("die")]
+        assert told == ["exec_die", "die"]
+        cli("rm", name)
 
 
 def test_refusals(api: Api, box: str) -> None:

@@ -4,6 +4,7 @@ import calendar
 import re
 import time
 
+import docker
 import pytest
 from e2e_rig.api import Api, frames
 from e2e_rig.docker_cli import DockerCli
@@ -130,3 +131,15 @@ def test_many_lines(cli: DockerCli, name: str) -> None:
     cli("run", "-d", "--name", name, "busybox", "seq", "1", "100000")
     cli("wait", name)
     assert cli("logs", name).stdout == b"".join(b"%d\n" % n for n in range(1, 100_001))
+
+
+@pytest.mark.parametrize("options", [(), ("--log-opt", "max-size=256k", "--log-opt", "max-file=90")])
+def test_removed_while_it_is_read(
+    cli: DockerCli, py: docker.DockerClient, name: str, options: tuple[str, ...]
+) -> None:
+    """Whoever has been answered gets all of it, however late it is read, as in `docker.containers.run(remove=True)`."""
+    cli("run", "--name", name, "--network", "none", *options, "busybox", "seq", "100000")
+    read = [py.containers.get(name).logs(stream=True, follow=follow) for follow in (True, False)]
+    cli("rm", name)
+    for lines in read:
+        assert b"".join(lines) == b"".join(b"%d\n" % number for number in range(1, 100001))

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from seaway_agent.cell import Cell
 from seaway_agent.node import Node
 from seaway_agent.streams.acceptance import taken_up
+from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.logs import LogSender
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
@@ -59,8 +60,13 @@ class StreamCommands:
         cell, plumbing = self._node.cell(asked.id), self._node.plumbing
         if not cell.log.kept:
             raise internal("configured logging driver does not support reading")
-        stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
-        sender = LogSender(cell.log, asked, stream, tty=cell.spec.command.tty)
+        cursor = await _cursor(cell, asked)  # a removal that comes behind the answer takes nothing away
+        try:
+            stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
+        except BaseException:
+            cursor.close()
+            raise
+        sender = LogSender(cell.log, cursor, asked, stream, tty=cell.spec.command.tty)
         plumbing.tasks.spawn(f"logs-{asked.id[:12]}", sender.send(plumbing.tasks))
         return Empty()
 
@@ -73,6 +79,13 @@ class StreamCommands:
         except OSError as error:
             raise internal(f"the terminal of container {asked.id[:12]} can't be sized: {error.strerror}") from error
         return Empty()
+
+
+async def _cursor(cell: Cell, asked: ReadLogs) -> LogCursor:
+    try:
+        return await cell.log.cursor(asked)
+    except OSError as error:
+        raise internal(f"the log of container {asked.id[:12]} can't be read: {error.strerror}") from error
 
 
 async def _still_runs(cell: Cell, asked: AttachContainer) -> bool:

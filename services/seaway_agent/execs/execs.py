@@ -1,5 +1,7 @@
 """The execs of one container that run: what their machine decides, carried out."""
 
+import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Final
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _FORESEEN: Final = (SeawayError, OSError, ValueError)
 _READY_S: Final = 10.0
+_TOLD_S: Final = 2.0
 
 
 class Execs:
@@ -29,6 +32,7 @@ class Execs:
     def __init__(self, cell: "Cell") -> None:
         self._cell = cell
         self._sessions: dict[str, Session] = {}
+        self._news = asyncio.Event()
 
     # --- commands
 
@@ -108,6 +112,21 @@ class Execs:
         for session in self._sessions.values():
             session.close()
 
+    # --- the container's end
+
+    @property
+    def ending(self) -> bool:
+        """Whether a process has ended whose shim has not told of it yet."""
+        return any(session.ending for session in self._sessions.values())
+
+    async def ended_too(self) -> None:
+        """Wait, for a moment at most, until that is told."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_S):
+                while self.ending:
+                    self._news.clear()
+                    await self._news.wait()
+
     # --- what sessions tell
 
     def runs(self, identifier: str, pid: int) -> None:
@@ -119,6 +138,7 @@ class Execs:
         """See `session.Owner`."""
         reach(Failpoint.EXEC_DIE_SEEN)
         self._sessions.pop(identifier, None)
+        self._news.set()
         machine = self._cell.machine
         self._cell.do(machine.exec_died(identifier, how.code, how.time_ns))
 

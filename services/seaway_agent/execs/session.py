@@ -76,6 +76,12 @@ class Session:
             return False
         return True
 
+    @property
+    def ending(self) -> bool:
+        """Whether its process has ended, and its shim has not told how."""
+        run = self._run
+        return run is not None and (run.pidfd < 0 or procs.has_ended(run.pidfd))
+
     def kill(self) -> None:
         """End it by force; its end is told when it has come."""
         if self._run is not None and self._run.pidfd >= 0:

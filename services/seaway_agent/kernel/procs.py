@@ -4,6 +4,7 @@ import errno
 import fcntl
 import functools
 import os
+import select
 import signal
 import struct
 import time
@@ -131,6 +132,13 @@ def bounding_set() -> int:
     """The capabilities that this process can pass on, as a mask (proc_pid_status(5), CapBnd)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("CapBnd:")), 16)
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process runs no more."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def exit_code_from_wait_status(status: int) -> int:

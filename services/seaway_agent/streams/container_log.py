@@ -77,6 +77,11 @@ class ContainerLog:
             self._ship()
             self._node.log_watch.stir(self._node.layout.log(self._spec().id))
 
+    def part(self) -> None:
+        """The files are about to be removed: who reads them reads them to their end. Raises OSError."""
+        for reader in list(self.files.readers):
+            reader.hold()
+
     def _ship(self) -> None:
         """Publish what has not been published, and what comes, where that is wanted."""
         bus, under_way = self._node.bus, self._shipping is not None and not self._shipping.done()

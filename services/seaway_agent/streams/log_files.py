@@ -11,8 +11,9 @@ import os
 import re
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, Protocol
 
 from seaway_docker.log_options import LogPolicy
 
@@ -21,7 +22,42 @@ HELD_FOR_READERS: Final = 256 << 20
 _PIECE: Final = 1 << 18
 _LEVEL: Final = 3
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_PACKED: Final = ".gz"
 _ROTATED: Final = re.compile(r"\.([1-9][0-9]{0,17})(\.gz)?")
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One of a log's files, held open whatever becomes of its `path`."""
+
+    fd: int
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> "LogFile":
+        """Raises FileNotFoundError, OSError."""
+        return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path)
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is compressed."""
+        return self.path.suffix == _PACKED
+
+    def unpacked(self) -> int:
+        """A descriptor of what it holds; this one is closed. Raises OSError. It takes time: call it in a thread."""
+        with os.fdopen(self.fd, "rb") as file:
+            return _unpacked(file, self.path)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.fd)
+
+
+class LogReader(Protocol):
+    """Who reads a log's files one after the other."""
+
+    def hold(self) -> None:
+        """They are about to be removed."""
 
 
 class LogFiles:
@@ -34,7 +70,7 @@ class LogFiles:
     def __init__(self, path: Path, policy: LogPolicy, held: int = HELD_FOR_READERS) -> None:
         self.path = path
         self.policy = policy
-        self.readers: dict[object, int] = {}
+        self.readers: dict[LogReader, int] = {}
         self._held = held
         self.current = max(self.rotated(), default=0) + 1
 
@@ -81,7 +117,16 @@ class LogFiles:
         try:
             return os.open(plain, flags)
         except FileNotFoundError:
-            return _unpacked(Path(f"{plain}.gz"))
+            return LogFile.open(self._packed(number)).unpacked()
+
+    def hold(self, after: int) -> dict[int, LogFile]:
+        """The files behind that one by number, held open. Raises OSError."""
+        held: dict[int, LogFile] = {}
+        for number, path in {**self.rotated(), self.current: self.path}.items():
+            if number > after:
+                with contextlib.suppress(FileNotFoundError):  # pruned, or packed, since
+                    held[number] = LogFile.open(path)
+        return held
 
     def next_after(self, number: int) -> int:
         """The number of the file to be read after that one; more than one higher where some are gone already."""
@@ -116,7 +161,7 @@ class LogFiles:
             for path in (self._numbered(number), self._packed(number)):
                 path.unlink(missing_ok=True)
 
-    def let_go(self, reader: object) -> None:
+    def let_go(self, reader: LogReader) -> None:
         """A reader has gone: what was kept for it alone is removed, as nobody rotates once the container has ended."""
         if self.readers.pop(reader, None) is not None and self.policy.max_size:
             with contextlib.suppress(OSError):
@@ -138,13 +183,13 @@ class LogFiles:
 
     def plain(self) -> list[int]:
         """Rotated files that are not compressed yet."""
-        return [number for number, path in self.rotated().items() if path.suffix != ".gz"]
+        return [number for number, path in self.rotated().items() if path.suffix != _PACKED]
 
     def _numbered(self, number: int) -> Path:
         return Path(f"{self.path}.{number}")
 
     def _packed(self, number: int) -> Path:
-        return Path(f"{self.path}.{number}.gz")
+        return Path(f"{self.path}.{number}{_PACKED}")
 
 
 def size_of(path: Path) -> int:
@@ -164,15 +209,16 @@ def _pack(source: Path, target: Path, cancelled: Callable[[], bool]) -> None:
         packed.write(packer.flush())
 
 
-def _unpacked(path: Path) -> int:
-    """A descriptor of the unpacked content, in a file without a name."""
-    fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+def _unpacked(packed: BinaryIO, beside: Path) -> int:
+    """A descriptor of the unpacked content, in a file without a name near that path, which may be gone."""
+    place = next(parent for parent in beside.parents if parent.is_dir())
+    fd = os.open(place, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        with open(path, "rb") as packed, os.fdopen(os.dup(fd), "wb") as plain:
+        with os.fdopen(os.dup(fd), "wb") as plain:
             _inflate(packed.read, plain.write)
     except zlib.error as error:
         os.close(fd)
-        raise OSError(errno.EIO, f"the compressed log is broken ({error})", str(path)) from error
+        raise OSError(errno.EIO, f"the compressed log is broken ({error})", str(beside)) from error
     except BaseException:
         os.close(fd)
         raise

@@ -15,9 +15,10 @@ from seaway_kit.tasks import Tasks, cancel
 class LogSender:
     """Sends one log to one client."""
 
-    def __init__(self, source: ContainerLog, asked: ReadLogs, stream: ByteStream, *, tty: bool) -> None:
-        self._source = source
-        self._asked = asked
+    def __init__(
+        self, source: ContainerLog, cursor: LogCursor, asked: ReadLogs, stream: ByteStream, *, tty: bool
+    ) -> None:
+        self._cursor = cursor
         self._stream = stream
         self._reader = Reader(
             stdout=asked.stdout,
@@ -30,7 +31,7 @@ class LogSender:
         )
 
     async def send(self, tasks: Tasks) -> None:
-        """All of it, then the end. A client that goes away ends it early."""
+        """All of it, then the end, and the cursor is closed. A client that goes away ends it early."""
         watcher = tasks.spawn("logs-gone", self._stream.wait_broken())
         sender = tasks.spawn("logs", self._send())
         try:
@@ -38,24 +39,21 @@ class LogSender:
         finally:
             await cancel(watcher)
             await cancel(sender)
+            self._cursor.close()
             await self._stream.close()
 
     async def _send(self) -> None:
         try:
-            cursor = await self._source.cursor(self._asked)
-            try:
-                await self._copy(cursor)
-            finally:
-                cursor.close()
+            await self._copy()
             await self._stream.end()
         except SeawayError:
             return
         except OSError as error:
             await self._stream.fail(internal(f"the log can't be read: {error.strerror}"))
 
-    async def _copy(self, cursor: LogCursor) -> None:
+    async def _copy(self) -> None:
         reader = self._reader
-        async with contextlib.aclosing(cursor.blocks()) as blocks:
+        async with contextlib.aclosing(self._cursor.blocks()) as blocks:
             async for block in blocks:
                 if not block:
                     reader.break_off()

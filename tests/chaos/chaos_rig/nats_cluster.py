@@ -3,13 +3,17 @@
 Each may be killed and started, and cut off: then nobody hears it any more, and nobody hangs up.
 """
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from e2e_rig.waits import eventually
 
@@ -95,14 +99,26 @@ class Member:
         self._machine.wait()
 
     def trouble(self) -> str:
-        """Why it doesn't serve, or not all that it stores is up to date."""
+        """Why it doesn't serve. Of what it stores `streams` tells: in nats-server 2.10 a whole `/healthz` mends what it
+        looks at, and takes from a member that has just been started what it was about to begin with.
+        """
         try:
-            with urllib.request.urlopen(f"http://{self.address}:{_HTTP}/healthz", timeout=2) as reply:
+            with self._ask("healthz?js-server-only=true") as reply:
                 return "" if reply.status == 200 else f"{self.name}: {reply.status}"
         except urllib.error.HTTPError as error:
             return f"{self.name}: {error.read().decode()}"
         except OSError as error:
             return f"{self.name}: {error}"
+
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """The streams that it knows; `cluster` tells of their copies, as their leader sees them."""
+        with contextlib.suppress(OSError), self._ask("jsz?accounts=true&streams=true") as reply:
+            accounts = json.load(reply).get("account_details", ())
+            return {stream["name"]: stream for account in accounts for stream in account.get("stream_detail", ())}
+        return {}
+
+    def _ask(self, path: str) -> AbstractContextManager[Any]:
+        return urllib.request.urlopen(f"http://{self.address}:{_HTTP}/{path}", timeout=2)
 
 
 class Cluster:
@@ -135,9 +151,21 @@ class Cluster:
     def whole(self) -> None:
         """Wait until all serve."""
         limit = time.monotonic() + _WHOLE_S
-        while troubles := [text for member in self.members if (text := member.trouble())]:
+        while troubles := self._troubles():
             assert time.monotonic() < limit, troubles
             time.sleep(0.1)
+
+    def _troubles(self) -> list[str]:
+        """Members that don't serve; then streams without a leader, or with a copy that isn't up to date."""
+        troubles = [text for member in self.members if (text := member.trouble())]
+        known = {} if troubles else {member.name: member.streams() for member in self.members}
+        for stream in sorted({name for streams in known.values() for name in streams}):
+            seen = {member: streams[stream]["cluster"] for member, streams in known.items() if stream in streams}
+            led = [cluster for member, cluster in seen.items() if cluster.get("leader") == member]
+            copies = led[0].get("replicas", ()) if len(led) == 1 else ()
+            if len(seen) < len(known) or [bool(copy.get("current")) for copy in copies] != [True] * (len(known) - 1):
+                troubles.append(f"{stream}: {seen}")
+        return troubles
 
     def close(self) -> None:
         """Stop all, and take the network away."""

@@ -47,6 +47,20 @@ async def test_messages_arrive_in_order_across_wildcards(transport: Transport, o
     assert [data for where, data in got if where == ">"] == [str(n).encode() for n in range(100)] + [b"short"]
 
 
+async def test_what_was_published_before_comes_before_the_answer_to_a_flush(
+    transport: Transport, other: Transport
+) -> None:
+    """So a reader that has flushed has all that anybody was told of before."""
+    got: list[bytes] = []
+    await transport.subscribe("news", lambda message: got.append(message.data))
+    await transport.flush()
+    for number in range(100):
+        await other.publish("news", b"%d" % number)
+        await other.flush()
+        await transport.flush()
+        assert got[-1] == b"%d" % number
+
+
 async def test_headers_cross(transport: Transport, other: Transport) -> None:
     got: list[Message] = []
     await transport.subscribe("h", got.append)

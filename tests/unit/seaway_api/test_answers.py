@@ -9,8 +9,12 @@ from seaway_testing.clock import FakeClock
 ONE, TWO = container_id(1), container_id(2)
 
 
+def unheard(identifier: str, seq: int) -> None:
+    """Nobody keeps what was read before."""
+
+
 def test_an_answer_is_newer_than_a_record_that_lags() -> None:
-    answers = Answers()
+    answers = Answers(unheard)
     answers.add(ONE, status(State.RUNNING, 3))
     assert answers.newest(record(1, seq=2)).status == status(State.RUNNING, 3)
     assert answers.newest(record(2, seq=2)) == record(2, seq=2)
@@ -20,7 +24,7 @@ def test_an_answer_is_newer_than_a_record_that_lags() -> None:
 
 def test_reads_tell_for_a_moment_what_they_must_not_be_older_than() -> None:
     clock = FakeClock()
-    answers = Answers(clock.monotonic)
+    answers = Answers(unheard, clock.monotonic)
     clock.advance(100)
     answers.add(ONE, status(State.RUNNING, 3))
     clock.advance(1)
@@ -35,7 +39,15 @@ def test_reads_tell_for_a_moment_what_they_must_not_be_older_than() -> None:
 
 
 def test_what_is_told_is_bounded() -> None:
-    answers = Answers()
+    answers = Answers(unheard)
     for seed in range(200):
         answers.add(container_id(seed), status(seq=1))
     assert answers.basis() == {container_id(seed): 1 for seed in range(136, 200)}
+
+
+def test_who_keeps_what_was_read_hears_of_answers() -> None:
+    heard: list[tuple[str, int]] = []
+    answers = Answers(lambda identifier, seq: heard.append((identifier, seq)))
+    answers.add(ONE, status(State.RUNNING, 3))
+    answers.removed(TWO)
+    assert heard == [(ONE, 3), (TWO, GONE)]

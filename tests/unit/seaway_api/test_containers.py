@@ -153,6 +153,25 @@ async def test_list_filters(rig: Any) -> None:
     assert (await rig.call("GET", "/containers/json?" + filtered(before=["nobody"]))).status == 404
 
 
+async def test_what_a_list_has_shown_is_inspected_without_asking_until_something_happens(rig: Any) -> None:
+    record = rig.suite.add(box(1, State.RUNNING, seq=3))
+    rig.suite.add(box(2))
+    await rig.call("GET", "/containers/json?all=1")
+    for ref in ("box1", record.id):
+        assert (await rig.call("GET", f"/containers/{ref}/json")).json["State"]["Status"] == "running"
+    assert rig.suite.named("get") == []
+    await rig.call("GET", "/containers/box2/json")
+    assert len(rig.suite.named("get")) == 1, "a registration, of whose end no event would tell"
+    ended = ContainerStatus(state=State.EXITED, seq=4)
+    await rig.suite.emit("die", record.id, ended)
+    rig.suite.add(record.model_copy(update={"status": ended}))
+    for _ in range(2):
+        assert (await rig.call("GET", "/containers/box1/json")).json["State"]["Status"] == "exited"
+    assert len(rig.suite.named("get")) == 2
+    await rig.call("DELETE", "/containers/box1")
+    assert (await rig.call("GET", f"/containers/{record.id}/json")).status == 404
+
+
 async def test_inspect_of_a_running_container(rig: Any) -> None:
     spec = builders.spec(
         1,

@@ -7,6 +7,7 @@ from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import list_json
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_testing import builders
+from seaway_testing.clock import FakeClock
 
 
 def raw_of(**fields: Any) -> bytes:
@@ -64,3 +65,59 @@ def test_json_that_is_kept_is_what_would_be_made_anew() -> None:
             assert orjson.loads(seen.line_json(now_ns)) == orjson.loads(orjson.dumps(list_json(record, now_ns=now_ns)))
             assert list(orjson.loads(seen.line_json(now_ns))) == list(list_json(record, now_ns=now_ns))
         assert orjson.loads(seen.inspected_json) == orjson.loads(orjson.dumps(inspect_json(record)))
+
+
+def test_what_was_read_is_current_until_something_newer_is_heard() -> None:
+    seen = SeenContainers()
+    known = seen.of(raw_of(spec={"name": "one"}, status=builders.status(seq=3)))
+    for ref in ("one", known.record.id):
+        assert seen.current(ref) is known
+    assert seen.current("on") is None and seen.current(known.record.id[:12]) is None
+    seen.heard(known.record.id, 3)
+    assert seen.current("one") is known
+    seen.heard(known.record.id, 4)
+    assert seen.current("one") is None and seen.current(known.record.id) is None
+    later = seen.of(raw_of(spec={"name": "one"}, status=builders.status(seq=4)))
+    assert seen.current("one") is later
+
+
+def test_an_answer_that_was_on_its_way_when_news_came_is_not_current() -> None:
+    seen = SeenContainers()
+    identifier = builders.container_id(1)
+    seen.heard(identifier, 4)
+    seen.heard(identifier, 2)
+    seen.of(raw_of(status=builders.status(seq=3)))
+    assert seen.current(identifier) is None
+    seen.of(raw_of(status=builders.status(seq=4)))
+    assert seen.current(identifier) is not None
+
+
+def test_what_was_read_long_ago_is_looked_at_again(clock: FakeClock) -> None:
+    seen = SeenContainers(now=clock.monotonic)
+    data = raw_of(spec={"name": "one"}, status=builders.status(seq=3))
+    known = seen.of(data)
+    clock.advance(5)
+    assert seen.current("one") is None
+    assert seen.of(data) is known and seen.current("one") is known
+
+
+def test_a_registration_is_never_current() -> None:
+    seen = SeenContainers()
+    assert seen.current(seen.of(raw_of()).record.id) is None
+
+
+def test_a_name_is_whose_it_was_last() -> None:
+    seen = SeenContainers()
+    seen.of(raw_of(spec={"seed": 1, "name": "a"}, status=builders.status(seq=3)))
+    seen.of(raw_of(spec={"seed": 1, "name": "b"}, status=builders.status(seq=4)))
+    assert seen.current("a") is None
+    other = seen.of(raw_of(spec={"seed": 2, "name": "a"}, status=builders.status(seq=1)))
+    again = seen.of(raw_of(spec={"seed": 1, "name": "c"}, status=builders.status(seq=5)))
+    assert (seen.current("a"), seen.current("b"), seen.current("c")) == (other, None, again)
+
+
+def test_what_is_heard_is_bounded() -> None:
+    seen = SeenContainers(most=2)
+    for seed in range(5):
+        seen.heard(builders.container_id(seed), 1)
+    assert len(seen._heard) == 2

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import os
+import shutil
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -147,6 +150,32 @@ async def test_a_stalled_reader_loses_what_is_beyond_the_bound(tmp_path: Path) -
     log.watch.close()
 
 
+async def test_what_is_removed_meanwhile_is_read_to_its_end(tmp_path: Path) -> None:
+    """As the container is removed: also files that are compressed, and that the reader has not come to yet."""
+    place = tmp_path / "container"
+    place.mkdir()
+    log = Log(place / "ctr.log")
+    before = len(os.listdir("/proc/self/fd"))
+    for text in (b"one ", b"two "):
+        log.say(text)
+        log.turn()
+    log.files.pack(1)
+    log.say(b"three")
+    begun, unbegun, left = log.cursor(), log.cursor(), log.cursor()
+    blocks = begun.blocks()
+    first = await anext(blocks)
+    for reader in list(log.files.readers):
+        reader.hold()
+    log.running = False
+    shutil.rmtree(place)
+    assert first + b"".join([block async for block in blocks]) == b"one two three"
+    assert await read(unbegun) == b"one two three"
+    left.close()
+    log.watch.close()
+    assert log.files.readers == {}
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 async def test_what_is_behind(log: Log) -> None:
     log.say(b"12345")
     log.turn()
@@ -156,6 +185,30 @@ async def test_what_is_behind(log: Log) -> None:
     blocks = cursor.blocks()
     assert await anext(blocks) == b"345" and cursor.behind() == 3
     await blocks.aclose()
+
+
+async def test_a_reader_that_is_cancelled_while_a_file_is_opened_leaves_nothing(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.say(b"a")
+    log.turn()
+    let_go = threading.Event()
+    opens = log.files.open
+
+    def open_slowly(number: int) -> int:
+        assert let_go.wait(10)
+        return opens(number)
+
+    monkeypatch.setattr(log.files, "open", open_slowly)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    await asyncio.to_thread(int)  # the thread has its descriptors now, if any
+    before = len(os.listdir("/proc/self/fd"))
+    reading = Tasks("test").spawn("read", read(log.cursor()))
+    await asyncio.sleep(0)
+    await cancel(reading)
+    let_go.set()
+    await asyncio.to_thread(int)  # behind the opening
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 async def test_a_reader_that_is_cancelled_leaves_nothing(log: Log) -> None:
