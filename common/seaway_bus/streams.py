@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 WINDOW: Final = 2 << 20
 CHUNK: Final = 32_000
 """A message that fits well into the server's 64 KiB read buffer costs it half as much per byte as a larger one."""
+MOST_WORDS: Final = 32_000
 _TOGETHER: Final = 256 * 1024
 PING_S: Final = 2.0
 SILENCE_S: Final = 8.0
@@ -80,6 +81,8 @@ class ByteStream:
         self._granted = WINDOW
         self._next_out = self._next_in = 0
         self._ended = self._finished = self._gone = self._closed = False
+        self.last_words = b""
+        """What the other side has ended with; none where it has not ended."""
         self._error: SeawayError | None = None
         self._unwritable: SeawayError | None = None
         self._heard = False
@@ -173,12 +176,14 @@ class ByteStream:
         await link.send(Kind.DATA, data)
         metrics.STREAM_BYTES.inc(len(data))
 
-    async def end(self) -> None:
-        """No more bytes from this side; the other direction goes on."""
+    async def end(self, words: bytes = b"") -> None:
+        """No more bytes from this side; the other direction goes on. `words`: what is to be known of it, no more than
+        `MOST_WORDS`.
+        """
         if not self._finished:
             self._finished = True
             await self._met.wait()
-            await self._send(Kind.END)
+            await self._send(Kind.END, words)
 
     async def fail(self, error: SeawayError) -> None:
         """End this side with an error that the other's `read` raises."""
@@ -259,7 +264,7 @@ class ByteStream:
         if kind == Kind.DATA:
             self._buffer.append(payload)
         elif kind == Kind.END:
-            self._ended = True
+            self._ended, self.last_words = True, payload
         elif kind == Kind.FAILED:
             self._ended = True
             self._error = SeawayError.from_body(ErrorBody.model_validate_json(payload))

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
 
 from seaway_api.answers import Answers
+from seaway_api.ended_execs import EndedExecs
 from seaway_api.seen import Seen, SeenContainers
 from seaway_api.translate.events import DockerEvent, docker_event
 from seaway_bus.absence import Absence
@@ -103,6 +104,7 @@ class Hub:
         self.seen = SeenContainers()
         """What reads have brought."""
         self.answers = Answers(self.seen.heard)
+        self.ended_execs = EndedExecs()
 
     async def start(self) -> None:
         """Listen to all new events."""
@@ -223,6 +225,7 @@ class Hub:
             self._places.pop(identifier, None)
             self._places.pop(container_prefix(identifier), None)
             self.answers.forget(identifier)
+            self.ended_execs.forget(container_prefix(identifier))
         elif event.stream_seq == 0:
             self.remember(identifier, event.envelope.node)
         watches = self._watches.get(identifier)

@@ -11,7 +11,7 @@ from seaway_agent.execs.launch import ExecRun, plan_of
 from seaway_agent.execs.session import Session
 from seaway_agent.streams.console import Console
 from seaway_bus.bus import Command
-from seaway_bus.streams import ByteStream
+from seaway_bus.streams import MOST_WORDS, ByteStream
 from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.errors import SeawayError, internal, not_found
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecStarted, StartExec
@@ -141,6 +141,15 @@ class Execs:
         self._news.set()
         machine = self._cell.machine
         self._cell.do(machine.exec_died(identifier, how.code, how.time_ns))
+
+    def told(self, identifier: str) -> bytes:
+        """See `session.Owner`: all about it, so that nobody need ask."""
+        try:
+            info = self._cell.machine.exec_info(identifier)
+        except SeawayError:
+            return b""
+        words = info.model_dump_json(exclude_defaults=True).encode()
+        return words if len(words) <= MOST_WORDS else b""
 
     # --- steps
 

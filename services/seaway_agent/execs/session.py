@@ -29,6 +29,9 @@ class Owner(Protocol):
     def ended(self, identifier: str, how: Exit) -> None:
         """It is over."""
 
+    def told(self, identifier: str) -> bytes:
+        """What its clients are to know of it when its streams have ended."""
+
 
 class Session:
     """From the start of an exec to its end. `over` is set once its end has been told and its clients have all of it."""
@@ -102,7 +105,7 @@ class Session:
         on_their_way = self._node.journal.sent(self._container)
         if on_their_way is not None:
             await on_their_way
-        self.console.ended()
+        self.console.ended(self._owner.told(self._id))
         watch = self._watch
         if watch is not None and not await watch.shim_gone(_SHIM_ENDS_S):
             watch.kill_shim()

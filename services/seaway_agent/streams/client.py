@@ -28,6 +28,7 @@ class Client:
         self.raw = raw
         self._sending: asyncio.Task[None] | None = None
         self._refusal: SeawayError | None = None
+        self.last_words = b""
 
     async def send(self, history: AsyncGenerator[bytes] | None) -> None:
         """The history and then the backlog, to its end, or until the client goes or is cut off: it is told of that.
@@ -42,7 +43,7 @@ class Client:
                 raise
         except OSError as error:
             self._refusal = internal(f"some of the output is lost: {error.strerror or error}")
-        await (self.stream.end() if self._refusal is None else self.stream.fail(self._refusal))
+        await (self.stream.end(self.last_words) if self._refusal is None else self.stream.fail(self._refusal))
 
     async def _send(self, history: AsyncGenerator[bytes] | None) -> None:
         if self._refusal is not None:

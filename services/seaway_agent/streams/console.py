@@ -100,13 +100,14 @@ class Console:
         asyncio.get_running_loop().add_reader(sock.fileno(), self._receive)
         self._connected.set()
 
-    def ended(self) -> None:
-        """The run is over: hand on what has come, then let the clients go."""
+    def ended(self, words: bytes = b"") -> None:
+        """The run is over: hand on what has come, then let the clients go. `words` tell them how it ended."""
         if self._socket is not None:
             while self._receive():
                 pass
             self._disconnect()
         for client in self._clients:
+            client.last_words = words
             client.backlog.end()
         self._clients = []
 

@@ -55,6 +55,8 @@ async def start(call: Call) -> web.StreamResponse:
         scanner = DetachScanner(keys) if started.tty and started.stdin else None
         if await both_ways(call, stream, tunnel, stdin=started.stdin, raw=body.tty, scanner=scanner):
             await call.api.bus.call(cat.DETACH_EXEC, ExecId(id=call.name), node=node, command=call.command())
+        if stream.last_words:
+            call.api.hub.ended_execs.add(call.name, stream.last_words)
     return replies.Taken()
 
 
@@ -70,7 +72,9 @@ async def resize(call: Call) -> web.StreamResponse:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /exec/{name}/json"""
-    info = await call.api.bus.call(cat.INSPECT_EXEC, ExecId(id=call.name), node=await _node(call))
+    info = call.api.hub.ended_execs.info(call.name)
+    if info is None:
+        info = await call.api.bus.call(cat.INSPECT_EXEC, ExecId(id=call.name), node=await _node(call))
     return replies.json(exec_json(info))
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from seaway_bus import streams
-from seaway_bus.streams import CHUNK, WINDOW, ByteStream, new_stream_id
+from seaway_bus.streams import CHUNK, MOST_WORDS, WINDOW, ByteStream, new_stream_id
 from seaway_bus.transport import Transport
 from seaway_contracts.errors import Code, SeawayError, conflict
 from seaway_kit.tasks import Tasks
@@ -52,6 +52,17 @@ async def test_half_close_keeps_the_other_half(pair: Pair) -> None:
     await serving.write(b"still here")
     await serving.end()
     assert await read_all(opening) == b"still here"
+    await opening.close()
+    await serving.close()
+
+
+async def test_last_words(pair: Pair) -> None:
+    """They come with the end; the other side's have not been said yet."""
+    opening, serving = pair
+    await serving.write(b"bytes")
+    await serving.end(b"w" * MOST_WORDS)
+    assert await read_all(opening) == b"bytes"
+    assert (opening.last_words, serving.last_words) == (b"w" * MOST_WORDS, b"")
     await opening.close()
     await serving.close()
 

@@ -12,7 +12,16 @@ from seaway_contracts.base import Empty
 from seaway_contracts.commands import StatusReply
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_contracts.errors import conflict, not_found
-from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, ResizeExec, StartExec
+from seaway_contracts.execs import (
+    CreateExec,
+    ExecId,
+    ExecInfo,
+    ExecStarted,
+    ExecState,
+    ExecStatus,
+    ResizeExec,
+    StartExec,
+)
 from seaway_docker.stdcopy import frame
 from seaway_testing import builders
 
@@ -30,6 +39,7 @@ class Node:
         self.infos: dict[str, ExecInfo] = {}
         self.refuses: Exception | None = None
         self.reply = ExecStarted(stdin=True)
+        self.words = b""
 
     async def serve(self) -> None:
         bus = self.rig.suite.bus
@@ -58,7 +68,7 @@ class Node:
         await stream.write(frame(1, b"hi"))
         while data := await stream.read():
             await stream.write(frame(1, data))
-        await stream.end()
+        await stream.end(self.words)
         await stream.close()
 
     async def _note(self, asked: ResizeExec | ExecId, _: Command) -> Empty:
@@ -97,6 +107,21 @@ async def test_the_id_begins_as_the_containers(rig: Any, node: Node) -> None:
     identifier = await create(rig, Tty=True)
     assert (len(identifier), identifier[:32]) == (64, BOX.id[:32])
     assert node.asked[0].spec.tty and node.asked[0].container == BOX.id
+
+
+async def test_its_node_has_told_with_the_output_how_it_ended(rig: Any, node: Node) -> None:
+    identifier = await create(rig)
+    status = ExecStatus(state=ExecState.ENDED, exit_code=3, pid=7)
+    ended = node.infos[identifier] = node.infos[identifier].model_copy(update={"status": status})
+    node.words = ended.model_dump_json().encode()
+    wire = await rig.wire()
+    wire.send(start_request(identifier))
+    wire.half_close()
+    await wire.rest()
+    for asked in (0, 1):
+        shown = (await rig.call("GET", f"/exec/{identifier}/json")).json
+        assert (shown["ExitCode"], shown["Running"], shown["Pid"]) == (3, False, 7)
+        assert sum(isinstance(one, ExecId) for one in node.asked) == asked, "whoever asks twice is told by the node"
 
 
 async def test_any_copy_of_the_api_finds_it(rig: Any, node: Node) -> None:
