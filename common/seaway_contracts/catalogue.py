@@ -67,6 +67,11 @@ def _command(
     return _call("agent", verb, request, c.StatusReply, about, timeout_s=timeout_s, repeat=Repeat.UNANSWERED)
 
 
+def _look(verb: str, request: type[Q], reply: type[R], about: str, *, timeout_s: float = 5.0) -> CallChannel[Q, R]:
+    """At an agent. It changes nothing and no event tells of it: the agent after one that was killed may be asked."""
+    return _call("agent", verb, request, reply, about, timeout_s=timeout_s, repeat=Repeat.UNANSWERED)
+
+
 # --- durable events, in Docker's words
 
 CONTAINER_CREATE = _event("container", "create", ContainerEvent, "The container was made on its node.")
@@ -179,7 +184,7 @@ ATTACH = _call("agent", "container.attach", c.AttachContainer, Empty, "Join its 
 DETACH = _call(
     "agent", "container.detach", c.ContainerId, Empty, "A client has left it by its detach keys.", repeat=Repeat.UNHEARD
 )
-LOGS = _call("agent", "container.logs", c.ReadLogs, Empty, "Read its output.")
+LOGS = _look("container.logs", c.ReadLogs, Empty, "Read its output.")
 RENAME_HELD = _command("container.rename", c.RenameContainer, "Take the reserved name.", timeout_s=5)
 UPDATE = _command("container.update", c.UpdateContainer, "Change its limits and policy.", timeout_s=30)
 TOP = _call("agent", "container.top", c.ListProcesses, c.ProcessList, "List its processes.", timeout_s=15)
@@ -192,13 +197,13 @@ HEALTH = _call(
     timeout_s=2,
     repeat=Repeat.NEVER,
 )
-STATS = _call("agent", "container.stats", s.WatchStats, Empty, "Sample what is watched over a byte stream.")
+STATS = _look("container.stats", s.WatchStats, Empty, "Sample what is watched over a byte stream.")
 RESIZE = _call("agent", "container.resize", c.ResizeTty, Empty, "Size its terminal.")
-PATH_STAT = _call("agent", "container.path_stat", a.StatPath, a.PathStat, "What is at a path?", timeout_s=60)
+PATH_STAT = _look("container.path_stat", a.StatPath, a.PathStat, "What is at a path?", timeout_s=60)
 PATH_READ = _call("agent", "container.path_read", a.ReadPath, a.OpenedPath, "Copy out.", timeout_s=60)
 PATH_WRITE = _call("agent", "container.path_write", a.WritePath, a.Opened, "Copy in.", timeout_s=60)
 EXPORT = _call("agent", "container.export", a.ExportContainer, a.Opened, "Read it all.", timeout_s=60)
-CHANGES = _call("agent", "container.changes", a.ListChanges, Empty, "What differs from its image?")
+CHANGES = _look("container.changes", a.ListChanges, Empty, "What differs from its image?")
 COMMIT = _call(
     "agent",
     "container.commit",
@@ -208,7 +213,7 @@ COMMIT = _call(
     timeout_s=3600,
     repeat=Repeat.UNANSWERED,
 )
-SIZES = _call("agent", "container.sizes", a.MeasureContainers, a.ContainerSizes, "How large are they?", timeout_s=120)
+SIZES = _look("container.sizes", a.MeasureContainers, a.ContainerSizes, "How large are they?", timeout_s=120)
 CREATE_EXEC = _call(
     "agent", "exec.create", e.CreateExec, c.StatusReply, "Make a further process ready.", repeat=Repeat.UNANSWERED
 )

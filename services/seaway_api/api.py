@@ -16,7 +16,7 @@ from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ContainerLocation, ResolveContainer
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.ids import is_container_id
+from seaway_contracts.ids import is_container_id, short_id
 from seaway_kit.tasks import Tasks
 
 _SURE_S: Final = 1.0
@@ -81,8 +81,10 @@ class Api:
         return self.bus.new_stream(self.tasks, node)
 
     def new_id(self) -> str:
-        """A container's id: 64 random hex digits."""
-        return secrets.token_hex(32)
+        """A container's id: 64 random hex digits. It begins as a host name can, which must not look like a number."""
+        while short_id(identifier := secrets.token_hex(32)).isdigit():
+            pass
+        return identifier
 
     def now_ns(self) -> int:
         """Unix time in nanoseconds."""
