@@ -197,7 +197,10 @@ class EventFeed:
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()
 
-    def _pause(self) -> float:
+    def _pause(self) -> float | None:
+        """How long until there is something to do, if nobody wakes it; None while there is no connection."""
+        if not self._transport.connected:
+            return None
         if self._held is None:
             return _HORIZON_EVERY_S
         self._look_again_s *= 2

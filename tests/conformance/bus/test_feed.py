@@ -152,6 +152,26 @@ async def test_events_missed_by_this_client_alone(tasks: Tasks) -> None:
     await wire.close()
 
 
+async def test_a_feed_without_a_connection_does_nothing(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that lasts."""
+    wire = FakeWire()
+    mine = await wire.connect()
+    await mine.ensure_stream(EVENT_STREAM)
+    heard = Heard(mine, tasks)
+    await heard.feed.start()
+    turns: list[float | None] = []
+    pause = EventFeed._pause
+    monkeypatch.setattr(EventFeed, "_pause", lambda feed: turns.append(pause(feed)) or turns[-1])
+    wire.made[0].cut()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert len(turns) < 5
+    wire.made[0].mend()
+    await send(mine, 1)
+    await until(lambda: heard.seqs == [1])
+    await wire.close()
+
+
 async def test_an_event_of_before_that_is_stored_after_the_return(tasks: Tasks) -> None:
     """Published while this client was away, and stored only after the client has read what it had missed."""
     wire = FakeWire()

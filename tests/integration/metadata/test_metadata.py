@@ -49,10 +49,12 @@ async def bus(connect_bus: Connect) -> Bus:
 @pytest.fixture
 async def copies(nats: NatsServer, bus: Bus, tmp_path: Path) -> AsyncIterator[list[Copy]]:
     made = [Copy(nats, tmp_path, number) for number in (1, 2)]
-    await asyncio.gather(*(copy.start() for copy in made))
-    yield made
-    for copy in made:
-        copy.kill()
+    try:
+        await asyncio.gather(*(copy.start() for copy in made))
+        yield made
+    finally:
+        for copy in made:
+            copy.kill()
 
 
 async def test_every_copy_sees_what_was_done(bus: Bus, copies: list[Copy]) -> None:

@@ -37,10 +37,12 @@ async def copies(nats: NatsServer, bus: Bus, tmp_path: Path) -> AsyncIterator[li
     made = [Copy(nats, tmp_path / str(number), number) for number in (1, 2, 3)]
     for number in (1, 2, 3):
         (tmp_path / str(number)).mkdir()
-    await asyncio.gather(*(copy.start() for copy in made))
-    yield made
-    for copy in made:
-        copy.kill()
+    try:
+        await asyncio.gather(*(copy.start() for copy in made))
+        yield made
+    finally:
+        for copy in made:
+            copy.kill()
 
 
 class Agent:
