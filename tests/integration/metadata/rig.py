@@ -38,7 +38,7 @@ class Copy:
     """One process of metadata."""
 
     def __init__(self, nats: NatsServer, root: Path, number: int) -> None:
-        self._arguments = ["--nats", nats.url, "--root", str(root / "root")]
+        self._arguments = ["--nats", nats.url, "--root", str(root / f"root-{number}")]
         self._log = root / f"metadata-{number}.log"
         self._process: Forked | None = None
 
