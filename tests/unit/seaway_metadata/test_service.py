@@ -1,10 +1,10 @@
 """One copy of metadata on the in-memory bus."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.unit.seaway_metadata.rig import known, publish, ref, register
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import Event, EventFeed
@@ -12,33 +12,22 @@ from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
     CONTAINERS_BUCKET,
-    CREATE,
     FORGET,
     GET_CONTAINER,
-    INVENTORY,
     LIST_CONTAINERS,
     LIST_NODES,
     NAMES_BUCKET,
-    REGISTER,
-    REMOVE,
     RESOLVE,
-    event_channel,
 )
 from seaway_contracts.commands import (
     GONE,
-    CreateContainer,
     ForgetContainer,
-    Inventory,
-    InventoryItem,
     ListContainers,
-    ListInventory,
     RegisterContainer,
-    RemoveContainer,
     ResolveContainer,
-    StatusReply,
 )
-from seaway_contracts.containers import ContainerStatus, State
-from seaway_contracts.errors import Code, SeawayError, conflict, not_found, unavailable
+from seaway_contracts.containers import State
+from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.tasks import Tasks
 from seaway_metadata import service as service_module
 from seaway_metadata.main import main
@@ -48,36 +37,6 @@ from seaway_metadata.stored import HORIZON_KEY
 from seaway_testing.builders import beat, container_event, container_id, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
-
-
-@pytest.fixture
-async def metadata(fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Metadata]:
-    bus = Bus(FakeTransport(fake_server))
-    async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)) as service:
-        yield service
-    await bus.close()
-
-
-async def publish(bus: Bus, action: str, body: ContainerStatus, seed: int = 1, node: str = "n1") -> None:
-    envelope, event = container_event(action, body, seed=seed, node=node)
-    channel = event_channel("container", action)
-    await bus.transport.store(
-        channel.subject(node, envelope.subject_id), channel.encode(event), envelope.headers()
-    )
-
-
-async def known(metadata: Metadata) -> None:
-    """Until what has been published is applied."""
-    await metadata._bus.transport.flush()
-    await metadata._feed.current()
-
-
-def ref(text: str) -> ResolveContainer:
-    return ResolveContainer(ref=text)
-
-
-async def register(bus: Bus, seed: int, **changes: str) -> None:
-    await bus.call(REGISTER, RegisterContainer(spec=spec(seed, **changes), node="n1"))
 
 
 async def test_a_container_from_registration_to_its_end(metadata: Metadata, fake_bus: Bus) -> None:
@@ -98,9 +57,7 @@ async def test_a_container_from_registration_to_its_end(metadata: Metadata, fake
             await fake_bus.call(GET_CONTAINER, ref(text))
 
 
-async def test_a_read_right_after_a_lost_connection_sees_what_was_missed(
-    metadata: Metadata, fake_bus: Bus
-) -> None:
+async def test_a_read_right_after_a_lost_connection_sees_what_was_missed(metadata: Metadata, fake_bus: Bus) -> None:
     await publish(fake_bus, "create", status(State.CREATED, 1), 1)
     await publish(fake_bus, "create", status(State.CREATED, 1), 2)
     for seq in range(2, 6):
@@ -185,9 +142,7 @@ async def test_forget(metadata: Metadata, fake_bus: Bus) -> None:
     assert caught.value.code == Code.CONFLICT
 
 
-async def test_the_stream_alone_rebuilds_the_records(
-    fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
-) -> None:
+async def test_the_stream_alone_rebuilds_the_records(fake_bus: Bus, fake_server: FakeServer, tmp_path: Path) -> None:
     for seed in range(10):
         await publish(fake_bus, "create", status(seq=1), seed)
         await publish(fake_bus, "start", status(State.RUNNING, 2), seed)
@@ -244,253 +199,6 @@ async def test_the_bus_is_away(metadata: Metadata, fake_server: FakeServer) -> N
 
 
 # --- nodes and inventories
-
-
-class Node:
-    """A node's agent, as far as metadata meets it."""
-
-    def __init__(self, bus: Bus, name: str = "n1") -> None:
-        self.bus = bus
-        self.name = name
-        self.epoch = "e1"
-        self.items: list[InventoryItem] = []
-        self.asked = 0
-        self.page = 2
-        self.fails = 0
-        self.forgetful = False
-        self.made: list[CreateContainer] = []
-        self.removed: list[RemoveContainer] = []
-        self.refusal: SeawayError | None = None
-
-    async def serve(self) -> "Node":
-        await self.bus.serve(INVENTORY, self.inventory, node=self.name)
-        await self.bus.serve(CREATE, self.create, node=self.name)
-        await self.bus.serve(REMOVE, self.remove, node=self.name)
-        return self
-
-    async def remove(self, request: RemoveContainer, command: Command) -> StatusReply:
-        self.removed.append(request)
-        held = [item for item in self.items if item.spec.id == request.id]
-        if not held:
-            raise not_found("No such container")
-        self.items.remove(held[0])
-        envelope, event = container_event("destroy", status(seq=9), seed=held[0].spec.name.removeprefix("box"))
-        channel = event_channel("container", "destroy")
-        data = channel.encode(event)
-        await self.bus.transport.store(channel.subject("n1", request.id), data, envelope.headers())
-        return StatusReply(status=status(seq=9))
-
-    async def create(self, request: CreateContainer, command: Command) -> StatusReply:
-        self.made.append(request)
-        if self.refusal is not None:
-            raise self.refusal
-        return StatusReply(status=status(State.EXITED, 9))
-
-    async def inventory(self, request: ListInventory, command: Command) -> Inventory:
-        self.asked += 1
-        if self.fails:
-            self.fails -= 1
-            raise unavailable("the agent is busy")
-        start = int(request.after or 0)
-        end = start + self.page
-        following = str(end) if end < len(self.items) else ""
-        items = tuple(self.items[start:end])
-        return Inventory(
-            node=self.name,
-            epoch=self.epoch,
-            revision=1,
-            containers=items,
-            next=following,
-            forgetful=self.forgetful,
-        )
-
-    async def beat(self) -> None:
-        await self.bus.beat(BEAT, self.name, beat(self.name, epoch=self.epoch))
-
-    def holds(self, *seeds: int, seq: int = 2) -> None:
-        self.items = [InventoryItem(spec=spec(seed), status=status(State.RUNNING, seq)) for seed in seeds]
-
-
-async def test_an_inventory_rebuilds_and_removes(metadata: Metadata, fake_bus: Bus) -> None:
-    await publish(fake_bus, "create", status(seq=1), 1)
-    await publish(fake_bus, "create", status(seq=1), 9)
-    await publish(fake_bus, "create", status(seq=1), 8, node="n2")
-    node = await Node(fake_bus).serve()
-    await known(metadata)
-    node.holds(1, 2, 3, 4, 5)
-    await node.beat()
-    await until(lambda: len(metadata.view.index) == 6)
-    assert metadata.view.index.get(container_id(9)) is None
-    assert metadata.view.index.get(container_id(8)) is not None, "another node's"
-    first = metadata.view.index.get(container_id(1))
-    assert first is not None and first.status.seq == 2
-    asked = node.asked
-    await node.beat()
-    await fake_bus.transport.flush()
-    assert node.asked == asked == 3
-
-
-async def test_a_new_epoch_is_asked_again(metadata: Metadata, fake_bus: Bus) -> None:
-    node = await Node(fake_bus).serve()
-    node.holds(1)
-    await node.beat()
-    await until(lambda: len(metadata.view.index) == 1)
-    node.epoch = "e2"
-    node.holds()
-    await node.beat()
-    await until(lambda: len(metadata.view.index) == 0)
-
-
-async def test_a_node_that_has_forgotten_a_container_is_told_to_make_it_again(
-    metadata: Metadata, fake_bus: Bus
-) -> None:
-    """An acknowledged container outlives a power cut of its node."""
-    await publish(fake_bus, "create", status(seq=1), 1)
-    await publish(fake_bus, "start", status(State.RUNNING, 2, pid=5), 1)
-    node = await Node(fake_bus).serve()
-    node.forgetful = True
-    await known(metadata)
-    await node.beat()
-    await until(lambda: node.made)
-    assert node.made == [CreateContainer(spec=spec(1), former=status(State.RUNNING, 2, pid=5))]
-    await publish(fake_bus, "die", status(State.EXITED, 3, exit_code=255), 1)
-    await known(metadata)
-    found = metadata.view.index.get(container_id(1))
-    assert found is not None and found.status.exit_code == 255
-
-
-@pytest.mark.parametrize(
-    ("refusal", "asked", "kept"),
-    [
-        (not_found("no such image"), 1, False),
-        (unavailable("the agent is being started anew"), 2, True),
-        (conflict("events that tell of its end are on their way"), 2, True),
-    ],
-)
-async def test_what_can_t_be_made_again_is_removed_unless_that_may_change(
-    metadata: Metadata, fake_bus: Bus, refusal: SeawayError, asked: int, kept: bool
-) -> None:
-    await publish(fake_bus, "create", status(seq=1), 1)
-    node = await Node(fake_bus).serve()
-    node.forgetful, node.refusal = True, refusal
-    await known(metadata)
-
-    for times in range(1, asked + 1):
-        await until(lambda: "n1" not in metadata._reconciler._epochs)
-        await node.beat()
-        await until(lambda: len(node.made) == times)  # noqa: B023
-    if not kept:
-        await until(lambda: metadata.view.index.get(container_id(1)) is None)
-    assert (metadata.view.index.get(container_id(1)) is not None) == kept
-
-
-async def test_two_agents_of_one_name_are_told_of(
-    metadata: Metadata, fake_bus: Bus, caplog: pytest.LogCaptureFixture
-) -> None:
-    for epoch in ("e1", "e2", "e3"):
-        await fake_bus.beat(BEAT, "n1", beat("n1", epoch=epoch))
-    await fake_bus.transport.flush()
-    assert "two agents" not in caplog.text
-    await fake_bus.beat(BEAT, "n1", beat("n1", epoch="e2"))
-    await until(lambda: "two agents call themselves n1" in caplog.text)
-
-
-async def test_a_node_that_cannot_answer_is_asked_at_its_next_beat(metadata: Metadata, fake_bus: Bus) -> None:
-    node = await Node(fake_bus).serve()
-    node.holds(1)
-    node.fails = 1
-    await publish(fake_bus, "create", status(seq=1), 2)
-    await node.beat()
-    await until(lambda: node.asked == 1)
-    await fake_bus.transport.flush()
-    assert metadata.view.index.get(container_id(2)) is not None, "no answer is no reason to remove anything"
-
-    async def beaten() -> bool:
-        await node.beat()
-        return metadata.view.index.get(container_id(1)) is not None
-
-    while not await beaten():
-        await fake_bus.transport.flush()
-    await until(lambda: metadata.view.index.get(container_id(2)) is None)
-
-
-async def test_an_event_without_a_record_raises_doubt(metadata: Metadata, fake_bus: Bus) -> None:
-    node = await Node(fake_bus).serve()
-    await node.beat()
-    await until(lambda: node.asked == 1)
-    node.holds(5)
-    await publish(fake_bus, "start", status(State.RUNNING, 2), 5)
-    await known(metadata)
-    await node.beat()
-    await until(lambda: metadata.view.index.get(container_id(5)) is not None)
-
-
-async def test_what_was_given_up_is_gone_for_whoever_asks(metadata: Metadata, fake_bus: Bus) -> None:
-    await register(fake_bus, 1)
-    await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), unheard=True))
-    for text in ("box1", container_id(1)):
-        with pytest.raises(SeawayError) as caught:
-            await fake_bus.call(GET_CONTAINER, ref(text))
-        assert caught.value.code is Code.NOT_FOUND
-    await register(fake_bus, 2, name="box1")
-    assert (await fake_bus.call(RESOLVE, ref("box1"))).id == container_id(2)
-
-
-@pytest.mark.parametrize("made", [True, False])
-async def test_what_was_given_up_is_removed_when_its_node_is_back(
-    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch, made: bool
-) -> None:
-    """Its copy of then may be gone: the next one knows it from the bucket."""
-    monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
-    kept = fake_server.buckets[CONTAINERS_BUCKET.name].entries
-    await register(fake_bus, 1)
-    await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), unheard=True))
-    metadata._registrations._discarded.clear()
-    metadata._doubt.set()
-    node = await Node(fake_bus).serve()
-    if made:
-        node.holds(1)
-        await publish(fake_bus, "create", status(seq=1))
-    await node.beat()
-    await until(lambda: container_id(1) not in kept)
-    assert [(request.id, request.force, request.volumes) for request in node.removed] == [(container_id(1), True, True)]
-    await known(metadata)
-    assert metadata.view.index.get(container_id(1)) is None
-
-
-@pytest.mark.parametrize("state", [State.CREATED, State.RUNNING])
-async def test_what_is_given_up_just_after_its_event_came_is_removed_unless_it_was_used(
-    metadata: Metadata, fake_bus: Bus, monkeypatch: pytest.MonkeyPatch, state: State
-) -> None:
-    monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
-    node = await Node(fake_bus).serve()
-    node.holds(1)
-    await register(fake_bus, 1)
-    await publish(fake_bus, "create", status(state, seq=2))
-    given_up = ForgetContainer(id=container_id(1), unheard=True)
-    if state is State.RUNNING:
-        with pytest.raises(SeawayError, match="was made"):
-            await fake_bus.call(FORGET, given_up)
-        return
-    await fake_bus.call(FORGET, given_up)
-    await node.beat()
-    await until(lambda: metadata.view.index.get(container_id(1)) is None)
-
-
-async def test_a_copy_that_hears_of_what_another_gave_up_has_it_removed(
-    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
-    await register(fake_bus, 1)
-    await metadata._records.forget(container_id(1), unheard=True)
-    node = await Node(fake_bus).serve()
-    node.holds(1)
-    await publish(fake_bus, "create", status(seq=1))
-    await node.beat()
-    await until(lambda: len(node.removed) == 1)
-    await until(lambda: not fake_server.buckets[NAMES_BUCKET.name].entries)
-    await known(metadata)
-    assert metadata.view.index.get(container_id(1)) is None
 
 
 async def test_nodes_join_and_are_remembered(fake_bus: Bus, fake_server: FakeServer, tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""What tests of a copy of metadata work with: its bus, events, registrations, and a node's agent."""
+
+from seaway_bus.bus import Bus, Command
+from seaway_contracts.catalogue import (
+    BEAT,
+    CREATE,
+    INVENTORY,
+    REGISTER,
+    REMOVE,
+    event_channel,
+)
+from seaway_contracts.commands import (
+    CreateContainer,
+    Inventory,
+    InventoryItem,
+    ListInventory,
+    RegisterContainer,
+    RemoveContainer,
+    ResolveContainer,
+    StatusReply,
+)
+from seaway_contracts.containers import ContainerStatus, State
+from seaway_contracts.errors import SeawayError, not_found, unavailable
+from seaway_metadata.service import Metadata
+from seaway_testing.builders import beat, container_event, spec, status
+
+
+async def publish(bus: Bus, action: str, body: ContainerStatus, seed: int = 1, node: str = "n1") -> None:
+    envelope, event = container_event(action, body, seed=seed, node=node)
+    channel = event_channel("container", action)
+    await bus.transport.store(channel.subject(node, envelope.subject_id), channel.encode(event), envelope.headers())
+
+
+async def known(metadata: Metadata) -> None:
+    """Until what has been published is applied."""
+    await metadata._bus.transport.flush()
+    await metadata._feed.current()
+
+
+def ref(text: str) -> ResolveContainer:
+    return ResolveContainer(ref=text)
+
+
+async def register(bus: Bus, seed: int, **changes: str) -> None:
+    await bus.call(REGISTER, RegisterContainer(spec=spec(seed, **changes), node="n1"))
+
+
+class Node:
+    """A node's agent, as far as metadata meets it."""
+
+    def __init__(self, bus: Bus, name: str = "n1") -> None:
+        self.bus = bus
+        self.name = name
+        self.epoch = "e1"
+        self.items: list[InventoryItem] = []
+        self.asked = 0
+        self.page = 2
+        self.fails = 0
+        self.forgetful = False
+        self.made: list[CreateContainer] = []
+        self.removed: list[RemoveContainer] = []
+        self.refusal: SeawayError | None = None
+
+    async def serve(self) -> "Node":
+        await self.bus.serve(INVENTORY, self.inventory, node=self.name)
+        await self.bus.serve(CREATE, self.create, node=self.name)
+        await self.bus.serve(REMOVE, self.remove, node=self.name)
+        return self
+
+    async def remove(self, request: RemoveContainer, command: Command) -> StatusReply:
+        self.removed.append(request)
+        held = [item for item in self.items if item.spec.id == request.id]
+        if not held:
+            raise not_found("No such container")
+        self.items.remove(held[0])
+        envelope, event = container_event("destroy", status(seq=9), seed=held[0].spec.name.removeprefix("box"))
+        channel = event_channel("container", "destroy")
+        data = channel.encode(event)
+        await self.bus.transport.store(channel.subject("n1", request.id), data, envelope.headers())
+        return StatusReply(status=status(seq=9))
+
+    async def create(self, request: CreateContainer, command: Command) -> StatusReply:
+        self.made.append(request)
+        if self.refusal is not None:
+            raise self.refusal
+        return StatusReply(status=status(State.EXITED, 9))
+
+    async def inventory(self, request: ListInventory, command: Command) -> Inventory:
+        self.asked += 1
+        if self.fails:
+            self.fails -= 1
+            raise unavailable("the agent is busy")
+        start = int(request.after or 0)
+        end = start + self.page
+        following = str(end) if end < len(self.items) else ""
+        items = tuple(self.items[start:end])
+        return Inventory(
+            node=self.name,
+            epoch=self.epoch,
+            revision=1,
+            containers=items,
+            next=following,
+            forgetful=self.forgetful,
+        )
+
+    async def beat(self) -> None:
+        await self.bus.beat(BEAT, self.name, beat(self.name, epoch=self.epoch))
+
+    def holds(self, *seeds: int, seq: int = 2) -> None:
+        self.items = [InventoryItem(spec=spec(seed), status=status(State.RUNNING, seq)) for seed in seeds]
