@@ -52,7 +52,7 @@ def test_it_is_there_with_limits_and_all(cli: DockerCli, api: Api, name: str, pa
     cli("pause", name)
     cli("unpause", name)
     cli("stop", "-t", "0", name)
-    assert groups(parent) == []
+    eventually(lambda: groups(parent) == [], "the parent to be removed behind the stop")
     cli("start", name)
     assert groups(f"{parent}/inner/{container}")
     cli("rm", "-f", name)

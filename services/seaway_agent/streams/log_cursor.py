@@ -78,10 +78,10 @@ class LogCursor:
 
     async def _open_next(self) -> bool:
         """Open the file of this place; False where there is none and none will come."""
-        if (file := self._held.pop(self.number, None)) is not None:
-            self._fd = await _opened(file.unpacked) if file.packed else file.fd
-            return True
         while True:
+            if (file := self._held.pop(self.number, None)) is not None:
+                self._fd = await _opened(file.unpacked) if file.packed else file.fd
+                return True
             try:
                 if self.number >= self._files.current:
                     self._fd = self._files.open(self.number)
@@ -89,6 +89,8 @@ class LogCursor:
                     self._fd = await _opened(partial(self._files.open, self.number))
                 return True
             except FileNotFoundError:
+                if self.number in self._held:  # they were removed just now
+                    continue
                 if self.number < self._files.current:
                     self._move_on()
                 elif self._running is None or not self._running():
@@ -104,7 +106,7 @@ class LogCursor:
         self._files.readers[self] = number - 1
 
     def _sealed(self) -> bool:
-        return bool(self._held) or self._files.sealed(self.number)
+        return any(number > self.number for number in self._held) or self._files.sealed(self.number)
 
     async def _file(self) -> AsyncGenerator[bytes, None]:
         """The rest of one file, to its end or, for the written one, as long as it grows."""

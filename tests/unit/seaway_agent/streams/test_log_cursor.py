@@ -176,6 +176,32 @@ async def test_what_is_removed_meanwhile_is_read_to_its_end(tmp_path: Path) -> N
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+async def test_what_is_removed_just_when_it_is_opened_is_read_all_the_same(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in (b"one ", b"two "):
+        log.say(text)
+        log.turn()
+    log.say(b"three")
+    cursor, opens = log.cursor(follow=False), log.files.open
+    loop = asyncio.get_running_loop()
+
+    def open_too_late(number: int) -> int:
+        """In a thread, as rotated files are."""
+
+        async def remove() -> None:
+            cursor.hold()
+            for path in (log.files.path, *log.files.rotated().values()):
+                path.unlink()
+
+        monkeypatch.undo()
+        asyncio.run_coroutine_threadsafe(remove(), loop).result(5)
+        return opens(number)
+
+    monkeypatch.setattr(log.files, "open", open_too_late)
+    assert await read(cursor) == b"one two three"
+
+
 async def test_what_is_behind(log: Log) -> None:
     log.say(b"12345")
     log.turn()
