@@ -8,7 +8,7 @@ import resource
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.commands.update import UpdateCommands
 from seaway_agent.images import LayerSweeper
 from seaway_agent.journal import Journal
-from seaway_agent.kernel import cgroups, procs
+from seaway_agent.kernel import cgroups, procs, seccomp_bpf
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
 from seaway_agent.kernel.launcher import Launcher
@@ -231,7 +231,7 @@ class Agent:
             uppers=uppers,
             volumes=volumes,
             journal=Journal(store, self._outbox, settings.node),
-            seccomp=Seccomp(settings.seccomp_profile),
+            seccomp=Seccomp(settings.seccomp_profile, _takers(runtimes)),
             tasks=self._context.tasks,
             spill=SpillRoom(self._layout.root),
             conmon=conmon,
@@ -267,6 +267,11 @@ class Agent:
                 raise internal(str(error)) from error
             log.warning("%s; taking another", error)
             return await self._open_network(suite, "")
+
+
+def _takers(runtimes: Mapping[str, str]) -> list[str]:
+    """The runtimes that take a compiled seccomp filter."""
+    return [name for name, program in runtimes.items() if seccomp_bpf.understood_by(program)]
 
 
 def _raise_file_limit() -> None:

@@ -34,8 +34,9 @@ class User:
 class Surroundings:
     """What the node adds to a spec: paths, the looked-up user, namespaces to join, host facts.
 
-    `env` goes before the user's variables, `late_env` after them (CDI). `hooks` are OCI's, by name. `weights` and
-    `apparmor` say whether the kernel has block I/O weights and AppArmor.
+    `env` goes before the user's variables, `late_env` after them (CDI). `hooks` are OCI's, by name, `annotations` the
+    node's own, which the user's may replace. `weights` and `apparmor` say whether the kernel has block I/O weights and
+    AppArmor.
     """
 
     rootfs: str
@@ -45,6 +46,7 @@ class Surroundings:
     mounts: tuple[HostMount, ...] = ()
     joined: Mapping[str, str] = field(default_factory=dict)
     seccomp: Json | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
     cgroup_v2: bool = False
     host_devices: Sequence[devices.HostDevice] = ()
     init_path: str = ""
@@ -66,7 +68,7 @@ def compose(spec: ContainerSpec, around: Surroundings) -> Json:
         "root": {"path": around.rootfs, "readonly": spec.security.read_only_rootfs},
         **({"hostname": around.hostname} if spec.namespaces.uts != "host" else {}),
         "mounts": mounts(spec, around.mounts, around.shared_memory),
-        "annotations": dict(spec.annotations),
+        "annotations": {**around.annotations, **spec.annotations},
         **({"hooks": {name: list(entries) for name, entries in around.hooks.items()}} if around.hooks else {}),
         "linux": _linux(spec, around),
     }

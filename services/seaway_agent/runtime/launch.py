@@ -13,6 +13,7 @@ from seaway_agent import binds, endpoints, joining
 from seaway_agent.core import instructions
 from seaway_agent.endpoints import Connection
 from seaway_agent.gear import Gear, gather, has_apparmor
+from seaway_agent.kernel import seccomp_bpf
 from seaway_agent.kernel.cgroups import has_weights
 from seaway_agent.kernel.clones import clone_in_namespace_of
 from seaway_agent.kernel.procs import find, open_pidfd
@@ -202,6 +203,7 @@ class Launch:
         if connection.sandbox is not None:
             joined["network"] = connection.sandbox.path
         groups = tuple(dict.fromkeys((*user.groups, *extra.edits.groups)))
+        compiled = node.seccomp.compiled(spec, node.runtime(spec.runtime)[0])
         return oci.Surroundings(
             rootfs=str(rootfs_of(node, spec)),
             cgroups_path=node.cgroups_path(spec),
@@ -209,7 +211,8 @@ class Launch:
             user=replace(user, groups=groups),
             mounts=mounts,
             joined=joined,
-            seccomp=node.seccomp.section(spec),
+            seccomp=None if compiled else node.seccomp.section(spec),
+            annotations={seccomp_bpf.ANNOTATION: compiled} if compiled else {},
             cgroup_v2=node.cgroup_v2,
             host_devices=found,
             grantable=node.grantable,

@@ -215,7 +215,7 @@ class KernelWorld:
             uppers=uppers,
             volumes=Volumes(self.layout.volumes),
             journal=Journal(Store(db), outbox, "n1"),
-            seccomp=Seccomp(SECCOMP),
+            seccomp=Seccomp(SECCOMP, takers=[self.runtime] if self.runtime == "crun" else []),
             tasks=self.tasks,
             spill=SpillRoom(self.layout.root),
             conmon=str(shutil.which("conmon")),

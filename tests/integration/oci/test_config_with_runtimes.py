@@ -1,5 +1,6 @@
 """The composed config, run by real runtimes: what the filter refuses, and what the process finds."""
 
+import base64
 import errno
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from seaway_agent.kernel import cgroups
+from seaway_agent.kernel import cgroups, seccomp_bpf
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.oci.capabilities import effective
 from seaway_agent.oci.seccomp import base_names, compile_filter
@@ -72,8 +73,26 @@ def runtime(request: pytest.FixtureRequest) -> str:
     return str(found)
 
 
+@pytest.fixture(params=["as a section", "compiled"])
+def given(request: pytest.FixtureRequest, runtime: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """How the runtime is given the filter: what of the surroundings says so."""
+    if request.param == "as a section":
+        return lambda section: {"seccomp": section}
+    if not seccomp_bpf.understood_by(runtime):
+        pytest.skip(f"{runtime} takes no compiled filter")
+
+    def compiled(section: dict[str, Any]) -> dict[str, Any]:
+        made = seccomp_bpf.compile_tree(section)
+        assert made is not None
+        return {"annotations": {seccomp_bpf.ANNOTATION: base64.b64encode(made).decode()}}
+
+    return compiled
+
+
 @pytest.fixture
-def probe(launcher: Launcher, runtime: str, tmp_path: Path) -> Iterator[Callable[[Security], dict[str, Any]]]:
+def probe(
+    launcher: Launcher, runtime: str, given: Callable[[dict[str, Any]], dict[str, Any]], tmp_path: Path
+) -> Iterator[Callable[[Security], dict[str, Any]]]:
     """Runs the probe in a container with these privileges; its files are the host's, read-only."""
     name = f"probe-{uuid.uuid4().hex[:8]}"
     layout, path = cgroups.host_layout(), f"/seaway-test/{name}"
@@ -90,7 +109,7 @@ def probe(launcher: Launcher, runtime: str, tmp_path: Path) -> Iterator[Callable
         tops = sorted({"/usr", "/lib", "/lib64", "/bin", *_parts_of_python()})
         mounts = tuple(HostMount(top, top, ("rbind", "ro")) for top in tops if Path(top).exists())
         around = Surroundings(
-            str(bundle / "rootfs"), path, "probe", user=User(0, 0, (7,)), mounts=mounts, seccomp=filtered
+            str(bundle / "rootfs"), path, "probe", user=User(0, 0, (7,)), mounts=mounts, **given(filtered)
         )
         (bundle / "config.json").write_text(json.dumps(compose(spec, around)))
         argv = [runtime, "--root", str(tmp_path / "state"), "run", "-b", str(bundle), name]

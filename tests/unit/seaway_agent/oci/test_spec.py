@@ -385,3 +385,5 @@ def test_the_filter_is_taken_over() -> None:
 
 def test_annotations() -> None:
     assert composed(annotations={"a": "b"})["annotations"] == {"a": "b"}
+    both = composed({"annotations": {"a": "node's", "n": "1"}}, annotations={"a": "user's"})["annotations"]
+    assert both == {"a": "user's", "n": "1"}
