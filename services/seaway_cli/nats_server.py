@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -154,9 +154,16 @@ def spec(program: str, layout: Layout, host: str, port: int, share: Sequence[int
     def run() -> int:
         for fd in share:
             os.set_inheritable(fd, True)
-        os.execv(program, [program, "--config", str(layout.nats_config)])
+        os.execve(program, [program, "--config", str(layout.nats_config)], environment(os.environ, os.cpu_count() or 1))
 
     return ServiceSpec("nats", run, lambda: serves(host, port))
+
+
+def environment(ours: Mapping[str, str], processors: int) -> dict[str, str]:
+    """The server's. Before it sleeps, Go looks for work on behalf of each processor that it may use, and a server of
+    small messages does so all the time: half of them are enough, unless whoever started us has said how many.
+    """
+    return {"GOMAXPROCS": str(max(1, processors // 2)), **ours}
 
 
 def serves(host: str, port: int) -> bool:

@@ -81,3 +81,12 @@ def test_outside_url(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="is not a NATS URL") as caught:
         nats_server.check_outside("http://x")
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("processors", "used"), [(1, "1"), (2, "1"), (3, "1"), (16, "8")])
+def test_server_leaves_half_of_the_processors_alone(processors: int, used: str) -> None:
+    assert nats_server.environment({"A": "b"}, processors) == {"A": "b", "GOMAXPROCS": used}
+
+
+def test_server_gets_the_processors_that_somebody_has_set() -> None:
+    assert nats_server.environment({"GOMAXPROCS": "7"}, 2) == {"GOMAXPROCS": "7"}
