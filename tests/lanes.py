@@ -18,8 +18,8 @@ from typing import IO, Final, NoReturn
 
 # What runs together in one pytest; both lanes take about the same time.
 LANES: Final = {
-    "engines": (("tests/e2e", "tests/differential"),),
-    "parts": (("tests/conformance", "tests/integration"), ("tests/chaos",)),
+    "engines": (("tests/conformance",), ("tests/e2e", "tests/differential")),
+    "parts": (("tests/integration",), ("tests/chaos",)),
 }
 _ON_THE_HOSTS_NETWORK: Final = "parts"
 _HERE: Final = Path(__file__).resolve().parent.parent
