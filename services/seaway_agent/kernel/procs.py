@@ -134,6 +134,12 @@ def bounding_set() -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("CapBnd:")), 16)
 
 
+def number_of(pidfd: int) -> int:
+    """The process' number (pidfd_open(2)); -1 for one that is gone."""
+    text = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
+    return int(text.partition("\nPid:")[2].split()[0])
+
+
 def has_ended(pidfd: int) -> bool:
     """Whether the process runs no more."""
     poll = select.poll()

@@ -21,6 +21,8 @@ _WORD: Final = b"0"
 _PATIENCE_S: Final = 30.0
 _INIT: Final = "runc:["
 _STOPS_S: Final = 1.0
+_LOOKS: Final = 2000
+_LOOK_S: Final = 0.0005
 
 
 async def pass_gate(runtime: str, fifo: Path, pidfd: int) -> bool:
@@ -87,7 +89,17 @@ async def read_gate(fifo: Path, pidfd: int) -> bool:
             fifo.unlink()
     finally:
         os.close(fd)
+    await _become(pidfd)
     return True
+
+
+async def _become(pidfd: int) -> None:
+    """Wait, for a moment at most, until init is the program: signals that come before are met by Go's runtime."""
+    pid = procs.number_of(pidfd)
+    for _ in range(_LOOKS):
+        if not _is_init(pid):
+            return
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _word_of(fd: int, pidfd: int) -> bytes:

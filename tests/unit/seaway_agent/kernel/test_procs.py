@@ -97,3 +97,15 @@ def test_children_are_told_by_their_parent() -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_pidfd_has_a_number_and_tells_of_the_end() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        assert procs.number_of(pidfd) == child.pid and not procs.has_ended(pidfd)
+        child.kill()
+        child.wait()
+        assert procs.number_of(pidfd) == -1 and procs.has_ended(pidfd)
+    finally:
+        os.close(pidfd)

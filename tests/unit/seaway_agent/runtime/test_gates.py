@@ -57,6 +57,17 @@ async def test_runcs_gate_is_read_and_removed(fifo: Path, writing: Init) -> None
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+async def test_it_is_the_program_that_has_been_started(fifo: Path) -> None:
+    """A signal that comes behind the start is the program's, and not runc's."""
+    script = 'printf runc:[2:INIT] >/proc/$$/comm; exec 9>"$0"; printf 0 >&9; n=0; while [ $n -lt 20000 ]; '
+    init = Init(fifo, script + "do n=$((n+1)); done; exec sleep 60")
+    try:
+        assert await gates.pass_gate("runc", fifo, init.pidfd) is True
+        assert Path(f"/proc/{init.pid}/comm").read_text() == "sleep\n"
+    finally:
+        init.close()
+
+
 async def test_an_init_that_ends_before_its_word_is_an_error(fifo: Path, dying: Init) -> None:
     with pytest.raises(SeawayError, match="ended before its program could be started"):
         await gates.pass_gate("runc", fifo, dying.pidfd)
