@@ -172,6 +172,6 @@ def exit_code_from_pidfd(pidfd: int) -> int | None:
 def boot_id() -> str:
     """The kernel's random name for this boot: another one means that every process of before is gone.
 
-    A test that plays a reboot names it by SEAWAY_BOOT_ID.
+    What plays a machine, such as a container that others' processes are in, names its own by SEAWAY_BOOT_ID.
     """
     return os.environ.get("SEAWAY_BOOT_ID") or Path("/proc/sys/kernel/random/boot_id").read_text().strip()
