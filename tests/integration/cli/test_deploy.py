@@ -1,5 +1,6 @@
 """What stands in deploy/ is taken by the tools that it is written for, where they are installed."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,10 @@ import pytest
 REPO = Path(__file__).parents[3]
 DEPLOY = REPO / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
+SCRIPTS = (
+    *("dev", "deploy/agent-in-container", "tests/vm/run", "tests/vm/init", "tests/vm/smoke", "tests/vm/units"),
+    *("tests/compose/run", "tests/compose/with-docker", "tests/compose/stand-ins"),
+)
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -52,8 +57,35 @@ def test_compose_file() -> None:
         pytest.skip("docker compose is not installed")
     listed = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--services")
     assert listed.returncode == 0, listed.stderr
-    services = {"nats", "api", "image", "metadata", "scheduler", "agent", "prometheus"}
+    services = {"nats", "api", "image", "metadata", "scheduler", "machine", "agent", "prometheus"}
     assert services <= set(listed.stdout.split())
+
+
+@needs("docker")
+def test_the_agent_leaves_what_must_outlive_it_to_the_machine() -> None:
+    if run("docker", "compose", "version").returncode != 0:
+        pytest.skip("docker compose is not installed")
+    shown = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    services = json.loads(shown.stdout)["services"]
+    agent, machine = services["agent"], services["machine"]
+    assert agent["pid"] == agent["network_mode"] == "service:machine"
+    assert agent["entrypoint"] == ["agent-in-container"]
+    assert (agent["cgroup"], machine["cgroup"]) == ("host", "private")
+    for service in (agent, machine):
+        assert service["privileged"] is True
+        assert ("run", "/run/seaway") in {(one["source"], one["target"]) for one in service["volumes"]}
+    assert machine["image"] != agent["image"], "a build must not replace the machine"
+    assert [name for name, service in services.items() if "build" in service] == ["nats"], "built once for all"
+
+
+def test_the_image_has_what_is_copied_into_it() -> None:
+    """.dockerignore lets through what the Containerfile copies from the repository."""
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    copied = {word for line in lines for word in line.split()}
+    let_through = re.findall(r"^!(\S+)$", (REPO / ".dockerignore").read_text(), re.MULTILINE)
+    assert copied == set(let_through)
+    assert all((REPO / name).exists() for name in copied)
 
 
 @needs("systemd-analyze")
@@ -124,7 +156,7 @@ def test_what_is_kept_has_a_place() -> None:
 
 
 @needs("dash")
-@pytest.mark.parametrize("script", ["dev", "tests/vm/run", "tests/vm/init", "tests/vm/smoke"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_script_is_posix_shell(script: str) -> None:
     checked = run("dash", "-n", script)
     assert (checked.returncode, checked.stderr) == (0, "")
