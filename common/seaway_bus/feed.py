@@ -21,7 +21,7 @@ from seaway_contracts.lifecycle import MSG_ID, Envelope
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
-_REMEMBERED: Final = 1 << 16
+_REMEMBERED: Final = 1 << 14
 _HORIZON_EVERY_S: Final = 5.0
 _MARGIN: Final = 1024
 _RETRY_S: Final = 0.5

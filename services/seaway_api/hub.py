@@ -225,6 +225,7 @@ class Hub:
             self._places.pop(identifier, None)
             self._places.pop(container_prefix(identifier), None)
             self.answers.forget(identifier)
+            self.seen.forget(identifier)
             self.ended_execs.forget(container_prefix(identifier))
         elif event.stream_seq == 0:
             self.remember(identifier, event.envelope.node)

@@ -19,6 +19,7 @@ from seaway_contracts.ids import is_container_id
 from seaway_docker.container_filters import ContainerFacts
 
 _MOST: Final = 20_000
+_HEARD: Final = 8192
 _FRESH_S: Final = 5.0
 """How long a record is good without a look. Metadata mends what events can't tell of; no event tells of that."""
 
@@ -96,11 +97,15 @@ class SeenContainers:
             return
         self._heard[identifier] = seq
         self._heard.move_to_end(identifier)
-        if len(self._heard) > self._most:
+        if len(self._heard) > _HEARD:
             self._heard.popitem(last=False)
         seen = self._kept(identifier)
         if seen is not None and seen.record.status.seq < seq:
             seen.outdated = True
+
+    def forget(self, identifier: str) -> None:
+        """The container is gone."""
+        self._drop(identifier)
 
     def current(self, ref: str) -> Seen | None:
         """A container by its whole id or its name, if it is known as metadata has it: up to the last event."""

@@ -10,7 +10,7 @@ from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_metadata.index import Index
 from seaway_metadata.projection import DESTROY, apply, apply_inventory
 
-_REMEMBERED: Final = 1 << 16
+_REMEMBERED: Final = 1 << 13
 
 
 class LeftName(NamedTuple):

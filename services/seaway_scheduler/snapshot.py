@@ -13,7 +13,7 @@ from seaway_scheduler.place import NodeView, wanted
 MISSED: Final = 3
 LEAST_S: Final = 3.0
 UNMADE_S: Final = 60.0
-_REMEMBERED: Final = 1 << 16
+_REMEMBERED: Final = 1 << 13
 
 
 @dataclass

@@ -32,7 +32,7 @@ def _pss_kb(suite: ChaosSuite) -> dict[str, int]:
 def test_r6_nothing_is_left(suite: ChaosSuite, figures: Figures) -> None:
     """With published ports. The first lives fill what is meant to be full: caches of outcomes, of ids, of sandboxes."""
     host: dict[str, object] = {"NetworkMode": "bridge", "PortBindings": {PORT: [{"HostPort": ""}]}}
-    with Load(suite.api, scaled(1000, 50), 16, host=host) as warm:
+    with Load(suite.api, scaled(9000, 50), 16, host=host) as warm:
         pass
     warm.check()
     eventually(lambda: suite.api.containers() == [], "an empty suite")

@@ -117,7 +117,15 @@ def test_a_name_is_whose_it_was_last() -> None:
 
 
 def test_what_is_heard_is_bounded() -> None:
-    seen = SeenContainers(most=2)
-    for seed in range(5):
+    seen = SeenContainers()
+    for seed in range(8200):
         seen.heard(builders.container_id(seed), 1)
-    assert len(seen._heard) == 2
+    assert len(seen._heard) == 8192
+
+
+def test_of_what_is_gone_nothing_is_kept() -> None:
+    seen = SeenContainers()
+    known = seen.of(raw_of(spec={"name": "one"}, status=builders.status(seq=3)))
+    seen.forget(known.record.id)
+    seen.forget(known.record.id)
+    assert seen.current("one") is None and not (seen._known or seen._bytes or seen._names)
