@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from seaway_agent.journal import Journal
+from seaway_agent.keeper.keeper import Keeper
 from seaway_agent.kernel import seccomp_bpf
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.cgroup_parents import CgroupParents
@@ -109,6 +110,8 @@ class Plumbing:
     """Another container of this node; None where it isn't there."""
     bus: Bus | None = None
     """Where lines of containers with the log driver `nats` are published."""
+    keeper: Keeper = field(default_factory=Keeper)
+    """Holds the execs that have no shim."""
     log_watch: LogWatch = field(default_factory=LogWatch)
     workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="node"))
     """For short work that a container's life waits for."""

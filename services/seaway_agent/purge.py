@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from seaway_agent.keeper.keeper import keepers_below
 from seaway_agent.kernel import cgroups, tmpfs
 from seaway_agent.kernel.cgroup_parents import CgroupParents
 from seaway_agent.kernel.cgroup_text import CgroupLayout, cgroups_path, suite_cgroup
@@ -24,7 +25,8 @@ def purge(settings: AgentSettings) -> None:
     for node in sorted(_nodes(settings)):
         layout = Layout.of(settings.root, settings.run, node)
         suites |= _suite_of(layout)
-        for shim in (*exec_shims_below(layout.run).values(), *shims_below(layout.run).values()):
+        execs = (*exec_shims_below(layout.run).values(), *keepers_below(layout.run))
+        for shim in (*execs, *shims_below(layout.run).values()):
             end_with_children(shim)
         _remove_placed(host, layout)
         tmpfs.unmount(str(layout.run))

@@ -245,6 +245,7 @@ class Agent:
         stack.callback(plumbing.workers.shutdown)
         stack.callback(plumbing.packers.shutdown)
         stack.callback(plumbing.log_watch.close)
+        stack.callback(plumbing.keeper.close)
         stack.callback(plumbing.spill.close)
         return plumbing
 

@@ -116,7 +116,7 @@ class Execs:
 
     @property
     def ending(self) -> bool:
-        """Whether a process has ended whose shim has not told of it yet."""
+        """Whether a process has, or may have, ended of which nobody has told yet."""
         return any(session.ending for session in self._sessions.values())
 
     async def ended_too(self) -> None:
@@ -131,6 +131,7 @@ class Execs:
 
     def runs(self, identifier: str, pid: int) -> None:
         """See `session.Owner`."""
+        self._news.set()
         self._cell.machine.exec_runs(identifier, pid)
         reach(Failpoint.EXEC_STARTED)
 
@@ -187,6 +188,7 @@ class Execs:
             await session.launch(plan)
         except Exception as error:  # cancelled only when the agent ends: its successor sees what became of it
             self._sessions.pop(spec.id, None)
+            self._news.set()
             cell.do(cell.machine.exec_failed(spec.id, time.time_ns()))
             if isinstance(error, SeawayError):
                 raise

@@ -1,17 +1,19 @@
 """Brings an exec to life: its directory, its process, its shim; or leaves nothing."""
 
 import asyncio
+import functools
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from seaway_agent.execs.plan import ATTACH_FD, START_FD, SYNC_FD, ExecShim
 from seaway_agent.execs.process import process_of
+from seaway_agent.keeper.keeper import Kept
 from seaway_agent.kernel import paths, procs
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.oci import spec as oci
@@ -32,12 +34,17 @@ _GO: Final = b"\0"
 
 @dataclass
 class ExecRun:
-    """What an exec that runs holds. `pidfd` is its process, `conmon_fd` its shim (-1: it is gone), a child or not."""
+    """What an exec that runs holds. `pidfd` is its process, `conmon_fd` its shim (-1: it is gone), a child or not.
+
+    `kept`: it is in the hands of this agent's keeper. `shimless`: it was in those of a former agent's.
+    """
 
     pid: int
     pidfd: int
     conmon_fd: int
     child: bool
+    kept: Kept | None = None
+    shimless: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class ExecPlan:
     shim: ExecShim
     config: Path
     sandboxed: bool = False
+    kept: bool = False
 
 
 def plan_of(node: Plumbing, container: ContainerSpec, pid: int, asked: ExecSpec, *, attached: bool) -> ExecPlan:
@@ -68,7 +76,9 @@ def plan_of(node: Plumbing, container: ContainerSpec, pid: int, asked: ExecSpec,
         attached=attached,
         runtime_args=global_flags(name),
     )
-    return ExecPlan(container, pid, asked, conmon, layout.bundle(container.id) / "config.json", name == RUNSC)
+    config = layout.bundle(container.id) / "config.json"
+    kept = attached and not asked.tty and name != RUNSC
+    return ExecPlan(container, pid, asked, conmon, config, sandboxed=name == RUNSC, kept=kept)
 
 
 class ExecLaunch:
@@ -113,7 +123,7 @@ class ExecLaunch:
         if report.pid <= 0:
             await shim.reaped(spawned.pidfd)
             raise exec_failure(self._logged() or report.message)
-        return ExecRun(report.pid, _pidfd(report.pid), spawned.pidfd, child=True)
+        return ExecRun(report.pid, pidfd_of(report.pid), spawned.pidfd, child=True)
 
     def _logged(self) -> str:
         try:
@@ -146,11 +156,24 @@ class ExecLaunch:
 def _make_and_spawn(node: Plumbing, plan: ExecPlan, fds: dict[int, int]) -> Spawned:
     """In the launcher's thread: the runtime needs its mount namespace."""
     conmon = plan.shim
-    conmon.bundle.mkdir(mode=0o700)
-    config = orjson.loads(plan.config.read_bytes())
-    process = process_of(config, plan.container, plan.asked, _user(plan), node.grantable)
-    conmon.process_file.write_bytes(orjson.dumps(process))
+    make(node, plan)
     return spawn(conmon.argv(), env=conmon.env(), cwd=str(conmon.bundle), fds=fds)
+
+
+def make(node: Plumbing, plan: ExecPlan) -> None:
+    """The exec's directory, with what is to be run. Raises OSError, SeawayError."""
+    plan.shim.bundle.mkdir(mode=0o700)
+    about = plan.config.stat()
+    first = _first_process(plan.config, about.st_ino, about.st_mtime_ns)
+    process = process_of(first, plan.container, plan.asked, _user(plan), node.grantable)
+    plan.shim.process_file.write_bytes(orjson.dumps(process))
+
+
+@functools.lru_cache(maxsize=256)
+def _first_process(config: Path, _inode: int, _mtime_ns: int) -> dict[str, Any]:
+    """The container's own, of this run."""
+    found: dict[str, Any] = orjson.loads(config.read_bytes())["process"]
+    return found
 
 
 def _user(plan: ExecPlan) -> oci.User:
@@ -170,7 +193,8 @@ def _user(plan: ExecPlan) -> oci.User:
     return oci.User(found.uid, found.gid, tuple(dict.fromkeys(groups)), found.home)
 
 
-def _pidfd(pid: int) -> int:
+def pidfd_of(pid: int) -> int:
+    """Of a process that has just begun; -1 where it has ended already."""
     try:
         return procs.open_pidfd(pid)
     except ProcessLookupError:

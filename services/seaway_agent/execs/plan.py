@@ -39,6 +39,11 @@ class ExecShim:
         return self.bundle / "process.json"
 
     @property
+    def exit_file(self) -> Path:
+        """Where its end is written down, under the container's name, as conmon does it."""
+        return self.bundle / self.container
+
+    @property
     def log_file(self) -> Path:
         """Where the runtime says what went wrong, if there is a terminal: conmon hears nothing of it then."""
         return self.bundle / "runtime.log"
@@ -59,6 +64,12 @@ class ExecShim:
             "--exit-dir", place, "--persist-dir", place, "--full-attach",
             "-l", "none:", "--no-sync-log", "--sync", "--log-level", "error", *flags,
         ]  # fmt: skip
+
+    def runtime_argv(self) -> list[str]:
+        """The runtime's command line where there is no conmon: it leaves the process to its caller."""
+        given = ["--root", str(self.runtime_root), *self.runtime_args]
+        files = ["--process", str(self.process_file), "--pid-file", str(self.pid_file)]
+        return [self.runtime, *given, "exec", *files, "--detach", self.container]
 
     def env(self) -> dict[str, str]:
         """conmon's environment: its pipes, where programs are."""

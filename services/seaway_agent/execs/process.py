@@ -12,12 +12,12 @@ Json = dict[str, Any]
 _HOSTNAME = "HOSTNAME="
 
 
-def process_of(config: Json, spec: ContainerSpec, asked: ExecSpec, user: oci.User, grantable: Collection[str]) -> Json:
-    """The process for `exec --process`. `config` is the container's bundle's; seccomp stays the container's.
+def process_of(first: Json, spec: ContainerSpec, asked: ExecSpec, user: oci.User, grantable: Collection[str]) -> Json:
+    """The process for `exec --process`. `first` is the container's own; seccomp stays the container's.
 
     A privileged exec has all capabilities that this node can grant.
     """
-    process: Json = dict(config["process"])
+    process: Json = dict(first)
     process["args"] = list(asked.args)
     process["terminal"] = asked.tty
     process["env"] = _environment(process, spec, asked, user)

@@ -5,8 +5,11 @@ import shutil
 import time
 
 from seaway_agent.cell import Cell
+from seaway_agent.execs.held import begun_in, held_in
 from seaway_agent.execs.launch import ExecRun
+from seaway_agent.keeper.keeper import keepers_below
 from seaway_agent.kernel import procs
+from seaway_agent.kernel.procs import Process
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.run_watch import UNKNOWN_CODE
 from seaway_agent.runtime.shim import ExitFiles
@@ -25,19 +28,24 @@ class ExecRecovery:
         self._known = node.journal.execs()
         self._shims = exec_shims_below(node.layout.run) if same_boot else {}
         self._kept: set[str] = set()
+        self._keepers = keepers_below(node.layout.run) if same_boot else []
+        self._held: dict[str, Process] = {}
 
     def settle(self, cell: Cell) -> None:
         """Restore what was written down; what ended meanwhile is told of, before the container's own end."""
         infos = self._known.get(cell.spec.id, [])
         cell.machine.restore_execs(infos)
         for info in cell.machine.running_execs():
-            if info.spec.id not in self._shims:
+            if info.spec.id not in self._shims and not self._is_held(info):
                 self._finish(cell, info)
 
     def adopt(self, cell: Cell) -> None:
         """Take over those that run in a container that does."""
         for info in cell.machine.running_execs():
-            self._adopt(cell, info)
+            if info.spec.id in self._held:
+                self._adopt_held(cell, info)
+            else:
+                self._adopt(cell, info)
 
     def sweep(self) -> None:
         """Remove what belongs to no exec that runs."""
@@ -47,7 +55,20 @@ class ExecRecovery:
                 end_with_children(shim)
         for path in self._node.layout.execs.iterdir():
             if path.name not in self._kept:
+                if (process := held_in(path, self._keepers)) is not None:
+                    log.info("ends exec %s, which nobody knows", path.name)
+                    end_with_children(process)
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _is_held(self, info: ExecInfo) -> bool:
+        """Whether a former agent's keeper holds it."""
+        bundle = self._node.layout.exec_bundle(info.spec.id)
+        if info.spec.tty or not begun_in(bundle, self._files(info), self._keepers):
+            return False
+        process = held_in(bundle, self._keepers)
+        if process is not None:
+            self._held[info.spec.id] = process
+        return process is not None
 
     def _finish(self, cell: Cell, info: ExecInfo) -> None:
         """Its shim is gone: it has written the end down, or was killed, or has never been."""
@@ -73,6 +94,12 @@ class ExecRecovery:
         # The number alone may be another process's by now; what conmon has begun is its child.
         pidfd = pidfd_of(procs.child_of(conmon.pid, pid))
         cell.execs.adopt(info, ExecRun(pid, pidfd, conmon_fd, child=False))
+
+    def _adopt_held(self, cell: Cell, info: ExecInfo) -> None:
+        identifier = info.spec.id
+        process = self._held[identifier]
+        self._kept.add(identifier)
+        cell.execs.adopt(info, ExecRun(process.pid, pidfd_of(process), -1, child=False, shimless=True))
 
     def _files(self, info: ExecInfo) -> ExitFiles:
         bundle = self._node.layout.exec_bundle(info.spec.id)

@@ -1,18 +1,20 @@
 """One exec that has been started: its shim, its streams, its end."""
 
 import asyncio
+import contextlib
 import logging
-import shutil
 import signal as signals
 from typing import Final, Protocol
 
 from seaway_agent.core.instructions import Exit
+from seaway_agent.execs.kept import KeptLaunch, KeptWatch, watch_of
 from seaway_agent.execs.launch import ExecLaunch, ExecPlan, ExecRun
 from seaway_agent.kernel import procs
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime import terminal
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.shim import ExitFiles
+from seaway_agent.runtime.teardown import remove_tree
 from seaway_agent.streams.console import Console
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -45,13 +47,13 @@ class Session:
         self._owner = owner
         self._bundle = node.layout.exec_bundle(identifier)
         self._run: ExecRun | None = None
-        self._watch: RunWatch | None = None
+        self._watch: RunWatch | KeptWatch | None = None
         self._ready = asyncio.Event()
 
     async def launch(self, plan: ExecPlan) -> None:
         """Bring it to life. Raises what `ExecLaunch` raises; then nothing is left, and its end isn't told."""
         try:
-            run = await ExecLaunch(self._node, plan, self.console.connect).run()
+            run = await self._launched(plan)
         except BaseException:
             self.over.set()
             self._ready.set()
@@ -63,9 +65,14 @@ class Session:
         self._run = run
         self._owner.runs(self._id, run.pid)
         files = ExitFiles.of(self._bundle, self._bundle, self._bundle, self._container)
-        self._watch = RunWatch(self._container, run, files)
+        self._watch = watch_of(self._container, run, files)
         self._ready.set()
         self._watch.begin(self._ended)
+
+    async def _launched(self, plan: ExecPlan) -> ExecRun:
+        if plan.kept:
+            return await KeptLaunch(self._node, plan, self.console.take).run()
+        return await ExecLaunch(self._node, plan, self.console.connect).run()
 
     async def resize(self, height: int, width: int, patience_s: float) -> bool:
         """Size its terminal, once it has one; False where it doesn't run. Raises TimeoutError."""
@@ -81,9 +88,11 @@ class Session:
 
     @property
     def ending(self) -> bool:
-        """Whether its process has ended, and its shim has not told how."""
+        """Whether its process has ended, or may have while it is not yet known to run, and nobody has told how."""
         run = self._run
-        return run is not None and (run.pidfd < 0 or procs.has_ended(run.pidfd))
+        if run is None:
+            return not self._ready.is_set()
+        return run.pidfd < 0 or procs.has_ended(run.pidfd)
 
     def kill(self) -> None:
         """End it by force; its end is told when it has come."""
@@ -112,5 +121,6 @@ class Session:
             await watch.shim_gone(_SHIM_ENDS_S)
         self.close()
         self.over.set()
-        shutil.rmtree(self._bundle, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(self._bundle)
         reach(Failpoint.EXEC_TORN_DOWN)

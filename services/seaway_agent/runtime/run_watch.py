@@ -33,8 +33,10 @@ class RunWatch:
     One object for each run, so that the last word of an old shim is never taken for the new one's.
     """
 
-    def __init__(self, container: str, run: Held, files: ExitFiles) -> None:
+    def __init__(self, container: str, run: Held, files: ExitFiles, *, shimless: bool = False) -> None:
+        """`shimless`: there is none of its own, and another process writes the exit file, before it reaps."""
         self.told = False
+        self._shimless = shimless
         self._container = container
         self._run = run
         self._files = files
@@ -98,7 +100,8 @@ class RunWatch:
         """The shim is gone and wrote nothing."""
         if self._ended is None:
             return
-        log.warning("container %s: its shim was killed; its exit code may not be known", self._container[:12])
+        if not self._shimless:
+            log.warning("container %s: its shim was killed; its exit code may not be known", self._container[:12])
         if self._run.pidfd < 0:
             self._orphan_ended()
         else:
@@ -108,6 +111,8 @@ class RunWatch:
         self._orphan = None
         self.look()
         code = code_of_orphan(self._run.pid, self._run.pidfd) if self._run.pidfd >= 0 else None
+        if code is None:
+            self.look()
         self._tell(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))
 
 

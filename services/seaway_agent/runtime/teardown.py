@@ -30,7 +30,7 @@ def take_down(node: Plumbing, cgroups_path: str, container: str, *runtimes: str)
     states = [layout.runtime_root(runtime) / container for runtime in runtimes]
     for directory in (*states, layout.persist(container), layout.bundle(container)):
         try:
-            _remove_tree(directory)
+            remove_tree(directory)
         except OSError as error:
             failed = failed or error
     if posixpath.dirname(cgroups_path) != suite_cgroup(node.suite):
@@ -51,7 +51,7 @@ def _kill_and_remove(host: CgroupLayout, cgroups_path: str, directories: tuple[s
     return None
 
 
-def _remove_tree(directory: Path) -> None:
+def remove_tree(directory: Path) -> None:
     """Remove a directory of few plain files quickly; one that isn't so plain, or changes meanwhile, by shutil."""
     try:
         _remove_plain(directory)

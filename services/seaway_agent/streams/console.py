@@ -1,21 +1,20 @@
-"""Live streams of a container or exec: one reader of conmon's attach socket, which always drains, and its clients.
+"""Live streams of a container or exec: one reader of its line, which always drains, and its clients.
 
-conmon stalls the container when its client doesn't read, so what a slow client hasn't taken waits in its
-own backlog, and nobody else notices. Only where the disk can't take what is to wait there, the container does as well.
+The container stalls when we don't read (conmon sees to that, or the pipe), so what a slow client hasn't taken waits in
+its own backlog, and nobody else notices. Only where the disk can't take what is to wait there, the container does as
+well.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
-import socket
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.streams.backlog import Backlog
 from seaway_agent.streams.client import Client
-from seaway_agent.streams.packets import Batch, PacketSocket
+from seaway_agent.streams.line import AttachLine, Line
+from seaway_agent.streams.packets import Batch
 from seaway_agent.streams.spill import SpillRoom
 from seaway_bus.streams import ByteStream
 from seaway_contracts.errors import SeawayError
@@ -40,8 +39,7 @@ class Console:
         self._tasks = tasks
         self._clients: list[Client] = []
         self._listeners: list[Callable[[bytes], None]] = []
-        self._socket: socket.socket | None = None
-        self._packets: PacketSocket | None = None
+        self._line: Line | None = None
         self._held = False
         self._connected = asyncio.Event()
         self._input = asyncio.Lock()
@@ -85,24 +83,19 @@ class Console:
 
     def connect(self, bundle: Path) -> None:
         """Attach to the shim of a run. Raises OSError where it isn't there."""
-        if self._socket is not None:
-            return
-        directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        try:
-            sock.connect(f"/proc/self/fd/{directory}/attach")
-        except BaseException:
-            sock.close()
-            raise
-        finally:
-            os.close(directory)
-        self._socket, self._packets, self._held = sock, PacketSocket(sock), False
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._receive)
+        if self._line is None:
+            self.take(AttachLine(bundle))
+
+    def take(self, line: Line) -> None:
+        """The streams of a run, which are ours from now on."""
+        self._line, self._held = line, False
+        line.watch(self._receive)
         self._connected.set()
 
     def ended(self, words: bytes = b"") -> None:
         """The run is over: hand on what has come, then let the clients go. `words` tell them how it ended."""
-        if self._socket is not None:
+        if self._line is not None:
+            self._line.finish()
             while self._receive():
                 pass
             self._disconnect()
@@ -112,21 +105,20 @@ class Console:
         self._clients = []
 
     def _disconnect(self) -> None:
-        sock, self._socket, self._packets = self._socket, None, None
+        line, self._line = self._line, None
         self._connected.clear()
-        if sock is not None:
-            with contextlib.suppress(ValueError):
-                asyncio.get_running_loop().remove_reader(sock.fileno())
-            sock.close()
+        if line is not None:
+            line.close()
 
     def _receive(self) -> bool:
         """Take what has come, up to a bound; False when there is none now, or the shim has closed."""
-        if self._packets is None:
+        line = self._line
+        if line is None:
             return False
-        batch = self._packets.receive()
+        batch = line.receive()
         if batch is not None:
             self._hand_out(batch)
-        if self._packets is not None and self._packets.closed:
+        if line.closed and self._line is line:
             self._disconnect()
         return batch is not None
 
@@ -150,15 +142,15 @@ class Console:
         self._regulate()
 
     def _regulate(self) -> None:
-        """Take no more from the shim while the disk is behind with what clients have not read."""
+        """Take no more from the run while the disk is behind with what clients have not read."""
         hold = any(client.backlog.pressing for client in self._clients)
-        if self._socket is None or hold == self._held:
+        if self._line is None or hold == self._held:
             return
-        self._held, loop = hold, asyncio.get_running_loop()
+        self._held = hold
         if hold:
-            loop.remove_reader(self._socket.fileno())
+            self._line.unwatch()
         else:
-            loop.add_reader(self._socket.fileno(), self._receive)
+            self._line.watch(self._receive)
 
     async def _serve(self, client: Client, history: AsyncGenerator[bytes] | None) -> None:
         reader = self._tasks.begin("attach-stdin", self._read_input(client)) if client.stdin else None
@@ -181,7 +173,7 @@ class Console:
         self._regulate()
         if client.stdin and self._stdin_once:
             self._close_input()
-        if not self._clients and not self._stdin:
+        if self._line is not None and self._line.drains_alone and not self._clients and not self._stdin:
             self._disconnect()
 
     async def _watch(self, client: Client) -> None:
@@ -211,13 +203,13 @@ class Console:
     async def _send(self, piece: bytes) -> None:
         loop = asyncio.get_running_loop()
         while piece:
-            if self._socket is None:
+            if self._line is None:
                 raise OSError("the container has ended")
             try:
-                piece = piece[self._socket.send(piece) :]
+                piece = piece[self._line.send(piece) :]
             except BlockingIOError:
                 ready: asyncio.Future[None] = loop.create_future()
-                fd = self._socket.fileno()
+                fd = self._line.input_fd()
                 loop.add_writer(fd, _wake, ready)
                 try:
                     await ready
@@ -226,9 +218,8 @@ class Console:
 
     def _close_input(self) -> None:
         """End of input for the container; its output goes on."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_WR)
+        if self._line is not None:
+            self._line.end_input()
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import web
 from tests.integration.forked import Forked
 
+from seaway_agent.keeper.keeper import keepers_below
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import Event, EventFeed
@@ -196,7 +197,8 @@ class AgentRig:
     def cut_power(self) -> None:
         """The node is gone at once, with all that runs; the next agent finds another boot id."""
         self.end(signal.SIGKILL)
-        for shim in (*exec_shims_below(self.run).values(), *shims_below(self.run).values()):
+        execs = (*exec_shims_below(self.run).values(), *keepers_below(self.run))
+        for shim in (*execs, *shims_below(self.run).values()):
             end_with_children(shim)
         self.env["SEAWAY_BOOT_ID"] = secrets.token_hex(8)
 

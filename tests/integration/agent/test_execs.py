@@ -1,14 +1,17 @@
 """Execs on a real agent, through kills of the agent at any moment: each has one end, and the right code."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.integration.agent.rig import AgentRig
 
+from seaway_agent.keeper.keeper import keepers_below
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts import catalogue
 from seaway_contracts.containers import Mount
@@ -53,6 +56,23 @@ class Execs:
                 return found
         finally:
             await tasks.close()
+
+    @contextlib.asynccontextmanager
+    async def attached(self, *args: str, **fields: object) -> AsyncIterator[tuple[str, ByteStream]]:
+        """One that has begun, with its client's stream; it is in the keeper's hands."""
+        identifier = await self.make(*args, **fields)
+        tasks = Tasks("test")
+        try:
+            async with ByteStream(self.rig.bus.transport, new_stream_id(), "opening", tasks) as stream:
+                request = StartExec(id=identifier, stream=stream.id)
+                await self.rig.bus.call(catalogue.START_EXEC, request, node=self.rig.node)
+                await self.rig.until(lambda: self.runs(identifier))
+                yield identifier, stream
+        finally:
+            await tasks.close()
+
+    async def runs(self, identifier: str) -> bool:
+        return bool((await self.info(identifier)).status.pid)
 
     async def info(self, identifier: str) -> ExecInfo:
         return await self.rig.bus.call(catalogue.INSPECT_EXEC, ExecId(id=identifier), node=self.rig.node)
@@ -178,6 +198,77 @@ async def test_a_killed_shim_leaves_an_unknown_code(execs: Execs) -> None:
     assert told[-1] in ("exec_die -1", "exec_die 143")
 
 
+# --- those without a terminal that have a client: the keeper's
+
+
+async def test_an_attached_one_goes_on_and_is_adopted(execs: Execs, tmp_path: Path) -> None:
+    async with execs.attached("sh", "-c", "cat /gate; exit 4") as (identifier, _):
+        pid = (await execs.info(identifier)).status.pid
+        assert len(execs.rig.shims()) == 1
+        execs.rig.end(signal.SIGKILL)
+    await execs.rig.start()
+    status = (await execs.info(identifier)).status
+    assert (status.state, status.pid) == (ExecState.RUNNING, pid)
+    (tmp_path / "gate").write_text("go")
+    assert await execs.died(identifier) == life(4)
+    await execs.rig.until(lambda: not list((execs.rig.run / "x").iterdir()))
+    await execs.rig.until(lambda: not keepers_below(execs.rig.run))
+
+
+async def test_nothing_stops_its_output_while_the_agent_is_dead(execs: Execs, tmp_path: Path) -> None:
+    async with execs.attached("sh", "-c", "cat /gate; head -c 1000000 /dev/zero; exit 5") as (identifier, _):
+        execs.rig.end(signal.SIGKILL)
+    (tmp_path / "gate").write_text("go")
+    await execs.rig.until(lambda: not keepers_below(execs.rig.run))
+    await execs.rig.start()
+    assert await execs.died(identifier) == life(5)
+    assert not list((execs.rig.run / "x").iterdir())
+
+
+async def test_its_input_ends_with_the_agent(execs: Execs) -> None:
+    async with execs.attached("sh", "-c", "cat; exit 6", attach_stdin=True) as (identifier, stream):
+        await stream.write(b"x")
+        assert await stream.read() == frame(1, b"x")
+        execs.rig.end(signal.SIGKILL)
+    await execs.rig.start()
+    assert await execs.died(identifier) == life(6)
+
+
+async def test_a_killed_keeper_leaves_what_runs_to_the_agent(execs: Execs) -> None:
+    async with execs.attached("sh", "-c", "trap 'echo bye; exit 7' TERM; while :; do sleep 0.05; done") as (
+        identifier,
+        stream,
+    ):
+        (keeper,) = keepers_below(execs.rig.run)
+        os.kill(keeper.pid, signal.SIGKILL)
+        await execs.rig.until(lambda: not keepers_below(execs.rig.run))
+        os.kill((await execs.info(identifier)).status.pid, signal.SIGTERM)
+        assert await stream.read() == frame(1, b"bye\n")
+        assert (await execs.died(identifier))[-1] in ("exec_die -1", "exec_die 7")
+    assert await execs.output(await execs.make("echo", "hi")) == frame(1, b"hi\n")
+
+
+async def test_who_holds_its_output_open_keeps_nobody_waiting(execs: Execs) -> None:
+    assert await execs.output(await execs.make("sh", "-c", "sleep 1000 & yes & echo out")) != b""
+
+
+async def test_all_of_a_long_output_comes(execs: Execs) -> None:
+    found = await execs.output(await execs.make("sh", "-c", "head -c 3000000 /dev/zero; head -c 70000 /dev/zero >&2"))
+    sizes = {1: 0, 2: 0}
+    while found:
+        size = int.from_bytes(found[4:8], "big")
+        sizes[found[0]] += size
+        found = found[8 + size :]
+    assert sizes == {1: 3000000, 2: 70000}
+
+
+async def test_what_cannot_be_run_says_why_and_leaves_nothing(execs: Execs) -> None:
+    said = await execs.output(await execs.make("nope"))
+    assert b'exec: "nope": executable file not found in $PATH' in said
+    assert said.count(b"nope") == 1
+    assert not list((execs.rig.run / "x").iterdir())
+
+
 async def test_the_same_command_twice_makes_one(execs: Execs) -> None:
     spec = ExecSpec(id=exec_id(execs.container, "1" * 32), args=("true",))
     for _ in range(2):
@@ -190,11 +281,12 @@ async def test_the_same_command_twice_makes_one(execs: Execs) -> None:
         await execs.rig.bus.call(catalogue.START_EXEC, StartExec(id=spec.id), node=execs.rig.node)
 
 
+@pytest.mark.parametrize("attached", [False, True], ids=["its own shim", "the keeper"])
 @pytest.mark.parametrize(
     "point", [Failpoint.EXEC_RECORDED, Failpoint.EXEC_SPAWNED, Failpoint.EXEC_STARTED, Failpoint.EXEC_DIE_RECORDED]
 )
 async def test_a_kill_between_two_durable_steps(
-    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint
+    rig: AgentRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint, attached: bool
 ) -> None:
     (armed := tmp_path / "points").mkdir()
     monkeypatch.setenv(VARIABLE, str(armed))
@@ -204,8 +296,8 @@ async def test_a_kill_between_two_durable_steps(
     await rig.start_container(container)
     execs = Execs(rig, container)
     (armed / point).touch()
-    spec = ExecSpec(id=exec_id(container, "1" * 32), args=("sh", "-c", "exit 8"))
-    calling = asyncio.ensure_future(_create_and_start(execs, spec))
+    spec = ExecSpec(id=exec_id(container, "1" * 32), args=("sh", "-c", "exit 8"), attach_stdout=True)
+    calling = asyncio.ensure_future(_create_and_start(execs, spec, attached=attached))
     await rig.until(rig.ended)
     calling.cancel()
     await rig.start()
@@ -216,7 +308,10 @@ async def test_a_kill_between_two_durable_steps(
     await rig.until(lambda: not list((rig.run / "x").iterdir()))
 
 
-async def _create_and_start(execs: Execs, spec: ExecSpec) -> None:
+async def _create_and_start(execs: Execs, spec: ExecSpec, *, attached: bool) -> None:
     rig = execs.rig
     await rig.bus.call(catalogue.CREATE_EXEC, CreateExec(container=execs.container, spec=spec), node=rig.node)
+    if attached:
+        await execs.output(spec.id)
+        return
     await rig.bus.call(catalogue.START_EXEC, StartExec(id=spec.id), node=rig.node)

@@ -44,3 +44,11 @@ def test_attached_waits_for_its_client() -> None:
 def test_with_a_terminal_the_runtime_has_a_log() -> None:
     argv = replace(SHIM, terminal=True).argv()
     assert "-t" in argv and "--runtime-arg=/run/x/e/runtime.log" in argv
+
+
+def test_the_runtime_by_itself_leaves_the_process_to_its_caller() -> None:
+    argv = SHIM.runtime_argv()
+    assert argv[:5] == ["/usr/bin/crun", "--root", "/run/crun", "--debug", "exec"]
+    assert following(argv, "--process") == "/run/x/e/process.json"
+    assert following(argv, "--pid-file") == "/run/x/e/pidfile"
+    assert argv[-2:] == ["--detach", "c" * 64]

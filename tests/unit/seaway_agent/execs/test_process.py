@@ -29,7 +29,7 @@ CONFIG: dict[str, Any] = {
 def made(user: User | None = None, container: Command | None = None, **asked: Any) -> dict[str, Any]:
     spec = builders.spec(1, command=container or Command(cmd=("sleep", "1"), env=("PATH=/bin", "A=1"), tty=True))
     exec_spec = ExecSpec(id="e", args=("id", "-u"), **asked)
-    return process_of(CONFIG, spec, exec_spec, user or User(home="/root"), capabilities.DEFAULT)
+    return process_of(CONFIG["process"], spec, exec_spec, user or User(home="/root"), capabilities.DEFAULT)
 
 
 def test_what_is_not_asked_for_is_the_containers() -> None:

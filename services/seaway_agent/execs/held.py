@@ -1,0 +1,51 @@
+"""What a former agent's keeper holds, as the directories of its execs tell. Waits for what takes a moment."""
+
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from seaway_agent.keeper.process import REFUSED
+from seaway_agent.kernel import procs
+from seaway_agent.kernel.procs import Process
+from seaway_agent.runtime.shim import ExitFiles
+
+_BEGINS_S: Final = 3.0
+_PAUSE_S: Final = 0.002
+
+
+def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bool:
+    """Whether an exec was begun, and its end is not written down. One that was ordered a moment ago is waited for."""
+    end = time.monotonic() + _BEGINS_S
+    while True:
+        hopeless = time.monotonic() > end or not any(procs.alive(*keeper) for keeper in keepers)
+        if files.read() is not None or (bundle / REFUSED).exists():
+            return False
+        if _pid(bundle):
+            return True
+        if hopeless:
+            return False
+        time.sleep(_PAUSE_S)
+
+
+def held_in(bundle: Path, keepers: Collection[Process]) -> Process | None:
+    """The exec's process, if a keeper has it: it gets it from the runtime a moment after its pid is written down."""
+    pid = _pid(bundle)
+    if not pid:
+        return None
+    end = time.monotonic() + _BEGINS_S
+    while (living := [keeper for keeper in keepers if procs.alive(*keeper)]) and time.monotonic() < end:
+        for keeper in living:
+            if (found := procs.child_of(keeper.pid, pid)) is not None:
+                return found
+        if procs.find(pid) is None:
+            return None
+        time.sleep(_PAUSE_S)
+    return None
+
+
+def _pid(bundle: Path) -> int:
+    try:
+        return int((bundle / "pidfile").read_text())
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,121 @@
+"""An exec in the keeper's hands: its launch, its end."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.execs.launch import ExecPlan, ExecRun, make, pidfd_of
+from seaway_agent.keeper.keeper import Kept, Order
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.runtime.failures import exec_failure
+from seaway_agent.runtime.run_watch import RunWatch
+from seaway_agent.runtime.shim import ExitFiles
+from seaway_agent.streams.line import Line
+from seaway_agent.streams.pipes import Pipes
+from seaway_contracts.errors import SeawayError
+from seaway_kit.failpoints import Failpoint, reach
+
+
+class KeptLaunch:
+    """One launch. `take` is called with its streams, which until then hold what the runtime has to say."""
+
+    def __init__(self, node: Plumbing, plan: ExecPlan, take: Callable[[Line], None]) -> None:
+        self._node = node
+        self._plan = plan
+        self._take = take
+
+    async def run(self) -> ExecRun:
+        """Start it. Raises SeawayError (in Docker's words where the runtime refused), OSError; nothing is left then.
+
+        Cancelled, which is only when the agent ends, it leaves all to the successor.
+        """
+        try:
+            return await self._run()
+        except Exception:
+            shutil.rmtree(self._plan.shim.bundle, ignore_errors=True)
+            raise
+
+    async def _run(self) -> ExecRun:
+        node, plan = self._node, self._plan
+        node.attach_lock.warm()
+        await node.keeper.ready(node.launcher, node.layout.run, node.output_fd)
+        await asyncio.wrap_future(node.launcher.call(make, node, plan))
+        pipes, kept = self._order()
+        reach(Failpoint.EXEC_SPAWNED)
+        try:
+            pid = await node.keeper.begun(kept)
+        except SeawayError as error:
+            said = pipes.said()
+            pipes.close()
+            raise exec_failure(said or error.message) from None
+        self._take(pipes)
+        return ExecRun(pid, pidfd_of(pid), -1, child=False, kept=kept)
+
+    def _order(self) -> tuple[Pipes, Kept]:
+        shim = self._plan.shim
+        stdin, our_stdin = os.pipe2(os.O_CLOEXEC) if shim.stdin else (_nothing(), -1)
+        pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
+        ours, theirs = [ours for ours, _ in pairs], [stdin, *(theirs for _, theirs in pairs)]
+        try:
+            order = Order(shim.exec_id, shim.runtime_argv(), shim.bundle, shim.pid_file, shim.exit_file)
+            kept = self._node.keeper.begin(order, (*theirs, *ours))
+        except BaseException:
+            for fd in (*ours, *([our_stdin] if our_stdin >= 0 else [])):
+                os.close(fd)
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        return Pipes(our_stdin, (ours[0], ours[1])), kept
+
+
+def _nothing() -> int:
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+class KeptWatch:
+    """Hears of the end of one run from the keeper, and notices it by itself once that is gone. Else as `RunWatch`."""
+
+    def __init__(self, container: str, run: ExecRun, kept: Kept, files: ExitFiles) -> None:
+        self._container = container
+        self._run = run
+        self._kept = kept
+        self._files = files
+        self._ended: Callable[[Exit], None] | None = None
+        self._orphan: RunWatch | None = None
+
+    def begin(self, ended: Callable[[Exit], None]) -> None:
+        """From now on `ended` may be called, also from here."""
+        self._ended = ended
+        self._kept.listen(ended, self._orphaned)
+
+    async def shim_gone(self, seconds: float) -> bool:
+        """There is none."""
+        return True
+
+    def kill_shim(self) -> None:
+        """There is none."""
+
+    def close(self) -> None:
+        """Stop watching, let go of all descriptors. Safe to call twice."""
+        self._kept.close()
+        self._ended = None
+        if self._orphan is not None:
+            self._orphan.close()
+        elif self._run.pidfd >= 0:
+            os.close(self._run.pidfd)
+            self._run.pidfd = -1
+
+    def _orphaned(self) -> None:
+        if self._ended is not None:
+            self._orphan = RunWatch(self._container, self._run, self._files)
+            self._orphan.begin(self._ended)
+
+
+def watch_of(container: str, run: ExecRun, files: ExitFiles) -> RunWatch | KeptWatch:
+    """Who notices its end."""
+    if run.kept is not None:
+        return KeptWatch(container, run, run.kept, files)
+    return RunWatch(container, run, files, shimless=run.shimless)

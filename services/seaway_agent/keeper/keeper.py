@@ -1,0 +1,210 @@
+"""The agent's end of the keeper: starts it when the first exec comes, hands it orders, hears what it tells."""
+
+import array
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from seaway_agent.core.instructions import Exit
+from seaway_agent.keeper import process
+from seaway_agent.kernel import procs
+from seaway_agent.kernel.launcher import Launcher
+from seaway_agent.kernel.procs import Process
+from seaway_agent.kernel.spawn import Spawned, spawn
+from seaway_contracts.errors import SeawayError, internal
+
+log = logging.getLogger(__name__)
+_PROGRAM: Final = Path(process.__file__).resolve()
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_BEGINS_S: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """One exec: what is to be run, and where things about it are written."""
+
+    id: str
+    argv: Sequence[str]
+    directory: Path
+    pid_file: Path
+    exit_file: Path
+
+    def words(self) -> bytes:
+        """For the keeper."""
+        paths = {"directory": str(self.directory), "pid_file": str(self.pid_file), "exit_file": str(self.exit_file)}
+        return json.dumps({"id": self.id, "argv": list(self.argv), **paths}).encode()
+
+
+class Kept:
+    """An exec in the keeper's hands. `ended` or `orphaned` is called once, from when it is told to `listen`."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._how: Exit | None = None
+        self._orphaned = False
+        self._listener: tuple[Callable[[Exit], None], Callable[[], None]] | None = None
+
+    def listen(self, ended: Callable[[Exit], None], orphaned: Callable[[], None]) -> None:
+        """How it ended, or that the keeper is gone and nobody will tell. May be called from here."""
+        self._listener = ended, orphaned
+        self._say()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener = None
+
+    def hear(self, words: Mapping[str, Any]) -> bool:
+        """What the keeper tells; True when it is the last."""
+        if "pid" in words:
+            self._begin(int(words["pid"]))
+            return False
+        if "refused" in words:
+            self.fail(internal(str(words["refused"])))
+            return True
+        self._how = Exit(int(words["code"]), int(words["time_ns"]))
+        self._say()
+        return True
+
+    def orphan(self) -> None:
+        """The keeper is gone."""
+        self._orphaned = True
+        self.fail(internal("the keeper of execs ended; try again"))
+        self._say()
+
+    def fail(self, error: SeawayError) -> None:
+        """It will not begin."""
+        if not self.begun.done():
+            self.begun.set_exception(error)
+            self.begun.exception()  # also where nobody waits for it any more
+
+    def _begin(self, pid: int) -> None:
+        if not self.begun.done():
+            self.begun.set_result(pid)
+
+    def _say(self) -> None:
+        if self._listener is None or not (self._how or self._orphaned):
+            return
+        (ended, orphaned), self._listener = self._listener, None
+        if self._how is not None:
+            ended(self._how)
+        else:
+            orphaned()
+
+
+class Keeper:
+    """Starts its process when it is needed first, and again where that was killed."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._pid = 0
+        self._kept: dict[str, Kept] = {}
+        self._starting = asyncio.Lock()
+
+    async def ready(self, launcher: Launcher, run: Path, output_fd: int) -> None:
+        """Have the process there, started if need be: in the launcher's namespaces, as the runtimes need them."""
+        async with self._starting:
+            if self._socket is None:
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                try:
+                    spawned = await asyncio.wrap_future(launcher.call(_spawn, theirs, run, output_fd))
+                except BaseException:
+                    ours.close()
+                    raise
+                finally:
+                    theirs.close()
+                self._hold(ours, spawned)
+
+    def begin(self, order: Order, fds: Sequence[int]) -> Kept:
+        """Have it run an exec. `fds`: its input, its two outputs, and our ends of these two, of which it gets copies.
+
+        Raises SeawayError.
+        """
+        if self._socket is None:
+            raise internal("the keeper of execs ended; try again")
+        kept = self._kept[order.id] = Kept()
+        try:
+            self._socket.sendmsg([order.words()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        except OSError as error:
+            del self._kept[order.id]
+            raise internal(f"the keeper of execs takes no orders: {error.strerror}") from error
+        return kept
+
+    async def begun(self, kept: Kept) -> int:
+        """The pid of an exec once its program is loaded. Raises SeawayError where it can't be."""
+        try:
+            async with asyncio.timeout(_BEGINS_S):
+                return await asyncio.shield(kept.begun)
+        except TimeoutError:
+            raise internal(f"the keeper of execs said nothing for {_BEGINS_S:.0f} s") from None
+
+    def close(self) -> None:
+        """Let go of it: it ends when its last exec has."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+        self._socket = None
+
+    def _hold(self, ours: socket.socket, spawned: Spawned) -> None:
+        ours.setblocking(False)
+        self._socket, self._pid = ours, spawned.pid
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._receive)
+        os.close(spawned.pidfd)
+
+    def _receive(self) -> None:
+        """All that has been told. Its socket closes when it ends, and not before."""
+        while self._socket is not None:
+            try:
+                data = self._socket.recv(process.MOST)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._gone()
+                return
+            words = json.loads(data)
+            kept = self._kept.get(words["id"])
+            if kept is not None and kept.hear(words):
+                self._kept.pop(words["id"], None)
+
+    def _gone(self) -> None:
+        log.warning("the keeper of execs ended; the exit codes of those that ran may not be known")
+        asyncio.get_running_loop().run_in_executor(None, _reap, self._pid)
+        self.close()
+        orphans, self._kept = list(self._kept.values()), {}
+        for kept in orphans:
+            kept.orphan()
+
+
+def _spawn(theirs: socket.socket, run: Path, output_fd: int) -> Spawned:
+    argv = [sys.executable, "-I", "-S", str(_PROGRAM), str(run)]
+    fds = {process.AGENT_FD: theirs.fileno(), 1: output_fd, 2: output_fd}
+    return spawn(argv, env={"PATH": _PATH, "TZ": "UTC"}, fds=fds)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def keepers_below(run: Path) -> list[Process]:
+    """The keepers of a node's agents, that of a former one included, among the host's processes."""
+    numbers = [entry.name for entry in os.scandir("/proc") if entry.name.isdigit()]
+    found = [procs.find(int(number)) for number in numbers if _is_keeper(number, str(run))]
+    return [keeper for keeper in found if keeper is not None]
+
+
+def _is_keeper(pid: str, run: str) -> bool:
+    try:
+        words = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return len(words) > 4 and words[3].endswith(b"/keeper/process.py") and words[4] == run.encode()

@@ -1,0 +1,220 @@
+"""The keeper's own process. It is run as a file, imports nothing but the standard library, and knows nothing of Seaway.
+
+The agent makes an exec's pipes, keeps its ends, and orders the keeper to start the runtime with the others. The runtime
+leaves its process to the keeper, which writes down how it ended, then tells the agent. As long as the agent lives it
+reads no output. After that it reads and drops what comes, so that nobody's pipe is full or broken, and ends when all
+have ended.
+"""
+
+# ruff: noqa: PTH104, PTH118
+
+import array
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass, field
+
+AGENT_FD = 3
+"""Where the keeper finds its socket (SEQPACKET) to the agent."""
+
+MOST = 65536
+"""No message is longer."""
+
+REFUSED = "refused"
+"""In an exec's directory: the runtime could not run it."""
+
+_FDS = 5
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_PIECE = 65536
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass
+class Held:
+    """An exec: where things of it are written, the reading ends of its output."""
+
+    id: str
+    directory: str
+    pid_file: str
+    exit_file: str
+    outputs: list[int] = field(default_factory=list)
+
+
+class Keeper:
+    """What runs, and what the runtime is about to run."""
+
+    def __init__(self, agent: socket.socket, woken: int) -> None:
+        self._agent: socket.socket | None = agent
+        self._woken = woken
+        self._poll = select.poll()
+        self._poll.register(agent, select.POLLIN)
+        self._poll.register(woken, select.POLLIN)
+        self._starting: dict[int, Held] = {}
+        self._running: dict[int, Held] = {}
+        self._unclaimed: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Until the agent has gone and nothing is left."""
+        while self._agent is not None or self._starting or self._running:
+            for fd, _ in self._poll.poll():
+                if fd == self._woken:
+                    _drop(fd)
+                elif self._agent is not None and fd == self._agent.fileno():
+                    self._hear(self._agent)
+                elif not _drop(fd):
+                    self._poll.unregister(fd)
+            self._reap()  # only now, as it closes descriptors
+
+    # --- the agent
+
+    def _hear(self, agent: socket.socket) -> None:
+        data, ancillary, _, _ = agent.recvmsg(MOST, socket.CMSG_SPACE(_FDS * 4), socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            self._left(agent)
+            return
+        fds = array.array("i")
+        for _, _, sent in ancillary:
+            fds.frombytes(sent)
+        self._start(json.loads(data), list(fds))
+
+    def _left(self, agent: socket.socket) -> None:
+        self._poll.unregister(agent)
+        agent.close()
+        self._agent = None
+        for held in (*self._starting.values(), *self._running.values()):
+            for fd in held.outputs:
+                self._poll.register(fd, select.POLLIN)
+
+    def _tell(self, **words: object) -> None:
+        """An agent that has gone meanwhile is heard of by its socket."""
+        if self._agent is not None:
+            with contextlib.suppress(OSError):
+                self._agent.send(json.dumps(words).encode())
+
+    # --- processes
+
+    def _start(self, order: dict[str, object], fds: list[int]) -> None:
+        argv = order.pop("argv")
+        assert isinstance(argv, list)
+        held = Held(**order, outputs=fds[3:])  # type: ignore[arg-type]
+        if len(fds) < _FDS:  # the kernel leaves out what finds no place
+            for fd in fds[:3]:
+                os.close(fd)
+            self._refuse(held, "the keeper of execs has no descriptors left: too many run at once")
+            return
+        places = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds[:3])]
+        try:
+            pid = os.posix_spawn(
+                argv[0],
+                argv,
+                os.environ,
+                file_actions=places,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_IGNORED_BY_PYTHON,
+            )
+        except OSError as error:
+            self._refuse(held, f"{argv[0]}: {error.strerror}")
+            return
+        finally:
+            for fd in fds[:3]:
+                os.close(fd)
+        self._starting[pid] = held
+        if self._agent is None:
+            for fd in held.outputs:
+                self._poll.register(fd, select.POLLIN)
+
+    def _reap(self) -> None:
+        """An end is written down before its process is gone, so that one of both can always be found."""
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                break
+            if found is None:
+                break
+            code = found.si_status if found.si_code == os.CLD_EXITED else 128 + found.si_status
+            self._ended(found.si_pid, code)
+        if not self._starting:
+            self._unclaimed.clear()
+
+    def _ended(self, pid: int, code: int) -> None:
+        if pid in self._starting:
+            os.waitpid(pid, 0)
+            self._begun(self._starting.pop(pid), code)
+            return
+        held = self._running.pop(pid, None)
+        if held is not None:
+            self._write_down(held, code)
+        else:
+            self._unclaimed[pid] = code
+        os.waitpid(pid, 0)
+
+    def _begun(self, held: Held, code: int) -> None:
+        """The runtime has ended: its process runs, or has already been here."""
+        try:
+            with open(held.pid_file) as file:
+                pid = int(file.read())
+        except (OSError, ValueError):
+            pid = 0
+        if code or pid <= 0:
+            self._refuse(held, f"the runtime ended with {code}")
+            return
+        self._tell(id=held.id, pid=pid)
+        if pid in self._unclaimed:
+            self._write_down(held, self._unclaimed.pop(pid))
+        else:
+            self._running[pid] = held
+
+    def _write_down(self, held: Held, code: int) -> None:
+        now = time.time_ns()
+        with contextlib.suppress(OSError):
+            part = f"{held.exit_file}.part"
+            with open(part, "w") as file:
+                file.write(str(code))
+            os.rename(part, held.exit_file)
+        self._tell(id=held.id, code=code, time_ns=now)
+        self._let_go(held)
+
+    def _refuse(self, held: Held, why: str) -> None:
+        with contextlib.suppress(OSError), open(os.path.join(held.directory, REFUSED), "w"):
+            pass
+        self._tell(id=held.id, refused=why)
+        self._let_go(held)
+
+    def _let_go(self, held: Held) -> None:
+        for fd in held.outputs:
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(fd)
+            os.close(fd)
+        held.outputs = []
+
+
+def _drop(fd: int) -> bool:
+    """Read what is there; False where no more will come."""
+    try:
+        return bool(os.read(fd, _PIECE))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Serve the agent that has left its socket at AGENT_FD."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    os.set_inheritable(AGENT_FD, False)
+    os.environ.pop("LC_CTYPE", None)  # Python's own doing
+    Keeper(socket.socket(fileno=AGENT_FD), ours).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""The keeper's process, by itself: a real one, with a script in the runtime's place."""
+
+import array
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seaway_agent.keeper import process
+from seaway_agent.kernel.spawn import spawn
+
+# As `crun exec --detach` does it: the process is left to whoever is there to take it, its pid is written down first.
+# No shell: that would reap a child that has ended.
+RUNTIME = """
+import os, sys
+pid_file, script = sys.argv[1:]
+if script == "refused":
+    sys.exit("no such thing")
+pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, setsigdef=(13,))
+with open(pid_file, "w") as file:
+    file.write(str(pid))
+"""
+LIMIT_S = 10.0
+
+
+class Agent:
+    """Our end, and what it has been told."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.runtime = place / "runtime"
+        self.runtime.write_text(f"#!{sys.executable} -IS\n{RUNTIME}")
+        self.runtime.chmod(0o755)
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(LIMIT_S)
+        argv = [sys.executable, "-I", "-S", process.__file__, str(place)]
+        fds = {process.AGENT_FD: theirs.fileno(), 1: 1, 2: 2}
+        self.keeper = spawn(argv, env={"PATH": os.environ["PATH"]}, fds=fds)
+        theirs.close()
+
+    def order(self, name: str, script: str, stdin: int | None = None) -> tuple[int, int]:
+        """Have a script run; our ends of its outputs."""
+        (directory := self.place / name).mkdir()
+        taken = os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin
+        out, theirs_out = os.pipe()
+        err, theirs_err = os.pipe()
+        pid_file = str(directory / "pidfile")
+        words = {
+            "id": name,
+            "argv": [str(self.runtime), pid_file, script],
+            "directory": str(directory),
+            "pid_file": pid_file,
+            "exit_file": str(directory / "exit"),
+        }
+        fds = array.array("i", (taken, theirs_out, theirs_err, out, err))
+        self.socket.sendmsg([json.dumps(words).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        for fd in (taken, theirs_out, theirs_err):
+            os.close(fd)
+        return out, err
+
+    def told(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.socket.recv(process.MOST))
+        return found
+
+    def written(self, name: str) -> str:
+        return (self.place / name / "exit").read_text()
+
+    def goes(self) -> None:
+        self.socket.close()
+
+    def ended(self) -> int:
+        """The keeper's exit code, once it has ended."""
+        assert select.select([self.keeper.pidfd], [], [], LIMIT_S)[0]
+        found = os.waitid(os.P_PIDFD, self.keeper.pidfd, os.WEXITED | os.WNOWAIT)
+        assert found is not None
+        return found.si_status
+
+    def close(self) -> None:
+        self.goes()
+        signal.pidfd_send_signal(self.keeper.pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, self.keeper.pidfd, os.WEXITED)
+        os.close(self.keeper.pidfd)
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    made = Agent(tmp_path)
+    yield made
+    made.close()
+
+
+def read_all(fd: int) -> bytes:
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
+
+
+def test_a_life(agent: Agent) -> None:
+    out, err = agent.order("a", "echo out; echo err >&2; exit 3")
+    assert agent.told().keys() == {"id", "pid"}
+    end = agent.told()
+    assert (end["id"], end["code"]) == ("a", 3)
+    assert abs(end["time_ns"] - time.time_ns()) < 60e9
+    assert agent.written("a") == "3"
+    assert (read_all(out), read_all(err)) == (b"out\n", b"err\n")
+
+
+def test_many_at_once_are_told_apart(agent: Agent) -> None:
+    for number in range(20):
+        for fd in agent.order(f"e{number}", f"exit {number}"):
+            os.close(fd)
+    ends = {}
+    while len(ends) < 20:
+        words = agent.told()
+        if "code" in words:
+            ends[words["id"]] = words["code"]
+    assert ends == {f"e{number}": number for number in range(20)}
+
+
+def test_a_signal_counts_from_128(agent: Agent) -> None:
+    agent.order("a", "kill -KILL $$")
+    agent.told()
+    assert agent.told()["code"] == 128 + signal.SIGKILL
+
+
+def test_signals_are_the_programs_own(agent: Agent) -> None:
+    """Python ignores SIGPIPE; what it starts must not."""
+    out, _ = agent.order("a", "grep -E 'Sig(Ign|Blk)' /proc/self/status")
+    agent.told()
+    agent.told()
+    assert all(int(line.split()[1], 16) & (1 << (signal.SIGPIPE - 1)) == 0 for line in read_all(out).splitlines())
+
+
+def test_what_is_refused_is_told_and_marked(agent: Agent) -> None:
+    _, err = agent.order("a", "refused")
+    assert "refused" in agent.told()
+    assert read_all(err) == b"no such thing\n"
+    assert (agent.place / "a" / process.REFUSED).exists()
+
+
+def test_a_runtime_that_is_not_there(agent: Agent) -> None:
+    agent.runtime.unlink()
+    agent.order("a", "true")
+    assert "No such file" in agent.told()["refused"]
+
+
+def test_more_than_it_has_descriptors_for(agent: Agent) -> None:
+    open_now = len(list(Path(f"/proc/{agent.keeper.pid}/fd").iterdir()))
+    before = resource.prlimit(agent.keeper.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(agent.keeper.pid, resource.RLIMIT_NOFILE, (open_now + 4, before[1]))
+    agent.order("a", "true")
+    assert "no descriptors left" in agent.told()["refused"]
+    resource.prlimit(agent.keeper.pid, resource.RLIMIT_NOFILE, before)
+    agent.order("b", "exit 2")
+    agent.told()
+    assert agent.told()["code"] == 2
+
+
+def test_it_ends_with_the_agent_where_nothing_runs(agent: Agent) -> None:
+    agent.order("a", "true")
+    agent.told()
+    agent.told()
+    agent.goes()
+    assert agent.ended() == 0
+
+
+def test_an_order_just_before_the_agents_end_is_carried_out(agent: Agent) -> None:
+    out, _ = agent.order("a", "exit 4")
+    os.close(out)
+    agent.goes()
+    assert agent.ended() == 0
+    assert agent.written("a") == "4"
+
+
+def test_without_the_agent_output_goes_nowhere_and_the_end_is_written(agent: Agent, tmp_path: Path) -> None:
+    os.mkfifo(gate := tmp_path / "gate")
+    ends = agent.order("a", f"cat {gate}; head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; exit 5")
+    agent.told()
+    agent.goes()
+    for fd in ends:
+        os.close(fd)
+    gate.write_text("go")
+    assert agent.ended() == 0
+    assert agent.written("a") == "5"
+
+
+def test_nothing_but_the_three_streams_is_handed_on(agent: Agent) -> None:
+    out, _ = agent.order("a", "ls /proc/self/fd | wc -l")
+    agent.told()
+    agent.told()
+    assert int(read_all(out)) == 4  # the three, and that of ls
+
+
+def test_it_reads_nothing_while_the_agent_lives(agent: Agent) -> None:
+    out, _ = agent.order("a", "head -c 100000 /dev/zero")
+    agent.told()
+    assert not select.select([agent.socket], [], [], 0.3)[0]  # the pipe is full
+    size = 0
+    with contextlib.suppress(BlockingIOError):
+        while data := os.read(out, 65536):
+            size += len(data)
+            if size == 100000:
+                break
+    assert agent.told()["code"] == 0
