@@ -309,7 +309,8 @@ class ContainerStatus(Payload):
     """What is, as the holding agent last saw it. `seq` counts the container's events; `run` its starts.
 
     `removes_volumes`: its removal, once it has begun, takes its anonymous volumes with it. `paused_by_commit`: it is
-    paused for as long as its agent commits it.
+    paused for as long as its agent commits it. `apparmor`: the AppArmor profile of its last run, empty for none; None
+    where there was no run, or its agent doesn't tell.
     """
 
     state: State = State.CREATED
@@ -329,6 +330,7 @@ class ContainerStatus(Payload):
     ports: tuple[PublishedPort, ...] = ()
     health: Health | None = None
     log_path: str = ""
+    apparmor: str | None = None
     exec_ids: tuple[str, ...] = ()
     """Further processes that have not ended."""
 

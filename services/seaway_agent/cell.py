@@ -367,7 +367,9 @@ class Cell:
             return
         timer.done()
         connection, self._began_ns = run.connection, _boottime_ns()
-        self.do(self.machine.launched(Launched(run.pid, time.time_ns(), (connection.endpoint,), connection.ports)))
+        endpoints = (connection.endpoint,)
+        what = Launched(run.pid, time.time_ns(), endpoints, connection.ports, run.apparmor)
+        self.do(self.machine.launched(what))
         runtime.watch(self._ended)
 
     def _launch_failed(self, error: Exception) -> None:

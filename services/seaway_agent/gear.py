@@ -21,7 +21,6 @@ from seaway_contracts.errors import internal
 
 log = logging.getLogger(__name__)
 CDI_DIRECTORIES: Final = (Path("/etc/cdi"), Path("/var/run/cdi"))
-_APPARMOR: Final = Path("/sys/module/apparmor/parameters/enabled")
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,3 @@ def _numbers(path: str) -> tuple[int, int]:
     if not stat.S_ISBLK(found.st_mode):
         raise internal(f"{path} is not a block device")
     return os.major(found.st_rdev), os.minor(found.st_rdev)
-
-
-def has_apparmor() -> bool:
-    """Whether the kernel has AppArmor switched on."""
-    try:
-        return _APPARMOR.read_text().strip() == "Y"
-    except OSError:
-        return False

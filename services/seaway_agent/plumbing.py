@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from seaway_agent.apparmor import AppArmor
 from seaway_agent.journal import Journal
 from seaway_agent.keeper.keeper import Keeper
 from seaway_agent.kernel import seccomp_bpf
@@ -104,6 +105,7 @@ class Plumbing:
     init_path: str
     output_fd: int
     grantable: Collection[str] = capabilities.ALL
+    apparmor: AppArmor = field(default_factory=AppArmor)
     pid_of: Callable[[str], int] = lambda _: 0
     """The first process of a container of this node; 0 where it doesn't run."""
     peer: Callable[[str], ContainerRecord | None] = lambda _: None

@@ -161,7 +161,8 @@ class Recovery:
         (self._traces.state(cell)[1] / GATE).unlink(missing_ok=True)
         began = min(time.time_ns(), _began_ns(self._plumbing, cell))
         cell.machine.launching(found.run, found.asked("starters"), found.asked("restarters"))
-        cell.do(cell.machine.launched(Launched(found.pid, began, (found.endpoint,), found.ports)))
+        what = Launched(found.pid, began, (found.endpoint,), found.ports, found.apparmor)
+        cell.do(cell.machine.launched(what))
         if ended is not None:
             ended_ns = not_before(ended.time_ns, began, time.time_ns())
             cell.do(cell.machine.exited(Exit(ended.code, ended_ns, ended.oom)))

@@ -7,10 +7,14 @@ from seaway_agent.endpoints import Connection
 
 @dataclass
 class Run:
-    """What a run holds. `pidfd` is the first process, `conmon_fd` its shim (-1: it is gone), a child of ours or not."""
+    """What a run holds. `pidfd` is the first process, `conmon_fd` its shim (-1: it is gone), a child of ours or not.
+
+    `apparmor`: the profile that it runs under, if any.
+    """
 
     connection: Connection
     pid: int
     pidfd: int
     conmon_fd: int
     child: bool
+    apparmor: str = ""

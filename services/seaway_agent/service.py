@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
-from seaway_agent import __version__
+from seaway_agent import __version__, apparmor
 from seaway_agent.beats import Heart, facts_of
 from seaway_agent.blobs import BlobClient
 from seaway_agent.commands.archive import ArchiveCommands
@@ -129,7 +129,7 @@ class Agent:
         context.tasks.eternal("firewall", plumbing.network.guard())
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
-        info = read_host_info(str(self._layout.root), plumbing.cgroups)
+        info = read_host_info(str(self._layout.root), plumbing.cgroups, apparmor=plumbing.apparmor.usable)
         collector = ContainerCollector(node, info, settings.metrics_containers)
         context.metrics.add(collector)
         stack.callback(collector.close)
@@ -241,7 +241,9 @@ class Agent:
             output_fd=2,
             bus=self._context.bus,
             grantable=capabilities.in_mask(procs.bounding_set()),
+            apparmor=apparmor.find(),
         )
+        await plumbing.apparmor.prepare()
         stack.callback(plumbing.workers.shutdown)
         stack.callback(plumbing.packers.shutdown)
         stack.callback(plumbing.log_watch.close)

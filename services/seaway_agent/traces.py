@@ -57,6 +57,11 @@ class Found:
         """What it has published."""
         return tuple(PublishedPort.model_validate(port) for port in self.note.get("ports") or ())
 
+    @property
+    def apparmor(self) -> str | None:
+        """The AppArmor profile that it runs under; None where its agent did not write that down."""
+        return self.note.get("apparmor")
+
     def asked(self, who: str) -> list[Ask]:
         """The `starters` or `restarters` of the run."""
         return [Ask(str(command), str(actor)) for command, actor in self.note.get(who) or ()]

@@ -74,6 +74,14 @@ def purge(root: Path, run: Path, clean_node: Callable[[Layout, str], None]) -> l
     return done
 
 
+def stays() -> list[str]:
+    """What a purge leaves, as it isn't the suite's alone, in words."""
+    from seaway_agent.apparmor import is_left
+
+    words = "left the AppArmor profile docker-default loaded: other engines' containers may run under it"
+    return [words] if is_left() else []
+
+
 def _purge_agent(layout: Layout, clean_node: Callable[[Layout, str], None]) -> list[str]:
     """Only what agents make is removed; other things in these directories stay."""
     if not lone_agent.databases(layout):

@@ -103,7 +103,7 @@ def purge(root: Root = _ROOT, run: Run = _RUN) -> None:
     from seaway_cli import commands
 
     done = commands.purge(_normal(root), _normal(run), commands.agent_purge)
-    print("\n".join(done) if done else "There is nothing to remove.")
+    print("\n".join((*done, *commands.stays())) if done else "There is nothing to remove.")
 
 
 @node_app.command("add")

@@ -24,12 +24,13 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """The first process runs."""
+    """The first process runs, under this AppArmor profile, if any (None: nobody knows)."""
 
     pid: int
     time_ns: int
     endpoints: tuple[Endpoint, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
+    apparmor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

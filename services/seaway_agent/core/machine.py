@@ -211,6 +211,7 @@ class Machine(ExecSteps):
             started_ns=what.time_ns,
             endpoints=what.endpoints,
             ports=what.ports,
+            apparmor=what.apparmor,
             exit_code=0,
             error="",
             oom_killed=False,

@@ -13,9 +13,10 @@ _HOSTNAME = "HOSTNAME="
 
 
 def process_of(first: Json, spec: ContainerSpec, asked: ExecSpec, user: oci.User, grantable: Collection[str]) -> Json:
-    """The process for `exec --process`. `first` is the container's own; seccomp stays the container's.
+    """The process for `exec --process`. `first` is the container's own.
 
-    A privileged exec has all capabilities that this node can grant.
+    A privileged exec has all capabilities that this node can grant; seccomp and AppArmor stay the container's, as in
+    Docker.
     """
     process: Json = dict(first)
     process["args"] = list(asked.args)
@@ -29,7 +30,6 @@ def process_of(first: Json, spec: ContainerSpec, asked: ExecSpec, user: oci.User
     if asked.privileged:
         caps = [name for name in capabilities.ALL if name in grantable]
         process["capabilities"] = {"bounding": caps, "effective": caps, "permitted": caps}
-        process.pop("apparmorProfile", None)
     return process
 
 

@@ -70,6 +70,8 @@ class Session:
         self._watch.begin(self._ended)
 
     async def _launched(self, plan: ExecPlan) -> ExecRun:
+        apparmor = self._node.apparmor
+        await apparmor.see_to(apparmor.profile_for(plan.container.security))
         if plan.kept:
             return await KeptLaunch(self._node, plan, self.console.take).run()
         return await ExecLaunch(self._node, plan, self.console.connect).run()

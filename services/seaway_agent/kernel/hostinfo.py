@@ -94,11 +94,10 @@ def backing_filesystem(path: str) -> str:
     return _FILE_SYSTEMS.get(syscalls.filesystem_magic(path), "<unknown>")
 
 
-def read_host_info(storage: str, layout: CgroupLayout) -> HostInfo:
-    """Facts of this host; `storage` is the directory of images and containers."""
+def read_host_info(storage: str, layout: CgroupLayout, *, apparmor: bool = False) -> HostInfo:
+    """Facts of this host; `storage` is the directory of images and containers, `apparmor` whether that is used."""
     release = parse_os_release(_first_text("/etc/os-release", "/usr/lib/os-release"))
     memory = parse_meminfo(_first_text("/proc/meminfo"))
-    apparmor = _first_text("/sys/module/apparmor/parameters/enabled").startswith("Y")
     uname = os.uname()
     return HostInfo(
         hostname=uname.nodename,

@@ -35,8 +35,8 @@ class Surroundings:
     """What the node adds to a spec: paths, the looked-up user, namespaces to join, host facts.
 
     `env` goes before the user's variables, `late_env` after them (CDI). `hooks` are OCI's, by name, `annotations` the
-    node's own, which the user's may replace. `weights` and `apparmor` say whether the kernel has block I/O weights and
-    AppArmor.
+    node's own, which the user's may replace. `weights` says whether the kernel has block I/O weights. `apparmor` is
+    the profile to run under, if any.
     """
 
     rootfs: str
@@ -57,7 +57,7 @@ class Surroundings:
     block_devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     shared_memory: str = ""
     weights: bool = True
-    apparmor: bool = False
+    apparmor: str = ""
 
 
 def compose(spec: ContainerSpec, around: Surroundings) -> Json:
@@ -96,8 +96,8 @@ def _process(spec: ContainerSpec, around: Surroundings) -> Json:
             {"type": f"RLIMIT_{limit.name.upper()}", "soft": _unsigned(limit.soft), "hard": _unsigned(limit.hard)}
             for limit in spec.resources.ulimits
         ]
-    if around.apparmor and spec.security.apparmor not in ("", "unconfined"):
-        process["apparmorProfile"] = spec.security.apparmor
+    if around.apparmor:
+        process["apparmorProfile"] = around.apparmor
     return process
 
 

@@ -15,6 +15,7 @@ from seaway_contracts.errors import Code, SeawayError
 _HEAD: Final = "failed to create task for container: failed to create shim task: OCI runtime create failed"
 _EXEC_HEAD: Final = "OCI runtime exec failed: "
 _EXEC_FAILED: Final = "exec failed: unable to start container process: "
+_NO_PROFILE: Final = "unable to apply apparmor profile: "
 _NO_REASON: Final = "the runtime gave no reason"
 _LOG_LINE: Final = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg=(?P<text>"(?:[^"\\]|\\.)*"|\S+)', re.MULTILINE)
 _CRUN: Final = (
@@ -32,6 +33,8 @@ _CRUN: Final = (
     (r"the sysctl `(.*)` conflicts with OCI field `(.*)`",
      r'sysctl "\1" is not allowed as it conflicts with the OCI "\2" field'),
     (r"write to `(/proc/sys/.*)`: Invalid argument", r"write \1: invalid argument"),
+    (r"write file `/proc/(?:thread-)?self/(attr/.*exec)`: (.*)",
+     rf"{_NO_PROFILE}apparmor failed to apply profile: write /proc/self/\1: \2"),
 )
 _CRUN_EXEC: Final = (
     (r"chdir to `(.*)`: .*", r'chdir to cwd ("\1") set in config.json failed: no such file or directory'),
@@ -48,9 +51,11 @@ _GVISOR: Final = (
 _FATAL: Final = frozenset({"error", "fatal", "panic"})
 
 
-def runtime_failure(message: str) -> SeawayError:
-    """The error for the runtime's words."""
+def runtime_failure(message: str, profile: str = "") -> SeawayError:
+    """The error for the runtime's words. `profile`: AppArmor's for the container, which they don't name."""
     text = _in_docker_words(_plain(message.strip()) or _NO_REASON)
+    if _NO_PROFILE in text and profile:
+        text = text.replace(_NO_PROFILE, f"{_NO_PROFILE}{profile} (is it loaded?): ")
     return SeawayError(_code_for(text), f"{_HEAD}: {text}: unknown")
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from seaway_agent import binds, endpoints, joining
 from seaway_agent.core import instructions
 from seaway_agent.endpoints import Connection
-from seaway_agent.gear import Gear, gather, has_apparmor
+from seaway_agent.gear import Gear, gather
 from seaway_agent.kernel import seccomp_bpf
 from seaway_agent.kernel.cgroups import has_weights
 from seaway_agent.kernel.clones import clone_in_namespace_of
@@ -63,7 +63,7 @@ def exit_files(node: Plumbing, container: str) -> shim.ExitFiles:
     return shim.ExitFiles.of(layout.exits, layout.persist(container), layout.bundle(container), container)
 
 
-def note_of(order: instructions.Launch, connection: Connection) -> bytes:
+def note_of(order: instructions.Launch, connection: Connection, apparmor: str) -> bytes:
     """What the next agent must know of a run that this one may not live to write down."""
     body = {
         "run": order.run,
@@ -71,6 +71,7 @@ def note_of(order: instructions.Launch, connection: Connection) -> bytes:
         "restarters": [(ask.command, ask.actor) for ask in order.restarters],
         "endpoint": connection.endpoint.model_dump(exclude_defaults=True),
         "ports": [port.model_dump() for port in connection.ports],
+        "apparmor": apparmor,
     }
     return json.dumps(body).encode()
 
@@ -87,11 +88,13 @@ class Launch:
         self._order = order
         self._shim = shim_plan(node, spec)
         self._spawned: Spawned | None = None
+        self._apparmor = node.apparmor.profile_for(spec.security)
 
     async def create(self) -> Run:
         """Everything but the start. Raises SeawayError, OSError, ValueError with plain files left at most."""
         node, spec = self._node, self._spec
         node.attach_lock.warm()
+        await node.apparmor.see_to(self._apparmor)
         connection = await endpoints.connect(node.network, spec)
         reach(Failpoint.START_CONNECTED)
         try:
@@ -108,7 +111,7 @@ class Launch:
             pidfd = -1
         if connection.sandbox is not None:
             connection.sandbox.hand_over()
-        return Run(connection, report.pid, pidfd, self._spawned.pidfd, child=True)
+        return Run(connection, report.pid, pidfd, self._spawned.pidfd, child=True, apparmor=self._apparmor)
 
     async def _start_shim(self, plan: BundlePlan) -> Report:
         launcher = self._node.launcher
@@ -131,7 +134,7 @@ class Launch:
             launcher.call(unmount, plan)
         if report.pid <= 0:
             await shim.reaped(spawned.pidfd)
-            raise runtime_failure(report.message)
+            raise runtime_failure(report.message, self._apparmor)
         return report
 
     async def _end_shim(self, spawned: Spawned) -> None:
@@ -176,7 +179,7 @@ class Launch:
             attachments=(*binds.attachments(spec), *node.volumes.attachments(spec), *self._shared_memory()),
             surroundings=surroundings,
             resolve_user=_identity,
-            note=note_of(self._order, connection),
+            note=note_of(self._order, connection, self._apparmor),
         )
 
     def _shared_memory(self) -> tuple[Attachment, ...]:
@@ -222,7 +225,7 @@ class Launch:
             block_devices=extra.block_devices,
             shared_memory=str(self._shim.bundle / _SHM) if "ipc" in joined else "",
             weights=has_weights(node.cgroups),
-            apparmor=has_apparmor(),
+            apparmor=self._apparmor,
         )
 
 

@@ -41,7 +41,7 @@ def inspect_json(record: ContainerRecord) -> dict[str, Any]:
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": spec.security.apparmor,
+        "AppArmorProfile": spec.security.apparmor if status.apparmor is None else status.apparmor,
         "ExecIDs": list(status.exec_ids) or None,
         "HostConfig": host_config(spec),
         "GraphDriver": {"Data": _writable(status), "Name": _DRIVER},

@@ -29,6 +29,12 @@ def test_purge_cleans_the_node_then_removes_directories(layout: Layout) -> None:
     assert done[-1] == f"removed {layout.root}"
 
 
+@pytest.mark.parametrize("left", [True, False])
+def test_what_isnt_the_suites_alone_stays_and_is_told(left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seaway_agent.apparmor.is_left", lambda: left)
+    assert any("docker-default" in line for line in commands.stays()) is left
+
+
 def test_purge_twice_does_nothing(layout: Layout) -> None:
     commands.purge(layout.root, layout.run, lambda *_: None)
     assert commands.purge(layout.root, layout.run, lambda *_: pytest.fail("called")) == []

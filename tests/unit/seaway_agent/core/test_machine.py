@@ -49,6 +49,14 @@ def test_die_tells_code_and_whole_seconds(make_box: MakeBox) -> None:
     assert died.attributes == {"exitCode": "7", "execDuration": "2"}
 
 
+def test_the_profile_of_the_last_run_stays_known(make_box: MakeBox) -> None:
+    box = make_box().launching()
+    assert box.machine.status.apparmor is None
+    box.machine.launched(Launched(42, box.now_ns, apparmor="docker-default"))
+    box.exited(0)
+    assert box.machine.status.apparmor == "docker-default"
+
+
 def test_network_events_name_the_network(make_box: MakeBox) -> None:
     box = make_box().launching()
     none = Endpoint(network="none", network_id="0" * 64)

@@ -70,7 +70,7 @@ def test_size_of_a_terminal() -> None:
     assert "consoleSize" not in made(tty=True)
 
 
-def test_privileged_has_what_the_node_can_grant_and_no_profile() -> None:
+def test_privileged_has_what_the_node_can_grant_and_the_containers_profile() -> None:
     process = made(privileged=True)
     assert set(process["capabilities"]["effective"]) == set(capabilities.DEFAULT)
-    assert "apparmorProfile" not in process
+    assert process["apparmorProfile"] == "strict"

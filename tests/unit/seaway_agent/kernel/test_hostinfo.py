@@ -40,3 +40,9 @@ def test_this_host(tmp_path: Path) -> None:
     assert info.cpus >= 1
     assert info.operating_system
     assert info.backing_filesystem != ""
+    assert "name=apparmor" not in info.security_options
+
+
+def test_apparmor_is_told_where_it_is_used(tmp_path: Path) -> None:
+    layout = CgroupLayout(CgroupMode.V2, {}, "/sys/fs/cgroup")
+    assert "name=apparmor" in read_host_info(str(tmp_path), layout, apparmor=True).security_options

@@ -74,6 +74,22 @@ def test_what_runc_says_in_its_log_lines(text: str, words: str, code: int) -> No
     assert exit_code_for(error.message) == code
 
 
+_WRITE = "apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: no such file or directory"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "write file `/proc/thread-self/attr/apparmor/exec`: No such file or directory",
+        f"unable to apply apparmor profile: {_WRITE}",
+    ],
+)
+def test_an_unknown_profile_is_named(said: str) -> None:
+    words = f"{HEAD}unable to apply apparmor profile: mine (is it loaded?): {_WRITE}: unknown"
+    assert runtime_failure(said, "mine").message == words
+    assert "mine" not in runtime_failure("open `/x`: Permission denied", "mine").message
+
+
 @pytest.mark.parametrize("level", ["error", "fatal"])
 def test_a_word_without_quotes(level: str) -> None:
     assert runtime_failure(f"{STAMP}{level} msg=EOF").message == f"{HEAD}EOF: unknown"

@@ -254,6 +254,13 @@ def test_inspect_has_every_key_that_docker_has() -> None:
     assert shown["NetworkSettings"]["Networks"]["bridge"]["NetworkID"] == ""
 
 
+@pytest.mark.parametrize(("told", "shown"), [(None, "mine"), ("", ""), ("docker-default", "docker-default")])
+def test_inspect_shows_the_profile_that_was_in_force(told: str | None, shown: str) -> None:
+    spec = spec_of(HostConfig={"SecurityOpt": ["apparmor=mine"]})
+    record = ContainerRecord(spec=spec, node="n1", status=ContainerStatus(apparmor=told))
+    assert inspect_json(record)["AppArmorProfile"] == shown
+
+
 def test_an_anonymous_volume_yields_to_one_taken_over() -> None:
     create = read_body(ContainerCreate, {"Image": "busybox"})
     record = builders.image(1, config=ImageConfig(cmd=("sh",), volumes=("/data",)))

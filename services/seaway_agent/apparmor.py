@@ -1,0 +1,142 @@
+"""This machine's AppArmor: whether it is there, and the default profile, which is loaded where it isn't.
+
+The profile is the machine's, not ours: dockerd and other suites use it by the same name. So one that is there is left
+as it is, also at the end.
+"""
+
+import asyncio
+import logging
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from seaway_agent.oci import apparmor
+from seaway_contracts.containers import Security
+from seaway_contracts.errors import SeawayError, internal
+
+log = logging.getLogger(__name__)
+_PARSER: Final = "apparmor_parser"
+_SYSTEM_PATH: Final = "/usr/sbin:/sbin"
+_PARSER_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the kernel and the distribution have what belongs to AppArmor."""
+
+    enabled: Path = Path("/sys/module/apparmor/parameters/enabled")
+    profiles: Path = Path("/sys/kernel/security/apparmor/profiles")
+    own: Path = Path("/proc/self/attr/current")
+    included: Path = Path("/etc/apparmor.d")
+
+
+@dataclass
+class AppArmor:
+    """`on`: the kernel has it. `parser`: what loads profiles; empty where none can be loaded."""
+
+    on: bool = False
+    parser: str = ""
+    places: Places = field(default_factory=Places)
+    _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def usable(self) -> bool:
+        """Whether containers get the default profile."""
+        return self.on and bool(self.parser)
+
+    def profile_for(self, security: Security) -> str:
+        """The profile that a container here runs under; empty where the runtime is to set none."""
+        return apparmor.profile_for(security, on=self.on, default=self.usable)
+
+    async def prepare(self) -> None:
+        """Have the default profile loaded before the first container needs it. What goes wrong is logged."""
+        try:
+            await self.see_to(apparmor.DEFAULT if self.usable else "")
+        except SeawayError as error:
+            log.error("%s; no container can start that needs it", error.message)
+
+    async def see_to(self, profile: str) -> None:
+        """See that a profile is there that containers get by default: whoever reloads AppArmor's may remove it.
+
+        Raises SeawayError.
+        """
+        if profile != apparmor.DEFAULT or self._is_loaded():
+            return
+        async with self._loading:
+            if not self._is_loaded():
+                await asyncio.to_thread(self._load)
+                log.info("loaded the AppArmor profile %s", profile)
+
+    def _is_loaded(self) -> bool:
+        try:
+            return apparmor.DEFAULT in apparmor.loaded(self.places.profiles.read_text())
+        except OSError as error:
+            raise internal(f"AppArmor's list of profiles can't be read: {error}") from error
+
+    def _load(self) -> None:
+        try:
+            done = subprocess.run(
+                [self.parser, "--replace", "--skip-read-cache"],
+                input=self._text(), capture_output=True, text=True, timeout=_PARSER_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise _not_loaded(str(error)) from error
+        if done.returncode != 0:
+            raise _not_loaded(done.stderr.strip() or f"{_PARSER} ended with code {done.returncode}")
+
+    def _text(self) -> str:
+        included = self.places.included
+        return apparmor.profile_text(
+            apparmor.label(_read(self.places.own)),
+            abi=(included / "abi/3.0").exists(),
+            tunables=(included / "tunables/global").exists(),
+            base=(included / "abstractions/base").exists(),
+        )
+
+
+def find(places: Places | None = None, path: str | None = None) -> AppArmor:
+    """What this machine has. `path`: where to look for the parser. One warning where something is missing."""
+    places = places or Places()
+    if _read(places.enabled).strip() != "Y":
+        return AppArmor(places=places)
+    parser = shutil.which(_PARSER, path=path) or shutil.which(_PARSER, path=path or _SYSTEM_PATH) or ""
+    if not parser:
+        _warn(f"{_PARSER} is missing: install the package apparmor")
+    elif not _is_readable(places.profiles):
+        parser = ""
+        _warn(f"{places.profiles} can't be read: mount securityfs on /sys/kernel/security")
+    return AppArmor(True, parser, places)
+
+
+def is_left(places: Places | None = None) -> bool:
+    """Whether the default profile is loaded, by whomever."""
+    return apparmor.DEFAULT in apparmor.loaded(_read((places or Places()).profiles))
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:
+        return False
+    return True
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, ValueError):
+        return ""
+
+
+def _warn(why: str) -> None:
+    log.warning(
+        "the kernel has AppArmor, but containers run without the profile %s: %s, and restart the agent",
+        apparmor.DEFAULT,
+        why,
+    )
+
+
+def _not_loaded(why: str) -> SeawayError:
+    return internal(f"AppArmor is on, but its profile {apparmor.DEFAULT} can't be loaded: {why}")
