@@ -30,7 +30,7 @@ class Seaway(Engine):
     """One suite; `up` are more options for `seaway up`."""
 
     noise = (
-        r"/\.cache/seccomp/",  # crun keeps one compiled filter per profile
+        r"/\.cache(/seccomp(/|$)|$)",  # crun keeps one compiled filter per profile
         r"^/root/nats/",
         r"^/root/secrets/agent\.",  # of a node that was added
         r"^/root/image/blobs/sha256/ID$",
