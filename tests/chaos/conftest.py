@@ -91,6 +91,8 @@ def suite(suites: Suites) -> Iterator[ChaosSuite]:
     except BaseException:
         suites.discard()
         raise
+    if shared.has_met_others:
+        suites.discard()
 
 
 @pytest.fixture

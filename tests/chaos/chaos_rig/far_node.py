@@ -106,6 +106,7 @@ class FarNode:
 
     def __init__(self, suite: ChaosSuite, place: Path, name: str = "n2") -> None:
         self.name, self._place = name, place
+        suite.has_met_others = True
         self.link = Link(int(suite.nats_url.rpartition(":")[2]))
         words = [str(COMMANDS / "seaway-agent"), "--node", name, "--root", f"{place}/root", "--run", f"{place}/run"]
         words += ["--nats", f"nats://127.0.0.1:{self.link.port}", "--nats-user", f"agent.{name}"]

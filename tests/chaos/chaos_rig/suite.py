@@ -46,6 +46,8 @@ class ChaosSuite(Seaway):
             options += ["--nats-user", user, "--nats-password-file", str(password_file)]
         super().__init__(directory, up=tuple(options))
         self._nats, self._login = nats, (user, password_file.read_text().strip() if password_file else "")
+        self.has_met_others = False
+        """Whether it knows nodes that are gone for good; it may place containers there when it has lost its memory."""
         self._points = directory / "failpoints"
         self._points.mkdir()
 
