@@ -1,8 +1,9 @@
 """Metadata's processes, what is asked of them, and a node as far as they meet it."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from tests.integration.forked import Forked
@@ -74,6 +75,17 @@ class Copy:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=_PATIENT_S)
+
+
+@contextlib.asynccontextmanager
+async def running(copies: list[Copy]) -> AsyncIterator[list[Copy]]:
+    """All started at once; killed at the end, also where one doesn't come up."""
+    try:
+        await asyncio.gather(*(copy.start() for copy in copies))
+        yield copies
+    finally:
+        for copy in copies:
+            copy.kill()
 
 
 Connect = Callable[[], Awaitable[Bus]]

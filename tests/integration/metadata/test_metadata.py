@@ -13,6 +13,7 @@ from tests.integration.metadata.rig import (
     get,
     publish,
     register,
+    running,
     seen_by_all,
     settled,
 )
@@ -49,12 +50,8 @@ async def bus(connect_bus: Connect) -> Bus:
 @pytest.fixture
 async def copies(nats: NatsServer, bus: Bus, tmp_path: Path) -> AsyncIterator[list[Copy]]:
     made = [Copy(nats, tmp_path, number) for number in (1, 2)]
-    try:
-        await asyncio.gather(*(copy.start() for copy in made))
-        yield made
-    finally:
-        for copy in made:
-            copy.kill()
+    async with running(made) as copies:
+        yield copies
 
 
 async def test_every_copy_sees_what_was_done(bus: Bus, copies: list[Copy]) -> None:

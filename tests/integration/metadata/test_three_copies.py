@@ -6,7 +6,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.metadata.rig import Connect, Copy, Node, everything, get, publish, register, seen_by_all, settled
+from tests.integration.metadata.rig import (
+    Connect,
+    Copy,
+    Node,
+    everything,
+    get,
+    publish,
+    register,
+    running,
+    seen_by_all,
+    settled,
+)
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
@@ -37,12 +48,8 @@ async def copies(nats: NatsServer, bus: Bus, tmp_path: Path) -> AsyncIterator[li
     made = [Copy(nats, tmp_path / str(number), number) for number in (1, 2, 3)]
     for number in (1, 2, 3):
         (tmp_path / str(number)).mkdir()
-    try:
-        await asyncio.gather(*(copy.start() for copy in made))
-        yield made
-    finally:
-        for copy in made:
-            copy.kill()
+    async with running(made) as copies:
+        yield copies
 
 
 class Agent:

@@ -56,7 +56,8 @@ async def test_a_reader_is_woken_and_can_be_held(program: Program) -> None:
     await asyncio.wait_for(woken.wait(), 5)
     program.pipes.unwatch()
     woken.clear()
-    await asyncio.sleep(0.05)
+    for _ in range(50):  # turns of the loop, each of which looks at descriptors
+        await asyncio.sleep(0)
     assert not woken.is_set()
     program.pipes.watch(woken.set)
     await asyncio.wait_for(woken.wait(), 5)
