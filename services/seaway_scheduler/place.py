@@ -21,7 +21,10 @@ _CORE: Final = 1_000_000_000
 
 @dataclass(frozen=True)
 class NodeView:
-    """A node as placement sees it. `free` and the counts include what has been promised but not yet been made."""
+    """A node as placement sees it. `free` and the counts include what has been promised but not yet been made.
+
+    `heard`: it has beaten since this scheduler began; else it is up by what others have said before.
+    """
 
     traits: NodeTraits
     up: bool
@@ -30,6 +33,7 @@ class NodeView:
     running: int = 0
     containers: int = 0
     host_ports: frozenset[int] = frozenset()
+    heard: bool = True
 
     @property
     def name(self) -> str:
@@ -84,7 +88,10 @@ def place(request: PlaceRequest, snapshot: Snapshot) -> Placed | Rejected:
         return Rejected(Counter(reason for reason in refusals.values() if reason is not None))
     ports = frozenset(request.host_ports)
     with_ports_free = [node for node in fit if not ports & node.host_ports]
-    return Placed(min(with_ports_free or fit, key=lambda node: _rank(node, request.resources)).name)
+    choice = with_ports_free or fit
+    # right after everything was killed at once, those who are silent may be dead
+    choice = [node for node in choice if node.heard] or choice
+    return Placed(min(choice, key=lambda node: _rank(node, request.resources)).name)
 
 
 def wanted(resources: Resources) -> Capacity:

@@ -29,6 +29,7 @@ class _Promise:
 class _Node:
     beat: Beat
     heard: float
+    known_by_hearsay: bool = False
     promises: dict[str, _Promise] = field(default_factory=dict)
 
     def up(self, now: float) -> bool:
@@ -53,12 +54,14 @@ class Cluster:
         """Begin with what metadata knows; what has been heard since weighs more."""
         for record in records:
             if record.node not in self._nodes:
-                self._nodes[record.node] = _Node(record.beat, now if record.state == "up" else float("-inf"))
+                heard = now if record.state == "up" else float("-inf")
+                self._nodes[record.node] = _Node(record.beat, heard, known_by_hearsay=True)
 
     def beat(self, beat: Beat, now: float) -> None:
         """A beat came: it shows what was made before it. A node that leaves is down until it beats again."""
         node = self._nodes.setdefault(beat.node, _Node(beat, now))
         node.beat, node.heard = beat, float("-inf") if beat.leaving else now
+        node.known_by_hearsay = False
         node.promises = {
             identifier: promise
             for identifier, promise in node.promises.items()
@@ -124,6 +127,7 @@ class Cluster:
             running=beat.running + len(promised),
             containers=beat.containers + len(promised),
             host_ports=self._taken(name, node),
+            heard=not node.known_by_hearsay,
         )
 
     def _taken(self, name: str, node: _Node) -> frozenset[int]:

@@ -1,6 +1,7 @@
 """An exec in the keeper's hands: its launch, its end."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -54,25 +55,29 @@ class KeptLaunch:
         return ExecRun(pid, pidfd_of(pid), -1, child=False, kept=kept)
 
     def _order(self) -> tuple[Pipes, Kept]:
+        """Raises SeawayError, OSError; no descriptor is left open then."""
         shim = self._plan.shim
-        stdin, our_stdin = os.pipe2(os.O_CLOEXEC) if shim.stdin else (_nothing(), -1)
-        pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        ours, theirs = [ours for ours, _ in pairs], [stdin, *(theirs for _, theirs in pairs)]
-        try:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (_nothing(theirs), -1)
+            (stdout, into_stdout), (stderr, into_stderr) = _pipe(ours, theirs), _pipe(ours, theirs)
             order = Order(shim.exec_id, shim.runtime_argv(), shim.bundle, shim.pid_file, shim.exit_file)
-            kept = self._node.keeper.begin(order, (*theirs, *ours))
-        except BaseException:
-            for fd in (*ours, *([our_stdin] if our_stdin >= 0 else [])):
-                os.close(fd)
-            raise
-        finally:
-            for fd in theirs:
-                os.close(fd)
-        return Pipes(our_stdin, (ours[0], ours[1])), kept
+            kept = self._node.keeper.begin(order, (stdin, into_stdout, into_stderr, stdout, stderr))
+            ours.pop_all()
+        return Pipes(our_stdin, (stdout, stderr)), kept
 
 
-def _nothing() -> int:
-    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+def _pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe, each of whose ends is closed with its stack."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    reading.callback(os.close, reader)
+    writing.callback(os.close, writer)
+    return reader, writer
+
+
+def _nothing(reading: contextlib.ExitStack) -> int:
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    reading.callback(os.close, fd)
+    return fd
 
 
 class KeptWatch:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 _PROGRAM: Final = Path(process.__file__).resolve()
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BEGINS_S: Final = 120.0
+_SO_SNDBUFFORCE: Final = 32  # linux/asm-generic/socket.h; beyond the bound that is for others than root
+_ORDERS: Final = 4 << 20
+"""Room for what waits while the keeper is at work, in bytes: more than a thousand orders."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ class Keeper:
 
     def _hold(self, ours: socket.socket, spawned: Spawned) -> None:
         ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _ORDERS)
         self._socket, self._pid = ours, spawned.pid
         asyncio.get_running_loop().add_reader(ours.fileno(), self._receive)
         os.close(spawned.pidfd)

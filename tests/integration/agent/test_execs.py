@@ -23,6 +23,7 @@ from seaway_kit.failpoints import VARIABLE, Failpoint
 from seaway_kit.tasks import Tasks
 
 pytestmark = pytest.mark.root
+_MANY = 200
 
 
 class Execs:
@@ -246,6 +247,19 @@ async def test_a_killed_keeper_leaves_what_runs_to_the_agent(execs: Execs) -> No
         assert await stream.read() == frame(1, b"bye\n")
         assert (await execs.died(identifier))[-1] in ("exec_die -1", "exec_die 7")
     assert await execs.output(await execs.make("echo", "hi")) == frame(1, b"hi\n")
+
+
+async def test_more_than_the_keeper_can_begin_at_once_wait_their_turn(execs: Execs) -> None:
+    async with execs.attached("cat", attach_stdin=True):
+        (keeper,) = keepers_below(execs.rig.run)
+        identifiers = [await execs.make("echo", "hi") for _ in range(_MANY)]
+        os.kill(keeper.pid, signal.SIGSTOP)
+        try:
+            waiting = asyncio.gather(*map(execs.output, identifiers))
+            await execs.rig.until(lambda: len(list((execs.rig.run / "x").iterdir())) == _MANY + 1)
+        finally:
+            os.kill(keeper.pid, signal.SIGCONT)
+        assert await waiting == [frame(1, b"hi\n")] * _MANY
 
 
 async def test_who_holds_its_output_open_keeps_nobody_waiting(execs: Execs) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sqlite3
 from pathlib import Path
@@ -17,6 +16,7 @@ from seaway_contracts.commands import (
     RemoveContainer,
 )
 from seaway_contracts.containers import (
+    ContainerSpec,
     Mount,
     State,
 )
@@ -26,25 +26,32 @@ from seaway_kit.failpoints import Failpoint
 pytestmark = pytest.mark.root
 
 
+async def killed_before_the_gate(rig: AgentRig, armed: Path, spec: ContainerSpec) -> Path:
+    """Begin to start a container of runc; the agent is killed when init waits at the gate, which is given."""
+    await rig.create(spec)
+    (armed / Failpoint.START_CREATED).touch()
+    starting = asyncio.ensure_future(rig.start_container(spec.id))
+    await rig.until(rig.ended)
+    starting.cancel()
+    rig.end(signal.SIGKILL)
+    gate = rig.run / "runc" / spec.id / "exec.fifo"
+    assert gate.exists()
+    return gate
+
+
 async def test_a_program_of_runc_that_has_begun_is_adopted_though_its_gate_still_stands(
     rig: AgentRig, tmp_path: Path
 ) -> None:
-    """Killed between init's word and the gate's removal: the test plays the part of the agent that is stopped."""
+    """Killed between init's word and the gate's removal: the test reads the word in place of the agent."""
+    armed = await rig.start_armed(tmp_path / "failpoints")
     for script, ends in (("echo once; cat", False), ("echo once; exit 6", True)):
         spec = rig.spec("sh", "-c", script, runtime="runc", command=None)
         spec = spec.model_copy(update={"command": spec.command.model_copy(update={"open_stdin": not ends})})
-        await rig.create(spec)
-        starting = asyncio.ensure_future(rig.start_container(spec.id))
-        gate = rig.run / "runc" / spec.id / "exec.fifo"
-        await rig.until(gate.exists)
-        os.kill(rig.pid, signal.SIGSTOP)
-        assert gate.exists()
+        gate = await killed_before_the_gate(rig, armed, spec)
         assert await asyncio.to_thread(gate.read_bytes) == b"0"
         await rig.until(lambda: rig.output(spec.id) == "once\n")  # noqa: B023
         if ends:
             await rig.until(lambda: not rig.shims())
-        starting.cancel()
-        rig.end(signal.SIGKILL)
         await rig.start()
         assert not gate.exists()
         if not ends:
@@ -56,15 +63,10 @@ async def test_a_program_of_runc_that_has_begun_is_adopted_though_its_gate_still
         await rig.remove(spec.id)
 
 
-async def test_a_start_of_runc_that_had_not_begun_is_undone(rig: AgentRig) -> None:
+async def test_a_start_of_runc_that_had_not_begun_is_undone(rig: AgentRig, tmp_path: Path) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
     spec = rig.spec("echo", "once", runtime="runc")
-    await rig.create(spec)
-    starting = asyncio.ensure_future(rig.start_container(spec.id))
-    gate = rig.run / "runc" / spec.id / "exec.fifo"
-    await rig.until(gate.exists)
-    os.kill(rig.pid, signal.SIGSTOP)
-    starting.cancel()
-    rig.end(signal.SIGKILL)
+    gate = await killed_before_the_gate(rig, armed, spec)
     await rig.start()
     assert (await rig.inventory())[spec.id].status.state is State.CREATED
     assert not gate.exists() and rig.shims() == []

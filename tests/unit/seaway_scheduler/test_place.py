@@ -124,6 +124,13 @@ def test_a_taken_port_sends_it_elsewhere_if_there_is_an_elsewhere() -> None:
     assert place(wanted, [taken]) == Placed("a")
 
 
+def test_a_node_that_has_been_heard_is_preferred_to_one_that_is_only_said_to_be_up() -> None:
+    full, silent = node("full", running=90), replace(node("silent"), heard=False)
+    assert place(request(), [full, silent]) == Placed("full")
+    assert place(request(), [silent]) == Placed("silent")
+    assert place(request(), [replace(full, up=False), silent]) == Placed("silent")
+
+
 @pytest.mark.parametrize(
     ("constraint", "chosen"),
     [

@@ -61,6 +61,15 @@ def test_metadata_knows_nodes_that_are_silent() -> None:
     assert [view.up for view in cluster.snapshot(100.0)] == [True, True, False]
 
 
+def test_a_node_is_known_by_hearsay_until_it_beats() -> None:
+    cluster = Cluster()
+    cluster.beat(beat("n1"), 0.0)
+    cluster.load([node_record("n1"), node_record("n2")], 0.0)
+    assert [(view.up, view.heard) for view in cluster.snapshot(0.0)] == [(True, True), (True, False)]
+    cluster.beat(beat("n2"), 1.0)
+    assert [view.heard for view in cluster.snapshot(1.0)] == [True, True]
+
+
 def test_a_placement_counts_until_a_beat_shows_it() -> None:
     cluster = Cluster()
     cluster.beat(beat("n1"), 0.0)
