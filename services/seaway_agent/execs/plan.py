@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from seaway_agent.runtime.conmon import SURROUNDINGS
+
 SYNC_FD: Final = 3
 START_FD: Final = 4
 ATTACH_FD: Final = 5
@@ -72,9 +74,8 @@ class ExecShim:
         return [self.runtime, *given, "exec", *files, "--detach", self.container]
 
     def env(self) -> dict[str, str]:
-        """conmon's environment: its pipes, where programs are."""
-        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        """conmon's environment: its pipes, and what all have."""
         pipes = {"_OCI_SYNCPIPE": str(SYNC_FD)}
         if self.attached:
             pipes |= {"_OCI_STARTPIPE": str(START_FD), "_OCI_ATTACHPIPE": str(ATTACH_FD)}
-        return {**pipes, "PATH": path, "TZ": "UTC"}
+        return {**pipes, **SURROUNDINGS}

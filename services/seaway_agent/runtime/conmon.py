@@ -6,6 +6,15 @@ from pathlib import Path
 from typing import Final
 
 SYNC_FD: Final = 3
+SURROUNDINGS: Final = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "TMPDIR": ".",
+    "TZ": "UTC",
+}
+"""Environment of conmon and its runtime. The socket by which conmon gets a terminal is made in TMPDIR: here that is the
+bundle, in which it runs, so that one that is killed meanwhile leaves nothing elsewhere. Log times in UTC are read twice
+as fast."""
+
 LOG_DRIVERS_WITHOUT_FILE: Final = frozenset({"none"})
 
 
@@ -49,9 +58,8 @@ class ShimPlan:
         ]  # fmt: skip
 
     def env(self) -> dict[str, str]:
-        """conmon's environment: its report pipe, where programs are, log times in UTC (read twice as fast)."""
-        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {"_OCI_SYNCPIPE": str(SYNC_FD), "PATH": path, "TZ": "UTC"}
+        """conmon's environment: its report pipe, and what all have."""
+        return {"_OCI_SYNCPIPE": str(SYNC_FD), **SURROUNDINGS}
 
 
 @dataclass(frozen=True)

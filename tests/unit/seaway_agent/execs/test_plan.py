@@ -32,7 +32,7 @@ def test_plain() -> None:
         "--runtime-arg=--root", "--runtime-arg=/run/crun", "--runtime-arg=--debug",
     ]  # fmt: skip
     assert not {"-i", "-t", "--exec-attach"} & set(argv)
-    assert set(SHIM.env()) == {"_OCI_SYNCPIPE", "PATH", "TZ"}
+    assert set(SHIM.env()) == {"_OCI_SYNCPIPE", "PATH", "TMPDIR", "TZ"}
 
 
 def test_attached_waits_for_its_client() -> None:

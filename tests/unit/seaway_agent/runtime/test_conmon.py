@@ -68,6 +68,7 @@ def test_the_report_pipe_is_told_in_the_environment() -> None:
     env = PLAN.env()
     assert env["_OCI_SYNCPIPE"] == "3"
     assert "/usr/sbin" in env["PATH"]
+    assert env["TMPDIR"] == "."  # the socket for a terminal goes with the bundle
 
 
 @pytest.mark.parametrize(
