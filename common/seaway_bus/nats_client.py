@@ -197,9 +197,22 @@ class LastingClient(Client):
         if self._transport.full:
             await self._transport.drain()
 
-    async def answered(self, timeout_s: float) -> None:
-        """Wait until the server has answered a ping: behind all that it has sent before. Raises nats.errors.Error."""
-        await self.flush(timeout_s)  # type: ignore[arg-type]  # it hands it to asyncio, which takes fractions
+    async def answered(self, timeout_s: float, meanwhile: Callable[[], object] | None = None) -> None:
+        """Wait until the server has answered a ping: behind all that it has sent before.
+
+        `meanwhile` is done while the ping is under way. Raises nats.errors.Error.
+        """
+        if self.is_closed:
+            raise nats.errors.ConnectionClosedError
+        pong = asyncio.get_running_loop().create_future()
+        await self._send_ping(pong)
+        if meanwhile is not None:
+            meanwhile()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await pong
+        except TimeoutError:
+            raise nats.errors.FlushTimeoutError from None
 
     def listen(self, subject: str, callback: Callback, queue: str = "") -> int:
         """Have what matches handed to `callback`, now and after each reconnection; the subscription's number."""

@@ -214,10 +214,10 @@ class NatsTransport:
         """One that must not be heard twice."""
         return answer_of(await self.request(f"$JS.API.{call}", _json(body), {}, limit_s))
 
-    async def flush(self, timeout_s: float = FLUSH_S) -> None:
+    async def flush(self, timeout_s: float = FLUSH_S, meanwhile: Callable[[], object] | None = None) -> None:
         self._check()
         with translated():
-            await self._nc.answered(timeout_s)
+            await self._nc.answered(timeout_s, meanwhile)
 
     async def close(self) -> None:
         self._watch.closing = True

@@ -169,10 +169,10 @@ class Transport(Protocol):
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Call this after each regained connection: messages may have been missed."""
 
-    async def flush(self, timeout_s: float = FLUSH_S) -> None:
+    async def flush(self, timeout_s: float = FLUSH_S, meanwhile: Callable[[], object] | None = None) -> None:
         """Wait until the server has seen all that was sent, and all that it has sent before has come.
 
-        Raises NotConnected, RequestTimeout.
+        `meanwhile` is done once the server has been asked. Raises NotConnected, RequestTimeout.
         """
 
     async def close(self) -> None:

@@ -193,7 +193,10 @@ class FakeTransport:
         await self.round_trip()
         return _Bucket(self, self._server.buckets.setdefault(config.name, FakeBucketData()))
 
-    async def flush(self, timeout_s: float = FLUSH_S) -> None:
+    async def flush(self, timeout_s: float = FLUSH_S, meanwhile: Callable[[], object] | None = None) -> None:
+        self._check()
+        if meanwhile is not None:
+            meanwhile()
         await self.round_trip()
 
     async def close(self) -> None:

@@ -2,7 +2,9 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from seaway_api.blobs import ArchiveClient
@@ -49,25 +51,29 @@ class Api:
         """A container's record; raises SeawayError(NOT_FOUND)."""
         return (await self.seen(ref)).record
 
-    async def seen(self, ref: str) -> Seen:
-        """The same, with what is known of it from before."""
-        if (known := await self._known(ref)) is not None:
+    async def seen(self, ref: str, meanwhile: Callable[[Seen], object] | None = None) -> Seen:
+        """The same, with what is known of it from before.
+
+        `meanwhile` is done with what is likely to be given, while it isn't sure.
+        """
+        if (known := await self._known(ref, meanwhile)) is not None:
             return known
         data = await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))
         seen = self.hub.newest(self.hub.seen.of(data))
         self.hub.remember(seen.record.id, seen.record.node)
         return seen
 
-    async def _known(self, ref: str) -> Seen | None:
+    async def _known(self, ref: str, meanwhile: Callable[[Seen], object] | None = None) -> Seen | None:
         """A container that has been read before, once it is sure that nothing has happened to it since.
 
         What the server has sent before it answers has come by then: all events that were published before the request.
         """
         hub = self.hub
-        if hub.seen.current(ref) is None or not hub.live:
+        likely = hub.seen.current(ref)
+        if likely is None or not hub.live:
             return None
         try:
-            await self.bus.transport.flush(_SURE_S)
+            await self.bus.transport.flush(_SURE_S, partial(meanwhile, likely) if meanwhile is not None else None)
         except TransportError:
             return None
         seen = hub.seen.current(ref) if hub.live else None

@@ -32,6 +32,10 @@ class Seen:
         self.read_at = 0.0
         self.outdated = False
 
+    def prepare(self) -> None:
+        """Make what `docker inspect` shows, so that it is there when it is asked for."""
+        _ = self.inspected_json
+
     @property
     def is_current(self) -> bool:
         """Whether nothing newer has been heard. One that no event has told of is only registered; none will tell."""

@@ -14,7 +14,7 @@ T = TypeVar("T")
 _AT_ONCE = 8
 _SETTLE_S = 3.0
 _LISTS = 10
-_INSPECTS = 200
+_INSPECTS = 1000
 
 
 async def idle_mb(engine: Engine, client: Client, count: int) -> float:

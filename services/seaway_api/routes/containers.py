@@ -71,7 +71,7 @@ async def _image_id(api: Api, ref: str) -> str | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
-    seen = await call.api.seen(call.name)
+    seen = await call.api.seen(call.name, Seen.prepare)
     record = await with_health(call, seen.record)
     if record is seen.record and not call.flag("size"):
         return replies.json_bytes(seen.inspected_json)

@@ -61,6 +61,15 @@ async def test_what_was_published_before_comes_before_the_answer_to_a_flush(
         assert got[-1] == b"%d" % number
 
 
+async def test_what_is_done_meanwhile_is_done_once_and_may_fail(transport: Transport) -> None:
+    done: list[str] = []
+    await transport.flush(meanwhile=lambda: done.append("first"))
+    with pytest.raises(ZeroDivisionError):
+        await transport.flush(meanwhile=lambda: 1 // 0)
+    await transport.flush(meanwhile=lambda: done.append("third"))
+    assert done == ["first", "third"]
+
+
 async def test_headers_cross(transport: Transport, other: Transport) -> None:
     got: list[Message] = []
     await transport.subscribe("h", got.append)
