@@ -18,10 +18,6 @@ def no_such_network(name: str) -> str:
     return f"network {name} not found"
 
 
-def no_such_volume(name: str) -> str:
-    return f"get {name}: no such volume"
-
-
 def no_such_exec(exec_id: str) -> str:
     return f"No such exec instance: {exec_id}"
 
@@ -38,32 +34,9 @@ def container_name_conflict(name: str, holder_id: str) -> str:
     )
 
 
-def network_name_conflict(name: str) -> str:
-    return f"network with name {name} already exists"
-
-
-def network_predefined(name: str) -> str:
-    """403, for create."""
-    return f"operation is not permitted on predefined {name} network "
-
-
 def network_not_removable(name: str) -> str:
     """403, for delete."""
     return f"{name} is a pre-defined network and cannot be removed"
-
-
-def network_in_use(name: str, network_id: str) -> str:
-    """403."""
-    return f"error while removing network: network {name} id {network_id} has active endpoints"
-
-
-def network_not_connected(container_id: str, network: str) -> str:
-    return f"container {container_id} is not connected to the network {network}"
-
-
-def volume_in_use(name: str, holder_ids: list[str]) -> str:
-    """409."""
-    return f"remove {name}: volume is in use - [{', '.join(holder_ids)}]"
 
 
 def container_not_running(container_id: str) -> str:
@@ -96,21 +69,18 @@ def cannot_kill(name: str, reason: str) -> str:
 
 def cannot_remove(name: str, state: str) -> str:
     """409. `name` is the container's name without its leading slash, `state` running, restarting or paused."""
-    if state == "paused":
-        return f'cannot remove container "/{name}": container is paused and must be unpaused first'
-    return (
-        f'cannot remove container "/{name}": container is {state}: stop the container before removing or force remove'
-    )
+    advice = "unpause and then stop the container" if state == "paused" else "stop the container"
+    return f'cannot remove container "/{name}": container is {state}: {advice} before removing or force remove'
 
 
-def endpoint_exists(container_name: str, network: str) -> str:
-    """403, for a second connect to the same network."""
-    return f"endpoint with name {container_name} already exists in network {network}"
+def port_allocated(where: str) -> str:
+    """The end of the start error of a container whose host port is taken. `where` is `host:port`, as Go prints it."""
+    return f"Bind for {where} failed: port is already allocated"
 
 
-def port_allocated(host_ip: str, port: int) -> str:
-    """The end of the start error of a container whose host port is taken."""
-    return f"Bind for {host_ip}:{port} failed: port is already allocated"
+def bind_source_missing(path: str) -> str:
+    """400, for an entry of Mounts whose host path isn't there; only the node can tell."""
+    return f'invalid mount config for type "bind": bind source path does not exist: {path}'
 
 
 def exec_already_run(exec_id: str) -> str:
@@ -156,7 +126,6 @@ NAMES_EMPTY = "Neither old nor new names may be empty"
 RENAME_TO_SAME = "Renaming a container with the same name as its current name"
 AUTO_REMOVE_WITH_RESTART = "can't create 'AutoRemove' container with restart policy"
 MEMORY_TOO_SMALL = "Minimum memory limit allowed is 6MB"
-HOST_NETWORK_FIXED = "container cannot be disconnected from host network or connected to host network"
 NODE_NOT_SWARM = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
     "to connect this node to swarm and try again."

@@ -51,11 +51,6 @@ class MountSpec:
         return self.kind == VOLUME and not self.source
 
 
-def bind_source_missing(path: str) -> str:
-    """400, for an entry of Mounts whose host path isn't there; only the node can tell."""
-    return f'invalid mount config for type "bind": bind source path does not exist: {path}'
-
-
 def parse_bind(text: str) -> MountSpec:
     """`/host:/ctr:ro,z`, `volume:/ctr:nocopy` or `/ctr` (anonymous). Raises InvalidParameter."""
     source, target, mode = _split_bind(text)

@@ -13,6 +13,7 @@ from seaway_agent.oci.mounts import HostMount
 from seaway_agent.runtime.bundle import Attachment
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import bad_request, internal
+from seaway_docker.errors import bind_source_missing
 
 
 def check_binds(spec: ContainerSpec) -> None:
@@ -21,8 +22,7 @@ def check_binds(spec: ContainerSpec) -> None:
         if mount.type != "bind" or Path(mount.source).exists():
             continue
         if not mount.create_source:
-            text = f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
-            raise bad_request(text)
+            raise bad_request(bind_source_missing(mount.source))
         try:
             Path(mount.source).mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -19,6 +19,7 @@ from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import NetworkRequest
 from seaway_contracts.containers import ContainerSpec, Endpoint, PortBinding, PublishedPort
 from seaway_contracts.errors import bad_request, internal, not_found
+from seaway_docker.errors import no_such_network
 
 PREDEFINED: Final = ("bridge", "host", "none")
 _RESOLV: Final = Path("/etc/resolv.conf")
@@ -41,7 +42,7 @@ def network_id(name: str) -> str:
 def check_mode(mode: str) -> None:
     """Refuse a network that isn't there. At the start, as Docker does: a 404 at create makes its CLI pull the image."""
     if mode not in PREDEFINED and not mode.startswith("container:"):
-        raise not_found(f"network {mode} not found")
+        raise not_found(no_such_network(mode))
 
 
 async def connect(driver: NetworkDriver, spec: ContainerSpec) -> Connection:

@@ -7,6 +7,7 @@ from seaway_agent import endpoints
 from seaway_agent.plumbing import Plumbing
 from seaway_contracts.containers import ContainerSpec, NetworkSpec
 from seaway_contracts.errors import conflict
+from seaway_docker.errors import container_not_running
 
 _JOINED: Final = "container:"
 _ETC: Final = ("hosts", "hostname", "resolv.conf")
@@ -78,7 +79,7 @@ def _network_pid(node: Plumbing, partner: str) -> int:
 def _pid(node: Plumbing, partner: str, kind: str) -> int:
     if pid := node.pid_of(partner):
         return pid
-    raise conflict(f"failed to join {kind} namespace: container {partner} is not running")
+    raise conflict(f"failed to join {kind} namespace: {container_not_running(partner)}")
 
 
 def _text(path: Path) -> str:

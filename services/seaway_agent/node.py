@@ -15,7 +15,7 @@ from seaway_contracts.commands import StatusReply
 from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.errors import conflict, not_found
 from seaway_contracts.execs import container_prefix
-from seaway_docker.errors import no_such_exec
+from seaway_docker.errors import container_not_running, no_such_container, no_such_exec
 
 _RENOUNCED: Final = 4096
 
@@ -43,7 +43,7 @@ class Node:
         try:
             return self.cells[container]
         except KeyError:
-            raise not_found(f"No such container: {container}") from None
+            raise not_found(no_such_container(container)) from None
 
     def renounce(self, container: str) -> None:
         """A container is to be removed: if it is still being made, it will not come into being."""
@@ -68,7 +68,7 @@ class Node:
         """The cell of a container that has a process. Raises SeawayError (404, 409)."""
         cell = self.cell(container)
         if not cell.status.pid:
-            raise conflict(f"container {container} is not running")
+            raise conflict(container_not_running(container))
         return cell
 
     async def once(self, container: str, command: Command, decide: Callable[[Machine, Ask], list[Do]]) -> StatusReply:

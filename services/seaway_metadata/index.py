@@ -8,6 +8,7 @@ from typing import Final
 from seaway_contracts.commands import PAGE_COMMA, PAGE_HEAD, PAGE_TAIL
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import bad_request, not_found
+from seaway_docker.errors import no_such_container
 from seaway_metadata.stored import record_json, spec_json
 
 _RUNNING: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
@@ -103,7 +104,7 @@ class Index:
         place = bisect_left(self._ids, ref) if ref else len(self._ids)
         fits = [identifier for identifier in self._ids[place : place + 2] if identifier.startswith(ref)]
         if not fits:
-            raise not_found(f"No such container: {ref}")
+            raise not_found(no_such_container(ref))
         if len(fits) > 1:
             raise bad_request(f"Multiple IDs found with provided prefix: {ref}")
         return fits[0]

@@ -14,6 +14,7 @@ from seaway_contracts.catalogue import CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BU
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import SeawayError, bad_request, conflict
 from seaway_contracts.ids import is_container_id
+from seaway_docker.errors import container_name_conflict
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.stored import (
     HORIZON_KEY,
@@ -127,7 +128,7 @@ class Records:
         if old.id == identifier:
             return None
         if not await self._abandoned(name, old):
-            raise name_in_use(name, old.id)
+            raise conflict(container_name_conflict(name, old.id))
         return await self._names.update(key, holder, found.revision)
 
     async def _abandoned(self, name: str, holder: NameHolder) -> bool:
@@ -314,14 +315,6 @@ class Records:
                 await self._containers.create(HORIZON_KEY, encode(Horizon(seq=seq)))
             else:
                 await self._containers.update(HORIZON_KEY, encode(Horizon(seq=seq)), found.revision)
-
-
-def name_in_use(name: str, holder: str) -> SeawayError:
-    """Docker's words for a name that is taken."""
-    return conflict(
-        f'Conflict. The container name "/{name}" is already in use by container "{holder}". '
-        "You have to remove (or rename) that container to be able to reuse that name."
-    )
 
 
 def _cause(*outcomes: object) -> BaseException:

@@ -46,10 +46,13 @@ from seaway_agent.core.words import (
 from seaway_contracts.containers import Probe, Resources, RestartPolicy, State
 from seaway_contracts.errors import SeawayError, conflict, internal, not_found, not_modified
 from seaway_docker.errors import (
+    cannot_kill,
+    cannot_remove,
     container_already_paused,
     container_not_paused,
     container_not_running,
     container_restarting,
+    no_such_container,
 )
 
 
@@ -109,8 +112,8 @@ class Machine(ExecSteps):
         if self._waits_to_restart():
             return self._stop_restarting(ask, now_ns, "status")
         if self.phase not in (Phase.RUNNING, Phase.PAUSED):
-            text = container_not_running(self.spec.id)
-            return [self._refuse(ask, conflict(f"cannot kill container: {self.spec.id}: {text}"))]
+            text = cannot_kill(self.spec.id, container_not_running(self.spec.id))
+            return [self._refuse(ask, conflict(text))]
         thaw: list[Do] = []
         if signal in (signals.SIGKILL, self._stop_signal()):
             self._set(manually_stopped=True)
@@ -169,10 +172,10 @@ class Machine(ExecSteps):
     def remove(self, ask: Ask, force: bool, volumes: bool, now_ns: int) -> list[Do]:
         """Delete it; a running one only by force."""
         if self.phase is Phase.GONE:
-            return [self._refuse(ask, not_found(f"No such container: {self.spec.id}"))]
+            return [self._refuse(ask, not_found(no_such_container(self.spec.id)))]
         comes_back = self.phase is Phase.BACKING_OFF or self._after_teardown is not None
         if (comes_back or self.phase in (Phase.RUNNING, Phase.PAUSED, Phase.LAUNCHING)) and not force:
-            return [self._refuse(ask, conflict(self._cannot_remove()))]
+            return [self._refuse(ask, conflict(cannot_remove(self.spec.name, self._state_to_remove())))]
         self._removers.append(ask)
         self._volumes = self._volumes or volumes
         if self.phase in (Phase.RUNNING, Phase.PAUSED):

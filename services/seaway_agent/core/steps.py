@@ -144,14 +144,10 @@ class Steps:
         except InvalidParameter:
             return signals.SIGTERM
 
-    def _cannot_remove(self) -> str:
+    def _state_to_remove(self) -> str:
+        """What the refusal to remove it calls its state."""
         states = {Phase.BACKING_OFF: "restarting", Phase.TEARING_DOWN: "restarting", Phase.PAUSED: "paused"}
-        state = states.get(self.phase, "running")
-        advice = "unpause and then stop the container" if state == "paused" else "stop the container"
-        return (
-            f'cannot remove container "/{self.spec.name}": container is {state}: '
-            f"{advice} before removing or force remove"
-        )
+        return states.get(self.phase, "running")
 
     def _record(self, now_ns: int, ask: Ask | None, *events: Emit) -> Record:
         """Count the container's own events, so that each has its place in the order."""

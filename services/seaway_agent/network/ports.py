@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from seaway_agent.network.errors import PortError, PortInvalid
 from seaway_agent.network.nfnl import PROTOCOLS, Dnat
+from seaway_docker.errors import port_allocated
 
 EPHEMERAL_FIRST, EPHEMERAL_LAST = 32768, 60999
 EVERY_HOST = ("0.0.0.0", "::")
@@ -110,7 +111,7 @@ class PortTable:
         for binding in bindings:
             if self._clashes(binding):
                 where = with_port(binding.host_ip, binding.host_port)
-                raise PortError(f"Bind for {where} failed: port is already allocated")
+                raise PortError(port_allocated(where))
         for binding in bindings:
             self._taken.setdefault((binding.protocol, binding.host_port), set()).add(binding.host_ip)
 

@@ -20,7 +20,7 @@ from seaway_contracts.commands import (
 )
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError
-from seaway_docker.errors import InvalidParameter
+from seaway_docker.errors import InvalidParameter, cannot_kill
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
@@ -101,9 +101,9 @@ async def kill(call: Call) -> web.StreamResponse:
         identifier, node = await call.api.locate(call.name)
         parse_signal(signal)
     except InvalidParameter as error:
-        raise InvalidParameter(f"cannot kill container: {call.name}: {error}") from None
+        raise InvalidParameter(cannot_kill(call.name, str(error))) from None
     except SeawayError as error:
-        raise SeawayError(error.code, f"cannot kill container: {call.name}: {error.message}") from None
+        raise SeawayError(error.code, cannot_kill(call.name, error.message)) from None
     await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
     return replies.empty()
 

@@ -9,7 +9,6 @@ from seaway_docker.go_json import read_body
 from seaway_docker.model_host import Mount
 from seaway_docker.mounts import (
     MountSpec,
-    bind_source_missing,
     collect_mounts,
     parse_bind,
     parse_mount,
@@ -175,10 +174,6 @@ def test_volumes_from() -> None:
         parse_volumes_from("db:zz")
     with pytest.raises(InvalidParameter, match="malformed volumes-from specification: :ro"):
         parse_volumes_from(":ro")
-
-
-def test_missing_source_text() -> None:
-    assert bind_source_missing("/x") == 'invalid mount config for type "bind": bind source path does not exist: /x'
 
 
 @given(st.text("/a.:roz,", max_size=14))
