@@ -30,7 +30,6 @@ class Sandbox:
     prefix_len: int = 0
     gateway: IPv4Address | None = None
     mac: str = ""
-    ifname: str = ""
     host_veth: str = ""
     host_index: int = 0
 
@@ -89,7 +88,6 @@ def build(home: int, host: NetlinkSocket, endpoint: Endpoint, *, ipv6: bool) -> 
         endpoint.prefix_len,
         endpoint.gateway,
         endpoint.mac,
-        IFNAME,
         endpoint.host_veth,
         link.index,
     )

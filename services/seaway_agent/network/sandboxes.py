@@ -10,7 +10,7 @@ from pathlib import Path
 from seaway_agent.network import netns, rtnl, sandbox
 from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError, SandboxGone
-from seaway_agent.network.names import IFNAME, host_veth, is_host_veth, mac_of
+from seaway_agent.network.names import host_veth, is_host_veth, mac_of
 from seaway_agent.network.rtnl import InterfaceCounters
 from seaway_agent.network.sandbox import Endpoint, Sandbox
 
@@ -89,7 +89,7 @@ class Sandboxes:
         mac = inner.mac if inner is not None else mac_of(address)
         name, index = (outer.name, outer.index) if outer is not None else ("", 0)
         mine = address if self._reserve(pid, address) else None
-        adopted = Sandbox(-1, mine, prefix_len, gateway, mac, IFNAME, name, index)
+        adopted = Sandbox(-1, mine, prefix_len, gateway, mac, name, index)
         self._plugged.add(adopted)
         return adopted
 

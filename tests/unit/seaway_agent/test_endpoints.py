@@ -25,7 +25,7 @@ ADDRESS = IPv4Address("172.18.0.2")
 def sandbox(mode: str) -> Sandbox:
     if mode == "none":
         return Sandbox(-1)
-    return Sandbox(-1, ADDRESS, 16, IPv4Address("172.18.0.1"), "02:42:ac:12:00:02", "eth0", "v1", 7)
+    return Sandbox(-1, ADDRESS, 16, IPv4Address("172.18.0.1"), "02:42:ac:12:00:02", "v1", 7)
 
 
 @dataclass
