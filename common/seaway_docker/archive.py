@@ -1,7 +1,6 @@
 """The `X-Docker-Container-Path-Stat` header of the archive endpoints: base64 of JSON, with Go's file mode bits."""
 
 import base64
-import binascii
 import stat
 from dataclasses import dataclass
 
@@ -51,12 +50,3 @@ def encode_path_stat(path_stat: PathStat) -> str:
         "linkTarget": path_stat.link_target,
     }
     return base64.b64encode(orjson.dumps(fields)).decode("ascii")
-
-
-def decode_path_stat(text: str) -> PathStat:
-    """Read the header's value. Raises ValueError when it isn't base64 of such an object."""
-    try:
-        fields = orjson.loads(base64.b64decode(text, validate=True))
-        return PathStat(fields["name"], fields["size"], fields["mode"], fields["mtime"], fields.get("linkTarget", ""))
-    except (binascii.Error, orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{PATH_STAT_HEADER} is not a valid path stat: {error}") from error

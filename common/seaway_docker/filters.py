@@ -31,11 +31,8 @@ CONTAINER_LIST_KEYS = frozenset(
 )
 IMAGE_LIST_KEYS = frozenset(["before", "dangling", "label", "reference", "since", "until"])
 NETWORK_LIST_KEYS = frozenset(["dangling", "driver", "id", "label", "name", "scope", "type"])
-VOLUME_LIST_KEYS = frozenset(["dangling", "driver", "label", "name"])
 CONTAINER_PRUNE_KEYS = frozenset(("label", "label!", "until"))
-NETWORK_PRUNE_KEYS = CONTAINER_PRUNE_KEYS
 IMAGE_PRUNE_KEYS = frozenset(("dangling", "label", "label!", "until"))
-VOLUME_PRUNE_KEYS = frozenset(("all", "label", "label!"))
 EVENT_KEYS: None = None
 """Docker takes any key for events; one that it does not know has no effect."""
 
@@ -124,19 +121,6 @@ def prunable(filters: Filters, labels: Mapping[str, str], created_ns: int, until
     if filters.get("label!") and filters.labels(labels, "label!"):
         return False
     return filters.labels(labels)
-
-
-def prune_all_volumes(filters: Filters) -> bool:
-    """The `all` filter of volume prune: named volumes too. Raises InvalidParameter."""
-    values = filters.get("all")
-    if len(values) > 1:
-        raise InvalidParameter('got more than one value for filter key "all"')
-    value = values[0] if values else "false"
-    if value in ("1", "t", "T", "true", "TRUE", "True"):
-        return True
-    if value in ("0", "f", "F", "false", "FALSE", "False"):
-        return False
-    raise InvalidParameter(f"invalid filter 'all': strconv.ParseBool: parsing \"{value}\": invalid syntax")
 
 
 def _read_map(data: object) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Request bodies of the network endpoints, and the endpoint settings of containers (API 1.45 to 1.47)."""
+"""The networks of a create request: a container's endpoint settings (API 1.45 to 1.47)."""
 
 from pydantic import Field
 
@@ -34,55 +34,3 @@ class NetworkingConfig(GoModel):
     """`EndpointsConfig` maps network names or ids to settings; null settings are allowed."""
 
     endpoints_config: dict[str, EndpointSettings | None] | None = Field(None, alias="EndpointsConfig")
-
-
-class IPAMConfig(GoModel):
-    """`AuxAddress` in Docker's Go source, `AuxiliaryAddresses` on the wire."""
-
-    subnet: str = Field("", alias="Subnet")
-    ip_range: str = Field("", alias="IPRange")
-    gateway: str = Field("", alias="Gateway")
-    auxiliary_addresses: dict[str, str] | None = Field(None, alias="AuxiliaryAddresses")
-
-
-class IPAM(GoModel):
-    driver: str = Field("", alias="Driver")
-    options: dict[str, str] | None = Field(None, alias="Options")
-    config: list[IPAMConfig] | None = Field(None, alias="Config")
-
-
-class ConfigReference(GoModel):
-    network: str = Field("", alias="Network")
-
-
-class NetworkCreate(GoModel):
-    """`POST /networks/create`"""
-
-    name: str = Field("", alias="Name")
-    check_duplicate: bool = Field(False, alias="CheckDuplicate")
-    driver: str = Field("", alias="Driver")
-    scope: str = Field("", alias="Scope")
-    enable_ipv4: bool | None = Field(None, alias="EnableIPv4")
-    enable_ipv6: bool | None = Field(None, alias="EnableIPv6")
-    ipam: IPAM | None = Field(None, alias="IPAM")
-    internal: bool = Field(False, alias="Internal")
-    attachable: bool = Field(False, alias="Attachable")
-    ingress: bool = Field(False, alias="Ingress")
-    config_only: bool = Field(False, alias="ConfigOnly")
-    config_from: ConfigReference | None = Field(None, alias="ConfigFrom")
-    options: dict[str, str] | None = Field(None, alias="Options")
-    labels: dict[str, str] | None = Field(None, alias="Labels")
-
-
-class NetworkConnect(GoModel):
-    """`POST /networks/{id}/connect`"""
-
-    container: str = Field("", alias="Container")
-    endpoint_config: EndpointSettings | None = Field(None, alias="EndpointConfig")
-
-
-class NetworkDisconnect(GoModel):
-    """`POST /networks/{id}/disconnect`"""
-
-    container: str = Field("", alias="Container")
-    force: bool = Field(False, alias="Force")

@@ -36,11 +36,6 @@ def stream_line(text: str) -> bytes:
     return _line({"stream": text})
 
 
-def aux_line(value: dict[str, Any]) -> bytes:
-    """A machine-readable result: the image id of a build, the digest of a push."""
-    return _line({"aux": value})
-
-
 def error_line(message: str, code: int | None = None) -> bytes:
     """An error after the 200 has been sent; it ends the stream."""
     detail: dict[str, Any] = {"message": message} if code is None else {"code": code, "message": message}

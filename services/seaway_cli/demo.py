@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from seaway_cli import commands, demo_image
 from seaway_cli.errors import CliError
+from seaway_docker.stdcopy import Decoder
 
 _TIMEOUT_S: Final = 60.0
 _WORDS: Final = ["echo", "Hello from a container."]
@@ -90,17 +91,8 @@ def run_container(api: Api, words: Sequence[str]) -> tuple[int, str]:
         _, output = api.request("GET", f"/containers/{container}/logs?stdout=1&stderr=1")
     finally:
         api.call("DELETE", f"/containers/{container}?force=1")
-    return code, without_frames(output).decode(errors="replace")
-
-
-def without_frames(stream: bytes) -> bytes:
-    """The payload of Docker's multiplexed stream (Engine API, ContainerAttach: 8-byte headers)."""
-    out = b""
-    while len(stream) >= 8:
-        size = int.from_bytes(stream[4:8])
-        out += stream[8 : 8 + size]
-        stream = stream[8 + size :]
-    return out
+    said = b"".join(piece for _, piece in Decoder().feed(output))
+    return code, said.decode(errors="replace")
 
 
 def show(run: Path) -> None:

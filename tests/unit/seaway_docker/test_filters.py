@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from seaway_docker import filters as f
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.filters import Filters, parse_filters, prunable, prune_all_volumes, until_ns
+from seaway_docker.filters import Filters, parse_filters, prunable, until_ns
 
 
 def error_of(text: str, allowed: frozenset[str] | None = f.CONTAINER_LIST_KEYS) -> str:
@@ -104,14 +104,6 @@ def test_prune() -> None:
     assert not prunable(Filters({"label": ("other",)}), labels, 5, None)
     assert not prunable(Filters({}), labels, 5, until=4)
     assert prunable(Filters({}), labels, 5, until=6)
-
-
-def test_prune_all_volumes() -> None:
-    assert not prune_all_volumes(Filters({}))
-    assert prune_all_volumes(Filters({"all": ("1",)}))
-    with pytest.raises(InvalidParameter) as caught:
-        prune_all_volumes(Filters({"all": ("zz",)}))
-    assert str(caught.value) == "invalid filter 'all': strconv.ParseBool: parsing \"zz\": invalid syntax"
 
 
 @given(

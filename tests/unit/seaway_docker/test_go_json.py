@@ -6,8 +6,6 @@ from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import decode_body, read_body
 from seaway_docker.model_container import ContainerCreate, ContainerUpdate, ExecCreate, ExecStart
 from seaway_docker.model_host import HostConfig, PortBinding
-from seaway_docker.model_network import NetworkConnect, NetworkCreate
-from seaway_docker.model_volume import VolumeCreate
 
 
 def create(**fields: object) -> ContainerCreate:
@@ -139,20 +137,9 @@ def test_update_tells_what_was_given() -> None:
     assert body.model_fields_set == {"memory", "restart_policy"}
 
 
-def test_exec_network_and_volume_bodies() -> None:
+def test_exec_bodies() -> None:
     assert read_body(ExecCreate, {"Cmd": ["ls"], "AttachStdout": True}).cmd == ["ls"]
     assert read_body(ExecStart, {"Detach": False, "Tty": True, "ConsoleSize": [24, 80]}).console_size == [24, 80]
-    network = read_body(
-        NetworkCreate, {"Name": "n", "IPAM": {"Config": [{"Subnet": "10.0.0.0/8"}]}, "EnableIPv6": False}
-    )
-    assert network.ipam is not None and network.ipam.config is not None
-    assert network.ipam.config[0].subnet == "10.0.0.0/8"
-    connect = read_body(
-        NetworkConnect, {"Container": "c", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "10.0.0.2"}}}
-    )
-    assert connect.endpoint_config is not None and connect.endpoint_config.ipam_config is not None
-    assert connect.endpoint_config.ipam_config.ipv4_address == "10.0.0.2"
-    assert read_body(VolumeCreate, None) == VolumeCreate()
 
 
 JSON = st.recursive(

@@ -5,12 +5,10 @@ from seaway_docker.filters import Filters
 from seaway_docker.object_filters import (
     ImageFacts,
     NetworkFacts,
-    VolumeFacts,
     check_network_filters,
     image_matches,
     matching_references,
     network_matches,
-    volume_matches,
 )
 
 IMAGE = ImageFacts(("busybox:1.36", "quay.io/a/b:x"), {"l": "1"}, 100)
@@ -90,21 +88,3 @@ def test_bad_network_values(values: dict[str, tuple[str, ...]], message: str) ->
     with pytest.raises(InvalidParameter) as caught:
         check_network_filters(Filters(values))
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "expected"),
-    [
-        ("name", "dat", True),
-        ("name", "^x", False),
-        ("driver", "local", True),
-        ("driver", "nfs", False),
-        ("dangling", "true", False),
-        ("dangling", "false", True),
-        ("label", "a", True),
-        ("label", "b", False),
-    ],
-)
-def test_volumes(key: str, value: str, expected: bool) -> None:
-    volume = VolumeFacts("data", labels={"a": ""}, in_use=True)
-    assert volume_matches(Filters({key: (value,)}), volume) is expected
