@@ -5,7 +5,6 @@ from typing import Final
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 CONTAINER_ID: Final = re.compile(r"[0-9a-f]{64}")
-DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class BadToken(ValueError):

@@ -19,7 +19,6 @@ from seaway_docker.errors import InvalidParameter, too_many_cpus
 
 _SYSTEM: Final = Path("/sys/devices/system")
 _CORE: Final = 1_000_000_000
-_LEAST_CPU: Final = _CORE // 100
 
 
 def check(asked: Resources, host: CgroupLayout) -> None:

@@ -5,7 +5,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import AsyncIterator, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from seaway_contracts.errors import Code, SeawayError, bad_request
 
@@ -13,17 +13,6 @@ MAX_ARCHIVE: Final = 256 << 30
 _PIECE: Final = 1 << 20
 _MEMORY: Final = 256 << 20
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-
-
-class _Inflater(Protocol):
-    eof: bool
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Inflate: at most a piece of output, and the input that still waits."""
-        ...
 
 
 class _Gzip:
@@ -39,6 +28,7 @@ class _Gzip:
         return self._state.unused_data
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Inflate: at most a piece of output, and the input that still waits."""
         out = self._state.decompress(data, _PIECE)
         return out, self._state.unconsumed_tail
 

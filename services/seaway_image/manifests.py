@@ -18,7 +18,6 @@ DOCKER_CONFIG: Final = "application/vnd.docker.container.image.v1+json"
 OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 DOCKER_LAYER_GZIP: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 OCI_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
-OCI_LAYER_GZIP: Final = OCI_LAYER + "+gzip"
 ACCEPT: Final = (DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX)
 
 MAX_LAYERS: Final = 500  # the kernel's overlayfs takes no more lower layers

@@ -129,22 +129,6 @@ def _enter_or_make(parent: int, name: str, mode: int) -> int:
     return syscalls.openat2(parent, name, _DIRECTORY, resolve=syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS)
 
 
-def replace_with_dir_in_root(rootfd: int, path: str, mode: int = 0o755) -> bool:
-    """Leave a plain directory at the path: anything else that stands there is removed. True if something changed."""
-    parent, name = _split(path)
-    parent_fd = mkdir_all_in_root(rootfd, parent)
-    try:
-        found = _kind(parent_fd, name)
-        if found == stat.S_IFDIR:
-            return False
-        if found is not None:
-            os.unlink(name, dir_fd=parent_fd)
-        os.mkdir(name, mode, dir_fd=parent_fd)
-    finally:
-        os.close(parent_fd)
-    return True
-
-
 def replace_with_file_in_root(rootfd: int, path: str, mode: int = 0o644) -> bool:
     """Leave a plain file at the path (empty if new): links, directories with all in them, devices are removed.
 

@@ -21,7 +21,6 @@ from seaway_agent.network.rtnl import InterfaceCounters
 from seaway_agent.node import Node
 
 log = logging.getLogger(__name__)
-MOST_CONTAINERS: Final = 10_000
 REFRESH_S: Final = 5.0
 _LIVE: Final = frozenset({Phase.RUNNING, Phase.PAUSED})
 _MODES: Final = ("bridge", "none")
@@ -33,7 +32,7 @@ class ContainerCollector(Collector):
     Network counters are those of the last `refresh`, at most five seconds old while `run` runs.
     """
 
-    def __init__(self, node: Node, info: HostInfo, limit: int = MOST_CONTAINERS) -> None:
+    def __init__(self, node: Node, info: HostInfo, limit: int) -> None:
         self._node = node
         self._info = info
         self._limit = limit

@@ -10,7 +10,7 @@ from seaway_image.manifests import (
     DOCKER_MANIFEST,
     OCI_CONFIG,
     OCI_INDEX,
-    OCI_LAYER_GZIP,
+    OCI_LAYER,
     OCI_MANIFEST,
     Descriptor,
     Index,
@@ -22,6 +22,7 @@ from seaway_image.manifests import (
 from seaway_image.platforms import Platform, parse_platform
 
 D = "sha256:" + "1" * 64
+GZIP_LAYER = OCI_LAYER + "+gzip"
 
 
 def descriptor(media_type: str, **fields: Any) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def manifest(**fields: Any) -> dict[str, Any]:
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
         "config": descriptor(OCI_CONFIG),
-        "layers": [descriptor(OCI_LAYER_GZIP)],
+        "layers": [descriptor(GZIP_LAYER)],
     } | fields
 
 
@@ -53,7 +54,7 @@ def test_a_manifest_is_read() -> None:
     found = parse(manifest(), OCI_MANIFEST + "; charset=utf-8")
     assert isinstance(found, Manifest)
     assert found.config.digest == D
-    assert [layer.media_type for layer in found.layers] == [OCI_LAYER_GZIP]
+    assert [layer.media_type for layer in found.layers] == [GZIP_LAYER]
 
 
 def test_the_content_type_counts_where_the_document_says_none() -> None:
@@ -76,12 +77,12 @@ def test_the_content_type_counts_where_the_document_says_none() -> None:
         (manifest(schemaVersion=3), "", "schemaVersion"),
         (manifest(config=None), "", "config is missing"),
         (manifest(layers=None), "", "layers is missing"),
-        (manifest(layers=[descriptor(OCI_LAYER_GZIP)] * 10_000), "", "10000 layers"),
-        (manifest(layers=[descriptor(OCI_LAYER_GZIP, digest="sha256:../../x")]), "", "invalid digest"),
-        (manifest(layers=[descriptor(OCI_LAYER_GZIP, digest="md5:" + "1" * 32)]), "", "invalid digest"),
-        (manifest(layers=[descriptor(OCI_LAYER_GZIP, size=-1)]), "", "size"),
-        (manifest(layers=[descriptor(OCI_LAYER_GZIP, size=2**60)]), "", "size"),
-        (manifest(layers=[descriptor(OCI_LAYER_GZIP, size=True)]), "", "size"),
+        (manifest(layers=[descriptor(GZIP_LAYER)] * 10_000), "", "10000 layers"),
+        (manifest(layers=[descriptor(GZIP_LAYER, digest="sha256:../../x")]), "", "invalid digest"),
+        (manifest(layers=[descriptor(GZIP_LAYER, digest="md5:" + "1" * 32)]), "", "invalid digest"),
+        (manifest(layers=[descriptor(GZIP_LAYER, size=-1)]), "", "size"),
+        (manifest(layers=[descriptor(GZIP_LAYER, size=2**60)]), "", "size"),
+        (manifest(layers=[descriptor(GZIP_LAYER, size=True)]), "", "size"),
         (manifest(layers=[descriptor("text/html")]), "", "unsupported media type"),
         (manifest(config=descriptor("application/vnd.cncf.helm.config.v1+json")), "", "no container image's"),
         (manifest(config=descriptor(OCI_CONFIG, size=5 << 20)), "", "config of"),
@@ -103,7 +104,7 @@ def test_duplicate_keys_and_size_are_refused() -> None:
 
 
 def test_urls_of_a_foreign_layer_are_dropped() -> None:
-    found = parse(manifest(layers=[descriptor(OCI_LAYER_GZIP, urls=["http://169.254.169.254/", "file:///etc"])]))
+    found = parse(manifest(layers=[descriptor(GZIP_LAYER, urls=["http://169.254.169.254/", "file:///etc"])]))
     assert isinstance(found, Manifest)
     assert not hasattr(found.layers[0], "urls")
 
@@ -127,5 +128,5 @@ def test_attestations_are_never_chosen() -> None:
 
 def test_a_made_manifest_is_read_back() -> None:
     config = Descriptor(OCI_CONFIG, digest_of(b"c"), 1)
-    layers = (Descriptor(OCI_LAYER_GZIP, digest_of(b"l"), 1),)
+    layers = (Descriptor(GZIP_LAYER, digest_of(b"l"), 1),)
     assert parse_manifest(encode_manifest(config, layers)) == Manifest(OCI_MANIFEST, config, layers)

@@ -99,21 +99,6 @@ def test_mkdir_all_stops_at_a_file(root: Path, fd: int) -> None:
         paths.mkdir_all_in_root(fd, "/file/sub")
 
 
-def test_replace_with_dir(root: Path, tmp_path: Path, fd: int) -> None:
-    (root / "dev").symlink_to("../outside")
-    (root / "proc").write_text("a file")
-    (root / "sys").mkdir()
-    (root / "sys/kept").write_text("")
-    assert paths.replace_with_dir_in_root(fd, "/dev")
-    assert paths.replace_with_dir_in_root(fd, "/dev/shm")
-    assert paths.replace_with_dir_in_root(fd, "/proc")
-    assert not paths.replace_with_dir_in_root(fd, "/sys")
-    for name in ("dev", "dev/shm", "proc"):
-        assert stat.S_ISDIR((root / name).lstat().st_mode)
-    assert (root / "sys/kept").exists()
-    assert (tmp_path / "outside/secret").read_text() == "secret"
-
-
 def test_replace_with_file(root: Path, tmp_path: Path, fd: int) -> None:
     (root / "etc/hosts/deep").mkdir(parents=True)
     (root / "etc/hosts/deep/link").symlink_to(tmp_path / "outside")

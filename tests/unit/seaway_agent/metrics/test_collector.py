@@ -82,9 +82,9 @@ def node(tmp_path: Path) -> StandInNode:
     return StandInNode(StandInPlumbing(layout, StandInNetwork()))
 
 
-def collector_for(node: StandInNode, **options: Any) -> ContainerCollector:
+def collector_for(node: StandInNode, limit: int = 1_000) -> ContainerCollector:
     info = HostInfo("h", "6", "os", "1", "x86_64", "amd64", 4, 8 << 30, 0, "extfs", CgroupMode.V2, ())
-    return ContainerCollector(cast(Any, node), info, **options)
+    return ContainerCollector(cast(Any, node), info, limit)
 
 
 @pytest.fixture
