@@ -16,6 +16,9 @@ from e2e_rig.ports import free_port
 from e2e_rig.seaway import COMMANDS, Finished, Seaway, seaway
 from e2e_rig.waits import eventually
 
+from seaway_agent.kernel.cgroup_text import suite_cgroup
+from seaway_agent.kernel.cgroups import host_layout
+
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
 
 
@@ -128,6 +131,10 @@ def test_a_second_suite_in_the_same_place(make: Callable[..., Seaway]) -> None:
     assert suite.serves()
 
 
+def cgroups_of(token: str) -> list[Path]:
+    return [path for path in map(Path, host_layout().directories(suite_cgroup(token))) if path.exists()]
+
+
 def test_two_suites_side_by_side_and_nothing_left_of_them(
     make: Callable[..., Seaway], place: Path, docker_config: Path
 ) -> None:
@@ -144,6 +151,7 @@ def test_two_suites_side_by_side_and_nothing_left_of_them(
     assert clis[0]("ps", "-q").lines != clis[1]("ps", "-q").lines
     tokens = [suite.token for suite in suites]
     assert len(set(tokens)) == 2
+    assert all(cgroups_of(token) for token in tokens)
     for suite in suites:
         suite.purge()
         assert not suite.root.exists() and not suite.run.exists()
@@ -151,7 +159,7 @@ def test_two_suites_side_by_side_and_nothing_left_of_them(
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
     for token in tokens:
         assert token not in links and token not in tables
-        assert not list(Path("/sys/fs/cgroup").glob(f"*/seaway/{token}"))
+        assert cgroups_of(token) == []
     assert str(place) not in Path("/proc/self/mounts").read_text()
 
 

@@ -50,8 +50,9 @@ class Dockerd(Engine):
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
             if (point := line.split()[1]).startswith((f"{self.run}/", f"{self.root}/")):
                 subprocess.run(["umount", "--lazy", point], check=False)
-        for path in Path("/sys/fs/cgroup").glob(f"*/{self._parent}"):
-            path.rmdir()
+        for pattern in (self._parent, f"*/{self._parent}"):
+            for path in Path("/sys/fs/cgroup").glob(pattern):
+                path.rmdir()
 
     def processes(self) -> dict[str, int]:
         return {name: daemon.pid for name, daemon in self._daemons.items()}

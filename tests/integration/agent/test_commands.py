@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.integration.agent.rig import AgentRig
 
+from seaway_agent.kernel.cgroup_text import CgroupMode, cgroups_path, suite_cgroup
+from seaway_agent.kernel.cgroups import host_layout
 from seaway_bus.bus import Command
 from seaway_contracts.containers import Command as Process
 from seaway_contracts.containers import Mount, Namespaces, NetworkSpec, Resources, RestartPolicy, Security, State
@@ -96,12 +98,13 @@ async def test_limits_reach_the_cgroup(rig: AgentRig) -> None:
     limits = Resources(memory=64 << 20, nano_cpus=500_000_000, pids_limit=20)
     container = await rig.create(rig.spec("sleep", "60", resources=limits))
     pid = (await rig.start_container(container)).status.pid
+    layout, path = host_layout(), cgroups_path(suite_cgroup(rig.suite), container)
     with open(f"/proc/{pid}/cgroup") as file:
-        paths = dict(line.strip().split(":", 2)[1:] for line in file)
-    assert all(f"/seaway/{rig.suite}/{container}" in path for name, path in paths.items() if name)
-    base = f"/sys/fs/cgroup/memory/seaway/{rig.suite}/{container}/memory.limit_in_bytes"
-    with open(base) as file:
-        assert int(file.read()) == 64 << 20
+        rows = [line.strip().split(":", 2) for line in file]
+    rows = [row for row in rows if row[1] or layout.mode is CgroupMode.V2]
+    assert rows and all(row[2].endswith(path) for row in rows)
+    name = "memory.max" if layout.mode is CgroupMode.V2 else "memory.limit_in_bytes"
+    assert Path(f"{layout.directory('memory', path)}/{name}").read_text() == f"{64 << 20}\n"
 
 
 async def test_on_failure_restarts_and_counts(rig: AgentRig) -> None:
