@@ -42,7 +42,8 @@ COMMAND: Final = "Seaway-Command"
 ACTOR: Final = "Seaway-Actor"
 ERROR: Final = "Nats-Service-Error"
 ERROR_CODE: Final = "Nats-Service-Error-Code"
-_INBOX: Final = "_INBOX"
+_INBOXES: Final = ("_INBOX.", "_R_.")
+"""Beginnings of an inbox, and of what a server puts in the place of one that is in another account."""
 _IN_HAND: Final = 4096
 
 
@@ -205,7 +206,7 @@ class Bus:
         self._endpoints.append(endpoint)
 
         def received(message: Message) -> None:
-            if not message.reply.startswith(_INBOX):
+            if not message.reply.startswith(_INBOXES):
                 log.warning("refused a request on %s: its reply subject is not an inbox", message.subject)
                 return
             if self._outcomes.join(message.subject, message.headers.get(COMMAND, ""), message):
@@ -222,7 +223,7 @@ class Bus:
         """Answer each request with this error, until the subscription is closed."""
 
         def received(message: Message) -> None:
-            if message.reply.startswith(_INBOX) and len(self._tasks) < _IN_HAND:
+            if message.reply.startswith(_INBOXES) and len(self._tasks) < _IN_HAND:
                 self._tasks.spawn("refuse", self._refuse(message, error))
 
         return await self.transport.subscribe(

@@ -6,7 +6,7 @@ connection never comes.
 
 import asyncio
 import contextlib
-import itertools
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -23,7 +23,6 @@ class Requests:
     def __init__(self, client: LastingClient) -> None:
         self._client = client
         self._prefix = client.new_inbox()
-        self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[Message]] = {}
 
     def open(self) -> None:
@@ -32,7 +31,7 @@ class Requests:
 
     async def send(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
         """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge."""
-        inbox = f"{self._prefix}.{next(self._numbers)}"
+        inbox = f"{self._prefix}.{secrets.token_hex(8)}"  # whoever hears one request can't answer another
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[inbox] = answer
         try:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from seaway_bus.nats_transport import NatsTransport
-from seaway_bus.transport import Transport
+from seaway_bus.transport import Message, Transport
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
@@ -15,6 +15,9 @@ class Wire(Protocol):
 
     async def connect(self) -> Transport:
         """A further connection."""
+
+    async def post(self, subject: str, data: bytes, reply: str) -> None:
+        """Publish as a client that isn't ours, which wants the answer anywhere; returns when the server has it."""
 
     async def stop(self) -> None:
         """Take the server down; returns when all connections have noticed."""
@@ -37,6 +40,9 @@ class FakeWire:
         self.made.append(FakeTransport(self.server))
         return self.made[-1]
 
+    async def post(self, subject: str, data: bytes, reply: str) -> None:
+        self.server.route(Message(subject, data, {}, reply))
+
     async def stop(self) -> None:
         self.server.stop()
 
@@ -58,6 +64,11 @@ class NatsWire:
     async def connect(self) -> Transport:
         self.made.append(await NatsTransport.connect(self.server.url, name="conformance"))
         return self.made[-1]
+
+    async def post(self, subject: str, data: bytes, reply: str) -> None:
+        stranger = self.made[-1]
+        stranger._nc.send(subject, data, reply=reply)
+        await stranger.flush()
 
     async def stop(self) -> None:
         """As a crash: nothing is said to the clients."""

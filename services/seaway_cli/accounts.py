@@ -1,9 +1,10 @@
 """The accounts of the bus: one for the suite's services, and one for each node's agent. Pure.
 
 JetStream acknowledges to whatever reply subject a message bears, past all permissions of who sent it. In the services'
-account an agent could so have words put into another's inbox, into a bucket, or into JetStream's own subjects. In an
-account of its own its events go to an imported service, whose answers come back to it and nowhere else; all other
-that passes between the two is listed one by one.
+account an agent could so have words put into another's inbox, into a bucket, or into JetStream's own subjects, and a
+service that it asks would answer into the inbox of another node. In an account of its own its events and its questions
+go to imported services, whose answers come back to it and nowhere else; all other that passes between the two is
+listed one by one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +41,7 @@ def _suite(nodes: Iterable[str]) -> Account:
     imports: list[Json] = []
     for node in nodes:
         subjects, only = agent_subjects(node), {"accounts": [agent_user(node)]}
-        exports += ({"service": subject, **only} for subject in sorted(subjects.stored))
+        exports += ({"service": subject, **only} for subject in sorted(subjects.asked))
         exports += ({"stream": subject, **only} for subject in sorted(subjects.heard))
         imports += ({"stream": _of(agent_user(node), subject)} for subject in sorted(subjects.told))
     return Account(tuple(exports), tuple(imports))
@@ -49,7 +50,7 @@ def _suite(nodes: Iterable[str]) -> Account:
 def _agent(node: str) -> Account:
     subjects = agent_subjects(node)
     exports = ({"stream": subject, "accounts": [SUITE]} for subject in sorted(subjects.told))
-    services = ({"service": _of(SUITE, subject)} for subject in sorted(subjects.stored))
+    services = ({"service": _of(SUITE, subject)} for subject in sorted(subjects.asked))
     streams = ({"stream": _of(SUITE, subject)} for subject in sorted(subjects.heard))
     return Account(tuple(exports), (*services, *streams))
 

@@ -27,6 +27,9 @@ _CALLS: Final[dict[str, frozenset[str]]] = {
     CLI: frozenset({"metadata", "image"}),
 }
 _CALLS_OF_AGENTS: Final = (catalogue.BLOB_ENDPOINT, catalogue.LIST_IMAGES)
+_ASKED_BY_AGENTS: Final = frozenset(channel.service for channel in _CALLS_OF_AGENTS)
+_ANSWERS_TO_AGENTS: Final = "_R_.>"
+"""What a NATS server puts in the place of an inbox that is in another account (`accounts.py`)."""
 _EVENT_OWNER: Final = {
     "container": _AGENT,
     "network": _AGENT,
@@ -55,10 +58,10 @@ class Permissions:
 class AgentSubjects:
     """What one node's agent says and hears, by where it goes."""
 
-    stored: frozenset[str]
-    """Said to JetStream, which answers."""
+    asked: frozenset[str]
+    """Said to who answers: services that an agent asks, and JetStream, which somebody may have keep log lines."""
     told: frozenset[str]
-    """Said to the services."""
+    """Said to the services, which don't answer it."""
     kept: frozenset[str]
     """Said to itself, or to another agent that bears its name."""
     heard: frozenset[str]
@@ -82,10 +85,10 @@ def nats_permissions(user: str) -> Permissions:
     """
     if node := node_of(user):
         subjects = agent_subjects(node)
-        publish, subscribe = {*subjects.stored, *subjects.told, *subjects.kept}, {*subjects.heard}
+        publish, subscribe = {*subjects.asked, *subjects.told, *subjects.kept}, {*subjects.heard}
     else:
         publish, subscribe = _of_service(user)
-        subscribe.add(_inbox(user))
+    subscribe.add(_inbox(user))
     if user == CLI:
         publish.add(_DISCOVERY)
         subscribe.add(catalogue.LOG_LINES.template.wildcard())
@@ -99,25 +102,25 @@ def agent_subjects(node: str) -> AgentSubjects:
     """Of its own node only, but for the images that are gone. Raises BadToken."""
     events = [channel for channel in catalogue.EVENTS.values() if _EVENT_OWNER[channel.noun] == _AGENT]
     calls = [channel for channel in catalogue.CALLS if channel.service == _AGENT]
-    streams, inbox = catalogue.NODE_STREAM_TEMPLATE, _inbox(agent_user(node))
-    stored = {
+    streams = catalogue.NODE_STREAM_TEMPLATE
+    asked = {
+        *_subjects(_CALLS_OF_AGENTS),
         *(channel.template.wildcard(node=node) for channel in events),
         f"$JS.API.DIRECT.GET.{catalogue.EVENT_STREAM.name}.{catalogue.events_of(node)}",
+        catalogue.LOG_LINES.template.wildcard(node=node),
     }
     told = {
-        *_subjects(_CALLS_OF_AGENTS),
         *_inboxes_of_callers(_AGENT),
         catalogue.BEAT.template.wildcard(node=node),
-        catalogue.LOG_LINES.template.wildcard(node=node),
         streams.wildcard(node=node, direction=FROM_SERVER),
     }
     heard = {
         *(channel.template.wildcard(node=node) for channel in calls),
-        *(inbox, _DISCOVERY, catalogue.IMAGE_DELETE.template.wildcard()),
+        *(_DISCOVERY, catalogue.IMAGE_DELETE.template.wildcard()),
         streams.wildcard(node=node, direction=TO_SERVER),
     }
-    kept = {catalogue.INVENTORY.subject(node), inbox}
-    return AgentSubjects(frozenset(stored), frozenset(told), frozenset(kept), frozenset(heard))
+    kept = {catalogue.INVENTORY.subject(node), _inbox(agent_user(node))}
+    return AgentSubjects(frozenset(asked), frozenset(told), frozenset(kept), frozenset(heard))
 
 
 def _inbox(user: str) -> str:
@@ -125,7 +128,9 @@ def _inbox(user: str) -> str:
 
 
 def _inboxes_of_callers(service: str) -> set[str]:
-    return {_inbox(caller) for caller in (CLI, *_callers(service))}
+    """Whose questions a service answers, by the beginning of their inboxes."""
+    inboxes = {_inbox(CLI), *(_inbox(user) for user, services in _CALLS.items() if service in services)}
+    return {*inboxes, _ANSWERS_TO_AGENTS} if service in _ASKED_BY_AGENTS else inboxes
 
 
 def _of_service(service: str) -> tuple[set[str], set[str]]:
@@ -145,12 +150,6 @@ def _of_service(service: str) -> tuple[set[str], set[str]]:
     if service in _STREAMS_OF_NODES:
         streams.add(catalogue.NODE_STREAM_TEMPLATE.wildcard())
     return publish | streams, subscribe | streams
-
-
-def _callers(service: str) -> list[str]:
-    """Whose questions a service answers, by the beginning of their inboxes."""
-    asking = [user for user, services in _CALLS.items() if service in services]
-    return [*asking, _AGENT] if any(channel.service == service for channel in _CALLS_OF_AGENTS) else asking
 
 
 def _subjects(channels: Iterable[CallChannel[Any, Any] | EventChannel[Any]]) -> list[str]:

@@ -12,7 +12,7 @@ from seaway_bus import repeats
 from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import Message, Transport
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import BEAT, GET_CONTAINER, INVENTORY, LIST_NODES, RESOLVE, START
+from seaway_contracts.catalogue import BEAT, CONTAINER_DIE, GET_CONTAINER, INVENTORY, LIST_NODES, RESOLVE, START
 from seaway_contracts.commands import (
     ContainerId,
     ContainerLocation,
@@ -286,23 +286,39 @@ async def test_a_command_after_its_dead_line_is_not_carried_out(client: Bus, ser
     assert caught.value.code == Code.STALE and done == []
 
 
-async def test_only_inboxes_are_answered(transport: Transport, server: Bus) -> None:
-    """A reply subject that is a command would make the service send it."""
+async def test_only_inboxes_are_answered(wire: Wire, transport: Transport, server: Bus) -> None:
+    """A reply subject that is a command, an event or an order to JetStream would make the service send it."""
     done: list[str] = []
-    heard: list[Message] = []
+    answers: list[Message] = []
 
     async def handler(request: ContainerId, command: Command) -> StatusReply:
         done.append(request.id)
         return StatusReply(status=status())
 
     await server.serve(START, handler, node="n1")
-    await transport.subscribe(START.subject("n2"), heard.append)
+    await transport.subscribe(">", answers.append)
     await server.transport.flush()
     await transport.flush()
-    await transport.publish(START.subject("n1"), START.encode(ContainerId(id="x")))
-    await transport.flush()
+    orders = (START.subject("n2"), CONTAINER_DIE.subject("n1", "x"), "$JS.API.STREAM.PURGE.KV_x", "_INBOXES.x", "")
+    for number, reply in enumerate((*orders, "_INBOX.x.1")):
+        await wire.post(START.subject("n1"), START.encode(ContainerId(id=str(number))), reply)
+    await until(lambda: done)
     await server.transport.flush()
-    assert done == [] and heard == []
+    await transport.flush()
+    assert done == ["5"]
+    assert [one.subject for one in answers if one.subject != START.subject("n1")] == ["_INBOX.x.1"]
+
+
+async def test_a_refusal_goes_to_an_inbox_too(wire: Wire, transport: Transport, server: Bus) -> None:
+    answers: list[Message] = []
+    await server.refuse(START, conflict("not now"), node="n1")
+    await transport.subscribe(">", answers.append)
+    await server.transport.flush()
+    await transport.flush()
+    for reply in (START.subject("n2"), "", "_INBOX.x.1"):
+        await wire.post(START.subject("n1"), START.encode(ContainerId(id="x")), reply)
+    await until(lambda: len(answers) == 4)
+    assert [one.subject for one in answers if one.subject != START.subject("n1")] == ["_INBOX.x.1"]
 
 
 async def test_copies_share_the_work(wire: Wire, client: Bus) -> None:

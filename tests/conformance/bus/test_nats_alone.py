@@ -1,6 +1,7 @@
 """What only the real server can show: storage that runs out, a server that isn't there."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -62,6 +63,22 @@ async def test_what_is_stored_can_not_be_emptied_by_a_publisher(small: NatsTrans
     await small.store(subject, b"3", {})
     state = (await small._api(f"STREAM.INFO.{EVENT_STREAM.name}"))["state"]
     assert (state["messages"], state["first_seq"], state["last_seq"]) == (5, 1, 5)
+
+
+async def test_where_an_answer_is_awaited_can_not_be_guessed(small: NatsTransport) -> None:
+    """By who was asked before and could answer in another's place."""
+    heard: list[str] = []
+
+    def answer(message: Message) -> None:
+        heard.append(message.reply.rpartition(".")[2])
+        small._nc.send(message.reply, b"")
+
+    await small.subscribe("asked", answer)
+    for _ in range(3):
+        await small.request("asked", b"", {}, 2)
+    numbers = [int(word, 16) for word in heard]
+    assert {len(word) for word in heard} == {16}
+    assert min(abs(one - other) for one, other in itertools.combinations(numbers, 2)) > 1 << 16
 
 
 async def test_no_server(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
 
 from seaway_bus.bus import Bus
 from seaway_bus.nats_client import LastingClient
@@ -294,6 +295,20 @@ def heard(node: str) -> list[str]:
     return [catalogue.START.subject(node), stream, f"_INBOX.agent.{node}.>"]
 
 
+STORED = (
+    "API.STREAM.MSG.GET.{}",
+    "API.CONSUMER.CREATE.{}",
+    "API.CONSUMER.CREATE.{}.api-events",
+    "API.CONSUMER.DURABLE.CREATE.{}.api-events",
+    "API.CONSUMER.MSG.NEXT.{}.api-events",
+    "API.CONSUMER.DELETE.{}.api-events",
+    "ACK.{}.api-events.1.1.1.1.1",
+    "API.STREAM.PURGE.{}",
+    "FC.{}.api-events.x",
+)
+"""Of JetStream, what reads, pulls and acknowledges in the place of another, or takes away."""
+
+
 async def test_an_agent_may_speak_and_hear_for_its_own_node_only(suite: "TinySuite") -> None:
     assert suite.up("--node", "n1").returncode == 0
     added = suite.seaway("node", "add", "n2")
@@ -309,7 +324,9 @@ async def test_an_agent_may_speak_and_hear_for_its_own_node_only(suite: "TinySui
         all_streams = catalogue.STREAM_TEMPLATE.wildcard()
         strangers = [*heard(other), "_INBOX.api.>", "_INBOX.>", catalogue.ALL_EVENTS, all_streams]
         calls = [catalogue.START.subject(other), catalogue.REGISTER.subject(), f"_INBOX.agent.{other}.x"]
-        stored = ["$JS.API.STREAM.MSG.GET.SEAWAY_EVENTS", "$JS.API.CONSUMER.CREATE.SEAWAY_EVENTS"]
+        stored = [f"$JS.{subject.format('SEAWAY_EVENTS')}" for subject in STORED]
+        answers = ["_INBOX.api.x.1", "_INBOX.metadata.x.1"]  # a node may answer those who give it orders
+        assert await refusals(suite, f"agent.{own}", answers, []) == 0
         wrong = [*spoken(other), *calls, *stored, f"$JS.API.DIRECT.GET.SEAWAY_EVENTS.{spoken(other)[0]}"]
         assert await refusals(suite, f"agent.{own}", wrong, strangers) == len(wrong) + len(strangers)
     rows = suite.rows()
@@ -348,6 +365,64 @@ async def test_acknowledgements_go_to_who_asked_and_nowhere_else(suite: "TinySui
         assert (await agent.request(event, b"{}", timeout=5)).data.startswith(b'{"stream":"SEAWAY_EVENTS"')
         await services.flush()
         assert [message.subject for message in heard] == [event] * (len(orders) + len(others) + 1)
+        kept = await context.get_last_msg(bucket, f"$KV.{catalogue.CONTAINERS_BUCKET.name}.kept")
+        assert kept.data == b"record"
+
+
+async def test_answers_go_to_who_asked_and_nowhere_else(suite: "TinySuite") -> None:
+    """A node's question bears the inbox of another one, of a service, an order: only who asked can be answered."""
+    assert suite.up("--node", "n1").returncode == 0
+    assert suite.seaway("node", "add", "n2").returncode == 0
+    users = ("image", "agent.n1", "agent.n2", "api")
+    async with contextlib.AsyncExitStack() as stack:
+        image, asking, other, api = [await stack.enter_async_context(foreign(suite, user)) for user in users]
+        heard: list[Msg] = []
+        requests: list[Msg] = []
+
+        async def hear(message: Msg) -> None:
+            heard.append(message)
+
+        async def answer(message: Msg) -> None:
+            requests.append(message)
+            await message.respond(b"answer")
+
+        await other.subscribe("_INBOX.agent.n2.>", cb=hear)
+        await api.subscribe("_INBOX.api.>", cb=hear)
+        await api.subscribe(catalogue.ALL_EVENTS, cb=hear)
+        await image.subscribe(catalogue.BLOB_ENDPOINT.subject(), cb=answer)
+        for client in (other, api, image):
+            await client.flush()
+        asked, strangers = catalogue.BLOB_ENDPOINT.subject(), (*spoken("n2"), catalogue.START.subject("n2"))
+        for reply in ("_INBOX.agent.n2.x", "$JS.API.STREAM.PURGE.SEAWAY_EVENTS", *strangers):
+            await asking.publish(asked, b"{}", reply=reply)
+        assert (await asking.request(asked, b"{}", timeout=5)).data == b"answer"
+        assert (await other.request(asked, b"{}", timeout=5)).data == b"answer"
+        for client in (asking, image, other, api):
+            await client.flush()
+        assert len(requests) == 2 + len(strangers) + 2
+        assert all(request.reply.startswith("_R_.") for request in requests)
+        assert [message.subject == "_INBOX.agent.n2.x" for message in heard] == [False]  # n2's own answer
+
+
+async def test_who_is_asked_and_not_there_is_known_at_once(suite: "TinySuite") -> None:
+    """A node's question crosses accounts, and so must the news that nobody hears it."""
+    assert suite.up("--node", "n1").returncode == 0
+    async with foreign(suite, "agent.n1") as agent:
+        with pytest.raises(NoRespondersError):
+            await agent.request(catalogue.BLOB_ENDPOINT.subject(), b"{}", timeout=5)
+
+
+async def test_log_lines_that_somebody_keeps_are_acknowledged_to_nobody_else(suite: "TinySuite") -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    bucket = f"KV_{catalogue.CONTAINERS_BUCKET.name}"
+    async with foreign(suite, "metadata") as services, foreign(suite, "agent.n1") as agent:
+        context = services.jetstream()
+        await context.add_stream(name="LINES", subjects=[catalogue.LOG_LINES.template.wildcard()])
+        await context.publish(f"$KV.{catalogue.CONTAINERS_BUCKET.name}.kept", b"record")
+        lines = catalogue.LOG_LINES.subject("n1", "c")
+        for reply in (f"$JS.API.STREAM.PURGE.{bucket}", f"$KV.{catalogue.CONTAINERS_BUCKET.name}.kept"):
+            await agent.publish(lines, b"{}", reply=reply)
+        assert (await agent.request(lines, b"{}", timeout=5)).data.startswith(b'{"stream":"LINES"')
         kept = await context.get_last_msg(bucket, f"$KV.{catalogue.CONTAINERS_BUCKET.name}.kept")
         assert kept.data == b"record"
 

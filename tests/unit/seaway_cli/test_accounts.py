@@ -33,20 +33,23 @@ def test_what_one_gives_the_other_takes() -> None:
             assert of(made[agent].exports, kind, SUITE) == of(made[SUITE].imports, kind, agent)
 
 
-def test_all_that_an_agent_may_say_and_hear_passes() -> None:
+def test_all_that_an_agent_may_say_and_hear_passes_but_for_its_inbox() -> None:
     made = accounts((*USERS, *AGENTS))["agent.n1"]
     allowed = nats_permissions("agent.n1")
-    told, stored = of(made.exports, "stream", SUITE), of(made.imports, "service", SUITE)
+    told, asked = of(made.exports, "stream", SUITE), of(made.imports, "service", SUITE)
     kept = {"seaway.v1.agent.n1.container.inventory", "_INBOX.agent.n1.>"}
-    assert told | stored | kept == set(allowed.publish)
-    assert of(made.imports, "stream", SUITE) == set(allowed.subscribe)
+    assert told | asked | kept == set(allowed.publish)
+    assert of(made.imports, "stream", SUITE) | {"_INBOX.agent.n1.>"} == set(allowed.subscribe)
 
 
-def test_whatever_is_stored_is_asked_of_a_service() -> None:
+def test_whatever_is_stored_or_answered_is_asked_of_a_service() -> None:
     made = accounts((*USERS, *AGENTS))["agent.n1"]
-    events = {subject for subject in nats_permissions("agent.n1").publish if ".event." in subject}
-    assert events and events == of(made.imports, "service", SUITE)
-    assert not any("event" in subject or subject.startswith("$") for subject in of(made.exports, "stream", SUITE))
+    words = (".event.", ".logs.", ".image.")
+    answered = {subject for subject in nats_permissions("agent.n1").publish if any(word in subject for word in words)}
+    asked, told = of(made.imports, "service", SUITE), of(made.exports, "stream", SUITE)
+    assert {word for word in words if any(word in subject for subject in answered)} == set(words)
+    assert asked == answered
+    assert not any(word in subject for subject in told for word in (*words, "$"))
 
 
 def test_nothing_passes_both_ways_as_that_would_be_a_loop() -> None:

@@ -75,8 +75,9 @@ def test_answers_come_to_an_inbox_that_nobody_else_hears() -> None:
     for channel, user in ((catalogue.INVENTORY, "metadata"), (catalogue.START, "api"), (catalogue.PLACE, "api")):
         server = "agent.n1" if channel.per_node else channel.service
         assert may(server, f"_INBOX.{user}.abc.1")
-    assert may("image", "_INBOX.agent.n2.abc.1")
-    assert not may("agent.n1", "_INBOX.agent.n2.abc.1")
+    for service in (*USERS, "agent.n1"):
+        assert not may(service, "_INBOX.agent.n2.abc.1")
+        assert may(service, "_R_.abc") == (service == "image")
     assert not may("cli", "_INBOX.api.abc.1")
 
 
