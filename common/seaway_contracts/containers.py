@@ -338,7 +338,7 @@ class ContainerStatus(Payload):
 class ContainerRecord(Payload):
     """A container as the cluster knows it: both halves, and where it is. `spec_seq`: the event that the spec is of.
 
-    `discarded`: it was given up before its node told of it, and is removed there if it was made after all.
+    `discarded`: whoever asked for it was told that it was not made. Where it was made after all, its node removes it.
     """
 
     spec: ContainerSpec

@@ -193,6 +193,17 @@ class Records:
         except WrongRevision:
             raise conflict(f"Container {record.id} has changed meanwhile; look again") from None
 
+    async def discard(self, record: ContainerRecord) -> None:
+        """Give up a container that was made, as whoever asked for it was told that it was not.
+
+        It is found until its node has removed it; every copy, and the next life of each, sees to that.
+        """
+        while (found := await self.stored(record.id)) is not None and not found.record.discarded:
+            newest = max(found.record, record, key=lambda one: one.status.seq)
+            with contextlib.suppress(WrongRevision):
+                body = encode(newest.model_copy(update={"discarded": True}))
+                await self._containers.update(record.id, body, found.revision)
+
     async def rename(self, identifier: str, name: str) -> bool:
         """Reserve a further name for a container; False where it has it already. Raises as `register` does."""
         try:

@@ -119,7 +119,7 @@ class Metadata:
         async for stored in self._records.all():
             self.view.load(stored.record)
             self._behind.known(stored.record.id, stored.revision)
-            if not stored.record.status.seq:
+            if stored.record.discarded or not stored.record.status.seq:
                 self._registrations.stored(stored.record)
 
     async def _serve(self) -> None:
@@ -173,7 +173,8 @@ class Metadata:
         present: set[str] = set()
         async for stored in self._records.all():
             present.add(stored.record.id)
-            if not stored.record.status.seq and self.view.index.get(stored.record.id) is None:
+            unheard = not stored.record.status.seq and self.view.index.get(stored.record.id) is None
+            if unheard or stored.record.discarded:
                 self._registrations.stored(stored.record)
         self._behind.compare(present, await self._records.holders())
 
@@ -203,6 +204,8 @@ class Metadata:
         await self._feed.current()
         made = self.view.index.get(request.id)
         if made is not None and request.unheard and made.status.state is State.CREATED:
+            with self._reachable():
+                await self._records.discard(made)
             self._registrations.discard(made.id, made.node)
             return Empty()
         if made is not None:

@@ -1,5 +1,7 @@
 """Containers that were given up before their node told of them."""
 
+from pathlib import Path
+
 import pytest
 from tests.unit.seaway_metadata.rig import Node, known, publish, ref, register
 
@@ -16,10 +18,12 @@ from seaway_contracts.commands import (
 )
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_kit.tasks import Tasks
 from seaway_metadata import service as service_module
-from seaway_metadata.service import Metadata
+from seaway_metadata.service import Metadata, running
+from seaway_metadata.settings import MetadataSettings
 from seaway_testing.builders import container_id, status
-from seaway_testing.fake_transport import FakeServer
+from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
 
@@ -89,3 +93,25 @@ async def test_a_copy_that_hears_of_what_another_gave_up_has_it_removed(
     await until(lambda: not fake_server.buckets[NAMES_BUCKET.name].entries)
     await known(metadata)
     assert metadata.view.index.get(container_id(1)) is None
+
+
+async def test_what_was_given_up_just_after_its_event_came_outlives_its_copy(
+    fake_bus: Bus, fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy that was told so dies before the node is asked."""
+    monkeypatch.setattr(service_module, "_SWEEP_S", 1e9)
+    settings = MetadataSettings(root=tmp_path)
+    node = await Node(fake_bus).serve()
+    node.holds(1)
+    async with running(Bus(FakeTransport(fake_server)), Tasks("first"), settings) as first:
+        await register(fake_bus, 1)
+        await publish(fake_bus, "create", status(seq=1))
+        await known(first)
+        await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), unheard=True))
+    assert node.removed == []
+    monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
+    async with running(Bus(FakeTransport(fake_server)), Tasks("second"), settings) as second:
+        await node.beat()
+        await until(lambda: second.view.index.get(container_id(1)) is None and len(node.removed) == 1)
+        await until(lambda: not fake_server.buckets[NAMES_BUCKET.name].entries)
+        assert container_id(1) not in fake_server.buckets[CONTAINERS_BUCKET.name].entries
