@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -171,16 +172,18 @@ def _commit(scene: Scene) -> None:
     scene.client.steadily("POST", "/images/prune")
 
 
-def _exec(scene: Scene) -> None:
+def _exec(scene: Scene, *, attached: bool = False) -> None:
+    """One with a client is in the keeper's hands, others have a shim."""
     marks = scene.suite.root.parent / scene.name
     marks.mkdir()
     container = scene.running(Binds=[f"{marks}:/marks"])
     made: list[str] = []
 
     def run() -> None:
-        body = {"Cmd": ["sh", "-c", "echo >> /marks/ran; exit 3"]}
+        body = {"Cmd": ["sh", "-c", "echo >> /marks/ran; exit 3"], "AttachStdout": attached}
         made.append(scene.client.steadily("POST", f"/containers/{container}/exec", body).json()["Id"])
-        scene.client.steadily("POST", f"/exec/{made[-1]}/start", {"Detach": True})
+        ask = scene.client.broken_off if attached else scene.client.steadily
+        ask("POST", f"/exec/{made[-1]}/start", {"Detach": not attached})
 
     scene.crash(run)
     row = eventually(lambda: _ended(scene, made[-1]), "the end of the exec")
@@ -277,11 +280,22 @@ def test_after_each_step(
     suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, point: Failpoint
 ) -> None:
     scene = Scene(suite, client, registry, point)
-    play = _PARTICULAR.get(point) or _SCENES[point.partition(".")[0]]
+    _run(scene, _PARTICULAR.get(point) or _SCENES[point.partition(".")[0]])
+    figures.show("R3", f"{point}: whole; the client tried again {len(client.refused)} times")
+
+
+@pytest.mark.parametrize("point", [point for point in Failpoint if point.startswith("exec.")])
+def test_after_each_step_of_an_exec_with_a_client(
+    suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, point: Failpoint
+) -> None:
+    _run(Scene(suite, client, registry, point), partial(_exec, attached=True))
+    figures.show("R3", f"{point}, with a client: whole; it tried again {len(client.refused)} times")
+
+
+def _run(scene: Scene, play: Callable[[Scene], None]) -> None:
     try:
         play(scene)
     finally:
         scene.remove_volumes()
-    told = {row["Actor"]["ID"] for row in client.history(scene.since, event="create")}
-    stream.check(suite, scene.since, told)
-    figures.show("R3", f"{point}: whole; the client tried again {len(client.refused)} times")
+    told = {row["Actor"]["ID"] for row in scene.client.history(scene.since, event="create")}
+    stream.check(scene.suite, scene.since, told)

@@ -14,6 +14,7 @@ from e2e_rig import census_network
 from e2e_rig.engine import Engine
 
 _SPAWNED = ("conmon", "crun", "runc", "containerd-shim")
+_KEEPER = "/keeper/process.py"
 _VARYING = re.compile(r"[0-9a-f]{6,}")
 _NUMBER = re.compile(r":\[\w+\]$")
 _KEPT = (" socket", ":inotify", " /", " /dev/null")  # the last two are what libuv keeps in reserve
@@ -66,7 +67,7 @@ def take(engine: Engine) -> Census:
         filters=census_network.filters(),
         namespaces=census_network.namespaces(everybody),
         cgroups=_cgroups(engine, spaces),
-        processes=_spawned(engine),
+        processes=_spawned(engine, set(pids.values())),
         zombies=_zombies(set(pids.values())),
         files=Counter(name for directory in engine.directories for name in _files(engine, directory)),
         descriptors=Counter(kind for name, pid in pids.items() for kind in _descriptors(engine, name, pid)),
@@ -123,16 +124,20 @@ def _cgroups(engine: Engine, spaces: list[Path]) -> Counter[str]:
     return found
 
 
-def _spawned(engine: Engine) -> Counter[str]:
-    """Shims and runtimes that belong to the engine, by command."""
+def _spawned(engine: Engine, own: set[int]) -> Counter[str]:
+    """Shims and runtimes that belong to the engine, by command, and keepers of execs that no agent has any more."""
     found: Counter[str] = Counter()
     for pid in _pids_naming(str(engine.run.parent)):
         try:
             name = Path(f"/proc/{pid}/comm").read_text().strip()
+            words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+            parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
         if name.startswith(_SPAWNED):
             found[name] += 1
+        elif _KEEPER in words and parent not in own:
+            found["keeper"] += 1
     return found
 
 
