@@ -143,11 +143,12 @@ class Bus:
 
     # --- requests
 
-    def new_stream(self, tasks: Tasks, node: str | None = None) -> ByteStream:
-        """A fresh byte stream, of which this is the opening side. `node`: whose agent is to serve it, if one is."""
+    def new_stream(self, tasks: Tasks, node: str | None = None, service: str = "") -> ByteStream:
+        """A fresh byte stream, of which this is the opening side: to a node's agent or to a service."""
         identifier = self.doors.new_name() if self.doors is not None else new_stream_id()
         name = identifier if node is None else f"{node}.{identifier}"
-        return ByteStream(self.transport, name, "opening", tasks, self.doors)
+        other = f"the agent of node {node}" if node is not None else f"the {service} service"
+        return ByteStream(self.transport, name, "opening", tasks, self.doors, other)
 
     def serve_stream(self, name: str, tasks: Tasks) -> ByteStream:
         """The other side of a stream that somebody has opened."""

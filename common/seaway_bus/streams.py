@@ -59,9 +59,17 @@ class ByteStream:
     """
 
     def __init__(
-        self, transport: Transport, stream_id: str, side: Side, tasks: Tasks, doors: Doors | None = None
+        self,
+        transport: Transport,
+        stream_id: str,
+        side: Side,
+        tasks: Tasks,
+        doors: Doors | None = None,
+        other: str = "the other end of the stream",
     ) -> None:
+        """`other`: what errors call the other side."""
         self.id = stream_id
+        self._other = other
         self._side = side
         self._doors = doors
         self._link: Link | None = None
@@ -305,7 +313,7 @@ class ByteStream:
     def _other_gone(self) -> None:
         """The other side has let go: no more can be written; what it sent and ended well can still be read."""
         self._gone = True
-        gone = SeawayError(Code.UNAVAILABLE, "the other end of the stream has gone")
+        gone = SeawayError(Code.UNAVAILABLE, f"{self._other} has gone; try again when it is back")
         if not self._ended:
             self._break(gone)
         self._unwritable = gone
@@ -335,7 +343,7 @@ class ByteStream:
             await asyncio.sleep(PING_S)
             silent = 0.0 if self._heard else silent + PING_S
             if silent >= SILENCE_S and not (self._ended and self._finished):
-                self._break(unavailable("the other end of the stream has been silent for too long"))
+                self._break(unavailable(f"{self._other} has been silent for too long; try again"))
                 return
             with contextlib.suppress(SeawayError):
                 await self._send(Kind.PING)

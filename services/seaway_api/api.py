@@ -82,9 +82,9 @@ class Api:
     def _asked(self, ref: str) -> ResolveContainer:
         return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref))
 
-    def stream(self, node: str | None = None) -> ByteStream:
-        """A fresh byte stream, of which this is the opening side, to a node's agent or (without) another service."""
-        return self.bus.new_stream(self.tasks, node)
+    def stream(self, node: str | None = None, service: str = "") -> ByteStream:
+        """A fresh byte stream, of which this is the opening side, to a node's agent or to a service."""
+        return self.bus.new_stream(self.tasks, node, service)
 
     def new_id(self) -> str:
         """A container's id: 64 random hex digits. It begins as a host name can, which must not look like a number."""

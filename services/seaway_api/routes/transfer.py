@@ -34,7 +34,7 @@ async def create(call: Call) -> web.StreamResponse:
 async def _pull(call: Call) -> web.StreamResponse:
     reference = parse_reference(call.text("fromImage")).with_tag_or_digest(call.text("tag")).with_default_tag()
     auth = parse_registry_auth(call.request.headers.get("X-Registry-Auth", ""))
-    async with call.api.stream() as stream:
+    async with call.api.stream(service="image") as stream:
         request = PullRequest(ref=reference.familiar, stream=stream.id, platform=call.text("platform"), auth=auth)
         await call.api.bus.call(cat.PULL_IMAGE, request, command=call.command())
         response = await _relay(call, stream)

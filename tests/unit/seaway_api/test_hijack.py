@@ -255,7 +255,7 @@ async def test_a_terminal_whose_output_breaks_off_shows_why(rig: Any) -> None:
     wire = await rig.wire()
     wire.send(attach_request())
     assert (await wire.head())[0] == 101
-    assert await wire.rest() == b"$ \r\nthe other end of the stream has gone\r\n"
+    assert await wire.rest() == b"$ \r\nthe agent of node n1 has gone; try again when it is back\r\n"
 
 
 class Flow:
