@@ -66,7 +66,7 @@ class Dispatcher:
         return response
 
     def _find(self, request: web.BaseRequest, connection: Connection) -> tuple[Match[Handler], ApiVersion]:
-        if connection.over_tcp:
+        if connection.over_tcp or self._api.settings.behind_proxy:
             check_origin(request.headers, verified=connection.ssl_context is not None)
         version, path, text = split_version(request.rel_url.raw_path)
         match = self._router.find(request.method, path) if version is not None else None

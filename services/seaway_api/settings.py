@@ -21,6 +21,9 @@ class ApiSettings(ServiceSettings):
     tls_cert: Path | None = Field(None, description="certificate of the TCP endpoint (PEM)")
     tls_key: Path | None = Field(None, description="its key (PEM)")
     tls_ca: Path | None = Field(None, description="CA that clients' certificates must be signed by (PEM)")
+    behind_proxy: bool = Field(
+        False, description="unix sockets are reached by a proxy at TCP: refuse foreign Host and Origin there too"
+    )
     max_body: int = Field(8 << 20, gt=0, description="largest JSON body in bytes")
 
     @property

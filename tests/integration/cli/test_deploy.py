@@ -62,6 +62,23 @@ def test_compose_file() -> None:
 
 
 @needs("docker")
+def test_the_apis_port_is_for_the_host_alone() -> None:
+    """The proxy that Docker publishes shares no network with others, and what comes by it is looked at as from TCP."""
+    if run("docker", "compose", "version").returncode != 0:
+        pytest.skip("docker compose is not installed")
+    shown = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    services = json.loads(shown.stdout)["services"]
+    port = services["api-port"]
+    assert {mapping["host_ip"] for mapping in port["ports"]} == {"127.0.0.1"}
+    assert [name for name, service in services.items() if set(service.get("networks", ())) & set(port["networks"])] == [
+        "api-port"
+    ]
+    assert services["api"]["environment"]["SEAWAY_BEHIND_PROXY"] == "true"
+    assert not services["api"].get("ports")
+
+
+@needs("docker")
 def test_the_agent_leaves_what_must_outlive_it_to_the_machine() -> None:
     if run("docker", "compose", "version").returncode != 0:
         pytest.skip("docker compose is not installed")

@@ -1,10 +1,14 @@
 """Requests that no honest client sends, byte by byte."""
 
 import asyncio
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+
+from seaway_api.server import serve
 
 PING = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"
 CREATE = "POST /v1.45/containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
@@ -152,3 +156,18 @@ async def test_an_unexpected_failure_is_a_500_in_dockers_shape(rig: Any) -> None
     answer = await rig.call("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"]})
     assert answer.status == 500
     assert orjson.loads(answer.body)["message"]
+
+
+@pytest.mark.parametrize("headers", [{"Host": "rebound.example:2375"}, {"Origin": "http://page.example"}])
+async def test_pages_reach_no_unix_socket_behind_a_proxy(rig: Any, headers: dict[str, str], tmp_path: Path) -> None:
+    headers = {"Host": "127.0.0.1:2375"} | headers
+    assert (await rig.call("GET", "/_ping", **headers)).status == 200
+    path = str(tmp_path / "proxied.sock")
+    settings = rig.api.settings.model_copy(update={"behind_proxy": True, "host": (f"unix://{path}",)})
+    async with serve(dataclasses.replace(rig.api, settings=settings)):
+        proxied = dataclasses.replace(rig, path=path)
+        answer = await proxied.call("POST", "/containers/create", {"Image": "busybox"}, **headers)
+        assert answer.status == 403
+        own = {"Host": "127.0.0.1:2375", "Origin": "http://127.0.0.1:2375"}
+        assert (await proxied.call("GET", "/_ping", **own)).status == 200
+    assert not rig.suite.named("create")
