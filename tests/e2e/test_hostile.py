@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from e2e_rig import images
 from e2e_rig.api import Api, connect
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Engine
@@ -56,6 +57,65 @@ def test_the_runtime_can_not_be_overwritten(
     assert {path: path.read_bytes() for path in programs} == programs, "a program of the host was overwritten"
     assert any(runtime in line or "memfd" in line for line in seen), f"the attacker never saw the runtime: {seen}"
     assert cli("run", "--rm", "--runtime", runtime, "busybox", "echo", "well").out == "well"
+
+
+def trap_archive(tag: str, target: str) -> bytes:
+    """An image whose places for the runtime's mounts and files are links to a directory of the host, or FIFOs."""
+    layer = images.Layer()
+    layer.directory("etc")
+    for name in ("dev", "proc", "sys", "etc/hosts", "etc/resolv.conf", "etc/mtab"):
+        layer.link(name, f"{target}/{Path(name).name}")
+    for name, file in (("passwd", "passwd"), ("group", "hosts")):
+        layer.file(f"etc/.wh.{name}", b"")
+        layer.link(f"etc/{name}", f"{target}/{file}")
+    layer.fifo("etc/hostname")
+    return images.archive([images.busybox_layer(), layer.bytes()], {"Cmd": ["sh"]}, [tag])
+
+
+@pytest.fixture
+def lure(e2e_directory: Path, name: str) -> Iterator[Path]:
+    """A directory of the host that has what the links point to; it must stay as it is."""
+    place = e2e_directory / f"lure-{name}"
+    for directory in ("dev", "proc", "sys"):
+        (place / directory).mkdir(parents=True)
+    for file in ("hosts", "resolv.conf", "mtab", "passwd"):
+        (place / file).write_text("app:x:4711:4711::/:/bin/sh\n")
+    before = {path: (path.lstat().st_mode, path.lstat().st_mtime_ns) for path in place.rglob("*")}
+    yield place
+    assert {path: (path.lstat().st_mode, path.lstat().st_mtime_ns) for path in place.rglob("*")} == before
+    shutil.rmtree(place)
+
+
+@pytest.mark.seaway_only
+@pytest.mark.parametrize("upwards", ["", "../../../../../../../.."])
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_links_of_an_image_lead_nowhere(cli: DockerCli, lure: Path, name: str, runtime: str, upwards: str) -> None:
+    cli("load", "-q", input=trap_archive(f"{name}:1", f"{upwards}{lure}"))
+    script = "stat -c %F /dev /proc /sys /etc/hosts /etc/hostname /etc/resolv.conf; grep -c localhost /etc/hosts; id -u"
+    shown = cli("run", "-d", "--runtime", runtime, "--name", name, f"{name}:1", "sh", "-c", f"{script}; exec sleep 60")
+    eventually(lambda: len(cli("logs", name).lines) == 8, "the script's end")
+    kinds = ["directory"] * 3 + ["regular file"] * 3
+    assert (shown.code, cli("logs", name).lines[:6], cli("logs", name).lines[7]) == (0, kinds, "0")
+    assert cli("exec", name, "id", "-u").out == "0"
+    for words in (["run", "--rm", "--runtime", runtime, "-u", "app", f"{name}:1"], ["exec", "-u", "app", name]):
+        refused = cli.try_(*words, "id", "-u")
+        assert refused.code != 0 and "unable to find user app" in refused.err + refused.out
+    cli("rm", "-f", name)
+    cli("rmi", f"{name}:1")
+
+
+@pytest.mark.seaway_only
+@pytest.mark.parametrize("kind", ["p", "c 1 7", "c 10 130"])
+def test_accounts_that_are_no_file_hold_up_nobody(cli: DockerCli, name: str, kind: str) -> None:
+    """A device must not even be opened: the second is one that fails at each write, the third a watchdog's."""
+    script = f"rm -rf /etc/passwd /etc/group; mknod /etc/passwd {kind}; mkdir /etc/group; echo set; exec sleep 60"
+    cli("run", "-d", "--name", name, "busybox", "sh", "-c", script)
+    eventually(lambda: "set" in cli("logs", name).out, "the trap")
+    assert cli("exec", name, "echo", "in").out == "in"
+    refused = cli.try_("exec", "-u", "app", name, "id")
+    assert refused.code != 0 and "unable to find user app" in refused.err + refused.out
+    cli("restart", "-t", "0", name)  # with the trap in place from the beginning
+    assert cli("exec", "-u", "12:34", name, "grep", "Uid", "/proc/self/status").out.split()[1:] == ["12"] * 4
 
 
 def test_only_three_descriptors_in_an_exec(cli: DockerCli, name: str) -> None:

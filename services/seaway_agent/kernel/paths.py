@@ -35,14 +35,18 @@ def open_in_root(rootfd: int, path: str, flags: int, mode: int = 0) -> int:
 
 
 def read_text_in_root(rootfd: int, path: str, limit: int) -> str:
-    """The first `limit` bytes of a text file; empty where it is missing or no plain file."""
+    """The first `limit` bytes of a text file; empty where it is missing or no plain file, which is never opened."""
     try:
-        fd = open_in_root(rootfd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_in_root(rootfd, path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return ""
-    with open(fd, "rb") as file:
-        plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-        return file.read(limit).decode(errors="replace") if plain else ""
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        with open(f"/proc/self/fd/{fd}", "rb") as file:
+            return file.read(limit).decode(errors="replace")
+    finally:
+        os.close(fd)
 
 
 def lstat_in_root(rootfd: int, path: str) -> os.stat_result:

@@ -39,6 +39,10 @@ class Layer:
         """A symbolic link."""
         self._add(name, 0o777, tarfile.SYMTYPE, target=target)
 
+    def fifo(self, name: str) -> None:
+        """A named pipe."""
+        self._add(name, 0o644, tarfile.FIFOTYPE)
+
     def _add(self, name: str, mode: int, kind: bytes, data: bytes = b"", uid: int = 0, target: str = "") -> None:
         info = tarfile.TarInfo(name)
         info.type, info.mode, info.uid, info.gid, info.linkname = kind, mode, uid, uid, target

@@ -1,5 +1,6 @@
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,58 @@ def test_absolute_links_mean_the_rootfs(root: Path, fd: int) -> None:
     (root / "link").symlink_to("/real")
     with os.fdopen(paths.open_in_root(fd, "/link/file", os.O_RDONLY)) as file:
         assert file.read() == "inside"
+
+
+def test_text_is_read_up_to_its_limit(root: Path, fd: int) -> None:
+    (root / "etc").mkdir()
+    (root / "etc/passwd").write_bytes(b"root:\xff:0")
+    assert paths.read_text_in_root(fd, "etc/passwd", 100) == "root:\ufffd:0"
+    assert paths.read_text_in_root(fd, "etc/passwd", 4) == "root"
+    assert paths.read_text_in_root(fd, "etc/group", 100) == ""
+
+
+@pytest.mark.parametrize("target", ["/outside/secret", "../../outside/secret", "/proc/self/root/etc/passwd", "passwd"])
+def test_text_behind_a_link_to_outside_is_none(root: Path, fd: int, target: str) -> None:
+    (root / "etc").mkdir()
+    (root / "etc/passwd").symlink_to(target)
+    assert paths.read_text_in_root(fd, "etc/passwd", 100) == ""
+
+
+def test_text_behind_a_link_inside(root: Path, fd: int) -> None:
+    (root / "etc").mkdir()
+    (root / "etc/passwd").symlink_to("/../usr/../accounts")
+    (root / "usr").mkdir()
+    (root / "accounts").write_text("inside")
+    assert paths.read_text_in_root(fd, "etc/passwd", 100) == "inside"
+    (root / "etc").rename(root / "real")
+    (root / "etc").symlink_to("/real")
+    assert paths.read_text_in_root(fd, "etc/passwd", 100) == "inside"
+
+
+def test_text_that_is_a_directory_or_a_socket_is_none(root: Path, fd: int) -> None:
+    (root / "etc/passwd").mkdir(parents=True)
+    assert paths.read_text_in_root(fd, "etc/passwd", 100) == ""
+    os.mknod(root / "etc/group", stat.S_IFSOCK | 0o600)
+    assert paths.read_text_in_root(fd, "etc/group", 100) == ""
+
+
+def test_what_is_no_plain_file_is_never_opened(root: Path, fd: int) -> None:
+    """A device may do something as soon as it is opened. Whoever opens this FIFO would let its writer go on."""
+    (root / "etc").mkdir()
+    fifo = root / "etc/passwd"
+    os.mkfifo(fifo)
+    opened: list[int] = []
+    writer = threading.Thread(target=lambda: opened.append(os.open(fifo, os.O_WRONLY)))
+    writer.start()
+    try:
+        assert paths.read_text_in_root(fd, "etc/passwd", 100) == ""
+        writer.join(0.1)
+        assert opened == []
+    finally:
+        reader = os.open(fifo, os.O_RDONLY)
+        writer.join()
+        for end in (reader, *opened):
+            os.close(end)
 
 
 def test_lstat_sees_the_link_itself(root: Path, fd: int) -> None:
