@@ -4,17 +4,25 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from seaway_bus.nats_transport import Credentials, NatsTransport
+from seaway_bus.transport import NotConnected
+from seaway_cli.permissions import CLI, USERS
 
 REPO = Path(__file__).parents[3]
 DEPLOY = REPO / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 SCRIPTS = (
-    *("dev", "deploy/agent-in-container", "tests/vm/run", "tests/vm/init", "tests/vm/smoke", "tests/vm/units"),
+    *("dev", "deploy/agent-in-container", "deploy/nats/own-users"),
+    *("tests/vm/run", "tests/vm/init", "tests/vm/smoke", "tests/vm/units"),
     *("tests/compose/run", "tests/compose/with-docker", "tests/compose/stand-ins"),
 )
 
@@ -43,6 +51,59 @@ def test_nats_users() -> None:
     found = re.findall(r"\$(SEAWAY_NATS_\w+)", (DEPLOY / "nats" / "users.conf").read_text())
     checked = run("env", *(f"{name}=x{name}" for name in found), "nats-server", "-t", "-c", "deploy/nats/users.conf")
     assert checked.returncode == 0, checked.stderr
+
+
+@pytest.fixture
+def own_users(tmp_path: Path) -> Path:
+    """What deploy/nats/own-users writes for two nodes."""
+    env = [f"DESTDIR={tmp_path}", f"PYTHON={sys.executable}"]
+    for nodes in (["n1"], ["n1", "n-2"]):
+        made = run("env", *env, "deploy/nats/own-users", *nodes)
+        assert made.returncode == 0, made.stderr
+    return tmp_path / "etc"
+
+
+@pytest.fixture
+def port_of_own_users(own_users: Path, tmp_path: Path) -> Iterator[int]:
+    """Where a server with that configuration listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    config, env = own_users / "seaway/nats.conf", own_users / "seaway/nats.env"
+    text = config.read_text().replace("/var/lib/seaway/nats", str(tmp_path / "store")).replace("4222", str(port))
+    config.write_text(text.replace("8222", "-1"))
+    passwords = dict(line.split("=", 1) for line in env.read_text().splitlines())
+    words = ["nats-server", "--config", str(config)]
+    with subprocess.Popen(words, env=os.environ | passwords, stderr=subprocess.DEVNULL) as server:
+        yield port
+        server.terminate()
+
+
+@needs("openssl")
+def test_a_user_for_each_unit(own_users: Path) -> None:
+    seaway = own_users / "seaway"
+    secrets = {path.name: path.read_text() for path in (seaway / "passwords").iterdir()}
+    assert set(secrets) == {*USERS, "agent.n1", "agent.n-2"} and len(set(secrets.values())) == len(secrets)
+    assert {path.stat().st_mode & 0o77 for path in (*(seaway / "passwords").iterdir(), seaway / "nats.env")} == {0}
+    for service, user in {**{name: name for name in USERS if name != CLI}, "agent": "agent.n1"}.items():
+        lines = (own_users / f"systemd/system/seaway-{service}.service.d/user.conf").read_text().splitlines()
+        assert f"Environment=SEAWAY_NATS_USER={user}" in lines
+        assert f"LoadCredential=nats-password:/etc/seaway/passwords/{user}" in lines
+
+
+@needs("nats-server")
+@needs("openssl")
+async def test_the_server_lets_each_in_with_its_own_password(own_users: Path, port_of_own_users: int) -> None:
+    secrets = {path.name: path.read_text().strip() for path in (own_users / "seaway/passwords").iterdir()}
+    for user, password in secrets.items():
+        await (await let_in(port_of_own_users, user, password)).close()
+    for user, password in (("api", secrets["cli"]), ("seaway", secrets["api"])):
+        with pytest.raises(NotConnected, match="let us in"):
+            await let_in(port_of_own_users, user, password, 0.5)
+
+
+async def let_in(port: int, user: str, password: str, timeout_s: float = 10) -> NatsTransport:
+    url, credentials = f"nats://127.0.0.1:{port}", Credentials(user, password)
+    return await NatsTransport.connect(url, name="test", credentials=credentials, timeout_s=timeout_s)
 
 
 @needs("promtool")
