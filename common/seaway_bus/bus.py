@@ -241,6 +241,7 @@ class Bus:
     ) -> None:
         started = time.perf_counter()
         code = "ok"
+        metrics.IN_HAND.inc()
         try:
             command = _command(message)
             if deadlines.passed(message.headers, command.deadline_ns):
@@ -258,6 +259,7 @@ class Bus:
                 await self._refuse_all(message, refusal)
         finally:
             took = time.perf_counter() - started
+            metrics.IN_HAND.dec()
             endpoint.count(took, "" if code == "ok" else code)
             metrics.SERVED_SECONDS.labels(channel.name).observe(took)
             metrics.SERVED.labels(channel.name, code).inc()

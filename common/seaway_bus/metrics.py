@@ -12,6 +12,7 @@ CALL_SECONDS: Final = Histogram(
     "seaway_bus_call_seconds", "Time from a request to its reply.", ("service", "call"), buckets=_FAST
 )
 SERVED_SECONDS: Final = Histogram("seaway_bus_served_seconds", "Time to handle a request.", ("call",), buckets=_FAST)
+IN_HAND: Final = Gauge("seaway_bus_requests_in_hand", "Requests from the bus that are not answered yet.")
 SERVED: Final = Counter("seaway_bus_served_total", "Requests handled, by outcome.", ("call", "code"))
 STORE_SECONDS: Final = Histogram("seaway_bus_store_seconds", "Time until the stream had an event.", buckets=_FAST)
 OUTBOX_DEPTH: Final = Gauge("seaway_bus_outbox_events", "Events in the outbox that the stream has not acknowledged.")

@@ -6,6 +6,7 @@ import time
 from typing import NoReturn
 
 import pytest
+from prometheus_client import REGISTRY
 
 from seaway_bus import bus as bus_module
 from seaway_bus import repeats
@@ -319,6 +320,27 @@ async def test_a_refusal_goes_to_an_inbox_too(wire: Wire, transport: Transport, 
         await wire.post(START.subject("n1"), START.encode(ContainerId(id="x")), reply)
     await until(lambda: len(answers) == 4)
     assert [one.subject for one in answers if one.subject != START.subject("n1")] == ["_INBOX.x.1"]
+
+
+async def test_requests_in_hand_are_counted(client: Bus, server: Bus) -> None:
+    def in_hand() -> float:
+        return REGISTRY.get_sample_value("seaway_bus_requests_in_hand") or 0.0
+
+    may_end, before = asyncio.Event(), in_hand()
+
+    async def slow(request: ResolveContainer, command: Command) -> ContainerLocation:
+        await may_end.wait()
+        if request.ref == "bad":
+            raise conflict("in the way")
+        return await locate(request, command)
+
+    await server.serve(RESOLVE, slow)
+    await server.transport.flush()
+    asked = [asyncio.ensure_future(client.call(RESOLVE, ResolveContainer(ref=ref))) for ref in ("good", "bad")]
+    await until(lambda: in_hand() == before + 2)
+    may_end.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert in_hand() == before
 
 
 async def test_copies_share_the_work(wire: Wire, client: Bus) -> None:
