@@ -1,7 +1,8 @@
 """Makes a process speak as the last release did: loaded at its start, where PYTHONPATH names this directory.
 
 What a release wrote into its catalogue is all that such a process sends and all that it reads: fields that came later
-are dropped on both ways. (What a release did with the fields that it had can only be seen by running it.)
+are dropped on both ways, calls that came later are not served, and fail as where nobody serves them. (What a release
+did with the fields that it had can only be seen by running it.)
 """
 
 import json
@@ -16,7 +17,8 @@ C = TypeVar("C")
 
 def main() -> None:
     """Put the release's fields between the channels and the bus."""
-    from seaway_contracts import channels
+    from seaway_bus import bus
+    from seaway_contracts import channels, errors
 
     with open(os.environ[VARIABLE]) as file:
         components = json.load(file)["components"]
@@ -25,6 +27,19 @@ def main() -> None:
     pruner.between(channels.BeatChannel, "encode", "decode", lambda one: one.word)
     pruner.between(channels.CallChannel, "encode", "decode", lambda one: f"{one.service}.{one.name}")
     pruner.between(channels.CallChannel, "encode_reply", "decode_reply", lambda one: f"{one.service}.{one.name}.reply")
+
+    serve, ask = bus.Bus.serve, bus.Bus.ask
+
+    async def serve_known(self: Any, channel: Any, *words: Any, **given: Any) -> None:
+        if f"{channel.service}.{channel.name}" in components["messages"]:
+            await serve(self, channel, *words, **given)
+
+    async def ask_known(self: Any, channel: Any, *words: Any, **given: Any) -> Any:
+        if f"{channel.service}.{channel.name}" not in components["messages"]:
+            raise errors.unavailable(f"{channel.service}.{channel.name} came later than this release")
+        return await ask(self, channel, *words, **given)
+
+    bus.Bus.serve, bus.Bus.ask = serve_known, ask_known  # type: ignore[method-assign]
 
 
 class _Pruner:
