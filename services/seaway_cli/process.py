@@ -16,6 +16,7 @@ from typing import Final, NoReturn, TextIO
 from seaway_kit.notify import READY_FD
 
 _PR_SET_PDEATHSIG: Final = 1
+_OOM_SCORE: Final = "-500"  # as dockerd's unit has it
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -68,6 +69,7 @@ def _become_child(run: Callable[[], int], out: int, ready: int, parent: int, kee
             os.dup2(source, target)
         sys.stdout, sys.stderr = _text(1), _text(2)  # the inherited ones may hold unwritten text of the parent's
         _close_all_but({0, 1, 2, ready, *keep})
+        _outlive_containers()
         for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):  # they speak of the supervisor
             os.environ.pop(name, None)
         os.environ[READY_FD] = str(ready)
@@ -79,6 +81,12 @@ def _become_child(run: Callable[[], int], out: int, ready: int, parent: int, kee
         traceback.print_exc()
     finally:
         _leave(code)
+
+
+def _outlive_containers() -> None:
+    """Where memory is short the kernel is to look elsewhere first, if we may say so."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
 
 def _leave(code: int) -> NoReturn:

@@ -56,6 +56,14 @@ def detached(api: Api, identifier: str) -> Reply:
     return api.request("POST", f"/exec/{identifier}/start", {"Detach": True})
 
 
+@pytest.mark.parametrize("options", [(), ("-t",), ("--privileged",)], ids=str)
+def test_it_is_as_likely_to_be_ended_where_memory_is_short_as_its_container(
+    cli: DockerCli, name: str, options: tuple[str, ...]
+) -> None:
+    cli("run", "-d", "--name", name, "--network", "none", "--oom-score-adj", "300", "busybox", *IDLE)
+    assert cli("exec", *options, name, "cat", "/proc/self/oom_score_adj").out.split() == ["300"]
+
+
 def test_streams_and_exit_code(cli: DockerCli, box: str) -> None:
     result = cli.try_("exec", box, "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (result.out, result.err, result.code) == ("out", "err", 7)

@@ -60,7 +60,8 @@ class KeptLaunch:
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (_nothing(theirs), -1)
             (stdout, into_stdout), (stderr, into_stderr) = _pipe(ours, theirs), _pipe(ours, theirs)
-            order = Order(shim.exec_id, shim.runtime_argv(), shim.bundle, shim.pid_file, shim.exit_file)
+            score = self._plan.container.resources.oom_score_adj
+            order = Order(shim.exec_id, shim.runtime_argv(), shim.bundle, shim.pid_file, shim.exit_file, score)
             kept = self._node.keeper.begin(order, (stdin, into_stdout, into_stderr, stdout, stderr))
             ours.pop_all()
         return Pipes(our_stdin, (stdout, stderr)), kept

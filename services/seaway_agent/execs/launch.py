@@ -157,7 +157,8 @@ def _make_and_spawn(node: Plumbing, plan: ExecPlan, fds: dict[int, int]) -> Spaw
     """In the launcher's thread: the runtime needs its mount namespace."""
     conmon = plan.shim
     make(node, plan)
-    return spawn(conmon.argv(), env=conmon.env(), cwd=str(conmon.bundle), fds=fds)
+    with procs.oom_score(plan.container.resources.oom_score_adj):  # crun leaves it as it is
+        return spawn(conmon.argv(), env=conmon.env(), cwd=str(conmon.bundle), fds=fds)
 
 
 def make(node: Plumbing, plan: ExecPlan) -> None:

@@ -39,11 +39,13 @@ class Order:
     directory: Path
     pid_file: Path
     exit_file: Path
+    oom_score: int = 0
 
     def words(self) -> bytes:
         """For the keeper."""
         paths = {"directory": str(self.directory), "pid_file": str(self.pid_file), "exit_file": str(self.exit_file)}
-        return json.dumps({"id": self.id, "argv": list(self.argv), **paths}).encode()
+        what = {"id": self.id, "argv": list(self.argv), "oom_score": self.oom_score}
+        return json.dumps({**what, **paths}).encode()
 
 
 class Kept:

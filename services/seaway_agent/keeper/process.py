@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 AGENT_FD = 3
@@ -42,6 +43,7 @@ class Held:
     directory: str
     pid_file: str
     exit_file: str
+    oom_score: int = 0
     outputs: list[int] = field(default_factory=list)
 
 
@@ -109,15 +111,16 @@ class Keeper:
             return
         places = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds[:3])]
         try:
-            pid = os.posix_spawn(
-                argv[0],
-                argv,
-                os.environ,
-                file_actions=places,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=_IGNORED_BY_PYTHON,
-            )
+            with _oom_score(held.oom_score):
+                pid = os.posix_spawn(
+                    argv[0],
+                    argv,
+                    os.environ,
+                    file_actions=places,
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=_IGNORED_BY_PYTHON,
+                )
         except OSError as error:
             self._refuse(held, f"{argv[0]}: {error.strerror}")
             return
@@ -193,6 +196,23 @@ class Keeper:
                 self._poll.unregister(fd)
             os.close(fd)
         held.outputs = []
+
+
+@contextlib.contextmanager
+def _oom_score(adjustment: int) -> Iterator[None]:
+    """What is started meanwhile is as likely to be ended where memory is short: crun leaves that as it is."""
+    with open("/proc/self/oom_score_adj") as file:
+        before = file.read()
+    _say_oom_score(str(adjustment))
+    try:
+        yield
+    finally:
+        _say_oom_score(before)
+
+
+def _say_oom_score(text: str) -> None:
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(text)
 
 
 def _drop(fd: int) -> bool:

@@ -1,5 +1,6 @@
 """Processes held by pidfd, and told apart by start time where only a number was kept."""
 
+import contextlib
 import errno
 import fcntl
 import functools
@@ -8,6 +9,7 @@ import select
 import signal
 import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,6 +19,7 @@ _PIDFD_GET_INFO: Final = (3 << 30) | (_PIDFD_INFO.size << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT: Final = 1 << 3
 # starttime is field 22 (proc_pid_stat(5)); fields count on from 3 after the ")" that ends comm.
 _SECOND_NS: Final = 1_000_000_000
+_OOM_SCORE: Final = Path("/proc/self/oom_score_adj")
 _START_TIME_INDEX: Final = 22 - 3
 _PARENT_INDEX: Final = 4 - 3
 # The state letters of a process that no longer runs.
@@ -145,6 +148,22 @@ def has_ended(pidfd: int) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))
+
+
+@contextlib.contextmanager
+def oom_score(adjustment: int) -> Iterator[None]:
+    """Children that are made meanwhile are as likely to be ended where memory is short (proc(5), oom_score_adj).
+
+    Of all threads, so only one may do this. What the kernel doesn't let us say stays as it is.
+    """
+    before = _OOM_SCORE.read_text()
+    with contextlib.suppress(OSError):
+        _OOM_SCORE.write_text(str(adjustment))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            _OOM_SCORE.write_text(before)
 
 
 def exit_code_from_wait_status(status: int) -> int:

@@ -85,6 +85,17 @@ def test_up_status_down(suite: "TinySuite") -> None:
     assert "no suite runs in" in gone.stderr
 
 
+def test_services_are_not_the_first_to_be_ended_where_memory_is_short(suite: "TinySuite") -> None:
+    """Where root may say so: in some containers it may not."""
+    before = Path("/proc/self/oom_score_adj").read_text().strip()
+    script = "echo -500 > /proc/self/oom_score_adj; cat /proc/self/oom_score_adj"
+    wanted = subprocess.run(["sh", "-c", script], capture_output=True, text=True).stdout.strip()
+    assert wanted in ("-500", before)
+    assert suite.up().returncode == 0
+    for row in suite.rows().values():
+        assert Path(f"/proc/{row['pid']}/oom_score_adj").read_text().strip() == wanted
+
+
 def test_second_start_keeps_identity(suite: "TinySuite") -> None:
     assert suite.up().returncode == 0
     before = (suite.root / "suite.json").read_text()
