@@ -1,6 +1,7 @@
 """Metrics: the real Prometheus scrapes every service, promtool finds nothing to say."""
 
 import json
+import re
 import subprocess
 import urllib.parse
 import urllib.request
@@ -15,11 +16,14 @@ from e2e_rig.ports import free_port
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
+from seaway_agent.kernel.cgroups import host_layout
+
 pytestmark = pytest.mark.seaway_only
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 CONTAINER_METRICS = {
     "container_cpu_usage_seconds_total",
     "container_cpu_cfs_throttled_periods_total",
+    "container_cpu_cfs_throttled_seconds_total",
     "container_memory_usage_bytes",
     "container_memory_working_set_bytes",
     "container_network_receive_bytes_total",
@@ -82,8 +86,8 @@ def test_promtool_is_content(engine: Seaway, cli: DockerCli, service: str) -> No
 
 
 def test_prometheus_sees_services_and_containers(prometheus: str, cli: DockerCli, name: str) -> None:
-    script = "dd if=/dev/zero of=/big bs=1M count=8 conv=fsync; while :; do :; done"
-    container = cli("run", "-d", "--name", name, "-m", "64m", "busybox", "sh", "-c", script).out
+    limits = ["-m", "64m", "--cpus", "0.5"]
+    container = cli("run", "-d", "--name", name, *limits, "busybox", "sh", "-c", "while :; do :; done").out
     eventually(lambda: len(ask(prometheus, "up == 1")) == 5, "all targets up", 20)
     query = f'{{__name__=~"container_.*", name="{name}"}}'
     found = eventually(lambda: ask(prometheus, query), "the container's samples", 20)
@@ -94,6 +98,47 @@ def test_prometheus_sees_services_and_containers(prometheus: str, cli: DockerCli
     assert container in memory["metric"]["id"] and memory["metric"]["image"].startswith("busybox")
     busy = f'container_cpu_usage_seconds_total{{name="{name}"}} > 0.2'
     eventually(lambda: ask(prometheus, busy), "used processor time", 20)
+    held_back = f'container_cpu_cfs_throttled_seconds_total{{name="{name}"}} > 0.1'
+    eventually(lambda: ask(prometheus, held_back), "time in which it was held back", 20)
+
+
+def written(engine: Seaway, container: str) -> int:
+    """Bytes that a container has written to disks, by the kernel's own files."""
+    groups = map(Path, host_layout().directories(f"/{engine.cgroup_parent}/{container}"))
+    files = [group / name for group in groups for name in ("blkio.throttle.io_service_bytes_recursive", "io.stat")]
+    text = "".join(file.read_text() for file in files if file.exists())
+    return sum(map(int, re.findall(r"(?: Write |wbytes=)(\d+)", text)))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[str]:
+    """A block device of 16 MiB."""
+    (tmp_path / "disk").write_bytes(bytes(16 << 20))
+    made = subprocess.run(["losetup", "--find", "--show", tmp_path / "disk"], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no loop device to be had: {made.stderr.strip()}")
+    yield made.stdout.strip()
+    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+
+
+def test_what_goes_to_disks_is_counted(engine: Seaway, cli: DockerCli, name: str, disk: str) -> None:
+    """A limit that is never reached: on cgroup v1 newer kernels count for devices that have one only."""
+    script = f"dd if=/dev/zero of={disk} bs=1M count=8 conv=fsync; dd if={disk} of=/dev/null bs=1M count=8 iflag=direct"
+    options = ["--device", disk, "--device-write-bps", f"{disk}:10gb", "--name", name]
+    container = cli("run", "-d", *options, "busybox", "sh", "-c", f"set -e; {script}; echo done; exec sleep 60").out
+    eventually(lambda: "done" in cli("logs", name).lines, "eight megabytes on disk", 30)
+    expected = written(engine, container)
+    if expected < 8 << 20:
+        pytest.skip(f"this kernel charges a cgroup with {expected} of 8 MiB that were written in it")
+
+    def counted(metric: str) -> float:
+        lines = fetch(addresses(engine)["agent"]).splitlines()
+        own = [line for line in lines if line.startswith(f"{metric}{{") and f'name="{name}"' in line]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in own if f'device="{disk}"' in line)
+
+    eventually(lambda: counted("container_fs_writes_bytes_total") == expected, f"{expected} bytes counted", 20)
+    assert counted("container_fs_reads_bytes_total") == 8 << 20
+    assert counted("container_fs_writes_total") > 0 < counted("container_fs_reads_total")
 
 
 def test_requests_are_counted(engine: Seaway, cli: DockerCli) -> None:
