@@ -8,9 +8,12 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from e2e_rig.api import Api, connect
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
 from seaway_docker.stdcopy import Decoder
@@ -90,6 +93,17 @@ def test_half_closed_attach_keeps_its_other_half(api: Api) -> None:
         while piece := client.recv(4096):
             rest += piece
     assert rest == b"\x01\0\0\0\0\0\0\x025\n" + b"\x01\0\0\0\0\0\0\x06later\n"
+
+
+@pytest.mark.seaway_only
+def test_half_closes_over_tcp(engine: Seaway, no_containers: None, docker_config: Path, name: str) -> None:
+    """On the network there is no end of a file but a half-closed connection either."""
+    cli = DockerCli(f"tcp://{engine.tcp}", docker_config)
+    assert cli("run", "-i", "--rm", "busybox", "cat", input="hi\n").out == "hi"
+    late = cli("run", "-i", "--rm", "busybox", "sh", "-c", "wc -c; sleep 1; echo late", input=bytes(5_000_000))
+    assert late.lines == ["5000000", "late"]
+    cli("create", "-i", "--name", name, "busybox", "sh", "-c", "cat; echo end")
+    assert cli("start", "-ai", name, input="to it\n").lines == ["to it", "end"]
 
 
 def attached(api: Api, container: str, query: str) -> Iterator[bytes]:
