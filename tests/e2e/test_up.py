@@ -1,5 +1,6 @@
 """`seaway up` and its errors; two suites side by side; what purge leaves."""
 
+import json
 import os
 import re
 import shutil
@@ -13,8 +14,10 @@ import pytest
 from e2e_rig import images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.ports import free_port
+from e2e_rig.registry import Registry
 from e2e_rig.seaway import COMMANDS, Finished, Seaway, seaway
 from e2e_rig.waits import eventually
+from e2e_rig.world import HOST
 
 from seaway_agent.kernel.cgroup_text import suite_cgroup
 from seaway_agent.kernel.cgroups import host_layout
@@ -161,6 +164,41 @@ def test_two_suites_side_by_side_and_nothing_left_of_them(
         assert token not in links and token not in tables
         assert cgroups_of(token) == []
     assert str(place) not in Path("/proc/self/mounts").read_text()
+
+
+@pytest.fixture
+def two_on_the_network(tmp_path: Path) -> Iterator[list[Registry]]:
+    """Registries beyond loopback that speak HTTP, with `lib/dressed:1`."""
+    started = []
+    try:
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            started.append(Registry.start(tmp_path / name, HOST))
+            started[-1].push(images.dressed_archive("dressed:1"), "lib/dressed:1")
+        yield started
+    finally:
+        for registry in started:
+            registry.stop()
+
+
+def test_options_for_registries(
+    make: Callable[..., Seaway], registry: Registry, two_on_the_network: list[Registry], docker_config: Path
+) -> None:
+    """Docker Hub's images come from the mirror; HTTP beyond loopback is spoken with those that were named."""
+    named, other = (one.address for one in two_on_the_network)
+    suite = make("--registry-mirror", f"http://{registry.address}", "--insecure-registry", named)
+    suite.start()
+    cli = DockerCli(suite.host, docker_config)
+    cli("pull", "-q", "lib/busybox:1")
+    assert cli("run", "--rm", "lib/busybox:1", "echo", "from the mirror").out == "from the mirror"
+    cli("pull", "-q", f"{named}/lib/dressed:1")
+    refused = cli.try_("pull", "-q", f"{other}/lib/dressed:1")
+    assert refused.code == 1 and f'Get "https://{other}/v2/": tls: handshake' in refused.err
+    names = {"lib/busybox:1", f"{named}/lib/dressed:1"}
+    assert set(cli("images", "--format", "{{.Repository}}:{{.Tag}}").lines) == names
+    known = json.loads(cli("info", "--format", "{{json .RegistryConfig}}").out)
+    assert known["Mirrors"] == [f"http://{registry.address}"]
+    assert known["IndexConfigs"][named]["Secure"] is False and other not in known["IndexConfigs"]
 
 
 @pytest.fixture

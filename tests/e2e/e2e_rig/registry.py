@@ -1,4 +1,4 @@
-"""A registry on loopback, filled by skopeo."""
+"""A registry, on loopback unless told otherwise, filled by skopeo."""
 
 import os
 import subprocess
@@ -20,9 +20,9 @@ class Registry:
     _log: Path
 
     @classmethod
-    def start(cls, directory: Path) -> "Registry":
+    def start(cls, directory: Path, host: str = "127.0.0.1") -> "Registry":
         """Start one that keeps its files in `directory`; returns when it answers."""
-        address = f"127.0.0.1:{free_port()}"
+        address = f"{host}:{free_port()}"
         config = directory / "registry.yml"
         config.write_text(
             "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
