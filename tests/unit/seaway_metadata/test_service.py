@@ -1,10 +1,11 @@
 """One copy of metadata on the in-memory bus."""
 
 import asyncio
+import itertools
 from pathlib import Path
 
 import pytest
-from tests.unit.seaway_metadata.rig import known, publish, ref, register
+from tests.unit.seaway_metadata.rig import Node, known, publish, ref, register
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import Event, EventFeed
@@ -22,6 +23,7 @@ from seaway_contracts.catalogue import (
 from seaway_contracts.commands import (
     GONE,
     ForgetContainer,
+    InventoryItem,
     ListContainers,
     RegisterContainer,
     ResolveContainer,
@@ -55,6 +57,30 @@ async def test_a_container_from_registration_to_its_end(metadata: Metadata, fake
     for text in ("box1", container_id(1)):
         with pytest.raises(SeawayError, match=f"No such container: {text}"):
             await fake_bus.call(GET_CONTAINER, ref(text))
+
+
+async def test_events_twice_and_in_any_order_come_to_the_same(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    """What comes before its container's `create` is asked of the node, at its next beat."""
+    life = {"create": State.CREATED, "start": State.RUNNING, "die": State.EXITED, "destroy": State.REMOVING}
+    orders = [order for length in (3, 4) for order in itertools.permutations(list(life)[:length])]
+    stay = {container_id(seed): spec(seed) for seed, order in enumerate(orders) if "destroy" not in order}
+    node, ended = await Node(fake_bus).serve(), status(State.EXITED, 3)
+    await node.beat()
+    await until(lambda: node.asked)
+    node.items = [InventoryItem(spec=one, status=ended) for one in stay.values()]
+    for seed, order in enumerate(orders):
+        await register(fake_bus, seed)
+        fake_server.deliver_twice = True
+        for action in order:
+            await publish(fake_bus, action, status(life[action], list(life).index(action) + 1), seed)
+        fake_server.deliver_twice = False
+    await known(metadata)
+    await node.beat()
+    await until(lambda: [one.status for one in metadata.view.index] == [ended] * len(stay))
+    listed = (await fake_bus.call(LIST_CONTAINERS, ListContainers(all=True))).containers
+    assert {one.id: (one.spec, one.status) for one in listed} == {key: (one, ended) for key, one in stay.items()}
 
 
 async def test_a_read_right_after_a_lost_connection_sees_what_was_missed(metadata: Metadata, fake_bus: Bus) -> None:

@@ -1,6 +1,7 @@
 """The scheduler on the bus."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -61,6 +62,27 @@ async def test_events_turn_promises_into_containers(fake_bus: Bus, tasks: Tasks)
     await scheduler._feed.current()
     await fake_bus.beat(BEAT, "n1", beat("n1"))
     assert (await fake_bus.call(PLACE, request(2))).node == "n1", "the beat shows an idle node"
+
+
+async def test_events_twice_and_in_any_order_come_to_the_same(
+    fake_bus: Bus, fake_server: FakeServer, tasks: Tasks
+) -> None:
+    """Of each pair of containers one is there in the end, with its port."""
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    await fake_bus.beat(BEAT, "n1", beat("n1"))
+    fake_server.deliver_twice = True
+    orders = list(itertools.permutations(("create stays", "create goes", "destroy goes")))
+    for number, order in enumerate(orders):
+        for word in order:
+            action, _, which = word.partition(" ")
+            ports = (1000 + number,) if which == "stays" else (2000 + number,)
+            await publish(fake_bus, action, 2 * number + (which == "goes"), *ports)
+    fake_server.deliver_twice = False
+    await fake_bus.transport.flush()
+    await scheduler._feed.current()
+    (node,) = scheduler._cluster.snapshot(0)
+    assert node.host_ports == {1000 + number for number in range(len(orders))}
 
 
 async def test_a_placement_can_be_given_back(fake_bus: Bus, tasks: Tasks) -> None:
