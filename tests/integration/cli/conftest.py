@@ -36,7 +36,7 @@ class TinySuite:
 
     def foreground(self) -> subprocess.Popen[str]:
         words = [*PROGRAM, "up", "--root", str(self.root), "--run", str(self.run)]
-        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)
 
     def rows(self) -> dict[str, dict[str, Any]]:
         result = self.seaway("status", "--json")

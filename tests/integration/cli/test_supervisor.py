@@ -213,3 +213,23 @@ def ended(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_kills(tmp_path: Path, number: signal.Signals) -> None:
+    """The first stops in order, for which a service may take its time; whoever won't wait says it again."""
+    supervisor = Supervisor(tmp_path, stop_s=60.0)
+    for name in ("a", "b"):
+        supervisor.add(spec(name, stubborn=True))
+    until(supervisor, lambda: states(supervisor) == ["ready"] * 2)
+    pids = [row["pid"] for row in supervisor.rows()]
+    os.kill(os.getpid(), number)
+    until(supervisor, lambda: states(supervisor) == ["ready", "stopping"])
+    assert not any(map(is_gone, pids))
+    os.kill(os.getpid(), number)
+    started = time.monotonic()
+    assert supervisor.run() == 0
+    assert time.monotonic() - started < 10
+    supervisor.close()
+    assert states(supervisor) == ["stopped"] * 2
+    assert all(map(is_gone, pids))

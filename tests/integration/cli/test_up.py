@@ -104,14 +104,22 @@ def test_second_start_keeps_identity(suite: "TinySuite") -> None:
     assert (suite.root / "suite.json").read_text() == before
 
 
-def test_foreground_ends_with_sigterm(suite: "TinySuite") -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["supervisor", "terminal"])
+def test_foreground_ends_in_order(
+    suite: "TinySuite", number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
+    """Ctrl-C at a terminal goes to all processes at once: they leave it to the supervisor to stop them."""
     with suite.foreground() as process:
         assert process.stdout is not None
         assert "Seaway is ready" in process.stdout.readline()
         rows = suite.rows()
-        process.send_signal(signal.SIGTERM)
+        send(process.pid, number)
         assert process.wait(20) == 0
     assert not any(alive(row["pid"]) for row in rows.values())
+    logs = {path.stem: path.read_text() for path in (suite.run / "log").iterdir()}
+    assert "Traceback" not in "".join(logs.values())
+    assert "Server Exiting" in logs["nats"]
 
 
 @pytest.mark.parametrize("name", ["metadata", "nats"])
