@@ -23,9 +23,11 @@ class Reader:
 
     def __init__(self, directory: Path) -> None:
         self._screen = directory / "screen"
+        below = "|".join(f"^{place}/" for place in _PLACES.values())  # of a suite that runs on this machine
+        hidden = f"awk '$2 ~ \"{below}\" {{print $2}}' /proc/mounts | sort -r | xargs -r umount --lazy"
         binds = "; ".join(f"mount --bind {directory / name} {place}" for name, place in _PLACES.items())
         words = ["unshare", "--mount", "--uts", "--propagation", "private", "bash", "-c"]
-        words.append(f"{binds}; echo {_HOSTNAME} >/proc/sys/kernel/hostname; exec bash --noprofile --norc")
+        words.append(f"{hidden}; {binds}; echo {_HOSTNAME} >/proc/sys/kernel/hostname; exec bash --noprofile --norc")
         with self._screen.open("wb") as screen:
             plain = {k: v for k, v in os.environ.items() if not k.startswith(("SEAWAY_", "DOCKER_"))}
             self._shell = subprocess.Popen(
@@ -64,6 +66,14 @@ class Reader:
         self._shell.stdin.flush()
         eventually(lambda: mark in self.seen(), f"the end of: {step.command}; seen: {self.seen()[-2000:]}", _TYPED_S)
 
+    def told(self, command: str) -> str:
+        """What one command prints; it must not fail."""
+        before = len(self.seen())
+        self.type(Step(f"{command} || echo failed with $?"))
+        text = self.seen()[before:].rpartition("done-")[0]
+        assert "failed with" not in text, f"{command}: {text}"
+        return text.strip()
+
     def leave(self) -> None:
         """Close the shell."""
         assert self._shell.stdin is not None
@@ -99,6 +109,24 @@ def test_the_tour(reader: Reader) -> None:
             if not reader.follow(step, before):
                 where = f"README.md's block at line {block.line}: {step.command}"
                 pytest.fail(f"{where}\nprinted {reader.seen()[before:]}\nnot {step.printed}", pytrace=False)
+
+
+@pytest.mark.timeout(300)
+def test_up_twice_and_down_twice(reader: Reader) -> None:
+    """The second of each does no harm, and containers don't notice either."""
+    assert "Seaway is ready" in reader.told("./dev up")
+    reader.told("export DOCKER_HOST=unix:///run/seaway/docker.sock PATH=$PWD/.venv/bin:$PATH")
+    reader.told("docker run -d --name stays busybox sleep 600")
+    pid = reader.told("docker inspect -f '{{.State.Pid}}' stays")
+    status = reader.told("seaway status")
+    again = reader.told("./dev up")
+    assert "A suite already runs in /run/seaway." in again and "it said: Hello from a container." in again
+    assert reader.told("seaway status") == status
+    assert "Seaway has stopped; containers go on." in reader.told("./dev down")
+    assert "No suite runs in /run/seaway." in reader.told("./dev down")
+    assert reader.told(f"kill -0 {pid}") == ""
+    assert "Seaway is ready" in reader.told("./dev up")
+    assert reader.told("docker inspect -f '{{.State.Pid}} {{.State.Status}}' stays") == f"{pid} running"
 
 
 def _looks(step: Step) -> bool:
