@@ -1,4 +1,6 @@
-"""`HOST:PORT` texts."""
+"""`HOST:PORT` texts, and what a host is. Pure."""
+
+import ipaddress
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -12,3 +14,19 @@ def split_address(text: str) -> tuple[str, int]:
 def join_address(host: str, port: int) -> str:
     """The text for a host and port, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def ip_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `host` is, an IPv4 one in IPv6's clothes as such; None for a name."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this machine: `localhost`, 127.0.0.0/8, ::1."""
+    address = ip_of(host)
+    return address.is_loopback if address is not None else host.lower().rstrip(".") == "localhost"

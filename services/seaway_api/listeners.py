@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seaway_api.settings import TCP, UNIX, ApiSettings, check_host
+from seaway_api.settings import ApiSettings
 from seaway_kit.addresses import join_address, split_address
+from seaway_kit.docker_hosts import TCP, UNIX
 
 _MODE: Final = 0o660
 BACKLOG: Final = 1024
@@ -31,7 +32,7 @@ def host_of(listener: socket.socket, settings: ApiSettings) -> str:
         return f"{UNIX}{listener.getsockname()}"
     host = TCP + join_address(*listener.getsockname()[:2])
     try:
-        check_host(host, verified=settings.tls and settings.tls_ca is not None)
+        settings.check_host(host)
     except ValueError as error:
         raise OSError(str(error)) from error
     return host

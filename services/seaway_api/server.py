@@ -13,8 +13,10 @@ from seaway_api.connection import HttpServer
 from seaway_api.dispatch import Dispatcher
 from seaway_api.listeners import BACKLOG, UnixPath, host_of, listen_on, tls_context
 from seaway_api.routes.table import all_routes
-from seaway_api.settings import TCP, ApiSettings
+from seaway_api.settings import ApiSettings
 from seaway_api.tls import TlsTransport
+from seaway_kit.addresses import join_address
+from seaway_kit.docker_hosts import TCP
 from seaway_kit.passed_sockets import take_sockets
 
 log = logging.getLogger(__name__)
@@ -84,4 +86,4 @@ def _bound(host: str, listener: socket.socket) -> str:
     if not host.startswith(TCP):
         return host
     address, port = listener.getsockname()[:2]
-    return f"{TCP}[{address}]:{port}" if ":" in address else f"{TCP}{address}:{port}"
+    return TCP + join_address(address, port)

@@ -1,16 +1,11 @@
 """Settings of the API service."""
 
-import ipaddress
 from pathlib import Path
-from typing import Final
 
 from pydantic import Field, model_validator
 
-from seaway_kit.addresses import split_address
+from seaway_kit.docker_hosts import UNIX, check_host
 from seaway_kit.settings import ServiceSettings
-
-UNIX: Final = "unix://"
-TCP: Final = "tcp://"
 
 
 class ApiSettings(ServiceSettings):
@@ -47,31 +42,10 @@ class ApiSettings(ServiceSettings):
     @model_validator(mode="after")
     def _usable_hosts(self) -> "ApiSettings":
         for host in self.host:
-            check_host(host, verified=self.tls and self.tls_ca is not None)
+            self.check_host(host)
         return self
 
-
-def check_host(host: str, *, verified: bool) -> None:
-    """Raise ValueError for an endpoint that can't be, or that would let anybody in who can reach it."""
-    if host.startswith(UNIX):
-        if not host.removeprefix(UNIX).startswith("/"):
-            raise ValueError(f"{host}: write unix:// and an absolute path, such as unix:///run/seaway/docker.sock")
-        return
-    if not host.startswith(TCP):
-        raise ValueError(f"{host}: an endpoint is unix://PATH or tcp://ADDRESS:PORT")
-    address, _ = split_address(host.removeprefix(TCP))
-    if not is_loopback(address) and not verified:
-        raise ValueError(
-            f"{host} is reachable from other machines, and whoever reaches it is root on every node: give --tls-cert, "
-            "--tls-key and --tls-ca, or listen on 127.0.0.1"
-        )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address is of this machine only."""
-    if address == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    def check_host(self, host: str) -> None:
+        """Raise ValueError for an endpoint that can't be, or that these settings would open to anybody."""
+        verified = self.tls and self.tls_ca is not None
+        check_host(host, verified=verified, needs="--tls-cert, --tls-key and --tls-ca")

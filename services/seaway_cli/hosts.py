@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from seaway_cli.errors import usage
-from seaway_kit.addresses import join_address, split_address
+from seaway_kit.addresses import join_address
+from seaway_kit.docker_hosts import check_host
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -80,37 +81,9 @@ def check_tls(tls: Tls) -> None:
 
 def check_hosts(hosts: Sequence[str], tls: Tls) -> None:
     """Raise CliError for an address that can't be served, or one open to others without client certificates."""
+    needs = "--tlsverify with --tlscacert, --tlscert and --tlskey"
     for host in hosts:
-        scheme, separator, rest = host.partition("://")
-        if not separator or scheme not in ("unix", "tcp"):
-            raise usage(f"--host {host}: write unix:///PATH or tcp://ADDRESS:PORT")
-        if scheme == "unix":
-            _check_unix(host, rest)
-        else:
-            _check_tcp(host, rest, tls)
-
-
-def _check_unix(host: str, path: str) -> None:
-    if not path.startswith("/"):
-        raise usage(f"--host {host}: the path must begin with / (unix:///run/seaway/docker.sock)")
-    if len(path.encode()) > 107:
-        raise usage(f"--host {host}: a socket's path may have 107 bytes, this one has {len(path.encode())}")
-
-
-def _check_tcp(host: str, address: str, tls: Tls) -> None:
-    try:
-        name, _ = split_address(address)
-    except ValueError as error:
-        raise usage(f"--host {host}: {error}") from None
-    if not _is_loopback(name) and not tls.authenticates:
-        raise usage(
-            f"--host {host} is open to other machines, and whoever reaches it is root here: "
-            "it needs --tlsverify with --tlscacert, --tlscert and --tlskey"
-        )
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
+        try:
+            check_host(host, verified=tls.authenticates, needs=needs)
+        except ValueError as error:
+            raise usage(f"--host {error}") from None

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_docker.references import DEFAULT_DOMAIN
+from seaway_kit.addresses import ip_of, is_loopback
 
 _HUB_HOST: Final = "registry-1.docker.io"
 _PORTS: Final = {"https": 443, "http": 80}
@@ -72,25 +73,10 @@ def _covers(rule: str, domain: str, host: str) -> bool:
         return False
 
 
-def is_loopback(host: str) -> bool:
-    """Whether `host` names this machine: `localhost`, 127.0.0.0/8, ::1."""
-    address = _address(host)
-    return address.is_loopback if address is not None else host.lower().rstrip(".") == "localhost"
-
-
 def is_forbidden_address(host: str) -> bool:
     """Whether no registry may ever be there: link-local (cloud metadata), multicast, unspecified."""
-    address = _address(host)
+    address = ip_of(host)
     return address is not None and (address.is_link_local or address.is_multicast or address.is_unspecified)
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -20,7 +20,8 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from seaway_contracts.errors import Code, SeawayError
-from seaway_image.endpoints import Endpoint, check_hop, is_forbidden_address, is_loopback, may_carry_credentials, origin
+from seaway_image.endpoints import Endpoint, check_hop, is_forbidden_address, may_carry_credentials, origin
+from seaway_kit.addresses import is_loopback
 
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

@@ -1,6 +1,6 @@
 import pytest
 
-from seaway_kit.addresses import join_address, split_address
+from seaway_kit.addresses import is_loopback, join_address, split_address
 from seaway_kit.nats_address import endpoints
 
 
@@ -16,6 +16,26 @@ def test_split_and_join(text: str, parts: tuple[str, int]) -> None:
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="is not an address"):
         split_address(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("127.8.0.1", True),
+        ("[::1]", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.org", False),
+        ("127.0.0.1.example.org", False),
+        ("", False),
+    ],
+)
+def test_what_is_this_machine(host: str, local: bool) -> None:
+    assert is_loopback(host) is local
 
 
 @pytest.mark.parametrize(
