@@ -1,4 +1,7 @@
-"""The only place that makes asyncio tasks. Every task has a name and an owner, and none fails unseen."""
+"""The only place, beside TaskGroups, that makes asyncio tasks.
+
+Every task has a name and an owner, and none fails unseen.
+"""
 
 import asyncio
 import contextlib

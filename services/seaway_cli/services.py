@@ -1,7 +1,7 @@
 """Seaway's services as processes to supervise: their modules, and the settings that `seaway up` gives them.
 
-The only module outside a service that imports it: a suite forks its services from one parent that has
-imported everything once, so that they share memory and need no time to import.
+A suite forks its services from one parent that has imported them all here, once, so that they share memory and need no
+time to import. The rest of the CLI imports nothing of theirs, but for what `purge` asks the agent's package.
 """
 
 import importlib
