@@ -3,7 +3,8 @@
 Order per container (MUST): `create` comes first and `destroy` last; between them a run is
 `start`, anything, `die`; `die` never comes before its `start`; `oom` comes before `die`;
 `stop` comes right before the `die` that it caused (as in Docker 26), `restart` right after the
-new `start`; `seq` grows by one with each event.
+new `start`; `seq` grows with each event, by one but for what was left out of a full outbox and the leap
+after a node's reboot (docs/events.md has the whole table).
 """
 
 import hashlib

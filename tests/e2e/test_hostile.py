@@ -14,7 +14,7 @@ from e2e_rig.engine import Engine
 from e2e_rig.waits import eventually
 
 HANG_UPS: Final = int(os.environ.get("SEAWAY_HANG_UPS", "500"))
-"""How many clients hang up. HOSTILE's full number, 10,000, takes some minutes."""
+"""How many clients hang up. 10,000 take some minutes."""
 
 # Holds the program of every process that comes into the container, and writes to it as soon as it no longer runs.
 _OVERWRITE: Final = """
