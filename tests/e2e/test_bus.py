@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +15,7 @@ from e2e_rig import images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.seaway import Seaway
 from nats.aio.client import Client
+from tests.contract.schemas import unreadable
 
 pytestmark = pytest.mark.seaway_only
 SERVICES = {"api", "metadata", "image", "scheduler", "agent"}
@@ -80,9 +82,21 @@ async def test_events_are_cloud_events_in_order(bus: Client, cli: DockerCli, nam
     assert {message.subject.split(".")[3] for message in seen} == {"n1"}
     headers = [message.headers or {} for message in seen]
     for one in headers:
-        assert one["ce-specversion"] == "1.0" and one["ce-id"] == one["Nats-Msg-Id"] and one["ce-source"]
+        assert one["ce-specversion"] == "1.0" and one["ce-id"] == one["Nats-Msg-Id"]
+        assert (one["ce-source"], one["ce-node"], one["ce-subject"]) == ("/seaway/node/n1", "n1", container)
+    assert [one["ce-type"] for one in headers] == [f"io.seaway.v1.container.{action}" for action in actions]
     assert len({one["ce-id"] for one in headers}) == len(headers)
-    assert "exitCode" in json.dumps(json.loads(seen[actions.index("die")].data)) or b"5" in seen[-2].data
+    assert [int(one["ce-sequence"]) for one in headers] == list(range(1, len(headers) + 1))
+    times = [int(one["ce-timens"]) for one in headers]
+    assert times == sorted(times)
+    told = dict(zip(actions, headers, strict=True))
+    causes = [told[action]["ce-cause"] for action in ("create", "start", "destroy")]
+    assert all(causes) and len(set(causes)) == 3, "each is by a command of its own"
+    assert {told[action]["ce-actor"] for action in ("create", "start", "destroy")} == {f"uid:{os.getuid()}"}
+    assert (told["die"]["ce-cause"], told["die"]["ce-actor"]) == ("", ""), "it ended by itself"
+    body = json.loads(seen[actions.index("die")].data)
+    assert (body["attributes"]["exitCode"], body["status"]["exit_code"]) == ("5", 5)
+    assert body["attributes"]["name"] == name and body["attributes"]["who"] == "me"
 
 
 async def test_a_subscriber_to_every_exit(bus: Client, cli: DockerCli) -> None:
@@ -93,9 +107,28 @@ async def test_a_subscriber_to_every_exit(bus: Client, cli: DockerCli) -> None:
     assert message.subject.endswith(container)
 
 
-def test_the_published_document_is_the_catalogue_s() -> None:
-    path = Path(__file__).parents[2] / "docs" / "asyncapi.json"
-    assert json.loads(path.read_text())["asyncapi"].startswith(("2.", "3."))
+async def test_what_is_told_is_as_the_published_document_says(bus: Client, cli: DockerCli) -> None:
+    document = json.loads((Path(__file__).parents[2] / "docs" / "asyncapi.json").read_text())
+    messages, schemas = document["components"]["messages"], document["components"]["schemas"]
+    channels = {name: one for name, one in document["channels"].items() if name.startswith("event.")}
+    heard = await bus.subscribe("seaway.v1.event.>")
+    await bus.flush()
+    cli("run", "--rm", "-v", "/data", "busybox", "true")
+    told: dict[str, str] = {}
+    while "container.destroy" not in told:
+        message = await heard.next_msg(timeout=10)
+        (name,) = [
+            name
+            for name, channel in channels.items()
+            if re.fullmatch(re.sub(r"\\{\w+\\}", "[^.]+", re.escape(channel["address"])), message.subject)
+        ]
+        headers = message.headers or {}
+        ours = {word for word in headers if word == "Nats-Msg-Id" or not word.startswith("Nats-")}
+        assert ours == set(messages[name]["headers"]["properties"])
+        assert not unreadable(json.loads(message.data), messages[name]["payload"], schemas)
+        told[headers["ce-type"].removeprefix("io.seaway.v1.")] = name
+    assert told == {kind: f"event.{kind}" for kind in told}
+    assert {"container.create", "network.connect", "volume.mount", "container.start", "container.die"} <= set(told)
 
 
 def test_nats_is_only_on_loopback(engine: Seaway) -> None:

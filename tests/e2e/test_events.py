@@ -124,9 +124,15 @@ def test_until_in_the_future_ends_the_stream(cli: DockerCli) -> None:
     assert time.time() >= now + 1.0
 
 
-def test_live_headers_come_at_once(api: Api) -> None:
-    with EventStream(api):
-        assert True
+def test_live_headers_come_at_once(cli: DockerCli, api: Api) -> None:
+    """Before there is anything to tell; and what happens once they are there is told."""
+    asked = time.monotonic()
+    with EventStream(api, filters(event="create")) as stream:
+        assert time.monotonic() - asked < 3.0
+        assert stream.headers["content-type"] == "application/json"
+        assert stream.headers["transfer-encoding"] == "chunked"
+        container = cli("create", "busybox").out
+        assert [event["Actor"]["ID"] for event in stream.until("create")] == [container]
 
 
 def test_past_joins_the_present_without_gap_or_double(cli: DockerCli, api: Api) -> None:

@@ -129,6 +129,7 @@ class EventStream:
         self._connection.request("GET", f"/events?{query}")
         self._response = self._connection.getresponse()
         assert self._response.status == 200, self._response.read()
+        self.headers = {name.lower(): value for name, value in self._response.getheaders()}
 
     def __enter__(self) -> "EventStream":
         return self
