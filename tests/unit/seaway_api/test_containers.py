@@ -8,6 +8,9 @@ import orjson
 import pytest
 
 from seaway_api.translate.networking import network_id
+from seaway_bus import bus
+from seaway_contracts import catalogue as cat
+from seaway_contracts.archives import ContainerSize, ContainerSizes, MeasureContainers
 from seaway_contracts.containers import (
     Command,
     ContainerRecord,
@@ -198,17 +201,29 @@ async def test_inspect_of_a_running_container(rig: Any) -> None:
     assert shown["Config"]["ExposedPorts"] == {"80/tcp": {}, "90/udp": {}}
 
 
+async def serve_sizes(rig: Any) -> None:
+    """A node whose containers have written five bytes each."""
+
+    async def sizes(request: MeasureContainers, _: bus.Command) -> ContainerSizes:
+        return ContainerSizes(sizes=tuple(ContainerSize(id=one, rw=5, root_fs=9) for one in request.ids))
+
+    await rig.suite.bus.serve(cat.SIZES, sizes, node="n1")
+
+
 async def test_prune_takes_those_that_do_not_run(rig: Any) -> None:
+    await serve_sizes(rig)
     rig.suite.add(box(1, State.RUNNING))
     rig.suite.add(box(2, State.EXITED))
     rig.suite.add(box(3))
-    deleted = (await rig.call("POST", "/containers/prune")).json["ContainersDeleted"]
-    assert set(deleted) == {builders.container_id(2), builders.container_id(3)}
+    done = (await rig.call("POST", "/containers/prune")).json
+    assert set(done["ContainersDeleted"]) == {builders.container_id(2), builders.container_id(3)}
+    assert done["SpaceReclaimed"] == 10
     assert (await rig.call("POST", "/containers/prune")).json == {"ContainersDeleted": None, "SpaceReclaimed": 0}
     assert [asked.kind for name, asked in rig.suite.calls if name == "pruned"] == ["container"] * 2
 
 
 async def test_a_prune_that_can_not_be_told_of_has_been_done(rig: Any) -> None:
+    await serve_sizes(rig)
     rig.suite.add(box(1))
     rig.suite.fail["pruned"] = unavailable("metadata is away")
     answer = await rig.call("POST", "/containers/prune")
