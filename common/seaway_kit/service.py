@@ -18,7 +18,7 @@ from seaway_bus.local_links import Doors
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
-from seaway_kit import logs, metrics
+from seaway_kit import logs, memory, metrics
 from seaway_kit.health import Health
 from seaway_kit.metrics import Metrics
 from seaway_kit.nats_address import endpoints
@@ -122,6 +122,7 @@ class _Shell:
         await stack.enter_async_context(self._build(context))
         stack.push_async_callback(bus.stop_serving)
         tasks.eternal("loop-lag", metrics.sample_loop_lag())
+        tasks.spawn("memory", memory.give_back())
         with contextlib.suppress(TransportError):  # else the connection is being mended, and subscriptions with it
             await bus.flush()  # who hears that this service is ready finds it on the bus
         health.set("started", True)

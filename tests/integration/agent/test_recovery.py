@@ -1,6 +1,7 @@
 """The agent is killed; its containers go on, and the next agent knows everything."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.integration.agent.rig import AgentRig
 
+from seaway_agent.runtime.shims import end_with_children, shims_below
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue
 from seaway_contracts.commands import (
@@ -36,6 +38,32 @@ async def test_a_running_container_goes_on_and_is_adopted(rig: AgentRig) -> None
     await rig.stop(container, timeout_s=0)
     assert (await rig.died(container)).status.exit_code == 137
     assert rig.told(container).count("start") == 1
+
+
+@pytest.mark.parametrize(
+    ("runtime", "file", "key"), [("crun", "status", "pid"), ("runc", "state.json", "init_process_pid")]
+)
+async def test_another_process_under_the_number_of_before_is_left_alone(
+    rig: AgentRig, runtime: str, file: str, key: str
+) -> None:
+    """The numbers of processes come again: which one is meant, its start time tells."""
+    container = await rig.create(rig.spec("sleep", "600", runtime=runtime))
+    await rig.start_container(container)
+    (shim,) = shims_below(rig.run).values()
+    rig.end(signal.SIGKILL)
+    end_with_children(shim)
+    other = await asyncio.create_subprocess_exec("sleep", "600")
+    try:
+        state = rig.run / runtime / container / file
+        state.write_text(json.dumps(json.loads(state.read_text()) | {key: other.pid}))
+        await rig.start()
+        assert (await rig.died(container)).status.state is State.EXITED
+        await rig.remove(container)
+        assert other.returncode is None
+    finally:
+        other.kill()
+        assert await other.wait() == -signal.SIGKILL
+    assert rig.told(container) == ["create", "start", "die", "destroy"]
 
 
 async def test_ends_while_the_agent_is_dead_are_told_once_with_the_right_code(rig: AgentRig, tmp_path: Path) -> None:
