@@ -12,7 +12,7 @@ import pytest
 
 from seaway_bus.bus import Bus
 from seaway_bus.feed import history
-from seaway_bus.nats_transport import NatsTransport
+from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import Transport
 from seaway_contracts.catalogue import (
@@ -202,6 +202,31 @@ async def test_a_wiped_server_gets_what_it_has_not_acknowledged(
 
 
 # --- a stream that takes nothing
+
+
+async def test_what_waits_while_the_server_turns_us_out_is_told_once_and_in_order(
+    tasks: Tasks, db: sqlite3.Connection, tmp_path: Path
+) -> None:
+    login = 'authorization {{ user: "u", password: "{}" }}'
+    server = NatsServer(tmp_path / "nats", extra=login.format("right")).start()
+    transport = await NatsTransport.connect(server.url, name="test", credentials=Credentials("u", "right"))
+    try:
+        await Bus(transport).prepare()
+        box = Box(db, transport, tasks)
+        box.outbox.start()
+        box.put()
+        assert await box.outbox.flush(10)
+        server.reconfigure(login.format("another"))
+        await until(lambda: "authorization violation" in transport.trouble.lower(), 10)
+        for _ in range(3):
+            box.put()
+        assert not await box.outbox.flush(0.5) and box.rows == 3
+        server.reconfigure(login.format("right"))
+        assert await box.outbox.flush(20)
+        assert await stored(transport) == [1, 2, 3, 4]
+    finally:
+        await transport.close()
+        server.kill()
 
 
 async def test_a_full_stream_that_discards_what_is_new(tasks: Tasks, db: sqlite3.Connection, nats: NatsServer) -> None:
