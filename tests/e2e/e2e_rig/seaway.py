@@ -124,11 +124,11 @@ class Seaway(Engine):
             if path.stem != "nats"
         ]
 
-    def restarted(self, service: str, old_pid: int) -> int:
+    def restarted(self, service: str, old_pid: int, timeout: float = 20) -> int:
         """The pid of a service's next process, as soon as it is ready."""
 
         def fresh() -> int:
             row = self.row(service)
             return int(row["pid"]) if row["state"] == "ready" and row["pid"] not in (old_pid, None, 0) else 0
 
-        return eventually(fresh, f"a new {service}", 20)
+        return eventually(fresh, f"a new {service}", timeout)
