@@ -65,8 +65,6 @@ async def create(call: Call) -> web.StreamResponse:
     warnings = create_warnings(body, call.version)
     given = call.text("name")
     name = container_name(given) if given else ""
-    for network in asked_networks(body):
-        raise not_found(no_such_network(network))
     identifier = call.api.new_id()
     try:
         node, told = await _made(call, body, name, identifier)
@@ -81,6 +79,8 @@ async def _made(call: Call, body: ContainerCreate, name: str, identifier: str) -
     companions = await _companions(call.api, body)
     image, node = await _image_and_node(call.api, body, identifier, companions.node)
     try:
+        for network in asked_networks(body):
+            raise not_found(no_such_network(network))
         check_platform(call.text("platform"), body.image, image)
         for attempt in range(_NAME_ATTEMPTS):
             chosen = name or generate_name(secrets.randbelow(1 << 32), attempt)

@@ -32,17 +32,18 @@ async def test_head_ping_has_no_body(rig: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "message"),
+    ("version", "wrong"),
     [
-        ("1.99", f"client version 1.99 is too new. Maximum supported API version is {API_VERSION}"),
-        (
-            "1.23",
-            "client version 1.23 is too old. Minimum supported API version is 1.24, "
-            "please upgrade your client to a newer version",
-        ),
+        ("1.99", f"new. Maximum supported API version is {API_VERSION}"),
+        ("2", f"new. Maximum supported API version is {API_VERSION}"),
+        (f"{API_VERSION}.1", f"new. Maximum supported API version is {API_VERSION}"),
+        ("1.23", "old. Minimum supported API version is 1.24, please upgrade your client to a newer version"),
+        ("1.2.3", "old. Minimum supported API version is 1.24, please upgrade your client to a newer version"),
+        ("1", "old. Minimum supported API version is 1.24, please upgrade your client to a newer version"),
     ],
 )
-async def test_versions_out_of_range(rig: Any, version: str, message: str) -> None:
+async def test_versions_out_of_range(rig: Any, version: str, wrong: str) -> None:
+    message = f"client version {version} is too {wrong}"
     answer = await rig.call("GET", f"/v{version}/_ping")
     assert (answer.status, answer.json) == (400, {"message": message})
 

@@ -45,8 +45,11 @@ def test_not_found(router: Router[str], method: str, path: str) -> None:
         ("/info", (NEWEST, "/info", "")),
         ("/v1.45/info", ((1, 45), "/info", "1.45")),
         ("/v1.24/images/a%2Fb/json", ((1, 24), "/images/a/b/json", "1.24")),
-        ("/v1/info", (None, "/info", "1")),
-        ("/v1.2.3/info", (None, "/info", "1.2.3")),
+        ("/v1/info", ((1, 0), "/info", "1")),
+        ("/v1./info", ((1, 0), "/info", "1.")),
+        ("/v1.2.3/info", ((1, 2, 3), "/info", "1.2.3")),
+        ("/v1.024.0/info", ((1, 24), "/info", "1.024.0")),
+        ("/v1.24.0000000000000/info", (None, "/info", "1.24.0000000000000")),
         ("/version", (NEWEST, "/version", "")),
     ],
 )
