@@ -281,6 +281,8 @@ class Records:
     async def write(self, record: ContainerRecord, body: bytes, revision: int) -> int:
         """Write a status behind its event; the new revision. `revision` is the last known one, 0 if none.
 
+        What was destroyed meanwhile is left alone.
+
         Raises Discarded.
         """
         data = stamp(body)
@@ -291,6 +293,8 @@ class Records:
                 return await self._containers.create(record.id, data)
             except WrongRevision:
                 found = await self.stored(record.id)
+            if found is None and self._destroyed(record.id):
+                return 0
             if found is not None and found.record.discarded:
                 raise Discarded(record.id)
             if found is not None and found.record.status.seq >= record.status.seq:

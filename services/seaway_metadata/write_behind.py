@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Set
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable, Set
+from typing import Any, Final
 
 from prometheus_client import Gauge
 
@@ -76,7 +76,7 @@ class WriteBehind:
         dirty, self._dirty = list(self._dirty), set()
         try:
             while dirty:
-                await asyncio.gather(*(self._write(identifier) for identifier in dirty[-_AT_ONCE:]))
+                await _all(map(self._write, dirty[-_AT_ONCE:]))
                 del dirty[-_AT_ONCE:]
         finally:
             self._dirty.update(dirty)
@@ -135,3 +135,12 @@ class WriteBehind:
             if left.name != present:
                 await self._records.release(left.name, identifier, left.left_ns)
             self._view.released(identifier, left)
+
+
+async def _all(writes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Carry out all, to the end of each, and raise the first failure: a write that came late would make anew what has
+    been deleted meanwhile.
+    """
+    done = await asyncio.gather(*writes, return_exceptions=True)
+    for failure in filter(None, done):
+        raise failure

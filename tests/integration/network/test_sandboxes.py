@@ -409,8 +409,8 @@ async def test_in_the_hosts_own_namespace(suite: str, no_leaks: None) -> None:
     sandbox = await driver.acquire()
     assert sandbox.address in subnet
     await driver.close(teardown=True)
-    assert not os.path.exists(f"/sys/class/net/{driver.network.bridge}")
-    await until(lambda: not os.path.exists(f"/sys/class/net/{sandbox.host_veth}"), "veth gone")
+    assert driver.network.bridge not in dict(socket.if_nameindex()).values()
+    await until(lambda: sandbox.host_veth not in dict(socket.if_nameindex()).values(), "veth gone")
 
 
 async def test_agents_that_start_at_once_choose_different_subnets(host: Namespace) -> None:
