@@ -193,6 +193,9 @@ class Outbox:
             self._finish(queue)
         del self._queues[key]
         self._sending.pop(key, None)
+        for _, waiting in self._unsent.pop(key, []):  # for what was there already
+            if not waiting.done():
+                waiting.set_result(None)
         self._measure()
 
     async def _begin(self, queue: deque[Row]) -> None:

@@ -82,10 +82,16 @@ class Node:
     ) -> StatusReply:
         """The status that the command led to: by `work`, unless it was carried out before, even by an earlier agent.
 
-        Then the container may be gone by now. Raises SeawayError.
+        Then the container may be gone by now, and the answer goes behind its events, which that agent may not have
+        sent. Raises SeawayError.
         """
         done = self.answered(command)
-        return StatusReply(status=await work(self.cell(container)) if done is None else done)
+        if done is None:
+            return StatusReply(status=await work(self.cell(container)))
+        on_their_way = self.plumbing.journal.sent(container)
+        if on_their_way is not None:
+            await on_their_way
+        return StatusReply(status=done)
 
     def check_room(self, command: Command) -> None:
         """Raise SeawayError (503) where nothing new is begun just now; what was carried out before is answered."""

@@ -171,6 +171,26 @@ async def test_stored_once_though_the_stream_has_forgotten_the_id(tasks: Tasks, 
     server.kill()
 
 
+async def test_who_waits_for_what_the_stream_has_already_is_let_go(
+    transport: Transport, tasks: Tasks, db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier life left events that had been stored: none is sent again, so none is ever on its way."""
+    monkeypatch.setattr("seaway_bus.outbox._PATIENCE_S", 1e9)
+    await Bus(transport).prepare(1)
+    box = Box(db, transport, tasks)
+    box.put()
+    box.put(channel=CONTAINER_DIE)
+    for subject, headers, body in db.execute("SELECT subject, headers, body FROM outbox").fetchall():
+        await transport.store(subject, body, orjson.loads(headers))
+    box = Box(db, transport, tasks)
+    box.outbox.start()
+    waiting = box.outbox.sent(container_id(1))
+    assert waiting is not None
+    async with asyncio.timeout(10):
+        await waiting
+    assert await stored(transport) == [1, 2]
+
+
 def _forgotten(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
