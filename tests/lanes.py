@@ -35,7 +35,7 @@ mount --make-rprivate / && case $spread in shared) mount --make-rshared / ;; esa
 "$@"
 exit $?
 """
-_INTERRUPTED = 2  # pytest's exit code
+_FAILED, _INTERRUPTED = 1, 2  # pytest's exit codes
 _ORDERLY_S: Final = 60.0
 
 
@@ -69,19 +69,27 @@ class Lane:
 def run_lane(name: str, options: Sequence[str]) -> int:
     """One lane's tests; the exit code."""
     cache = ("-o", f"cache_dir=.pytest_cache/{name}")
-    codes = [_pytest(*words, *cache, *options) for words in LANES[name]]
+    codes = [_twice_at_most((*words, *cache, *options)) for words in LANES[name]]
     return next(filter(None, codes), 0)
+
+
+def _twice_at_most(options: Sequence[str]) -> int:
+    """What fails here has to fail a second time. One that passes then is told of: it is flaky, a bug to be found."""
+    code = _pytest(*options)
+    if code == _FAILED:
+        print("Some tests failed. Once more those; what passes now is flaky, and a bug:", flush=True)
+        code = _pytest("--last-failed", "--last-failed-no-failures", "none", *options)
+    if code == _INTERRUPTED:
+        raise KeyboardInterrupt
+    return code
 
 
 def _pytest(*words: str) -> int:
     before = signal.signal(signal.SIGINT, lambda *_: None)  # pytest hears it too, and ends in order
     try:
-        code = subprocess.run([sys.executable, "-m", "pytest", "-q", *words], cwd=_HERE).returncode
+        return subprocess.run([sys.executable, "-m", "pytest", "-q", *words], cwd=_HERE).returncode
     finally:
         signal.signal(signal.SIGINT, before)
-    if code == _INTERRUPTED:
-        raise KeyboardInterrupt
-    return code
 
 
 def on_a_machine_of_its_own(*command: str, network: bool = True) -> list[str]:
