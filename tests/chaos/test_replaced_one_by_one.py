@@ -1,5 +1,6 @@
 """Upgrade: services and the agent are replaced one by one, under load, by others that speak a later catalogue."""
 
+import contextlib
 import os
 import tempfile
 import time
@@ -29,14 +30,13 @@ def pieces(chaos_directory: Path) -> Iterator[Pieces]:
     """All services, each by itself, speaking as the last release did."""
     place = Path(tempfile.mkdtemp(prefix="u-", dir=chaos_directory))
     nats = NatsServer(place / "nats", extra="max_payload: 8MB").start()
-    made = Pieces(place, nats)
     try:
-        made.start()
-        reply = made.api.request("POST", "/images/load", images.busybox_archive(), _TAR)
-        assert reply.status == 200, reply
-        yield made
+        with contextlib.closing(Pieces(place, nats)) as made:
+            made.start()
+            reply = made.api.request("POST", "/images/load", images.busybox_archive(), _TAR)
+            assert reply.status == 200, reply
+            yield made
     finally:
-        made.close()
         nats.kill()
 
 
