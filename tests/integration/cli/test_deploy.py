@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,24 +113,26 @@ def test_prometheus_configuration() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@needs("docker")
-def test_compose_file() -> None:
+def composed() -> dict[str, Any]:
+    """The services of docker-compose.dev.yml, as docker compose understands them."""
     if run("docker", "compose", "version").returncode != 0:
         pytest.skip("docker compose is not installed")
-    listed = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--services")
-    assert listed.returncode == 0, listed.stderr
+    shown = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    services: dict[str, Any] = json.loads(shown.stdout)["services"]
+    return services
+
+
+@needs("docker")
+def test_compose_file() -> None:
     services = {"nats", "api", "image", "metadata", "scheduler", "machine", "agent", "prometheus"}
-    assert services <= set(listed.stdout.split())
+    assert services <= composed().keys()
 
 
 @needs("docker")
 def test_the_apis_port_is_for_the_host_alone() -> None:
     """The proxy that Docker publishes shares no network with others, and what comes by it is looked at as from TCP."""
-    if run("docker", "compose", "version").returncode != 0:
-        pytest.skip("docker compose is not installed")
-    shown = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--format", "json")
-    assert shown.returncode == 0, shown.stderr
-    services = json.loads(shown.stdout)["services"]
+    services = composed()
     port = services["api-port"]
     assert {mapping["host_ip"] for mapping in port["ports"]} == {"127.0.0.1"}
     assert [name for name, service in services.items() if set(service.get("networks", ())) & set(port["networks"])] == [
@@ -141,11 +144,7 @@ def test_the_apis_port_is_for_the_host_alone() -> None:
 
 @needs("docker")
 def test_the_agent_leaves_what_must_outlive_it_to_the_machine() -> None:
-    if run("docker", "compose", "version").returncode != 0:
-        pytest.skip("docker compose is not installed")
-    shown = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--format", "json")
-    assert shown.returncode == 0, shown.stderr
-    services = json.loads(shown.stdout)["services"]
+    services = composed()
     agent, machine = services["agent"], services["machine"]
     assert agent["pid"] == agent["network_mode"] == "service:machine"
     assert agent["entrypoint"] == ["agent-in-container"]
