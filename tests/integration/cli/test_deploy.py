@@ -84,6 +84,7 @@ def test_a_user_for_each_unit(own_users: Path) -> None:
     seaway = own_users / "seaway"
     secrets = {path.name: path.read_text() for path in (seaway / "passwords").iterdir()}
     assert set(secrets) == {*USERS, "agent.n1", "agent.n-2"} and len(set(secrets.values())) == len(secrets)
+    assert all(secret[0].isalpha() for secret in secrets.values())  # NATS reads others as numbers, if they look so
     assert {path.stat().st_mode & 0o77 for path in (*(seaway / "passwords").iterdir(), seaway / "nats.env")} == {0}
     for service, user in {**{name: name for name in USERS if name != CLI}, "agent": "agent.n1"}.items():
         lines = (own_users / f"systemd/system/seaway-{service}.service.d/user.conf").read_text().splitlines()
