@@ -28,7 +28,7 @@ _RETRY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.05
 _CURRENT_S: Final = 2.0
 _READINGS: Final = 3
-_CONVINCING: Final = 4  # times, half a second apart
+_CONVINCING: Final = 4  # times in a row, half a second apart
 SETTLE_S: Final = STORE_S + 2.0
 
 
@@ -74,15 +74,21 @@ class EventFeed:
         receive: Callable[[Event], None],
         tasks: Tasks,
         subjects: Sequence[str] = (ALL_EVENTS,),
+        in_order: bool = True,
     ) -> None:
-        """`subjects`: what the receiver needs. Of others it gets those that are read from the stream all the same."""
+        """`subjects`: what the receiver needs. Of others it gets those that are read from the stream all the same.
+
+        `in_order=False` is for a receiver to whom the order doesn't matter: nothing is held then, so it hears what
+        comes live while the stream can't be read, too.
+        """
         self._transport = transport
         self._subjects = subjects
         self._receive = receive
         self._tasks = tasks
+        self._in_order = in_order
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._held: dict[str, Message] | None = None
-        self._asking: list[asyncio.Future[None]] = []
+        self._asking: list[asyncio.Future[bool]] = []
         self._first = self._next = 1
         self._settled_at = 0.0
         self._look_again_s = _LOOK_AGAIN_S
@@ -129,25 +135,26 @@ class EventFeed:
         process may have got and not looked at yet."""
         return max(0, self.horizon - _MARGIN)
 
-    async def current(self) -> None:
+    async def current(self) -> bool:
         """Wait until all that had come before is delivered: at once, but for some seconds after a lost connection.
 
-        Nobody waits longer than a moment: where the stream can't be read, what is known must do.
+        Nobody waits longer than a moment: False where the stream can't be read in that.
         """
         if self._held is None or not self._transport.connected:
-            return
-        asked = asyncio.get_running_loop().create_future()
+            return self._held is None
+        asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._asking.append(asked)
         self._wake.set()
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CURRENT_S):
-                    await asked
+            async with asyncio.timeout(_CURRENT_S):
+                return await asked
+        except TimeoutError:
+            return False
         finally:
             self._asking.remove(asked)
 
     def _live(self, message: Message) -> None:
-        if self._held is None:
+        if self._held is None or not self._in_order:
             self._deliver(message)
         else:
             self._held.setdefault(message.headers.get(MSG_ID, ""), message)
@@ -220,7 +227,7 @@ class EventFeed:
             await self._catch_up(losses)
         except TransportError:
             if settled:
-                _let_go(asking)  # the stream is away for longer
+                _let_go(asking, current=False)  # the stream is away for longer
             raise
         if losses != self._losses:
             return
@@ -228,11 +235,15 @@ class EventFeed:
         if settled:
             self._release(list(self._held or ()))
             self._held = None
-        _let_go(asking)
+        _let_go(asking, current=True)
 
     async def _catch_up(self, losses: int) -> None:
         """Deliver up to what the stream's leader has now; the copy that is read may be a moment behind it."""
-        last = await self._transport.last_sequence(EVENT_STREAM.name)
+        try:
+            last = await self._transport.last_sequence(EVENT_STREAM.name)
+        except TransportError:
+            self._short = 0
+            raise
         if last < self.horizon:
             self._begin_anew(last)
         self._short = 0
@@ -245,7 +256,7 @@ class EventFeed:
             self.horizon = max(self.horizon, last)
 
     def _begin_anew(self, last: int) -> None:
-        """The stream is shorter than it was. A leader that has just been chosen may say so for a moment as well."""
+        """The stream is shorter than it was. A server that is no leader any more may say so for a moment as well."""
         self._short += 1
         if self._running and self._short < _CONVINCING:
             raise TransportError(f"the stream ends at {last} and not at {self.horizon} any more")
@@ -267,10 +278,10 @@ class EventFeed:
                 self._deliver(message)
 
 
-def _let_go(asking: list[asyncio.Future[None]]) -> None:
+def _let_go(asking: list[asyncio.Future[bool]], current: bool) -> None:
     for asked in asking:
         if not asked.done():
-            asked.set_result(None)
+            asked.set_result(current)
 
 
 _LOOKED_AT: Final = 16

@@ -227,6 +227,8 @@ class FakeTransport:
         stream = self._server.streams.get(name)
         if stream is None:
             raise TransportError(f"there is no stream {name}")
+        if name in self._server.leaderless:
+            raise TransportError("JetStream system temporarily unavailable")
         return stream
 
     def _arrive(self, subscription: _Subscription, callback: Callback, message: Message) -> None:

@@ -62,6 +62,10 @@ class NodeWatch:
         record = self._table.records.get(node)
         return record is not None and record.state == "up"
 
+    def all_up(self) -> set[str]:
+        """The nodes that beat."""
+        return {node for node in self._table.records if self.up(node)}
+
     def _beat(self, beat: Beat) -> None:
         if self._stopped:
             return

@@ -4,8 +4,10 @@ Asked when this process first hears a node, when its agent was started anew, whe
 events, and when an event tells of a container that has no record.
 """
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from seaway_bus.bus import Bus
@@ -19,6 +21,7 @@ from seaway_metadata.view import View
 
 log = logging.getLogger(__name__)
 _CALL_S: Final = 5.0
+_TOLD_S: Final = 2.0
 
 
 class EpochChanged(Exception):
@@ -28,14 +31,16 @@ class EpochChanged(Exception):
 class Reconciler:
     """Keeps the records of each node true to what it holds."""
 
-    def __init__(self, bus: Bus, view: View, tasks: Tasks, current: Callable[[], Awaitable[None]]) -> None:
-        """`current` waits until all events that have come are applied."""
+    def __init__(self, bus: Bus, view: View, tasks: Tasks, current: Callable[[], Awaitable[object]]) -> None:
+        """`current` waits, for a moment at most, until all events that have come are applied."""
         self._bus = bus
         self._view = view
         self._tasks = tasks
         self._current = current
         self._epochs: dict[str, str] = {}
         self._asking: set[str] = set()
+        self._doubts = 0
+        self._answered = asyncio.Event()
 
     def beat(self, beat: Beat) -> None:
         """A node lives: ask it, unless this life of its agent has been asked already."""
@@ -45,14 +50,22 @@ class Reconciler:
 
     def doubt(self, node: str | None = None) -> None:
         """Something may have been missed (of all nodes, if None): ask at the next beat."""
+        self._doubts += 1
         if node is None:
             self._epochs.clear()
         else:
             self._epochs.pop(node, None)
 
+    async def told(self, nodes: Callable[[], Iterable[str]]) -> None:
+        """Wait, for a moment at most, until those nodes have told what they hold since there was a doubt."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_S):
+                while not self._epochs.keys() >= set(nodes()):
+                    self._answered.clear()
+                    await self._answered.wait()
+
     async def _repair(self, node: str) -> None:
-        await self._current()
-        before = self._view.index.of_node(node)
+        before, doubts = self._view.index.of_node(node), self._doubts
         try:
             held, items = await self._inventory(node)
         except (SeawayError, TransportError, EpochChanged) as error:
@@ -60,13 +73,17 @@ class Reconciler:
             return
         finally:
             self._asking.discard(node)
-        self._epochs[node] = held.epoch
         self._view.apply_inventory(node, items)
-        for lost in before - {item.spec.id for item in items}:
+        if doubts == self._doubts:
+            self._epochs[node] = held.epoch
+            self._answered.set()
+        if lost := before - {item.spec.id for item in items}:
+            await self._current()  # most of these have told of their end
+        for identifier in lost:
             if held.forgetful:
-                await self._bring_back(lost, node)
+                await self._bring_back(identifier, node)
             else:
-                self._forget(lost, node)
+                self._forget(identifier, node)
 
     async def _bring_back(self, identifier: str, node: str) -> None:
         """The node has forgotten it in a reboot, the records have not."""

@@ -87,7 +87,7 @@ class Metadata:
         self.view = View(self._changed, time.time_ns)
         self._records = Records(buckets, self.view.destroyed)
         self._registrations = Registrations(bus, self._records)
-        self._feed = EventFeed(bus.transport, self._receive, tasks)
+        self._feed = EventFeed(bus.transport, self._receive, tasks, in_order=False)
         self._behind = WriteBehind(
             self._records, self.view, lambda: self._feed.horizon, self._doubt.set, self._registrations.discard
         )
@@ -129,7 +129,7 @@ class Metadata:
         await serve(catalogue.RESOLVE, self.resolve)
         await serve(catalogue.GET_CONTAINER, self.get)
         await serve(catalogue.LIST_CONTAINERS, self.list_containers)
-        await serve(catalogue.RENAME, Renaming(self._bus, self._records, self._find, self._free_names).rename)
+        await serve(catalogue.RENAME, Renaming(self._bus, self._records, self._find_current, self._free_names).rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
         await serve(catalogue.TELL_PRUNE, Pruning(self._outbox).tell)
         await self._bus.transport.flush()
@@ -182,7 +182,7 @@ class Metadata:
         while True:
             await asyncio.sleep(_SWEEP_S)
             try:
-                await self._feed.current()
+                await self._caught_up()
                 await self._registrations.sweep(self._nodes.up)
             except TransportError as error:
                 log.debug("registrations are looked at later: %s", error)
@@ -191,7 +191,7 @@ class Metadata:
 
     async def register(self, request: RegisterContainer, command: Command) -> Empty:
         """Reserve name and record; the same again does nothing."""
-        await self._feed.current()
+        await self._caught_up()
         with self._reachable():
             revision = await self._records.register(request.spec, request.node)
         if self.view.index.get(request.spec.id) is None:
@@ -201,7 +201,7 @@ class Metadata:
 
     async def forget(self, request: ForgetContainer, command: Command) -> Empty:
         """Take a registration back; gone already is no error."""
-        await self._feed.current()
+        await self._caught_up()
         made = self.view.index.get(request.id)
         if made is not None and request.unheard and made.status.state is State.CREATED:
             with self._reachable():
@@ -239,7 +239,6 @@ class Metadata:
 
     async def _find(self, ref: str) -> ContainerRecord:
         """From memory; a registration whose container isn't made yet stands only in the bucket."""
-        await self._feed.current()
         try:
             return self.view.index.find(ref)
         except SeawayError as error:
@@ -252,9 +251,21 @@ class Metadata:
         # The bucket comes after the index: what is known here is not called so (any more), or is by now.
         return self.view.index.find(ref) if self.view.index.get(found.id) is not None else found
 
+    async def _find_current(self, ref: str) -> ContainerRecord:
+        await self._caught_up()
+        return await self._find(ref)
+
+    async def _caught_up(self) -> None:
+        """Wait for what came while there was no connection: from the stream, or, where that can't be read, the nodes.
+
+        Nobody waits longer than some seconds; then what is known must do.
+        """
+        if not await self._feed.current():
+            await self._reconciler.told(self._nodes.all_up)
+
     async def _current(self, basis: Mapping[str, int]) -> None:
         """Wait, for a moment at most, for what has come and for what the asker knows of."""
-        await self._feed.current()
+        await self._caught_up()
         if not self.view.behind(basis):
             return
         with contextlib.suppress(TimeoutError):
@@ -264,7 +275,7 @@ class Metadata:
                     await self._news.wait()
 
     async def _free_names(self, identifier: str) -> None:
-        await self._feed.current()
+        await self._caught_up()
         await self._behind.free_names(identifier)
 
     @contextlib.contextmanager

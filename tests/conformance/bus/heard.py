@@ -11,9 +11,9 @@ from seaway_testing.builders import container_event, status
 class Heard:
     """What a feed delivered."""
 
-    def __init__(self, transport: Transport, tasks: Tasks) -> None:
+    def __init__(self, transport: Transport, tasks: Tasks, in_order: bool = True) -> None:
         self.events: list[Event] = []
-        self.feed = EventFeed(transport, self.events.append, tasks)
+        self.feed = EventFeed(transport, self.events.append, tasks, in_order=in_order)
 
     @property
     def ids(self) -> list[str]:

@@ -234,6 +234,25 @@ async def test_who_asks_waits_out_a_stream_that_is_not_back_yet(tasks: Tasks, mo
     await wire.close()
 
 
+async def test_who_does_not_mind_the_order_hears_what_is_live_without_the_stream(tasks: Tasks) -> None:
+    wire = FakeWire()
+    mine, other = await wire.connect(), await wire.connect()
+    await mine.ensure_stream(EVENT_STREAM)
+    heard = Heard(mine, tasks, in_order=False)
+    await heard.feed.start()
+    wire.made[0].cut()
+    await send(other, 1)
+    wire.server.leaderless.add(EVENT_STREAM.name)
+    wire.made[0].mend()
+    await send(other, 2)
+    await mine.flush()
+    assert heard.seqs == [2]
+    wire.server.leaderless.clear()
+    assert await heard.feed.current()
+    assert heard.seqs == [2, 1]
+    await wire.close()
+
+
 async def test_a_settled_feed_holds_nothing(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "SETTLE_S", 0.1)
     wire = FakeWire()

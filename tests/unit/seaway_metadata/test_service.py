@@ -7,18 +7,21 @@ from pathlib import Path
 import pytest
 from tests.unit.seaway_metadata.rig import Node, known, publish, ref, register
 
+from seaway_bus import feed as feed_module
 from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import Event, EventFeed
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
     CONTAINERS_BUCKET,
+    EVENT_STREAM,
     FORGET,
     GET_CONTAINER,
     LIST_CONTAINERS,
     LIST_NODES,
     NAMES_BUCKET,
     RESOLVE,
+    event_channel,
 )
 from seaway_contracts.commands import (
     GONE,
@@ -95,6 +98,34 @@ async def test_a_read_right_after_a_lost_connection_sees_what_was_missed(metadat
         await publish(fake_bus, "start", status(State.RUNNING, seq), 2)
         metadata._bus.transport.mend()  # type: ignore[attr-defined]
         assert {one.status.seq for one in (await fake_bus.call(LIST_CONTAINERS, ListContainers())).containers} == {seq}
+
+
+async def test_where_the_stream_cannot_be_read_the_nodes_tell_what_was_missed(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what comes live is seen at once."""
+    monkeypatch.setattr(feed_module, "_CURRENT_S", 0.05)
+    node = await Node(fake_bus).serve()
+    await publish(fake_bus, "create", status(State.CREATED, 1), 1)
+    node.holds(1, seq=1)
+    await node.beat()
+    await until(lambda: node.asked)
+    metadata._bus.transport.cut()  # type: ignore[attr-defined]
+    await publish(fake_bus, "start", status(State.RUNNING, 2), 1)
+    node.holds(1, 2)
+    fake_server.leaderless.add(EVENT_STREAM.name)
+    metadata._bus.transport.mend()  # type: ignore[attr-defined]
+    asking = asyncio.ensure_future(fake_bus.call(GET_CONTAINER, ref("box1")))
+    await fake_bus.transport.flush()
+    await node.beat()
+    assert (await asking).status.seq == 2
+    assert (await fake_bus.call(GET_CONTAINER, ref("box2"))).status.seq == 2
+
+    envelope, event = container_event("die", status(State.EXITED, 3))
+    channel = event_channel("container", "die")
+    subject = channel.subject("n1", envelope.subject_id)
+    await fake_bus.transport.publish(subject, channel.encode(event), envelope.headers())
+    assert (await fake_bus.call(GET_CONTAINER, ref("box1"))).status.seq == 3
 
 
 async def test_a_read_waits_for_what_its_asker_knows_of(metadata: Metadata, fake_bus: Bus) -> None:
