@@ -4,10 +4,9 @@
 makes it possible to handle whole chunks by splitting and slicing instead of looking at each line.
 """
 
-from itertools import groupby
 from typing import NamedTuple
 
-from seaway_docker.stdcopy import STDERR, STDOUT, header
+from seaway_docker.stdcopy import STDERR, STDOUT, frame, header
 from seaway_docker.timestamps import parse_rfc3339nano, rfc3339nano_fixed
 
 _MOMENT = 29
@@ -20,6 +19,8 @@ _OUT_FULL, _OUT_PART = b" stdout F ", b" stdout P "
 _ERR_FULL, _ERR_PART = b" stderr F ", b" stderr P "
 STREAM_OF_TAG = {_OUT_FULL: STDOUT, _OUT_PART: STDOUT, _ERR_FULL: STDERR, _ERR_PART: STDERR}
 FULL_TAGS = frozenset((_OUT_FULL, _ERR_FULL))
+_END_OF = {tag: b"\n" if tag in FULL_TAGS else b"" for tag in STREAM_OF_TAG}
+_USUAL = 4096
 
 
 def record_tag(record: bytes) -> bytes:
@@ -31,8 +32,9 @@ class Reader:
     """Turns a log file's bytes into what `GET /containers/{id}/logs` sends.
 
     `since_ns` and `until_ns` are inclusive bounds, in nanoseconds since the epoch. With `raw` (a container with a TTY)
-    the text comes unframed. `details` stands before each line, behind its timestamp. Neighbouring records of one stream
-    share a frame. Records that aren't sound (a torn write) are left out.
+    the text comes unframed. `details` stands before each line, behind its timestamp. Each record has a frame of its
+    own, as with Docker: there are clients that take a frame for a line. Records that aren't sound (a torn write) are
+    left out.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class Reader:
         raw: bool = False,
     ) -> None:
         wanted = {STDOUT: stdout, STDERR: stderr}
-        self._streams = {tag: stream for tag, stream in STREAM_OF_TAG.items() if wanted[stream]}
+        self._streams = frozenset(tag for tag, stream in STREAM_OF_TAG.items() if wanted[stream])
+        self._heads = {tag: _Heads(STREAM_OF_TAG[tag]) for tag in FULL_TAGS}
         self._since = None if since_ns is None else _moment_key(since_ns)
         self._until = None if until_ns is None else _moment_key(until_ns)
         self._timestamps = timestamps
@@ -76,7 +79,7 @@ class Reader:
         first = tags[0]
         if first in FULL_TAGS and tags.count(first) == len(tags):
             return self._uniform(records, first)
-        return self._runs(records, tags)
+        return self._mixed(records, tags)
 
     def break_off(self) -> None:
         """The file has ended; the next chunk is from another. What had no newline was never finished."""
@@ -99,61 +102,60 @@ class Reader:
         """All records are full lines of one stream, the common case."""
         if tag not in self._streams:
             return b""
-        text = b"\n".join([record[_HEAD:] for record in records])
-        return self._framed(self._streams[tag], [text, b"\n"])
+        if self._raw:
+            texts = [record[_HEAD:] for record in records]
+        else:
+            heads = self._heads[tag]
+            texts = [heads[len(record)] + record[_HEAD:] for record in records]
+        texts.append(b"")
+        return b"\n".join(texts)
 
-    def _runs(self, records: list[bytes], tags: list[bytes]) -> bytes:
-        output: list[bytes] = []
-        position = 0
-        for tag, group in groupby(tags):
-            end = position + sum(1 for _ in group)
-            stream = self._streams.get(tag)
-            if stream is not None:
-                newline = b"\n" if tag in FULL_TAGS else b""
-                text = newline.join([record[_HEAD:] for record in records[position:end]])
-                output.append(self._framed(stream, [text, newline]))
-            position = end
-        return b"".join(output)
+    def _mixed(self, records: list[bytes], tags: list[bytes]) -> bytes:
+        wanted = [(tag, record) for tag, record in zip(tags, records, strict=True) if tag in self._streams]
+        return b"".join([self._framed(tag, record[_HEAD:] + _END_OF[tag]) for tag, record in wanted])
 
     def _careful(self, records: list[bytes], tags: list[bytes]) -> bytes:
         """With bounds or timestamps each record is looked at."""
         output: list[bytes] = []
-        pieces: list[bytes] = []
-        current: int | None = None
         for record, tag in zip(records, tags, strict=True):
-            stream = self._streams.get(tag)
-            moment = _moment(record) if stream is not None else None
-            if stream is None or moment is None:
+            moment = _moment(record) if tag in self._streams else None
+            if moment is None:
                 continue
             if self._until is not None and moment > self._until:
                 self._finished = True
                 break
-            if self._since is not None and moment < self._since:
-                continue
-            if stream != current:
-                output.append(self._framed(current, pieces))
-                current, pieces = stream, []
-            pieces.append(self._rendered(record, tag, stream, moment))
-        output.append(self._framed(current, pieces))
+            if self._since is None or moment >= self._since:
+                output.append(self._framed(tag, self._rendered(record, tag, moment)))
         return b"".join(output)
 
-    def _rendered(self, record: bytes, tag: bytes, stream: int, moment: bytes) -> bytes:
+    def _rendered(self, record: bytes, tag: bytes, moment: bytes) -> bytes:
         """The text with its newline, and with its timestamp where a line begins."""
+        stream = STREAM_OF_TAG[tag]
         stamp = b"" if stream in self._inside_line else self._head_of_line(moment)
         if tag in FULL_TAGS:
             self._inside_line.discard(stream)
-            return b"%b%b\n" % (stamp, record[_HEAD:])
-        self._inside_line.add(stream)
-        return stamp + record[_HEAD:]
+        else:
+            self._inside_line.add(stream)
+        return b"%b%b%b" % (stamp, record[_HEAD:], _END_OF[tag])
 
     def _head_of_line(self, moment: bytes) -> bytes:
         return (b"%bZ " % moment if self._timestamps else b"") + self._details
 
-    def _framed(self, stream: int | None, pieces: list[bytes]) -> bytes:
-        length = sum(map(len, pieces))
-        if stream is None or not length:
-            return b""
-        return b"".join(pieces) if self._raw else b"".join((header(stream, length), *pieces))
+    def _framed(self, tag: bytes, text: bytes) -> bytes:
+        return text if self._raw or not text else frame(STREAM_OF_TAG[tag], text)
+
+
+class _Heads(dict[int, bytes]):
+    """The frame's header of a full line, by the length of its record; those of usual lengths are kept."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+
+    def __missing__(self, length: int) -> bytes:
+        made = header(self._stream, length - _HEAD + 1)
+        if length < _USUAL:
+            self[length] = made
+        return made
 
 
 class Record(NamedTuple):

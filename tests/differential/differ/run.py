@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Mapping
 from typing import Any, Final
 
-from e2e_rig.api import frames
+from e2e_rig.api import each_frame, frames
 from e2e_rig.engine import Engine
 from e2e_rig.waits import eventually
 
@@ -216,6 +216,8 @@ def _body(as_: str, exchange: Exchange) -> Any:
             return sorted(json.loads(data), key=repr)
         case "frames":
             return {str(stream): text.decode(errors="replace") for stream, text in sorted(frames(data).items())}
+        case "each frame":
+            return [f"{stream} {text.decode(errors='replace')}" for stream, text in each_frame(data)]
         case "raw":
             return data.decode(errors="replace")
         case "lines":

@@ -114,9 +114,17 @@ def filters(**wanted: str | list[str]) -> str:
 def frames(data: bytes) -> dict[int, bytes]:
     """What a multiplexed stream holds, by stream number (1 stdout, 2 stderr)."""
     found: dict[int, bytes] = {}
+    for stream, text in each_frame(data):
+        found[stream] = found.get(stream, b"") + text
+    return found
+
+
+def each_frame(data: bytes) -> list[tuple[int, bytes]]:
+    """The frames of a multiplexed stream, each with its stream's number."""
+    found = []
     while data:
         size = int.from_bytes(data[4:8], "big")
-        found[data[0]] = found.get(data[0], b"") + data[8 : 8 + size]
+        found.append((data[0], data[8 : 8 + size]))
         data = data[8 + size :]
     return found
 

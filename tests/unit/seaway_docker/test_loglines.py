@@ -24,15 +24,23 @@ def by_byte(framed: bytes) -> list[tuple[int, int]]:
     return [(stream, byte) for stream, data in Decoder().feed(framed) for byte in data]
 
 
-def test_lines_of_one_stream_share_a_frame() -> None:
-    assert Reader().feed(record(0, b"a") + record(1, b"") + record(2, b"c")) == frame(STDOUT, b"a\n\nc\n")
+def out(*lines: bytes, stream: int = STDOUT) -> bytes:
+    return b"".join(frame(stream, line) for line in lines)
+
+
+def test_each_line_has_a_frame() -> None:
+    lines = (b"a", b"", b"x" * 10_000, b"c")
+    log = b"".join(record(0, line) for line in lines)
+    assert Reader().feed(log) == out(*(line + b"\n" for line in lines))
+    assert Reader(timestamps=True).feed(log[-47:]) == frame(STDOUT, b"2026-01-01T00:00:00.123456789Z c\n")
+    assert Reader(raw=True).feed(log) == b"".join(line + b"\n" for line in lines)
 
 
 def test_streams_stay_apart_and_in_order() -> None:
     log = record(0, b"a") + record(0, b"x", b"stderr") + record(0, b"y", b"stderr") + record(1, b"b")
-    assert Reader().feed(log) == frame(STDOUT, b"a\n") + frame(STDERR, b"x\ny\n") + frame(STDOUT, b"b\n")
-    assert Reader(stderr=False).feed(log) == frame(STDOUT, b"a\n") + frame(STDOUT, b"b\n")
-    assert Reader(stdout=False).feed(log) == frame(STDERR, b"x\ny\n")
+    assert Reader().feed(log) == out(b"a\n") + out(b"x\n", b"y\n", stream=STDERR) + out(b"b\n")
+    assert Reader(stderr=False).feed(log) == out(b"a\n", b"b\n")
+    assert Reader(stdout=False).feed(log) == out(b"x\n", b"y\n", stream=STDERR)
     assert Reader(stdout=False).feed(record(0, b"a")) == b""
 
 
@@ -61,11 +69,11 @@ def test_timestamps_stand_once_in_front_of_each_line() -> None:
 def test_since_and_until_are_inclusive() -> None:
     log = b"".join(record(second, b"%d" % second) for second in range(6))
     reader = Reader(since_ns=at(2), until_ns=at(4))
-    assert reader.feed(log) == frame(STDOUT, b"2\n3\n4\n")
+    assert reader.feed(log) == out(b"2\n", b"3\n", b"4\n")
     assert reader.finished
     assert reader.feed(record(3, b"late")) == b""
     assert not Reader(since_ns=at(2) + 1).finished
-    assert Reader(since_ns=at(2) + 1).feed(log) == frame(STDOUT, b"3\n4\n5\n")
+    assert Reader(since_ns=at(2) + 1).feed(log) == out(b"3\n", b"4\n", b"5\n")
 
 
 def test_other_zones_are_converted() -> None:

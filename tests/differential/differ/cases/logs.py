@@ -16,6 +16,21 @@ CASES: Final[tuple[Case, ...]] = (
     case("both", *_SAID, get(_BOTH, as_="frames")),
     case("stdout", *_SAID, get(f"{_L}stdout=1", as_="frames"), get(f"{_L}stdout=true&stderr=false", as_="frames")),
     case("stderr", *_SAID, get(f"{_L}stderr=1", as_="frames")),
+    case(
+        "a frame for each line",
+        *_SAID,
+        get(f"{_L}stdout=1", as_="each frame"),
+        get(f"{_L}stderr=1", as_="each frame"),
+        get(f"{_L}stdout=1&since=1", as_="each frame"),
+        get(f"{_L}stdout=1&follow=1", as_="each frame"),
+    ),
+    case(
+        "a frame for each line of a detail",
+        create("sh", "-c", "echo a; echo b", Labels={"k": "v"}, host={"LogConfig": {"Config": {"labels": "k"}}}),
+        start(),
+        until("exited"),
+        get(f"{_L}stdout=1&details=1", as_="each frame"),
+    ),
     case("neither", *_SAID, get(_L), get(f"{_L}stdout=0")),
     case(
         "a tail",
