@@ -14,6 +14,7 @@ from chaos_rig import stream
 from chaos_rig.client import PORT, Client
 from chaos_rig.figures import Figures
 from chaos_rig.load import lives
+from chaos_rig.onlookers import Onlookers
 from chaos_rig.scale import FULL, scaled
 from chaos_rig.suite import ChaosSuite, struck
 from e2e_rig.processes import alive
@@ -76,6 +77,7 @@ def test_r1_containers_go_on(suite: ChaosSuite, client: Client, figures: Figures
     count, kills = scaled(100, 20), scaled(6, 3)
     since = time.time()
     crowd = Crowd(client, tmp_path, count)
+    onlookers = Onlookers(suite, client, tmp_path)
     back = []
     for _ in range(kills):
         old = suite.kill("agent")
@@ -85,6 +87,8 @@ def test_r1_containers_go_on(suite: ChaosSuite, client: Client, figures: Figures
         back.append(time.monotonic() - began)
         crowd.serves()
         assert crowd.seen() == crowd.before
+        onlookers.after_a_kill()
+    onlookers.end()
     crowd.end()
     told = lives(client, since)
     assert {told[container] for container in crowd.ids} == {("create", "start", "die")}
@@ -94,7 +98,8 @@ def test_r1_containers_go_on(suite: ChaosSuite, client: Client, figures: Figures
         "R1",
         f"{count} containers, {len(crowd.networked)} of them with a network; {kills} kills: 0 stopped, same pids and "
         f"ports, {count} codes right, {3 * count} events without gap or double; ready again in "
-        f"{statistics.median(back):.2f} s (median), {max(back):.2f} s (most)",
+        f"{statistics.median(back):.2f} s (median), {max(back):.2f} s (most); {onlookers.told_so} streams broke off "
+        "and said so, execs, probes, restarts and a waiting client went on",
     )
 
 
