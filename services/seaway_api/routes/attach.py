@@ -8,6 +8,7 @@ from seaway_api import replies
 from seaway_api.call import Call
 from seaway_api.detach import DetachScanner, parse_detach_keys
 from seaway_api.relay import both_ways, take_over
+from seaway_api.routes.half_made import made_first
 from seaway_api.routes.logs import media_type
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer, ContainerId
@@ -25,13 +26,22 @@ async def attach(call: Call) -> web.StreamResponse:
     check_state(record)
     async with call.api.stream(record.node) as stream:
         request = attach_request(call, record, stream.id)
-        await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
+        await ask_node(call, record, request)
         tunnel = take_over(call, media_type(record, call.version))
         scanner = DetachScanner(keys) if record.spec.command.tty and request.stdin else None
         raw = record.spec.command.tty
         if await both_ways(call, stream, tunnel, stdin=request.stdin, raw=raw, scanner=scanner):
             await tell_detached(call, record)
     return replies.Taken()
+
+
+async def ask_node(call: Call, record: ContainerRecord, request: AttachContainer) -> None:
+    """Have the container's streams put on the request's stream. Raises SeawayError."""
+
+    async def ask() -> None:
+        await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
+
+    await made_first(call, record.id, record.node, ask)
 
 
 async def tell_detached(call: Call, record: ContainerRecord) -> None:

@@ -9,9 +9,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from seaway_api.call import Call
 from seaway_api.detach import DetachScanner, parse_detach_keys
-from seaway_api.routes.attach import attach_request, check_state, tell_detached
+from seaway_api.routes.attach import ask_node, attach_request, check_state, tell_detached
 from seaway_bus.streams import ByteStream
-from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import SeawayError
@@ -36,7 +35,7 @@ async def attach_ws(call: Call) -> web.StreamResponse:
         raise InvalidParameter("this endpoint takes websockets only: ask for `Upgrade: websocket`")
     async with call.api.stream(record.node) as stream:
         request = _request(call, record, stream.id)
-        await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
+        await ask_node(call, record, request)
         await socket.prepare(call.request)
         scanner = DetachScanner(keys) if record.spec.command.tty and request.stdin else None
         if await _both_ways(call, stream, socket, scanner, stdin=request.stdin):

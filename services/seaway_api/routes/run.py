@@ -6,11 +6,11 @@ from aiohttp import web
 
 from seaway_api import replies
 from seaway_api.call import Call, parse_int
+from seaway_api.routes.half_made import half_made, made_first
 from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (
     ContainerId,
-    CreateContainer,
     ForgetContainer,
     KillContainer,
     RemoveContainer,
@@ -18,7 +18,6 @@ from seaway_contracts.commands import (
     StatusReply,
     StopContainer,
 )
-from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.errors import InvalidParameter, cannot_kill
 from seaway_docker.signals import parse_signal
@@ -37,30 +36,8 @@ async def start(call: Call) -> web.StreamResponse:
         )
     identifier, node = await call.api.locate(call.name)
     request = ContainerId(id=identifier)
-    try:
-        await _command(call, cat.START, request, node)
-    except SeawayError as error:
-        if error.code is not Code.NOT_FOUND:
-            raise
-        record = await _half_made(call, identifier, error)
-        made = CreateContainer(spec=record.spec)
-        await call.api.bus.call(cat.CREATE, made, node=node, command=call.command())
-        await _command(call, cat.START, request, node)
+    await made_first(call, identifier, node, lambda: _command(call, cat.START, request, node))
     return replies.empty()
-
-
-async def _half_made(call: Call, identifier: str, error: SeawayError) -> ContainerRecord:
-    """A container of which its node has never told, as whoever began to make it, or the node, died meanwhile.
-
-    Raises `error`, with which the node has refused, for every other one.
-    """
-    try:
-        record = await call.api.record(identifier)
-    except SeawayError:
-        raise error from None
-    if record.status.seq:
-        raise error
-    return record
 
 
 async def stop(call: Call) -> web.StreamResponse:
@@ -150,7 +127,7 @@ async def remove(call: Call) -> web.StreamResponse:
     except SeawayError as error:
         if error.code not in (Code.NOT_FOUND, *_UNHEARD):
             raise
-        await _half_made(call, identifier, error)
+        await half_made(call, identifier, error)
         forget = ForgetContainer(id=identifier, unheard=error.code in _UNHEARD)
         await call.api.bus.call(cat.FORGET, forget, command=call.command())
         call.api.hub.forget(identifier)

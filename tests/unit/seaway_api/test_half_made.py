@@ -15,7 +15,8 @@ Failure = Callable[..., SeawayError]
 @pytest.fixture
 def unknown(rig: Any, failure: Failure) -> None:
     """The node knows no container."""
-    rig.suite.fail |= {verb: failure(Code.NOT_FOUND, "No such container: box1") for verb in ("start", "remove")}
+    verbs = ("attach", "start", "remove")
+    rig.suite.fail |= {verb: failure(Code.NOT_FOUND, "No such container: box1") for verb in verbs}
 
 
 def registered(rig: Any, seq: int = 0) -> ContainerRecord:
@@ -25,11 +26,13 @@ def registered(rig: Any, seq: int = 0) -> ContainerRecord:
 
 
 @pytest.mark.usefixtures("unknown")
-async def test_a_start_makes_it_first(rig: Any) -> None:
+@pytest.mark.parametrize(("verb", "query"), [("start", ""), ("attach", "?stream=1&stdout=1")])
+async def test_whoever_needs_it_makes_it_first(rig: Any, verb: str, query: str) -> None:
+    """`docker start -a` attaches before it starts."""
     record = registered(rig)
-    await rig.call("POST", "/containers/box1/start")
+    await rig.call("POST", f"/containers/box1/{verb}{query}")
     assert [request.spec for request in rig.suite.named("create")] == [record.spec]
-    assert [request.id for request in rig.suite.named("start")] == [record.id, record.id]
+    assert [request.id for request in rig.suite.named(verb)] == [record.id, record.id]
 
 
 @pytest.mark.usefixtures("unknown")
@@ -40,7 +43,14 @@ async def test_a_removal_takes_the_record_back(rig: Any) -> None:
 
 
 @pytest.mark.usefixtures("unknown")
-@pytest.mark.parametrize(("method", "path"), [("POST", "/containers/box1/start"), ("DELETE", "/containers/box1")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/containers/box1/start"),
+        ("POST", "/containers/box1/attach?stream=1&stdout=1"),
+        ("DELETE", "/containers/box1"),
+    ],
+)
 async def test_one_that_was_made_and_is_gone_stays_a_404(rig: Any, method: str, path: str) -> None:
     registered(rig, seq=3)
     assert (await rig.call(method, path)).status == 404
