@@ -3,6 +3,7 @@
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from chaos_rig import stream
@@ -11,6 +12,7 @@ from chaos_rig.figures import Figures
 from chaos_rig.load import Load
 from chaos_rig.scale import scaled
 from chaos_rig.suite import ChaosSuite
+from chaos_rig.talks import Talks
 from e2e_rig.registry import Registry
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
@@ -19,10 +21,14 @@ _WHOLE_S = 10.0
 _TOLD_S = 20.0
 
 
-def test_r4_killed_in_turn_under_load(suite: ChaosSuite, client: Client, figures: Figures) -> None:
+def test_r4_killed_in_turn_under_load(suite: ChaosSuite, client: Client, figures: Figures, tmp_path: Path) -> None:
     rounds = scaled(8, 1)
     back = []
-    with Load(suite.api, scaled(800, 60), 8, script="sleep 0.1; exit {code}", lasting=True) as load:
+    with (
+        Load(suite.api, scaled(800, 60), 8, script="sleep 0.1; exit {code}", lasting=True) as load,
+        Talks(suite.api, tmp_path) as talks,
+    ):
+        talks.go_on()
         for service in _IN_TURN * rounds:
             load.goes_on()
             in_hand = load.in_hand
@@ -34,14 +40,17 @@ def test_r4_killed_in_turn_under_load(suite: ChaosSuite, client: Client, figures
             assert client.steadily("GET", "/containers/json").status == 200
             load.goes_on()
             back.append(time.monotonic() - began)
+            talks.go_on()
     load.check()
+    assert talks.failures == []
     assert len(back) == len(_IN_TURN) * rounds and max(back) < _WHOLE_S, back
     events = stream.check(suite, load.since, [one.container for one in load.outcomes])
     figures.show(
         "R4",
         f"{load.done} lives, {len(back)} kills under load: 0 lost, {events} events without gap or double; whole again, "
         f"and a life ended, in {max(back):.1f} s at most; longest life {load.longest_s:.1f} s, clients tried again "
-        f"{load.refused} times",
+        f"{load.refused} times. {talks.done['exec']} execs and {talks.done['attach']} attached lives with the right "
+        f"output and code, of which {talks.broken.total()} broke off and said so",
     )
 
 

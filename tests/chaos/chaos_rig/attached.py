@@ -1,5 +1,6 @@
 """Clients of streams: attached to a container or an exec, or following logs. Each reads in a thread of its own."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -43,8 +44,9 @@ class Attached:
         self._thread.start()
 
     def say(self, data: bytes) -> None:
-        """Input."""
-        self._socket.sendall(data)
+        """Input. Where it can't be sent any more, the output ends as well."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(data)
 
     @property
     def over(self) -> bool:
