@@ -1,4 +1,4 @@
-"""A real nats-server for tests: loopback, a port and a directory of its own, JetStream that syncs every write."""
+"""A real nats-server for tests: loopback, a port and a directory of its own, JetStream."""
 
 import contextlib
 import shutil
@@ -11,7 +11,7 @@ from typing import Final
 
 _CONFIG: Final = """
 listen: "127.0.0.1:{port}"
-jetstream {{ store_dir: "{store}", sync_interval: always, max_file_store: {room}, max_memory_store: 1GB }}
+jetstream {{ store_dir: "{store}", sync_interval: {sync}, max_file_store: {room}, max_memory_store: 1GB }}
 {extra}
 """
 _START_LIMIT_S: Final = 15.0
@@ -25,9 +25,10 @@ def available() -> bool:
 class NatsServer:
     """One nats-server process. `start`, `stop` or `kill`, and `start` again with the same port and data."""
 
-    def __init__(self, directory: Path, *, room: str = "64GB", extra: str = "") -> None:
+    def __init__(self, directory: Path, *, room: str = "64GB", sync: str = "always", extra: str = "") -> None:
+        """`sync`: how often it writes to disk; `extra`: further lines of its configuration."""
         self._directory = directory
-        self._fields = {"room": room, "extra": extra}
+        self._fields = {"room": room, "sync": sync, "extra": extra}
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
 

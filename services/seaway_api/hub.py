@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
 CUT_OFF: Final = Counter("seaway_api_event_readers_cut_off_total", "Readers of /events that were too slow.")
 _MOST_BEHIND: Final = 16_384
+_AT_ONCE: Final = 256
 _PLACES: Final = 65_536
 _LATE_NS: Final = 300_000_000_000
 
@@ -39,7 +40,7 @@ class CutOff(Exception):
 
 
 class Reader:
-    """A reader of all events. Used as an async iterator; `CutOff` when it was too slow."""
+    """A reader of all events. What waits here is shared by all readers; what is taken is copied into an answer."""
 
     def __init__(self) -> None:
         self._events: deque[DockerEvent] = deque()
@@ -59,16 +60,14 @@ class Reader:
         self._wake.set()
 
     async def next(self, limit_s: float | None = None) -> list[DockerEvent]:
-        """All events since the last call; waits for one. Raises CutOff, and TimeoutError after `limit_s`."""
+        """The next events, some of those that wait; waits for one. Raises CutOff, and TimeoutError after `limit_s`."""
         while not self._events:
             if self._cut_off:
                 raise CutOff("this reader of events was too slow")
             self._wake.clear()
             async with asyncio.timeout(limit_s):
                 await self._wake.wait()
-        events = list(self._events)
-        self._events.clear()
-        return events
+        return [self._events.popleft() for _ in range(min(_AT_ONCE, len(self._events)))]
 
 
 class Watch:

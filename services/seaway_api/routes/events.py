@@ -1,5 +1,6 @@
 """GET /events: the stored past and the live present as one stream, each event once."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -15,11 +16,15 @@ from seaway_docker.event_filters import event_matches
 from seaway_docker.filters import EVENT_KEYS, Filters, parse_filters
 from seaway_docker.timestamps import parse_timestamp
 
+log = logging.getLogger(__name__)
 _SECOND: Final = 1_000_000_000
 
 
 async def events(call: Call) -> web.StreamResponse:
-    """Ends at `until`, and when the client hangs up. The head goes out at once, also when nothing happens."""
+    """Ends at `until`, and when the client hangs up. The head goes out at once, also when nothing happens.
+
+    A client that is too slow is cut off, in the middle of the answer; `since` the last event it goes on.
+    """
     filters = parse_filters(call.text("filters"), EVENT_KEYS)
     now = call.api.now_ns()
     since, until = _moment(call, "since", now), _moment(call, "until", now)
@@ -33,6 +38,9 @@ async def events(call: Call) -> web.StreamResponse:
             if chosen:
                 await response.write(b"".join(chosen))
         return response
+    except CutOff as error:
+        log.warning("a reader of events is cut off: %s", error)
+        raise ConnectionResetError(str(error)) from error  # without the last chunk: it is to see that this is no end
     finally:
         call.api.hub.unread(reader)
 
@@ -80,5 +88,5 @@ async def _live(reader: Reader, now_ns: Callable[[], int], until: int | None) ->
         limit = None if until is None else (until - now_ns()) / _SECOND
         try:
             yield await reader.next(limit)
-        except (TimeoutError, CutOff):
+        except TimeoutError:
             return

@@ -1,14 +1,18 @@
 """GET /events: past and present, each once; filters; what clients get to see."""
 
+import asyncio
 import urllib.parse
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import pytest
 
+from seaway_api import hub
 from seaway_api.hub import CutOff, Reader
 from seaway_api.routes import events as events_route
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
+from seaway_bus.feed import history
 from seaway_contracts.containers import ContainerStatus, State
 from seaway_contracts.lifecycle import Envelope
 from seaway_docker.event_filters import EventFacts
@@ -122,15 +126,52 @@ async def test_a_reader_that_hangs_up_is_forgotten(rig: Any) -> None:
 async def test_a_reader_that_does_not_read_is_cut_off_and_others_are_not() -> None:
     slow, quick = Reader(), Reader()
     event = DockerEvent("e", EventFacts("container", "start", ID), 1, b"{}\n")
-    for _ in range(20_000):
+    for _ in range(16_384):
         slow.feed(event)
         quick.feed(event)
-        await quick.next()
-    try:
+    assert len(await quick.next()) == 256, "an answer holds a copy of what is taken at once"
+    assert len(await slow.next()) == 256
+    for _ in range(257):
+        slow.feed(event)
+    with pytest.raises(CutOff):
         await slow.next()
-    except CutOff:
-        return
-    raise AssertionError("the slow reader was not cut off")
+    for _ in range(63):
+        assert len(await quick.next(0)) == 256
+    with pytest.raises(TimeoutError):
+        await quick.next(0)
+    quick.feed(event)
+    assert len(await quick.next(0)) == 1
+
+
+async def test_one_that_is_cut_off_sees_that_this_is_no_end_and_goes_on_since_the_last(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "_MOST_BEHIND", 16)
+    wire, count = await listening(rig), 0
+    while not cut_off(rig):
+        await rig.suite.emit("start", ID, RUNNING, long="x" * 100_000)
+        count += 1
+    got: list[bytes] = []
+    with pytest.raises(asyncio.IncompleteReadError):
+        while True:
+            got += (await wire.chunk()).splitlines()
+    assert 1 <= len(got) < count
+    await until(lambda: rig.api.hub.reader_count == 0)
+    seconds, fraction = divmod(orjson.loads(got[-1])["timeNano"], 10**9)
+    again = await rig.call("GET", f"/events?since={seconds}.{fraction:09d}&until={seconds + 1}")
+    assert [*got, *again.body.splitlines()[1:]] == [line async for line in told(rig)]
+
+
+def cut_off(rig: Any) -> bool:
+    return any(reader._cut_off for reader in rig.api.hub._readers)
+
+
+async def told(rig: Any) -> AsyncIterator[bytes]:
+    """All that the stream holds, as clients are told of it."""
+    async for event in history(rig.api.bus.transport, start_ns=0):
+        shown = docker_event(event.envelope, event.data)
+        assert shown is not None
+        yield shown.line.rstrip(b"\n")
 
 
 def envelope(noun: str, action: str, subject: str = "s") -> Envelope:
