@@ -1,6 +1,8 @@
 """The typed bus: calls with errors and dead-lines, durable events, beats. Built on any `Transport`."""
 
+import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 import time
@@ -45,6 +47,8 @@ ERROR_CODE: Final = "Nats-Service-Error-Code"
 _INBOXES: Final = ("_INBOX.", "_R_.")
 """Beginnings of an inbox, and of what a server puts in the place of one that is in another account."""
 _IN_HAND: Final = 4096
+_PREPARED_S: Final = 0.05
+_TOLD_EACH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +118,26 @@ class Bus:
         """Why there is no connection, and for how long; empty while there is one."""
         return self.transport.trouble
 
-    async def prepare(self, replicas: int | None = None) -> None:
-        """Make the events stream and the buckets where they are missing.
+    async def prepare(self, replicas: int = 1) -> None:
+        """Make the events stream and the buckets, and bring those that are there to this release's configuration.
 
-        With `replicas` (only metadata knows how many) also bring those that are there to this release's configuration.
+        For metadata alone, which knows how many replicas: a stream that others made with one copy would have to be
+        changed to three, and where that is done in its first moments, nats-server 2.10 says that it is and leaves it.
         """
-        copies, change = replicas or 1, replicas is not None
-        await self.transport.ensure_stream(EVENT_STREAM, copies, change=change)
+        await self.transport.ensure_stream(EVENT_STREAM, replicas)
         for bucket in BUCKETS:
-            await self.transport.bucket(bucket, copies, change=change)
+            await self.transport.bucket(bucket, replicas)
+
+    async def prepared(self) -> None:
+        """Wait until metadata has made the events stream."""
+        for attempt in itertools.count():
+            try:
+                await self.transport.last_sequence(EVENT_STREAM.name)
+                return
+            except TransportError as error:
+                if attempt % _TOLD_EACH == _TOLD_EACH - 1:
+                    log.warning("the stream of events can't be read (%s); metadata makes it: waiting", error)
+            await asyncio.sleep(_PREPARED_S)
 
     async def stop_serving(self) -> None:
         """Hear no more requests, before that is taken apart by which they are carried out: who asks waits for the next

@@ -145,29 +145,28 @@ class NatsTransport:
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         return int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
 
-    async def ensure_stream(self, config: StreamConfig, replicas: int = 1, *, change: bool = True) -> None:
+    async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
         size = config.max_bytes
         while True:
             try:
-                await self._ensure(event_stream(replace(config, max_bytes=size), replicas), change)
+                await self._ensure(event_stream(replace(config, max_bytes=size), replicas))
                 return
             except NoSpace:
-                if await self._keep_size(config, replicas, change):
+                if await self._keep_size(config, replicas):
                     return
                 if size <= _LEAST_BYTES:
                     raise
                 size //= 2
                 log.warning("bus: too little storage for the stream %s; trying %d MiB", config.name, size >> 20)
 
-    async def _keep_size(self, config: StreamConfig, replicas: int, change: bool) -> bool:
+    async def _keep_size(self, config: StreamConfig, replicas: int) -> bool:
         """Bring a stream that is there to its configuration, but leave it as large as it is; whether it is there."""
         try:
             found = await self._api(f"STREAM.INFO.{config.name}")
         except NoSuchStream:
             return False
-        if change:
-            kept = replace(config, max_bytes=int(found["config"]["max_bytes"]))
-            await self._api(f"STREAM.UPDATE.{config.name}", event_stream(kept, replicas))
+        kept = replace(config, max_bytes=int(found["config"]["max_bytes"]))
+        await self._api(f"STREAM.UPDATE.{config.name}", event_stream(kept, replicas))
         return True
 
     async def last(self, stream: str, subject: str) -> Message | None:
@@ -194,17 +193,16 @@ class NatsTransport:
         finally:
             self._watch.broken.remove(reading.lost)
 
-    async def bucket(self, config: BucketConfig, replicas: int = 1, *, change: bool = True) -> Bucket:
-        await self._ensure(bucket_stream(config, replicas), change)
+    async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
+        await self._ensure(bucket_stream(config, replicas))
         return NatsBucket(self, self._api, config.name)
 
-    async def _ensure(self, wanted: dict[str, Any], change: bool) -> None:
-        """Make a stream; with `change`, bring it to this configuration where it is there with another."""
+    async def _ensure(self, wanted: dict[str, Any]) -> None:
+        """Make a stream, or bring it to this configuration where it is there with another."""
         try:
             await self._api(f"STREAM.CREATE.{wanted['name']}", wanted)
         except AlreadyOtherwise:
-            if change:
-                await self._api(f"STREAM.UPDATE.{wanted['name']}", wanted)
+            await self._api(f"STREAM.UPDATE.{wanted['name']}", wanted)
 
     async def _api(self, call: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call of the JetStream API, to which the same again does nothing more."""

@@ -145,11 +145,8 @@ class Transport(Protocol):
         Raises NotConnected, RequestTimeout, NoResponders (no such stream), NoSpace, TooLarge.
         """
 
-    async def ensure_stream(self, config: StreamConfig, replicas: int = 1, *, change: bool = True) -> None:
-        """Make the stream, or bring it to this configuration; smaller where there is less room. Raises NoSpace.
-
-        Without `change` a stream that is there stays as it is.
-        """
+    async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
+        """Make the stream, or bring it to this configuration; smaller where there is less room. Raises NoSpace."""
 
     async def last(self, stream: str, subject: str) -> Message | None:
         """The newest stored message of a subject; None where there is none."""
@@ -160,8 +157,8 @@ class Transport(Protocol):
     def replay(self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0) -> AsyncIterator[Message]:
         """The stored messages that match, from a sequence number or a time on, up to the newest at that time."""
 
-    async def bucket(self, config: BucketConfig, replicas: int = 1, *, change: bool = True) -> Bucket:
-        """The bucket, made if it isn't there. Without `change` one that is there stays as it is."""
+    async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
+        """The bucket, made, or brought to this configuration."""
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Call this when the connection is lost, before anything of a later one arrives."""

@@ -164,11 +164,9 @@ class FakeTransport:
         await self.round_trip()
         return seq
 
-    async def ensure_stream(self, config: StreamConfig, replicas: int = 1, *, change: bool = True) -> None:
+    async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
         await self.round_trip()
-        stream = self._server.streams.setdefault(config.name, FakeStream(config))
-        if change:
-            stream.config = config
+        self._server.streams.setdefault(config.name, FakeStream(config)).config = config
 
     async def last(self, stream: str, subject: str) -> Message | None:
         await self.round_trip()
@@ -189,7 +187,7 @@ class FakeTransport:
             await self.round_trip()
             yield message
 
-    async def bucket(self, config: BucketConfig, replicas: int = 1, *, change: bool = True) -> _Bucket:
+    async def bucket(self, config: BucketConfig, replicas: int = 1) -> _Bucket:
         await self.round_trip()
         return _Bucket(self, self._server.buckets.setdefault(config.name, FakeBucketData()))
 

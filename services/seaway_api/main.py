@@ -19,7 +19,7 @@ from seaway_kit.settings import load_settings
 async def running(context: ServiceContext) -> AsyncIterator[Running]:
     """The API on a bus: event feed first, so that the first request already sees every event."""
     hub = Hub(context.bus.transport, context.tasks, context.bus.absence)
-    await context.bus.prepare()
+    await context.bus.prepared()
     if context.bus.doors is not None:
         await context.bus.doors.open()
     await hub.start()

@@ -161,7 +161,7 @@ def _jetstream(service: str) -> set[str]:
     if service in _KEEPS_STATE:
         return {"$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.>"}
     name = catalogue.EVENT_STREAM.name
-    reading = {
+    return {
         "$JS.API.INFO",
         f"$JS.API.STREAM.INFO.{name}",
         f"$JS.API.STREAM.MSG.GET.{name}",
@@ -173,10 +173,3 @@ def _jetstream(service: str) -> set[str]:
         f"$JS.ACK.{name}.>",
         "$JS.FC.>",
     }
-    return reading if service == CLI else reading | _preparing()
-
-
-def _preparing() -> set[str]:
-    """Making a stream or bucket that is missing. One that is there stays as it is: that would take an update."""
-    names = [catalogue.EVENT_STREAM.name, *(f"KV_{bucket.name}" for bucket in catalogue.BUCKETS)]
-    return {f"$JS.API.STREAM.{verb}.{name}" for verb in ("CREATE", "INFO") for name in names}

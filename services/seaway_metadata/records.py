@@ -43,10 +43,10 @@ class Buckets:
     nodes: Bucket
 
     @classmethod
-    async def open(cls, bus: Bus) -> "Buckets":
+    async def open(cls, bus: Bus, replicas: int = 1) -> "Buckets":
         """Open them; they are made where they are missing."""
         containers, names, nodes = [
-            await bus.transport.bucket(config, change=False)
+            await bus.transport.bucket(config, replicas)
             for config in (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET)
         ]
         return cls(containers, names, nodes)

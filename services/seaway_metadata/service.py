@@ -64,7 +64,7 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
     """A copy of metadata on a bus."""
     await bus.prepare(settings.replicas)
     with contextlib.closing(open_outbox(settings.outbox)) as db:
-        service = Metadata(bus, tasks, await Buckets.open(bus), db, settings.replicas)
+        service = Metadata(bus, tasks, await Buckets.open(bus, settings.replicas), db, settings.replicas)
         await service.start()
         try:
             yield service

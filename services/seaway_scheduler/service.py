@@ -39,7 +39,7 @@ _HEARD: Final = tuple(channel.template.wildcard() for channel in (CONTAINER_CREA
 @contextlib.asynccontextmanager
 async def scheduler_service(context: ServiceContext) -> AsyncIterator[None]:
     """The service, running."""
-    await context.bus.prepare()
+    await context.bus.prepared()
     scheduler = Scheduler(context.bus, context.tasks)
     await scheduler.start()
     await context.bus.announce("scheduler", VERSION)

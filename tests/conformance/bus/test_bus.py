@@ -459,3 +459,14 @@ async def test_srv_answers(transport: Transport, server: Bus) -> None:
 async def test_prepare_twice(client: Bus) -> None:
     await client.prepare()
     await client.prepare()
+
+
+async def test_who_does_not_make_the_stream_waits_for_it(
+    client: Bus, server: Bus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_module, "_TOLD_EACH", 2)
+    waiting = asyncio.ensure_future(client.prepared())
+    await until(lambda: "metadata makes it: waiting" in caplog.text)
+    assert not waiting.done()
+    await server.prepare()
+    await waiting
