@@ -21,11 +21,16 @@ class Failpoint(StrEnum):
     CREATE_UPPER = "create.upper-made"
     VOLUME_COPIED = "create.volume-copied"
     VOLUME_FILLED = "create.volume-filled"
+    VOLUME_HALF_MOVED = "create.volume-half-moved"
+    VOLUME_MOVED = "create.volume-moved"
     CREATE_RECORDED = "create.recorded"
     CREATE_REGISTERED = "create.registered"
     CREATE_MADE = "create.made"
+    CREATE_UPPER_UNDONE = "undo.upper-gone"
+    CREATE_VOLUMES_UNDONE = "undo.volumes-gone"
     PLACE_CHOSEN = "place.node-chosen"
     REGISTER_NAMED = "register.name-reserved"
+    REGISTER_TAKEN_OVER = "register.name-taken-over"
     REGISTER_RECORDED = "register.recorded"
     FORGET_RECORD = "forget.record-gone"
     RENAME_NAMED = "rename.name-reserved"
@@ -36,15 +41,28 @@ class Failpoint(StrEnum):
     UNPACK_LAYER = "unpack.layer-unpacked"
     UNPACK_PLACED = "unpack.layer-placed"
     UNPACK_INIT = "unpack.init-made"
+    NETWORK_NETNS = "network.namespace-made"
+    NETWORK_VETH = "network.veth-made"
+    NETWORK_ADDRESS = "network.address-set"
+    NETWORK_PORTS = "network.ports-published"
     START_CONNECTED = "start.network-connected"
+    START_DIRECTORIES = "start.directories-made"
+    START_MOUNTED = "start.rootfs-mounted"
+    START_BUNDLED = "start.bundle-written"
     START_SPAWNED = "start.shim-spawned"
     START_CREATED = "start.process-created"
     START_RUNNING = "start.program-running"
     START_RECORDED = "start.recorded"
+    START_DISCONNECTED = "start.network-given-back"
+    START_FAILED = "start.failure-recorded"
     STOP_SIGNALLED = "stop.signalled"
     DIE_SEEN = "die.seen"
     DIE_RECORDED = "die.recorded"
     DIE_TORN_DOWN = "die.torn-down"
+    TEARDOWN_CGROUPS = "teardown.cgroups-gone"
+    TEARDOWN_FILES = "teardown.files-gone"
+    TEARDOWN_RUN = "teardown.run-gone"
+    TEARDOWN_PORTS = "teardown.ports-withdrawn"
     PAUSE_FROZEN = "pause.frozen"
     PAUSE_RECORDED = "pause.recorded"
     UNPAUSE_RECORDED = "unpause.recorded"
@@ -63,6 +81,9 @@ class Failpoint(StrEnum):
     EXEC_BEGUN = "exec.start-recorded"
     EXEC_SPAWNED = "exec.shim-spawned"
     EXEC_STARTED = "exec.started"
+    EXEC_FAILED = "exec.failure-recorded"
+    KEEPER_REFUSED = "keeper.refusal-written"
+    KEEPER_ENDED = "keeper.end-written"
     EXEC_DIE_SEEN = "exec.die-seen"
     EXEC_DIE_RECORDED = "exec.die-recorded"
     EXEC_TORN_DOWN = "exec.torn-down"
@@ -85,6 +106,11 @@ class Failpoints:
         except FileNotFoundError:
             return
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def environment() -> dict[str, str]:
+    """What a program that imports nothing of this must be given, if it has points of its own."""
+    return {VARIABLE: os.environ[VARIABLE]} if os.environ.get(VARIABLE) else {}
 
 
 @cache

@@ -379,6 +379,7 @@ class Cell:
         self.console.ended()
         self.log.end()
         self.do(self.machine.launch_failed(refusal, exit_code_for(refusal.message), time.time_ns()))
+        reach(Failpoint.START_FAILED)
 
     def _connect_console(self) -> None:
         command = self.spec.command

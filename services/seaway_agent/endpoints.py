@@ -20,6 +20,7 @@ from seaway_agent.network.sandboxes import NetworkRequest
 from seaway_contracts.containers import ContainerSpec, Endpoint, PortBinding, PublishedPort
 from seaway_contracts.errors import bad_request, internal, not_found
 from seaway_docker.errors import no_such_network
+from seaway_kit.failpoints import Failpoint, reach
 
 PREDEFINED: Final = ("bridge", "host", "none")
 _RESOLV: Final = Path("/etc/resolv.conf")
@@ -66,6 +67,7 @@ async def disconnect(driver: NetworkDriver, spec: ContainerSpec, connection: Con
     """Give everything back."""
     if connection.ports:
         await driver.unpublish(spec.id)
+        reach(Failpoint.TEARDOWN_PORTS)
     if connection.sandbox is not None:
         await driver.release(connection.sandbox)
 

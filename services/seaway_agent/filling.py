@@ -58,7 +58,8 @@ def settle(volume: Path) -> None:
         with _inside(volume, str((volume / FILLED / _INTO).readlink())) as into:
             if into >= 0:
                 _move_in(volume / FILLED / _TREE, into)
-        tree.remove(volume / FILLED)
+        reach(Failpoint.VOLUME_MOVED)
+        (volume / FILLED).rename(volume / FILLING)  # what is removed by halves is no complete copy any more
     tree.remove(volume / FILLING)
 
 
@@ -93,6 +94,7 @@ def _move_in(copy: Path, into: int) -> None:
                     os.rename(name, name, src_dir_fd=source, dst_dir_fd=into)
                 else:  # a link: unlike a rename, it replaces nothing
                     os.link(name, name, src_dir_fd=source, dst_dir_fd=into, follow_symlinks=False)
+                reach(Failpoint.VOLUME_HALF_MOVED)
             except OSError as error:
                 if error.errno not in _TAKEN:
                     raise

@@ -129,7 +129,9 @@ class Records:
             return None
         if not await self._abandoned(name, old):
             raise conflict(container_name_conflict(name, old.id))
-        return await self._names.update(key, holder, found.revision)
+        revision = await self._names.update(key, holder, found.revision)
+        reach(Failpoint.REGISTER_TAKEN_OVER)
+        return revision
 
     async def _abandoned(self, name: str, holder: NameHolder) -> bool:
         """Whether a name's holder is gone, was never made, or never came to be called so: then the name is free."""

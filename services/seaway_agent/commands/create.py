@@ -97,7 +97,9 @@ class CreateCommand:
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
             self._node.cells.pop(spec.id, None)
             node.uppers.release(spec.id)
+            reach(Failpoint.CREATE_UPPER_UNDONE)
             node.volumes.give_back(spec)
+            reach(Failpoint.CREATE_VOLUMES_UNDONE)
             if isinstance(error, OSError):
                 raise internal(f"container {spec.name} can't be made: {error}") from error
             raise

@@ -190,6 +190,7 @@ class Execs:
             self._sessions.pop(spec.id, None)
             self._news.set()
             cell.do(cell.machine.exec_failed(spec.id, time.time_ns()))
+            reach(Failpoint.EXEC_FAILED)
             if isinstance(error, SeawayError):
                 raise
             if not isinstance(error, _FORESEEN):

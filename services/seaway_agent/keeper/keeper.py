@@ -20,6 +20,7 @@ from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.procs import Process
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_contracts.errors import SeawayError, internal
+from seaway_kit import failpoints
 
 log = logging.getLogger(__name__)
 _PROGRAM: Final = Path(process.__file__).resolve()
@@ -193,7 +194,7 @@ class Keeper:
 def _spawn(theirs: socket.socket, run: Path, output_fd: int) -> Spawned:
     argv = [sys.executable, "-I", "-S", str(_PROGRAM), str(run)]
     fds = {process.AGENT_FD: theirs.fileno(), 1: output_fd, 2: output_fd}
-    return spawn(argv, env={"PATH": _PATH, "TZ": "UTC"}, fds=fds)
+    return spawn(argv, env={"PATH": _PATH, "TZ": "UTC", **failpoints.environment()}, fds=fds)
 
 
 def _reap(pid: int) -> None:

@@ -6,7 +6,7 @@ reads no output. After that it reads and drops what comes, so that nobody's pipe
 have ended.
 """
 
-# ruff: noqa: PTH104, PTH118
+# ruff: noqa: PTH104, PTH108, PTH118
 
 import array
 import contextlib
@@ -28,6 +28,9 @@ MOST = 65536
 
 REFUSED = "refused"
 """In an exec's directory: the runtime could not run it."""
+
+REFUSED_POINT, ENDED_POINT = "keeper.refusal-written", "keeper.end-written"
+"""See `seaway_kit.failpoints`, which can't be imported here."""
 
 _FDS = 5
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -181,12 +184,14 @@ class Keeper:
             with open(part, "w") as file:
                 file.write(str(code))
             os.rename(part, held.exit_file)
+        _reach(ENDED_POINT)
         self._tell(id=held.id, code=code, time_ns=now)
         self._let_go(held)
 
     def _refuse(self, held: Held, why: str) -> None:
         with contextlib.suppress(OSError), open(os.path.join(held.directory, REFUSED), "w"):
             pass
+        _reach(REFUSED_POINT)
         self._tell(id=held.id, refused=why)
         self._let_go(held)
 
@@ -213,6 +218,14 @@ def _oom_score(adjustment: int) -> Iterator[None]:
 def _say_oom_score(text: str) -> None:
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(text)
+
+
+def _reach(point: str) -> None:
+    """For tests: be killed here, if the point is armed."""
+    if directory := os.environ.get("SEAWAY_FAILPOINTS"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(directory, point))
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _drop(fd: int) -> bool:

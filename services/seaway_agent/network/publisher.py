@@ -15,6 +15,7 @@ from seaway_agent.network.nfnl import Dnat
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.ports import PortBinding, PortRequest, PortTable
 from seaway_agent.network.relay import Entrance
+from seaway_kit.failpoints import Failpoint, reach
 
 _RELAYED = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 _log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class PortPublisher:
                 attempt.take(request)
             published = Published(address, tuple(attempt.bindings))
             self._nat.add(published.elements())
+            reach(Failpoint.NETWORK_PORTS)
         except BaseException:
             attempt.undo()
             raise

@@ -13,6 +13,7 @@ from seaway_agent.network import netns, rtnl
 from seaway_agent.network.errors import NetworkError, SandboxGone
 from seaway_agent.network.names import IFNAME
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
+from seaway_kit.failpoints import Failpoint, reach
 
 # What Docker sets in each container's namespace of its own.
 _SYSCTLS = (("net/ipv4/ip_unprivileged_port_start", "0"), ("net/ipv4/ping_group_range", "0 2147483647"))
@@ -75,10 +76,13 @@ def build_isolated(home: int) -> Sandbox:
 def build(home: int, host: NetlinkSocket, endpoint: Endpoint, *, ipv6: bool) -> Sandbox:
     """A sandbox with an address on the bridge, in two datagrams to the kernel. Nothing stays behind on error."""
     fd, inner = _new_namespace(home)
+    reach(Failpoint.NETWORK_NETNS)
     with inner:
         try:
             link = _plug(host, endpoint, fd, ipv6=ipv6)
+            reach(Failpoint.NETWORK_VETH)
             _configure(inner, endpoint, link.peer, ipv6=ipv6)
+            reach(Failpoint.NETWORK_ADDRESS)
         except BaseException:
             os.close(fd)
             raise

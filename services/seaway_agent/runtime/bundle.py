@@ -20,6 +20,7 @@ from seaway_agent.oci import spec as oci
 from seaway_agent.rootfs.passwd import MOST_TEXT
 from seaway_agent.runtime.conmon import SYNC_FD, ShimPlan
 from seaway_contracts.containers import ContainerSpec
+from seaway_kit.failpoints import Failpoint, reach
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,13 @@ class BundlePlan:
 def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
     """Write the bundle, mount the rootfs, start conmon. On any error nothing is left but the bundle's plain files."""
     _make_directories(plan)
+    reach(Failpoint.START_DIRECTORIES)
     overlay.mount_overlay(str(plan.rootfs), plan.lowers, str(plan.upper), str(plan.work))
+    reach(Failpoint.START_MOUNTED)
     try:
         _attach(plan)
         _prepare(plan)
+        reach(Failpoint.START_BUNDLED)
         fds = {SYNC_FD: report_fd, 1: output_fd, 2: output_fd}
         return spawn(plan.shim.argv(), env=plan.shim.env(), cwd=str(plan.shim.bundle), fds=fds)
     except BaseException:

@@ -102,6 +102,7 @@ class Launch:
             report = await self._start_shim(plan)
         except BaseException:
             await endpoints.disconnect(node.network, spec, connection)
+            reach(Failpoint.START_DISCONNECTED)
             raise
         assert self._spawned is not None
         reach(Failpoint.START_CREATED)

@@ -3,12 +3,15 @@
 import os
 import posixpath
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout, suite_cgroup
 from seaway_agent.plumbing import Plumbing
+from seaway_kit.failpoints import Failpoint, reach
 
 _SOCKETS: Final = (Path("/run"), Path("/tmp"))
 """Where gVisor's runtime puts its socket when the path of its own directory is too long for one."""
@@ -20,25 +23,38 @@ def take_down(node: Plumbing, cgroups_path: str, container: str, *runtimes: str)
     `runtimes`: whose state is removed; more than one where it isn't known which of them ran it.
     Raises OSError, the first one, where something can't be removed; all the rest is removed all the same.
     """
-    layout, host = node.layout, node.cgroups
-    failed: OSError | None = None
+    layout = node.layout
+    failed = [_remove_cgroups(node.cgroups, cgroups_path)]
+    if posixpath.dirname(cgroups_path) != suite_cgroup(node.suite):
+        failed.append(_tried(partial(node.cgroup_parents.let_go, cgroups_path)))
+    reach(Failpoint.TEARDOWN_CGROUPS)
+    files = (layout.exits / container, *(place / f"runsc-{container}.sock" for place in _SOCKETS))
+    failed += [_tried(partial(path.unlink, missing_ok=True)) for path in files]
+    reach(Failpoint.TEARDOWN_FILES)
+    # The bundle goes last: by it the next agent sees that something of the run may be left.
+    states = (layout.runtime_root(runtime) / container for runtime in runtimes)
+    directories = (*states, layout.persist(container), layout.bundle(container))
+    failed += [_tried(partial(remove_tree, path)) for path in directories]
+    reach(Failpoint.TEARDOWN_RUN)
+    for error in filter(None, failed):
+        raise error
+
+
+def _tried(step: Callable[[], object]) -> OSError | None:
+    try:
+        step()
+    except OSError as error:
+        return error
+    return None
+
+
+def _remove_cgroups(host: CgroupLayout, cgroups_path: str) -> OSError | None:
     directories = host.directories(cgroups_path)
     try:
         cgroups.remove(directories)
     except OSError:
-        failed = _kill_and_remove(host, cgroups_path, directories)
-    states = [layout.runtime_root(runtime) / container for runtime in runtimes]
-    for directory in (*states, layout.persist(container), layout.bundle(container)):
-        try:
-            remove_tree(directory)
-        except OSError as error:
-            failed = failed or error
-    if posixpath.dirname(cgroups_path) != suite_cgroup(node.suite):
-        node.cgroup_parents.let_go(cgroups_path)
-    for path in (layout.exits / container, *(place / f"runsc-{container}.sock" for place in _SOCKETS)):
-        path.unlink(missing_ok=True)
-    if failed is not None:
-        raise failed
+        return _kill_and_remove(host, cgroups_path, directories)
+    return None
 
 
 def _kill_and_remove(host: CgroupLayout, cgroups_path: str, directories: tuple[str, ...]) -> OSError | None:

@@ -111,8 +111,9 @@ class Client:
         return dict(self.inspect(container)["State"])
 
     def history(self, since: float, **wanted: str | list[str]) -> list[dict[str, Any]]:
-        """All events since then."""
-        query = f"since={since:.9f}&until={time.time() + 0.001:.9f}&{filters(type='container', **wanted)}"
+        """All events since then, of containers unless another `type` is wanted."""
+        asked = filters(**{"type": "container", **wanted})
+        query = f"since={since:.9f}&until={time.time() + 0.001:.9f}&{asked}"
         reply = self.steadily("GET", f"/events?{query}")
         assert reply.status == 200, reply
         return [json.loads(line) for line in reply.body.splitlines()]

@@ -8,12 +8,24 @@ from pathlib import Path
 from e2e_rig.registry import Registry
 from e2e_rig.waits import eventually
 
+from chaos_rig import stream
 from chaos_rig.client import Client
 from chaos_rig.suite import ChaosSuite
 from seaway_kit.failpoints import Failpoint
 
 LIFE = ["create", "start", "die", "destroy"]
 LOOP = "trap 'exit 9' TERM; while :; do sleep 0.05; done"
+REFUSED = frozenset(
+    {
+        Failpoint.START_DISCONNECTED,
+        Failpoint.START_FAILED,
+        Failpoint.CREATE_UPPER_UNDONE,
+        Failpoint.CREATE_VOLUMES_UNDONE,
+        Failpoint.EXEC_FAILED,
+        Failpoint.KEEPER_REFUSED,
+    }
+)
+"""Passed only where what is asked for can't be done."""
 
 
 class Scene:
@@ -65,6 +77,11 @@ class Scene:
         assert self.told(container, "destroy") == LIFE
 
     @property
+    def image(self) -> str:
+        """One that can be pulled."""
+        return f"{self.registry.address}/lib/busybox:1"
+
+    @property
     def volumes(self) -> list[Path]:
         """The directories of all volumes."""
         place = self.suite.root / "agent" / self.suite.node / "volumes"
@@ -76,3 +93,12 @@ class Scene:
         for volume in self.volumes:
             if self.suite.api.request("DELETE", f"/volumes/{volume.name}").status != 204:
                 shutil.rmtree(volume)
+
+    def play(self, scene: Callable[["Scene"], None]) -> None:
+        """To its end; then each container that was made meanwhile has told each event once."""
+        try:
+            scene(self)
+        finally:
+            self.remove_volumes()
+        told = {row["Actor"]["ID"] for row in self.client.history(self.since, event="create")}
+        stream.check(self.suite, self.since, told)

@@ -135,8 +135,31 @@ async def test_a_stop_that_the_agent_did_not_live_to_finish_is_answered_by_the_n
     assert rig.told(container).count("die") == 1
 
 
+@pytest.mark.parametrize("point", [Failpoint.TEARDOWN_CGROUPS, Failpoint.TEARDOWN_FILES, Failpoint.TEARDOWN_RUN])
+async def test_a_teardown_that_was_interrupted_is_finished(rig: AgentRig, tmp_path: Path, point: Failpoint) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await rig.create(rig.spec("true"))
+    (armed / point).touch()
+    starting = asyncio.ensure_future(rig.start_container(container))
+    await rig.until(rig.ended)
+    starting.cancel()
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    assert (await rig.inventory())[container].status.state is State.EXITED
+    assert list(rig.run.rglob(container)) == []
+    assert rig.told(container) == ["create", "start", "die"]
+
+
 @pytest.mark.parametrize(
-    "point", [Failpoint.CREATE_VOLUMES, Failpoint.CREATE_UPPER, Failpoint.VOLUME_COPIED, Failpoint.VOLUME_FILLED]
+    "point",
+    [
+        Failpoint.CREATE_VOLUMES,
+        Failpoint.CREATE_UPPER,
+        Failpoint.VOLUME_COPIED,
+        Failpoint.VOLUME_FILLED,
+        Failpoint.VOLUME_HALF_MOVED,
+        Failpoint.VOLUME_MOVED,
+    ],
 )
 async def test_volumes_of_a_create_that_was_interrupted_are_swept(
     rig: AgentRig, tmp_path: Path, point: Failpoint
@@ -163,7 +186,8 @@ async def test_volumes_of_a_create_that_was_interrupted_are_swept(
     await rig.until(lambda: [path.name for path in volumes.iterdir()] == ["there"])
     assert [path.name for path in (volumes / "there").iterdir()] == ["_data"]
     held = {path.name for path in (volumes / "there/_data").iterdir()}
-    assert held == ({"busybox", *APPLETS} if point is Failpoint.VOLUME_FILLED else set())
+    complete = point in (Failpoint.VOLUME_FILLED, Failpoint.VOLUME_HALF_MOVED, Failpoint.VOLUME_MOVED)
+    assert held == ({"busybox", *APPLETS} if complete else set())
     assert [path.name for path in (places / "containers").glob("[0-9a-f]*")] == [before]
     await rig.create(spec, command)
     assert {path.name for path in (volumes / "there/_data").iterdir()} == {"busybox", *APPLETS}

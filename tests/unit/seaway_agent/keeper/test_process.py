@@ -18,6 +18,7 @@ import pytest
 
 from seaway_agent.keeper import process
 from seaway_agent.kernel.spawn import spawn
+from seaway_kit.failpoints import VARIABLE, Failpoint
 
 # As `crun exec --detach` does it: the process is left to whoever is there to take it, its pid is written down first.
 # No shell: that would reap a child that has ended.
@@ -36,7 +37,7 @@ LIMIT_S = 10.0
 class Agent:
     """Our end, and what it has been told."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, environment: dict[str, str] | None = None) -> None:
         self.place = place
         self.runtime = place / "runtime"
         self.runtime.write_text(f"#!{sys.executable} -IS\n{RUNTIME}")
@@ -45,7 +46,7 @@ class Agent:
         self.socket.settimeout(LIMIT_S)
         argv = [sys.executable, "-I", "-S", process.__file__, str(place)]
         fds = {process.AGENT_FD: theirs.fileno(), 1: 1, 2: 2}
-        self.keeper = spawn(argv, env={"PATH": os.environ["PATH"]}, fds=fds)
+        self.keeper = spawn(argv, env={"PATH": os.environ["PATH"], **(environment or {})}, fds=fds)
         theirs.close()
 
     def order(self, name: str, script: str, stdin: int | None = None) -> tuple[int, int]:
@@ -112,6 +113,23 @@ def test_a_life(agent: Agent) -> None:
     assert abs(end["time_ns"] - time.time_ns()) < 60e9
     assert agent.written("a") == "3"
     assert (read_all(out), read_all(err)) == (b"out\n", b"err\n")
+
+
+@pytest.mark.parametrize("script", ["exit 3", "refused"])
+def test_it_dies_where_a_failpoint_is_armed(tmp_path: Path, script: str) -> None:
+    """What it has written down is there; it is the agent that has not been told."""
+    (tmp_path / "points").mkdir()
+    for point in (Failpoint.KEEPER_ENDED, Failpoint.KEEPER_REFUSED):
+        (tmp_path / "points" / point).touch()
+    (tmp_path / "place").mkdir()
+    agent = Agent(tmp_path / "place", {VARIABLE: str(tmp_path / "points")})
+    for fd in agent.order("a", script):
+        os.close(fd)
+    assert agent.ended() == signal.SIGKILL
+    refused = script == "refused"
+    assert (agent.place / "a/refused").exists() is refused
+    assert (agent.place / "a/exit").exists() is not refused
+    agent.close()
 
 
 def test_many_at_once_are_told_apart(agent: Agent) -> None:
