@@ -16,8 +16,8 @@ class SmallDisk:
         options = f"size={mib}m,mode={mode:o}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "small", str(place)], check=True)
 
-    def fill(self) -> None:
-        """Leave not a byte; what came free meanwhile is taken as well when this is called again."""
+    def fill(self, leaving: int = 0) -> None:
+        """Leave so many bytes, or none; what came free meanwhile is taken as well when this is called again."""
         with open(self._filler, "ab", buffering=0) as file:
             for size in _STEPS:
                 try:
@@ -25,6 +25,7 @@ class SmallDisk:
                         file.write(bytes(size))
                 except OSError:
                     continue
+            file.truncate(max(0, file.tell() - leaving))
 
     def free(self) -> None:
         """Give the room back."""
