@@ -182,10 +182,10 @@ async def test_subscriptions_go_on_after_a_restart(wire: Wire, transport: Transp
     transport.on_reconnect(lambda: told.append("back"))
     await transport.subscribe("s", lambda m: got.append(m.data))
     await answering(transport, "echo")
-    for _ in range(2):
+    for times in (1, 2):
         await wire.stop()
         await wire.start()
-    await until(lambda: told.count("back") == 2)
+        await until(lambda: told.count("back") == times)  # noqa: B023
     assert told == ["lost", "back", "lost", "back"]
     await transport.flush()
     await other.publish("s", b"after")
