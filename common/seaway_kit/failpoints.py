@@ -89,7 +89,8 @@ class Failpoint(StrEnum):
     EXEC_TORN_DOWN = "exec.torn-down"
     PULL_BLOB = "pull.blob-stored"
     PULL_CHECKED = "pull.image-checked"
-    PULL_NAMED = "pull.name-stored"
+    IMAGE_NAMED = "pull.name-stored"
+    PULL_TOLD = "pull.event-kept"
     EVENT_STORED = "outbox.event-stored"
 
 

@@ -20,6 +20,7 @@ from seaway_image.layers import inflated
 from seaway_image.load import layer_descriptor
 from seaway_image.manifests import MAX_LAYERS, OCI_CONFIG, Descriptor
 from seaway_image.names import StoredImage, read_target
+from seaway_image.news import By, news
 from seaway_image.store import ImageStore
 from seaway_image.tar_stream import BLOCK, check_first_header
 
@@ -86,7 +87,9 @@ async def commit_image(
         try:
             layer = await _ingest(store, source, lease)
             image = await _make(store, below, layer, config, order, clock_ns(), lease)
-            await store.register(image, tags=[target] if target else [])
+            by = By(order.cause, order.actor)
+            told = [news("tag", image.id, target.familiar, by)] if target else []
+            await store.register(image, tags=[target] if target else [], told=told)
             return MadeImage(image.id, target)
         finally:
             store.discard(lease)

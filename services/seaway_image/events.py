@@ -1,18 +1,22 @@
-"""Image events: what happened to which image, on its way to the events stream."""
+"""Image events: what happened to which image, on its way to the stream of events."""
 
-import secrets
+import logging
 import sqlite3
-import time
+from collections.abc import Sequence
 from typing import Final
 
 from seaway_bus.outbox import Outbox
+from seaway_bus.outbox_table import transaction
 from seaway_bus.transport import Transport
 from seaway_contracts import catalogue
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import Envelope
-from seaway_image.digests import Digest, hex_of
+from seaway_image.digests import hex_of
+from seaway_image.news import News
 from seaway_kit.tasks import Tasks
+
+log = logging.getLogger(__name__)
 
 _CHANNELS: Final[dict[str, EventChannel[ImageEvent]]] = {
     "pull": catalogue.IMAGE_PULL,
@@ -24,31 +28,64 @@ _CHANNELS: Final[dict[str, EventChannel[ImageEvent]]] = {
 }
 
 
+_TOLD: Final = "CREATE TABLE IF NOT EXISTS told (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL)"
+
+
 class ImageEvents:
-    """Publishes image events through an outbox, so that none is lost while the bus is away."""
+    """Publishes what changes of the image table tell, each once: through an outbox, which goes over lost connections.
+
+    Beside the outbox stands which change was put into it last. So the next life sees in the table what it must make up
+    for where this one was killed between both.
+    """
 
     def __init__(self, db: sqlite3.Connection, transport: Transport, tasks: Tasks, node: str) -> None:
+        self._db = db
         self._node = node
         self._outbox = Outbox(db, transport, tasks)
+        db.execute(_TOLD)
 
-    def start(self) -> None:
-        """Take up what an earlier life left."""
+    def start(self, last: Sequence[News] = ()) -> None:
+        """Take up what an earlier life left: in the outbox, and of the `last` change that it made."""
+        if last and last[-1].id != self._told():
+            try:
+                self._put(last)
+            except sqlite3.Error as error:
+                log.error("what the last change of images tells can't be written down, and is not told: %s", error)
         self._outbox.start()
 
-    def publish(
-        self, action: str, image: Digest, ref: str = "", *, name: str = "", cause: str = "", actor: str = ""
-    ) -> None:
-        """`action` in Docker's words; `name` is Docker's actor attribute, `ref` the name that it was about."""
-        channel = _CHANNELS[action]
+    def tell(self, news: Sequence[News]) -> None:
+        """Publish what a change tells. Where the disk is full it is kept in memory only."""
+        if not news:
+            return
+        try:
+            self._put(news)
+        except sqlite3.Error as error:
+            log.error("events of images are kept in memory only: %s", error)
+            self._outbox.discard()
+            for one in news:
+                self._outbox.tell(*self._event(one))
+        self._outbox.kick()
+
+    def _put(self, news: Sequence[News]) -> None:
+        with transaction(self._db):
+            for one in news:
+                self._outbox.add(*self._event(one))
+            self._db.execute("INSERT OR REPLACE INTO told VALUES (1, ?)", (news[-1].id,))
+
+    def _told(self) -> str:
+        found = self._db.execute("SELECT id FROM told").fetchone()
+        return str(found[0]) if found is not None else ""
+
+    def _event(self, one: News) -> tuple[EventChannel[ImageEvent], Envelope, ImageEvent]:
+        channel = _CHANNELS[one.action]
         envelope = Envelope(
-            id=secrets.token_hex(16),
+            id=one.id,
             node=self._node,
             noun=channel.noun,
             action=channel.action,
-            subject_id=hex_of(image),
-            time_ns=time.time_ns(),
-            cause=cause,
-            actor=actor,
+            subject_id=hex_of(one.image),
+            time_ns=one.time_ns,
+            cause=one.cause,
+            actor=one.actor,
         )
-        body = ImageEvent(image_id=image, ref=ref, attributes={"name": name or ref or image})
-        self._outbox.tell(channel, envelope, body)
+        return channel, envelope, ImageEvent(image_id=one.image, ref=one.ref, attributes={"name": one.name})

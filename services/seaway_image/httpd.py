@@ -12,18 +12,19 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import ValidationError
 
-from seaway_bus.bus import ACTOR, COMMAND, Command
+from seaway_bus.bus import ACTOR, COMMAND
 from seaway_contracts.archives import Committed, ImageOrder
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
 from seaway_docker.references import InvalidReference, parse_reference
 from seaway_docker.streams import JSON_STREAM, error_line, stream_line
-from seaway_image.commit import MadeImage, commit_image
+from seaway_image.commit import commit_image
 from seaway_image.digests import Digest, is_digest, parse_digest
 from seaway_image.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.import_ import ImportOrder, import_image
-from seaway_image.load import Loaded, load
+from seaway_image.load import load
 from seaway_image.manifests import parse_manifest
 from seaway_image.names import read_target
+from seaway_image.news import By
 from seaway_image.platforms import parse_platform
 from seaway_image.progress import Progress
 from seaway_image.save import choose, save
@@ -33,34 +34,16 @@ _CHUNK: Final = 1 << 18
 _MAX_QUERY: Final = 256
 _OCTETS: Final = "application/octet-stream"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-OnLoaded = Callable[[Loaded, Command], Awaitable[None]]
-OnImported = Callable[[Digest, str, Command], Awaitable[None]]
-OnCommitted = Callable[[MadeImage, ImageOrder], Awaitable[None]]
-
-
-async def _ignore(*_: object) -> None:
-    """Nobody wants to know."""
 
 
 class ImageHttp:
-    """The application. `on_loaded`, `on_imported`, `on_committed` are awaited after what ended well."""
+    """The application."""
 
-    def __init__(
-        self,
-        store: ImageStore,
-        token: str,
-        *,
-        on_loaded: OnLoaded = _ignore,
-        on_imported: OnImported = _ignore,
-        on_committed: OnCommitted = _ignore,
-    ) -> None:
+    def __init__(self, store: ImageStore, token: str) -> None:
         if not token:
             raise ValueError("the image service's HTTP side needs a token")
         self._store = store
         self._expected = f"Bearer {token}".encode()
-        self._on_loaded = on_loaded
-        self._on_imported = on_imported
-        self._on_committed = on_committed
 
     def application(self) -> web.Application:
         """The routes, each guarded."""
@@ -133,8 +116,8 @@ class ImageHttp:
         lines = JsonLines(request)
         with_lines = {} if request.query.get("quiet", "1") != "0" else {"say": lines.progress}
         try:
-            loaded = await load(self._store, request.content.iter_chunked(_CHUNK), platform=order, **with_lines)
-            await self._on_loaded(loaded, _command(request))
+            pieces = request.content.iter_chunked(_CHUNK)
+            loaded = await load(self._store, pieces, platform=order, by=_by(request), **with_lines)
         except SeawayError as error:
             if not lines.begun:
                 raise
@@ -153,9 +136,7 @@ class ImageHttp:
         """The body is the tar; `repo`, `tag`, `message`, `change` (repeated) and `platform`. Answers `{"id"}`."""
         order = _import_order(request)
         image = await import_image(self._store, request.content.iter_chunked(_CHUNK), order)
-        await self._on_imported(image, order.target.familiar if order.target else "", _command(request))
         return web.json_response({"id": image})
-
 
     async def _commit(self, request: web.Request) -> web.StreamResponse:
         """The body is the order (its length in four bytes, then its JSON) and the layer's tar. Answers `Committed`."""
@@ -167,14 +148,13 @@ class ImageHttp:
             async for _ in layer:  # the sender listens when it has sent all
                 pass
             raise
-        await self._on_committed(made, order)
         done = Committed(id=made.id, ref=made.tag.familiar if made.tag else "")
         return web.json_response(done.model_dump())
 
 
-def _command(request: web.Request) -> Command:
+def _by(request: web.Request) -> By:
     """By which command, and in whose name, the archive came."""
-    return Command(request.headers.get(COMMAND, ""), request.headers.get(ACTOR, ""))
+    return By(request.headers.get(COMMAND, ""), request.headers.get(ACTOR, ""))
 
 
 async def _commit_order(request: web.Request) -> ImageOrder:
@@ -198,6 +178,7 @@ def _import_order(request: web.Request) -> ImportOrder:
         changes=tuple(changes),
         message=query.get("message", ""),
         source=query.get("source", "-"),
+        by=_by(request),
     )
     return replace(order, platform=parse_platform(platform)) if platform else order
 

@@ -17,6 +17,7 @@ from seaway_image.digests import Digest
 from seaway_image.layers import inflated
 from seaway_image.load import layer_descriptor
 from seaway_image.manifests import OCI_CONFIG, Descriptor
+from seaway_image.news import NOBODY, By, news
 from seaway_image.platforms import Platform
 from seaway_image.store import ImageStore
 from seaway_image.tar_stream import BLOCK, check_first_header
@@ -31,6 +32,7 @@ class ImportOrder:
     message: str = ""
     source: str = "-"
     platform: Platform = Platform()  # noqa: RUF009 — frozen, so one for all is right
+    by: By = NOBODY
 
 
 async def import_image(
@@ -86,5 +88,6 @@ async def _make(
     blob = await store.blobs.put(document, lease=lease)
     described = await layer_descriptor(store, layer)
     image = await store.assemble(Descriptor(OCI_CONFIG, blob.digest, blob.size), [described], lease)
-    await store.register(image, tags=[order.target] if order.target else [])
+    told = news("import", image.id, order.target.familiar if order.target else "", order.by)
+    await store.register(image, tags=[order.target] if order.target else [], told=[told])
     return image.id

@@ -33,6 +33,7 @@ from seaway_image.manifests import (
     select_entry,
 )
 from seaway_image.names import StoredImage
+from seaway_image.news import NOBODY, By, news
 from seaway_image.platforms import Platform
 from seaway_image.progress import Progress
 from seaway_image.store import ImageStore
@@ -68,7 +69,12 @@ async def _nothing(_: Progress) -> None:
 
 
 async def load(
-    store: ImageStore, source: AsyncIterator[bytes], *, platform: Platform | None = None, say: Say = _nothing
+    store: ImageStore,
+    source: AsyncIterator[bytes],
+    *,
+    platform: Platform | None = None,
+    say: Say = _nothing,
+    by: By = NOBODY,
 ) -> Loaded:
     """Load all images of an archive, or none; raises SeawayError and then nothing is left.
 
@@ -76,7 +82,7 @@ async def load(
     """
     with store.blobs.lease() as lease:
         try:
-            return await _Load(store, lease, platform or Platform(), say).run(source)
+            return await _Load(store, lease, platform or Platform(), say).run(source, by)
         finally:
             store.discard(lease)
 
@@ -88,14 +94,15 @@ class _Load:
         self._platform = platform
         self._say = say
 
-    async def run(self, source: AsyncIterator[bytes]) -> Loaded:
+    async def run(self, source: AsyncIterator[bytes], by: By) -> Loaded:
         """Ingest, check everything, then enter all images."""
         contents = await self._ingest(TarReader(decompressed(source)))
         found = await self._images(contents)
         lines: list[str] = []
         for image, tags in found:
             lines += self._renamed(image.id, tags)
-            await self._store.register(image, tags=tags)
+            names = [tag.familiar for tag in tags] or [""]
+            await self._store.register(image, tags=tags, told=[news("load", image.id, name, by) for name in names])
         images = tuple(LoadedImage(image.id, tuple(tags)) for image, tags in found)
         return Loaded(images, (*lines, *(line for image in images for line in image.lines())))
 

@@ -18,6 +18,7 @@ from seaway_docker.references import (
     parse_reference,
 )
 from seaway_image.digests import Digest
+from seaway_image.news import News
 
 TABLE_VERSION: Final = 1
 
@@ -56,7 +57,7 @@ class StoredImage(BaseModel):
 
 
 class NameTable(BaseModel):
-    """All images and names: a value; each change makes a new table."""
+    """All images and names: a value; each change makes a new table. `news` is what the last change tells."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,6 +65,7 @@ class NameTable(BaseModel):
     images: dict[Digest, StoredImage] = Field(default_factory=dict)
     tags: dict[str, Digest] = Field(default_factory=dict)
     digests: dict[str, Digest] = Field(default_factory=dict)
+    news: tuple[News, ...] = ()
 
     def tags_of(self, image: Digest) -> tuple[Reference, ...]:
         """The tags of an image, in order of their text."""
@@ -77,6 +79,15 @@ class NameTable(BaseModel):
         """All blobs that any image needs, indexes known by digest among them."""
         indexes = {Digest(name.rpartition("@")[2]) for name in self.digests}
         return frozenset(indexes.union(*(image.blobs for image in self.images.values())))
+
+    def with_news(self, news: Iterable[News]) -> "NameTable":
+        """With what is to be told of this change."""
+        added = tuple(news)
+        return self.model_copy(update={"news": self.news + added}) if added else self
+
+    def without_news(self) -> "NameTable":
+        """As the next change begins with it."""
+        return self.model_copy(update={"news": ()}) if self.news else self
 
     def with_image(self, image: StoredImage) -> "NameTable":
         """With this image; one that is there already keeps its blobs and its last tag time."""

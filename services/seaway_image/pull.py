@@ -1,7 +1,7 @@
 """Pulls: a registry's image into the store, with Docker's progress; equal pulls at one time share one download."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +15,7 @@ from seaway_image.digests import Digest, parse_digest, short
 from seaway_image.documents import MAX_CONFIG
 from seaway_image.endpoints import RegistrySettings
 from seaway_image.manifests import MAX_NESTING, Descriptor, Manifest, parse_manifest, select_entry
+from seaway_image.news import By, News, news
 from seaway_image.platforms import Platform
 from seaway_image.progress import Emit, Progress, SharedWork
 from seaway_image.pull_plan import PlannedLayer, asked, check_platform, closing_lines, plan_layers
@@ -42,12 +43,14 @@ class PullOrder:
     cause: str = ""
     actor: str = ""
 
-
-Pulled = Callable[[PullOrder, Digest], Awaitable[None]]
+    def news(self, image: Digest) -> News:
+        """What is told of a pull that ended well."""
+        reference = self.reference
+        return news("pull", image, reference.familiar, By(self.cause, self.actor), name=reference.familiar_name)
 
 
 class Pulls:
-    """All pulls of this service. `on_pulled` is awaited after each one that ended well."""
+    """All pulls of this service."""
 
     def __init__(
         self,
@@ -57,14 +60,12 @@ class Pulls:
         tasks: Tasks,
         *,
         default_platform: Platform | None = None,
-        on_pulled: Pulled | None = None,
     ) -> None:
         self._store = store
         self._transport = transport
         self._settings = settings
         self._tasks = tasks
         self._default = default_platform or Platform()
-        self._on_pulled = on_pulled
         self._running: dict[tuple[str, Platform | None, str], SharedWork] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
 
@@ -80,9 +81,7 @@ class Pulls:
 
     def _start(self, key: tuple[str, Platform | None, str], order: PullOrder) -> SharedWork:
         async def work(emit: Emit) -> None:
-            image = await _Pull(self._store, self._session(order), order, self._default, self._slots, emit).run()
-            if self._on_pulled is not None:
-                await self._on_pulled(order, image)
+            await _Pull(self._store, self._session(order), order, self._default, self._slots, emit).run()
 
         shared: SharedWork
 
@@ -114,17 +113,17 @@ class _Pull:
         self._slots = slots
         self._emit = emit
 
-    async def run(self) -> Digest:
-        """The id of the image that was pulled."""
+    async def run(self) -> None:
+        """Pull."""
         with self._store.blobs.lease() as lease:
             try:
-                return await self._run(lease)
+                await self._run(lease)
             except SeawayError as error:
                 if error.code not in _RESUMABLE:
                     self._store.discard(lease)
                 raise
 
-    async def _run(self, lease: Lease) -> Digest:
+    async def _run(self, lease: Lease) -> None:
         reference = self._order.reference
         first = await self._session.manifest(asked(reference))
         named = await self._store.blobs.put(first.data, lease=lease)
@@ -138,12 +137,12 @@ class _Pull:
         image = await self._store.check(manifest_digest)
         reach(Failpoint.PULL_CHECKED)
         tags = [] if reference.digest else [reference.with_default_tag()]
-        await self._store.register(image, tags=tags, digests=[(reference, named.digest)])
-        reach(Failpoint.PULL_NAMED)
+        told = [self._order.news(image.id)]
+        await self._store.register(image, tags=tags, digests=[(reference, named.digest)], told=told)
+        reach(Failpoint.PULL_TOLD)
         moved = any(before.get(tag.canonical) != image.id for tag in tags)
         for line in closing_lines(reference, named.digest, newer=newer or moved):
             self._emit(Progress(line))
-        return image.id
 
     async def _choose(self, data: bytes, media_type: str, lease: Lease) -> tuple[Digest, Manifest]:
         """Down through indexes to the manifest for the platform."""

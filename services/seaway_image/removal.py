@@ -11,6 +11,7 @@ from seaway_contracts.images import ImageInUse, RemovedImage
 from seaway_docker.references import Reference
 from seaway_image.digests import Digest
 from seaway_image.names import NameTable, StoredImage, is_id_of, read_reference, resolve
+from seaway_image.news import By, News, news
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Removal:
     untagged: tuple[str, ...]
     deleted: bool
     reclaimed: int = 0
+
+    def news(self, by: By) -> list[News]:
+        """What is told of it."""
+        gone = [news("delete", self.image, by=by)] if self.deleted else []
+        return [*(news("untag", self.image, name, by, name=self.image) for name in self.untagged), *gone]
 
 
 Level = Literal["names", "containers", "running"]

@@ -16,7 +16,6 @@ from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import open_outbox
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
-from seaway_contracts.archives import ImageOrder
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import (
@@ -31,18 +30,16 @@ from seaway_contracts.images import (
     RemoveImage,
     TagRequest,
 )
-from seaway_image.commit import MadeImage
 from seaway_image.credentials import credentials_from
-from seaway_image.digests import Digest
 from seaway_image.durable import write_file
 from seaway_image.events import ImageEvents
 from seaway_image.httpd import ImageHttp
-from seaway_image.load import Loaded
 from seaway_image.login import RegistryCalls
 from seaway_image.names import read_reference
+from seaway_image.news import By
 from seaway_image.paging import page
 from seaway_image.platforms import parse_platform
-from seaway_image.pull import Pulled, PullOrder, Pulls
+from seaway_image.pull import PullOrder, Pulls
 from seaway_image.settings import ImageSettings
 from seaway_image.store import ImageStore
 from seaway_image.transport import HttpTransport
@@ -65,11 +62,10 @@ class ImageService:
     """The calls. Each may come twice, and then does its work once."""
 
     def __init__(
-        self, store: ImageStore, pulls: Pulls, events: ImageEvents, bus: Bus, tasks: Tasks, endpoint: BlobEndpoint
+        self, store: ImageStore, pulls: Pulls, bus: Bus, tasks: Tasks, endpoint: BlobEndpoint
     ) -> None:
         self._store = store
         self._pulls = pulls
-        self._events = events
         self._bus = bus
         self._tasks = tasks
         self._endpoint = endpoint
@@ -100,23 +96,19 @@ class ImageService:
 
     async def tag(self, request: TagRequest, command: Command) -> Empty:
         """A further name."""
-        record = await self._store.tag(request.source, request.target)
-        name = read_reference(request.target).with_default_tag().familiar
-        self._events.publish("tag", Digest(record.id), name, cause=command.id, actor=command.actor)
+        await self._store.tag(request.source, request.target, By(command.id, command.actor))
         return Empty()
 
     async def remove(self, request: RemoveImage, command: Command) -> RemovedImages:
         """Untag, delete; the disk is freed at once."""
         if command.id in self._removed:
             return self._removed[command.id]
-        done = await self._store.remove(request.ref, force=request.force, in_use=request.in_use)
+        by = By(command.id, command.actor)
+        done = await self._store.remove(request.ref, force=request.force, in_use=request.in_use, by=by)
         reply = self._removed[command.id] = RemovedImages(items=done.items, reclaimed=done.reclaimed)
         while len(self._removed) > _REMEMBERED:
             self._removed.popitem(last=False)
-        for name in done.untagged:
-            self._events.publish("untag", done.image, name, name=done.image, cause=command.id, actor=command.actor)
         if done.deleted:
-            self._events.publish("delete", done.image, name=done.image, cause=command.id, actor=command.actor)
             await self.collect(grace_s=0)
         return reply
 
@@ -214,18 +206,18 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
     """The running service; leaving stops it."""
     settings = context.settings
     assert isinstance(settings, ImageSettings)  # `run` takes no other
-    store = ImageStore(settings.root / "image")
     async with AsyncExitStack() as stack:
-        store.open()
         db = stack.enter_context(closing(open_outbox(settings.root / "image" / "events.db")))
         events = ImageEvents(db, context.bus.transport, context.tasks, settings.node)
-        events.start()
+        store = ImageStore(settings.root / "image", tell=events.tell)
+        store.open()
+        events.start(store.table.news)
         transport = HttpTransport(certificates=settings.registry_certs)
         await transport.open()
         stack.push_async_callback(transport.close)
-        pulls = Pulls(store, transport, settings.registries, context.tasks, on_pulled=announced(events))
-        endpoint = await stack.enter_async_context(_http(settings, store, events))
-        service = ImageService(store, pulls, events, context.bus, context.tasks, endpoint)
+        pulls = Pulls(store, transport, settings.registries, context.tasks)
+        endpoint = await stack.enter_async_context(_http(settings, store))
+        service = ImageService(store, pulls, context.bus, context.tasks, endpoint)
         await service.serve()
         await RegistryCalls(transport, settings.registries).serve(context.bus)
         context.tasks.eternal("collect", service.collect_always())
@@ -233,34 +225,10 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         yield
 
 
-def announced(events: ImageEvents) -> Pulled:
-    """What publishes each pull that ended well."""
-
-    async def published(order: PullOrder, image: Digest) -> None:
-        reference = order.reference
-        events.publish(
-            "pull", image, reference.familiar, name=reference.familiar_name, cause=order.cause, actor=order.actor
-        )
-
-    return published
-
-
 @asynccontextmanager
-async def _http(settings: ImageSettings, store: ImageStore, events: ImageEvents) -> AsyncIterator[BlobEndpoint]:
-    async def loaded(done: Loaded, command: Command) -> None:
-        for image in done.images:
-            for name in [tag.familiar for tag in image.tags] or [""]:
-                events.publish("load", image.id, name, cause=command.id, actor=command.actor)
-
-    async def imported(image: Digest, name: str, command: Command) -> None:
-        events.publish("import", image, name, cause=command.id, actor=command.actor)
-
-    async def committed(made: MadeImage, order: ImageOrder) -> None:
-        if made.tag is not None:
-            events.publish("tag", made.id, made.tag.familiar, cause=order.cause, actor=order.actor)
-
+async def _http(settings: ImageSettings, store: ImageStore) -> AsyncIterator[BlobEndpoint]:
     token = _token(settings.root / "image" / "token")
-    http = ImageHttp(store, token, on_loaded=loaded, on_imported=imported, on_committed=committed)
+    http = ImageHttp(store, token)
     runner = web.AppRunner(http.application(), access_log=None)
     await runner.setup()
     try:

@@ -1,6 +1,7 @@
 """The image store: blobs and the durable table of names, changed together and never half."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,20 +20,31 @@ from seaway_image.durable import write_file
 from seaway_image.layers import LayerFacts, measure_layer
 from seaway_image.manifests import Descriptor, Manifest, encode_manifest, parse_manifest
 from seaway_image.names import TABLE_VERSION, NameTable, StoredImage, StoredLayer, read_target, resolve
+from seaway_image.news import NOBODY, By, News, news
 from seaway_image.removal import Removal, remove
+from seaway_kit.failpoints import Failpoint, reach
 
 COLLECT_GRACE_S: Final = 3600.0
 Change = Callable[[NameTable], NameTable]
+Tell = Callable[[Sequence[News]], None]
+
+
+def _nobody(_: Sequence[News]) -> None:
+    """Nobody wants to know."""
 
 
 class ImageStore:
-    """All images of the cluster. One process owns a root."""
+    """All images of the cluster. One process owns a root. `tell` hears of each change once it stands on disk.
 
-    def __init__(self, root: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    Who is killed before that finds what was not told in the table (`news`).
+    """
+
+    def __init__(self, root: Path, *, clock_ns: Callable[[], int] = time.time_ns, tell: Tell = _nobody) -> None:
         self.blobs = BlobStore(root)
         self.table = NameTable()
         self._path = root / "names.json"
         self._clock_ns = clock_ns
+        self._tell = tell
         self._changing = asyncio.Lock()
         self._documents: dict[Digest, ImageDocument] = {}
         self._facts: dict[Digest, LayerFacts] = {}
@@ -96,26 +108,56 @@ class ImageStore:
     async def change(self, change: Change) -> NameTable:
         """Replace the table by what `change` makes of it, on disk first; when it raises, nothing has changed."""
         async with self._changing:
-            table = change(self.table)
-            if table is not self.table:
-                await asyncio.to_thread(write_file, self._path, table.model_dump_json().encode())
-                self.table = table
+            before = self.table.without_news()
+            table = change(before)
+            if table is before:
+                return self.table
+            table = self._dated(table)
+            data = table.model_dump_json().encode()
+            writing = asyncio.get_running_loop().run_in_executor(None, write_file, self._path, data)
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:  # what is being written is written all the same
+                await asyncio.wait({writing})
+                if writing.exception() is None:
+                    self._enter(table)
+                raise
+            self._enter(table)
             return table
 
-    async def tag(self, source: str, target: str) -> ImageRecord:
+    def _enter(self, table: NameTable) -> None:
+        self.table = table
+        reach(Failpoint.IMAGE_NAMED)
+        self._tell(table.news)
+
+    def _dated(self, table: NameTable) -> NameTable:
+        if not table.news:
+            return table
+        now = self._clock_ns()
+        dated = [one.model_copy(update={"id": secrets.token_hex(16), "time_ns": now}) for one in table.news]
+        return table.model_copy(update={"news": tuple(dated)})
+
+    async def tag(self, source: str, target: str, by: By = NOBODY) -> ImageRecord:
         """Give an image a further name; raises SeawayError(NOT_FOUND or BAD_REQUEST)."""
         reference = read_target(target)
         now = self._clock_ns()
-        await self.change(lambda table: table.with_tag(reference, resolve(table, source), now))
+
+        def change(table: NameTable) -> NameTable:
+            image = resolve(table, source)
+            return table.with_tag(reference, image, now).with_news([news("tag", image, reference.familiar, by)])
+
+        await self.change(change)
         return await self.get(target)
 
-    async def remove(self, text: str, *, force: bool = False, in_use: Sequence[ImageInUse] = ()) -> Removal:
+    async def remove(
+        self, text: str, *, force: bool = False, in_use: Sequence[ImageInUse] = (), by: By = NOBODY
+    ) -> Removal:
         """Untag or delete, as Docker does; blobs that nobody needs any more go at the next collection."""
         done: list[Removal] = []
 
         def change(table: NameTable) -> NameTable:
             done.append(remove(table, text, force=force, in_use=in_use))
-            return done[-1].table
+            return done[-1].table.with_news(done[-1].news(by))
 
         await self.change(change)
         if done[-1].deleted:
@@ -181,9 +223,14 @@ class ImageStore:
         )
 
     async def register(
-        self, image: StoredImage, *, tags: Sequence[Reference] = (), digests: Sequence[tuple[Reference, Digest]] = ()
+        self,
+        image: StoredImage,
+        *,
+        tags: Sequence[Reference] = (),
+        digests: Sequence[tuple[Reference, Digest]] = (),
+        told: Sequence[News] = (),
     ) -> None:
-        """Enter a checked image with its names, all at once."""
+        """Enter a checked image with its names, and what is told of it, all at once."""
 
         def change(table: NameTable) -> NameTable:
             table = table.with_image(image)
@@ -191,7 +238,7 @@ class ImageStore:
                 table = table.with_tag(tag, image.id)
             for repository, digest in digests:
                 table = table.with_digest(repository, digest, image.id)
-            return table
+            return table.with_news(told)
 
         await self.change(change)
 

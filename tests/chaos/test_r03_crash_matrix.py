@@ -281,13 +281,18 @@ def _forget(scene: Scene) -> None:
 
 
 def _pull(scene: Scene) -> None:
+    """Each one that has given the image its name is told, once."""
     image = scene.image
     scene.client.steadily("DELETE", f"/images/{image}?force=1")
     scene.crash(lambda: _pull_once(scene))
+    named = scene.client.steadily("GET", f"/images/{image}/json").status == 200
     source, _, tag = image.rpartition(":")
     done = scene.client.steadily("POST", f"/images/create?fromImage={source}&tag={tag}")
     assert b'"error"' not in done.body, done
     assert image in scene.client.steadily("GET", f"/images/{image}/json").json()["RepoTags"]
+    wanted = {"type": "image", "event": "pull"}
+    eventually(lambda: len(scene.client.history(scene.since, **wanted)) > named, "the events of both pulls")
+    assert len(scene.client.history(scene.since, **wanted)) == named + 1
 
 
 def _event_of_image(scene: Scene) -> None:

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from seaway_image.digests import Digest, digest_of
 from seaway_image.manifests import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_LIST, DOCKER_MANIFEST
+from seaway_image.news import News
 from seaway_image.store import ImageStore
 
 
@@ -146,8 +147,14 @@ async def registry() -> AsyncIterator[FakeRegistry]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ImageStore:
-    made = ImageStore(tmp_path / "image")
+def heard() -> list[News]:
+    """What the store's changes have told."""
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path, heard: list[News]) -> ImageStore:
+    made = ImageStore(tmp_path / "image", tell=heard.extend)
     made.open()
     return made
 

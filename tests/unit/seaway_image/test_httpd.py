@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from seaway_bus.bus import ACTOR, COMMAND, Command
+from seaway_bus.bus import ACTOR, COMMAND
 from seaway_contracts.archives import ImageOrder
 from seaway_contracts.images import ImageConfig
-from seaway_image.commit import EMPTY_LAYER, MadeImage
+from seaway_image.commit import EMPTY_LAYER
 from seaway_image.digests import digest_of
 from seaway_image.httpd import ImageHttp
-from seaway_image.load import Loaded
+from seaway_image.news import News
 from seaway_image.store import ImageStore
 
 AUTH = {"Authorization": "Bearer t0k"}
@@ -22,24 +22,14 @@ ASKED = {COMMAND: "c7", ACTOR: "uid:7"}
 
 
 @pytest.fixture
-def heard() -> list[Any]:
-    return []
-
-
-@pytest.fixture
-async def client(store: ImageStore, heard: list[Any]) -> AsyncIterator[TestClient[Any, Any]]:
-    async def loaded(done: Loaded, command: Command) -> None:
-        heard.append((*done.lines, command.id, command.actor))
-
-    async def imported(image: str, name: str, command: Command) -> None:
-        heard.append((image, name, command.id, command.actor))
-
-    async def committed(made: MadeImage, order: ImageOrder) -> None:
-        heard.append((made.id, made.tag.familiar if made.tag else "", order.cause))
-
-    http = ImageHttp(store, "t0k", on_loaded=loaded, on_imported=imported, on_committed=committed)
+async def client(store: ImageStore) -> AsyncIterator[TestClient[Any, Any]]:
+    http = ImageHttp(store, "t0k")
     async with TestClient(TestServer(http.application())) as made:
         yield made
+
+
+def told(heard: list[News]) -> list[tuple[str, ...]]:
+    return [(one.action, one.image, one.ref, one.cause, one.actor) for one in heard]
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic t0k", "Bearer t0k x", "Bearer ü"])
@@ -59,7 +49,7 @@ async def test_load_pull_by_parts_and_save(client: Any, make_image: Any, heard: 
     image = make_image(b"x" * 5000)
     response = await client.post("/load", data=image.archive("a/b:1"), headers=AUTH | ASKED)
     assert await response.json() == {"stream": "Loaded image: a/b:1\n"}
-    assert heard == [("Loaded image: a/b:1", "c7", "uid:7")]
+    assert told(heard) == [("load", image.id, "a/b:1", "c7", "uid:7")]
     manifest = await client.get("/v2/a/b/manifests/1", headers=AUTH)
     parsed = await manifest.json(content_type=None)
     assert manifest.headers["Content-Type"] == parsed["mediaType"]
@@ -84,7 +74,7 @@ async def test_import(client: Any, store: ImageStore, make_tar: Any, heard: list
     image = (await response.json())["id"]
     record = await store.get("made:2")
     assert (record.id, record.architecture, record.config.env) == (image, "arm64", ("A=1",))
-    assert heard == [(image, "made:2", "c7", "uid:7")]
+    assert told(heard) == [("import", image, "made:2", "c7", "uid:7")]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +145,7 @@ async def test_commit(client: Any, store: ImageStore, base: str, heard: list[Any
     answer = await (await client.post("/commit", data=commit_body(order, layer()), headers=AUTH)).json()
     found = await store.get("made:1")
     assert answer == {"id": found.id, "ref": "made:1"}
-    assert heard[-1] == (found.id, "made:1", "c1")
+    assert told(heard)[-1] == ("tag", found.id, "made:1", "c1", "")
     assert [known.digest for known in found.layers][:-1] == [one.digest for one in (await store.get(base)).layers]
     assert found.layers[-1].diff_id == digest_of(layer())
     assert (found.config.cmd, found.config.env, found.author, found.comment) == (("x",), ("A=1",), "me", "why")

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from seaway_contracts.lifecycle import Envelope
 from seaway_image.endpoints import RegistrySettings
 from seaway_image.events import ImageEvents
 from seaway_image.pull import Pulls
-from seaway_image.service import ImageService, announced
+from seaway_image.service import ImageService
 from seaway_image.store import ImageStore
 from seaway_image.transport import HttpTransport
 from seaway_kit.tasks import Tasks
@@ -48,16 +49,34 @@ def server() -> FakeServer:
 
 
 @pytest.fixture
-async def bus(server: FakeServer, store: ImageStore, tasks: Tasks) -> AsyncIterator[Bus]:
+def own(server: FakeServer) -> Bus:
+    return Bus(FakeTransport(server))
+
+
+@pytest.fixture
+def events(own: Bus, tasks: Tasks) -> ImageEvents:
+    return ImageEvents(sqlite3.connect(":memory:", isolation_level=None), own.transport, tasks, "n1")
+
+
+@pytest.fixture
+def store(tmp_path: Path, events: ImageEvents) -> ImageStore:
+    made = ImageStore(tmp_path / "image", tell=events.tell)
+    made.open()
+    return made
+
+
+@pytest.fixture
+async def bus(
+    server: FakeServer, store: ImageStore, tasks: Tasks, own: Bus, events: ImageEvents
+) -> AsyncIterator[Bus]:
     """A client's bus; the service answers on its own."""
-    own, client = Bus(FakeTransport(server)), Bus(FakeTransport(server))
+    client = Bus(FakeTransport(server))
     await own.prepare()
     http = HttpTransport()
     await http.open()
-    events = ImageEvents(sqlite3.connect(":memory:"), own.transport, tasks, "n1")
     events.start()
-    pulls = Pulls(store, http, RegistrySettings(), tasks, on_pulled=announced(events))
-    await ImageService(store, pulls, events, own, tasks, ENDPOINT).serve()
+    pulls = Pulls(store, http, RegistrySettings(), tasks)
+    await ImageService(store, pulls, own, tasks, ENDPOINT).serve()
     yield client
     await http.close()
     await client.close()

@@ -1,0 +1,130 @@
+"""What a change of the table tells is told once, wherever the service is killed."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seaway_bus.bus import Bus
+from seaway_bus.outbox import open_outbox
+from seaway_contracts.lifecycle import MSG_ID
+from seaway_image import store as image_store
+from seaway_image.events import ImageEvents
+from seaway_image.load import load
+from seaway_image.news import By
+from seaway_image.store import ImageStore
+from seaway_kit.tasks import Tasks
+from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_testing.waiting import until
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[Tasks]:
+    made = Tasks("test")
+    yield made
+    await made.close()
+
+
+class Life:
+    """The service's memory, from its start to a kill; `tells` False: killed before it can tell of a change."""
+
+    def __init__(self, root: Path, server: FakeServer, tasks: Tasks, *, tells: bool = True) -> None:
+        self.db = open_outbox(root / "events.db")
+        self.events = ImageEvents(self.db, Bus(FakeTransport(server)).transport, tasks, "n1")
+        self.store = ImageStore(root, **({"tell": self.events.tell} if tells else {}))
+        self.store.open()
+
+    def start(self) -> None:
+        self.events.start(self.store.table.news)
+
+
+def told(server: FakeServer) -> list[str]:
+    return [".".join(message.subject.split(".")[4:6]) for message in server.streams["SEAWAY_EVENTS"].messages]
+
+
+@pytest.fixture
+async def server() -> FakeServer:
+    made = FakeServer()
+    await Bus(FakeTransport(made)).prepare()
+    return made
+
+
+@pytest.fixture
+def archive(make_image: Callable[..., Any], chunked: Callable[..., AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
+    return chunked(make_image(b"1").archive("a:1", "a:2"))
+
+
+async def test_what_was_not_told_is_told_by_the_next_life_and_not_again(
+    tmp_path: Path, server: FakeServer, tasks: Tasks, archive: AsyncIterator[bytes]
+) -> None:
+    killed = Life(tmp_path, server, tasks, tells=False)
+    killed.start()
+    await load(killed.store, archive, by=By("c7", "uid:7"))
+    for _ in range(3):
+        Life(tmp_path, server, tasks).start()
+        await until(lambda: len(told(server)) >= 2)
+    last = Life(tmp_path, server, tasks)
+    last.start()
+    await last.store.tag("a:1", "a:3")
+    await until(lambda: len(told(server)) >= 3)
+    assert told(server) == ["image.load", "image.load", "image.tag"]
+    headers = server.streams["SEAWAY_EVENTS"].messages[0].headers
+    assert (headers["ce-cause"], headers["ce-actor"]) == ("c7", "uid:7")
+
+
+async def test_what_was_told_is_not_told_by_the_next_life(
+    tmp_path: Path, server: FakeServer, tasks: Tasks, archive: AsyncIterator[bytes]
+) -> None:
+    first = Life(tmp_path, server, tasks)
+    first.start()
+    await load(first.store, archive)
+    await until(lambda: len(told(server)) == 2)
+    await until(lambda: first.db.execute("SELECT count(*) FROM outbox").fetchone() == (0,))
+    second = Life(tmp_path, server, tasks)
+    second.start()
+    assert second.db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+    ids = [message.headers[MSG_ID] for message in server.streams["SEAWAY_EVENTS"].messages]
+    assert len(set(ids)) == 2 == len(ids)
+
+
+async def test_a_full_disk_keeps_events_in_memory(
+    tmp_path: Path, server: FakeServer, tasks: Tasks, archive: AsyncIterator[bytes]
+) -> None:
+    life = Life(tmp_path, server, tasks)
+    life.start()
+    life.db.execute("CREATE TEMP TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'full'); END")
+    await load(life.store, archive)
+    await until(lambda: len(told(server)) == 2)
+    with pytest.raises(sqlite3.Error):
+        life.db.execute("INSERT INTO outbox (key, subject, headers, body) VALUES ('', '', '', '')")
+
+
+async def test_a_change_whose_caller_has_gone_is_whole(
+    store: ImageStore, archive: AsyncIterator[bytes], heard: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is being written to disk is written: memory and cluster must know it too."""
+    await load(store, archive)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    write = image_store.write_file
+
+    def slowly(path: Path, data: bytes) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+        write(path, data)
+
+    monkeypatch.setattr(image_store, "write_file", slowly)
+    tagging = asyncio.ensure_future(store.tag("a:1", "a:3"))
+    await reached.wait()
+    tagging.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await tagging
+    again = ImageStore(store.blobs.root)
+    again.open()
+    assert again.table == store.table and "docker.io/library/a:3" in store.table.tags
+    assert [one.action for one in heard] == ["load", "load", "tag"]
