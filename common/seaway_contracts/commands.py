@@ -248,9 +248,10 @@ class InventoryItem(Payload):
 
 
 class ListInventory(Payload):
-    """Page through what a node holds: pass the `next` of the page before."""
+    """Page through what a node holds: pass the `next` of the page before. `ids`: only of these, where there are any."""
 
     after: str = ""
+    ids: tuple[str, ...] = ()
 
 
 class Inventory(Payload):

@@ -42,7 +42,9 @@ class InventoryCommand:
                 revision=node.plumbing.journal.revision,
                 forgetful=node.forgetful,
             )
-            return Encoded(page(head, node.cells, asked.after, bus.transport.max_payload - _FRAME))
+            cells = node.cells
+            held = {one: cells[one] for one in asked.ids if one in cells} if asked.ids else cells
+            return Encoded(page(head, held, asked.after, bus.transport.max_payload - _FRAME))
 
         await bus.serve(catalogue.INVENTORY, inventory, node=self._node.plumbing.node)
 

@@ -1,5 +1,6 @@
 """Start, stop, restart, kill, pause, unpause, resize, remove: commands to the node that holds the container."""
 
+import contextlib
 from typing import TypeVar
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from seaway_contracts.commands import (
     ContainerId,
     ForgetContainer,
     KillContainer,
+    ListInventory,
     RemoveContainer,
     ResizeTty,
     StatusReply,
@@ -24,6 +26,7 @@ from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
 _UNHEARD = (Code.UNAVAILABLE, Code.TIMEOUT)
+_NOTE_S = 2.0
 _WEEK_S = 7 * 86_400.0
 C = TypeVar("C", ContainerId, StopContainer, KillContainer)
 
@@ -142,5 +145,20 @@ async def _command(
     *,
     patience_s: float | None = None,
 ) -> None:
-    reply = await call.api.bus.call(channel, request, node=node, command=call.command(), timeout_s=patience_s)
+    try:
+        reply = await call.api.bus.call(channel, request, node=node, command=call.command(), timeout_s=patience_s)
+    except SeawayError as error:
+        if error.code is Code.NOT_MODIFIED:
+            await _note_status(call, request.id, node)
+        raise
     call.api.hub.answers.add(request.id, reply.status)
+
+
+async def _note_status(call: Call, identifier: str, node: str) -> None:
+    """It is as it was asked to be: perhaps by a request whose answer was lost, and metadata may not have heard yet."""
+    asked = ListInventory(ids=(identifier,))
+    with contextlib.suppress(SeawayError):
+        held = await call.api.bus.call(cat.INVENTORY, asked, node=node, timeout_s=_NOTE_S)
+        for item in held.containers:
+            if item.spec.id == identifier:
+                call.api.hub.answers.add(identifier, item.status)

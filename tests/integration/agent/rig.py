@@ -251,8 +251,8 @@ class AgentRig:
         await self.died(container)
         return container
 
-    async def inventory(self) -> dict[str, InventoryItem]:
-        reply = await self.bus.call(catalogue.INVENTORY, ListInventory(), node=self.node, timeout_s=1)
+    async def inventory(self, *ids: str) -> dict[str, InventoryItem]:
+        reply = await self.bus.call(catalogue.INVENTORY, ListInventory(ids=ids), node=self.node, timeout_s=1)
         return {item.spec.id: item for item in reply.containers}
 
     def output(self, container: str) -> str:

@@ -37,6 +37,12 @@ async def test_events_have_consecutive_numbers_and_name_their_cause(rig: AgentRi
     assert (own[0].cause, own[0].actor) == (command.id, "somebody")
 
 
+async def test_the_inventory_tells_of_those_it_is_asked_for(rig: AgentRig) -> None:
+    first, second = [await rig.create(rig.spec("true")) for _ in range(2)]
+    assert set(await rig.inventory()) == {first, second}
+    assert set(await rig.inventory(second, "gone")) == {second}
+
+
 async def test_output_is_whole_when_die_is_told(rig: AgentRig) -> None:
     container = await rig.ran("sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done")
     assert rig.output(container).splitlines() == [f"line {i}" for i in range(2000)]

@@ -127,6 +127,7 @@ class Suite:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     fail: dict[str, SeawayError] = field(default_factory=dict)
+    held: dict[str, ContainerStatus] = field(default_factory=dict)
     meanwhile: dict[str, Callable[[], Awaitable[Any]]] = field(default_factory=dict)
     """What happens while a request of that kind is being answered."""
     names_taken: int = 0
@@ -175,6 +176,7 @@ class Suite:
         await bus.serve(cat.RENAME, self._handler("rename", self._rename))
         await bus.serve(cat.UPDATE, self._handler("update", self._update), node="n1")
         await bus.serve(cat.TOP, self._handler("top", self._top), node="n1")
+        await bus.serve(cat.INVENTORY, self._handler("inventory", self._inventory), node="n1")
         await bus.serve(cat.HEALTH, self._handler("health", self._health), node="n1")
         await bus.serve(cat.STATS, self._handler("stats", self._stats), node="n1")
         await bus.serve(cat.ATTACH, self._handler("attach", self._attach), node="n1")
@@ -298,6 +300,11 @@ class Suite:
             return c.StatusReply(status=status)
 
         return handle
+
+    async def _inventory(self, asked: c.ListInventory) -> c.Inventory:
+        held = [self._find(identifier) for identifier in asked.ids]
+        items = tuple(c.InventoryItem(spec=one.spec, status=self.held.get(one.id, one.status)) for one in held)
+        return c.Inventory(node="n1", epoch="e1", revision=1, containers=items)
 
     async def _remove(self, request: c.RemoveContainer) -> c.StatusReply:
         record = self.records.pop(request.id)

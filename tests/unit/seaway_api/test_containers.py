@@ -20,7 +20,7 @@ from seaway_contracts.containers import (
     PublishedPort,
     State,
 )
-from seaway_contracts.errors import Code, unavailable
+from seaway_contracts.errors import Code, not_modified, unavailable
 from seaway_contracts.nodes import BridgeFacts, NodeFacts, NodeList, NodeRecord
 from seaway_testing import builders
 from seaway_testing.builders import START_NS, container_id
@@ -52,6 +52,16 @@ async def test_started_already_is_304_without_a_body(rig: Any) -> None:
     rig.suite.add(box(1, State.RUNNING))
     answer = await rig.call("POST", "/containers/box1/start")
     assert (answer.status, answer.body) == (304, b"")
+
+
+async def test_who_is_told_that_it_runs_already_sees_it_run(rig: Any) -> None:
+    """An answer was lost with a connection, and metadata has not heard yet."""
+    record = rig.suite.add(box(1, seq=1))
+    rig.suite.fail["start"] = not_modified()
+    rig.suite.held[record.id] = ContainerStatus(state=State.RUNNING, seq=2)
+    assert (await rig.call("POST", "/containers/box1/start")).status == 304
+    assert (await rig.call("GET", "/containers/box1/json")).json["State"]["Running"]
+    assert rig.suite.named("get")[-1].basis == {record.id: 2}
 
 
 @pytest.mark.parametrize(
