@@ -1,11 +1,14 @@
 """The events as the stream keeps them, with the numbers that the Engine API doesn't show."""
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from typing import Protocol
 
 import nats
+from nats.aio.client import Client as NatsClient
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 
@@ -41,12 +44,32 @@ def check(suite: OnTheBus, since: float, containers: Iterable[str]) -> int:
     return sum(len(told[container]) for container in containers)
 
 
-async def _read(suite: OnTheBus, since: float) -> dict[str, list[tuple[int, str]]]:
-    """Number and action of each container's events, in the order of the stream."""
+def clock(suite: OnTheBus) -> float:
+    """What the server takes for Unix time."""
+    return asyncio.run(_clock(suite))
+
+
+async def _clock(suite: OnTheBus) -> float:
+    async with _connected(suite) as connection:
+        reply = await connection.request(f"$JS.API.STREAM.INFO.{_STREAM}", timeout=_MESSAGE_S)
+    stamp = str(json.loads(reply.data)["ts"])
+    return datetime.fromisoformat(stamp[:19] + "+00:00").timestamp()
+
+
+@contextlib.asynccontextmanager
+async def _connected(suite: OnTheBus) -> AsyncIterator[NatsClient]:
     user, password = suite.login
     servers, inbox = suite.nats_url.split(","), f"_INBOX.{user or 'any'}"
     connection = await nats.connect(servers, user=user, password=password, inbox_prefix=inbox)
     try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _read(suite: OnTheBus, since: float) -> dict[str, list[tuple[int, str]]]:
+    """Number and action of each container's events, in the order of the stream."""
+    async with _connected(suite) as connection:
         context = connection.jetstream()
         last = (await context.stream_info(_STREAM)).state.last_seq
         start = datetime.fromtimestamp(since, UTC)
@@ -62,5 +85,3 @@ async def _read(suite: OnTheBus, since: float) -> dict[str, list[tuple[int, str]
                 row = int((message.headers or {})["ce-sequence"]), tokens[_ACTION]
                 found.setdefault(tokens[_CONTAINER], []).append(row)
         return found
-    finally:
-        await connection.close()
