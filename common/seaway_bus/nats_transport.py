@@ -256,7 +256,7 @@ def _options(name: str, who: Credentials, watch: Watch) -> dict[str, Any]:
         "allow_reconnect": True,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.2,
-        "ping_interval": 10,
+        "ping_interval": 5,
         "max_outstanding_pings": 2,
         "reconnected_cb": watch.reconnected,
         "disconnected_cb": watch.disconnected,
