@@ -1,10 +1,12 @@
 """The configurations of streams and buckets, as the JetStream API takes them."""
 
+import re
 from typing import Any, Final
 
 from seaway_contracts.channels import BucketConfig, StreamConfig
 
 _NS: Final = 1_000_000_000
+_SOUND_COPIES: Final = (2, 12)
 
 
 def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
@@ -45,3 +47,17 @@ def bucket_stream(config: BucketConfig, replicas: int) -> dict[str, Any]:
         "deny_delete": False,
         "duplicate_window": 120 * _NS,
     }
+
+
+def trouble_with_copies(server: str, replicas: int) -> str:
+    """What speaks against keeping that many copies with a server, by the text that has its version; empty if nothing.
+
+    See docs/adr/0029.
+    """
+    version = re.search(r"(\d+)\.(\d+)\.\d+", server)
+    if replicas < 2 or version is None or (int(version[1]), int(version[2])) >= _SOUND_COPIES:
+        return ""
+    return (
+        f"nats-server {version[0]} can lose a copy of a stream when it is killed and started again: "
+        "where several servers are to keep copies, use 2.12 or later"
+    )

@@ -16,7 +16,7 @@ from seaway_bus.nats_client import LastingClient
 from seaway_bus.nats_errors import AlreadyOtherwise, NoSuchStream, answer_of, translated
 from seaway_bus.nats_replay import Replay
 from seaway_bus.nats_requests import Requests
-from seaway_bus.nats_streams import bucket_stream, event_stream
+from seaway_bus.nats_streams import bucket_stream, event_stream, trouble_with_copies
 from seaway_bus.nats_watch import Watch
 from seaway_bus.transport import (
     FLUSH_S,
@@ -146,6 +146,8 @@ class NatsTransport:
         return int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
 
     async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
+        if trouble := trouble_with_copies(str(self._nc.connected_server_version), replicas):
+            log.warning("bus: %s", trouble)
         size = config.max_bytes
         while True:
             try:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,15 @@ _START_LIMIT_S: Final = 15.0
 def available() -> bool:
     """Whether nats-server is installed."""
     return shutil.which("nats-server") is not None
+
+
+def for_clusters() -> str:
+    """The program that several servers together need (docs/adr/0029): it comes with the tests' other tools.
+
+    The installed one where these tools have none for this kind of machine.
+    """
+    ours = Path(sys.prefix) / "bin" / "nats-server"
+    return str(ours) if ours.exists() else shutil.which("nats-server") or ""
 
 
 class NatsServer:

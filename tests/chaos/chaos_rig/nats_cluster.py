@@ -17,6 +17,8 @@ from typing import Any
 
 from e2e_rig.waits import eventually
 
+from seaway_testing.nats_server import for_clusters
+
 _CONF = Path(__file__).parents[3] / "deploy" / "nats" / "cluster.conf"
 _PASSWORD = "chaos"
 _HOLD = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"]
@@ -71,7 +73,7 @@ class Member:
         }
         environment = os.environ | routes | {"SEAWAY_NATS_PASSWORD": _PASSWORD}
         with open(self._place / "nats.log", "ab") as out:
-            words = [*self._inside, "nats-server", "-c", str(self._place / "nats.conf")]
+            words = [*self._inside, for_clusters(), "-c", str(self._place / "nats.conf")]
             self._process = subprocess.Popen(words, stdout=out, stderr=out, env=environment)
 
     def kill(self) -> None:

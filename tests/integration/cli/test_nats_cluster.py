@@ -55,12 +55,12 @@ def cluster(tmp_path: Path) -> Iterator[list[int]]:
     named = set(re.findall(r"\$(SEAWAY_NATS_\w+)", (DEPLOY / "users.conf").read_text()))
     env = os.environ | dict.fromkeys(named, "secret") | {"SEAWAY_NATS_PASSWORD": "x"}
     env |= {f"SEAWAY_NATS_ROUTE_{n + 1}": f"nats-route://route:x@127.0.0.1:{ports[3 + n]}" for n in range(3)}
-    servers = []
+    program, servers = nats_server.for_clusters(), []
     for n in range(3):
         file = tmp_path / f"{n}.conf"
         file.write_text(configuration(tmp_path, n + 1, ports[n], ports[3 + n]))
         with (tmp_path / f"{n}.log").open("wb") as log:
-            servers.append(subprocess.Popen(["nats-server", "-c", str(file)], env=env, stdout=log, stderr=log))
+            servers.append(subprocess.Popen([program, "-c", str(file)], env=env, stdout=log, stderr=log))
     yield ports[:3]
     for server in servers:
         server.kill()
