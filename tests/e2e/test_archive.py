@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import tarfile
@@ -392,22 +393,42 @@ def _text(path: Path) -> str:
 
 
 @seaway_only
-def test_clients_that_take_nothing_keep_others_only_from_copies(
-    cli: DockerCli, api: Api, engine: Engine, name: str
-) -> None:
-    """As many as there are threads for copies; looking at files, sizes and changes goes on."""
+def test_beyond_64_at_once_copies_wait_and_what_only_looks_goes_on(cli: DockerCli, api: Api, name: str) -> None:
+    """Clients that take nothing, as many as there are threads for copies; one that goes makes room for those that wait."""
     container(cli, name, "running", script="head -c 20000000 /dev/urandom > /big;")
-    request = f"GET /v1.45/containers/{name}/export HTTP/1.1\r\nHost: d\r\n\r\n".encode()
+    since = time.time()
     deaf = [connect(api.path) for _ in range(64)]
+    waiting = connect(api.path)
     try:
         for client in deaf:
-            client.sendall(request)
+            client.sendall(request(f"{name}/export"))
             assert client.recv(15) == b"HTTP/1.1 200 OK"
+        waiting.sendall(request(f"{name}/archive?path=/ran"))
+        eventually(lambda: "archive-path" in told(api, since, name), "its node to have taken up the 65th copy", 20)
         assert cli("diff", name, timeout=20).lines
         assert "big" in cli("exec", name, "ls", "/", timeout=20).out
         assert api.request("HEAD", f"/containers/{name}/archive?path=/big", timeout=20).status == 200
         assert "20" in cli("ps", "-s", "--format", "{{.Size}}", timeout=20).out
+        with cli.spawn("cp", "-", f"{name}:/root") as second:
+            assert second.stdin is not None
+            second.stdin.write(archive(f="waited"))
+            second.stdin.close()
+            assert select.select([waiting], [], [], 1)[0] == [] and second.poll() is None
+            deaf.pop().close()
+            assert waiting.recv(15) == b"HTTP/1.1 200 OK"
+            assert second.wait(30) == 0
+        assert cli("exec", name, "cat", "/root/f").out == "waited"
     finally:
-        for client in deaf:
+        for client in (*deaf, waiting):
             client.close()
     assert cli("cp", f"{name}:/ran", "-", timeout=30).code == 0
+
+
+def request(path: str) -> bytes:
+    return f"GET /v1.45/containers/{path} HTTP/1.1\r\nHost: d\r\n\r\n".encode()
+
+
+def told(api: Api, since: float, name: str) -> list[str]:
+    """The actions of the container's events."""
+    query = f"since={since}&until={time.time()}&filters={quote(json.dumps({'container': [name]}))}"
+    return [json.loads(line)["Action"] for line in api.request("GET", f"/events?{query}").body.splitlines()]
