@@ -16,7 +16,7 @@ from seaway_bus import metrics
 from seaway_bus.transport import STORE_S, Message, Subscription, Transport, TransportError
 from seaway_contracts.catalogue import ALL_EVENTS, EVENT_STREAM, EVENTS
 from seaway_contracts.channels import EventChannel
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import SeawayError, bad_request
 from seaway_contracts.lifecycle import MSG_ID, Envelope
 from seaway_kit.tasks import Tasks
 
@@ -44,6 +44,13 @@ class Event:
     def channel(self) -> EventChannel[object]:  # type: ignore[type-var]
         """The event's channel, to decode the body with; KeyError if this release doesn't know it."""
         return EVENTS[self.envelope.noun, self.envelope.action]
+
+    def body(self) -> object:
+        """What it tells. Raises SeawayError where this release doesn't know such events, or can't read this one."""
+        try:
+            return self.channel.decode(self.data)
+        except KeyError:
+            raise bad_request(f"event {self.envelope.noun}.{self.envelope.action}: a later release's") from None
 
 
 def read_event(message: Message) -> Event | None:
@@ -173,6 +180,8 @@ class EventFeed:
         metrics.FEED_EVENTS.labels("stored" if message.stream_seq else "live").inc()
         try:
             self._receive(event)
+        except SeawayError as error:
+            log.warning("an event of %s is left alone: %s", event.envelope.subject_id, error)
         except Exception:
             log.exception("an event could not be handled: %s", event.envelope)
 

@@ -4,7 +4,6 @@ It stands in the agent's own database, so that an event and what it tells of are
 service has nothing else to remember, in a database of its own (`open_outbox`).
 """
 
-import contextlib
 import logging
 import os
 import sqlite3
@@ -15,18 +14,19 @@ from typing import Final
 
 import orjson
 
-from seaway_contracts.errors import written_later
+from seaway_bus.database import Schema, transaction
 from seaway_contracts.lifecycle import MSG_ID
 
 log = logging.getLogger(__name__)
-VERSION: Final = 1
 _LEAST_ROOM: Final = 1 << 20
-_SCHEMA: Final = """
+TABLE: Final = """
 CREATE TABLE IF NOT EXISTS outbox (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL, subject TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL
 )
 """
+SCHEMA: Final = Schema((TABLE,))
+"""Of a database for an outbox alone. The agent's has the same table: what changes it is a step there too."""
 _TIME: Final = "ce-timens"
 
 
@@ -49,14 +49,7 @@ def open_outbox(path: Path) -> sqlite3.Connection:
 def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path)
     try:
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise written_later(path, version, VERSION)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute(_SCHEMA)
-        if version < VERSION:
-            db.execute(f"PRAGMA user_version = {VERSION}")
+        SCHEMA.bring(db, path)
     except BaseException:
         db.close()
         raise
@@ -100,25 +93,12 @@ class LostRow(Exception):
     """A row is gone, or no event any more."""
 
 
-@contextlib.contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All writes inside, or none."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
 class OutboxTable:
     """Rows in the order of their numbers."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
-        db.execute(_SCHEMA)
+        db.execute(TABLE)
 
     def add(self, key: str, letter: Letter) -> Row:
         """Write one, in the caller's transaction."""

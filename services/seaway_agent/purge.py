@@ -18,13 +18,14 @@ from seaway_agent.store import Store, open_database
 def purge(settings: AgentSettings) -> None:
     """Kill the containers of every node below these directories, remove network, cgroups and the tmpfs.
 
-    Root's own directories are left to the caller. Raises OSError, NetworkError for what can't be removed.
+    Root's own directories are left to the caller. Raises SeawayError, with nothing removed, where a later release has
+    written what there is; OSError, NetworkError for what can't be removed; sqlite3.Error.
     """
     host = cgroups.host_layout()
+    layouts = [Layout.of(settings.root, settings.run, node) for node in sorted(_nodes(settings))]
     suites = {settings.suite} if settings.suite else set()
-    for node in sorted(_nodes(settings)):
-        layout = Layout.of(settings.root, settings.run, node)
-        suites |= _suite_of(layout)
+    suites = suites.union(*map(_suite_of, layouts))
+    for layout in layouts:
         execs = (*exec_shims_below(layout.run).values(), *keepers_below(layout.run))
         for shim in (*execs, *shims_below(layout.run).values()):
             end_with_children(shim)

@@ -39,7 +39,12 @@ def brought_after(stored: Stored, told: Iterable[Event]) -> Stored | None:
     for event in newer:
         if event.envelope.action == catalogue.CONTAINER_DESTROY.action:
             return None
-        body = ContainerEvent.model_validate_json(event.data)
+        try:
+            body = ContainerEvent.model_validate_json(event.data)
+        except ValueError as error:
+            reason = str(error).partition("\n")[0]
+            log.warning("an event of container %s is left alone: %s", stored.spec.id[:12], reason)
+            continue
         spec, status = body.spec or spec, body.status
     return Stored(spec, status, stored.lowers)
 

@@ -11,24 +11,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seaway_bus.outbox_table import transaction
+from seaway_bus.database import Schema, transaction
+from seaway_bus.outbox_table import TABLE
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
-from seaway_contracts.errors import written_later
 from seaway_contracts.execs import ExecInfo
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS container (
-    id TEXT PRIMARY KEY, spec BLOB NOT NULL, status BLOB NOT NULL, lowers TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS exec (
-    id TEXT PRIMARY KEY, container TEXT NOT NULL, info BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outcome (
-    n INTEGER PRIMARY KEY, command TEXT NOT NULL UNIQUE, status BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-VERSION: Final = 1
+SCHEMA: Final = Schema(
+    (
+        TABLE,
+        """
+        CREATE TABLE IF NOT EXISTS container (
+            id TEXT PRIMARY KEY, spec BLOB NOT NULL, status BLOB NOT NULL, lowers TEXT NOT NULL DEFAULT ''
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS exec (
+            id TEXT PRIMARY KEY, container TEXT NOT NULL, info BLOB NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS outcome (
+            n INTEGER PRIMARY KEY, command TEXT NOT NULL UNIQUE, status BLOB NOT NULL
+        )
+        """,
+        "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    )
+)
 _OUTCOMES: Final = 4096
 
 
@@ -44,16 +52,12 @@ class Stored:
 def open_database(path: Path) -> sqlite3.Connection:
     """Open or make the database. Raises sqlite3.Error; SeawayError for one of a later release."""
     db = sqlite3.connect(path, isolation_level=None)
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if version > VERSION:
+    try:
+        SCHEMA.bring(db, path)
+        db.execute("PRAGMA wal_autocheckpoint = 4000")
+    except BaseException:
         db.close()
-        raise written_later(path, version, VERSION)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA wal_autocheckpoint = 4000")
-    db.executescript(_SCHEMA)
-    if version < VERSION:  # else this would write: a full disk must not hinder a purge
-        db.execute(f"PRAGMA user_version = {VERSION}")
+        raise
     return db
 
 

@@ -214,7 +214,7 @@ class Hub:
             self._back_ns[envelope.node] = max(envelope.time_ns, self._back_ns.get(envelope.node, 0))
             return
         if not 0 < self._back_ns.get(envelope.node, 0) - envelope.time_ns < _LATE_NS:
-            body = event.channel.decode(event.data)
+            body = event.body()
             self._absence.gone(envelope.node, body.reason if isinstance(body, NodeEvent) else "")
 
     def _container(self, event: Event) -> None:

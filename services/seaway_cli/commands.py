@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from seaway_cli import control, lone_agent, suite
 from seaway_cli.errors import CliError
 from seaway_cli.layout import Layout
 from seaway_cli.locks import Lock
+from seaway_contracts.errors import SeawayError
 
 _STOP_S: Final = 90.0
 _END_S: Final = 5.0
@@ -137,3 +139,7 @@ def agent_purge(layout: Layout, token: str) -> None:
         purge_node(AgentSettings(root=layout.root, run=layout.run, suite=token))
     except NetworkError as error:
         raise CliError(f"the suite's network could not be removed: {error}") from None
+    except SeawayError as error:
+        raise CliError(f"nothing was removed: {error}") from None
+    except sqlite3.Error as error:
+        raise CliError(f"a node's database below {layout.root / 'agent'} can't be read: {error}") from None

@@ -13,8 +13,10 @@ from typing import Final
 from seaway_cli.errors import CliError
 from seaway_cli.layout import Layout
 from seaway_contracts.errors import written_later
+from seaway_contracts.stored_forms import Form
 
-VERSION: Final = 1
+FORM: Final = Form()
+"""Of `suite.json`."""
 _HARMLESS: Final = frozenset({"lost+found", "seaway.lock"})
 _KEEP_OUT: Final = frozenset(
     {
@@ -43,7 +45,7 @@ class Suite:
     def save(self, path: Path) -> None:
         """Write it to `path` in one step; raises CliError if that can't be done."""
         part = path.with_suffix(".part")
-        body = {"version": VERSION, **asdict(self)}
+        body = {"version": FORM.version, **asdict(self)}
         try:
             part.write_text(json.dumps(body) + "\n")
             part.replace(path)
@@ -60,8 +62,9 @@ def load(path: Path) -> Suite | None:
     try:
         data = json.loads(path.read_text())
         version = int(data.get("version", 1))
-        if version > VERSION:
-            raise CliError(str(written_later(path, version, VERSION)))
+        if version > FORM.version:
+            raise CliError(str(written_later(path, version, FORM.version)))
+        data = FORM.upgraded("suite", data, version)
         places = (str(data.get(place, "")) for place in ("root", "run"))
         return Suite(str(data["token"]), int(data.get("nats_port", 0)), *places)
     except FileNotFoundError:

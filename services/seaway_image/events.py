@@ -5,8 +5,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from seaway_bus.database import transaction
 from seaway_bus.outbox import Outbox
-from seaway_bus.outbox_table import transaction
 from seaway_bus.transport import Transport
 from seaway_contracts import catalogue
 from seaway_contracts.channels import EventChannel

@@ -6,9 +6,11 @@ Tags and digests are kept in canonical form (`docker.io/library/busybox:latest`)
 from collections.abc import Iterable
 from typing import Final
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from seaway_contracts.errors import SeawayError, bad_request, not_found
+from seaway_contracts.errors import SeawayError, bad_request, not_found, written_later
+from seaway_contracts.stored_forms import Form
 from seaway_docker.errors import no_such_image
 from seaway_docker.references import (
     InvalidReference,
@@ -20,7 +22,8 @@ from seaway_docker.references import (
 from seaway_image.digests import Digest
 from seaway_image.news import News
 
-TABLE_VERSION: Final = 1
+FORM: Final = Form()
+"""Of `names.json`."""
 
 
 class StoredLayer(BaseModel):
@@ -61,7 +64,7 @@ class NameTable(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: int = TABLE_VERSION
+    version: int = Field(default_factory=lambda: FORM.version)
     images: dict[Digest, StoredImage] = Field(default_factory=dict)
     tags: dict[str, Digest] = Field(default_factory=dict)
     digests: dict[str, Digest] = Field(default_factory=dict)
@@ -129,6 +132,19 @@ class NameTable(BaseModel):
                 "digests": {name: holder for name, holder in self.digests.items() if holder != image},
             }
         )
+
+
+def read_table(data: bytes, what: object) -> NameTable:
+    """The table as it was stored, by this release or one before. Raises SeawayError for a later one's; ValueError."""
+    document = orjson.loads(data)
+    version = document.get("version", 1) if isinstance(document, dict) else 1
+    if not isinstance(version, int):
+        raise ValueError(f"version {version!r}")
+    if version > FORM.version:
+        raise written_later(f"image table {what}", version, FORM.version)
+    if version < FORM.version:
+        document = FORM.upgraded("names", document, version) | {"version": FORM.version}
+    return NameTable.model_validate_json(orjson.dumps(document))
 
 
 def read_reference(text: str) -> Reference:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
-from seaway_contracts.errors import Code, SeawayError, bad_request, written_later
+from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_contracts.images import ImageInUse, ImageRecord, Layer
 from seaway_docker.references import Reference
 from seaway_image.blobs import Blob, BlobStore, Lease
@@ -19,7 +17,7 @@ from seaway_image.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.durable import write_file
 from seaway_image.layers import LayerFacts, measure_layer
 from seaway_image.manifests import Descriptor, Manifest, encode_manifest, parse_manifest
-from seaway_image.names import TABLE_VERSION, NameTable, StoredImage, StoredLayer, read_target, resolve
+from seaway_image.names import NameTable, StoredImage, StoredLayer, read_table, read_target, resolve
 from seaway_image.news import NOBODY, By, News, news
 from seaway_image.removal import Removal, remove
 from seaway_kit.failpoints import Failpoint, reach
@@ -53,16 +51,12 @@ class ImageStore:
         """Read the table, sweep leftovers; raises SeawayError(INTERNAL) if the table can't be read."""
         self.blobs.open()
         try:
-            table = NameTable.model_validate_json(self._path.read_bytes())
+            self.table = read_table(self._path.read_bytes(), self._path)
         except FileNotFoundError:
             self.table = NameTable()
-        except (OSError, ValidationError) as error:
+        except (OSError, ValueError) as error:
             text = f"image table {self._path} can't be read: {error}; restore it, or move it away and pull again"
             raise SeawayError(Code.INTERNAL, text) from error
-        else:
-            if table.version > TABLE_VERSION:
-                raise written_later(f"image table {self._path}", table.version, TABLE_VERSION)
-            self.table = table
 
     # --- reading
 

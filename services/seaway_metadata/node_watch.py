@@ -16,7 +16,7 @@ from seaway_contracts.channels import EventChannel
 from seaway_contracts.nodes import Beat, NodeEvent, NodeList, NodeRecord
 from seaway_kit.tasks import Tasks
 from seaway_metadata.nodes import Action, NodeChange, NodeTable, newer
-from seaway_metadata.stored import decode, encode
+from seaway_metadata.stored import NewerSchema, decode, encode
 
 log = logging.getLogger(__name__)
 _TICK_S: Final = 0.5
@@ -114,6 +114,8 @@ class NodeWatch:
                 node = self._unstored.pop()
                 try:
                     await self._write(node)
+                except (NewerSchema, ValueError) as error:
+                    log.error("the record of node %s is left alone: %s", node, error)
                 except TransportError as error:
                     log.warning("node %s can't be stored just now: %s; trying again", node, error)
                     self._unstored.add(node)

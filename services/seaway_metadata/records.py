@@ -277,8 +277,14 @@ class Records:
                 log.error("the record %s can't be read: %s", entry.key, error)
 
     async def holders(self) -> set[str]:
-        """The ids of all containers that hold a name."""
-        return {decode(NameHolder, entry.value).id async for entry in self._names.entries()}
+        """The ids of all containers that hold a name; an entry that can't be read is logged and left alone."""
+        found = set()
+        async for entry in self._names.entries():
+            try:
+                found.add(decode(NameHolder, entry.value).id)
+            except ValueError as error:
+                log.error("who holds the name %s can't be read: %s", entry.key, error)
+        return found
 
     async def write(self, record: ContainerRecord, body: bytes, revision: int) -> int:
         """Write a status behind its event; the new revision. `revision` is the last known one, 0 if none.
@@ -325,12 +331,15 @@ class Records:
         return decode(Horizon, found.value).seq if found else 0
 
     async def set_horizon(self, seq: int) -> None:
-        """Remember how far the records go. Where another copy says so at the same time, that is as good."""
+        """Remember how far the records go. Where another copy says so at the same time, that is as good.
+
+        Raises ValueError, NewerSchema for what is none of ours.
+        """
         found = await self._containers.get(HORIZON_KEY)
         with contextlib.suppress(WrongRevision):
             if found is None:
                 await self._containers.create(HORIZON_KEY, encode(Horizon(seq=seq)))
-            else:
+            elif decode(Horizon, found.value).seq != seq:
                 await self._containers.update(HORIZON_KEY, encode(Horizon(seq=seq)), found.revision)
 
 

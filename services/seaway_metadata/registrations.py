@@ -100,7 +100,10 @@ class Registrations:
             if error.code is not Code.NOT_FOUND:
                 log.debug("%s is still to be removed: %s", identifier, error)
                 return
-        await self._records.delete(identifier, "")
+        try:
+            await self._records.delete(identifier, "")
+        except (ValueError, SeawayError) as error:
+            log.error("the record of %s, which was given up, can't be removed: %s", identifier, error)
         self._discarded.pop(identifier, None)
         log.info("%s was given up before its node told of it; it is not on %s (any more)", identifier, node)
 

@@ -144,7 +144,7 @@ class Metadata:
     def _receive(self, event: Event) -> None:
         if event.envelope.noun != "container":
             return
-        body = event.channel.decode(event.data)
+        body = event.body()
         if isinstance(body, ContainerEvent) and not self.view.apply(event.envelope, body):
             self._reconciler.doubt(event.envelope.node)
 

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.stored_forms import Form
 
-VERSION: Final = 1
+FORM: Final = Form()
+"""Of all records; a step is told the name of the model."""
 HORIZON_KEY: Final = "_horizon"
-_MARK: Final = b'{"v":1,'
 P = TypeVar("P", bound=Payload)
 
 
@@ -58,7 +59,7 @@ def spec_json(record: ContainerRecord) -> bytes:
 
 def stamp(body: bytes) -> bytes:
     """A JSON object with the schema version."""
-    return _MARK + body[1:]
+    return b'{"v":%d,' % FORM.version + body[1:]
 
 
 def encode(payload: Payload) -> bytes:
@@ -69,9 +70,12 @@ def encode(payload: Payload) -> bytes:
 def decode(model: type[P], data: bytes) -> P:
     """What is stored; raises NewerSchema, or ValueError for something that is none of ours."""
     try:
-        version = orjson.loads(data).get("v", 0)
-        if version > VERSION:
-            raise NewerSchema(f"a {model.__name__} of schema {version}: this release knows {VERSION}; update it")
+        document = orjson.loads(data)
+        version = document.get("v", 0)
+        if version > FORM.version:
+            raise NewerSchema(f"a {model.__name__} of schema {version}: this release knows {FORM.version}; update it")
+        if version < FORM.version:
+            data = orjson.dumps(FORM.upgraded(model.__name__, document, version))
         return model.model_validate_json(data)
     except (orjson.JSONDecodeError, ValidationError, AttributeError, TypeError) as error:
         raise ValueError(f"not a stored {model.__name__}: {error}") from None

@@ -394,7 +394,7 @@ def _text(path: Path) -> str:
 
 @seaway_only
 def test_beyond_64_at_once_copies_wait_and_what_only_looks_goes_on(cli: DockerCli, api: Api, name: str) -> None:
-    """Clients that take nothing, as many as there are threads for copies; one that goes makes room for those that wait."""
+    """Clients that take nothing, one for each thread for copies; one that goes makes room for those that wait."""
     container(cli, name, "running", script="head -c 20000000 /dev/urandom > /big;")
     since = time.time()
     deaf = [connect(api.path) for _ in range(64)]

@@ -5,25 +5,35 @@ import json
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.upgrade.make_data import STATES, spec, status
 
 from seaway_agent.store import Store, open_database
-from seaway_bus.bus import Bus
+from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import history
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_cli import suite
 from seaway_cli.suite import Suite
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import ListContainers, ResolveContainer
+from seaway_contracts.commands import (
+    ForgetContainer,
+    ListContainers,
+    RegisterContainer,
+    RemoveContainer,
+    ResolveContainer,
+    StatusReply,
+)
 from seaway_contracts.containers import State
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import SeawayError, not_found
+from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_image.names import resolve
 from seaway_image.store import ImageStore
 from seaway_kit.tasks import Tasks
+from seaway_metadata import registrations, write_behind
 from seaway_metadata.service import running
 from seaway_metadata.settings import MetadataSettings
 from seaway_metadata.stored import NewerSchema
@@ -164,10 +174,89 @@ async def test_a_record_that_a_newer_copy_has_written_meanwhile(
     assert entries[identifier].value == newer
 
 
+async def test_whatever_a_newer_copy_has_written_meanwhile_is_left_alone(
+    fake_server: FakeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All buckets at once: the older copy goes on with what it knows, and none of its tasks ends."""
+    monkeypatch.setattr(registrations, "COMING_S", 0.0)
+    monkeypatch.setattr(write_behind, "_HORIZON_EVERY", 1)
+    filled(fake_server, RELEASES[-1])
+    bus, failures = Bus(FakeTransport(fake_server), patience_s=0.01), list[BaseException]()
+    async with running(bus, Tasks("metadata", failures.append), MetadataSettings(root=tmp_path)) as service:
+        await bus.call(catalogue.REGISTER, RegisterContainer(spec=builders.spec(9), node="n1"))
+        await bus.call(catalogue.REGISTER, RegisterContainer(spec=builders.spec(8), node="n1"))
+        await bus.call(catalogue.FORGET, ForgetContainer(id=builders.container_id(8), unheard=True))
+        await bus.serve(catalogue.REMOVE, not_there, node="n1")
+        written = {name: newer(fake_server, name) for name in fake_server.buckets}
+        for seed in (2, 4):
+            envelope, body = builders.container_event("die", builders.status(State.EXITED, 50), seed=seed)
+            await store(bus, envelope, body)
+            service._feed._wake.set()
+            await until(lambda seed=seed: service._feed.horizon == seed // 2)  # type: ignore[misc]
+        await bus.beat(catalogue.BEAT, "n1", builders.beat("n1", epoch="another"))
+        await until(lambda: "how far the records go is not written down just now: a Horizon of" in caplog.text)
+        await until(lambda: "the record of node n1 is left alone: a NodeRecord of schema 99" in caplog.text)
+        await service._registrations.sweep(lambda _: True)
+        assert "which was given up, can't be removed: a ContainerRecord of schema 99" in caplog.text
+        service._doubt.set()
+        await until(lambda: "records of a later release are left alone" in caplog.text)
+        with pytest.raises(SeawayError, match="a NameHolder of schema 99: this release knows 1; update it"):
+            await bus.call(catalogue.REGISTER, RegisterContainer(spec=builders.spec(7, name="box3"), node="n1"))
+        found = await bus.call(catalogue.LIST_CONTAINERS, ListContainers(all=True))
+        assert {one.status.seq for one in found.containers if one.spec.name in ("box2", "box4")} == {50}
+    assert failures == []
+    assert "Traceback" not in caplog.text
+    assert {name: values(fake_server, name) for name in written} == written
+    await bus.close()
+
+
+async def not_there(request: RemoveContainer, command: Command) -> StatusReply:
+    raise not_found(f"No such container: {request.id}")
+
+
+async def store(bus: Bus, envelope: Envelope, body: ContainerEvent) -> None:
+    channel = catalogue.event_channel(envelope.noun, envelope.action)
+    subject = channel.subject(envelope.node, envelope.subject_id)
+    await bus.transport.store(subject, channel.encode(body), envelope.headers())
+
+
+def values(server: FakeServer, bucket: str) -> dict[str, bytes]:
+    return {key: entry.value for key, entry in server.buckets[bucket].entries.items()}
+
+
+def newer(server: FakeServer, bucket: str) -> dict[str, bytes]:
+    """Have a release that this one doesn't know write all that stands there."""
+    for key, value in values(server, bucket).items():
+        server.buckets[bucket].write(key, value.replace(b'{"v":1,', b'{"v":99,"what":"else",'), None)
+    return values(server, bucket)
+
+
+async def test_events_of_a_later_release_are_left_alone(
+    fake_server: FakeServer, bus: Bus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Words that this one doesn't know; what comes behind them is taken."""
+    filled(fake_server, RELEASES[-1])
+    identifier = builders.container_id(2)
+    async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)):
+        envelope, _ = builders.container_event("status", builders.status(State.RUNNING, 50), seed=2)
+        unknown = replace(envelope, action="teleport")
+        subject = f"seaway.v1.event.n1.container.teleport.{identifier}"
+        await bus.transport.store(subject, b'{"status":{"state":"running","seq":50}}', unknown.headers())
+        later = replace(envelope, id="another")
+        subject = catalogue.CONTAINER_STATUS.subject("n1", identifier)
+        await bus.transport.store(subject, b'{"status":{"state":"teleporting","seq":51}}', later.headers())
+        await store(bus, *builders.container_event("die", builders.status(State.EXITED, 52), seed=2))
+        found = await bus.call(catalogue.GET_CONTAINER, ResolveContainer(ref="box2"))
+        assert (found.status.state, found.status.seq) == (State.EXITED, 52)
+    assert f"an event of {identifier} is left alone: event container.teleport: a later release's" in caplog.text
+    assert f"an event of {identifier} is left alone: event container.status: status.state: " in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_an_image_table_of_a_later_release(tmp_path: Path) -> None:
     path = tmp_path / "image" / "names.json"
     path.parent.mkdir()
-    path.write_text('{"version": 2, "images": {}, "tags": {}, "digests": {}, "more": 1}')
+    path.write_text('{"version": 2, "images": {"box": "what this release would not take for one"}, "more": 1}')
     with pytest.raises(SeawayError, match=r"names.json was written by a later release \(schema 2, this one knows 1\)"):
         ImageStore(tmp_path / "image").open()
     assert '"more": 1' in path.read_text()

@@ -1,6 +1,6 @@
 """What the store knows about an unpacked layer, kept in a file beside it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,8 @@ DIFF: Final = "diff"
 class LayerRecord:
     """One layer. `size` is the bytes of its regular files as Docker counts them; `parent` is "" for a bottom layer.
 
-    `inodes` and `disk_size` were counted on disk during the boot `boot_id` (see `is_whole`).
+    `inodes` and `disk_size` were counted on disk during the boot `boot_id` (see `is_whole`). What is added gets a
+    default, and what is not known is passed over: containers need their layers after an upgrade and the way back.
     """
 
     chain_id: str
@@ -36,7 +37,8 @@ class LayerRecord:
 def load_record(directory: Path) -> LayerRecord | None:
     """The record in `directory`, or None where there is none that can be read."""
     try:
-        return LayerRecord(**orjson.loads((directory / RECORD).read_bytes()))
+        found = orjson.loads((directory / RECORD).read_bytes())
+        return LayerRecord(**{field.name: found[field.name] for field in fields(LayerRecord) if field.name in found})
     except (OSError, ValueError, TypeError):
         return None
 

@@ -55,6 +55,15 @@ def test_what_was_removed_is_gone() -> None:
     assert brought_after(stored(), [event("destroy", EXITED), event("start", RUNNING)]) is None
 
 
+def test_an_event_of_a_later_release_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """An agent that was put back, after a reboot: it would not start else."""
+    strange = event("start", RUNNING)
+    later = Event(strange.envelope, strange.data.replace(b'"running"', b'"teleporting"'))
+    assert brought_after(stored(), [later]) == stored()
+    assert brought_after(stored(), [later, event("die", EXITED)]) == stored(EXITED)
+    assert "is left alone: 1 validation error for ContainerEvent" in caplog.text
+
+
 @given(st.integers(0, 1 << 40), st.integers(0, 1 << 32))
 def test_numbers_leap_ahead_also_without_a_clock(seq: int, now_s: int) -> None:
     assert leapt(seq, now_s) >= seq + (1 << 32)

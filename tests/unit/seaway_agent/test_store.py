@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seaway_agent.store import VERSION, Store, Stored, open_database
+from seaway_agent.store import SCHEMA, Store, Stored, open_database
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
 from seaway_testing import builders
@@ -60,7 +60,7 @@ def test_facts(store: Store) -> None:
 def test_a_database_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "agent.db"
     db = open_database(path)
-    db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.execute(f"PRAGMA user_version = {SCHEMA.version + 1}")
     db.close()
     with pytest.raises(SeawayError, match="later release"):
         open_database(path)
