@@ -26,6 +26,7 @@ from seaway_agent.rootfs.layers import FULL
 from seaway_agent.runtime.bundle import Attachment, VolumeMount
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import SeawayError, bad_request, internal, not_found, unavailable
+from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
 # No volume's name begins with a dot.
@@ -83,6 +84,7 @@ class Volumes:
         try:
             for mount in _volumes(spec):
                 self._make(mount.source, spec.id)
+                reach(Failpoint.VOLUME_MADE)
                 self._holders[mount.source].add(spec.id)
         except BaseException:
             self.give_back(spec)
@@ -123,6 +125,7 @@ class Volumes:
         gone = [m.source for m in _volumes(spec) if anonymous and m.anonymous and self._holders[m.source] <= {spec.id}]
         for name in gone:
             self._discard(name)
+            reach(Failpoint.VOLUME_GONE)
         self._let_go(spec)
         return tuple(dict.fromkeys(gone))
 

@@ -96,6 +96,7 @@ class Records:
             self._reserve(spec.name, spec.id), self._store(record), return_exceptions=True
         )
         if isinstance(name, BaseException) or isinstance(stored, BaseException):
+            reach(Failpoint.REGISTER_REFUSED)
             await self._undo(spec, name, stored)
             raise _cause(name, stored)
         reach(Failpoint.REGISTER_RECORDED)

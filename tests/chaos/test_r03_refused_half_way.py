@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from chaos_rig import stream
 from chaos_rig.client import PORT, Client
 from chaos_rig.figures import Figures
 from chaos_rig.scene import LIFE, REFUSED, Scene
@@ -11,7 +12,9 @@ from chaos_rig.suite import ChaosSuite
 from e2e_rig.registry import Registry
 from e2e_rig.waits import eventually
 
+from seaway_contracts.catalogue import CONTAINERS_BUCKET
 from seaway_kit.failpoints import Failpoint
+from seaway_metadata.stored import HORIZON_KEY
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 _NO_PROGRAM = "/no/such/program"
@@ -87,8 +90,24 @@ def _exec(scene: Scene, *, attached: bool) -> None:
     scene.gone(container)
 
 
+def _register(scene: Scene) -> None:
+    """The name is another container's; no record is left of the one that could not have it."""
+    login = ("metadata", scene.suite.secret("metadata"))
+
+    def records() -> set[str]:
+        return stream.keys(scene.suite.nats_url, login, CONTAINERS_BUCKET.name) - {HORIZON_KEY}
+
+    container = scene.client.create(scene.name, "exit 7")
+    path, body = f"/containers/create?name={scene.name}", {"Image": "busybox", "Cmd": ["true"]}
+    scene.crash(lambda: scene.client.broken_off("POST", path, body))
+    assert scene.suite.api.request("POST", path, body).status == 409
+    eventually(lambda: records() == {container}, "no other record", 30)
+    scene.lives_and_dies(container)
+
+
 _SCENES: dict[str, Callable[[Scene], None]] = {
     "undo": _create,
+    "register": _register,
     "start": _start,
     "exec": partial(_exec, attached=False),
     "keeper": partial(_exec, attached=True),
@@ -108,6 +127,13 @@ def test_after_the_refusal_of_an_exec_with_a_client(
 ) -> None:
     Scene(suite, client, registry, Failpoint.EXEC_FAILED).play(partial(_exec, attached=True))
     figures.show("R3", f"{Failpoint.EXEC_FAILED}, with a client: nothing left")
+
+
+def test_after_the_keeper_has_begun_an_exec_that_is_refused(
+    suite: ChaosSuite, client: Client, registry: Registry, figures: Figures
+) -> None:
+    Scene(suite, client, registry, Failpoint.KEEPER_SPAWNED).play(partial(_exec, attached=True))
+    figures.show("R3", f"{Failpoint.KEEPER_SPAWNED}, of an exec that is refused: nothing left")
 
 
 @pytest.mark.parametrize("point", _OF_A_START)

@@ -9,9 +9,11 @@ from seaway_agent.keeper.process import REFUSED
 from seaway_agent.kernel import procs
 from seaway_agent.kernel.procs import Process
 from seaway_agent.runtime.shim import ExitFiles
+from seaway_agent.runtime.shims import end_with_children
 
 _BEGINS_S: Final = 3.0
 _PAUSE_S: Final = 0.002
+_PID_FILE: Final = "pidfile"
 
 
 def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bool:
@@ -24,8 +26,21 @@ def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bo
         if _pid(bundle):
             return True
         if hopeless:
-            return False
+            return begun_alone(bundle / _PID_FILE) > 0
         time.sleep(_PAUSE_S)
+
+
+def begun_alone(pid_file: Path) -> int:
+    """The pid of an exec whose keeper was killed over it, once its runtime has ended; 0 if that has run nothing.
+
+    A runtime that hangs is ended: what is told to have failed must not begin later.
+    """
+    end = time.monotonic() + _BEGINS_S
+    while (runtimes := procs.naming(str(pid_file))) and time.monotonic() < end:
+        time.sleep(_PAUSE_S)
+    for runtime in runtimes:
+        end_with_children(runtime)
+    return 0 if runtimes else _pid(pid_file.parent)
 
 
 def held_in(bundle: Path, keepers: Collection[Process]) -> Process | None:
@@ -46,6 +61,6 @@ def held_in(bundle: Path, keepers: Collection[Process]) -> Process | None:
 
 def _pid(bundle: Path) -> int:
     try:
-        return int((bundle / "pidfile").read_text())
+        return int((bundle / _PID_FILE).read_text())
     except (OSError, ValueError):
         return 0

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 
 from seaway_agent.core.instructions import Exit
+from seaway_agent.execs.held import begun_alone
 from seaway_agent.execs.launch import ExecPlan, ExecRun, make, pidfd_of
 from seaway_agent.keeper.keeper import Kept, Order
 from seaway_agent.plumbing import Plumbing
@@ -48,11 +49,18 @@ class KeptLaunch:
         try:
             pid = await node.keeper.begun(kept)
         except SeawayError as error:
-            said = pipes.said()
-            pipes.close()
-            raise exec_failure(said or error.message) from None
+            pid = await self._begun_alone() if kept.orphaned else 0
+            if not pid:
+                said = pipes.said()
+                pipes.close()
+                raise exec_failure(said or error.message) from None
         self._take(pipes)
         return ExecRun(pid, pidfd_of(pid), -1, child=False, kept=kept)
+
+    async def _begun_alone(self) -> int:
+        """The keeper was killed while the runtime was at work, or before it could tell that the program runs."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._node.workers, begun_alone, self._plan.shim.pid_file)
 
     def _order(self) -> tuple[Pipes, Kept]:
         """Raises SeawayError, OSError; no descriptor is left open then."""

@@ -168,6 +168,7 @@ def make(node: Plumbing, plan: ExecPlan) -> None:
     first = _first_process(plan.config, about.st_ino, about.st_mtime_ns)
     process = process_of(first, plan.container, plan.asked, _user(plan), node.grantable)
     plan.shim.process_file.write_bytes(orjson.dumps(process))
+    reach(Failpoint.EXEC_BUNDLED)
 
 
 @functools.lru_cache(maxsize=256)

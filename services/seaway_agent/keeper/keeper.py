@@ -55,7 +55,8 @@ class Kept:
     def __init__(self) -> None:
         self.begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._how: Exit | None = None
-        self._orphaned = False
+        self.orphaned = False
+        """Whether the keeper ended before it told how the exec did."""
         self._listener: tuple[Callable[[Exit], None], Callable[[], None]] | None = None
 
     def listen(self, ended: Callable[[Exit], None], orphaned: Callable[[], None]) -> None:
@@ -81,7 +82,7 @@ class Kept:
 
     def orphan(self) -> None:
         """The keeper is gone."""
-        self._orphaned = True
+        self.orphaned = True
         self.fail(internal("the keeper of execs ended; try again"))
         self._say()
 
@@ -96,7 +97,7 @@ class Kept:
             self.begun.set_result(pid)
 
     def _say(self) -> None:
-        if self._listener is None or not (self._how or self._orphaned):
+        if self._listener is None or not (self._how or self.orphaned):
             return
         (ended, orphaned), self._listener = self._listener, None
         if self._how is not None:

@@ -29,6 +29,7 @@ MOST = 65536
 REFUSED = "refused"
 """In an exec's directory: the runtime could not run it."""
 
+SPAWNED_POINT, BEGUN_POINT = "keeper.runtime-spawned", "keeper.program-begun"
 REFUSED_POINT, ENDED_POINT = "keeper.refusal-written", "keeper.end-written"
 """See `seaway_kit.failpoints`, which can't be imported here."""
 
@@ -131,6 +132,7 @@ class Keeper:
             for fd in fds[:3]:
                 os.close(fd)
         self._starting[pid] = held
+        _reach(SPAWNED_POINT)
         if self._agent is None:
             for fd in held.outputs:
                 self._poll.register(fd, select.POLLIN)
@@ -171,6 +173,7 @@ class Keeper:
         if code or pid <= 0:
             self._refuse(held, f"the runtime ended with {code}")
             return
+        _reach(BEGUN_POINT)
         self._tell(id=held.id, pid=pid)
         if pid in self._unclaimed:
             self._write_down(held, self._unclaimed.pop(pid))

@@ -105,6 +105,20 @@ def child_of(parent: int, pid: int) -> Process | None:
     return Process(pid, parse_stat(text)[1])
 
 
+def naming(word: str) -> list[Process]:
+    """The processes of which `word` is a word of the command line."""
+    numbers = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    found = [find(number) for number in numbers if word.encode() in _command_line(number)]
+    return [process for process in found if process is not None]
+
+
+def _command_line(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
 def children(pid: int) -> list[Process]:
     """The children of a process that has one thread."""
     try:

@@ -23,6 +23,7 @@ REFUSED = frozenset(
         Failpoint.CREATE_VOLUMES_UNDONE,
         Failpoint.EXEC_FAILED,
         Failpoint.KEEPER_REFUSED,
+        Failpoint.REGISTER_REFUSED,
     }
 )
 """Passed only where what is asked for can't be done."""

@@ -50,16 +50,27 @@ def clock(suite: OnTheBus) -> float:
 
 
 async def _clock(suite: OnTheBus) -> float:
-    async with _connected(suite) as connection:
+    async with _connected(suite.nats_url, suite.login) as connection:
         reply = await connection.request(f"$JS.API.STREAM.INFO.{_STREAM}", timeout=_MESSAGE_S)
     stamp = str(json.loads(reply.data)["ts"])
     return datetime.fromisoformat(stamp[:19] + "+00:00").timestamp()
 
 
+def keys(nats_url: str, login: tuple[str, str], bucket: str) -> set[str]:
+    """The keys of a bucket, which the services may read."""
+
+    async def read() -> set[str]:
+        async with _connected(nats_url, login) as connection:
+            store = await connection.jetstream().key_value(bucket)
+            return set(await store.keys())
+
+    return asyncio.run(read())
+
+
 @contextlib.asynccontextmanager
-async def _connected(suite: OnTheBus) -> AsyncIterator[NatsClient]:
-    user, password = suite.login
-    servers, inbox = suite.nats_url.split(","), f"_INBOX.{user or 'any'}"
+async def _connected(nats_url: str, login: tuple[str, str]) -> AsyncIterator[NatsClient]:
+    user, password = login
+    servers, inbox = nats_url.split(","), f"_INBOX.{user or 'any'}"
     connection = await nats.connect(servers, user=user, password=password, inbox_prefix=inbox)
     try:
         yield connection
@@ -69,7 +80,7 @@ async def _connected(suite: OnTheBus) -> AsyncIterator[NatsClient]:
 
 async def _read(suite: OnTheBus, since: float) -> dict[str, list[tuple[int, str]]]:
     """Number and action of each container's events, in the order of the stream."""
-    async with _connected(suite) as connection:
+    async with _connected(suite.nats_url, suite.login) as connection:
         context = connection.jetstream()
         last = (await context.stream_info(_STREAM)).state.last_seq
         start = datetime.fromtimestamp(since, UTC)

@@ -1,0 +1,65 @@
+"""Execs whose keeper is gone while their runtime is at work: scripts in the runtime's place."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from seaway_agent.execs import held
+from seaway_agent.runtime.shim import ExitFiles
+
+# It writes a pid as soon as `go` is there.
+RUNTIME = """
+import sys, time
+from pathlib import Path
+pid_file = Path(sys.argv[1])
+print("up", flush=True)
+while not pid_file.with_name("go").exists():
+    time.sleep(0.01)
+if pid_file.with_name("go").read_text():
+    pid_file.write_text("4711")
+"""
+Begin = Callable[[str | None], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Starts a runtime that may run something (or nothing: ""), or hangs (None)."""
+    running = []
+
+    def begun(go: str | None) -> "subprocess.Popen[bytes]":
+        words = [sys.executable, "-IS", "-c", RUNTIME, str(tmp_path / "pidfile")]
+        running.append(subprocess.Popen(words, stdout=subprocess.PIPE))
+        assert running[-1].stdout is not None and running[-1].stdout.readline() == b"up\n"
+        if go is not None:
+            (tmp_path / "part").write_text(go)
+            (tmp_path / "part").rename(tmp_path / "go")
+        return running[-1]
+
+    yield begun
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("go", "pid"), [("yes", 4711), ("", 0)])
+def test_the_runtimes_end_is_waited_for(tmp_path: Path, begin: Begin, go: str, pid: int) -> None:
+    begin(go)
+    assert held.begun_alone(tmp_path / "pidfile") == pid
+
+
+def test_one_that_hangs_is_ended(tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told to have failed must not begin later."""
+    monkeypatch.setattr(held, "_BEGINS_S", 0.05)
+    begin(None)
+    assert held.begun_alone(tmp_path / "pidfile") == 0
+    (tmp_path / "go").write_text("yes")
+    assert held.begun_alone(tmp_path / "pidfile") == 0
+
+
+def test_the_next_agent_waits_for_it_too(tmp_path: Path, begin: Begin) -> None:
+    begin("yes")
+    files = ExitFiles.of(tmp_path, tmp_path, tmp_path, "c")
+    assert held.begun_in(tmp_path, files, keepers=())
