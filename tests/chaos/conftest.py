@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import pytest
 
@@ -107,17 +108,19 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test shows the seed and what the suite logged."""
     report = yield
-    suite = _suite_of(item) if _HERE in item.path.parents else None
-    if report.failed and suite is not None:
+    if report.failed and _HERE in item.path.parents:
         report.sections.append(("seed", f"SEAWAY_CHAOS_SEED={SEED}"))
-        report.sections.append(("engine log", suite.log()))
+        report.sections += [("log", one.log()) for one in _logging(item)]
     return report
 
 
-def _suite_of(item: pytest.Item) -> ChaosSuite | None:
-    """The suite among a test's fixtures, or in one that gives several things."""
-    for value in getattr(item, "funcargs", {}).values():
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, ChaosSuite):
-                return one
-    return None
+@runtime_checkable
+class _Logging(Protocol):
+    def log(self) -> str: ...
+
+
+def _logging(item: pytest.Item) -> list[_Logging]:
+    """Those that log among a test's fixtures, or in one that gives several things."""
+    values = getattr(item, "funcargs", {}).values()
+    found = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return [one for one in found if isinstance(one, _Logging)]

@@ -34,6 +34,10 @@ class Clustered:
     cluster: Cluster
     copies: list[MetadataCopy]
 
+    def log(self) -> str:
+        """What those beside the suite have said."""
+        return "\n".join(one.log() for one in (*self.copies, *self.cluster.members))
+
 
 @pytest.fixture(scope="module")
 def clustered(chaos_directory: Path) -> Iterator[Clustered]:

@@ -44,6 +44,10 @@ class MetadataCopy:
         assert self._daemon is not None
         return self._daemon.pid
 
+    def log(self) -> str:
+        """The end of what it has said."""
+        return f"--- {self._log}\n{self._log.read_text()[-6000:]}"
+
     def kill(self) -> None:
         """kill -9."""
         assert self._daemon is not None and struck(self.pid)

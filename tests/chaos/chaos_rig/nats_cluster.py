@@ -25,6 +25,7 @@ _HOLD = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinit
 _BRIDGE, _NET = "nats0", "198.18.10"
 _PORT, _ROUTES, _HTTP = 4222, 6222, 8222
 _WHOLE_S = 90.0
+_TALK = ("consumer leader", "Route", "route", "Healthcheck failed")
 USER = "seaway"
 
 
@@ -92,6 +93,12 @@ class Member:
         _ip(f"link set {self._cable} up")
         if self._process is None:
             self.start()
+
+    def log(self) -> str:
+        """The end of what it has said, without what is said of each consumer and each try to connect."""
+        lines = (self._place / "nats.log").read_text().splitlines()
+        telling = [line for line in lines if not any(word in line for word in _TALK)]
+        return "\n".join([f"--- {self.name}", *telling[-40:]])
 
     def close(self) -> None:
         """For good."""
