@@ -1,9 +1,10 @@
 """A key-value bucket on a JetStream stream (NATS ADR-8): each key is a subject that keeps its last message."""
 
+from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
-from seaway_bus.nats_errors import NotDeleted
+from seaway_bus.nats_errors import NoMessage, NotDeleted
 from seaway_bus.transport import Entry, Message, TransportError, WrongRevision, check_key
 
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
@@ -30,17 +31,33 @@ class NatsBucket:
     A key is deleted by deleting its one message, at exactly the revision that was read: that is atomic
     and leaves no tombstone, so a bucket doesn't grow with all that was ever in it, and a `create` after it is
     one round trip.
+
+    Of several copies the leader's is read: another may lag, and what it lacks would be taken for gone.
     """
 
-    def __init__(self, server: Server, api: Api, name: str) -> None:
+    def __init__(self, server: Server, api: Api, name: str, replicas: int = 1) -> None:
         self._server = server
         self._api = api
+        self._replicas = replicas
         self._stream = f"KV_{name}"
         self._prefix = f"$KV.{name}."
 
     async def get(self, key: str) -> Entry | None:
-        subject = f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}{check_key(key)}"
-        found = await self._server.look(subject)
+        subject = self._prefix + check_key(key)
+        return await (self._get(key, subject) if self._replicas == 1 else self._get_from_leader(key, subject))
+
+    async def _get_from_leader(self, key: str, subject: str) -> Entry | None:
+        try:
+            answer = await self._api(f"STREAM.MSG.GET.{self._stream}", {"last_by_subj": subject})
+        except NoMessage:
+            return None
+        message = answer["message"]
+        if _OPERATION.encode() in b64decode(message.get("hdrs", "")):
+            return None
+        return Entry(key, b64decode(message.get("data", "")), int(message["seq"]))
+
+    async def _get(self, key: str, subject: str) -> Entry | None:
+        found = await self._server.look(f"$JS.API.DIRECT.GET.{self._stream}.{subject}")
         status = found.headers.get(_STATUS, "")
         if status == "404" or _OPERATION in found.headers:
             return None

@@ -30,13 +30,18 @@ class NotDeleted(TransportError):
     """A message was not deleted, most often because it is there no more."""
 
 
+class NoMessage(NotDeleted):
+    """There is no such message."""
+
+
 _KINDS: Final[dict[tuple[int, ...], type[Exception]]] = {
     (10023, 10047, 10077): NoSpace,  # insufficient resources, storage, maximum bytes
     (10071, 10164): WrongRevision,  # wrong last sequence
     (10054,): TooLarge,  # message exceeds maximum
     (10059,): NoSuchStream,
     (10058,): AlreadyOtherwise,  # name in use
-    (10037, 10043, 10057): NotDeleted,  # no message found, sequence not found, deletion failed
+    (10037,): NoMessage,
+    (10043, 10057): NotDeleted,  # sequence not found, deletion failed
 }
 
 

@@ -197,7 +197,7 @@ class NatsTransport:
 
     async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
         await self._ensure(bucket_stream(config, replicas))
-        return NatsBucket(self, self._api, config.name)
+        return NatsBucket(self, self._api, config.name, replicas)
 
     async def _ensure(self, wanted: dict[str, Any]) -> None:
         """Make a stream, or bring it to this configuration where it is there with another."""

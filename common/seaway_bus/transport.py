@@ -93,7 +93,7 @@ class Subscription(Protocol):
 
 
 class Bucket(Protocol):
-    """A key-value bucket. Decide by `create` and `update`, never by `get`: replicas may lag."""
+    """A key-value bucket. Decide by `create` and `update`, never by `get`: it may have changed since."""
 
     async def get(self, key: str) -> Entry | None:
         """The entry, or None."""

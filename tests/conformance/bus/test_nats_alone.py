@@ -9,11 +9,12 @@ import pytest
 import uvloop
 
 from seaway_bus.bus import Bus
+from seaway_bus.nats_bucket import NatsBucket
 from seaway_bus.nats_streams import event_stream
 from seaway_bus.nats_transport import Credentials, NatsTransport
-from seaway_bus.transport import Message, NoResponders, NoSpace, NotConnected, RequestTimeout
+from seaway_bus.transport import Entry, Message, NoResponders, NoSpace, NotConnected, RequestTimeout
 from seaway_contracts.catalogue import CONTAINER_DIE, EVENT_STREAM
-from seaway_contracts.channels import StreamConfig
+from seaway_contracts.channels import BucketConfig, StreamConfig
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
 
@@ -49,6 +50,20 @@ async def test_a_full_store_refuses_clearly(small: NatsTransport) -> None:
     with pytest.raises(NoSpace):
         for _ in range(200):
             await small.store("full.x", b"x" * 1_000_000, {})
+
+
+async def test_of_several_copies_the_leader_is_read(small: NatsTransport) -> None:
+    """One copy is its own leader: what is read of either is the same."""
+    config = BucketConfig("test", "A test's.")
+    buckets = await small.bucket(config), NatsBucket(small, small._api, config.name, replicas=3)
+    assert [await one.get("k") for one in buckets] == [None, None]
+    for value in (b"", b"1", bytes(range(256)), b"x" * 100_000):
+        revision = await buckets[0].put("k", value)
+        assert [await one.get("k") for one in buckets] == [Entry("k", value, revision)] * 2
+    await buckets[1].delete("k")
+    assert [await one.get("k") for one in buckets] == [None, None]
+    await small.store("$KV.test.k", b"", {"KV-Operation": "DEL"})  # as other clients delete
+    assert [await one.get("k") for one in buckets] == [None, None]
 
 
 async def test_what_is_stored_can_not_be_emptied_by_a_publisher(small: NatsTransport) -> None:

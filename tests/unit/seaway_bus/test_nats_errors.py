@@ -5,7 +5,7 @@ import json
 import nats.errors
 import pytest
 
-from seaway_bus.nats_errors import AlreadyOtherwise, NotDeleted, answer_of, translated
+from seaway_bus.nats_errors import AlreadyOtherwise, NoMessage, NotDeleted, answer_of, translated
 from seaway_bus.transport import (
     Message,
     NoSpace,
@@ -26,7 +26,7 @@ from seaway_bus.transport import (
         (10077, NoSpace),
         (10054, TooLarge),
         (10058, AlreadyOtherwise),
-        (10037, NotDeleted),
+        (10037, NoMessage),
         (10057, NotDeleted),
         (1, TransportError),
         (None, TransportError),
