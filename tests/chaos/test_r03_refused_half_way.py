@@ -1,4 +1,4 @@
-"""R3: killed while what can't be done is given up, and while what a kill has left is taken back: nothing stays."""
+"""R3: killed while what can't be done is given up: nothing of it stays."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,7 @@ import pytest
 from chaos_rig import stream
 from chaos_rig.client import PORT, Client
 from chaos_rig.figures import Figures
-from chaos_rig.scene import LIFE, REFUSED, Scene
+from chaos_rig.scene import REFUSED, Scene
 from chaos_rig.suite import ChaosSuite
 from e2e_rig.registry import Registry
 from e2e_rig.waits import eventually
@@ -31,7 +31,6 @@ _OF_A_START = [
     Failpoint.TEARDOWN_RUN,
     Failpoint.START_FAILED,
 ]
-_TAKING_BACK = [Failpoint.TEARDOWN_CGROUPS, Failpoint.TEARDOWN_FILES, Failpoint.TEARDOWN_RUN]
 
 
 def _create(scene: Scene) -> None:
@@ -142,22 +141,3 @@ def test_after_each_step_of_a_start_that_fails(
 ) -> None:
     Scene(suite, client, registry, point).play(_start)
     figures.show("R3", f"{point}, of a start that fails: nothing left; tried again {len(client.refused)} times")
-
-
-@pytest.mark.parametrize("point", _TAKING_BACK)
-def test_killed_again_while_a_start_is_taken_back(
-    suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, point: Failpoint
-) -> None:
-    """The third agent does what the second one did not come to."""
-
-    def twice(scene: Scene) -> None:
-        container = scene.client.create(scene.name, "exit 7", NetworkMode="bridge")
-        suite.arm(Failpoint.START_CREATED)
-        scene.crash(lambda: scene.client.start(container))
-        assert not suite.is_armed(Failpoint.START_CREATED)
-        assert scene.client.wait(container) == 7
-        scene.client.remove(container)
-        assert scene.told(container, "destroy") == LIFE
-
-    Scene(suite, client, registry, point).play(twice)
-    figures.show("R3", f"{point}, of a start that is taken back: whole; tried again {len(client.refused)} times")

@@ -30,20 +30,31 @@ REFUSED = frozenset(
 
 
 class Scene:
-    """Its suite and client, and when it began."""
+    """Its suite and client, and when it began. At the point `before`, if any, another process has died already."""
 
-    def __init__(self, suite: ChaosSuite, client: Client, registry: Registry, point: Failpoint) -> None:
+    def __init__(
+        self,
+        suite: ChaosSuite,
+        client: Client,
+        registry: Registry,
+        point: Failpoint,
+        *,
+        before: Failpoint | None = None,
+    ) -> None:
         self.suite, self.client, self.registry, self.point = suite, client, registry, point
-        self.name = "c-" + point.replace(".", "-")
+        self._points = [point] if before is None else [before, point]
+        self.name = "-".join(("c", *self._points)).replace(".", "-")
         self.since = time.time()
 
     def crash(self, act: Callable[[], object], *, at_once: bool = False) -> None:
         """Do something during which the failpoint kills a process, and wait until the suite is whole again."""
         if not at_once:
             self.suite.settled()
-        self.suite.arm(self.point)
+        for point in self._points:
+            self.suite.arm(point)
         act()
-        eventually(lambda: not self.suite.is_armed(self.point), f"{self.point} to be passed")
+        for point in self._points:
+            eventually(lambda: not self.suite.is_armed(point), f"{point} to be passed")  # noqa: B023 - at once
         self.suite.whole()
 
     def post(self, path: str, body: object = None) -> None:

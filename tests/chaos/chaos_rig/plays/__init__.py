@@ -1,0 +1,48 @@
+"""What is asked for while a process dies at a failpoint, and what must be so afterwards."""
+
+from collections.abc import Callable
+from functools import partial
+
+from chaos_rig.plays import executing, imaging, making, running
+from chaos_rig.scene import Scene
+from seaway_kit.failpoints import Failpoint
+
+Play = Callable[[Scene], None]
+_SCENES: dict[str, Play] = {
+    "create": making.create,
+    "place": making.create,
+    "register": making.create,
+    "project": making.create,
+    "unpack": making.unpack,
+    "forget": making.forget,
+    "network": running.start,
+    "start": running.start,
+    "teardown": running.start,
+    "die": running.start,
+    "stop": running.stop,
+    "kill": running.kill,
+    "restart": running.restart,
+    "pause": running.pause,
+    "unpause": running.unpause,
+    "rename": running.rename,
+    "update": running.update,
+    "commit": imaging.commit,
+    "remove": running.remove,
+    "pull": imaging.pull,
+    "outbox": running.start,
+    "exec": executing.execute,
+    "keeper": partial(executing.execute, attached=True),
+}
+_PARTICULAR: dict[Failpoint, Play] = {
+    Failpoint.CREATE_REGISTERED: making.register,
+    Failpoint.VOLUME_FILLED: making.fill,
+    Failpoint.VOLUME_HALF_MOVED: making.fill,
+    Failpoint.VOLUME_MOVED: making.fill,
+    Failpoint.REGISTER_TAKEN_OVER: making.take_over,
+    Failpoint.PROJECT_GONE: running.remove,
+}
+
+
+def play_of(point: Failpoint) -> Play:
+    """That in which a failpoint is passed."""
+    return _PARTICULAR.get(point) or _SCENES[point.partition(".")[0]]
