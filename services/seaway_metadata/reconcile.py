@@ -7,7 +7,7 @@ events, and when an event tells of a container that has no record.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from seaway_bus.bus import Bus
@@ -22,6 +22,7 @@ from seaway_metadata.view import View
 log = logging.getLogger(__name__)
 _CALL_S: Final = 5.0
 _TOLD_S: Final = 2.0
+_LOOK_S: Final = 1.0
 
 
 class EpochChanged(Exception):
@@ -63,6 +64,19 @@ class Reconciler:
                 while not self._epochs.keys() >= set(nodes()):
                     self._answered.clear()
                     await self._answered.wait()
+
+    async def look(self, node: str, identifiers: Sequence[str]) -> None:
+        """Ask a node, for a moment at most, for some of its containers, of which somebody knows more than is here."""
+        try:
+            asked = ListInventory(ids=tuple(identifiers))
+            held = await self._bus.call(INVENTORY, asked, node=node, timeout_s=_LOOK_S)
+        except (SeawayError, TransportError) as error:
+            log.debug("node %s can't tell of some containers: %s", node, error)
+            return
+        self._view.apply_inventory(node, held.containers)
+        if not held.forgetful and not held.next:  # an agent of before this call tells of all that it holds, by pages
+            for gone in set(identifiers) - {item.spec.id for item in held.containers}:
+                self._forget(gone, node)
 
     async def _repair(self, node: str) -> None:
         before, doubts = self._view.index.of_node(node), self._doubts

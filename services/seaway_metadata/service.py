@@ -5,7 +5,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command, Encoded
@@ -28,6 +28,7 @@ from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
+from seaway_metadata.freshness import Freshness
 from seaway_metadata.node_watch import NodeWatch
 from seaway_metadata.pruning import Pruning
 from seaway_metadata.reconcile import Reconciler
@@ -44,7 +45,6 @@ _REPLY_FRAME: Final = 4096
 _SWEEP_S: Final = 2.0
 _RESYNC_S: Final = 600.0
 _RETRY_S: Final = 1.0
-_BASIS_S: Final = 1.0
 _NO_STORE: Final = "the bus can't store anything just now (it starts, or most of its servers are away); try again"
 _FULL: Final = "the bus has no space left to store records; free disk space on its host"
 
@@ -82,7 +82,6 @@ class Metadata:
         self._bus = bus
         self._replicas = replicas
         self._doubt = asyncio.Event()
-        self._news = asyncio.Event()
         self._tasks = tasks
         self.view = View(self._changed, time.time_ns)
         self._records = Records(buckets, self.view.destroyed)
@@ -94,6 +93,7 @@ class Metadata:
         self._reconciler = Reconciler(bus, self.view, tasks, self._feed.current)
         self._outbox = Outbox(db, bus.transport, tasks)
         self._nodes = NodeWatch(bus, buckets.nodes, self._outbox, tasks, self._reconciler.beat)
+        self._freshness = Freshness(self._feed, self.view, self._records, self._reconciler, self._nodes.all_up)
 
     async def start(self) -> None:
         """Load, catch up, serve."""
@@ -139,7 +139,7 @@ class Metadata:
     def _changed(self, identifier: str) -> None:
         self._registrations.done(identifier)
         self._behind.changed(identifier)
-        self._news.set()
+        self._freshness.news()
 
     def _receive(self, event: Event) -> None:
         if event.envelope.noun != "container":
@@ -182,7 +182,7 @@ class Metadata:
         while True:
             await asyncio.sleep(_SWEEP_S)
             try:
-                await self._caught_up()
+                await self._freshness.caught_up()
                 await self._registrations.sweep(self._nodes.up)
             except TransportError as error:
                 log.debug("registrations are looked at later: %s", error)
@@ -191,7 +191,7 @@ class Metadata:
 
     async def register(self, request: RegisterContainer, command: Command) -> Empty:
         """Reserve name and record; the same again does nothing."""
-        await self._caught_up()
+        await self._freshness.caught_up()
         with self._reachable():
             revision = await self._records.register(request.spec, request.node)
         if self.view.index.get(request.spec.id) is None:
@@ -201,7 +201,7 @@ class Metadata:
 
     async def forget(self, request: ForgetContainer, command: Command) -> Empty:
         """Take a registration back; gone already is no error."""
-        await self._caught_up()
+        await self._freshness.caught_up()
         made = self.view.index.get(request.id)
         if made is not None and request.unheard and made.status.state is State.CREATED:
             with self._reachable():
@@ -219,13 +219,13 @@ class Metadata:
 
     async def resolve(self, request: ResolveContainer, command: Command) -> ContainerLocation:
         """Which container, and where."""
-        await self._current(request.basis)
+        await self._freshness.current(request.basis)
         record = await self._find(request.ref)
         return ContainerLocation(id=record.id, node=record.node, name=record.spec.name)
 
     async def get(self, request: ResolveContainer, command: Command) -> ContainerRecord | Encoded[ContainerRecord]:
         """One record."""
-        await self._current(request.basis)
+        await self._freshness.current(request.basis)
         record = await self._find(request.ref)
         if self.view.index.get(record.id) is record:
             return Encoded(self.view.index.json(record.id))
@@ -233,7 +233,7 @@ class Metadata:
 
     async def list_containers(self, request: ListContainers, command: Command) -> Encoded[ContainerList]:
         """A page of all records."""
-        await self._current(request.basis)
+        await self._freshness.current(request.basis)
         room = self._bus.transport.max_payload - _REPLY_FRAME
         return Encoded(self.view.index.page(request.after, room, all_states=request.all))
 
@@ -252,30 +252,11 @@ class Metadata:
         return self.view.index.find(ref) if self.view.index.get(found.id) is not None else found
 
     async def _find_current(self, ref: str) -> ContainerRecord:
-        await self._caught_up()
+        await self._freshness.caught_up()
         return await self._find(ref)
 
-    async def _caught_up(self) -> None:
-        """Wait for what came while there was no connection: from the stream, or, where that can't be read, the nodes.
-
-        Nobody waits longer than some seconds; then what is known must do.
-        """
-        if not await self._feed.current():
-            await self._reconciler.told(self._nodes.all_up)
-
-    async def _current(self, basis: Mapping[str, int]) -> None:
-        """Wait, for a moment at most, for what has come and for what the asker knows of."""
-        await self._caught_up()
-        if not self.view.behind(basis):
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_BASIS_S):
-                while self.view.behind(basis):
-                    self._news.clear()
-                    await self._news.wait()
-
     async def _free_names(self, identifier: str) -> None:
-        await self._caught_up()
+        await self._freshness.caught_up()
         await self._behind.free_names(identifier)
 
     @contextlib.contextmanager

@@ -84,12 +84,14 @@ class View:
         if not names:
             self._left.pop(identifier, None)
 
-    def behind(self, basis: Mapping[str, int]) -> bool:
-        """Whether somebody knows more than is known here: a later status of a container, by its number, or its end."""
-        return any(
-            not self.destroyed(identifier) and ((held := self.index.get(identifier)) is None or held.status.seq < seq)
+    def behind(self, basis: Mapping[str, int]) -> list[str]:
+        """Of which containers somebody knows more than is known here: a later status, by its number, or the end."""
+        return [
+            identifier
             for identifier, seq in basis.items()
-        )
+            if not self.destroyed(identifier)
+            and ((held := self.index.get(identifier)) is None or held.status.seq < seq)
+        ]
 
     def destroyed(self, identifier: str) -> bool:
         """Whether that container is known to be gone."""

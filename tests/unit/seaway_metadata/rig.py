@@ -90,10 +90,11 @@ class Node:
         if self.fails:
             self.fails -= 1
             raise unavailable("the agent is busy")
+        asked_for = [item for item in self.items if not request.ids or item.spec.id in request.ids]
         start = int(request.after or 0)
         end = start + self.page
-        following = str(end) if end < len(self.items) else ""
-        items = tuple(self.items[start:end])
+        following = str(end) if end < len(asked_for) else ""
+        items = tuple(asked_for[start:end])
         return Inventory(
             node=self.name,
             epoch=self.epoch,

@@ -34,7 +34,7 @@ from seaway_contracts.commands import (
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.tasks import Tasks
-from seaway_metadata import service as service_module
+from seaway_metadata import freshness as freshness_module
 from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
@@ -147,10 +147,26 @@ async def test_a_read_waits_for_what_its_asker_knows_of(metadata: Metadata, fake
     assert [one.id for one in (await later[1]).containers] == [container_id(2)]
 
 
+async def test_what_does_not_come_is_asked_of_the_node(
+    metadata: Metadata, fake_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its event is on its way, or it was missed with a connection."""
+    monkeypatch.setattr(freshness_module, "_BASIS_S", 0.05)
+    await register(fake_bus, 3)
+    for seed in (1, 2):
+        await publish(fake_bus, "create", status(State.CREATED, 1), seed)
+    node = await Node(fake_bus).serve()
+    node.holds(1, 3)
+    basis = {container_id(1): 2, container_id(2): GONE, container_id(3): 2}
+    listed = (await fake_bus.call(LIST_CONTAINERS, ListContainers(all=True, basis=basis))).containers
+    assert {(one.id, one.status.seq) for one in listed} == {(container_id(1), 2), (container_id(3), 2)}
+    assert node.asked == 1
+
+
 async def test_what_never_comes_is_waited_for_a_moment_only(
     metadata: Metadata, fake_bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "_BASIS_S", 0.05)
+    monkeypatch.setattr(freshness_module, "_BASIS_S", 0.05)
     await publish(fake_bus, "create", status(State.CREATED, 1))
     found = await fake_bus.call(GET_CONTAINER, ResolveContainer(ref="box1", basis={container_id(1): 9}))
     assert found.status.seq == 1

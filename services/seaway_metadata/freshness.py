@@ -1,0 +1,71 @@
+"""No read is older than what its asker knows: waits for events, and where they don't come, asks the nodes."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from seaway_bus.feed import EventFeed
+from seaway_bus.transport import TransportError
+from seaway_metadata.reconcile import Reconciler
+from seaway_metadata.records import Records
+from seaway_metadata.view import View
+
+_BASIS_S: Final = 1.0
+
+
+class Freshness:
+    """Nobody waits longer than some seconds; then what is known must do."""
+
+    def __init__(
+        self,
+        feed: EventFeed,
+        view: View,
+        records: Records,
+        reconciler: Reconciler,
+        nodes_up: Callable[[], Iterable[str]],
+    ) -> None:
+        self._feed = feed
+        self._view = view
+        self._records = records
+        self._reconciler = reconciler
+        self._nodes_up = nodes_up
+        self._news = asyncio.Event()
+
+    def news(self) -> None:
+        """Something in the view has changed."""
+        self._news.set()
+
+    async def caught_up(self) -> None:
+        """Wait for what came while there was no connection: from the stream, or where that can't be read, the nodes."""
+        if not await self._feed.current():
+            await self._reconciler.told(self._nodes_up)
+
+    async def current(self, basis: Mapping[str, int]) -> None:
+        """Wait for what has come and for what the asker knows of (by container, the number of a status)."""
+        await self.caught_up()
+        if not self._view.behind(basis):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BASIS_S):
+                while self._view.behind(basis):
+                    self._news.clear()
+                    await self._news.wait()
+        if lacking := self._view.behind(basis):
+            await self._look(lacking)
+
+    async def _look(self, identifiers: Sequence[str]) -> None:
+        nodes: dict[str, list[str]] = {}
+        for identifier in identifiers:
+            if node := await self._node_of(identifier):
+                nodes.setdefault(node, []).append(identifier)
+        await asyncio.gather(*(self._reconciler.look(node, some) for node, some in nodes.items()))
+
+    async def _node_of(self, identifier: str) -> str:
+        record = self._view.index.get(identifier)
+        if record is not None:
+            return record.node
+        with contextlib.suppress(TransportError, ValueError):
+            if (stored := await self._records.stored(identifier)) is not None:
+                return stored.record.node
+        return ""
