@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from chaos_rig.client import Client
 from chaos_rig.figures import Figures
-from chaos_rig.plays import Play, executing, imaging, play_of
+from chaos_rig.plays import Play, executing, imaging, making, play_of
 from chaos_rig.scene import REFUSED, Scene
 from chaos_rig.suite import ChaosSuite
 from e2e_rig.registry import Registry
@@ -56,6 +56,13 @@ def test_after_an_event_of_a_service_without_containers_is_stored(
 ) -> None:
     Scene(suite, client, registry, Failpoint.EVENT_STORED).play(play)
     figures.show("R3", f"{Failpoint.EVENT_STORED}, {play.__name__.replace('_', ' ')}: told once")
+
+
+def test_after_a_rename_has_taken_over_a_name(
+    suite: ChaosSuite, client: Client, registry: Registry, figures: Figures
+) -> None:
+    Scene(suite, client, registry, Failpoint.REGISTER_TAKEN_OVER).play(making.take_over_by_rename)
+    figures.show("R3", f"{Failpoint.REGISTER_TAKEN_OVER}, by a rename: whole; tried again {len(client.refused)} times")
 
 
 @pytest.mark.parametrize(("first", "then"), _AGAIN)

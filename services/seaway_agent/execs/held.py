@@ -59,6 +59,14 @@ def held_in(bundle: Path, keepers: Collection[Process]) -> Process | None:
     return None
 
 
+def left_in(bundle: Path, container: str) -> Process | None:
+    """The exec's process, if it runs though its keeper was killed with the agent: it is in its container's cgroup."""
+    process = procs.find(_pid(bundle))
+    if process is None or not procs.alive(*process):
+        return None
+    return process if container in procs.cgroup_text(process.pid) else None
+
+
 def _pid(bundle: Path) -> int:
     try:
         return int((bundle / _PID_FILE).read_text())

@@ -5,7 +5,7 @@ import shutil
 import time
 
 from seaway_agent.cell import Cell
-from seaway_agent.execs.held import begun_in, held_in
+from seaway_agent.execs.held import begun_in, held_in, left_in
 from seaway_agent.execs.launch import ExecRun
 from seaway_agent.keeper.keeper import keepers_below
 from seaway_agent.kernel import procs
@@ -61,11 +61,11 @@ class ExecRecovery:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _is_held(self, info: ExecInfo) -> bool:
-        """Whether a former agent's keeper holds it."""
+        """Whether a former agent's keeper holds it, or has left it to us."""
         bundle = self._node.layout.exec_bundle(info.spec.id)
         if info.spec.tty or not begun_in(bundle, self._files(info), self._keepers):
             return False
-        process = held_in(bundle, self._keepers)
+        process = held_in(bundle, self._keepers) or left_in(bundle, info.container)
         if process is not None:
             self._held[info.spec.id] = process
         return process is not None

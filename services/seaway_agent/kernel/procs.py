@@ -119,6 +119,14 @@ def _command_line(pid: int) -> list[bytes]:
         return []
 
 
+def cgroup_text(pid: int) -> str:
+    """In which cgroups the process is (cgroups(7), /proc/pid/cgroup); empty for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return ""
+
+
 def children(pid: int) -> list[Process]:
     """The children of a process that has one thread."""
     try:

@@ -249,6 +249,22 @@ async def test_a_killed_keeper_leaves_what_runs_to_the_agent(execs: Execs) -> No
     assert await execs.output(await execs.make("echo", "hi")) == frame(1, b"hi\n")
 
 
+async def test_one_that_outlives_agent_and_keeper_is_adopted(execs: Execs, tmp_path: Path) -> None:
+    """As after `pkill -9 -f seaway`."""
+    async with execs.attached("sh", "-c", "read word < /gate; exit 4") as (identifier, _):
+        pid = (await execs.info(identifier)).status.pid
+        (keeper,) = keepers_below(execs.rig.run)
+        execs.rig.end(signal.SIGKILL)
+        os.kill(keeper.pid, signal.SIGKILL)
+        await execs.rig.until(lambda: not keepers_below(execs.rig.run))
+    await execs.rig.start()
+    status = (await execs.info(identifier)).status
+    assert (status.state, status.pid) == (ExecState.RUNNING, pid)
+    (tmp_path / "gate").write_text("go\n")
+    assert await execs.died(identifier) in (life(4), life(-1))
+    await execs.rig.until(lambda: not list((execs.rig.run / "x").iterdir()))
+
+
 async def test_more_than_the_keeper_can_begin_at_once_wait_their_turn(execs: Execs) -> None:
     async with execs.attached("cat", attach_stdin=True):
         (keeper,) = keepers_below(execs.rig.run)

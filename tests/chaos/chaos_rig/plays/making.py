@@ -69,6 +69,28 @@ def take_over(scene: Scene) -> None:
     scene.lives_and_dies(made[0])
 
 
+def take_over_by_rename(scene: Scene) -> None:
+    """The same, by a container that is there already."""
+    container, names = scene.running(), [scene.name]
+
+    def again() -> None:
+        limit = time.monotonic() + _LAPSES_S
+        while scene.suite.is_armed(scene.point):
+            assert time.monotonic() < limit
+            names.append(f"{scene.name}-{len(names)}")
+            scene.client.remove(scene.client.create(names[-1], "exit 0"))
+            scene.post(f"/containers/{container}/rename?name={names[-1]}")
+
+    scene.crash(again)
+    assert scene.client.inspect(names[-1])["Id"] == container
+    assert scene.client.inspect(container)["Name"] == f"/{names[-1]}"
+    told = scene.told(container, "rename")
+    assert told == ["create", "start", *["rename"] * (len(names) - 1)], told
+    scene.client.remove(container)
+    for name in names:
+        scene.client.remove(scene.client.create(name, "exit 0"))
+
+
 def register(scene: Scene) -> None:
     """A name is reserved for what the API did not live to have made: nobody sees it, and it lapses soon."""
     body = {"Image": "busybox", "Cmd": ["true"]}
