@@ -107,13 +107,17 @@ class Load:
     def _life(self, client: Client, number: int) -> Outcome:
         code = number % 120 + 1
         name = f"load-{next(_numbers)}"
+        before = len(client.refused)
         container = client.create(name, self.script.format(code=code), self.labels, **self.host)
+        if len(client.refused) == before:  # else it may be the name only that is there, and the container on its way
+            self._listed(client, container, there=True)
         self._seen(client, name, lambda body: body.get("Id") == container)
         starts = client.start(container)
         self._seen(client, container, lambda body: bool(body) and not body["State"]["StartedAt"].startswith("0001"))
         got = client.wait(container)
         self._seen(client, container, lambda body: bool(body) and body["State"]["ExitCode"] == got)
         client.remove(container)
+        self._listed(client, container, there=False)
         return Outcome(container, code, got, starts)
 
     def _seen(self, client: Client, ref: str, right: Callable[[dict[str, Any]], bool]) -> None:
@@ -121,6 +125,11 @@ class Load:
         if self.reads:
             reply = client.steadily("GET", f"/containers/{ref}/json")
             assert right(reply.json() if reply.status == 200 else {}), f"stale: {reply} {time.time():.2f}"
+
+    def _listed(self, client: Client, container: str, *, there: bool) -> None:
+        if self.reads:
+            listed = client.steadily("GET", "/containers/json?all=1").json()
+            assert (container in {row["Id"] for row in listed}) == there, f"{container} listed: {not there}"
 
     def check(self) -> None:
         """Every exit code right, every event there, once and in order.
