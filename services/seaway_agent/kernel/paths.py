@@ -41,10 +41,19 @@ def read_text_in_root(rootfd: int, path: str, limit: int) -> str:
     except OSError:
         return ""
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
             return ""
-        with open(f"/proc/self/fd/{fd}", "rb") as file:
-            return file.read(limit).decode(errors="replace")
+        return _read(f"/proc/self/fd/{fd}", min(limit, about.st_size or limit)).decode(errors="replace")
+    finally:
+        os.close(fd)
+
+
+def _read(path: str, size: int) -> bytes:
+    """In few calls, as each lets other threads go first."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, size)
     finally:
         os.close(fd)
 
