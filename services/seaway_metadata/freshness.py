@@ -46,13 +46,17 @@ class Freshness:
         await self.caught_up()
         if not self._view.behind(basis):
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_BASIS_S):
-                while self._view.behind(basis):
-                    self._news.clear()
-                    await self._news.wait()
+        await self.until(lambda: not self._view.behind(basis))
         if lacking := self._view.behind(basis):
             await self._look(lacking)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait, for a moment at most, until events have made it so."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BASIS_S):
+                while not holds():
+                    self._news.clear()
+                    await self._news.wait()
 
     async def _look(self, identifiers: Sequence[str]) -> None:
         nodes: dict[str, list[str]] = {}

@@ -100,6 +100,10 @@ class Index:
         identifier = ref if ref in self._held else bearers[0] if bearers else self._by_prefix(ref)
         return self._held[identifier].record
 
+    def bearers(self, name: str) -> tuple[str, ...]:
+        """The ids of the containers that are called so."""
+        return tuple(self._names.get(name, ()))
+
     def _by_prefix(self, ref: str) -> str:
         place = bisect_left(self._ids, ref) if ref else len(self._ids)
         fits = [identifier for identifier in self._ids[place : place + 2] if identifier.startswith(ref)]

@@ -237,6 +237,10 @@ class Records:
             except WrongRevision:
                 log.debug("the name %s was taken over meanwhile", name)
 
+    async def is_held(self, name: str) -> bool:
+        """Whether somebody holds a name."""
+        return not 0 < len(name.encode()) <= _NAME_BYTES or await self._names.get(name_key(name)) is not None
+
     async def hold(self, name: str, identifier: str) -> None:
         """See to it that a container that is there has its name, unless another holds it."""
         try:

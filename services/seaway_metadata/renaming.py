@@ -28,12 +28,15 @@ class Renaming:
         bus: Bus,
         records: Records,
         find: Callable[[str], Awaitable[ContainerRecord]],
+        keep: Callable[[str, str], Awaitable[None]],
         free: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`free` frees the names that a container has given up, by its events so far."""
+        """`keep` sees to it that a name that another container than this one is known by is that one's; `free` frees
+        the names that a container has given up, by its events so far."""
         self._bus = bus
         self._records = records
         self._find = find
+        self._keep = keep
         self._free = free
 
     async def rename(self, request: RenameContainer, command: Command) -> StatusReply:
@@ -55,6 +58,7 @@ class Renaming:
 
     async def _reserve(self, request: RenameContainer) -> bool:
         try:
+            await self._keep(request.name, request.id)
             return await self._records.rename(request.id, request.name)
         except TransportError as error:
             raise unavailable(f"the records can't be reached just now: {error}; try again") from error

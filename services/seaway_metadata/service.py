@@ -29,6 +29,7 @@ from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_metadata.freshness import Freshness
+from seaway_metadata.kept_names import KeptNames
 from seaway_metadata.node_watch import NodeWatch
 from seaway_metadata.pruning import Pruning
 from seaway_metadata.reconcile import Reconciler
@@ -94,11 +95,13 @@ class Metadata:
         self._outbox = Outbox(db, bus.transport, tasks)
         self._nodes = NodeWatch(bus, buckets.nodes, self._outbox, tasks, self._reconciler.beat)
         self._freshness = Freshness(self._feed, self.view, self._records, self._reconciler, self._nodes.all_up)
+        self._names = KeptNames(self.view, self._records, self._freshness, self._reconciler, self._nodes.all_up)
 
     async def start(self) -> None:
         """Load, catch up, serve."""
         after = await self._records.horizon()
         await self._load()
+        self._names.empty_handed = not after and not len(self.view.index)
         self._bus.transport.on_reconnect(self._reconnected)
         await self._feed.start(after=after)
         self._behind.start(self._tasks)
@@ -129,7 +132,7 @@ class Metadata:
         await serve(catalogue.RESOLVE, self.resolve)
         await serve(catalogue.GET_CONTAINER, self.get)
         await serve(catalogue.LIST_CONTAINERS, self.list_containers)
-        await serve(catalogue.RENAME, Renaming(self._bus, self._records, self._find_current, self._free_names).rename)
+        await serve(catalogue.RENAME, self._renaming().rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
         await serve(catalogue.TELL_PRUNE, Pruning(self._outbox).tell)
         await self._bus.transport.flush()
@@ -193,6 +196,7 @@ class Metadata:
         """Reserve name and record; the same again does nothing."""
         await self._freshness.caught_up()
         with self._reachable():
+            await self._names.keep(request.spec.name, request.spec.id)
             revision = await self._records.register(request.spec, request.node)
         if self.view.index.get(request.spec.id) is None:
             self._behind.known(request.spec.id, revision)
@@ -254,6 +258,9 @@ class Metadata:
     async def _find_current(self, ref: str) -> ContainerRecord:
         await self._freshness.caught_up()
         return await self._find(ref)
+
+    def _renaming(self) -> Renaming:
+        return Renaming(self._bus, self._records, self._find_current, self._names.keep, self._free_names)
 
     async def _free_names(self, identifier: str) -> None:
         await self._freshness.caught_up()

@@ -137,3 +137,57 @@ def test_r5_the_names_of_creates_that_failed(
         took = time.monotonic() - back
     assert took < _FREE_S
     figures.show("R5", f"NATS {how.__name__[1:]} under {_CLIENTS} creates: names free {took:.1f} s after its return")
+
+
+def _as_it_was(client: Client, names: dict[str, str], pids: dict[str, int]) -> None:
+    """All containers are known by their names, which are taken, and those that ran do."""
+
+    def known() -> bool:
+        rows = client.steadily("GET", "/containers/json?all=1").json()
+        return {row["Id"]: row["Names"][0][1:] for row in rows} == names
+
+    eventually(known, "all containers", 30)
+    assert {container: client.state(container)["Pid"] for container in pids} == pids
+    for name in names.values():
+        reply = client.steadily("POST", f"/containers/create?name={name}", {"Image": "busybox"})
+        assert reply.status == 409, reply
+
+
+def test_nats_comes_back_empty(
+    on_a_server: tuple[ChaosSuite, NatsServer], figures: Figures, tmp_path: Path
+) -> None:
+    """Under a running suite, and while it is down: nobody has to do anything. Only the history is gone."""
+    suite, server = on_a_server
+    os.mkfifo(tmp_path / "gate")
+    with leaving_nothing(suite):
+        client, since = Client(suite.api), time.time()
+        ends = client.create("ends", "read go < /gates/gate; exit 7", Binds=[f"{tmp_path}:/gates"])
+        goes_on, idle = client.create("before", "sleep 1000"), client.create("idle", "exit 3")
+        for container in (ends, goes_on):
+            client.start(container)
+        assert client.steadily("POST", f"/containers/{goes_on}/rename?name=goes-on").status == 204
+        names = {ends: "ends", goes_on: "goes-on", idle: "idle"}
+        pids = {goes_on: int(client.state(goes_on)["Pid"])}
+        server.kill()
+        server.wipe()
+        (tmp_path / "gate").write_text("\n")
+        eventually(lambda: census.take(suite).processes["conmon"] == 1, "the end of one container")
+        server.start()
+        began = time.monotonic()
+        suite.whole()
+        _as_it_was(client, names, pids)
+        took = time.monotonic() - began
+        assert client.wait(ends) == 7
+        eventually(lambda: client.told(since, ends), "what waited in the outbox", 30)
+        assert client.told(since, ends) == ["die"], "what was stored is gone"
+        suite.stop()
+        server.kill()
+        server.wipe()
+        server.start()
+        suite.start()
+        suite.whole()
+        _as_it_was(client, names, pids | {ends: 0, idle: 0})
+        assert client.history(since) == []
+        client.start(idle)
+        assert client.wait(idle) == 3 and client.told(since, idle) == ["start", "die"]
+    figures.show("R5", f"NATS came back empty: all known again after {took:.1f} s, under a running suite")

@@ -1,5 +1,7 @@
 """What tests of a copy of metadata work with: its bus, events, registrations, and a node's agent."""
 
+import asyncio
+
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import (
     BEAT,
@@ -57,6 +59,9 @@ class Node:
         self.page = 2
         self.fails = 0
         self.forgetful = False
+        self.gate = asyncio.Event()
+        """It tells what it holds while this is set."""
+        self.gate.set()
         self.made: list[CreateContainer] = []
         self.removed: list[RemoveContainer] = []
         self.refusal: SeawayError | None = None
@@ -87,6 +92,7 @@ class Node:
 
     async def inventory(self, request: ListInventory, command: Command) -> Inventory:
         self.asked += 1
+        await self.gate.wait()
         if self.fails:
             self.fails -= 1
             raise unavailable("the agent is busy")

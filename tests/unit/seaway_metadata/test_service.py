@@ -20,6 +20,7 @@ from seaway_contracts.catalogue import (
     LIST_CONTAINERS,
     LIST_NODES,
     NAMES_BUCKET,
+    RENAME,
     RESOLVE,
     event_channel,
 )
@@ -29,6 +30,7 @@ from seaway_contracts.commands import (
     InventoryItem,
     ListContainers,
     RegisterContainer,
+    RenameContainer,
     ResolveContainer,
 )
 from seaway_contracts.containers import State
@@ -260,6 +262,51 @@ async def test_wiped_buckets_are_written_again(metadata: Metadata, fake_bus: Bus
     entries = fake_server.buckets[CONTAINERS_BUCKET.name].entries
     await until(lambda: {container_id(seed) for seed in range(3)} <= set(entries))
     await until(lambda: len(fake_server.buckets[NAMES_BUCKET.name].entries) == 3)
+
+
+async def test_a_name_is_its_containers_though_the_buckets_were_lost(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    """Before they are written again, which takes a moment."""
+    for seed in (1, 2):
+        await publish(fake_bus, "create", status(seq=1), seed)
+    names = fake_server.buckets[NAMES_BUCKET.name]
+    await until(lambda: len(names.entries) == 2)
+    names.entries.clear()
+    with pytest.raises(SeawayError, match='name "/box1" is already in use'):
+        await register(fake_bus, 9, name="box1")
+    with pytest.raises(SeawayError, match='name "/box2" is already in use'):
+        await fake_bus.call(RENAME, RenameContainer(id=container_id(1), name="box2"))
+    assert len(names.entries) == 2
+    await register(fake_bus, 9)
+
+
+async def test_a_name_that_another_copy_has_freed_is_waited_for(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await publish(fake_bus, "create", status(seq=1), 1)
+    names = fake_server.buckets[NAMES_BUCKET.name]
+    await until(lambda: len(names.entries) == 1)
+    names.entries.clear()
+    registering = asyncio.ensure_future(register(fake_bus, 9, name="box1"))
+    await asyncio.sleep(0.01)
+    await publish(fake_bus, "destroy", status(seq=2), 1)
+    await registering
+
+
+async def test_an_empty_handed_copy_asks_the_nodes_before_it_gives_names(
+    fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    node = await Node(fake_bus).serve()
+    node.items = [InventoryItem(spec=spec(1), status=status(State.EXITED, 3))]
+    async with running(Bus(FakeTransport(fake_server)), Tasks("m"), MetadataSettings(root=tmp_path)):
+        node.gate.clear()
+        await node.beat()
+        registering = asyncio.ensure_future(register(fake_bus, 9, name="box1"))
+        await until(lambda: node.asked)
+        node.gate.set()
+        with pytest.raises(SeawayError, match='name "/box1" is already in use'):
+            await registering
 
 
 async def test_the_bus_is_away(metadata: Metadata, fake_server: FakeServer) -> None:
