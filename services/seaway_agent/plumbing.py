@@ -104,6 +104,8 @@ class Plumbing:
     default_runtime: str
     init_path: str
     output_fd: int
+    open_files: tuple[int, int] | None = None
+    """The limits that containers have, soft and hard; None: those of the agent."""
     grantable: Collection[str] = capabilities.ALL
     apparmor: AppArmor = field(default_factory=AppArmor)
     pid_of: Callable[[str], int] = lambda _: 0

@@ -98,7 +98,7 @@ class Agent:
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         settings, context = self._settings, self._context
         conmon, runtimes, init = find_programs(settings)
-        _raise_file_limit()
+        self._open_files = _raise_file_limit()
         await self._be_alone(stack, self._layout.root)
         early = await self._joined_within(_JOINS_S)
         if early:
@@ -239,6 +239,7 @@ class Agent:
             default_runtime=settings.runtime,
             init_path=init,
             output_fd=2,
+            open_files=self._open_files,
             bus=self._context.bus,
             grantable=capabilities.in_mask(procs.bounding_set()),
             apparmor=apparmor.find(),
@@ -277,11 +278,12 @@ def _takers(runtimes: Mapping[str, str]) -> list[str]:
     return [name for name, program in runtimes.items() if seccomp_bpf.understood_by(program)]
 
 
-def _raise_file_limit() -> None:
-    """Thousands of containers need thousands of descriptors; children get the limits that were there before."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _raise_file_limit() -> tuple[int, int]:
+    """Thousands of containers need thousands of descriptors. The limits that were there before."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, hard), hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, before[1]), before[1]))
+    return before
 
 
 def build(context: ServiceContext) -> contextlib.AbstractAsyncContextManager[None]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -234,3 +235,25 @@ def _fill(fd: int) -> None:
             os.write(fd, block)
     except OSError:
         pass
+
+
+def test_the_agents_limit_of_open_files_is_not_that_of_containers(make: Callable[..., Seaway]) -> None:
+    """It raises its own as far as it may; a program finds the one that the suite was given."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    suite = make()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
+    try:
+        suite.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(suite.processes()["agent"], resource.RLIMIT_NOFILE) == (min(1 << 20, hard), hard)
+    reply = suite.api.request("POST", "/images/load", images.busybox_archive(), {"Content-Type": "application/x-tar"})
+    assert reply.status == 200
+    cli = DockerCli(suite.host, suite.root)
+    run, limits = ("run", "--rm", "--network", "none"), ("sh", "-c", "ulimit -Sn; ulimit -Hn")
+    assert cli(*run, "busybox", *limits).lines == ["1000", str(hard)]
+    assert cli(*run, "--ulimit", "nofile=99:200", "busybox", *limits).lines == ["99", "200"]
+    cli("run", "-d", "--name", "box", "--network", "none", "busybox", "sleep", "100")
+    assert cli("exec", "box", *limits).lines == ["1000", str(hard)]
+    assert cli("exec", "-t", "box", *limits).out.splitlines() == ["1000", str(hard)]
+    cli("rm", "-f", "box")

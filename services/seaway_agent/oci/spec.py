@@ -16,6 +16,7 @@ MASKED: Final = (
     "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
     "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
 )  # fmt: skip
+_OPEN_FILES: Final = "RLIMIT_NOFILE"
 READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -36,7 +37,7 @@ class Surroundings:
 
     `env` goes before the user's variables, `late_env` after them (CDI). `hooks` are OCI's, by name, `annotations` the
     node's own, which the user's may replace. `weights` says whether the kernel has block I/O weights. `apparmor` is
-    the profile to run under, if any.
+    the profile to run under, if any. `open_files` are the limits, soft and hard, of who asks for none.
     """
 
     rootfs: str
@@ -58,6 +59,7 @@ class Surroundings:
     shared_memory: str = ""
     weights: bool = True
     apparmor: str = ""
+    open_files: tuple[int, int] | None = None
 
 
 def compose(spec: ContainerSpec, around: Surroundings) -> Json:
@@ -91,14 +93,18 @@ def _process(spec: ContainerSpec, around: Surroundings) -> Json:
     }
     if command.tty and (command.height or command.width):
         process["consoleSize"] = {"height": command.height, "width": command.width}
-    if spec.resources.ulimits:
-        process["rlimits"] = [
-            {"type": f"RLIMIT_{limit.name.upper()}", "soft": _unsigned(limit.soft), "hard": _unsigned(limit.hard)}
-            for limit in spec.resources.ulimits
-        ]
+    if limits := _limits(spec, around):
+        process["rlimits"] = limits
     if around.apparmor:
         process["apparmorProfile"] = around.apparmor
     return process
+
+
+def _limits(spec: ContainerSpec, around: Surroundings) -> list[Json]:
+    asked = [(f"RLIMIT_{limit.name.upper()}", limit.soft, limit.hard) for limit in spec.resources.ulimits]
+    if around.open_files is not None and _OPEN_FILES not in (name for name, *_ in asked):
+        asked.append((_OPEN_FILES, *around.open_files))
+    return [{"type": name, "soft": _unsigned(soft), "hard": _unsigned(hard)} for name, soft, hard in asked]
 
 
 def environment(spec: ContainerSpec, around: Surroundings) -> list[str]:

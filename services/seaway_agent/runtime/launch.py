@@ -227,6 +227,7 @@ class Launch:
             shared_memory=str(self._shim.bundle / _SHM) if "ipc" in joined else "",
             weights=has_weights(node.cgroups),
             apparmor=self._apparmor,
+            open_files=node.open_files,
         )
 
 

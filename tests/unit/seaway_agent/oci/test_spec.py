@@ -196,6 +196,19 @@ def test_ulimits_and_minus_one() -> None:
     assert limits["oomScoreAdj"] == 100
 
 
+def test_open_files_are_limited_as_for_the_node_unless_asked_otherwise() -> None:
+    around, core = {"open_files": (1024, 4096)}, Ulimit(name="core", soft=0, hard=0)
+    limit = {"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 4096}
+    assert composed(around)["process"]["rlimits"] == [limit]
+    with_core = composed(around, resources=Resources(ulimits=(core,)))["process"]["rlimits"]
+    assert with_core == [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}, limit]
+    own = Ulimit(name="nofile", soft=5, hard=6)
+    assert composed(around, resources=Resources(ulimits=(own,)))["process"]["rlimits"] == [
+        {"type": "RLIMIT_NOFILE", "soft": 5, "hard": 6}
+    ]
+    assert "rlimits" not in composed()["process"]
+
+
 def test_apparmor() -> None:
     assert composed({"apparmor": "mine"})["process"]["apparmorProfile"] == "mine"
     assert "apparmorProfile" not in composed(security=Security(apparmor="mine"))["process"]
