@@ -79,7 +79,10 @@ class Keeper:
     # --- the agent
 
     def _hear(self, agent: socket.socket) -> None:
-        data, ancillary, _, _ = agent.recvmsg(MOST, socket.CMSG_SPACE(_FDS * 4), socket.MSG_CMSG_CLOEXEC)
+        try:
+            data, ancillary, _, _ = agent.recvmsg(MOST, socket.CMSG_SPACE(_FDS * 4), socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:  # it has gone and has not heard all: told once, before its last orders and the end
+            return
         if not data:
             self._left(agent)
             return

@@ -211,6 +211,22 @@ def test_without_the_agent_output_goes_nowhere_and_the_end_is_written(agent: Age
     assert agent.written("a") == "5"
 
 
+def test_an_agent_that_ends_without_having_heard_all(agent: Agent, tmp_path: Path) -> None:
+    """Its socket ends in an error then, not just so; an order behind that counts as any other."""
+    os.mkfifo(gate := tmp_path / "gate")
+    ends = [*agent.order("a", f"cat {gate}; exit 5")]
+    assert select.select([agent.socket], [], [], LIMIT_S)[0]
+    signal.pidfd_send_signal(agent.keeper.pidfd, signal.SIGSTOP)
+    ends += agent.order("b", "exit 6")
+    agent.goes()
+    signal.pidfd_send_signal(agent.keeper.pidfd, signal.SIGCONT)
+    for fd in ends:
+        os.close(fd)
+    gate.write_text("go")
+    assert agent.ended() == 0
+    assert (agent.written("a"), agent.written("b")) == ("5", "6")
+
+
 def test_nothing_but_the_three_streams_is_handed_on(agent: Agent) -> None:
     out, _ = agent.order("a", "ls /proc/self/fd | wc -l")
     agent.told()
