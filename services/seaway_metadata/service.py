@@ -28,6 +28,7 @@ from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
+from seaway_metadata.ended_lately import ended_lately
 from seaway_metadata.freshness import Freshness
 from seaway_metadata.kept_names import KeptNames
 from seaway_metadata.node_watch import NodeWatch
@@ -119,11 +120,16 @@ class Metadata:
             await self._behind.flush()
 
     async def _load(self) -> None:
+        there: set[str] = set()
         async for stored in self._records.all():
             self.view.load(stored.record)
             self._behind.known(stored.record.id, stored.revision)
             if stored.record.discarded or not stored.record.status.seq:
                 self._registrations.stored(stored.record)
+            there.add(stored.record.id)
+        async for event in ended_lately(self._bus.transport):
+            if event.envelope.subject_id in there:
+                self._receive(event)
 
     async def _serve(self) -> None:
         serve = self._bus.serve

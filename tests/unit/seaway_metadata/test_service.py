@@ -40,7 +40,7 @@ from seaway_metadata import freshness as freshness_module
 from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import HORIZON_KEY
+from seaway_metadata.stored import HORIZON_KEY, Horizon, encode
 from seaway_testing.builders import beat, container_event, container_id, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
@@ -249,6 +249,33 @@ async def test_a_restart_takes_up_where_it_was(fake_bus: Bus, fake_server: FakeS
     async with running(bus, Tasks("second"), settings):
         found = await bus.call(LIST_CONTAINERS, ListContainers())
         assert [(one.id, one.status.seq) for one in found.containers] == [(container_id(1), 2), (container_id(0), 1)]
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_what_comes_back_into_a_bucket_with_a_killed_server_has_ended_all_the_same(
+    fake_bus: Bus, fake_server: FakeServer, tmp_path: Path, told: bool
+) -> None:
+    """As it was registered, or with a status of before its end; the horizon is behind both."""
+    settings = MetadataSettings(root=tmp_path)
+    containers = fake_server.buckets[CONTAINERS_BUCKET.name].entries
+    async with running(Bus(FakeTransport(fake_server)), Tasks("first"), settings):
+        await register(fake_bus, 1)
+        before = containers[container_id(1)]
+        await publish(fake_bus, "create", status(seq=1), 1)
+        if told:
+            await until(lambda: containers[container_id(1)] != before)
+            before = containers[container_id(1)]
+        await publish(fake_bus, "destroy", status(seq=2), 1)
+        await until(lambda: container_id(1) not in containers)
+        horizon = await fake_bus.transport.last_sequence(EVENT_STREAM.name)
+    fake_server.buckets[CONTAINERS_BUCKET.name].write(HORIZON_KEY, encode(Horizon(seq=horizon)), None)
+    containers[container_id(1)] = before
+    bus = Bus(FakeTransport(fake_server))
+    async with running(bus, Tasks("second"), settings) as metadata:
+        with pytest.raises(SeawayError) as caught:
+            await metadata.get(ref(container_id(1)), Command.new())
+        assert caught.value.code is Code.NOT_FOUND
+        await until(lambda: container_id(1) not in containers)
 
 
 async def test_wiped_buckets_are_written_again(metadata: Metadata, fake_bus: Bus, fake_server: FakeServer) -> None:
