@@ -109,9 +109,9 @@ class Load:
         name = f"load-{next(_numbers)}"
         before = len(client.refused)
         container = client.create(name, self.script.format(code=code), self.labels, **self.host)
-        if len(client.refused) == before:  # else it may be the name only that is there, and the container on its way
+        if len(client.refused) == before:  # else it may be the name only that is there, until the start makes the rest
             self._listed(client, container, there=True)
-        self._seen(client, name, lambda body: body.get("Id") == container)
+            self._seen(client, name, lambda body: body.get("Id") == container)
         starts = client.start(container)
         self._seen(client, container, lambda body: bool(body) and not body["State"]["StartedAt"].startswith("0001"))
         got = client.wait(container)
