@@ -345,6 +345,31 @@ def test_refusals(api: Api, box: str) -> None:
     assert api.request("POST", f"/exec/{ended}/resize?h=a&w=10").status == 400
 
 
+@pytest.mark.seaway_only
+def test_one_that_does_not_fit_a_message_beside_labels_is_not_told_of(api: Api, name: str) -> None:
+    """It runs all the same; its end, and what comes behind it, are told."""
+    since, box = time.time(), name
+    body = {"Image": "busybox", "Cmd": IDLE, "Labels": {"long": "x" * 3_700_000}, "HostConfig": {"NetworkMode": "none"}}
+    assert api.request("POST", f"/containers/create?name={box}", body).status == 201
+    assert api.request("POST", f"/containers/{box}/start").status == 204
+    words = ["x" * 100_000] * 50
+    reply = api.request("POST", f"/containers/{box}/exec", {"Cmd": ["true", *words]})
+    assert reply.status == 201, reply
+    identifier = reply.json()["Id"]
+    assert len(api.get(f"/exec/{identifier}/json")["ProcessConfig"]["arguments"]) == len(words)
+    assert detached(api, identifier).status == 200
+    small = create(api, box, "true")
+    start(api, small)
+
+    def told(of: str) -> list[str]:
+        events = past(api, since, container=box)
+        return [event["Action"].split(":")[0] for event in events if event["Actor"]["Attributes"].get("execID") == of]
+
+    for one in (small, identifier):
+        eventually(lambda: "exec_die" in told(one), "its end")  # noqa: B023
+    assert (told(small), told(identifier)) == (["exec_create", "exec_start", "exec_die"], ["exec_die"])
+
+
 def test_only_in_containers_that_run(cli: DockerCli, api: Api, box: str) -> None:
     container = api.get(f"/containers/{box}/json")["Id"]
     waiting = create(api, box, "true")

@@ -9,12 +9,14 @@ import pytest
 import uvloop
 
 from seaway_bus.bus import Bus
+from seaway_bus.feed import history
 from seaway_bus.nats_bucket import NatsBucket
 from seaway_bus.nats_streams import event_stream
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import Entry, Message, NoResponders, NoSpace, NotConnected, RequestTimeout
-from seaway_contracts.catalogue import CONTAINER_DIE, EVENT_STREAM
+from seaway_contracts.catalogue import CONTAINER_DIE, CONTAINER_STATUS, EVENT_STREAM
 from seaway_contracts.channels import BucketConfig, StreamConfig
+from seaway_testing.builders import container_event, status
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
 
@@ -35,6 +37,23 @@ async def test_a_small_disk_gets_a_smaller_stream(small: NatsTransport) -> None:
     await bus.prepare()
     info = await small._api(f"STREAM.INFO.{EVENT_STREAM.name}")
     assert info["config"]["max_bytes"] == 64 << 20
+
+
+async def test_the_oldest_events_make_way(small: NatsTransport) -> None:
+    """Whoever asks for what is gone gets what is left. As shipped: after 30 days, or beyond 8 GiB."""
+    assert (EVENT_STREAM.max_age_s, EVENT_STREAM.max_bytes) == (30 * 86_400, 8 << 30)
+    bus = Bus(small)
+    await bus.prepare()
+    for number in range(1, 81):
+        envelope, body = container_event("status", status(seq=number))
+        body = body.model_copy(update={"attributes": {"long": "x" * 900_000}})
+        data = CONTAINER_STATUS.encode(body)
+        await small.store(CONTAINER_STATUS.subject("n1", envelope.subject_id), data, envelope.headers())
+    left = [event.envelope.seq async for event in history(small, start_ns=0)]
+    assert left == list(range(left[0], 81)) and 1 < left[0] < 80
+    info = await small._api(f"STREAM.INFO.{EVENT_STREAM.name}")
+    assert (info["config"]["max_age"], info["config"]["discard"]) == (EVENT_STREAM.max_age_s * 10**9, "old")
+    assert info["state"]["bytes"] <= info["config"]["max_bytes"]
 
 
 async def test_no_room_at_all(small: NatsTransport) -> None:

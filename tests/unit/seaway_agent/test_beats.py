@@ -73,6 +73,20 @@ def plumbing() -> Plumbing:
     return cast(Plumbing, node)
 
 
+async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench, tmp_path: Path) -> None:
+    """`docker info` shows it, for as long as it is so."""
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
+    node = Node(bench.node, LayerStore(tmp_path / "layers", "boot"), "e1")
+    heart = Heart(bench.bus, node, info, NodeFacts(warnings=("lasting",)), 1)
+    outbox = bench.journal._outbox
+    bound, outbox.bound = outbox.bound, 0
+    lasting, passing = heart.beat().facts.warnings
+    assert lasting == "lasting"
+    assert "the bus has not taken (--outbox-bytes is 0), so it begins nothing new" in passing
+    outbox.bound = bound
+    assert heart.beat().facts.warnings == ("lasting",)
+
+
 async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks, tmp_path: Path) -> None:
     heard: list[Beat] = []
     await bench.bus.on_beat(BEAT, heard.append)

@@ -1,11 +1,13 @@
 """What a slow client has not read yet."""
 
 import asyncio
+import errno
 import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -136,6 +138,21 @@ async def test_a_directory_that_can_not_be_written_is_a_failure(tmp_path: Path) 
     assert await backlog.get() == b"a"
     with pytest.raises(FileNotFoundError):
         await backlog.get()
+
+
+async def test_the_last_twentieth_of_a_disk_is_left_alone(room: SpillRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {"blocks": 51}
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_blocks=1000, f_bavail=free["blocks"]))
+    roomy, late = (Backlog(room, in_memory=0, on_disk=100) for _ in range(2))
+    assert roomy.put(b"123456")
+    await until(lambda: not roomy._writing)
+    assert roomy.failed is None
+    free["blocks"] = 49
+    assert late.put(b"123456")
+    await until(lambda: late.failed is not None)
+    assert late.failed is not None and late.failed.errno == errno.ENOSPC
+    for one in (roomy, late):
+        one.close()
 
 
 @contextmanager
