@@ -99,7 +99,7 @@ class Load:
             try:
                 self.outcomes.append(self._life(client, number))
             except Exception as error:
-                self.failures.append(f"{number}: {error!r}")
+                self.failures.append(f"{number}: {error!r}, tried again: {client.refused[-5:]}")
             self.longest_s = max(self.longest_s, time.monotonic() - began)
         with self._lock:
             self.refused += len(client.refused)
@@ -124,12 +124,12 @@ class Load:
         """The next request sees what was acknowledged."""
         if self.reads:
             reply = client.steadily("GET", f"/containers/{ref}/json")
-            assert right(reply.json() if reply.status == 200 else {}), f"stale: {reply} {time.time():.2f}"
+            assert right(reply.json() if reply.status == 200 else {}), f"stale: {reply} {_now()}"
 
     def _listed(self, client: Client, container: str, *, there: bool) -> None:
         if self.reads:
             listed = client.steadily("GET", "/containers/json?all=1").json()
-            assert (container in {row["Id"] for row in listed}) == there, f"{container} listed: {not there}"
+            assert (container in {row["Id"] for row in listed}) == there, f"{container} listed: {not there} {_now()}"
 
     def check(self) -> None:
         """Every exit code right, every event there, once and in order.
@@ -152,6 +152,10 @@ class Load:
         told = lives(client, self.since)
         wrong = {one.container: told[one.container] for one in self.outcomes if told[one.container] not in _lives(one)}
         assert wrong == {}, wrong
+
+
+def _now() -> str:
+    return time.strftime("at %H:%M:%S", time.gmtime())
 
 
 def _lives(one: Outcome) -> list[tuple[str, ...]]:
