@@ -234,6 +234,32 @@ async def test_a_repeat_of_what_is_in_work_is_never_refused_and_costs_no_task(
     assert begun == ["good", "bad"]
 
 
+async def test_beyond_what_it_can_have_in_hand_a_service_refuses(
+    client: Bus, server: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and only for as long as it is so; what it has in hand is answered."""
+    assert bus_module._IN_HAND == 4096
+    monkeypatch.setattr(bus_module, "_IN_HAND", 3)
+    may_end, begun = asyncio.Event(), []
+
+    async def slow(request: ResolveContainer, command: Command) -> ContainerLocation:
+        begun.append(request.ref)
+        await may_end.wait()
+        return await locate(request, command)
+
+    await server.serve(RESOLVE, slow)
+    await server.transport.flush()
+    in_hand = [asyncio.ensure_future(client.call(RESOLVE, ResolveContainer(ref=str(number)))) for number in range(3)]
+    await until(lambda: len(begun) == 3)
+    with pytest.raises(SeawayError, match="overloaded; try again later") as refused:
+        await client.call(RESOLVE, ResolveContainer(ref="one too many"))
+    assert (refused.value.status, refused.value.retryable) == (503, True)
+    may_end.set()
+    assert [one.id for one in await asyncio.gather(*in_hand)] == ["0", "1", "2"]
+    assert (await client.call(RESOLVE, ResolveContainer(ref="later"))).id == "later"
+    assert "one too many" not in begun
+
+
 async def test_a_command_that_takes_long_is_carried_out_once(
     client: Bus, server: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,18 +1,22 @@
 """An agent that is killed while the bus is away: the next one looks after its containers all the same."""
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.agent.rig import AgentRig
 
-from seaway_contracts.containers import RestartPolicy
+from seaway_contracts.containers import RestartPolicy, State
 from seaway_contracts.images import Healthcheck
 from seaway_testing.nats_server import NatsServer
 
@@ -97,3 +101,36 @@ async def test_an_agent_starts_and_takes_commands_while_nothing_can_be_stored(
     assert not rig.ended()
     nats.reconfigure(anyone("nothing"))
     await rig.until(lambda: rig.told(container) == ["create", "start"])
+
+
+async def test_after_a_reboot_the_bus_is_not_waited_for_for_ever(
+    rig: AgentRig, nats: NatsServer, tmp_path: Path
+) -> None:
+    """What was started just before the cut is then as it was before that; what is told from now on counts as newer."""
+    database, copy = rig.root / "agent" / rig.node / "agent.db", tmp_path / "copy.db"
+    late, early = [await rig.create(rig.spec("sleep", "600")) for _ in range(2)]
+    await rig.start_container(early)
+    with contextlib.closing(sqlite3.connect(database)) as db, contextlib.closing(sqlite3.connect(copy)) as kept:
+        db.backup(kept)
+    await rig.start_container(late)
+    await rig.wait_for(late, "start")
+    nats.stop()
+    rig.cut_power()
+    for path in database.parent.glob("agent.db*"):
+        path.unlink()
+    copy.rename(database)
+    for name in ("c", "crun", "exits", "persist"):  # what is on tmpfs is gone
+        shutil.rmtree(rig.run / name)
+    log = rig.base / "agent.log"
+    rig.spawn()
+    await rig.until(lambda: "what was started, made or removed just then may be lost" in log.read_text())
+    nats.start()
+    await rig.until(rig._answers)
+    held = await rig.inventory()
+    assert (held[early].status.state, held[early].status.exit_code) == (State.EXITED, 255)
+    assert held[late].status.state is State.CREATED
+    await rig.start_container(late)
+    await rig.until(lambda: rig.told(late) == ["create", "start", "start"], lambda: str(rig.told(late)))
+    numbers = [event.envelope.seq for event in rig.events if event.envelope.subject_id == late]
+    assert numbers == sorted(set(numbers))
+    await rig.until(lambda: rig.told(early) == ["create", "start", "die"], lambda: str(rig.told(early)))
