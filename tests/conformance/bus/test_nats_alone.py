@@ -2,12 +2,16 @@
 
 import asyncio
 import itertools
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
 
+from seaway_bus import nats_transport
 from seaway_bus.bus import Bus
 from seaway_bus.feed import history
 from seaway_bus.nats_bucket import NatsBucket
@@ -162,6 +166,36 @@ async def test_turned_out_and_let_in_again(guarded: tuple[NatsServer, NatsTransp
     await until(lambda: transport.connected, 10, what="the way back in")
     assert transport.trouble == ""
     await transport.flush()
+
+
+async def test_from_a_server_that_says_nothing_any_more_it_turns_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As shipped after a quarter of a minute; here its patience is shorter."""
+    shipped = nats_transport._options
+
+    def quick(*given: Any) -> dict[str, Any]:
+        options = shipped(*given)
+        assert options["ping_interval"] * (options["max_outstanding_pings"] + 1) == 15
+        return options | {"ping_interval": 0.1}
+
+    monkeypatch.setattr(nats_transport, "_options", quick)
+    servers = [NatsServer(tmp_path / name).start() for name in ("a", "b")]
+    transport = await NatsTransport.connect(",".join(server.url for server in servers), name="test")
+    frozen = next(server for server in servers if str(server.port) in str(transport._nc.connected_url.netloc))
+    os.kill(frozen.pid, signal.SIGSTOP)
+    try:
+        again = asyncio.Event()
+        transport.on_reconnect(again.set)
+        async with asyncio.timeout(20):
+            await again.wait()
+        assert str(frozen.port) not in str(transport._nc.connected_url.netloc)
+        await transport.flush()
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+        await transport.close()
+        for server in servers:
+            server.kill()
 
 
 async def test_a_refused_publication_is_told_once(
