@@ -5,6 +5,9 @@ No store has had a second version yet: so the steps here are made up, and regist
 
 import contextlib
 import json
+import multiprocessing
+import os
+import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -140,6 +143,27 @@ def test_a_step_that_fails_leaves_the_form_before_it(
     with pytest.raises(sqlite3.OperationalError, match="full"):
         opened(path)
     assert version(path) == before.version + 1
+    monkeypatch.setattr(module, "SCHEMA", with_steps(before, second, third))
+    with contextlib.closing(opened(path)) as db:
+        assert [size for size, _ in sizes(db, table, column)] == [10 * of for _, of in sizes(db, table, column)]
+
+
+def test_a_process_that_is_killed_in_a_step_leaves_the_form_before_it(
+    data: Path, tmp_path: Path, database: tuple[str, Any, Open, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, module, opened, table, column = database
+    path, before = restored(data / name, tmp_path / "it.db"), module.SCHEMA
+    second, third = two_steps(table, column)
+
+    def killed(db: sqlite3.Connection) -> None:
+        third(db)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(module, "SCHEMA", with_steps(before, second, killed))
+    process = multiprocessing.get_context("fork").Process(target=opened, args=(path,))
+    process.start()
+    process.join()
+    assert (process.exitcode, version(path)) == (-signal.SIGKILL, before.version + 1)
     monkeypatch.setattr(module, "SCHEMA", with_steps(before, second, third))
     with contextlib.closing(opened(path)) as db:
         assert [size for size, _ in sizes(db, table, column)] == [10 * of for _, of in sizes(db, table, column)]
