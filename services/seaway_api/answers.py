@@ -10,7 +10,7 @@ from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.ids import is_container_id
 
 _ANSWERS: Final = 4096
-_FRESH_S: Final = 2.0
+_FRESH_S: Final = 5.0
 _TOLD: Final = 64
 
 
@@ -47,6 +47,8 @@ class Answers:
     def forget(self, identifier: str) -> None:
         """Its end was heard of."""
         self._statuses.pop(identifier, None)
+        if identifier in self._fresh:
+            self._fresh[identifier] = GONE, self._now()
 
     def newest(self, record: ContainerRecord) -> ContainerRecord:
         """The record, with the status that a node has answered where that is newer."""

@@ -7,6 +7,9 @@ from typing import Final
 
 from seaway_bus.feed import EventFeed
 from seaway_bus.transport import TransportError
+from seaway_contracts.commands import GONE
+from seaway_contracts.errors import unavailable
+from seaway_contracts.ids import short_id
 from seaway_metadata.reconcile import Reconciler
 from seaway_metadata.records import Records
 from seaway_metadata.view import View
@@ -15,7 +18,9 @@ _BASIS_S: Final = 1.0
 
 
 class Freshness:
-    """Nobody waits longer than some seconds; then what is known must do."""
+    """Nobody waits longer than some seconds. Then what is known must do, but for containers that are known to be there,
+    or to be gone: statuses that are newer the asker has itself.
+    """
 
     def __init__(
         self,
@@ -42,13 +47,23 @@ class Freshness:
             await self._reconciler.told(self._nodes_up)
 
     async def current(self, basis: Mapping[str, int]) -> None:
-        """Wait for what has come and for what the asker knows of (by container, the number of a status)."""
+        """Wait for what has come and for what the asker knows of (by container, the number of a status).
+
+        Raises SeawayError (UNAVAILABLE) where a container is still missing here, or still here.
+        """
         await self.caught_up()
         if not self._view.behind(basis):
             return
         await self.until(lambda: not self._view.behind(basis))
         if lacking := self._view.behind(basis):
             await self._look(lacking)
+            self._check(basis)
+
+    def _check(self, basis: Mapping[str, int]) -> None:
+        for identifier in self._view.behind(basis):
+            if basis[identifier] == GONE or self._view.index.get(identifier) is None:
+                what = "removed" if basis[identifier] == GONE else "made"
+                raise unavailable(f"it is not known yet that container {short_id(identifier)} was {what}; try again")
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait, for a moment at most, until events have made it so."""

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from seaway_contracts.commands import InventoryItem
+from seaway_contracts.commands import GONE, InventoryItem
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_metadata.index import Index
@@ -86,12 +86,13 @@ class View:
 
     def behind(self, basis: Mapping[str, int]) -> list[str]:
         """Of which containers somebody knows more than is known here: a later status, by its number, or the end."""
-        return [
-            identifier
-            for identifier, seq in basis.items()
-            if not self.destroyed(identifier)
-            and ((held := self.index.get(identifier)) is None or held.status.seq < seq)
-        ]
+        return [identifier for identifier, seq in basis.items() if self._behind(identifier, seq)]
+
+    def _behind(self, identifier: str, seq: int) -> bool:
+        held = self.index.get(identifier)
+        if held is None:
+            return seq != GONE and not self.destroyed(identifier)
+        return held.status.seq < seq
 
     def destroyed(self, identifier: str) -> bool:
         """Whether that container is known to be gone."""

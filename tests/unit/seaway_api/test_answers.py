@@ -32,10 +32,18 @@ def test_reads_tell_for_a_moment_what_they_must_not_be_older_than() -> None:
     answers.removed(TWO)
     assert answers.basis() == answers.basis("box1") == {ONE: 3, TWO: GONE}
     assert (answers.basis(ONE), answers.basis(container_id(3))) == ({ONE: 3}, {})
-    clock.advance(1.5)
+    clock.advance(4.5)
     assert answers.basis() == {TWO: GONE}
     clock.advance(1)
     assert answers.basis() == answers.basis(ONE) == {}
+
+
+def test_nobody_is_to_know_a_container_whose_end_was_heard_of() -> None:
+    answers = Answers(unheard)
+    answers.add(ONE, status(seq=1))
+    answers.forget(ONE)
+    answers.forget(TWO)
+    assert answers.basis() == {ONE: GONE}
 
 
 def test_what_is_told_is_bounded() -> None:

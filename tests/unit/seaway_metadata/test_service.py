@@ -174,6 +174,18 @@ async def test_what_never_comes_is_waited_for_a_moment_only(
     assert found.status.seq == 1
 
 
+@pytest.mark.parametrize(("seed", "seq", "what"), [(1, GONE, "removed"), (2, 1, "made")])
+async def test_what_is_there_or_gone_is_not_told_otherwise(
+    metadata: Metadata, fake_bus: Bus, monkeypatch: pytest.MonkeyPatch, seed: int, seq: int, what: str
+) -> None:
+    """Its node can't be asked just now."""
+    monkeypatch.setattr(freshness_module, "_BASIS_S", 0.05)
+    await publish(fake_bus, "create", status(State.CREATED, 1))
+    with pytest.raises(SeawayError, match=f"{container_id(seed)[:12]} was {what}; try again") as caught:
+        await fake_bus.call(LIST_CONTAINERS, ListContainers(basis={container_id(seed): seq}))
+    assert caught.value.code is Code.UNAVAILABLE
+
+
 async def test_a_name_is_free_right_after_destroy(metadata: Metadata, fake_bus: Bus) -> None:
     for seed in range(5):
         await register(fake_bus, seed, name="web")
