@@ -85,7 +85,8 @@ class Records:
         """Reserve the name and store the record, both at once; the record's revision.
 
         The same again does nothing. Raises SeawayError: CONFLICT where another holds the name or the id;
-        TransportError where the buckets can't be reached.
+        TransportError where the buckets can't be reached. Then it may be registered all the same, and more than that:
+        who asked may have asked another copy, and been answered.
         """
         if not is_container_id(spec.id):
             raise bad_request(f"{spec.id!r} is no container id: use 64 hex digits")
@@ -149,18 +150,21 @@ class Records:
             return await self._containers.create(record.id, body)
         except WrongRevision:
             found = await self.stored(record.id)
-        known = found.record if found is not None else None
-        if known is None or known.discarded or known.spec != record.spec or known.node != record.node:
+        if found is None:  # it was taken back just then
+            return await self._containers.create(record.id, body)
+        known = found.record
+        if known.discarded or known.spec != record.spec or known.node != record.node:
             raise conflict(f"Conflict. The container id {record.id} is already in use.")
-        assert found is not None
         return found.revision
 
     async def _undo(self, spec: ContainerSpec, name: int | BaseException | None, stored: int | BaseException) -> None:
-        """Take back what this registration made, and nothing that was there before it."""
+        """Take back what a registration made that is refused, and nothing that was there before it."""
+        if isinstance(name, TransportError) or isinstance(stored, TransportError):
+            return
         try:
             if isinstance(name, int):
                 await self._names.delete(name_key(spec.name), name)
-            if isinstance(stored, int) and not isinstance(name, TransportError):
+            if isinstance(stored, int):
                 await self._containers.delete(spec.id, stored)
         except (TransportError, WrongRevision) as error:
             log.warning("the registration of %s could not be taken back: %s", spec.id, error)

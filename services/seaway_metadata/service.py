@@ -201,9 +201,14 @@ class Metadata:
     async def register(self, request: RegisterContainer, command: Command) -> Empty:
         """Reserve name and record; the same again does nothing."""
         await self._freshness.caught_up()
-        with self._reachable():
-            await self._names.keep(request.spec.name, request.spec.id)
-            revision = await self._records.register(request.spec, request.node)
+        try:
+            with self._reachable():
+                await self._names.keep(request.spec.name, request.spec.id)
+                revision = await self._records.register(request.spec, request.node)
+        except SeawayError as error:
+            if error.retryable:
+                self._registrations.add(request.spec.id, request.node)
+            raise
         if self.view.index.get(request.spec.id) is None:
             self._behind.known(request.spec.id, revision)
             self._registrations.add(request.spec.id, request.node)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from seaway_bus.bus import Bus
-from seaway_bus.transport import NotConnected, RequestTimeout
+from seaway_bus.transport import Entry, NotConnected, RequestTimeout
 from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_metadata.records import SETTLED_NS, Buckets, Discarded, Records
@@ -58,6 +58,37 @@ async def test_the_same_twice_is_done_once(desk: Desk) -> None:
     assert await desk.other.register(spec(1), "n1") == first
     again = await asyncio.gather(*(desk.one.register(spec(2), "n1") for _ in range(5)))
     assert len(set(again)) == 1
+
+
+async def test_a_copy_that_does_not_know_takes_back_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked it has asked another meanwhile, and goes on by that one's answer."""
+    create = desk.buckets.containers.create
+
+    async def asked_meanwhile(key: str, value: bytes) -> int:
+        monkeypatch.setattr(desk.buckets.containers, "create", create)
+        await desk.other.register(spec(1), "n1")
+        raise RequestTimeout("no answer in time")
+
+    monkeypatch.setattr(desk.buckets.containers, "create", asked_meanwhile)
+    with pytest.raises(RequestTimeout):
+        await desk.one.register(spec(1), "n1")
+    assert await desk.keys() == ({container_id(1)}, {"box1"})
+
+
+async def test_a_record_that_is_taken_back_meanwhile_is_made_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = desk.buckets.containers.get
+
+    async def taken_back(key: str) -> Entry | None:
+        monkeypatch.setattr(desk.buckets.containers, "get", get)
+        await desk.buckets.containers.delete(key)
+        return await get(key)
+
+    await desk.other.register(spec(1), "n1")
+    monkeypatch.setattr(desk.buckets.containers, "get", taken_back)
+    await desk.one.register(spec(1), "n1")
+    assert await desk.keys() == ({container_id(1)}, {"box1"})
 
 
 async def test_a_name_in_use(desk: Desk) -> None:
