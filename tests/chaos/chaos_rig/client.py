@@ -71,11 +71,11 @@ class Client:
             if reply.status == 201:
                 return str(reply.json()["Id"])
             assert reply.status == 409, reply
+            self.refused.append(f"create {name}: {reply.body.decode()}")
             found = self.steadily("GET", f"/containers/{name}/json")
             if found.status == 200:
                 return str(found.json()["Id"])
             assert time.monotonic() < limit, reply
-            self.refused.append(f"create {name}: {reply.body.decode()}")
             time.sleep(_AGAIN_S * 10)
 
     def start(self, container: str) -> int:
