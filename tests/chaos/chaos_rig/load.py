@@ -109,7 +109,9 @@ class Load:
         name = f"load-{next(_numbers)}"
         before = len(client.refused)
         container = client.create(name, self.script.format(code=code), self.labels, **self.host)
-        if len(client.refused) == before:  # else it may be the name only that is there, until the start makes the rest
+        refused = client.refused[before:]
+        assert not refused or not refused[0].startswith("create"), f"no other has taken that name: {refused}"
+        if not refused:  # else it may be the name only that is there, until the start makes the rest
             self._listed(client, container, there=True)
             self._seen(client, name, lambda body: body.get("Id") == container)
         starts = client.start(container)
