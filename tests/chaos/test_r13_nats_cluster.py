@@ -109,7 +109,7 @@ def test_r13_members_lost_under_load(clustered: Clustered, suite: ChaosSuite, fi
             how = ("killed", "cut off")[number % 2]
             (member.kill if how == "killed" else member.cut)()
             lost[how] += 1
-            kept.append(client.create(f"kept-{number}-during", "exit 0"))
+            kept.append(_acknowledged(client, f"kept-{number}-during"))
             load.goes_on(timeout=90)
             time.sleep(every / 2)  # the rate is part of what is tested
             member.mend()
@@ -152,6 +152,16 @@ def test_r13_metadata_starts_while_a_member_is_cut_off(
         clustered.cluster.whole()
     assert max(took) < _START_S, took
     figures.show("R13", f"a copy of metadata started while a member was cut off: after {max(took):.1f} s at most")
+
+
+def _acknowledged(client: Client, name: str) -> str:
+    """A container whose create was answered: one that was asked for again may be there by its name only, and lapse."""
+    while True:
+        before = len(client.refused)
+        container = client.create(f"{name}-{before}", "exit 0")
+        if len(client.refused) == before:
+            return container
+        client.remove(container)
 
 
 def _listed(client: Client) -> set[str]:

@@ -130,8 +130,10 @@ class Load:
 
     def _listed(self, client: Client, container: str, *, there: bool) -> None:
         if self.reads:
-            listed = client.steadily("GET", "/containers/json?all=1").json()
-            assert (container in {row["Id"] for row in listed}) == there, f"{container} listed: {not there} {_now()}"
+            reply = client.steadily("GET", "/containers/json?all=1")
+            assert reply.status == 200, reply
+            listed = container in {row["Id"] for row in reply.json()}
+            assert listed == there, f"{container} listed: {listed} {_now()}"
 
     def check(self) -> None:
         """Every exit code right, every event there, once and in order.
