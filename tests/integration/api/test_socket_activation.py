@@ -6,11 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from seaway_bus.bus import Bus
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
 
@@ -40,6 +41,12 @@ class Activated:
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(_PATIENT_S)
+
+
+@pytest.fixture(autouse=True)
+async def metadata_was_there(connect_bus: Callable[[], Awaitable[Bus]]) -> None:
+    """The stream of events is, without which the API is not ready."""
+    await connect_bus()
 
 
 @pytest.fixture
