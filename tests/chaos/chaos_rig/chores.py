@@ -3,29 +3,56 @@
 What becomes of it is not looked at, only that it leaves nothing.
 """
 
+import contextlib
 import http.client
 import itertools
+import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from e2e_rig import images
 from e2e_rig.registry import Registry
 
-from chaos_rig.client import Client
+from chaos_rig.attached import Attached
+from chaos_rig.client import PORT, Client
 from chaos_rig.suite import ChaosSuite
+from seaway_kit.failpoints import Failpoint
 
 _LOOP = "trap 'exit 9' TERM; while :; do sleep 0.05; done"
 _numbers = itertools.count()
 
 
+_NO_PROGRAM = "/no/such/program"
+_BY: dict[str, tuple[str, ...]] = {
+    "_networked": ("network.", Failpoint.TEARDOWN_PORTS),
+    "_volumes": ("create.volume", "remove.volume"),
+    "_undone": ("undo.",),
+    "_not_started": (Failpoint.START_DISCONNECTED, Failpoint.START_FAILED),
+    "_name_taken": (Failpoint.REGISTER_REFUSED,),
+    "_name_left": (Failpoint.REGISTER_TAKEN_OVER,),
+    "_refused": ("forget.",),
+    "_commands": ("stop.", "pause.", "unpause.", "kill.", "restart.", "rename.", "update.", "commit."),
+    "_exec_refused": (Failpoint.EXEC_FAILED, Failpoint.KEEPER_REFUSED),
+    "_exec": ("exec.", "keeper."),
+    "_unpack": ("unpack.",),
+    "_pull": ("pull.",),
+}
+"""The chore by which a failpoint is passed; the others are passed in every life. The first one that fits counts."""
+
+
+def _chore_of(point: Failpoint) -> str:
+    return next((chore for chore, heads in _BY.items() if point.startswith(heads)), "")
+
+
 class Chores:
-    """One client, round and round."""
+    """One client, round and round; where somebody waits for a failpoint, with that by which it is passed."""
 
     def __init__(self, suite: ChaosSuite, registry: Registry) -> None:
         self._suite = suite
         self._client = Client(suite.api, 60)
         self._source = f"{registry.address}/lib/busybox"
         self._enough = threading.Event()
+        self._wanted = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.rounds = 0
 
@@ -37,11 +64,20 @@ class Chores:
         self._enough.set()
         self._thread.join()
 
+    @contextlib.contextmanager
+    def passing(self, point: Failpoint) -> Iterator[None]:
+        """Do nothing else meanwhile."""
+        self._wanted = _chore_of(point)
+        try:
+            yield
+        finally:
+            self._wanted = ""
+
     def _run(self) -> None:
-        for chore in itertools.cycle((self._pull, self._commands, self._exec, self._refused, self._unpack)):
+        for chore in itertools.cycle(_BY):
             if self._enough.is_set():
                 return
-            self._try(chore)
+            self._try(getattr(self, self._wanted or chore))
             self.rounds += 1
 
     def _try(self, chore: Callable[[], None]) -> None:
@@ -80,14 +116,78 @@ class Chores:
         container = self._client.create(f"chore-{next(_numbers)}", _LOOP)
         try:
             self._client.start(container)
-            for _ in range(4):
-                self._try(lambda: self._run_exec(container))
+            for attached in (True, False, True, False):
+                self._try(lambda attached=attached: self._run_exec(container, "true", attached=attached))  # type: ignore[misc]
         finally:
             self._client.remove(container)
 
-    def _run_exec(self, container: str) -> None:
-        made = self._suite.api.request("POST", f"/containers/{container}/exec", {"Cmd": ["true"]})
-        self._ask("POST", f"/exec/{made.json()['Id']}/start", {"Detach": True})
+    def _exec_refused(self) -> None:
+        container = self._client.create(f"chore-{next(_numbers)}", _LOOP)
+        try:
+            self._client.start(container)
+            self._try(lambda: self._run_exec(container, _NO_PROGRAM, attached=True))
+            self._try(lambda: self._run_exec(container, _NO_PROGRAM, attached=False))
+        finally:
+            self._client.remove(container)
+
+    def _run_exec(self, container: str, program: str, *, attached: bool) -> None:
+        body = {"Cmd": [program], "AttachStdout": attached}
+        path = f"/exec/{self._suite.api.request('POST', f'/containers/{container}/exec', body).json()['Id']}/start"
+        if attached:
+            Attached(self._suite.api, path).end()
+        else:
+            self._ask("POST", path, {"Detach": True})
+
+    def _networked(self) -> None:
+        host = {"NetworkMode": "bridge", "PortBindings": {PORT: [{"HostPort": ""}]}}
+        container = self._client.create(f"chore-{next(_numbers)}", "exit 0", **host)
+        try:
+            self._client.start(container)
+            self._client.wait(container)
+        finally:
+            self._client.remove(container)
+
+    def _not_started(self) -> None:
+        body = {"Image": "busybox", "Cmd": [_NO_PROGRAM], "HostConfig": {"NetworkMode": "bridge"}}
+        container = self._client.make(f"chore-{next(_numbers)}", body)
+        try:
+            self._ask("POST", f"/containers/{container}/start")
+        finally:
+            self._client.remove(container)
+
+    def _volumes(self) -> None:
+        """One that is made and filled from the image, and one that is there, empty, and filled then."""
+        name = f"chore-{next(_numbers)}"
+        body = {"Image": "busybox", "Cmd": ["true"], "Volumes": {"/etc": {}}, "HostConfig": {"NetworkMode": "none"}}
+        self._client.remove(self._client.make(name, body))
+        try:
+            for number, target in enumerate(("/nothing", "/etc")):
+                self._client.create(f"{name}-{number}", "exit 0", Binds=[f"{name}:{target}"])
+        finally:
+            for number in range(2):
+                self._client.remove(f"{name}-{number}")
+            shutil.rmtree(self._suite.root / "agent" / self._suite.node / "volumes" / name, ignore_errors=True)
+
+    def _undone(self) -> None:
+        """A volume can't be filled from a file."""
+        name = f"chore-{next(_numbers)}"
+        host = {"NetworkMode": "none", "Binds": [f"{name}:/etc/passwd"]}
+        body = {"Image": "busybox", "Cmd": ["true"], "Volumes": {"/anonymous": {}}, "HostConfig": host}
+        self._ask("POST", f"/containers/create?name={name}", body)
+
+    def _name_taken(self) -> None:
+        name = f"chore-{next(_numbers)}"
+        container = self._client.create(name, "exit 0")
+        try:
+            self._ask("POST", f"/containers/create?name={name}", {"Image": "busybox", "Cmd": ["true"]})
+        finally:
+            self._client.remove(container)
+
+    def _name_left(self) -> None:
+        """It is taken again while it still stands in the bucket."""
+        name = f"chore-{next(_numbers)}"
+        for _ in range(4):
+            self._client.remove(self._client.create(name, "exit 0"))
 
     def _unpack(self) -> None:
         """A layer that no node has seen."""
