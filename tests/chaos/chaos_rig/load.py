@@ -154,7 +154,11 @@ class Load:
 
         eventually(ended, "all destroy events", 30)
         told = lives(client, self.since)
-        wrong = {one.container: told[one.container] for one in self.outcomes if told[one.container] not in _lives(one)}
+        wrong = {
+            one.container: (one.starts, told[one.container])
+            for one in self.outcomes
+            if told[one.container] not in _lives(one)
+        }
         assert wrong == {}, wrong
 
 
@@ -163,8 +167,9 @@ def _now() -> str:
 
 
 def _lives(one: Outcome) -> list[tuple[str, ...]]:
-    """What may be told of a container."""
-    return [("create", *("start", "die") * runs, "destroy") for runs in range(1, one.starts + 1)]
+    """What may be told of a container: a run that an answer's loss has added may be ended by the removal."""
+    whole = [("create", *("start", "die") * runs, "destroy") for runs in range(1, one.starts + 1)]
+    return whole + [(*life[:-2], "kill", *life[-2:]) for life in whole[1:]]
 
 
 def lives(client: Client, since: float) -> dict[str, tuple[str, ...]]:
