@@ -15,6 +15,7 @@ from seaway_metadata.records import Records
 from seaway_metadata.view import View
 
 _BASIS_S: Final = 1.0
+_LOOKS: Final = 2
 
 
 class Freshness:
@@ -54,16 +55,20 @@ class Freshness:
         await self.caught_up()
         if not self._view.behind(basis):
             return
-        await self.until(lambda: not self._view.behind(basis))
-        if lacking := self._view.behind(basis):
-            await self._look(lacking)
-            self._check(basis)
+        for _ in range(_LOOKS):  # an agent that was killed is back in a moment
+            await self.until(lambda: not self._view.behind(basis))
+            if lacking := self._view.behind(basis):
+                await self._look(lacking)
+            wrong = self._wrong(basis)
+            if not wrong:
+                return
+        what = "removed" if basis[wrong] == GONE else "made"
+        raise unavailable(f"it is not known yet that container {short_id(wrong)} was {what}; try again")
 
-    def _check(self, basis: Mapping[str, int]) -> None:
-        for identifier in self._view.behind(basis):
-            if basis[identifier] == GONE or self._view.index.get(identifier) is None:
-                what = "removed" if basis[identifier] == GONE else "made"
-                raise unavailable(f"it is not known yet that container {short_id(identifier)} was {what}; try again")
+    def _wrong(self, basis: Mapping[str, int]) -> str:
+        """A container that is missing here, or still here; empty if none."""
+        behind = self._view.behind(basis)
+        return next((one for one in behind if basis[one] == GONE or self._view.index.get(one) is None), "")
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait, for a moment at most, until events have made it so."""

@@ -12,7 +12,7 @@ from seaway_bus.bus import Bus
 from seaway_bus.transport import Bucket, TransportError, WrongRevision
 from seaway_contracts.catalogue import CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
-from seaway_contracts.errors import SeawayError, bad_request, conflict
+from seaway_contracts.errors import SeawayError, bad_request, conflict, unavailable
 from seaway_contracts.ids import is_container_id
 from seaway_docker.errors import container_name_conflict
 from seaway_kit.failpoints import Failpoint, reach
@@ -159,7 +159,7 @@ class Records:
 
     async def _undo(self, spec: ContainerSpec, name: int | BaseException | None, stored: int | BaseException) -> None:
         """Take back what a registration made that is refused, and nothing that was there before it."""
-        if isinstance(name, TransportError) or isinstance(stored, TransportError):
+        if any(isinstance(outcome, TransportError | WrongRevision) for outcome in (name, stored)):
             return
         try:
             if isinstance(name, int):
@@ -358,6 +358,6 @@ def _cause(*outcomes: object) -> BaseException:
     for error in errors:
         if isinstance(error, SeawayError):
             return error
-    if isinstance(errors[0], WrongRevision):
-        return conflict("the name was taken by another container at the same time; try again")
+    if isinstance(errors[0], WrongRevision):  # of a cluster without a majority also for one's own first try
+        return unavailable("the name, or the id, is being taken at the same time; try again")
     return errors[0]

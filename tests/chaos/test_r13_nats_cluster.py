@@ -180,13 +180,15 @@ def test_r13_two_of_three_away(clustered: Clustered, suite: ChaosSuite, figures:
     second.kill()
     began = time.monotonic()
     body = {"Image": "busybox", "Cmd": ["true"]}
-    reply = suite.api.request("POST", "/containers/create?name=meanwhile", body, timeout=60)
-    took = time.monotonic() - began
-    assert reply.status >= 500 and reply.message, reply
-    eventually(lambda: not Path(f"/proc/{pid}").exists(), "the container's end")
-    for member in (first, second):
-        member.mend()
-    cluster.whole()
+    try:
+        reply = suite.api.request("POST", "/containers/create?name=meanwhile", body, timeout=60)
+        took = time.monotonic() - began
+        assert reply.status >= 500 and reply.message, reply
+        eventually(lambda: not Path(f"/proc/{pid}").exists(), "the container's end")
+    finally:
+        for member in (first, second):
+            member.mend()
+        cluster.whole()
     back = time.monotonic()
     suite.whole()
     assert client.wait(container) == 3

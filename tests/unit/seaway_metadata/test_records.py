@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from seaway_bus.bus import Bus
-from seaway_bus.transport import Entry, NotConnected, RequestTimeout
+from seaway_bus.transport import Entry, NotConnected, RequestTimeout, WrongRevision
 from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_metadata.records import SETTLED_NS, Buckets, Discarded, Records
@@ -89,6 +89,19 @@ async def test_a_record_that_is_taken_back_meanwhile_is_made_anew(
     monkeypatch.setattr(desk.buckets.containers, "get", taken_back)
     await desk.one.register(spec(1), "n1")
     assert await desk.keys() == ({container_id(1)}, {"box1"})
+
+
+async def test_a_name_that_is_neither_free_nor_anybodys_may_be_tried_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a cluster without a majority a first try stands in the way of a second one."""
+
+    async def in_the_way(key: str, value: bytes) -> int:
+        raise WrongRevision(key)
+
+    monkeypatch.setattr(desk.buckets.names, "create", in_the_way)
+    assert (await refusal(desk, spec(1))).code is Code.UNAVAILABLE
+    assert await desk.keys() == ({container_id(1)}, set()), "what may be registered is left to the sweep"
 
 
 async def test_a_name_in_use(desk: Desk) -> None:
