@@ -151,12 +151,12 @@ def test_r5_a_create_that_its_node_hears_too_late(
     """The client was told that it has failed: its name is free, and the node makes it in vain."""
     anchor = _on(client, far, "anchor", "exit 0")
     since = time.time()
-    far.link.freeze()
+    far.pause()
     reply = suite.api.request("POST", "/containers/create?name=late", _beside(anchor), timeout=60)
     took = time.time() - since
     assert reply.status == 504 and "Container late is given up" in reply.message, reply
     again = client.create("late", "exit 0")
-    far.link.mend()
+    far.resume()
     eventually(lambda: _given_up(suite), "the node to be told", 30)
 
     def told() -> dict[str, list[str]]:

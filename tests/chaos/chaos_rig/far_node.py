@@ -3,6 +3,7 @@
 import contextlib
 import os
 import selectors
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -116,12 +117,21 @@ class FarNode:
         self._daemon = daemon = Daemon(words, place / "agent.log", dict(os.environ))
         daemon.until(lambda: "is ready" in self.log(), "the second agent")
 
+    def pause(self) -> None:
+        """Its agent does nothing more; what is sent to it waits."""
+        os.kill(self._daemon.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on."""
+        os.kill(self._daemon.pid, signal.SIGCONT)
+
     def log(self) -> str:
         """What its agent has said."""
         return (self._place / "agent.log").read_text()
 
     def close(self) -> None:
         """Stop it, and remove what it made."""
+        self.resume()
         self.link.mend()
         self._daemon.stop()
         self.link.close()
