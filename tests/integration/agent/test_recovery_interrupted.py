@@ -147,6 +147,7 @@ async def test_a_teardown_that_was_interrupted_is_finished(rig: AgentRig, tmp_pa
     await rig.start()
     assert (await rig.inventory())[container].status.state is State.EXITED
     assert list(rig.run.rglob(container)) == []
+    await rig.wait_for(container, "die")
     assert rig.told(container) == ["create", "start", "die"]
 
 
