@@ -37,7 +37,8 @@ def begun_alone(pid_file: Path) -> int:
     """
     end = time.monotonic() + _BEGINS_S
     while (runtimes := procs.naming(str(pid_file))) and time.monotonic() < end:
-        time.sleep(_PAUSE_S)
+        while any(procs.alive(*one) for one in runtimes) and time.monotonic() < end:
+            time.sleep(_PAUSE_S)
     for runtime in runtimes:
         end_with_children(runtime)
     return 0 if runtimes else _pid(pid_file.parent)

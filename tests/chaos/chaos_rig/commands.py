@@ -2,18 +2,18 @@
 
 import http.client
 import itertools
-import threading
 from collections import Counter
 from pathlib import Path
 
 from e2e_rig.api import Api
 
+from chaos_rig.busy import Busy
 from chaos_rig.client import Client
 
 _PAUSE_S = 0.02
 
 
-class Commands:
+class Commands(Busy):
     """Execs in one container, one after another from each of a few clients that never repeat a request."""
 
     def __init__(self, api: Api, place: Path, at_once: int = 4, **host: object) -> None:
@@ -25,18 +25,7 @@ class Commands:
         self.acknowledged: list[int] = []
         self.refused: dict[int, str] = {}
         self._numbers = itertools.count()
-        self._enough = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(at_once)]
-
-    def __enter__(self) -> "Commands":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__(*[self._run] * at_once)
 
     def _run(self) -> None:
         while not self._enough.wait(_PAUSE_S):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from e2e_rig.api import Api, Reply
 
+from chaos_rig.busy import Busy
 from chaos_rig.client import Client
 from chaos_rig.load import LIFE, lives
 
@@ -55,27 +56,16 @@ class Journal:
         self._file.close()
 
 
-class Writers:
+class Writers(Busy):
     """Clients that never try again: a life ends with the first request that fails. They go on until the block ends."""
 
     def __init__(self, api: Api, journal: Journal, at_once: int) -> None:
         self._api = api
         self._journal = journal
-        self._enough = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(at_once)]
+        super().__init__(*[self._run] * at_once)
         self.failures: list[str] = []
         self.wrong: list[str] = []
         self.acknowledged = 0
-
-    def __enter__(self) -> "Writers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
 
     def _run(self) -> None:
         while not self._enough.is_set():

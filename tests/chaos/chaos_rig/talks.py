@@ -5,9 +5,9 @@ A stream that breaks off says so, or its API has died. Then the client asks agai
 
 import http.client
 import itertools
-import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from e2e_rig.api import Api, frames
@@ -15,6 +15,7 @@ from e2e_rig.processes import alive
 from e2e_rig.waits import eventually
 
 from chaos_rig.attached import Attached, NotTaken
+from chaos_rig.busy import Busy
 from chaos_rig.client import Client
 
 _PATIENCE_S = 60.0
@@ -23,29 +24,18 @@ _EXEC = "echo begun; read word; sleep 0.1; echo $word {number}; exit {code}"
 _ATTACHED = "read word; echo $word {number}; until [ -e /place/{number} ]; do sleep 0.02; done; echo bye; exit {code}"
 
 
-class Talks:
+class Talks(Busy):
     """Clients of execs and one of attached containers, until the block ends. `place` is mounted into those."""
 
     def __init__(self, api: Api, place: Path, execs_at_once: int = 2) -> None:
         self._api, self._place = api, place
         self._numbers = itertools.count()
-        self._enough = threading.Event()
         runs = [*[self._execs] * execs_at_once, self._attaches]
-        self._threads = [threading.Thread(target=self._until_enough, args=(run,), daemon=True) for run in runs]
+        super().__init__(*(partial(self._until_enough, run) for run in runs))
         self.done: Counter[str] = Counter()
         self.broken: Counter[str] = Counter()
         """How many streams broke off, and were asked for again."""
         self.failures: list[str] = []
-
-    def __enter__(self) -> "Talks":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
 
     def go_on(self) -> None:
         """Wait until one more of each kind has begun and is over."""

@@ -89,6 +89,8 @@ async def stored(bus: Bus, count: int) -> list[int]:
         if await bus.transport.last_sequence(EVENT_STREAM.name) >= count:
             break
         await asyncio.sleep(0.1)
+    else:
+        raise AssertionError(f"not all {count} events were stored within a minute")
     return [event.envelope.time_ns async for event in history(bus.transport, start_ns=0)]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -321,14 +322,21 @@ async def test_a_name_is_its_containers_though_the_buckets_were_lost(
 
 
 async def test_a_name_that_another_copy_has_freed_is_waited_for(
-    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waits, wait = asyncio.Event(), metadata._freshness.until
+
+    async def waited(holds: Callable[[], bool]) -> None:
+        waits.set()
+        await wait(holds)
+
+    monkeypatch.setattr(metadata._freshness, "until", waited)
     await publish(fake_bus, "create", status(seq=1), 1)
     names = fake_server.buckets[NAMES_BUCKET.name]
     await until(lambda: len(names.entries) == 1)
     names.entries.clear()
     registering = asyncio.ensure_future(register(fake_bus, 9, name="box1"))
-    await asyncio.sleep(0.01)
+    await waits.wait()
     await publish(fake_bus, "destroy", status(seq=2), 1)
     await registering
 
