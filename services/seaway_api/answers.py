@@ -27,13 +27,16 @@ class Answers:
         self._now = now
         self._statuses: OrderedDict[str, ContainerStatus] = OrderedDict()
         self._fresh: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
 
     def __bool__(self) -> bool:
         """Whether there are statuses that no read has shown yet."""
         return bool(self._statuses)
 
     def add(self, identifier: str, status: ContainerStatus) -> None:
-        """Somebody was told of this status: by the answer to a command, or by a wait."""
+        """Somebody was told of this status: by the answer to a command, or by a wait; that may be behind its end."""
+        if identifier in self._ended:
+            return
         self._statuses[identifier] = status
         if len(self._statuses) > _ANSWERS:
             self._statuses.popitem(last=False)
@@ -41,12 +44,12 @@ class Answers:
 
     def removed(self, identifier: str) -> None:
         """The container's removal was answered."""
-        self._statuses.pop(identifier, None)
+        self._end(identifier)
         self._note(identifier, GONE)
 
     def forget(self, identifier: str) -> None:
         """Its end was heard of."""
-        self._statuses.pop(identifier, None)
+        self._end(identifier)
         if identifier in self._fresh:
             self._fresh[identifier] = GONE, self._now()
 
@@ -67,6 +70,12 @@ class Answers:
             seq, when = self._fresh.get(ref, (0, 0.0))
             return {ref: seq} if when > limit else {}
         return {identifier: seq for identifier, (seq, when) in self._fresh.items() if when > limit}
+
+    def _end(self, identifier: str) -> None:
+        self._statuses.pop(identifier, None)
+        self._ended[identifier] = None
+        if len(self._ended) > _ANSWERS:
+            self._ended.popitem(last=False)
 
     def _note(self, identifier: str, seq: int) -> None:
         self._heard(identifier, seq)

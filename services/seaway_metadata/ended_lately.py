@@ -2,7 +2,8 @@
 
 A NATS server that is killed has lost which messages were replaced or deleted in the minutes before (it writes that down
 every two). So the record of a container that is gone can be there again, as it was before its last change, though the
-horizon says that its end is in the bucket.
+horizon says that its end is in the bucket. And an asker that knows of a container that was removed a moment ago is told
+that it is gone, not that nobody knows yet.
 """
 
 from collections.abc import AsyncIterator

@@ -130,6 +130,8 @@ class Metadata:
         async for event in ended_lately(self._bus.transport):
             if event.envelope.subject_id in there:
                 self._receive(event)
+            else:
+                self.view.ended(event.envelope.subject_id)
 
     async def _serve(self) -> None:
         serve = self._bus.serve

@@ -68,10 +68,14 @@ class View:
     def remove(self, identifier: str, name: str = "") -> None:
         """The container is gone for good."""
         record = self.index.remove(identifier)
-        self._destroyed[identifier] = record.spec.name if record else name
+        self.ended(identifier, record.spec.name if record else name)
+        self._changed(identifier)
+
+    def ended(self, identifier: str, name: str = "") -> None:
+        """A container that isn't here was removed: who had heard of it before is told so."""
+        self._destroyed[identifier] = name
         if len(self._destroyed) > _REMEMBERED:
             self._destroyed.popitem(last=False)
-        self._changed(identifier)
 
     def left_names(self, identifier: str) -> tuple[LeftName, ...]:
         """The names that a container has given up, and that may still stand in the bucket."""

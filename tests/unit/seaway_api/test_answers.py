@@ -46,6 +46,19 @@ def test_nobody_is_to_know_a_container_whose_end_was_heard_of() -> None:
     assert answers.basis() == {ONE: GONE}
 
 
+def test_a_status_that_is_answered_behind_the_end_doesn_t_bring_the_container_back() -> None:
+    answers = Answers(unheard)
+    answers.add(ONE, status(State.RUNNING, 3))
+    for gone in (answers.forget, answers.removed):
+        gone(ONE)
+        answers.add(ONE, status(State.EXITED, 4))
+        assert answers.basis() == {ONE: GONE}
+        assert answers.newest(record(1, seq=2)) == record(1, seq=2)
+    answers.forget(TWO)
+    answers.add(TWO, status(State.EXITED, 4))
+    assert answers.basis() == {ONE: GONE}
+
+
 def test_what_is_told_is_bounded() -> None:
     answers = Answers(unheard)
     for seed in range(200):

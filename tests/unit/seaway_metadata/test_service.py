@@ -264,6 +264,23 @@ async def test_a_restart_takes_up_where_it_was(fake_bus: Bus, fake_server: FakeS
         assert [(one.id, one.status.seq) for one in found.containers] == [(container_id(1), 2), (container_id(0), 1)]
 
 
+async def test_after_a_restart_an_asker_who_knew_of_a_container_that_was_removed_is_not_kept_waiting(
+    fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    settings = MetadataSettings(root=tmp_path)
+    async with running(Bus(FakeTransport(fake_server)), Tasks("first"), settings):
+        await register(fake_bus, 1)
+        await publish(fake_bus, "create", status(seq=1), 1)
+        await publish(fake_bus, "destroy", status(seq=2), 1)
+        await until(lambda: container_id(1) not in fake_server.buckets[CONTAINERS_BUCKET.name].entries)
+    horizon = await fake_bus.transport.last_sequence(EVENT_STREAM.name)
+    fake_server.buckets[CONTAINERS_BUCKET.name].write(HORIZON_KEY, encode(Horizon(seq=horizon)), None)
+    async with running(Bus(FakeTransport(fake_server)), Tasks("second"), settings) as metadata:
+        with pytest.raises(SeawayError) as caught:  # UNAVAILABLE, if it were waited for
+            await metadata.get(ResolveContainer(ref="box1", basis={container_id(1): 1}), Command.new())
+        assert caught.value.code is Code.NOT_FOUND
+
+
 @pytest.mark.parametrize("told", [False, True])
 async def test_what_comes_back_into_a_bucket_with_a_killed_server_has_ended_all_the_same(
     fake_bus: Bus, fake_server: FakeServer, tmp_path: Path, told: bool
