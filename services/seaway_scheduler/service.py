@@ -58,6 +58,7 @@ class Scheduler:
         self._cluster = Cluster()
         self._feed = EventFeed(bus.transport, self._receive, tasks, _HEARD)
         self._first_beat = asyncio.Event()
+        self._began = time.monotonic()
 
     async def start(self) -> None:
         """Listen, learn what metadata knows, serve."""
@@ -76,7 +77,7 @@ class Scheduler:
 
     async def place(self, request: PlaceRequest, command: Command) -> Placement:
         """Choose a node; the same container again gets the same one. Raises UNPLACEABLE, UNAVAILABLE, BAD_REQUEST."""
-        if not self._cluster:
+        if not self._cluster.any_up(time.monotonic()):
             await self._wait_for_a_node()
         now = time.monotonic()
         node = self._cluster.placement(request.container_id, now)
@@ -92,9 +93,12 @@ class Scheduler:
         return Placement(node=node)
 
     async def _wait_for_a_node(self) -> None:
-        """Right after the start of everything the first beat is still on its way."""
+        """Right after the start of everything the first beat is still on its way. And right after the start of this
+        process metadata may have called a node down that beats again, if its own start was a moment ago.
+        """
+        left_s = _FIRST_BEAT_S - (time.monotonic() - self._began if self._cluster else 0)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_BEAT_S):
+            async with asyncio.timeout(max(0.0, left_s)):
                 await self._first_beat.wait()
         if not self._cluster:
             raise unavailable("no node has joined the cluster yet; start seaway-agent on a machine and try again")

@@ -50,6 +50,10 @@ class Cluster:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def any_up(self, now: float) -> bool:
+        """Whether there is a node to place anything on."""
+        return any(node.up(now) for node in self._nodes.values())
+
     def load(self, records: Iterable[NodeRecord], now: float) -> None:
         """Begin with what metadata knows; what has been heard since weighs more."""
         for record in records:

@@ -30,6 +30,10 @@ async def nodes(request: Empty, command: Command) -> NodeList:
     return NodeList(nodes=(node_record("n1"), node_record("n2", up=False)))
 
 
+async def down(request: Empty, command: Command) -> NodeList:
+    return NodeList(nodes=(node_record("n1", up=False),))
+
+
 async def test_spreads_by_beats_and_own_placements(fake_bus: Bus, tasks: Tasks) -> None:
     await Scheduler(fake_bus, tasks).start()
     for name in ("n1", "n2", "n3"):
@@ -151,6 +155,27 @@ async def test_waits_for_the_first_beat(fake_bus: Bus, tasks: Tasks) -> None:
     await fake_bus.transport.flush()
     await fake_bus.beat(BEAT, "n1", beat("n1"))
     assert (await asked).node == "n1"
+
+
+async def test_a_node_that_metadata_calls_down_may_be_about_to_beat(fake_bus: Bus, tasks: Tasks) -> None:
+    await fake_bus.serve(LIST_NODES, down)
+    await Scheduler(fake_bus, tasks).start()
+    asked = asyncio.ensure_future(fake_bus.call(PLACE, request(1)))
+    await fake_bus.transport.flush()
+    await fake_bus.beat(BEAT, "n1", beat("n1"))
+    assert (await asked).node == "n1"
+
+
+async def test_a_node_that_is_down_is_not_waited_for_again_and_again(
+    fake_bus: Bus, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_FIRST_BEAT_S", 0.02)
+    await fake_bus.serve(LIST_NODES, down)
+    await Scheduler(fake_bus, tasks).start()
+    for seed in (1, 2):
+        with pytest.raises(SeawayError, match="1 is down") as caught:
+            await fake_bus.call(PLACE, request(seed))
+        assert caught.value.code == Code.UNAVAILABLE
 
 
 async def test_a_bad_constraint_is_the_callers_fault(fake_bus: Bus, tasks: Tasks) -> None:
