@@ -2,6 +2,9 @@
 
 Live events come by the core subscription, before they are stored. After a lost connection, and at a
 start that asks for the past, the stream is read; what comes meanwhile waits and is joined by event id.
+
+Where several servers hand messages on to each other, some can be lost between two of them while this connection stands.
+So there the stream is read now and then all the same, and at once where an event shows that one is missing before it.
 """
 
 import asyncio
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seaway_bus import metrics
+from seaway_bus.order import Order
 from seaway_bus.transport import STORE_S, Message, Subscription, Transport, TransportError
 from seaway_contracts.catalogue import ALL_EVENTS, EVENT_STREAM, EVENTS
 from seaway_contracts.channels import EventChannel
@@ -23,6 +27,7 @@ from seaway_kit.tasks import Tasks
 log = logging.getLogger(__name__)
 _REMEMBERED: Final = 1 << 14
 _HORIZON_EVERY_S: Final = 5.0
+_MAKE_SURE_EVERY_S: Final = 2.0
 _MARGIN: Final = 1024
 _RETRY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.05
@@ -94,6 +99,7 @@ class EventFeed:
         self._tasks = tasks
         self._in_order = in_order
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._order = Order()
         self._held: dict[str, Message] | None = None
         self._asking: list[asyncio.Future[bool]] = []
         self._first = self._next = 1
@@ -162,22 +168,31 @@ class EventFeed:
 
     def _live(self, message: Message) -> None:
         if self._held is None or not self._in_order:
-            self._deliver(message)
-        else:
-            self._held.setdefault(message.headers.get(MSG_ID, ""), message)
-            self._wake.set()
+            event = read_event(message)
+            if event is None:
+                return
+            if not (self._in_order and self._order.skips(event.envelope)):
+                self._hand_on(event)
+                return
+            self._look_back()
+        assert self._held is not None
+        self._held.setdefault(message.headers.get(MSG_ID, ""), message)
+        self._wake.set()
 
     def _deliver(self, message: Message) -> None:
-        event = read_event(message)
-        if event is None:
-            return
+        if (event := read_event(message)) is not None:
+            self._hand_on(event)
+
+    def _hand_on(self, event: Event) -> None:
+        if self._transport.clustered:
+            self._order.note(event.envelope)
         if event.envelope.id in self._seen:
             metrics.FEED_REPEATS.inc()
             return
         self._seen[event.envelope.id] = None
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
-        metrics.FEED_EVENTS.labels("stored" if message.stream_seq else "live").inc()
+        metrics.FEED_EVENTS.labels("stored" if event.stream_seq else "live").inc()
         try:
             self._receive(event)
         except SeawayError as error:
@@ -197,8 +212,13 @@ class EventFeed:
         self._look_again_s = _LOOK_AGAIN_S
         self._wake.set()
 
+    def _look_back(self) -> None:
+        """Something was missed though the connection stood: one reading brings it, if it is stored by now."""
+        self._held = self._held or {}
+        self._settled_at = asyncio.get_running_loop().time()
+
     async def _run(self) -> None:
-        """Move the horizon along; after a lost connection fetch what was missed."""
+        """Move the horizon along; fetch what was missed."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
@@ -207,18 +227,26 @@ class EventFeed:
             if not self._transport.connected:
                 continue
             try:
-                await (self._move_horizon() if self._held is None else self._read())
+                await self._turn()
             except TransportError as error:
                 log.warning("events: %s; trying again", error)
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()
+
+    async def _turn(self) -> None:
+        if self._held is not None:
+            await self._read()
+        elif self._transport.clustered:
+            await self._make_sure()
+        else:
+            await self._move_horizon()
 
     def _pause(self) -> float | None:
         """How long until there is something to do, if nobody wakes it; None while there is no connection."""
         if not self._transport.connected:
             return None
         if self._held is None:
-            return _HORIZON_EVERY_S
+            return _MAKE_SURE_EVERY_S if self._transport.clustered else _HORIZON_EVERY_S
         self._look_again_s *= 2
         return min(self._look_again_s, max(0.0, self._settled_at - asyncio.get_running_loop().time()))
 
@@ -227,6 +255,15 @@ class EventFeed:
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         if losses == self._losses:
             self.horizon = max(self.horizon, last)
+
+    async def _make_sure(self) -> None:
+        """Deliver what was stored, and has not come live."""
+        last = await self._transport.last_sequence(EVENT_STREAM.name)
+        if last < self.horizon:
+            self._look_back()
+            self._wake.set()
+        elif last >= self._next:
+            await self._replay(self._losses)
 
     async def _read(self) -> None:
         """One reading of what is new in the stream. What had come live before it is behind it in order, and let go."""
@@ -261,7 +298,8 @@ class EventFeed:
                 break
             await self._replay(losses)
         if losses == self._losses:
-            self._next = max(self._next, last + 1)  # what did not come is there no more
+            if not self._transport.clustered:
+                self._next = max(self._next, last + 1)  # what did not come is there no more
             self.horizon = max(self.horizon, last)
 
     def _begin_anew(self, last: int) -> None:

@@ -181,6 +181,11 @@ class LastingClient(Client):
         super().__init__()
         self._to_do: asyncio.Queue[_Later] = asyncio.Queue()
 
+    @property
+    def clustered(self) -> bool:
+        """Whether the server that this is connected to says that it is one of several."""
+        return bool(self._server_info.get("cluster"))
+
     # --- messages
 
     def send(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None, reply: str = "") -> None:

@@ -113,6 +113,10 @@ class NatsTransport:
         return "" if self.connected else self._watch.trouble() or "no connection to the NATS server"
 
     @property
+    def clustered(self) -> bool:
+        return self._nc.clustered
+
+    @property
     def max_payload(self) -> int:
         return int(self._nc.max_payload)
 

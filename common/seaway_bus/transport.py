@@ -126,6 +126,10 @@ class Transport(Protocol):
         """Why there is no connection, and for how long; empty while there is one."""
 
     @property
+    def clustered(self) -> bool:
+        """Whether several servers hand messages on: some can be lost between two while this connection stands."""
+
+    @property
     def max_payload(self) -> int:
         """The largest message in bytes that the server takes."""
 

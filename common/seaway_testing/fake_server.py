@@ -74,7 +74,8 @@ class FakeServer:
 
     Failures on demand: `stop` and `start`; `drop_replies` loses that many answers (the request was carried
     out all the same); `deliver_twice` repeats every live message; `full` refuses to store; `store_delay_s` passes
-    between the delivery of a live message and its storing; streams that are `leaderless` can't be read.
+    between the delivery of a live message and its storing; streams that are `leaderless` can't be read. It says that it
+    is `clustered`: then clients may miss live messages while their connection stands (`FakeTransport.deaf_to`).
     """
 
     def __init__(self, *, max_payload: int = 1 << 20, now_ns: Callable[[], int] = time.time_ns) -> None:
@@ -84,6 +85,7 @@ class FakeServer:
         self.drop_replies = 0
         self.deliver_twice = False
         self.full = False
+        self.clustered = False
         self.leaderless: set[str] = set()
         self.store_delay_s = 0.0
         self.streams: dict[str, FakeStream] = {}

@@ -86,6 +86,8 @@ class FakeTransport:
         self._regained: list[Callable[[], None]] = []
         self._in_flight: set[asyncio.Future[Message]] = set()
         self._subscriptions: list[_Subscription] = []
+        self.deaf_to = ""
+        """Live messages on these subjects are lost on their way to this client."""
         server.watchers.append(self._server_changed)
 
     @property
@@ -95,6 +97,10 @@ class FakeTransport:
     @property
     def trouble(self) -> str:
         return "" if self._connected else "no connection to the fake server"
+
+    @property
+    def clustered(self) -> bool:
+        return self._server.clustered
 
     @property
     def max_payload(self) -> int:
@@ -230,7 +236,7 @@ class FakeTransport:
         return stream
 
     def _arrive(self, subscription: _Subscription, callback: Callback, message: Message) -> None:
-        if not self._connected:
+        if not self._connected or (self.deaf_to and matches(self.deaf_to, message.subject)):
             return
         self._arrived.append((subscription, callback, message))
         if not self._handing_over:

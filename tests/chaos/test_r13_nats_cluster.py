@@ -1,5 +1,6 @@
 """R13: three NATS servers and three copies of metadata, one killed or cut off again and again under load."""
 
+import asyncio
 import json
 import time
 import urllib.request
@@ -20,9 +21,17 @@ from chaos_rig.scale import dice, scaled
 from chaos_rig.suite import ChaosSuite
 from e2e_rig.waits import eventually
 
+from seaway_bus.feed import EventFeed
+from seaway_bus.nats_transport import Credentials, NatsTransport
+from seaway_contracts.catalogue import CONTAINER_STATUS
+from seaway_kit.tasks import Tasks
+from seaway_testing.builders import container_event, status
+from seaway_testing.waiting import until
+
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
 _STREAMS = 4
 _START_S = 30.0
+_NOBODYS = 4711
 _COPIES = 2  # of metadata, beside the suite's own
 
 
@@ -200,3 +209,47 @@ def test_r13_two_of_three_away(clustered: Clustered, suite: ChaosSuite, figures:
     figures.show(
         "R13", f"two of three away: refused after {took:.1f} s ({reply.message[:70]}…), well {mended:.1f} s later"
     )
+
+
+def test_r13_events_that_a_lost_route_dropped(clustered: Clustered, suite: ChaosSuite, figures: Figures) -> None:
+    """Who is connected to a member that is cut off from the others notices nothing, and events are lost live."""
+    suite.whole()
+    sent, late_s = asyncio.run(_over_a_lost_route(clustered.cluster))
+    figures.show("R13", f"{sent} events while a member was away from the others: heard {late_s:.1f} s after its return")
+
+
+async def _over_a_lost_route(cluster: Cluster) -> tuple[int, float]:
+    """How many events were sent, and how long after its return a client of the parted member had heard all."""
+    parted, *others = cluster.members
+    login = Credentials(USER, cluster.password_file.read_text())
+    mine, other = [await NatsTransport.connect(one.url, name="test", credentials=login) for one in (parted, others[0])]
+    losses, heard, tasks, sent = [], [], Tasks("test"), 0  # type: ignore[var-annotated]
+    mine.on_disconnect(lambda: losses.append(1))
+    feed = EventFeed(mine, lambda event: heard.append(event.envelope), tasks)
+    await feed.start()
+    parted.part(others)
+    try:
+        while any(one.sees(parted) for one in others):
+            sent += await _send(other, sent + 1)
+            await asyncio.sleep(0.2)  # the pace of what is lost
+        sent += await _send(other, sent + 1)
+    finally:
+        parted.join()
+        cluster.whole()
+    began = time.monotonic()
+    await until(lambda: len(heard) >= sent, 20, what=f"{sent} events heard")
+    took = time.monotonic() - began
+    assert mine.clustered and losses == []
+    assert [envelope.seq for envelope in heard] == list(range(1, sent + 1))
+    await tasks.close()
+    for transport in (mine, other):
+        await transport.close()
+    return sent, took
+
+
+async def _send(transport: NatsTransport, seq: int) -> int:
+    """An event of a container that nobody else has; 1 for it."""
+    envelope, body = container_event("status", status(seq=seq), seed=_NOBODYS)
+    subject = CONTAINER_STATUS.subject(envelope.node, envelope.subject_id)
+    await transport.store(subject, CONTAINER_STATUS.encode(body), envelope.headers(), 20)
+    return 1

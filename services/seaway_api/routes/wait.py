@@ -33,7 +33,7 @@ async def wait(call: Call) -> web.StreamResponse:
             ended = record.status
         else:
             ended = await _end(watch, condition)
-            call.api.hub.answers.add(identifier, ended)
+        call.api.hub.answers.add(identifier, ended)
         await response.write(orjson.dumps(_answer(ended), option=orjson.OPT_APPEND_NEWLINE))
         return response
     finally:

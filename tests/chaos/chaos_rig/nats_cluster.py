@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Member:
         self._place = place / self.name
         self._place.mkdir(parents=True)
         self._process: subprocess.Popen[bytes] | None = None
+        self._from: list[str] = []
         self._machine = subprocess.Popen(_HOLD)
         self._wire()
         self._write()
@@ -48,11 +50,19 @@ class Member:
         _ip(f"link add {self._cable} type veth peer name eth0 netns {self._machine.pid}")
         _ip(f"link set {self._cable} master {_BRIDGE} up")
         for words in (f"addr add {self.address}/24 dev eth0", "link set eth0 up", "link set lo up"):
-            subprocess.run([*self._inside, "ip", *words.split()], check=True)
+            self._inside_ip(words)
 
     @property
     def _inside(self) -> list[str]:
         return ["nsenter", f"--net=/proc/{self._machine.pid}/ns/net"]
+
+    def _inside_ip(self, words: str) -> None:
+        subprocess.run([*self._inside, "ip", *words.split()], check=True)
+
+    @property
+    def url(self) -> str:
+        """Where clients reach this one alone."""
+        return f"nats://{self.address}:{_PORT}"
 
     def _write(self) -> None:
         """Its configuration: the deployed one, with name, addresses and directory of its own."""
@@ -87,6 +97,23 @@ class Member:
     def cut(self) -> None:
         """Pull its cable."""
         _ip(f"link set {self._cable} down")
+
+    def part(self, others: Iterable["Member"]) -> None:
+        """It and the others don't reach each other any more; clients reach them all."""
+        self._from = [other.address for other in others]
+        for address in self._from:
+            self._inside_ip(f"route add blackhole {address}")
+
+    def join(self) -> None:
+        """They do again."""
+        for address in self._from:
+            self._inside_ip(f"route del blackhole {address}")
+        self._from = []
+
+    def sees(self, other: "Member") -> bool:
+        """Whether it has a route to another one."""
+        with self._ask("routez") as reply:
+            return any(route.get("remote_name") == other.name for route in json.load(reply).get("routes") or ())
 
     def mend(self) -> None:
         """Whatever was done to it is over."""
@@ -144,7 +171,7 @@ class Cluster:
     @property
     def url(self) -> str:
         """What services are told."""
-        return ",".join(f"nats://{member.address}:{_PORT}" for member in self.members)
+        return ",".join(member.url for member in self.members)
 
     @property
     def monitor(self) -> str:

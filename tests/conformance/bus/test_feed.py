@@ -11,9 +11,10 @@ from seaway_bus import feed as feed_module
 from seaway_bus.feed import Event, EventFeed, history
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import Transport
-from seaway_contracts.catalogue import CONTAINER_DIE, CONTAINER_STATUS, EVENT_STREAM
+from seaway_contracts.catalogue import ALL_EVENTS, CONTAINER_DIE, CONTAINER_STATUS, EVENT_STREAM
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import container_event, container_id, status
+from seaway_testing.fake_transport import FakeTransport
 from seaway_testing.waiting import until
 from seaway_testing.wire import FakeWire, Wire
 
@@ -250,6 +251,73 @@ async def test_who_does_not_mind_the_order_hears_what_is_live_without_the_stream
     wire.server.leaderless.clear()
     assert await heard.feed.current()
     assert heard.seqs == [2, 1]
+    await wire.close()
+
+
+async def clustered() -> tuple[FakeWire, FakeTransport, Transport]:
+    """A server of several, where messages can be lost between two of them, and two clients."""
+    wire = FakeWire()
+    wire.server.clustered = True
+    other = await wire.connect()
+    await other.ensure_stream(EVENT_STREAM)
+    await wire.connect()
+    return wire, wire.made[1], other
+
+
+async def test_what_several_servers_lost_between_them_is_fetched_before_what_follows(tasks: Tasks) -> None:
+    wire, mine, other = await clustered()
+    heard = Heard(mine, tasks)
+    await heard.feed.start()
+    await send(other, 1)
+    mine.deaf_to = ALL_EVENTS
+    for seq in (2, 3):
+        await send(other, seq)
+    mine.deaf_to = ""
+    await send(other, 4)
+    assert await heard.feed.current()
+    assert heard.seqs == [1, 2, 3, 4]
+    await send(other, 5)
+    await mine.flush()
+    assert heard.seqs == [1, 2, 3, 4, 5]
+    await wire.close()
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_the_last_events_that_several_servers_lost_between_them_are_fetched_too(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch, in_order: bool
+) -> None:
+    """No later one shows that they are missing."""
+    monkeypatch.setattr(feed_module, "_MAKE_SURE_EVERY_S", 0.05)
+    wire, mine, other = await clustered()
+    heard = Heard(mine, tasks, in_order=in_order)
+    await heard.feed.start()
+    mine.deaf_to = ALL_EVENTS
+    for number in (1, 3):
+        await send(other, number)
+        await send(other, number + 1)
+        await until(lambda: len(heard.seqs) == number + 1)  # noqa: B023
+    assert heard.seqs == [1, 2, 3, 4]
+    assert heard.feed.horizon == 4
+    await wire.close()
+
+
+async def test_events_that_a_full_outbox_left_out_are_looked_for_once(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire, mine, other = await clustered()
+    readings: list[int] = []
+    replay = FakeTransport.replay
+    monkeypatch.setattr(
+        FakeTransport, "replay", lambda self, *about, **where: readings.append(1) or replay(self, *about, **where)
+    )
+    heard = Heard(mine, tasks)
+    await heard.feed.start()
+    await send(other, 1)
+    for seq in (7, 8, 9):
+        await send(other, seq)
+        assert await heard.feed.current()
+    assert heard.seqs == [1, 7, 8, 9]
+    assert len(readings) == 1
     await wire.close()
 
 

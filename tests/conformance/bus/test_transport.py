@@ -132,6 +132,10 @@ async def test_no_answer_is_a_timeout(transport: Transport, other: Transport) ->
         await transport.request("silent", b"", {}, 0.05)
 
 
+async def test_one_server_alone_says_so(transport: Transport) -> None:
+    assert not transport.clustered
+
+
 async def test_too_large_is_refused_and_the_connection_holds(transport: Transport, other: Transport) -> None:
     await answering(other, "echo")
     huge = b"x" * (transport.max_payload + 1)

@@ -146,3 +146,12 @@ async def test_an_end_that_was_told_is_known_though_the_record_lags(rig: Any) ->
     rig.suite.records[ID] = lagging
     shown = (await rig.call("GET", "/containers/box1/json")).json["State"]
     assert (shown["Status"], shown["ExitCode"]) == ("exited", 4)
+
+
+async def test_an_end_that_the_record_told_of_is_known_though_the_next_copy_of_it_lags(rig: Any) -> None:
+    """There are several copies of metadata."""
+    rig.suite.add(box(State.EXITED, seq=3, exit_code=4))
+    wire = await waiting(rig)
+    assert await wire.chunk() == b'{"StatusCode":4}\n'
+    await rig.call("GET", "/containers/json")
+    assert rig.suite.named("list")[-1].basis == {ID: 3}
