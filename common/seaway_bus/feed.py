@@ -284,7 +284,7 @@ class EventFeed:
         _let_go(asking, current=True)
 
     async def _catch_up(self, losses: int) -> None:
-        """Deliver up to what the stream's leader has now; the copy that is read may be a moment behind it."""
+        """Deliver up to what the stream's leader has now; of several copies, the one that is read may be behind it."""
         try:
             last = await self._transport.last_sequence(EVENT_STREAM.name)
         except TransportError:
@@ -297,9 +297,8 @@ class EventFeed:
             if self._next > last:
                 break
             await self._replay(losses)
-        if losses == self._losses:
-            if not self._transport.clustered:
-                self._next = max(self._next, last + 1)  # what did not come is there no more
+        if losses == self._losses and not self._transport.clustered:
+            self._next = max(self._next, last + 1)  # what did not come is there no more
             self.horizon = max(self.horizon, last)
 
     def _begin_anew(self, last: int) -> None:
