@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.execs.held import begun_alone
-from seaway_agent.execs.launch import ExecPlan, ExecRun, make, pidfd_of
+from seaway_agent.execs.launch import ExecPlan, ExecRun, pidfd_of, prepare
 from seaway_agent.keeper.keeper import Kept, Order
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.failures import exec_failure
@@ -43,7 +43,7 @@ class KeptLaunch:
         node, plan = self._node, self._plan
         node.attach_lock.warm()
         await node.keeper.ready(node.launcher, node.layout.run, node.output_fd)
-        await asyncio.wrap_future(node.launcher.call(make, node, plan))
+        await prepare(node, plan)
         pipes, kept = self._order()
         reach(Failpoint.EXEC_SPAWNED)
         try:

@@ -30,6 +30,7 @@ from seaway_docker.errors import container_not_running
 from seaway_kit.failpoints import Failpoint, reach
 
 _GO: Final = b"\0"
+_SMALL_TEXT: Final = 64 << 10
 
 
 @dataclass
@@ -161,13 +162,32 @@ def _make_and_spawn(node: Plumbing, plan: ExecPlan, fds: dict[int, int]) -> Spaw
         return spawn(conmon.argv(), env=conmon.env(), cwd=str(conmon.bundle), fds=fds)
 
 
+async def prepare(node: Plumbing, plan: ExecPlan) -> None:
+    """The exec's directory, with what is to be run; in another thread only where that may have to wait, as the change
+    of threads takes longer than the work. Raises OSError, SeawayError.
+    """
+    user = _user(plan, paths.read_text_at_once, _SMALL_TEXT)
+    if user is not None:
+        _make(node, plan, user)
+    else:
+        await asyncio.wrap_future(node.launcher.call(make, node, plan))
+
+
 def make(node: Plumbing, plan: ExecPlan) -> None:
-    """The exec's directory, with what is to be run. Raises OSError, SeawayError."""
-    plan.shim.bundle.mkdir(mode=0o700)
-    about = plan.config.stat()
+    """The same, in this thread. Raises OSError, SeawayError."""
+    user = _user(plan, paths.read_text_in_root, MOST_TEXT)
+    assert user is not None
+    _make(node, plan, user)
+
+
+def _make(node: Plumbing, plan: ExecPlan, user: oci.User) -> None:
+    os.mkdir(plan.shim.bundle, 0o700)  # noqa: PTH102 - here and below a part of pathlib's cost
+    about = os.stat(plan.config)  # noqa: PTH116
     first = _first_process(plan.config, about.st_ino, about.st_mtime_ns)
-    process = process_of(first, plan.container, plan.asked, _user(plan), node.grantable)
-    plan.shim.process_file.write_bytes(orjson.dumps(process))
+    process = process_of(first, plan.container, plan.asked, user, node.grantable)
+    fd = os.open(plan.shim.process_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb", buffering=0) as file:
+        file.write(orjson.dumps(process))
     reach(Failpoint.EXEC_BUNDLED)
 
 
@@ -178,8 +198,11 @@ def _first_process(config: Path, _inode: int, _mtime_ns: int) -> dict[str, Any]:
     return found
 
 
-def _user(plan: ExecPlan) -> oci.User:
-    """Who it runs as, looked up in the container as it is now. Raises UserUnknown; 409 where it has ended."""
+def _user(plan: ExecPlan, read: Callable[[int, str, int], str | None], most: int) -> oci.User | None:
+    """Who it runs as, looked up in the container as it is now; None where `read` gives None.
+
+    Raises UserUnknown; 409 where the container has ended.
+    """
     container = plan.container
     try:
         pid = gvisor.gofer(plan.shim.runtime_root, container.id) if plan.sandboxed else plan.pid
@@ -187,9 +210,11 @@ def _user(plan: ExecPlan) -> oci.User:
     except (FileNotFoundError, ProcessLookupError):
         raise conflict(container_not_running(container.id)) from None
     try:
-        passwd, group = (paths.read_text_in_root(root, f"etc/{name}", MOST_TEXT) for name in ("passwd", "group"))
+        passwd, group = (read(root, f"etc/{name}", most) for name in ("passwd", "group"))
     finally:
         os.close(root)
+    if passwd is None or group is None:
+        return None
     found = resolve_user(plan.asked.user or container.command.user, passwd, group)
     groups = (*found.groups, *additional_groups(container.security.group_add, group))
     return oci.User(found.uid, found.gid, tuple(dict.fromkeys(groups)), found.home)

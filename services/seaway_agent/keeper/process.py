@@ -36,6 +36,7 @@ REFUSED_POINT, ENDED_POINT = "keeper.refusal-written", "keeper.end-written"
 _FDS = 5
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 _PIECE = 65536
+_OOM_SCORE = "/proc/self/oom_score_adj"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -169,8 +170,7 @@ class Keeper:
     def _begun(self, held: Held, code: int) -> None:
         """The runtime has ended: its process runs, or has already been here."""
         try:
-            with open(held.pid_file) as file:
-                pid = int(file.read())
+            pid = int(_read(held.pid_file))
         except (OSError, ValueError):
             pid = 0
         if code or pid <= 0:
@@ -187,8 +187,7 @@ class Keeper:
         now = time.time_ns()
         with contextlib.suppress(OSError):
             part = f"{held.exit_file}.part"
-            with open(part, "w") as file:
-                file.write(str(code))
+            _write(part, b"%d" % code)
             os.rename(part, held.exit_file)
         _reach(ENDED_POINT)
         self._tell(id=held.id, code=code, time_ns=now)
@@ -212,18 +211,35 @@ class Keeper:
 @contextlib.contextmanager
 def _oom_score(adjustment: int) -> Iterator[None]:
     """What is started meanwhile is as likely to be ended where memory is short: crun leaves that as it is."""
-    with open("/proc/self/oom_score_adj") as file:
-        before = file.read()
-    _say_oom_score(str(adjustment))
+    before = int(_read(_OOM_SCORE))
+    _say_oom_score(adjustment, before)
     try:
         yield
     finally:
-        _say_oom_score(before)
+        _say_oom_score(before, adjustment)
 
 
-def _say_oom_score(text: str) -> None:
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write(text)
+def _say_oom_score(wanted: int, present: int) -> None:
+    if wanted != present:
+        with contextlib.suppress(OSError):
+            _write(_OOM_SCORE, b"%d" % wanted)
+
+
+def _read(path: str) -> bytes:
+    """A small file. A file object costs as much again, at each exec several times."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _PIECE)
+    finally:
+        os.close(fd)
+
+
+def _write(path: str, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
 
 
 def _reach(point: str) -> None:

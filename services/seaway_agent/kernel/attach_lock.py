@@ -10,12 +10,16 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from pathlib import Path
+from typing import Final
 
 from seaway_agent.kernel.cgroup_text import CgroupLayout, own_cgroup
 
 log = logging.getLogger(__name__)
 _MYSELF = b"0"
+_WARM_S: Final = 0.005
+"""After a write the next ones don't wait for some three times as long: enough for a runtime to come to its own."""
 
 
 class AttachLock:
@@ -27,6 +31,7 @@ class AttachLock:
         self._thread: threading.Thread | None = None
         self._fd = -1
         self._closing = False
+        self._warmed = 0.0
 
     def start(self) -> None:
         """Begin; where the agent's own cgroup can't be written, containers only start a little later."""
@@ -43,7 +48,10 @@ class AttachLock:
 
     def warm(self) -> None:
         """A process will soon be moved into a cgroup. Returns at once."""
-        self._wanted.set()
+        now = time.monotonic()
+        if now - self._warmed > _WARM_S:
+            self._warmed = now
+            self._wanted.set()
 
     def close(self) -> None:
         """End the thread. Safe to call twice, and without start."""

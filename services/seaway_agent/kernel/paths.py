@@ -16,6 +16,7 @@ from typing import Final
 from seaway_agent.kernel import syscalls
 
 _IN_ROOT: Final = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+_SAME_MOUNT: Final = _IN_ROOT | syscalls.RESOLVE_NO_XDEV
 _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY
 # The kernel gives EAGAIN when something on the way is renamed meanwhile (openat2(2)).
 _RACES: Final = 64
@@ -23,11 +24,11 @@ _RACES: Final = 64
 _MAX_LINKS: Final = 40
 
 
-def open_in_root(rootfd: int, path: str, flags: int, mode: int = 0) -> int:
+def open_in_root(rootfd: int, path: str, flags: int, mode: int = 0, resolve: int = _IN_ROOT) -> int:
     """Open a path, links followed within the rootfs. `mode` only with O_CREAT or O_TMPFILE. Raises OSError."""
     for attempt in range(_RACES):
         try:
-            return syscalls.openat2(rootfd, path, flags, mode=mode, resolve=_IN_ROOT)
+            return syscalls.openat2(rootfd, path, flags, mode=mode, resolve=resolve)
         except BlockingIOError:
             if attempt == _RACES - 1:
                 raise
@@ -49,9 +50,31 @@ def read_text_in_root(rootfd: int, path: str, limit: int) -> str:
         os.close(fd)
 
 
-def _read(path: str, size: int) -> bytes:
+def read_text_at_once(rootfd: int, path: str, limit: int) -> str | None:
+    """The same, for who must not be held up: None where the file is larger, or reading it may wait for somebody.
+
+    That is who serves another file system mounted on the way, or who holds a lease on the file.
+    """
+    try:
+        fd = open_in_root(rootfd, path, os.O_PATH | os.O_CLOEXEC, resolve=_SAME_MOUNT)
+    except OSError as error:
+        return None if error.errno in (errno.EXDEV, errno.EAGAIN) else ""
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            return ""
+        if about.st_size > limit:
+            return None
+        return _read(f"/proc/self/fd/{fd}", limit, os.O_NONBLOCK).decode(errors="replace")
+    except BlockingIOError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _read(path: str, size: int, flags: int = 0) -> bytes:
     """In few calls, as each lets other threads go first."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         return os.read(fd, size)
     finally:

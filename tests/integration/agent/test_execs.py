@@ -292,6 +292,16 @@ async def test_all_of_a_long_output_comes(execs: Execs) -> None:
     assert sizes == {1: 3000000, 2: 70000}
 
 
+async def test_its_user_may_stand_in_a_file_that_is_mounted(execs: Execs, tmp_path: Path) -> None:
+    """As what serves that file may hang, it is read where nobody else waits."""
+    (tmp_path / "passwd").write_text("somebody:x:4321:8765::/somewhere:/bin/sh\n")
+    bind = Mount(type="bind", source=str(tmp_path / "passwd"), target="/etc/passwd")
+    other = Execs(execs.rig, await execs.rig.create(execs.rig.spec("sleep", "1000", mounts=(bind,))))
+    await execs.rig.start_container(other.container)
+    said = await other.output(await other.make("sh", "-c", "id -u; id -g; echo $HOME", user="somebody"))
+    assert said == frame(1, b"4321\n8765\n/somewhere\n")
+
+
 async def test_what_cannot_be_run_says_why_and_leaves_nothing(execs: Execs) -> None:
     said = await execs.output(await execs.make("nope"))
     assert b'exec: "nope": executable file not found in $PATH' in said

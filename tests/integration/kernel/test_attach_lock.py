@@ -1,12 +1,13 @@
 """The idle write into the agent's own cgroup, on this host's kernel."""
 
+import asyncio
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from seaway_agent.kernel import cgroups
+from seaway_agent.kernel import attach_lock, cgroups
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.cgroup_text import CgroupLayout, own_cgroup
 from seaway_testing.waiting import until
@@ -45,6 +46,21 @@ async def test_the_write_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     await until(lambda: b"0" in written)
     lock.close()
     assert "attach-lock" not in _threads()
+
+
+async def test_what_was_warmed_a_moment_ago_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: written.append(data) or real(fd, data))
+    monkeypatch.setattr(attach_lock.time, "monotonic", lambda: now)
+    lock = AttachLock(cgroups.host_layout())
+    lock.start()
+    for now in (100.0, 100.004, 100.01):  # noqa: B007 - the clock reads it
+        lock.warm()
+        await until(lambda: b"0" in written)
+        await asyncio.sleep(0.05)
+    lock.close()
+    assert written.count(b"0") == 2
 
 
 def test_nothing_happens_where_the_cgroup_cannot_be_written(tmp_path: Path) -> None:

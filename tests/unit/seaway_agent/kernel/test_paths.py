@@ -1,12 +1,22 @@
+import fcntl
 import os
+import signal
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from seaway_agent.kernel import paths
+
+Read = Callable[[int, str, int], str | None]
+
+
+@pytest.fixture(params=[paths.read_text_in_root, paths.read_text_at_once])
+def read(request: pytest.FixtureRequest) -> Read:
+    found: Read = request.param
+    return found
 
 
 @pytest.fixture
@@ -55,31 +65,31 @@ def test_text_is_read_up_to_its_limit(root: Path, fd: int) -> None:
 
 
 @pytest.mark.parametrize("target", ["/outside/secret", "../../outside/secret", "/proc/self/root/etc/passwd", "passwd"])
-def test_text_behind_a_link_to_outside_is_none(root: Path, fd: int, target: str) -> None:
+def test_text_behind_a_link_to_outside_is_none(read: Read, root: Path, fd: int, target: str) -> None:
     (root / "etc").mkdir()
     (root / "etc/passwd").symlink_to(target)
-    assert paths.read_text_in_root(fd, "etc/passwd", 100) == ""
+    assert read(fd, "etc/passwd", 100) == ""
 
 
-def test_text_behind_a_link_inside(root: Path, fd: int) -> None:
+def test_text_behind_a_link_inside(read: Read, root: Path, fd: int) -> None:
     (root / "etc").mkdir()
     (root / "etc/passwd").symlink_to("/../usr/../accounts")
     (root / "usr").mkdir()
     (root / "accounts").write_text("inside")
-    assert paths.read_text_in_root(fd, "etc/passwd", 100) == "inside"
+    assert read(fd, "etc/passwd", 100) == "inside"
     (root / "etc").rename(root / "real")
     (root / "etc").symlink_to("/real")
-    assert paths.read_text_in_root(fd, "etc/passwd", 100) == "inside"
+    assert read(fd, "etc/passwd", 100) == "inside"
 
 
-def test_text_that_is_a_directory_or_a_socket_is_none(root: Path, fd: int) -> None:
+def test_text_that_is_a_directory_or_a_socket_is_none(read: Read, root: Path, fd: int) -> None:
     (root / "etc/passwd").mkdir(parents=True)
-    assert paths.read_text_in_root(fd, "etc/passwd", 100) == ""
+    assert read(fd, "etc/passwd", 100) == ""
     os.mknod(root / "etc/group", stat.S_IFSOCK | 0o600)
-    assert paths.read_text_in_root(fd, "etc/group", 100) == ""
+    assert read(fd, "etc/group", 100) == ""
 
 
-def test_what_is_no_plain_file_is_never_opened(root: Path, fd: int) -> None:
+def test_what_is_no_plain_file_is_never_opened(read: Read, root: Path, fd: int) -> None:
     """A device may do something as soon as it is opened. Whoever opens this FIFO would let its writer go on."""
     (root / "etc").mkdir()
     fifo = root / "etc/passwd"
@@ -88,7 +98,7 @@ def test_what_is_no_plain_file_is_never_opened(root: Path, fd: int) -> None:
     writer = threading.Thread(target=lambda: opened.append(os.open(fifo, os.O_WRONLY)))
     writer.start()
     try:
-        assert paths.read_text_in_root(fd, "etc/passwd", 100) == ""
+        assert read(fd, "etc/passwd", 100) == ""
         writer.join(0.1)
         assert opened == []
     finally:
@@ -96,6 +106,27 @@ def test_what_is_no_plain_file_is_never_opened(root: Path, fd: int) -> None:
         writer.join()
         for end in (reader, *opened):
             os.close(end)
+
+
+def test_text_at_once_is_whole_or_not_read(root: Path, fd: int) -> None:
+    (root / "etc").mkdir()
+    (root / "etc/passwd").write_bytes(b"root:\xff:0")
+    assert paths.read_text_at_once(fd, "etc/passwd", 8) == "root:\ufffd:0"
+    assert paths.read_text_at_once(fd, "etc/passwd", 7) is None
+    assert paths.read_text_at_once(fd, "etc/group", 100) == ""
+
+
+def test_nobody_who_reads_at_once_waits_for_a_lease(root: Path, fd: int) -> None:
+    """Else whoever may lease a file of his holds up its readers for 45 s."""
+    (root / "passwd").write_text("root")
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        with open(root / "passwd", "r+") as leased:
+            fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            assert paths.read_text_at_once(fd, "passwd", 100) is None
+        assert paths.read_text_at_once(fd, "passwd", 100) == "root"
+    finally:
+        signal.signal(signal.SIGIO, before)
 
 
 def test_lstat_sees_the_link_itself(root: Path, fd: int) -> None:
