@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from seaway_bus import deadlines, metrics
 from seaway_bus.absence import Absence
 from seaway_bus.deadlines import DEADLINE
+from seaway_bus.ears import Ears
 from seaway_bus.local_links import Doors
 from seaway_bus.micro import Endpoint, Micro
 from seaway_bus.nats_transport import Credentials, NatsTransport
@@ -86,6 +87,7 @@ class Bus:
         self.transport = transport
         self.doors: Doors | None = None
         """Where streams of this machine go, if not over the bus."""
+        self._ears = Ears(transport)
         self._patience_s = patience_s
         self._outcomes = Outcomes()
         self.absence = Absence(patience_s)
@@ -160,10 +162,14 @@ class Bus:
 
     def new_stream(self, tasks: Tasks, node: str | None = None, service: str = "") -> ByteStream:
         """A fresh byte stream, of which this is the opening side: to a node's agent or to a service."""
-        identifier = self.doors.new_name() if self.doors is not None else new_stream_id()
-        name = identifier if node is None else f"{node}.{identifier}"
+
+        def new_name() -> str:
+            identifier = self.doors.new_name() if self.doors is not None else new_stream_id()
+            return identifier if node is None else f"{node}.{identifier}"
+
+        ear = self._ears.take(service if node is None else f".{node}", new_name)
         other = f"the agent of node {node}" if node is not None else f"the {service} service"
-        return ByteStream(self.transport, name, "opening", tasks, self.doors, other)
+        return ByteStream(self.transport, ear.name, "opening", tasks, self.doors, other, ear)
 
     def serve_stream(self, name: str, tasks: Tasks) -> ByteStream:
         """The other side of a stream that somebody has opened."""

@@ -89,10 +89,10 @@ class Link(asyncio.Protocol):
         transport = self._transport
         return None if transport is None or transport.is_closing() or self._patience is not None else transport
 
-    def introduce(self, name: str) -> None:
-        """Say which stream this is."""
+    def introduce(self, name: str, kind: int) -> None:
+        """Say which stream this is, with a frame by which the other side meets it at once."""
         assert self._transport is not None
-        self._transport.write(name.encode() + b"\n")
+        self._transport.write(name.encode() + b"\n" + _HEAD.pack(kind, 0))
 
     # --- called by the event loop
 
@@ -243,8 +243,8 @@ class Doors:
             self._links[name] = link
         return listener
 
-    async def dial(self, name: str, listener: Listener) -> Link | None:
-        """Go to the one who opened that stream, if there is a door on this machine."""
+    async def dial(self, name: str, listener: Listener, kind: int) -> Link | None:
+        """Go to the one who opened that stream, if there is a door on this machine, and say so by an empty frame."""
         door, found, _ = name.rpartition(".")[2].partition(_SEPARATOR)
         if not found:
             return None
@@ -253,6 +253,6 @@ class Doors:
             _, link = await asyncio.get_running_loop().create_unix_connection(
                 lambda: Link(listener=listener), str(path)
             )
-            link.introduce(name)
+            link.introduce(name, kind)
             return link
         return None

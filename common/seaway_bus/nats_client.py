@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _PING: Final = b"PING\r\n"
 _PONG: Final = b"PONG\r\n"
 _BUFFERED: Final = 8 << 20
+_TOGETHER: Final = 64 << 10
 _Later = Callable[[], Awaitable[None]]
 
 
@@ -38,6 +39,8 @@ class Wire(NatsWire, asyncio.Protocol):
     def __init__(self) -> None:
         self._io: Any = None
         self._early = b""
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
         self._feed: Callable[[bytes], None] | None = None
         self._when_lost: Callable[[Exception | None], None] | None = None
         self._news = asyncio.Event()
@@ -64,12 +67,16 @@ class Wire(NatsWire, asyncio.Protocol):
         self._io.set_write_buffer_limits(high=_BUFFERED)
 
     def write(self, payload: bytes) -> None:
-        if not self.lost:  # its end is told otherwise
-            self._io.write(payload)
+        """What is sent in one turn of the event loop goes out in one system call, unless it is much."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.write_out)
+        self._waiting.append(payload)
+        self._waiting_size += len(payload)
+        if self._waiting_size > _TOGETHER:
+            self.write_out()
 
     def writelines(self, payload: list[bytes]) -> None:
-        if not self.lost:
-            self._io.writelines(payload)
+        self.write(b"".join(payload))
 
     async def read(self, buffer_size: int) -> bytes:
         raise NotImplementedError  # what comes is pushed
@@ -93,6 +100,7 @@ class Wire(NatsWire, asyncio.Protocol):
     def close(self) -> None:
         """What the other side hasn't taken by now it never will: nobody waits for that."""
         if self._io is not None:
+            self.write_out()
             (self._io.abort if self._io.get_write_buffer_size() else self._io.close)()
 
     def abort(self) -> None:
@@ -117,6 +125,12 @@ class Wire(NatsWire, asyncio.Protocol):
     def full(self) -> bool:
         """Whether the server takes nothing just now, and much waits."""
         return not self._writable.is_set()
+
+    def write_out(self) -> None:
+        """Send what waits for the end of this turn."""
+        waiting, self._waiting, self._waiting_size = self._waiting, [], 0
+        if waiting and not self.lost:  # its end is told otherwise
+            self._io.write(b"".join(waiting))
 
     def hand_to(self, feed: Callable[[bytes], None], lost: Callable[[Exception | None], None]) -> None:
         """The login is over: from now on all bytes go there, and the end of the connection, with its reason if any."""
@@ -212,6 +226,7 @@ class LastingClient(Client):
         pong = asyncio.get_running_loop().create_future()
         await self._send_ping(pong)
         if meanwhile is not None:
+            self._transport.write_out()
             meanwhile()
         try:
             async with asyncio.timeout(timeout_s):

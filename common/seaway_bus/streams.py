@@ -17,8 +17,9 @@ from enum import IntEnum
 from typing import Final, Literal
 
 from seaway_bus import metrics
+from seaway_bus.ears import Ear, OpeningEar
 from seaway_bus.local_links import Doors, Link
-from seaway_bus.transport import Message, Subscription, Transport, TransportError
+from seaway_bus.transport import Message, Transport, TransportError
 from seaway_contracts.catalogue import FROM_SERVER, TO_SERVER, stream_subject
 from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
 from seaway_kit.tasks import Tasks
@@ -66,8 +67,9 @@ class ByteStream:
         tasks: Tasks,
         doors: Doors | None = None,
         other: str = "the other end of the stream",
+        ear: OpeningEar | None = None,
     ) -> None:
-        """`other`: what errors call the other side."""
+        """`other`: what errors call the other side. `ear`: of that name, to be kept."""
         self.id = stream_id
         self._other = other
         self._side = side
@@ -79,8 +81,9 @@ class ByteStream:
         self._tasks = tasks
         directions = (TO_SERVER, FROM_SERVER)
         sends, gets = directions if side == "opening" else reversed(directions)
-        self._out, self._in = self._subject(sends), self._subject(gets)
-        self._subscription: Subscription | None = None
+        self._out = stream_subject(stream_id, sends)
+        self._kept_ear = ear
+        self._ear = ear or Ear(transport, stream_subject(stream_id, gets))
         self._buffer: deque[bytes] = deque()
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
@@ -96,24 +99,20 @@ class ByteStream:
         self._heard = False
         self._keeper: asyncio.Task[None] | None = None
 
-    def _subject(self, direction: str) -> str:
-        return stream_subject(self.id, direction)
-
     async def open(self) -> "ByteStream":
         """Listen. The opening side does so before it asks the other to serve."""
         metrics.STREAMS_OPEN.inc()
         if self._side == "serving":
             self._met.set()
             if self._doors is not None:
-                self._link = await self._doors.dial(self.id, self)
+                self._link = await self._doors.dial(self.id, self, Kind.CREDIT)
             if self._link is not None:
-                await self._link.send(Kind.CREDIT)
                 return self
         elif self._doors is not None:
             self._doors.expect(self.id, self)
-        self._subscription = await self._transport.subscribe(self._in, self._frame)
-        self._keeper = self._tasks.spawn(f"stream-{self.id}", self._keep())
+        await self._ear.open(self._frame)
         if self._side == "serving":
+            self._begin_to_keep()
             await self._tell_taken()
         return self
 
@@ -214,8 +213,10 @@ class ByteStream:
         elif not self._gone and not (self._finished and self._ended and self._error is None):
             with contextlib.suppress(SeawayError):
                 await self._send(Kind.GONE)
-        if self._subscription is not None:
-            await self._subscription.close()
+        if self._kept_ear is not None and self._link is not None and self._ended and self._error is None:
+            await self._kept_ear.keep()
+        else:
+            await self._ear.close()
         metrics.STREAMS_OPEN.dec()
 
     async def __aenter__(self) -> "ByteStream":
@@ -257,7 +258,9 @@ class ByteStream:
         if len(message.data) < _HEAD.size:
             return
         self._heard = True
-        self._met.set()
+        if not self._met.is_set():
+            self._met.set()
+            self._begin_to_keep()
         kind, number = _HEAD.unpack_from(message.data)
         if kind == Kind.CREDIT:
             self._credit(message.data[_HEAD.size :])
@@ -304,11 +307,6 @@ class ByteStream:
         assert self._doors is not None
         self._link = self._doors.link(self.id)
         self._met.set()
-        if self._keeper is not None:
-            self._keeper.cancel()
-        if self._subscription is not None:
-            subscription, self._subscription = self._subscription, None
-            self._tasks.spawn(f"stream-{self.id}-met", subscription.close())
 
     def _other_gone(self) -> None:
         """The other side has let go: no more can be written; what it sent and ended well can still be read."""
@@ -329,14 +327,16 @@ class ByteStream:
         self._readable.set()
         self._writable.set()
 
+    def _begin_to_keep(self) -> None:
+        """Until the serving side has been heard, the call that asks for it has its own time-out."""
+        self._keeper = self._tasks.spawn(f"stream-{self.id}", self._keep())
+
     async def _keep(self) -> None:
         """Show the other side that this one lives; break when it has long been silent.
 
         A ping has a number, so it also shows that frames (or the end) before it were lost; credit is told
-        again in case that it was. Until the serving side has been heard, the call that asks for it has its own
-        time-out.
+        again in case that it was.
         """
-        await self._met.wait()
         silent = 0.0
         while not self._closed:
             self._heard = False
