@@ -87,17 +87,23 @@ class EventFeed:
         tasks: Tasks,
         subjects: Sequence[str] = (ALL_EVENTS,),
         in_order: bool = True,
+        together_s: float = 0.0,
     ) -> None:
         """`subjects`: what the receiver needs. Of others it gets those that are read from the stream all the same.
 
         `in_order=False` is for a receiver to whom the order doesn't matter: nothing is held then, so it hears what
         comes live while the stream can't be read, too.
+
+        `together_s` is for one that asks `current` before it uses what it has received: so long live events may wait
+        for others, as to look at several at once takes much less.
         """
         self._transport = transport
         self._subjects = subjects
         self._receive = receive
         self._tasks = tasks
         self._in_order = in_order
+        self._together_s = together_s
+        self._late: list[Message] = []
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._order = Order()
         self._held: dict[str, Message] | None = None
@@ -133,9 +139,10 @@ class EventFeed:
         self._tasks.eternal("feed", self._run())
 
     async def close(self) -> None:
-        """Stop delivering."""
+        """Deliver what has come, and no more."""
         for subscription in self._subscriptions:
             await subscription.close()
+        self._deliver_late()
 
     @property
     def live(self) -> bool:
@@ -153,6 +160,7 @@ class EventFeed:
 
         Nobody waits longer than a moment: False where the stream can't be read in that.
         """
+        self._deliver_late()
         if self._held is None or not self._transport.connected:
             return self._held is None
         asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -167,6 +175,22 @@ class EventFeed:
             self._asking.remove(asked)
 
     def _live(self, message: Message) -> None:
+        if self._together_s:
+            self._put_off(message)
+        else:
+            self._take_in(message)
+
+    def _put_off(self, message: Message) -> None:
+        if not self._late:
+            asyncio.get_running_loop().call_later(self._together_s, self._deliver_late)
+        self._late.append(message)
+
+    def _deliver_late(self) -> None:
+        late, self._late = self._late, []
+        for message in late:
+            self._take_in(message)
+
+    def _take_in(self, message: Message) -> None:
         if self._held is None or not self._in_order:
             event = read_event(message)
             if event is None:
@@ -253,6 +277,7 @@ class EventFeed:
     async def _move_horizon(self) -> None:
         losses = self._losses
         last = await self._transport.last_sequence(EVENT_STREAM.name)
+        self._deliver_late()
         if losses == self._losses:
             self.horizon = max(self.horizon, last)
 

@@ -47,6 +47,7 @@ _REPLY_FRAME: Final = 4096
 _SWEEP_S: Final = 2.0
 _RESYNC_S: Final = 600.0
 _RETRY_S: Final = 1.0
+_TOGETHER_S: Final = 0.02
 _NO_STORE: Final = "the bus can't store anything just now (it starts, or most of its servers are away); try again"
 _FULL: Final = "the bus has no space left to store records; free disk space on its host"
 
@@ -88,7 +89,7 @@ class Metadata:
         self.view = View(self._changed, time.time_ns)
         self._records = Records(buckets, self.view.destroyed)
         self._registrations = Registrations(bus, self._records)
-        self._feed = EventFeed(bus.transport, self._receive, tasks, in_order=False)
+        self._feed = EventFeed(bus.transport, self._receive, tasks, in_order=False, together_s=_TOGETHER_S)
         self._behind = WriteBehind(
             self._records, self.view, lambda: self._feed.horizon, self._doubt.set, self._registrations.discard
         )

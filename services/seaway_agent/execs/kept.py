@@ -54,6 +54,7 @@ class KeptLaunch:
                 said = pipes.said()
                 pipes.close()
                 raise exec_failure(said or error.message) from None
+        node.attach_lock.used()
         self._take(pipes)
         return ExecRun(pid, pidfd_of(pid), -1, child=False, kept=kept)
 

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,15 +19,16 @@ from seaway_agent.kernel.cgroup_text import CgroupLayout, own_cgroup
 
 log = logging.getLogger(__name__)
 _MYSELF = b"0"
-_WARM_S: Final = 0.005
-"""After a write the next ones don't wait for some three times as long: enough for a runtime to come to its own."""
+_WARM_S: Final = 0.007
+"""After a write the next ones don't wait for twice as long: enough for a runtime to come to its own."""
 
 
 class AttachLock:
     """A thread that writes itself into the cgroup where it is already. Without `start`, `warm` does nothing."""
 
-    def __init__(self, layout: CgroupLayout) -> None:
+    def __init__(self, layout: CgroupLayout, now: Callable[[], float] = time.monotonic) -> None:
         self._layout = layout
+        self._now = now
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
         self._fd = -1
@@ -48,10 +50,14 @@ class AttachLock:
 
     def warm(self) -> None:
         """A process will soon be moved into a cgroup. Returns at once."""
-        now = time.monotonic()
+        now = self._now()
         if now - self._warmed > _WARM_S:
             self._warmed = now
             self._wanted.set()
+
+    def used(self) -> None:
+        """A runtime has just moved a process: that is as good as a write of ours."""
+        self._warmed = self._now()
 
     def close(self) -> None:
         """End the thread. Safe to call twice, and without start."""

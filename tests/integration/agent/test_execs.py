@@ -298,8 +298,8 @@ async def test_its_user_may_stand_in_a_file_that_is_mounted(execs: Execs, tmp_pa
     bind = Mount(type="bind", source=str(tmp_path / "passwd"), target="/etc/passwd")
     other = Execs(execs.rig, await execs.rig.create(execs.rig.spec("sleep", "1000", mounts=(bind,))))
     await execs.rig.start_container(other.container)
-    said = await other.output(await other.make("sh", "-c", "id -u; id -g; echo $HOME", user="somebody"))
-    assert said == frame(1, b"4321\n8765\n/somewhere\n")
+    said = await other.output(await other.make("sh", "-c", "echo $(id -u):$(id -g):$HOME", user="somebody"))
+    assert said == frame(1, b"4321:8765:/somewhere\n")
 
 
 async def test_what_cannot_be_run_says_why_and_leaves_nothing(execs: Execs) -> None:

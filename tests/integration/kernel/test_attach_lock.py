@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seaway_agent.kernel import attach_lock, cgroups
+from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.cgroup_text import CgroupLayout, own_cgroup
 from seaway_testing.waiting import until
@@ -48,19 +48,23 @@ async def test_the_write_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "attach-lock" not in _threads()
 
 
-async def test_what_was_warmed_a_moment_ago_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_warm_is_not_warmed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
+    clock = [100.0]
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: written.append(data) or real(fd, data))
-    monkeypatch.setattr(attach_lock.time, "monotonic", lambda: now)
-    lock = AttachLock(cgroups.host_layout())
+    lock = AttachLock(cgroups.host_layout(), lambda: clock[0])
     lock.start()
-    for now in (100.0, 100.004, 100.01):  # noqa: B007 - the clock reads it
+    for now, writes in ((100.0, 1), (100.004, 1), (100.01, 2), (100.03, 2)):
+        if now > 100.02:
+            clock[0] = 100.025
+            lock.used()
+        clock[0] = now
         lock.warm()
-        await until(lambda: b"0" in written)
+        await until(lambda writes=writes: written.count(b"0") >= writes)
         await asyncio.sleep(0.05)
+        assert written.count(b"0") == writes
     lock.close()
-    assert written.count(b"0") == 2
 
 
 def test_nothing_happens_where_the_cgroup_cannot_be_written(tmp_path: Path) -> None:
