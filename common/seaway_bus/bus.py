@@ -211,7 +211,7 @@ class Bus:
         except TransportError as error:
             raise _unreachable(channel, node, error) from error
         finally:
-            metrics.CALL_SECONDS.labels(channel.service, channel.name).observe(time.perf_counter() - started)
+            metrics.labelled(metrics.CALL_SECONDS, channel.service, channel.name).observe(time.perf_counter() - started)
         _raise_remote(reply)
         return reply.data
 
@@ -282,8 +282,8 @@ class Bus:
             took = time.perf_counter() - started
             metrics.IN_HAND.dec()
             endpoint.count(took, "" if code == "ok" else code)
-            metrics.SERVED_SECONDS.labels(channel.name).observe(took)
-            metrics.SERVED.labels(channel.name, code).inc()
+            metrics.labelled(metrics.SERVED_SECONDS, channel.name).observe(took)
+            metrics.labelled(metrics.SERVED, channel.name, code).inc()
 
     def _unexpected(self, channel: CallChannel[Q, R], error: Exception) -> SeawayError:
         """In a process that stops, whatever fails may have failed for that."""

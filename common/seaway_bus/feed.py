@@ -216,7 +216,7 @@ class EventFeed:
         self._seen[event.envelope.id] = None
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
-        metrics.FEED_EVENTS.labels("stored" if event.stream_seq else "live").inc()
+        metrics.labelled(metrics.FEED_EVENTS, "stored" if event.stream_seq else "live").inc()
         try:
             self._receive(event)
         except SeawayError as error:

@@ -1,11 +1,11 @@
 """nats-py's exceptions, turned into the port's. Here and nowhere else."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import nats.errors
+import orjson
 
 from seaway_bus.transport import (
     Message,
@@ -63,7 +63,7 @@ def translated() -> Iterator[None]:
 
 def answer_of(reply: Message) -> dict[str, Any]:
     """The content of a JetStream answer; raises the port's exception for the error that it reports."""
-    answer: dict[str, Any] = json.loads(reply.data)
+    answer: dict[str, Any] = orjson.loads(reply.data)
     if "error" in answer:
         raise _api_error(answer["error"])
     return answer

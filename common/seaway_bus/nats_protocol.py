@@ -4,7 +4,7 @@ nats-py has all this; but its parser, header reader and formatter are what a mes
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from seaway_bus.transport import Message
@@ -18,6 +18,8 @@ _MOST_LINE: Final = 65536  # the server's own: a subject, a reply subject, some 
 _WORD: Final = re.compile(r"[^\s]+")
 _NAME: Final = re.compile(r"[!-9;-~]+")
 _NEWLINES: Final = str.maketrans("\r\n", "  ")
+_MOST_KNOWN: Final = 256
+_known_names: set[str] = set()
 
 
 class Unreadable(ValueError):
@@ -112,12 +114,24 @@ def header_block(headers: Mapping[str, str] | None) -> bytes:
     """
     if not headers:
         return b""
-    lines = [_HEAD]
-    for name, value in headers.items():
+    if not headers.keys() <= _known_names:
+        _check_names(headers)
+    if not "".join(headers.values()).isprintable():
+        headers = {name: _on_one_line(value) for name, value in headers.items()}
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join((_HEAD, *lines, "", "")).encode()
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
         if _NAME.fullmatch(name) is None:
             raise ValueError(f"{name!r} is no name of a header")
-        lines.append(f"{name}: {value}" if value.isprintable() else f"{name}: {value.translate(_NEWLINES).strip()}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+        if len(_known_names) < _MOST_KNOWN:
+            _known_names.add(name)
+
+
+def _on_one_line(value: str) -> str:
+    return value if value.isprintable() else value.translate(_NEWLINES).strip()
 
 
 def publication(subject: str, data: bytes, block: bytes = b"", reply: str = "") -> bytes:

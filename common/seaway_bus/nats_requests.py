@@ -32,16 +32,18 @@ class Requests:
     async def send(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
         """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge."""
         inbox = f"{self._prefix}.{secrets.token_hex(8)}"  # whoever hears one request can't answer another
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Message] = loop.create_future()
         self._waiting[inbox] = answer
+        timer = None
         try:
             self._client.send(subject, data, headers, inbox)
-            async with asyncio.timeout(timeout_s):
-                reply = await answer
-        except TimeoutError:
-            raise RequestTimeout("no answer in time") from None
+            timer = loop.call_later(timeout_s, _give_up, answer)
+            reply = await answer
         finally:
             del self._waiting[inbox]
+            if timer is not None:
+                timer.cancel()
         if reply.headers.get(_STATUS) == _NO_RESPONDERS and not reply.data:
             raise NoResponders("nobody serves that subject")
         return reply
@@ -65,3 +67,8 @@ class Requests:
         answer = self._waiting.get(message.subject)
         if answer is not None and not answer.done():
             answer.set_result(message)
+
+
+def _give_up(answer: asyncio.Future[Message]) -> None:
+    if not answer.done():
+        answer.set_exception(RequestTimeout("no answer in time"))

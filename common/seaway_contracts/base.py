@@ -1,5 +1,8 @@
 """The base of every payload that crosses the bus."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,6 +10,19 @@ class Payload(BaseModel):
     """A message body. Payloads only ever gain optional fields, so unknown ones are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, at a third of its cost: a status is copied several times for each event of its container."""
+        if deep:
+            return super().model_copy(update=update, deep=True)
+        copied = self.__new__(type(self))
+        changes = update or {}
+        put = object.__setattr__
+        put(copied, "__dict__", {**self.__dict__, **changes})
+        put(copied, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
+        put(copied, "__pydantic_extra__", None)
+        put(copied, "__pydantic_private__", None)
+        return copied
 
 
 class Empty(Payload):

@@ -1,6 +1,7 @@
 """Ids and the subject tokens made from them. Only ids stand in subjects, never names that a user gave."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -15,6 +16,7 @@ class BadToken(ValueError):
         self.text = text
 
 
+@lru_cache(maxsize=4096)
 def check_token(text: str) -> str:
     """Return `text` if it may stand as one token of a subject; raise `BadToken` otherwise.
 

@@ -126,10 +126,12 @@ def _fields(model: type[BaseModel]) -> dict[str, tuple[str, Any, Any]]:
     }
 
 
+@lru_cache(maxsize=1024)
 def _is_optional(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation)
 
 
+@lru_cache(maxsize=1024)
 def _bare(annotation: Any) -> Any:
     """The type without `| None` and `Annotated`."""
     while True:

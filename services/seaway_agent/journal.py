@@ -170,8 +170,9 @@ def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[s
         return network, 0, NetworkEvent(network_id=network, attributes={**event.attributes, "container": spec.id})
     if event.noun == "volume":
         return volume_id(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
+    status = record.status
     body = ContainerEvent(
-        status=record.status.model_copy(update={"seq": seq}),
+        status=status if status.seq == seq else status.model_copy(update={"seq": seq}),
         attributes={**attributes_of(spec), **event.attributes},
         spec=spec if event.action in _CARRIES_SPEC else None,
     )

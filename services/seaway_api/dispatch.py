@@ -17,6 +17,7 @@ from seaway_api.errors import ApiError
 from seaway_api.origin import check_origin
 from seaway_api.routing import Match, Route, Router, split_version
 from seaway_api.version import API_VERSION, MIN_API_VERSION, ApiVersion, too_new, too_old
+from seaway_bus.metrics import labelled
 from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,6 @@ async def _go_on(request: web.BaseRequest) -> None:
 def _count(method: str, route: ApiRoute | None, status: int, took: float) -> None:
     word = method if method in _METHODS else "other"
     template = route.template if route is not None else _NO_ROUTE
-    REQUESTS.labels(word, template, str(status)).inc()
+    labelled(REQUESTS, word, template, str(status)).inc()
     if route is not None and not route.waits:
-        SECONDS.labels(word, template).observe(took)
+        labelled(SECONDS, word, template).observe(took)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.execs.held import begun_alone
@@ -61,7 +62,7 @@ class KeptLaunch:
     async def _begun_alone(self) -> int:
         """The keeper was killed while the runtime was at work, or before it could tell that the program runs."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._node.workers, begun_alone, self._plan.shim.pid_file)
+        return await loop.run_in_executor(self._node.workers, begun_alone, Path(self._plan.shim.pid_file))
 
     def _order(self) -> tuple[Pipes, Kept]:
         """Raises SeawayError, OSError; no descriptor is left open then."""
@@ -70,7 +71,7 @@ class KeptLaunch:
             stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (_nothing(theirs), -1)
             (stdout, into_stdout), (stderr, into_stderr) = _pipe(ours, theirs), _pipe(ours, theirs)
             score = self._plan.container.resources.oom_score_adj
-            order = Order(shim.exec_id, shim.runtime_argv(), shim.bundle, shim.pid_file, shim.exit_file, score)
+            order = Order(shim.exec_id, shim.runtime_argv(), str(shim.bundle), shim.pid_file, shim.exit_file, score)
             kept = self._node.keeper.begin(order, (stdin, into_stdout, into_stderr, stdout, stderr))
             ours.pop_all()
         return Pipes(our_stdin, (stdout, stderr)), kept
@@ -93,11 +94,11 @@ def _nothing(reading: contextlib.ExitStack) -> int:
 class KeptWatch:
     """Hears of the end of one run from the keeper, and notices it by itself once that is gone. Else as `RunWatch`."""
 
-    def __init__(self, container: str, run: ExecRun, kept: Kept, files: ExitFiles) -> None:
+    def __init__(self, container: str, run: ExecRun, kept: Kept, bundle: Path) -> None:
         self._container = container
         self._run = run
         self._kept = kept
-        self._files = files
+        self._bundle = bundle
         self._ended: Callable[[Exit], None] | None = None
         self._orphan: RunWatch | None = None
 
@@ -125,12 +126,16 @@ class KeptWatch:
 
     def _orphaned(self) -> None:
         if self._ended is not None:
-            self._orphan = RunWatch(self._container, self._run, self._files)
+            self._orphan = RunWatch(self._container, self._run, _files(self._bundle, self._container))
             self._orphan.begin(self._ended)
 
 
-def watch_of(container: str, run: ExecRun, files: ExitFiles) -> RunWatch | KeptWatch:
+def watch_of(container: str, run: ExecRun, bundle: Path) -> RunWatch | KeptWatch:
     """Who notices its end."""
     if run.kept is not None:
-        return KeptWatch(container, run, run.kept, files)
-    return RunWatch(container, run, files, shimless=run.shimless)
+        return KeptWatch(container, run, run.kept, bundle)
+    return RunWatch(container, run, _files(bundle, container), shimless=run.shimless)
+
+
+def _files(bundle: Path, container: str) -> ExitFiles:
+    return ExitFiles.of(bundle, bundle, bundle, container)

@@ -31,19 +31,19 @@ class ExecShim:
     runtime_args: tuple[str, ...] = ()
 
     @property
-    def pid_file(self) -> Path:
+    def pid_file(self) -> str:
         """Where the process's pid is written."""
-        return self.bundle / "pidfile"
+        return f"{self.bundle}/pidfile"
 
     @property
-    def process_file(self) -> Path:
+    def process_file(self) -> str:
         """What to run."""
-        return self.bundle / "process.json"
+        return f"{self.bundle}/process.json"
 
     @property
-    def exit_file(self) -> Path:
+    def exit_file(self) -> str:
         """Where its end is written down, under the container's name, as conmon does it."""
-        return self.bundle / self.container
+        return f"{self.bundle}/{self.container}"
 
     @property
     def log_file(self) -> Path:
@@ -62,7 +62,7 @@ class ExecShim:
         place = str(self.bundle)
         return [
             self.conmon, "--api-version", "1", "-e", "-c", self.container, "-u", self.exec_id, "-n", self.container,
-            "-r", self.runtime, "-b", place, "-p", str(self.pid_file), "--exec-process-spec", str(self.process_file),
+            "-r", self.runtime, "-b", place, "-p", self.pid_file, "--exec-process-spec", self.process_file,
             "--exit-dir", place, "--persist-dir", place, "--full-attach",
             "-l", "none:", "--no-sync-log", "--sync", "--log-level", "error", *flags,
         ]  # fmt: skip
@@ -70,7 +70,7 @@ class ExecShim:
     def runtime_argv(self) -> list[str]:
         """The runtime's command line where there is no conmon: it leaves the process to its caller."""
         given = ["--root", str(self.runtime_root), *self.runtime_args]
-        files = ["--process", str(self.process_file), "--pid-file", str(self.pid_file)]
+        files = ["--process", self.process_file, "--pid-file", self.pid_file]
         return [self.runtime, *given, "exec", *files, "--detach", self.container]
 
     def env(self) -> dict[str, str]:

@@ -13,7 +13,6 @@ from seaway_agent.kernel import procs
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime import terminal
 from seaway_agent.runtime.run_watch import RunWatch
-from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.runtime.teardown import remove_tree
 from seaway_agent.streams.console import Console
 from seaway_kit.failpoints import Failpoint, reach
@@ -64,8 +63,7 @@ class Session:
         """Hold an exec that runs. Its end may be told from inside this call."""
         self._run = run
         self._owner.runs(self._id, run.pid)
-        files = ExitFiles.of(self._bundle, self._bundle, self._bundle, self._container)
-        self._watch = watch_of(self._container, run, files)
+        self._watch = watch_of(self._container, run, self._bundle)
         self._ready.set()
         self._watch.begin(self._ended)
 

@@ -3,7 +3,6 @@
 import array
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import socket
@@ -12,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.keeper import process
@@ -37,16 +38,14 @@ class Order:
 
     id: str
     argv: Sequence[str]
-    directory: Path
-    pid_file: Path
-    exit_file: Path
+    directory: str
+    pid_file: str
+    exit_file: str
     oom_score: int = 0
 
     def words(self) -> bytes:
         """For the keeper."""
-        paths = {"directory": str(self.directory), "pid_file": str(self.pid_file), "exit_file": str(self.exit_file)}
-        what = {"id": self.id, "argv": list(self.argv), "oom_score": self.oom_score}
-        return json.dumps({**what, **paths}).encode()
+        return orjson.dumps(self)
 
 
 class Kept:
@@ -178,7 +177,7 @@ class Keeper:
             if not data:
                 self._gone()
                 return
-            words = json.loads(data)
+            words = orjson.loads(data)
             kept = self._kept.get(words["id"])
             if kept is not None and kept.hear(words):
                 self._kept.pop(words["id"], None)

@@ -11,9 +11,9 @@ from seaway_testing.builders import container_event, status
 class Heard:
     """What a feed delivered."""
 
-    def __init__(self, transport: Transport, tasks: Tasks, in_order: bool = True) -> None:
+    def __init__(self, transport: Transport, tasks: Tasks, in_order: bool = True, together_s: float = 0.0) -> None:
         self.events: list[Event] = []
-        self.feed = EventFeed(transport, self.events.append, tasks, in_order=in_order)
+        self.feed = EventFeed(transport, self.events.append, tasks, in_order=in_order, together_s=together_s)
 
     @property
     def ids(self) -> list[str]:

@@ -321,6 +321,26 @@ async def test_events_that_a_full_outbox_left_out_are_looked_for_once(
     await wire.close()
 
 
+async def test_who_asks_before_it_looks_may_get_events_late_and_together(
+    transport: Transport, other: Transport, tasks: Tasks
+) -> None:
+    await transport.ensure_stream(EVENT_STREAM)
+    heard = Heard(transport, tasks, in_order=False, together_s=0.2)
+    await heard.feed.start()
+    for seq in (1, 2, 2):
+        await send(other, seq)
+    await transport.flush()
+    assert heard.seqs == []
+    assert await heard.feed.current()
+    assert heard.seqs == [1, 2]
+    await send(other, 3)
+    await until(lambda: heard.seqs == [1, 2, 3])
+    await send(other, 4)
+    await transport.flush()
+    await heard.feed.close()
+    assert heard.seqs == [1, 2, 3, 4]
+
+
 async def test_a_settled_feed_holds_nothing(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "SETTLE_S", 0.1)
     wire = FakeWire()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from seaway_bus.bus import Bus
 from seaway_bus.local_links import Doors
 from seaway_bus.streams import WINDOW, ByteStream
 from seaway_bus.transport import Transport
@@ -171,6 +172,49 @@ async def test_another_machine_goes_over_the_bus(
     assert opening._link is None and serving._link is None
     await opening.close()
     await serving.close()
+
+
+@pytest.fixture
+def bus(transport: Transport, doors: Doors, tasks: Tasks) -> Bus:
+    """The opening side's."""
+    made = Bus(transport, tasks)
+    made.doors = doors
+    return made
+
+
+async def serve(bus: Bus, other: Transport, tasks: Tasks, theirs: Doors, said: bytes) -> str:
+    """One stream, served and read to its end; its name."""
+    async with bus.new_stream(tasks, "n1") as opening:
+        await bus.flush()
+        serving = await ByteStream(other, opening.id, "serving", tasks, theirs).open()
+        await serving.write(said)
+        await serving.end()
+        await serving.close()
+        assert await read_all(opening) == said
+    return opening.id
+
+
+async def test_a_stream_by_a_link_leaves_name_and_subscription_to_the_next(
+    bus: Bus, other: Transport, tasks: Tasks, elsewhere: Doors, tmp_path: Path
+) -> None:
+    names = [await serve(bus, other, tasks, elsewhere, b"by a link") for _ in range(3)]
+    names.append(await serve(bus, other, tasks, Doors(tmp_path / "other"), b"by the bus"))
+    assert len(set(names)) == 1
+    assert await serve(bus, other, tasks, elsewhere, b"anew") not in names, "what used the bus may still hear of it"
+
+
+async def test_a_name_whose_stream_did_not_end_well_is_not_used_again(
+    bus: Bus, other: Transport, tasks: Tasks, elsewhere: Doors
+) -> None:
+    """Whoever was to serve it may still come."""
+    async with bus.new_stream(tasks, "n1") as opening:
+        await bus.flush()
+        serving = await ByteStream(other, opening.id, "serving", tasks, elsewhere).open()
+        await serving.write(b"half")
+        assert await opening.read() == b"half"
+    await serving.close()
+    assert bus.new_stream(tasks, "n1").id != opening.id
+    assert bus.new_stream(tasks, service="image").id != opening.id
 
 
 async def test_a_stranger_is_sent_away(doors: Doors, tmp_path: Path, transport: Transport, tasks: Tasks) -> None:

@@ -4,7 +4,7 @@ from urllib.parse import urlparse
 import uvloop
 from nats.aio.client import Srv
 
-from seaway_bus.nats_client import LastingClient
+from seaway_bus.nats_client import LastingClient, Wire
 
 
 def test_an_attempt_that_got_no_answer_leaves_no_connection() -> None:
@@ -35,3 +35,38 @@ def test_an_attempt_that_got_no_answer_leaves_no_connection() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(attempts()) == [b""] * 3
+
+
+def test_what_is_sent_in_one_turn_goes_out_at_once_and_before_the_end() -> None:
+    class Connection:
+        def __init__(self) -> None:
+            self.written: list[bytes] = []
+
+        def write(self, data: bytes) -> None:
+            self.written.append(data)
+
+        def is_closing(self) -> bool:
+            return False
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
+        def close(self) -> None:
+            self.written.append(b"closed")
+
+    async def turns() -> list[bytes]:
+        wire, connection = Wire(), Connection()
+        wire._io = connection
+        wire.write(b"a")
+        wire.write(b"b")
+        assert connection.written == []
+        await asyncio.sleep(0)
+        wire.write(b"c" * 70_000)  # what is much is not kept
+        wire.write(b"d")
+        wire.write_out()
+        wire.write(b"e")
+        wire.close()
+        await asyncio.sleep(0)
+        return connection.written
+
+    assert asyncio.run(turns()) == [b"ab", b"c" * 70_000, b"d", b"e", b"closed"]

@@ -108,7 +108,7 @@ async def test_a_node_that_cannot_answer_is_asked_at_its_next_beat(metadata: Met
     await publish(fake_bus, "create", status(seq=1), 2)
     await node.beat()
     await until(lambda: node.asked == 1)
-    await fake_bus.transport.flush()
+    await known(metadata)
     assert metadata.view.index.get(container_id(2)) is not None, "no answer is no reason to remove anything"
 
     async def beaten() -> bool:
