@@ -166,7 +166,8 @@ async def prepare(node: Plumbing, plan: ExecPlan) -> None:
     """The exec's directory, with what is to be run; in another thread only where that may have to wait, as the change
     of threads takes longer than the work. Raises OSError, SeawayError.
     """
-    user = _user(plan, paths.read_text_at_once, _SMALL_TEXT)
+    at_once = procs.has_first_root(plan.pid)
+    user = _user(plan, paths.read_text_at_once, _SMALL_TEXT) if at_once else None
     if user is not None:
         _make(node, plan, user)
     else:

@@ -33,6 +33,14 @@ class Process(NamedTuple):
     started: int
 
 
+def has_first_root(pid: int) -> bool:
+    """Whether its root is that of its mount namespace. It may have changed to a volume, whose server may hang."""
+    try:
+        return os.readlink(f"/proc/{pid}/root") == "/"  # noqa: PTH115 - asked at each exec
+    except OSError:
+        return False
+
+
 def open_pidfd(pid: int) -> int:
     """A close-on-exec pidfd. Raises ProcessLookupError when there is no such process."""
     try:

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.agent.rig import AgentRig
 
 from seaway_agent.keeper.keeper import keepers_below
+from seaway_agent.kernel import procs
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts import catalogue
 from seaway_contracts.containers import Mount
@@ -298,6 +299,19 @@ async def test_its_user_may_stand_in_a_file_that_is_mounted(execs: Execs, tmp_pa
     bind = Mount(type="bind", source=str(tmp_path / "passwd"), target="/etc/passwd")
     other = Execs(execs.rig, await execs.rig.create(execs.rig.spec("sleep", "1000", mounts=(bind,))))
     await execs.rig.start_container(other.container)
+    said = await other.output(await other.make("sh", "-c", "echo $(id -u):$(id -g):$HOME", user="somebody"))
+    assert said == frame(1, b"4321:8765:/somewhere\n")
+
+
+async def test_its_user_may_stand_in_a_volume_that_is_its_containers_root_by_now(execs: Execs, tmp_path: Path) -> None:
+    """As with what is mounted."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("somebody:x:4321:8765::/somewhere:/bin/sh\n")
+    change = "mkdir /other/bin && cp /bin/busybox /other/bin/sleep && exec chroot /other /bin/sleep 1000"
+    bind = Mount(type="bind", source=str(tmp_path), target="/other")
+    other = Execs(execs.rig, await execs.rig.create(execs.rig.spec("sh", "-c", change, mounts=(bind,))))
+    pid = (await execs.rig.start_container(other.container)).status.pid
+    await execs.rig.until(lambda: not procs.has_first_root(pid))
     said = await other.output(await other.make("sh", "-c", "echo $(id -u):$(id -g):$HOME", user="somebody"))
     assert said == frame(1, b"4321:8765:/somewhere\n")
 

@@ -109,3 +109,10 @@ def test_a_pidfd_has_a_number_and_tells_of_the_end() -> None:
         assert procs.number_of(pidfd) == -1 and procs.has_ended(pidfd)
     finally:
         os.close(pidfd)
+
+
+def test_who_has_ended_has_no_root() -> None:
+    assert procs.has_first_root(os.getpid())
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert not procs.has_first_root(child.pid)
