@@ -157,7 +157,7 @@ class _NodeFeed:
         self._tasks.spawn(f"stats-{self._node}", self._run())
 
     async def _connect(self) -> None:
-        self._stream = await self._bus.new_stream(self._tasks, self._node).open()
+        await self._stream.open()
         await self._bus.call(STATS, WatchStats(stream=self._stream.id), node=self._node)
 
     async def _close(self) -> None:
@@ -171,6 +171,7 @@ class _NodeFeed:
                 await self._read()
                 await self._stream.close()
                 if not self.ended:
+                    self._stream = self._bus.new_stream(self._tasks, self._node)
                     await self._connect()
                     await self._want(WatchedContainers(add=tuple(self._listeners)))
         except SeawayError as error:

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from seaway_api import stats as feeds
+from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError, unavailable
@@ -78,6 +79,23 @@ async def test_frames_follow_each_other(rig: Any, node: FakeNode) -> None:
     assert frames[2]["preread"] == frames[1]["read"]
     assert frames[2]["precpu_stats"] == frames[1]["cpu_stats"]
     assert frames[2]["name"] == "/box1"
+
+
+async def test_a_feed_makes_no_stream_that_it_does_not_open(
+    rig: Any, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made may have been given another's subscription, which only its close gives back."""
+    made: list[ByteStream] = []
+    real = Bus.new_stream
+
+    def new_stream(self: Bus, *about: Any) -> ByteStream:
+        made.append(real(self, *about))
+        return made[-1]
+
+    monkeypatch.setattr(Bus, "new_stream", new_stream)
+    await (await follow(rig)).head()
+    await watched(node)
+    assert [stream.id for stream in made] == [stream.id for stream in node.streams]
 
 
 async def test_clients_share_one_feed_and_the_last_one_ends_it(rig: Any, node: FakeNode) -> None:
