@@ -212,7 +212,12 @@ class Bus:
             raise _unreachable(channel, node, error) from error
         finally:
             metrics.labelled(metrics.CALL_SECONDS, channel.service, channel.name).observe(time.perf_counter() - started)
-        _raise_remote(reply)
+        try:
+            _raise_remote(reply)
+        except SeawayError as error:
+            if error.code is not Code.STALE or time.perf_counter() - started < limit:
+                raise  # which tells of clocks that differ
+            raise _unreachable(channel, node, RequestTimeout("refused, as it came late")) from error
         return reply.data
 
     async def serve(self, channel: CallChannel[Q, R], handler: Handler[Q, R], *, node: str | None = None) -> None:

@@ -80,7 +80,7 @@ class Api:
         return hub.newest(seen) if seen is not None else None
 
     def _asked(self, ref: str) -> ResolveContainer:
-        return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref))
+        return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref) | self.hub.seen.basis(ref))
 
     def stream(self, node: str | None = None, service: str = "") -> ByteStream:
         """A fresh byte stream, of which this is the opening side, to a node's agent or to a service."""

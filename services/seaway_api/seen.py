@@ -14,6 +14,7 @@ import orjson
 
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import container_facts, list_line, state_text
+from seaway_contracts.commands import GONE
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import is_container_id
 from seaway_docker.container_filters import ContainerFacts
@@ -109,7 +110,16 @@ class SeenContainers:
 
     def forget(self, identifier: str) -> None:
         """The container is gone."""
+        self.heard(identifier, GONE)
         self._drop(identifier)
+
+    def basis(self, ref: str) -> dict[str, int]:
+        """What a read of this container, by its whole id or its name, must not be older than: what was heard of it, by
+        events, by answers, or from another copy of metadata.
+        """
+        identifier = ref if is_container_id(ref) else self._names.get(ref, "")
+        seq = self._heard.get(identifier, 0)
+        return {identifier: seq} if seq else {}
 
     def current(self, ref: str) -> Seen | None:
         """A container by its whole id or its name, if it is known as metadata has it: up to the last event."""
@@ -125,6 +135,7 @@ class SeenContainers:
     def _read(self, data: bytes) -> Seen:
         seen = self._known[data] = Seen(ContainerRecord.model_validate_json(data))
         identifier = seen.record.id
+        self.heard(identifier, seen.record.status.seq)
         seen.outdated = seen.record.status.seq < self._heard.get(identifier, 0)
         self._drop(identifier)
         self._bytes[identifier] = data

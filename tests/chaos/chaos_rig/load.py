@@ -114,7 +114,8 @@ class Load:
         if not refused:  # else it may be the name only that is there, until the start makes the rest
             self._listed(client, container, there=True)
             self._seen(client, name, lambda body: body.get("Id") == container)
-        starts = client.start(container)
+        while not (starts := client.start(container, lapsing=bool(refused))):
+            container = client.create(name, self.script.format(code=code), self.labels, **self.host)
         self._seen(client, container, lambda body: bool(body) and not body["State"]["StartedAt"].startswith("0001"))
         got = client.wait(container)
         self._seen(client, container, lambda body: bool(body) and body["State"]["ExitCode"] == got)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from prometheus_client import REGISTRY
@@ -311,6 +311,28 @@ async def test_a_command_after_its_dead_line_is_not_carried_out(client: Bus, ser
     with pytest.raises(SeawayError) as caught:
         await client.call(START, ContainerId(id="x"), node="n1", command=Command("c", "", time.time_ns() - 1))
     assert caught.value.code == Code.STALE and done == []
+
+
+async def test_one_that_was_long_on_its_way_is_no_conflict_but_a_time_out(
+    client: Bus, server: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal comes just before the caller gives up."""
+    answered = server._answer
+
+    async def late(*request: Any) -> None:
+        await asyncio.sleep(0.15)
+        await answered(*request)
+
+    monkeypatch.setattr(server, "_answer", late)
+
+    async def nodes(request: Empty, command: Command) -> NodeList:
+        return NodeList()
+
+    await server.serve(LIST_NODES, nodes)
+    await server.transport.flush()
+    with pytest.raises(SeawayError) as caught:
+        await client.call(LIST_NODES, Empty(), timeout_s=0.1)
+    assert caught.value.code == Code.TIMEOUT and "node.list" in caught.value.message
 
 
 async def test_only_inboxes_are_answered(wire: Wire, transport: Transport, server: Bus) -> None:

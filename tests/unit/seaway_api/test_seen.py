@@ -5,6 +5,7 @@ import orjson
 from seaway_api.seen import Seen, SeenContainers
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import list_json
+from seaway_contracts.commands import GONE
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_testing import builders
 from seaway_testing.clock import FakeClock
@@ -129,3 +130,15 @@ def test_of_what_is_gone_nothing_is_kept() -> None:
     seen.forget(known.record.id)
     seen.forget(known.record.id)
     assert seen.current("one") is None and not (seen._known or seen._bytes or seen._names)
+
+
+def test_a_read_must_not_be_older_than_what_was_heard() -> None:
+    seen = SeenContainers()
+    one, name = builders.container_id(1), builders.spec(1).name
+    assert seen.basis(one) == seen.basis(name) == {}
+    seen.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
+    assert seen.basis(one) == seen.basis(name) == {one: 3}, "another copy may not have yet what one has shown"
+    seen.heard(one, 4)
+    assert seen.basis(one) == seen.basis(name) == {one: 4}
+    seen.forget(one)
+    assert seen.basis(one) == {one: GONE}
