@@ -8,6 +8,7 @@ import pytest
 from seaway_agent.archive.extract import Extractor, Target
 from seaway_agent.rootfs.tar import Kind, TarEntry
 from seaway_contracts.errors import SeawayError
+from seaway_testing.descriptors import none_left_open
 
 TIME = 1_600_000_000_000_000_000
 
@@ -105,6 +106,5 @@ def test_overlay_marks_are_dropped(root: int, tmp_path: Path) -> None:
 
 
 def test_descriptors_are_given_back(root: int) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    extract(Target(root, "/d"), *(entry(f"{n}/f") for n in range(20)))
-    assert len(os.listdir("/proc/self/fd")) == before
+    with none_left_open():
+        extract(Target(root, "/d"), *(entry(f"{n}/f") for n in range(20)))

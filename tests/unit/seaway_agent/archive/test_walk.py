@@ -10,6 +10,7 @@ import pytest
 from seaway_agent.archive import walk
 from seaway_agent.archive.walk import TarWriter, tar_tree
 from seaway_contracts.errors import SeawayError
+from seaway_testing.descriptors import none_left_open
 
 
 @pytest.fixture
@@ -92,7 +93,5 @@ def test_what_vanishes_or_is_swapped_is_left_out(top: int, tmp_path: Path) -> No
 def test_depth_is_bounded(top: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "DEEPEST", 5)
     (tmp_path / "/".join("abcdef")).mkdir(parents=True)
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(SeawayError, match="nested more than 5 deep"):
+    with none_left_open(), pytest.raises(SeawayError, match="nested more than 5 deep"):
         list(walk.walk(top, b""))
-    assert len(os.listdir("/proc/self/fd")) == before

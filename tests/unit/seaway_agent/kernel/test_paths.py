@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.kernel import paths
+from seaway_testing.descriptors import none_left_open
 
 Read = Callable[[int, str, int], str | None]
 
@@ -29,11 +30,10 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fd(root: Path) -> Iterator[int]:
-    before = set(os.listdir("/proc/self/fd"))
-    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY)
-    yield rootfd
-    os.close(rootfd)
-    assert set(os.listdir("/proc/self/fd")) == before, "a descriptor is left"
+    with none_left_open():
+        rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY)
+        yield rootfd
+        os.close(rootfd)
 
 
 @pytest.mark.parametrize("target", ["../outside", "../../../../outside", "/outside", "/proc/self/root/outside"])

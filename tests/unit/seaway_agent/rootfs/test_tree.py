@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.rootfs import tree
+from seaway_testing.descriptors import none_left_open
 
 
 def nest(top: Path, depth: int) -> None:
@@ -58,11 +59,10 @@ def test_walk_follows_no_link_and_survives_depth(tmp_path: Path) -> None:
 
 def test_walk_leaks_no_descriptor(tmp_path: Path) -> None:
     nest(tmp_path, 20)
-    before = len(os.listdir("/proc/self/fd"))
-    walk = tree.walk(tmp_path)
-    next(walk)
-    walk.close()  # type: ignore[attr-defined]
-    assert len(os.listdir("/proc/self/fd")) == before
+    with none_left_open():
+        walk = tree.walk(tmp_path)
+        next(walk)
+        walk.close()  # type: ignore[attr-defined]
 
 
 def test_a_link_is_not_opened_as_a_directory(tmp_path: Path) -> None:

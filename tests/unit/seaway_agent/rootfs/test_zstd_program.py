@@ -19,6 +19,7 @@ from seaway_agent.rootfs.limits import MIB, Limits
 from seaway_agent.rootfs.zstd_program import ZstdProgram
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import Layer
+from seaway_testing.descriptors import none_left_open
 
 pytestmark = pytest.mark.skipif(shutil.which("zstd") is None, reason="the program zstd is missing")
 CONTENT = random.Random(7).randbytes(700_000) + bytes(1_000_000) + b"end"
@@ -35,9 +36,10 @@ def children() -> list[str]:
 @pytest.fixture(autouse=True)
 def nothing_left() -> object:
     """Neither processes nor descriptors."""
-    before = sorted(os.listdir("/proc/self/fd")), children()
-    yield
-    assert (sorted(os.listdir("/proc/self/fd")), children()) == before
+    before = children()
+    with none_left_open():
+        yield
+    assert children() == before
 
 
 def described(blob: bytes, content: bytes) -> Layer:

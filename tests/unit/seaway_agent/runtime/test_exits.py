@@ -1,6 +1,5 @@
 """The exit watch on a real inotify."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from seaway_agent.runtime.exits import ExitWatch
 from seaway_testing import builders
+from seaway_testing.descriptors import none_left_open
 from seaway_testing.waiting import until
 
 ONE, TWO = builders.container_id(1), builders.container_id(2)
@@ -59,16 +59,13 @@ def test_after_an_overflow_the_whole_directory_is_looked_at(tmp_path: Path) -> N
 
 
 async def test_a_missing_directory_is_an_error_that_names_it_and_leaks_nothing(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(OSError, match="missing"):
+    with none_left_open(), pytest.raises(OSError, match="missing"):
         ExitWatch(tmp_path / "missing", print).start()
-    assert len(os.listdir("/proc/self/fd")) == before
 
 
 async def test_close_twice_and_then_nothing_is_seen(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    watch = ExitWatch(tmp_path, print)
-    watch.start()
-    watch.close()
-    watch.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    with none_left_open():
+        watch = ExitWatch(tmp_path, print)
+        watch.start()
+        watch.close()
+        watch.close()

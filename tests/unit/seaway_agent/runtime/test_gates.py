@@ -10,6 +10,7 @@ import pytest
 
 from seaway_agent.runtime import gates
 from seaway_contracts.errors import SeawayError
+from seaway_testing.descriptors import none_left_open
 
 WRITES = 'exec 9>"$0"; printf 0 >&9; exec sleep 60'
 
@@ -51,10 +52,9 @@ def dying(fifo: Path) -> Iterator[Init]:
 
 
 async def test_runcs_gate_is_read_and_removed(fifo: Path, writing: Init) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    assert await gates.pass_gate("runc", fifo, writing.pidfd) is True
-    assert not fifo.exists()
-    assert len(os.listdir("/proc/self/fd")) == before
+    with none_left_open():
+        assert await gates.pass_gate("runc", fifo, writing.pidfd) is True
+        assert not fifo.exists()
 
 
 async def test_it_is_the_program_that_has_been_started(fifo: Path) -> None:

@@ -13,6 +13,7 @@ from seaway_agent.run import Run
 from seaway_agent.runtime.run_watch import RunWatch, code_of_orphan
 from seaway_agent.runtime.shim import ExitFiles, reaped
 from seaway_contracts.containers import Endpoint
+from seaway_testing.descriptors import none_left_open
 from seaway_testing.waiting import until
 
 NOWHERE = Connection(Endpoint(network="none", network_id="0"), None)
@@ -56,11 +57,10 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    before = len(os.listdir("/proc/self/fd"))
-    made = Stage(tmp_path)
-    yield made
-    await made.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    with none_left_open():
+        made = Stage(tmp_path)
+        yield made
+        await made.close()
 
 
 async def test_the_exit_file_is_told_once(stage: Stage) -> None:

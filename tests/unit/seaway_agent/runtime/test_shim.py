@@ -13,6 +13,7 @@ from seaway_agent.core.instructions import Exit
 from seaway_agent.runtime import shim
 from seaway_agent.runtime.conmon import Report
 from seaway_contracts.errors import SeawayError
+from seaway_testing.descriptors import none_left_open
 from seaway_testing.waiting import until
 
 
@@ -125,19 +126,17 @@ async def test_the_end_of_a_child_is_seen_and_the_child_is_reaped() -> None:
 
 async def test_what_is_no_longer_watched_is_not_told(tmp_path: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220
-    before = len(os.listdir("/proc/self/fd"))
-    watched = shim.Watched(os.pidfd_open(child.pid), pytest.fail, child=False)  # type: ignore[arg-type]
-    watched.close()
-    child.kill()
-    child.wait()
-    await asyncio.sleep(0)
-    assert len(os.listdir("/proc/self/fd")) == before
+    with none_left_open():
+        watched = shim.Watched(os.pidfd_open(child.pid), pytest.fail, child=False)  # type: ignore[arg-type]
+        watched.close()
+        child.kill()
+        child.wait()
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", -1)])
 async def test_a_short_lived_child_is_reaped(script: str, code: int) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], {})  # noqa: ASYNC221
-    assert await shim.reaped(os.pidfd_open(pid)) == code
-    assert not Path(f"/proc/{pid}").exists()
-    assert len(os.listdir("/proc/self/fd")) == before
+    with none_left_open():
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], {})  # noqa: ASYNC221
+        assert await shim.reaped(os.pidfd_open(pid)) == code
+        assert not Path(f"/proc/{pid}").exists()
