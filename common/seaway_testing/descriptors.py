@@ -1,8 +1,8 @@
 """Whether a piece of work leaves descriptors open."""
 
 import contextlib
-import os
 from collections.abc import Iterator
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -11,7 +11,11 @@ def none_left_open() -> Iterator[None]:
 
     Fewer may be: what an earlier test has let go of is closed when Python comes to it.
     """
-    before = len(os.listdir("/proc/self/fd"))
+    before = _open()
     yield
-    after = len(os.listdir("/proc/self/fd"))
+    after = _open()
     assert after <= before, f"{after - before} descriptors are left open"
+
+
+def _open() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
