@@ -107,6 +107,8 @@ class FarNode:
 
     def __init__(self, suite: ChaosSuite, place: Path, name: str = "n2") -> None:
         self.name, self._place = name, place
+        self.anchor = ""
+        """A container there: one that takes its volumes is placed beside it."""
         suite.has_met_others = True
         self.link = Link(int(suite.nats_url.rpartition(":")[2]))
         words = [str(COMMANDS / "seaway-agent"), "--node", name, "--root", f"{place}/root", "--run", f"{place}/run"]
