@@ -139,7 +139,7 @@ class Index:
             held = self._held[place[1]]
             if not all_states and held.record.status.state not in _RUNNING:
                 continue
-            size += len(held.json) + 1
+            size += len(held.json) + len(PAGE_COMMA)
             if parts and size > room:
                 return _page(parts, last)
             parts.append(held.json)

@@ -100,6 +100,12 @@ def test_pages_are_newest_first_and_bounded() -> None:
     assert len(pages(index, ROOM)) == 1
 
 
+def test_pages_of_many_records_are_bounded_with_what_stands_between_them() -> None:
+    index = index_of(record(seed) for seed in range(600))
+    size = len(record(1).model_dump_json(exclude_defaults=True))
+    assert len(pages(index, 500 * size)) == 2
+
+
 def test_a_record_larger_than_a_page_stands_alone() -> None:
     index = index_of([record(1), record(2), record(3)])
     assert [len(page.containers) for page in pages(index, 10)] == [1, 1, 1]
