@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from seaway_bus.bus import Bus
 from seaway_bus.transport import Transport
 from seaway_testing.wire import FakeWire, NatsWire, Wire
 
@@ -25,3 +26,13 @@ async def transport(wire: Wire) -> Transport:
 async def other(wire: Wire) -> Transport:
     """A second connection."""
     return await wire.connect()
+
+
+@pytest.fixture
+async def client(transport: Transport) -> Bus:
+    return Bus(transport)
+
+
+@pytest.fixture
+async def server(other: Transport) -> Bus:
+    return Bus(other)

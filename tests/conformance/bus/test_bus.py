@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from prometheus_client import REGISTRY
@@ -24,20 +24,10 @@ from seaway_contracts.commands import (
 )
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError, conflict
-from seaway_contracts.nodes import Beat, NodeList
+from seaway_contracts.nodes import Beat
 from seaway_testing.builders import beat, record, status
 from seaway_testing.waiting import until
 from seaway_testing.wire import Wire
-
-
-@pytest.fixture
-async def client(transport: Transport) -> Bus:
-    return Bus(transport)
-
-
-@pytest.fixture
-async def server(other: Transport) -> Bus:
-    return Bus(other)
 
 
 async def locate(request: ResolveContainer, command: Command) -> ContainerLocation:
@@ -282,57 +272,6 @@ async def test_a_command_that_takes_long_is_carried_out_once(
     may_end.set()
     assert (await waiting).status.seq == 9
     assert len(done) == 1
-
-
-async def test_no_answer_in_time(client: Bus, server: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus_module, "_GRACE_S", 0.05)
-
-    async def sleep(request: Empty, command: Command) -> NodeList:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    await server.serve(LIST_NODES, sleep)
-    await server.transport.flush()
-    with pytest.raises(SeawayError) as caught:
-        await client.call(LIST_NODES, Empty(), timeout_s=0.1)
-    assert caught.value.code == Code.TIMEOUT and "node.list" in caught.value.message
-    await server.close()
-
-
-async def test_a_command_after_its_dead_line_is_not_carried_out(client: Bus, server: Bus) -> None:
-    done: list[str] = []
-
-    async def start(request: ContainerId, command: Command) -> StatusReply:
-        done.append(request.id)
-        return StatusReply(status=status())
-
-    await server.serve(START, start, node="n1")
-    await server.transport.flush()
-    with pytest.raises(SeawayError) as caught:
-        await client.call(START, ContainerId(id="x"), node="n1", command=Command("c", "", time.time_ns() - 1))
-    assert caught.value.code == Code.STALE and done == []
-
-
-async def test_one_that_was_long_on_its_way_is_no_conflict_but_a_time_out(
-    client: Bus, server: Bus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The refusal comes just before the caller gives up."""
-    answered = server._answer
-
-    async def late(*request: Any) -> None:
-        await asyncio.sleep(0.15)
-        await answered(*request)
-
-    monkeypatch.setattr(server, "_answer", late)
-
-    async def nodes(request: Empty, command: Command) -> NodeList:
-        return NodeList()
-
-    await server.serve(LIST_NODES, nodes)
-    await server.transport.flush()
-    with pytest.raises(SeawayError) as caught:
-        await client.call(LIST_NODES, Empty(), timeout_s=0.1)
-    assert caught.value.code == Code.TIMEOUT and "node.list" in caught.value.message
 
 
 async def test_only_inboxes_are_answered(wire: Wire, transport: Transport, server: Bus) -> None:
