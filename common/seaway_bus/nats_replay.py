@@ -1,4 +1,4 @@
-"""Reading a stored stream: an ephemeral push consumer with flow control.
+"""Reading a stored stream: ephemeral push consumers with flow control, one after another.
 
 A pull consumer's fetch can stall on newer servers; a push consumer without flow control would send the
 whole stream into this process's memory, however slowly it is read.
@@ -19,7 +19,10 @@ _INACTIVE_NS: Final = 30 * _NS
 _SILENCE_S: Final = 5.0
 _ENDS_S: Final = 5.0
 _BROKEN: Final = "the connection was lost while the past was being read"
+_GAPS: Final = "what is sent of the past does not come whole"
 _STALLED: Final = "Nats-Consumer-Stalled"
+_LAST: Final = "Nats-Last-Consumer"
+_MOST_FRUITLESS: Final = 3
 
 _BEGINS_S: Final = (1.0, 1.0, 2.0, 4.0, 6.0)
 """A consumer has one copy, on a server by chance, which may be one that was just cut off and is not missed yet."""
@@ -28,13 +31,18 @@ Api = Callable[[str, dict[str, Any], float], Awaitable[dict[str, Any]]]
 
 
 class Replay:
-    """One reading of a stream, up to the newest message at the time of asking."""
+    """One reading of a stream, up to the newest message at the time of asking.
+
+    The consumer is left for a new one behind the last message that came where the server asks for leave to send more,
+    and where the numbers of its messages have a gap: a lost route between servers takes what was under way with it.
+    """
 
     def __init__(self, client: LastingClient, api: Api, stream: str) -> None:
         self._client = client
         self._api = api
         self._stream = stream
         self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._sign_waits = False
         self._number = 0
 
     def lost(self) -> None:
@@ -43,39 +51,63 @@ class Replay:
 
     async def messages(self, subject: str, start_seq: int, start_ns: int) -> AsyncGenerator[Message, None]:
         """The stored messages that match, from a sequence number or a time on."""
-        try:
-            info = await self._begun(subject, start_seq, start_ns)
-            left = int(info.get("num_pending", 0)) + int(info.get("delivered", {}).get("consumer_seq", 0))
-            while left > 0:
-                msg = await self._next()
-                left = _left_after(msg, left)
-                if _is_stored(msg) and (message := stored(msg)).stored_ns >= start_ns:
-                    yield message
-            with contextlib.suppress(TransportError):
-                await self._api(f"CONSUMER.DELETE.{self._stream}.{info['name']}", {}, _ENDS_S)
-        finally:
-            self._client.unlisten(self._number)  # a consumer that nobody hears is removed by the server
+        left, fruitless = None, 0
+        while left is None or left > 0:
+            if fruitless > _MOST_FRUITLESS:
+                raise RequestTimeout(_GAPS)
+            fruitless += 1
+            try:
+                info = await self._begun(subject, start_seq, 0 if start_seq else start_ns)
+                pending = int(info.get("num_pending", 0)) + int(info.get("delivered", {}).get("consumer_seq", 0))
+                part = _Part(pending if left is None else min(left, pending))
+                while not part.ended and not (part.full and self._queue.empty()):
+                    message = part.take(await self._next())
+                    if message is None:
+                        continue
+                    start_seq, fruitless = message.stream_seq + 1, 0
+                    if message.stored_ns >= start_ns:
+                        yield message
+                left = part.left
+                with contextlib.suppress(TransportError):
+                    await self._api(f"CONSUMER.DELETE.{self._stream}.{info['name']}", {}, _ENDS_S)
+            finally:
+                self._unlisten()  # a consumer that nobody hears is removed by the server
+
+    def _unlisten(self) -> None:
+        """What came of that consumer and was not looked at is dropped; that the connection is lost is not."""
+        self._client.unlisten(self._number)
+        lost = False
+        while not self._queue.empty():
+            lost = self._queue.get_nowait() is None or lost
+        if lost:
+            self.lost()
 
     async def _begun(self, subject: str, start_seq: int, start_ns: int) -> dict[str, Any]:
         """A consumer that answers; what one sends that came too late nobody hears."""
         for limit_s in _BEGINS_S[:-1]:
             with contextlib.suppress(RequestTimeout):
                 return await self._consumer(subject, start_seq, start_ns, limit_s)
-            self._client.unlisten(self._number)
-            while not self._queue.empty():
-                if self._queue.get_nowait() is None:
-                    raise RequestTimeout(_BROKEN)
+            self._unlisten()
+            if not self._queue.empty():
+                raise RequestTimeout(_BROKEN)
         return await self._consumer(subject, start_seq, start_ns, _BEGINS_S[-1])
 
     async def _consumer(self, subject: str, start_seq: int, start_ns: int, limit_s: float) -> dict[str, Any]:
         inbox = self._client.new_inbox()
-        self._number = self._client.listen(inbox, self._queue.put_nowait)
+        self._number = self._client.listen(inbox, self._hear)
         config = _config(subject, inbox, start_seq, start_ns)
         body = {"stream_name": self._stream, "config": config}
         return await self._api(f"CONSUMER.CREATE.{self._stream}", body, limit_s)
 
+    def _hear(self, msg: Message) -> None:
+        """Of the signs of life that come while the reader is slow, the first says all."""
+        sign = not _is_stored(msg)
+        if not (sign and self._sign_waits and not self._queue.empty()):
+            self._queue.put_nowait(msg)
+        self._sign_waits = sign
+
     async def _next(self) -> Message:
-        """The next stored message or sign of life; the latter is answered where it asks for that."""
+        """The next stored message or sign of life."""
         try:
             async with asyncio.timeout(_SILENCE_S):
                 msg = await self._queue.get()
@@ -83,26 +115,56 @@ class Replay:
             raise RequestTimeout("no answer in time") from None
         if msg is None:
             raise RequestTimeout(_BROKEN)
-        if not _is_stored(msg) and (ask := msg.reply or msg.headers.get(_STALLED, "")):
-            self._client.send(ask, b"")
         return msg
 
 
-def _is_stored(msg: Message) -> bool:
-    return msg.reply.startswith("$JS.ACK.")
-
-
-def _left_after(msg: Message, left: int) -> int:
-    """How many messages are still to come, at most.
+class _Part:
+    """What one consumer brings. Pure.
 
     Messages that are deleted while we read never come. So the reading also ends at the server's word that it has
     nothing more to send (a heartbeat that isn't about flow control). Its own count of what is pending is no such
     word: a deletion in between can make it 0 one message too early (nats-server 2.10).
     """
-    if _is_stored(msg):
-        return left - 1
-    idle = not msg.reply and _STALLED not in msg.headers
-    return 0 if idle else left
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        """How many messages are still to come, at most."""
+        self.full = False
+        """Whether the server sends little more before it is given leave, which it never is here: its leave doubles with
+        each answer, up to 32 MiB that wait in this process for a reader that is slow.
+        """
+        self.gap = False
+        self._last = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be taken of this consumer."""
+        return self.gap or self.left <= 0
+
+    def take(self, msg: Message) -> Message | None:
+        """The stored message that this is, unless it is something else."""
+        if not _is_stored(msg):
+            self._sign(msg)
+            return None
+        found, number = stored(msg)
+        if number != self._last + 1:
+            self.gap = True
+            return None
+        self._last = number
+        self.left -= 1
+        return found
+
+    def _sign(self, msg: Message) -> None:
+        if msg.reply or _STALLED in msg.headers:
+            self.full = True
+        elif int(msg.headers.get(_LAST, "") or self._last) > self._last:
+            self.gap = True
+        else:
+            self.left = 0
+
+
+def _is_stored(msg: Message) -> bool:
+    return msg.reply.startswith("$JS.ACK.")
 
 
 def _shift(msg: Message) -> int:
@@ -110,13 +172,14 @@ def _shift(msg: Message) -> int:
     return 0 if msg.reply.count(".") == 8 else 2
 
 
-def stored(msg: Message) -> Message:
-    """A message that a consumer delivered. Its reply subject tells place and time (`$JS.ACK.…`, ADR-15)."""
+def stored(msg: Message) -> tuple[Message, int]:
+    """A message that a consumer delivered, and its number there. Its reply subject tells place and time (`$JS.ACK.…`,
+    ADR-15).
+    """
     tokens = msg.reply.split(".")
     shift = _shift(msg)
-    return Message(
-        msg.subject, msg.data, msg.headers, stream_seq=int(tokens[5 + shift]), stored_ns=int(tokens[7 + shift])
-    )
+    place, number, time_ns = (int(tokens[at + shift]) for at in (5, 6, 7))
+    return Message(msg.subject, msg.data, msg.headers, stream_seq=place, stored_ns=time_ns), number
 
 
 def _config(subject: str, inbox: str, start_seq: int, start_ns: int) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def run_service(name: str, settings: ServiceSettings, build: Build, *, without_b
     new process can mend, and the log says what.
     """
     logs.configure(name, level=settings.log_level, form=settings.log_format)
+    memory.one_arena()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Shell(name, settings, build, without_bus).live())
 
