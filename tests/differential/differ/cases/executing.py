@@ -33,7 +33,8 @@ CASES: Final[tuple[Case, ...]] = (
     case(
         "on a terminal",
         *_UP,
-        _exec("sh", "-c", "tty; stty size", Tty=True),
+        # crun sets the size from outside, at times when the program runs already
+        _exec("sh", "-c", 'tty; while [ "$(stty size)" = "0 0" ]; do sleep 0.01; done; stty size', Tty=True),
         _run({"Tty": True, "ConsoleSize": [20, 70]}, as_="raw"),
         _DONE,
         _LOOK,
