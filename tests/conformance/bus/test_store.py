@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import tracemalloc
 
 import pytest
 
@@ -134,6 +135,24 @@ async def test_replay_larger_than_the_flow_control_window(transport: Transport) 
         await transport.publish("t.a", body)
     await store_has(transport, 200)
     assert sum([len(m.data) async for m in transport.replay("TEST", "t.>")]) == 20_000_000
+
+
+async def test_what_a_slow_reader_has_not_read_stays_with_the_server(transport: Transport) -> None:
+    await transport.ensure_stream(STREAM)
+    body = b"x" * 50_000
+    for _ in range(1000):
+        await transport.publish("t.a", body)
+    await store_has(transport, 1000)
+    read = 0
+    tracemalloc.start()
+    try:
+        async for _ in transport.replay("TEST", "t.>"):
+            read += 1
+            await transport.flush()
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert read == 1000
 
 
 async def test_create_update_delete(transport: Transport) -> None:
