@@ -34,7 +34,7 @@ CASES: Final[tuple[Case, ...]] = (
         "on a terminal",
         *_UP,
         # crun sets the size from outside, at times when the program runs already
-        _exec("sh", "-c", 'tty; while [ "$(stty size)" = "0 0" ]; do sleep 0.01; done; stty size', Tty=True),
+        _exec("sh", "-c", 'tty; until [ "$(stty size 2>/dev/null)" ]; do sleep 0.01; done; stty size', Tty=True),
         _run({"Tty": True, "ConsoleSize": [20, 70]}, as_="raw"),
         _DONE,
         _LOOK,
