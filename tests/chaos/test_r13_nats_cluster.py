@@ -1,6 +1,7 @@
 """R13: three NATS servers and three copies of metadata, one killed or cut off again and again under load."""
 
 import asyncio
+import contextlib
 import json
 import time
 import urllib.request
@@ -23,6 +24,7 @@ from e2e_rig.waits import eventually
 
 from seaway_bus.feed import EventFeed
 from seaway_bus.nats_transport import Credentials, NatsTransport
+from seaway_bus.transport import STORE_S, TransportError
 from seaway_contracts.catalogue import CONTAINER_STATUS
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import container_event, container_id, status
@@ -253,8 +255,12 @@ async def _over_a_lost_route(cluster: Cluster) -> tuple[int, float]:
 
 
 async def _send(transport: NatsTransport, seq: int) -> int:
-    """An event of a container that nobody else has; 1 for it."""
+    """An event of a container that nobody else has, again and again until it is stored, as an outbox does; 1 for it."""
     envelope, body = container_event("status", status(seq=seq), seed=_NOBODYS)
     subject = CONTAINER_STATUS.subject(envelope.node, envelope.subject_id)
-    await transport.store(subject, CONTAINER_STATUS.encode(body), envelope.headers(), 20)
-    return 1
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(TransportError):
+                await transport.store(subject, CONTAINER_STATUS.encode(body), envelope.headers(), STORE_S)
+                return 1
+            await asyncio.sleep(0.2)  # the pace of what is lost
