@@ -13,7 +13,7 @@ from chaos_rig.suite import ChaosSuite
 from e2e_rig import census
 from e2e_rig.waits import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 _GROWTH = 1.05
 _NATS_BYTES = 32 << 10
 _LOOKS = 30
