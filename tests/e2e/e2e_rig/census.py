@@ -3,6 +3,7 @@
 Taken before and after a module of tests, it must be the same: what is more is a leak.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -78,12 +79,18 @@ def _mount_spaces(pids: set[int]) -> list[Path]:
     """A task of each mount namespace that these processes and their threads live in, the caller's too."""
     spaces: dict[str, Path] = {}
     for pid in (os.getpid(), *pids):
-        try:
-            for task in Path(f"/proc/{pid}/task").iterdir():
+        for task in _entries(Path(f"/proc/{pid}/task")):
+            with contextlib.suppress(OSError):  # ended meanwhile
                 spaces.setdefault(os.readlink(task / "ns" / "mnt"), task)
-        except OSError:
-            continue
     return list(spaces.values())
+
+
+def _entries(directory: Path) -> list[Path]:
+    """Of a process that may have ended."""
+    try:
+        return list(directory.iterdir())
+    except OSError:
+        return []
 
 
 def _mounts(engine: Engine, spaces: list[Path]) -> Counter[str]:
@@ -173,12 +180,9 @@ def _zombies(parents: set[int]) -> Counter[str]:
 def _descriptors(engine: Engine, name: str, pid: int) -> list[str]:
     """What a process has open, by kind; of NATS not the files of its store, which it opens and closes as it likes."""
     found = []
-    try:
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
+    for entry in _entries(Path(f"/proc/{pid}/fd")):
+        with contextlib.suppress(OSError):  # closed meanwhile
             target = os.readlink(entry)
-            if target.startswith(str(engine.root / "nats")):
-                continue
-            found.append(f"{name} {_name(engine, Path(_NUMBER.sub('', target)))}")
-    except OSError:
-        pass
+            if not target.startswith(str(engine.root / "nats")):
+                found.append(f"{name} {_name(engine, Path(_NUMBER.sub('', target)))}")
     return found
