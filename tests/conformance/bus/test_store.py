@@ -128,21 +128,21 @@ async def test_replay_left_halfway(transport: Transport) -> None:
     assert await numbers(transport) == list(range(20))
 
 
-async def test_replay_larger_than_the_flow_control_window(transport: Transport) -> None:
+async def filled(transport: Transport, count: int, size: int) -> None:
     await transport.ensure_stream(STREAM)
-    body = b"x" * 100_000
-    for _ in range(200):
+    body = b"x" * size
+    for _ in range(count):
         await transport.publish("t.a", body)
-    await store_has(transport, 200)
+    await store_has(transport, count)
+
+
+async def test_replay_larger_than_the_flow_control_window(transport: Transport) -> None:
+    await filled(transport, 200, 100_000)
     assert sum([len(m.data) async for m in transport.replay("TEST", "t.>")]) == 20_000_000
 
 
 async def test_what_a_slow_reader_has_not_read_stays_with_the_server(transport: Transport) -> None:
-    await transport.ensure_stream(STREAM)
-    body = b"x" * 50_000
-    for _ in range(1000):
-        await transport.publish("t.a", body)
-    await store_has(transport, 1000)
+    await filled(transport, 1000, 50_000)
     read = 0
     tracemalloc.start()
     try:
