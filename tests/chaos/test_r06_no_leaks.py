@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from chaos_rig import stream
+from chaos_rig.clean import settled
 from chaos_rig.client import PORT, Client
 from chaos_rig.figures import Figures
 from chaos_rig.load import Load
@@ -16,7 +17,6 @@ from e2e_rig.waits import eventually
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 _GROWTH = 1.05
 _NATS_BYTES = 32 << 10
-_LOOKS = 30
 _GIVEN_BACK_S = 35
 _FILLED = 7
 """Rounds after which what is bounded is full: caches of outcomes, of ids, of sandboxes."""
@@ -63,7 +63,7 @@ def test_r6_nothing_is_left(suite: ChaosSuite, figures: Figures) -> None:
     host: dict[str, object] = {"NetworkMode": "bridge", "PortBindings": {PORT: [{"HostPort": ""}]}}
     memory = _kept_after(suite, host, _FILLED)
     share = _memory_kb(suite, "Pss_Anon")
-    before = _settled(suite)
+    before = settled(suite)
     with Load(suite.api, scaled(10_000, 150), 16, host=host) as load:
         pass
     load.check()
@@ -91,17 +91,6 @@ def test_r6_nothing_is_left(suite: ChaosSuite, figures: Figures) -> None:
         f"{load.done} lives with published ports: {before.total} things of ten kinds before and after; memory x "
         f"{max(ours.values()):.3f} at most ({ours}); NATS +{stored} bytes per life, for the history that it keeps",
     )
-
-
-def _settled(suite: ChaosSuite) -> census.Census:
-    """Once nothing comes or goes any more."""
-    last = census.take(suite)
-    for _ in range(_LOOKS):
-        time.sleep(1)
-        last, before = census.take(suite), last
-        if not last.beyond(before) and not before.beyond(last):
-            break
-    return last
 
 
 def test_r8_out_of_memory_at_once(suite: ChaosSuite, client: Client, figures: Figures) -> None:

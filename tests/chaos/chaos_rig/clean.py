@@ -1,6 +1,7 @@
 """What a suite must leave on the machine: nothing more than before."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,13 +12,15 @@ from chaos_rig.suite import ChaosSuite
 
 _SETTLED_S = 20.0
 _IDLE = 2
+_LOOKS = 30
+_LOOK_S = 0.2
 
 
 @contextlib.contextmanager
 def leaving_nothing(suite: ChaosSuite) -> Iterator[None]:
     """The suite is whole and empty before and after; what is left behind in between is a leak."""
     suite.whole()
-    before = census.take(suite)
+    before = settled(suite)
     yield
     suite.disarm()
     suite.whole()
@@ -33,3 +36,14 @@ def leaving_nothing(suite: ChaosSuite) -> Iterator[None]:
         eventually(clean, "a clean machine", _SETTLED_S)
     except TimeoutError:
         pytest.fail(f"leaked: {found}", pytrace=False)
+
+
+def settled(suite: ChaosSuite) -> census.Census:
+    """Once nothing comes or goes any more: an agent that was just started still fills its pool of sandboxes."""
+    last = census.take(suite)
+    for _ in range(_LOOKS):
+        time.sleep(_LOOK_S)
+        last, before = census.take(suite), last
+        if not last.beyond(before) and not before.beyond(last):
+            break
+    return last

@@ -1,6 +1,7 @@
 """One crash of the matrix: what is asked for while a failpoint is armed, and what must be so afterwards."""
 
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,9 +64,12 @@ class Scene:
         assert reply.status in (200, 201, 204, 304), reply
 
     def running(self, script: str = LOOP, **host: object) -> str:
-        """A container that runs."""
+        """A container that runs, and has set its traps: before that its first process ignores signals."""
         container = self.client.create(self.name, script, **host)
         self.client.start(container)
+        if " TERM;" in script:
+            pid = self.client.state(container)["Pid"]
+            eventually(lambda: catches(pid, signal.SIGTERM), "its traps")
         return container
 
     def told(self, container: str, last: str) -> list[str]:
@@ -114,3 +118,10 @@ class Scene:
             self.remove_volumes()
         told = {row["Actor"]["ID"] for row in self.client.history(self.since, event="create")}
         stream.check(self.suite, self.since, told)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for that signal."""
+    rows = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(row.split()[1], 16) for row in rows if row.startswith("SigCgt:"))
+    return bool(caught >> (number - 1) & 1)
