@@ -33,6 +33,7 @@ from seaway_testing.waiting import until
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
 _STREAMS = 4
 _START_S = 30.0
+_AGAIN_S = 0.2  # after a refusal, which comes at once while members elect
 _NOBODYS = 4711
 _COPIES = 2  # of metadata, beside the suite's own
 
@@ -263,4 +264,4 @@ async def _send(transport: NatsTransport, seq: int) -> int:
             with contextlib.suppress(TransportError):
                 await transport.store(subject, CONTAINER_STATUS.encode(body), envelope.headers(), STORE_S)
                 return 1
-            await asyncio.sleep(0.2)  # the pace of what is lost
+            await asyncio.sleep(_AGAIN_S)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from seaway_bus import bus as bus_module
+from seaway_bus import deadlines
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES, START
@@ -14,6 +15,7 @@ from seaway_contracts.commands import ContainerId, StatusReply
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.nodes import NodeList
 from seaway_testing.builders import status
+from seaway_testing.waiting import until
 
 
 async def test_no_answer_in_time(client: Bus, server: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +54,7 @@ async def test_one_that_was_long_on_its_way_is_no_conflict_but_a_time_out(
     answered = server._answer
 
     async def late(*request: Any) -> None:
-        await asyncio.sleep(0.15)
+        await until(lambda: deadlines.passed(request[-1].headers, 0))
         await answered(*request)
 
     monkeypatch.setattr(server, "_answer", late)
