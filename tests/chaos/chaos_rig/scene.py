@@ -64,12 +64,11 @@ class Scene:
         assert reply.status in (200, 201, 204, 304), reply
 
     def running(self, script: str = LOOP, **host: object) -> str:
-        """A container that runs, and has set its traps: before that its first process ignores signals."""
+        """A container that runs, and has set its trap for SIGTERM: before that its first process ignores it."""
         container = self.client.create(self.name, script, **host)
         self.client.start(container)
-        if " TERM;" in script:
-            pid = self.client.state(container)["Pid"]
-            eventually(lambda: catches(pid, signal.SIGTERM), "its traps")
+        pid = self.client.state(container)["Pid"]
+        eventually(lambda: _catches(pid, signal.SIGTERM), "its trap")
         return container
 
     def told(self, container: str, last: str) -> list[str]:
@@ -120,7 +119,7 @@ class Scene:
         stream.check(self.suite, self.since, told)
 
 
-def catches(pid: int, number: signal.Signals) -> bool:
+def _catches(pid: int, number: signal.Signals) -> bool:
     """Whether a process has a handler for that signal."""
     rows = Path(f"/proc/{pid}/status").read_text().splitlines()
     caught = next(int(row.split()[1], 16) for row in rows if row.startswith("SigCgt:"))
