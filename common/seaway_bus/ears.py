@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from seaway_bus.transport import Callback, Message, Subscription, Transport
-from seaway_contracts.catalogue import FROM_SERVER, stream_subject
+from seaway_contracts.catalogue import FROM_SERVER, later_stream, stream_subject
 
 _MOST: Final = 64
 
@@ -44,17 +44,24 @@ class Ear:
 
 
 class OpeningEar(Ear):
-    """An opening side's, with the name of its stream."""
+    """An opening side's. Each stream that it serves has a name of its own: who serves them knows repeats by it."""
 
     def __init__(self, transport: Transport, name: str, free: "list[OpeningEar]") -> None:
         super().__init__(transport, stream_subject(name, FROM_SERVER))
-        self.name = name
+        self._first_name = name
+        self._uses = 0
         self._free = free
+
+    @property
+    def name(self) -> str:
+        """Its present stream's."""
+        return later_stream(self._first_name, self._uses)
 
     async def keep(self) -> None:
         """Its stream has ended in order, and the other side never used the bus: leave it to another stream."""
         if len(self._free) < _MOST:
             self.let_go()
+            self._uses += 1
             self._free.append(self)
         else:
             await self.close()

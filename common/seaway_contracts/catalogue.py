@@ -240,6 +240,7 @@ NODE_STREAM_TEMPLATE: Final = Template(f"{ROOT}.stream.{{node}}.{{stream}}.{{dir
 TO_SERVER: Final = "in"
 FROM_SERVER: Final = "out"
 """Directions of a byte stream, as its opener's partner has them."""
+_LATER: Final = "_"
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 
 # --- streams and buckets
@@ -266,10 +267,16 @@ def events_of(node: str) -> str:
 
 def stream_subject(name: str, direction: str) -> str:
     """Where bytes of a stream go. Its name is an id; `<node>.<id>` where a node's agent serves it. Raises BadToken."""
-    node, dot, identifier = name.partition(".")
+    node, dot, identifier = name.rpartition(".")
+    identifier = identifier.partition(_LATER)[0]
     if dot:
         return NODE_STREAM_TEMPLATE.subject(node=node, stream=identifier, direction=direction)
-    return STREAM_TEMPLATE.subject(stream=name, direction=direction)
+    return STREAM_TEMPLATE.subject(stream=identifier, direction=direction)
+
+
+def later_stream(name: str, number: int) -> str:
+    """The name of the `number`th stream that has the subjects of the stream `name` after it."""
+    return f"{name}{_LATER}{number}" if number else name
 
 
 def event_channel(noun: str, action: str) -> EventChannel[ContainerEvent]:

@@ -1,8 +1,11 @@
 """What is made equal, what counts as a difference, and what a known one covers. Pure: no engine is started."""
 
+from typing import Any
+
 from differ.compare import ABSENT, Difference, differences
 from differ.known import Known
 from differ.normal import Normal
+from differ.run import without_echo
 
 ID = "0123456789ab" + "c" * 52
 
@@ -87,3 +90,13 @@ def test_a_known_difference_covers_what_its_patterns_fit() -> None:
     assert known.covers(Difference("create_host/x 1", "1 POST /y answer", "500 a", "400 b"))
     assert not known.covers(Difference("create/x 1", "1 POST /y answer", "500 a", "500 b"))
     assert not known.covers(Difference("logs/x 1", "1 POST /y answer", "500 a", "400 b"))
+
+
+def test_an_echo_of_a_pause_is_no_second_one() -> None:
+    def told(*actions: str) -> list[dict[str, Any]]:
+        return [{"Action": action, "Actor": {"ID": ID}} for action in actions]
+
+    once = told("start", "pause", "unpause", "kill")
+    assert without_echo(told("start", "pause", "unpause", "pause", "unpause", "kill")) == once == without_echo(once)
+    paused = told("pause", "unpause", "pause", "kill", "unpause")
+    assert without_echo(paused) == paused

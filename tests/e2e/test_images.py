@@ -249,3 +249,12 @@ def test_pull_through_the_api_is_a_stream_of_json(api: Api, registry: Registry) 
     assert rows[-1]["status"].startswith("Status: ")
     reply = api.request("POST", f"/images/create?fromImage={registry.address}/lib/none&tag=1")
     assert reply.status == 404 and "manifest unknown" in reply.message
+
+
+def test_pulls_one_right_after_another(api: Api, registry: Registry) -> None:
+    """Their streams come in close order, and share what they can share."""
+    for n in range(20):
+        reply = api.request("POST", f"/images/create?fromImage={registry.address}/lib/busybox&tag=1")
+        assert reply.status == 200 and b"Status: " in reply.body
+        reply = api.request("POST", f"/images/create?fromImage={registry.address}/lib/none{n}&tag=1")
+        assert reply.status == 404 and "manifest unknown" in reply.message

@@ -11,6 +11,7 @@ from seaway_bus.bus import Bus
 from seaway_bus.local_links import Doors
 from seaway_bus.streams import WINDOW, ByteStream
 from seaway_bus.transport import Transport
+from seaway_contracts.catalogue import FROM_SERVER, stream_subject
 from seaway_contracts.errors import SeawayError, conflict
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
@@ -194,16 +195,38 @@ async def serve(bus: Bus, other: Transport, tasks: Tasks, theirs: Doors, said: b
     return opening.id
 
 
-async def test_a_stream_by_a_link_leaves_name_and_subscription_to_the_next(
+def subject(name: str) -> str:
+    return stream_subject(name, FROM_SERVER)
+
+
+async def test_a_stream_by_a_link_leaves_its_subscription_to_the_next(
     bus: Bus, other: Transport, tasks: Tasks, elsewhere: Doors, tmp_path: Path
 ) -> None:
     names = [await serve(bus, other, tasks, elsewhere, b"by a link") for _ in range(3)]
     names.append(await serve(bus, other, tasks, Doors(tmp_path / "other"), b"by the bus"))
-    assert len(set(names)) == 1
-    assert await serve(bus, other, tasks, elsewhere, b"anew") not in names, "what used the bus may still hear of it"
+    assert len({subject(name) for name in names}) == 1
+    assert len(set(names)) == 4, "who serves streams knows by their names what was asked again"
+    anew = await serve(bus, other, tasks, elsewhere, b"anew")
+    assert subject(anew) != subject(names[0]), "what used the bus may still hear of it"
 
 
-async def test_a_name_whose_stream_did_not_end_well_is_not_used_again(
+async def test_a_visitor_who_comes_late_does_not_serve_the_next_stream(
+    bus: Bus, other: Transport, tasks: Tasks, elsewhere: Doors
+) -> None:
+    first = await serve(bus, other, tasks, elsewhere, b"by a link")
+    async with bus.new_stream(tasks, "n1") as opening:
+        assert subject(opening.id) == subject(first)
+        late = await ByteStream(other, first, "serving", tasks, elsewhere).open()
+        with pytest.raises(SeawayError, match="has gone"):
+            await asyncio.wait_for(late.read(), 5)
+        await late.close()
+        serving = await ByteStream(other, opening.id, "serving", tasks, elsewhere).open()
+        await serving.write(b"well")
+        assert await opening.read() == b"well"
+        await serving.close()
+
+
+async def test_a_stream_that_did_not_end_well_leaves_nothing_to_the_next(
     bus: Bus, other: Transport, tasks: Tasks, elsewhere: Doors
 ) -> None:
     """Whoever was to serve it may still come."""
@@ -213,8 +236,7 @@ async def test_a_name_whose_stream_did_not_end_well_is_not_used_again(
         await serving.write(b"half")
         assert await opening.read() == b"half"
     await serving.close()
-    assert bus.new_stream(tasks, "n1").id != opening.id
-    assert bus.new_stream(tasks, service="image").id != opening.id
+    assert subject(bus.new_stream(tasks, "n1").id) != subject(opening.id)
 
 
 async def test_a_stranger_is_sent_away(doors: Doors, tmp_path: Path, transport: Transport, tasks: Tasks) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from e2e_rig.api import each_frame, frames
+from e2e_rig.dockerd import Dockerd
 from e2e_rig.engine import Engine
 from e2e_rig.waits import eventually
 
@@ -35,6 +36,8 @@ def observe(engine: Engine, case: Case) -> dict[str, Any]:
     finally:
         run.clean_up()
     raw = run.events(events)
+    if isinstance(engine, Dockerd):
+        raw = without_echo(raw)
     run.normal.learn(run.kept)
     observed = {label: run.normal.value(answer) for label, answer in seen.items() if answer is not None}
     if case.events != "none":
@@ -60,6 +63,20 @@ def _listed(events: list[dict[str, Any]], how: str) -> dict[str, Any]:
         return {"kinds": sorted(set(kinds))}
     nth = [kinds[: n + 1].count(kind) for n, kind in enumerate(kinds)]
     return {"order": kinds, "said": {f"{kind} #{n}": event for kind, n, event in zip(kinds, nth, events, strict=True)}}
+
+
+def without_echo(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """dockerd tells of a pause and its end once more where containerd's word of the pause comes after the end."""
+    kept: list[dict[str, Any]] = []
+    for event in events:
+        kept.append(event)
+        if [_pausing(one) for one in kept[-4:]] == [_pausing(event, how) for how in ("pause", "unpause") * 2]:
+            del kept[-2:]
+    return kept
+
+
+def _pausing(event: dict[str, Any], action: str = "") -> tuple[str, str]:
+    return action or event["Action"], event["Actor"]["ID"]
 
 
 def _in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,0 +1,20 @@
+"""Names of byte streams and where their bytes go."""
+
+import pytest
+
+from seaway_contracts.catalogue import FROM_SERVER, TO_SERVER, later_stream, stream_subject
+from seaway_contracts.ids import BadToken
+
+
+def test_subjects() -> None:
+    assert stream_subject("door-ab", TO_SERVER) == "seaway.v1.stream.door-ab.in"
+    assert stream_subject("n_1.door-ab", FROM_SERVER) == "seaway.v1.stream.n_1.door-ab.out"
+    with pytest.raises(BadToken):
+        stream_subject("n1.", TO_SERVER)
+
+
+@pytest.mark.parametrize("name", ["door-ab", "n_1.door-ab"])
+def test_later_streams_have_names_of_their_own_and_the_same_subjects(name: str) -> None:
+    names = [later_stream(name, number) for number in range(3)]
+    assert len(set(names)) == 3 and names[0] == name
+    assert {stream_subject(one, TO_SERVER) for one in names} == {stream_subject(name, TO_SERVER)}
