@@ -142,9 +142,10 @@ class BlobStore:
             await writer.open()
             yield
             if writer.finished is not None:
+                if lease is not None:
+                    lease.hold(writer.finished)  # before it can be seen, or a collection beside us takes it
                 new = await asyncio.to_thread(writer.place, self._blobs)
                 if lease is not None:
-                    lease.hold(writer.finished)
                     lease.created |= {writer.finished} if new else set()
         finally:
             writer.close()

@@ -142,6 +142,28 @@ async def test_collection_spares_the_referenced_the_leased_and_the_young(blobs: 
     assert set(blobs.digests()) == {kept, young}
 
 
+@pytest.mark.parametrize("there_already", [False, True])
+async def test_a_collection_beside_it_spares_what_is_being_placed(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch, there_already: bool
+) -> None:
+    if there_already:
+        await blobs.put(b"x")
+    place = BlobWriter.place
+
+    def placed_and_collected(writer: BlobWriter, directory: Path) -> bool:
+        new = place(writer, directory)
+        blobs.collect(frozenset(), grace_s=0)
+        return new
+
+    monkeypatch.setattr(BlobWriter, "place", placed_and_collected)
+    with blobs.lease() as lease:
+        async with blobs.writer(lease=lease) as writer:
+            assert writer is not None
+            await writer.write(b"x")
+            digest = await writer.finish()
+        assert blobs.size(digest) == 1
+
+
 async def test_a_failed_operation_takes_back_only_what_it_made(blobs: BlobStore) -> None:
     before = (await blobs.put(b"before")).digest
     with blobs.lease() as lease, blobs.lease() as other:
