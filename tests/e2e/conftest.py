@@ -29,7 +29,7 @@ from e2e_rig.world import World
 TARGET = os.environ.get("SEAWAY_E2E_TARGET", "seaway")
 _HERE = Path(__file__).parent
 _world = pytest.StashKey[World]()
-_SETTLED_S = 20  # connections to a registry are kept for 15 s
+_SETTLED_S = 35  # idle connections to a registry are closed after 15 s to 30 s
 _NEEDED = ("docker", "docker-registry", "skopeo", "ip", "nft", "unshare", "setpriv", "busybox")
 
 
