@@ -22,7 +22,7 @@ USERS = 6
 @pytest.mark.timeout(900)
 def test_each_finds_what_it_did(api: Api, registry: Registry) -> None:
     seed = int(os.environ.get("SEAWAY_MIXED_SEED") or random.getrandbits(32))
-    users = [RandomUser(api, f"user{number}", f"{registry.address}/lib/busybox", seed) for number in range(USERS)]
+    users = [RandomUser([api], f"user{number}", f"{registry.address}/lib/busybox", seed) for number in range(USERS)]
 
     def act(user: RandomUser) -> Counter[str]:
         return Counter(user.step() for _ in range(COUNT))

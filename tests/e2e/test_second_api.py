@@ -1,13 +1,17 @@
 """Two copies of the API: what one of them has answered, the other one shows, also what it has seen before."""
 
 import os
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from e2e_rig.api import Api
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Daemon, Engine
+from e2e_rig.random_user import RandomUser
+from e2e_rig.registry import Registry
 from e2e_rig.seaway import COMMANDS, Seaway
 
 pytestmark = pytest.mark.seaway_only
@@ -66,3 +70,13 @@ def test_names_that_change_hands(api: Api, second: Api, name: str) -> None:
         for ref in (created, f"{name}-b"):
             assert second.request("GET", f"/containers/{ref}/json").status == 404
         before = created
+
+
+def test_users_who_ask_now_one_and_now_the_other(api: Api, second: Api, registry: Registry, name: str) -> None:
+    image, seed = f"{registry.address}/lib/busybox", random.getrandbits(32)
+    users = [RandomUser([api, second], f"{name}-{letter}", image, seed) for letter in "abcd"]
+    with ThreadPoolExecutor(len(users)) as pool:
+        for _ in range(_ROUNDS):
+            list(pool.map(RandomUser.step, users))
+    for user in users:
+        user.leave()

@@ -5,7 +5,7 @@ import json
 import random
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from e2e_rig.api import Api, Reply, filters, frames
@@ -17,10 +17,13 @@ _MOST: Final = 3
 
 
 class RandomUser:
-    """`name` begins the names of all that this user makes. `repository` is that of an image to be pulled."""
+    """`name` begins the names of all that this user makes. `repository` is that of an image to be pulled.
 
-    def __init__(self, api: Api, name: str, repository: str, seed: int) -> None:
-        self._api = api
+    Of several `apis` of one engine each request goes to any.
+    """
+
+    def __init__(self, apis: Sequence[Api], name: str, repository: str, seed: int) -> None:
+        self._apis = apis
         self._name = name
         self._repository = repository
         self._random = random.Random(f"{seed} {name}")
@@ -71,8 +74,11 @@ class RandomUser:
 
     # --- words
 
+    def _api(self) -> Api:
+        return self._random.choice(self._apis)
+
     def _ask(self, method: str, path: str, body: Any = None, *, status: int = 200, headers: Any = None) -> Reply:
-        reply = self._api.request(method, path, body, headers)
+        reply = self._api().request(method, path, body, headers)
         assert reply.status == status, f"{method} {path}: {reply.status} {reply.body[:300]!r}"
         return reply
 
@@ -153,7 +159,7 @@ class RandomUser:
 
     def _exec_nothing(self, name: str) -> None:
         made = self._new_exec(name, "/nothing")
-        self._api.request("POST", f"/exec/{made}/start", {"Detach": False})
+        self._api().request("POST", f"/exec/{made}/start", {"Detach": False})
         self._ended(made, 126)
 
     def _new_exec(self, name: str, *args: str) -> str:
@@ -217,7 +223,7 @@ class RandomUser:
         made = self._ask("POST", "/containers/create", body, status=201).json()["Id"]
         self._ask("POST", f"/containers/{made}/start", status=204)
         gone = f"/containers/{made}/json"
-        eventually(lambda: self._api.request("GET", gone).status == 404, "the end of a container that removes itself")
+        eventually(lambda: self._api().request("GET", gone).status == 404, "the end of a container that removes itself")
 
     def _list(self) -> None:
         mine = filters(name=f"^/{self._name}-")
