@@ -154,8 +154,16 @@ UNPLACE = _query("scheduler", "container.unplace", c.ContainerId, Empty, "Nothin
 GET_IMAGE = _query("image", "image.get", i.ImageRef, i.ImageRecord, "One image, by name, id or prefix.")
 LIST_IMAGES = _query("image", "image.list", i.ListImages, i.ImageList, "All images, by page.")
 PULL_IMAGE = _call("image", "image.pull", i.PullRequest, i.PullStarted, "Start a pull; progress is a byte stream.")
-TAG_IMAGE = _call("image", "image.tag", i.TagRequest, Empty, "A further name.")
-REMOVE_IMAGE = _call("image", "image.remove", i.RemoveImage, i.RemovedImages, "Untag, delete.", timeout_s=30)
+TAG_IMAGE = _call("image", "image.tag", i.TagRequest, Empty, "A further name.", repeat=Repeat.UNANSWERED)
+REMOVE_IMAGE = _call(
+    "image",
+    "image.remove",
+    i.RemoveImage,
+    i.RemovedImages,
+    "Untag, delete.",
+    timeout_s=30,
+    repeat=Repeat.UNANSWERED,
+)
 LOGIN = _call(
     "image", "registry.login", i.RegistryLogin, Empty, "Does a registry take these credentials?", timeout_s=60
 )

@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from seaway_contracts.errors import SeawayError, bad_request, not_found, written_later
+from seaway_contracts.images import RemovedImage
 from seaway_contracts.stored_forms import Form
 from seaway_docker.errors import no_such_image
 from seaway_docker.references import (
@@ -24,6 +25,8 @@ from seaway_image.news import News
 
 FORM: Final = Form()
 """Of `names.json`."""
+_REMEMBERED_NS: Final = 60 * 10**9
+_MOST_REMEMBERED: Final = 512
 
 
 class StoredLayer(BaseModel):
@@ -59,8 +62,22 @@ class StoredImage(BaseModel):
         return frozenset({self.id, self.manifest, *(layer.digest for layer in self.layers)})
 
 
+class Outcome(BaseModel):
+    """What a command did, at `time_ns` (Unix), for whoever asks with the same id again: an answer may be lost."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: str
+    time_ns: int
+    items: tuple[RemovedImage, ...] = ()
+    reclaimed: int = 0
+
+
 class NameTable(BaseModel):
-    """All images and names: a value; each change makes a new table. `news` is what the last change tells."""
+    """All images and names: a value; each change makes a new table.
+
+    `news` is what the last change tells, `outcomes` those of the last minute's commands.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,6 +86,7 @@ class NameTable(BaseModel):
     tags: dict[str, Digest] = Field(default_factory=dict)
     digests: dict[str, Digest] = Field(default_factory=dict)
     news: tuple[News, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
 
     def tags_of(self, image: Digest) -> tuple[Reference, ...]:
         """The tags of an image, in order of their text."""
@@ -91,6 +109,16 @@ class NameTable(BaseModel):
     def without_news(self) -> "NameTable":
         """As the next change begins with it."""
         return self.model_copy(update={"news": ()}) if self.news else self
+
+    def outcome_of(self, command: str) -> Outcome | None:
+        """What this command did, if it was carried out lately."""
+        return next((one for one in self.outcomes if one.command == command), None)
+
+    def with_outcome(self, outcome: Outcome) -> "NameTable":
+        """With what a command did; a command without an id is none's repeat."""
+        lately = [one for one in self.outcomes if abs(outcome.time_ns - one.time_ns) < _REMEMBERED_NS]
+        added = [outcome] if outcome.command else []
+        return self.model_copy(update={"outcomes": (*lately, *added)[-_MOST_REMEMBERED:]})
 
     def with_image(self, image: StoredImage) -> "NameTable":
         """With this image; one that is there already keeps its blobs and its last tag time."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from pathlib import Path
@@ -51,7 +50,6 @@ from seaway_kit.tasks import Tasks, cancel
 log = logging.getLogger(__name__)
 VERSION: Final = "0.1.0"
 _COLLECT_EVERY_S: Final = 600.0
-_REMEMBERED: Final = 1024
 _LINGER_S: Final = 20.0  # for the client to read to the end before the stream is closed
 _WILDCARDS: Final = ("0.0.0.0", "::")
 PULLS: Final = Counter("seaway_image_pulls_total", "Pulls that ended, by outcome.", ["outcome"])
@@ -70,7 +68,6 @@ class ImageService:
         self._tasks = tasks
         self._endpoint = endpoint
         self._streams: set[str] = set()
-        self._removed: OrderedDict[str, RemovedImages] = OrderedDict()
 
     async def serve(self) -> None:
         """Answer on the bus from now on."""
@@ -101,16 +98,11 @@ class ImageService:
 
     async def remove(self, request: RemoveImage, command: Command) -> RemovedImages:
         """Untag, delete; the disk is freed at once."""
-        if command.id in self._removed:
-            return self._removed[command.id]
         by = By(command.id, command.actor)
         done = await self._store.remove(request.ref, force=request.force, in_use=request.in_use, by=by)
-        reply = self._removed[command.id] = RemovedImages(items=done.items, reclaimed=done.reclaimed)
-        while len(self._removed) > _REMEMBERED:
-            self._removed.popitem(last=False)
-        if done.deleted:
+        if any(item.deleted for item in done.items):
             await self.collect(grace_s=0)
-        return reply
+        return RemovedImages(items=done.items, reclaimed=done.reclaimed)
 
     async def collect(self, *, grace_s: float | None = None) -> None:
         """Delete the blobs that nobody needs."""

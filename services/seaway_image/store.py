@@ -17,9 +17,9 @@ from seaway_image.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.durable import write_file
 from seaway_image.layers import LayerFacts, measure_layer
 from seaway_image.manifests import Descriptor, Manifest, encode_manifest, parse_manifest
-from seaway_image.names import NameTable, StoredImage, StoredLayer, read_table, read_target, resolve
+from seaway_image.names import NameTable, Outcome, StoredImage, StoredLayer, read_table, read_target, resolve
 from seaway_image.news import NOBODY, By, News, news
-from seaway_image.removal import Removal, remove
+from seaway_image.removal import remove
 from seaway_kit.failpoints import Failpoint, reach
 
 COLLECT_GRACE_S: Final = 3600.0
@@ -131,32 +131,39 @@ class ImageStore:
         dated = [one.model_copy(update={"id": secrets.token_hex(16), "time_ns": now}) for one in table.news]
         return table.model_copy(update={"news": tuple(dated)})
 
-    async def tag(self, source: str, target: str, by: By = NOBODY) -> ImageRecord:
-        """Give an image a further name; raises SeawayError(NOT_FOUND or BAD_REQUEST)."""
+    async def tag(self, source: str, target: str, by: By = NOBODY) -> None:
+        """Give an image a further name, once for each command; raises SeawayError(NOT_FOUND or BAD_REQUEST)."""
         reference = read_target(target)
         now = self._clock_ns()
 
         def change(table: NameTable) -> NameTable:
+            if table.outcome_of(by.cause) is not None:
+                return table
             image = resolve(table, source)
-            return table.with_tag(reference, image, now).with_news([news("tag", image, reference.familiar, by)])
+            tagged = table.with_tag(reference, image, now).with_outcome(Outcome(command=by.cause, time_ns=now))
+            return tagged.with_news([news("tag", image, reference.familiar, by)])
 
         await self.change(change)
-        return await self.get(target)
 
     async def remove(
         self, text: str, *, force: bool = False, in_use: Sequence[ImageInUse] = (), by: By = NOBODY
-    ) -> Removal:
-        """Untag or delete, as Docker does; blobs that nobody needs any more go at the next collection."""
-        done: list[Removal] = []
+    ) -> Outcome:
+        """Untag or delete, as Docker does, once for each command; blobs that nobody needs go at the next collection."""
+        now = self._clock_ns()
+        outcomes: list[Outcome] = []
 
         def change(table: NameTable) -> NameTable:
-            done.append(remove(table, text, force=force, in_use=in_use))
-            return done[-1].table.with_news(done[-1].news(by))
+            if (known := table.outcome_of(by.cause)) is not None:
+                outcomes.append(known)
+                return table
+            done = remove(table, text, force=force, in_use=in_use)
+            outcomes.append(Outcome(command=by.cause, time_ns=now, items=done.items, reclaimed=done.reclaimed))
+            return done.table.with_outcome(outcomes[-1]).with_news(done.news(by))
 
         await self.change(change)
-        if done[-1].deleted:
-            self._documents.pop(done[-1].image, None)
-        return done[-1]
+        for item in outcomes[-1].items:
+            self._documents.pop(Digest(item.deleted), None)
+        return outcomes[-1]
 
     async def collect(self, *, grace_s: float = COLLECT_GRACE_S) -> list[Blob]:
         """Delete the blobs that no image and no running operation needs."""

@@ -58,6 +58,14 @@ def test_after_an_event_of_a_service_without_containers_is_stored(
     figures.show("R3", f"{Failpoint.EVENT_STORED}, {play.__name__.replace('_', ' ')}: told once")
 
 
+@pytest.mark.parametrize("play", [imaging.tag, imaging.untag])
+def test_after_a_name_of_an_image_is_stored_or_gone(
+    suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, play: Play
+) -> None:
+    Scene(suite, client, registry, Failpoint.IMAGE_NAMED).play(play)
+    figures.show("R3", f"{Failpoint.IMAGE_NAMED}, with a client that {play.__name__}s: answered, done and told once")
+
+
 def test_after_a_rename_has_taken_over_a_name(
     suite: ChaosSuite, client: Client, registry: Registry, figures: Figures
 ) -> None:

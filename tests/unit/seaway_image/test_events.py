@@ -75,6 +75,29 @@ async def test_what_was_not_told_is_told_by_the_next_life_and_not_again(
     assert (headers["ce-cause"], headers["ce-actor"]) == ("c7", "uid:7")
 
 
+async def test_a_command_that_is_asked_again_after_a_kill_is_done_and_told_once(
+    tmp_path: Path, server: FakeServer, tasks: Tasks, archive: AsyncIterator[bytes]
+) -> None:
+    first = Life(tmp_path, server, tasks)
+    first.start()
+    await load(first.store, archive)
+    killed = Life(tmp_path, server, tasks, tells=False)
+    await killed.store.tag("a:1", "b:1", By("c1"))
+    second = Life(tmp_path, server, tasks)
+    second.start()
+    await second.store.tag("a:1", "b:1", By("c1"))
+    killed = Life(tmp_path, server, tasks, tells=False)
+    done = await killed.store.remove("b:1", by=By("c2"))
+    third = Life(tmp_path, server, tasks)
+    third.start()
+    await third.store.tag("a:1", "b:1", By("c3"))
+    assert await third.store.remove("b:1", by=By("c2")) == done
+    assert [item.untagged for item in done.items] == ["b:1"]
+    assert "docker.io/library/b:1" in third.store.table.tags, "another command's name"
+    await until(lambda: len(told(server)) >= 5)
+    assert told(server) == ["image.load", "image.load", "image.tag", "image.untag", "image.tag"]
+
+
 async def test_what_was_told_is_not_told_by_the_next_life(
     tmp_path: Path, server: FakeServer, tasks: Tasks, archive: AsyncIterator[bytes]
 ) -> None:

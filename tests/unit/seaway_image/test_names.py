@@ -3,7 +3,7 @@ import pytest
 from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.references import parse_reference
 from seaway_image.digests import Digest
-from seaway_image.names import NameTable, StoredImage, read_target, resolve
+from seaway_image.names import NameTable, Outcome, StoredImage, read_target, resolve
 
 A = Digest("sha256:abcd" + "0" * 60)
 B = Digest("sha256:abce" + "0" * 60)
@@ -83,3 +83,26 @@ def test_targets() -> None:
         read_target(f"x@{M}")
     with pytest.raises(SeawayError, match="ambiguous tag"):
         read_target("sha256")
+
+
+def test_outcomes_are_known_for_a_minute() -> None:
+    minute = 60 * 10**9
+    made = NameTable()
+    for time_ns in (0, 1, minute):
+        made = made.with_outcome(Outcome(command=f"c{time_ns}", time_ns=time_ns))
+    assert made.outcome_of("c0") is None
+    assert made.outcome_of("c1") == Outcome(command="c1", time_ns=1)
+    set_back = made.with_outcome(Outcome(command="c-1", time_ns=-minute))
+    assert [one.command for one in set_back.outcomes] == ["c-1"], "a clock that was set back keeps none for ever"
+
+
+def test_a_flood_of_commands_keeps_the_last_ones() -> None:
+    made = NameTable()
+    for number in range(1000):
+        made = made.with_outcome(Outcome(command=f"c{number}", time_ns=number))
+    assert [made.outcome_of(f"c{number}") is not None for number in (487, 488, 999)] == [False, True, True]
+
+
+def test_a_command_without_an_id_is_none_s_repeat() -> None:
+    made = NameTable().with_outcome(Outcome(command="", time_ns=1))
+    assert made.outcomes == () and made.outcome_of("") is None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from e2e_rig.api import Reply
 from e2e_rig.waits import eventually
 
 from chaos_rig.scene import LOOP, Scene
@@ -43,6 +44,39 @@ def commit(scene: Scene) -> None:
     scene.client.remove(container)
     assert scene.client.steadily("DELETE", f"/images/{scene.name}:1?force=1").status == 200
     scene.client.steadily("POST", "/images/prune")
+
+
+def tag(scene: Scene) -> None:
+    """Asked for once: who comes after the one that was killed knows what that one did."""
+    assert _asked_once(scene, *_tagging(scene)).status == 201
+    assert _told_of(scene, "tag") == 1
+    assert scene.client.steadily("DELETE", f"/images/{scene.name}:1").status == 200
+
+
+def untag(scene: Scene) -> None:
+    """The same; the answer is the one that was lost."""
+    assert scene.client.steadily(*_tagging(scene)).status == 201
+    reply = _asked_once(scene, "DELETE", f"/images/{scene.name}:1")
+    assert (reply.status, reply.json()) == (200, [{"Untagged": f"{scene.name}:1"}])
+    assert _told_of(scene, "untag") == 1
+
+
+def _tagging(scene: Scene) -> tuple[str, str]:
+    return "POST", f"/images/busybox/tag?repo={scene.name}&tag=1"
+
+
+def _asked_once(scene: Scene, method: str, path: str) -> Reply:
+    replies: list[Reply] = []
+    scene.crash(lambda: replies.append(scene.client.steadily(method, path)))
+    assert scene.client.refused == []
+    return replies[0]
+
+
+def _told_of(scene: Scene, action: str) -> int:
+    """How often something of the image's name is told, once it is."""
+    wanted = {"type": "image", "event": action}
+    eventually(lambda: scene.client.history(scene.since, **wanted), f"{action} of {scene.name}")
+    return len(scene.client.history(scene.since, **wanted))
 
 
 def event_of_image(scene: Scene) -> None:
