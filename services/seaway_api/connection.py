@@ -6,9 +6,14 @@ the tunnel, and a client's end of sending is no end of the connection.
 """
 
 import asyncio
+import fcntl
 import logging
 import re
+import struct
+import termios
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -27,6 +32,8 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n",
 _END: Final = b"\r\n\r\n"
 _MOST_HEAD: Final = 64 * 1024
 _MOST_TAIL: Final = 256 * 1024
+
+_COUNT: Final = struct.Struct("i")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -80,14 +87,18 @@ class Connection(RequestHandler):
         """Whether the connection has become a tunnel."""
         return self._tunnel is not None
 
-    def take_over(self, head: bytes) -> Tunnel:
-        """Send `head` and make the rest of this connection a tunnel. Raises ConnectionError if the client has gone."""
+    def take_over(self, head: bytes, patience_s: float = 0.0) -> Tunnel:
+        """Send `head` and make the rest of this connection a tunnel. Raises ConnectionError if the client has gone.
+
+        `patience_s`: what the client is given to read the head over TCP, where that can't be seen.
+        """
         transport = self.transport
         if transport is None:
             raise ConnectionResetError("the client has hung up")
         self.keep_alive(False)
         transport.write(head)
-        tunnel = self._tunnel = Tunnel(transport)
+        unread = partial(_time_left, time.monotonic() + patience_s) if self.over_tcp else partial(_unread, transport)
+        tunnel = self._tunnel = Tunnel(transport, unread)
         early, self._early = self._early, b""
         if early:
             tunnel.data_received(early)
@@ -263,3 +274,15 @@ def _refusal(status: int, exc: BaseException | None, message: str | None) -> tup
     if "ransfer-encoding" in text.lower() and "content-length" not in text.lower():
         return 501, f"unsupported transfer encoding: {text}"
     return 400, f"bad request: {text}"
+
+
+def _unread(transport: asyncio.WriteTransport) -> bool:
+    """Whether the client at a unix socket's other end has not read all."""
+    if transport.is_closing():
+        return False
+    asked = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(_COUNT.size))
+    return _COUNT.unpack(asked)[0] > 0 or transport.get_write_buffer_size() > 0
+
+
+def _time_left(end: float) -> bool:
+    return time.monotonic() < end

@@ -5,9 +5,13 @@ The client's half-close is the end of what it sends, not of what it gets: output
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 _HIGH_WATER: Final = 256 * 1024
+_HEAD_S: Final = 2.0
+_FIRST_LOOK_S: Final = 0.0005
+_LAST_LOOK_S: Final = 0.02
 
 
 class Flow(Protocol):
@@ -31,10 +35,15 @@ class HungUp(ConnectionError):
 
 
 class Tunnel:
-    """The server's end of a hijacked connection: fed by its protocol, used by one reader and one writer."""
+    """The server's end of a hijacked connection: fed by its protocol, used by one reader and one writer.
 
-    def __init__(self, flow: Flow) -> None:
+    `unread` says whether the client may not have read all yet. Nothing follows the head of the answer until that is
+    read: docker-py reads the head through a buffer and the rest past it, and loses what came with the head.
+    """
+
+    def __init__(self, flow: Flow, unread: Callable[[], bool] | None = None) -> None:
         self._flow = flow
+        self._unread = unread
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._paused = False
@@ -65,10 +74,21 @@ class Tunnel:
 
     async def write(self, data: bytes) -> None:
         """Send, waiting while the client takes nothing. Raises HungUp."""
+        if self._unread is not None:
+            await self._head_read(self._unread)
+            self._unread = None
         await self._writable.wait()
         if self._lost:
             raise HungUp("the client has hung up")
         self._flow.write(data)
+
+    async def _head_read(self, unread: Callable[[], bool]) -> None:
+        """Wait for it; not for long for one who reads nothing."""
+        now = asyncio.get_running_loop().time
+        end, pause = now() + _HEAD_S, _FIRST_LOOK_S
+        while not self._lost and unread() and now() < end:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_LOOK_S)
 
     async def gone(self) -> None:
         """Wait until the connection is lost."""

@@ -17,6 +17,8 @@ from seaway_kit.tasks import cancel
 
 log = logging.getLogger(__name__)
 _CRLF: Final = "\r\n"
+_DOCKER_PY: Final = "docker-sdk-python/"
+_DOCKER_PY_S: Final = 0.05  # see `Tunnel`; about as long as dockerd takes to begin an exec
 
 
 def take_over(call: Call, media_type: str) -> Tunnel:
@@ -28,7 +30,8 @@ def take_over(call: Call, media_type: str) -> Tunnel:
     else:
         lines = ["HTTP/1.1 200 OK", f"Content-Type: {RAW_STREAM}"]
     lines += [f"{key}: {value}" for key, value in replies.COMMON_HEADERS.items()]
-    return call.connection.take_over((_CRLF.join(lines) + _CRLF * 2).encode())
+    buffers = call.request.headers.get("User-Agent", "").startswith(_DOCKER_PY)
+    return call.connection.take_over((_CRLF.join(lines) + _CRLF * 2).encode(), _DOCKER_PY_S if buffers else 0.0)
 
 
 async def both_ways(

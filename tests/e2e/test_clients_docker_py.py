@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import docker
@@ -91,6 +92,14 @@ def test_low_level_wait_conditions(py: docker.DockerClient) -> None:
     container.remove()
     waiter.join(20)
     assert [result["StatusCode"] for result in results] in ([2], [0])  # 0 where the removal was asked for too early
+
+
+def test_much_exec_run_at_once(py: docker.DockerClient) -> None:
+    """Threads that hinder one another read late."""
+    container = sleeper(py)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: container.exec_run(["echo", "said"]), range(200)))
+    assert found == [(0, b"said\n")] * 200
 
 
 def test_exec_run(py: docker.DockerClient) -> None:

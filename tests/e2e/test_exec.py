@@ -56,6 +56,22 @@ def detached(api: Api, identifier: str) -> Reply:
     return api.request("POST", f"/exec/{identifier}/start", {"Detach": True})
 
 
+@pytest.mark.seaway_only
+def test_a_client_that_reads_late_gets_the_head_by_itself(api: Api, box: str) -> None:
+    """docker-py reads it through a buffer, and all else past that: it would lose what came with the head."""
+    identifier = create(api, box, "echo", "said")
+    head = f"POST /v1.45/exec/{identifier}/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
+    upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}"
+    with connect(api.path) as client:
+        client.sendall(f"{head}{upgrade}".encode())
+        eventually(lambda: api.get(f"/exec/{identifier}/json")["ExitCode"] == 0, "the exec's end")
+        assert client.recv(65536).endswith(b"\r\n\r\n")
+        found = b""
+        while piece := client.recv(65536):
+            found += piece
+    assert frames(found) == {1: b"said\n"}
+
+
 @pytest.mark.parametrize("options", [(), ("-t",), ("--privileged",)], ids=str)
 def test_it_is_as_likely_to_be_ended_where_memory_is_short_as_its_container(
     cli: DockerCli, name: str, options: tuple[str, ...]

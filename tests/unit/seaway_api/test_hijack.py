@@ -302,3 +302,25 @@ async def test_a_tunnel_waits_for_a_slow_client_and_notices_when_it_goes() -> No
         await writing
     with pytest.raises(HungUp):
         await tunnel.read()
+
+
+async def test_a_tunnel_sends_nothing_behind_a_head_that_is_not_read() -> None:
+    flow, unread = Flow(), True
+    tunnel = Tunnel(flow, lambda: unread)
+    writing = asyncio.ensure_future(tunnel.write(b"said"))
+    await asyncio.sleep(0.01)
+    assert flow.said == []
+    unread = False
+    await writing
+    unread = True
+    await tunnel.write(b"more")
+    assert flow.said == ["write 4", "write 4"], "only the head is waited for"
+
+
+async def test_a_tunnel_whose_client_goes_before_it_reads_the_head_does_not_wait() -> None:
+    tunnel = Tunnel(Flow(), lambda: True)
+    writing = asyncio.ensure_future(tunnel.write(b"said"))
+    await asyncio.sleep(0)
+    tunnel.connection_lost()
+    with pytest.raises(HungUp):
+        await asyncio.wait_for(writing, 1)
