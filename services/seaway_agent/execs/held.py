@@ -12,6 +12,7 @@ from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.runtime.shims import end_with_children
 
 _BEGINS_S: Final = 3.0
+_WRITES_S: Final = 1.0
 _PAUSE_S: Final = 0.002
 _PID_FILE: Final = "pidfile"
 
@@ -58,6 +59,21 @@ def held_in(bundle: Path, keepers: Collection[Process]) -> Process | None:
             return None
         time.sleep(_PAUSE_S)
     return None
+
+
+def await_end(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> None:
+    """Wait while a keeper is about to write down the end of a process that is gone.
+
+    It does so only when the runtime has ended too, where the process was quicker.
+    """
+    end, written_by = time.monotonic() + _BEGINS_S, 0.0
+    while files.read() is None and any(procs.alive(*keeper) for keeper in keepers):
+        now = time.monotonic()
+        if not written_by and not procs.naming(str(bundle / _PID_FILE)):
+            written_by = now + _WRITES_S
+        if now > end or 0 < written_by < now:
+            return
+        time.sleep(_PAUSE_S)
 
 
 def left_in(bundle: Path, container: str) -> Process | None:

@@ -5,7 +5,7 @@ import shutil
 import time
 
 from seaway_agent.cell import Cell
-from seaway_agent.execs.held import begun_in, held_in, left_in
+from seaway_agent.execs.held import await_end, begun_in, held_in, left_in
 from seaway_agent.execs.launch import ExecRun
 from seaway_agent.keeper.keeper import keepers_below
 from seaway_agent.kernel import procs
@@ -66,9 +66,11 @@ class ExecRecovery:
         if info.spec.tty or not begun_in(bundle, self._files(info), self._keepers):
             return False
         process = held_in(bundle, self._keepers) or left_in(bundle, info.container)
-        if process is not None:
-            self._held[info.spec.id] = process
-        return process is not None
+        if process is None:
+            await_end(bundle, self._files(info), self._keepers)
+            return False
+        self._held[info.spec.id] = process
+        return True
 
     def _finish(self, cell: Cell, info: ExecInfo) -> None:
         """Its shim is gone: it has written the end down, or was killed, or has never been."""

@@ -1,13 +1,16 @@
-"""Execs whose keeper is gone while their runtime is at work: scripts in the runtime's place."""
+"""Execs that a former agent has left while their runtime is at work: scripts in the runtime's place."""
 
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from seaway_agent.execs import held
+from seaway_agent.kernel import procs
 from seaway_agent.runtime.shim import ExitFiles
 
 # It writes a pid as soon as `go` is there.
@@ -63,3 +66,39 @@ def test_the_next_agent_waits_for_it_too(tmp_path: Path, begin: Begin) -> None:
     begin("yes")
     files = ExitFiles.of(tmp_path, tmp_path, tmp_path, "c")
     assert held.begun_in(tmp_path, files, keepers=())
+
+
+@pytest.fixture
+def keeper() -> list[procs.Process]:
+    """One that lives: this process."""
+    found = procs.find(os.getpid())
+    assert found is not None
+    return [found]
+
+
+def test_an_end_before_that_of_the_runtime_is_waited_for(
+    tmp_path: Path, begin: Begin, keeper: list[procs.Process]
+) -> None:
+    """The keeper writes it down when the runtime has ended too."""
+    runtime = begin(None)
+    files = ExitFiles.of(tmp_path, tmp_path, tmp_path, "c")
+
+    def write_down() -> None:
+        runtime.kill()
+        runtime.wait()
+        (tmp_path / "c").write_text("9")
+
+    threading.Timer(0.1, write_down).start()
+    held.await_end(tmp_path, files, keeper)
+    found = files.read()
+    assert found is not None and found.code == 9
+
+
+def test_an_end_that_nobody_can_tell_is_not_waited_for(
+    tmp_path: Path, keeper: list[procs.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = ExitFiles.of(tmp_path, tmp_path, tmp_path, "c")
+    held.await_end(tmp_path, files, keepers=())
+    monkeypatch.setattr(held, "_WRITES_S", 0.01)
+    held.await_end(tmp_path, files, keeper)
+    assert files.read() is None
