@@ -4,6 +4,7 @@ import contextlib
 import os
 import select
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -128,12 +129,20 @@ class ChaosSuite(Seaway):
         eventually(ready, "a whole suite", timeout)
 
     def settled(self) -> None:
-        """Wait until each service has lived so long that the next one is started at once when it is killed."""
+        """Wait until each service has lived so long that the next one is started at once when it is killed.
+
+        By then each has told what happened before, too.
+        """
 
         def old_enough() -> bool:
             return all(_age_s(int(row["pid"])) > HEALTHY_S + 0.1 for row in self.rows())
 
         eventually(old_enough, "services that have lived for a while", 20)
+        eventually(lambda: not self._untold(), "events of before in the stream", 20)
+
+    def _untold(self) -> int:
+        """How many events wait in outboxes."""
+        return sum(map(_waiting, self.root.rglob("*.db")))
 
     def start_again(self) -> None:
         """After the supervisor itself was killed."""
@@ -174,3 +183,10 @@ def _age_s(pid: int) -> float:
         return 0.0
     began = int(text.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+
+
+def _waiting(database: Path) -> int:
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'outbox'").fetchone():
+            return 0
+        return int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
