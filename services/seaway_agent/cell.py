@@ -141,8 +141,10 @@ class Cell:
         waiting = self._answers.get(command.id)
         if waiting is None:
             waiting = self._answers[command.id] = asyncio.get_running_loop().create_future()
+            ask = Ask(command.id, command.actor)
             try:
-                self.do(decide(Ask(command.id, command.actor)))
+                if not self.machine.knows(ask):
+                    self.do(decide(ask))
             except BaseException:
                 del self._answers[command.id]
                 raise

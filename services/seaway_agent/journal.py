@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from seaway_agent.core.instructions import Answer, Emit, Record
+from seaway_agent.core.instructions import Answer, Emit, Ending, Record
 from seaway_agent.store import Store
 from seaway_bus.outbox import Outbox
 from seaway_contracts.base import Payload
@@ -52,6 +52,8 @@ class Journal:
         self._store = store
         self._outbox = outbox
         self._node = node
+        self.endings = store.endings()
+        """Who waits for the end of which container, as it is written down."""
         self.revision = 0
         """Grows with every change; beats carry it."""
 
@@ -80,6 +82,7 @@ class Journal:
         try:
             self._apply(spec, record, lowers)
             self._add_events(spec, record)
+            self._keep_ending(spec.id, record.ending)
             for answer in answers:
                 self._store.put_outcome(answer.ask.command, answer.status)
             db.execute("COMMIT")
@@ -88,6 +91,14 @@ class Journal:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+    def _keep_ending(self, container: str, what: Ending | None) -> None:
+        if what != self.endings.get(container):
+            self._store.put_ending(container, what)
+            if what is None:
+                del self.endings[container]
+            else:
+                self.endings[container] = what
 
     def _unwritten(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
         full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL

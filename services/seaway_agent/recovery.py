@@ -81,6 +81,9 @@ class Recovery:
         if status.state is State.EXITED and stored.spec.auto_remove:
             phase = Phase.TEARING_DOWN
         cell = Cell(self._plumbing, stored.spec, status, stored.lowers, self._node.forget, phase)
+        ending = self._plumbing.journal.endings.get(stored.spec.id)
+        if ending is not None and self._same_boot:
+            cell.machine.ending(ending)
         self._node.add(cell)
         return cell
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pydantic import TypeAdapter
+
+from seaway_agent.core.instructions import Ending
 from seaway_bus.database import Schema, transaction
 from seaway_bus.outbox_table import TABLE
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
@@ -34,10 +37,12 @@ SCHEMA: Final = Schema(
             n INTEGER PRIMARY KEY, command TEXT NOT NULL UNIQUE, status BLOB NOT NULL
         )
         """,
+        "CREATE TABLE IF NOT EXISTS ending (container TEXT PRIMARY KEY, what BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     )
 )
 _OUTCOMES: Final = 4096
+_ENDINGS: Final = TypeAdapter(Ending)
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,19 @@ class Store:
         row = (command, _json(status))
         number = self.db.execute("INSERT OR REPLACE INTO outcome (command, status) VALUES (?, ?)", row).lastrowid or 0
         self.db.execute("DELETE FROM outcome WHERE n <= ?", (number - _OUTCOMES,))
+
+    def endings(self) -> dict[str, Ending]:
+        """Who waits for the end of which container."""
+        rows = self.db.execute("SELECT container, what FROM ending").fetchall()
+        return {container: _ENDINGS.validate_json(what) for container, what in rows}
+
+    def put_ending(self, container: str, what: Ending | None) -> None:
+        """Who waits for its end now."""
+        if what is None:
+            self.db.execute("DELETE FROM ending WHERE container = ?", (container,))
+        else:
+            row = (container, _ENDINGS.dump_json(what, exclude_defaults=True))
+            self.db.execute("INSERT OR REPLACE INTO ending (container, what) VALUES (?, ?)", row)
 
     def fact(self, name: str) -> str:
         """A remembered fact about the node; empty if there is none."""

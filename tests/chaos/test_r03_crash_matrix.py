@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from chaos_rig.client import Client
 from chaos_rig.figures import Figures
-from chaos_rig.plays import Play, executing, imaging, making, play_of
+from chaos_rig.plays import Play, executing, imaging, making, play_of, running
 from chaos_rig.scene import REFUSED, Scene
 from chaos_rig.suite import ChaosSuite
 from e2e_rig.registry import Registry
@@ -56,6 +56,15 @@ def test_after_an_event_of_a_service_without_containers_is_stored(
 ) -> None:
     Scene(suite, client, registry, Failpoint.EVENT_STORED).play(play)
     figures.show("R3", f"{Failpoint.EVENT_STORED}, {play.__name__.replace('_', ' ')}: told once")
+
+
+@pytest.mark.parametrize("play", [running.kill_hard, running.remove_hard])
+@pytest.mark.parametrize("point", [Failpoint.KILL_RECORDED, Failpoint.STOP_SIGNALLED, Failpoint.DIE_RECORDED])
+def test_while_a_container_is_ended_by_force(
+    suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, point: Failpoint, play: Play
+) -> None:
+    Scene(suite, client, registry, point).play(play)
+    figures.show("R3", f"{point}, {play.__name__.replace('_', ' ')}: done and told once, and answered")
 
 
 @pytest.mark.parametrize("play", [imaging.tag, imaging.untag])

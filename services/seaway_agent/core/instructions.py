@@ -19,6 +19,24 @@ class Ask:
     actor: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Who waits for the end of that run or for what follows it, for the agent that comes after one that was killed.
+
+    `stop`: the signal, and the patience in seconds (for ever if negative) since `since_ns` (Unix); None where nobody
+    stops it.
+    """
+
+    run: int
+    since_ns: int = 0
+    stop: tuple[int, int] | None = None
+    stoppers: tuple[Ask, ...] = ()
+    killers: tuple[Ask, ...] = ()
+    restarters: tuple[Ask, ...] = ()
+    removers: tuple[Ask, ...] = ()
+    volumes: bool = False
+
+
 # --- what happened
 
 
@@ -130,6 +148,7 @@ class Record:
     """Those that are new or have changed."""
     forgotten_execs: tuple[str, ...] = ()
     new: bool = False
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from seaway_agent.core.instructions import (
     Delete,
     Do,
     Emit,
+    Ending,
     Exit,
     Launched,
     Record,
@@ -58,6 +59,11 @@ from seaway_docker.errors import (
 
 class Machine(ExecSteps):
     """One container. Every method takes what happened and returns what to do, in order."""
+
+    def knows(self, ask: Ask) -> bool:
+        """Whether that command waits already, told to this agent or to one before it."""
+        lists = (self._starters, self._stoppers, self._killers, self._restarters, self._removers)
+        return any(ask in asks for asks in lists)
 
     # --- commands
 
@@ -118,11 +124,10 @@ class Machine(ExecSteps):
         if signal in (signals.SIGKILL, self._stop_signal()):
             self._set(manually_stopped=True)
             thaw = self._thaw()
-        done: list[Do] = [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw]
         if signal == signals.SIGKILL:
             self._killers.append(ask)
-            return done
-        return [*done, Answer(ask, self.status)]
+        done: list[Do] = [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw]
+        return done if signal == signals.SIGKILL else [*done, Answer(ask, self.status)]
 
     def pause(self, ask: Ask, now_ns: int, *, for_commit: bool = False) -> list[Do]:
         """It has been frozen; thawed again if it is being stopped since, as a frozen process takes no signal."""
@@ -198,7 +203,7 @@ class Machine(ExecSteps):
         self.phase = Phase.LAUNCHING
         self._set(run=run)
         self._starters += starters
-        self._restarters += restarters
+        self._restarters += [ask for ask in restarters if not self.knows(ask)]
         if self._starters or self._restarters:
             self._set(restart_count=0)
         elif self.status.state is State.RESTARTING:
@@ -225,8 +230,8 @@ class Machine(ExecSteps):
         events = [*network_events("connect", self.status), *mount_events(self.spec), Emit("start")]
         if self._restarters:
             events.append(Emit("restart"))
-        done: list[Do] = [self._record(what.time_ns, asked, *events)]
-        done += self._answer_all(self._starters) + self._answer_all(self._restarters)
+        served = self._taken(self._starters, self._restarters)
+        done: list[Do] = [self._record(what.time_ns, asked, *events), *self._answers(served)]
         done += self._check.start_period(0) + self._check.begin(self.status)
         if self._removers:
             self._set(manually_stopped=True)
@@ -245,9 +250,10 @@ class Machine(ExecSteps):
         self._set(state=state, pid=0, exit_code=code, error=error.message, endpoints=(), ports=())
         if again:
             self._set(finished_ns=now_ns)
-        done: list[Do] = [self._record(now_ns, first_of(self._starters), Emit("status"))]
-        done += self._answer_all(self._starters, error) + self._answer_all(self._restarters, error)
-        done += self._answer_all(self._stoppers)
+        asked = first_of(self._starters)
+        failed, stopped = self._taken(self._starters, self._restarters), self._taken(self._stoppers)
+        done: list[Do] = [self._record(now_ns, asked, Emit("status"))]
+        done += self._answers(failed, error) + self._answers(stopped)
         return done + (self._delete() if self._removers or self.spec.auto_remove else [])
 
     def exited(self, how: Exit, *, with_node: bool = False) -> list[Do]:
@@ -280,8 +286,8 @@ class Machine(ExecSteps):
         self._to(Phase.TEARING_DOWN)
         self._stopping, self._stop_plan = False, None
         done: list[Do] = [SetTimer("stop", None), *self._check.over()]
-        done += [self._record(how.time_ns, ask, *events), TearDown()]
-        done += self._answer_all(self._stoppers) + self._answer_all(self._killers)
+        served = self._taken(self._stoppers, self._killers)
+        done += [self._record(how.time_ns, ask, *events), TearDown(), *self._answers(served)]
         self._after_teardown = self._launch if self._restarters else None
         if restarts:
             self._backoff = self._backoff.next(ran_ns)
@@ -294,10 +300,13 @@ class Machine(ExecSteps):
         self._to(Phase.IDLE)
         then, self._after_teardown = self._after_teardown, None
         if self._removers or (self.spec.auto_remove and then is None):
-            refusal = marked_for_removal()
-            done = self._answer_all(self._starters, refusal) + self._answer_all(self._restarters, refusal)
-            return done + self._answer_all(self._stoppers) + self._delete()
+            return self._give_way_to_removal()
         return then() if then is not None else []
+
+    def _give_way_to_removal(self) -> list[Do]:
+        """Whoever wants it to run is refused."""
+        done = self._answers(self._taken(self._starters, self._restarters), marked_for_removal())
+        return done + self._answer_all(self._stoppers) + self._delete()
 
     def timer(self, name: str, now_ns: int) -> list[Do]:
         """A timer that was set has run out."""
@@ -332,27 +341,43 @@ class Machine(ExecSteps):
         self._expect(Phase.REMOVING)
         self._to(Phase.GONE)
         events = [*volume_events("destroy", volumes), Emit("destroy")]
-        done: list[Do] = [self._record(now_ns, first_of(self._removers), *events)]
-        return done + self._answer_all(self._removers)
+        asked, served = first_of(self._removers), self._taken(self._removers)
+        return [self._record(now_ns, asked, *events), *self._answers(served)]
 
     def delete_failed(self, error: SeawayError, now_ns: int) -> list[Do]:
         """Something of it could not be deleted; it can be tried again."""
         self._expect(Phase.REMOVING)
         self._to(Phase.IDLE)
         self._set(state=State.DEAD, error=error.message)
-        return [self._record(now_ns, None, Emit("status")), *self._answer_all(self._removers, error)]
+        failed = self._taken(self._removers)
+        return [self._record(now_ns, None, Emit("status")), *self._answers(failed, error)]
 
     # --- adoption, by the agent that comes after one that was killed
 
+    def ending(self, what: Ending) -> None:
+        """An agent before this one was at it; `adopted`, `exited` or `resume` comes next."""
+        if what.run != self.status.run:
+            return
+        self._stoppers += what.stoppers
+        self._killers += what.killers
+        self._restarters += what.restarters
+        self._removers += what.removers
+        self._volumes = what.volumes
+        self._stop_plan, self._stopping, self._stopping_since_ns = what.stop, what.stop is not None, what.since_ns
+
     def resume(self, *, with_node: bool = False) -> list[Do]:
-        """Go on where the agent before this one was: back off (not where it ended with its node), tear down, delete."""
+        """Go on where the last agent was: back off (not where it ended with its node), tear down, delete, run."""
         if self.phase is Phase.TEARING_DOWN:
-            if self.status.state is State.RESTARTING and not with_node:
+            if self._restarters:
+                self._after_teardown = self._launch
+            elif self.status.state is State.RESTARTING and not with_node:
                 self._after_teardown = self._back_off
             return [TearDown()]
         if self.phase is Phase.REMOVING:
             return [Delete(self.status.removes_volumes)]
-        return []
+        if self.phase is Phase.IDLE and self._removers:
+            return self._give_way_to_removal()
+        return self._launch() if self.phase is Phase.IDLE and self._restarters else []
 
     def adopted(self, now_ns: int, ran_ns: int) -> list[Do]:
         """Its run, which has lasted so long, goes on under this agent: so does its health check.
@@ -364,11 +389,22 @@ class Machine(ExecSteps):
             return []
         period = self._check.start_period(ran_ns)
         if self.phase is Phase.RUNNING:
-            return [Thaw(), *period, *self._check.begin(self.status)]
+            return [Thaw(), *period, *self._check.begin(self.status), *self._end_on(now_ns)]
         if not self.status.paused_by_commit:
             return period
         thaw = self._thaw()
         return [self._record(now_ns, None, Emit("unpause")), *thaw, *period, *self._check.begin(self.status)]
+
+    def _end_on(self, now_ns: int) -> list[Do]:
+        """The signal was told, and may not have been sent."""
+        if self._killers or self._removers:
+            return [SendSignal(signals.SIGKILL)]
+        if self._stop_plan is None:
+            return []
+        signal, wait_s = self._stop_plan
+        left_ns = wait_s * SECOND_NS - max(0, now_ns - self._stopping_since_ns)
+        patient = wait_s < 0 or signal == signals.SIGKILL
+        return [SendSignal(signal), *([] if patient else [SetTimer("stop", max(1, left_ns))])]
 
     def restored(self, ask: Ask, now_ns: int) -> list[Do]:
         """It was on this node before a reboot that took all memory of it, and is here again; what ran has ended."""

@@ -1,7 +1,7 @@
 """What the container's machine is made of: its phases, its state, and the steps that its methods share."""
 
 import signal as signals
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -12,6 +12,7 @@ from seaway_agent.core.instructions import (
     Delete,
     Do,
     Emit,
+    Ending,
     Launch,
     Record,
     SendSignal,
@@ -59,6 +60,7 @@ class Steps:
         self._after_teardown: Callable[[], list[Do]] | None = None
         self._stopping = False
         self._stop_plan: tuple[int, int] | None = None
+        self._stopping_since_ns = 0
         self._backoff = Backoff()
         self._told_ns = 0
         self._check = HealthCheck(spec)
@@ -106,6 +108,7 @@ class Steps:
     def _signal_stop(self, ask: Ask | None, now_ns: int) -> list[Do]:
         assert self._stop_plan is not None
         (signal, wait_s), self._stopping = self._stop_plan, True
+        self._stopping_since_ns = now_ns
         self._set(manually_stopped=not self._restarters)
         thaw = self._thaw()
         done: list[Do] = [self._record(now_ns, ask, killed(signal)), SendSignal(signal), *thaw]
@@ -117,6 +120,8 @@ class Steps:
 
     def _kill_now(self, ask: Ask | None, now_ns: int) -> list[Do]:
         thaw = self._thaw()
+        if self._stopping:
+            self._stop_plan = signals.SIGKILL, 0
         return [self._record(now_ns, ask, killed(signals.SIGKILL)), SendSignal(signals.SIGKILL), *thaw]
 
     def _thaw(self) -> list[Do]:
@@ -155,12 +160,39 @@ class Steps:
         self._set(seq=self.status.seq + own)
         start_ns = not_before(now_ns, self._told_ns, now_ns)
         self._told_ns = start_ns + len(events)
-        return Record(self.status, events, ask, start_ns)
+        return Record(self.status, events, ask, start_ns, ending=self._ending())
+
+    def _ending(self) -> Ending | None:
+        """What the next agent would have to go on with."""
+        if self.phase in (Phase.RUNNING, Phase.PAUSED):
+            goes_on = self._stopping or bool(self._killers or self._removers)
+        else:
+            goes_on = bool(self._restarters or self._removers)
+        if not goes_on:
+            return None
+        return Ending(
+            self.status.run,
+            self._stopping_since_ns,
+            self._stop_plan if self._stopping else None,
+            tuple(self._stoppers),
+            tuple(self._killers),
+            tuple(self._restarters),
+            tuple(self._removers),
+            self._volumes,
+        )
 
     def _answer_all(self, asks: list[Ask], error: SeawayError | None = None) -> list[Do]:
-        done: list[Do] = [Answer(ask, self.status, error) for ask in asks]
-        asks.clear()
-        return done
+        return self._answers(self._taken(asks), error)
+
+    def _taken(self, *lists: list[Ask]) -> list[Ask]:
+        """Who waits no longer: what is recorded now is what they waited for."""
+        taken = [ask for asks in lists for ask in asks]
+        for asks in lists:
+            asks.clear()
+        return taken
+
+    def _answers(self, asks: Iterable[Ask], error: SeawayError | None = None) -> list[Do]:
+        return [Answer(ask, self.status, error) for ask in asks]
 
     def _refuse(self, ask: Ask, error: SeawayError) -> Do:
         return Answer(ask, self.status, error)

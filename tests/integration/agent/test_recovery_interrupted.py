@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.agent.rig import APPLETS, AgentRig
@@ -12,8 +13,11 @@ from tests.integration.agent.rig import APPLETS, AgentRig
 from seaway_agent.kernel import procs
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue
+from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (
+    KillContainer,
     RemoveContainer,
+    StopContainer,
 )
 from seaway_contracts.containers import (
     ContainerSpec,
@@ -193,3 +197,75 @@ async def test_volumes_of_a_create_that_was_interrupted_are_swept(
     await rig.create(spec, command)
     assert {path.name for path in (volumes / "there/_data").iterdir()} == {"busybox", *APPLETS}
     assert {path.name for path in volumes.iterdir()} == {"there", "new", "b" * 64}
+
+
+DEAF = ("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
+OBEDIENT = ("sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+
+
+async def running(rig: AgentRig, *args: str) -> str:
+    container = await rig.create(rig.spec(*args))
+    await rig.start_container(container)
+    return container
+
+
+async def interrupted(
+    rig: AgentRig, armed: Path, container: str, channel: CallChannel[Any, Any], asked: Any
+) -> Command:
+    """The agent is killed when it has sent the signal; its caller goes too. The command."""
+    await rig.until(lambda: rig.output(container).endswith("ready\n"))
+    (armed / Failpoint.STOP_SIGNALLED).touch()
+    command = Command.new()
+    asking = asyncio.ensure_future(rig.bus.call(channel, asked, node=rig.node, command=command))
+    await rig.until(rig.ended)
+    asking.cancel()
+    rig.end(signal.SIGKILL)
+    return command
+
+
+async def test_a_stop_goes_on_though_nobody_asks_again(rig: AgentRig, tmp_path: Path) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await running(rig, *DEAF)
+    await interrupted(rig, armed, container, catalogue.STOP, StopContainer(id=container, timeout_s=2))
+    await rig.start()
+    assert (await rig.died(container)).status.exit_code == 137
+    assert rig.told(container) == ["create", "start", "kill", "kill", "stop", "die"]
+
+
+async def test_a_restart_goes_on_though_nobody_asks_again(rig: AgentRig, tmp_path: Path) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await running(rig, *OBEDIENT)
+    await interrupted(rig, armed, container, catalogue.RESTART, StopContainer(id=container))
+    await rig.until(lambda: not rig.shims())
+    await rig.start()
+    await rig.wait_for(container, "restart")
+    assert rig.told(container) == ["create", "start", "kill", "stop", "die", "start", "restart"]
+    assert (await rig.inventory())[container].status.state is State.RUNNING
+
+
+async def test_a_forced_removal_goes_on_though_nobody_asks_again(rig: AgentRig, tmp_path: Path) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await running(rig, *DEAF)
+    await interrupted(rig, armed, container, catalogue.REMOVE, RemoveContainer(id=container, force=True))
+    await rig.start()
+    await rig.wait_for(container, "destroy")
+    assert rig.told(container) == ["create", "start", "kill", "die", "destroy"]
+
+
+@pytest.mark.parametrize("asked", ["stop", "kill"])
+async def test_who_asks_again_for_what_ended_meanwhile_hears_that_it_is_done(
+    rig: AgentRig, tmp_path: Path, asked: str
+) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    container = await running(rig, *OBEDIENT)
+    channel, request = {
+        "stop": (catalogue.STOP, StopContainer(id=container)),
+        "kill": (catalogue.KILL, KillContainer(id=container, signal="SIGKILL")),
+    }[asked]
+    command = await interrupted(rig, armed, container, channel, request)
+    await rig.until(lambda: not rig.shims())
+    await rig.start()
+    reply = await rig.bus.call(channel, request, node=rig.node, command=command)
+    assert (reply.status.state, reply.status.exit_code) == (State.EXITED, {"stop": 5, "kill": 137}[asked])
+    await rig.died(container)
+    assert rig.told(container) == ["create", "start", "kill", *(["stop"] if asked == "stop" else []), "die"]

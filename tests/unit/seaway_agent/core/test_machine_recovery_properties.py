@@ -1,9 +1,10 @@
 """The world of `test_machine_properties`, in which the agent may be killed, and commands come twice and late.
 
-What survives a kill is what was written down: the status, and the outcomes that were stored with it. The next agent
-finds what is there of a run, as `seaway_agent.recovery` does. Whatever happens, a command has one outcome.
+What survives a kill is what was written down: the status, and with it the outcomes and who waits for an end. The next
+agent finds what is there of a run, as `seaway_agent.recovery` does. Whatever happens, a command has one outcome.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import settings
@@ -15,6 +16,8 @@ from seaway_agent.core.instructions import (
     Answer,
     Ask,
     Do,
+    Emit,
+    Ending,
     Exit,
     Launch,
     Launched,
@@ -31,7 +34,7 @@ _PHASES = {
     State.REMOVING: Phase.REMOVING,
     State.RESTARTING: Phase.TEARING_DOWN,
 }
-_AGAIN = ("start", "stop", "restart", "remove", "unpause")
+_AGAIN = ("start", "stop", "restart", "remove", "unpause", "kill")
 
 
 class Mortal(World):
@@ -40,6 +43,9 @@ class Mortal(World):
     def __init__(self) -> None:
         super().__init__()
         self.durable = ContainerStatus()
+        self.ending: Ending | None = None
+        self.begun: set[tuple[str, str]] = set()
+        self.deaf: set[str] = set()
         self.outcomes: dict[str, ContainerStatus] = {}
         self.first: dict[str, ContainerStatus] = {}
         self.sent: list[tuple[str, tuple[Any, ...], Ask]] = []
@@ -52,7 +58,7 @@ class Mortal(World):
     def carry_out(self, instructions: list[Do]) -> None:
         records = [do for do in instructions if isinstance(do, Record)]
         if records:
-            self.durable = records[-1].status
+            self.durable, self.ending = records[-1].status, records[-1].ending
             self.gone = any(event.action == "destroy" for event in records[-1].events)
             for answers in answers_of_records(instructions):
                 self.outcomes |= {do.ask.command: do.status for do in answers}
@@ -65,13 +71,29 @@ class Mortal(World):
             known = self.first.setdefault(do.ask.command, do.status)
             if do.ask.command in self.outcomes:
                 assert self.outcomes[do.ask.command] == known, "a command has one outcome"
-        super().carry_out_one(do)
+        if isinstance(do, Answer) and do.error is not None and self.was_said(do.ask, "stop", "kill"):
+            assert not any(command == do.ask.command for command, _ in self.begun), "what was begun is no refusal"
+        if isinstance(do, Record) and do.ask is not None:
+            self.begin(do.ask.command, do.events)
+        if not isinstance(do, Answer) or do.ask.command not in self.deaf:
+            super().carry_out_one(do)
+
+    def was_said(self, ask: Ask, *words: str) -> bool:
+        return any(what in words and said == ask for what, _, said in self.sent)
+
+    def begin(self, command: str, events: Iterable[Emit]) -> None:
+        for event in events:
+            if event.action == "kill":
+                told = command, event.attributes["signal"]
+                assert told not in self.begun, "a signal of a command is told once"
+                self.begun.add(told)
 
     # --- commands again
 
     @rule(what=st.sampled_from(_AGAIN), timeout_s=TIMEOUTS)
     def ask_and_remember(self, what: str, timeout_s: int | None) -> None:
-        extra = {"stop": (timeout_s, None), "restart": (timeout_s, None), "remove": (True, False)}.get(what, ())
+        patience = (timeout_s, None)
+        extra = {"stop": patience, "restart": patience, "remove": (True, False), "kill": (9,)}.get(what, ())
         self.sent.append((what, extra, self.ask()))
         self.say(*self.sent[-1])
 
@@ -85,15 +107,10 @@ class Mortal(World):
             assert self.first.get(ask.command, self.outcomes[ask.command]) == self.outcomes[ask.command]
         elif self.answers[ask.command]:
             return  # a refusal isn't remembered: asked anew it is a command like any other
-        elif not self.waits(ask):
+        elif not self.machine.knows(ask):
             self.say(what, extra, ask)
             return
         assert (self.machine.status, self.events) == (before, events), "a repeat does nothing"
-
-    def waits(self, ask: Ask) -> bool:
-        machine = self.machine
-        lists = (machine._starters, machine._stoppers, machine._removers, machine._restarters, machine._killers)
-        return any(ask in waiting for waiting in lists)
 
     def say(self, what: str, extra: tuple[Any, ...], ask: Ask) -> None:
         command = getattr(self.machine, what)
@@ -114,8 +131,11 @@ class Mortal(World):
         self.probe = 0
         self.pending.clear()
         self.machine = Machine(spec, status, phase)
-        self._look_at_what_is_there(undone)
+        if self.ending is not None:
+            self.machine.ending(self.ending)
         self.forget_who_waited()
+        self._look_at_what_is_there(undone)
+        self.ask_all_again()
 
     def _look_at_what_is_there(self, undone: bool) -> None:
         """As recovery does: a launch that was interrupted is undone, a run that is over is told, another goes on."""
@@ -146,15 +166,19 @@ class Mortal(World):
         self.carry_out(self.machine.adopted(self.now_ns, 0))
 
     def forget_who_waited(self) -> None:
-        """Callers hear nothing of an agent that died; they ask again, with the same id."""
+        """Callers hear nothing of an agent that died."""
         for command, count in self.answers.items():
             if not count and not any(ask.command == command for _, _, ask in self.sent):
                 self.answers[command] = 1
+                self.deaf.add(command)
+
+    def ask_all_again(self) -> None:
+        """With the same ids."""
         for what, extra, ask in self.sent:
             if not self.answers[ask.command]:
                 if ask.command in self.outcomes:
                     self.answers[ask.command] = 1
-                else:
+                elif not self.machine.knows(ask):
                     self.say(what, extra, ask)
 
 
