@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from e2e_rig.api import Reply
 from e2e_rig.registry import Registry
 from e2e_rig.waits import eventually
 
@@ -57,6 +58,13 @@ class Scene:
         for point in self._points:
             eventually(lambda: not self.suite.is_armed(point), f"{point} to be passed")  # noqa: B023 - at once
         self.suite.whole()
+
+    def ask_once(self, method: str, path: str) -> Reply:
+        """A request that is answered though a process dies over it: nobody need try again."""
+        replies: list[Reply] = []
+        self.crash(lambda: replies.append(self.client.steadily(method, path)))
+        assert self.client.refused == []
+        return replies[0]
 
     def post(self, path: str, body: object = None) -> None:
         """A command that must be answered with success, or with 304 where an earlier try was carried out."""

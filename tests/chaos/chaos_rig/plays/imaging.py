@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 
-from e2e_rig.api import Reply
 from e2e_rig.waits import eventually
 
 from chaos_rig.scene import LOOP, Scene
@@ -48,7 +47,7 @@ def commit(scene: Scene) -> None:
 
 def tag(scene: Scene) -> None:
     """Asked for once: who comes after the one that was killed knows what that one did."""
-    assert _asked_once(scene, *_tagging(scene)).status == 201
+    assert scene.ask_once(*_tagging(scene)).status == 201
     assert _told_of(scene, "tag") == 1
     assert scene.client.steadily("DELETE", f"/images/{scene.name}:1").status == 200
 
@@ -56,20 +55,13 @@ def tag(scene: Scene) -> None:
 def untag(scene: Scene) -> None:
     """The same; the answer is the one that was lost."""
     assert scene.client.steadily(*_tagging(scene)).status == 201
-    reply = _asked_once(scene, "DELETE", f"/images/{scene.name}:1")
+    reply = scene.ask_once("DELETE", f"/images/{scene.name}:1")
     assert (reply.status, reply.json()) == (200, [{"Untagged": f"{scene.name}:1"}])
     assert _told_of(scene, "untag") == 1
 
 
 def _tagging(scene: Scene) -> tuple[str, str]:
     return "POST", f"/images/busybox/tag?repo={scene.name}&tag=1"
-
-
-def _asked_once(scene: Scene, method: str, path: str) -> Reply:
-    replies: list[Reply] = []
-    scene.crash(lambda: replies.append(scene.client.steadily(method, path)))
-    assert scene.client.refused == []
-    return replies[0]
 
 
 def _told_of(scene: Scene, action: str) -> int:

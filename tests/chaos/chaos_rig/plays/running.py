@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from e2e_rig.api import Reply
-
 from chaos_rig.client import PORT
 from chaos_rig.scene import LIFE, Scene
 
@@ -29,11 +27,8 @@ def start(scene: Scene) -> None:
 
 
 def stop(scene: Scene) -> None:
-    """Asked for once."""
     container = scene.running()
-    replies: list[Reply] = []
-    scene.crash(lambda: replies.append(scene.client.steadily("POST", f"/containers/{container}/stop?t=20")))
-    assert (replies[0].status, scene.client.refused) == (204, [])
+    assert scene.ask_once("POST", f"/containers/{container}/stop?t=20").status == 204
     assert scene.client.wait(container) == 9
     told = scene.told(container, "die")
     assert told == ["create", "start", "kill", "stop", "die"], told
@@ -41,11 +36,8 @@ def stop(scene: Scene) -> None:
 
 
 def kill_hard(scene: Scene) -> None:
-    """Asked for once."""
     container = scene.running()
-    replies: list[Reply] = []
-    scene.crash(lambda: replies.append(scene.client.steadily("POST", f"/containers/{container}/kill")))
-    assert (replies[0].status, scene.client.refused) == (204, [])
+    assert scene.ask_once("POST", f"/containers/{container}/kill").status == 204
     assert scene.client.wait(container) == 137
     told = scene.told(container, "die")
     assert told == ["create", "start", "kill", "die"], told
@@ -53,11 +45,8 @@ def kill_hard(scene: Scene) -> None:
 
 
 def remove_hard(scene: Scene) -> None:
-    """Asked for once."""
     container = scene.running()
-    replies: list[Reply] = []
-    scene.crash(lambda: replies.append(scene.client.steadily("DELETE", f"/containers/{container}?force=1")))
-    assert (replies[0].status, scene.client.refused) == (204, [])
+    assert scene.ask_once("DELETE", f"/containers/{container}?force=1").status == 204
     told = scene.told(container, "destroy")
     assert told == ["create", "start", "kill", "die", "destroy"], told
 
