@@ -71,6 +71,26 @@ async def test_everything_in_one_segment(rig: Any) -> None:
     assert await wire.rest() == b"GET / HTTP/1.1\r\nnot http but input\n"
 
 
+@pytest.mark.parametrize(("agent", "patient"), [("docker-sdk-python/7.1.0", True), ("Docker-Client/26.1", False)])
+async def test_docker_py_is_given_time_to_read_the_head_where_that_cannot_be_seen(
+    rig: Any, monkeypatch: pytest.MonkeyPatch, agent: str, patient: bool
+) -> None:
+    given: list[float] = []
+    take_over = Connection.take_over
+
+    def taken(connection: Connection, head: bytes, patience_s: float = 0.0) -> Tunnel:
+        given.append(patience_s)
+        return take_over(connection, head, patience_s)
+
+    monkeypatch.setattr(Connection, "take_over", taken)
+    rig.suite.add(running())
+    rig.suite.attach = cat
+    wire = await rig.wire()
+    wire.send(attach_request(upgrade=f"User-Agent: {agent}\r\n".encode() + UPGRADE))
+    assert (await wire.head())[0] == 101
+    assert [patience_s > 0 for patience_s in given] == [patient]
+
+
 async def test_a_head_in_pieces(rig: Any) -> None:
     rig.suite.add(running())
     rig.suite.attach = cat
