@@ -101,29 +101,28 @@ class RandomUser:
         self._now(name, "created")
 
     def _start(self, name: str) -> None:
-        self._ask("POST", f"/containers/{name}/start", status=204)
-        self._now(name, "running")
+        self._change(name, "start", "running")
 
     def _stop(self, name: str) -> None:
-        self._ask("POST", f"/containers/{name}/stop?t=1", status=204)
-        self._now(name, "exited")
+        self._change(name, "stop?t=1", "exited")
+
+    def _restart(self, name: str) -> None:
+        self._change(name, "restart?t=1", "running")
+
+    def _pause(self, name: str) -> None:
+        self._change(name, "pause", "paused")
+
+    def _unpause(self, name: str) -> None:
+        self._change(name, "unpause", "running")
+
+    def _change(self, name: str, what: str, state: str) -> None:
+        self._ask("POST", f"/containers/{name}/{what}", status=204)
+        self._now(name, state)
 
     def _kill(self, name: str) -> None:
         self._ask("POST", f"/containers/{name}/kill", status=204)
         assert self._ask("POST", f"/containers/{name}/wait").json()["StatusCode"] == 137
         self._now(name, "exited")
-
-    def _restart(self, name: str) -> None:
-        self._ask("POST", f"/containers/{name}/restart?t=1", status=204)
-        self._now(name, "running")
-
-    def _pause(self, name: str) -> None:
-        self._ask("POST", f"/containers/{name}/pause", status=204)
-        self._now(name, "paused")
-
-    def _unpause(self, name: str) -> None:
-        self._ask("POST", f"/containers/{name}/unpause", status=204)
-        self._now(name, "running")
 
     def _remove(self, name: str) -> None:
         self._ask("DELETE", f"/containers/{name}?force=1&v=1", status=204)

@@ -325,10 +325,16 @@ async def test_a_tunnel_waits_for_a_slow_client_and_notices_when_it_goes() -> No
 
 
 async def test_a_tunnel_sends_nothing_behind_a_head_that_is_not_read() -> None:
-    flow, unread = Flow(), True
-    tunnel = Tunnel(flow, lambda: unread)
+    flow, unread, looks = Flow(), True, 0
+
+    def is_unread() -> bool:
+        nonlocal looks
+        looks += 1
+        return unread
+
+    tunnel = Tunnel(flow, is_unread)
     writing = asyncio.ensure_future(tunnel.write(b"said"))
-    await asyncio.sleep(0.01)
+    await until(lambda: looks >= 3)
     assert flow.said == []
     unread = False
     await writing
