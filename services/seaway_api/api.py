@@ -1,5 +1,6 @@
 """What the handlers work with."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -36,6 +37,8 @@ class Api:
     stats: StatsFeeds
     making: dict[str, str] = field(default_factory=dict)
     """The containers that this process is making just now, and the id of each one's image."""
+    begun: asyncio.Event | None = None
+    """What has to be done before requests are carried out: the bus is joined, and its events are heard."""
 
     async def locate(self, ref: str) -> tuple[str, str]:
         """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""

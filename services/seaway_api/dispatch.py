@@ -1,6 +1,7 @@
 """From a request to its handler: version, host check, routing, errors, metrics."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from seaway_api.origin import check_origin
 from seaway_api.routing import Match, Route, Router, split_version
 from seaway_api.version import API_VERSION, MIN_API_VERSION, ApiVersion, too_new, too_old
 from seaway_bus.metrics import labelled
+from seaway_contracts.errors import unavailable
 from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ SECONDS: Final = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
 IN_HAND: Final = Counter("seaway_api_requests_begun_total", "Requests begun.")
+_PATIENCE_S: Final = 5.0
 _NO_ROUTE: Final = "none"
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 
@@ -82,6 +85,8 @@ class Dispatcher:
     async def _run(self, call: Call, route: ApiRoute, connection: Connection) -> web.StreamResponse:
         if call.request.headers.get("Expect", "").lower() == "100-continue":
             await _go_on(call.request)
+        if not route.early and (begun := self._api.begun) is not None and not begun.is_set():
+            await self._begin(begun, connection)
         if not route.waits:
             return await route.handler(call)
         if connection.ended and not connection.upgrading:
@@ -91,6 +96,18 @@ class Dispatcher:
             return await route.handler(call)
         finally:
             connection.waiting = None
+
+    async def _begin(self, begun: asyncio.Event, connection: Connection) -> None:
+        """A new process answers what has come meanwhile once it hears the bus, or says in a moment why it does not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await begun.wait()
+        if connection.ended and not connection.upgrading:
+            raise ConnectionResetError("the client has hung up")
+        if begun.is_set():
+            return
+        trouble = self._api.bus.trouble
+        raise errors.bus_away(trouble) if trouble else unavailable("the suite is starting; try again in a moment")
 
 
 async def _go_on(request: web.BaseRequest) -> None:

@@ -5,7 +5,7 @@ import logging
 from aiohttp import web
 
 from seaway_api import replies
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import SeawayError, unavailable
 from seaway_docker.errors import InvalidParameter
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,11 @@ def status_and_text(error: Exception) -> tuple[int, str]:
     if isinstance(error, InvalidParameter):
         return 400, str(error)
     return 500, f"the API failed: {error or type(error).__name__}"
+
+
+def bus_away(trouble: str) -> SeawayError:
+    """Nothing can be asked of the cluster just now, for that reason."""
+    return unavailable(f"the bus is away: {trouble}; try again when it is back")
 
 
 def reply(error: Exception) -> web.Response:

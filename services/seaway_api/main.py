@@ -1,7 +1,9 @@
 """The API service as a process."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 from seaway_api.api import Api
@@ -11,41 +13,50 @@ from seaway_api.server import Running, serve
 from seaway_api.settings import ApiSettings
 from seaway_api.stats import StatsFeeds
 from seaway_api.version import SERVER_VERSION
+from seaway_kit.listeners import Listener
 from seaway_kit.service import ServiceContext, run_service
 from seaway_kit.settings import load_settings
 
 
 @asynccontextmanager
-async def running(context: ServiceContext) -> AsyncIterator[Running]:
-    """The API on a bus: event feed first, so that the first request already sees every event."""
+async def running(context: ServiceContext, lent: Sequence[Listener] = ()) -> AsyncIterator[Running]:
+    """The API. Clients may come before the bus is there; they are answered when it is."""
     hub = Hub(context.bus.transport, context.tasks, context.bus.absence)
-    await context.bus.prepared()
-    if context.bus.doors is not None:
-        await context.bus.doors.open()
-    await hub.start()
     archives = ArchiveClient(context.bus, context.settings.nats_ca)
     try:
         feeds = StatsFeeds(context.bus, context.tasks)
-        api = Api(cast(ApiSettings, context.settings), context.bus, hub, context.tasks, archives, feeds)
-        await context.bus.announce("api", SERVER_VERSION)
-        async with serve(api) as server:
+        begun = asyncio.Event()
+        api = Api(cast(ApiSettings, context.settings), context.bus, hub, context.tasks, archives, feeds, begun=begun)
+        async with serve(api, lent) as server:
+            await _begin(context, hub)
+            begun.set()
             yield server
     finally:
         await archives.close()
         await hub.close()
 
 
+async def _begin(context: ServiceContext, hub: Hub) -> None:
+    """Event feed first, so that the first request already sees every event."""
+    await context.joined
+    await context.bus.prepared()
+    if context.bus.doors is not None:
+        await context.bus.doors.open()
+    await hub.start()
+    await context.bus.announce("api", SERVER_VERSION)
+
+
 @asynccontextmanager
-async def build(context: ServiceContext) -> AsyncIterator[None]:
+async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncIterator[None]:
     """What the shell enters and leaves."""
-    async with running(context) as server:
+    async with running(context, lent) as server:
         context.hosts.extend(server.hosts)
         yield
 
 
-def run(settings: ApiSettings) -> int:
-    """Run the service until it is told to end; its exit code."""
-    return run_service("api", settings, build)
+def run(settings: ApiSettings, lent: Sequence[Listener] = ()) -> int:
+    """Run the service until it is told to end; its exit code. `lent` are sockets that its parent keeps."""
+    return run_service("api", settings, partial(build, lent=lent), without_bus=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

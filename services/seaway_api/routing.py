@@ -17,12 +17,16 @@ _VERSIONED: Final = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[H]):
-    """One endpoint. `waits` marks those that only watch or stream: they end when their client hangs up."""
+    """One endpoint. `waits` marks those that only watch or stream: they end when their client hangs up.
+
+    `early` are those that are answered before the bus is there, too.
+    """
 
     method: str
     template: str
     handler: H
     waits: bool = False
+    early: bool = False
 
     def pattern(self) -> re.Pattern[str]:
         """What the decoded path must look like."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,18 +10,17 @@ from typing import Any, Final
 from seaway_api.api import Api
 from seaway_api.connection import HttpServer
 from seaway_api.dispatch import Dispatcher
-from seaway_api.listeners import BACKLOG, UnixPath, host_of, listen_on, tls_context
+from seaway_api.endpoints import listeners, tls_context
 from seaway_api.routes.table import all_routes
 from seaway_api.settings import ApiSettings
 from seaway_api.tls import TlsTransport
-from seaway_kit.addresses import join_address
 from seaway_kit.docker_hosts import TCP
-from seaway_kit.passed_sockets import take_sockets
+from seaway_kit.listeners import BACKLOG, Listener
 
 log = logging.getLogger(__name__)
 _LAST_ANSWERS_S: Final = 2.0
 _HEAD_LIMIT: Final = 32 * 1024
-_LEFT: Final = {"cleanup_socket": False}  # uvloop would take the path away with the server
+_LEFT: Final[dict[str, Any]] = {"cleanup_socket": False}  # uvloop would take the path away with the server
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Running:
 
 
 @asynccontextmanager
-async def serve(api: Api) -> AsyncIterator[Running]:
+async def serve(api: Api, lent: Sequence[Listener] = ()) -> AsyncIterator[Running]:
     """Serve the Engine API until the end of the context. Raises OSError if an endpoint can't be had."""
     settings = api.settings
     http = HttpServer(
@@ -44,46 +42,22 @@ async def serve(api: Api) -> AsyncIterator[Running]:
         max_line_size=_HEAD_LIMIT,
         max_field_size=_HEAD_LIMIT,
     )
+    hosts = []
     async with AsyncExitStack() as stack:
         stack.push_async_callback(http.finish, _LAST_ANSWERS_S)
-        passed = take_sockets()
-        hosts = [await _take_over(listener, settings, http, stack) for listener in passed]
-        hosts += [await _listen(host, settings, http, stack) for host in (settings.host if passed else settings.hosts)]
+        for listener in listeners(settings, lent):
+            stack.callback(listener.close)
+            server = await _serve_on(listener, settings, http)
+            stack.callback(server.close)
+            hosts.append(listener.host)
         log.info("serving the Engine API on %s", ", ".join(hosts))
         yield Running(tuple(hosts))
 
 
-async def _take_over(listener: socket.socket, settings: ApiSettings, http: HttpServer, stack: AsyncExitStack) -> str:
-    """Serve on a socket of systemd's, which outlives this process: what comes while it restarts waits there."""
-    stack.callback(listener.close)
-    host = host_of(listener, settings)
-    await _serve_on(listener, host, settings, http, stack, **_LEFT)
-    return host
-
-
-async def _listen(host: str, settings: ApiSettings, http: HttpServer, stack: AsyncExitStack) -> str:
-    listener = listen_on(host, settings)
-    if not host.startswith(TCP):
-        stack.callback(UnixPath.of(host).remove)
-    await _serve_on(listener, host, settings, http, stack)
-    return _bound(host, listener)
-
-
-async def _serve_on(
-    listener: socket.socket, host: str, settings: ApiSettings, http: HttpServer, stack: AsyncExitStack, **unix: Any
-) -> None:
+async def _serve_on(listener: Listener, settings: ApiSettings, http: HttpServer) -> asyncio.Server:
     loop = asyncio.get_running_loop()
-    if host.startswith(TCP):
+    if listener.host.startswith(TCP):
         context = tls_context(settings)
         protocol = http if context is None else lambda: TlsTransport(context, http)
-        server = await loop.create_server(protocol, sock=listener, backlog=BACKLOG)
-    else:
-        server = await loop.create_unix_server(http, sock=listener, backlog=BACKLOG, **unix)
-    stack.callback(server.close)
-
-
-def _bound(host: str, listener: socket.socket) -> str:
-    if not host.startswith(TCP):
-        return host
-    address, port = listener.getsockname()[:2]
-    return TCP + join_address(address, port)
+        return await loop.create_server(protocol, sock=listener.socket, backlog=BACKLOG)
+    return await loop.create_unix_server(http, sock=listener.socket, backlog=BACKLOG, **_LEFT)

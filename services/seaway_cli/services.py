@@ -6,8 +6,8 @@ time to import. The rest of the CLI imports nothing of theirs, but for what `pur
 
 import importlib
 import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from seaway_cli.layout import Layout
 from seaway_cli.permissions import agent_user
 from seaway_cli.supervisor import ServiceSpec
 from seaway_kit.addresses import join_address
+from seaway_kit.listeners import Listener
 from seaway_kit.settings import ServiceSettings, WrongSettings, default_node, validated
 
 _COPIES: Final = 3
@@ -29,7 +30,8 @@ class SuiteOptions:
     """What the services of one suite are told.
 
     `own_users`: each service has a user of its own at the (embedded) NATS server; else all log in with
-    `nats_login`, a user and the file with its password, if it is given. `listen`: where that server is.
+    `nats_login`, a user and the file with its password, if it is given. `listen`: where that server is. `lent`: what
+    the API listens on at its `hosts`, which the parent keeps.
     """
 
     layout: Layout
@@ -43,6 +45,7 @@ class SuiteOptions:
     insecure_registries: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
     listen: Listen = field(default_factory=Listen)
+    lent: tuple[Listener, ...] = ()
 
 
 def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
@@ -85,14 +88,23 @@ def specs(options: SuiteOptions) -> Iterator[ServiceSpec]:
     """All services, in the order of their start. Raises CliError for settings that one of them refuses."""
     for service in ORDER:
         module = importlib.import_module(f"seaway_{service}.main")
-        yield spec_of(service, module.run, settings_of(service, options))
+        lent = options.lent if service == "api" else ()
+        yield spec_of(service, module.run, settings_of(service, options), lent)
 
 
-def spec_of(service: str, run: typing.Callable[[Any], int], values: Mapping[str, Any]) -> ServiceSpec:
-    """One service from its `run(settings)` function, whose parameter's type says what the settings are."""
+def spec_of(
+    service: str, run: typing.Callable[..., int], values: Mapping[str, Any], lent: Sequence[Listener] = ()
+) -> ServiceSpec:
+    """One service from its `run(settings)` function, whose parameter's type says what the settings are.
+
+    Where sockets are lent to it, it is called as `run(settings, lent)`.
+    """
     kind: type[ServiceSettings] = typing.get_type_hints(run)["settings"]
     try:
         settings = validated(kind, values)
     except WrongSettings as error:
         raise CliError(f"{service}: {error}", exit_code=2) from None
-    return ServiceSpec(service, lambda: run(settings))
+    if not lent:
+        return ServiceSpec(service, lambda: run(settings))
+    theirs = [replace(one, path=None) for one in lent]  # it is the parent that takes the path away
+    return ServiceSpec(service, lambda: run(settings, theirs), share=tuple(one.socket.fileno() for one in lent))

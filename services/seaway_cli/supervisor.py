@@ -28,12 +28,13 @@ class ServiceSpec:
     """A process to supervise: `run` is called in a fork of the supervisor and gives the exit code.
 
     It says that it is ready on the descriptor in SEAWAY_READY_FD (see seaway_kit.notify); or, where the
-    program can't, `probe` is asked until it is true.
+    program can't, `probe` is asked until it is true. `share` are descriptors that it has beside those that all have.
     """
 
     name: str
     run: Callable[[], int]
     probe: Callable[[], bool] | None = None
+    share: tuple[int, ...] = ()
 
 
 @dataclass
@@ -72,7 +73,8 @@ class Supervisor:
     """Runs services until it is told to stop, or until the first start fails.
 
     `share` are descriptors (locks) that live on in the children. `start_s` bounds the time until all are ready
-    for the first time, `stop_s` the time that each is given to stop before it is killed.
+    for the first time, `stop_s` the time that each is given to stop before it is killed. `on_stop` is called before
+    the first is stopped.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Supervisor:
         start_s: float = 30.0,
         stop_s: float = 10.0,
         on_ready: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.reactor = Reactor()
         self.failure: StartFailure | None = None
@@ -91,6 +94,7 @@ class Supervisor:
         self._start_s = start_s
         self._stop_s = stop_s
         self._on_ready = on_ready
+        self._on_stop = on_stop
         self._services: list[_Service] = []
         self._signals = SignalPipe()
         self.reactor.on_readable(self._signals.fileno(), self._signalled)
@@ -136,6 +140,7 @@ class Supervisor:
         """Begin to stop everything, the service started last first."""
         if not self._stopping:
             self._stopping = True
+            self._on_stop()
             self._stop_next()
 
     def close(self) -> None:
@@ -150,13 +155,14 @@ class Supervisor:
     # --- starting
 
     def _start(self, service: _Service) -> None:
-        service.child = process.spawn(service.spec.run, self._logs / f"{service.spec.name}.log", self._share)
+        spec = service.spec
+        service.child = process.spawn(spec.run, self._logs / f"{spec.name}.log", (*self._share, *spec.share))
         service.state, service.metrics, service.started = "starting", "", time.monotonic()
         self.reactor.on_readable(service.child.pidfd, lambda: self._ended(service))
-        if service.spec.probe is None:
+        if spec.probe is None:
             self.reactor.on_readable(service.child.ready, lambda: self._spoke(service))
         else:
-            self._probe(service, service.child, service.spec.probe)
+            self._probe(service, service.child, spec.probe)
 
     def _spoke(self, service: _Service) -> None:
         """A service's readiness line, or the end of its pipe without one."""

@@ -24,6 +24,7 @@ from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec, Supervisor
 from seaway_contracts.ids import BadToken, check_token
 from seaway_kit import logs
+from seaway_kit.listeners import Listener, listen_on
 from seaway_kit.notify import Systemd
 from seaway_kit.settings import default_node
 
@@ -84,11 +85,11 @@ class Prepared:
         return tuple(lock.fd for lock in self.locks)
 
 
-Load = Callable[[Prepared], Iterable[ServiceSpec]]
+Load = Callable[[Prepared, tuple[Listener, ...]], Iterable[ServiceSpec]]
 Report = Callable[[str, bool], None]
 
 
-def seaway_services(prepared: Prepared) -> Iterator[ServiceSpec]:
+def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iterator[ServiceSpec]:
     """Seaway's own services, imported here and now."""
     from seaway_cli.services import SuiteOptions, specs
 
@@ -107,6 +108,7 @@ def seaway_services(prepared: Prepared) -> Iterator[ServiceSpec]:
             insecure_registries=options.insecure_registries,
             tls=options.tls,
             listen=options.bus,
+            lent=listeners,
         )
     )
 
@@ -239,7 +241,8 @@ def _background(ready: Prepared, load: Load, outcome: int, started: float) -> in
 def supervise(ready: Prepared, load: Load, report: Report, started: float) -> int:
     """Start NATS and the services, and watch them to the end; `report` is called once, with the outcome of the start.
 
-    Raises CliError if the services' settings are wrong; nothing runs then.
+    The endpoints are there from now on, and clients wait for the API behind them, also while it is started again.
+    Raises CliError if the services' settings are wrong or an endpoint can't be had; nothing runs then.
     """
     logs.configure("seaway")
     layout = ready.options.layout
@@ -249,24 +252,35 @@ def supervise(ready: Prepared, load: Load, report: Report, started: float) -> in
         systemd.send("READY=1")
         report(summary(layout, supervisor.hosts() or ready.options.listens, time.monotonic() - started), True)
 
-    supervisor = Supervisor(layout.logs, share=ready.lock_fds, on_ready=all_ready)
     with contextlib.ExitStack() as stack:
+        endpoints = stack.enter_context(contextlib.ExitStack())
+        listeners = tuple(_listen(host, endpoints) for host in ready.options.listens)
+        supervisor = Supervisor(layout.logs, share=ready.lock_fds, on_ready=all_ready, on_stop=endpoints.close)
         stack.callback(supervisor.close)
         server = control.ControlServer(layout.control, supervisor.reactor, partial(_answer, ready, supervisor))
         stack.callback(server.close)
-        _start(ready, supervisor, load)
+        _start(ready, supervisor, partial(load, ready, listeners))
         code = supervisor.run()
         if supervisor.failure is not None:
             report(failure(layout, supervisor.failure.services, supervisor.failure.reason), False)
         return code
 
 
-def _start(ready: Prepared, supervisor: Supervisor, load: Load) -> None:
+def _listen(host: str, stack: contextlib.ExitStack) -> Listener:
+    try:
+        made = listen_on(host)
+    except OSError as error:
+        raise CliError(str(error)) from None
+    stack.callback(made.close)
+    return made
+
+
+def _start(ready: Prepared, supervisor: Supervisor, load: Callable[[], Iterable[ServiceSpec]]) -> None:
     """NATS first: it starts while the services' modules are imported. Then one fork per service."""
     if ready.nats is not None:
         supervisor.add(ready.nats)
     gc.disable()
-    specs = list(load(ready))
+    specs = list(load())
     gc.collect()
     gc.freeze()  # so that the collector doesn't touch, and thereby copy, the pages that the forks share
     for spec in specs:

@@ -1,18 +1,23 @@
 """`seaway up` and its errors; two suites side by side; what purge leaves."""
 
+import http.client
 import json
 import os
 import re
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from e2e_rig import images
+from e2e_rig.api import connect
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.ports import free_port
 from e2e_rig.registry import Registry
@@ -257,3 +262,82 @@ def test_the_agents_limit_of_open_files_is_not_that_of_containers(make: Callable
     assert cli("exec", "box", *limits).lines == ["1000", str(hard)]
     assert cli("exec", "-t", "box", *limits).out.splitlines() == ["1000", str(hard)]
     cli("rm", "-f", "box")
+
+
+class Callers:
+    """Clients that ask again and again, each time on a connection of its own."""
+
+    def __init__(self, ways: Sequence[Callable[[], socket.socket]]) -> None:
+        self._stop = threading.Event()
+        self.answered: Counter[int] = Counter()
+        self.refused: list[OSError] = []
+        self.broken: list[Exception] = []
+        self._threads = [threading.Thread(target=self._go_on, args=(way,)) for way in ways]
+
+    def __enter__(self) -> "Callers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _go_on(self, way: Callable[[], socket.socket]) -> None:
+        while not self._stop.is_set():
+            try:
+                made = way()
+            except OSError as error:
+                self.refused.append(error)
+            else:
+                self._ask(made)
+
+    def _ask(self, made: socket.socket) -> None:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = made
+        try:
+            connection.request("GET", "/containers/json")
+            self.answered[connection.getresponse().status] += 1
+        except (OSError, http.client.HTTPException) as error:
+            self.broken.append(error)
+        finally:
+            connection.close()
+
+
+def test_no_client_is_refused_while_the_api_starts_again(make: Callable[..., Seaway]) -> None:
+    """Those whose request it had in hand see their connection break; the others wait for the next process."""
+    suite, kills = make(), 10
+    suite.start()
+    address, _, port = suite.tcp.rpartition(":")
+    ways = [
+        lambda: connect(suite.host.removeprefix("unix://")),
+        lambda: socket.create_connection((address, int(port)), timeout=30),
+    ]
+    with Callers(ways * 2) as callers:
+        for _ in range(kills):
+            enough = callers.answered.total() + 20
+            eventually(lambda enough=enough: callers.answered.total() > enough, "answers", 20)
+            os.kill(old := suite.processes()["api"], signal.SIGKILL)
+            suite.restarted("api", old)
+    assert (callers.refused, set(callers.answered)) == ([], {200})
+    assert len(callers.broken) <= kills * len(ways) * 2, callers.broken
+    suite.stop()
+    with pytest.raises(FileNotFoundError):
+        ways[0]()
+    with pytest.raises(ConnectionRefusedError):
+        ways[1]()
+
+
+def test_an_endpoint_that_another_has(place: Path) -> None:
+    """Nothing is started; what is there stays."""
+    place.mkdir()
+    with socket.socket(socket.AF_UNIX) as other, socket.create_server(("127.0.0.1", 0)) as taken:
+        other.bind(str(place / "docker.sock"))
+        other.listen()
+        host, port = f"unix://{place}/docker.sock", taken.getsockname()[1]
+        assert is_refused(up(place, "--host", host), f"can't listen on {host}: another server answers there")
+        free = f"unix://{place}/free.sock"
+        refused = up(place, "--host", free, "--host", f"tcp://127.0.0.1:{port}")
+        assert is_refused(refused, f"can't listen on tcp://127.0.0.1:{port}: Address already in use")
+    assert sorted(path.name for path in place.glob("*.sock")) == ["docker.sock"]

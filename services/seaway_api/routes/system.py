@@ -8,12 +8,13 @@ from pydantic import Field
 
 from seaway_api import replies
 from seaway_api.call import Call
+from seaway_api.errors import bus_away
 from seaway_api.lists import all_containers, all_images
 from seaway_api.translate.info import Cluster, disk_usage_json, info_json, version_json
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import SeawayError, unavailable
+from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ImageRecord, Registries, RegistryAuth, RegistryLogin
 from seaway_contracts.nodes import NodeRecord
 from seaway_docker.go_json import GoModel
@@ -77,7 +78,7 @@ async def disk_usage(call: Call) -> web.StreamResponse:
     """GET /system/df"""
     cluster = await _cluster(call)
     if cluster.bus_trouble:
-        raise unavailable(f"the bus is away: {cluster.bus_trouble}; try again when it is back")
+        raise bus_away(cluster.bus_trouble)
     return replies.json(disk_usage_json(cluster, call.version, now_ns=call.api.now_ns()))
 
 

@@ -33,10 +33,10 @@ def all_routes() -> list[ApiRoute]:
 
 def _system() -> list[ApiRoute]:
     return [
-        Route("GET", "/_ping", system.ping),
-        Route("HEAD", "/_ping", system.ping),
-        Route("GET", "/version", system.version),
-        Route("GET", "/info", system.info),
+        Route("GET", "/_ping", system.ping, early=True),
+        Route("HEAD", "/_ping", system.ping, early=True),
+        Route("GET", "/version", system.version, early=True),
+        Route("GET", "/info", system.info, early=True),
         Route("POST", "/auth", system.auth),
         Route("GET", "/system/df", system.disk_usage),
         Route("GET", "/events", events.events, waits=True),

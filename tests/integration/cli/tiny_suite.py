@@ -12,6 +12,7 @@ from seaway_cli.supervisor import ServiceSpec
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES
 from seaway_contracts.nodes import NodeList
+from seaway_kit.listeners import Listener
 from seaway_kit.service import ServiceContext, run_service
 from seaway_kit.settings import ServiceSettings
 
@@ -47,7 +48,7 @@ def run_broken(settings: ServiceSettings) -> int:
     return 1
 
 
-def load(prepared: up.Prepared) -> Iterator[ServiceSpec]:
+def load(prepared: up.Prepared, _: tuple[Listener, ...]) -> Iterator[ServiceSpec]:
     options = SuiteOptions(
         layout=prepared.options.layout,
         token=prepared.suite.token,

@@ -1,11 +1,18 @@
 """Versions, headers, unknown routes, what each answer carries."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from seaway_api import dispatch
+from seaway_api.server import serve
 from seaway_api.version import API_VERSION
+from seaway_contracts.containers import State
 from seaway_contracts.errors import Code
 from seaway_contracts.images import Registries
 from seaway_contracts.nodes import NodeFacts, NodeList
@@ -162,3 +169,43 @@ async def test_a_client_that_waits_to_be_told_to_go_on(rig: Any) -> None:
     assert (await wire.head())[0] == 100
     wire.send(b'{"Image":"busybox"}')
     assert (await wire.answer()).status == 201
+
+
+@pytest.fixture
+async def early(rig: Any, tmp_path: Path) -> AsyncIterator[Any]:
+    """The same API before it hears the bus; `begun` says that it does."""
+    begun = asyncio.Event()
+    settings = rig.api.settings.model_copy(update={"host": (f"unix://{tmp_path}/early.sock",)})
+    async with serve(replace(rig.api, settings=settings, begun=begun)):
+        yield SimpleNamespace(rig=type(rig)(rig.api, rig.suite, f"{tmp_path}/early.sock", rig.server), begun=begun)
+
+
+async def test_before_it_hears_the_bus_requests_wait(early: Any) -> None:
+    waiting = asyncio.create_task(early.rig.call("GET", "/containers/json"))
+    assert (await early.rig.call("GET", "/_ping")).status == 200
+    assert (await early.rig.call("GET", "/info")).status == 200
+    assert not waiting.done()
+    early.begun.set()
+    assert (await waiting).json == []
+
+
+@pytest.mark.parametrize(("stays", "killed"), [(True, 1), (False, 0)])
+async def test_a_client_that_has_hung_up_by_then_gets_nothing_done(early: Any, stays: bool, killed: int) -> None:
+    record = early.rig.suite.add(builders.record(State.RUNNING))
+    asked = await early.rig.wire()
+    asked.send(f"POST /containers/{record.id}/kill HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n".encode())
+    await early.rig.call("GET", "/_ping")
+    if not stays:
+        asked.close()
+        await early.rig.call("GET", "/_ping")
+    early.begun.set()
+    assert (await early.rig.call("GET", "/containers/json")).status == 200
+    await early.rig.quiet()
+    assert len(early.rig.suite.named("kill")) == killed
+    asked.close()
+
+
+async def test_nobody_waits_for_long(early: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "_PATIENCE_S", 0.01)
+    answer = await early.rig.call("GET", "/containers/json")
+    assert (answer.status, answer.json["message"]) == (503, "the suite is starting; try again in a moment")

@@ -1,41 +1,48 @@
-"""The sockets that the API listens on. A unix socket is taken over only from the dead."""
+"""The sockets that the Docker API listens on. A unix socket is taken over only from the dead."""
 
 import contextlib
 import grp
 import os
 import socket
-import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seaway_api.settings import ApiSettings
 from seaway_kit.addresses import join_address, split_address
 from seaway_kit.docker_hosts import TCP, UNIX
 
+GROUP: Final = "docker"
 _MODE: Final = 0o660
 BACKLOG: Final = 1024
 _PROBE_S: Final = 0.5
 
 
-def listen_on(host: str, settings: ApiSettings) -> socket.socket:
-    """A bound and listening socket. Raises OSError with a sentence."""
+@dataclass(frozen=True)
+class Listener:
+    """A listening socket, and the endpoint that it is (with the real port, also where 0 was asked for).
+
+    `path`: what is to be taken away with it.
+    """
+
+    host: str
+    socket: socket.socket
+    path: "UnixPath | None" = None
+
+    def close(self) -> None:
+        """Be no longer there: clients are refused, unless another process has the socket and accepts on it."""
+        if self.path is not None:
+            self.path.remove()
+        self.socket.close()
+
+
+def listen_on(host: str, group: str = GROUP) -> Listener:
+    """Bound and listening; members of `group` may connect to a unix socket. Raises OSError with a sentence."""
     if host.startswith(UNIX):
-        return _unix(Path(host.removeprefix(UNIX)), settings.socket_group)
-    return _tcp(*split_address(host.removeprefix(TCP)))
-
-
-def host_of(listener: socket.socket, settings: ApiSettings) -> str:
-    """What a passed socket listens on, as `--host` would say it. Raises OSError for one that would let anybody in."""
-    if listener.family == socket.AF_UNIX:
-        return f"{UNIX}{listener.getsockname()}"
-    host = TCP + join_address(*listener.getsockname()[:2])
-    try:
-        settings.check_host(host)
-    except ValueError as error:
-        raise OSError(str(error)) from error
-    return host
+        made = _unix(Path(host.removeprefix(UNIX)), group)
+        return Listener(host, made, UnixPath.of(host))
+    made = _tcp(*split_address(host.removeprefix(TCP)))
+    return Listener(TCP + join_address(*made.getsockname()[:2]), made)
 
 
 def _unix(path: Path, group: str) -> socket.socket:
@@ -99,22 +106,6 @@ def _tcp(address: str, port: int) -> socket.socket:
         listener.close()
         raise OSError(f"can't listen on tcp://{join_address(address, port)}: {error.strerror or error}") from error
     return listener
-
-
-def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
-    """TLS for the TCP endpoints, with a check of the client's certificate where a CA is given. Raises OSError."""
-    if settings.tls_cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-        if settings.tls_ca is not None:
-            context.load_verify_locations(settings.tls_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise OSError(f"can't use the TLS files ({settings.tls_cert}, …): {error}") from error
-    return context
 
 
 @dataclass(frozen=True)
