@@ -1,8 +1,9 @@
 """Fetches layer blobs over HTTP from the image service, wherever the bus says that it is."""
 
-import logging
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import aiohttp
 import orjson
@@ -15,9 +16,10 @@ from seaway_contracts.errors import Code, SeawayError, not_found, unavailable
 from seaway_contracts.images import BlobEndpoint
 from seaway_kit import tls
 
-log = logging.getLogger(__name__)
-_CHUNK = 1 << 20
-_CODES = {400: Code.BAD_REQUEST, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
+_CHUNK: Final = 1 << 20
+_PATIENCE_S: Final = 5.0
+_PACE_S: Final = 0.05
+_CODES: Final = {400: Code.BAD_REQUEST, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
 
 
 class BlobClient:
@@ -36,44 +38,71 @@ class BlobClient:
             await self._session.close()
 
     async def fetch(self, digest: str, size: int) -> AsyncIterator[bytes]:
-        """The bytes of a blob, unverified. Raises SeawayError."""
-        endpoint = await self._locate()
-        session = self._connected()
-        url = f"{endpoint.url}/v2/seaway/blobs/{digest}"
-        try:
-            async with session.get(url, headers={"Authorization": f"Bearer {endpoint.token}"}) as response:
-                if response.status == 404:
-                    raise not_found(f"the image service has no blob {digest} any more; pull the image again")
-                if response.status != 200:
-                    self._endpoint = None
-                    raise unavailable(f"the image service answered {response.status} for blob {digest}")
-                async for chunk in response.content.iter_chunked(_CHUNK):
+        """The bytes of a blob, unverified; where the image service goes meanwhile, the next one sends the rest.
+
+        Raises SeawayError.
+        """
+        had, patience = 0, _Patience()
+        while True:
+            try:
+                async for chunk in self._rest(digest, had):
+                    had += len(chunk)
+                    patience = _Patience()
                     yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._endpoint = None
-            raise unavailable(f"blob {digest} can't be fetched from the image service: {error}") from error
+                return
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                self._endpoint = None
+                if had >= size:
+                    return
+                if patience.over:
+                    raise unavailable(f"blob {digest} can't be fetched from the image service: {error}") from error
+            await patience.rest()
+
+    async def _rest(self, digest: str, had: int) -> AsyncIterator[bytes]:
+        endpoint = await self._locate()
+        headers = {"Authorization": f"Bearer {endpoint.token}"}
+        if had:
+            headers["Range"] = f"bytes={had}-"
+        async with self._connected().get(f"{endpoint.url}/v2/seaway/blobs/{digest}", headers=headers) as response:
+            if response.status == 404:
+                raise not_found(f"the image service has no blob {digest} any more; pull the image again")
+            if response.status != (206 if had else 200):
+                self._endpoint = None
+                raise unavailable(f"the image service answered {response.status} for blob {digest}")
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                yield chunk
 
     async def commit(self, order: bytes, layer: AsyncIterator[bytes]) -> Committed:
         """Have an image made of a layer's tar. Raises SeawayError, with the image service's own sentence."""
-        endpoint = await self._locate()
 
         async def body() -> AsyncIterator[bytes]:
             yield len(order).to_bytes(4, "big") + order
             async for piece in layer:
                 yield piece
 
+        patience = _Patience()
+        while True:
+            try:
+                return await self._commit(body())
+            except aiohttp.ClientConnectorError as error:  # nothing was sent
+                self._endpoint = None
+                if patience.over:
+                    raise _unsent(error) from error
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self._endpoint = None
+                raise _unsent(error) from error
+            await patience.rest()
+
+    async def _commit(self, body: AsyncIterator[bytes]) -> Committed:
+        endpoint = await self._locate()
         headers = {"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/octet-stream"}
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         url = f"{endpoint.url}/commit"
-        try:
-            async with self._connected().post(url, data=body(), headers=headers, timeout=patience) as response:
-                data = await response.read()
-                if response.status != 200:
-                    raise _refusal(response.status, data)
-                return Committed.model_validate_json(data)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            self._endpoint = None
-            raise unavailable(f"the layer can't be sent to the image service: {error}") from error
+        async with self._connected().post(url, data=body, headers=headers, timeout=timeout) as response:
+            data = await response.read()
+            if response.status != 200:
+                raise _refusal(response.status, data)
+            return Committed.model_validate_json(data)
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -87,6 +116,25 @@ class BlobClient:
         if self._endpoint is None:
             self._endpoint = await self._bus.call(BLOB_ENDPOINT, Empty())
         return self._endpoint
+
+
+class _Patience:
+    """For an image service that is away: it is mostly back, at another port, within a second."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + _PATIENCE_S
+
+    @property
+    def over(self) -> bool:
+        return self._loop.time() >= self._until
+
+    async def rest(self) -> None:
+        await asyncio.sleep(_PACE_S)
+
+
+def _unsent(error: Exception) -> SeawayError:
+    return unavailable(f"the layer can't be sent to the image service: {error}")
 
 
 def _refusal(status: int, body: bytes) -> SeawayError:
