@@ -33,6 +33,7 @@ _RETRY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.05
 _CURRENT_S: Final = 2.0
 _READINGS: Final = 3
+_AWAY_S: Final = 5.0
 _CONVINCING: Final = 4  # times in a row, half a second apart
 SETTLE_S: Final = STORE_S + 2.0
 
@@ -359,12 +360,32 @@ _LOOKED_AT: Final = 16
 
 
 async def history(transport: Transport, *, start_ns: int, subject: str = ALL_EVENTS) -> AsyncIterator[Event]:
-    """The stored events from a time (Unix ns) on, up to the newest one now; where clocks differ, some older ones."""
-    ahead_ns = await _ahead_ns(transport, subject) if start_ns else 0
-    async for message in transport.replay(EVENT_STREAM.name, subject, start_ns=max(0, start_ns - ahead_ns)):
-        event = read_event(message)
-        if event is not None:
-            yield event
+    """The stored events from a time (Unix ns) on, up to the newest one now; where clocks differ, some older ones.
+
+    A server that is away for a moment is waited for. Raises TransportError where it stays away.
+    """
+    now, last = asyncio.get_running_loop().time, 0
+    away_at = now() + _AWAY_S
+    while True:
+        try:
+            async for message in _stored(transport, subject, last, start_ns):
+                last, away_at = message.stream_seq, now() + _AWAY_S
+                event = read_event(message)
+                if event is not None:
+                    yield event
+            return
+        except TransportError:
+            if now() >= away_at:
+                raise
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def _stored(transport: Transport, subject: str, last: int, start_ns: int) -> AsyncIterator[Message]:
+    """What is behind that sequence number, or (at 0) from that time on."""
+    ahead_ns = await _ahead_ns(transport, subject) if start_ns and not last else 0
+    first = {"start_seq": last + 1} if last else {"start_ns": max(0, start_ns - ahead_ns)}
+    async for message in transport.replay(EVENT_STREAM.name, subject, **first):
+        yield message
 
 
 async def _ahead_ns(transport: Transport, subject: str) -> int:

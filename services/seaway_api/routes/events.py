@@ -8,9 +8,11 @@ from aiohttp import web
 
 from seaway_api import replies
 from seaway_api.call import Call
+from seaway_api.errors import bus_away
 from seaway_api.hub import CutOff, Reader
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
-from seaway_bus.feed import history
+from seaway_bus.feed import Event, history
+from seaway_bus.transport import TransportError
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.event_filters import event_matches
 from seaway_docker.filters import EVENT_KEYS, Filters, parse_filters
@@ -21,7 +23,7 @@ _SECOND: Final = 1_000_000_000
 
 
 async def events(call: Call) -> web.StreamResponse:
-    """Ends at `until`, and when the client hangs up. The head goes out at once, also when nothing happens.
+    """Ends at `until`, and when the client hangs up. The head goes out once the past is found, even if nothing happens.
 
     A client that is too slow is cut off, in the middle of the answer; `since` the last event it goes on.
     """
@@ -32,8 +34,9 @@ async def events(call: Call) -> web.StreamResponse:
         raise InvalidParameter(f"`since` time ({since // _SECOND}) cannot be after `until` time ({until // _SECOND})")
     reader, heard = call.api.hub.read(), call.api.hub.handed_on
     try:
+        past = await _begun(call, since) if since is not None else None
         response = await replies.begin_stream(call.request)
-        async for batch in _batches(call, reader, heard, since, until):
+        async for batch in _batches(call, reader, heard, past, since, until):
             chosen = [event.line for event in batch if _wanted(filters, event)]
             if chosen:
                 await response.write(b"".join(chosen))
@@ -43,6 +46,23 @@ async def events(call: Call) -> web.StreamResponse:
         raise ConnectionResetError(str(error)) from error  # without the last chunk: it is to see that this is no end
     finally:
         call.api.hub.unread(reader)
+
+
+async def _begun(call: Call, since: int) -> AsyncIterator[Event]:
+    """The past from then on. The first of it has come: if it can't be read, a status still says so."""
+    past = history(call.api.bus.transport, start_ns=max(0, since))
+    try:
+        first = await anext(past, None)
+    except TransportError as error:
+        raise bus_away(call.api.bus.trouble or str(error)) from error
+    return _behind(first, past)
+
+
+async def _behind(first: Event | None, past: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    if first is not None:
+        yield first
+        async for event in past:
+            yield event
 
 
 def _moment(call: Call, key: str, now_ns: int) -> int | None:
@@ -57,7 +77,7 @@ def _wanted(filters: Filters, event: DockerEvent) -> bool:
 
 
 async def _batches(
-    call: Call, reader: Reader, heard: int, since: int | None, until: int | None
+    call: Call, reader: Reader, heard: int, past: AsyncIterator[Event] | None, since: int | None, until: int | None
 ) -> AsyncIterator[list[DockerEvent]]:
     """First the past, if it was asked for, then what the reader has got meanwhile and gets from now on.
 
@@ -65,8 +85,8 @@ async def _batches(
     """
     seen: set[str] = set()
     begun = call.api.now_ns()
-    if since is not None:
-        async for event in history(call.api.bus.transport, start_ns=max(0, since)):
+    if past is not None and since is not None:
+        async for event in past:
             shown = docker_event(event.envelope, event.data)
             if shown is None or shown.time_ns < since or (until is not None and shown.time_ns > until):
                 continue

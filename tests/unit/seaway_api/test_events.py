@@ -12,6 +12,7 @@ from seaway_api import hub
 from seaway_api.hub import CutOff, Reader
 from seaway_api.routes import events as events_route
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
+from seaway_bus import feed
 from seaway_bus.feed import history
 from seaway_contracts.containers import ContainerStatus, State
 from seaway_contracts.lifecycle import Envelope
@@ -99,6 +100,21 @@ async def test_until_in_the_past_ends_at_once(rig: Any) -> None:
     answer = await rig.call("GET", f"/events?{span}")
     assert [orjson.loads(line)["Action"] for line in answer.body.splitlines()] == ["create"]
     assert (await rig.call("GET", "/events?until=1")).body == b""
+
+
+async def test_a_past_that_can_not_be_read_is_refused_or_waited_for(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.suite.emit("start", ID, RUNNING)
+    asked = f"/events?since=1&until={START_NS // 10**9 + 10**6}"
+    rig.api.bus.transport.cut()
+    waiting = asyncio.create_task(rig.call("GET", asked))
+    await rig.quiet()
+    rig.api.bus.transport.mend()
+    assert orjson.loads((await waiting).body)["Action"] == "start"
+    monkeypatch.setattr(feed, "_AWAY_S", 0.05)
+    rig.api.bus.transport.cut()
+    refused = await rig.call("GET", asked)
+    assert refused.status == 503 and refused.json["message"].startswith("the bus is away: "), refused.body
+    assert rig.api.hub.reader_count == 0
 
 
 async def test_filters(rig: Any) -> None:
