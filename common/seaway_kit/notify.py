@@ -4,24 +4,18 @@ import json
 import logging
 import os
 import socket
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 
 READY_FD = "SEAWAY_READY_FD"
 log = logging.getLogger(__name__)
 
 
-def tell_supervisor(
-    service: str, metrics_url: str, env: MutableMapping[str, str] = os.environ, *, hosts: Sequence[str] = ()
-) -> None:
-    """Write one JSON line to the descriptor that SEAWAY_READY_FD names, close it, and drop the variable.
-
-    `hosts`: where the service serves its clients, as it turned out.
-    """
+def tell_supervisor(service: str, metrics_url: str, env: MutableMapping[str, str] = os.environ) -> None:
+    """Write one JSON line to the descriptor that SEAWAY_READY_FD names, close it, and drop the variable."""
     number = env.pop(READY_FD, "")
     if not number.isdigit():
         return
-    said = {"service": service, "pid": os.getpid(), "metrics": metrics_url} | ({"hosts": list(hosts)} if hosts else {})
-    line = json.dumps(said) + "\n"
+    line = json.dumps({"service": service, "pid": os.getpid(), "metrics": metrics_url}) + "\n"
     try:
         os.write(int(number), line.encode())
         os.close(int(number))

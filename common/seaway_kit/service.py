@@ -8,7 +8,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import uvloop
@@ -47,8 +47,6 @@ class ServiceContext:
     health: Health
     joined: asyncio.Task[None]
     """Done when the bus is there for the first time."""
-    hosts: list[str] = field(default_factory=list)
-    """Where the service serves its clients: it says so here, and the supervisor is told."""
 
 
 Build = Callable[[ServiceContext], AbstractAsyncContextManager[None]]
@@ -146,7 +144,7 @@ class _Shell:
         if (interval := self._systemd.ping_interval_s) is not None:
             context.tasks.eternal("watchdog", self._ping_watchdog(interval))
         self._systemd.send("READY=1")
-        tell_supervisor(self._name, metrics_url, hosts=context.hosts)
+        tell_supervisor(self._name, metrics_url)
         log.info("%s is ready; metrics at %s", self._name, metrics_url)
 
     async def _ping_watchdog(self, interval_s: float) -> None:

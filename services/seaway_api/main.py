@@ -9,7 +9,7 @@ from typing import cast
 from seaway_api.api import Api
 from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
-from seaway_api.server import Running, serve
+from seaway_api.server import serve
 from seaway_api.settings import ApiSettings
 from seaway_api.stats import StatsFeeds
 from seaway_api.version import SERVER_VERSION
@@ -19,18 +19,18 @@ from seaway_kit.settings import load_settings
 
 
 @asynccontextmanager
-async def running(context: ServiceContext, lent: Sequence[Listener] = ()) -> AsyncIterator[Running]:
-    """The API. Clients may come before the bus is there; they are answered when it is."""
+async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncIterator[None]:
+    """What the shell enters and leaves. Clients may come before the bus is there; they are answered when it is."""
     hub = Hub(context.bus.transport, context.tasks, context.bus.absence)
     archives = ArchiveClient(context.bus, context.settings.nats_ca)
     try:
         feeds = StatsFeeds(context.bus, context.tasks)
         begun = asyncio.Event()
         api = Api(cast(ApiSettings, context.settings), context.bus, hub, context.tasks, archives, feeds, begun=begun)
-        async with serve(api, lent) as server:
+        async with serve(api, lent):
             await _begin(context, hub)
             begun.set()
-            yield server
+            yield
     finally:
         await archives.close()
         await hub.close()
@@ -44,14 +44,6 @@ async def _begin(context: ServiceContext, hub: Hub) -> None:
         await context.bus.doors.open()
     await hub.start()
     await context.bus.announce("api", SERVER_VERSION)
-
-
-@asynccontextmanager
-async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncIterator[None]:
-    """What the shell enters and leaves."""
-    async with running(context, lent) as server:
-        context.hosts.extend(server.hosts)
-        yield
 
 
 def run(settings: ApiSettings, lent: Sequence[Listener] = ()) -> int:

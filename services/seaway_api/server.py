@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from seaway_api.api import Api
@@ -23,16 +22,12 @@ _HEAD_LIMIT: Final = 32 * 1024
 _LEFT: Final[dict[str, Any]] = {"cleanup_socket": False}  # uvloop would take the path away with the server
 
 
-@dataclass(frozen=True)
-class Running:
-    """Where the server listens. Ports are the real ones, also where 0 was asked for."""
-
-    hosts: tuple[str, ...]
-
-
 @asynccontextmanager
-async def serve(api: Api, lent: Sequence[Listener] = ()) -> AsyncIterator[Running]:
-    """Serve the Engine API until the end of the context. Raises OSError if an endpoint can't be had."""
+async def serve(api: Api, lent: Sequence[Listener] = ()) -> AsyncIterator[tuple[str, ...]]:
+    """Serve the Engine API until the end of the context; gives its endpoints, with the real ports.
+
+    Raises OSError if one can't be had.
+    """
     settings = api.settings
     http = HttpServer(
         Dispatcher(api, all_routes()),
@@ -51,7 +46,7 @@ async def serve(api: Api, lent: Sequence[Listener] = ()) -> AsyncIterator[Runnin
             stack.callback(server.close)
             hosts.append(listener.host)
         log.info("serving the Engine API on %s", ", ".join(hosts))
-        yield Running(tuple(hosts))
+        yield tuple(hosts)
 
 
 async def _serve_on(listener: Listener, settings: ApiSettings, http: HttpServer) -> asyncio.Server:

@@ -46,7 +46,6 @@ class _Service:
     child: process.Child | None = None
     restarts: int = 0
     metrics: str = ""
-    hosts: tuple[str, ...] = ()
     started: float = 0.0
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -111,10 +110,6 @@ class Supervisor:
         """The state of every service, in the order of their start."""
         return [service.row() for service in self._services]
 
-    def hosts(self) -> tuple[str, ...]:
-        """Where the services serve their clients."""
-        return tuple(host for service in self._services for host in service.hosts)
-
     def add(self, spec: ServiceSpec) -> None:
         """Start one more service."""
         service = _Service(spec)
@@ -170,7 +165,7 @@ class Supervisor:
         text = os.read(service.child.ready, 4096)
         self.reactor.forget(service.child.ready)
         if text:
-            service.metrics, service.hosts = _said(text)
+            service.metrics = _metrics_of(text)
             self._ready(service)
 
     def _probe(self, service: _Service, child: process.Child, holds: Callable[[], bool]) -> None:
@@ -282,10 +277,9 @@ class Supervisor:
                 process.kill(service.child, signal.SIGKILL)
 
 
-def _said(line: bytes) -> tuple[str, tuple[str, ...]]:
-    """The address of its metrics, and where it serves its clients."""
+def _metrics_of(line: bytes) -> str:
+    """The address of its metrics that a service has told."""
     try:
-        words = json.loads(line)
-        return str(words["metrics"]), tuple(map(str, words.get("hosts", ())))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "", ()
+        return str(json.loads(line)["metrics"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -250,14 +250,15 @@ def supervise(ready: Prepared, load: Load, report: Report, started: float) -> in
 
     def all_ready() -> None:
         systemd.send("READY=1")
-        report(summary(layout, supervisor.hosts() or ready.options.listens, time.monotonic() - started), True)
+        report(summary(layout, hosts, time.monotonic() - started), True)
 
     with contextlib.ExitStack() as stack:
         endpoints = stack.enter_context(contextlib.ExitStack())
         listeners = tuple(_listen(host, endpoints) for host in ready.options.listens)
+        hosts = tuple(listener.host for listener in listeners)
         supervisor = Supervisor(layout.logs, share=ready.lock_fds, on_ready=all_ready, on_stop=endpoints.close)
         stack.callback(supervisor.close)
-        server = control.ControlServer(layout.control, supervisor.reactor, partial(_answer, ready, supervisor))
+        server = control.ControlServer(layout.control, supervisor.reactor, partial(_answer, ready, hosts, supervisor))
         stack.callback(server.close)
         _start(ready, supervisor, partial(load, ready, listeners))
         code = supervisor.run()
@@ -288,7 +289,7 @@ def _start(ready: Prepared, supervisor: Supervisor, load: Callable[[], Iterable[
     gc.enable()
 
 
-def _answer(ready: Prepared, supervisor: Supervisor, command: str) -> dict[str, Any]:
+def _answer(ready: Prepared, hosts: tuple[str, ...], supervisor: Supervisor, command: str) -> dict[str, Any]:
     if command == "stop":
         supervisor.stop()
         return {"stopping": True}
@@ -299,7 +300,7 @@ def _answer(ready: Prepared, supervisor: Supervisor, command: str) -> dict[str, 
     return {
         "pid": os.getpid(),
         "root": str(ready.options.root),
-        "hosts": list(supervisor.hosts() or ready.options.listens),
+        "hosts": list(hosts),
         "tls": ready.options.tls.given,
         "nats": ready.nats_url,
         "nats_ca": ready.options.bus.ca,

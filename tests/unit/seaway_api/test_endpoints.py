@@ -50,8 +50,8 @@ async def ask(port: int, *fields: str, address: str = "127.0.0.1") -> int:
 async def test_over_tcp_a_page_cannot_talk_to_the_engine(rig: Any, tmp_path: Path) -> None:
     tcp = settings(tmp_path, host=("tcp://127.0.0.1:0",))
     api = type(rig.api)(tcp, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives, rig.api.stats)
-    async with serve(api) as running:
-        port = int(running.hosts[0].rpartition(":")[2])
+    async with serve(api) as hosts:
+        port = int(hosts[0].rpartition(":")[2])
         assert await ask(port, f"Host: 127.0.0.1:{port}") == 200
         assert await ask(port, "Host: localhost") == 200
         assert await ask(port, "Host: evil.example") == 403
@@ -63,13 +63,13 @@ async def test_over_tcp_a_page_cannot_talk_to_the_engine(rig: Any, tmp_path: Pat
 async def test_over_ipv6(rig: Any, tmp_path: Path) -> None:
     tcp = settings(tmp_path, host=("tcp://[::1]:0",))
     api = type(rig.api)(tcp, rig.api.bus, rig.api.hub, rig.api.tasks, rig.api.archives, rig.api.stats)
-    async with serve(api) as running:
-        host, _, port = running.hosts[0].rpartition(":")
+    async with serve(api) as hosts:
+        host, _, port = hosts[0].rpartition(":")
         assert host == "tcp://[::1]"
         assert await ask(int(port), f"Host: [::1]:{port}", address="::1") == 200
         assert await ask(int(port), "Host: evil.example", address="::1") == 403
         with pytest.raises(OSError, match=rf"can't listen on tcp://\[::1\]:{port}: "):
-            listen_on(running.hosts[0])
+            listen_on(hosts[0])
 
 
 async def test_the_socket_goes_with_the_server(rig: Any, tmp_path: Path) -> None:

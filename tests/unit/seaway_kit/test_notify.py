@@ -17,13 +17,6 @@ def test_supervisor_gets_one_line_and_the_end() -> None:
     assert env == {}
 
 
-def test_supervisor_is_told_where_clients_are_served() -> None:
-    ours, theirs = os.pipe()
-    tell_supervisor("api", "", {READY_FD: str(theirs)}, hosts=("unix:///s", "tcp://127.0.0.1:4"))
-    with os.fdopen(ours) as pipe:
-        assert json.loads(pipe.read())["hosts"] == ["unix:///s", "tcp://127.0.0.1:4"]
-
-
 def test_nobody_to_tell() -> None:
     tell_supervisor("agent", "", {})
     Systemd({}).send("READY=1")
