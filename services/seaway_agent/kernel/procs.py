@@ -79,6 +79,12 @@ def parse_stat(text: str) -> tuple[str, int]:
     return fields[0], int(fields[_START_TIME_INDEX])
 
 
+def state_of(pid: int) -> str | None:
+    """Its state's letter (proc_pid_stat(5), field 3); None when there is no such process."""
+    status = _read_stat(pid)
+    return None if status is None else status[0]
+
+
 def start_time(pid: int) -> int | None:
     """When the process started, in clock ticks since boot; None when there is none. A zombie counts."""
     status = _read_stat(pid)

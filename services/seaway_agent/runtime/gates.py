@@ -5,6 +5,7 @@ crun's init reads the fifo, so one writes a byte; runc's init writes it, so one 
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal as signals
 import time
@@ -12,17 +13,18 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.kernel import procs
-from seaway_agent.runtime.shim import open_gate
-from seaway_contracts.errors import internal
+from seaway_contracts.errors import SeawayError, internal
 
 GATE: Final = "exec.fifo"
 """The gate's name in the runtime's state directory."""
 _WORD: Final = b"0"
 _PATIENCE_S: Final = 30.0
+_TRIES: Final = 200
+_SETTLES: Final = 50
 _INIT: Final = "runc:["
 _STOPS_S: Final = 1.0
-_LOOKS: Final = 2000
-_LOOK_S: Final = 0.0005
+_LOOKS: Final = 1000
+_LOOK_S: Final = 0.001  # with less uvloop doesn't pause at all
 
 
 async def pass_gate(runtime: str, fifo: Path, pidfd: int) -> bool:
@@ -31,7 +33,7 @@ async def pass_gate(runtime: str, fifo: Path, pidfd: int) -> bool:
     Raises OSError; SeawayError where the container has ended before it could run.
     """
     if runtime == "crun":
-        return await open_gate(fifo)
+        return await write_gate(fifo, pidfd)
     if runtime == "runc" and pidfd >= 0:
         return await read_gate(fifo, pidfd)
     return False
@@ -76,6 +78,46 @@ def _until_stopped(pid: int) -> None:
             time.sleep(0.001)
 
 
+async def write_gate(fifo: Path, pidfd: int) -> bool:
+    """crun's side: its init waits for a byte, and takes the end of its wait without one for an error."""
+    await _settled(pidfd)
+    for _ in range(_TRIES):
+        try:
+            fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nobody has it open to read
+                raise
+            await asyncio.sleep(_LOOK_S)
+            continue
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                fifo.unlink()
+            os.write(fd, b"\0")
+        except BrokenPipeError:
+            raise _ended() from None
+        finally:
+            os.close(fd)
+        return True
+    return False
+
+
+async def _settled(pidfd: int) -> None:
+    """Wait, for a moment at most, until init sleeps. While its select(2) begins, an open for writing can look to it as
+    the end of a writer does (the kernel looks at the FIFO without a lock): it reads, finds nothing, and ends.
+    """
+    pid = procs.number_of(pidfd) if pidfd >= 0 else -1
+    for _ in range(_SETTLES):
+        if (status := procs.state_of(pid)) is None or status in "SZX":
+            return
+        await asyncio.sleep(_LOOK_S)
+
+
+def _ended() -> SeawayError:
+    return internal("the container's init ended before its program could be started")
+
+
 async def read_gate(fifo: Path, pidfd: int) -> bool:
     """runc's side: its init blocks until somebody reads, writes `0`, and runs the program (runc, `Container.Exec`)."""
     try:
@@ -84,7 +126,7 @@ async def read_gate(fifo: Path, pidfd: int) -> bool:
         return False
     try:
         if await _word_of(fd, pidfd) != _WORD:
-            raise internal("the container's init ended before its program could be started")
+            raise _ended()
         with contextlib.suppress(FileNotFoundError):
             fifo.unlink()
     finally:

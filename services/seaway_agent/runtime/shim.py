@@ -1,8 +1,7 @@
-"""Talks to one container's conmon: waits for its report, starts the runtime's init, watches conmon's own life."""
+"""Talks to one container's conmon: waits for its report, reads its word of the end, watches its own life."""
 
 import asyncio
 import contextlib
-import errno
 import os
 import time
 from collections.abc import Callable
@@ -15,8 +14,6 @@ from seaway_agent.runtime import conmon
 from seaway_contracts.errors import internal
 
 _REPORT_S: Final = 120.0
-_FIFO_TRIES: Final = 400
-_FIFO_PAUSE_S: Final = 0.0005
 
 
 async def read_report(fd: int) -> conmon.Report:
@@ -47,31 +44,6 @@ async def read_report(fd: int) -> conmon.Report:
         raise internal(f"the shim (conmon) said nothing for {_REPORT_S:.0f} s") from None
     finally:
         loop.remove_reader(fd)
-
-
-async def open_gate(fifo: Path) -> bool:
-    """Let a created container run by writing its `exec.fifo`, as `crun start` does; False where there is no such gate.
-
-    The container's init opens it for reading a moment after `create` has returned.
-    """
-    for _ in range(_FIFO_TRIES):
-        try:
-            fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                await asyncio.sleep(_FIFO_PAUSE_S)
-                continue
-            if error.errno == errno.ENOENT:
-                return False
-            raise
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                fifo.unlink()
-            os.write(fd, b"\0")
-        finally:
-            os.close(fd)
-        return True
-    return False
 
 
 @dataclass(frozen=True)

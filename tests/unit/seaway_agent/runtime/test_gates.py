@@ -1,4 +1,4 @@
-"""runc's gate on a real FIFO, with a process that plays its init."""
+"""The runtimes' gates on real FIFOs, with processes that play their inits."""
 
 import asyncio
 import os
@@ -133,12 +133,53 @@ async def test_without_a_gate_the_runtimes_own_start_is_needed(fifo: Path) -> No
     assert await gates.pass_gate("runc", fifo, -1) is False
 
 
-async def test_cruns_gate_is_written(fifo: Path) -> None:
+async def test_cruns_gate_is_written_once_init_has_it_open(fifo: Path) -> None:
     os.mkfifo(fifo)
     passing = asyncio.ensure_future(gates.pass_gate("crun", fifo, -1))
+    await asyncio.sleep(0)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         assert await passing is True
         assert os.read(reader, 8) == b"\0"
     finally:
         os.close(reader)
+    assert not fifo.exists()
+
+
+async def test_cruns_gate_is_written_once_init_sleeps_at_it(fifo: Path) -> None:
+    script = 'exec 9<>"$0"; until test -e "$0.go"; do :; done; read -r word <&9; exit 7'
+    init = Init(fifo, script)
+    try:
+        wait_for(Path(f"/proc/{init.pid}/fd/9").exists)
+        passing = asyncio.ensure_future(gates.pass_gate("crun", fifo, init.pidfd))
+        await asyncio.sleep(0.01)
+        assert fifo.exists() and not passing.done()
+        fifo.with_name("exec.fifo.go").touch()
+        assert await passing is True
+        assert not fifo.exists()
+    finally:
+        init.close()
+
+
+async def test_an_init_that_never_sleeps_does_not_hold_up_for_ever(fifo: Path) -> None:
+    init = Init(fifo, 'exec 9<>"$0"; while :; do :; done')
+    try:
+        wait_for(Path(f"/proc/{init.pid}/fd/9").exists)
+        assert await gates.pass_gate("crun", fifo, init.pidfd) is True
+    finally:
+        init.close()
+
+
+async def test_an_init_that_ends_at_cruns_gate_is_an_error(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    monkeypatch.setattr(Path, "unlink", lambda *_: os.close(reader))
+    with none_left_open(), pytest.raises(SeawayError, match="ended before its program could be started"):
+        await gates.pass_gate("crun", fifo, -1)
+
+
+async def test_a_gate_that_nobody_reads_is_given_up(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "_TRIES", 3)
+    os.mkfifo(fifo)
+    assert await gates.pass_gate("crun", fifo, -1) is False
+    assert fifo.exists()

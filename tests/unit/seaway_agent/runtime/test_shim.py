@@ -57,30 +57,6 @@ async def test_a_silent_shim_is_given_up(pipe: tuple[int, int], monkeypatch: pyt
         await shim.read_report(pipe[0])
 
 
-async def test_the_gate_opens_once_init_reads_it(tmp_path: Path) -> None:
-    fifo = tmp_path / "exec.fifo"
-    os.mkfifo(fifo)
-    opening = asyncio.ensure_future(shim.open_gate(fifo))
-    await asyncio.sleep(0)
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        assert await opening is True
-        assert os.read(reader, 10) == b"\0"
-    finally:
-        os.close(reader)
-    assert not fifo.exists()
-
-
-async def test_no_gate(tmp_path: Path) -> None:
-    assert await shim.open_gate(tmp_path / "exec.fifo") is False
-
-
-async def test_a_gate_that_nobody_reads_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shim, "_FIFO_TRIES", 3)
-    os.mkfifo(tmp_path / "exec.fifo")
-    assert await shim.open_gate(tmp_path / "exec.fifo") is False
-
-
 def exit_files(directory: Path) -> shim.ExitFiles:
     for name in ("exits", "persist", "bundle"):
         (directory / name).mkdir()
