@@ -11,6 +11,8 @@ from e2e_rig.api import Api, Reply, filters
 
 PORT = "80/tcp"
 _AGAIN_S = 0.05
+_FOR_NOW = (503, 504)
+_LOST = b"was not started, as the agent ended meanwhile; make another"
 _NAME_KEPT_S = 25.0
 
 
@@ -23,7 +25,7 @@ class Client:
     refused: list[str] = field(default_factory=list)
 
     def steadily(self, method: str, path: str, body: object = None) -> Reply:
-        """Repeat a request until it is answered by something else than a lost connection or a 5xx."""
+        """Repeat a request until it is answered, and not by a lost connection or that it can't be done now."""
         reply = self.unless(lambda: False, method, path, body)
         assert reply is not None
         return reply
@@ -40,6 +42,7 @@ class Client:
                 if reply.status < 500:
                     return reply
                 self.refused.append(f"{method} {path}: {reply.status} {reply.body.decode()}")
+                assert reply.status in _FOR_NOW or _LOST in reply.body, self.refused[-1]
             assert time.monotonic() < deadline, self.refused[-3:]
             time.sleep(_AGAIN_S)
             if done():
