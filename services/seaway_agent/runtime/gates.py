@@ -145,13 +145,18 @@ async def _become(pidfd: int) -> None:
 
 
 async def _word_of(fd: int, pidfd: int) -> bytes:
-    """What init writes; empty where it ends without a word. Raises SeawayError when it does neither for long."""
+    """What init writes; empty where it ends without a word. Raises SeawayError when it does neither for long.
+
+    A FIFO can seem to be at its end in the moment in which its writer comes (see `_settled`).
+    """
     loop = asyncio.get_running_loop()
     said: asyncio.Future[bytes] = loop.create_future()
 
     def heard() -> None:
-        if not said.done():
-            said.set_result(_read(fd))
+        ended = procs.has_ended(pidfd)
+        word = _read(fd)
+        if not said.done() and (word or ended):
+            said.set_result(word)
 
     for each in (fd, pidfd):
         loop.add_reader(each, heard)

@@ -68,6 +68,14 @@ async def test_it_is_the_program_that_has_been_started(fifo: Path) -> None:
         init.close()
 
 
+async def test_an_end_of_the_fifo_is_not_that_of_init(fifo: Path) -> None:
+    init = Init(fifo, 'exec 9>"$0"; exec 9>&-; sleep 0.05; exec 9>"$0"; printf 0 >&9; exec sleep 60')
+    try:
+        assert await gates.pass_gate("runc", fifo, init.pidfd) is True
+    finally:
+        init.close()
+
+
 async def test_an_init_that_ends_before_its_word_is_an_error(fifo: Path, dying: Init) -> None:
     with pytest.raises(SeawayError, match="ended before its program could be started"):
         await gates.pass_gate("runc", fifo, dying.pidfd)
