@@ -107,7 +107,7 @@ class Steps:
 
     def _signal_stop(self, ask: Ask | None, now_ns: int) -> list[Do]:
         assert self._stop_plan is not None
-        (signal, wait_s), self._stopping = self._stop_plan, True
+        (signal, wait_s), overtakes, self._stopping = self._stop_plan, self._stopping, True
         self._stopping_since_ns = now_ns
         self._set(manually_stopped=not self._restarters)
         thaw = self._thaw()
@@ -116,7 +116,9 @@ class Steps:
             done += self._kill_now(ask, now_ns)
         if thaw:
             done.append(self._record(now_ns, ask, Emit("unpause")))
-        return done + ([SetTimer("stop", wait_s * SECOND_NS)] if wait_s > 0 else [])
+        if wait_s > 0:
+            return [*done, SetTimer("stop", wait_s * SECOND_NS)]
+        return [*done, SetTimer("stop", None)] if overtakes else done
 
     def _kill_now(self, ask: Ask | None, now_ns: int) -> list[Do]:
         thaw = self._thaw()

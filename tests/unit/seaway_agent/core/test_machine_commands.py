@@ -75,7 +75,7 @@ def test_a_second_stop_with_less_patience_is_carried_out(make_box: MakeBox) -> N
     box.stop("t", -1)
     assert box.stop("u", 5) == ["record running: kill 15 by u", "signal 15", "timer stop 5s"]
     assert box.stop("v", 60) == []
-    assert box.stop("w", 0)[-2:] == ["record running: kill 9 by w", "signal 9"]
+    assert box.stop("w", 0)[-3:] == ["record running: kill 9 by w", "signal 9", "timer stop off"]
     assert box.exited(137)[-4:] == ["answer t", "answer u", "answer v", "answer w"]
 
 
