@@ -22,14 +22,18 @@ USERS = 6
 @pytest.mark.timeout(900)
 def test_each_finds_what_it_did(api: Api, registry: Registry) -> None:
     seed = int(os.environ.get("SEAWAY_MIXED_SEED") or random.getrandbits(32))
-    users = [RandomUser([api], f"user{number}", f"{registry.address}/lib/busybox", seed) for number in range(USERS)]
+    repository = f"{registry.address}/lib/busybox"
+    users = [RandomUser([api], f"user{number}", repository, seed) for number in range(USERS)]
 
     def act(user: RandomUser) -> Counter[str]:
         return Counter(user.step() for _ in range(COUNT))
 
-    with ThreadPoolExecutor(USERS) as pool:
-        done = list(pool.map(act, users))
-    for user in users:
-        user.leave()
+    try:
+        with ThreadPoolExecutor(USERS) as pool:
+            done = list(pool.map(act, users))
+        for user in users:
+            user.leave()
+    finally:
+        api.request("DELETE", f"/images/{repository}:1")
     assert sum(map(Counter.total, done)) == USERS * COUNT
     assert api.containers() == []
