@@ -10,14 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from e2e_rig import images
 from e2e_rig.api import connect
+from e2e_rig.busy import Busy
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.ports import free_port
 from e2e_rig.registry import Registry
@@ -264,28 +265,17 @@ def test_the_agents_limit_of_open_files_is_not_that_of_containers(make: Callable
     cli("rm", "-f", "box")
 
 
-class Callers:
+class Callers(Busy):
     """Clients that ask again and again, each time on a connection of its own."""
 
     def __init__(self, ways: Sequence[Callable[[], socket.socket]]) -> None:
-        self._stop = threading.Event()
+        super().__init__(*(partial(self._go_on, way) for way in ways))
         self.answered: Counter[int] = Counter()
         self.refused: list[OSError] = []
         self.broken: list[Exception] = []
-        self._threads = [threading.Thread(target=self._go_on, args=(way,)) for way in ways]
-
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def _go_on(self, way: Callable[[], socket.socket]) -> None:
-        while not self._stop.is_set():
+        while not self._enough.is_set():
             try:
                 made = way()
             except OSError as error:

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from e2e_rig.api import Api
+from e2e_rig.busy import Busy
 
-from chaos_rig.busy import Busy
 from chaos_rig.client import Client
 
 _PAUSE_S = 0.02

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e_rig.api import Api, Reply
+from e2e_rig.busy import Busy
 
-from chaos_rig.busy import Busy
 from chaos_rig.client import Client
 from chaos_rig.load import LIFE, lives
 

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from e2e_rig.api import Api, frames
+from e2e_rig.busy import Busy
 from e2e_rig.processes import alive
 from e2e_rig.waits import eventually
 
 from chaos_rig.attached import Attached, NotTaken
-from chaos_rig.busy import Busy
 from chaos_rig.client import Client
 
 _PATIENCE_S = 60.0

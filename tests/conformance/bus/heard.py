@@ -1,4 +1,4 @@
-"""What tests of feeds and outboxes hear."""
+"""What tests of feeds and outboxes send and hear."""
 
 from seaway_bus.feed import Event, EventFeed
 from seaway_bus.outbox import Outbox
@@ -27,3 +27,16 @@ class Heard:
 def add(outbox: Outbox, seq: int, seed: int = 1) -> None:
     envelope, body = container_event("status", status(seq=seq), seed=seed)
     outbox.add(CONTAINER_STATUS, envelope, body)
+
+
+async def send(transport: Transport, seq: int, *, seed: int = 1, stored: bool = True) -> None:
+    """An event, into the stream or live alone."""
+    envelope, body = container_event("status", status(seq=seq), seed=seed)
+    subject = CONTAINER_STATUS.subject(envelope.node, envelope.subject_id)
+    send_it = transport.store if stored else transport.publish
+    await send_it(subject, CONTAINER_STATUS.encode(body), envelope.headers())
+
+
+def event_of(seq: int, seed: int = 1) -> str:
+    """Its id."""
+    return container_event("status", status(seq=seq), seed=seed)[0].id

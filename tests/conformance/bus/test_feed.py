@@ -5,12 +5,12 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from tests.conformance.bus.heard import Heard, add
+from tests.conformance.bus.heard import Heard, add, event_of, send
 
 from seaway_bus import feed as feed_module
-from seaway_bus.feed import Event, EventFeed, history
+from seaway_bus.feed import Event, EventFeed
 from seaway_bus.outbox import Outbox, open_outbox
-from seaway_bus.transport import Transport, TransportError
+from seaway_bus.transport import Transport
 from seaway_contracts.catalogue import ALL_EVENTS, CONTAINER_DIE, CONTAINER_STATUS, EVENT_STREAM
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import container_event, container_id, status
@@ -19,17 +19,6 @@ from seaway_testing.waiting import until
 from seaway_testing.wire import FakeWire, Wire
 
 _PUBLISHERS = 12
-
-
-async def send(transport: Transport, seq: int, *, seed: int = 1, stored: bool = True) -> None:
-    envelope, body = container_event("status", status(seq=seq), seed=seed)
-    subject = CONTAINER_STATUS.subject(envelope.node, envelope.subject_id)
-    send_it = transport.store if stored else transport.publish
-    await send_it(subject, CONTAINER_STATUS.encode(body), envelope.headers())
-
-
-def event_of(seq: int, seed: int = 1) -> str:
-    return container_event("status", status(seq=seq), seed=seed)[0].id
 
 
 async def test_a_feed_of_some_events_hears_no_others(transport: Transport, other: Transport, tasks: Tasks) -> None:
@@ -463,40 +452,3 @@ async def test_strangers_are_dropped_and_a_failing_receiver_harms_nobody(transpo
     await send(transport, 2)
     await until(lambda: got == [2])
     await feed.close()
-
-
-async def test_history_from_a_time(transport: Transport) -> None:
-    await transport.ensure_stream(EVENT_STREAM)
-    for seq in (1, 2, 3):
-        await send(transport, seq)
-    stored = [m.stored_ns async for m in transport.replay(EVENT_STREAM.name, "seaway.v1.event.>")]
-    assert [e.envelope.seq async for e in history(transport, start_ns=stored[1])] == [2, 3]
-
-
-async def test_history_waits_for_a_server_that_is_away(wire: Wire, transport: Transport) -> None:
-    """At its beginning and in its middle; nothing comes twice."""
-    await transport.ensure_stream(EVENT_STREAM)
-    for seq in range(1, 41):
-        await send(transport, seq)
-    await wire.stop()
-    asyncio.get_running_loop().call_later(0.2, lambda: back.append(asyncio.ensure_future(wire.start())))
-    back: list[asyncio.Future[None]] = []
-    got = []
-    async for event in history(transport, start_ns=1):
-        got.append(event.envelope.seq)
-        if event.envelope.seq == 20:
-            await wire.stop()
-            await wire.start()
-    assert got == list(range(1, 41))
-    await asyncio.gather(*back)
-
-
-async def test_history_does_not_wait_for_ever(
-    wire: Wire, transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feed_module, "_AWAY_S", 0.2)
-    await transport.ensure_stream(EVENT_STREAM)
-    await wire.stop()
-    with pytest.raises(TransportError):
-        await anext(history(transport, start_ns=0))
-    await wire.start()

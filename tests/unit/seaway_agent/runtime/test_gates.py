@@ -11,6 +11,7 @@ import pytest
 from seaway_agent.runtime import gates
 from seaway_contracts.errors import SeawayError
 from seaway_testing.descriptors import none_left_open
+from seaway_testing.waiting import until
 
 WRITES = 'exec 9>"$0"; printf 0 >&9; exec sleep 60'
 
@@ -154,13 +155,15 @@ async def test_cruns_gate_is_written_once_init_has_it_open(fifo: Path) -> None:
     assert not fifo.exists()
 
 
-async def test_cruns_gate_is_written_once_init_sleeps_at_it(fifo: Path) -> None:
+async def test_cruns_gate_is_written_once_init_sleeps_at_it(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state_of, looks = gates.procs.state_of, []
+    monkeypatch.setattr(gates.procs, "state_of", lambda pid: looks.append(pid) or state_of(pid))
     script = 'exec 9<>"$0"; until test -e "$0.go"; do :; done; read -r word <&9; exit 7'
     init = Init(fifo, script)
     try:
         wait_for(Path(f"/proc/{init.pid}/fd/9").exists)
         passing = asyncio.ensure_future(gates.pass_gate("crun", fifo, init.pidfd))
-        await asyncio.sleep(0.01)
+        await until(lambda: len(looks) > 3)
         assert fifo.exists() and not passing.done()
         fifo.with_name("exec.fifo.go").touch()
         assert await passing is True
