@@ -1,19 +1,21 @@
 """The compiled filter, run call by call beside the one that libseccomp writes for crun."""
 
-import ctypes
+import base64
+import errno
 import json
-import operator
 import os
 import platform
 import shutil
-import struct
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.seaway_agent.kernel.bpf import ALLOW, ARM64, ERRNO, KILL, X32, X86, X86_64, Program, is_valid, read, run
 
-from seaway_agent.kernel import seccomp_bpf
+from seaway_agent.kernel import bpf_ranges, seccomp_bpf
 from seaway_agent.oci.capabilities import ALL, DEFAULT
 from seaway_agent.oci.seccomp import base_names, compile_filter
 
@@ -22,36 +24,6 @@ pytestmark = [
     pytest.mark.skipif(not PROFILE.exists(), reason="needs the package golang-github-containers-common"),
     pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of one architecture"),
 ]
-ALLOW, ERRNO, KILL = 0x7FFF0000, 0x50000, 0
-X86_64, X86, ARM64 = 0xC000003E, 0x40000003, 0xC00000B7
-X32 = 0x40000000
-INSTRUCTION = struct.Struct("=HBBI")
-# classic BPF, as far as libseccomp uses it (linux/bpf_common.h)
-LOAD, AND, JUMP, RETURN = 0x20, 0x54, 0x05, 0x06
-TESTS: dict[int, Callable[[int, int], bool]] = {0x15: operator.eq, 0x25: operator.gt, 0x35: operator.ge}
-
-
-def run(program: list[tuple[int, int, int, int]], arch: int, number: int, *args: int) -> int:
-    """What the filter returns for a call."""
-    data = struct.pack("=iIQ6Q", ctypes.c_int(number).value, arch, 0, *args, *(0,) * (6 - len(args)))
-    at = value = 0
-    while True:
-        code, yes, no, k = program[at]
-        at += 1
-        if code == LOAD:
-            (value,) = struct.unpack_from("=I", data, k)
-        elif code == AND:
-            value &= k
-        elif code == RETURN:
-            return k
-        elif code == JUMP:
-            at += k
-        else:
-            at += yes if TESTS[code](value, k) else no
-
-
-def read(filter_: bytes) -> list[tuple[int, int, int, int]]:
-    return list(INSTRUCTION.iter_unpack(filter_))
 
 
 def calls() -> Iterator[tuple[int, ...]]:
@@ -68,37 +40,47 @@ def calls() -> Iterator[tuple[int, ...]]:
         yield from ((X86_64, 135, persona), (X86, 136, persona))
 
 
-def as_crun(section: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> bytes:
-    with monkeypatch.context() as patch:
-        patch.setattr(seccomp_bpf, "_TREE", 1)
-        made = seccomp_bpf.compile_tree(section)
+def section(*caps: str) -> dict[str, Any]:
+    return compile_filter(base_names(json.loads(PROFILE.read_bytes())), caps, "x86_64")
+
+
+def compiled(*caps: str) -> bytes:
+    made = seccomp_bpf.compile_tree(section(*caps))
     assert made is not None
     return made
 
 
+CHAIN, TREE = 1, 2  # crun has libseccomp make a chain
+
+
+def by_libseccomp(level: int, *caps: str) -> Program:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seccomp_bpf, "_TREE", level)
+        patch.setattr(bpf_ranges, "smaller", lambda filter_: filter_)
+        return read(compiled(*caps))
+
+
 @pytest.mark.parametrize("caps", [(), DEFAULT, (*DEFAULT, "CAP_SYS_ADMIN"), ALL])
-def test_nothing_is_allowed_or_refused_otherwise(caps: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    section = compile_filter(base_names(json.loads(PROFILE.read_bytes())), caps, "x86_64")
-    made = seccomp_bpf.compile_tree(section)
-    assert made is not None
-    tree, chain = read(made), read(as_crun(section, monkeypatch))
+def test_nothing_is_allowed_or_refused_otherwise(caps: tuple[str, ...]) -> None:
+    made, chain = read(compiled(*caps)), by_libseccomp(CHAIN, *caps)
+    assert is_valid(made)
     results = set()
     for arch, number, *args in calls():
-        result = run(tree, arch, number, *args)
+        result = run(made, arch, number, *args)
         assert result == run(chain, arch, number, *args), (hex(arch), number, args)
         results.add(result)
     assert results == {ALLOW, ERRNO | 1, ERRNO | 38, KILL}
 
 
-def test_the_path_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    section = compile_filter(base_names(json.loads(PROFILE.read_bytes())), DEFAULT, "x86_64")
-    made = seccomp_bpf.compile_tree(section)
-    assert made is not None
-    assert len(made) // INSTRUCTION.size < 4096  # BPF_MAXINSNS
-    assert steps(read(made)) < steps(read(as_crun(section, monkeypatch))) / 3
+@pytest.mark.parametrize("caps", [(), DEFAULT, ALL])
+def test_the_program_is_short(caps: tuple[str, ...]) -> None:
+    made = read(compiled(*caps))
+    assert len(made) < len(by_libseccomp(TREE, *caps)) / 3
+    assert steps(made) < steps(by_libseccomp(TREE, *caps))
+    assert steps(made) < steps(by_libseccomp(CHAIN, *caps)) / 3
 
 
-def steps(program: list[tuple[int, int, int, int]]) -> int:
+def steps(program: Program) -> int:
     """How many instructions it takes to try every call."""
     counted = Counted(program)
     for number in range(450):
@@ -112,6 +94,64 @@ class Counted(list[tuple[int, int, int, int]]):
     def __getitem__(self, at: Any) -> Any:
         self.taken += 1
         return super().__getitem__(at)
+
+
+UNDER_IT = """
+import base64, ctypes, json, os, socket, sys
+
+class Program(ctypes.Structure):
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+PR_SET_NO_NEW_PRIVS, SECCOMP, SET_MODE_FILTER = 38, 317, 1
+UNSHARE, PERSONALITY, CLONE3, UNKNOWN = 272, 135, 435, 500
+CLONE_NEWUTS, ADDR_NO_RANDOMIZE, WHAT_IT_IS = 0x04000000, 0x0040000, 0xFFFFFFFF
+libc = ctypes.CDLL(None, use_errno=True)
+code = base64.b64decode(sys.argv[1])
+program = Program(len(code) // 8, code)
+
+def tried(*call):
+    ctypes.set_errno(0)
+    libc.syscall(*(ctypes.c_ulong(one) if isinstance(one, int) else one for one in call))
+    return ctypes.get_errno()
+
+def opened(family):
+    try:
+        socket.socket(family, socket.SOCK_STREAM).close()
+    except OSError as error:
+        return error.errno
+    return 0
+
+assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+loaded = tried(SECCOMP, SET_MODE_FILTER, 0, ctypes.byref(program))
+print(json.dumps({
+    "loaded": loaded,
+    "stat": os.path.isdir("/"),
+    "unshare": tried(UNSHARE, CLONE_NEWUTS),
+    "personality as it is": tried(PERSONALITY, WHAT_IT_IS),
+    "another personality": tried(PERSONALITY, ADDR_NO_RANDOMIZE),
+    "clone3": tried(CLONE3, 0, 0),
+    "unknown": tried(UNKNOWN),
+    "AF_UNIX": opened(socket.AF_UNIX),
+    "AF_VSOCK": opened(socket.AF_VSOCK),
+}))
+"""
+
+
+@pytest.mark.skipif("\nSeccomp:" not in Path("/proc/self/status").read_text(), reason="needs a kernel with seccomp")
+def test_the_kernel_takes_it() -> None:
+    argv = [sys.executable, "-c", UNDER_IT, base64.b64encode(compiled(*DEFAULT)).decode()]
+    told = subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=30).stdout
+    assert json.loads(told) == {
+        "loaded": 0,
+        "stat": True,
+        "unshare": errno.EPERM,
+        "personality as it is": 0,
+        "another personality": errno.ENOSYS,
+        "clone3": errno.ENOSYS,
+        "unknown": errno.ENOSYS,
+        "AF_UNIX": 0,
+        "AF_VSOCK": errno.EPERM,
+    }
 
 
 def test_a_rule_of_another_kind_is_left_to_the_runtime() -> None:
