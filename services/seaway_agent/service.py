@@ -7,6 +7,7 @@ import os
 import resource
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from ipaddress import IPv4Network
@@ -209,7 +210,8 @@ class Agent:
         suite = settings.suite or store.fact("suite") or secrets.token_hex(3)
         store.remember("suite", suite)
         host = cgroups.host_layout()
-        launcher = Launcher(programs=[runtimes[name] for name in _SELF_COPYING if name in runtimes])
+        programs = [runtimes[name] for name in _SELF_COPYING if name in runtimes]
+        launcher = Launcher(programs=[*programs, os.path.realpath(sys.executable)])
         launcher.start()
         stack.callback(launcher.close)
         attach_lock = AttachLock(host)

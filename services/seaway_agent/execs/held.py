@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from seaway_agent.keeper.process import REFUSED
+from seaway_agent.keeper.orders import REFUSED
 from seaway_agent.kernel import procs
 from seaway_agent.kernel.procs import Process
 from seaway_agent.runtime.shim import ExitFiles

@@ -5,12 +5,17 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+import orjson
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.execs.held import begun_alone
-from seaway_agent.execs.launch import ExecPlan, ExecRun, pidfd_of, prepare
-from seaway_agent.keeper.keeper import Kept, Order
+from seaway_agent.execs.entry import entry_of, is_safe
+from seaway_agent.execs.launch import ExecPlan, ExecRun, Prepared, pidfd_of, prepare, write_process
+from seaway_agent.keeper.keeper import Kept
+from seaway_agent.keeper.orders import MOST, Entry, Order
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.failures import exec_failure
 from seaway_agent.runtime.run_watch import RunWatch
@@ -44,8 +49,8 @@ class KeptLaunch:
         node, plan = self._node, self._plan
         node.attach_lock.warm()
         await node.keeper.ready(node.launcher, node.layout.run, node.output_fd)
-        await prepare(node, plan)
-        pipes, kept = self._order()
+        made = await prepare(node, plan)
+        pipes, kept = self._order(made)
         reach(Failpoint.EXEC_SPAWNED)
         try:
             pid = await node.keeper.begun(kept)
@@ -64,17 +69,36 @@ class KeptLaunch:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._node.workers, begun_alone, Path(self._plan.shim.pid_file))
 
-    def _order(self) -> tuple[Pipes, Kept]:
+    def _order(self, made: Prepared) -> tuple[Pipes, Kept]:
         """Raises SeawayError, OSError; no descriptor is left open then."""
         shim = self._plan.shim
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (_nothing(theirs), -1)
             (stdout, into_stdout), (stderr, into_stderr) = _pipe(ours, theirs), _pipe(ours, theirs)
-            score = self._plan.container.resources.oom_score_adj
-            order = Order(shim.exec_id, shim.runtime_argv(), str(shim.bundle), shim.pid_file, shim.exit_file, score)
-            kept = self._node.keeper.begin(order, (stdin, into_stdout, into_stderr, stdout, stderr))
+            order, container = self._words(made)
+            fds = (stdin, into_stdout, into_stderr, stdout, stderr, *container)
+            kept = self._node.keeper.begin(shim.exec_id, order, fds)
             ours.pop_all()
         return Pipes(our_stdin, (stdout, stderr)), kept
+
+    def _words(self, made: Prepared) -> tuple[bytes, tuple[int, ...]]:
+        """The order, with how to go into the container where that can be done; then its first process, too."""
+        shim, score = self._plan.shim, self._plan.container.resources.oom_score_adj
+        order = Order(shim.exec_id, shim.runtime_argv(), str(shim.bundle), shim.pid_file, shim.exit_file, score)
+        first = self._plan.first() if self._plan.first is not None else None
+        if first is not None and first[0] == self._plan.pid and (entry := self._entry(made)) is not None:
+            whole = replace(order, process_file=shim.process_file, process=made.process, entry=entry)
+            if len(words := orjson.dumps(whole)) <= MOST:
+                return words, (first[1],)
+        write_process(self._plan, made.process)
+        return orjson.dumps(order), ()
+
+    def _entry(self, made: Prepared) -> Entry | None:
+        run, shim = made.enterable, self._plan.shim
+        if run is None or not is_safe(self._plan.container.resources):
+            return None
+        directories = self._node.cgroups.joined(run.cgroups_path)
+        return entry_of(run, made.process, directories, f"{shim.runtime_root}/{shim.container}/seccomp.bpf")
 
 
 def _pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple[int, int]:

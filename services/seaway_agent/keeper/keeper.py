@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import orjson
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.keeper import process
+from seaway_agent.keeper.orders import AGENT_FD, MOST
 from seaway_agent.kernel import procs
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.procs import Process
@@ -30,22 +30,6 @@ _BEGINS_S: Final = 120.0
 _SO_SNDBUFFORCE: Final = 32  # linux/asm-generic/socket.h; beyond the bound that is for others than root
 _ORDERS: Final = 4 << 20
 """Room for what waits while the keeper is at work, in bytes: more than a thousand orders."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """One exec: what is to be run, and where things about it are written."""
-
-    id: str
-    argv: Sequence[str]
-    directory: str
-    pid_file: str
-    exit_file: str
-    oom_score: int = 0
-
-    def words(self) -> bytes:
-        """For the keeper."""
-        return orjson.dumps(self)
 
 
 class Kept:
@@ -128,18 +112,19 @@ class Keeper:
                     theirs.close()
                 self._hold(ours, spawned)
 
-    def begin(self, order: Order, fds: Sequence[int]) -> Kept:
-        """Have it run an exec. `fds`: its input, its two outputs, and our ends of these two, of which it gets copies.
+    def begin(self, identifier: str, order: bytes, fds: Sequence[int]) -> Kept:
+        """Have it run an exec. `order`: an `Order` as JSON, `MOST` bytes at most. `fds`: its input, its two outputs, and
+        our ends of these two, of which it gets copies; then for an order with an entry the container's pidfd.
 
         Raises SeawayError.
         """
         if self._socket is None:
             raise internal("the keeper of execs ended; try again")
-        kept = self._kept[order.id] = Kept()
+        kept = self._kept[identifier] = Kept()
         try:
-            self._socket.sendmsg([order.words()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+            self._socket.sendmsg([order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
         except OSError as error:
-            del self._kept[order.id]
+            del self._kept[identifier]
             raise internal(f"the keeper of execs takes no orders: {error.strerror}") from error
         return kept
 
@@ -169,7 +154,7 @@ class Keeper:
         """All that has been told. Its socket closes when it ends, and not before."""
         while self._socket is not None:
             try:
-                data = self._socket.recv(process.MOST)
+                data = self._socket.recv(MOST)
             except BlockingIOError:
                 return
             except OSError:
@@ -184,16 +169,16 @@ class Keeper:
 
     def _gone(self) -> None:
         log.warning("the keeper of execs ended; the exit codes of those that ran may not be known")
-        asyncio.get_running_loop().run_in_executor(None, _reap, self._pid)
         self.close()
         orphans, self._kept = list(self._kept.values()), {}
-        for kept in orphans:
-            kept.orphan()
+        # Only when it has ended wholly has it taken with it what it had not written down.
+        reaped = asyncio.get_running_loop().run_in_executor(None, _reap, self._pid)
+        reaped.add_done_callback(lambda _: [kept.orphan() for kept in orphans])
 
 
 def _spawn(theirs: socket.socket, run: Path, output_fd: int) -> Spawned:
     argv = [sys.executable, "-I", "-S", str(_PROGRAM), str(run)]
-    fds = {process.AGENT_FD: theirs.fileno(), 1: output_fd, 2: output_fd}
+    fds = {AGENT_FD: theirs.fileno(), 1: output_fd, 2: output_fd}
     return spawn(argv, env={"PATH": _PATH, "TZ": "UTC", **failpoints.environment()}, fds=fds)
 
 

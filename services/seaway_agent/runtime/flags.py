@@ -2,6 +2,7 @@
 
 from typing import Final
 
+CRUN: Final = "crun"
 RUNSC: Final = "runsc"
 # The container's own network namespace is what gVisor calls the host's: its own network stack (`sandbox`) takes every
 # namespace of a new kernel for the root one, and refuses it. overlay2: what is written goes to our upper directory.

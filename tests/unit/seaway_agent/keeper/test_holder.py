@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from seaway_agent.keeper import process
+from seaway_agent.keeper import orders, process
 from seaway_agent.kernel.spawn import spawn
 from seaway_kit.failpoints import VARIABLE, Failpoint
 
@@ -45,7 +45,7 @@ class Agent:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(LIMIT_S)
         argv = [sys.executable, "-I", "-S", process.__file__, str(place)]
-        fds = {process.AGENT_FD: theirs.fileno(), 1: 1, 2: 2}
+        fds = {orders.AGENT_FD: theirs.fileno(), 1: 1, 2: 2}
         self.keeper = spawn(argv, env={"PATH": os.environ["PATH"], **(environment or {})}, fds=fds)
         theirs.close()
 
@@ -70,7 +70,7 @@ class Agent:
         return out, err
 
     def told(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.socket.recv(process.MOST))
+        found: dict[str, Any] = json.loads(self.socket.recv(orders.MOST))
         return found
 
     def written(self, name: str) -> str:
@@ -107,7 +107,7 @@ def read_all(fd: int) -> bytes:
 
 def test_a_life(agent: Agent) -> None:
     out, err = agent.order("a", "echo out; echo err >&2; exit 3")
-    assert agent.told().keys() == {"id", "pid"}
+    assert agent.told().keys() == {"id", "pid", "entered"}
     end = agent.told()
     assert (end["id"], end["code"]) == ("a", 3)
     assert abs(end["time_ns"] - time.time_ns()) < 60e9
@@ -162,7 +162,7 @@ def test_what_is_refused_is_told_and_marked(agent: Agent) -> None:
     _, err = agent.order("a", "refused")
     assert "refused" in agent.told()
     assert read_all(err) == b"no such thing\n"
-    assert (agent.place / "a" / process.REFUSED).exists()
+    assert (agent.place / "a" / orders.REFUSED).exists()
 
 
 def test_a_runtime_that_is_not_there(agent: Agent) -> None:
