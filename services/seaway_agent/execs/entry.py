@@ -2,11 +2,11 @@
 
 Only where that does what crun's `exec` would do; whatever isn't known here is left to the runtime. So is what would put
 the keeper, whose memory the new process shares for some microseconds, into the hands of the container: one with
-CAP_SYS_PTRACE could look into it, and where memory is limited the kernel may choose to end both.
+CAP_SYS_PTRACE could look into it, where memory is limited the kernel may choose to end both, and where it is bound to
+nodes it may move the memory there.
 """
 
 import functools
-import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +25,12 @@ _NAMESPACES: Final = {
     "pid": 0x20000000,
     "network": 0x40000000,
 }
+_LIMITS: Final = (
+    "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
+    "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+)  # fmt: skip
+"""By the kernel's numbers; Python's module doesn't have all."""
+_UNLIMITED: Final = (1 << 64) - 1
 _OF_RUNTIMES: Final = "run.oci."
 _PROCESS: Final = frozenset(
     (
@@ -50,23 +56,29 @@ def enterable(config: Json) -> Enterable | None:
     """By the configuration of a run; None where only its runtime may go into it."""
     linux, annotations = config["linux"], config.get("annotations", {})
     kinds = {namespace["type"] for namespace in linux["namespaces"]}
+    shared = any(namespace["type"] == "pid" and "path" in namespace for namespace in linux["namespaces"])
     known = all(name == ANNOTATION for name in annotations if name.startswith(_OF_RUNTIMES))
-    if _SEES_ALL in config["process"].get("capabilities", {}).get("bounding", ()):
-        return None
+    if shared or _SEES_ALL in config["process"].get("capabilities", {}).get("bounding", ()):
+        return None  # who shares its processes may have that capability
     if not known or "seccomp" in linux or "mount" not in kinds or not kinds <= _NAMESPACES.keys():
         return None
     return Enterable(sum(_NAMESPACES[kind] for kind in kinds), linux["cgroupsPath"], ANNOTATION in annotations)
 
 
 def is_safe(resources: Resources) -> bool:
-    """Whether memory is short in this container only where it is for all, and it is to fare there as all others."""
-    return not resources.memory and not resources.oom_score_adj
+    """Whether memory is short in this container only where it is for all, it is to fare there as all others, and is
+    anywhere. What a cgroup above it says isn't known.
+    """
+    asked = resources.memory, resources.oom_score_adj, resources.cpuset_mems, resources.cgroup_parent
+    return not any(asked)
 
 
 def entry_of(run: Enterable, process: Json, cgroups: Sequence[str], seccomp: str) -> Entry | None:
     """How to run that OCI process. `cgroups`: the container's directories, `seccomp`: the file with its filter."""
     env, sets = _variables(process["env"]), process.get("capabilities", {})
     if env is None or process.get("terminal") or not process.keys() <= _PROCESS or not sets.keys() <= _CAPABILITIES:
+        return None
+    if not _can_be_found(process["args"], env):
         return None
     user, masks = process["user"], {name: _mask(tuple(sets.get(name, ()))) for name in _CAPABILITIES}
     return Entry(
@@ -97,10 +109,19 @@ def _variables(env: Sequence[str]) -> dict[str, str] | None:
     return found if plain and "HOME" in found else None
 
 
+def _can_be_found(args: Sequence[str], env: Mapping[str, str]) -> bool:
+    """By its path, or in a directory of the PATH; without one, or with an empty one in it, runtimes differ."""
+    return bool(args) and ("/" in args[0] or all(env.get("PATH", "").split(":")))
+
+
 @functools.lru_cache(maxsize=256)
 def _mask(names: tuple[str, ...]) -> int:
     return capabilities.mask_of(names)
 
 
 def _limits(limits: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, int]]:
-    return [(getattr(resource, limit["type"]), limit["soft"], limit["hard"]) for limit in limits]
+    return [(_number(limit["type"]), limit["soft"] & _UNLIMITED, limit["hard"] & _UNLIMITED) for limit in limits]
+
+
+def _number(limit: str) -> int:
+    return _LIMITS.index(limit.removeprefix("RLIMIT_"))

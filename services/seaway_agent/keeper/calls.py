@@ -1,8 +1,9 @@
-"""A list of system calls, made one after another by a new process that shares this one's memory until it is a program.
+"""Lists of system calls, made one after another by a new process that shares this one's memory until it is a program.
 
 Python can do this with `fork` alone: then both copy what they write to, some five hundred pages, which takes longer than
 all the calls. A process that shares memory must run nothing of Python's or of the C library's, so the list is data, and
-the program that goes through it is these 58 bytes. For x86-64.
+the program that goes through it is these 46 bytes. They use no stack, so two processes of which one waits for the other
+can share it all. For x86-64.
 """
 
 import ctypes
@@ -15,9 +16,8 @@ from typing import Final
 MACHINE: Final = "x86_64"
 
 _CODE: Final = bytes.fromhex(
-    "4889fd"  #         mov   rbp, rdi          what failed, where, what then; the calls
-    "488d5f18"  #       lea   rbx, [rdi+24]
-    "488b03"  #   next: mov   rax, [rbx]        a call: its number, five arguments, the least result
+    "4889fb"  #         mov   rbx, rdi
+    "488b03"  #   next: mov   rax, [rbx]        a call: its number, five arguments, the least result, what is next if not
     "488b7b08"  #       mov   rdi, [rbx+8]
     "488b7310"  #       mov   rsi, [rbx+16]
     "488b5318"  #       mov   rdx, [rbx+24]
@@ -26,20 +26,19 @@ _CODE: Final = bytes.fromhex(
     "0f05"  #           syscall
     "483b4330"  #       cmp   rax, [rbx+48]
     "7c06"  #           jl    failed
-    "4883c338"  #       add   rbx, 56
+    "4883c340"  #       add   rbx, 64
     "ebdb"  #           jmp   next
-    "48894500"  # failed: mov [rbp], rax
-    "48895d08"  #       mov   [rbp+8], rbx
-    "488b5d10"  #       mov   rbx, [rbp+16]
-    "ebcd"  #           jmp   next
+    "488b5b38"  # failed: mov rbx, [rbx+56]
+    "ebd5"  #           jmp   next
 )
-_CALLS: Final = 24
 _DATA: Final = 32 << 10
 _SIZE: Final = 512 << 10
 _STACK: Final = 4096
-_WORDS: Final = 7
+_WORD: Final = 8
+_CALL: Final = 8
 _ARGUMENTS: Final = 5
 _CLONE_VM: Final = 0x100
+_WCLONE: Final = -(1 << 31)
 ANYTHING: Final = -(1 << 63)
 """As the least result: the call may fail."""
 
@@ -66,8 +65,10 @@ _pages: list[mmap.mmap] = []
 
 
 class Calls:
-    """One list, and the memory that its arguments point to. That must be left alone until the process has ended or is a
-    program; then the list can be begun anew.
+    """One list, and the memory that its arguments point to. That must be left alone until each process that goes through
+    it has ended or is a program; then the list can be begun anew.
+
+    What is added before `start` is what is done once a call has failed. Both parts must end the process.
     """
 
     def __init__(self) -> None:
@@ -78,7 +79,7 @@ class Calls:
     def begin(self) -> None:
         """An empty list."""
         self._words: list[int] = []
-        self._behind = 0
+        self._start = self._base
         self._end = _DATA
 
     def put(self, data: bytes) -> int:
@@ -101,37 +102,54 @@ class Calls:
         return self.numbers("q", *map(self.text, texts), 0)
 
     def numbers(self, kind: str, *numbers: int) -> int:
-        """The address of an array; `kind` as in `struct`."""
-        return self.put(struct.pack(f"={len(numbers)}{kind}", *numbers))
+        """The address of an array; `kind` as in `struct`. Raises OverflowError for a number that it doesn't hold."""
+        try:
+            return self.put(struct.pack(f"={len(numbers)}{kind}", *numbers))
+        except struct.error as error:
+            raise OverflowError(str(error)) from None
 
-    def add(self, number: int, *arguments: int, least: int = 0) -> None:
-        """One more call, which has failed if it gives less."""
-        self._words += (number, *arguments, *(0,) * (_ARGUMENTS - len(arguments)), least)
+    def number_at(self, address: int) -> int:
+        """What a call has left at the address of an array of `i`."""
+        number: int = struct.unpack_from("=i", self._memory, address - self._base)[0]
+        return number
 
-    def on_failure(self) -> None:
-        """What is added from here on is what is done once a call has failed. Both lists must end the process."""
-        self._behind = len(self._words)
+    def add(self, number: int, *arguments: int, least: int = 0, skip: int = 0) -> None:
+        """One more call, which has failed if it gives less than `least`. With `skip`, that only means that as many calls
+        behind it are left out.
+        """
+        behind = len(self._words) + (1 + skip) * _CALL
+        then = self._base + behind * _WORD if skip else self._base
+        self._words += (number, *arguments, *(0,) * (_ARGUMENTS - len(arguments)), least, then)
+
+    def start(self) -> None:
+        """What is added from here on is done first."""
+        self._start = self._base + len(self._words) * _WORD
 
     def run(self, code: int) -> int:
-        """The pid of the process that makes the calls. Its signals are blocked. Raises OSError, OverflowError."""
-        if _CALLS + len(self._words) * 8 > _DATA:
+        """The pid of the process that makes the calls. Its signals are blocked, and its end is none for this process: see
+        `has_ended`. Raises OSError, OverflowError.
+        """
+        if len(self._words) * _WORD > _DATA:
             raise OverflowError("too many calls")
-        then = self._base + _CALLS + self._behind * 8
-        struct.pack_into(f"={3 + len(self._words)}q", self._memory, 0, 0, 0, then, *self._words)
+        struct.pack_into(f"={len(self._words)}q", self._memory, 0, *self._words)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
         try:
-            pid: int = _libc.clone(code, self._base + _SIZE, _CLONE_VM | signal.SIGCHLD, self._base)
+            pid: int = _libc.clone(code, self._base + _SIZE, _CLONE_VM, self._start)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if pid < 0:
             raise OSError(ctypes.get_errno(), "clone")
         return pid
 
-    @property
-    def failure(self) -> tuple[int, int] | None:
-        """The number of the call that failed, and its result; None where none has."""
-        result, where = struct.unpack_from("=2q", self._memory)
-        return (self._words[(where - self._base - _CALLS) // 8], result) if where else None
+
+def has_ended(pid: int) -> bool:
+    """Wait for a process that was made to go through a list: whether it ended as such. If not it became a program, and is
+    waited for as other children are.
+    """
+    try:
+        return os.waitpid(pid, _WCLONE)[0] == pid
+    except ChildProcessError:
+        return False
 
 
 _ALL_SIGNALS: Final = signal.valid_signals()

@@ -40,13 +40,27 @@ class Held:
 
     def __init__(self, order: Order, fds: list[int]) -> None:
         self.order = order
-        self.stdio, self.outputs, self.container = fds[:_STDIO], fds[_STDIO:_FDS - 1], fds[_FDS - 1 :]
+        self.stdio, self.outputs, self.container = fds[:_STDIO], fds[_STDIO : _FDS - 1], fds[_FDS - 1 :]
 
     def begun(self) -> None:
         """What only a start needs is closed."""
         for fd in (*self.stdio, *self.container):
             os.close(fd)
         self.stdio, self.container = [], []
+
+
+class Attempt:
+    """To enter a container for an exec. `held`: None once it is known to run. `pid`: 0 until there is one.
+
+    `scored`: meanwhile this process had another's OOM score, which new ones inherit.
+    """
+
+    def __init__(self, entering: Entering, held: Held, pid_file: int) -> None:
+        self.entering = entering
+        self.held: Held | None = held
+        self.pid_file = pid_file
+        self.pid = 0
+        self.scored = False
 
 
 class Keeper:
@@ -61,24 +75,27 @@ class Keeper:
         self._enterer = _enterer()
         if self._enterer is not None:  # a container's processes have this score, if nothing else is said
             _say_oom_score(0, int(_read(_OOM_SCORE)))
-        self._entering: dict[int, tuple[Entering, Held]] = {}
+        self._attempts: dict[int, Attempt] = {}
         self._starting: dict[int, Held] = {}
         self._running: dict[int, Held] = {}
         self._unclaimed: dict[int, int] = {}
 
     def run(self) -> None:
         """Until the agent has gone and nothing is left."""
-        while self._agent is not None or self._entering or self._starting or self._running:
+        while self._agent is not None or self._attempts or self._starting or self._running:
+            gates = []
             for fd, _ in self._poll.poll():
                 if fd == self._woken:
                     _drop(fd)
-                elif fd in self._entering:
-                    self._entered(fd)
+                elif fd in self._attempts:
+                    gates.append(fd)
                 elif self._agent is not None and fd == self._agent.fileno():
                     self._hear(self._agent)
                 elif not _drop(fd):
                     self._poll.unregister(fd)
-            self._reap()  # only now, as it closes descriptors
+            for gate in gates:  # only now, as both close descriptors
+                self._attend(gate)
+            self._reap()
 
     # --- the agent
 
@@ -99,7 +116,7 @@ class Keeper:
         self._poll.unregister(agent)
         agent.close()
         self._agent = None
-        entering = (held for _, held in self._entering.values())
+        entering = (attempt.held for attempt in self._attempts.values() if attempt.held is not None)
         for held in (*entering, *self._starting.values(), *self._running.values()):
             self._listen(held)
 
@@ -121,49 +138,61 @@ class Keeper:
         if len(fds) < _FDS - (order.entry is None):  # the kernel leaves out what finds no place
             self._refuse(held, "the keeper of execs has no descriptors left: too many run at once")
             return
-        if order.entry is None or self._enterer is None or not self._enter(self._enterer, order.entry, held):
-            self._spawn(held)
-        _reach(SPAWNED_POINT)
         if self._agent is None:
             self._listen(held)
+        if order.entry is None or self._enterer is None or not self._enter(self._enterer, order.entry, held):
+            self._spawn(held)
 
     def _enter(self, enterer: Enterer, entry: Entry, held: Held) -> bool:
-        """Whether a process is on its way into the container. It goes when it can be found by its pid file."""
+        """Whether somebody is on the way into the container."""
         pid_file = -1
         try:
             pid_file = os.open(held.order.pid_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             entering = enterer.send(entry, held.container[0], held.stdio, pid_file)
         except (OSError, OverflowError, ValueError):  # the container has ended, for one
-            return False
-        else:
-            return self._let_go(enterer, entering, held, pid_file)
-        finally:
             if pid_file >= 0:
                 os.close(pid_file)
-
-    def _let_go(self, enterer: Enterer, entering: Entering, held: Held, pid_file: int) -> bool:
-        _reach(FORKED_POINT)
-        try:
-            os.write(pid_file, b"%d" % entering.pid)
-        except OSError:
-            enterer.arrived(entering)
-            os.waitpid(entering.pid, 0)
             return False
-        entering.gate.send(b"\0")
-        self._entering[entering.gate.fileno()] = entering, held
+        self._attempts[entering.gate.fileno()] = Attempt(entering, held, pid_file)
         self._poll.register(entering.gate, select.POLLIN)
         return True
 
-    def _entered(self, gate: int) -> None:
-        """The program is there, or the process has ended over the attempt: then the runtime says what is wrong."""
-        assert self._enterer is not None
-        entering, held = self._entering.pop(gate)
-        self._poll.unregister(gate)
-        if self._enterer.arrived(entering):
-            self._runs(held, entering.pid, entered=True)
+    def _attend(self, gate: int) -> None:
+        """To what is said at a gate."""
+        attempt = self._attempts[gate]
+        if attempt.entering.is_ready():
+            self._let_go(attempt)
+        else:
+            self._over(gate)
+
+    def _let_go(self, attempt: Attempt) -> None:
+        """It becomes the program when it can be found by its pid file."""
+        _reach(FORKED_POINT)
+        pid = attempt.entering.pid
+        try:
+            if attempt.scored:
+                _write(f"/proc/{pid}/oom_score_adj", b"0")
+            os.write(attempt.pid_file, b"%d" % pid)
+        except OSError:
+            attempt.entering.stop()
             return
-        os.waitpid(entering.pid, 0)
-        self._spawn(held)
+        attempt.pid = pid
+        attempt.entering.go()
+        _reach(SPAWNED_POINT)
+
+    def _over(self, gate: int) -> None:
+        """The program is there, or there will be none: then the runtime does it, or says what is wrong."""
+        assert self._enterer is not None
+        attempt = self._attempts.pop(gate)
+        self._poll.unregister(gate)
+        os.close(attempt.pid_file)
+        arrived = self._enterer.arrived(attempt.entering)
+        if attempt.held is None:
+            return
+        if arrived:
+            self._runs(attempt.held, attempt.pid, entered=True)
+        else:
+            self._spawn(attempt.held)
 
     def _spawn(self, held: Held) -> None:
         """Have the runtime do it."""
@@ -172,7 +201,7 @@ class Keeper:
         try:
             if order.process is not None:
                 _write(order.process_file, json.dumps(order.process).encode())
-            with _oom_score(order.oom_score):
+            with self._oom_score(order.oom_score):
                 pid = os.posix_spawn(
                     order.argv[0],
                     order.argv,
@@ -187,6 +216,20 @@ class Keeper:
         else:
             held.begun()
             self._starting[pid] = held
+            _reach(SPAWNED_POINT)
+
+    @contextlib.contextmanager
+    def _oom_score(self, adjustment: int) -> Iterator[None]:
+        """What is started meanwhile is as likely to be ended where memory is short: crun leaves that as it is."""
+        before = int(_read(_OOM_SCORE))
+        if adjustment != before:
+            for attempt in self._attempts.values():
+                attempt.scored = True
+        _say_oom_score(adjustment, before)
+        try:
+            yield
+        finally:
+            _say_oom_score(before, adjustment)
 
     def _reap(self) -> None:
         """An end is written down before its process is gone, so that one of both can always be found."""
@@ -203,11 +246,7 @@ class Keeper:
             self._unclaimed.clear()
 
     def _ended(self, pid: int, code: int) -> None:
-        for gate, (entering, _) in list(self._entering.items()):
-            if entering.pid == pid:
-                self._entered(gate)
-                if pid not in self._running:
-                    return
+        self._settle(pid)
         if pid in self._starting:
             os.waitpid(pid, 0)
             self._begun(self._starting.pop(pid), code)
@@ -218,6 +257,13 @@ class Keeper:
         else:
             self._unclaimed[pid] = code
         os.waitpid(pid, 0)
+
+    def _settle(self, pid: int) -> None:
+        """Who is seen to end has been the program, though its guide may not have said so yet."""
+        attempt = next((one for one in self._attempts.values() if one.pid == pid), None)
+        if attempt is not None and attempt.held is not None:
+            held, attempt.held = attempt.held, None
+            self._runs(held, pid, entered=True)
 
     def _begun(self, held: Held, code: int) -> None:
         """The runtime has ended: its process runs, or has already been here."""
@@ -277,17 +323,6 @@ def _enterer() -> Enterer | None:
         return Enterer()
     except (OSError, KeyError):
         return None
-
-
-@contextlib.contextmanager
-def _oom_score(adjustment: int) -> Iterator[None]:
-    """What is started meanwhile is as likely to be ended where memory is short: crun leaves that as it is."""
-    before = int(_read(_OOM_SCORE))
-    _say_oom_score(adjustment, before)
-    try:
-        yield
-    finally:
-        _say_oom_score(before, adjustment)
 
 
 def _say_oom_score(wanted: int, present: int) -> None:
