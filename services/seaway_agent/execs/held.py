@@ -15,6 +15,8 @@ _BEGINS_S: Final = 3.0
 _WRITES_S: Final = 1.0
 _PAUSE_S: Final = 0.002
 _PID_FILE: Final = "pidfile"
+_KEEPERS: Final = b"/keeper/process.py\0"
+"""What the command line of a keeper has in it, and of whoever shares its memory."""
 
 
 def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bool:
@@ -34,7 +36,8 @@ def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bo
 def begun_alone(pid_file: Path) -> int:
     """The pid of an exec whose keeper was killed over it, once its runtime has ended; 0 if that has run nothing.
 
-    A runtime that hangs is ended: what is told to have failed must not begin later.
+    What hangs is ended, be it the runtime or a process of the keeper's on its way into the container: what is told to
+    have failed must not begin later.
     """
     end = time.monotonic() + _BEGINS_S
     while (runtimes := procs.naming(str(pid_file))) and time.monotonic() < end:
@@ -42,6 +45,10 @@ def begun_alone(pid_file: Path) -> int:
             time.sleep(_PAUSE_S)
     for runtime in runtimes:
         end_with_children(runtime)
+    while entering := _entering(pid_file):
+        if time.monotonic() > end:
+            end_with_children(entering)
+        time.sleep(_PAUSE_S)
     return 0 if runtimes else _pid(pid_file.parent)
 
 
@@ -85,7 +92,26 @@ def left_in(bundle: Path, container: str) -> Process | None:
 
 
 def _pid(bundle: Path) -> int:
+    """Of an exec's program; 0 where there is none yet."""
+    pid = _number(bundle / _PID_FILE)
+    return 0 if _is_keepers(pid) else pid
+
+
+def _entering(pid_file: Path) -> Process | None:
+    pid = _number(pid_file)
+    return procs.find(pid) if _is_keepers(pid) else None
+
+
+def _is_keepers(pid: int) -> bool:
+    """Whether a process is still a keeper's own: one that went into a container and isn't the program yet."""
     try:
-        return int((bundle / _PID_FILE).read_text())
+        return pid > 0 and _KEEPERS in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _number(pid_file: Path) -> int:
+    try:
+        return int(pid_file.read_text())
     except (OSError, ValueError):
         return 0

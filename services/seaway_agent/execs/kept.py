@@ -11,8 +11,8 @@ from pathlib import Path
 import orjson
 
 from seaway_agent.core.instructions import Exit
-from seaway_agent.execs.held import begun_alone
 from seaway_agent.execs.entry import entry_of, is_safe
+from seaway_agent.execs.held import begun_alone
 from seaway_agent.execs.launch import ExecPlan, ExecRun, Prepared, pidfd_of, prepare, write_process
 from seaway_agent.keeper.keeper import Kept
 from seaway_agent.keeper.orders import MOST, Entry, Order

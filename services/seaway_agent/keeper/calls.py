@@ -1,9 +1,9 @@
 """Lists of system calls, made one after another by a new process that shares this one's memory until it is a program.
 
-Python can do this with `fork` alone: then both copy what they write to, some five hundred pages, which takes longer than
-all the calls. A process that shares memory must run nothing of Python's or of the C library's, so the list is data, and
-the program that goes through it is these 46 bytes. They use no stack, so two processes of which one waits for the other
-can share it all. For x86-64.
+Python can do this with `fork` alone: then both copy what they write to, some five hundred pages, which takes longer
+than all the calls. A process that shares memory must run nothing of Python's or of the C library's, so the list is
+data, and the program that goes through it is these 46 bytes. They use no stack, so two processes of which one waits for
+the other can go through the same list. For x86-64.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ MACHINE: Final = "x86_64"
 
 _CODE: Final = bytes.fromhex(
     "4889fb"  #         mov   rbx, rdi
-    "488b03"  #   next: mov   rax, [rbx]        a call: its number, five arguments, the least result, what is next if not
+    "488b03"  #   next: mov   rax, [rbx]        a call: its number, five arguments, the least result, what if less
     "488b7b08"  #       mov   rdi, [rbx+8]
     "488b7310"  #       mov   rsi, [rbx+16]
     "488b5318"  #       mov   rdx, [rbx+24]
@@ -65,8 +65,8 @@ _pages: list[mmap.mmap] = []
 
 
 class Calls:
-    """One list, and the memory that its arguments point to. That must be left alone until each process that goes through
-    it has ended or is a program; then the list can be begun anew.
+    """One list, and the memory that its arguments point to. That must be left alone until each process that goes
+    through it has ended or is a program; then the list can be begun anew.
 
     What is added before `start` is what is done once a call has failed. Both parts must end the process.
     """
@@ -114,8 +114,8 @@ class Calls:
         return number
 
     def add(self, number: int, *arguments: int, least: int = 0, skip: int = 0) -> None:
-        """One more call, which has failed if it gives less than `least`. With `skip`, that only means that as many calls
-        behind it are left out.
+        """One more call, which has failed if it gives less than `least`. With `skip`, that only means that as many
+        calls behind it are left out.
         """
         behind = len(self._words) + (1 + skip) * _CALL
         then = self._base + behind * _WORD if skip else self._base
@@ -126,8 +126,8 @@ class Calls:
         self._start = self._base + len(self._words) * _WORD
 
     def run(self, code: int) -> int:
-        """The pid of the process that makes the calls. Its signals are blocked, and its end is none for this process: see
-        `has_ended`. Raises OSError, OverflowError.
+        """The pid of the process that makes the calls. Its signals are blocked, and its end is none for this process:
+        see `has_ended`. Raises OSError, OverflowError.
         """
         if len(self._words) * _WORD > _DATA:
             raise OverflowError("too many calls")
@@ -143,8 +143,8 @@ class Calls:
 
 
 def has_ended(pid: int) -> bool:
-    """Wait for a process that was made to go through a list: whether it ended as such. If not it became a program, and is
-    waited for as other children are.
+    """Wait for a process that was made to go through a list: whether it ended as such. If not it became a program, and
+    is waited for as other children are.
     """
     try:
         return os.waitpid(pid, _WCLONE)[0] == pid

@@ -6,11 +6,11 @@ Two processes go, as with runtimes. The guide joins cgroups and namespaces, wher
 makes the second one, which is born as one of the container's processes, has nothing of the host's any more but its
 memory, and becomes the program; the guide waits for that and ends.
 
-What is not yet the program must be safe from its container, whose root may see it, stop it, and send it signals. It can't
-be looked into or written to by processes there (it isn't `dumpable`, and whoever has CAP_SYS_PTRACE is left to the
-runtime), nor can its file, by `/proc/self/exe`: that is on a read-only mount. It handles no signals. It follows none of
-the kernel's links, which may lead out, on a path that the user or the container chose. A guide that waits for it as
-vfork's caller does keeps its OOM score its own: that of others who share memory is one for all.
+What is not yet the program must be safe from its container, whose root may see it, stop it, and send it signals. It
+can't be looked into or written to by processes there (it isn't `dumpable`, and whoever has CAP_SYS_PTRACE is left to
+the runtime), nor can its file, by `/proc/self/exe`: that is on a read-only mount. It handles no signals. On the way to
+its working directory it follows none of the kernel's links, which may lead out. As its guide waits for it like vfork's
+caller, its OOM score is its own: else who shares memory shares that.
 
 Both share this process's memory, and run nothing but a list of system calls. Where one of them fails, the runtime is
 asked instead: it does it, or says why not.
@@ -60,7 +60,7 @@ FAILED: Final = 125
 
 
 class Entering:
-    """Two processes under way: `guide` is the first one's pid. They are heard at the gate, where the second one waits."""
+    """Two processes under way: `guide` is the first one's pid. They are heard at the gate, where the second waits."""
 
     def __init__(self, guide: int, gate: socket.socket, calls: Calls, number_at: int) -> None:
         self.guide = guide
@@ -69,8 +69,8 @@ class Entering:
         self._number_at = number_at
 
     def is_ready(self) -> bool:
-        """To be asked when the gate is readable: whether the second one waits for leave. Else it is over: both are gone,
-        or one is the program.
+        """To be asked when the gate is readable: whether the second one waits for leave. Else it is over: both are
+        gone, or one is the program.
         """
         return bool(self.gate.recv(1))
 
@@ -107,7 +107,8 @@ class Enterer:
         self._idle: list[Calls] = []
 
     def send(self, entry: Entry, container: int, stdio: list[int], pid_file: int) -> Entering:
-        """Have them go. `container`: a pidfd of its first process. `pid_file` is emptied where there won't be a program.
+        """Have them go. `container`: a pidfd of its first process. `pid_file` is emptied where none of them becomes the
+        program.
 
         Raises OSError, OverflowError, ValueError.
         """
@@ -201,8 +202,8 @@ def _guide(calls: Calls, entry: Entry, fds: tuple[int, ...]) -> None:
 
 
 def _second(calls: Calls, number_at: int) -> None:
-    """Both come back from `clone`: the second with 0, so it leaves out the first one's end. So does the first where there
-    is no second; but a leader of a session can't begin one.
+    """Both come back from `clone`: the second with 0, so it leaves out the first one's end. So does the first where
+    there is no second; but a leader of a session can't begin one.
     """
     flags = _CLONE_VM | _CLONE_VFORK | _CLONE_PARENT | _CLONE_PARENT_SETTID
     calls.add(_CLONE, flags, 0, number_at, least=1, skip=1)

@@ -37,6 +37,8 @@ class Kept:
 
     def __init__(self) -> None:
         self.begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.entered = False
+        """Whether it was begun without the runtime."""
         self._how: Exit | None = None
         self.orphaned = False
         """Whether the keeper ended before it told how the exec did."""
@@ -54,6 +56,7 @@ class Kept:
     def hear(self, words: Mapping[str, Any]) -> bool:
         """What the keeper tells; True when it is the last."""
         if "pid" in words:
+            self.entered = bool(words["entered"])
             self._begin(int(words["pid"]))
             return False
         if "refused" in words:
@@ -113,8 +116,8 @@ class Keeper:
                 self._hold(ours, spawned)
 
     def begin(self, identifier: str, order: bytes, fds: Sequence[int]) -> Kept:
-        """Have it run an exec. `order`: an `Order` as JSON, `MOST` bytes at most. `fds`: its input, its two outputs, and
-        our ends of these two, of which it gets copies; then for an order with an entry the container's pidfd.
+        """Have it run an exec. `order`: an `Order` as JSON, `MOST` bytes at most. `fds`: its input, its two outputs,
+        and our ends of these two, of which it gets copies; then for an order with an entry the container's pidfd.
 
         Raises SeawayError.
         """
@@ -173,13 +176,18 @@ class Keeper:
         orphans, self._kept = list(self._kept.values()), {}
         # Only when it has ended wholly has it taken with it what it had not written down.
         reaped = asyncio.get_running_loop().run_in_executor(None, _reap, self._pid)
-        reaped.add_done_callback(lambda _: [kept.orphan() for kept in orphans])
+        reaped.add_done_callback(lambda _: _orphan(orphans))
 
 
 def _spawn(theirs: socket.socket, run: Path, output_fd: int) -> Spawned:
     argv = [sys.executable, "-I", "-S", str(_PROGRAM), str(run)]
     fds = {AGENT_FD: theirs.fileno(), 1: output_fd, 2: output_fd}
     return spawn(argv, env={"PATH": _PATH, "TZ": "UTC", **failpoints.environment()}, fds=fds)
+
+
+def _orphan(kept: Sequence[Kept]) -> None:
+    for one in kept:
+        one.orphan()
 
 
 def _reap(pid: int) -> None:

@@ -22,7 +22,8 @@ class Entry:
     """How to get into a container without its runtime.
 
     `namespaces`: of the first process, as flags of setns(2). `cgroups`: their directories. `seccomp`: the file with the
-    filter, `apparmor` the profile, each empty for none. The four sets of capabilities are masks by number; `rlimits` are number, soft, hard.
+    filter, `apparmor` the profile, each empty for none. The four sets of capabilities are masks by number; `rlimits`
+    are number, soft, hard.
     """
 
     namespaces: int

@@ -1,4 +1,6 @@
-"""The file that the keeper's own process is run as: by its path, in Python's isolated mode, so it finds its parts itself."""
+"""The file that the keeper's own process is run as: by its path, in Python's isolated mode, so that it finds its parts
+by itself.
+"""
 
 import sys
 from pathlib import Path
