@@ -47,6 +47,8 @@ _SUID_DUMPABLE_FILE: Final = Path("/proc/sys/fs/suid_dumpable")
 _DUMPABLE: Final = 1
 _ALL_FDS: Final = 0xFFFFFFFF
 _WORD: Final = 0xFFFFFFFF
+_UNCHANGED: Final = 0xFFFFFFFF
+"""As a user or group: leave it as it is."""
 _INSTRUCTION: Final = 8
 _MOST_FILTER: Final = 1 << 16
 
@@ -72,7 +74,10 @@ class Entering:
         """To be asked when the gate is readable: whether the second one waits for leave. Else it is over: both are
         gone, or one is the program.
         """
-        return bool(self.gate.recv(1))
+        try:
+            return bool(self.gate.recv(1))
+        except ConnectionResetError:  # both were killed before the second one had heard that it may
+            return False
 
     @property
     def pid(self) -> int:
@@ -161,6 +166,8 @@ class Enterer:
         for number in range(self._last_cap + 1):
             if not entry.bounding >> number & 1:
                 calls.add(_PRCTL, _CAPBSET_DROP, number)
+        if min(entry.uid, entry.gid) < 0 or max(entry.uid, entry.gid) >= _UNCHANGED:
+            raise OverflowError("not a user, or not a group")
         calls.add(_PRCTL, _SET_KEEPCAPS, 1)
         calls.add(_SETGROUPS, len(entry.groups), calls.numbers("I", *entry.groups))
         calls.add(_SETRESGID, *(entry.gid,) * 3)
