@@ -48,6 +48,7 @@ def begun_alone(pid_file: Path) -> int:
     while entering := _entering(pid_file):
         if time.monotonic() > end:
             end_with_children(entering)
+            return 0
         time.sleep(_PAUSE_S)
     return 0 if runtimes else _pid(pid_file.parent)
 

@@ -2,6 +2,7 @@
 
 import array
 import contextlib
+import dataclasses
 import json
 import os
 import resource
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.seaway_agent.keeper.target import Target, target
 
-from seaway_agent.keeper import orders, process
-from seaway_agent.kernel.spawn import spawn
+from seaway_agent.keeper import calls, orders, process
+from seaway_agent.keeper.orders import Entry
+from seaway_agent.kernel.launcher import Launcher
+from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_kit.failpoints import VARIABLE, Failpoint
 
 # As `crun exec --detach` does it: the process is left to whoever is there to take it, its pid is written down first.
@@ -32,12 +36,16 @@ with open(pid_file, "w") as file:
     file.write(str(pid))
 """
 LIMIT_S = 10.0
+OWN = 6
+"""What a keeper that has nothing to do has open: its streams, the agent's socket, a pipe that wakes it."""
 
 
 class Agent:
     """Our end, and what it has been told."""
 
-    def __init__(self, place: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, place: Path, environment: dict[str, str] | None = None, launcher: Launcher | None = None
+    ) -> None:
         self.place = place
         self.runtime = place / "runtime"
         self.runtime.write_text(f"#!{sys.executable} -IS\n{RUNTIME}")
@@ -46,11 +54,24 @@ class Agent:
         self.socket.settimeout(LIMIT_S)
         argv = [sys.executable, "-I", "-S", process.__file__, str(place)]
         fds = {orders.AGENT_FD: theirs.fileno(), 1: 1, 2: 2}
-        self.keeper = spawn(argv, env={"PATH": os.environ["PATH"], **(environment or {})}, fds=fds)
+
+        def start() -> Spawned:
+            return spawn(argv, env={"PATH": os.environ["PATH"], **(environment or {})}, fds=fds)
+
+        self.keeper = start() if launcher is None else launcher.call(start).result()
         theirs.close()
 
-    def order(self, name: str, script: str, stdin: int | None = None) -> tuple[int, int]:
-        """Have a script run; our ends of its outputs."""
+    def order(
+        self,
+        name: str,
+        script: str,
+        stdin: int | None = None,
+        *,
+        container: int | None = None,
+        entry: Entry | None = None,
+        oom_score: int = 0,
+    ) -> tuple[int, int]:
+        """Have a script run by the runtime, or a program by `entry`; our ends of its outputs."""
         (directory := self.place / name).mkdir()
         taken = os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin
         out, theirs_out = os.pipe()
@@ -62,8 +83,12 @@ class Agent:
             "directory": str(directory),
             "pid_file": pid_file,
             "exit_file": str(directory / "exit"),
+            "oom_score": oom_score,
+            "process_file": str(directory / "process.json"),
+            "process": {"what": "crun reads"} if entry else None,
+            "entry": dataclasses.asdict(entry) if entry else None,
         }
-        fds = array.array("i", (taken, theirs_out, theirs_err, out, err))
+        fds = array.array("i", (taken, theirs_out, theirs_err, out, err, *(() if container is None else (container,))))
         self.socket.sendmsg([json.dumps(words).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         for fd in (taken, theirs_out, theirs_err):
             os.close(fd)
@@ -245,3 +270,234 @@ def test_it_reads_nothing_while_the_agent_lives(agent: Agent) -> None:
             if size == 100000:
                 break
     assert agent.told()["code"] == 0
+
+
+# --- without the runtime
+
+
+needs_root = [
+    pytest.mark.skipif(os.uname().machine != calls.MACHINE, reason="x86-64"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+]
+
+
+@pytest.fixture(scope="module")
+def there() -> Iterator[Target]:
+    with target() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    """In whose namespace the interpreter can't be written."""
+    made = Launcher(programs=[os.path.realpath(sys.executable)])
+    made.start()
+    yield made
+    made.close()
+
+
+class Enters:
+    """An agent of whose keeper execs are asked in a target's namespaces."""
+
+    def __init__(self, agent: Agent, there: Target) -> None:
+        self.agent = agent
+        self.there = there
+
+    def order(self, name: str, *args: str, instead: str = "refused", **changes: Any) -> tuple[int, int]:
+        """`instead`: the script of the runtime."""
+        entry = self.there.entry(*args, **changes)
+        return self.agent.order(name, instead, container=self.there.pidfd, entry=entry)
+
+    def told(self) -> dict[str, Any]:
+        return self.agent.told()
+
+    def has_process_file(self, name: str) -> bool:
+        return (self.agent.place / name / "process.json").exists()
+
+    def pid_file(self, name: str) -> str:
+        return (self.agent.place / name / "pidfile").read_text()
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.agent.keeper.pid}/fd"))
+
+    def children(self) -> str:
+        pid = self.agent.keeper.pid
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+@pytest.fixture
+def enters(tmp_path: Path, there: Target, launcher: Launcher) -> Iterator[Enters]:
+    agent = Agent(tmp_path, launcher=launcher)
+    yield Enters(agent, there)
+    agent.close()
+
+
+def _wait_until(condition: Any) -> None:
+    end = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+class TestEntering:
+    pytestmark = needs_root
+
+    def test_a_life(self, enters: Enters) -> None:
+        out, err = enters.order("a", "sh", "-c", "readlink /proc/self/ns/pid; echo err >&2; exit 3")
+        begun, end = enters.told(), enters.told()
+        assert begun == {"id": "a", "pid": int(enters.pid_file("a")), "entered": True}
+        assert (end["id"], end["code"]) == ("a", 3)
+        link = os.readlink(f"/proc/{enters.there.pid}/ns/pid")
+        assert (read_all(out), read_all(err)) == (f"{link}\n".encode(), b"err\n")
+        assert enters.agent.written("a") == "3"
+        assert not enters.has_process_file("a")
+        assert enters.children() == ""
+
+    def test_a_signal_counts_from_128(self, enters: Enters) -> None:
+        enters.order("a", "sh", "-c", "kill -KILL $$")
+        assert enters.told()["entered"]
+        assert enters.told()["code"] == 128 + signal.SIGKILL
+
+    def test_where_a_call_fails_the_runtime_is_asked(self, enters: Enters) -> None:
+        """Its words are heard, and what it runs counts."""
+        out, _ = enters.order("a", "/nowhere", instead="echo by the runtime; exit 4")
+        assert enters.told()["entered"] is False
+        assert enters.told()["code"] == 4
+        assert read_all(out) == b"by the runtime\n"
+        assert json.loads((enters.agent.place / "a/process.json").read_text()) == {"what": "crun reads"}
+
+    def test_what_the_runtime_refuses_too(self, enters: Enters) -> None:
+        _, err = enters.order("a", "/nowhere")
+        assert "refused" in enters.told()
+        assert read_all(err) == b"no such thing\n"
+        assert enters.pid_file("a") == ""
+        assert enters.children() == ""
+
+    def test_what_cannot_be_said_is_the_runtimes(self, enters: Enters) -> None:
+        enters.order("a", "true", instead="exit 5", cwd="/\0")
+        assert enters.told()["entered"] is False
+        assert enters.told()["code"] == 5
+
+    def test_a_container_that_has_ended(self, enters: Enters) -> None:
+        with target() as gone:
+            gone.end()
+            assert select.select([gone.pidfd], [], [], LIMIT_S)[0]
+            enters.there = gone
+            enters.order("a", "true")
+            assert "refused" in enters.told()
+
+    def test_many_at_once_are_told_apart_and_leave_nothing_open(self, enters: Enters) -> None:
+        for number in range(100):
+            for fd in enters.order(f"e{number}", *(("sh", "-c", f"exit {number}") if number % 10 else ("/nowhere",))):
+                os.close(fd)
+        ends: dict[str, int | None] = {}
+        while len(ends) < 100:
+            words = enters.told()
+            if "code" in words or "refused" in words:
+                ends[words["id"]] = words.get("code")
+        assert ends == {f"e{number}": number if number % 10 else None for number in range(100)}
+        _wait_until(lambda: enters.descriptors() == OWN)
+        assert enters.children() == ""
+
+    def test_one_after_another_leave_nothing_open(self, enters: Enters) -> None:
+        for number in range(30):
+            for fd in enters.order(f"e{number}", "true"):
+                os.close(fd)
+            assert enters.told()["entered"]
+            assert enters.told()["code"] == 0
+        _wait_until(lambda: enters.descriptors() == OWN)
+
+    def test_one_that_does_not_come_on_keeps_nobody_waiting(self, enters: Enters, tmp_path: Path) -> None:
+        """Its program is on a file system that doesn't answer, say: here, its input for a library is a FIFO."""
+        os.mkfifo(tmp_path / "hangs")
+        enters.order("a", "true", cwd=str(tmp_path), cgroups=[str(tmp_path / "hung")], instead="exit 1")
+        assert enters.told()["entered"] is False
+        assert enters.told()["code"] == 1
+        (tmp_path / "hung").mkdir()
+        os.mkfifo(tmp_path / "hung/cgroup.procs")
+        enters.order("b", "sh", "-c", "exit 2", cgroups=[str(tmp_path / "hung")])  # it waits for who reads
+        for number in range(5):
+            enters.order(f"e{number}", "sh", "-c", "exit 3")
+            assert (enters.told()["id"], enters.told()["code"]) == (f"e{number}", 3)
+        with open(tmp_path / "hung/cgroup.procs") as file:
+            assert file.read() == "0"
+        assert enters.told()["entered"]
+        assert enters.told() | {"time_ns": 0} == {"id": "b", "code": 2, "time_ns": 0}
+
+    def test_it_ends_with_the_agent_and_what_it_was_asked_for(self, enters: Enters) -> None:
+        for fd in enters.order("a", "sh", "-c", "sleep 0.2; head -c 300000 /dev/zero; exit 6"):
+            os.close(fd)
+        enters.agent.goes()
+        assert enters.agent.ended() == 0
+        assert enters.agent.written("a") == "6"
+
+    def test_an_agent_that_goes_while_one_is_on_its_way(self, enters: Enters, tmp_path: Path) -> None:
+        (tmp_path / "hung").mkdir()
+        os.mkfifo(tmp_path / "hung/cgroup.procs")
+        ends = enters.order("a", "sh", "-c", "head -c 300000 /dev/zero; exit 7", cgroups=[str(tmp_path / "hung")])
+        enters.agent.goes()
+        for fd in ends:
+            os.close(fd)
+        with open(tmp_path / "hung/cgroup.procs") as file:
+            assert file.read() == "0"
+        assert enters.agent.ended() == 0
+        assert enters.agent.written("a") == "7"
+
+    def test_a_container_that_ends_while_one_is_on_its_way(self, enters: Enters) -> None:
+        with target() as going:
+            enters.there = going
+            signal.pidfd_send_signal(enters.agent.keeper.pidfd, signal.SIGSTOP)
+            for number in range(20):
+                enters.order(f"e{number}", "sleep", "1000")
+            signal.pidfd_send_signal(enters.agent.keeper.pidfd, signal.SIGCONT)
+            assert enters.told()["entered"]
+            going.end()
+            last: set[str] = set()
+            while len(last) < 20:
+                words = enters.told()
+                if words.get("code") == 128 + signal.SIGKILL or "refused" in words:
+                    last.add(words["id"])
+
+    def test_anothers_oom_score_is_not_theirs(self, enters: Enters, tmp_path: Path) -> None:
+        """The keeper has that itself while the runtime is started; who shares its memory gets it, too."""
+        (tmp_path / "hung").mkdir()
+        os.mkfifo(tmp_path / "hung/cgroup.procs")
+        out, _ = enters.order("a", "cat", "/proc/self/oom_score_adj", cgroups=[str(tmp_path / "hung")])
+        other, _ = enters.agent.order("b", "cat /proc/self/oom_score_adj", oom_score=321)
+        assert [enters.told()["id"] for _ in range(2)] == ["b", "b"]
+        assert read_all(other) == b"321\n"
+        with open(tmp_path / "hung/cgroup.procs") as file:
+            file.read()
+        assert read_all(out) == b"0\n"
+
+    def test_killed_at_the_gate_it_leaves_nothing_that_runs(
+        self, tmp_path: Path, there: Target, launcher: Launcher
+    ) -> None:
+        (tmp_path / "points").mkdir()
+        (tmp_path / "points" / Failpoint.KEEPER_FORKED).touch()
+        (tmp_path / "place").mkdir()
+        agent = Agent(tmp_path / "place", {VARIABLE: str(tmp_path / "points")}, launcher)
+        out, err = Enters(agent, there).order("a", "touch", str(tmp_path / "ran"))
+        assert agent.ended() == signal.SIGKILL
+        assert (read_all(out), read_all(err)) == (b"", b"")  # nobody is left to hold them
+        assert (agent.place / "a/pidfile").read_text() == ""
+        assert not (tmp_path / "ran").exists()
+        agent.close()
+
+    def test_killed_behind_the_gate_it_leaves_the_program(
+        self, tmp_path: Path, there: Target, launcher: Launcher
+    ) -> None:
+        (tmp_path / "points").mkdir()
+        (tmp_path / "points" / Failpoint.KEEPER_SPAWNED).touch()
+        (tmp_path / "place").mkdir()
+        agent = Agent(tmp_path / "place", {VARIABLE: str(tmp_path / "points")}, launcher)
+        out, _ = Enters(agent, there).order("a", "sh", "-c", "echo $PPID")
+        assert agent.ended() == signal.SIGKILL
+        assert read_all(out) == b"0\n"
+        assert (agent.place / "a/pidfile").read_text().isdigit()
+        agent.close()
+
+    def test_where_the_interpreter_can_be_written_the_runtime_does_it_all(self, agent: Agent, there: Target) -> None:
+        agent.order("a", "exit 8", container=there.pidfd, entry=there.entry("true"))
+        assert agent.told()["entered"] is False
+        assert agent.told()["code"] == 8
