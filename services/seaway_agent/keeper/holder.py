@@ -50,17 +50,13 @@ class Held:
 
 
 class Attempt:
-    """To enter a container for an exec. `held`: None once it is known to run. `pid`: 0 until there is one.
-
-    `scored`: meanwhile this process had another's OOM score, which new ones inherit.
-    """
+    """To enter a container for an exec. `held`: None once it is known to run. `pid`: 0 until there is one."""
 
     def __init__(self, entering: Entering, held: Held, pid_file: int) -> None:
         self.entering = entering
         self.held: Held | None = held
         self.pid_file = pid_file
         self.pid = 0
-        self.scored = False
 
 
 class Keeper:
@@ -73,8 +69,6 @@ class Keeper:
         self._poll.register(agent, select.POLLIN)
         self._poll.register(woken, select.POLLIN)
         self._enterer = _enterer()
-        if self._enterer is not None:  # a container's processes have this score, if nothing else is said
-            _say_oom_score(0, int(_read(_OOM_SCORE)))
         self._attempts: dict[int, Attempt] = {}
         self._starting: dict[int, Held] = {}
         self._running: dict[int, Held] = {}
@@ -168,10 +162,10 @@ class Keeper:
     def _let_go(self, attempt: Attempt) -> None:
         """It becomes the program when it can be found by its pid file."""
         _reach(FORKED_POINT)
+        assert attempt.held is not None
         pid = attempt.entering.pid
         try:
-            if attempt.scored:
-                _write(f"/proc/{pid}/oom_score_adj", b"0")
+            _write(f"/proc/{pid}/oom_score_adj", b"%d" % attempt.held.order.oom_score)
             os.write(attempt.pid_file, b"%d" % pid)
         except OSError:
             attempt.entering.stop()
@@ -201,7 +195,7 @@ class Keeper:
         try:
             if order.process is not None:
                 _write(order.process_file, json.dumps(order.process).encode())
-            with self._oom_score(order.oom_score):
+            with _oom_score(order.oom_score):
                 pid = os.posix_spawn(
                     order.argv[0],
                     order.argv,
@@ -217,19 +211,6 @@ class Keeper:
             held.begun()
             self._starting[pid] = held
             _reach(SPAWNED_POINT)
-
-    @contextlib.contextmanager
-    def _oom_score(self, adjustment: int) -> Iterator[None]:
-        """What is started meanwhile is as likely to be ended where memory is short: crun leaves that as it is."""
-        before = int(_read(_OOM_SCORE))
-        if adjustment != before:
-            for attempt in self._attempts.values():
-                attempt.scored = True
-        _say_oom_score(adjustment, before)
-        try:
-            yield
-        finally:
-            _say_oom_score(before, adjustment)
 
     def _reap(self) -> None:
         """An end is written down before its process is gone, so that one of both can always be found."""
@@ -323,6 +304,17 @@ def _enterer() -> Enterer | None:
         return Enterer()
     except (OSError, KeyError):
         return None
+
+
+@contextlib.contextmanager
+def _oom_score(adjustment: int) -> Iterator[None]:
+    """What is started meanwhile is as likely to be ended where memory is short: crun leaves that as it is."""
+    before = int(_read(_OOM_SCORE))
+    _say_oom_score(adjustment, before)
+    try:
+        yield
+    finally:
+        _say_oom_score(before, adjustment)
 
 
 def _say_oom_score(wanted: int, present: int) -> None:

@@ -73,6 +73,7 @@ async def seen(execs: Execs, fields: dict[str, Any], *, by_crun: bool) -> dict[s
     async with execs.attached("sleep", "1000", attach_stdin=True, **fields) as (identifier, _):
         assert process_file(execs.rig, identifier).exists() is by_crun
         pid = (await execs.info(identifier)).status.pid
+        await execs.rig.until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")  # crun doesn't wait for that
         first = (await execs.rig.inventory(execs.container))[execs.container].status.pid
         found = _seen(pid, first)
         os.kill(pid, signal.SIGKILL)

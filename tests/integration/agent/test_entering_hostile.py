@@ -37,17 +37,21 @@ def can(what, *args):
     except OSError:
         return False
     return True
-print("watching", flush=True)
-pid = int(open("/proc/loadavg").read().split()[-1]) + 1
-while True:
+def caught():
     try:
         os.kill(pid, signal.SIGSTOP)
-    except ProcessLookupError:
-        continue
-    if b"/keeper/process.py" in open(f"/proc/{pid}/cmdline", "rb").read():
-        break
-    os.kill(pid, signal.SIGCONT)
-    pid += 1
+        if b"/keeper/process.py" in open(f"/proc/{pid}/cmdline", "rb").read():
+            return True
+        os.kill(pid, signal.SIGCONT)
+    except OSError:
+        pass
+    return False
+print("watching", flush=True)
+pid, turn = 0, 0
+while not caught():
+    turn += 1
+    if turn % 50 == 1:
+        pid = int(open("/proc/loadavg").read().split()[-1]) + 1
 proc = f"/proc/{pid}"
 names = "environ maps smaps auxv io stack syscall mem pagemap personality".split()
 print(json.dumps({

@@ -459,7 +459,8 @@ class TestEntering:
                     last.add(words["id"])
 
     def test_anothers_oom_score_is_not_theirs(self, enters: Enters, tmp_path: Path) -> None:
-        """The keeper has that itself while the runtime is started; who shares its memory gets it, too."""
+        """The keeper has that itself while the runtime is started, and what else the agent has."""
+        Path(f"/proc/{enters.agent.keeper.pid}/oom_score_adj").write_text("123")
         (tmp_path / "hung").mkdir()
         os.mkfifo(tmp_path / "hung/cgroup.procs")
         out, _ = enters.order("a", "cat", "/proc/self/oom_score_adj", cgroups=[str(tmp_path / "hung")])
@@ -469,6 +470,7 @@ class TestEntering:
         with open(tmp_path / "hung/cgroup.procs") as file:
             file.read()
         assert read_all(out) == b"0\n"
+        assert Path(f"/proc/{enters.agent.keeper.pid}/oom_score_adj").read_text() == "123\n"
 
     def test_killed_at_the_gate_it_leaves_nothing_that_runs(
         self, tmp_path: Path, there: Target, launcher: Launcher
