@@ -57,7 +57,7 @@ _GATE, _PID_FILE, _CONTAINER, _NEXT = 3, 4, 5, 6
 container, what is opened for a moment.
 """
 
-FAILED: Final = 125
+_FAILED: Final = 125
 """The exit code of a process that did not become the program."""
 
 
@@ -117,8 +117,8 @@ class Enterer:
 
         Raises OSError, OverflowError, ValueError.
         """
-        calls = self._idle.pop() if self._idle else Calls()
         gate, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        calls = self._idle.pop() if self._idle else Calls()
         try:
             calls.begin()
             number_at = calls.numbers("i", 0)
@@ -142,7 +142,7 @@ class Enterer:
 
     def _write(self, calls: Calls, entry: Entry, number_at: int, fds: tuple[int, ...]) -> None:
         calls.add(_FTRUNCATE, _PID_FILE, 0, least=ANYTHING)
-        calls.add(_EXIT_GROUP, FAILED)
+        calls.add(_EXIT_GROUP, _FAILED)
         calls.start()
         _guide(calls, entry, fds)
         _second(calls, number_at)

@@ -77,10 +77,10 @@ class Keeper:
     def run(self) -> None:
         """Until the agent has gone and nothing is left."""
         while self._agent is not None or self._attempts or self._starting or self._running:
-            gates = []
+            gates, woken = [], False
             for fd, _ in self._poll.poll():
                 if fd == self._woken:
-                    _drop(fd)
+                    woken = _drop(fd)
                 elif fd in self._attempts:
                     gates.append(fd)
                 elif self._agent is not None and fd == self._agent.fileno():
@@ -89,7 +89,8 @@ class Keeper:
                     self._poll.unregister(fd)
             for gate in gates:  # only now, as both close descriptors
                 self._attend(gate)
-            self._reap()
+            if woken:
+                self._reap()
 
     # --- the agent
 

@@ -143,8 +143,10 @@ def test_one_that_hangs_on_its_way_is_ended(
     tmp_path: Path, entering: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(held, "_BEGINS_S", 0.05)
+    process = procs.find(entering.pid)
+    assert process is not None
     assert held.begun_alone(tmp_path / "pidfile") == 0
-    assert procs.find(entering.pid) is None
+    assert not procs.alive(*process)
 
 
 def test_while_it_is_on_its_way_nothing_was_begun(tmp_path: Path, entering: "subprocess.Popen[bytes]") -> None:
