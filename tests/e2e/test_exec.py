@@ -442,3 +442,19 @@ def test_docker_py(py: docker.DockerClient) -> None:
 def test_cli_names_what_is_wrong(cli: DockerCli, box: str) -> None:
     with pytest.raises(CommandFailed, match=re.escape("No such container: nothing")):
         cli("exec", "nothing", "true")
+
+
+def owner_of_null() -> tuple[int, int, int]:
+    about = os.stat(os.devnull)
+    return about.st_uid, about.st_gid, about.st_mode
+
+
+@pytest.mark.parametrize("limits", [(), ("--memory", "64m")], ids=["", "by-the-runtime"])
+def test_nobody_gets_the_hosts_null_device(cli: DockerCli, name: str, limits: tuple[str, ...]) -> None:
+    """It is what an exec without input reads."""
+    before = owner_of_null()
+    cli("run", "-d", "--name", name, "--network", "none", *limits, "busybox", *IDLE)
+    assert cli("exec", "-u", "1000:100", name, "sh", "-c", "chmod 600 /proc/self/fd/0; cat").stdout == b""
+    cli("exec", "-d", "-u", "1000:100", name, "sh", "-c", "chmod 600 /proc/self/fd/0; mkdir /tmp/was")
+    eventually(lambda: cli("exec", name, "ls", "/tmp").stdout.split() == [b"was"])
+    assert owner_of_null() == before

@@ -73,13 +73,19 @@ class KeptLaunch:
         """Raises SeawayError, OSError; no descriptor is left open then."""
         shim = self._plan.shim
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-            stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (_nothing(theirs), -1)
+            stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (self._nothing(theirs), -1)
             (stdout, into_stdout), (stderr, into_stderr) = _pipe(ours, theirs), _pipe(ours, theirs)
             order, container = self._words(made)
             fds = (stdin, into_stdout, into_stderr, stdout, stderr, *container)
             kept = self._node.keeper.begin(shim.exec_id, order, fds)
             ours.pop_all()
         return Pipes(our_stdin, (stdout, stderr)), kept
+
+    def _nothing(self, reading: contextlib.ExitStack) -> int:
+        """Opened anew, as programs may change how a descriptor is used, and all who share it with them."""
+        fd = os.open(f"/proc/self/fd/{self._node.launcher.nothing}", os.O_RDONLY | os.O_CLOEXEC)
+        reading.callback(os.close, fd)
+        return fd
 
     def _words(self, made: Prepared) -> tuple[bytes, tuple[int, ...]]:
         """The order, with how to go into the container where that can be done; then its first process, too."""
@@ -107,12 +113,6 @@ def _pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple
     reading.callback(os.close, reader)
     writing.callback(os.close, writer)
     return reader, writer
-
-
-def _nothing(reading: contextlib.ExitStack) -> int:
-    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    reading.callback(os.close, fd)
-    return fd
 
 
 class KeptWatch:

@@ -42,14 +42,16 @@ def hide_unified_hierarchy() -> str | None:
     return layout.unified
 
 
-def make_read_only(program: str) -> None:
-    """Mount a program read-only over itself. crun, so that no container can write it through `/proc/self/exe`, executes
-    itself a second time from such a mount unless it is on one already.
+def make_read_only(file: str) -> None:
+    """Mount a file read-only over itself.
+
+    crun, so that no container can write it through `/proc/self/exe`, executes itself a second time from such a mount
+    unless it is on one already. And it gives the streams of an exec to its user: `/dev/null` would be the host's own.
     """
-    syscalls.mount(program, program, None, syscalls.MS_BIND)
-    kept = os.statvfs(program).f_flag & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    syscalls.mount(file, file, None, syscalls.MS_BIND)
+    kept = os.statvfs(file).f_flag & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | kept
-    syscalls.mount(None, program, None, flags)
+    syscalls.mount(None, file, None, flags)
 
 
 class Launcher:
@@ -66,6 +68,8 @@ class Launcher:
         self._lock = threading.Lock()
         self._open = False
         self._unified: str | None = None
+        self.nothing = -1
+        """/dev/null, as it is there: nobody can be given it."""
 
     def start(self) -> None:
         """Make the namespace; returns when it is ready. Raises OSError when the kernel refuses (no root)."""
@@ -81,6 +85,7 @@ class Launcher:
                 self._queue.put(None)
         if was_open:
             self._thread.join()
+            os.close(self.nothing)
 
     def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """Run `fn` in the thread, after everything called before. Raises RuntimeError when not started or closed."""
@@ -111,8 +116,9 @@ class Launcher:
         try:
             enter_private_mounts()
             self._unified = hide_unified_hierarchy()
-            for program in self._programs:
-                make_read_only(program)
+            for file in (*self._programs, os.devnull):
+                make_read_only(file)
+            self.nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         except BaseException as error:
             self._ready.set_exception(error)
             return

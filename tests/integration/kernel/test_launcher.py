@@ -123,3 +123,21 @@ def test_programs_are_read_only_in_its_namespace_alone() -> None:
         assert not os.statvfs(crun).f_flag & os.ST_RDONLY
     finally:
         launcher.close()
+
+
+def test_nobody_is_given_the_hosts_null_device() -> None:
+    """crun gives an exec's streams to its user."""
+    launcher = Launcher()
+    launcher.start()
+    try:
+        fd = os.open(f"/proc/self/fd/{launcher.nothing}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            with pytest.raises(OSError, match="Read-only file system"):
+                os.fchown(fd, 1000, 1000)
+            assert os.write(fd, b"gone") == 4
+            assert os.read(fd, 1) == b""
+        finally:
+            os.close(fd)
+    finally:
+        launcher.close()
+    assert os.stat(os.devnull).st_uid == 0
