@@ -29,28 +29,29 @@ def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bo
         if _pid(bundle):
             return True
         if hopeless:
-            return begun_alone(bundle / _PID_FILE) > 0
+            return bool(begun_alone(bundle / _PID_FILE))
         time.sleep(_PAUSE_S)
 
 
-def begun_alone(pid_file: Path) -> int:
+def begun_alone(pid_file: Path) -> int | None:
     """The pid of an exec whose keeper was killed over it, once its runtime has ended; 0 if that has run nothing.
 
     What hangs is ended, be it the runtime or a process of the keeper's on its way into the container: what is told to
-    have failed must not begin later.
+    have failed must not begin later. Then it is None: something may have run.
     """
     end = time.monotonic() + _BEGINS_S
     while (runtimes := procs.naming(str(pid_file))) and time.monotonic() < end:
         while any(procs.alive(*one) for one in runtimes) and time.monotonic() < end:
             time.sleep(_PAUSE_S)
+    hung = bool(runtimes)
     for runtime in runtimes:
         end_with_children(runtime)
     while entering := _entering(pid_file):
         if time.monotonic() > end:
+            hung = True
             end_with_children(entering)
-            return 0
         time.sleep(_PAUSE_S)
-    return 0 if runtimes else _pid(pid_file.parent)
+    return None if hung else _pid(pid_file.parent)
 
 
 def held_in(bundle: Path, keepers: Collection[Process]) -> Process | None:

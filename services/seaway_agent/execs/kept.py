@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import orjson
 
@@ -14,7 +15,7 @@ from seaway_agent.core.instructions import Exit
 from seaway_agent.execs.entry import entry_of, is_safe
 from seaway_agent.execs.held import begun_alone
 from seaway_agent.execs.launch import ExecPlan, ExecRun, Prepared, pidfd_of, prepare, write_process
-from seaway_agent.keeper.keeper import Kept
+from seaway_agent.keeper.keeper import KeeperGone, Kept
 from seaway_agent.keeper.orders import MOST, Entry, Order
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.failures import exec_failure
@@ -22,8 +23,10 @@ from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.streams.line import Line
 from seaway_agent.streams.pipes import Pipes
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import SeawayError, internal
 from seaway_kit.failpoints import Failpoint, reach
+
+_TRIES: Final = 3
 
 
 class KeptLaunch:
@@ -46,31 +49,53 @@ class KeptLaunch:
             raise
 
     async def _run(self) -> ExecRun:
+        for _ in range(_TRIES):
+            if (run := await self._begun()) is not None:
+                return run
+            shutil.rmtree(self._plan.shim.bundle)
+        raise internal("the keeper of execs is ended again and again; see who does that, and try again")
+
+    async def _begun(self) -> ExecRun | None:
+        """None where the keeper was killed over it, and nothing has run."""
         node, plan = self._node, self._plan
         node.attach_lock.warm()
         await node.keeper.ready(node.launcher, node.layout.run, node.output_fd)
         made = await prepare(node, plan)
-        pipes, kept = self._order(made)
+        try:
+            pipes, kept = self._order(made)
+        except KeeperGone:
+            return None
         reach(Failpoint.EXEC_SPAWNED)
         try:
-            pid = await node.keeper.begun(kept)
-        except SeawayError as error:
-            pid = await self._begun_alone() if kept.orphaned else 0
+            pid = await self._pid(kept)
             if not pid:
-                said = pipes.said()
                 pipes.close()
-                raise exec_failure(said or error.message) from None
+                return None
+        except SeawayError as error:
+            said = pipes.said()
+            pipes.close()
+            raise exec_failure(said or error.message) from None
         node.attach_lock.used()
         self._take(pipes)
         return ExecRun(pid, pidfd_of(pid), -1, child=False, kept=kept)
 
-    async def _begun_alone(self) -> int:
-        """The keeper was killed while the runtime was at work, or before it could tell that the program runs."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._node.workers, begun_alone, Path(self._plan.shim.pid_file))
+    async def _pid(self, kept: Kept) -> int:
+        """Of the program; 0 where the keeper was killed, while the runtime was at work or before it could tell that the
+        program runs, and nothing has come of it.
+        """
+        try:
+            return await self._node.keeper.begun(kept)
+        except SeawayError:
+            if not kept.orphaned:
+                raise
+            loop, pid_file = asyncio.get_running_loop(), Path(self._plan.shim.pid_file)
+            pid = await loop.run_in_executor(self._node.workers, begun_alone, pid_file)
+            if pid is None:
+                raise
+            return pid
 
     def _order(self, made: Prepared) -> tuple[Pipes, Kept]:
-        """Raises SeawayError, OSError; no descriptor is left open then."""
+        """Raises SeawayError, OSError, KeeperGone; no descriptor is left open then."""
         shim = self._plan.shim
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (self._nothing(theirs), -1)

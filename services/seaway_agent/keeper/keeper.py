@@ -32,6 +32,10 @@ _ORDERS: Final = 4 << 20
 """Room for what waits while the keeper is at work, in bytes: more than a thousand orders."""
 
 
+class KeeperGone(Exception):
+    """The keeper has ended without having heard an order."""
+
+
 class Kept:
     """An exec in the keeper's hands. `ended` or `orphaned` is called once, from when it is told to `listen`."""
 
@@ -119,13 +123,16 @@ class Keeper:
         """Have it run an exec. `order`: an `Order` as JSON, `MOST` bytes at most. `fds`: its input, its two outputs,
         and our ends of these two, of which it gets copies; then for an order with an entry the container's pidfd.
 
-        Raises SeawayError.
+        Raises SeawayError, KeeperGone where that one can't hear it any more.
         """
         if self._socket is None:
-            raise internal("the keeper of execs ended; try again")
+            raise KeeperGone
         kept = self._kept[identifier] = Kept()
         try:
             self._socket.sendmsg([order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        except (BrokenPipeError, ConnectionResetError):
+            del self._kept[identifier]
+            raise KeeperGone from None
         except OSError as error:
             del self._kept[identifier]
             raise internal(f"the keeper of execs takes no orders: {error.strerror}") from error

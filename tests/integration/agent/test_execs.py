@@ -250,6 +250,25 @@ async def test_a_killed_keeper_leaves_what_runs_to_the_agent(execs: Execs) -> No
     assert await execs.output(await execs.make("echo", "hi")) == frame(1, b"hi\n")
 
 
+@pytest.mark.parametrize("point", [Failpoint.KEEPER_FORKED, Failpoint.KEEPER_SPAWNED, Failpoint.KEEPER_BEGUN])
+async def test_a_keeper_that_is_killed_over_a_start_is_not_noticed(
+    execs: Execs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint
+) -> None:
+    """What has not begun is begun by the next keeper, and what has is the agent's: once in either case."""
+    (armed := tmp_path / "points").mkdir()
+    monkeypatch.setenv(VARIABLE, str(armed))
+    execs.rig.end(signal.SIGKILL)
+    await execs.rig.start()
+    (armed / point).touch()
+    identifier = await execs.make("sh", "-c", "echo ran >>/runs; cat /gate; exit 3")
+    output = asyncio.ensure_future(execs.output(identifier))
+    await execs.rig.until(lambda: not (armed / point).exists())
+    (tmp_path / "gate").write_text("through the gate")
+    assert await output == frame(1, b"through the gate")
+    assert await execs.died(identifier) == life(3)
+    assert await execs.output(await execs.make("cat", "/runs")) == frame(1, b"ran\n")
+
+
 async def test_one_that_outlives_agent_and_keeper_is_adopted(execs: Execs, tmp_path: Path) -> None:
     """As after `pkill -9 -f seaway`."""
     async with execs.attached("sh", "-c", "read word < /gate; exit 4") as (identifier, _):

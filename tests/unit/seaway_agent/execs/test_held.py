@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def test_one_that_hangs_is_ended(tmp_path: Path, begin: Begin, monkeypatch: pyte
     """What is told to have failed must not begin later."""
     monkeypatch.setattr(held, "_BEGINS_S", 0.05)
     begin(None)
-    assert held.begun_alone(tmp_path / "pidfile") == 0
+    assert held.begun_alone(tmp_path / "pidfile") is None
     (tmp_path / "go").write_text("yes")
     assert held.begun_alone(tmp_path / "pidfile") == 0
 
@@ -115,6 +116,8 @@ def entering(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     words = [sys.executable, "-IS", "-c", ENTERING, "/somewhere/keeper/process.py", "/run"]
     with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
         (tmp_path / "pidfile").write_text(str(process.pid))
+        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # for a moment behind its start
+            time.sleep(0.001)
         yield process
         process.kill()
 
@@ -145,7 +148,7 @@ def test_one_that_hangs_on_its_way_is_ended(
     monkeypatch.setattr(held, "_BEGINS_S", 0.05)
     process = procs.find(entering.pid)
     assert process is not None
-    assert held.begun_alone(tmp_path / "pidfile") == 0
+    assert held.begun_alone(tmp_path / "pidfile") is None
     assert not procs.alive(*process)
 
 
