@@ -7,7 +7,6 @@ import os
 import resource
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from ipaddress import IPv4Network
@@ -211,7 +210,7 @@ class Agent:
         store.remember("suite", suite)
         host = cgroups.host_layout()
         programs = [runtimes[name] for name in _SELF_COPYING if name in runtimes]
-        launcher = Launcher(programs=[*programs, os.path.realpath(sys.executable)])
+        launcher = Launcher(programs=programs, python=str(self._layout.python))
         launcher.start()
         stack.callback(launcher.close)
         attach_lock = AttachLock(host)

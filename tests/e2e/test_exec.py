@@ -334,11 +334,11 @@ def test_detached_runs_on(cli: DockerCli, box: str) -> None:
 
 
 def test_one_that_ends_its_container_by_a_file(cli: DockerCli, api: Api, name: str) -> None:
-    """It has ended before the container, and is told of before, with its own exit code."""
+    """It has ended before the container, and is told of before. That one's end may be quicker than its own."""
     for _ in range(5):
         since = time.time()
         cli("run", "-d", "--name", name, "busybox", "sh", "-c", "while [ ! -e /stop ]; do :; done; exit 3")
-        assert cli.try_("exec", name, "touch", "/stop").code == 0
+        assert cli.try_("exec", name, "touch", "/stop").code in (0, 128 + signal.SIGKILL)
         assert cli("wait", name).out == "3"
         told = [event["Action"] for event in past(api, since, container=name) if event["Action"].endswith("die")]
         assert told == ["exec_die", "die"]

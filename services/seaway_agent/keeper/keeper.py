@@ -111,7 +111,7 @@ class Keeper:
             if self._socket is None:
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 try:
-                    spawned = await asyncio.wrap_future(launcher.call(_spawn, theirs, run, output_fd))
+                    spawned = await asyncio.wrap_future(launcher.call(_spawn, launcher.python, theirs, run, output_fd))
                 except BaseException:
                     ours.close()
                     raise
@@ -186,10 +186,11 @@ class Keeper:
         reaped.add_done_callback(lambda _: _orphan(orphans))
 
 
-def _spawn(theirs: socket.socket, run: Path, output_fd: int) -> Spawned:
+def _spawn(python: str, theirs: socket.socket, run: Path, output_fd: int) -> Spawned:
     argv = [sys.executable, "-I", "-S", str(_PROGRAM), str(run)]
     fds = {AGENT_FD: theirs.fileno(), 1: output_fd, 2: output_fd}
-    return spawn(argv, env={"PATH": _PATH, "TZ": "UTC", **failpoints.environment()}, fds=fds)
+    env = {"PATH": _PATH, "TZ": "UTC", **failpoints.environment()}
+    return spawn(argv, program=python, env=env, fds=fds)
 
 
 def _orphan(kept: Sequence[Kept]) -> None:

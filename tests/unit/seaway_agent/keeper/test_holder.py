@@ -351,7 +351,7 @@ class TestEntering:
         assert (read_all(out), read_all(err)) == (f"{link}\n".encode(), b"err\n")
         assert enters.agent.written("a") == "3"
         assert not enters.has_process_file("a")
-        assert enters.children() == ""
+        _wait_until(lambda: enters.children() == "")  # it is told before it is gone
 
     def test_a_signal_counts_from_128(self, enters: Enters) -> None:
         enters.order("a", "sh", "-c", "kill -KILL $$")
@@ -371,7 +371,7 @@ class TestEntering:
         assert "refused" in enters.told()
         assert read_all(err) == b"no such thing\n"
         assert enters.pid_file("a") == ""
-        assert enters.children() == ""
+        _wait_until(lambda: enters.children() == "")
 
     def test_what_cannot_be_said_is_the_runtimes(self, enters: Enters) -> None:
         enters.order("a", "true", instead="exit 5", cwd="/\0")
@@ -396,8 +396,7 @@ class TestEntering:
             if "code" in words or "refused" in words:
                 ends[words["id"]] = words.get("code")
         assert ends == {f"e{number}": number if number % 10 else None for number in range(100)}
-        _wait_until(lambda: enters.descriptors() == OWN)
-        assert enters.children() == ""
+        _wait_until(lambda: enters.descriptors() == OWN and enters.children() == "")
 
     def test_one_after_another_leave_nothing_open(self, enters: Enters) -> None:
         for number in range(30):
