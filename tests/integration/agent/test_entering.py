@@ -188,8 +188,8 @@ def programs(tmp_path: Path) -> Mount:
     shutil.copy("/bin/busybox", place / "secret/echo")
     (place / "secret/echo").chmod(0o711)
     (place / "closed").chmod(0o700)
-    for directory in (place, *tmp_path.parents[:3], tmp_path):
-        directory.chmod(0o755)
+    for directory in (place, tmp_path, *tmp_path.parents[:2]):  # pytest's own are closed to other users
+        directory.chmod(directory.stat().st_mode | 0o055)
     return Mount(type="bind", source=str(place), target="/x")
 
 
