@@ -2,8 +2,7 @@
 
 Only where that does what crun's `exec` would do; whatever isn't known here is left to the runtime. So is what would put
 the keeper, whose memory the new process shares for some microseconds, into the hands of the container: one with
-CAP_SYS_PTRACE could look into it, where memory is limited the kernel may choose to end both, and where it is bound to
-nodes it may move the memory there.
+CAP_SYS_PTRACE could look into it, and where memory is bound to nodes the kernel may move it there.
 """
 
 import functools
@@ -66,11 +65,8 @@ def enterable(config: Json) -> Enterable | None:
 
 
 def is_safe(resources: Resources) -> bool:
-    """Whether memory is short in this container only where it is for all, it is to fare there as all others, and is
-    anywhere. What a cgroup above it says isn't known.
-    """
-    asked = resources.memory, resources.oom_score_adj, resources.cpuset_mems, resources.cgroup_parent
-    return not any(asked)
+    """Whether memory may be shared with what is in this container's cgroups."""
+    return not resources.cpuset_mems
 
 
 def entry_of(run: Enterable, process: Json, cgroups: Sequence[str], seccomp: str) -> Entry | None:

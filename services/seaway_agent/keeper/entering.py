@@ -2,15 +2,16 @@
 
 A runtime takes several times as long to be loaded, linked and told all that is known here.
 
-Two processes go, as with runtimes. The guide joins cgroups and namespaces, where the container doesn't see it. Then it
-makes the second one, which is born as one of the container's processes, has nothing of the host's any more but its
-memory, and becomes the program; the guide waits for that and ends.
+Two processes go, as with runtimes. The guide joins namespaces, where the container doesn't see it. Then it makes the
+second one, which is born as one of the container's processes, has nothing of the host's any more but its memory, is put
+into the container's cgroups by the keeper, and becomes the program; the guide waits for that and ends.
 
 What is not yet the program must be safe from its container, whose root may see it, stop it, and send it signals. It
 can't be looked into or written to by processes there (it isn't `dumpable`, and whoever has CAP_SYS_PTRACE is left to
 the runtime), nor can its file, by `/proc/self/exe`: that is on a read-only mount. It handles no signals. On the way to
 its working directory it follows none of the kernel's links, which may lead out. As its guide waits for it like vfork's
-caller, its OOM score is its own: else who shares memory shares that.
+caller, its OOM score is its own (else who shares memory shares that), and the kernel doesn't choose it where memory is
+short in its cgroup: it would end all who share its.
 
 Both share this process's memory, and run nothing but a list of system calls. Where one of them fails, the runtime is
 asked instead: it does it, or says why not.
@@ -198,12 +199,11 @@ def _guide(calls: Calls, entry: Entry, fds: tuple[int, ...]) -> None:
         calls.add(_DUP3, fd, place, os.O_CLOEXEC if place >= _GATE else 0)
     calls.add(_CLOSE_RANGE, _NEXT, _ALL_FDS)
     calls.add(_SETSID)
-    itself = calls.put(b"0")
-    for directory in entry.cgroups:
-        _say(calls, f"{directory}/cgroup.procs", itself, 1)
     if entry.apparmor:
         words = b"exec " + entry.apparmor.encode()
-        _say(calls, _APPARMOR, calls.put(words), len(words))
+        calls.add(_OPEN, calls.text(_APPARMOR), os.O_WRONLY | os.O_CLOEXEC)
+        calls.add(_WRITE, _NEXT, calls.put(words), len(words))
+        calls.add(_CLOSE, _NEXT)
     calls.add(_SETNS, _CONTAINER, entry.namespaces)
     calls.add(_CLOSE, _CONTAINER)
 
@@ -216,12 +216,6 @@ def _second(calls: Calls, number_at: int) -> None:
     calls.add(_CLONE, flags, 0, number_at, least=1, skip=1)
     calls.add(_EXIT_GROUP, 0)
     calls.add(_SETSID)
-
-
-def _say(calls: Calls, file: str, what: int, size: int) -> None:
-    calls.add(_OPEN, calls.text(file), os.O_WRONLY | os.O_CLOEXEC)
-    calls.add(_WRITE, _NEXT, what, size)
-    calls.add(_CLOSE, _NEXT)
 
 
 def _change_directory(calls: Calls, path: str) -> None:

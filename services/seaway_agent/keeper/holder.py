@@ -165,9 +165,13 @@ class Keeper:
         _reach(FORKED_POINT)
         assert attempt.held is not None
         pid = attempt.entering.pid
+        order, number = attempt.held.order, b"%d" % pid
+        assert order.entry is not None
         try:
-            _write(f"/proc/{pid}/oom_score_adj", b"%d" % attempt.held.order.oom_score)
-            os.write(attempt.pid_file, b"%d" % pid)
+            _write(f"/proc/{pid}/oom_score_adj", b"%d" % order.oom_score)
+            for directory in order.entry.cgroups:
+                _write(f"{directory}/cgroup.procs", number)
+            os.write(attempt.pid_file, number)
         except OSError:
             attempt.entering.stop()
             return

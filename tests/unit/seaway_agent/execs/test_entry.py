@@ -71,11 +71,8 @@ def test_a_run_that_only_its_runtime_may_go_into(changes: Json) -> None:
     ("resources", "safe"),
     [
         (Resources(), True),
-        (Resources(pids_limit=5, nano_cpus=10**9, memory_reservation=1 << 20, cpuset_cpus="0"), True),
-        (Resources(memory=1 << 20), False),
-        (Resources(oom_score_adj=-1), False),
+        (Resources(memory=1 << 20, nano_cpus=10**9, cpuset_cpus="0", oom_score_adj=-1, cgroup_parent="/limited"), True),
         (Resources(cpuset_mems="0"), False),
-        (Resources(cgroup_parent="/limited"), False),
     ],
 )
 def test_where_memory_may_be_shared_for_a_moment(resources: Resources, safe: bool) -> None:

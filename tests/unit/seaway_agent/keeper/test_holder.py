@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import resource
+import secrets
 import select
 import signal
 import socket
@@ -20,6 +21,7 @@ from tests.unit.seaway_agent.keeper.target import Target, target
 
 from seaway_agent.keeper import calls, orders, process
 from seaway_agent.keeper.orders import Entry
+from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_kit.failpoints import VARIABLE, Failpoint
@@ -339,6 +341,27 @@ def _wait_until(condition: Any) -> None:
         time.sleep(0.005)
 
 
+class Still:
+    """A cgroup in which nothing moves until it is let go."""
+
+    def __init__(self) -> None:
+        self._layout, self._path = cgroups.host_layout(), f"/seaway-still-{secrets.token_hex(4)}"
+        self.directory = str(self._layout.directory("freezer", self._path))
+        os.mkdir(self.directory)
+        cgroups.freeze(self._layout, self._path)
+
+    def let_go(self) -> None:
+        cgroups.thaw(self._layout, self._path)
+
+
+@pytest.fixture
+def still() -> Iterator[Still]:
+    made = Still()
+    yield made
+    made.let_go()
+    cgroups.remove([made.directory])
+
+
 class TestEntering:
     pytestmark = needs_root
 
@@ -406,20 +429,13 @@ class TestEntering:
             assert enters.told()["code"] == 0
         _wait_until(lambda: enters.descriptors() == OWN)
 
-    def test_one_that_does_not_come_on_keeps_nobody_waiting(self, enters: Enters, tmp_path: Path) -> None:
-        """Its program is on a file system that doesn't answer, say: here, its input for a library is a FIFO."""
-        os.mkfifo(tmp_path / "hangs")
-        enters.order("a", "true", cwd=str(tmp_path), cgroups=[str(tmp_path / "hung")], instead="exit 1")
-        assert enters.told()["entered"] is False
-        assert enters.told()["code"] == 1
-        (tmp_path / "hung").mkdir()
-        os.mkfifo(tmp_path / "hung/cgroup.procs")
-        enters.order("b", "sh", "-c", "exit 2", cgroups=[str(tmp_path / "hung")])  # it waits for who reads
+    def test_one_that_does_not_come_on_keeps_nobody_waiting(self, enters: Enters, still: Still) -> None:
+        """Its program is on a file system that doesn't answer, say; here, its container stands still."""
+        enters.order("b", "sh", "-c", "exit 2", cgroups=[still.directory])
         for number in range(5):
             enters.order(f"e{number}", "sh", "-c", "exit 3")
             assert (enters.told()["id"], enters.told()["code"]) == (f"e{number}", 3)
-        with open(tmp_path / "hung/cgroup.procs") as file:
-            assert file.read() == "0"
+        still.let_go()
         assert enters.told()["entered"]
         assert enters.told() | {"time_ns": 0} == {"id": "b", "code": 2, "time_ns": 0}
 
@@ -430,15 +446,12 @@ class TestEntering:
         assert enters.agent.ended() == 0
         assert enters.agent.written("a") == "6"
 
-    def test_an_agent_that_goes_while_one_is_on_its_way(self, enters: Enters, tmp_path: Path) -> None:
-        (tmp_path / "hung").mkdir()
-        os.mkfifo(tmp_path / "hung/cgroup.procs")
-        ends = enters.order("a", "sh", "-c", "head -c 300000 /dev/zero; exit 7", cgroups=[str(tmp_path / "hung")])
+    def test_an_agent_that_goes_while_one_is_on_its_way(self, enters: Enters, still: Still) -> None:
+        ends = enters.order("a", "sh", "-c", "head -c 300000 /dev/zero; exit 7", cgroups=[still.directory])
         enters.agent.goes()
         for fd in ends:
             os.close(fd)
-        with open(tmp_path / "hung/cgroup.procs") as file:
-            assert file.read() == "0"
+        still.let_go()
         assert enters.agent.ended() == 0
         assert enters.agent.written("a") == "7"
 
@@ -457,19 +470,29 @@ class TestEntering:
                 if words.get("code") == 128 + signal.SIGKILL or "refused" in words:
                     last.add(words["id"])
 
-    def test_anothers_oom_score_is_not_theirs(self, enters: Enters, tmp_path: Path) -> None:
+    def test_anothers_oom_score_is_not_theirs(self, enters: Enters, still: Still) -> None:
         """The keeper has that itself while the runtime is started, and what else the agent has."""
         Path(f"/proc/{enters.agent.keeper.pid}/oom_score_adj").write_text("123")
-        (tmp_path / "hung").mkdir()
-        os.mkfifo(tmp_path / "hung/cgroup.procs")
-        out, _ = enters.order("a", "cat", "/proc/self/oom_score_adj", cgroups=[str(tmp_path / "hung")])
+        out, _ = enters.order("a", "cat", "/proc/self/oom_score_adj", cgroups=[still.directory])
         other, _ = enters.agent.order("b", "cat /proc/self/oom_score_adj", oom_score=321)
         assert [enters.told()["id"] for _ in range(2)] == ["b", "b"]
         assert read_all(other) == b"321\n"
-        with open(tmp_path / "hung/cgroup.procs") as file:
-            file.read()
+        still.let_go()
         assert read_all(out) == b"0\n"
         assert Path(f"/proc/{enters.agent.keeper.pid}/oom_score_adj").read_text() == "123\n"
+
+    def test_it_is_put_into_the_cgroups_at_the_gate(self, enters: Enters, tmp_path: Path) -> None:
+        (tmp_path / "cgroup").mkdir()
+        enters.order("a", "true", cgroups=[str(tmp_path / "cgroup")])
+        pid = enters.told()["pid"]
+        assert (tmp_path / "cgroup/cgroup.procs").read_text() == str(pid)
+        assert enters.told()["code"] == 0
+
+    def test_what_can_not_be_joined_is_the_runtimes(self, enters: Enters, tmp_path: Path) -> None:
+        enters.order("a", "true", instead="exit 5", cgroups=[str(tmp_path / "gone")])
+        assert enters.told()["entered"] is False
+        assert enters.told()["code"] == 5
+        assert enters.pid_file("a") != ""
 
     def test_killed_at_the_gate_it_leaves_nothing_that_runs(
         self, tmp_path: Path, there: Target, launcher: Launcher
