@@ -27,7 +27,7 @@ from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.commands.update import UpdateCommands
 from seaway_agent.images import LayerSweeper
 from seaway_agent.journal import Journal
-from seaway_agent.kernel import cgroups, procs, seccomp_bpf
+from seaway_agent.kernel import cgroups, orphans, procs, seccomp_bpf
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
 from seaway_agent.kernel.launcher import Launcher
@@ -99,6 +99,7 @@ class Agent:
         settings, context = self._settings, self._context
         conmon, runtimes, init = find_programs(settings)
         self._open_files = _raise_file_limit()
+        orphans.adopt()
         await self._be_alone(stack, self._layout.root)
         early = await self._joined_within(_JOINS_S)
         if early:
@@ -127,6 +128,7 @@ class Agent:
         await Recovery(node, same_boot).run(list(store.containers()))
         store.remember("boot", boot)
         context.tasks.eternal("firewall", plumbing.network.guard())
+        context.tasks.eternal("orphans", orphans.look_after())
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
         info = read_host_info(str(self._layout.root), plumbing.cgroups, apparmor=plumbing.apparmor.usable)

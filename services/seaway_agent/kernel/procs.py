@@ -186,6 +186,12 @@ def has_ended(pidfd: int) -> bool:
     return bool(poll.poll(0))
 
 
+def reap(pidfd: int) -> None:
+    """If it has ended and is a child of this process; else nothing."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+
+
 @contextlib.contextmanager
 def oom_score(adjustment: int) -> Iterator[None]:
     """Children that are made meanwhile are as likely to be ended where memory is short (proc(5), oom_score_adj).

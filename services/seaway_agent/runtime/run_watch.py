@@ -113,6 +113,8 @@ class RunWatch:
         code = code_of_orphan(self._run.pid, self._run.pidfd) if self._run.pidfd >= 0 else None
         if code is None:
             self.look()
+        if self._run.pidfd >= 0:
+            procs.reap(self._run.pidfd)
         self._tell(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))
 
 

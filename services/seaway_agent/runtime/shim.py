@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.core.instructions import Exit
+from seaway_agent.kernel import procs
 from seaway_agent.runtime import conmon
 from seaway_contracts.errors import internal
 
@@ -94,8 +95,7 @@ class Watched:
             return
         asyncio.get_running_loop().remove_reader(self._pidfd)
         if self._child:
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+            procs.reap(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
 

@@ -246,8 +246,23 @@ async def test_a_killed_keeper_leaves_what_runs_to_the_agent(execs: Execs) -> No
         await execs.rig.until(lambda: not keepers_below(execs.rig.run))
         os.kill((await execs.info(identifier)).status.pid, signal.SIGTERM)
         assert await stream.read() == frame(1, b"bye\n")
-        assert (await execs.died(identifier))[-1] in ("exec_die -1", "exec_die 7")
+        assert (await execs.died(identifier))[-1] == "exec_die 7"
     assert await execs.output(await execs.make("echo", "hi")) == frame(1, b"hi\n")
+
+
+async def test_one_that_ends_with_its_keeper_has_its_code(execs: Execs, tmp_path: Path) -> None:
+    """Before the agent has looked."""
+    async with execs.attached("sh", "-c", "read word < /gate; exit 7") as (identifier, _):
+        pid = (await execs.info(identifier)).status.pid
+        (keeper,) = keepers_below(execs.rig.run)
+        execs.rig.send(signal.SIGSTOP)
+        os.kill(keeper.pid, signal.SIGKILL)
+        await execs.rig.until(lambda: procs.child_of(execs.rig.pid, pid))
+        (tmp_path / "gate").write_text("\n")
+        await execs.rig.until(lambda: procs.state_of(pid) == "Z")
+        execs.rig.send(signal.SIGCONT)
+        assert (await execs.died(identifier))[-1] == "exec_die 7"
+    await execs.rig.until(lambda: procs.find(pid) is None)
 
 
 @pytest.mark.parametrize("point", [Failpoint.KEEPER_FORKED, Failpoint.KEEPER_SPAWNED, Failpoint.KEEPER_BEGUN])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.integration.agent.rig import AgentRig
 
+from seaway_agent.kernel import procs
 from seaway_agent.runtime.shims import end_with_children, shims_below
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue
@@ -83,6 +84,23 @@ async def test_ends_while_the_agent_is_dead_are_told_once_with_the_right_code(ri
     for container, (code, _) in codes.items():
         assert (await rig.died(container)).status.exit_code == code
         assert rig.told(container) == ["create", "start", "die"]
+
+
+async def test_a_killed_shim_leaves_the_code_to_the_agent(rig: AgentRig, tmp_path: Path) -> None:
+    """Also of one that ends before the agent has looked."""
+    os.mkfifo(tmp_path / "gate")
+    bind = Mount(type="bind", source=str(tmp_path / "gate"), target="/gate")
+    container = await rig.create(rig.spec("sh", "-c", "cat /gate; exit 7", mounts=(bind,)))
+    pid = (await rig.start_container(container)).status.pid
+    (shim,) = shims_below(rig.run).values()
+    rig.send(signal.SIGSTOP)
+    os.kill(shim.pid, signal.SIGKILL)
+    await rig.until(lambda: procs.child_of(rig.pid, pid))
+    (tmp_path / "gate").write_text("go")
+    await rig.until(lambda: procs.state_of(pid) == "Z")
+    rig.send(signal.SIGCONT)
+    assert (await rig.died(container)).status.exit_code == 7
+    await rig.until(lambda: procs.find(pid) is None)
 
 
 async def test_restart_policy_goes_on_after_the_agent_is_back(rig: AgentRig) -> None:
