@@ -1,6 +1,7 @@
 """A real agent process beside a real NATS server, and a blob server that plays the image service."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import os
@@ -8,7 +9,7 @@ import secrets
 import signal
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -186,6 +187,15 @@ class AgentRig:
     def send(self, number: signal.Signals) -> None:
         """Send the agent a signal that it lives through."""
         os.kill(self.pid, number)
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """While the agent does nothing."""
+        self.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.send(signal.SIGCONT)
 
     def end(self, number: signal.Signals) -> None:
         """End the agent by a signal and reap it."""

@@ -255,12 +255,11 @@ async def test_one_that_ends_with_its_keeper_has_its_code(execs: Execs, tmp_path
     async with execs.attached("sh", "-c", "read word < /gate; exit 7") as (identifier, _):
         pid = (await execs.info(identifier)).status.pid
         (keeper,) = keepers_below(execs.rig.run)
-        execs.rig.send(signal.SIGSTOP)
-        os.kill(keeper.pid, signal.SIGKILL)
-        await execs.rig.until(lambda: procs.child_of(execs.rig.pid, pid))
-        (tmp_path / "gate").write_text("\n")
-        await execs.rig.until(lambda: procs.state_of(pid) == "Z")
-        execs.rig.send(signal.SIGCONT)
+        with execs.rig.standing_still():
+            os.kill(keeper.pid, signal.SIGKILL)
+            await execs.rig.until(lambda: procs.child_of(execs.rig.pid, pid))
+            (tmp_path / "gate").write_text("\n")
+            await execs.rig.until(lambda: procs.state_of(pid) == "Z")
         assert (await execs.died(identifier))[-1] == "exec_die 7"
     await execs.rig.until(lambda: procs.find(pid) is None)
 

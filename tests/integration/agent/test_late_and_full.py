@@ -1,7 +1,6 @@
 """Commands that come too late, and commands that come when the bus takes no events."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator
 
@@ -42,15 +41,12 @@ async def admin(nats: NatsServer) -> AsyncIterator[NatsTransport]:
 
 async def test_what_was_asked_of_an_agent_that_stood_still_is_not_done_late(rig: AgentRig) -> None:
     container, command = await rig.create(rig.spec("sleep", "1000")), Command.new()
-    rig.send(signal.SIGSTOP)
-    try:
+    with rig.standing_still():
         with pytest.raises(SeawayError) as silent:
             await rig.bus.call(
                 catalogue.START, ContainerId(id=container), node=rig.node, command=command, timeout_s=0.3
             )
         assert silent.value.code is Code.TIMEOUT
-    finally:
-        rig.send(signal.SIGCONT)
     await rig.until(rig._answers)
     assert (await rig.inventory())[container].status.state is State.CREATED
     assert rig.told(container) == ["create"]

@@ -90,15 +90,14 @@ async def test_a_killed_shim_leaves_the_code_to_the_agent(rig: AgentRig, tmp_pat
     """Also of one that ends before the agent has looked."""
     os.mkfifo(tmp_path / "gate")
     bind = Mount(type="bind", source=str(tmp_path / "gate"), target="/gate")
-    container = await rig.create(rig.spec("sh", "-c", "cat /gate; exit 7", mounts=(bind,)))
+    container = await rig.create(rig.spec("sh", "-c", "read word < /gate; exit 7", mounts=(bind,)))
     pid = (await rig.start_container(container)).status.pid
     (shim,) = shims_below(rig.run).values()
-    rig.send(signal.SIGSTOP)
-    os.kill(shim.pid, signal.SIGKILL)
-    await rig.until(lambda: procs.child_of(rig.pid, pid))
-    (tmp_path / "gate").write_text("go")
-    await rig.until(lambda: procs.state_of(pid) == "Z")
-    rig.send(signal.SIGCONT)
+    with rig.standing_still():
+        os.kill(shim.pid, signal.SIGKILL)
+        await rig.until(lambda: procs.child_of(rig.pid, pid))
+        (tmp_path / "gate").write_text("\n")
+        await rig.until(lambda: procs.state_of(pid) == "Z")
     assert (await rig.died(container)).status.exit_code == 7
     await rig.until(lambda: procs.find(pid) is None)
 
