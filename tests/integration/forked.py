@@ -3,6 +3,7 @@
 A fresh interpreter needs a second of a core to import a service, which hundreds of tests would pay again and again.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,13 @@ from typing import Final
 _FORKS: Final = multiprocessing.get_context("forkserver")
 # The test runner's own modules, as multiprocessing imports its caller's main module in every child.
 _FORKS.set_forkserver_preload(["pytest", "seaway_agent.main", "seaway_cli.up", "seaway_metadata.main"])
+
+
+@atexit.register
+def _end_all() -> None:
+    """What a failed test has left, before Python would wait for it without end."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 class Forked:

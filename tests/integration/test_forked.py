@@ -11,6 +11,8 @@ import pytest
 from tests.integration import test_forked
 from tests.integration.forked import Forked
 
+from seaway_agent.kernel import procs
+
 
 def main(argv: tuple[str, ...]) -> int:
     """What is run."""
@@ -42,3 +44,21 @@ def test_signals(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == -signal.SIGTERM
     process.kill()  # of one that has ended
+
+
+def test_none_holds_up_the_end_of_who_left_it(tmp_path: Path) -> None:
+    words = f"[{test_forked.__name__!r}, ['stay'], pathlib.Path({str(tmp_path / 'log')!r}), {{'WORD': 'x'}}]"
+    script = f"""
+import os, pathlib, signal
+from tests.integration.forked import Forked
+if __name__ == "__main__":
+    pid = Forked(*{words}).pid
+    os.kill(pid, signal.SIGSTOP)
+    print(pid)
+"""
+    (program := tmp_path / "program.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert procs.find(int(done.stdout)) is None, done.stderr
