@@ -178,7 +178,7 @@ class Keeper:
                 self._kept.pop(words["id"], None)
 
     def _gone(self) -> None:
-        log.warning("the keeper of execs ended; the exit codes of those that ran may not be known")
+        log.warning("the keeper of execs ended; the agent looks after those that run")
         self.close()
         orphans, self._kept = list(self._kept.values()), {}
         # Only when it has ended wholly has it taken with it what it had not written down.

@@ -101,7 +101,7 @@ class RunWatch:
         if self._ended is None:
             return
         if not self._shimless:
-            log.warning("container %s: its shim was killed; its exit code may not be known", self._container[:12])
+            log.warning("container %s: its shim was killed; its output is lost from now on", self._container[:12])
         if self._run.pidfd < 0:
             self._orphan_ended()
         else:
