@@ -23,7 +23,7 @@ def adopting() -> Iterator[None]:
 
 def orphan(code: int) -> Process:
     """One that outlived its parent and then ended."""
-    words = ["sh", "-c", f"sh -c 'read word; exit {code}' <&0 & echo $!"]
+    words = ["sh", "-c", f"exec 3<&0; sh -c 'read word; exit {code}' <&3 & echo $!"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdin is not None and parent.stdout is not None
         pid = int(parent.stdout.readline())
