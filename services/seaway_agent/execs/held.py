@@ -34,7 +34,7 @@ def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bo
 
 
 def begun_alone(pid_file: Path) -> int | None:
-    """The pid of an exec whose keeper was killed over it, once its runtime has ended; 0 if that has run nothing.
+    """The pid of an exec whose keeper was killed or says nothing, once its runtime has ended; 0 if nothing was run.
 
     What hangs is ended, be it the runtime or a process of the keeper's on its way into the container: what is told to
     have failed must not begin later. Then it is None: something may have run.
@@ -43,15 +43,12 @@ def begun_alone(pid_file: Path) -> int | None:
     while (runtimes := procs.naming(str(pid_file))) and time.monotonic() < end:
         while any(procs.alive(*one) for one in runtimes) and time.monotonic() < end:
             time.sleep(_PAUSE_S)
-    hung = bool(runtimes)
     for runtime in runtimes:
         end_with_children(runtime)
-    while entering := _entering(pid_file):
-        if time.monotonic() > end:
-            hung = True
-            end_with_children(entering)
+    while (entering := _entering(pid_file)) and time.monotonic() < end:
         time.sleep(_PAUSE_S)
-    return None if hung else _pid(pid_file.parent)
+    end_with_children(entering)  # one that is frozen ends when it is thawed
+    return None if runtimes or entering else _pid(pid_file.parent)
 
 
 def held_in(bundle: Path, keepers: Collection[Process]) -> Process | None:

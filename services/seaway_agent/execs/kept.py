@@ -15,7 +15,7 @@ from seaway_agent.core.instructions import Exit
 from seaway_agent.execs.entry import entry_of, is_safe
 from seaway_agent.execs.held import begun_alone
 from seaway_agent.execs.launch import ExecPlan, ExecRun, Prepared, pidfd_of, prepare, write_process
-from seaway_agent.keeper.keeper import KeeperGone, Kept
+from seaway_agent.keeper.keeper import KeeperGone, Kept, begin_by
 from seaway_agent.keeper.orders import MOST, Entry, Order
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.failures import exec_failure
@@ -85,14 +85,17 @@ class KeptLaunch:
         """
         try:
             return await self._node.keeper.begun(kept)
-        except SeawayError:
+        except TimeoutError:
+            failure = internal("the keeper of execs has not begun it for minutes; it won't be begun any more")
+        except SeawayError as error:
             if not kept.orphaned:
                 raise
-            loop, pid_file = asyncio.get_running_loop(), Path(self._plan.shim.pid_file)
-            pid = await loop.run_in_executor(self._node.workers, begun_alone, pid_file)
-            if pid is None:
-                raise
-            return pid
+            failure = error
+        loop, pid_file = asyncio.get_running_loop(), Path(self._plan.shim.pid_file)
+        pid = await loop.run_in_executor(self._node.workers, begun_alone, pid_file)
+        if pid is None or not (pid or kept.orphaned):
+            raise failure
+        return pid
 
     def _order(self, made: Prepared) -> tuple[Pipes, Kept]:
         """Raises SeawayError, OSError, KeeperGone; no descriptor is left open then."""
@@ -115,7 +118,8 @@ class KeptLaunch:
     def _words(self, made: Prepared) -> tuple[bytes, tuple[int, ...]]:
         """The order, with how to go into the container where that can be done; then its first process, too."""
         shim, score = self._plan.shim, self._plan.container.resources.oom_score_adj
-        order = Order(shim.exec_id, shim.runtime_argv(), str(shim.bundle), shim.pid_file, shim.exit_file, score)
+        files = str(shim.bundle), shim.pid_file, shim.exit_file
+        order = Order(shim.exec_id, shim.runtime_argv(), *files, begin_by(), score)
         first = self._plan.first() if self._plan.first is not None else None
         if first is not None and first[0] == self._plan.pid and (entry := self._entry(made)) is not None:
             whole = replace(order, process_file=shim.process_file, process=made.process, entry=entry)

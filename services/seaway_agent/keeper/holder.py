@@ -167,6 +167,9 @@ class Keeper:
         pid = attempt.entering.pid
         order, number = attempt.held.order, b"%d" % pid
         assert order.entry is not None
+        if _is_late(order):
+            attempt.entering.stop()
+            return
         try:
             _write(f"/proc/{pid}/oom_score_adj", b"%d" % order.oom_score)
             for directory in order.entry.cgroups:
@@ -196,6 +199,9 @@ class Keeper:
     def _spawn(self, held: Held) -> None:
         """Have the runtime do it."""
         order = held.order
+        if _is_late(order):
+            self._refuse(held, "it could not be begun in time")
+            return
         places = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(held.stdio)]
         try:
             if order.process is not None:
@@ -301,6 +307,11 @@ def _order(data: bytes) -> Order:
     words: dict[str, Any] = json.loads(data)
     entry = words.pop("entry", None)
     return Order(**words, entry=Entry(**entry) if entry else None)
+
+
+def _is_late(order: Order) -> bool:
+    """Whether the agent waits for it no more, and has told that it failed."""
+    return time.monotonic() > order.begin_by
 
 
 def _enterer() -> Enterer | None:

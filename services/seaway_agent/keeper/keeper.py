@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 _PROGRAM: Final = Path(process.__file__).resolve()
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BEGINS_S: Final = 120.0
+_SEEN_S: Final = 10.0
+"""So much earlier an order is void: what is begun just in time can be seen when the time is up."""
 _SO_SNDBUFFORCE: Final = 32  # linux/asm-generic/socket.h; beyond the bound that is for others than root
 _ORDERS: Final = 4 << 20
 """Room for what waits while the keeper is at work, in bytes: more than a thousand orders."""
@@ -139,12 +142,9 @@ class Keeper:
         return kept
 
     async def begun(self, kept: Kept) -> int:
-        """The pid of an exec once its program is loaded. Raises SeawayError where it can't be."""
-        try:
-            async with asyncio.timeout(_BEGINS_S):
-                return await asyncio.shield(kept.begun)
-        except TimeoutError:
-            raise internal(f"the keeper of execs said nothing for {_BEGINS_S:.0f} s") from None
+        """The pid of an exec once its program is loaded. Raises SeawayError where it can't be; TimeoutError."""
+        async with asyncio.timeout(_BEGINS_S):
+            return await asyncio.shield(kept.begun)
 
     def close(self) -> None:
         """Let go of it: it ends when its last exec has."""
@@ -184,6 +184,11 @@ class Keeper:
         # Only when it has ended wholly has it taken with it what it had not written down.
         reaped = asyncio.get_running_loop().run_in_executor(None, _reap, self._pid)
         reaped.add_done_callback(lambda _: _orphan(orphans))
+
+
+def begin_by() -> float:
+    """Until when an order that is given now may be carried out, by CLOCK_MONOTONIC in seconds."""
+    return time.monotonic() + _BEGINS_S - _SEEN_S
 
 
 def _spawn(python: str, theirs: socket.socket, run: Path, output_fd: int) -> Spawned:

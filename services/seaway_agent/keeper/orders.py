@@ -49,6 +49,7 @@ class Entry:
 class Order:
     """One exec: the runtime's command line, where things about it are written, how to do without the runtime.
 
+    `begin_by`: by CLOCK_MONOTONIC, in seconds; what comes later is refused.
     `process`, with an `entry`: what belongs into `process_file` before the runtime is called.
     """
 
@@ -57,6 +58,7 @@ class Order:
     directory: str
     pid_file: str
     exit_file: str
+    begin_by: float
     oom_score: int = 0
     process_file: str = ""
     process: dict[str, Any] | None = None

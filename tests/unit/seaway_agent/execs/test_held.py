@@ -1,6 +1,7 @@
 """Execs that a former agent has left while their runtime is at work: scripts in the runtime's place."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -9,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.seaway_agent.keeper.still import Still
 
 from seaway_agent.execs import held
 from seaway_agent.kernel import procs
+from seaway_agent.runtime import shims
 from seaway_agent.runtime.shim import ExitFiles
 
 # It writes a pid as soon as `go` is there.
@@ -150,6 +153,20 @@ def test_one_that_hangs_on_its_way_is_ended(
     assert process is not None
     assert held.begun_alone(tmp_path / "pidfile") is None
     assert not procs.alive(*process)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_one_that_is_frozen_on_its_way_ends_when_it_is_thawed(
+    tmp_path: Path, entering: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for that, it may take days."""
+    monkeypatch.setattr(held, "_BEGINS_S", 0.05)
+    monkeypatch.setattr(shims, "_END_S", 0.05)
+    with Still() as still:
+        still.add(entering.pid)
+        assert held.begun_alone(tmp_path / "pidfile") is None
+        still.let_go()
+        assert entering.wait(10) == -signal.SIGKILL
 
 
 def test_while_it_is_on_its_way_nothing_was_begun(tmp_path: Path, entering: "subprocess.Popen[bytes]") -> None:

@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Agent:
         container: int | None = None,
         entry: Entry | None = None,
         oom_score: int = 0,
+        within_s: float = LIMIT_S,
     ) -> tuple[int, int]:
         """Have a script run by the runtime, or a program by `entry`; our ends of its outputs."""
         (directory := self.place / name).mkdir()
@@ -73,6 +75,7 @@ class Agent:
             "directory": str(directory),
             "pid_file": pid_file,
             "exit_file": str(directory / "exit"),
+            "begin_by": time.monotonic() + within_s,
             "oom_score": oom_score,
             "process_file": str(directory / "process.json"),
             "process": {"what": "crun reads"} if entry else None,

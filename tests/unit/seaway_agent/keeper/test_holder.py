@@ -83,6 +83,13 @@ def test_what_is_refused_is_told_and_marked(agent: Agent) -> None:
     assert (agent.place / "a" / orders.REFUSED).exists()
 
 
+def test_what_comes_too_late_is_not_begun(agent: Agent) -> None:
+    out, _ = agent.order("a", "echo ran", within_s=0.0)
+    assert "in time" in agent.told()["refused"]
+    assert read_all(out) == b""
+    assert (agent.place / "a" / orders.REFUSED).exists()
+
+
 def test_a_runtime_that_is_not_there(agent: Agent) -> None:
     agent.runtime.unlink()
     agent.order("a", "true")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import select
 import signal
 import sys
@@ -13,10 +12,10 @@ from typing import Any
 
 import pytest
 from tests.unit.seaway_agent.keeper.agent import LIMIT_S, Agent, read_all
+from tests.unit.seaway_agent.keeper.still import Still
 from tests.unit.seaway_agent.keeper.target import Target, target
 
 from seaway_agent.keeper import calls
-from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.launcher import Launcher
 from seaway_kit.failpoints import VARIABLE, Failpoint
 
@@ -58,10 +57,12 @@ class Enters:
         self.agent = agent
         self.there = there
 
-    def order(self, name: str, *args: str, instead: str = "refused", **changes: Any) -> tuple[int, int]:
+    def order(
+        self, name: str, *args: str, instead: str = "refused", within_s: float = LIMIT_S, **changes: Any
+    ) -> tuple[int, int]:
         """`instead`: the script of the runtime."""
         entry = self.there.entry(*args, **changes)
-        return self.agent.order(name, instead, container=self.there.pidfd, entry=entry)
+        return self.agent.order(name, instead, container=self.there.pidfd, entry=entry, within_s=within_s)
 
     def told(self) -> dict[str, Any]:
         return self.agent.told()
@@ -94,25 +95,10 @@ def _wait_until(condition: Any) -> None:
         time.sleep(0.005)
 
 
-class Still:
-    """A cgroup in which nothing moves until it is let go."""
-
-    def __init__(self) -> None:
-        self._layout, self._path = cgroups.host_layout(), f"/seaway-still-{secrets.token_hex(4)}"
-        self.directory = str(self._layout.directory("freezer", self._path))
-        os.mkdir(self.directory)
-        cgroups.freeze(self._layout, self._path)
-
-    def let_go(self) -> None:
-        cgroups.thaw(self._layout, self._path)
-
-
 @pytest.fixture
 def still() -> Iterator[Still]:
-    made = Still()
-    yield made
-    made.let_go()
-    cgroups.remove([made.directory])
+    with Still() as made:
+        yield made
 
 
 class TestEntering:
@@ -141,6 +127,15 @@ class TestEntering:
         assert enters.told()["code"] == 4
         assert read_all(out) == b"by the runtime\n"
         assert json.loads((enters.agent.place / "a/process.json").read_text()) == {"what": "crun reads"}
+
+    def test_what_comes_too_late_is_not_begun(self, enters: Enters) -> None:
+        """Nor by the runtime: the agent has told that it failed."""
+        signal.pidfd_send_signal(enters.agent.keeper.pidfd, signal.SIGSTOP)
+        out, _ = enters.order("a", "echo", "ran", instead="echo ran", within_s=0.0)
+        signal.pidfd_send_signal(enters.agent.keeper.pidfd, signal.SIGCONT)
+        assert "in time" in enters.told()["refused"]
+        assert (read_all(out), enters.pid_file("a")) == (b"", "")
+        _wait_until(lambda: (enters.children(), enters.descriptors()) == ("", OWN))
 
     def test_what_the_runtime_refuses_too(self, enters: Enters) -> None:
         _, err = enters.order("a", "/nowhere")
