@@ -1,7 +1,8 @@
 """Events on their way to the stream, kept in SQLite until the stream has them.
 
 An event is added in the same transaction as the state that it tells of, so that neither stands without
-the other after a kill. Events of one key (a container) go one at a time, in order; keys go side by side.
+the other after a kill. Events of one key (a container) go in order; keys go side by side. What has come
+together of one key goes in a row, where the stream takes each only directly behind the one before it.
 Written without fsync: a kill of the process loses nothing; after a power cut the agent works out anew
 what its containers' ends were (the boot id has changed).
 
@@ -19,15 +20,24 @@ import logging
 import sqlite3
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from seaway_bus import metrics
+from seaway_bus.outbox_doubt import stored_first
 from seaway_bus.outbox_table import Letter, LostRow, OutboxTable, Row, open_outbox
-from seaway_bus.transport import NoResponders, NotConnected, RequestTimeout, TooLarge, Transport, TransportError
-from seaway_contracts.catalogue import EVENT_STREAM
+from seaway_bus.transport import (
+    NoResponders,
+    NotConnected,
+    OutOfTurn,
+    RequestTimeout,
+    TooLarge,
+    Transport,
+    TransportError,
+)
 from seaway_contracts.channels import EventChannel, M
-from seaway_contracts.lifecycle import MSG_ID, Envelope
+from seaway_contracts.lifecycle import LAST_MSG_ID, Envelope
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -37,11 +47,11 @@ log = logging.getLogger(__name__)
 BOUND: Final = 64 << 20
 _AT_HAND: Final = 4096
 _AT_ONCE: Final = 256
+_IN_A_ROW: Final = 16
 _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SWEEP_S: Final = 0.2
 _HELD_UP: Final = 4  # attempts: about a second
 _PATIENCE_S: Final = 3.0
-_REMEMBERED_NS: Final = EVENT_STREAM.duplicate_window_s * 1_000_000_000 // 2
 
 
 class Outbox:
@@ -61,6 +71,7 @@ class Outbox:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._sending: dict[str, int] = {}
         self._unsent: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._doubt: dict[str, int] = {}
         self._depth = 0
         self._inherited = 0
         self._held_up = False
@@ -186,28 +197,28 @@ class Outbox:
 
     async def _drain(self, key: str) -> None:
         queue = self._queues[key]
-        await self._begin(queue)
+        self._doubt[key] = self._inherited
+        went_well = True
         while queue:
             async with self._slots:
-                await self._deliver(key, queue)
-            self._finish(queue)
-        del self._queues[key]
+                row = self._row(key, queue) if went_well else []
+                if len(row) > 1:
+                    went_well = await self._deliver_row(key, queue, row)
+                else:
+                    await self._deliver(key, queue)
+                    went_well = True
+        del self._queues[key], self._doubt[key]
         self._sending.pop(key, None)
         for _, waiting in self._unsent.pop(key, []):  # for what was there already
             if not waiting.done():
                 waiting.set_result(None)
         self._measure()
 
-    async def _begin(self, queue: deque[Row]) -> None:
-        attempt = 0
-        while queue[0].n <= self._inherited:
-            try:
-                async with self._slots:
-                    await self._skip_stored(queue)
-                return
-            except Exception as error:
-                await self._pause(queue[0], error, attempt)
-                attempt += 1
+    def _row(self, key: str, queue: deque[Row]) -> list[Letter]:
+        """The first ones of a queue that are at hand, and that the stream has not got in any case."""
+        first = itertools.islice(queue, _IN_A_ROW)
+        fresh = itertools.takewhile(lambda row: row.letter is not None and row.n > self._doubt[key], first)
+        return [row.letter for row in fresh if row.letter is not None]
 
     def _finish(self, queue: deque[Row]) -> None:
         """The first of a queue needs nothing more."""
@@ -242,24 +253,56 @@ class Outbox:
             if not future.done():
                 future.set_result(None)
 
+    async def _deliver_row(self, key: str, queue: deque[Row], row: Sequence[Letter]) -> bool:
+        """Whether the stream has taken all of a row; what it has is finished."""
+        before, last = "", queue[len(row) - 1].n
+        sending: list[asyncio.Task[Exception | None]] = []
+        for letter in row:
+            sending.append(self._tasks.begin("outbox-row", self._try(letter, before)))
+            before = letter.id
+        self._note_sending(key, last)
+        failures = [await task for task in sending]
+        # One that was taken was taken behind those before it, whatever has become of their answers.
+        stored = max((place + 1 for place, failure in enumerate(failures) if failure is None), default=0)
+        for _ in range(stored):
+            self._finish(queue)
+        if stored == len(row):
+            return True
+        metrics.OUTBOX_RETRIES.inc()
+        self._sending.pop(key, None)
+        if not all(isinstance(failure, OutOfTurn) for failure in failures[stored:]):
+            self._doubt[key] = last
+        return False
+
+    async def _try(self, letter: Letter, before: str) -> Exception | None:
+        """What is wrong, if it can't be stored behind the one `before` it."""
+        try:
+            await self._store(replace(letter, headers=letter.headers | {LAST_MSG_ID: before}) if before else letter)
+        except Exception as error:
+            return error
+        return None
+
     async def _deliver(self, key: str, queue: deque[Row]) -> None:
         """The first of a queue, until the stream has it. One that can't be told at all would stop its key."""
         row, attempt, doubtful = queue[0], 0, False
         while True:
             try:
+                if 0 < row.n <= self._doubt[key] and await self._has_been_stored(key, queue):
+                    return
                 letter = self._table.read(row)
-                if not (doubtful and await self._stored(letter)):
+                if not (doubtful and await stored_first(self._transport, [letter])):
                     self._note_sending(key, row.n)
                     await self._store(letter)
-                return
+                break
             except (TooLarge, LostRow) as error:
                 log.error("outbox: an event of %s (%d bytes) is dropped: %s", key, row.size, error)
-                return
+                break
             except Exception as error:
                 doubtful |= isinstance(error, RequestTimeout)
                 self._note_failure(key, error, attempt)
                 await self._pause(row, error, attempt)
                 attempt += 1
+        self._finish(queue)
 
     def _note_failure(self, key: str, error: Exception, attempt: int) -> None:
         """What was sent on a connection that is lost is not on its way any more."""
@@ -287,29 +330,21 @@ class Outbox:
         metrics.STORE_SECONDS.observe(time.perf_counter() - started)
         reach(Failpoint.EVENT_STORED)
 
-    async def _stored(self, letter: Letter) -> bool:
-        """Whether the stream has an event whose id it may not remember any more."""
-        return _forgotten(letter) and await self._last_id(letter.subject) == letter.id
-
-    async def _skip_stored(self, queue: deque[Row]) -> None:
-        """Of what an earlier life left, the stream may have the first ones: leave those out."""
-        inherited = [row for row in queue if row.n <= self._inherited]
-        letters = {place: letter for place, row in enumerate(inherited) if (letter := self._readable(row)) is not None}
-        if not letters or not _forgotten(letters[min(letters)]):
-            return
-        last = {subject: await self._last_id(subject) for subject in {letter.subject for letter in letters.values()}}
-        have = [place for place, letter in letters.items() if last[letter.subject] == letter.id]
-        for _ in range(have[-1] + 1 if have else 0):
+    async def _has_been_stored(self, key: str, queue: deque[Row]) -> bool:
+        """Whether the stream has the first of a queue, from an earlier life or unheard; what it has is finished."""
+        doubtful = itertools.takewhile(lambda row: 0 < row.n <= self._doubt[key], tuple(queue))
+        stored = await stored_first(self._transport, [self._readable(row) for row in doubtful])
+        if stored is None:
+            return False
+        self._doubt[key] = 0
+        for _ in range(stored):
             self._finish(queue)
+        return stored > 0
 
     def _readable(self, row: Row) -> Letter | None:
         with contextlib.suppress(LostRow):
             return self._table.read(row)
         return None
-
-    async def _last_id(self, subject: str) -> str:
-        last = await self._transport.last(EVENT_STREAM.name, subject)
-        return "" if last is None else last.headers.get(MSG_ID, "")
 
     async def _sweep(self) -> None:
         while True:
@@ -325,11 +360,6 @@ class Outbox:
                 log.debug("outbox: what the stream has is deleted later: %s", error)
             else:
                 self._done = []
-
-
-def _forgotten(letter: Letter) -> bool:
-    """Whether the stream may have forgotten the id: else it drops a repeat by that."""
-    return time.time_ns() - letter.time_ns > _REMEMBERED_NS
 
 
 def _letter(channel: EventChannel[M], envelope: Envelope, body: M) -> Letter:

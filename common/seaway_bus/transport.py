@@ -38,6 +38,10 @@ class NoSpace(TransportError):
     """The server's storage is full."""
 
 
+class OutOfTurn(TransportError):
+    """The stream's last message is not the one that was expected (`LAST_MSG_ID`); nothing was stored."""
+
+
 class WrongRevision(Exception):
     """A key is not at the revision that the write expected; `create` found it present."""
 
@@ -145,8 +149,9 @@ class Transport(Protocol):
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         """Publish and wait until the stream has it on disk; its sequence number there.
 
-        A repeat (same `Nats-Msg-Id`) is dropped by the server and counts as stored.
-        Raises NotConnected, RequestTimeout, NoResponders (no such stream), NoSpace, TooLarge.
+        A repeat (same `MSG_ID`) is dropped by the server and counts as stored. With a `LAST_MSG_ID` it is stored only
+        where the stream's last message is that one.
+        Raises NotConnected, RequestTimeout, NoResponders (no such stream), NoSpace, TooLarge, OutOfTurn.
         """
 
     async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:

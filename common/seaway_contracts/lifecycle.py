@@ -18,6 +18,7 @@ from seaway_contracts.base import Payload
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 
 MSG_ID: Final = "Nats-Msg-Id"
+LAST_MSG_ID: Final = "Nats-Expected-Last-Msg-Id"
 _TYPE_PREFIX: Final = "io.seaway.v1."
 
 

@@ -6,8 +6,9 @@ import tracemalloc
 
 import pytest
 
-from seaway_bus.transport import Bucket, Message, NoResponders, TooLarge, Transport, WrongRevision
+from seaway_bus.transport import Bucket, Message, NoResponders, OutOfTurn, TooLarge, Transport, WrongRevision
 from seaway_contracts.channels import BucketConfig, StreamConfig
+from seaway_contracts.lifecycle import LAST_MSG_ID
 from seaway_testing.wire import Wire
 
 STREAM = StreamConfig("TEST", ("t.>",), max_age_s=3600, max_bytes=1 << 30, duplicate_window_s=600)
@@ -33,6 +34,21 @@ async def test_store_counts_and_drops_repeats(transport: Transport) -> None:
     assert await transport.store("t.a", b"2", {"Nats-Msg-Id": "two"}) == 2
     assert await transport.last_sequence("TEST") == 2
     assert await numbers(transport) == [1, 2]
+
+
+async def test_what_is_expected_to_be_last_must_be(wire: Wire, transport: Transport) -> None:
+    await transport.ensure_stream(STREAM)
+    with pytest.raises(OutOfTurn):
+        await transport.store("t.a", b"2", {"Nats-Msg-Id": "two", LAST_MSG_ID: "one"})
+    await transport.store("t.a", b"1", {"Nats-Msg-Id": "one"})
+    await transport.store("t.b", b"2", {"Nats-Msg-Id": "two", LAST_MSG_ID: "one"})
+    assert await transport.store("t.b", b"2", {"Nats-Msg-Id": "two", LAST_MSG_ID: "one"}) == 2, "a repeat is none"
+    with pytest.raises(OutOfTurn):
+        await transport.store("t.a", b"3", {"Nats-Msg-Id": "three", LAST_MSG_ID: "one"})
+    await wire.stop()
+    await wire.start()
+    await transport.store("t.a", b"3", {"Nats-Msg-Id": "three", LAST_MSG_ID: "two"})
+    assert await numbers(transport) == [1, 2, 3]
 
 
 async def test_repeats_are_known_after_a_restart(wire: Wire, transport: Transport) -> None:
