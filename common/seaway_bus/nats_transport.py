@@ -147,7 +147,10 @@ class NatsTransport:
         return _Subscription(self._nc, self._nc.listen(subject, callback, queue))
 
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
-        return int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
+        seq = int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
+        if not seq:  # a cluster of before 2.12, which has the same in hand and may still lose it
+            raise TransportError("the stream has not stored it yet")
+        return seq
 
     async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
         if trouble := trouble_with_copies(str(self._nc.connected_server_version), replicas):

@@ -2,7 +2,8 @@
 
 An event is added in the same transaction as the state that it tells of, so that neither stands without
 the other after a kill. Events of one key (a container) go in order; keys go side by side. What has come
-together of one key goes in a row, where the stream takes each only directly behind the one before it.
+together of one key goes in a row, where the stream takes each only directly behind the one before it
+(not on a cluster).
 Written without fsync: a kill of the process loses nothing; after a power cut the agent works out anew
 what its containers' ends were (the boot id has changed).
 
@@ -215,7 +216,12 @@ class Outbox:
         self._measure()
 
     def _row(self, key: str, queue: deque[Row]) -> list[Letter]:
-        """The first ones of a queue that are at hand, and that the stream has not got in any case."""
+        """The first ones of a queue that are at hand, and that the stream has not got in any case.
+
+        None on a cluster: what its leader has refused it goes on to take for a repeat, up to 2.12 at least.
+        """
+        if self._transport.clustered:
+            return []
         first = itertools.islice(queue, _IN_A_ROW)
         fresh = itertools.takewhile(lambda row: row.letter is not None and row.n > self._doubt[key], first)
         return [row.letter for row in fresh if row.letter is not None]

@@ -17,7 +17,15 @@ from seaway_bus.feed import history
 from seaway_bus.nats_bucket import NatsBucket
 from seaway_bus.nats_streams import event_stream
 from seaway_bus.nats_transport import Credentials, NatsTransport
-from seaway_bus.transport import Entry, Message, NoResponders, NoSpace, NotConnected, RequestTimeout
+from seaway_bus.transport import (
+    Entry,
+    Message,
+    NoResponders,
+    NoSpace,
+    NotConnected,
+    RequestTimeout,
+    TransportError,
+)
 from seaway_contracts.catalogue import CONTAINER_DIE, CONTAINER_STATUS, EVENT_STREAM
 from seaway_contracts.channels import BucketConfig, StreamConfig
 from seaway_testing.builders import container_event, status
@@ -254,3 +262,11 @@ async def test_what_gets_no_answer_is_asked_again(small: NatsTransport) -> None:
     await small.subscribe("look.at.this", answer_the_second)
     assert (await small.look("look.at.this")).data == b"found"
     assert len({message.reply for message in heard}) == 2
+
+
+async def test_what_a_cluster_has_only_in_hand_is_not_stored(small: NatsTransport) -> None:
+    """One of before 2.12 answers so to a repeat that comes before it has stored the first, which it may lose."""
+    answer = b'{"stream":"SEAWAY_EVENTS","seq":0,"duplicate":true}'
+    await small.subscribe("played.by.us", lambda message: small._nc.send(message.reply, answer))
+    with pytest.raises(TransportError, match="not stored it yet"):
+        await small.store("played.by.us", b"", {})

@@ -109,6 +109,16 @@ async def test_what_comes_together_goes_together(fake_server: FakeServer) -> Non
     assert await _stored(transport) == list(range(1, 21))
 
 
+async def test_on_a_cluster_each_goes_alone(fake_server: FakeServer) -> None:
+    """It would take what it has refused for a repeat from then on."""
+    fake_server.clustered = True
+    transport = Fateful(fake_server, ["behind another"])
+    await transport.ensure_stream(EVENT_STREAM)
+    await _publish(transport, [5])
+    assert [in_a_row for _, in_a_row in transport.sendings] == [False] * 5
+    assert await _stored(transport) == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(
     ("fate", "in_a_row"),
     [
