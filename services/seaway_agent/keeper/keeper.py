@@ -135,6 +135,7 @@ class Keeper:
             self._socket.sendmsg([order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
         except (BrokenPipeError, ConnectionResetError):
             del self._kept[identifier]
+            self._receive()  # to the end, so that `ready` starts the next one
             raise KeeperGone from None
         except OSError as error:
             del self._kept[identifier]
