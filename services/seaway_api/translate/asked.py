@@ -3,6 +3,9 @@
 So everything that was given comes back as it was given, null and empty told apart, whether anything uses it or not.
 """
 
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -26,11 +29,17 @@ def _text(fields: dict[str, Any]) -> str:
     return orjson.dumps(fields).decode() if fields else ""
 
 
-def asked_host(spec: ContainerSpec) -> dict[str, Any]:
-    """The whole HostConfig as the client gave it, with Go's zero value for what it left out."""
-    text = spec.asked.host_config
+def asked_host(spec: ContainerSpec) -> Mapping[str, Any]:
+    """The whole HostConfig as the client gave it, with Go's zero value for what it left out. Not to be changed: many
+    containers are asked for in the same words.
+    """
+    return _whole_host(spec.asked.host_config)
+
+
+@functools.lru_cache(maxsize=128)
+def _whole_host(text: str) -> Mapping[str, Any]:
     shown = read_body(HostConfig, orjson.loads(text) if text else None).to_json_fields()
-    return shown | {"ConsoleSize": [*(shown["ConsoleSize"] or ()), 0, 0][:2]}
+    return MappingProxyType(shown | {"ConsoleSize": [*(shown["ConsoleSize"] or ()), 0, 0][:2]})
 
 
 def asked_config(spec: ContainerSpec) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A container's record as `GET /containers/{id}/json` shows it (Docker API 1.47). Pure."""
 
 import posixpath
+from collections.abc import Mapping
 from typing import Any, Final
 
 from seaway_api.translate.asked import asked_config, asked_host
@@ -158,7 +159,7 @@ def healthcheck_json(health: Healthcheck) -> dict[str, Any]:
 def host_config(spec: ContainerSpec) -> dict[str, Any]:
     """`HostConfig`: as it was asked for, but for what has been resolved or can have changed since."""
     asked = asked_host(spec)
-    return asked | _resolved(spec) | _limits(spec) | _privileges(spec, asked)
+    return {**asked, **_resolved(spec), **_limits(spec), **_privileges(spec, asked)}
 
 
 def _resolved(spec: ContainerSpec) -> dict[str, Any]:
@@ -198,7 +199,7 @@ def _limits(spec: ContainerSpec) -> dict[str, Any]:
     }
 
 
-def _privileges(spec: ContainerSpec, asked: dict[str, Any]) -> dict[str, Any]:
+def _privileges(spec: ContainerSpec, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Docker takes labels away from whoever sees the host's processes, and says so."""
     security, spaces = spec.security, spec.namespaces
     shown: dict[str, Any] = {"MaskedPaths": asked["MaskedPaths"], "ReadonlyPaths": asked["ReadonlyPaths"]}
