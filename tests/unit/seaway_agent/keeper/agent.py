@@ -16,6 +16,7 @@ from seaway_agent.keeper import orders, process
 from seaway_agent.keeper.orders import Entry
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.spawn import Spawned, spawn
+from seaway_kit.failpoints import VARIABLE, Failpoint
 
 # As `crun exec --detach` does it: the process is left to whoever is there to take it, its pid is written down first.
 # No shell: that would reap a child that has ended.
@@ -51,6 +52,15 @@ class Agent:
 
         self.keeper = start() if launcher is None else launcher.call(start).result()
         theirs.close()
+
+    @classmethod
+    def armed(cls, base: Path, *points: Failpoint, launcher: Launcher | None = None) -> "Agent":
+        """One whose keeper is killed at the first of these points that it reaches."""
+        (directory := base / "points").mkdir()
+        for point in points:
+            (directory / point).touch()
+        (place := base / "place").mkdir()
+        return cls(place, {VARIABLE: str(directory)}, launcher)
 
     def order(
         self,

@@ -9,8 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
+from seaway_agent.keeper import calls
 from seaway_agent.keeper.orders import Entry
 
+WHERE_ONE_CAN_ENTER: Final = [
+    pytest.mark.skipif(os.uname().machine != calls.MACHINE, reason="the machine code is x86-64's"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+]
 KINDS: Final = {"mnt": 0x00020000, "uts": 0x04000000, "ipc": 0x08000000, "pid": 0x20000000, "net": 0x40000000}
 _ALL_CAPS: Final = int(
     next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("CapBnd")).split()[1], 16

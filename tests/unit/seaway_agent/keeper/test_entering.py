@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.unit.seaway_agent.keeper.target import KINDS, Target, target
+from tests.unit.seaway_agent.keeper.target import KINDS, WHERE_ONE_CAN_ENTER, Target, target
 
-from seaway_agent.keeper import calls, entering
+from seaway_agent.keeper import entering
 from seaway_agent.keeper.entering import Enterer, Entering
 from seaway_agent.keeper.orders import Entry
 
-pytestmark = [
-    pytest.mark.skipif(os.uname().machine != calls.MACHINE, reason="x86-64"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-]
+pytestmark = WHERE_ONE_CAN_ENTER
 _GET_DUMPABLE, _SET_DUMPABLE = 3, 4
 _ALLOW_ALL: Final = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
 _libc = ctypes.CDLL(None)

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.seaway_agent.keeper.agent import LIMIT_S, Agent, read_all
 
 from seaway_agent.keeper import orders
-from seaway_kit.failpoints import VARIABLE, Failpoint
+from seaway_kit.failpoints import Failpoint
 
 
 @pytest.fixture
@@ -36,11 +36,7 @@ def test_a_life(agent: Agent) -> None:
 @pytest.mark.parametrize("script", ["exit 3", "refused"])
 def test_it_dies_where_a_failpoint_is_armed(tmp_path: Path, script: str) -> None:
     """What it has written down is there; it is the agent that has not been told."""
-    (tmp_path / "points").mkdir()
-    for point in (Failpoint.KEEPER_ENDED, Failpoint.KEEPER_REFUSED):
-        (tmp_path / "points" / point).touch()
-    (tmp_path / "place").mkdir()
-    agent = Agent(tmp_path / "place", {VARIABLE: str(tmp_path / "points")})
+    agent = Agent.armed(tmp_path, Failpoint.KEEPER_ENDED, Failpoint.KEEPER_REFUSED)
     for fd in agent.order("a", script):
         os.close(fd)
     assert agent.ended() == signal.SIGKILL

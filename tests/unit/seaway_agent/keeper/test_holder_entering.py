@@ -13,20 +13,13 @@ from typing import Any
 import pytest
 from tests.unit.seaway_agent.keeper.agent import LIMIT_S, Agent, read_all
 from tests.unit.seaway_agent.keeper.still import Still
-from tests.unit.seaway_agent.keeper.target import Target, target
+from tests.unit.seaway_agent.keeper.target import WHERE_ONE_CAN_ENTER, Target, target
 
-from seaway_agent.keeper import calls
 from seaway_agent.kernel.launcher import Launcher
-from seaway_kit.failpoints import VARIABLE, Failpoint
+from seaway_kit.failpoints import Failpoint
 
 OWN = 6
 """What a keeper that has nothing to do has open: its streams, the agent's socket, a pipe that wakes it."""
-
-needs_root = [
-    pytest.mark.skipif(os.uname().machine != calls.MACHINE, reason="x86-64"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-]
-
 
 @pytest.fixture(scope="module")
 def there() -> Iterator[Target]:
@@ -102,7 +95,7 @@ def still() -> Iterator[Still]:
 
 
 class TestEntering:
-    pytestmark = needs_root
+    pytestmark = WHERE_ONE_CAN_ENTER
 
     def test_a_life(self, enters: Enters) -> None:
         out, err = enters.order("a", "sh", "-c", "readlink /proc/self/ns/pid; echo err >&2; exit 3")
@@ -245,10 +238,7 @@ class TestEntering:
     def test_killed_at_the_gate_it_leaves_nothing_that_runs(
         self, tmp_path: Path, there: Target, launcher: Launcher
     ) -> None:
-        (tmp_path / "points").mkdir()
-        (tmp_path / "points" / Failpoint.KEEPER_FORKED).touch()
-        (tmp_path / "place").mkdir()
-        agent = Agent(tmp_path / "place", {VARIABLE: str(tmp_path / "points")}, launcher)
+        agent = Agent.armed(tmp_path, Failpoint.KEEPER_FORKED, launcher=launcher)
         out, err = Enters(agent, there).order("a", "touch", str(tmp_path / "ran"))
         assert agent.ended() == signal.SIGKILL
         assert (read_all(out), read_all(err)) == (b"", b"")  # nobody is left to hold them
@@ -259,10 +249,7 @@ class TestEntering:
     def test_killed_behind_the_gate_it_leaves_the_program(
         self, tmp_path: Path, there: Target, launcher: Launcher
     ) -> None:
-        (tmp_path / "points").mkdir()
-        (tmp_path / "points" / Failpoint.KEEPER_SPAWNED).touch()
-        (tmp_path / "place").mkdir()
-        agent = Agent(tmp_path / "place", {VARIABLE: str(tmp_path / "points")}, launcher)
+        agent = Agent.armed(tmp_path, Failpoint.KEEPER_SPAWNED, launcher=launcher)
         out, _ = Enters(agent, there).order("a", "sh", "-c", "echo $PPID")
         assert agent.ended() == signal.SIGKILL
         assert read_all(out) == b"0\n"
