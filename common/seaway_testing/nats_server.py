@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from seaway_testing.ports import free_port
+
 _CONFIG: Final = """
 listen: "127.0.0.1:{port}"
 jetstream {{ store_dir: "{store}", sync_interval: {sync}, max_file_store: {room}, max_memory_store: 1GB }}
@@ -40,7 +42,7 @@ class NatsServer:
         self._directory = directory
         self._fields = {"room": room, "sync": sync, "extra": extra}
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -102,9 +104,3 @@ class NatsServer:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
             return connection.recv(4) == b"INFO"
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

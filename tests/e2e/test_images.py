@@ -12,8 +12,9 @@ from e2e_rig import images
 from e2e_rig.api import Api, filters
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Engine
-from e2e_rig.ports import free_port
 from e2e_rig.registry import Registry
+
+from seaway_testing.ports import free_port
 
 KEPT = {"busybox:latest", "dressed:1"}
 

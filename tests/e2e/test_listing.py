@@ -6,7 +6,8 @@ import re
 import pytest
 from e2e_rig.api import Api, filters
 from e2e_rig.docker_cli import DockerCli
-from e2e_rig.ports import free_port
+
+from seaway_testing.ports import free_port
 
 ROW = "{{.Names}}|{{.Image}}|{{.Command}}|{{.State}}|{{.Status}}"
 

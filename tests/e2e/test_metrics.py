@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Daemon
-from e2e_rig.ports import free_port
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
 from seaway_agent.kernel.cgroups import host_layout
+from seaway_testing.ports import free_port
 
 pytestmark = pytest.mark.seaway_only
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

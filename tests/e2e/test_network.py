@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import pytest
 from e2e_rig.api import Api
 from e2e_rig.docker_cli import DockerCli
-from e2e_rig.ports import free_port
 from e2e_rig.waits import eventually
 from e2e_rig.world import HOST, OUTSIDE, World
+
+from seaway_testing.ports import free_port
 
 SERVE = ["busybox", "sh", "-c", "mkdir /www; echo served > /www/index.html; exec httpd -f -p 80 -h /www"]
 UDP_ECHO = """

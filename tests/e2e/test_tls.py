@@ -12,10 +12,11 @@ import pytest
 from e2e_rig import images
 from e2e_rig.certificates import Authority
 from e2e_rig.docker_cli import DockerCli
-from e2e_rig.ports import free_port
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 from e2e_rig.world import HOST
+
+from seaway_testing.ports import free_port
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
 

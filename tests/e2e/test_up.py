@@ -20,7 +20,6 @@ from e2e_rig import images
 from e2e_rig.api import connect
 from e2e_rig.busy import Busy
 from e2e_rig.docker_cli import DockerCli
-from e2e_rig.ports import free_port
 from e2e_rig.registry import Registry
 from e2e_rig.seaway import COMMANDS, Finished, Seaway, seaway
 from e2e_rig.waits import eventually
@@ -28,6 +27,7 @@ from e2e_rig.world import HOST
 
 from seaway_agent.kernel.cgroup_text import suite_cgroup
 from seaway_agent.kernel.cgroups import host_layout
+from seaway_testing.ports import free_port
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
 

@@ -7,8 +7,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e_rig.ports import free_port
 from e2e_rig.waits import eventually
+from seaway_testing.ports import free_port
 
 
 @dataclass

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from e2e_rig.engine import Daemon, Engine
-from e2e_rig.ports import free_port
 from e2e_rig.waits import eventually
 from seaway_cli import control
+from seaway_testing.ports import free_port
 
 COMMANDS = Path(sys.executable).parent
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import urllib.error
 import urllib.request
@@ -19,6 +18,7 @@ from tests.integration.agent.rig import AgentRig
 from seaway_contracts.containers import RestartPolicy, State
 from seaway_contracts.images import Healthcheck
 from seaway_testing.nats_server import NatsServer
+from seaway_testing.ports import free_port
 
 pytestmark = pytest.mark.root
 
@@ -48,15 +48,9 @@ def ready(address: str) -> tuple[bool, dict[str, Any]]:
         return False, {}
 
 
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 async def test_restart_policies_ends_and_health_checks_go_on(rig: AgentRig, nats: NatsServer, how: str) -> None:
-    address = rig.env["SEAWAY_METRICS"] = free_address()
+    address = rig.env["SEAWAY_METRICS"] = f"127.0.0.1:{free_port()}"
     script = "echo life; sleep 1000"
     check = Healthcheck(test=("CMD", "true"), interval_ns=100_000_000)
     again = await rig.create(rig.spec("sh", "-c", script, restart=RestartPolicy(name="always")))

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tomllib
@@ -17,6 +16,7 @@ import pytest
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import NotConnected
 from seaway_cli.permissions import CLI, USERS
+from seaway_testing.ports import free_port
 
 REPO = Path(__file__).parents[3]
 DEPLOY = REPO / "deploy"
@@ -67,8 +67,7 @@ def own_users(tmp_path: Path) -> Path:
 @pytest.fixture
 def port_of_own_users(own_users: Path, tmp_path: Path) -> Iterator[int]:
     """Where a server with that configuration listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
+    port = free_port()
     config, env = own_users / "seaway/nats.conf", own_users / "seaway/nats.env"
     text = config.read_text().replace("/var/lib/seaway/nats", str(tmp_path / "store")).replace("4222", str(port))
     config.write_text(text.replace("8222", "-1"))

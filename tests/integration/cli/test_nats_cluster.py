@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,18 +17,11 @@ from nats.aio.msg import Msg
 from seaway_bus.nats_streams import event_stream
 from seaway_contracts import catalogue
 from seaway_testing import nats_server
+from seaway_testing.ports import free_ports
 from seaway_testing.waiting import until
 
 DEPLOY = Path(__file__).parents[3] / "deploy" / "nats"
 pytestmark = pytest.mark.skipif(not nats_server.available(), reason="nats-server is not installed")
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def configuration(place: Path, number: int, port: int, routes: int) -> str:

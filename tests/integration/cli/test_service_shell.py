@@ -17,6 +17,7 @@ from typing import IO
 import pytest
 
 from seaway_testing.nats_server import NatsServer
+from seaway_testing.ports import free_port
 from seaway_testing.waiting import until
 
 PROGRAM = str(Path(__file__).parent / "shell_service.py")
@@ -155,12 +156,6 @@ def test_what_needs_no_bus_begins_without_it_and_is_ready_when_it_is_there(
         assert json.load(reply)["ready"]
     service.process.terminate()
     assert service.end()[:2] == (0, "enter\nleave\n")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_can_be_stopped_while_it_waits(services: list[Service]) -> None:

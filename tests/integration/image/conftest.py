@@ -15,7 +15,6 @@ from tests.integration.image.rig import (
     TokenServer,
     bcrypt,
     docker_registry,
-    free_port,
     push,
     write_archive,
 )
@@ -27,6 +26,7 @@ from seaway_image.pull import PullOrder, Pulls
 from seaway_image.store import ImageStore
 from seaway_image.transport import HttpTransport
 from seaway_kit.tasks import Tasks
+from seaway_testing.ports import free_port
 
 HUB = "registry-1.docker.io"
 HOST = "registry.test"

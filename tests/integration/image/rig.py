@@ -22,12 +22,6 @@ from aiohttp import BasicAuth, web
 SERVICE, ISSUER = "registry.test", "tokens.test"
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def wait_for(port: int) -> None:
     limit = time.monotonic() + 20
     while True:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.integration.image.conftest import HOST, PASSWORD
-from tests.integration.image.rig import SERVICE, TokenServer, free_port
+from tests.integration.image.rig import SERVICE, TokenServer
 
 from seaway_contracts.errors import SeawayError
 from seaway_image.credentials import Credentials
 from seaway_image.endpoints import RegistrySettings
 from seaway_image.login import login
 from seaway_image.transport import HttpTransport
+from seaway_testing.ports import free_port
 
 ANN = Credentials("ann", PASSWORD)
 pytestmark = pytest.mark.usefixtures("names")

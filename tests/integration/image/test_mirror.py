@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 from tests.integration.image.conftest import HUB
-from tests.integration.image.rig import Certificates, docker_registry, free_port
+from tests.integration.image.rig import Certificates, docker_registry
 
 from seaway_contracts.errors import SeawayError
 from seaway_image.credentials import Credentials
+from seaway_testing.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.image.rig import docker_registry, free_port, push, skopeo, write_archive
+from tests.integration.image.rig import docker_registry, push, skopeo, write_archive
 
 from seaway_contracts.errors import SeawayError
 from seaway_docker.references import parse_reference
@@ -18,6 +18,7 @@ from seaway_image.save import save
 from seaway_image.store import ImageStore
 from seaway_image.transport import HttpTransport
 from seaway_kit.tasks import Tasks
+from seaway_testing.ports import free_port
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("docker-registry") and shutil.which("skopeo")), reason="docker-registry or skopeo is missing"

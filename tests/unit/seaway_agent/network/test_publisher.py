@@ -12,6 +12,7 @@ from seaway_agent.network.nfnl import Dnat
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.ports import PortBinding, PortRequest
 from seaway_agent.network.publisher import PortPublisher, Published
+from seaway_testing.ports import free_port, free_ports
 
 ADDRESS = IPv4Address("172.18.0.2")
 LOOPBACK = "127.0.0.1"
@@ -47,12 +48,6 @@ def publisher(nat: RememberingTable) -> Iterator[PortPublisher]:
     made = PortPublisher(nat, ipv6=False)
     yield made
     made.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
@@ -138,7 +133,7 @@ def test_ephemeral_ports_follow_each_other(publisher: PortPublisher) -> None:
 
 
 def test_a_range_gives_its_first_free_port(publisher: PortPublisher) -> None:
-    start = free_port()
+    start, *_ = free_ports(6)
     request = PortRequest(80, host_ip=LOOPBACK, host_port=start, host_port_end=start + 5)
     got = [publisher.publish(name, ADDRESS, [request])[0].host_port for name in ("a", "b")]
     assert start <= got[0] < got[1] <= start + 5
@@ -148,10 +143,10 @@ def test_a_range_gives_its_first_free_port(publisher: PortPublisher) -> None:
 
 
 def test_exhausted_range(publisher: PortPublisher) -> None:
-    start = free_port()
-    for name, port in (("a", start), ("b", start + 1)):
+    start, end = free_ports(2)
+    for name, port in (("a", start), ("b", end)):
         publisher.publish(name, ADDRESS, [PortRequest(80, host_ip=LOOPBACK, host_port=port)])
-    both = PortRequest(80, host_ip=LOOPBACK, host_port=start, host_port_end=start + 1)
+    both = PortRequest(80, host_ip=LOOPBACK, host_port=start, host_port_end=end)
     with pytest.raises(PortError, match=r"^all ports are allocated$"):
         publisher.publish("c", ADDRESS, [both])
 
