@@ -119,6 +119,8 @@ class Plumbing:
     log_watch: LogWatch = field(default_factory=LogWatch)
     workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="node"))
     """For short work that a container's life waits for."""
+    unmounters: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="unmount"))
+    """For last unmounts, which wait for the disk."""
     packers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="pack"))
     """For rotated logs, which may take their time."""
 

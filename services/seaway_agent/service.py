@@ -249,6 +249,7 @@ class Agent:
         )
         await plumbing.apparmor.prepare()
         stack.callback(plumbing.workers.shutdown)
+        stack.callback(plumbing.unmounters.shutdown)
         stack.callback(plumbing.packers.shutdown)
         stack.callback(plumbing.log_watch.close)
         stack.callback(plumbing.keeper.close)

@@ -139,8 +139,8 @@ def mount_overlay(
     """Mount an overlay at `target`; `lowers` has the topmost first.
 
     Without `upper` and `work` (both None) it is a read-only view of at least two lowers. `volatile` leaves out every
-    sync of the upper directory: fsync inside does nothing, and the last unmount, which happens while a container
-    exits, doesn't wait until the whole file system below is on disk. Raises OSError, with nothing mounted.
+    sync of the upper directory: fsync inside does nothing, and the last unmount doesn't wait until the whole file
+    system below is on disk. Raises OSError, with nothing mounted.
     """
     if not lowers or len(lowers) > MAX_LOWERS:
         raise OSError(errno.EINVAL, f"an overlay takes 1 to {MAX_LOWERS} lower directories, not {len(lowers)}", target)

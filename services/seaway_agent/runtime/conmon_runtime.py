@@ -23,6 +23,7 @@ from seaway_agent.runtime.conmon import ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.gates import GATE, pass_gate
 from seaway_agent.runtime.launch import Launch, exit_files, shim_plan
+from seaway_agent.runtime.root_hold import RootHold
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.teardown import take_down
 from seaway_agent.streams.console import Console
@@ -45,6 +46,7 @@ class ConmonRuntime:
         self._node = node
         self._spec = spec
         self._watch: RunWatch | None = None
+        self._root: RootHold | None = None
 
     async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: instructions.Launch) -> Run:
         """See the port."""
@@ -69,6 +71,7 @@ class ConmonRuntime:
     def adopt(self, run: Run) -> None:
         """See the port."""
         self.run = run
+        self._root = RootHold(run.pid, run.pidfd)
         self._watch = RunWatch(self._spec.id, run, exit_files(self._node, self._spec.id))
 
     def watch(self, ended: Callable[[Exit], None]) -> None:
@@ -122,6 +125,7 @@ class ConmonRuntime:
             left.append(await _let_go(watch))
         if run is not None:
             left.append(await self._disconnect(run))
+        await self._let_root_go()
         if any(left):
             what = "; ".join(filter(None, left))
             raise internal(f"something of the run of container {self._spec.id[:12]} is left: {what}")
@@ -130,7 +134,9 @@ class ConmonRuntime:
         """See the port."""
         if self._watch is not None:
             self._watch.close()
-        self.run = self._watch = None
+        if self._root is not None:
+            self._root.release()
+        self.run = self._watch = self._root = None
 
     async def _start_by_runtime(self, plan: ShimPlan) -> None:
         argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
@@ -166,6 +172,12 @@ class ConmonRuntime:
         except OSError as error:
             return str(error)
         return ""
+
+    async def _let_root_go(self) -> None:
+        """Its disk may be busy for long: nobody else's work may wait behind this."""
+        root, self._root = self._root, None
+        if root is not None:
+            await asyncio.get_running_loop().run_in_executor(self._node.unmounters, root.release)
 
     async def _disconnect(self, run: Run) -> str:
         try:

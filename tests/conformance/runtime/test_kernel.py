@@ -3,6 +3,10 @@
 import asyncio
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +133,32 @@ async def test_the_rootfs_is_held_by_the_container_alone(kernel: KernelWorld) ->
     await box.runtime.clean_up()
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_an_end_does_not_wait_for_the_last_unmount(kernel: KernelWorld, adopted: bool) -> None:
+    """That syncs the file system below; the clean-up does wait for it."""
+    if kernel.runtime == "runsc":
+        pytest.skip("its gofer holds the rootfs, and nobody else can")
+    box = await kernel.make(SLEEPS)
+    run = await box.started()
+    conmon = shims_below(kernel.layout.run)[box.id].pid
+    if adopted:
+        box.runtime.close()
+        box.runtime.adopt(Run(run.connection, run.pid, procs.open_pidfd(run.pid), procs.open_pidfd(conmon), False))
+        box.watch()
+    with every_thread_busy(kernel.node.unmounters):
+        kernel.kill(box)
+        await box.end()
+        cleaning = asyncio.ensure_future(box.runtime.clean_up())
+        await until(lambda: len(kernel.left()) == 1, what="the rootfs and nothing else")
+        [held] = kernel.left()
+        assert os.listdir(f"/proc/self/fd/{held.split()[2]}/bin")
+        assert not cleaning.done()
+    await cleaning
+    assert kernel.left() == []
+    if adopted:
+        await reaped(conmon)
+
+
 async def test_a_running_one_is_adopted_and_its_end_told(kernel: KernelWorld) -> None:
     box = await kernel.make(SLEEPS)
     run = await box.started()
@@ -196,6 +226,18 @@ async def test_many_starts_and_ends_at_once(kernel: KernelWorld) -> None:
     boxes = [await kernel.make(exits(code)) for code in range(12)]
     ends = await asyncio.gather(*(box.ran() for box in boxes))
     assert [how.code for how in ends] == list(range(12))
+
+
+@contextmanager
+def every_thread_busy(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """With something that ends when the test has seen enough."""
+    seen = threading.Event()
+    for _ in range(pool._max_workers):
+        pool.submit(seen.wait)
+    try:
+        yield
+    finally:
+        seen.set()
 
 
 async def reaped(child: int) -> None:

@@ -186,6 +186,7 @@ class KernelWorld:
         self._stack.callback(db.close)
         self.node = await self._plumbing(db)
         self._stack.callback(self.node.workers.shutdown)
+        self._stack.callback(self.node.unmounters.shutdown)
         exits = ExitWatch(self.layout.exits, self._exit_seen)
         exits.start()
         self._stack.callback(exits.close)
