@@ -196,11 +196,12 @@ class Console:
 
     async def _write_input(self, data: bytes) -> None:
         await self._connected.wait()
+        view = memoryview(data)
         async with self._input:
             for start in range(0, len(data), _INPUT):
-                await self._send(data[start : start + _INPUT])
+                await self._send(view[start : start + _INPUT])
 
-    async def _send(self, piece: bytes) -> None:
+    async def _send(self, piece: memoryview) -> None:
         loop = asyncio.get_running_loop()
         while piece:
             if self._line is None:

@@ -34,7 +34,7 @@ class Line(Protocol):
     def finish(self) -> None:
         """The program has ended: only what has come by now is still to be read."""
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """Write to the program what it takes now. Raises BlockingIOError, OSError."""
 
     def input_fd(self) -> int:
@@ -87,7 +87,7 @@ class AttachLine:
     def finish(self) -> None:
         """See the protocol: conmon, which alone writes here, has ended as well."""
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """See the protocol."""
         return self._socket.send(data)
 

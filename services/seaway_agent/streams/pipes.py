@@ -70,7 +70,7 @@ class Pipes:
         """The program has ended: what is in the pipes is still read, but not what others go on to write."""
         self._left = {fd: fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) for fd in self._outputs.values()}
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """Write to the program what it takes now. Raises BlockingIOError, OSError."""
         if self._stdin < 0:
             raise OSError("the program takes no input")
