@@ -12,6 +12,7 @@ from seaway_contracts.containers import ContainerStatus, State
 from seaway_docker.errors import InvalidParameter, invalid_wait_condition
 
 _NOT_RUNNING: Final = "not-running"
+_DESTROY: Final = "destroy"
 _CONDITIONS: Final = frozenset(("", _NOT_RUNNING, "next-exit", "removed"))
 _UP: Final = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 
@@ -30,11 +31,12 @@ async def wait(call: Call) -> web.StreamResponse:
         record = await call.api.record(identifier)
         response = await replies.begin_stream(call.request)
         if condition == _NOT_RUNNING and record.status.state not in _UP:
-            ended = record.status
+            action, ended = "", record.status
         else:
-            ended = await _end(watch, condition)
+            action, ended = await _end(watch, condition)
         call.api.hub.answers.add(identifier, ended)
-        await response.write(orjson.dumps(_answer(ended), option=orjson.OPT_APPEND_NEWLINE))
+        answer = _answer(ended, told=action != _DESTROY)
+        await response.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
         return response
     finally:
         call.api.hub.unwatch(identifier, watch)
@@ -47,15 +49,15 @@ def _condition(call: Call) -> str:
     return condition or _NOT_RUNNING
 
 
-def _answer(status: ContainerStatus) -> dict[str, Any]:
-    """A failed start is told besides the code that it left."""
-    error = {"Error": {"Message": status.error}} if status.error else {}
+def _answer(status: ContainerStatus, *, told: bool) -> dict[str, Any]:
+    """A failed start is `told` besides the code that it left, but not with the container's removal, which went well."""
+    error = {"Error": {"Message": status.error}} if status.error and told else {}
     return error | {"StatusCode": status.exit_code}
 
 
-async def _end(watch: Watch, condition: str) -> ContainerStatus:
-    """The status after the exit that the condition means; the end of the container answers every condition."""
+async def _end(watch: Watch, condition: str) -> tuple[str, ContainerStatus]:
+    """The end that the condition means, and the status after it; that of the container answers every condition."""
     while True:
         action, status = await watch.next()
-        if action == "destroy" or (action == "die" and condition != "removed"):
-            return status
+        if action == _DESTROY or (action == "die" and condition != "removed"):
+            return action, status

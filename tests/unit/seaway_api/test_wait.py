@@ -39,6 +39,17 @@ async def test_a_start_that_failed_is_told(rig: Any) -> None:
     assert await wire.chunk() == b'{"Error":{"Message":"no such program"},"StatusCode":127}\n'
 
 
+@pytest.mark.parametrize("condition", ["", "next-exit", "removed"])
+async def test_a_removal_does_not_tell_of_a_start_that_failed_before(rig: Any, condition: str) -> None:
+    """The docker command would take it for its own failure to wait."""
+    rig.suite.add(box(State.RUNNING, seq=2))
+    wire = await waiting(rig, condition)
+    await rig.suite.emit(
+        "destroy", ID, ContainerStatus(state=State.REMOVING, seq=3, exit_code=127, error="no such program")
+    )
+    assert await wire.chunk() == b'{"StatusCode":127}\n'
+
+
 async def test_the_head_comes_before_the_start_and_the_code_with_the_exit(rig: Any) -> None:
     rig.suite.add(box(seq=1))
     wire = await waiting(rig, "next-exit")

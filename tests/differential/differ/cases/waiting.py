@@ -44,6 +44,24 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     case("for a start that fails", create("nosuchprogram"), post(f"{_W}?condition=not-running"), start()),
     case("after a start that failed", create("nosuchprogram"), start(), post(_W)),
+    case(
+        "for the removal after a start that failed",
+        create("nosuchprogram"),
+        start(),
+        post(f"{_W}?condition=removed", begin="w"),
+        delete("/containers/{c}"),
+        Finish("w"),
+    ),
+    *(
+        case(
+            f"{condition}, of one that removes itself as it can't be started",
+            create("nosuchprogram", host={"AutoRemove": True}),
+            post(f"{_W}?condition={condition}", begin="w"),
+            start(),
+            Finish("w"),
+        )
+        for condition in ("removed", "next-exit")
+    ),
     case("with a bad condition", create(), post(f"{_W}?condition=nonsense")),
     case("with an empty condition", create("true"), start(), until("exited"), post(f"{_W}?condition=")),
     case("of nothing", post("/containers/nothing/wait")),
