@@ -37,6 +37,7 @@ _CRUN: Final = (
      rf"{_NO_PROFILE}apparmor failed to apply profile: write /proc/self/\1: \2"),
 )
 _CRUN_EXEC: Final = (
+    (r"chdir to `(?!/).*`: .*", "Cwd must be an absolute path"),
     (r"chdir to `(.*)`: .*", r'chdir to cwd ("\1") set in config.json failed: no such file or directory'),
     (r"cannot find `(.*)` in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
 )

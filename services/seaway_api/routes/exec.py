@@ -13,9 +13,9 @@ from seaway_api.routes.run import check_size
 from seaway_api.translate.execs import console_size, exec_json, exec_spec
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ResolveContainer
-from seaway_contracts.errors import Code, SeawayError, not_found
+from seaway_contracts.errors import Code, SeawayError, conflict, not_found
 from seaway_contracts.execs import CreateExec, ExecId, ResizeExec, StartExec, container_prefix, exec_id, is_exec_id
-from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter, no_such_exec
+from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter, container_paused, no_such_exec
 from seaway_docker.model_container import ExecCreate, ExecStart
 from seaway_docker.streams import RAW_STREAM, stream_media_type
 
@@ -30,9 +30,13 @@ async def create(call: Call) -> web.StreamResponse:
     container, node = await call.api.locate(call.name)
     spec = spec.model_copy(update={"id": exec_id(container, secrets.token_hex(16))})
     call.api.hub.remember(container_prefix(container), node)
-    reply = await call.api.bus.call(
-        cat.CREATE_EXEC, CreateExec(container=container, spec=spec), node=node, command=call.command()
-    )
+    asked = CreateExec(container=container, spec=spec)
+    try:
+        reply = await call.api.bus.call(cat.CREATE_EXEC, asked, node=node, command=call.command())
+    except SeawayError as error:
+        if error.message != container_paused(container):
+            raise
+        raise conflict(container_paused(call.name)) from None
     call.api.hub.answers.add(container, reply.status)
     return replies.json({"Id": spec.id}, 201)
 

@@ -78,13 +78,19 @@ async def kill(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/kill"""
     signal = call.text("signal") or "SIGKILL"
     try:
-        identifier, node = await call.api.locate(call.name)
         parse_signal(signal)
+        identifier, node = await call.api.locate(call.name)
     except InvalidParameter as error:
         raise InvalidParameter(cannot_kill(call.name, str(error))) from None
     except SeawayError as error:
         raise SeawayError(error.code, cannot_kill(call.name, error.message)) from None
-    await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
+    try:
+        await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
+    except SeawayError as error:
+        by_id = cannot_kill(identifier, "")
+        if not error.message.startswith(by_id):
+            raise
+        raise SeawayError(error.code, cannot_kill(call.name, error.message.removeprefix(by_id))) from None
     return replies.empty()
 
 

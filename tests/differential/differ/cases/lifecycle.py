@@ -44,6 +44,8 @@ CASES: Final[tuple[Case, ...]] = (
     case("kill with a signal that is ignored", create(), start(), post("/containers/{c}/kill?signal=WINCH"), inspect()),
     case("kill of a created one", create(), post("/containers/{c}/kill")),
     case("kill of a stopped one", create("true"), start(), until("exited"), post("/containers/{c}/kill")),
+    case("kill of a created one, by its name", create(name="killed-one"), post("/containers/killed-one/kill")),
+    case("kill of nothing with an unknown signal", post("/containers/nothing/kill?signal=SIGNOTHING")),
     case("kill with an unknown signal", create(), start(), post("/containers/{c}/kill?signal=SIGNOTHING")),
     case("kill with signal 0", create(), start(), post("/containers/{c}/kill?signal=0")),
     case("kill with signal 99", create(), start(), post("/containers/{c}/kill?signal=99")),

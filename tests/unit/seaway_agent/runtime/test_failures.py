@@ -154,6 +154,7 @@ def test_sysctls_and_gvisor_in_runcs_words(said: str, words: str) -> None:
     [
         ("chdir to `/nowhere`: No such file or directory",
          'chdir to cwd ("/nowhere") set in config.json failed: no such file or directory', Code.BAD_REQUEST),
+        ("chdir to `nowhere`: No such file or directory", "Cwd must be an absolute path", Code.INTERNAL),
         ("cannot find `` in $PATH: No such file or directory",
          'exec: "": executable file not found in $PATH', Code.BAD_REQUEST),
         ("executable file `x` not found in $PATH: No such file or directory",
