@@ -6,6 +6,7 @@ from differ.compare import ABSENT, Difference, differences
 from differ.known import Known
 from differ.normal import Normal
 from differ.run import without_echo
+from differ.scripts import all_scripts
 
 ID = "0123456789ab" + "c" * 52
 
@@ -100,3 +101,10 @@ def test_an_echo_of_a_pause_is_no_second_one() -> None:
     assert without_echo(told("start", "pause", "unpause", "pause", "unpause", "kill")) == once == without_echo(once)
     paused = told("pause", "unpause", "pause", "kill", "unpause")
     assert without_echo(paused) == paused
+
+
+def test_scripts_have_addresses_of_their_own() -> None:
+    scripts = all_scripts()
+    assert {address.split("/")[0] for address in scripts} == {"cli"}
+    assert len(set(scripts.values())) == len(scripts) > 150
+    assert all("docker" in script for script in scripts.values())

@@ -2,20 +2,28 @@
 
 import pytest
 from differ.cases import all_cases
-from differ.known import AWAITED, KNOWN
+from differ.known import AWAITED, KNOWN, unknown
 from differ.pair import Pair
+from differ.scripts import all_scripts
 
 CASES = all_cases()
+SCRIPTS = all_scripts()
 
 
 @pytest.mark.parametrize("address", CASES)
 def test_the_same_as_docker(pair: Pair, address: str) -> None:
-    found = pair.compare(address, CASES[address])
-    unknown = [difference for difference in found if not any(known.covers(difference) for known in KNOWN)]
-    if unknown and not AWAITED.isdisjoint((address, address.partition("/")[0])):
-        pytest.xfail("\n".join(map(str, unknown)))
-    if unknown:
-        pytest.fail("\n".join(map(str, unknown)), pytrace=False)
+    found = unknown(pair.compare(address, CASES[address]))
+    if found and not AWAITED.isdisjoint((address, address.partition("/")[0])):
+        pytest.xfail("\n".join(map(str, found)))
+    if found:
+        pytest.fail("\n".join(map(str, found)), pytrace=False)
+
+
+@pytest.mark.parametrize("address", SCRIPTS)
+def test_the_docker_command_prints_the_same(pair: Pair, address: str) -> None:
+    found = unknown(pair.compare_commands(address, SCRIPTS[address]))
+    if found:
+        pytest.fail("\n".join([SCRIPTS[address], *map(str, found)]), pytrace=False)
 
 
 @pytest.mark.looks_back
@@ -24,7 +32,7 @@ def test_known_differences_still_occur(pair: Pair) -> None:
     gone = [
         known
         for known in KNOWN
-        if all(address in pair.found for address in CASES if known.speaks_of(address))
+        if all(address in pair.found for address in (*CASES, *SCRIPTS) if known.speaks_of(address))
         and not any(known.covers(difference) for found in pair.found.values() for difference in found)
     ]
     if gone:

@@ -46,3 +46,8 @@ def _all() -> Iterator[Known]:
 
 KNOWN: Final = tuple(_all())
 AWAITED: Final = frozenset(_DOCUMENT["awaited"])
+
+
+def unknown(found: list[Difference]) -> list[Difference]:
+    """Those of which nobody has said why they are there."""
+    return [difference for difference in found if not any(known.covers(difference) for known in KNOWN)]

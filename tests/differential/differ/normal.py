@@ -12,7 +12,7 @@ _LONG_ID: Final = re.compile(r"(?<![0-9a-f:])[0-9a-f]{64}(?![0-9a-f])")
 _GENERATED_NAME: Final = re.compile(r"^/?[a-z]+_[a-z]+\d?$")
 _QUOTED_NAME: Final = re.compile(r'"/[a-z]+_[a-z]+\d?"')
 _RUNTIME_WORDS: Final = re.compile(r"runc create failed: |unable to start container process: ")
-_AGO: Final = re.compile(r"(Less than a second|About a minute|\d+ (second|minute)s?)( ago)?")
+AGO: Final = re.compile(r"(Less than a second|About a minute|\d+ (second|minute)s?)( ago)?")
 _DYNAMIC_PORT: Final = 32768
 _MASKED: Final = frozenset(
     [
@@ -71,7 +71,7 @@ class Normal:
             return "<port>"
         if isinstance(value, str):
             if key == "Status":
-                return _AGO.sub("<ago>", value)
+                return AGO.sub("<ago>", value)
             if key.lower() in ("name", "names") and _GENERATED_NAME.match(value):
                 return "<generated>"
             return self._whole.get(value) or self.text(value)

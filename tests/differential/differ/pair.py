@@ -9,6 +9,7 @@ from e2e_rig.engine import Engine
 
 from differ.compare import Difference, differences
 from differ.run import observe
+from differ.scripts import printed
 from differ.steps import Case
 
 _HEALTHY: Final = {"Cmd": ["sleep", "60"], "Healthcheck": {"Test": ["CMD-SHELL", "true"], "Interval": 50_000_000}}
@@ -41,6 +42,12 @@ class Pair:
     def compare(self, address: str, case: Case) -> list[Difference]:
         """Run a scenario on both at the same time; how they differ."""
         docker, seaway = [self.pool.submit(observe, engine, case) for engine in (self.docker, self.seaway)]
+        self.found[address] = differences(address, docker.result(), seaway.result())
+        return self.found[address]
+
+    def compare_commands(self, address: str, script: str) -> list[Difference]:
+        """The same for what the docker command prints."""
+        docker, seaway = [self.pool.submit(printed, engine, script) for engine in (self.docker, self.seaway)]
         self.found[address] = differences(address, docker.result(), seaway.result())
         return self.found[address]
 
