@@ -391,7 +391,7 @@ def test_only_in_containers_that_run(cli: DockerCli, api: Api, box: str) -> None
     waiting = create(api, box, "true")
     cli("pause", box)
     refused = api.request("POST", f"/containers/{box}/exec", {"Cmd": ["true"]})
-    text = f"Container {container} is paused, unpause the container before exec"
+    text = f"Container {box} is paused, unpause the container before exec"
     assert (refused.status, refused.message) == (409, text)
     assert b"409 Conflict" in start(api, waiting)
     cli("unpause", box)
