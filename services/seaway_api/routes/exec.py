@@ -34,7 +34,7 @@ async def create(call: Call) -> web.StreamResponse:
     try:
         reply = await call.api.bus.call(cat.CREATE_EXEC, asked, node=node, command=call.command())
     except SeawayError as error:
-        if error.message != container_paused(container):
+        if error.message != container_paused(container):  # a node doesn't know how it was asked for
             raise
         raise conflict(container_paused(call.name)) from None
     call.api.hub.answers.add(container, reply.status)

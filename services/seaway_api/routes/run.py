@@ -87,7 +87,7 @@ async def kill(call: Call) -> web.StreamResponse:
     try:
         await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
     except SeawayError as error:
-        by_id = cannot_kill(identifier, "")
+        by_id = cannot_kill(identifier, "")  # a node doesn't know how it was asked for
         if not error.message.startswith(by_id):
             raise
         raise SeawayError(error.code, cannot_kill(call.name, error.message.removeprefix(by_id))) from None

@@ -124,7 +124,7 @@ async def test_output_is_whole_at_the_end(kernel: KernelWorld) -> None:
     assert kernel.log(box) == "".join(f"line {n}\n" for n in range(3000))
 
 
-async def test_the_rootfs_is_held_by_the_container_alone(kernel: KernelWorld) -> None:
+async def test_the_rootfs_is_mounted_for_the_container_alone(kernel: KernelWorld) -> None:
     box = await kernel.make(SLEEPS)
     run = await box.started()
     assert kernel.mounts() == []
