@@ -3,9 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
+
+GUARD_S: Final = 60.0
+"""After which a test is told that what it waits for doesn't come. No service waits that long by itself, and a machine
+under load may stop for seconds: a shorter guard fails by chance.
+"""
 
 
-async def until(holds: Callable[[], object], timeout_s: float = 10.0, what: str = "the condition") -> None:
+async def until(holds: Callable[[], object], timeout_s: float = GUARD_S, what: str = "the condition") -> None:
     """Wait until `holds()` is true; raises AssertionError when it isn't in time."""
     limit = time.monotonic() + timeout_s
     while not holds():

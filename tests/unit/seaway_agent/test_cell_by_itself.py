@@ -16,7 +16,7 @@ from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.containers import Command as Process
 from seaway_contracts.containers import Mount, RestartPolicy, State
 from seaway_contracts.errors import Code, SeawayError
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 STEPS = ["create", "start", "watch"]
 
@@ -138,7 +138,7 @@ async def test_attached_clients_are_let_go_when_the_launch_fails(bench: Bench) -
     client = await client_of(bench, cell)
     with pytest.raises(SeawayError):
         await start(cell)
-    assert await asyncio.wait_for(client.read(), 5) == b""
+    assert await asyncio.wait_for(client.read(), GUARD_S) == b""
     await client.close()
 
 
@@ -148,7 +148,7 @@ async def test_attached_clients_are_let_go_at_the_end(bench: Bench) -> None:
     await start(cell)
     assert bench.runtime.calls == ["create", "connect_console", "start", "watch"]
     bench.runtime.end(0)
-    assert await asyncio.wait_for(client.read(), 5) == b""
+    assert await asyncio.wait_for(client.read(), GUARD_S) == b""
     await client.close()
 
 

@@ -19,6 +19,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import volume_id
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
+from seaway_testing.waiting import GUARD_S
 
 NETWORK = Endpoint(network="bridge", network_id="b" * 64, address="172.18.0.2")
 SPEC = builders.spec(1, labels={"team": "blue"})
@@ -200,7 +201,7 @@ async def test_what_is_written_reaches_the_stream(journal: Journal, outbox: Outb
     await fake_bus.transport.subscribe("seaway.v1.event.>", lambda message: heard.append(message.subject))
     outbox.start()
     created(journal)
-    assert await outbox.flush(5)
+    assert await outbox.flush(GUARD_S)
     assert heard == [f"seaway.v1.event.n1.container.create.{SPEC.id}"]
 
 
@@ -256,5 +257,5 @@ async def test_with_a_full_outbox_it_says_that_nothing_new_is_begun(
     journal.write(SPEC, Record(builders.status(seq=3), (Emit("die"), Emit("health_status"))))
     assert rows(db)[-1]["subject"].endswith(f".die.{SPEC.id}"), "ends are written down, noise is not"
     outbox.start()
-    assert await outbox.flush(5)
+    assert await outbox.flush(GUARD_S)
     journal.check_room()

@@ -44,6 +44,7 @@ from seaway_contracts.stats import WatchStats
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_testing.waiting import GUARD_S
 
 StreamScript = Callable[[ByteStream], Awaitable[None]]
 
@@ -79,26 +80,26 @@ class Wire:
 
     async def head(self) -> tuple[int, dict[str, str]]:
         """Status and headers (names in lower case)."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GUARD_S):
             lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         fields = dict(line.split(": ", 1) for line in lines[1:] if line)
         return int(lines[0].split(" ")[1]), {name.lower(): value for name, value in fields.items()}
 
     async def chunk(self) -> bytes:
         """The next chunk of a chunked body; b"" at its end."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GUARD_S):
             size = int((await self.reader.readuntil(b"\r\n")).strip(), 16)
             data = await self.reader.readexactly(size)
             await self.reader.readexactly(2)
         return data
 
     async def exactly(self, size: int) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GUARD_S):
             return await self.reader.readexactly(size)
 
     async def rest(self) -> bytes:
         """All until the server closes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GUARD_S):
             return await self.reader.read()
 
     async def answer(self, method: str = "GET") -> Answer:

@@ -29,6 +29,7 @@ from seaway_contracts.base import Empty
 from seaway_contracts.containers import Asked
 from seaway_contracts.errors import SeawayError, internal, not_found
 from seaway_testing import builders
+from seaway_testing.waiting import GUARD_S
 
 Script = Callable[[ByteStream], Awaitable[None]]
 STAT = PathStat(name="f", size=3, mode=stat.S_IFREG | 0o644, mtime_ns=1_700_000_000_000_000_000)
@@ -149,7 +150,7 @@ async def test_a_refusal_ends_the_sending(rig: Any, agent: Agent) -> None:
         raise internal("no archive")
 
     agent.script = refuse
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         answer = await rig.call("PUT", "/containers/box1/archive?path=/d", b"x" * 8_000_000)
     assert (answer.status, answer.json["message"]) == (500, "no archive")
 

@@ -13,7 +13,7 @@ from seaway_contracts.containers import Command, ContainerRecord, ContainerStatu
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_docker.stdcopy import STDOUT, SYSTEM_ERROR, Decoder, frame
 from seaway_testing import builders
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 
 @pytest.fixture(params=[uvloop.EventLoopPolicy, asyncio.DefaultEventLoopPolicy], ids=["uvloop", "asyncio"])
@@ -349,4 +349,4 @@ async def test_a_tunnel_whose_client_goes_before_it_reads_the_head_does_not_wait
     await asyncio.sleep(0)
     tunnel.connection_lost()
     with pytest.raises(HungUp):
-        await asyncio.wait_for(writing, 1)
+        await asyncio.wait_for(writing, GUARD_S)

@@ -256,7 +256,8 @@ async def test_import_and_save(rig: Any) -> None:
         assert (await rig.call("GET", "/images/get")).status == 400
 
 
-async def test_without_the_image_service_archives_fail_clearly(rig: Any) -> None:
+async def test_without_the_image_service_archives_fail_clearly(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rig.api.bus, "_patience_s", 0.01)
     answer = await rig.call("POST", "/images/load", b"x", Content_Type="application/x-tar")
     assert answer.status == 503
     assert "image service" in answer.json["message"]

@@ -5,6 +5,7 @@ import uvloop
 from nats.aio.client import Srv
 
 from seaway_bus.nats_client import LastingClient, Wire
+from seaway_testing.waiting import GUARD_S
 
 
 def test_an_attempt_that_got_no_answer_leaves_no_connection() -> None:
@@ -26,10 +27,10 @@ def test_an_attempt_that_got_no_answer_leaves_no_connection() -> None:
         client.options["connect_timeout"] = 2
         for _ in range(3):
             await client._connect_to_server(Srv(uri=urlparse(f"nats://127.0.0.1:{port}")))
-        seen = [await asyncio.wait_for(ended.get(), 5) for _ in range(2)]
+        seen = [await asyncio.wait_for(ended.get(), GUARD_S) for _ in range(2)]
         assert ended.empty(), "the last one is in use"
         client._transport.abort()
-        seen.append(await asyncio.wait_for(ended.get(), 5))
+        seen.append(await asyncio.wait_for(ended.get(), GUARD_S))
         server.close()
         return seen
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from seaway_bus import metrics
 from seaway_bus.feed import history
 from seaway_bus.outbox import Outbox
 from seaway_bus.outbox_table import OutboxTable, Row, open_outbox
@@ -16,7 +17,7 @@ from seaway_contracts.catalogue import ALL_EVENTS, CONTAINER_STATUS, EVENT_STREA
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import container_event, container_id, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ async def test_a_database_that_fails_for_a_while(
     outbox.start()
     for seq in (1, 2, 3):
         tell(outbox, seq)
-    assert await outbox.flush(10)
+    assert await outbox.flush(GUARD_S)
     assert await stored(transport) == [1, 2, 3]
 
 
@@ -74,27 +75,32 @@ async def test_a_row_that_is_lost_stops_nothing(
     outbox = Outbox(db, transport, tasks)
     outbox.start()
     db.execute(harm)
-    assert await outbox.flush(10)
+    assert await outbox.flush(GUARD_S)
     assert await stored(transport) == [1, 3]
 
 
 async def test_what_waits_for_a_connection_is_not_on_its_way(
-    db: sqlite3.Connection, transport: FakeTransport, tasks: Tasks, fake_server: FakeServer
+    db: sqlite3.Connection,
+    transport: FakeTransport,
+    tasks: Tasks,
+    fake_server: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else an answer could come before its event; and the wait ends with the connection's return."""
+    monkeypatch.setattr("seaway_bus.outbox._RETRY_S", (3600.0,))
     other = FakeTransport(fake_server)
     heard: list[str] = []
     await other.subscribe(ALL_EVENTS, lambda message: heard.append(message.subject))
     outbox = Outbox(db, transport, tasks)
     outbox.start()
     transport.cut()
+    retries = metrics.OUTBOX_RETRIES._value.get()
     tell(outbox, 1)
-    await until(lambda: outbox._queues != {})
-    await asyncio.sleep(1.5)
+    await until(lambda: metrics.OUTBOX_RETRIES._value.get() > retries)
     waiting = outbox.sent(container_id())
     assert waiting is not None and not waiting.done()
     transport.mend()
-    async with asyncio.timeout(0.2):
+    async with asyncio.timeout(GUARD_S):
         await waiting
     await other.flush()
     assert len(heard) == 1
@@ -118,7 +124,7 @@ async def test_a_send_that_finds_no_connection_is_made_again(
     outbox = Outbox(db, flickering, tasks)
     outbox.start()
     tell(outbox, 1)
-    assert await outbox.flush(5)
+    assert await outbox.flush(GUARD_S)
     assert await stored(flickering) == [1]
 
 
@@ -144,8 +150,8 @@ async def test_who_waits_to_answer_is_let_go_where_the_stream_is_slow(
     assert waiting is not None
     assert await asyncio.wait([waiting], timeout=0.3) == (set(), {waiting})
     transport.mend()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         await waiting
     acknowledged.set()
-    assert await outbox.flush(10)
+    assert await outbox.flush(GUARD_S)
     assert await stored(transport) == [1, 2]

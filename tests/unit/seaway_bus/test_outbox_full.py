@@ -17,7 +17,7 @@ from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.nodes import NodeEvent
 from seaway_kit.tasks import Tasks
 from seaway_testing.fake_transport import FakeServer, FakeTransport
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 
 @pytest.fixture
@@ -74,6 +74,6 @@ async def test_who_waits_to_answer_is_let_go_where_the_bus_is_full(
     tell(outbox, 2)
     waiting = outbox.sent("n1")
     assert waiting is not None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         await waiting
     assert len(outbox) == 2

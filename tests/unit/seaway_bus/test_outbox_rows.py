@@ -19,6 +19,7 @@ from seaway_contracts.lifecycle import LAST_MSG_ID
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import container_event, container_id, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_testing.waiting import GUARD_S
 
 FATES = ("well", "unheard", "lost", "away", "behind another", "well, and then ids are forgotten")
 _EVER = 1 << 62
@@ -73,7 +74,7 @@ async def _publish(transport: FakeTransport, groups: list[int]) -> None:
                     outbox.add(channel, *container_event(channel.action, status(seq=number)))
             outbox.kick()
             await asyncio.sleep(0)
-        assert await outbox.flush(10)
+        assert await outbox.flush(GUARD_S)
         assert (len(outbox), outbox.size, db.execute("SELECT count(*) FROM outbox").fetchone()) == (0, 0, (0,))
         await tasks.close()
 

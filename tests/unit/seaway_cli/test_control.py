@@ -9,6 +9,7 @@ import pytest
 from seaway_cli import control
 from seaway_cli.control import ControlClient, ControlServer, NotRunning
 from seaway_cli.reactor import Reactor
+from seaway_testing.waiting import GUARD_S
 
 
 class Served:
@@ -42,7 +43,7 @@ class Served:
 
     def close(self) -> None:
         self.ours.send(b"x")
-        self.thread.join(5)
+        self.thread.join(GUARD_S)
         self.ours.close()
         self.theirs.close()
 

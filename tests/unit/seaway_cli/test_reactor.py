@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from seaway_cli.reactor import Reactor, SignalPipe
+from seaway_testing.waiting import GUARD_S
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def test_timers_fire_in_order(reactor: Reactor) -> None:
     reactor.later(0.002, lambda: fired.append("late"))
     reactor.later(0.001, lambda: fired.append("early"))
     reactor.later(0.001, lambda: fired.append("early too"))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + GUARD_S
     while len(fired) < 3 and time.monotonic() < deadline:
         reactor.step()
     assert fired == ["early", "early too", "late"]

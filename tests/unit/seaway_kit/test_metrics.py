@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from seaway_kit import metrics
 from seaway_kit.health import Health
 from seaway_kit.metrics import Metrics
+from seaway_testing.waiting import GUARD_S
 
 
 class Answer(Collector):
@@ -57,7 +58,7 @@ async def test_loop_lag_is_sampled() -> None:
     registry = CollectorRegistry()
     lag = Histogram("lag", "Lag.", registry=registry)
     task = asyncio.create_task(metrics.sample_loop_lag(0.001, lag))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         while not registry.get_sample_value("lag_count"):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     task.cancel()

@@ -17,6 +17,7 @@ from seaway_agent.keeper.orders import Entry
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_kit.failpoints import VARIABLE, Failpoint
+from seaway_testing.waiting import GUARD_S
 
 # As `crun exec --detach` does it: the process is left to whoever is there to take it, its pid is written down first.
 # No shell: that would reap a child that has ended.
@@ -29,7 +30,7 @@ pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, setsigdef=(13,
 with open(pid_file, "w") as file:
     file.write(str(pid))
 """
-LIMIT_S = 10.0
+LIMIT_S = GUARD_S
 
 
 class Agent:

@@ -14,7 +14,7 @@ from seaway_agent.keeper.keeper import Keeper, KeeperGone
 from seaway_agent.keeper.orders import MOST
 from seaway_agent.kernel.spawn import Spawned
 from seaway_contracts.errors import SeawayError
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 
 @pytest.fixture
@@ -75,6 +75,6 @@ async def test_one_that_says_nothing(played: Played, monkeypatch: pytest.MonkeyP
     with pytest.raises(TimeoutError):
         await played.keeper.begun(kept)
     played.tell(id="a", pid=7, entered=True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GUARD_S):
         assert await kept.begun == 7, "it is heard all the same"
     played.keeper.close()

@@ -1,6 +1,7 @@
 import threading
 
 from seaway_agent.network.choosing import one_at_a_time
+from seaway_testing.waiting import GUARD_S
 
 
 def test_the_second_waits_for_the_first() -> None:
@@ -17,7 +18,7 @@ def test_the_second_waits_for_the_first() -> None:
         other.start()
         started.wait()
         order.append("first")
-    other.join(10)
+    other.join(GUARD_S)
     assert order == ["first", "second"]
 
 

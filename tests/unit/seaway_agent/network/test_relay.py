@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from seaway_agent.network.relay import Entrance, Relays
+from seaway_testing.waiting import GUARD_S
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,7 +100,7 @@ async def test_datagrams_find_their_way_back_to_each_client(relays: Relays) -> N
         for number, client in enumerate(clients):
             client.connect(("::1", port_of(bound)))
             client.send(b"ask %d" % number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD_S):
             assert [await loop.sock_recv(client, 100) for client in clients] == [b"ASK 0", b"ASK 1", b"ASK 2"]
         await relays.stop("dns")
         for client in clients:

@@ -11,7 +11,7 @@ import pytest
 from seaway_agent.runtime import gates
 from seaway_contracts.errors import SeawayError
 from seaway_testing.descriptors import none_left_open
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 WRITES = 'exec 9>"$0"; printf 0 >&9; exec sleep 60'
 
@@ -94,7 +94,7 @@ def named(tmp_path: Path) -> Iterator[Init]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + GUARD_S
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)

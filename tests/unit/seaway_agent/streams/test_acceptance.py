@@ -6,6 +6,7 @@ import pytest
 
 from seaway_agent.streams import acceptance
 from seaway_agent.streams.acceptance import some_wait, taken_up
+from seaway_testing.waiting import GUARD_S
 
 
 def listener(path: Path) -> socket.socket:
@@ -32,7 +33,7 @@ async def test_it_is_over_when_the_shim_has_accepted(tmp_path: Path) -> None:
         await asyncio.wait([waiting], timeout=0.02)
         assert not waiting.done()
         with shim.accept()[0]:
-            assert await asyncio.wait_for(waiting, 5)
+            assert await asyncio.wait_for(waiting, GUARD_S)
 
 
 async def test_a_shim_that_hangs_holds_nobody_up_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

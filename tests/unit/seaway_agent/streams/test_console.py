@@ -16,7 +16,7 @@ from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.errors import SeawayError
 from seaway_docker.stdcopy import frame
 from seaway_kit.tasks import Tasks
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 OUT, ERR = 2, 3
 
@@ -316,7 +316,7 @@ async def test_a_client_that_goes_without_an_end_ends_the_input(attached: Attach
     attached.console.connect(bundle)
     shim.accept()
     await client.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         assert await shim.hear() == b""
 
 

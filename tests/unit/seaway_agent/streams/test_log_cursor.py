@@ -16,7 +16,7 @@ from seaway_agent.streams.log_files import LogFiles
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_docker.log_options import LogPolicy
 from seaway_kit.tasks import Tasks, cancel
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 
 class Log:
@@ -86,7 +86,7 @@ async def test_following_gives_what_comes_until_the_end(log: Log) -> None:
         await until(lambda text=text: found.endswith(text))
     log.say(b"d")
     log.end()
-    await asyncio.wait_for(reading, 5)
+    await asyncio.wait_for(reading, GUARD_S)
     assert found == b"abcd"
 
 
@@ -97,7 +97,7 @@ async def test_the_file_may_come_later_than_its_reader(log: Log) -> None:
     log.say(b"a")
     await until(lambda: found == b"a")
     log.end()
-    await asyncio.wait_for(reading, 5)
+    await asyncio.wait_for(reading, GUARD_S)
 
 
 async def test_a_reader_goes_through_many_rotations(log: Log) -> None:
@@ -116,7 +116,7 @@ async def test_a_reader_goes_through_many_rotations(log: Log) -> None:
             for plain in log.files.plain():
                 log.files.pack(plain)
     log.end()
-    await asyncio.wait_for(reading, 10)
+    await asyncio.wait_for(reading, GUARD_S)
     assert found == expected
 
 
@@ -133,7 +133,7 @@ async def test_what_conmon_writes_before_it_reopens_is_read(log: Log) -> None:
         log.files.path.touch()
     log.say(b"d")
     log.end()
-    await asyncio.wait_for(reading, 5)
+    await asyncio.wait_for(reading, GUARD_S)
     assert found == b"abcd"
 
 

@@ -13,7 +13,7 @@ from seaway_agent.streams.log_rotation import LogRotation
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_docker.log_options import LogPolicy
 from seaway_kit.tasks import Tasks
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 
 class Shim:
@@ -85,7 +85,7 @@ async def test_a_full_file_is_rotated_and_the_oldest_go(scene: Scene) -> None:
 async def test_a_quiet_log_is_not_looked_at_until_it_grows(scene: Scene) -> None:
     scene.start()
     await until(lambda: LogRotation.busy != set())
-    await until(lambda: LogRotation.busy == set(), 10)
+    await until(lambda: LogRotation.busy == set())
     scene.shim.say(b"x" * 150)
     await until(lambda: scene.shim.reopened == 1)
 
@@ -125,7 +125,7 @@ async def test_a_full_disk_leaves_the_file_where_it_is(scene: Scene, monkeypatch
     monkeypatch.setattr(scene.files, "prepare", full)
     scene.start()
     scene.shim.say(b"x" * 150)
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), GUARD_S)
     assert scene.files.size() == 150 and scene.shim.reopened == 0 and not scene.task.done()
 
 

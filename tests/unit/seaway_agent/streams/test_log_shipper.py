@@ -19,7 +19,7 @@ from seaway_docker.log_options import LogPolicy
 from seaway_kit.tasks import Tasks
 from seaway_testing.fake_server import FakeServer
 from seaway_testing.fake_transport import FakeTransport
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 STAMP = "2026-01-01T00:00:00.%09d"
 ID = "c" * 64
@@ -105,7 +105,7 @@ async def test_while_the_bus_is_away_the_file_is_the_buffer(
     shipping = Tasks("test").spawn("ship", shipper(fake_bus, watch, path).run())
     await asyncio.sleep(0)
     transport.mend()
-    await asyncio.wait_for(shipping, 10)
+    await asyncio.wait_for(shipping, GUARD_S)
     await until(lambda: len(reader.lines) == 2)
 
 
@@ -118,7 +118,7 @@ async def test_beyond_the_bound_lines_are_dropped_and_counted(
     path.write_bytes(b"".join(record(number, text=b"x" * 1000) for number in range(500)))
     transport.cut()
     before = DROPPED._value.get()
-    await asyncio.wait_for(shipper(fake_bus, watch, path, behind=-1).run(), 10)
+    await asyncio.wait_for(shipper(fake_bus, watch, path, behind=-1).run(), GUARD_S)
     assert DROPPED._value.get() - before == 500
     assert reader.lines == []
 

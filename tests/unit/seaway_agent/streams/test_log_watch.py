@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.streams.log_watch import LogWatch, changed
+from seaway_testing.waiting import GUARD_S
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ async def test_growth_is_told_once(watch: LogWatch, tmp_path: Path) -> None:
     first, second = watch.arm(path), watch.arm(path)
     assert first is not None and first is second and not first.is_set()
     path.write_bytes(b"x")
-    await asyncio.wait_for(first.wait(), 5)
+    await asyncio.wait_for(first.wait(), GUARD_S)
     again = watch.arm(path)
     assert again is not None and again is not first and not again.is_set()
 
@@ -34,7 +35,7 @@ async def test_a_rename_is_told(watch: LogWatch, tmp_path: Path) -> None:
     armed = watch.arm(path)
     assert armed is not None
     path.rename(tmp_path / "log.1")
-    await asyncio.wait_for(armed.wait(), 5)
+    await asyncio.wait_for(armed.wait(), GUARD_S)
 
 
 async def test_those_who_wait_can_be_stirred(watch: LogWatch, tmp_path: Path) -> None:
@@ -50,13 +51,13 @@ async def test_those_who_wait_can_be_stirred(watch: LogWatch, tmp_path: Path) ->
 
 async def test_a_file_that_is_not_there(watch: LogWatch, tmp_path: Path) -> None:
     assert watch.arm(tmp_path / "log") is None
-    await asyncio.wait_for(changed(None, 60), 5)
+    await asyncio.wait_for(changed(None, 3600), GUARD_S)
 
 
 async def test_waiting_ends_by_itself(watch: LogWatch, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    await asyncio.wait_for(changed(watch.arm(path), 0.001), 5)
+    await asyncio.wait_for(changed(watch.arm(path), 0.001), GUARD_S)
 
 
 async def test_closing_wakes_everybody(tmp_path: Path) -> None:

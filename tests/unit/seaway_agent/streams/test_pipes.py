@@ -8,6 +8,7 @@ import pytest
 
 from seaway_agent.streams.pipes import Pipes
 from seaway_docker.stdcopy import frame
+from seaway_testing.waiting import GUARD_S
 
 
 class Program:
@@ -53,14 +54,14 @@ async def test_a_reader_is_woken_and_can_be_held(program: Program) -> None:
     woken = asyncio.Event()
     program.pipes.watch(woken.set)
     os.write(program.stderr, b"x")
-    await asyncio.wait_for(woken.wait(), 5)
+    await asyncio.wait_for(woken.wait(), GUARD_S)
     program.pipes.unwatch()
     woken.clear()
     for _ in range(50):  # turns of the loop, each of which looks at descriptors
         await asyncio.sleep(0)
     assert not woken.is_set()
     program.pipes.watch(woken.set)
-    await asyncio.wait_for(woken.wait(), 5)
+    await asyncio.wait_for(woken.wait(), GUARD_S)
     program.pipes.close()
 
 
