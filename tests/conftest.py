@@ -1,9 +1,12 @@
 """Fixtures that all tests share: a message server, real and fake, started only where a test asks for it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
+from hypothesis import HealthCheck, settings
 
 from seaway_bus.bus import Bus
 from seaway_bus.nats_transport import NatsTransport
@@ -12,6 +15,21 @@ from seaway_testing import nats_server
 from seaway_testing.clock import FakeClock
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.nats_server import NatsServer
+
+# A machine under load may stop for a second: that says nothing of what is tested.
+settings.register_profile("seaway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seaway")
+
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, LoopFactory]:
+    """The loop that the services run on; what depends on it is tried on asyncio's own, too."""
+    loops: dict[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
+    if item.get_closest_marker("both_loops"):
+        loops["asyncio"] = asyncio.new_event_loop
+    return loops
 
 
 @pytest.fixture(scope="session")

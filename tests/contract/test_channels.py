@@ -36,7 +36,7 @@ CODECS: list[tuple[str, type[Payload], Any, Any]] = [
     ("beat", catalogue.BEAT.payload, catalogue.BEAT.encode, catalogue.BEAT.decode),
     ("logs", catalogue.LOG_LINES.payload, catalogue.LOG_LINES.encode, catalogue.LOG_LINES.decode),
 ]
-_quick = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+_quick = settings(max_examples=8, suppress_health_check=list(HealthCheck))
 
 
 def _models(base: type[BaseModel]) -> list[type[BaseModel]]:
@@ -114,7 +114,7 @@ def test_bad_tokens_are_refused(template: Template, token: str) -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.text)
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_subject_parse_and_wildcard_agree(template: Template, data: st.DataObject) -> None:
     tokens = {field: data.draw(GOOD) for field in template.fields}
     subject = template.subject(**tokens)

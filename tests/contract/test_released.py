@@ -21,7 +21,7 @@ from seaway_contracts.base import Payload
 RELEASED = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "released").iterdir()}
 LAST = RELEASED[max(RELEASED, key=lambda name: [int(part) for part in name.removeprefix("asyncapi-").split(".")])]
 SCHEMAS: Json = LAST["components"]["schemas"]
-_quick = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+_quick = settings(max_examples=6, suppress_health_check=list(HealthCheck))
 
 
 def _codecs() -> dict[str, tuple[type[Payload], Any, Any]]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "e2e"))
 
@@ -21,13 +20,8 @@ from seaway_api import tls
 from seaway_api.tls import TlsTransport
 from seaway_testing.waiting import until
 
+pytestmark = pytest.mark.both_loops
 _PATIENT_S = 10.0
-
-
-@pytest.fixture(params=[uvloop.EventLoopPolicy, asyncio.DefaultEventLoopPolicy], ids=["uvloop", "asyncio"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    policy: asyncio.AbstractEventLoopPolicy = request.param()
-    return policy
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def snapshot(path: Path) -> list[tuple[int, int, int, int, int]]:
     return [(s.st_ino, s.st_mode, s.st_nlink, s.st_mtime_ns, s.st_size) for s in statuses]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ENTRIES)
 def test_random_archives(entries: list[tuple[bytes, str, str]]) -> None:
     top = Path(tempfile.mkdtemp())

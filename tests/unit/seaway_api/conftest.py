@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import pytest
-import uvloop
 
 from seaway_api.api import Api
 from seaway_api.blobs import ArchiveClient
@@ -386,11 +385,6 @@ class Rig:
         """Let everything that is under way on the in-memory bus come to rest."""
         for _ in range(50):
             await asyncio.sleep(0)
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that the service runs on."""
-    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-import uvloop
 
 from seaway_api.connection import Connection
 from seaway_api.hijack import HungUp, Tunnel
@@ -15,13 +14,7 @@ from seaway_docker.stdcopy import STDOUT, SYSTEM_ERROR, Decoder, frame
 from seaway_testing import builders
 from seaway_testing.waiting import GUARD_S, until
 
-
-@pytest.fixture(params=[uvloop.EventLoopPolicy, asyncio.DefaultEventLoopPolicy], ids=["uvloop", "asyncio"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    """Half-close is the event loop's affair: both kinds."""
-    policy: asyncio.AbstractEventLoopPolicy = request.param()
-    return policy
-
+pytestmark = pytest.mark.both_loops  # half-close is the event loop's affair
 
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: text/plain\r\n"
 ALL = "stream=1&stdin=1&stdout=1&stderr=1"

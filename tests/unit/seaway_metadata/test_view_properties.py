@@ -195,5 +195,5 @@ def test_statuses_differ() -> None:
     assert len(set(map(str, statuses))) == 2
 
 
-Cluster.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+Cluster.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
 test_copies = Cluster.TestCase

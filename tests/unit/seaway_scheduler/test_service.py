@@ -14,12 +14,19 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.nodes import NodeList
 from seaway_kit.tasks import Tasks
-from seaway_scheduler import service
+from seaway_scheduler import service, snapshot
 from seaway_scheduler.main import main
 from seaway_scheduler.service import Scheduler
 from seaway_testing.builders import GIB, beat, container_event, container_id, node_record, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stops for a moment takes no node down."""
+    monkeypatch.setattr(snapshot, "LEAST_S", 3600.0)
+    monkeypatch.setattr(service, "_FIRST_BEAT_S", 3600.0)
 
 
 def request(seed: int, **fields: object) -> PlaceRequest:
@@ -28,6 +35,10 @@ def request(seed: int, **fields: object) -> PlaceRequest:
 
 async def nodes(request: Empty, command: Command) -> NodeList:
     return NodeList(nodes=(node_record("n1"), node_record("n2", up=False)))
+
+
+async def none(request: ListContainers, command: Command) -> ContainerList:
+    return ContainerList()
 
 
 async def down(request: Empty, command: Command) -> NodeList:
@@ -134,6 +145,7 @@ async def listed(request: ListContainers, command: Command) -> ContainerList:
 
 async def test_learns_silent_nodes_from_metadata(fake_bus: Bus, tasks: Tasks) -> None:
     await fake_bus.serve(LIST_NODES, nodes)
+    await fake_bus.serve(LIST_CONTAINERS, none)
     await Scheduler(fake_bus, tasks).start()
     assert (await fake_bus.call(PLACE, request(1))).node == "n1"
     with pytest.raises(SeawayError, match="1 is down, 1 does not fit node==n2") as caught:
@@ -159,6 +171,7 @@ async def test_waits_for_the_first_beat(fake_bus: Bus, tasks: Tasks) -> None:
 
 async def test_a_node_that_metadata_calls_down_may_be_about_to_beat(fake_bus: Bus, tasks: Tasks) -> None:
     await fake_bus.serve(LIST_NODES, down)
+    await fake_bus.serve(LIST_CONTAINERS, none)
     await Scheduler(fake_bus, tasks).start()
     asked = asyncio.ensure_future(fake_bus.call(PLACE, request(1)))
     await fake_bus.transport.flush()
@@ -171,6 +184,7 @@ async def test_a_node_that_is_down_is_not_waited_for_again_and_again(
 ) -> None:
     monkeypatch.setattr(service, "_FIRST_BEAT_S", 0.02)
     await fake_bus.serve(LIST_NODES, down)
+    await fake_bus.serve(LIST_CONTAINERS, none)
     await Scheduler(fake_bus, tasks).start()
     for seed in (1, 2):
         with pytest.raises(SeawayError, match="1 is down") as caught:

@@ -100,15 +100,16 @@ async def test_by_the_socket_too(fake_bus: Bus, tasks: Tasks, tmp_path: Path, th
 
 
 async def test_what_comes_slowly_but_steadily_arrives(
-    fake_bus: Bus, tasks: Tasks, tmp_path: Path, threads: ThreadPoolExecutor
+    fake_bus: Bus, tasks: Tasks, tmp_path: Path, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transfer, "IDLE_S", 2.0)  # much more than a pause, and less than all of them
     shortcut, taken = Shortcut(tmp_path / "s", tasks), bytearray()
     caller, stream = await pair(fake_bus, tasks)
     line, client = await connected(stream, caller, shortcut, tmp_path / "s")
 
     async def give() -> None:
         for _ in range(8):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
             client.sendall(b"x")
         client.shutdown(socket.SHUT_WR)
         await caller.end()

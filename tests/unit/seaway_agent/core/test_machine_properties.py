@@ -293,5 +293,5 @@ class World(RuleBasedStateMachine):
             self.carry_out(self.machine.timer(name, self.now_ns))
 
 
-World.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+World.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 test_any_world = World.TestCase

@@ -182,5 +182,5 @@ class Mortal(World):
                     self.say(what, extra, ask)
 
 
-Mortal.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Mortal.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 test_any_death = Mortal.TestCase

@@ -243,7 +243,7 @@ def test_endless_sparse_extensions_are_bounded() -> None:
         next(iter(TarReader(lambda _: next(blocks), LIMITS)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_damage_never_escapes_as_another_error(data: st.DataObject) -> None:
     good = bytearray(

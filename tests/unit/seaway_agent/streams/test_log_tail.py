@@ -67,7 +67,7 @@ def shown_from(files: LogFiles, lines: int) -> tuple[int, int]:
     return tail_place(files, lines)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.lists(st.binary(max_size=5), max_size=6), min_size=1, max_size=5), st.integers(0, 20))
 def test_any_files_against_a_plain_reading(tmp_path: Path, contents: list[list[bytes]], lines: int) -> None:
     clean = [[text.replace(b"\n", b"") for text in content] for content in contents]

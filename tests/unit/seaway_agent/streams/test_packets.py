@@ -61,7 +61,7 @@ def test_the_largest_packets_are_whole(pair: Pair) -> None:
     assert batch is not None and batch.chosen(stdout=True, stderr=True, raw=False) == frame(2, body) * 3
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from((STDOUT, STDERR)), st.binary(min_size=1, max_size=300)), max_size=80))
 def test_any_packets_come_as_they_were_sent(pair: Pair, sent: list[tuple[int, bytes]]) -> None:
     packets, decoder, found = PacketSocket(pair[0]), Decoder(), list[tuple[int, bytes]]()
