@@ -16,6 +16,7 @@ from seaway_agent.execs import held
 from seaway_agent.kernel import procs
 from seaway_agent.runtime import shims
 from seaway_agent.runtime.shim import ExitFiles
+from seaway_testing.waiting import GUARD_S
 
 # It writes a pid as soon as `go` is there.
 RUNTIME = """
@@ -29,6 +30,13 @@ if pid_file.with_name("go").read_text():
     pid_file.write_text("4711")
 """
 Begin = Callable[[str | None], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stops for a moment ends nobody's patience."""
+    monkeypatch.setattr(held, "_BEGINS_S", GUARD_S)
+    monkeypatch.setattr(held, "_WRITES_S", GUARD_S)
 
 
 @pytest.fixture
