@@ -271,5 +271,5 @@ class Inventory(Payload):
 class Pruned(Payload):
     """What a prune came to: things of this kind were removed, which frees so many bytes."""
 
-    kind: Literal["container", "image"]
+    kind: Literal["container", "image", "network", "builder"]
     reclaimed: int = 0

@@ -46,7 +46,9 @@ class VolumeEvent(Payload):
 
 
 class PruneEvent(Payload):
-    """What of one `kind` (container, image) was not in use is gone. Docker's actor attributes: `reclaimed`, bytes."""
+    """What of one `kind` (container, image, network, builder) was not in use is gone. Docker's actor attributes:
+    `reclaimed`, bytes.
+    """
 
     kind: str
     attributes: dict[str, str] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from seaway_contracts.errors import SeawayError
 log = logging.getLogger(__name__)
 
 
-async def tell(call: Call, kind: Literal["container", "image"], reclaimed: int) -> None:
+async def tell(call: Call, kind: Literal["container", "image", "network", "builder"], reclaimed: int) -> None:
     """Have it told. What was removed stays removed where that fails."""
     try:
         await call.api.bus.call(TELL_PRUNE, Pruned(kind=kind, reclaimed=reclaimed), command=call.command())

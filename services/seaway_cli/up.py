@@ -147,6 +147,7 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
         with suite.prepared(layout):
             check_again = partial(_check_not_running, layout)
             locks = tuple(stack.enter_context(take_or_wait(path, check_again)) for path in layout.locks)
+            _check_endpoints(options.listens)
             identity = (suite.identify(layout) or suite.new()).at(layout)
             identity = identity if options.nats else nats_server.with_port(identity, options.nats_port, options.listen)
             for marker in (layout.marker, layout.run_marker):
@@ -158,6 +159,13 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
             nats = nats_server.spec(program, layout, options.listen, identity.nats_port, fds)
         url = options.nats or options.bus.nats_url(identity.nats_port)
         yield Prepared(options, identity, locks, nats, url)
+
+
+def _check_endpoints(hosts: Iterable[str]) -> None:
+    """Raise CliError if one can't be had. They are taken for good once the directories are there to stay."""
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            _listen(host, stack)
 
 
 def _check_not_running(layout: Layout) -> None:

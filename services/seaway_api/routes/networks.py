@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from seaway_api import replies
+from seaway_api import pruned, replies
 from seaway_api.call import Call
 from seaway_api.errors import ApiError
 from seaway_api.lists import all_containers
@@ -12,7 +12,7 @@ from seaway_contracts.base import Empty
 from seaway_contracts.errors import SeawayError, not_found
 from seaway_contracts.nodes import BridgeFacts
 from seaway_docker.errors import network_not_removable, no_such_network
-from seaway_docker.filters import NETWORK_LIST_KEYS, parse_filters
+from seaway_docker.filters import NETWORK_LIST_KEYS, NETWORK_PRUNE_KEYS, parse_filters, until_ns
 from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
 
 
@@ -54,6 +54,13 @@ async def remove_network(call: Call) -> web.StreamResponse:
     if name is None:
         raise not_found(no_such_network(call.params["name"]))
     raise ApiError(403, network_not_removable(name))
+
+
+async def prune(call: Call) -> web.StreamResponse:
+    """POST /networks/prune. Those that every node has stay."""
+    until_ns(parse_filters(call.text("filters"), NETWORK_PRUNE_KEYS), call.api.now_ns())
+    await pruned.tell(call, "network", 0)
+    return replies.json({"NetworksDeleted": None})
 
 
 async def list_plugins(_: Call) -> web.StreamResponse:

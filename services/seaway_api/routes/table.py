@@ -5,6 +5,7 @@ from seaway_api.routes import (
     archive,
     attach,
     attach_ws,
+    builds,
     commit,
     containers,
     create,
@@ -85,6 +86,7 @@ def _images() -> list[ApiRoute]:
         Route("POST", "/images/create", transfer.create, waits=True),
         Route("POST", "/images/load", transfer.load, waits=True),
         Route("POST", "/images/prune", images.prune),
+        Route("POST", "/build/prune", builds.prune),
         Route("POST", "/images/{name}/tag", images.tag),
         Route("GET", "/images/{name}/json", images.inspect),
         Route("GET", "/images/{name}/history", images.history),
@@ -96,6 +98,7 @@ def _images() -> list[ApiRoute]:
 def _networks() -> list[ApiRoute]:
     return [
         Route("GET", "/networks", networks.list_networks),
+        Route("POST", "/networks/prune", networks.prune),
         Route("GET", "/networks/{name}", networks.inspect_network),
         Route("DELETE", "/networks/{name}", networks.remove_network),
         Route("GET", "/plugins", networks.list_plugins),

@@ -193,6 +193,14 @@ def test_taken_nats_port(suite: "TinySuite") -> None:
     assert not (suite.root / "suite.json").exists()
 
 
+def test_taken_endpoint(suite: "TinySuite") -> None:
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        refused = suite.up("--host", f"tcp://127.0.0.1:{squatter.getsockname()[1]}")
+    assert refused.returncode == 1
+    assert "can't listen on tcp://127.0.0.1:" in refused.stderr and refused.stderr.count("\n") == 1
+    assert not suite.root.exists() and not suite.run.exists()
+
+
 def test_missing_nats_server(suite: "TinySuite", tmp_path: Path) -> None:
     from seaway_cli.errors import CliError
     from seaway_cli.nats_server import find_program

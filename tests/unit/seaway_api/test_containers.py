@@ -285,6 +285,15 @@ async def test_networks_that_are_always_there(rig: Any) -> None:
     assert [one["Name"] for one in (await rig.call("GET", "/networks?" + filtered(name=["none"]))).json] == ["none"]
 
 
+async def test_of_networks_and_builds_none_is_there_to_be_pruned(rig: Any) -> None:
+    assert (await rig.call("POST", "/networks/prune")).json == {"NetworksDeleted": None}
+    done = await rig.call("POST", "/build/prune?all=1&keep-storage=1")
+    assert done.json == {"CachesDeleted": None, "SpaceReclaimed": 0}
+    assert [asked.kind for name, asked in rig.suite.calls if name == "pruned"] == ["network", "builder"]
+    for path in ("/networks/prune", "/build/prune"):
+        assert (await rig.call("POST", f"{path}?{filtered(driver=['bridge'])}")).status == 400
+
+
 async def test_disk_usage_counts_layers_once(rig: Any) -> None:
     rig.suite.images["twin"] = builders.image(1)
     usage = (await rig.call("GET", "/system/df")).json

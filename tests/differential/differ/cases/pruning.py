@@ -1,4 +1,4 @@
-"""POST /containers/prune."""
+"""POST /containers/prune, and what else `docker system prune` asks for."""
 
 import json
 from typing import Any, Final
@@ -7,8 +7,8 @@ from urllib.parse import quote
 from differ.steps import Case, Step, case, create, get, post, start, until
 
 
-def _by(**terms: Any) -> Step:
-    return post(f"/containers/prune?filters={quote(json.dumps(terms))}")
+def _by(noun: str = "containers", /, **terms: Any) -> Step:
+    return post(f"/{noun}/prune?filters={quote(json.dumps(terms))}")
 
 
 _THREE: Final = (
@@ -39,4 +39,17 @@ CASES: Final[tuple[Case, ...]] = (
         post("/containers/prune"),
         get("/containers/json?all=1"),
     ),
+    case("networks, of which none is unused", post("/networks/prune")),
+    case("networks by label and age", _by("networks", until=["1h"], label=["k"], **{"label!": ["l"]})),
+    case("networks by a bad age", _by("networks", until=["x"])),
+    case("networks by two ages", _by("networks", until=["1h", "2h"])),
+    case("networks by an unknown filter", _by("networks", driver=["bridge"])),
+    case("builds, of which there are none", post("/build/prune"), post("/build/prune?all=1&keep-storage=1000")),
+    case("builds by age", _by("build", until=["1h"])),
+    case("builds by a bad age", _by("build", until=["x"])),
+    case("builds by two ages", _by("build", until=["1h", "2h"])),
+    case("builds by their kind", _by("build", **{key: ["x"] for key in ("id", "parent", "type", "description")})),
+    case("builds by their use", _by("build", inuse=["true"], shared=["false"], private=["true"])),
+    case("builds by an unknown filter", _by("build", label=["x"])),
+    case("builds by a bad size", post("/build/prune?keep-storage=x")),
 )
