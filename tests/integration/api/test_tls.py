@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 import ssl
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+
+from seaway_testing.descriptors import open_descriptors
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "e2e"))
 
@@ -227,16 +228,12 @@ async def test_what_is_no_tls_is_sent_away(rig: Rig, nonsense: bytes, monkeypatc
     assert Above.made == []
 
 
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
 async def test_who_never_shakes_hands_is_dropped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls, "HANDSHAKE_S", 0.2)
-    before = descriptors()
+    before = open_descriptors()
     idle = [rig.client(None) for _ in range(20)]
-    await until(lambda: descriptors() >= before + 40)
-    await until(lambda: descriptors() == before + 20)
+    await until(lambda: open_descriptors() >= before + 40)
+    await until(lambda: open_descriptors() == before + 20)
     assert all(client.socket.recv(1) == b"" for client in idle)
 
 

@@ -20,6 +20,7 @@ from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError, SandboxGone, SubnetError
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.sandboxes import NetworkRequest
+from seaway_testing.descriptors import open_descriptors
 
 from .conftest import Namespace, Process, ask, call_in, end, make_driver, wait_until
 
@@ -134,10 +135,10 @@ async def test_an_error_half_way_leaves_nothing(
         raise NetlinkError(12, "cannot configure eth0: Cannot allocate memory")
 
     monkeypatch.setattr(sandbox_module, "_configure", refuse)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     with pytest.raises(NetlinkError):
         await driver.acquire()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     monkeypatch.undo()
     await until(lambda: len(host.own_links()) == 1, "only the bridge is left")
     sandbox = await driver.acquire(NetworkRequest(address=IPv4Address("172.18.0.2")))
@@ -156,7 +157,7 @@ def fill_descriptors() -> list[int]:
 async def test_without_descriptors_left_the_error_is_clear_and_passes(driver: NetworkDriver, host: Namespace) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     await driver.release(await driver.acquire())
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))
     for spare in range(2):
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
@@ -170,14 +171,14 @@ async def test_without_descriptors_left_the_error_is_clear_and_passes(driver: Ne
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for filler in fillers:
                 os.close(filler)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     sandbox = await driver.acquire()
     assert sandbox.host_veth in host.links()
     await driver.release(sandbox)
 
 
 async def test_a_cancelled_caller_leaves_no_sandbox(driver: NetworkDriver, host: Namespace) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     tasks = [asyncio.create_task(driver.acquire()) for _ in range(8)]
     await asyncio.sleep(0)
     for task in tasks:
@@ -186,7 +187,7 @@ async def test_a_cancelled_caller_leaves_no_sandbox(driver: NetworkDriver, host:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     await driver.sweep()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     await until(lambda: len(host.own_links()) == 1, "only the bridge is left")
 
 

@@ -18,6 +18,7 @@ from seaway_agent.rootfs.errors import DigestMismatch
 from seaway_agent.rootfs.limits import Limits
 from seaway_agent.rootfs.unpack import Unpacked, unpack_layer
 from seaway_contracts.images import Layer
+from seaway_testing.descriptors import open_descriptors
 
 pytestmark = pytest.mark.root
 
@@ -205,7 +206,7 @@ def test_an_opaque_root_is_reported(tmp_path: Path) -> None:
 
 def test_several_hundred_directories_pass_through_the_cache(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     layer = LayerTar()
     for i in range(400):
         layer.directory(f"d{i}", mtime=1_000_000 + i)
@@ -214,7 +215,7 @@ def test_several_hundred_directories_pass_through_the_cache(tmp_path: Path) -> N
     layer.unpack(root)
     assert all((root / f"d{i}/file").read_text() == str(i) for i in range(400))
     assert all((root / f"d{i}").stat().st_mtime == 1_000_000 + i for i in range(400))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_a_wrong_diff_id_leaves_nothing(tmp_path: Path) -> None:

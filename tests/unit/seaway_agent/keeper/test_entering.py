@@ -17,6 +17,7 @@ from tests.unit.seaway_agent.keeper.target import KINDS, WHERE_ONE_CAN_ENTER, Ta
 from seaway_agent.keeper import entering
 from seaway_agent.keeper.entering import Enterer, Entering
 from seaway_agent.keeper.orders import Entry
+from seaway_testing.descriptors import open_descriptors
 
 pytestmark = WHERE_ONE_CAN_ENTER
 _GET_DUMPABLE, _SET_DUMPABLE = 3, 4
@@ -89,9 +90,9 @@ class Sender:
 
 @pytest.fixture
 def send(enterer: Enterer, tmp_path: Path) -> Iterator[Sender]:
-    before = os.listdir("/proc/self/fd")
+    before = open_descriptors()
     yield Sender(enterer, tmp_path)
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert open_descriptors() <= before
 
 
 def status(out: str) -> dict[str, str]:

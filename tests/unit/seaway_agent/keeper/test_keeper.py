@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import orjson
 import pytest
@@ -18,10 +19,10 @@ from seaway_testing.waiting import GUARD_S, until
 
 
 @pytest.fixture
-def program() -> Spawned:
-    """It ends when it is told to, or with the test."""
-    child = subprocess.Popen([sys.executable, "-IS", "-c", ""])
-    return Spawned(child.pid, os.pidfd_open(child.pid))
+def program() -> Iterator[Spawned]:
+    """One that ends at once."""
+    with subprocess.Popen([sys.executable, "-IS", "-c", ""]) as child:
+        yield Spawned(child.pid, os.pidfd_open(child.pid))
 
 
 class Played:

@@ -7,6 +7,7 @@ import pytest
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_limits import Limits
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
+from seaway_testing.descriptors import open_descriptors
 
 
 @pytest.fixture
@@ -15,20 +16,16 @@ def v2(tmp_path: Path) -> CgroupLayout:
     return CgroupLayout(CgroupMode.V2, {}, str(tmp_path))
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 def test_sampler_reads_again_and_closes_its_files(v2: CgroupLayout, tmp_path: Path) -> None:
     (tmp_path / "s/c/memory.current").write_text("100\n")
-    before = open_files()
+    before = open_descriptors()
     with cgroups.Sampler(v2, "/s/c") as sampler:
         assert sampler.sample().memory_usage == 100
         (tmp_path / "s/c/memory.current").write_text("250\n")
         assert sampler.sample().memory_usage == 250
-        assert open_files() > before
+        assert open_descriptors() > before
     sampler.close()
-    assert open_files() == before
+    assert open_descriptors() == before
 
 
 def test_sampler_of_nothing_gives_zeros(v2: CgroupLayout) -> None:

@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.kernel.spawn import spawn
-
-
-def open_files() -> set[str]:
-    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+from seaway_testing.descriptors import open_descriptors
 
 
 def run(script: str, fds: Mapping[int, int] | None = None, **options: str) -> tuple[int, str]:
@@ -57,14 +54,14 @@ def test_missing_standard_descriptors_are_the_null_device() -> None:
 def test_descriptors_can_swap_numbers(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("A\n")
     (tmp_path / "b").write_text("B\n")
-    before = open_files()
+    before = open_descriptors()
     a, b = os.open(tmp_path / "a", os.O_RDONLY), os.open(tmp_path / "b", os.O_RDONLY)
     try:
         assert run(f"cat /dev/fd/{a} /dev/fd/{b}", fds={a: b, b: a}) == (0, "B\nA\n")
     finally:
         os.close(a)
         os.close(b)
-    assert open_files() == before
+    assert open_descriptors() == before
 
 
 def test_signals_start_at_their_defaults() -> None:
@@ -86,9 +83,9 @@ def test_own_session() -> None:
 
 @pytest.mark.parametrize(("argv0", "cwd"), [("/absent/program", "/"), ("/bin/sh", "/absent/directory")])
 def test_what_cannot_start_leaves_nothing(argv0: str, cwd: str) -> None:
-    before, children = open_files(), Path(f"/proc/self/task/{os.getpid()}/children")
+    before, children = open_descriptors(), Path(f"/proc/self/task/{os.getpid()}/children")
     born_before = children.read_text()
     with pytest.raises(FileNotFoundError, match="started in"):
         spawn([argv0], cwd=cwd)
-    assert open_files() == before
+    assert open_descriptors() == before
     assert children.read_text() == born_before

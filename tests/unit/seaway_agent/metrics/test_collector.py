@@ -18,6 +18,7 @@ from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.rtnl import InterfaceCounters
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
 from seaway_testing import builders
+from seaway_testing.descriptors import open_descriptors
 
 
 @dataclass
@@ -101,10 +102,6 @@ def scrape(collector: ContainerCollector) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
 def cpu_of(found: dict[str, float]) -> dict[str, float]:
     named = {name: value for name, value in found.items() if name.startswith("container_cpu_usage_seconds_total")}
     return {name.partition('name="')[2].rstrip('"}'): value for name, value in named.items()}
@@ -141,15 +138,15 @@ def test_more_than_the_limit_are_left_out_and_counted(node: StandInNode) -> None
 def test_files_stay_open_between_scrapes_and_go_with_the_container(
     node: StandInNode, collector: ContainerCollector
 ) -> None:
-    before = open_files()
+    before = open_descriptors()
     cell = node.add(1)
     scrape(collector)
-    held = open_files()
+    held = open_descriptors()
     scrape(collector)
-    assert before < held == open_files()
+    assert before < held == open_descriptors()
     cell.machine.phase = Phase.IDLE
     assert cpu_of(scrape(collector)) == {}
-    assert open_files() == before
+    assert open_descriptors() == before
 
 
 def test_a_new_run_has_a_new_cgroup(node: StandInNode, collector: ContainerCollector) -> None:
@@ -187,12 +184,12 @@ async def test_a_network_that_can_not_be_asked_leaves_the_last_counters(
 async def test_a_refresh_lets_go_of_ended_containers_without_any_scrape(
     node: StandInNode, collector: ContainerCollector
 ) -> None:
-    before = open_files()
+    before = open_descriptors()
     node.add(1)
     scrape(collector)
     node.cells.clear()
     await collector.refresh()
-    assert open_files() == before
+    assert open_descriptors() == before
 
 
 def test_no_descriptors_left_costs_one_container_not_the_scrape(

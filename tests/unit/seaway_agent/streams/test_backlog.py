@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from seaway_agent.streams.backlog import Backlog
 from seaway_agent.streams.spill import SpillRoom
+from seaway_testing.descriptors import open_descriptors
 from seaway_testing.waiting import until
 
 
@@ -39,10 +40,6 @@ async def drain(backlog: Backlog) -> bytes:
     return taken
 
 
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
 async def test_bytes_come_in_order_and_then_the_end(small: Backlog) -> None:
     small.put(b"ab")
     small.put(b"cd")
@@ -52,14 +49,14 @@ async def test_bytes_come_in_order_and_then_the_end(small: Backlog) -> None:
 
 
 async def test_what_memory_can_not_hold_goes_to_an_unlinked_file(tmp_path: Path, small: Backlog) -> None:
-    before = descriptors()
+    before = open_descriptors()
     for piece in (b"abcd", b"ef", b"g"):
         assert small.put(piece)
-    await until(lambda: descriptors() == before + 1)
+    await until(lambda: open_descriptors() == before + 1)
     assert list(tmp_path.iterdir()) == []
     small.end()
     assert await drain(small) == b"abcdefg"
-    assert descriptors() == before
+    assert open_descriptors() == before
 
 
 async def test_behind_what_is_on_disk_everything_goes_to_disk(small: Backlog) -> None:
@@ -87,14 +84,14 @@ async def test_the_bound_is_open_again_once_all_was_read(small: Backlog) -> None
 
 
 async def test_read_files_are_given_back_while_there_are_more(room: SpillRoom) -> None:
-    backlog, before = Backlog(room, in_memory=0, on_disk=100), descriptors()
+    backlog, before = Backlog(room, in_memory=0, on_disk=100), open_descriptors()
     for _ in range(10):
         backlog.put(b"123456")
         await until(lambda: not backlog._writing)
-    assert descriptors() == before + 10
+    assert open_descriptors() == before + 10
     for left in range(9, -1, -1):
         assert await backlog.get() == b"123456"
-        assert descriptors() == before + left
+        assert open_descriptors() == before + left
 
 
 # --- bounds over all clients
@@ -114,12 +111,12 @@ async def test_disk_is_bounded_over_all_clients(tmp_path: Path) -> None:
 
 
 async def test_memory_is_bounded_over_all_clients_and_each_has_some(tmp_path: Path) -> None:
-    room, before = SpillRoom(tmp_path, memory=1 << 20), descriptors()
+    room, before = SpillRoom(tmp_path, memory=1 << 20), open_descriptors()
     one, two = Backlog(room), Backlog(room)
     assert one.put(bytes(1 << 20)) and two.put(bytes(128 << 10))
-    assert descriptors() == before
+    assert open_descriptors() == before
     assert two.put(b"x")
-    await until(lambda: descriptors() == before + 1)
+    await until(lambda: open_descriptors() == before + 1)
     one.close()
     assert Backlog(room).put(bytes(1 << 20))
     two.close()
@@ -196,7 +193,7 @@ async def test_it_says_when_the_disk_is_behind(tmp_path: Path) -> None:
 
 
 async def test_closing_amid_reads_and_writes_leaves_nothing_open(room: SpillRoom) -> None:
-    before = descriptors()
+    before = open_descriptors()
     backlog = Backlog(room, in_memory=0, on_disk=100)
     backlog.put(b"123456")
     await until(lambda: not backlog._writing)
@@ -205,7 +202,7 @@ async def test_closing_amid_reads_and_writes_leaves_nothing_open(room: SpillRoom
     backlog.put(b"abcdef")
     reading.cancel()
     backlog.close()
-    await until(lambda: descriptors() == before)
+    await until(lambda: open_descriptors() == before)
     assert room.reserve(1000)
     assert await backlog.get() == b""
 

@@ -16,6 +16,7 @@ from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.errors import SeawayError
 from seaway_docker.stdcopy import frame
 from seaway_kit.tasks import Tasks
+from seaway_testing.descriptors import open_descriptors
 from seaway_testing.waiting import GUARD_S, until
 
 OUT, ERR = 2, 3
@@ -282,12 +283,12 @@ async def test_a_second_run_has_a_connection_of_its_own(attached: Attached, shim
 
 
 async def test_no_shim_is_an_error_that_leaks_nothing(attached: Attached, tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     with pytest.raises(OSError):
         attached.console.connect(tmp_path)
     with pytest.raises(OSError):
         attached.console.connect(tmp_path / "missing")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 async def test_a_listener_hears_both_streams_as_they_come(attached: Attached, shim: Shim, bundle: Path) -> None:

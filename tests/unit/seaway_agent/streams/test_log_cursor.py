@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 import threading
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from seaway_agent.streams.log_files import LogFiles
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_docker.log_options import LogPolicy
 from seaway_kit.tasks import Tasks, cancel
+from seaway_testing.descriptors import open_descriptors
 from seaway_testing.waiting import GUARD_S, until
 
 
@@ -155,7 +155,7 @@ async def test_what_is_removed_meanwhile_is_read_to_its_end(tmp_path: Path) -> N
     place = tmp_path / "container"
     place.mkdir()
     log = Log(place / "ctr.log")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for text in (b"one ", b"two "):
         log.say(text)
         log.turn()
@@ -173,7 +173,7 @@ async def test_what_is_removed_meanwhile_is_read_to_its_end(tmp_path: Path) -> N
     left.close()
     log.watch.close()
     assert log.files.readers == {}
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 async def test_what_is_removed_just_when_it_is_opened_is_read_all_the_same(
@@ -228,18 +228,18 @@ async def test_a_reader_that_is_cancelled_while_a_file_is_opened_leaves_nothing(
     monkeypatch.setattr(log.files, "open", open_slowly)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     await asyncio.to_thread(int)  # the thread has its descriptors now, if any
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     reading = Tasks("test").spawn("read", read(log.cursor()))
     await asyncio.sleep(0)
     await cancel(reading)
     let_go.set()
     await asyncio.to_thread(int)  # behind the opening
-    await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    await until(lambda: open_descriptors() <= before)
 
 
 async def test_a_reader_that_is_cancelled_leaves_nothing(log: Log) -> None:
     log.say(b"a")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     found = bytearray()
     reading = Tasks("test").spawn("read", read(log.cursor(), found))
     await until(lambda: found == b"a" and bool(log.files.readers))
@@ -247,4 +247,4 @@ async def test_a_reader_that_is_cancelled_leaves_nothing(log: Log) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(0)
     assert log.files.readers == {}
-    assert len(os.listdir("/proc/self/fd")) <= before + 1  # inotify's
+    assert open_descriptors() <= before + 1  # inotify's

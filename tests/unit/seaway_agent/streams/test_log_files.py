@@ -8,6 +8,7 @@ import pytest
 
 from seaway_agent.streams.log_files import LogFiles
 from seaway_docker.log_options import LogPolicy
+from seaway_testing.descriptors import open_descriptors
 
 
 def files_at(tmp_path: Path, max_files: int = 3, held: int = 0) -> LogFiles:
@@ -125,10 +126,10 @@ def test_a_broken_compressed_file_leaks_no_descriptor(tmp_path: Path) -> None:
     files = files_at(tmp_path)
     turn(files, b"1")
     (tmp_path / "ctr.log.1").rename(tmp_path / "ctr.log.1.gz")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     with pytest.raises(OSError, match=r"ctr\.log\.1\.gz"):
         files.open(1)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_the_next_file_skips_those_that_are_gone(tmp_path: Path) -> None:
