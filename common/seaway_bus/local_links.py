@@ -51,6 +51,7 @@ class Link(asyncio.Protocol):
         self._patience: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
         self._drained.set()
+        self._lost = asyncio.Event()
 
     # --- used by the stream
 
@@ -58,6 +59,8 @@ class Link(asyncio.Protocol):
         """Send a frame; data as soon as the other has taken most of what came before it, the few others at once."""
         if kind == _DATA:
             await self._drained.wait()
+            if self._is_ending():
+                await self._lost.wait()  # a turn of uvloop later: one who writes for ever would not let it come
         if (transport := self._in_use()) is not None:
             head = _HEAD.pack(kind, len(payload))
             transport.writelines((head, payload) if payload else (head,))  # asyncio never sends an empty one
@@ -84,6 +87,10 @@ class Link(asyncio.Protocol):
             transport.write_eof()
             self._patience = asyncio.get_running_loop().call_later(_LINGER_S, transport.close)
 
+    def _is_ending(self) -> bool:
+        """Whether the connection ends, and not by this side's doing."""
+        return self._patience is None and self._transport is not None and self._transport.is_closing()
+
     def _in_use(self) -> asyncio.Transport | None:
         """The connection, unless it has ended or this side has closed it."""
         transport = self._transport
@@ -101,6 +108,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drained.set()
+        self._lost.set()
         if self._patience is not None:
             self._patience.cancel()
         listener, self._listener = self._listener, None
