@@ -34,7 +34,6 @@ NETWORK_LIST_KEYS = frozenset(["dangling", "driver", "id", "label", "name", "sco
 CONTAINER_PRUNE_KEYS = frozenset(("label", "label!", "until"))
 NETWORK_PRUNE_KEYS = frozenset(("label", "label!", "until"))
 IMAGE_PRUNE_KEYS = frozenset(("dangling", "label", "label!", "until"))
-BUILD_PRUNE_KEYS = frozenset(("description", "id", "inuse", "parent", "private", "shared", "type", "until"))
 EVENT_KEYS: None = None
 """Docker takes any key for events; one that it does not know has no effect."""
 

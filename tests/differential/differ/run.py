@@ -89,7 +89,7 @@ def _in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _kind(event: dict[str, Any]) -> str:
-    who = event["Actor"]["Attributes"]["name"] if event["Type"] == "network" else event["Actor"]["ID"]
+    who = event["Actor"]["Attributes"].get("name", "") if event["Type"] == "network" else event["Actor"]["ID"]
     return f"{event['Type']} {event['Action']} {who}".strip()
 
 

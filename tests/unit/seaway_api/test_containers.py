@@ -290,8 +290,20 @@ async def test_of_networks_and_builds_none_is_there_to_be_pruned(rig: Any) -> No
     done = await rig.call("POST", "/build/prune?all=1&keep-storage=1")
     assert done.json == {"CachesDeleted": None, "SpaceReclaimed": 0}
     assert [asked.kind for name, asked in rig.suite.calls if name == "pruned"] == ["network", "builder"]
-    for path in ("/networks/prune", "/build/prune"):
-        assert (await rig.call("POST", f"{path}?{filtered(driver=['bridge'])}")).status == 400
+    assert (await rig.call("POST", f"/networks/prune?{filtered(driver=['bridge'])}")).status == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("keep-storage=x", 'keep-storage is in bytes and expects an integer, got x: strconv.Atoi: '),
+        (filtered(until=["1h", "2h"]), "failed to prune build cache: filters expect only one value"),
+        (filtered(until=["x"]), "failed to prune build cache: \"until\" filter expects a duration (e.g., '24h')"),
+    ],
+)
+async def test_how_builds_are_not_pruned(rig: Any, query: str, message: str) -> None:
+    answer = await rig.call("POST", f"/build/prune?{query}")
+    assert (answer.status, answer.json["message"][: len(message)]) == (400, message)
 
 
 async def test_disk_usage_counts_layers_once(rig: Any) -> None:

@@ -48,6 +48,7 @@ CASES: Final[tuple[Case, ...]] = (
     case("builds by age", _by("build", until=["1h"])),
     case("builds by a bad age", _by("build", until=["x"])),
     case("builds by two ages", _by("build", until=["1h", "2h"])),
+    case("builds by two kinds", _by("build", type=["regular", "frontend"])),
     case("builds by their kind", _by("build", **{key: ["x"] for key in ("id", "parent", "type", "description")})),
     case("builds by their use", _by("build", inuse=["true"], shared=["false"], private=["true"])),
     case("builds by an unknown filter", _by("build", label=["x"])),
