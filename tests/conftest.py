@@ -21,6 +21,7 @@ settings.register_profile("seaway", deadline=None, suppress_health_check=[Health
 settings.load_profile("seaway")
 
 
+uvloop.new_event_loop().close()  # which opens a pipe that stays, so that no test is charged with it
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 from tests.integration.image.rig import (
     Certificates,
@@ -98,15 +99,14 @@ async def authority(tokens: TokenServer) -> AsyncIterator[TokenServer]:
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
     """Hosts that resolve to the loopback, and the port that stands for 443 there."""
     known: dict[str, int | None] = {HOST: None, HUB: None}
-    real = socket.getaddrinfo
 
-    def resolve(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
+    async def resolve(_: object, host: Any, port: Any, **options: Any) -> Any:
         if host not in known:
-            return real(host, port, *rest, **options)
+            return socket.getaddrinfo(host, port, **options)
         place = ("127.0.0.1", known[host] or port)
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place)]
 
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(uvloop.Loop, "getaddrinfo", resolve)
     return known
 
 
