@@ -112,7 +112,7 @@ async def test_the_others_end_is_noticed_at_once(pair: Pair) -> None:
     await serving.close()
     assert await opening.read() == b"last words"
     with pytest.raises(SeawayError, match="has gone"):
-        await asyncio.wait_for(opening.read(), 1)
+        await asyncio.wait_for(opening.read(), 4)
     with pytest.raises(SeawayError, match="has gone"):
         await opening.write(b"anyone?")
 
@@ -140,7 +140,7 @@ async def test_one_who_has_gone_holds_no_writer_back(pair: Pair) -> None:
     await until(lambda: opening._waiting >= WINDOW)
     await opening.close()
     with pytest.raises(SeawayError, match="has gone"):
-        await asyncio.wait_for(writer, 1)
+        await asyncio.wait_for(writer, 4)
     await serving.close()
     link = serving._link
     assert link is not None
@@ -158,7 +158,7 @@ async def test_what_ended_well_is_no_break(pair: Pair) -> None:
     await serving.end()
     await serving.close()
     assert await read_all(opening) == b"all"
-    await asyncio.wait_for(opening.wait_broken(), 1)
+    await asyncio.wait_for(opening.wait_broken(), 4)
 
 
 async def test_another_machine_goes_over_the_bus(
