@@ -26,7 +26,7 @@ def groups(path: str) -> list[Path]:
 def parent(name: str) -> Iterator[str]:
     """A parent that nobody else uses; nothing of it may be left."""
     yield f"e2e-{name}"
-    assert groups(f"e2e-{name}") == []
+    eventually(lambda: groups(f"e2e-{name}") == [], "the parent to be removed behind the end")
 
 
 def limit(path: Path) -> int:

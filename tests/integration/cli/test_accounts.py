@@ -19,6 +19,7 @@ from seaway_bus.nats_client import LastingClient
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES
+from seaway_testing.waiting import until
 
 if TYPE_CHECKING:
     from conftest import TinySuite
@@ -157,8 +158,10 @@ async def test_acknowledgements_go_to_who_asked_and_nowhere_else(suite: "TinySui
         for reply in (*orders, *others):
             await agent.publish(event, b"{}", reply=reply)
         assert (await agent.request(event, b"{}", timeout=5)).data.startswith(b'{"stream":"SEAWAY_EVENTS"')
+        expected = [event] * (len(orders) + len(others) + 1)
+        await until(lambda: len(heard) >= len(expected))  # nats-py hands on in a task
         await services.flush()
-        assert [message.subject for message in heard] == [event] * (len(orders) + len(others) + 1)
+        assert [message.subject for message in heard] == expected
         kept = await context.get_last_msg(bucket, f"$KV.{catalogue.CONTAINERS_BUCKET.name}.kept")
         assert kept.data == b"record"
 
@@ -195,6 +198,7 @@ async def test_answers_go_to_who_asked_and_nowhere_else(suite: "TinySuite") -> N
             await client.flush()
         assert len(requests) == 2 + len(strangers) + 2
         assert all(request.reply.startswith("_R_.") for request in requests)
+        await until(lambda: heard)
         assert [message.subject == "_INBOX.agent.n2.x" for message in heard] == [False]  # n2's own answer
 
 
