@@ -121,6 +121,8 @@ class LogCursor:
                     return
                 if more and not sealed and len(block) < _SMALL:
                     await self._growth(had_some=bool(block))
+                elif len(block) == _BLOCK:
+                    await asyncio.sleep(0)  # who takes a long log as fast as it comes, or skips it, holds up nobody
         finally:
             os.close(self._fd)
 

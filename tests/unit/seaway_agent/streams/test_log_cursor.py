@@ -73,6 +73,22 @@ async def test_all_files_are_read_oldest_first(log: Log) -> None:
     assert log.files.readers == {}
 
 
+async def test_one_who_takes_all_as_fast_as_it_comes_holds_up_nobody(log: Log) -> None:
+    turns, blocks = 0, 16
+    log.say(bytes(blocks << 18))
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    ticking = Tasks("test").spawn("others", others())
+    assert len(await read(log.cursor(follow=False))) == blocks << 18
+    assert turns >= blocks
+    await cancel(ticking)
+
+
 async def test_nothing_was_ever_written(log: Log) -> None:
     assert await read(log.cursor(follow=False)) == b""
 
