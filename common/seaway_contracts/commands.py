@@ -268,8 +268,11 @@ class Inventory(Payload):
     forgetful: bool = False
 
 
+PrunedKind = Literal["container", "image", "network", "builder"]
+
+
 class Pruned(Payload):
     """What a prune came to: things of this kind were removed, which frees so many bytes."""
 
-    kind: Literal["container", "image", "network", "builder"]
+    kind: PrunedKind
     reclaimed: int = 0
