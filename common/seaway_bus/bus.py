@@ -104,9 +104,7 @@ class Bus:
         self.losses += 1
 
     @classmethod
-    async def connect(
-        cls, url: str, *, name: str, user: str = "", password: str = "", ca: Path | None = None
-    ) -> "Bus":
+    async def connect(cls, url: str, *, name: str, user: str = "", password: str = "", ca: Path | None = None) -> "Bus":
         """Connect to a NATS server; raises NotConnected if it isn't there. `ca`: who has signed its certificate."""
         return cls(await NatsTransport.connect(url, name=name, credentials=Credentials(user, password, ca)))
 

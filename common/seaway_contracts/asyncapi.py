@@ -168,4 +168,3 @@ def _escaped(name: str) -> str:
 
 if __name__ == "__main__":
     print(render(), end="")
-

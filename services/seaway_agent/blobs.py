@@ -108,7 +108,7 @@ class BlobClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=tls.trusting(self._ca) if self._ca else True),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60),
             )
         return self._session
 

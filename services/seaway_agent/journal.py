@@ -74,9 +74,7 @@ class Journal:
         self.revision += 1
         self._outbox.kick()
 
-    def _write(
-        self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...], answers: Sequence[Answer]
-    ) -> None:
+    def _write(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...], answers: Sequence[Answer]) -> None:
         db = self._store.db
         db.execute("BEGIN IMMEDIATE")
         try:

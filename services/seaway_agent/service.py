@@ -175,9 +175,7 @@ class Agent:
         if not self._context.tasks.failed:
             await heart.leave()
 
-    async def _serve(
-        self, stack: contextlib.AsyncExitStack, node: Node, blobs: BlobClient, info: HostInfo
-    ) -> None:
+    async def _serve(self, stack: contextlib.AsyncExitStack, node: Node, blobs: BlobClient, info: HostInfo) -> None:
         bus = self._context.bus
         await CreateCommand(node, blobs).serve(bus)
         await LifecycleCommands(node).serve(bus)
@@ -261,7 +259,6 @@ class Agent:
         stack.push_async_callback(driver.close)
         store.remember("subnet", str(found))
         return driver
-
 
     async def _open_network(self, suite: str, chosen: str) -> tuple[NetworkDriver, IPv4Network]:
         """The node's network, on the subnet of the last time where nobody has taken that since."""

@@ -204,9 +204,7 @@ class Volumes:
         with rootfs_of_stopped(layers, scratch) as files:
             for mount in wanted:
                 try:
-                    filling.fill(
-                        self._root / mount.source, mount.subpath, files.root, mount.target, self._check_open
-                    )
+                    filling.fill(self._root / mount.source, mount.subpath, files.root, mount.target, self._check_open)
                 except OSError as error:
                     raise _refusal(mount, error) from error
 

@@ -50,7 +50,7 @@ class ControlServer:
             command = str(json.loads(line)["command"])
             reply = self._answer(command)
         except (ValueError, KeyError, TypeError):
-            reply = {"error": "not understood: send one line such as {\"command\": \"status\"}"}
+            reply = {"error": 'not understood: send one line such as {"command": "status"}'}
         with contextlib.suppress(OSError):
             client.send(json.dumps(reply).encode() + b"\n")
 

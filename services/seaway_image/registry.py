@@ -225,9 +225,7 @@ class RegistrySession:
             else:
                 raise refusal
 
-    async def _bearer(
-        self, endpoint: Endpoint, challenge: Challenge, credentials: Credentials, wanted: str
-    ) -> _Cached:
+    async def _bearer(self, endpoint: Endpoint, challenge: Challenge, credentials: Credentials, wanted: str) -> _Cached:
         if credentials.registry_token:
             return _Cached(f"Bearer {credentials.registry_token}", float("inf"))
         own = f"repository:{self.repository.path}:pull" if self.repository.path else ""

@@ -59,9 +59,7 @@ COLLECTED: Final = Counter("seaway_image_collected_bytes_total", "Bytes of blobs
 class ImageService:
     """The calls. Each may come twice, and then does its work once."""
 
-    def __init__(
-        self, store: ImageStore, pulls: Pulls, bus: Bus, tasks: Tasks, endpoint: BlobEndpoint
-    ) -> None:
+    def __init__(self, store: ImageStore, pulls: Pulls, bus: Bus, tasks: Tasks, endpoint: BlobEndpoint) -> None:
         self._store = store
         self._pulls = pulls
         self._bus = bus

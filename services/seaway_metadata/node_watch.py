@@ -27,9 +27,7 @@ _CHANNELS: Final[dict[Action, EventChannel[NodeEvent]]] = {"join": NODE_JOIN, "u
 class NodeWatch:
     """All nodes of the cluster."""
 
-    def __init__(
-        self, bus: Bus, bucket: Bucket, outbox: Outbox, tasks: Tasks, heard: Callable[[Beat], None]
-    ) -> None:
+    def __init__(self, bus: Bus, bucket: Bucket, outbox: Outbox, tasks: Tasks, heard: Callable[[Beat], None]) -> None:
         self._bus = bus
         self._bucket = bucket
         self._tasks = tasks

@@ -102,9 +102,7 @@ class NodeTable:
             for record in self.records.values()
             if record.state == "up" and now - self._heard[record.node] > patience(record.beat)
         ]
-        return [
-            self._down(record, now_ns, f"no beat for {now - self._heard[record.node]:.1f} s") for record in silent
-        ]
+        return [self._down(record, now_ns, f"no beat for {now - self._heard[record.node]:.1f} s") for record in silent]
 
     def _left(self, old: NodeRecord | None, beat: Beat, now_ns: int) -> NodeChange | None:
         """Its agent was told to stop. A node that was never up is no node yet."""

@@ -46,8 +46,7 @@ class Buckets:
     async def open(cls, bus: Bus, replicas: int = 1) -> "Buckets":
         """Open them; they are made where they are missing."""
         containers, names, nodes = [
-            await bus.transport.bucket(config, replicas)
-            for config in (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET)
+            await bus.transport.bucket(config, replicas) for config in (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET)
         ]
         return cls(containers, names, nodes)
 

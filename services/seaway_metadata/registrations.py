@@ -77,9 +77,7 @@ class Registrations:
         if pending is None:
             return
         try:
-            reply = await self._bus.call(
-                RENOUNCE, ContainerId(id=identifier), node=pending.node, timeout_s=_CALL_S
-            )
+            reply = await self._bus.call(RENOUNCE, ContainerId(id=identifier), node=pending.node, timeout_s=_CALL_S)
             if not reply.renounced:
                 pending.since = self._now()  # it is there, or is being made: its event will come
                 return

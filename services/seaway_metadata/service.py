@@ -79,9 +79,7 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
 class Metadata:
     """One copy. Events are applied in plain callbacks, so a request that came after an event sees its effect."""
 
-    def __init__(
-        self, bus: Bus, tasks: Tasks, buckets: Buckets, db: sqlite3.Connection, replicas: int = 1
-    ) -> None:
+    def __init__(self, bus: Bus, tasks: Tasks, buckets: Buckets, db: sqlite3.Connection, replicas: int = 1) -> None:
         self._bus = bus
         self._replicas = replicas
         self._doubt = asyncio.Event()

@@ -153,9 +153,7 @@ def _as_it_was(client: Client, names: dict[str, str], pids: dict[str, int]) -> N
         assert reply.status == 409, reply
 
 
-def test_nats_comes_back_empty(
-    on_a_server: tuple[ChaosSuite, NatsServer], figures: Figures, tmp_path: Path
-) -> None:
+def test_nats_comes_back_empty(on_a_server: tuple[ChaosSuite, NatsServer], figures: Figures, tmp_path: Path) -> None:
     """Under a running suite, and while it is down: nobody has to do anything. Only the history is gone."""
     suite, server = on_a_server
     os.mkfifo(tmp_path / "gate")

@@ -34,8 +34,13 @@ def test_the_document_in_the_repository_is_of_this_catalogue() -> None:
 def test_it_is_the_same_in_every_process() -> None:
     command = [sys.executable, "-m", "seaway_contracts.asyncapi"]
     printed = {
-        subprocess.run(command, env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}, capture_output=True,
-                       check=True, text=True).stdout
+        subprocess.run(
+            command,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
         for seed in ("1", "2")
     }
     assert printed == {render()}

@@ -108,9 +108,7 @@ def test_a_full_disk_at_the_agent(suite: Seaway, disk: Disk, cli: DockerCli, tmp
     assert len(cli("ps", "-aq").lines) == 3
 
 
-def test_output_goes_on_while_its_log_has_no_room(
-    suite: Seaway, disk: Disk, cli: DockerCli, tmp_path: Path
-) -> None:
+def test_output_goes_on_while_its_log_has_no_room(suite: Seaway, disk: Disk, cli: DockerCli, tmp_path: Path) -> None:
     """What is written then isn't kept; a client that is attached has it, and later output is in the log again."""
     gates = f"{tmp_path}:/gates"
     step = "i=$((i+1)); echo $i; echo $i > /gates/count; sleep 0.002"

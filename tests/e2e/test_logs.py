@@ -134,9 +134,7 @@ def test_many_lines(cli: DockerCli, name: str) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--log-opt", "max-size=256k", "--log-opt", "max-file=90")])
-def test_removed_while_it_is_read(
-    cli: DockerCli, py: docker.DockerClient, name: str, options: tuple[str, ...]
-) -> None:
+def test_removed_while_it_is_read(cli: DockerCli, py: docker.DockerClient, name: str, options: tuple[str, ...]) -> None:
     """Whoever has been answered gets all of it, however late it is read, as in `docker.containers.run(remove=True)`."""
     cli("run", "--name", name, "--network", "none", *options, "busybox", "seq", "100000")
     read = [py.containers.get(name).logs(stream=True, follow=follow) for follow in (True, False)]

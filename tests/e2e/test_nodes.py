@@ -176,9 +176,7 @@ def test_info_counts_both_nodes(on_two: DockerCli) -> None:
     assert on_two("info", "--format", "{{.Containers}}").out == "4"
 
 
-def test_a_second_agent_of_the_same_place_or_name_is_refused(
-    on_two: DockerCli, second: Second, tmp_path: Path
-) -> None:
+def test_a_second_agent_of_the_same_place_or_name_is_refused(on_two: DockerCli, second: Second, tmp_path: Path) -> None:
     made = [on_two("run", "-d", "busybox", "sleep", "60").out for _ in range(4)]
     code, said = second.start_another()
     assert code == 1

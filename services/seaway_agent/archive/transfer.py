@@ -150,9 +150,7 @@ async def _in_thread(
 
 
 @asynccontextmanager
-async def _cut_when_broken(
-    connection: socket.socket, stream: ByteStream, tasks: Tasks
-) -> AsyncIterator[asyncio.Event]:
+async def _cut_when_broken(connection: socket.socket, stream: ByteStream, tasks: Tasks) -> AsyncIterator[asyncio.Event]:
     broken = asyncio.Event()
 
     async def watch() -> None:

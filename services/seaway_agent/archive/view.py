@@ -64,9 +64,7 @@ class View:
         self.close()
 
 
-def view_of_running(
-    pid: int, pidfd: int, places: Sequence[Place], scratch: Path, *, chrooted: bool = False
-) -> View:
+def view_of_running(pid: int, pidfd: int, places: Sequence[Place], scratch: Path, *, chrooted: bool = False) -> View:
     """The view of a container by its first process, held by `pidfd`. Raises ProcessLookupError once that has ended.
 
     `chrooted`: what counts is that process's root, and not the root of its mount namespace.
@@ -258,4 +256,3 @@ def _view(top: int, stack: contextlib.ExitStack) -> View:
     namespace = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     stack.pop_all()
     return View(top, [namespace])
-

@@ -20,9 +20,7 @@ from seaway_contracts.errors import SeawayError, internal
 LIMITS: Final = Limits(total=1024 * GIB, entries=10_000_000)
 
 
-def target_of(
-    root: int, path: str, spec: ContainerSpec, *, running: bool, keep_kinds: bool, chown: bool
-) -> Target:
+def target_of(root: int, path: str, spec: ContainerSpec, *, running: bool, keep_kinds: bool, chown: bool) -> Target:
     """Where an archive for `path` goes, links followed. Raises OSError, SeawayError where it may not be written."""
     if path.endswith("/"):
         paths.lstat_in_root(root, path)

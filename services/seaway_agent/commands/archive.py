@@ -229,4 +229,3 @@ def _io_refusal(error: OSError, path: str, container: str) -> SeawayError:
     if isinstance(error, FileNotFoundError):
         return reading.refusal(error, "open", path, container)
     return writing.io_refusal(error, path)
-

@@ -63,9 +63,7 @@ class CreateCommand:
         finally:
             del self._making[spec.id]
 
-    async def _make(
-        self, spec: ContainerSpec, former: ContainerStatus | None, command: Command
-    ) -> ContainerStatus:
+    async def _make(self, spec: ContainerSpec, former: ContainerStatus | None, command: Command) -> ContainerStatus:
         node = self._node.plumbing
         self._check(spec)
         node.attach_lock.warm()  # as most are started at once

@@ -53,9 +53,7 @@ class LifecycleCommands:
 
     async def _kill(self, asked: KillContainer, command: Command) -> StatusReply:
         signal = _signal(asked.signal) or signals.SIGKILL
-        return await self._node.once(
-            asked.id, command, lambda machine, ask: machine.kill(ask, signal, time.time_ns())
-        )
+        return await self._node.once(asked.id, command, lambda machine, ask: machine.kill(ask, signal, time.time_ns()))
 
     async def _pause(self, asked: ContainerId, command: Command) -> StatusReply:
         return await self._node.first(asked.id, command, lambda cell: cell.pause(command))

@@ -166,9 +166,7 @@ class Execs:
         node = self._cell.node
         name = f"exec {spec.id[32:44]} of container {self._cell.spec.id[:12]}"
         once = spec.attach_stdin and not spec.tty
-        return Console(
-            name, tty=raw, stdin=spec.attach_stdin, stdin_once=once, spill=node.spill, tasks=node.tasks
-        )
+        return Console(name, tty=raw, stdin=spec.attach_stdin, stdin_once=once, spill=node.spill, tasks=node.tasks)
 
     def _session(self, spec: ExecSpec, console: Console) -> Session:
         session = Session(self._cell.node, spec.id, self._cell.spec.id, console, self)

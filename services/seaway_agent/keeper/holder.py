@@ -383,4 +383,3 @@ def main() -> None:
     os.set_inheritable(AGENT_FD, False)
     os.environ.pop("LC_CTYPE", None)  # Python's own doing
     Keeper(socket.socket(fileno=AGENT_FD), ours).run()
-

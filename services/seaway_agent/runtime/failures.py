@@ -28,13 +28,19 @@ _CRUN: Final = (
     (r"cannot open `(.*)`: Not a directory", r'exec: "\1": stat \1: not a directory'),
     (r"the sysctl `(.*)` requires a new network namespace", r'sysctl "\1" not allowed in host network namespace'),
     (r"the sysctl `(.*)` requires a new IPC namespace", r'sysctl "\1" is not allowed in the hosts ipc namespace'),
-    (r"the sysctl `(.*)` (?:is not namespaced|requires a new UTS namespace)",
-     r'sysctl "\1" is not in a separate kernel namespace'),
-    (r"the sysctl `(.*)` conflicts with OCI field `(.*)`",
-     r'sysctl "\1" is not allowed as it conflicts with the OCI "\2" field'),
+    (
+        r"the sysctl `(.*)` (?:is not namespaced|requires a new UTS namespace)",
+        r'sysctl "\1" is not in a separate kernel namespace',
+    ),
+    (
+        r"the sysctl `(.*)` conflicts with OCI field `(.*)`",
+        r'sysctl "\1" is not allowed as it conflicts with the OCI "\2" field',
+    ),
     (r"write to `(/proc/sys/.*)`: Invalid argument", r"write \1: invalid argument"),
-    (r"write file `/proc/(?:thread-)?self/(attr/.*exec)`: (.*)",
-     rf"{_NO_PROFILE}apparmor failed to apply profile: write /proc/self/\1: \2"),
+    (
+        r"write file `/proc/(?:thread-)?self/(attr/.*exec)`: (.*)",
+        rf"{_NO_PROFILE}apparmor failed to apply profile: write /proc/self/\1: \2",
+    ),
 )
 _CRUN_EXEC: Final = (
     (r"chdir to `(?!/).*`: .*", "Cwd must be an absolute path"),
@@ -47,7 +53,7 @@ _GVISOR: Final = (
         r'exec: "\1": executable file not found in $PATH',
     ),
     (r"^starting container: .*failed to load (\S+): (?:.*: )?permission denied$", r'exec: "\1": permission denied'),
-    (r'^starting container: .*failed to load (\S+): (?:.*: )?([^:]+)$', r'exec: "\1": stat \1: \2'),
+    (r"^starting container: .*failed to load (\S+): (?:.*: )?([^:]+)$", r'exec: "\1": stat \1: \2'),
 )
 _FATAL: Final = frozenset({"error", "fatal", "panic"})
 

@@ -116,9 +116,7 @@ class ContainerLog:
         """Where the log ends now."""
         return self.files.end()
 
-    async def history(
-        self, end: tuple[int, int], *, raw: bool, stdout: bool, stderr: bool
-    ) -> AsyncGenerator[bytes]:
+    async def history(self, end: tuple[int, int], *, raw: bool, stdout: bool, stderr: bool) -> AsyncGenerator[bytes]:
         """What had been written when `end` was marked, as logs send it. Raises OSError."""
         if not self.kept:
             return

@@ -79,5 +79,3 @@ class _Refusal:
 
     async def __call__(self, call: Call) -> web.StreamResponse:
         raise ApiError(501, f"not supported by Seaway yet: {self._what}")
-
-

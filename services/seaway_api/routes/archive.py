@@ -158,9 +158,7 @@ async def _lines(stream: ByteStream) -> AsyncIterator[bytes]:
             yield line
 
 
-async def _relay_bytes(
-    call: Call, stream: ByteStream, opened: Opened, response: web.StreamResponse, what: str
-) -> None:
+async def _relay_bytes(call: Call, stream: ByteStream, opened: Opened, response: web.StreamResponse, what: str) -> None:
     line = await Bytes.open(stream, opened)
     with closing(line):
         await _relay(call, stream, line.received(), response, what)

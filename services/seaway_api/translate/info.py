@@ -44,15 +44,20 @@ class Cluster:
 def info_json(cluster: Cluster, *, node: str, now_ns: int, readers: int) -> dict[str, Any]:
     """The suite as one Docker host: sums over all nodes that beat."""
     facts = cluster.facts(node)
-    return _counts(cluster) | _abilities(facts) | _host(cluster, facts, node) | {
-        "RegistryConfig": _registry_config(cluster.registries),
-        "Debug": False,
-        "NFd": 0,
-        "NGoroutines": 0,
-        "SystemTime": rfc3339nano(now_ns),
-        "NEventsListener": readers,
-        "Warnings": _warnings(cluster) or None,
-    }
+    return (
+        _counts(cluster)
+        | _abilities(facts)
+        | _host(cluster, facts, node)
+        | {
+            "RegistryConfig": _registry_config(cluster.registries),
+            "Debug": False,
+            "NFd": 0,
+            "NGoroutines": 0,
+            "SystemTime": rfc3339nano(now_ns),
+            "NEventsListener": readers,
+            "Warnings": _warnings(cluster) or None,
+        }
+    )
 
 
 def _counts(cluster: Cluster) -> dict[str, Any]:

@@ -85,5 +85,3 @@ def container_facts(record: ContainerRecord) -> ContainerFacts:
         published=frozenset(f"{port.host_port}/{port.protocol}" for port in status.ports),
         exposed=frozenset(spec.network.exposed_ports),
     )
-
-

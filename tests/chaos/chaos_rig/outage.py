@@ -31,8 +31,7 @@ class Outage:
         os.mkfifo(place / "go")
         binds = [f"{place}:/place"]
         self.ends = [
-            make(f"r5-{number}", f"read word < /place/go; exit {number}", Binds=binds)
-            for number in range(count)
+            make(f"r5-{number}", f"read word < /place/go; exit {number}", Binds=binds) for number in range(count)
         ]
         script = "echo >> /place/runs; sleep 0.2; exit 1"
         self.again = make("r5-again", script, Binds=binds, RestartPolicy={"Name": "always"})

@@ -77,9 +77,7 @@ async def test_stop_sends_the_signal_and_then_kills(rig: AgentRig) -> None:
 async def test_the_same_command_twice_does_its_work_once(rig: AgentRig) -> None:
     spec, command = rig.spec("sleep", "60"), Command.new()
     await asyncio.gather(rig.create(spec), rig.create(spec), return_exceptions=True)
-    first, second = await asyncio.gather(
-        rig.start_container(spec.id, command), rig.start_container(spec.id, command)
-    )
+    first, second = await asyncio.gather(rig.start_container(spec.id, command), rig.start_container(spec.id, command))
     third = await rig.start_container(spec.id, command)
     assert first.status.pid == second.status.pid == third.status.pid > 0
     assert rig.told(spec.id).count("start") == 1

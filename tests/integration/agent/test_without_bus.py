@@ -83,9 +83,7 @@ async def test_restart_policies_ends_and_health_checks_go_on(rig: AgentRig, nats
     await rig.until(lambda: ready(address)[0])
 
 
-async def test_an_agent_starts_and_takes_commands_while_nothing_can_be_stored(
-    rig: AgentRig, nats: NatsServer
-) -> None:
+async def test_an_agent_starts_and_takes_commands_while_nothing_can_be_stored(rig: AgentRig, nats: NatsServer) -> None:
     """As where most of a cluster's servers are away: JetStream doesn't answer."""
     container = await rig.create(rig.spec("sleep", "1000"))
     rig.end(signal.SIGKILL)

@@ -62,9 +62,7 @@ async def logged_in(suite: "TinySuite", user: str) -> AsyncIterator[tuple[Client
 
     password = (suite.root / "secrets" / user).read_text().strip()
     client = LastingClient()
-    await client.connect(
-        nats_url(suite), user=user, password=password, error_cb=failed, inbox_prefix=f"_INBOX.{user}"
-    )
+    await client.connect(nats_url(suite), user=user, password=password, error_cb=failed, inbox_prefix=f"_INBOX.{user}")
     yield client, refused
     await client.close()
 

@@ -94,9 +94,7 @@ def test_second_start_keeps_identity(suite: "TinySuite") -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["supervisor", "terminal"])
-def test_foreground_ends_in_order(
-    suite: "TinySuite", number: signal.Signals, send: Callable[[int, int], None]
-) -> None:
+def test_foreground_ends_in_order(suite: "TinySuite", number: signal.Signals, send: Callable[[int, int], None]) -> None:
     """Ctrl-C at a terminal goes to all processes at once: they leave it to the supervisor to stop them."""
     with suite.foreground() as process:
         assert process.stdout is not None

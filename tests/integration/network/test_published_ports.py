@@ -227,9 +227,7 @@ def _answers(host: Namespace) -> bool:
     return not unreachable(host.fd, "127.0.0.1", 8080)
 
 
-async def test_a_flushed_firewall_is_put_right_at_once(
-    driver: NetworkDriver, host: Namespace, serve: Serve
-) -> None:
+async def test_a_flushed_firewall_is_put_right_at_once(driver: NetworkDriver, host: Namespace, serve: Serve) -> None:
     guard = asyncio.ensure_future(driver.guard())
     try:
         await published(driver, serve, PortRequest(80, host_port=8080))

@@ -73,9 +73,7 @@ class RecordingJournal(Journal):
         super().__init__(store, outbox, node)
         self.actions: list[str] = []
 
-    def write(
-        self, spec: Any, record: Record, lowers: tuple[str, ...] = (), answers: Sequence[Answer] = ()
-    ) -> None:
+    def write(self, spec: Any, record: Record, lowers: tuple[str, ...] = (), answers: Sequence[Answer] = ()) -> None:
         super().write(spec, record, lowers, answers)
         self.actions += [event.action for event in record.events if event.noun == "container"]
 

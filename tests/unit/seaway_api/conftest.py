@@ -205,9 +205,7 @@ class Suite:
         )
         channel = cat.event_channel("container", action)
         body = ContainerEvent(status=status, attributes=attributes)
-        await self.bus.transport.store(
-            channel.subject("n1", identifier), channel.encode(body), envelope.headers()
-        )
+        await self.bus.transport.store(channel.subject("n1", identifier), channel.encode(body), envelope.headers())
         return envelope
 
     def _handler(self, name: str, answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Command], Awaitable[Any]]:

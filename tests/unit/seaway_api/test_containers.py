@@ -296,7 +296,7 @@ async def test_of_networks_and_builds_none_is_there_to_be_pruned(rig: Any) -> No
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("keep-storage=x", 'keep-storage is in bytes and expects an integer, got x: strconv.Atoi: '),
+        ("keep-storage=x", "keep-storage is in bytes and expects an integer, got x: strconv.Atoi: "),
         (filtered(until=["1h", "2h"]), "failed to prune build cache: filters expect only one value"),
         (filtered(until=["x"]), "failed to prune build cache: \"until\" filter expects a duration (e.g., '24h')"),
     ],

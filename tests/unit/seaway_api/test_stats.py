@@ -162,9 +162,7 @@ async def test_the_end_of_the_container_ends_the_stream(rig: Any, node: FakeNode
 
 
 @pytest.mark.parametrize("silent", [True, False])
-async def test_the_next_agent_goes_on(
-    rig: Any, node: FakeNode, silent: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_next_agent_goes_on(rig: Any, node: FakeNode, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "_SILENCE_S", 0.1 if silent else 60)
     wire = await follow(rig)
     await wire.head()

@@ -19,7 +19,10 @@ def test_where_registries_are() -> None:
     plain = RegistrySettings()
     assert endpoints_for("example.org:444", plain) == [Endpoint("https://example.org:444")]
     assert endpoints_for("docker.io", plain) == [Endpoint("https://registry-1.docker.io")]
-    assert [one.url for one in endpoints_for("localhost:5000", plain)] == ["https://localhost:5000", "http://localhost:5000"]
+    assert [one.url for one in endpoints_for("localhost:5000", plain)] == [
+        "https://localhost:5000",
+        "http://localhost:5000",
+    ]
 
 
 def test_mirrors_come_first_and_see_no_credentials() -> None:

@@ -256,9 +256,7 @@ def guarded(registry: Any, token: str, realm: str = "/token") -> Callable[[web.R
     "credentials",
     [Credentials("user", "secret"), Credentials(identity_token="identity"), Credentials(registry_token="t0k")],
 )
-async def test_tokens_are_fetched_once(
-    registry: Any, pulls: Pulls, make_image: Make, credentials: Credentials
-) -> None:
+async def test_tokens_are_fetched_once(registry: Any, pulls: Pulls, make_image: Make, credentials: Credentials) -> None:
     registry.add(make_image(b"1", b"2", b"3"), "1")
     registry.before.append(guarded(registry, "t0k"))
     await pull(pulls, f"{registry.host}/a:1", credentials=credentials)

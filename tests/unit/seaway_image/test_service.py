@@ -66,9 +66,7 @@ def store(tmp_path: Path, events: ImageEvents) -> ImageStore:
 
 
 @pytest.fixture
-async def bus(
-    server: FakeServer, store: ImageStore, tasks: Tasks, own: Bus, events: ImageEvents
-) -> AsyncIterator[Bus]:
+async def bus(server: FakeServer, store: ImageStore, tasks: Tasks, own: Bus, events: ImageEvents) -> AsyncIterator[Bus]:
     """A client's bus; the service answers on its own."""
     client = Bus(FakeTransport(server))
     await own.prepare()
@@ -111,7 +109,7 @@ async def test_pull_tag_list_remove(
     registry.add(image, "latest")
     name = f"{registry.host}/a"
     lines = await pull(bus, tasks, name)
-    assert lines.endswith(f"Status: Downloaded newer image for {name}:latest\"}}\r\n".encode())
+    assert lines.endswith(f'Status: Downloaded newer image for {name}:latest"}}\r\n'.encode())
     assert len(registry.asked("/manifests/")) == 1
     await bus.call(catalogue.TAG_IMAGE, TagRequest(source=name, target="mine:1"))
     listed = await bus.call(catalogue.LIST_IMAGES, ListImages())

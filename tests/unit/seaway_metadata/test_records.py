@@ -75,9 +75,7 @@ async def test_a_copy_that_does_not_know_takes_back_nothing(desk: Desk, monkeypa
     assert await desk.keys() == ({container_id(1)}, {"box1"})
 
 
-async def test_a_record_that_is_taken_back_meanwhile_is_made_anew(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_record_that_is_taken_back_meanwhile_is_made_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     get = desk.buckets.containers.get
 
     async def taken_back(key: str) -> Entry | None:

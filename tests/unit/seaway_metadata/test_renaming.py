@@ -43,9 +43,7 @@ class Node:
         envelope, body = container_event(action, status(State.CREATED, self.seqs[identifier]), seed=seed)
         body = ContainerEvent(status=body.status, spec=body_spec)
         channel = event_channel("container", action)
-        await self.bus.transport.store(
-            channel.subject("n1", identifier), channel.encode(body), envelope.headers()
-        )
+        await self.bus.transport.store(channel.subject("n1", identifier), channel.encode(body), envelope.headers())
 
     async def rename(self, asked: RenameContainer, command: Command) -> StatusReply:
         self.asked.append(asked.name)

@@ -61,9 +61,7 @@ async def publish(bus: Bus, action: str, seed: int, *ports: int, node: str = "n1
     network = NetworkSpec(ports=tuple(PortBinding(container_port=80, host_port=str(port)) for port in ports))
     body = ContainerEvent(status=status(), spec=spec(seed, network=network) if action == "create" else None)
     channel = event_channel("container", action)
-    await bus.transport.store(
-        channel.subject(node, envelope.subject_id), channel.encode(body), envelope.headers()
-    )
+    await bus.transport.store(channel.subject(node, envelope.subject_id), channel.encode(body), envelope.headers())
 
 
 async def test_events_turn_promises_into_containers(fake_bus: Bus, tasks: Tasks) -> None:

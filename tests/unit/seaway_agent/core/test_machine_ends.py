@@ -216,9 +216,7 @@ def test_resume(make_box: MakeBox, state: State, phase: Phase, words: list[str])
 
 
 @pytest.mark.parametrize(("volumes", "words"), [(True, ["delete with volumes"]), (False, ["delete"])])
-def test_resume_of_a_removal_remembers_what_goes_with_it(
-    make_box: MakeBox, volumes: bool, words: list[str]
-) -> None:
+def test_resume_of_a_removal_remembers_what_goes_with_it(make_box: MakeBox, volumes: bool, words: list[str]) -> None:
     before = make_box()
     before.remove("d", volumes=volumes)
     assert make_box(before.machine.status, Phase.REMOVING).resume() == words

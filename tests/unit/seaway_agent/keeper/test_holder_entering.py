@@ -21,6 +21,7 @@ from seaway_kit.failpoints import Failpoint
 OWN = 6
 """What a keeper that has nothing to do has open: its streams, the agent's socket, a pipe that wakes it."""
 
+
 @pytest.fixture(scope="module")
 def there() -> Iterator[Target]:
     with target() as made:

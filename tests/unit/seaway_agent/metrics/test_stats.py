@@ -146,9 +146,7 @@ def test_a_sample_is_what_the_contract_says() -> None:
     found = Sample.model_validate_json(sample_json(spec, of, InterfaceCounters(1, 2, 3, 4, 5, 6, 7, 8), 99))
     assert found.model_fields_set == set(Sample.model_fields)
     assert (found.id, found.name, found.time_ns, found.memory_limit, found.cpu_each_ns) == (ONE, "box1", 99, 11, (4, 5))
-    assert found.devices == (
-        DeviceTraffic(major=8, minor=1, read_bytes=16, write_bytes=17, read_ops=18, write_ops=19),
-    )
+    assert found.devices == (DeviceTraffic(major=8, minor=1, read_bytes=16, write_bytes=17, read_ops=18, write_ops=19),)
     assert found.interfaces == (
         InterfaceTraffic(
             name="eth0", rx_bytes=1, rx_packets=2, rx_errors=3, rx_dropped=4, tx_bytes=5, tx_packets=6, tx_errors=7,

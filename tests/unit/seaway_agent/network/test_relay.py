@@ -55,9 +55,7 @@ async def test_bytes_and_their_ends_go_both_ways(relays: Relays, inside: int, ou
     writer.close()
 
 
-async def test_stopping_ends_connections_and_takes_no_more(
-    relays: Relays, inside: int, outside: socket.socket
-) -> None:
+async def test_stopping_ends_connections_and_takes_no_more(relays: Relays, inside: int, outside: socket.socket) -> None:
     relays.start("web", [Entrance(outside, "127.0.0.1", inside)])
     reader, writer = await asyncio.open_connection("::1", port_of(outside))
     writer.write(b"x")

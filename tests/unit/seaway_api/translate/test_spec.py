@@ -224,9 +224,7 @@ def test_contradictions_are_refused(body: Any, message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("args", "line"), [((), ""), (("ls",), "ls"), (("sh", "-c", "echo hi"), "sh -c 'echo hi'")]
-)
+@pytest.mark.parametrize(("args", "line"), [((), ""), (("ls",), "ls"), (("sh", "-c", "echo hi"), "sh -c 'echo hi'")])
 def test_command_lines(args: tuple[str, ...], line: str) -> None:
     assert command_line(args) == line
 
