@@ -14,8 +14,8 @@ from seaway_agent.archive.pipe import CHUNK, ReaderGone, ThreadPipe
 from seaway_agent.archive.shortcut import Shortcut
 from seaway_agent.archive.walk import Write
 from seaway_agent.rootfs.byte_pipe import BytePipe, PipeClosed
-from seaway_agent.rootfs.tar import Read
 from seaway_agent.rootfs.threads import ended
+from seaway_archive.reader import Read
 from seaway_bus.streams import ByteStream
 from seaway_contracts.archives import SOCKET
 from seaway_contracts.errors import SeawayError, internal, unavailable
