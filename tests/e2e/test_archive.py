@@ -344,9 +344,9 @@ def test_a_caller_that_goes_leaves_nothing(cli: DockerCli, name: str, api: Api) 
 
 
 @pytest.fixture
-def without_the_socket(engine: Engine) -> Iterator[None]:
-    """The API finds no socket of the agent's, as on another machine."""
-    sockets = list(engine.run.glob("agent/*/bytes.sock"))
+def without_links(engine: Engine) -> Iterator[None]:
+    """The agent finds no socket of the API's, as on another machine."""
+    sockets = [path for path in (engine.run / "streams").iterdir() if path.is_socket()]
     assert sockets
     for path in sockets:
         path.rename(path.with_suffix(".away"))
@@ -356,7 +356,7 @@ def without_the_socket(engine: Engine) -> Iterator[None]:
 
 
 @seaway_only
-def test_over_the_bus(cli: DockerCli, name: str, api: Api, without_the_socket: None) -> None:
+def test_over_the_bus(cli: DockerCli, name: str, api: Api, without_links: None) -> None:
     container(cli, name, "running", script=BUSY)
     content = "over the bus\n" * 500_000
     cli("cp", "-", f"{name}:/root", input=archive(f=content))
@@ -370,12 +370,13 @@ def test_over_the_bus(cli: DockerCli, name: str, api: Api, without_the_socket: N
 def test_an_agent_killed_in_the_middle_leaves_nothing(cli: DockerCli, name: str, engine: Engine) -> None:
     assert isinstance(engine, Seaway)
     container(cli, name, "stopped", "-v", "/vol")
+    volume = Path(cli("inspect", "--format", "{{(index .Mounts 0).Source}}", name).out.strip())
     old = engine.row("agent")["pid"]
     with cli.spawn("cp", "-", f"{name}:/vol") as copying:
         assert copying.stdin is not None
         copying.stdin.write(archive(f="x" * 3_000_000)[:2_000_000])
         copying.stdin.flush()
-        eventually(lambda: "bytes.sock" in Path("/proc/net/unix").read_text(), "the copy", 10)
+        eventually(lambda: (volume / "f").exists(), "the copy", 10)
         os.kill(old, signal.SIGKILL)
         copying.stdin.close()
         assert copying.wait(40) == 1
