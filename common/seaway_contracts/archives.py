@@ -1,6 +1,6 @@
 """Payloads about the files of containers: paths copied in and out, whole filesystems, changes, new images, sizes."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -8,8 +8,6 @@ from seaway_contracts.base import Payload
 from seaway_contracts.images import ImageConfig
 
 ChangeKind = Literal["modified", "added", "deleted"]
-SOCKET: Final = b"s"
-BUS: Final = b"b"
 
 
 class StatPath(Payload):
@@ -29,30 +27,12 @@ class PathStat(Payload):
     link_target: str = ""
 
 
-class Opened(Payload):
-    """The transfer has begun. `socket` is the agent's unix socket, offered to a caller on the same machine.
-
-    Where one is offered, the caller first writes one byte to the byte stream: `SOCKET` if it has connected (and said
-    the stream's name and a line feed there), after which the bytes go through that connection; `BUS` if it can't.
-    How it ended is told over the byte stream either way.
-    """
-
-    socket: str = ""
-
-
-class OpenedPath(Opened):
-    """And what stands at the path."""
-
-    stat: PathStat
-
-
 class ReadPath(Payload):
-    """Send what stands at `path` as a tar through the byte stream `stream`. `boot`: the caller's boot id."""
+    """Send what stands at `path` as a tar through the byte stream `stream`. The answer is what stands there."""
 
     id: str
     path: str
     stream: str
-    boot: str = ""
 
 
 class WritePath(Payload):
@@ -68,7 +48,6 @@ class WritePath(Payload):
     stream: str
     keep_kinds: bool = False
     chown: bool = False
-    boot: str = ""
 
 
 class ExportContainer(Payload):
@@ -76,7 +55,6 @@ class ExportContainer(Payload):
 
     id: str
     stream: str
-    boot: str = ""
 
 
 class ListChanges(Payload):

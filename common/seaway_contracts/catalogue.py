@@ -208,9 +208,9 @@ HEALTH = _call(
 STATS = _look("container.stats", s.WatchStats, Empty, "Sample what is watched over a byte stream.")
 RESIZE = _call("agent", "container.resize", c.ResizeTty, Empty, "Size its terminal.")
 PATH_STAT = _look("container.path_stat", a.StatPath, a.PathStat, "What is at a path?", timeout_s=60)
-PATH_READ = _call("agent", "container.path_read", a.ReadPath, a.OpenedPath, "Copy out.", timeout_s=60)
-PATH_WRITE = _call("agent", "container.path_write", a.WritePath, a.Opened, "Copy in.", timeout_s=60)
-EXPORT = _call("agent", "container.export", a.ExportContainer, a.Opened, "Read it all.", timeout_s=60)
+PATH_READ = _call("agent", "container.path_read", a.ReadPath, a.PathStat, "Copy out.", timeout_s=60)
+PATH_WRITE = _call("agent", "container.path_write", a.WritePath, Empty, "Copy in.", timeout_s=60)
+EXPORT = _call("agent", "container.export", a.ExportContainer, Empty, "Read it all.", timeout_s=60)
 CHANGES = _look("container.changes", a.ListChanges, Empty, "What differs from its image?")
 COMMIT = _call(
     "agent",

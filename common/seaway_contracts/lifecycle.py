@@ -10,6 +10,7 @@ after a node's reboot (docs/events.md has the whole table).
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from seaway_contracts.base import Payload
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 
 MSG_ID: Final = "Nats-Msg-Id"
+_EPOCH: Final = datetime(1970, 1, 1)  # UTC, like all that is counted from it
 LAST_MSG_ID: Final = "Nats-Expected-Last-Msg-Id"
 _TYPE_PREFIX: Final = "io.seaway.v1."
 
@@ -117,19 +119,4 @@ class Envelope:
 
 def _rfc3339(ns: int) -> str:
     seconds, nanos = divmod(ns, 1_000_000_000)
-    days, rest = divmod(seconds, 86_400)
-    year, month, day = _civil(days)
-    hour, rest = divmod(rest, 3600)
-    minute, second = divmod(rest, 60)
-    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z"
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """The date that many days after 1970-01-01 (proleptic Gregorian, after Hinnant's civil_from_days)."""
-    days += 719_468
-    era, doe = divmod(days, 146_097)
-    yoe = (doe - doe // 1460 + doe // 36_524 - doe // 146_096) // 365
-    doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
-    shifted = (5 * doy + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return yoe + era * 400 + (1 if month <= 2 else 0), month, doy - (153 * shifted + 2) // 5 + 1
+    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{nanos:09}Z"

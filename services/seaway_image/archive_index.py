@@ -13,6 +13,7 @@ from seaway_image.manifests import MAX_LAYERS, Index, parse_manifest
 
 MAX_IMAGES: Final = 1000
 _LINKS: Final = 16
+_LONGEST_NAME: Final = 4096
 _NAMES: Final = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
@@ -42,6 +43,13 @@ class Contents:
                 break
             place = self.links[place]
         raise bad_request(f"archive: {name[:200]!r} is named but missing, or a link that leads nowhere")
+
+
+def entry_name(name: bytes) -> str:
+    """An entry's name, or a link's target, as text; one that is too long is refused."""
+    if len(name) > _LONGEST_NAME:
+        raise bad_request("archive: an entry's name is too long")
+    return name.decode("utf-8", "surrogateescape")
 
 
 def normal_name(name: str) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,13 +15,12 @@ from seaway_image.changes import apply_changes
 from seaway_image.config_encoding import encode_config
 from seaway_image.configs import ImageDocument
 from seaway_image.digests import Digest, parse_digest
-from seaway_image.layers import inflated
+from seaway_image.layers import check_tar
 from seaway_image.load import layer_descriptor
 from seaway_image.manifests import MAX_LAYERS, OCI_CONFIG, Descriptor
 from seaway_image.names import StoredImage, read_target
 from seaway_image.news import By, news
 from seaway_image.store import ImageStore
-from seaway_image.tar_stream import BLOCK, check_first_header
 
 # A tar without entries: two blocks of zeros. It adds no layer.
 EMPTY_LAYER: Final = Digest("sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef")
@@ -104,13 +102,8 @@ async def _ingest(store: ImageStore, source: AsyncIterator[bytes], lease: Lease)
         digest = await writer.finish()
     if digest == EMPTY_LAYER:
         return None
-    await asyncio.to_thread(_check_tar, store, digest)
+    await asyncio.to_thread(check_tar, store.blobs.path(digest))
     return digest
-
-
-def _check_tar(store: ImageStore, layer: Digest) -> None:
-    with closing(inflated(store.blobs.path(layer))) as pieces:
-        check_first_header(next(pieces, b"")[:BLOCK])
 
 
 async def _make(

@@ -3,10 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
+from seaway_archive.inflate import LAYER_FORMATS
 from seaway_contracts.images import History, ImageConfig
 from seaway_docker.references import Reference
 from seaway_image.blobs import Lease
@@ -14,13 +13,12 @@ from seaway_image.changes import apply_changes
 from seaway_image.config_encoding import encode_config
 from seaway_image.decompress import decompressed
 from seaway_image.digests import Digest
-from seaway_image.layers import inflated
+from seaway_image.layers import check_tar
 from seaway_image.load import layer_descriptor
 from seaway_image.manifests import OCI_CONFIG, Descriptor
 from seaway_image.news import NOBODY, By, news
 from seaway_image.platforms import Platform
 from seaway_image.store import ImageStore
-from seaway_image.tar_stream import BLOCK, check_first_header
 
 
 @dataclass(frozen=True)
@@ -55,21 +53,11 @@ async def import_image(
 async def _ingest(store: ImageStore, source: AsyncIterator[bytes], lease: Lease) -> Digest:
     async with store.blobs.writer(lease=lease) as writer:
         assert writer is not None  # only a known digest can be there already
-        async for piece in decompressed(source, keep=frozenset({"gzip", "zstd"})):
+        async for piece in decompressed(source, kept=LAYER_FORMATS):
             await writer.write(piece)
         digest = await writer.finish()
-    await asyncio.to_thread(_check_tar, store.blobs.path(digest))
+    await asyncio.to_thread(check_tar, store.blobs.path(digest))
     return digest
-
-
-def _check_tar(path: Path) -> None:
-    head = b""
-    with closing(inflated(path)) as pieces:
-        for piece in pieces:
-            head += piece
-            if len(head) >= BLOCK:
-                break
-    check_first_header(head[:BLOCK])
 
 
 async def _make(

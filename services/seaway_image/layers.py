@@ -2,23 +2,22 @@
 
 import asyncio
 import hashlib
-import subprocess
 import threading
-import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from seaway_archive.errors import ArchiveRejected
+from seaway_archive.headers import BLOCK, parse_header
+from seaway_archive.inflate import LAYER_FORMATS, InflatingReader, format_of
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_image.content_size import ContentSize
 from seaway_image.digests import Digest
 
 MAX_LAYER: Final = 32 << 30
 _CHUNK: Final = 1 << 20
-_GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _BOMB_FROM: Final = 1 << 30
 _BOMB_RATIO: Final = 200
 
@@ -54,60 +53,29 @@ def _measure(path: Path, limit: int, stop: threading.Event) -> LayerFacts:
 
 
 def compression_of(head: bytes) -> str:
-    """`gzip`, `zstd` or empty, from a blob's first bytes."""
-    if head.startswith(_GZIP):
-        return "gzip"
-    return "zstd" if head.startswith(_ZSTD) else ""
+    """`gzip`, `zstd` or empty, from a blob's first `LONGEST_MAGIC` bytes."""
+    found = format_of(head)
+    return found.value if found in LAYER_FORMATS else ""
 
 
 def inflated(path: Path) -> Generator[bytes, None, None]:
     """The tar in a layer blob, in chunks of up to 1 MiB; blocks, so call it in a thread."""
-    with path.open("rb", buffering=0) as file:  # unbuffered, as another program may go on reading it
-        compression = compression_of(file.read(4))
-        file.seek(0)
-        if compression == "gzip":
-            yield from _gunzip(file, path.name)
-        elif compression == "zstd":
-            yield from _unzstd(file, path.name)
-        else:
-            while data := file.read(_CHUNK):
-                yield data
-
-
-def _gunzip(file: FileIO, name: str) -> Iterator[bytes]:
-    """RFC 1952: members follow one another, and make one tar; zero padding after the last one is ignored."""
-    inflater = zlib.decompressobj(wbits=31)
-    pending = b""
-    try:
-        while data := pending or file.read(_CHUNK):
-            if out := inflater.decompress(data, _CHUNK):
-                yield out
-            pending = inflater.unconsumed_tail
-            if inflater.eof:
-                pending = inflater.unused_data.lstrip(b"\0")
-                if not (pending := pending or file.read(_CHUNK).lstrip(b"\0")):
-                    return
-                inflater = zlib.decompressobj(wbits=31)
-        if not inflater.eof:
-            raise bad_request(f"layer sha256:{name} is cut off in the middle of its gzip stream")
-    except zlib.error as error:
-        raise bad_request(f"layer sha256:{name} is damaged gzip: {error}") from None
-
-
-def _unzstd(file: FileIO, name: str) -> Iterator[bytes]:
-    command = ["zstd", "--decompress", "--stdout", "--quiet"]
-    try:
-        process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except FileNotFoundError:
-        raise SeawayError(
-            Code.INTERNAL, f"layer sha256:{name} is zstd: install the zstd program on the image service's host"
-        ) from None
-    with process:
+    with path.open("rb", buffering=0) as file:
+        reader = InflatingReader(file.read, accepted=LAYER_FORMATS)
         try:
-            assert process.stdout is not None  # asked for above
-            while data := process.stdout.read(_CHUNK):
+            while data := reader.read(_CHUNK):
                 yield data
-            if process.wait() != 0:
-                raise bad_request(f"layer sha256:{name} is damaged zstd")
-        finally:
-            process.kill()
+        except ArchiveRejected as error:
+            raise bad_request(f"layer sha256:{path.name}: {error.message}") from None
+
+
+def check_tar(path: Path) -> None:
+    """Raise SeawayError(BAD_REQUEST) unless a tar may begin as this layer blob does; blocks."""
+    head = b""
+    with closing(inflated(path)) as pieces:
+        while len(head) < BLOCK and (piece := next(pieces, b"")):
+            head += piece
+    if len(head) < BLOCK:
+        raise bad_request("the archive is no tar: it is shorter than a header")
+    if head[:BLOCK] != bytes(BLOCK):
+        parse_header(head[:BLOCK])

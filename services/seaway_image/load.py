@@ -4,12 +4,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from seaway_archive.assembly import TarLimits
+from seaway_archive.entries import Kind, TarEntry
+from seaway_archive.errors import shown
+from seaway_archive.inflate import LONGEST_MAGIC
+from seaway_archive.reader import AsyncTarReader
 from seaway_contracts.errors import SeawayError, bad_request
 from seaway_docker.references import Reference
 from seaway_image.archive_index import (
     ArchivedImage,
     Contents,
     check_blob_name,
+    entry_name,
     layer_label,
     link_target,
     names_in,
@@ -18,7 +24,7 @@ from seaway_image.archive_index import (
     parse_index,
 )
 from seaway_image.blobs import Lease
-from seaway_image.decompress import decompressed
+from seaway_image.decompress import MAX_ARCHIVE, decompressed
 from seaway_image.digests import Digest
 from seaway_image.documents import MAX_MANIFEST
 from seaway_image.layers import compression_of
@@ -37,7 +43,6 @@ from seaway_image.news import NOBODY, By, news
 from seaway_image.platforms import Platform
 from seaway_image.progress import Progress
 from seaway_image.store import ImageStore
-from seaway_image.tar_stream import TarReader
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Loaded:
 
 Say = Callable[[Progress], Awaitable[None]]
 _WORTH_TELLING: Final = 64 << 10
+_LIMITS: Final = TarLimits(total=MAX_ARCHIVE, entries=200_000)
 
 
 async def _nothing(_: Progress) -> None:
@@ -96,7 +102,7 @@ class _Load:
 
     async def run(self, source: AsyncIterator[bytes], by: By) -> Loaded:
         """Ingest, check everything, then enter all images."""
-        contents = await self._ingest(TarReader(decompressed(source)))
+        contents = await self._ingest(AsyncTarReader(decompressed(source), _LIMITS))
         found = await self._images(contents)
         lines: list[str] = []
         for image, tags in found:
@@ -106,18 +112,19 @@ class _Load:
         images = tuple(LoadedImage(image.id, tuple(tags)) for image, tags in found)
         return Loaded(images, (*lines, *(line for image in images for line in image.lines())))
 
-    async def _ingest(self, reader: TarReader) -> Contents:
+    async def _ingest(self, reader: AsyncTarReader) -> Contents:
         files: dict[str, Digest] = {}
         links: dict[str, str] = {}
         async for entry in reader.entries():
-            name = normal_name(entry.name)
-            if entry.kind == "file":
-                files[name] = await self._store_file(reader)
+            given, link = entry_name(entry.name), entry_name(entry.link)
+            name = normal_name(given)
+            if entry.kind is Kind.FILE:
+                files[name] = await self._store_file(entry, reader)
                 check_blob_name(name, files[name])
                 await self._tell(name, entry.size)
                 links.pop(name, None)
-            elif entry.kind in ("symlink", "hardlink"):
-                links[name] = link_target(entry.name, entry.link, hard=entry.kind == "hardlink")
+            elif entry.kind in (Kind.SYMLINK, Kind.HARDLINK):
+                links[name] = link_target(given, link, hard=entry.kind is Kind.HARDLINK)
                 files.pop(name, None)
         return Contents(files, links)
 
@@ -126,11 +133,14 @@ class _Load:
         if layer and size >= _WORTH_TELLING:
             await self._say(Progress("Loading layer", layer, size, size))
 
-    async def _store_file(self, reader: TarReader) -> Digest:
+    async def _store_file(self, entry: TarEntry, reader: AsyncTarReader) -> Digest:
+        if entry.extents is not None:
+            name = shown(entry.name)
+            raise bad_request(f"archive: {name!r} is stored as a sparse file: make the archive without --sparse")
         async with self._store.blobs.writer(lease=self._lease) as writer:
             assert writer is not None  # only a known digest can be there already
-            async for piece in reader.content():
-                await writer.write(piece)
+            async for _, piece in reader.pieces():
+                await writer.write(bytes(piece))
             return await writer.finish()
 
     async def _images(self, contents: Contents) -> list[tuple[StoredImage, Sequence[Reference]]]:
@@ -194,6 +204,6 @@ class _Load:
 
 async def layer_descriptor(store: ImageStore, digest: Digest) -> Descriptor:
     """A stored blob as a layer, its media type read from its first bytes."""
-    head = b"".join([piece async for piece in store.blobs.read(digest, 0, 4)])
+    head = b"".join([piece async for piece in store.blobs.read(digest, 0, LONGEST_MAGIC)])
     compression = compression_of(head)
     return Descriptor(OCI_LAYER + (f"+{compression}" if compression else ""), digest, store.blobs.require(digest))

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from seaway_archive.entries import Kind, TarEntry
+from seaway_archive.writer import END, encode, padding
 from seaway_docker.references import Reference, is_full_image_id
 from seaway_image.blobs import BlobStore
 from seaway_image.digests import Digest, hex_of
@@ -12,7 +14,6 @@ from seaway_image.documents import MAX_MANIFEST
 from seaway_image.manifests import OCI_INDEX, Descriptor, encode_descriptor, parse_manifest
 from seaway_image.names import NameTable, StoredImage, is_id_of, read_reference, resolve
 from seaway_image.store import ImageStore
-from seaway_image.tar_stream import BLOCK, encode_header
 
 
 @dataclass(frozen=True)
@@ -57,25 +58,31 @@ async def save(store: ImageStore, names: Sequence[str]) -> AsyncIterator[bytes]:
         for digest in digests:
             lease.hold(digest)
             store.blobs.require(digest)
-        yield encode_header("blobs/", 0, directory=True) + encode_header("blobs/sha256/", 0, directory=True)
+        for directory in (b"blobs/", b"blobs/sha256/"):
+            yield encode(TarEntry(directory, Kind.DIRECTORY, mode=0o755))
         for digest in digests:
             async for piece in _blob(store.blobs, digest):
                 yield piece
         for name, document in _documents(images, await _manifests(store.blobs, images)):
             yield _file(name, json.dumps(document, separators=(",", ":")).encode())
-        yield bytes(2 * BLOCK)
+        yield END
 
 
 async def _blob(blobs: BlobStore, digest: Digest) -> AsyncIterator[bytes]:
     size = blobs.require(digest)
-    yield encode_header(f"blobs/sha256/{hex_of(digest)}", size)
+    yield _header(f"blobs/sha256/{hex_of(digest)}", size)
     async for piece in blobs.read(digest):
         yield piece
-    yield bytes(-size % BLOCK)
+    yield padding(size)
 
 
 def _file(name: str, data: bytes) -> bytes:
-    return encode_header(name, len(data)) + data + bytes(-len(data) % BLOCK)
+    return _header(name, len(data)) + data + padding(len(data))
+
+
+def _header(name: str, size: int) -> bytes:
+    """Readable by all, dated 1970."""
+    return encode(TarEntry(name.encode(), Kind.FILE, size=size))
 
 
 async def _manifests(blobs: BlobStore, images: Sequence[SavedImage]) -> dict[Digest, Descriptor]:

@@ -15,10 +15,11 @@ from typing import Final
 from seaway_agent.archive import rules
 from seaway_agent.kernel import paths
 from seaway_agent.rootfs import tree
-from seaway_agent.rootfs.tar import Kind, TarEntry
+from seaway_archive.entries import Kind, TarEntry
+from seaway_archive.reader import Piece
 from seaway_contracts.errors import internal
 
-Pieces = Iterable[tuple[int, memoryview]]
+Pieces = Iterable[Piece]
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATH: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC

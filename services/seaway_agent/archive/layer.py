@@ -4,12 +4,11 @@ import contextlib
 import os
 from pathlib import Path
 
-from seaway_agent.archive import headers
 from seaway_agent.archive.changes import is_opaque, is_whiteout
-from seaway_agent.archive.headers import Entry
 from seaway_agent.archive.walk import Step, TarWriter, Write, walk
 from seaway_agent.rootfs.names import OPAQUE, WHITEOUT
 from seaway_agent.rootfs.tree import open_directory
+from seaway_archive.entries import Kind, TarEntry
 from seaway_contracts.errors import internal
 
 
@@ -43,5 +42,5 @@ def _add(writer: TarWriter, step: Step) -> None:
             writer.add(step.parent, step.name, step.title, step.status)
 
 
-def _mark(step: Step, title: bytes) -> Entry:
-    return Entry(name=title, type=headers.REGULAR, mode=0o600, mtime_ns=step.status.st_mtime_ns)
+def _mark(step: Step, title: bytes) -> TarEntry:
+    return TarEntry(title, Kind.FILE, mode=0o600, mtime_ns=step.status.st_mtime_ns)

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from typing import Final
 
-CHUNK: Final = 1 << 18
+CHUNK: Final = 1 << 19
 _CAPACITY: Final = 4 << 20
 
 
@@ -16,7 +16,7 @@ class ReaderGone(Exception):
 class ThreadPipe:
     """`write` and `flush` belong to the thread; `read`, `abandon` and `end` (once the thread has ended) to the loop.
 
-    Small pieces are joined to chunks, large ones go through as they are.
+    Small pieces are joined to chunks.
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
@@ -25,25 +25,23 @@ class ThreadPipe:
         self._condition = threading.Condition()
         self._chunks: deque[bytes] = deque()
         self._waiting = 0
-        self._pending = bytearray()
+        self._pending: list[bytes] = []
+        self._pending_size = 0
         self._ended = self._abandoned = self._hungry = False
         self._filled = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         """Hand on bytes, when there is room. Raises ReaderGone."""
-        if len(data) < CHUNK:
-            self._pending += data
-            if len(self._pending) < CHUNK:
-                return
+        self._pending.append(data)
+        self._pending_size += len(data)
+        if self._pending_size >= CHUNK:
             self.flush()
-            return
-        self.flush()
-        self._put(data)
 
     def flush(self) -> None:
         """Hand on what was kept back. Raises ReaderGone."""
-        if self._pending:
-            data, self._pending = bytes(self._pending), bytearray()
+        if self._pending_size:
+            data = b"".join(self._pending)
+            self._pending, self._pending_size = [], 0
             self._put(data)
 
     def _put(self, data: bytes) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final
 
-from seaway_agent.archive import headers
-from seaway_agent.archive.headers import Entry
+from seaway_archive import writer
+from seaway_archive.entries import Kind, TarEntry
 from seaway_contracts.errors import internal
 
 Write = Callable[[bytes], None]
@@ -23,12 +23,12 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 # Something else stands there by now, a link or a device without a driver; or nothing.
 _SWAPPED: Final = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR)
-_TYPES: Final = {
-    stat.S_IFDIR: headers.DIRECTORY,
-    stat.S_IFLNK: headers.SYMLINK,
-    stat.S_IFCHR: headers.CHARACTER,
-    stat.S_IFBLK: headers.BLOCK_DEVICE,
-    stat.S_IFIFO: headers.FIFO,
+_KINDS: Final = {
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFCHR: Kind.CHARACTER,
+    stat.S_IFBLK: Kind.BLOCK,
+    stat.S_IFIFO: Kind.FIFO,
 }
 
 
@@ -45,25 +45,25 @@ class TarWriter:
             return
         first = self._seen.get((status.st_dev, status.st_ino)) if status.st_nlink > 1 else None
         if first is not None:
-            self._write(headers.encode(_entry(status, title, headers.HARDLINK, link=first)))
+            self._write(writer.encode(_entry(status, title, Kind.HARDLINK, link=first)))
         elif stat.S_ISREG(status.st_mode):
             self._add_file(parent, name, title)
         else:
             link = os.fsencode(os.readlink(name, dir_fd=parent)) if stat.S_ISLNK(status.st_mode) else b""
-            self._write(headers.encode(_entry(status, title, _TYPES[stat.S_IFMT(status.st_mode)], link=link)))
+            self._write(writer.encode(_entry(status, title, _KINDS[stat.S_IFMT(status.st_mode)], link=link)))
             self._remember(status, title)
 
     def add_directory(self, fd: int, title: bytes) -> None:
         """The open directory itself."""
-        self._write(headers.encode(_entry(os.fstat(fd), title + b"/", headers.DIRECTORY, xattrs=kept_xattrs(fd))))
+        self._write(writer.encode(_entry(os.fstat(fd), title + b"/", Kind.DIRECTORY, xattrs=kept_xattrs(fd))))
 
-    def add_raw(self, entry: Entry) -> None:
+    def add_raw(self, entry: TarEntry) -> None:
         """An entry without data."""
-        self._write(headers.encode(entry))
+        self._write(writer.encode(entry))
 
     def finish(self) -> None:
         """The end mark."""
-        self._write(headers.END)
+        self._write(writer.END)
 
     def _remember(self, status: os.stat_result, title: bytes) -> None:
         if status.st_nlink > 1:
@@ -75,7 +75,7 @@ class TarWriter:
             return
         fd, status = found
         try:
-            self._write(headers.encode(_entry(status, title, headers.REGULAR, xattrs=kept_xattrs(fd))))
+            self._write(writer.encode(_entry(status, title, Kind.FILE, xattrs=kept_xattrs(fd))))
             self._copy(fd, status.st_size)
             self._remember(status, title)
         finally:
@@ -93,21 +93,21 @@ class TarWriter:
             zeros = bytes(min(PIECE, left))
             self._write(zeros)
             left -= len(zeros)
-        if pad := headers.padding(size):
+        if pad := writer.padding(size):
             self._write(pad)
 
 
 def _entry(
-    status: os.stat_result, title: bytes, kind: bytes, *, link: bytes = b"", xattrs: dict[str, bytes] | None = None
-) -> Entry:
-    device = kind in (headers.CHARACTER, headers.BLOCK_DEVICE)
-    return Entry(
+    status: os.stat_result, title: bytes, kind: Kind, *, link: bytes = b"", xattrs: dict[str, bytes] | None = None
+) -> TarEntry:
+    device = kind in (Kind.CHARACTER, Kind.BLOCK)
+    return TarEntry(
         name=title,
-        type=kind,
+        kind=kind,
         mode=status.st_mode,
         uid=status.st_uid,
         gid=status.st_gid,
-        size=status.st_size if kind == headers.REGULAR else 0,
+        size=status.st_size if kind is Kind.FILE else 0,
         mtime_ns=status.st_mtime_ns,
         link=link,
         device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if device else (0, 0),

@@ -2,22 +2,23 @@
 
 import os
 import stat
-from contextlib import closing
 from typing import Final
 
 from seaway_agent.archive import rules
 from seaway_agent.archive.extract import Extractor, Target
-from seaway_agent.archive.inflate import Inflater
 from seaway_agent.archive.reading import read_text
 from seaway_agent.kernel import paths
-from seaway_agent.rootfs.limits import GIB, Limits
+from seaway_agent.rootfs.limits import GIB
 from seaway_agent.rootfs.passwd import resolve_user
-from seaway_agent.rootfs.tar import Read, TarReader
+from seaway_archive.assembly import TarLimits
+from seaway_archive.errors import ArchiveRejected, ArchiveTruncated, CompressionRejected
+from seaway_archive.inflate import InflatingReader
+from seaway_archive.reader import Read, TarReader
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import SeawayError, internal
 
 # A user's own archive may be large; memory is bounded by the reader.
-LIMITS: Final = Limits(total=1024 * GIB, entries=10_000_000)
+LIMITS: Final = TarLimits(total=1024 * GIB, entries=10_000_000)
 
 
 def target_of(root: int, path: str, spec: ContainerSpec, *, running: bool, keep_kinds: bool, chown: bool) -> Target:
@@ -43,25 +44,23 @@ def extract(read: Read, target: Target) -> None:
     """Unpack the archive that `read` gives, compressed or not, and read it to its end. Raises SeawayError, OSError."""
     extractor = Extractor(target)
     try:
-        with closing(Inflater(read)) as plain:
-            archive = TarReader(plain.read, LIMITS)
-            for entry in archive:
-                extractor.write(entry, archive.pieces())
-            archive.drain()
+        archive = TarReader(InflatingReader(read).read, LIMITS)
+        for entry in archive:
+            extractor.write(entry, archive.pieces())
+        archive.drain()
         extractor.finish()
-    except SeawayError as error:
+    except ArchiveRejected as error:
         raise _in_dockers_words(error) from error
     finally:
         extractor.close()
 
 
-def _in_dockers_words(error: SeawayError) -> SeawayError:
-    text = error.message.replace("the layer", "the archive")
-    if "truncated" in text:
-        return internal(f"unexpected EOF: {text}")
-    if "malformed" in text or "unknown type" in text:
-        return internal(f"archive/tar: invalid tar header: {text}")
-    return SeawayError(error.code, text)
+def _in_dockers_words(error: ArchiveRejected) -> SeawayError:
+    if isinstance(error, ArchiveTruncated):
+        return internal(f"unexpected EOF: {error.message}")
+    if isinstance(error, CompressionRejected):
+        return internal(error.message)
+    return internal(f"archive/tar: invalid tar header: {error.message}")
 
 
 def io_refusal(error: OSError, path: str) -> SeawayError:

@@ -11,8 +11,7 @@ from seaway_agent.archive import reading, rules, writing
 from seaway_agent.archive.access import Access, Files
 from seaway_agent.archive.changes import changes
 from seaway_agent.archive.extract import Target
-from seaway_agent.archive.shortcut import Shortcut
-from seaway_agent.archive.transfer import Line, fail, receive, send
+from seaway_agent.archive.transfer import fail, receive, send
 from seaway_agent.archive.walk import Write
 from seaway_agent.cell import Cell
 from seaway_agent.node import Node
@@ -29,8 +28,6 @@ from seaway_contracts.archives import (
     ExportContainer,
     ListChanges,
     MeasureContainers,
-    Opened,
-    OpenedPath,
     PathStat,
     ReadPath,
     StatPath,
@@ -54,13 +51,11 @@ class ArchiveCommands:
         self._node = node
         self._bus = bus
         self._access = Access(node.plumbing)
-        self._shortcut = Shortcut(node.plumbing.layout.run / "bytes.sock", node.plumbing.tasks)
         self._transfers = ThreadPoolExecutor(_TRANSFERS, thread_name_prefix="archive")
         self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="archive-look")
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
-        self._shortcut.open()
         node = self._node.plumbing.node
         await self._bus.serve(catalogue.PATH_STAT, self._stat, node=node)
         await self._bus.serve(catalogue.PATH_READ, self._read, node=node)
@@ -71,7 +66,6 @@ class ArchiveCommands:
 
     def close(self) -> None:
         """Take no more work; what is under way ends with its task."""
-        self._shortcut.close()
         for threads in (self._transfers, self._looks):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -83,48 +77,45 @@ class ArchiveCommands:
         finally:
             await files.close()
 
-    async def _read(self, asked: ReadPath, command: Command) -> OpenedPath:
+    async def _read(self, asked: ReadPath, command: Command) -> PathStat:
         cell, path = self._node.cell(asked.id), rules.absolute(asked.path)
         async with AsyncExitStack() as stack:
             files = await self._open(cell, asked.path)
             stack.push_async_callback(files.close)
             found = await self._looked_up(files, path, asked.path, asked.id)
             root = files.view.root
-            socket = self._shortcut.offer(asked.stream, asked.boot)
-            await self._send(stack, asked.stream, socket, lambda write: reading.tar_path(root, path, write), "copy out")
+            await self._send(stack, asked.stream, lambda write: reading.tar_path(root, path, write), "copy out")
             cell.tell(command, catalogue.CONTAINER_ARCHIVE_PATH.action)
-            return OpenedPath(stat=found, socket=socket)
+            return found
 
-    async def _write(self, asked: WritePath, command: Command) -> Opened:
+    async def _write(self, asked: WritePath, command: Command) -> Empty:
         cell, path = self._node.cell(asked.id), rules.absolute(asked.path)
         async with AsyncExitStack() as stack:
             files = await self._open(cell, asked.path, writing=True)
             stack.push_async_callback(files.close)
             target = await self._in_thread(lambda: _target(files, path, cell, asked))
             stream = await self._stream(asked.stream)
-            line = Line(stream, self._shortcut, self._shortcut.offer(asked.stream, asked.boot))
-            work = self._receive(stack.pop_all(), line, cell, target, asked, command)
+            work = self._receive(stack.pop_all(), stream, cell, target, asked, command)
             self._node.plumbing.tasks.spawn(f"copy-in-{asked.id[:12]}", work)
-            return Opened(socket=line.socket)
+            return Empty()
 
     async def _receive(
-        self, stack: AsyncExitStack, line: Line, cell: Cell, target: Target, asked: WritePath, command: Command
+        self, stack: AsyncExitStack, stream: ByteStream, cell: Cell, target: Target, asked: WritePath, command: Command
     ) -> None:
         """Answer over the stream when all is written and the files are let go."""
         try:
             async with stack:
-                tasks = self._node.plumbing.tasks
-                await receive(line, self._transfers, tasks, lambda read: writing.extract(read, target))
+                await receive(stream, self._transfers, lambda read: writing.extract(read, target))
             cell.tell(command, catalogue.CONTAINER_EXTRACT_TO_DIR.action)
-            await line.stream.end()
+            await stream.end()
         except OSError as error:
-            await fail(line.stream, _io_refusal(error, asked.path, asked.id), "copy in")
+            await fail(stream, _io_refusal(error, asked.path, asked.id), "copy in")
         except SeawayError as error:
-            await fail(line.stream, error, "copy in")
+            await fail(stream, error, "copy in")
         finally:
-            await line.stream.close()
+            await stream.close()
 
-    async def _export(self, asked: ExportContainer, command: Command) -> Opened:
+    async def _export(self, asked: ExportContainer, command: Command) -> Empty:
         cell = self._node.cell(asked.id)
         async with AsyncExitStack() as stack:
             try:
@@ -133,10 +124,9 @@ class ArchiveCommands:
                 raise internal(f"container {cell.spec.name} can't be exported: {error}") from error
             stack.push_async_callback(files.close)
             root = files.view.root
-            socket = self._shortcut.offer(asked.stream, asked.boot)
-            await self._send(stack, asked.stream, socket, lambda write: reading.tar_rootfs(root, write), "export")
+            await self._send(stack, asked.stream, lambda write: reading.tar_rootfs(root, write), "export")
             cell.tell(command, catalogue.CONTAINER_EXPORT.action)
-            return Opened(socket=socket)
+            return Empty()
 
     async def _changes(self, asked: ListChanges, command: Command) -> Empty:
         cell = self._node.cell(asked.id)
@@ -147,7 +137,7 @@ class ArchiveCommands:
                 write(change.model_dump_json().encode() + b"\n")
 
         async with AsyncExitStack() as stack:
-            await self._send(stack, asked.stream, "", lines, "changes", self._looks)
+            await self._send(stack, asked.stream, lines, "changes", self._looks)
             return Empty()
 
     async def _sizes(self, asked: MeasureContainers, command: Command) -> ContainerSizes:
@@ -187,18 +177,17 @@ class ArchiveCommands:
         self,
         stack: AsyncExitStack,
         name: str,
-        socket: str,
         produce: Callable[[Write], None],
         what: str,
         threads: Executor | None = None,
     ) -> None:
         """Begin to send; the task takes over what is open."""
-        line = Line(await self._stream(name), self._shortcut, socket)
+        stream = await self._stream(name)
         kept = stack.pop_all()
 
         async def work() -> None:
             async with kept:
-                await send(line, threads or self._transfers, self._node.plumbing.tasks, produce, what)
+                await send(stream, threads or self._transfers, produce, what)
 
         self._node.plumbing.tasks.spawn(f"{what.replace(' ', '-')}-{name[:12]}", work())
 

@@ -11,9 +11,10 @@ import stat
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge, shown
+from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import Limits
 from seaway_agent.rootfs.tree import open_directory
+from seaway_archive.errors import shown
 
 _KEPT: Final = 96
 _MOST_LINKS: Final = 40

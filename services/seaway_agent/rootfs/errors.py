@@ -33,10 +33,3 @@ class UserUnknown(SeawayError):
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.INTERNAL, message)
-
-
-def shown(name: bytes) -> str:
-    """`name` fit for an error message: printable and at most 200 characters."""
-    text = name[:200].decode("utf-8", "backslashreplace")
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return f"{text}…" if len(name) > 200 else text

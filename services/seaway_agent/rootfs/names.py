@@ -5,8 +5,9 @@ Whiteouts: OCI image spec, layer.md, "Whiteouts".
 
 from typing import Final
 
-from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge, shown
+from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import Limits
+from seaway_archive.errors import shown
 
 WHITEOUT: Final = b".wh."
 AUFS_META: Final = b".wh..wh."

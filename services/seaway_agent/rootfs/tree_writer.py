@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from seaway_agent.rootfs.directories import OPAQUE_XATTR, Directories, Directory, Path
-from seaway_agent.rootfs.errors import LayerRejected, shown
+from seaway_agent.rootfs.errors import LayerRejected
 from seaway_agent.rootfs.limits import Limits
 from seaway_agent.rootfs.names import AUFS_META, OPAQUE, WHITEOUT, beneath, hidden_name, parts_of
-from seaway_agent.rootfs.tar import Kind, TarEntry
 from seaway_agent.rootfs.tree import is_directory, open_directory, remove_at
+from seaway_archive.entries import Kind, TarEntry
+from seaway_archive.errors import shown
+from seaway_archive.reader import Piece
 
-Pieces = Iterable[tuple[int, memoryview]]
+Pieces = Iterable[Piece]
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FIFO: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -4,16 +4,17 @@ OCI image spec, layer.md; whiteouts become overlayfs's (kernel, overlayfs.rst, "
 """
 
 import os
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from seaway_agent.rootfs import tree
-from seaway_agent.rootfs.errors import LayerRejected
-from seaway_agent.rootfs.inflate import LayerStream
+from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
+from seaway_agent.rootfs.layer_stream import LayerStream
 from seaway_agent.rootfs.limits import Limits
-from seaway_agent.rootfs.tar import Read, TarReader
 from seaway_agent.rootfs.tree_writer import TreeWriter
+from seaway_archive.assembly import TarLimits
+from seaway_archive.errors import ArchiveRejected, ArchiveTooLarge
+from seaway_archive.reader import Read, TarReader
 from seaway_contracts.images import Layer
 
 
@@ -51,12 +52,16 @@ def unpack_layer(read: Read, root: Path, layer: Layer, limits: Limits) -> Unpack
 
 
 def _unpack(read: Read, root_fd: int, layer: Layer, limits: Limits) -> Unpacked:
-    with closing(LayerStream(read, layer, limits)) as stream:
-        return _unpack_stream(stream, root_fd, limits)
+    try:
+        return _unpack_stream(LayerStream(read, layer, limits), root_fd, limits)
+    except ArchiveRejected as error:
+        raise LayerRejected(f"layer {layer.digest}: {error.message}") from error
+    except ArchiveTooLarge as error:
+        raise LayerTooLarge(f"layer {layer.digest}: {error.message}") from error
 
 
 def _unpack_stream(stream: LayerStream, root_fd: int, limits: Limits) -> Unpacked:
-    archive = TarReader(stream.read, limits)
+    archive = TarReader(stream.read, TarLimits(limits.total, limits.entries, limits.metadata))
     writer = TreeWriter(root_fd, limits)
     try:
         for entry in archive:

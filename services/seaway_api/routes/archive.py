@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import closing
 from typing import Final
 
 import orjson
@@ -11,14 +10,12 @@ from aiohttp import web
 
 from seaway_api import replies
 from seaway_api.call import Call
-from seaway_api.shortcut import Bytes, boot_id
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.archives import (
     ChangeKind,
     ExportContainer,
     ListChanges,
-    Opened,
     PathStat,
     ReadPath,
     StatPath,
@@ -58,15 +55,15 @@ async def read(call: Call) -> web.StreamResponse:
     path = _path(call)
     identifier, node = await call.api.locate(call.name)
     async with call.api.stream(node) as stream:
-        request = ReadPath(id=identifier, path=path, stream=stream.id, boot=boot_id())
+        request = ReadPath(id=identifier, path=path, stream=stream.id)
         try:
-            opened = await call.api.bus.call(cat.PATH_READ, request, node=node, command=call.command())
+            found = await call.api.bus.call(cat.PATH_READ, request, node=node, command=call.command())
         except SeawayError as error:
             raise _named(call, path, error) from error
         response = web.StreamResponse(headers=replies.COMMON_HEADERS)
         response.headers["Content-Type"] = _TAR
-        response.headers[archive.PATH_STAT_HEADER] = path_stat_header(opened.stat)
-        await _relay_bytes(call, stream, opened, response, "a copy")
+        response.headers[archive.PATH_STAT_HEADER] = path_stat_header(found)
+        await _relay(call, stream, response, "a copy")
         return response
 
 
@@ -81,22 +78,19 @@ async def write(call: Call) -> web.StreamResponse:
             stream=stream.id,
             keep_kinds=call.flag("noOverwriteDirNonDir"),
             chown=call.flag("copyUIDGID"),
-            boot=boot_id(),
         )
         try:
-            opened = await call.api.bus.call(cat.PATH_WRITE, request, node=node, command=call.command())
-            line = await Bytes.open(stream, opened)
-            with closing(line):
-                await _send(call, stream, line)
+            await call.api.bus.call(cat.PATH_WRITE, request, node=node, command=call.command())
+            await _send(call, stream)
         except SeawayError as error:
             raise _named(call, path, error) from error
     return replies.empty(200)
 
 
-async def _send(call: Call, stream: ByteStream, line: Bytes) -> None:
+async def _send(call: Call, stream: ByteStream) -> None:
     """Send the body; returns when the agent has written all. Its refusal ends the sending at once."""
     answer = call.api.tasks.spawn("copy-in-answer", _outcome(_answer(stream)))
-    body = call.api.tasks.spawn("copy-in-body", _outcome(line.send(call.request.content.iter_any())))
+    body = call.api.tasks.spawn("copy-in-body", _outcome(_body(call, stream)))
     try:
         await asyncio.wait({answer, body}, return_when=asyncio.FIRST_COMPLETED)
         unsent = body.result() if body.done() else None
@@ -116,6 +110,12 @@ async def _outcome(work: Awaitable[None]) -> SeawayError | None:
     return None
 
 
+async def _body(call: Call, stream: ByteStream) -> None:
+    async for data in call.request.content.iter_any():
+        await stream.write(data)
+    await stream.end()
+
+
 async def _answer(stream: ByteStream) -> None:
     while await stream.read():
         pass
@@ -125,11 +125,11 @@ async def export(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/export: the root filesystem as a tar, without volumes."""
     identifier, node = await call.api.locate(call.name)
     async with call.api.stream(node) as stream:
-        request = ExportContainer(id=identifier, stream=stream.id, boot=boot_id())
-        opened = await call.api.bus.call(cat.EXPORT, request, node=node, command=call.command())
+        request = ExportContainer(id=identifier, stream=stream.id)
+        await call.api.bus.call(cat.EXPORT, request, node=node, command=call.command())
         response = web.StreamResponse(headers=replies.COMMON_HEADERS)
         response.headers["Content-Type"] = _OCTETS
-        await _relay_bytes(call, stream, opened, response, "an export")
+        await _relay(call, stream, response, "an export")
         return response
 
 
@@ -158,22 +158,14 @@ async def _lines(stream: ByteStream) -> AsyncIterator[bytes]:
             yield line
 
 
-async def _relay_bytes(call: Call, stream: ByteStream, opened: Opened, response: web.StreamResponse, what: str) -> None:
-    line = await Bytes.open(stream, opened)
-    with closing(line):
-        await _relay(call, stream, line.received(), response, what)
-
-
-async def _relay(
-    call: Call, stream: ByteStream, pieces: AsyncIterator[bytes], response: web.StreamResponse, what: str
-) -> None:
+async def _relay(call: Call, stream: ByteStream, response: web.StreamResponse, what: str) -> None:
     """Pass the bytes on. An error before the first of them gives a status, a later one can only cut the answer off."""
-    data = await anext(pieces, b"")
+    data = await stream.read()
     await response.prepare(call.request)
     try:
         while data:
             await response.write(data)
-            data = await anext(pieces, b"")
+            data = await stream.read()
     except SeawayError as error:
         log.warning("%s of container %s broke off: %s", what, call.name, error)
         raise ConnectionResetError(str(error)) from error

@@ -104,8 +104,8 @@ async def test_load_says_in_the_stream_what_is_wrong(docker: Any, tmp_path: Path
     for data, words in (
         (b"rubbish" * 500, "no tar"),
         (tar_of({"x": b"1"}), "holds no image"),
-        (whole[: len(whole) - 200_000], "cut off"),
-        (gzip.compress(whole)[:-100_000], "cut off"),
+        (whole[: len(whole) - 200_000], "truncated"),
+        (gzip.compress(whole)[:-100_000], "truncated"),
     ):
         status, lines = await answer(await client.post(f"/images/load{query}", data=data))
         assert status == 200

@@ -20,6 +20,7 @@ from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import KIB, MIB, Limits
 from seaway_agent.rootfs.unpack import Unpacked, unpack_layer
 from seaway_contracts.images import Layer
+from seaway_testing.packing import zstd_compress
 
 pytestmark = pytest.mark.root
 
@@ -297,23 +298,20 @@ def test_two_hundred_thousand_entries(root: Path, outside: Path) -> None:
     assert os.listdir(root) == []
 
 
-def gzip_bomb(chunks: int) -> bytes:
-    """One member per `chunks` MiB of zeros would do; many members are legal as well."""
-    return gzip.compress(bytes(MIB)) * chunks
-
-
+@pytest.mark.parametrize("pack", [gzip.compress, zstd_compress])
 @pytest.mark.parametrize("inside", ["a file", "padding", "headers"])
-def test_gzip_bomb(inside: str, root: Path, outside: Path) -> None:
+def test_compression_bomb(inside: str, pack: Callable[[bytes], bytes], root: Path, outside: Path) -> None:
+    """2 GB of zeros in as many streams as there are megabytes, which is legal."""
     head = {
         "a file": patched(layer_of(entry("f", data=b""))[:512], 124, b"%011o\0" % (4 << 30)),
         "padding": bytes(1024),
         "headers": b"",
     }[inside]
-    body = gzip_bomb(2000)
+    body = pack(bytes(MIB)) * 2000
     if inside == "headers":
         record = layer_of(entry("g", tarfile.XGLTYPE, data=b""))[:512]
-        body = gzip.compress(record * 2000) * 200
-    blob = gzip.compress(head) + body
+        body = pack(record * 2000) * 200
+    blob = pack(head) + body
     limits = Limits(ratio_slack=64 * MIB)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.monotonic()

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from seaway_archive.inflate import LAYER_FORMATS
 from seaway_contracts.errors import Code, SeawayError
 from seaway_image.decompress import decompressed
+from seaway_testing.packing import zstd_compress
 
 Chunked = Callable[..., AsyncIterator[bytes]]
 DATA = os.urandom(1000) * 3000
@@ -17,7 +19,7 @@ async def whole(source: AsyncIterator[bytes]) -> bytes:
     return b"".join([piece async for piece in source])
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress, zstd_compress])
 @pytest.mark.parametrize("size", [3, 100_000, 10**8])
 async def test_all_forms_are_read(chunked: Chunked, pack: Callable[[bytes], bytes], size: int) -> None:
     data = DATA[:30_000] if size == 3 else DATA
@@ -31,7 +33,7 @@ async def test_members_make_one_whole(chunked: Chunked) -> None:
 
 async def test_what_may_stay_packed(chunked: Chunked) -> None:
     packed = gzip.compress(DATA)
-    assert await whole(decompressed(chunked(packed), keep=frozenset({"gzip"}))) == packed
+    assert await whole(decompressed(chunked(packed), kept=LAYER_FORMATS)) == packed
 
 
 async def test_nothing_is_nothing(chunked: Chunked) -> None:
@@ -41,12 +43,12 @@ async def test_nothing_is_nothing(chunked: Chunked) -> None:
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (gzip.compress(DATA)[:-9], "cut off"),
-        (bz2.compress(DATA)[:-9], "cut off"),
-        (lzma.compress(DATA)[:-9], "cut off"),
+        (gzip.compress(DATA)[:-9], "ends early"),
+        (bz2.compress(DATA)[:-9], "ends early"),
+        (lzma.compress(DATA)[:-9], "ends early"),
         (gzip.compress(DATA) + b"rubbish", "damaged"),
         (b"BZh9" + b"x" * 100, "damaged"),
-        (b"\x28\xb5\x2f\xfd" + b"x" * 100, "zstd"),
+        (b"\x28\xb5\x2f\xfd" + b"x" * 100, "damaged|ends early"),
     ],
 )
 async def test_damage_is_told(chunked: Chunked, data: bytes, why: str) -> None:
@@ -54,7 +56,7 @@ async def test_damage_is_told(chunked: Chunked, data: bytes, why: str) -> None:
         await whole(decompressed(chunked(data, 10_000)))
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd_compress])
 async def test_bombs_are_stopped_piece_by_piece(chunked: Chunked, pack: Callable[[bytes], bytes]) -> None:
     got = 0
     with pytest.raises(SeawayError) as refused:

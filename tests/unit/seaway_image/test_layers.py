@@ -1,5 +1,5 @@
 import gzip
-import subprocess
+import lzma
 from pathlib import Path
 
 import pytest
@@ -8,12 +8,9 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_image import layers
 from seaway_image.digests import digest_of
 from seaway_image.layers import LayerFacts, measure_layer
+from seaway_testing.packing import zstd_compress
 
 DATA = bytes(range(256)) * 20_000
-
-
-def zstd(data: bytes) -> bytes:
-    return subprocess.run(["zstd", "--compress", "--stdout"], input=data, capture_output=True, check=True).stdout
 
 
 @pytest.mark.parametrize("form", ["plain", "gzip", "members", "padded", "zstd"])
@@ -24,7 +21,7 @@ async def test_what_is_in_a_layer(tmp_path: Path, form: str) -> None:
         "gzip": lambda: gzip.compress(DATA),
         "members": lambda: gzip.compress(DATA[:half]) + gzip.compress(DATA[half:]),
         "padded": lambda: gzip.compress(DATA) + bytes(1000),
-        "zstd": lambda: zstd(DATA),
+        "zstd": lambda: zstd_compress(DATA),
     }[form]()
     path = tmp_path / "layer"
     path.write_bytes(packed)
@@ -34,10 +31,11 @@ async def test_what_is_in_a_layer(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (gzip.compress(DATA)[:-20], "cut off"),
-        (gzip.compress(DATA) + b"rubbish", "damaged gzip"),
-        (b"\x1f\x8b" + b"x" * 100, "damaged gzip"),
-        (b"\x28\xb5\x2f\xfd" + b"x" * 100, "damaged zstd"),
+        (gzip.compress(DATA)[:-20], "ends early"),
+        (gzip.compress(DATA) + b"rubbish", "damaged"),
+        (b"\x1f\x8b" + b"x" * 100, "damaged"),
+        (b"\x28\xb5\x2f\xfd" + b"x" * 100, "damaged|ends early"),
+        (lzma.compress(DATA), "compressed with xz"),
     ],
 )
 async def test_damaged_layers_are_refused(tmp_path: Path, data: bytes, why: str) -> None:

@@ -13,6 +13,7 @@ from seaway_image.digests import digest_of
 from seaway_image.load import load
 from seaway_image.save import save
 from seaway_image.store import ImageStore
+from seaway_testing.packing import zstd_compress
 
 Make = Callable[..., Any]
 Chunked = Callable[..., AsyncIterator[bytes]]
@@ -28,7 +29,7 @@ def members(data: bytes) -> dict[str, bytes]:
         return {info.name: (tar.extractfile(info) or io.BytesIO()).read() for info in tar if info.isfile()}
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd_compress])
 async def test_a_docker_archive_is_loaded(
     store: ImageStore, make_image: Make, chunked: Chunked, files_in: Listed, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -138,6 +139,51 @@ async def test_hostile_archives_leave_nothing(
 ) -> None:
     with pytest.raises(SeawayError, match=why):
         await load(store, chunked(make_tar(files)))
+    assert files_in(store.blobs.root) == set()
+
+
+def sparse() -> bytes:
+    info = tarfile.TarInfo("l.tar")
+    info.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": "1000"}
+    return info.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
+
+
+def long_name() -> bytes:
+    return tarfile.TarInfo("n" * 5000).tobuf(tarfile.PAX_FORMAT) + bytes(1024)
+
+
+def header(kind: bytes) -> bytes:
+    info = tarfile.TarInfo("x")
+    info.type = kind
+    return info.tobuf()
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "without an end mark"),
+        (b"x" * 2000, "is no tar"),
+        (sparse(), "without --sparse"),
+        (long_name(), "name is too long"),
+        (header(b"Q") + bytes(1024), "unknown type"),
+        (header(tarfile.DIRTYPE) * 200_001, "more than 200000 entries"),
+    ],
+)
+async def test_what_is_no_proper_tar_leaves_nothing(
+    store: ImageStore, chunked: Chunked, files_in: Listed, data: bytes, why: str
+) -> None:
+    with pytest.raises(SeawayError, match=why):
+        await load(store, chunked(data))
+    assert files_in(store.blobs.root) == set()
+
+
+@pytest.mark.parametrize("left", [1024, 5000])
+async def test_an_archive_that_was_cut_off_leaves_nothing(
+    store: ImageStore, make_image: Make, chunked: Chunked, files_in: Listed, left: int
+) -> None:
+    data = make_image(b"one").archive("x:1")
+    with pytest.raises(SeawayError, match="truncated"):
+        await load(store, chunked(data[:left]))
     assert files_in(store.blobs.root) == set()
 
 

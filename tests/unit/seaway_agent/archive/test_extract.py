@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.archive.extract import Extractor, Target
-from seaway_agent.rootfs.tar import Kind, TarEntry
+from seaway_archive.entries import Kind, TarEntry
 from seaway_contracts.errors import SeawayError
 from seaway_testing.descriptors import none_left_open
 
@@ -15,7 +15,7 @@ TIME = 1_600_000_000_000_000_000
 
 def entry(name: str, kind: Kind = Kind.FILE, mode: int = 0o640, link: str = "", size: int = 0) -> TarEntry:
     uid, gid = os.getuid(), os.getgid()
-    return TarEntry(name.encode(), kind, mode, uid, gid, TIME, size, link.encode(), (0, 0), {}, None)
+    return TarEntry(name.encode(), kind, mode, uid, gid, size, TIME, link.encode())
 
 
 @pytest.fixture

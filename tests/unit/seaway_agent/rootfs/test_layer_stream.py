@@ -5,14 +5,16 @@ import hashlib
 import io
 import lzma
 import zlib
-from contextlib import closing
+from collections.abc import Callable
 
 import pytest
 
 from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
-from seaway_agent.rootfs.inflate import LayerStream
+from seaway_agent.rootfs.layer_stream import LayerStream
 from seaway_agent.rootfs.limits import MIB, Limits
+from seaway_archive.errors import ArchiveRejected, ArchiveTooLarge
 from seaway_contracts.images import Layer
+from seaway_testing.packing import zstd_compress
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -30,16 +32,15 @@ def unpacked(blob: bytes, described: Layer, limits: Limits | None = None, step: 
     source = io.BytesIO(blob)
     stream = LayerStream(lambda n: source.read(min(n, step)), described, limits or Limits())
     parts = []
-    with closing(stream):
-        while data := stream.read(64 * 1024):
-            parts.append(data)
-        stream.finish()
+    while data := stream.read(64 * 1024):
+        parts.append(data)
+    stream.finish()
     return b"".join(parts)
 
 
 @pytest.mark.parametrize("step", [3, 1000, 1 << 20])
-def test_plain_and_gzip_are_told_by_their_magic(step: int) -> None:
-    for blob in (CONTENT, gzip.compress(CONTENT)):
+def test_plain_gzip_and_zstd_are_told_by_their_magic(step: int) -> None:
+    for blob in (CONTENT, gzip.compress(CONTENT), zstd_compress(CONTENT)):
         assert unpacked(blob, layer(blob), step=step) == CONTENT
 
 
@@ -53,14 +54,14 @@ def test_gzip_members_follow_each_other_and_zeros_may_follow() -> None:
     ("blob", "words"),
     [
         (gzip.compress(CONTENT)[:-9], "ends early"),
-        (gzip.compress(CONTENT)[:-8] + bytes(8), "broken"),
-        (gzip.compress(CONTENT) + b"garbage", "broken"),
-        (lzma.compress(CONTENT), "xz layers"),
-        (b"BZh9" + bytes(100), "bzip2 layers"),
+        (gzip.compress(CONTENT)[:-8] + bytes(8), "damaged"),
+        (gzip.compress(CONTENT) + b"garbage", "damaged"),
+        (lzma.compress(CONTENT), "compressed with xz: use gzip or zstd"),
+        (b"BZh9" + bytes(100), "compressed with bzip2"),
     ],
 )
 def test_what_cannot_be_inflated_is_rejected(blob: bytes, words: str) -> None:
-    with pytest.raises(LayerRejected, match=words):
+    with pytest.raises(ArchiveRejected, match=words):
         unpacked(blob, layer(blob))
 
 
@@ -87,8 +88,9 @@ def test_only_sha256_digests(digest: str) -> None:
         unpacked(b"", layer(b"", digest=digest))
 
 
-def test_a_bomb_stops_at_the_ratio() -> None:
-    blob = gzip.compress(bytes(64 * MIB))
+@pytest.mark.parametrize("pack", [gzip.compress, zstd_compress])
+def test_a_bomb_stops_at_the_ratio(pack: Callable[[bytes], bytes]) -> None:
+    blob = pack(bytes(64 * MIB))
     with pytest.raises(LayerTooLarge, match="grows from"):
         unpacked(blob, layer(blob), Limits(ratio=100, ratio_slack=MIB))
 
@@ -102,7 +104,7 @@ def test_the_stream_stops_at_the_total() -> None:
 def test_empty_members_are_bounded() -> None:
     deflater = zlib.compressobj(wbits=31)
     blob = (deflater.compress(b"") + deflater.flush()) * 50
-    with pytest.raises(LayerTooLarge, match="members"):
+    with pytest.raises(ArchiveTooLarge, match="streams"):
         unpacked(blob, layer(blob), Limits(entries=20))
 
 

@@ -1,18 +1,20 @@
-"""The tar reader against archives written by Python's tarfile, and against hand-made broken ones."""
+"""The tar readers against archives written by Python's tarfile, and against hand-made broken ones."""
 
+import asyncio
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
-from seaway_agent.rootfs.limits import Limits
-from seaway_agent.rootfs.tar import Kind, TarEntry, TarReader
+from seaway_archive.assembly import TarLimits
+from seaway_archive.entries import Kind, TarEntry
+from seaway_archive.errors import ArchiveRejected, ArchiveTooLarge, ArchiveTruncated
+from seaway_archive.reader import AsyncTarReader, Piece, TarReader
 
-LIMITS = Limits(total=1 << 30, entries=1000, metadata=64 * 1024)
+LIMITS = TarLimits(total=1 << 30, entries=1000, metadata=64 * 1024)
 
 
 def archive(*members: tuple[tarfile.TarInfo, bytes], format: int = tarfile.PAX_FORMAT) -> bytes:
@@ -34,15 +36,25 @@ def member(
     return info, data
 
 
-def read(data: bytes, limits: Limits = LIMITS, step: int = 1 << 20) -> list[tuple[TarEntry, bytes]]:
+def read(data: bytes, limits: TarLimits = LIMITS, step: int = 1 << 20) -> list[tuple[TarEntry, bytes]]:
     source = io.BytesIO(data)
     reader = TarReader(lambda n: source.read(min(n, step)), limits)
-    return [(entry, content(entry, reader)) for entry in reader]
+    return [(entry, content(entry, list(reader.pieces()))) for entry in reader]
 
 
-def content(entry: TarEntry, reader: TarReader) -> bytes:
+async def read_async(data: bytes, limits: TarLimits = LIMITS, step: int = 1 << 20) -> list[tuple[TarEntry, bytes]]:
+    async def source() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), step):
+            yield data[start : start + step]
+            yield b""
+
+    reader = AsyncTarReader(source(), limits)
+    return [(entry, content(entry, [piece async for piece in reader.pieces()])) async for entry in reader.entries()]
+
+
+def content(entry: TarEntry, pieces: list[Piece]) -> bytes:
     file = bytearray(entry.size)
-    for offset, piece in reader.pieces():
+    for offset, piece in pieces:
         file[offset : offset + len(piece)] = piece
     return bytes(file)
 
@@ -88,6 +100,7 @@ def test_reads_every_kind_of_entry(format: int) -> None:
         format=format,
     )
     entries = read(data, step=100)
+    assert asyncio.run(read_async(data, step=100)) == entries
     kinds = [Kind.DIRECTORY, Kind.FILE, Kind.SYMLINK, Kind.HARDLINK, Kind.FIFO, Kind.CHARACTER, Kind.BLOCK]
     assert [e.kind for e, _ in entries] == kinds
     directory, file, link, hard, _, null, _ = (e for e, _ in entries)
@@ -139,7 +152,7 @@ def test_gnu_sparse_file() -> None:
     pairs = b"%011o\0%011o\0" % (4096, 3) + b"%011o\0%011o\0" % (10_000, 2)
     tail = pairs.ljust(96, b"\0") + b"\0" + b"%011o\0" % 20_000
     data = raw_header(b"s", b"%011o\0" % 5, b"S", magic=b"ustar  \0", tail=tail) + padded(b"abcde") + END
-    ((entry, file),) = read(data)
+    ((entry, file),) = read(data, step=2)
     assert entry.size == 20_000
     assert (file[4096:4099], file[10_000:10_002]) == (b"abc", b"de")
     assert sum(map(bool, file)) == 5
@@ -170,7 +183,7 @@ def test_pax_sparse_1_0() -> None:
         "GNU.sparse.name": "real",
         "GNU.sparse.realsize": "1000",
     }
-    ((entry, file),) = read(pax_entry(records, padded(b"2\n100\n3\n200\n2\n") + b"abcde"))
+    ((entry, file),) = read(pax_entry(records, padded(b"2\n100\n3\n200\n2\n") + b"abcde"), step=100)
     assert (entry.name, file[100:103], file[200:202], len(file)) == (b"real", b"abc", b"de", 1000)
 
 
@@ -186,7 +199,7 @@ def test_pax_sparse_1_0() -> None:
     ],
 )
 def test_wrong_sparse_maps_are_rejected(records: dict[str, str]) -> None:
-    with pytest.raises(LayerRejected):
+    with pytest.raises(ArchiveRejected):
         read(pax_entry(records, b"abcde"))
 
 
@@ -212,8 +225,10 @@ def test_wrong_sparse_maps_are_rejected(records: dict[str, str]) -> None:
     ],
 )
 def test_malformed_archives_are_rejected(data: bytes, words: str) -> None:
-    with pytest.raises(LayerRejected, match=words):
+    with pytest.raises(ArchiveRejected, match=words):
         read(data)
+    with pytest.raises(ArchiveRejected, match=words):
+        asyncio.run(read_async(data, step=100))
 
 
 @pytest.mark.parametrize(
@@ -228,8 +243,10 @@ def test_malformed_archives_are_rejected(data: bytes, words: str) -> None:
     ],
 )
 def test_bounds_hold(data: bytes, words: str) -> None:
-    with pytest.raises(LayerTooLarge, match=words):
+    with pytest.raises(ArchiveTooLarge, match=words):
         read(data)
+    with pytest.raises(ArchiveTooLarge, match=words):
+        asyncio.run(read_async(data, step=5000))
 
 
 def test_endless_sparse_extensions_are_bounded() -> None:
@@ -239,19 +256,49 @@ def test_endless_sparse_extensions_are_bounded() -> None:
             yield b"00000000001\0" * 42 + b"\1" + bytes(7)
 
     blocks = stream()
-    with pytest.raises(LayerTooLarge, match="extents"):
+    with pytest.raises(ArchiveTooLarge, match="extents"):
         next(iter(TarReader(lambda _: next(blocks), LIMITS)))
+
+
+async def test_data_that_is_not_read_is_skipped_by_the_asynchronous_reader_too() -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield archive(member("a", b"x" * 5000), member("b", b"y"))
+
+    assert [entry.name async for entry in AsyncTarReader(source(), LIMITS).entries()] == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("data", [b"", raw_header(), raw_header(size=b"%011o\0" % 5) + padded(b"12345")])
+async def test_only_the_asynchronous_reader_insists_on_an_end_mark(data: bytes) -> None:
+    assert len(read(data)) == bool(data)
+    with pytest.raises(ArchiveTruncated, match="without an end mark"):
+        await read_async(data)
+
+
+def test_what_follows_the_end_mark_is_drained() -> None:
+    source = io.BytesIO(archive(member("a", b"x")) + bytes(1 << 20) + b"not a tar")
+    reader = TarReader(source.read, LIMITS)
+    assert [entry.name for entry in reader] == [b"a"]
+    reader.drain()
+    assert source.read() == b""
+
+
+def outcome(work: Callable[[], list[tuple[TarEntry, bytes]]]) -> list[tuple[TarEntry, bytes]] | str:
+    try:
+        return work()
+    except (ArchiveRejected, ArchiveTooLarge) as error:
+        return error.message
 
 
 @settings(max_examples=150)
 @given(st.data())
-def test_damage_never_escapes_as_another_error(data: st.DataObject) -> None:
+def test_damage_never_escapes_as_another_error_however_the_bytes_come(data: st.DataObject) -> None:
     good = bytearray(
         archive(member("a" * 150, b"x" * 700, pax_headers={"SCHILY.xattr.user.a": "b"}), member("b", b"y"))
     )
     for _ in range(data.draw(st.integers(1, 6))):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        read(bytes(good[: data.draw(st.integers(0, len(good)))]))
-    except (LayerRejected, LayerTooLarge):
-        pass
+    bad = bytes(good[: data.draw(st.integers(0, len(good)))])
+    whole = outcome(lambda: read(bad))
+    assert outcome(lambda: read(bad, step=data.draw(st.integers(1, 2000)))) == whole
+    pushed = outcome(lambda: asyncio.run(read_async(bad, step=data.draw(st.integers(1, 2000)))))
+    assert pushed == whole or (isinstance(pushed, str) and pushed.endswith("without an end mark"))

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from seaway_agent.rootfs.errors import LayerRejected, shown
+from seaway_archive.errors import malformed, shown
 
-_XATTR: Final = b"SCHILY.xattr."
+XATTR: Final = b"SCHILY.xattr."
 _SPARSE: Final = b"GNU.sparse."
 _NAMES: Final = (b"path", b"linkpath")
 _NUMBERS: Final = (b"size", b"uid", b"gid")
@@ -28,11 +28,11 @@ class Pax:
 
 
 def parse_pax(data: bytes) -> Pax:
-    """The records in `data`; unknown keys are skipped. Raises `LayerRejected`."""
+    """The records in `data`; unknown keys are skipped. Raises `ArchiveRejected`."""
     pax = Pax()
     for key, value in _records(data):
-        if key.startswith(_XATTR):
-            pax.xattrs[_xattr_name(key[len(_XATTR) :])] = value
+        if key.startswith(XATTR):
+            pax.xattrs[_xattr_name(key[len(XATTR) :])] = value
         elif key.startswith(_SPARSE):
             pax.sparse.append((key[len(_SPARSE) :], value))
         elif value:
@@ -43,16 +43,16 @@ def parse_pax(data: bytes) -> Pax:
 def pax_number(value: bytes, what: str) -> int:
     """A decimal number of at most 19 digits that isn't negative."""
     if value.startswith(b"-"):
-        raise LayerRejected(f"the layer is malformed: negative {what} in a pax header")
+        raise malformed(f"negative {what} in a pax header")
     if not value.isdigit() or len(value) > 19:
-        raise LayerRejected(f"the layer is malformed: {what} {shown(value)!r} in a pax header is no number")
+        raise malformed(f"{what} {shown(value)!r} in a pax header is no number")
     return int(value)
 
 
 def _set(pax: Pax, key: bytes, value: bytes) -> None:
     if key in _NAMES:
         if b"\0" in value:
-            raise LayerRejected(f"the layer is malformed: the name {shown(value)!r} contains NUL")
+            raise malformed(f"the name {shown(value)!r} contains NUL")
         pax.names[key] = value
     elif key in _NUMBERS:
         pax.numbers[key] = pax_number(value, key.decode())
@@ -68,10 +68,10 @@ def _records(data: bytes) -> list[tuple[bytes, bytes]]:
         digits = data[position:space] if space > 0 else b""
         end = position + int(digits) if digits.isdigit() else 0
         if end <= space + 1 or end > len(data) or data[end - 1] != ord("\n"):
-            raise LayerRejected("the layer is malformed: a pax header has a record of a wrong length")
+            raise malformed("a pax header has a record of a wrong length")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals or not key or b"\0" in key:
-            raise LayerRejected("the layer is malformed: a pax header has a record without a key")
+            raise malformed("a pax header has a record without a key")
         records.append((key, value))
         position = end
     return records
@@ -80,7 +80,7 @@ def _records(data: bytes) -> list[tuple[bytes, bytes]]:
 def _time_ns(value: bytes) -> int:
     match = _TIME.match(value)
     if match is None:
-        raise LayerRejected(f"the layer is malformed: mtime {shown(value)!r} in a pax header is no time")
+        raise malformed(f"mtime {shown(value)!r} in a pax header is no time")
     sign, seconds, fraction = match.groups()
     nanoseconds = int(seconds) * 1_000_000_000 + int((fraction or b"")[:9].ljust(9, b"0"))
     return -nanoseconds if sign else nanoseconds
@@ -90,4 +90,4 @@ def _xattr_name(name: bytes) -> str:
     try:
         return name.decode("utf-8")
     except UnicodeDecodeError:
-        raise LayerRejected(f"the layer is malformed: the xattr name {shown(name)!r} is not UTF-8") from None
+        raise malformed(f"the xattr name {shown(name)!r} is not UTF-8") from None

@@ -1,16 +1,16 @@
 """Maps of sparse files: GNU's old header format and its pax versions 0.0, 0.1 and 1.0. Pure.
 
-An extent is `(offset, length)` in bytes within the file; its data stand one after another in the archive.
+An extent is `(offset, length)` in bytes within the file; in the archive the data of all extents is in one piece.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
-from seaway_agent.rootfs.tar_header import BLOCK, parse_number
-from seaway_agent.rootfs.tar_pax import pax_number
+from seaway_archive.entries import Extent
+from seaway_archive.errors import ArchiveTooLarge, malformed
+from seaway_archive.headers import BLOCK, Steps, exactly, parse_number
+from seaway_archive.pax import pax_number
 
-Extent = tuple[int, int]
 _PAIR: Final = 24
 _NUMBER: Final = 12
 
@@ -23,30 +23,30 @@ class Sparse(NamedTuple):
     name: bytes
 
 
-def gnu_sparse(block: bytes, take_block: Callable[[], bytes], most: int) -> Sparse:
-    """The map of an old GNU header (type `S`), with extension blocks from `take_block`; at most `most` extents."""
+def gnu_sparse(block: bytes, most: int) -> Steps[Sparse]:
+    """The map of an old GNU header (type `S`) and the extension blocks after it; at most `most` extents."""
     extents = _gnu_pairs(block[386:482])
     more = block[482]
     size = parse_number(block[483:495], "sparse size")
     while more:
         if len(extents) > most:
-            raise LayerTooLarge(f"a sparse file of the layer has more than {most} extents")
-        extension = take_block()
+            raise _too_many(most)
+        extension = yield from exactly(BLOCK)
         extents += _gnu_pairs(extension[:504])
         more = extension[504]
     return Sparse(_checked(extents, size), size, b"")
 
 
-def pax_sparse(records: list[tuple[bytes, bytes]], take_block: Callable[[], bytes], most: int) -> tuple[Sparse, int]:
+def pax_sparse(records: list[tuple[bytes, bytes]], most: int) -> Steps[tuple[Sparse, int]]:
     """The map that `GNU.sparse.*` records describe, and how many bytes of the data it took (version 1.0)."""
     last = dict(records)
     name = last.get(b"name", b"")
     if b"\0" in name:
-        raise LayerRejected("the layer is malformed: the name of a sparse file contains NUL")
+        raise malformed("the name of a sparse file contains NUL")
     size = pax_number(last.get(b"realsize") or last.get(b"size") or b"", "sparse size")
     taken = 0
     if last.get(b"major") == b"1":
-        extents, taken = _map_in_data(take_block, most)
+        extents, taken = yield from _map_in_data(most)
     elif b"map" in last:
         extents = _paired([pax_number(v, "sparse map") for v in last[b"map"].split(b",") if v])
     else:
@@ -65,26 +65,30 @@ def _gnu_pairs(area: bytes) -> list[Extent]:
     return extents
 
 
-def _map_in_data(take_block: Callable[[], bytes], most: int) -> tuple[list[Extent], int]:
+def _map_in_data(most: int) -> Steps[tuple[list[Extent], int]]:
     lines: list[bytes] = []
     text = b""
     taken = 0
     while not lines or len(lines) < 1 + 2 * pax_number(lines[0], "sparse map"):
         if lines and pax_number(lines[0], "sparse map") > most:
-            raise LayerTooLarge(f"a sparse file of the layer has more than {most} extents")
-        text += take_block()
+            raise _too_many(most)
+        text += yield from exactly(BLOCK)
         taken += BLOCK
         *complete, text = text.split(b"\n")
         if len(text) > BLOCK:
-            raise LayerRejected("the layer is malformed: the map of a sparse file has no line ends")
+            raise malformed("the map of a sparse file has no line ends")
         lines += complete
     count = pax_number(lines[0], "sparse map")
     return _paired([pax_number(line, "sparse map") for line in lines[1 : 1 + 2 * count]]), taken
 
 
+def _too_many(most: int) -> ArchiveTooLarge:
+    return ArchiveTooLarge(f"a sparse file of the archive has more than {most} extents")
+
+
 def _paired(numbers: list[int]) -> list[Extent]:
     if len(numbers) % 2:
-        raise LayerRejected("the layer is malformed: the map of a sparse file has an offset without a length")
+        raise malformed("the map of a sparse file has an offset without a length")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
@@ -92,6 +96,6 @@ def _checked(extents: Iterable[Extent], size: int) -> tuple[Extent, ...]:
     end = 0
     for offset, length in extents:
         if offset < end or offset + length > size:
-            raise LayerRejected("the layer is malformed: the map of a sparse file overlaps or passes the file's end")
+            raise malformed("the map of a sparse file overlaps or passes the file's end")
         end = offset + length
     return tuple(extents)

@@ -1,0 +1,17 @@
+"""Compression that only tests need."""
+
+import sys
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+
+def zstd_compress(data: bytes, *, window_log: int = 0) -> bytes:
+    """A zstd frame with a checksum, as the program `zstd` makes; with a window of 2**`window_log` bytes, if given."""
+    options: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
+    if not window_log:
+        return zstd.compress(data, options=options)
+    compressor = zstd.ZstdCompressor(options=options | {zstd.CompressionParameter.window_log: window_log})
+    return compressor.compress(data) + compressor.flush()

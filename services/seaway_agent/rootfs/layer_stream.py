@@ -1,0 +1,83 @@
+"""The uncompressed bytes of a layer blob, with digests and limits verified on the way."""
+
+import hashlib
+import re
+from typing import Final
+
+from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
+from seaway_agent.rootfs.limits import KIB, Limits
+from seaway_archive.inflate import LAYER_FORMATS, InflatingReader
+from seaway_archive.reader import Read
+from seaway_contracts.images import Layer
+
+_FEED: Final = 64 * KIB
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+class LayerStream:
+    """The uncompressed bytes of a blob. `finish()` verifies that blob and bytes are those that `layer` names.
+
+    Raises `ArchiveRejected` for broken compression, `ArchiveTooLarge` and `LayerTooLarge` for a bomb, `DigestMismatch`.
+    """
+
+    def __init__(self, read: Read, layer: Layer, limits: Limits) -> None:
+        for digest in (layer.digest, layer.diff_id):
+            if not _DIGEST.match(digest):
+                raise LayerRejected(f"the layer's digest {digest[:100]!r} is not sha256 with 64 hexadecimal digits")
+        self._layer = layer
+        self._limits = limits
+        self._source = read
+        self._blob_hash = hashlib.sha256()
+        self._blob_size = 0
+        self._tar_hash = hashlib.sha256()
+        self._tar_size = 0
+        self._plain = InflatingReader(self._read_blob, accepted=LAYER_FORMATS, members=limits.entries)
+
+    def read(self, n: int) -> bytes:
+        """1 to `n` uncompressed bytes, or b"" at the end."""
+        data = self._plain.read(n)
+        self._tar_hash.update(data)
+        self._tar_size += len(data)
+        self._bound()
+        return data
+
+    def bound_entries(self, entries: int) -> None:
+        """Refuse a blob that makes `entries` files out of too few bytes."""
+        excess = entries - self._limits.entries_slack
+        if excess > 0 and excess * self._limits.entry_cost > self._blob_size:
+            raise LayerTooLarge(
+                f"layer {self._layer.digest} makes {entries} files out of {self._blob_size} bytes: more than "
+                f"{self._limits.entries_slack} and one for each {self._limits.entry_cost} bytes"
+            )
+
+    def finish(self) -> None:
+        """Verify; to be called at the end of the stream."""
+        while self._read_blob(_FEED):
+            pass
+        if self._blob_size != self._layer.size:
+            raise DigestMismatch(f"layer {self._layer.digest} has {self._blob_size} bytes, not {self._layer.size}")
+        blob = f"sha256:{self._blob_hash.hexdigest()}"
+        if blob != self._layer.digest:
+            raise DigestMismatch(f"layer {self._layer.digest} arrived with the digest {blob}; pull the image again")
+        diff_id = f"sha256:{self._tar_hash.hexdigest()}"
+        if diff_id != self._layer.diff_id:
+            raise DigestMismatch(
+                f"layer {self._layer.digest} unpacks to {diff_id}, but the image names {self._layer.diff_id}"
+            )
+
+    def _read_blob(self, n: int) -> bytes:
+        data = self._source(n)
+        self._blob_hash.update(data)
+        self._blob_size += len(data)
+        if self._blob_size > self._layer.size:
+            raise DigestMismatch(f"layer {self._layer.digest} is longer than the {self._layer.size} bytes announced")
+        return data
+
+    def _bound(self) -> None:
+        if self._tar_size > self._limits.total:
+            raise LayerTooLarge(f"layer {self._layer.digest} unpacks to more than {self._limits.total} bytes")
+        if self._tar_size > self._limits.ratio * self._blob_size + self._limits.ratio_slack:
+            raise LayerTooLarge(
+                f"layer {self._layer.digest} grows from {self._blob_size} to over {self._tar_size} bytes: "
+                f"more than {self._limits.ratio} times (and {self._limits.ratio_slack} bytes)"
+            )
