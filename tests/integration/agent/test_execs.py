@@ -264,7 +264,7 @@ async def test_one_that_ends_with_its_keeper_has_its_code(execs: Execs, tmp_path
     await execs.rig.until(lambda: procs.find(pid) is None)
 
 
-@pytest.mark.parametrize("point", [Failpoint.KEEPER_FORKED, Failpoint.KEEPER_SPAWNED, Failpoint.KEEPER_BEGUN])
+@pytest.mark.parametrize("point", [Failpoint.KEEPER_SPAWNED, Failpoint.KEEPER_BEGUN])
 async def test_a_keeper_that_is_killed_over_a_start_is_not_noticed(
     execs: Execs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint
 ) -> None:
