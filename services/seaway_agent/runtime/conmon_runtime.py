@@ -21,6 +21,8 @@ from seaway_agent.run import Run
 from seaway_agent.runtime import shim, terminal
 from seaway_agent.runtime.conmon import ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.filter_check import check_at_gate, check_behind_gate, name_of_init
+from seaway_agent.runtime.flags import filters_late
 from seaway_agent.runtime.gates import GATE, pass_gate
 from seaway_agent.runtime.launch import Launch, exit_files, shim_plan
 from seaway_agent.runtime.root_hold import RootHold
@@ -63,10 +65,18 @@ class ConmonRuntime:
 
     async def start(self) -> None:
         """See the port."""
-        plan, pidfd = shim_plan(self._node, self._spec), self.run.pidfd if self.run is not None else -1
-        fifo = plan.runtime_root / self._spec.id / GATE
-        if not await pass_gate(plan.runtime_root.name, fifo, pidfd):
+        plan, run = shim_plan(self._node, self._spec), self.run
+        name, pidfd = self._node.runtime(self._spec.runtime)[0], run.pidfd if run is not None else -1
+        late, init = filters_late(name, no_new_privileges=self._spec.security.no_new_privileges), b""
+        if run is not None and run.filtered:
+            if late:
+                init = name_of_init(run.pid)
+            else:
+                check_at_gate(run.pid, pidfd, name)
+        if not await pass_gate(name, plan.runtime_root / self._spec.id / GATE, pidfd):
             await self._start_by_runtime(plan)
+        if run is not None and run.filtered and late:
+            await self._check_behind_gate(run, name, init)
 
     def adopt(self, run: Run) -> None:
         """See the port."""
@@ -137,6 +147,13 @@ class ConmonRuntime:
         if self._root is not None:
             self._root.release()
         self.run = self._watch = self._root = None
+
+    async def _check_behind_gate(self, run: Run, runtime: str, init: bytes) -> None:
+        try:
+            await check_behind_gate(run.pid, run.pidfd, runtime, init)
+        except SeawayError:
+            self.signal(signals.SIGKILL)
+            raise
 
     async def _start_by_runtime(self, plan: ShimPlan) -> None:
         argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
