@@ -21,7 +21,7 @@ from seaway_agent.run import Run
 from seaway_agent.runtime import shim, terminal
 from seaway_agent.runtime.conmon import ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
-from seaway_agent.runtime.filter_check import check_at_gate, check_behind_gate, name_of_init
+from seaway_agent.runtime.filter_check import FilterCheck
 from seaway_agent.runtime.flags import filters_late
 from seaway_agent.runtime.gates import GATE, pass_gate
 from seaway_agent.runtime.launch import Launch, exit_files, shim_plan
@@ -67,16 +67,15 @@ class ConmonRuntime:
         """See the port."""
         plan, run = shim_plan(self._node, self._spec), self.run
         name, pidfd = self._node.runtime(self._spec.runtime)[0], run.pidfd if run is not None else -1
-        late, init = filters_late(name, no_new_privileges=self._spec.security.no_new_privileges), b""
+        check = None
         if run is not None and run.filtered:
-            if late:
-                init = name_of_init(run.pid)
-            else:
-                check_at_gate(run.pid, pidfd, name)
+            late = filters_late(name, no_new_privileges=self._spec.security.no_new_privileges)
+            check = FilterCheck(run.pid, pidfd, name, late=late)
+            check.at_gate()
         if not await pass_gate(name, plan.runtime_root / self._spec.id / GATE, pidfd):
             await self._start_by_runtime(plan)
-        if run is not None and run.filtered and late:
-            await self._check_behind_gate(run, name, init)
+        if check is not None:
+            await check.behind_gate()
 
     def adopt(self, run: Run) -> None:
         """See the port."""
@@ -147,13 +146,6 @@ class ConmonRuntime:
         if self._root is not None:
             self._root.release()
         self.run = self._watch = self._root = None
-
-    async def _check_behind_gate(self, run: Run, runtime: str, init: bytes) -> None:
-        try:
-            await check_behind_gate(run.pid, run.pidfd, runtime, init)
-        except SeawayError:
-            self.signal(signals.SIGKILL)
-            raise
 
     async def _start_by_runtime(self, plan: ShimPlan) -> None:
         argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]

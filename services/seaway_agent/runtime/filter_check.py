@@ -6,6 +6,7 @@ new privileges, loads it behind the gate, just before execve(2) (`flags.filters_
 
 import asyncio
 import os
+import signal as signals
 from typing import Final
 
 from seaway_agent.kernel import procs
@@ -20,31 +21,49 @@ _LOOKS: Final = 30_000
 _LOOK_S: Final = 0.001
 
 
-def check_at_gate(pid: int, pidfd: int, runtime: str) -> None:
-    """Raises SeawayError where init waits at its gate without a filter. One that has ended is the gate's to report."""
-    if _look(pid)[1] != _FILTERED and pidfd >= 0 and not procs.has_ended(pidfd):
-        raise _unfiltered(runtime)
+class FilterCheck:
+    """Of one start of a container that must be filtered. `pid`, `pidfd`: its init; `late`: see `flags.filters_late`."""
 
+    def __init__(self, pid: int, pidfd: int, runtime: str, *, late: bool) -> None:
+        self._pid = pid
+        self._pidfd = pidfd
+        self._runtime = runtime
+        self._late = late
+        self._init = b""
 
-def name_of_init(pid: int) -> bytes:
-    """The name by which `check_behind_gate` tells init from the program; to be asked before init passes the gate."""
-    return _look(pid)[0]
+    def at_gate(self) -> None:
+        """To be called while init waits there. Raises SeawayError where it has no filter, and should have it by now.
 
+        An init that has ended is the gate's to report.
+        """
+        self._init, mode = _look(self._pid)
+        if not self._late and mode != _FILTERED and self._pidfd >= 0 and not procs.has_ended(self._pidfd):
+            raise self._refusal()
 
-async def check_behind_gate(pid: int, pidfd: int, runtime: str, init: bytes) -> None:
-    """Wait until init has its filter. Raises SeawayError where it has become the program without one, or does neither
-    for 30 s; the caller kills it then. Of one that has been reaped nothing is known, and nothing runs.
-    """
-    for _ in range(_LOOKS):
-        name, mode = _look(pid)
-        if mode == _FILTERED or pidfd < 0 or procs.number_of(pidfd) != pid:
-            return
-        if name != init:
-            break
-        if procs.has_ended(pidfd):
-            return
-        await asyncio.sleep(_LOOK_S)
-    raise _unfiltered(runtime)
+    async def behind_gate(self) -> None:
+        """To be called when init has passed the gate: where its filter comes late, wait for that.
+
+        Raises SeawayError, and kills it, where it has become the program without a filter, or does neither for 30 s.
+        """
+        if self._late and not await self._is_harmless():
+            procs.send_signal(self._pidfd, signals.SIGKILL)
+            raise self._refusal()
+
+    async def _is_harmless(self) -> bool:
+        """Filtered, or ended before it was the program. If it has been reaped nobody knows, but nothing runs."""
+        for _ in range(_LOOKS):
+            name, mode = _look(self._pid)
+            if mode == _FILTERED or self._pidfd < 0 or procs.number_of(self._pidfd) != self._pid:
+                return True
+            if name != self._init:
+                return False
+            if procs.has_ended(self._pidfd):
+                return True
+            await asyncio.sleep(_LOOK_S)
+        return False
+
+    def _refusal(self) -> SeawayError:
+        return internal(f"the runtime {self._runtime} gave the container no seccomp filter, so it must not run")
 
 
 def _look(pid: int) -> tuple[bytes, bytes]:
@@ -64,7 +83,3 @@ def _look(pid: int) -> tuple[bytes, bytes]:
 
 def _line(text: bytes, head: bytes) -> bytes:
     return text.partition(head)[2].partition(b"\n")[0]
-
-
-def _unfiltered(runtime: str) -> SeawayError:
-    return internal(f"the runtime {runtime} gave the container no seccomp filter, so it must not run")

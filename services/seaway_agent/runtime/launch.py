@@ -114,7 +114,15 @@ class Launch:
         if connection.sandbox is not None:
             connection.sandbox.hand_over()
         filtered = self._seccomp is not None and is_filtered_by_host(node.runtime(spec.runtime)[0])
-        return Run(connection, report.pid, pidfd, self._spawned.pidfd, True, self._apparmor, filtered)
+        return Run(
+            connection,
+            report.pid,
+            pidfd,
+            self._spawned.pidfd,
+            child=True,
+            apparmor=self._apparmor,
+            filtered=filtered,
+        )
 
     async def _start_shim(self, plan: BundlePlan) -> Report:
         launcher = self._node.launcher

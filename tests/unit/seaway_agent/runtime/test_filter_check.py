@@ -9,9 +9,9 @@ import pytest
 
 from seaway_agent.kernel import procs
 from seaway_agent.runtime import filter_check
-from seaway_agent.runtime.filter_check import check_at_gate, check_behind_gate, name_of_init
+from seaway_agent.runtime.filter_check import FilterCheck
 from seaway_contracts.errors import SeawayError
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 pytestmark = pytest.mark.skipif(
     "\nSeccomp:\t0\n" not in Path("/proc/self/status").read_text(), reason="these processes are filtered themselves"
@@ -19,67 +19,87 @@ pytestmark = pytest.mark.skipif(
 NO_FILTER = "the runtime crun gave the container no seccomp filter"
 
 
-class Child:
+class Init:
     """A process that becomes `sleep` when it is let."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(["sh", "-c", "read go; exec sleep 1000"], stdin=subprocess.PIPE)
         self.pid, self.pidfd = self.process.pid, os.pidfd_open(self.process.pid)
 
-    def name(self) -> bytes:
-        return name_of_init(self.pid)
+    def name(self) -> str:
+        return Path(f"/proc/{self.pid}/comm").read_text().strip()
 
-    def begin(self) -> None:
+    def check(self, *, late: bool) -> FilterCheck:
+        return FilterCheck(self.pid, self.pidfd, "crun", late=late)
+
+    def passes(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
+    async def end(self) -> None:
+        """It is left a zombie."""
+        self.process.kill()
+        await until(lambda: procs.has_ended(self.pidfd))
+
 
 @pytest.fixture
-async def init() -> AsyncIterator[Child]:
-    child = Child()
-    await until(lambda: child.name() == b"sh")
-    yield child
-    child.process.kill()
-    child.process.wait()
-    os.close(child.pidfd)
+async def init() -> AsyncIterator[Init]:
+    made = Init()
+    await until(lambda: made.name() == "sh")
+    yield made
+    made.process.kill()
+    made.process.wait()
+    os.close(made.pidfd)
 
 
-async def test_at_the_gate(init: Child) -> None:
+async def test_at_the_gate(init: Init) -> None:
     with pytest.raises(SeawayError, match=NO_FILTER):
-        check_at_gate(init.pid, init.pidfd, "crun")
+        init.check(late=False).at_gate()
 
 
-async def test_one_that_has_ended_at_the_gate_is_left_to_that(init: Child) -> None:
-    init.process.kill()
-    await until(lambda: procs.has_ended(init.pidfd))
-    check_at_gate(init.pid, init.pidfd, "crun")
-    check_at_gate(init.pid, -1, "crun")
+async def test_one_that_has_ended_at_the_gate_is_left_to_that(init: Init) -> None:
+    await init.end()
+    init.check(late=False).at_gate()
+    FilterCheck(init.pid, -1, "crun", late=False).at_gate()
 
 
-async def test_behind_the_gate(init: Child) -> None:
-    init.begin()
+async def test_what_was_checked_at_the_gate_is_not_checked_again(init: Init) -> None:
+    await init.check(late=False).behind_gate()
+    assert init.process.poll() is None
+
+
+async def test_behind_the_gate_it_is_killed(init: Init) -> None:
+    check = init.check(late=True)
+    check.at_gate()
+    init.passes()
     with pytest.raises(SeawayError, match=NO_FILTER):
-        await check_behind_gate(init.pid, init.pidfd, "crun", b"sh")
+        await check.behind_gate()
+    assert init.process.wait(GUARD_S) == -9
 
 
-async def test_a_program_that_has_ended_meanwhile(init: Child) -> None:
-    init.begin()
-    await until(lambda: init.name() == b"sleep")
-    init.process.kill()
-    await until(lambda: procs.has_ended(init.pidfd))
+async def test_a_program_that_has_ended_meanwhile(init: Init) -> None:
+    check = init.check(late=True)
+    check.at_gate()
+    init.passes()
+    await until(lambda: init.name() == "sleep")
+    await init.end()
     with pytest.raises(SeawayError, match=NO_FILTER):
-        await check_behind_gate(init.pid, init.pidfd, "crun", b"sh")
+        await check.behind_gate()
     init.process.wait()
-    await check_behind_gate(init.pid, init.pidfd, "crun", b"sh")
+    await check.behind_gate()
 
 
-async def test_an_init_that_has_ended_behind_the_gate(init: Child) -> None:
-    init.process.kill()
-    await until(lambda: procs.has_ended(init.pidfd))
-    await check_behind_gate(init.pid, init.pidfd, "crun", b"sh")
+async def test_an_init_that_has_ended_behind_the_gate(init: Init) -> None:
+    check = init.check(late=True)
+    check.at_gate()
+    await init.end()
+    await check.behind_gate()
 
 
-async def test_an_init_that_stays_as_it_is(init: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_init_that_stays_as_it_is(init: Init, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filter_check, "_LOOKS", 3)
+    check = init.check(late=True)
+    check.at_gate()
     with pytest.raises(SeawayError, match=NO_FILTER):
-        await check_behind_gate(init.pid, init.pidfd, "crun", b"sh")
+        await check.behind_gate()
+    assert init.process.wait(GUARD_S) == -9
