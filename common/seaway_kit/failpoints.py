@@ -86,7 +86,6 @@ class Failpoint(StrEnum):
     EXEC_SPAWNED = "exec.shim-spawned"
     EXEC_STARTED = "exec.started"
     EXEC_FAILED = "exec.failure-recorded"
-    KEEPER_FORKED = "keeper.process-forked"
     KEEPER_SPAWNED = "keeper.runtime-spawned"
     KEEPER_BEGUN = "keeper.program-begun"
     KEEPER_REFUSED = "keeper.refusal-written"

@@ -52,11 +52,6 @@ class Layout:
         return self.bundles / container
 
     @property
-    def python(self) -> Path:
-        """The interpreter, for programs that are started in the launcher's namespace; elsewhere an empty file."""
-        return self.run / "python"
-
-    @property
     def execs(self) -> Path:
         """The directories of execs."""
         return self.run / "x"

@@ -9,7 +9,7 @@ from seaway_agent.endpoints import Connection
 class Run:
     """What a run holds. `pidfd` is the first process, `conmon_fd` its shim (-1: it is gone), a child of ours or not.
 
-    `apparmor`: the profile that it runs under, if any.
+    `apparmor`: the profile that it runs under, if any. `filtered`: it must have a seccomp filter when it is started.
     """
 
     connection: Connection
@@ -18,3 +18,4 @@ class Run:
     conmon_fd: int
     child: bool
     apparmor: str = ""
+    filtered: bool = False

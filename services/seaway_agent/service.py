@@ -210,7 +210,7 @@ class Agent:
         store.remember("suite", suite)
         host = cgroups.host_layout()
         programs = [runtimes[name] for name in _SELF_COPYING if name in runtimes]
-        launcher = Launcher(programs=programs, python=str(self._layout.python))
+        launcher = Launcher(programs=programs)
         launcher.start()
         stack.callback(launcher.close)
         attach_lock = AttachLock(host)

@@ -1,7 +1,12 @@
 """Containers and clients that mean harm: the host's programs stay as they are, others are unharmed, nothing is left."""
 
+import base64
+import json
 import os
+import select
 import shutil
+import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -57,6 +62,41 @@ def test_the_runtime_can_not_be_overwritten(
     assert {path: path.read_bytes() for path in programs} == programs, "a program of the host was overwritten"
     assert any(runtime in line or "memfd" in line for line in seen), f"the attacker never saw the runtime: {seen}"
     assert cli("run", "--rm", "--runtime", runtime, "busybox", "echo", "well").out == "well"
+
+
+ALLOW_ALL: Final = base64.b64encode(struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)).decode()
+"""A seccomp filter: BPF_RET, SECCOMP_RET_ALLOW."""
+
+
+@pytest.mark.parametrize(
+    ("runtime", "key", "value"),
+    [
+        ("crun", "run.oci.seccomp_bpf_data", ALLOW_ALL),
+        ("crun", "run.oci.pidfd_receiver", "{socket}"),
+        ("crun", "run.oci.handler", "wasm"),
+        ("crun", "module.wasm.image/variant", "compat"),
+        ("runc", "org.systemd.property.Description", "'mine'"),
+        ("runc", "run.oci.seccomp_bpf_data", ALLOW_ALL),
+        ("runsc", "dev.gvisor.flag.debug-log", "{socket}"),
+    ],
+)
+def test_an_annotation_does_not_command_the_runtime(
+    cli: DockerCli, name: str, e2e_directory: Path, runtime: str, key: str, value: str
+) -> None:
+    """crun would load that filter in place of ours, or connect to that socket as root of the host."""
+    path = e2e_directory / f"r-{name}"
+    value = value.format(socket=path)
+    script = "unshare --user true; grep Seccomp: /proc/self/status"
+    words = ["--runtime", runtime, "--name", name, "--annotation", f"{key}={value}"]
+    with socket.socket(socket.AF_UNIX) as receiver:
+        receiver.bind(str(path))
+        receiver.listen()
+        said = cli("run", *words, "busybox", "sh", "-c", script)
+        assert select.select([receiver], [], [], 0)[0] == []
+    if runtime != "runsc":  # its own kernel lets everybody have namespaces
+        assert said.out == "Seccomp:\t2"
+        assert "Operation not permitted" in said.err
+    assert json.loads(cli("inspect", "-f", "{{json .HostConfig.Annotations}}", name).out) == {key: value}
 
 
 def trap_archive(tag: str, target: str) -> bytes:

@@ -114,12 +114,16 @@ def test_without_a_rule_a_device_is_closed(api: Api) -> None:
     assert "not permitted" in told(api, "mknod /tmp/mem c 1 1; cat /tmp/mem 2>&1 | head -1", **host())
 
 
-def test_annotations_reach_the_runtime(api: Api, engine: Engine) -> None:
-    body = {"Image": "busybox", "Cmd": ["sleep", "60"]} | host(Annotations={"com.example.key": "value"})
+def test_describing_annotations_reach_the_runtime(api: Api, engine: Engine) -> None:
+    name = "org.opencontainers.image.title"
+    body = {"Image": "busybox", "Cmd": ["sleep", "60"]} | host(Annotations={name: "value", "com.example.key": "value"})
     made = api.request("POST", "/containers/create", body).json()["Id"]
     assert api.request("POST", f"/containers/{made}/start").status == 204
     configs = [json.loads(path.read_bytes()) for path in engine.run.rglob(f"{made}/config.json")]
-    assert configs and all(config["annotations"]["com.example.key"] == "value" for config in configs)
+    assert configs
+    for config in configs:
+        assert config["annotations"][name] == "value"
+        assert "com.example.key" not in config["annotations"]
 
 
 def test_the_terminals_first_size(api: Api) -> None:

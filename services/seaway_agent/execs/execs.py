@@ -182,8 +182,7 @@ class Execs:
     async def _launch(self, session: Session, spec: ExecSpec, *, attached: bool) -> None:
         cell = self._cell
         try:
-            pid, first = cell.status.pid, lambda: cell.process
-            plan = plan_of(cell.node, cell.spec, pid, spec, attached=attached, first=first)
+            plan = plan_of(cell.node, cell.spec, cell.status.pid, spec, attached=attached)
             await session.launch(plan)
         except Exception as error:  # cancelled only when the agent ends: its successor sees what became of it
             self._sessions.pop(spec.id, None)

@@ -15,8 +15,6 @@ _BEGINS_S: Final = 3.0
 _WRITES_S: Final = 1.0
 _PAUSE_S: Final = 0.002
 _PID_FILE: Final = "pidfile"
-_KEEPERS: Final = b"/keeper/process.py\0"
-"""What the command line of a keeper has in it, and of whoever shares its memory."""
 
 
 def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bool:
@@ -36,8 +34,8 @@ def begun_in(bundle: Path, files: ExitFiles, keepers: Collection[Process]) -> bo
 def begun_alone(pid_file: Path) -> int | None:
     """The pid of an exec whose keeper was killed or says nothing, once its runtime has ended; 0 if nothing was run.
 
-    What hangs is ended, be it the runtime or a process of the keeper's on its way into the container: what is told to
-    have failed must not begin later. Then it is None: something may have run.
+    A runtime that hangs is ended: an exec that is reported as failed must not begin later. The result is None then, as
+    its program may have run.
     """
     end = time.monotonic() + _BEGINS_S
     while (runtimes := procs.naming(str(pid_file))) and time.monotonic() < end:
@@ -45,10 +43,7 @@ def begun_alone(pid_file: Path) -> int | None:
             time.sleep(_PAUSE_S)
     for runtime in runtimes:
         end_with_children(runtime)
-    while (entering := _entering(pid_file)) and time.monotonic() < end:
-        time.sleep(_PAUSE_S)
-    end_with_children(entering)  # one that is frozen ends when it is thawed
-    return None if runtimes or entering else _pid(pid_file.parent)
+    return None if runtimes else _pid(pid_file.parent)
 
 
 def held_in(bundle: Path, keepers: Collection[Process]) -> Process | None:
@@ -92,25 +87,7 @@ def left_in(bundle: Path, container: str) -> Process | None:
 
 def _pid(bundle: Path) -> int:
     """Of an exec's program; 0 where there is none yet."""
-    pid = _number(bundle / _PID_FILE)
-    return 0 if _is_keepers(pid) else pid
-
-
-def _entering(pid_file: Path) -> Process | None:
-    pid = _number(pid_file)
-    return procs.find(pid) if _is_keepers(pid) else None
-
-
-def _is_keepers(pid: int) -> bool:
-    """Whether a process is still a keeper's own: one that went into a container and isn't the program yet."""
     try:
-        return pid > 0 and _KEEPERS in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-def _number(pid_file: Path) -> int:
-    try:
-        return int(pid_file.read_text())
+        return int((bundle / _PID_FILE).read_text())
     except (OSError, ValueError):
         return 0

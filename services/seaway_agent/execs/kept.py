@@ -5,18 +5,16 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from seaway_agent.core.instructions import Exit
-from seaway_agent.execs.entry import entry_of, is_safe
 from seaway_agent.execs.held import begun_alone
-from seaway_agent.execs.launch import ExecPlan, ExecRun, Prepared, pidfd_of, prepare, write_process
+from seaway_agent.execs.launch import ExecPlan, ExecRun, pidfd_of, prepare
 from seaway_agent.keeper.keeper import KeeperGone, Kept, begin_by
-from seaway_agent.keeper.orders import MOST, Entry, Order
+from seaway_agent.keeper.orders import Order
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime.failures import exec_failure
 from seaway_agent.runtime.run_watch import RunWatch
@@ -60,9 +58,9 @@ class KeptLaunch:
         node, plan = self._node, self._plan
         node.attach_lock.warm()
         await node.keeper.ready(node.launcher, node.layout.run, node.output_fd)
-        made = await prepare(node, plan)
+        await prepare(node, plan)
         try:
-            pipes, kept = self._order(made)
+            pipes, kept = self._order()
         except KeeperGone:
             return None
         reach(Failpoint.EXEC_SPAWNED)
@@ -97,15 +95,14 @@ class KeptLaunch:
             raise failure
         return pid
 
-    def _order(self, made: Prepared) -> tuple[Pipes, Kept]:
+    def _order(self) -> tuple[Pipes, Kept]:
         """Raises SeawayError, OSError, KeeperGone; no descriptor is left open then."""
         shim = self._plan.shim
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (self._nothing(theirs), -1)
             (stdout, into_stdout), (stderr, into_stderr) = _pipe(ours, theirs), _pipe(ours, theirs)
-            order, container = self._words(made)
-            fds = (stdin, into_stdout, into_stderr, stdout, stderr, *container)
-            kept = self._node.keeper.begin(shim.exec_id, order, fds)
+            fds = (stdin, into_stdout, into_stderr, stdout, stderr)
+            kept = self._node.keeper.begin(shim.exec_id, self._words(), fds)
             ours.pop_all()
         return Pipes(our_stdin, (stdout, stderr)), kept
 
@@ -115,25 +112,10 @@ class KeptLaunch:
         reading.callback(os.close, fd)
         return fd
 
-    def _words(self, made: Prepared) -> tuple[bytes, tuple[int, ...]]:
-        """The order, with how to go into the container where that can be done; then its first process, too."""
+    def _words(self) -> bytes:
         shim, score = self._plan.shim, self._plan.container.resources.oom_score_adj
         files = str(shim.bundle), shim.pid_file, shim.exit_file
-        order = Order(shim.exec_id, shim.runtime_argv(), *files, begin_by(), score)
-        first = self._plan.first() if self._plan.first is not None else None
-        if first is not None and first[0] == self._plan.pid and (entry := self._entry(made)) is not None:
-            whole = replace(order, process_file=shim.process_file, process=made.process, entry=entry)
-            if len(words := orjson.dumps(whole)) <= MOST:
-                return words, (first[1],)
-        write_process(self._plan, made.process)
-        return orjson.dumps(order), ()
-
-    def _entry(self, made: Prepared) -> Entry | None:
-        run, shim = made.enterable, self._plan.shim
-        if run is None or not is_safe(self._plan.container.resources):
-            return None
-        directories = self._node.cgroups.joined(run.cgroups_path)
-        return entry_of(run, made.process, directories, f"{shim.runtime_root}/{shim.container}/seccomp.bpf")
+        return orjson.dumps(Order(shim.exec_id, shim.runtime_argv(), *files, begin_by(), score))
 
 
 def _pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple[int, int]:

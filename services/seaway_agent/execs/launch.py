@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import orjson
 
-from seaway_agent.execs.entry import Enterable, enterable
 from seaway_agent.execs.plan import ATTACH_FD, START_FD, SYNC_FD, ExecShim
 from seaway_agent.execs.process import process_of
 from seaway_agent.keeper.keeper import Kept
@@ -22,7 +21,7 @@ from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.passwd import MOST_TEXT, additional_groups, resolve_user
 from seaway_agent.runtime import gvisor, shim
 from seaway_agent.runtime.failures import exec_failure, last_error
-from seaway_agent.runtime.flags import CRUN, RUNSC, global_flags
+from seaway_agent.runtime.flags import RUNSC, global_flags
 from seaway_agent.runtime.shims import end_with_children
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import conflict
@@ -51,10 +50,7 @@ class ExecRun:
 
 @dataclass(frozen=True)
 class ExecPlan:
-    """What to run, and in which container: `pid` is that one's first process, or that of its sandbox.
-
-    `first`: number and pidfd of the first process as it is now, for who goes into the container.
-    """
+    """What to run, and in which container: `pid` is that one's first process, or that of its sandbox."""
 
     container: ContainerSpec
     pid: int
@@ -63,18 +59,9 @@ class ExecPlan:
     config: Path
     sandboxed: bool = False
     kept: bool = False
-    first: Callable[[], tuple[int, int] | None] | None = None
 
 
-def plan_of(
-    node: Plumbing,
-    container: ContainerSpec,
-    pid: int,
-    asked: ExecSpec,
-    *,
-    attached: bool,
-    first: Callable[[], tuple[int, int] | None],
-) -> ExecPlan:
+def plan_of(node: Plumbing, container: ContainerSpec, pid: int, asked: ExecSpec, *, attached: bool) -> ExecPlan:
     """How an exec is to be run. Raises SeawayError for an unknown runtime."""
     name, program = node.runtime(container.runtime)
     layout = node.layout
@@ -92,9 +79,7 @@ def plan_of(
     )
     config = layout.bundle(container.id) / "config.json"
     kept = attached and not asked.tty and name != RUNSC
-    return ExecPlan(
-        container, pid, asked, conmon, config, sandboxed=name == RUNSC, kept=kept, first=first if name == CRUN else None
-    )
+    return ExecPlan(container, pid, asked, conmon, config, sandboxed=name == RUNSC, kept=kept)
 
 
 class ExecLaunch:
@@ -172,57 +157,47 @@ class ExecLaunch:
 def _make_and_spawn(node: Plumbing, plan: ExecPlan, fds: dict[int, int]) -> Spawned:
     """In the launcher's thread: the runtime needs its mount namespace."""
     conmon = plan.shim
-    write_process(plan, _prepare(node, plan).process)
+    _prepare(node, plan)
     with procs.oom_score(plan.container.resources.oom_score_adj):  # crun leaves it as it is
         return spawn(conmon.argv(), env=conmon.env(), cwd=str(conmon.bundle), fds=fds)
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What is to be run, in OCI's words. `enterable`: what there is to know of a container that can be gone into."""
+async def prepare(node: Plumbing, plan: ExecPlan) -> None:
+    """Make the exec's directory, and write there what is to be run.
 
-    process: dict[str, Any]
-    enterable: Enterable | None
-
-
-async def prepare(node: Plumbing, plan: ExecPlan) -> Prepared:
-    """Make the exec's directory and find out what is to be run; in another thread only where that may have to wait, as
-    the change of threads takes longer than the work. Raises OSError, SeawayError.
+    In another thread only where that may have to wait, as the change of threads takes longer than the work. Raises
+    OSError, SeawayError.
     """
     at_once = procs.has_first_root(plan.pid)
     user = _user(plan, paths.read_text_at_once, _SMALL_TEXT) if at_once else None
     if user is not None:
-        return _prepared(node, plan, user)
-    return await asyncio.wrap_future(node.launcher.call(_prepare, node, plan))
+        _write(node, plan, user)
+    else:
+        await asyncio.wrap_future(node.launcher.call(_prepare, node, plan))
 
 
-def _prepare(node: Plumbing, plan: ExecPlan) -> Prepared:
+def _prepare(node: Plumbing, plan: ExecPlan) -> None:
     user = _user(plan, paths.read_text_in_root, MOST_TEXT)
     assert user is not None
-    return _prepared(node, plan, user)
+    _write(node, plan, user)
 
 
-def _prepared(node: Plumbing, plan: ExecPlan, user: oci.User) -> Prepared:
+def _write(node: Plumbing, plan: ExecPlan, user: oci.User) -> None:
     os.mkdir(plan.shim.bundle, 0o700)  # noqa: PTH102 - here and below a part of pathlib's cost
     about = os.stat(plan.config)  # noqa: PTH116
-    first, found = _of_run(plan.config, about.st_ino, about.st_mtime_ns)
+    first = _first_process(plan.config, about.st_ino, about.st_mtime_ns)
     process = process_of(first, plan.container, plan.asked, user, node.grantable)
-    reach(Failpoint.EXEC_BUNDLED)
-    return Prepared(process, found)
-
-
-def write_process(plan: ExecPlan, process: dict[str, Any]) -> None:
-    """For the runtime. Raises OSError."""
     fd = os.open(plan.shim.process_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(fd, "wb", buffering=0) as file:
         file.write(orjson.dumps(process))
+    reach(Failpoint.EXEC_BUNDLED)
 
 
 @functools.lru_cache(maxsize=256)
-def _of_run(config: Path, _inode: int, _mtime_ns: int) -> tuple[dict[str, Any], Enterable | None]:
-    """The container's own process, of this run, and whether the run can be gone into."""
-    found: dict[str, Any] = orjson.loads(config.read_bytes())
-    return found["process"], enterable(found)
+def _first_process(config: Path, _inode: int, _mtime_ns: int) -> dict[str, Any]:
+    """The container's own, of this run."""
+    found: dict[str, Any] = orjson.loads(config.read_bytes())["process"]
+    return found
 
 
 def _user(plan: ExecPlan, read: Callable[[int, str, int], str | None], most: int) -> oci.User | None:

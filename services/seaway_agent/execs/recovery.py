@@ -66,7 +66,7 @@ class ExecRecovery:
         if info.spec.tty or not begun_in(bundle, self._files(info), self._keepers):
             return False
         process = held_in(bundle, self._keepers) or left_in(bundle, info.container)
-        if process is None:
+        if process is None or not procs.alive(*process):
             await_end(bundle, self._files(info), self._keepers)
             return False
         self._held[info.spec.id] = process
@@ -100,8 +100,13 @@ class ExecRecovery:
     def _adopt_held(self, cell: Cell, info: ExecInfo) -> None:
         identifier = info.spec.id
         process = self._held[identifier]
+        pidfd = pidfd_of(process)
+        if pidfd < 0:  # it has ended since, and its keeper is about to write that down
+            await_end(self._node.layout.exec_bundle(identifier), self._files(info), self._keepers)
+            self._finish(cell, info)
+            return
         self._kept.add(identifier)
-        cell.execs.adopt(info, ExecRun(process.pid, pidfd_of(process), -1, child=False, shimless=True))
+        cell.execs.adopt(info, ExecRun(process.pid, pidfd, -1, child=False, shimless=True))
 
     def _files(self, info: ExecInfo) -> ExitFiles:
         bundle = self._node.layout.exec_bundle(info.spec.id)

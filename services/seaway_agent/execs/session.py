@@ -10,7 +10,6 @@ from seaway_agent.core.instructions import Exit
 from seaway_agent.execs.kept import KeptLaunch, KeptWatch, watch_of
 from seaway_agent.execs.launch import ExecLaunch, ExecPlan, ExecRun
 from seaway_agent.kernel import procs
-from seaway_agent.metrics.measures import EXECS
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime import terminal
 from seaway_agent.runtime.run_watch import RunWatch
@@ -72,11 +71,8 @@ class Session:
         apparmor = self._node.apparmor
         await apparmor.see_to(apparmor.profile_for(plan.container.security))
         if plan.kept:
-            run = await KeptLaunch(self._node, plan, self.console.take).run()
-        else:
-            run = await ExecLaunch(self._node, plan, self.console.connect).run()
-        EXECS.labels("keeper" if run.kept is not None and run.kept.entered else "runtime").inc()
-        return run
+            return await KeptLaunch(self._node, plan, self.console.take).run()
+        return await ExecLaunch(self._node, plan, self.console.connect).run()
 
     async def resize(self, height: int, width: int, patience_s: float) -> bool:
         """Size its terminal, once it has one; False where it doesn't run. Raises TimeoutError."""

@@ -1,9 +1,9 @@
 """The keeper's own process. It imports nothing but the standard library, and knows nothing of Seaway.
 
-The agent makes an exec's pipes, keeps its ends, and orders the keeper to start a program with the others: by going into
-the container itself, or where that isn't asked for or fails, by the runtime, which leaves its process to the keeper.
-That writes down how it ended, then tells the agent. As long as the agent lives it reads no output. After that it reads
-and drops what comes, so that nobody's pipe is full or broken, and ends when all have ended.
+The agent makes an exec's pipes, keeps its ends, and orders the keeper to start the runtime with the others. The runtime
+leaves its process to the keeper, which writes down how it ended, then tells the agent. As long as the agent lives the
+keeper reads no output. After that it reads and drops what comes, so that nobody's pipe is full or broken, and ends when
+all execs have ended.
 """
 
 # ruff: noqa: PTH104, PTH108, PTH118
@@ -18,17 +18,15 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
 
-from seaway_agent.keeper.entering import Enterer, Entering
-from seaway_agent.keeper.orders import AGENT_FD, MOST, REFUSED, Entry, Order
+from seaway_agent.keeper.orders import AGENT_FD, MOST, REFUSED, Order
 
-FORKED_POINT, SPAWNED_POINT, BEGUN_POINT = "keeper.process-forked", "keeper.runtime-spawned", "keeper.program-begun"
+SPAWNED_POINT, BEGUN_POINT = "keeper.runtime-spawned", "keeper.program-begun"
 REFUSED_POINT, ENDED_POINT = "keeper.refusal-written", "keeper.end-written"
 """See `seaway_kit.failpoints`, which can't be imported here."""
 
 _STDIO = 3
-_FDS = 6
+_FDS = 5
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 _PIECE = 65536
 _OOM_SCORE = "/proc/self/oom_score_adj"
@@ -40,27 +38,17 @@ class Held:
 
     def __init__(self, order: Order, fds: list[int]) -> None:
         self.order = order
-        self.stdio, self.outputs, self.container = fds[:_STDIO], fds[_STDIO : _FDS - 1], fds[_FDS - 1 :]
+        self.stdio, self.outputs = fds[:_STDIO], fds[_STDIO:]
 
     def begun(self) -> None:
         """What only a start needs is closed."""
-        for fd in (*self.stdio, *self.container):
+        for fd in self.stdio:
             os.close(fd)
-        self.stdio, self.container = [], []
-
-
-class Attempt:
-    """To enter a container for an exec. `held`: None once it is known to run. `pid`: 0 until there is one."""
-
-    def __init__(self, entering: Entering, held: Held, pid_file: int) -> None:
-        self.entering = entering
-        self.held: Held | None = held
-        self.pid_file = pid_file
-        self.pid = 0
+        self.stdio = []
 
 
 class Keeper:
-    """What runs, and what is about to run."""
+    """What runs, and what the runtime is about to run."""
 
     def __init__(self, agent: socket.socket, woken: int) -> None:
         self._agent: socket.socket | None = agent
@@ -68,28 +56,22 @@ class Keeper:
         self._poll = select.poll()
         self._poll.register(agent, select.POLLIN)
         self._poll.register(woken, select.POLLIN)
-        self._enterer = _enterer()
-        self._attempts: dict[int, Attempt] = {}
         self._starting: dict[int, Held] = {}
         self._running: dict[int, Held] = {}
         self._unclaimed: dict[int, int] = {}
 
     def run(self) -> None:
         """Until the agent has gone and nothing is left."""
-        while self._agent is not None or self._attempts or self._starting or self._running:
-            gates, woken = [], False
+        while self._agent is not None or self._starting or self._running:
+            woken = False
             for fd, _ in self._poll.poll():
                 if fd == self._woken:
                     woken = _drop(fd)
-                elif fd in self._attempts:
-                    gates.append(fd)
                 elif self._agent is not None and fd == self._agent.fileno():
                     self._hear(self._agent)
                 elif not _drop(fd):
                     self._poll.unregister(fd)
-            for gate in gates:  # only now, as both close descriptors
-                self._attend(gate)
-            if woken:
+            if woken:  # only now, as it closes descriptors
                 self._reap()
 
     # --- the agent
@@ -105,14 +87,13 @@ class Keeper:
         fds = array.array("i")
         for _, _, sent in ancillary:
             fds.frombytes(sent)
-        self._start(_order(data), list(fds))
+        self._start(Order(**json.loads(data)), list(fds))
 
     def _left(self, agent: socket.socket) -> None:
         self._poll.unregister(agent)
         agent.close()
         self._agent = None
-        entering = (attempt.held for attempt in self._attempts.values() if attempt.held is not None)
-        for held in (*entering, *self._starting.values(), *self._running.values()):
+        for held in (*self._starting.values(), *self._running.values()):
             self._listen(held)
 
     def _listen(self, held: Held) -> None:
@@ -130,82 +111,21 @@ class Keeper:
 
     def _start(self, order: Order, fds: list[int]) -> None:
         held = Held(order, fds)
-        if len(fds) < _FDS - (order.entry is None):  # the kernel leaves out what finds no place
+        if len(fds) < _FDS:  # the kernel leaves out what finds no place
             self._refuse(held, "the keeper of execs has no descriptors left: too many run at once")
             return
         if self._agent is None:
             self._listen(held)
-        if order.entry is None or self._enterer is None or not self._enter(self._enterer, order.entry, held):
-            self._spawn(held)
-
-    def _enter(self, enterer: Enterer, entry: Entry, held: Held) -> bool:
-        """Whether somebody is on the way into the container."""
-        pid_file = -1
-        try:
-            pid_file = os.open(held.order.pid_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            entering = enterer.send(entry, held.container[0], held.stdio, pid_file)
-        except (OSError, OverflowError, ValueError):  # the container has ended, for one
-            if pid_file >= 0:
-                os.close(pid_file)
-            return False
-        self._attempts[entering.gate.fileno()] = Attempt(entering, held, pid_file)
-        self._poll.register(entering.gate, select.POLLIN)
-        return True
-
-    def _attend(self, gate: int) -> None:
-        """To what is said at a gate."""
-        attempt = self._attempts[gate]
-        if attempt.entering.is_ready():
-            self._let_go(attempt)
-        else:
-            self._over(gate)
-
-    def _let_go(self, attempt: Attempt) -> None:
-        """It becomes the program when it can be found by its pid file."""
-        _reach(FORKED_POINT)
-        assert attempt.held is not None
-        pid = attempt.entering.pid
-        order, number = attempt.held.order, b"%d" % pid
-        assert order.entry is not None
-        if _is_late(order):
-            attempt.entering.stop()
-            return
-        try:
-            _write(f"/proc/{pid}/oom_score_adj", b"%d" % order.oom_score)
-            for directory in order.entry.cgroups:
-                _write(f"{directory}/cgroup.procs", number)
-            os.write(attempt.pid_file, number)
-        except OSError:
-            attempt.entering.stop()
-            return
-        attempt.pid = pid
-        attempt.entering.go()
-        _reach(SPAWNED_POINT)
-
-    def _over(self, gate: int) -> None:
-        """The program is there, or there will be none: then the runtime does it, or says what is wrong."""
-        assert self._enterer is not None
-        attempt = self._attempts.pop(gate)
-        self._poll.unregister(gate)
-        os.close(attempt.pid_file)
-        arrived = self._enterer.arrived(attempt.entering)
-        if attempt.held is None:
-            return
-        if arrived:
-            self._runs(attempt.held, attempt.pid, entered=True)
-        else:
-            self._spawn(attempt.held)
+        self._spawn(held)
 
     def _spawn(self, held: Held) -> None:
-        """Have the runtime do it."""
+        """Start the runtime."""
         order = held.order
         if _is_late(order):
             self._refuse(held, "it could not be begun in time")
             return
         places = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(held.stdio)]
         try:
-            if order.process is not None:
-                _write(order.process_file, json.dumps(order.process).encode())
             with _oom_score(order.oom_score):
                 pid = os.posix_spawn(
                     order.argv[0],
@@ -238,7 +158,6 @@ class Keeper:
             self._unclaimed.clear()
 
     def _ended(self, pid: int, code: int) -> None:
-        self._settle(pid)
         if pid in self._starting:
             os.waitpid(pid, 0)
             self._begun(self._starting.pop(pid), code)
@@ -250,13 +169,6 @@ class Keeper:
             self._unclaimed[pid] = code
         os.waitpid(pid, 0)
 
-    def _settle(self, pid: int) -> None:
-        """Who is seen to end has been the program, though its guide may not have said so yet."""
-        attempt = next((one for one in self._attempts.values() if one.pid == pid), None)
-        if attempt is not None and attempt.held is not None:
-            held, attempt.held = attempt.held, None
-            self._runs(held, pid, entered=True)
-
     def _begun(self, held: Held, code: int) -> None:
         """The runtime has ended: its process runs, or has already been here."""
         try:
@@ -266,12 +178,11 @@ class Keeper:
         if code or pid <= 0:
             self._refuse(held, f"the runtime ended with {code}")
         else:
-            self._runs(held, pid, entered=False)
+            self._runs(held, pid)
 
-    def _runs(self, held: Held, pid: int, *, entered: bool) -> None:
-        held.begun()
+    def _runs(self, held: Held, pid: int) -> None:
         _reach(BEGUN_POINT)
-        self._tell(id=held.order.id, pid=pid, entered=entered)
+        self._tell(id=held.order.id, pid=pid)
         if pid in self._unclaimed:
             self._write_down(held, self._unclaimed.pop(pid))
         else:
@@ -303,23 +214,9 @@ class Keeper:
         held.outputs = []
 
 
-def _order(data: bytes) -> Order:
-    words: dict[str, Any] = json.loads(data)
-    entry = words.pop("entry", None)
-    return Order(**words, entry=Entry(**entry) if entry else None)
-
-
 def _is_late(order: Order) -> bool:
-    """Whether the agent waits for it no more, and has told that it failed."""
+    """Whether the agent has stopped waiting for it, and has reported that it failed."""
     return time.monotonic() > order.begin_by
-
-
-def _enterer() -> Enterer | None:
-    """None where only the runtime may go into containers."""
-    try:
-        return Enterer()
-    except (OSError, KeyError):
-        return None
 
 
 @contextlib.contextmanager

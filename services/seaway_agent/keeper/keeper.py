@@ -44,8 +44,6 @@ class Kept:
 
     def __init__(self) -> None:
         self.begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.entered = False
-        """Whether it was begun without the runtime."""
         self._how: Exit | None = None
         self.orphaned = False
         """Whether the keeper ended before it told how the exec did."""
@@ -63,7 +61,6 @@ class Kept:
     def hear(self, words: Mapping[str, Any]) -> bool:
         """What the keeper tells; True when it is the last."""
         if "pid" in words:
-            self.entered = bool(words["entered"])
             self._begin(int(words["pid"]))
             return False
         if "refused" in words:
@@ -114,7 +111,7 @@ class Keeper:
             if self._socket is None:
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 try:
-                    spawned = await asyncio.wrap_future(launcher.call(_spawn, launcher.python, theirs, run, output_fd))
+                    spawned = await asyncio.wrap_future(launcher.call(_spawn, theirs, run, output_fd))
                 except BaseException:
                     ours.close()
                     raise
@@ -124,7 +121,7 @@ class Keeper:
 
     def begin(self, identifier: str, order: bytes, fds: Sequence[int]) -> Kept:
         """Have it run an exec. `order`: an `Order` as JSON, `MOST` bytes at most. `fds`: its input, its two outputs,
-        and our ends of these two, of which it gets copies; then for an order with an entry the container's pidfd.
+        and our ends of these two, of which it gets copies.
 
         Raises SeawayError, KeeperGone where that one can't hear it any more.
         """
@@ -192,11 +189,11 @@ def begin_by() -> float:
     return time.monotonic() + _BEGINS_S - _SEEN_S
 
 
-def _spawn(python: str, theirs: socket.socket, run: Path, output_fd: int) -> Spawned:
+def _spawn(theirs: socket.socket, run: Path, output_fd: int) -> Spawned:
     argv = [sys.executable, "-I", "-S", str(_PROGRAM), str(run)]
     fds = {AGENT_FD: theirs.fileno(), 1: output_fd, 2: output_fd}
     env = {"PATH": _PATH, "TZ": "UTC", **failpoints.environment()}
-    return spawn(argv, program=python, env=env, fds=fds)
+    return spawn(argv, env=env, fds=fds)
 
 
 def _orphan(kept: Sequence[Kept]) -> None:

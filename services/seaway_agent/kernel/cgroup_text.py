@@ -45,13 +45,6 @@ class CgroupLayout:
             mounted[self.unified] = None
         return tuple(mount + cgroups_path for mount in mounted)
 
-    def joined(self, cgroups_path: str) -> tuple[str, ...]:
-        """The directories whose cgroups a container's processes are in: on hybrid hosts those of v1."""
-        mounted = dict.fromkeys(self.controllers.values())
-        if self.mode is CgroupMode.V2 and self.unified is not None:
-            mounted[self.unified] = None
-        return tuple(mount + cgroups_path for mount in mounted)
-
 
 def cgroups_path(parent: str, container_id: str) -> str:
     """The OCI linux.cgroupsPath under the cgroupfs driver: absolute, the same in every hierarchy; `..` ends there."""

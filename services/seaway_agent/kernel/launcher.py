@@ -13,7 +13,6 @@ import contextlib
 import os
 import queue
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -43,29 +42,26 @@ def hide_unified_hierarchy() -> str | None:
     return layout.unified
 
 
-def make_read_only(file: str, place: str = "") -> None:
-    """Mount a file read-only over itself, or at another place.
+def make_read_only(file: str) -> None:
+    """Mount a file read-only over itself.
 
     crun, so that no container can write it through `/proc/self/exe`, executes itself a second time from such a mount
     unless it is on one already. And it gives the streams of an exec to its user: `/dev/null` would be the host's own.
     """
-    place = place or file
-    syscalls.mount(file, place, None, syscalls.MS_BIND)
-    kept = os.statvfs(place).f_flag & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    syscalls.mount(file, file, None, syscalls.MS_BIND)
+    kept = os.statvfs(file).f_flag & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | kept
-    syscalls.mount(None, place, None, flags)
+    syscalls.mount(None, file, None, flags)
 
 
 class Launcher:
     """Runs functions one after another in a thread that has its own mount namespace.
 
-    `programs` are read-only in it. So is Python at `python`, a path for that: over itself it would be in the way of
-    containers that are given the host's files to upgrade them.
+    `programs` are read-only in it.
     """
 
-    def __init__(self, name: str = "launcher", programs: Sequence[str] = (), python: str = "") -> None:
+    def __init__(self, name: str = "launcher", programs: Sequence[str] = ()) -> None:
         self._programs = programs
-        self.python = python or sys.executable
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._ready: Future[None] = Future()
@@ -122,9 +118,6 @@ class Launcher:
             self._unified = hide_unified_hierarchy()
             for file in (*self._programs, os.devnull):
                 make_read_only(file)
-            if self.python != sys.executable:
-                Path(self.python).touch()
-                make_read_only(os.path.realpath(sys.executable), self.python)
             self.nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         except BaseException as error:
             self._ready.set_exception(error)

@@ -2,8 +2,7 @@
 
 crun does the same, but has libseccomp write one comparison after another. Whoever installs such a filter waits while
 the kernel tries it for each system call that there is; a tree of comparisons is tried, and later runs, in a third of
-the time. `bpf_ranges` then makes it a fifth as long. What is allowed doesn't differ: the rules are given to libseccomp
-as crun gives them.
+the time. What is allowed doesn't differ: the rules are given to libseccomp as crun gives them.
 """
 
 import contextlib
@@ -15,8 +14,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-
-from seaway_agent.kernel import bpf_ranges
 
 ANNOTATION: Final = "run.oci.seccomp_bpf_data"
 """Under it crun (0.19 or newer) takes a filter as base64, in place of the section."""
@@ -71,7 +68,7 @@ def compile_tree(section: Mapping[str, Any]) -> bytes | None:
             action = _action(rule["action"], rule.get("errnoRet"))
             if action != default:
                 _add(library, context, action, rule["names"], rule.get("args", ()))
-        return bpf_ranges.smaller(_exported(library, context))
+        return _exported(library, context)
 
 
 @functools.cache

@@ -129,15 +129,13 @@ def _arrange(actions: _Actions, fds: Mapping[int, int], parked: list[int]) -> No
 def spawn(
     argv: Sequence[str],
     *,
-    program: str = "",
     env: Mapping[str, str] | None = None,
     cwd: str = "/",
     fds: Mapping[int, int] | None = None,
 ) -> Spawned:
     """Start `argv` in a session of its own; `fds` says child descriptor -> descriptor here.
 
-    Raises OSError when it can't be started; no child is left then. The program is `argv[0]`, if no other is given, and
-    is looked up in PATH if it has no slash.
+    Raises OSError when it can't be started; no child is left then. The program is looked up in PATH if it has no slash.
     The child has the calling thread's mount namespace and, on cgroup v1, its cgroups.
     """
     pid = ctypes.c_int()
@@ -147,9 +145,9 @@ def spawn(
         with _Actions() as actions:
             actions.chdir(cwd)
             _arrange(actions, fds or {}, parked)
-            file = os.fsencode(program or argv[0])
+            file = os.fsencode(argv[0])
             code = _libc.posix_spawnp(ctypes.byref(pid), file, actions.raw, _ATTRIBUTES, _c_strings(argv), variables)
-            _checked(code, f"{program or argv[0]} (started in {cwd})")
+            _checked(code, f"{argv[0]} (started in {cwd})")
     finally:
         for fd in parked:
             os.close(fd)

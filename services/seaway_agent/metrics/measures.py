@@ -1,4 +1,4 @@
-"""What the agent counts and times while it works: launches, exits and execs."""
+"""What the agent counts and times while it works: launches and exits."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,6 @@ LAUNCH_SECONDS: Final = Histogram(
 )
 LAUNCH_FAILURES: Final = Counter("seaway_agent_launch_failures", "Launches that failed.")
 EXITS: Final = Counter("seaway_agent_exits", "Containers that ended, by outcome.", ("outcome",))
-EXECS: Final = Counter("seaway_agent_execs", "Execs that began, by who got their program into the container.", ("by",))
 
 _SIGNALLED: Final = range(129, 193)
 

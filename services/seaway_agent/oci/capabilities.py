@@ -50,11 +50,6 @@ def in_mask(mask: int) -> tuple[str, ...]:
     return tuple(name for number, name in enumerate(_NUMBERED) if mask >> number & 1)
 
 
-def mask_of(names: Iterable[str]) -> int:
-    """The bits of these, by the kernel's numbers. Raises ValueError for one that it doesn't have."""
-    return sum(1 << _NUMBERED.index(name) for name in set(names))
-
-
 def effective(add: Iterable[str], drop: Iterable[str], privileged: bool) -> tuple[str, ...]:
     """The capabilities of a container, sorted as in `ALL`. Raises UnknownCapability."""
     added, dropped = {normalize(name) for name in add}, {normalize(name) for name in drop}

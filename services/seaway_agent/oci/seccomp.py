@@ -84,8 +84,13 @@ def compile_filter(base: Collection[str], capabilities: Iterable[str], machine: 
     }
 
 
-def from_docker_profile(source: Mapping[str, Any], capabilities: Iterable[str], machine: str) -> dict[str, Any]:
-    """A user's profile (`--security-opt seccomp=FILE`, Docker's format) as the OCI section."""
+def from_docker_profile(source: Mapping[str, Any], capabilities: Iterable[str], machine: str) -> dict[str, Any] | None:
+    """A user's profile (`--security-opt seccomp=FILE`, Docker's format) as the OCI section.
+
+    None for one that says nothing, which means no filter (moby, profiles/seccomp/seccomp_linux.go).
+    """
+    if not source["defaultAction"] and not source.get("syscalls"):
+        return None
     caps, arch = set(capabilities), {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     rules = [_own(entry) for entry in source.get("syscalls", ()) if _applies(entry, caps, arch)]
     section: dict[str, Any] = {"defaultAction": source["defaultAction"], "syscalls": rules}

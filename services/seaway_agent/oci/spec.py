@@ -17,6 +17,13 @@ MASKED: Final = (
     "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
 )  # fmt: skip
 _OPEN_FILES: Final = "RLIMIT_NOFILE"
+ANNOTATIONS: Final = ("org.opencontainers.image.",)
+"""The user's annotations that are passed on to the runtime, by the beginnings of their names: no runtime acts on these.
+
+Runtimes act on others as root of the host. `run.oci.*` has crun load another seccomp filter, open files and sockets, or
+run the container by another program, as do `module.wasm.*` and `krun.*`; `org.systemd.property.*` and `org.criu.*` are
+settings of systemd and CRIU, `dev.gvisor.*` flags of runsc; `io.kubernetes.*` makes a container part of a pod.
+"""
 READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -36,8 +43,8 @@ class Surroundings:
     """What the node adds to a spec: paths, the looked-up user, namespaces to join, host facts.
 
     `env` goes before the user's variables, `late_env` after them (CDI). `hooks` are OCI's, by name, `annotations` the
-    node's own, which the user's may replace. `weights` says whether the kernel has block I/O weights. `apparmor` is
-    the profile to run under, if any. `open_files` are the limits, soft and hard, of who asks for none.
+    node's own. `weights` says whether the kernel has block I/O weights. `apparmor` is the profile to run under, if any.
+    `open_files` are the limits, soft and hard, of who asks for none.
     """
 
     rootfs: str
@@ -70,10 +77,14 @@ def compose(spec: ContainerSpec, around: Surroundings) -> Json:
         "root": {"path": around.rootfs, "readonly": spec.security.read_only_rootfs},
         **({"hostname": around.hostname} if spec.namespaces.uts != "host" else {}),
         "mounts": mounts(spec, around.mounts, around.shared_memory),
-        "annotations": {**around.annotations, **spec.annotations},
+        "annotations": {**_passed_on(spec.annotations), **around.annotations},
         **({"hooks": {name: list(entries) for name, entries in around.hooks.items()}} if around.hooks else {}),
         "linux": _linux(spec, around),
     }
+
+
+def _passed_on(annotations: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in annotations.items() if name.startswith(ANNOTATIONS)}
 
 
 def _process(spec: ContainerSpec, around: Surroundings) -> Json:

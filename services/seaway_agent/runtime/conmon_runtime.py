@@ -21,6 +21,8 @@ from seaway_agent.run import Run
 from seaway_agent.runtime import shim, terminal
 from seaway_agent.runtime.conmon import ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.filter_check import FilterCheck
+from seaway_agent.runtime.flags import filters_late
 from seaway_agent.runtime.gates import GATE, pass_gate
 from seaway_agent.runtime.launch import Launch, exit_files, shim_plan
 from seaway_agent.runtime.root_hold import RootHold
@@ -63,10 +65,17 @@ class ConmonRuntime:
 
     async def start(self) -> None:
         """See the port."""
-        plan, pidfd = shim_plan(self._node, self._spec), self.run.pidfd if self.run is not None else -1
-        fifo = plan.runtime_root / self._spec.id / GATE
-        if not await pass_gate(plan.runtime_root.name, fifo, pidfd):
+        plan, run = shim_plan(self._node, self._spec), self.run
+        name, pidfd = self._node.runtime(self._spec.runtime)[0], run.pidfd if run is not None else -1
+        check = None
+        if run is not None and run.filtered:
+            late = filters_late(name, no_new_privileges=self._spec.security.no_new_privileges)
+            check = FilterCheck(run.pid, pidfd, name, late=late)
+            check.at_gate()
+        if not await pass_gate(name, plan.runtime_root / self._spec.id / GATE, pidfd):
             await self._start_by_runtime(plan)
+        if check is not None:
+            await check.behind_gate()
 
     def adopt(self, run: Run) -> None:
         """See the port."""

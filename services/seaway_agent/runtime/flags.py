@@ -19,6 +19,16 @@ def knows_keyrings(runtime: str) -> bool:
     return runtime != RUNSC
 
 
+def is_filtered_by_host(runtime: str) -> bool:
+    """Whether the host's kernel shows the container's seccomp filter; gVisor filters by its own kernel."""
+    return runtime != RUNSC
+
+
+def filters_late(runtime: str, *, no_new_privileges: bool) -> bool:
+    """Whether it loads the seccomp filter only when its init has passed the gate."""
+    return runtime == CRUN and no_new_privileges
+
+
 def recursive_read_only(runtime: str) -> bool:
     """Whether it knows the mount option `rro`; the kernels that Seaway runs on do (5.12)."""
     return runtime != RUNSC

@@ -27,7 +27,7 @@ from seaway_agent.runtime import shim
 from seaway_agent.runtime.bundle import Attachment, BundlePlan, make_and_start, unmount
 from seaway_agent.runtime.conmon import LOG_DRIVERS_WITHOUT_FILE, Report, ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
-from seaway_agent.runtime.flags import global_flags, knows_keyrings, recursive_read_only
+from seaway_agent.runtime.flags import global_flags, is_filtered_by_host, knows_keyrings, recursive_read_only
 from seaway_agent.runtime.host_devices import all_of_host, asked_for
 from seaway_agent.runtime.shims import end_with_children
 from seaway_contracts.containers import ContainerSpec
@@ -89,6 +89,7 @@ class Launch:
         self._shim = shim_plan(node, spec)
         self._spawned: Spawned | None = None
         self._apparmor = node.apparmor.profile_for(spec.security)
+        self._seccomp = node.seccomp.section(spec)
 
     async def create(self) -> Run:
         """Everything but the start. Raises SeawayError, OSError, ValueError with plain files left at most."""
@@ -112,7 +113,16 @@ class Launch:
             pidfd = -1
         if connection.sandbox is not None:
             connection.sandbox.hand_over()
-        return Run(connection, report.pid, pidfd, self._spawned.pidfd, child=True, apparmor=self._apparmor)
+        filtered = self._seccomp is not None and is_filtered_by_host(node.runtime(spec.runtime)[0])
+        return Run(
+            connection,
+            report.pid,
+            pidfd,
+            self._spawned.pidfd,
+            child=True,
+            apparmor=self._apparmor,
+            filtered=filtered,
+        )
 
     async def _start_shim(self, plan: BundlePlan) -> Report:
         launcher = self._node.launcher
@@ -215,7 +225,7 @@ class Launch:
             user=replace(user, groups=groups),
             mounts=mounts,
             joined=joined,
-            seccomp=None if compiled else node.seccomp.section(spec),
+            seccomp=None if compiled else self._seccomp,
             annotations={seccomp_bpf.ANNOTATION: compiled} if compiled else {},
             cgroup_v2=node.cgroup_v2,
             host_devices=found,

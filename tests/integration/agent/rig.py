@@ -154,7 +154,7 @@ class AgentRig:
     async def start(self) -> None:
         """Start the agent and wait until it answers."""
         self.spawn()
-        await self.until(self._answers)
+        await self.until(self.answers)
 
     async def start_armed(self, directory: Path) -> Path:
         """Start the agent anew, with a directory for failpoints; gives that."""
@@ -171,7 +171,7 @@ class AgentRig:
         log, env = self.base / "agent.log", os.environ | self.env
         self._process = Forked("seaway_agent.main", [*flags, *places], log, env)
 
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.base / "agent.log").read_text()[-3000:]
         try:

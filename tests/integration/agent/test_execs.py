@@ -264,7 +264,7 @@ async def test_one_that_ends_with_its_keeper_has_its_code(execs: Execs, tmp_path
     await execs.rig.until(lambda: procs.find(pid) is None)
 
 
-@pytest.mark.parametrize("point", [Failpoint.KEEPER_FORKED, Failpoint.KEEPER_SPAWNED, Failpoint.KEEPER_BEGUN])
+@pytest.mark.parametrize("point", [Failpoint.KEEPER_SPAWNED, Failpoint.KEEPER_BEGUN])
 async def test_a_keeper_that_is_killed_over_a_start_is_not_noticed(
     execs: Execs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint
 ) -> None:
@@ -281,6 +281,24 @@ async def test_a_keeper_that_is_killed_over_a_start_is_not_noticed(
     assert await output == frame(1, b"through the gate")
     assert await execs.died(identifier) == life(3)
     assert await execs.output(await execs.make("cat", "/runs")) == frame(1, b"ran\n")
+
+
+async def test_an_end_that_its_keeper_has_not_written_down_yet_is_waited_for(execs: Execs, tmp_path: Path) -> None:
+    async with execs.attached("sh", "-c", "read word < /gate; exit 4") as (identifier, _):
+        pid = (await execs.info(identifier)).status.pid
+        (keeper,) = keepers_below(execs.rig.run)
+        execs.rig.end(signal.SIGKILL)
+    os.kill(keeper.pid, signal.SIGSTOP)
+    try:
+        (tmp_path / "gate").write_text("\n")
+        await execs.rig.until(lambda: procs.state_of(pid) == "Z")
+        execs.rig.spawn()
+        await asyncio.sleep(0.5)  # the agent finds what has ended, and no exit file
+    finally:
+        os.kill(keeper.pid, signal.SIGCONT)
+    await execs.rig.until(execs.rig.answers)
+    assert await execs.died(identifier) == life(4)
+    await execs.rig.until(lambda: not list((execs.rig.run / "x").iterdir()))
 
 
 async def test_one_that_outlives_agent_and_keeper_is_adopted(execs: Execs, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ async def test_what_was_asked_of_an_agent_that_stood_still_is_not_done_late(rig:
                 catalogue.START, ContainerId(id=container), node=rig.node, command=command, timeout_s=0.3
             )
         assert silent.value.code is Code.TIMEOUT
-    await rig.until(rig._answers)
+    await rig.until(rig.answers)
     assert (await rig.inventory())[container].status.state is State.CREATED
     assert rig.told(container) == ["create"]
     await rig.start_container(container, command)  # the same, in time

@@ -76,7 +76,7 @@ async def test_restart_policies_ends_and_health_checks_go_on(rig: AgentRig, nats
         nats.start()
     else:
         server.send_signal(signal.SIGCONT)
-    await rig.until(rig._answers)
+    await rig.until(rig.answers)
     await rig.until(lambda: rig.told(again) == ["create", "start", "die", "start"])
     assert (await rig.died(ends)).status.exit_code == 137
     await rig.wait_for(checked, "health_status")
@@ -117,7 +117,7 @@ async def test_after_a_reboot_the_bus_is_not_waited_for_for_ever(
     rig.spawn()
     await rig.until(lambda: "what was started, made or removed just then may be lost" in log.read_text())
     nats.start()
-    await rig.until(rig._answers)
+    await rig.until(rig.answers)
     held = await rig.inventory()
     assert (held[early].status.state, held[early].status.exit_code) == (State.EXITED, 255)
     assert held[late].status.state is State.CREATED

@@ -1,7 +1,6 @@
 import os
 import shutil
 import signal
-import sys
 import threading
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -122,19 +121,6 @@ def test_programs_are_read_only_in_its_namespace_alone() -> None:
     try:
         assert launcher.call(os.statvfs, crun).result().f_flag & os.ST_RDONLY
         assert not os.statvfs(crun).f_flag & os.ST_RDONLY
-    finally:
-        launcher.close()
-
-
-def test_the_interpreter_is_read_only_at_a_place_of_its_own(tmp_path: Path) -> None:
-    launcher = Launcher(python=str(tmp_path / "python"))
-    launcher.start()
-    try:
-        assert launcher.call(os.statvfs, launcher.python).result().f_flag & os.ST_RDONLY
-        there = launcher.call(os.stat, launcher.python).result()
-        assert os.path.samestat(there, os.stat(sys.executable))
-        assert not launcher.call(os.statvfs, os.path.realpath(sys.executable)).result().f_flag & os.ST_RDONLY
-        assert (tmp_path / "python").read_bytes() == b""
     finally:
         launcher.close()
 

@@ -1,20 +1,16 @@
 """Execs that a former agent has left while their runtime is at work: scripts in the runtime's place."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.seaway_agent.keeper.still import Still
 
 from seaway_agent.execs import held
 from seaway_agent.kernel import procs
-from seaway_agent.runtime import shims
 from seaway_agent.runtime.shim import ExitFiles
 from seaway_testing.waiting import GUARD_S
 
@@ -114,70 +110,3 @@ def test_an_end_that_nobody_can_tell_is_not_waited_for(
     monkeypatch.setattr(held, "_WRITES_S", 0.01)
     held.await_end(tmp_path, files, keeper)
     assert files.read() is None
-
-
-# --- a process of the keeper's that is not the program yet
-
-ENTERING = "import os, sys; sys.stdin.readline(); os.execvp('sleep', ['sleep', '1000'])"
-"""Whose command line is a keeper's, until it is told to go on."""
-
-
-@pytest.fixture
-def entering(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    words = [sys.executable, "-IS", "-c", ENTERING, "/somewhere/keeper/process.py", "/run"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
-        (tmp_path / "pidfile").write_text(str(process.pid))
-        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # for a moment behind its start
-            time.sleep(0.001)
-        yield process
-        process.kill()
-
-
-def _later(what: Callable[[], object]) -> None:
-    threading.Timer(0.1, what).start()
-
-
-def test_one_on_its_way_may_arrive_without_its_keeper(tmp_path: Path, entering: "subprocess.Popen[bytes]") -> None:
-    stdin = entering.stdin
-    assert stdin is not None
-    _later(stdin.close)
-    assert held.begun_alone(tmp_path / "pidfile") == entering.pid
-
-
-def test_or_end_and_leave_nothing(tmp_path: Path, entering: "subprocess.Popen[bytes]") -> None:
-    def end() -> None:
-        (tmp_path / "pidfile").write_text("")
-        entering.kill()
-
-    _later(end)
-    assert held.begun_alone(tmp_path / "pidfile") == 0
-
-
-def test_one_that_hangs_on_its_way_is_ended(
-    tmp_path: Path, entering: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(held, "_BEGINS_S", 0.05)
-    process = procs.find(entering.pid)
-    assert process is not None
-    assert held.begun_alone(tmp_path / "pidfile") is None
-    assert not procs.alive(*process)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_one_that_is_frozen_on_its_way_ends_when_it_is_thawed(
-    tmp_path: Path, entering: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for that, it may take days."""
-    monkeypatch.setattr(held, "_BEGINS_S", 0.05)
-    monkeypatch.setattr(shims, "_END_S", 0.05)
-    with Still() as still:
-        still.add(entering.pid)
-        assert held.begun_alone(tmp_path / "pidfile") is None
-        still.let_go()
-        assert entering.wait(10) == -signal.SIGKILL
-
-
-def test_while_it_is_on_its_way_nothing_was_begun(tmp_path: Path, entering: "subprocess.Popen[bytes]") -> None:
-    assert entering.pid
-    assert held.held_in(tmp_path, ()) is None
-    assert held.left_in(tmp_path, "container") is None

@@ -1,7 +1,6 @@
 """An agent's end of a real keeper, with a script in the runtime's place."""
 
 import array
-import dataclasses
 import json
 import os
 import select
@@ -13,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seaway_agent.keeper import orders, process
-from seaway_agent.keeper.orders import Entry
-from seaway_agent.kernel.launcher import Launcher
-from seaway_agent.kernel.spawn import Spawned, spawn
+from seaway_agent.kernel.spawn import spawn
 from seaway_kit.failpoints import VARIABLE, Failpoint
 from seaway_testing.waiting import GUARD_S
 
@@ -36,9 +33,7 @@ LIMIT_S = GUARD_S
 class Agent:
     """Our end, and what it has been told."""
 
-    def __init__(
-        self, place: Path, environment: dict[str, str] | None = None, launcher: Launcher | None = None
-    ) -> None:
+    def __init__(self, place: Path, environment: dict[str, str] | None = None) -> None:
         self.place = place
         self.runtime = place / "runtime"
         self.runtime.write_text(f"#!{sys.executable} -IS\n{RUNTIME}")
@@ -47,21 +42,17 @@ class Agent:
         self.socket.settimeout(LIMIT_S)
         argv = [sys.executable, "-I", "-S", process.__file__, str(place)]
         fds = {orders.AGENT_FD: theirs.fileno(), 1: 1, 2: 2}
-
-        def start() -> Spawned:
-            return spawn(argv, env={"PATH": os.environ["PATH"], **(environment or {})}, fds=fds)
-
-        self.keeper = start() if launcher is None else launcher.call(start).result()
+        self.keeper = spawn(argv, env={"PATH": os.environ["PATH"], **(environment or {})}, fds=fds)
         theirs.close()
 
     @classmethod
-    def armed(cls, base: Path, *points: Failpoint, launcher: Launcher | None = None) -> "Agent":
+    def armed(cls, base: Path, *points: Failpoint) -> "Agent":
         """One whose keeper is killed at the first of these points that it reaches."""
         (directory := base / "points").mkdir()
         for point in points:
             (directory / point).touch()
         (place := base / "place").mkdir()
-        return cls(place, {VARIABLE: str(directory)}, launcher)
+        return cls(place, {VARIABLE: str(directory)})
 
     def order(
         self,
@@ -69,12 +60,10 @@ class Agent:
         script: str,
         stdin: int | None = None,
         *,
-        container: int | None = None,
-        entry: Entry | None = None,
         oom_score: int = 0,
         within_s: float = LIMIT_S,
     ) -> tuple[int, int]:
-        """Have a script run by the runtime, or a program by `entry`; our ends of its outputs."""
+        """Have a script run by the runtime; our ends of its outputs."""
         (directory := self.place / name).mkdir()
         taken = os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin
         out, theirs_out = os.pipe()
@@ -88,11 +77,8 @@ class Agent:
             "exit_file": str(directory / "exit"),
             "begin_by": time.monotonic() + within_s,
             "oom_score": oom_score,
-            "process_file": str(directory / "process.json"),
-            "process": {"what": "crun reads"} if entry else None,
-            "entry": dataclasses.asdict(entry) if entry else None,
         }
-        fds = array.array("i", (taken, theirs_out, theirs_err, out, err, *(() if container is None else (container,))))
+        fds = array.array("i", (taken, theirs_out, theirs_err, out, err))
         self.socket.sendmsg([json.dumps(words).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         for fd in (taken, theirs_out, theirs_err):
             os.close(fd)

@@ -25,12 +25,22 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 
 def test_a_life(agent: Agent) -> None:
     out, err = agent.order("a", "echo out; echo err >&2; exit 3")
-    assert agent.told().keys() == {"id", "pid", "entered"}
+    assert agent.told().keys() == {"id", "pid"}
     end = agent.told()
     assert (end["id"], end["code"]) == ("a", 3)
     assert abs(end["time_ns"] - time.time_ns()) < 60e9
     assert agent.written("a") == "3"
     assert (read_all(out), read_all(err)) == (b"out\n", b"err\n")
+
+
+def test_an_oom_score_is_the_programs_alone(agent: Agent) -> None:
+    score = Path(f"/proc/{agent.keeper.pid}/oom_score_adj")
+    before = score.read_text()
+    out, _ = agent.order("a", "cat /proc/self/oom_score_adj", oom_score=321)
+    agent.told()
+    agent.told()
+    assert read_all(out) == b"321\n"
+    assert score.read_text() == before
 
 
 @pytest.mark.parametrize("script", ["exit 3", "refused"])

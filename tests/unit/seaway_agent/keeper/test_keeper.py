@@ -45,13 +45,13 @@ async def played(program: Spawned) -> Played:
 async def test_what_is_told(played: Played) -> None:
     kept = played.keeper.begin("a", b"order", [])
     assert played.socket.recv(MOST) == b"order"
-    played.tell(id="a", pid=7, entered=True)
+    played.tell(id="a", pid=7)
     played.tell(id="a", code=3, time_ns=5)
     assert await played.keeper.begun(kept) == 7
     ends: list[Exit] = []
     kept.listen(ends.append, pytest.fail)
     await until(lambda: ends)
-    assert (ends, kept.entered) == ([Exit(3, 5)], True)
+    assert ends == [Exit(3, 5)]
     played.socket.close()
     await until(lambda: played.keeper._socket is None)
 
@@ -59,7 +59,7 @@ async def test_what_is_told(played: Played) -> None:
 async def test_of_one_that_has_ended_all_is_heard_at_once_and_it_is_let_go(played: Played) -> None:
     """Without a turn of the event loop, so that who tries again has another one."""
     begun, waits = played.keeper.begin("a", b"", []), played.keeper.begin("b", b"", [])
-    played.tell(id="a", pid=7, entered=False)
+    played.tell(id="a", pid=7)
     played.socket.close()
     with pytest.raises(KeeperGone):
         played.keeper.begin("c", b"", [])
@@ -75,7 +75,7 @@ async def test_one_that_says_nothing(played: Played, monkeypatch: pytest.MonkeyP
     kept = played.keeper.begin("a", b"", [])
     with pytest.raises(TimeoutError):
         await played.keeper.begun(kept)
-    played.tell(id="a", pid=7, entered=True)
+    played.tell(id="a", pid=7)
     async with asyncio.timeout(GUARD_S):
         assert await kept.begun == 7, "it is heard all the same"
     played.keeper.close()

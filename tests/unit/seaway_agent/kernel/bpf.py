@@ -3,7 +3,7 @@
 import ctypes
 import operator
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x50000, 0
@@ -24,10 +24,6 @@ Program = Sequence[tuple[int, int, int, int]]
 
 def read(filter_: bytes) -> Program:
     return list(_INSTRUCTION.iter_unpack(filter_))
-
-
-def written(program: Iterable[tuple[int, int, int, int]]) -> bytes:
-    return b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
 
 
 def run(program: Program, arch: int, number: int, *args: int) -> int:

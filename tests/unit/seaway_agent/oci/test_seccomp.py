@@ -118,6 +118,11 @@ def test_architectures(base: frozenset[str]) -> None:
     assert "set_tls" in allowed(arm)
 
 
+@pytest.mark.parametrize("source", [{"defaultAction": ""}, {"defaultAction": "", "syscalls": []}])
+def test_a_users_profile_that_says_nothing_is_no_filter(source: dict[str, Any]) -> None:
+    assert from_docker_profile(source, (), "x86_64") is None
+
+
 def test_a_users_profile_is_cut_down_to_capabilities_and_machine() -> None:
     source = {
         "defaultAction": "SCMP_ACT_ERRNO",

@@ -395,7 +395,33 @@ def test_the_filter_is_taken_over() -> None:
     )
 
 
-def test_annotations() -> None:
-    assert composed(annotations={"a": "b"})["annotations"] == {"a": "b"}
-    both = composed({"annotations": {"a": "node's", "n": "1"}}, annotations={"a": "user's"})["annotations"]
-    assert both == {"a": "user's", "n": "1"}
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run.oci.seccomp_bpf_data",
+        "run.oci.pidfd_receiver",
+        "run.oci.hooks.stdout",
+        "run.oci.handler",
+        "module.wasm.image/variant",
+        "krun.cpus",
+        "org.systemd.property.ExecStart",
+        "org.criu.config",
+        "org.opencontainers.runc.checkpoint.enabled",
+        "dev.gvisor.flag.debug",
+        "io.kubernetes.cri.container-type",
+        "Run.oci.handler",
+        "",
+        "org.opencontainers.image",
+        "com.example.key",
+    ],
+)
+def test_a_users_annotation_does_not_reach_the_runtime(name: str) -> None:
+    assert composed(annotations={name: "user's"})["annotations"] == {}
+    assert composed({"annotations": {name: "node's"}}, annotations={name: "user's"})["annotations"] == {name: "node's"}
+
+
+def test_one_that_describes_the_image_does_and_replaces_none_of_the_nodes() -> None:
+    title, vendor = "org.opencontainers.image.title", "org.opencontainers.image.vendor"
+    user = {title: "user's", vendor: "user's"}
+    found = composed({"annotations": {title: "node's", "n": "1"}}, annotations=user)["annotations"]
+    assert found == {title: "node's", vendor: "user's", "n": "1"}
