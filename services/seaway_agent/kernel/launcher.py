@@ -123,7 +123,7 @@ class Launcher:
             for file in (*self._programs, os.devnull):
                 make_read_only(file)
             if self.python != sys.executable:
-                Path(self.python).touch()
+                Path(self.python).touch(0o600)
                 make_read_only(os.path.realpath(sys.executable), self.python)
             self.nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         except BaseException as error:

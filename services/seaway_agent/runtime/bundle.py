@@ -21,6 +21,7 @@ from seaway_agent.rootfs.passwd import MOST_TEXT
 from seaway_agent.runtime.conmon import SYNC_FD, ShimPlan
 from seaway_contracts.containers import ContainerSpec
 from seaway_kit.failpoints import Failpoint, reach
+from seaway_kit.private_files import write_private
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _make_directories(plan: BundlePlan) -> None:
     shim = plan.shim
     for directory in (shim.bundle, plan.rootfs, shim.persist, shim.runtime_root):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (shim.bundle / "run.json").write_bytes(plan.note)
+    write_private(shim.bundle / "run.json", plan.note)
     for name, content in plan.files.items():
         path = shim.bundle / name
         path.write_text(content)
@@ -135,7 +136,7 @@ def _prepare(plan: BundlePlan) -> None:
         os.close(root)
     around = plan.surroundings(user, _mounts(plan))
     config = orjson.dumps(oci.compose(plan.spec, around))
-    (plan.shim.bundle / "config.json").write_bytes(config)
+    write_private(plan.shim.bundle / "config.json", config)
 
 
 def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:
