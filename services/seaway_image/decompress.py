@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_kit.expansion import Expansion
 
 MAX_ARCHIVE: Final = 256 << 30
 _PIECE: Final = 1 << 20
@@ -67,7 +68,7 @@ async def decompressed(
 ) -> AsyncIterator[bytes]:
     """The archive's plain bytes; `keep` may hold `gzip` or `zstd`, which then go through as they are.
 
-    Raises SeawayError: BAD_REQUEST for damaged input, TOO_LARGE beyond `limit` bytes.
+    Raises SeawayError: BAD_REQUEST for damaged input, TOO_LARGE beyond `limit` bytes, or for what expands too far.
     """
     head = b""
     async for data in source:
@@ -79,9 +80,11 @@ async def decompressed(
         make = None
     if head.startswith(_ZSTD) and "zstd" not in keep:
         raise bad_request("archive is compressed with zstd: send it plain, or compressed with gzip, bzip2 or xz")
-    total = 0
-    async for piece in _joined(head, source) if make is None else _inflate(make, _joined(head, source)):
+    total, expansion = 0, Expansion("archive")
+    given = _counted(_joined(head, source), expansion)
+    async for piece in given if make is None else _inflate(make, given):
         total += len(piece)
+        expansion.add(0, len(piece))
         if total > limit:
             raise SeawayError(Code.TOO_LARGE, f"archive holds more than {limit} bytes")
         yield piece
@@ -91,6 +94,12 @@ async def _joined(head: bytes, source: AsyncIterator[bytes]) -> AsyncIterator[by
     if head:
         yield head
     async for data in source:
+        yield data
+
+
+async def _counted(source: AsyncIterator[bytes], expansion: Expansion) -> AsyncIterator[bytes]:
+    async for data in source:
+        expansion.add(len(data), 0)
         yield data
 
 

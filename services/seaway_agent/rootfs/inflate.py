@@ -14,6 +14,7 @@ from seaway_agent.rootfs.limits import KIB, Limits
 from seaway_agent.rootfs.tar import CHUNK, Read
 from seaway_agent.rootfs.zstd_program import ZstdProgram
 from seaway_contracts.images import Layer
+from seaway_kit.expansion import Expansion
 
 _FEED: Final = 64 * KIB
 _GZIP: Final = b"\x1f\x8b"
@@ -27,7 +28,7 @@ _GZIP_WINDOW: Final = 31
 class LayerStream:
     """The uncompressed bytes of a blob. `finish()` tells whether blob and bytes were those that `layer` names.
 
-    To be closed. Raises `LayerRejected` for broken compression, `LayerTooLarge` for a bomb, `DigestMismatch`.
+    To be closed. Raises `LayerRejected` for broken compression, SeawayError (TOO_LARGE) for a bomb, `DigestMismatch`.
     """
 
     def __init__(self, read: Read, layer: Layer, limits: Limits) -> None:
@@ -41,6 +42,8 @@ class LayerStream:
         self._blob_size = 0
         self._tar_hash = hashlib.sha256()
         self._tar_size = 0
+        self._expansion = Expansion(f"layer {layer.digest}", ratio=limits.ratio, start=limits.ratio_from)
+        self._expansion.add(layer.size, 0)  # by the whole blob, as the image service has judged it
         self._inflate = _open(self._read_blob, limits)
 
     def close(self) -> None:
@@ -52,7 +55,9 @@ class LayerStream:
         data = self._inflate.read(n)
         self._tar_hash.update(data)
         self._tar_size += len(data)
-        self._bound()
+        self._expansion.add(0, len(data))
+        if self._tar_size > self._limits.total:
+            raise LayerTooLarge(f"layer {self._layer.digest} unpacks to more than {self._limits.total} bytes")
         return data
 
     def bound_entries(self, entries: int) -> None:
@@ -86,15 +91,6 @@ class LayerStream:
         if self._blob_size > self._layer.size:
             raise DigestMismatch(f"layer {self._layer.digest} is longer than the {self._layer.size} bytes announced")
         return data
-
-    def _bound(self) -> None:
-        if self._tar_size > self._limits.total:
-            raise LayerTooLarge(f"layer {self._layer.digest} unpacks to more than {self._limits.total} bytes")
-        if self._tar_size > self._limits.ratio * self._blob_size + self._limits.ratio_slack:
-            raise LayerTooLarge(
-                f"layer {self._layer.digest} grows from {self._blob_size} to over {self._tar_size} bytes: "
-                f"more than {self._limits.ratio} times (and {self._limits.ratio_slack} bytes)"
-            )
 
 
 class _Inflate(Protocol):

@@ -12,6 +12,7 @@ import pytest
 from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.inflate import LayerStream
 from seaway_agent.rootfs.limits import MIB, Limits
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import Layer
 
 CONTENT = bytes(range(256)) * 5000
@@ -89,8 +90,15 @@ def test_only_sha256_digests(digest: str) -> None:
 
 def test_a_bomb_stops_at_the_ratio() -> None:
     blob = gzip.compress(bytes(64 * MIB))
-    with pytest.raises(LayerTooLarge, match="grows from"):
-        unpacked(blob, layer(blob), Limits(ratio=100, ratio_slack=MIB))
+    with pytest.raises(SeawayError, match="expands from") as caught:
+        unpacked(blob, layer(blob), Limits(ratio=100, ratio_from=MIB))
+    assert caught.value.code is Code.TOO_LARGE
+
+
+def test_a_small_layer_may_expand_as_far_as_gzip_goes() -> None:
+    zeros = bytes(64 * MIB)
+    blob = gzip.compress(zeros)
+    assert unpacked(blob, layer(blob, diff_id=sha256(zeros))) == zeros
 
 
 def test_the_stream_stops_at_the_total() -> None:

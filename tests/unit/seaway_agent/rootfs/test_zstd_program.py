@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.rootfs import zstd_program
-from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
+from seaway_agent.rootfs.errors import LayerRejected
 from seaway_agent.rootfs.inflate import LayerStream
 from seaway_agent.rootfs.limits import MIB, Limits
 from seaway_agent.rootfs.zstd_program import ZstdProgram
@@ -91,8 +91,8 @@ def test_a_frame_that_wants_too_much_memory_is_rejected() -> None:
 
 def test_a_bomb_stops_at_the_ratio() -> None:
     content = bytes(64 * MIB)
-    with pytest.raises(LayerTooLarge, match="grows from"):
-        unpacked(zstd(content), content, Limits(ratio=100, ratio_slack=MIB))
+    with pytest.raises(SeawayError, match="expands from"):
+        unpacked(zstd(content), content, Limits(ratio=100, ratio_from=MIB))
 
 
 def test_what_the_source_raises_comes_through() -> None:
