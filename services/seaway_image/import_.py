@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from seaway_contracts.errors import bad_request
 from seaway_contracts.images import History, ImageConfig
 from seaway_docker.references import Reference
 from seaway_image.blobs import Lease
@@ -18,7 +19,7 @@ from seaway_image.layers import inflated
 from seaway_image.load import layer_descriptor
 from seaway_image.manifests import OCI_CONFIG, Descriptor
 from seaway_image.news import NOBODY, By, news
-from seaway_image.platforms import Platform
+from seaway_image.platforms import NOT_SUPPORTED, OURS, Platform
 from seaway_image.store import ImageStore
 from seaway_image.tar_stream import BLOCK, check_first_header
 
@@ -43,6 +44,8 @@ async def import_image(
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Digest:
     """The id of the new image; raises SeawayError and then nothing is left."""
+    if order.platform.os != OURS:
+        raise bad_request(NOT_SUPPORTED)
     config = apply_changes(ImageConfig(), order.changes)
     with store.blobs.lease() as lease:
         try:
