@@ -24,21 +24,8 @@ OURS: Final = "linux"
 """The operating system whose images run here."""
 _SYSTEMS: Final = frozenset(
     {
-        *(
-            "aix",
-            "android",
-            "darwin",
-            "dragonfly",
-            "freebsd",
-            "hurd",
-            "illumos",
-            "ios",
-            "js",
-            "linux",
-            "nacl",
-            "netbsd",
-        ),
-        *("openbsd", "plan9", "solaris", "windows", "zos"),
+        *("aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js"),
+        *("linux", "nacl", "netbsd", "openbsd", "plan9", "solaris", "windows", "zos"),
     }
 )
 NOT_SUPPORTED: Final = "operating system is not supported"
