@@ -49,6 +49,9 @@ def up(
     tlskey: Annotated[str, typer.Option(help="its key (PEM)")] = "",
     tlscacert: Annotated[str, typer.Option(help="CA that has signed clients' certificates and --tlscert (PEM)")] = "",
     tlsverify: Annotated[bool, typer.Option("--tlsverify", help="only let clients with a certificate in")] = False,
+    metrics_token_file: Annotated[
+        Path | None, typer.Option(help="file with the token that /metrics asks its readers for")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="return when all is ready")] = False,
 ) -> None:
     """Start a suite on this machine: NATS and one process per service, watched and restarted."""
@@ -68,6 +71,7 @@ def up(
         insecure_registries=tuple(insecure_registry or ()),
         tls=Tls(tlscert, tlskey, tlscacert, tlsverify),
         listen=listen,
+        metrics_token_file=metrics_token_file.absolute() if metrics_token_file else None,
     )
     raise typer.Exit(start.detached(options) if detach else start.foreground(options))
 

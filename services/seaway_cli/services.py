@@ -46,12 +46,15 @@ class SuiteOptions:
     tls: Tls = field(default_factory=Tls)
     listen: Listen = field(default_factory=Listen)
     lent: tuple[Listener, ...] = ()
+    metrics_token_file: Path | None = None
 
 
 def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
     """The settings of one service, by field name."""
     layout = options.layout
     values: dict[str, Any] = {"root": layout.root, "run": layout.run, "nats": options.nats, "node": options.node}
+    if options.metrics_token_file is not None:
+        values["metrics_token_file"] = options.metrics_token_file
     if options.listen.ca:
         values["nats_ca"] = options.listen.ca
     if options.own_users:

@@ -26,7 +26,7 @@ from seaway_contracts.ids import BadToken, check_token
 from seaway_kit import logs
 from seaway_kit.listeners import Listener, listen_on
 from seaway_kit.notify import Systemd
-from seaway_kit.settings import default_node
+from seaway_kit.settings import default_node, read_token
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class UpOptions:
     insecure_registries: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
+    metrics_token_file: Path | None = None
 
     @property
     def layout(self) -> Layout:
@@ -109,6 +110,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             tls=options.tls,
             listen=options.bus,
             lent=listeners,
+            metrics_token_file=options.metrics_token_file,
         )
     )
 
@@ -119,6 +121,7 @@ def check(options: UpOptions) -> None:
     check_hosts(options.listens, options.tls)
     check_listen(options.bus)
     nats_server.check_own(options.listen)
+    _check_token(options.metrics_token_file)
     layout = options.layout
     if layout.too_long:
         raise usage(f"--run {layout.run} is too long: a socket's path may have 107 bytes")
@@ -159,6 +162,14 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
             nats = nats_server.spec(program, layout, options.listen, identity.nats_port, fds)
         url = options.nats or options.bus.nats_url(identity.nats_port)
         yield Prepared(options, identity, locks, nats, url)
+
+
+def _check_token(file: Path | None) -> None:
+    try:
+        if file is not None:
+            read_token(file)
+    except OSError as error:
+        raise CliError(f"--metrics-token-file {file}: {error.strerror}") from None
 
 
 def _check_endpoints(hosts: Iterable[str]) -> None:
