@@ -40,8 +40,7 @@ class UpOptions:
     hosts: tuple[str, ...] = ()
     nats: str = ""
     nats_port: int | None = None
-    nats_user: str = ""
-    nats_password_file: Path | None = None
+    nats_passwords: Path | None = None
     node: str | None = None
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
@@ -95,7 +94,6 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
     from seaway_cli.services import SuiteOptions, specs
 
     options = prepared.options
-    login = (options.nats_user, options.nats_password_file) if options.nats_user else None
     yield from specs(
         SuiteOptions(
             layout=options.layout,
@@ -103,8 +101,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             nats=prepared.nats_url,
             hosts=options.listens,
             node=options.node_name,
-            nats_login=login,
-            own_users=prepared.nats is not None,
+            passwords=options.nats_passwords if options.nats else options.layout.secrets,
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
             tls=options.tls,

@@ -18,16 +18,14 @@ def options(**changes: object) -> SuiteOptions:
 
 def test_every_service_has_its_own_user() -> None:
     for service, user in (("api", "api"), ("agent", "agent.n2")):
-        values = settings_of(service, options(node="n2"))
+        values = settings_of(service, options(node="n2", passwords=Path("/p")))
         assert values["nats_user"] == user
-        assert values["nats_password_file"] == Path(f"/r/secrets/{user}")
+        assert values["nats_password_file"] == Path(f"/p/{user}")
         assert (values["root"], values["run"], values["nats"]) == (Path("/r"), Path("/u"), "nats://n:1")
 
 
-def test_outside_server_with_and_without_login() -> None:
-    assert "nats_user" not in settings_of("api", options(own_users=False))
-    values = settings_of("api", options(own_users=False, nats_login=("me", Path("/p"))))
-    assert (values["nats_user"], values["nats_password_file"]) == ("me", Path("/p"))
+def test_a_server_without_users() -> None:
+    assert "nats_user" not in settings_of("api", options())
 
 
 def test_all_are_told_of_the_metrics_token() -> None:
