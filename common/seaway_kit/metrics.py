@@ -5,6 +5,7 @@ Modules declare their own counters, gauges and histograms against prometheus_cli
 
 import asyncio
 import contextlib
+import hmac
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -57,8 +58,10 @@ async def sample_loop_lag(interval_s: float = _LAG_SAMPLE_S, lag: Histogram = LO
         lag.observe(max(0.0, loop.time() - due))
 
 
-def _application(metrics: Metrics, health: Health) -> web.Application:
-    async def exposition(_: web.Request) -> web.Response:
+def _application(metrics: Metrics, health: Health, token: str) -> web.Application:
+    async def exposition(request: web.Request) -> web.Response:
+        if token and not _bears(request, token):
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
         return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def healthz(_: web.Request) -> web.Response:
@@ -76,14 +79,23 @@ def _application(metrics: Metrics, health: Health) -> web.Application:
     return app
 
 
+def _bears(request: web.Request, token: str) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+    return same and scheme.lower() == "bearer"
+
+
 @contextlib.asynccontextmanager
-async def serve(address: str, metrics: Metrics, health: Health) -> AsyncIterator[str]:
+async def serve(address: str, metrics: Metrics, health: Health, token: str = "") -> AsyncIterator[str]:
     """Serve /metrics, /healthz and /readyz at `address` (port 0: any free one); yields the base URL.
 
-    Raises OSError if the address can't be had.
+    With a `token`, /metrics is for those who send it as a bearer token (RFC 6750). Raises OSError if the address can't
+    be had.
     """
     host, port = split_address(address)
-    runner = web.AppRunner(_application(metrics, health), access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        _application(metrics, health, token), access_log=None, handle_signals=False, shutdown_timeout=1.0
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

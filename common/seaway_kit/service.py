@@ -102,7 +102,7 @@ class _Shell:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         """Start everything in order; `stack` stops it in reverse."""
-        own, health = Metrics(), Health()
+        own, health, token = Metrics(), Health(), self._settings.metrics_token()
         stack.callback(own.close)
         transport = NatsTransport(self._settings.nats, name=f"seaway-{self._name}")
         bus = Bus(transport)
@@ -113,7 +113,7 @@ class _Shell:
         stack.push_async_callback(tasks.close)
         health.watch("bus", lambda: bus.trouble)
         health.set("started", False, f"{self._name} is starting")
-        url = await stack.enter_async_context(metrics.serve(self._settings.metrics, own, health))
+        url = await stack.enter_async_context(metrics.serve(self._settings.metrics, own, health, token))
         joined = tasks.spawn("join", self._join(transport))
         if not self._without_bus:
             await joined

@@ -1,6 +1,7 @@
 """Settings of a service, from flags, environment, a TOML file and defaults, in that order of weight."""
 
 import argparse
+import errno
 import os
 import re
 import socket
@@ -10,14 +11,14 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from seaway_contracts.catalogue import SERVICES
 from seaway_contracts.ids import check_token
-from seaway_kit.addresses import split_address
+from seaway_kit.addresses import is_loopback, split_address
 from seaway_kit.logs import LogFormat, LogLevel
 from seaway_kit.nats_address import endpoints
 
@@ -49,6 +50,8 @@ class ServiceSettings(BaseModel):
     )
     node: str = Field(default_factory=default_node, description="this node's name")
     metrics: str = Field("127.0.0.1:0", description="address of /metrics, /healthz and /readyz; port 0 is any free one")
+    metrics_token_file: Path | None = Field(None, description="file with the token that /metrics asks its readers for")
+    metrics_public: bool = Field(False, description="let everybody who reaches that address read /metrics")
     log_level: LogLevel = Field("info", description="debug, info, warning or error")
     log_format: LogFormat = Field("text", description="text or json")
 
@@ -69,6 +72,15 @@ class ServiceSettings(BaseModel):
         split_address(value)
         return value
 
+    @model_validator(mode="after")
+    def _metrics_are_closed(self) -> Self:
+        if is_loopback(split_address(self.metrics)[0]) or self.metrics_token_file or self.metrics_public:
+            return self
+        raise ValueError(
+            f"metrics at {self.metrics} would show other machines the names of containers and images: "
+            "give --metrics-token-file, or --metrics-public, or listen on 127.0.0.1"
+        )
+
     @field_validator("root", "run")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -77,6 +89,17 @@ class ServiceSettings(BaseModel):
     def nats_password(self) -> str:
         """The password from its file; empty without one. Raises OSError."""
         return self.nats_password_file.read_text().strip() if self.nats_password_file else ""
+
+    def metrics_token(self) -> str:
+        """The token from its file; empty without one. Raises OSError, also for an empty file."""
+        return read_token(self.metrics_token_file) if self.metrics_token_file else ""
+
+
+def read_token(path: Path) -> str:
+    """The token for /metrics in a file. Raises OSError, also for an empty file."""
+    if token := path.read_text().strip():
+        return token
+    raise OSError(errno.ENODATA, "it is empty: write the token for /metrics into it", str(path))
 
 
 class WrongSettings(ValueError):

@@ -87,9 +87,15 @@ class Layout:
         """A container's output."""
         return self.containers / container / "ctr.log"
 
+    def make_run(self) -> None:
+        """Make the run directory, on which a tmpfs may be mounted next."""
+        self.run.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.run.mkdir(exist_ok=True, mode=0o700)
+
     def make(self, runtimes: Iterable[str] = ()) -> None:
         """Make the directories that must be there; nobody but root may look in."""
-        ours = (self.root, self.layers, self.containers, self.volumes, self.run, self.exits, self.bundles, self.execs)
+        self.make_run()
+        ours = (self.root, self.layers, self.containers, self.volumes, self.exits, self.bundles, self.execs)
         for path in (*ours, *map(self.runtime_root, runtimes)):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in (self.run / "persist", self.scratch):

@@ -105,6 +105,7 @@ class Agent:
         if early:
             await check_name(context.bus, settings.node)
         await wait_for_room(context.bus, settings.node, self._layout.root)
+        self._layout.make_run()
         ensure_tmpfs(str(self._layout.run), 0o700)
         await self._be_alone(stack, self._layout.run)
         self._layout.make(runtimes)

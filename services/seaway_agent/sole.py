@@ -23,7 +23,8 @@ def hold(directory: Path, wait_s: float = _WAIT_S) -> int:
 
     A former agent that is about to end is waited for. Raises SeawayError (CONFLICT) if another lives there, OSError.
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.mkdir(exist_ok=True, mode=0o700)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     deadline = time.monotonic() + wait_s
     while True:

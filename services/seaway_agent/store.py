@@ -4,6 +4,7 @@ A status and the events that tell of it are written in one transaction, so neith
 WAL without fsync at commit: what a kill of the process must not lose is in the page cache.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -55,7 +56,9 @@ class Stored:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open or make the database. Raises sqlite3.Error; SeawayError for one of a later release."""
+    """Open or make the database. Raises sqlite3.Error, OSError; SeawayError for one of a later release."""
+    # SQLite gives the files beside it the same mode.
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, isolation_level=None)
     try:
         SCHEMA.bring(db, path)

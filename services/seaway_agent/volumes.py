@@ -184,7 +184,8 @@ class Volumes:
         """With its mark, in one step."""
         new = self._root / f"{_NEW}{os.urandom(8).hex()}"
         try:
-            (new / filling.DATA).mkdir(parents=True)
+            new.mkdir(mode=0o700)
+            (new / filling.DATA).mkdir()
             (new / filling.DATA).chmod(0o755)
             (new / f"{_FOR}{container}").touch()
             new.rename(volume)

@@ -37,6 +37,8 @@ class Api:
     stats: StatsFeeds
     making: dict[str, str] = field(default_factory=dict)
     """The containers that this process is making just now, and the id of each one's image."""
+    warnings: list[str] = field(default_factory=list)
+    """What `docker info` says of the endpoints."""
     begun: asyncio.Event | None = None
     """What has to be done before requests are carried out: the bus is joined, and its events are heard."""
 

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:[ \t]*tcp[ \t]*\r\n", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
 _END: Final = b"\r\n\r\n"
+HEAD_S: Final = 30.0
+"""How long a client may take to send the head of a request, from the connection or its first byte on."""
 _MOST_HEAD: Final = 64 * 1024
 _MOST_TAIL: Final = 256 * 1024
 
@@ -48,14 +50,18 @@ class Connection(RequestHandler):
         "_ended",
         "_fresh",
         "_head",
+        "_head_s",
+        "_head_timer",
         "_tunnel",
         "_upgrading",
         "over_tcp",
         "waiting",
     )
 
-    def __init__(self, manager: web.Server, **kwargs: Any) -> None:
+    def __init__(self, manager: web.Server, *, head_s: float = HEAD_S, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
+        self._head_s = head_s
+        self._head_timer: asyncio.TimerHandle | None = None
         self.waiting: asyncio.Task[Any] | None = None
         """The task of a handler that only watches or streams; it is cancelled when the client hangs up."""
         self.over_tcp = False
@@ -131,6 +137,7 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.over_tcp = isinstance(transport.get_extra_info("sockname"), tuple)
         super().connection_made(transport)
+        self._expect_head()
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:
@@ -162,6 +169,7 @@ class Connection(RequestHandler):
             self._tunnel.connection_lost()
         if self.waiting is not None:
             self.waiting.cancel()
+        self._head_came()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -199,7 +207,9 @@ class Connection(RequestHandler):
         end = data.find(_END)
         if end < 0 and len(data) < _MOST_HEAD:
             self._head = data
+            self._expect_head()
             return
+        self._head_came()
         self._head, self._fresh = b"", False
         cut = _cut(data, end)
         if cut is None:
@@ -210,6 +220,16 @@ class Connection(RequestHandler):
         super().data_received(data[:cut])
         if len(data) > cut:
             self._keep_early(data[cut:])
+
+    def _expect_head(self) -> None:
+        """Close the connection if no whole head comes in time: one that waits between two requests is not meant."""
+        if self._head_timer is None:
+            self._head_timer = asyncio.get_running_loop().call_later(self._head_s, self.force_close)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _keep_early(self, data: bytes) -> None:
         """Bytes that came while an upgrade is being answered: what its body still lacks, then the tunnel's."""
@@ -243,10 +263,14 @@ class Connection(RequestHandler):
 
 
 class HttpServer(web.Server):
-    """Makes a `Connection` for each client."""
+    """Makes a `Connection` for each client, which has `head_s` seconds for the head of a request."""
+
+    def __init__(self, handler: Handler, *, head_s: float = HEAD_S, **kwargs: Any) -> None:
+        super().__init__(handler, **kwargs)
+        self._head_s = head_s
 
     def __call__(self) -> Connection:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, head_s=self._head_s, loop=self._loop, **self._kwargs)
 
     async def finish(self, patience_s: float) -> None:
         """Let commands be answered for that long; those who only watch or stream are sent away at once."""

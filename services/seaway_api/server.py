@@ -13,6 +13,7 @@ from seaway_api.endpoints import listeners, tls_context
 from seaway_api.routes.table import all_routes
 from seaway_api.settings import ApiSettings
 from seaway_api.tls import TlsTransport
+from seaway_api.translate.warnings import endpoint_warnings
 from seaway_kit.docker_hosts import TCP
 from seaway_kit.listeners import BACKLOG, Listener
 
@@ -46,6 +47,9 @@ async def serve(api: Api, lent: Sequence[Listener] = ()) -> AsyncIterator[tuple[
             stack.callback(server.close)
             hosts.append(listener.host)
         log.info("serving the Engine API on %s", ", ".join(hosts))
+        api.warnings[:] = endpoint_warnings(hosts, tls=settings.tls, verified=settings.verified)
+        for text in api.warnings:
+            log.warning(" ".join(text.split()))
         yield tuple(hosts)
 
 

@@ -31,6 +31,11 @@ class ApiSettings(ServiceSettings):
         """Whether TCP endpoints speak TLS."""
         return self.tls_cert is not None
 
+    @property
+    def verified(self) -> bool:
+        """Whether clients of TCP endpoints need a certificate."""
+        return self.tls and self.tls_ca is not None
+
     @model_validator(mode="after")
     def _whole_tls(self) -> "ApiSettings":
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -47,5 +52,4 @@ class ApiSettings(ServiceSettings):
 
     def check_host(self, host: str) -> None:
         """Raise ValueError for an endpoint that can't be, or that these settings would open to anybody."""
-        verified = self.tls and self.tls_ca is not None
-        check_host(host, verified=verified, needs="--tls-cert, --tls-key and --tls-ca")
+        check_host(host, verified=self.verified, needs="--tls-cert, --tls-key and --tls-ca")

@@ -49,6 +49,11 @@ class Layout:
         return self.run / "log"
 
     @property
+    def streams(self) -> Path:
+        """Where the services meet for byte streams."""
+        return self.run / "streams"
+
+    @property
     def locks(self) -> tuple[Path, Path]:
         """Held by the supervisor and its services for as long as one of them lives."""
         return self.run / "seaway.lock", self.root / "seaway.lock"

@@ -39,8 +39,9 @@ def up(
     host: Annotated[list[str] | None, typer.Option(help="unix://PATH or tcp://ADDR:PORT (repeatable)")] = None,
     nats: Annotated[str, typer.Option(help="URL of an outside NATS server, instead of the embedded one")] = "",
     nats_port: Annotated[int | None, typer.Option(min=1, max=65535, help="port of the embedded NATS server")] = None,
-    nats_user: Annotated[str, typer.Option(help="user at the outside NATS server")] = "",
-    nats_password_file: Annotated[Path | None, typer.Option(help="file with that user's password")] = None,
+    nats_passwords: Annotated[
+        Path | None, typer.Option(help="directory with the passwords at the outside NATS server, a file for each user")
+    ] = None,
     node: Annotated[str | None, typer.Option(help="this node's name [the host's]")] = None,
     registry_mirror: Annotated[list[str] | None, typer.Option(help="pull through this mirror (repeatable)")] = None,
     insecure_registry: Annotated[list[str] | None, typer.Option(help="HOST:PORT to use HTTP with (repeatable)")] = None,
@@ -49,6 +50,9 @@ def up(
     tlskey: Annotated[str, typer.Option(help="its key (PEM)")] = "",
     tlscacert: Annotated[str, typer.Option(help="CA that has signed clients' certificates and --tlscert (PEM)")] = "",
     tlsverify: Annotated[bool, typer.Option("--tlsverify", help="only let clients with a certificate in")] = False,
+    metrics_token_file: Annotated[
+        Path | None, typer.Option(help="file with the token that /metrics asks its readers for")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="return when all is ready")] = False,
 ) -> None:
     """Start a suite on this machine: NATS and one process per service, watched and restarted."""
@@ -61,13 +65,13 @@ def up(
         hosts=tuple(host or ()),
         nats=nats,
         nats_port=nats_port,
-        nats_user=nats_user,
-        nats_password_file=nats_password_file,
+        nats_passwords=nats_passwords.absolute() if nats_passwords else None,
         node=node,
         registry_mirrors=tuple(registry_mirror or ()),
         insecure_registries=tuple(insecure_registry or ()),
         tls=Tls(tlscert, tlskey, tlscacert, tlsverify),
         listen=listen,
+        metrics_token_file=metrics_token_file.absolute() if metrics_token_file else None,
     )
     raise typer.Exit(start.detached(options) if detach else start.foreground(options))
 

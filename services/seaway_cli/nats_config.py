@@ -15,12 +15,10 @@ from seaway_kit.addresses import join_address
 
 MAX_PAYLOAD: Final = 8 << 20
 _EXAMPLE: Final = """\
-# A user for each service and an account for each node's agent, in place of the `authorization` block of single.conf
-# and cluster.conf (`include users.conf`). The passwords come from the environment.
-# Made by `python -m seaway_cli.nats_config n1 > deploy/nats/users.conf`: give the names of all nodes in the place of
-# n1. `nats-server --signal reload` takes it up; give that twice, as nats-server 2.10 connects a new account to the
-# others only then. What a server stored before it had accounts is in its directory jetstream/$G: stop it, and name that
-# jetstream/SEAWAY.
+# A user for each service and an account for each node's agent: single.conf and cluster.conf include this. The passwords
+# come from the environment. Made by `deploy/nats/make-users NODE...`; this one is for a node n1.
+# `nats-server --signal reload` takes a change up; give that twice, as nats-server 2.10 connects a new account to the
+# others only then.
 """
 _MAX_FILE_STORE: Final = 64 << 30  # above the streams' reservations, so that a small disk isn't refused beforehand
 _MAX_MEMORY_STORE: Final = 256 << 20

@@ -21,6 +21,7 @@ from seaway_cli.permissions import USERS, agent_user, node_of
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec
 from seaway_kit.nats_address import endpoints
+from seaway_kit.private_files import write_private
 
 _FIRST_PORT: Final = 14222  # below the range from which the kernel gives ports to outgoing connections
 _PORTS: Final = 10_000
@@ -120,15 +121,13 @@ def password(path: Path) -> str:
     except FileNotFoundError:
         pass
     text = secrets.token_urlsafe(24)
-    _write_private(path, text + "\n")
+    _replace_private(path, text + "\n")
     return text
 
 
-def _write_private(path: Path, text: str) -> None:
+def _replace_private(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(text)
+    write_private(part, text.encode())
     part.replace(path)
 
 
@@ -138,7 +137,7 @@ def prepare(layout: Layout, suite: Suite, node: str, listen: Listen) -> None:
     _take_over_store(layout.nats_store)
     secrets_of = passwords(layout, node)
     server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, secrets_of, listen)
-    _write_private(layout.nats_config, render(server))
+    _replace_private(layout.nats_config, render(server))
 
 
 def _take_over_store(store: Path) -> None:

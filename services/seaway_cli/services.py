@@ -29,9 +29,9 @@ ORDER: Final = ("image", "metadata", "scheduler", "agent", "api")
 class SuiteOptions:
     """What the services of one suite are told.
 
-    `own_users`: each service has a user of its own at the (embedded) NATS server; else all log in with
-    `nats_login`, a user and the file with its password, if it is given. `listen`: where that server is. `lent`: what
-    the API listens on at its `hosts`, which the parent keeps.
+    `passwords`: a directory with a file for each user of the NATS server, as whom the services log in; None: a server
+    without users. `listen`: where that server is. `lent`: what the API listens on at its `hosts`, which the parent
+    keeps.
     """
 
     layout: Layout
@@ -39,26 +39,26 @@ class SuiteOptions:
     nats: str
     hosts: tuple[str, ...]
     node: str = field(default_factory=default_node)
-    nats_login: tuple[str, Path | None] | None = None
-    own_users: bool = True
+    passwords: Path | None = None
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
     listen: Listen = field(default_factory=Listen)
     lent: tuple[Listener, ...] = ()
+    metrics_token_file: Path | None = None
 
 
 def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
     """The settings of one service, by field name."""
     layout = options.layout
     values: dict[str, Any] = {"root": layout.root, "run": layout.run, "nats": options.nats, "node": options.node}
+    if options.metrics_token_file is not None:
+        values["metrics_token_file"] = options.metrics_token_file
     if options.listen.ca:
         values["nats_ca"] = options.listen.ca
-    if options.own_users:
+    if options.passwords is not None:
         user = agent_user(options.node) if service == "agent" else service
-        values |= {"nats_user": user, "nats_password_file": layout.secret(user)}
-    elif options.nats_login is not None:
-        values |= {"nats_user": options.nats_login[0], "nats_password_file": options.nats_login[1]}
+        values |= {"nats_user": user, "nats_password_file": options.passwords / user}
     return values | _particular(service, options)
 
 

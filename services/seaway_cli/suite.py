@@ -14,6 +14,7 @@ from seaway_cli.errors import CliError
 from seaway_cli.layout import Layout
 from seaway_contracts.errors import written_later
 from seaway_contracts.stored_forms import Form
+from seaway_kit.private_files import write_private
 
 FORM: Final = Form()
 """Of `suite.json`."""
@@ -24,6 +25,9 @@ _KEEP_OUT: Final = frozenset(
         *("/var/cache", "/var/lib", "/var/log", "/var/run", "/var/tmp"),
     }
 )
+_PRIVATE: Final = 0o700
+_PASSABLE: Final = 0o711
+"""Of the run directory and what it stands in: the API's socket has users other than root."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Suite:
         part = path.with_suffix(".part")
         body = {"version": FORM.version, **asdict(self)}
         try:
-            part.write_text(json.dumps(body) + "\n")
+            write_private(part, (json.dumps(body) + "\n").encode())
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -132,9 +136,11 @@ def prepared(layout: Layout) -> Iterator[None]:
     """
     made: list[Path] = []
     try:
-        own = (layout.root, layout.secrets, layout.nats_store, layout.run, layout.logs, layout.nats_config.parent)
-        for path in own:
-            _make(path, made)
+        run_is_inside = layout.run.is_relative_to(layout.root)
+        _make(layout.root, made, _PASSABLE if run_is_inside else _PRIVATE)
+        _make(layout.run, made, _PASSABLE)
+        for path in (layout.secrets, layout.nats_store, layout.logs, layout.nats_config.parent, layout.streams):
+            _make(path, made, _PRIVATE)
         yield
     except BaseException:
         for path in reversed(made):
@@ -142,15 +148,16 @@ def prepared(layout: Layout) -> Iterator[None]:
         raise
 
 
-def _make(path: Path, made: list[Path]) -> None:
+def _make(path: Path, made: list[Path], mode: int) -> None:
     try:
         for missing in reversed([part for part in (path, *path.parents) if not part.exists()]):
-            missing.mkdir(mode=0o711)
+            missing.mkdir(mode=mode if missing == path else _PASSABLE)
             made.append(missing)
         if not os.access(path, os.W_OK):
             raise PermissionError(0, "no permission to write there")
         with open(probe := path / ".writable", "wb"):
             pass
         probe.unlink()
+        path.chmod(mode)
     except OSError as error:
         raise CliError(f"can't write to {path}: {error.strerror}") from None

@@ -26,7 +26,7 @@ from seaway_contracts.ids import BadToken, check_token
 from seaway_kit import logs
 from seaway_kit.listeners import Listener, listen_on
 from seaway_kit.notify import Systemd
-from seaway_kit.settings import default_node
+from seaway_kit.settings import default_node, read_token
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +40,13 @@ class UpOptions:
     hosts: tuple[str, ...] = ()
     nats: str = ""
     nats_port: int | None = None
-    nats_user: str = ""
-    nats_password_file: Path | None = None
+    nats_passwords: Path | None = None
     node: str | None = None
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
+    metrics_token_file: Path | None = None
 
     @property
     def layout(self) -> Layout:
@@ -94,7 +94,6 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
     from seaway_cli.services import SuiteOptions, specs
 
     options = prepared.options
-    login = (options.nats_user, options.nats_password_file) if options.nats_user else None
     yield from specs(
         SuiteOptions(
             layout=options.layout,
@@ -102,13 +101,13 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             nats=prepared.nats_url,
             hosts=options.listens,
             node=options.node_name,
-            nats_login=login,
-            own_users=prepared.nats is not None,
+            passwords=options.nats_passwords if options.nats else options.layout.secrets,
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
             tls=options.tls,
             listen=options.bus,
             lent=listeners,
+            metrics_token_file=options.metrics_token_file,
         )
     )
 
@@ -119,6 +118,7 @@ def check(options: UpOptions) -> None:
     check_hosts(options.listens, options.tls)
     check_listen(options.bus)
     nats_server.check_own(options.listen)
+    _check_token(options.metrics_token_file)
     layout = options.layout
     if layout.too_long:
         raise usage(f"--run {layout.run} is too long: a socket's path may have 107 bytes")
@@ -159,6 +159,14 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
             nats = nats_server.spec(program, layout, options.listen, identity.nats_port, fds)
         url = options.nats or options.bus.nats_url(identity.nats_port)
         yield Prepared(options, identity, locks, nats, url)
+
+
+def _check_token(file: Path | None) -> None:
+    try:
+        if file is not None:
+            read_token(file)
+    except OSError as error:
+        raise CliError(f"--metrics-token-file {file}: {error.strerror}") from None
 
 
 def _check_endpoints(hosts: Iterable[str]) -> None:

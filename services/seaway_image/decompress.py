@@ -8,6 +8,7 @@ from typing import Final
 from seaway_archive.inflate import Format, Inflater
 from seaway_archive.reader import next_bytes
 from seaway_contracts.errors import Code, SeawayError
+from seaway_kit.expansion import Expansion
 
 MAX_ARCHIVE: Final = 256 << 30
 _PIECE: Final = 1 << 20
@@ -18,15 +19,18 @@ async def decompressed(
 ) -> AsyncIterator[bytes]:
     """The archive's plain bytes; what is compressed in a `kept` format goes through as it is.
 
-    Raises SeawayError: BAD_REQUEST for damaged input, TOO_LARGE beyond `limit` bytes.
+    Raises SeawayError: BAD_REQUEST for damaged input, TOO_LARGE beyond `limit` bytes, or for what expands too far.
     """
-    inflater, total = Inflater(kept=kept), 0
+    inflater, total, expansion = Inflater(kept=kept), 0, Expansion("archive")
     while not inflater.done:
         piece = inflater.read(_PIECE) if inflater.plain else await asyncio.to_thread(inflater.read, _PIECE)
         total += len(piece)
+        expansion.add(0, len(piece))
         if total > limit:
             raise SeawayError(Code.TOO_LARGE, f"archive holds more than {limit} bytes")
         if piece:
             yield piece
         elif not inflater.done:
-            inflater.feed(await next_bytes(source))
+            data = await next_bytes(source)
+            expansion.add(len(data), 0)
+            inflater.feed(data)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from seaway_archive.inflate import LAYER_FORMATS
+from seaway_contracts.errors import bad_request
 from seaway_contracts.images import History, ImageConfig
 from seaway_docker.references import Reference
 from seaway_image.blobs import Lease
@@ -17,7 +18,7 @@ from seaway_image.layers import check_tar
 from seaway_image.load import layer_descriptor
 from seaway_image.manifests import OCI_CONFIG, Descriptor
 from seaway_image.news import NOBODY, By, news
-from seaway_image.platforms import Platform
+from seaway_image.platforms import NOT_SUPPORTED, OURS, Platform
 from seaway_image.store import ImageStore
 
 
@@ -41,6 +42,8 @@ async def import_image(
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Digest:
     """The id of the new image; raises SeawayError and then nothing is left."""
+    if order.platform.os != OURS:
+        raise bad_request(NOT_SUPPORTED)
     config = apply_changes(ImageConfig(), order.changes)
     with store.blobs.lease() as lease:
         try:

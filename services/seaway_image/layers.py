@@ -15,11 +15,10 @@ from seaway_archive.inflate import LAYER_FORMATS, InflatingReader, format_of
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_image.content_size import ContentSize
 from seaway_image.digests import Digest
+from seaway_kit.expansion import Expansion
 
 MAX_LAYER: Final = 32 << 30
 _CHUNK: Final = 1 << 20
-_BOMB_FROM: Final = 1 << 30
-_BOMB_RATIO: Final = 200
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,16 @@ async def measure_layer(path: Path, *, limit: int = MAX_LAYER) -> LayerFacts:
 
 
 def _measure(path: Path, limit: int, stop: threading.Event) -> LayerFacts:
-    state, content, size, packed = hashlib.sha256(), ContentSize(), 0, path.stat().st_size
+    state, content, size = hashlib.sha256(), ContentSize(), 0
+    expansion = Expansion(f"layer sha256:{path.name}")
+    expansion.add(path.stat().st_size, 0)
     for chunk in inflated(path):
         state.update(chunk)
         content.feed(chunk)
         size += len(chunk)
-        if size > limit or (size > _BOMB_FROM and size > packed * _BOMB_RATIO):
-            raise SeawayError(Code.TOO_LARGE, f"layer sha256:{path.name} inflates to more than {size} bytes: refused")
+        expansion.add(0, len(chunk))
+        if size > limit:
+            raise SeawayError(Code.TOO_LARGE, f"layer sha256:{path.name} inflates to more than {limit} bytes: refused")
         if stop.is_set():
             break
     return LayerFacts(Digest("sha256:" + state.hexdigest()), content.size)

@@ -24,9 +24,10 @@ from seaway_image.archive_index import (
     parse_index,
 )
 from seaway_image.blobs import Lease
+from seaway_image.configs import parse_config
 from seaway_image.decompress import MAX_ARCHIVE, decompressed
 from seaway_image.digests import Digest
-from seaway_image.documents import MAX_MANIFEST
+from seaway_image.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.layers import compression_of
 from seaway_image.manifests import (
     MAX_NESTING,
@@ -40,7 +41,7 @@ from seaway_image.manifests import (
 )
 from seaway_image.names import StoredImage
 from seaway_image.news import NOBODY, By, news
-from seaway_image.platforms import Platform
+from seaway_image.platforms import OURS, Platform
 from seaway_image.progress import Progress
 from seaway_image.store import ImageStore
 
@@ -148,7 +149,7 @@ class _Load:
         if "manifest.json" not in contents.files:
             if not indexed:
                 raise bad_request("archive holds no image: it has neither manifest.json nor index.json with one")
-            return [(await self._store.check(digest), tags) for digest, _, tags in indexed]
+            return [(await self._checked(digest, config), tags) for digest, config, tags in indexed]
         data = await self._store.blobs.read_bytes(contents.files["manifest.json"], MAX_MANIFEST)
         known = {config: digest for digest, config, _ in indexed}
         return [
@@ -159,10 +160,21 @@ class _Load:
     async def _image(self, archived: ArchivedImage, manifest: Digest | None) -> StoredImage:
         """By the archive's own manifest if it has one, or by one made here."""
         if manifest is not None:
-            return await self._store.check(manifest)
+            return await self._checked(manifest, archived.config)
+        await self._check_system(archived.config)
         config = Descriptor(OCI_CONFIG, archived.config, self._store.blobs.require(archived.config))
         layers = [await self._layer(digest) for digest in archived.layers]
         return await self._store.assemble(config, layers, self._lease)
+
+    async def _checked(self, manifest: Digest, config: Digest) -> StoredImage:
+        await self._check_system(config)
+        return await self._store.check(manifest)
+
+    async def _check_system(self, config: Digest) -> None:
+        """Before the layers are read."""
+        system = parse_config(await self._store.blobs.read_bytes(config, MAX_CONFIG)).platform.os
+        if system != OURS:
+            raise bad_request(f"cannot load {system} image on {OURS}")
 
     async def _layer(self, digest: Digest) -> Descriptor:
         return await layer_descriptor(self._store, digest)

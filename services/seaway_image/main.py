@@ -1,5 +1,6 @@
 """The entry point of `seaway-image`."""
 
+import os
 from collections.abc import Sequence
 
 from seaway_image.service import image_service
@@ -10,6 +11,7 @@ from seaway_kit.settings import load_settings
 
 def run(settings: ImageSettings) -> int:
     """Run the service with settings that are already read; its exit code."""
+    os.umask(0o077)  # what the service keeps is for its own user only
     return run_service("image", settings, image_service)
 
 

@@ -20,6 +20,15 @@ _ARCHITECTURES: Final = {
 }
 _ARM_VARIANTS: Final = ("v8", "v7", "v6", "v5")
 _AMD64_VARIANTS: Final = ("v4", "v3", "v2", "v1")
+OURS: Final = "linux"
+"""The operating system whose images run here."""
+_SYSTEMS: Final = frozenset(
+    {
+        *("aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js"),
+        *("linux", "nacl", "netbsd", "openbsd", "plan9", "solaris", "windows", "zos"),
+    }
+)
+NOT_SUPPORTED: Final = "operating system is not supported"
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ def parse_platform(text: str) -> Platform:
     if len(parts) > 3 or not all(b.fullmatch(p) for b, p in zip(bounds, parts, strict=False)):
         raise bad_request(f'"{text[:100]}": unknown operating system or architecture: invalid argument')
     if len(parts) == 1:
-        return Platform(os=parts[0]) if parts[0].lower() in ("linux", "windows") else normal_platform("linux", parts[0])
+        return Platform(os=parts[0].lower()) if parts[0].lower() in _SYSTEMS else normal_platform("linux", parts[0])
     return normal_platform(*parts)
 
 

@@ -8,7 +8,7 @@ from seaway_docker.references import Reference
 from seaway_image.configs import ImageDocument
 from seaway_image.digests import Digest
 from seaway_image.manifests import Descriptor, Manifest
-from seaway_image.platforms import Platform, satisfies
+from seaway_image.platforms import NOT_SUPPORTED, OURS, Platform, satisfies
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,15 @@ def plan_layers(manifest: Manifest, document: ImageDocument, stored: Callable[[D
 
 
 def check_platform(reference: Reference, actual: Platform, wanted: Platform | None) -> None:
-    """Raise SeawayError(NOT_FOUND) in Docker's words if a platform was asked for and this is another."""
+    """Raise SeawayError in Docker's words if a platform was asked for and this is another, or if it can't run here."""
     if wanted is not None and not satisfies(actual, wanted):
         raise not_found(
             f"image with reference {reference.familiar} was found but does not match the specified platform: "
             f"wanted {wanted}, actual: {actual}"
         )
+    if actual.os != OURS:
+        unusable = f'image operating system "{actual.os}" cannot be used on this platform: {NOT_SUPPORTED}'
+        raise bad_request(NOT_SUPPORTED if wanted is not None and wanted.os == actual.os else unusable)
 
 
 def asked(reference: Reference) -> str:

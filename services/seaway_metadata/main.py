@@ -1,5 +1,6 @@
 """The entry point of `seaway-metadata`."""
 
+import os
 from collections.abc import Sequence
 
 from seaway_kit.service import run_service
@@ -10,6 +11,7 @@ from seaway_metadata.settings import MetadataSettings
 
 def run(settings: MetadataSettings) -> int:
     """Run the service with settings that are already read; its exit code."""
+    os.umask(0o077)  # what the service keeps is for its own user only
     return run_service("metadata", settings, lambda context: metadata_service(context, settings))
 
 

@@ -59,13 +59,14 @@ def clustered(chaos_directory: Path) -> Iterator[Clustered]:
     copies: list[MetadataCopy] = []
     try:
         cluster.start()
-        password = cluster.password_file
-        suite = ChaosSuite(chaos_directory / "c", nats=cluster.url, user=USER, password_file=password)
+        ours = (USER, cluster.password_file.read_text())
+        suite = ChaosSuite(chaos_directory / "c", nats=cluster.url, passwords=cluster.passwords, login=ours)
         suite.start()
         suite.warm()
-        login = ("--nats", cluster.url, "--nats-user", USER, "--nats-password-file", str(password), "--replicas", "3")
+        password = cluster.passwords / "metadata"
+        login = ("--nats", cluster.url, "--nats-user", "metadata", "--nats-password-file", str(password))
         for number in range(_COPIES):
-            copies.append(MetadataCopy(chaos_directory / f"m{number}", *login))
+            copies.append(MetadataCopy(chaos_directory / f"m{number}", *login, "--replicas", "3"))
             copies[-1].start()
         yield Clustered(suite, cluster, copies)
     finally:

@@ -70,6 +70,24 @@ def test_login_is_the_registrys_to_judge(cli: DockerCli, registry: Registry) -> 
     assert f'Get "http://{nobody}/v2/": dial tcp {nobody}: connect: connection refused' in refused.err
 
 
+@pytest.mark.parametrize("system", ["windows", "freebsd"])
+def test_images_of_another_system(cli: DockerCli, registry: Registry, system: str) -> None:
+    archive = images.archive([images.busybox_layer()], {"Cmd": ["sh"]}, ["other:1"], system)
+    registry.push(archive, f"lib/{system}:1")
+    name = f"{registry.address}/lib/{system}:1"
+    not_supported = "operating system is not supported"
+    for words, why in (
+        (("load",), f"cannot load {system} image on linux"),
+        (("import", "--platform", system, "-"), not_supported),
+        (("pull", name), f'image operating system "{system}" cannot be used on this platform: {not_supported}'),
+        (("pull", "--platform", f"{system}/amd64", name), not_supported),
+    ):
+        result = cli.try_(*words, input=archive)
+        assert result.code == 1
+        assert result.err.removeprefix("Error response from daemon: ").strip() == why
+    assert {f"{row}" for row in cli("images", "-a", "--format", "{{.Repository}}:{{.Tag}}").lines} == KEPT
+
+
 def test_pull_by_digest(cli: DockerCli, registry: Registry) -> None:
     digest = registry.push(images.busybox_archive(), "lib/by-digest:x")
     name = f"{registry.address}/lib/by-digest@{digest}"

@@ -6,6 +6,7 @@ import docker
 import pytest
 from e2e_rig.api import Api
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.seaway import Seaway
 
 
 def test_cli_version_shows_both_sides(cli: DockerCli) -> None:
@@ -39,6 +40,16 @@ def test_info_tells_of_the_machine(api: Api) -> None:
     assert "bridge" in info["Plugins"]["Network"]
     assert info["CgroupVersion"] in ("1", "2")
     assert any("seccomp" in option for option in info["SecurityOptions"])
+
+
+@pytest.mark.seaway_only
+def test_a_port_without_tls_is_warned_of(engine: Seaway, cli: DockerCli) -> None:
+    shown = cli.try_("info")
+    said = f"[DEPRECATION NOTICE]: API is accessible on http://{engine.tcp} without encryption."
+    assert said in shown.out + shown.err
+    assert "equivalent to root access on the host" in shown.out + shown.err
+    log = (engine.run / "log" / "api.log").read_text()
+    assert "WARN" in log and f"{said} Access to the remote API is equivalent to root access" in log
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -65,6 +65,11 @@ def name() -> str:
     return f"t{random.SystemRandom().getrandbits(40):010x}"
 
 
+def test_a_port_with_client_certificates_is_no_warning(cli: DockerCli, suite: Seaway) -> None:
+    assert suite.tcp_outside not in cli("info").out
+    assert "DEPRECATION" not in str(suite.api.get("/info")["Warnings"])
+
+
 def test_piped_input_ends_and_the_output_comes(cli: DockerCli) -> None:
     for _ in range(5):
         assert cli("run", "-i", "--rm", "busybox", "cat", input="hi\n").out == "hi"

@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from seaway_agent.kernel import syscalls
@@ -99,11 +99,15 @@ def _directory(rootfd: int, path: str) -> Iterator[int]:
         os.close(fd)
 
 
-def resolve(rootfd: int, path: str) -> str:
+LinkTarget = Callable[[str, str], str | None]
+"""Where the link of a name in a directory points to; None for anything else."""
+
+
+def resolve(rootfd: int, path: str, link_of: LinkTarget | None = None) -> str:
     """The path without links and dots, absolute within the rootfs; the part that doesn't exist is kept as it is.
 
-    Only good for showing and for creating what is missing: open the result with these functions as well. Raises OSError
-    (ELOOP) after 40 links.
+    `link_of` reads the links, where they are not those of the rootfs alone. Only good for showing and for creating what
+    is missing: open the result with these functions as well. Raises OSError (ELOOP) after 40 links.
     """
     done: list[str] = []
     todo = path.split("/")[::-1]
@@ -113,7 +117,7 @@ def resolve(rootfd: int, path: str) -> str:
         if part == "..":
             del done[-1:]
         elif part not in ("", "."):
-            target = _link_target(rootfd, "/".join(done), part)
+            target = link_target(rootfd, "/".join(done), part) if link_of is None else link_of("/".join(done), part)
             if target is None:
                 done.append(part)
                 continue
@@ -126,7 +130,7 @@ def resolve(rootfd: int, path: str) -> str:
     return "/" + "/".join(done)
 
 
-def _link_target(rootfd: int, parent: str, name: str) -> str | None:
+def link_target(rootfd: int, parent: str, name: str) -> str | None:
     """Where a link points to; None for anything else and where nothing is."""
     try:
         with _directory(rootfd, "/" + parent) as parent_fd:

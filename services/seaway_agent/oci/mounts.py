@@ -20,8 +20,9 @@ class HostMount:
 
 
 def mounts(spec: ContainerSpec, given: Sequence[HostMount], shared_memory: str = "") -> list[Json]:
-    """The kernel's filesystems, then the user's by depth of their target.
+    """The kernel's filesystems, then the user's by depth of their target; /proc and what stands in it last.
 
+    So nothing that a link leads into /proc stays in sight there: `runtime.proc_mounts` says what it is for.
     `shared_memory` is where another container's /dev/shm is, for one that shares its ipc namespace.
     """
     privileged = spec.security.privileged
@@ -43,7 +44,15 @@ def mounts(spec: ContainerSpec, given: Sequence[HostMount], shared_memory: str =
     own += [
         _tmpfs(m.target, m.options, m.size, m.mode, read_only=m.read_only) for m in spec.mounts if m.type == "tmpfs"
     ]
-    return table + sorted(own, key=lambda entry: str(entry["destination"]).rstrip("/").count("/"))
+    return sorted(table + sorted(own, key=_depth), key=_is_in_proc)
+
+
+def _depth(mount: Json) -> int:
+    return str(mount["destination"]).rstrip("/").count("/")
+
+
+def _is_in_proc(mount: Json) -> bool:
+    return f"{mount['destination']}/".startswith("/proc/")
 
 
 def _shm(spec: ContainerSpec, shared_memory: str) -> list[Json]:

@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 
 from seaway_agent.rootfs.tree import walk
+from seaway_kit.private_files import write_private
 
 RECORD: Final = "layer.json"
 DIFF: Final = "diff"
@@ -31,7 +32,7 @@ class LayerRecord:
 
     def save(self, directory: Path) -> None:
         """Write it into the layer's directory."""
-        (directory / RECORD).write_bytes(orjson.dumps(asdict(self)))
+        write_private(directory / RECORD, orjson.dumps(asdict(self)))
 
 
 def load_record(directory: Path) -> LayerRecord | None:

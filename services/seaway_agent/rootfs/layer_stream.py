@@ -9,6 +9,7 @@ from seaway_agent.rootfs.limits import KIB, Limits
 from seaway_archive.inflate import LAYER_FORMATS, InflatingReader
 from seaway_archive.reader import Read
 from seaway_contracts.images import Layer
+from seaway_kit.expansion import Expansion
 
 _FEED: Final = 64 * KIB
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -17,7 +18,7 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}\Z")
 class LayerStream:
     """The uncompressed bytes of a blob. `finish()` verifies that blob and bytes are those that `layer` names.
 
-    Raises `ArchiveRejected` for broken compression, `ArchiveTooLarge` and `LayerTooLarge` for a bomb, `DigestMismatch`.
+    Raises `ArchiveRejected` for broken compression, SeawayError (TOO_LARGE) for a bomb, `DigestMismatch`.
     """
 
     def __init__(self, read: Read, layer: Layer, limits: Limits) -> None:
@@ -31,6 +32,8 @@ class LayerStream:
         self._blob_size = 0
         self._tar_hash = hashlib.sha256()
         self._tar_size = 0
+        self._expansion = Expansion(f"layer {layer.digest}", ratio=limits.ratio, start=limits.ratio_from)
+        self._expansion.add(layer.size, 0)  # by the whole blob, as the image service has judged it
         self._plain = InflatingReader(self._read_blob, accepted=LAYER_FORMATS, members=limits.entries)
 
     def read(self, n: int) -> bytes:
@@ -38,7 +41,9 @@ class LayerStream:
         data = self._plain.read(n)
         self._tar_hash.update(data)
         self._tar_size += len(data)
-        self._bound()
+        self._expansion.add(0, len(data))
+        if self._tar_size > self._limits.total:
+            raise LayerTooLarge(f"layer {self._layer.digest} unpacks to more than {self._limits.total} bytes")
         return data
 
     def bound_entries(self, entries: int) -> None:
@@ -72,12 +77,3 @@ class LayerStream:
         if self._blob_size > self._layer.size:
             raise DigestMismatch(f"layer {self._layer.digest} is longer than the {self._layer.size} bytes announced")
         return data
-
-    def _bound(self) -> None:
-        if self._tar_size > self._limits.total:
-            raise LayerTooLarge(f"layer {self._layer.digest} unpacks to more than {self._limits.total} bytes")
-        if self._tar_size > self._limits.ratio * self._blob_size + self._limits.ratio_slack:
-            raise LayerTooLarge(
-                f"layer {self._layer.digest} grows from {self._blob_size} to over {self._tar_size} bytes: "
-                f"more than {self._limits.ratio} times (and {self._limits.ratio_slack} bytes)"
-            )

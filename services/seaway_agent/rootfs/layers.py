@@ -170,7 +170,8 @@ class LayerStore:
     def _work(self, pipe: BytePipe, layer: Layer, scratch: Path) -> Unpacked:
         try:
             diff = scratch / DIFF
-            diff.mkdir(parents=True)
+            scratch.mkdir(mode=0o700)
+            diff.mkdir()
             diff.chmod(0o755)
             return unpack_layer(pipe.read, diff, layer, self._limits)
         finally:
@@ -208,7 +209,7 @@ class LayerStore:
             scratch.chmod(0o755)
             build_init_layer(lowers, scratch)
             reach(Failpoint.UNPACK_INIT)
-            home.mkdir(exist_ok=True)
+            home.mkdir(mode=0o700, exist_ok=True)
             scratch.rename(home / _INIT)
         except OSError as error:
             raise self._explained(error, None) from error

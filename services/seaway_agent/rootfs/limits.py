@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from seaway_kit import expansion
+
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
@@ -12,10 +14,9 @@ GIB: Final = 1024 * MIB
 class Limits:
     """Bounds for one layer. Sizes in bytes.
 
-    `total` bounds the uncompressed stream and the sum of file sizes (holes included). A stream may grow to
-    `ratio` times its compressed size, and `ratio_slack` beyond that, so that small layers of zeros pass. Likewise a
-    blob must have `entry_cost` bytes per entry beyond the first `entries_slack`: a few megabytes of gzip could
-    otherwise make a million inodes.
+    `total` bounds the uncompressed stream and the sum of file sizes (holes included). `ratio` and `ratio_from` bound
+    how far a blob may expand (`seaway_kit.expansion`). Likewise a blob must have `entry_cost` bytes per entry beyond
+    the first `entries_slack`: a few megabytes of gzip could otherwise make a million inodes.
     `steps` bounds the directories opened to resolve names, which chains of symbolic links can multiply.
     """
 
@@ -26,6 +27,6 @@ class Limits:
     path: int = 4095
     depth: int = 256
     metadata: int = MIB
-    ratio: int = 100
-    ratio_slack: int = 512 * MIB
+    ratio: int = expansion.RATIO
+    ratio_from: int = expansion.FROM
     steps: int = 2_000_000

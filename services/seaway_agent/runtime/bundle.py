@@ -19,8 +19,10 @@ from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.oci import spec as oci
 from seaway_agent.rootfs.passwd import MOST_TEXT
 from seaway_agent.runtime.conmon import SYNC_FD, ShimPlan
+from seaway_agent.runtime.proc_mounts import check_proc_mounts
 from seaway_contracts.containers import ContainerSpec
 from seaway_kit.failpoints import Failpoint, reach
+from seaway_kit.private_files import write_private
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _make_directories(plan: BundlePlan) -> None:
     shim = plan.shim
     for directory in (shim.bundle, plan.rootfs, shim.persist, shim.runtime_root):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (shim.bundle / "run.json").write_bytes(plan.note)
+    write_private(shim.bundle / "run.json", plan.note)
     for name, content in plan.files.items():
         path = shim.bundle / name
         path.write_text(content)
@@ -131,11 +133,14 @@ def _prepare(plan: BundlePlan) -> None:
         user = plan.resolve_user(command.user, passwd, group, groups)
         if command.workdir not in ("", "/"):
             os.close(paths.mkdir_all_in_root(root, command.workdir))
+        config = oci.compose(plan.spec, plan.surroundings(user, _mounts(plan)))
+        if plan.spec.mounts:
+            check_proc_mounts(
+                root, config["mounts"], {mount.target: mount.source or mount.type for mount in plan.spec.mounts}
+            )
     finally:
         os.close(root)
-    around = plan.surroundings(user, _mounts(plan))
-    config = orjson.dumps(oci.compose(plan.spec, around))
-    (plan.shim.bundle / "config.json").write_bytes(config)
+    write_private(plan.shim.bundle / "config.json", orjson.dumps(config))
 
 
 def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:

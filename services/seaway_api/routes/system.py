@@ -60,7 +60,14 @@ async def version(call: Call) -> web.StreamResponse:
 async def info(call: Call) -> web.StreamResponse:
     """GET /info. What does not answer is left out and named in the warnings: it is asked when something is wrong."""
     cluster = await _cluster(call)
-    body = info_json(cluster, node=call.api.settings.node, now_ns=call.api.now_ns(), readers=call.api.hub.reader_count)
+    api = call.api
+    body = info_json(
+        cluster,
+        node=api.settings.node,
+        now_ns=api.now_ns(),
+        readers=api.hub.reader_count,
+        warnings=api.warnings,
+    )
     return replies.json(body)
 
 

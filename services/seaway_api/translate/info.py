@@ -1,6 +1,7 @@
 """`GET /info`, `/version` and `/system/df` from what nodes, containers and images say. Pure."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,8 +42,10 @@ class Cluster:
         return chosen[0].beat.facts if chosen else NodeFacts()
 
 
-def info_json(cluster: Cluster, *, node: str, now_ns: int, readers: int) -> dict[str, Any]:
-    """The suite as one Docker host: sums over all nodes that beat."""
+def info_json(
+    cluster: Cluster, *, node: str, now_ns: int, readers: int, warnings: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The suite as one Docker host: sums over all nodes that beat. `warnings`: of this API's endpoints."""
     facts = cluster.facts(node)
     return (
         _counts(cluster)
@@ -55,7 +58,7 @@ def info_json(cluster: Cluster, *, node: str, now_ns: int, readers: int) -> dict
             "NGoroutines": 0,
             "SystemTime": rfc3339nano(now_ns),
             "NEventsListener": readers,
-            "Warnings": _warnings(cluster) or None,
+            "Warnings": [*warnings, *_warnings(cluster)] or None,
         }
     )
 

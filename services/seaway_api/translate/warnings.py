@@ -1,10 +1,18 @@
-"""What Docker's daemon says beside a created container, as far as the body alone tells (moby 26.1). Pure."""
+"""What Docker's daemon warns of (moby 26.1): beside a created container, and of where the API listens. Pure."""
+
+from collections.abc import Iterable
+from typing import Final
 
 from seaway_api.version import ApiVersion
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.model_host import Resources
+from seaway_kit.docker_hosts import TCP
 
 _MAC_DEPRECATED_SINCE: ApiVersion = (1, 44)
+_ROOT: Final = """
+         Access to the remote API is equivalent to root access on the host. Refer
+         to the 'Docker daemon attack surface' section in the documentation for
+         more information: https://docs.docker.com/go/attack-surface/"""
 
 
 def limit_warnings(limits: Resources) -> list[str]:
@@ -31,3 +39,18 @@ def create_warnings(body: ContainerCreate, version: ApiVersion) -> list[str]:
             "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."
         )
     return said
+
+
+def endpoint_warnings(hosts: Iterable[str], *, tls: bool, verified: bool) -> list[str]:
+    """One for each TCP endpoint that lets in whoever reaches it (moby daemon/info.go, fillAPIInfo).
+
+    `verified`: clients need a certificate.
+    """
+    if verified:
+        return []
+    scheme, lacks = ("https", "TLS client verification") if tls else ("http", "encryption")
+    return [
+        f"[DEPRECATION NOTICE]: API is accessible on {scheme}://{host.removeprefix(TCP)} without {lacks}.{_ROOT}"
+        for host in hosts
+        if host.startswith(TCP)
+    ]

@@ -6,6 +6,7 @@ Each may be killed and started, and cut off: then nobody hears it any more, and 
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -18,6 +19,8 @@ from typing import Any
 
 from e2e_rig.waits import eventually
 
+from seaway_cli.nats_config import outside
+from seaway_cli.permissions import USERS, agent_user
 from seaway_testing.nats_server import for_clusters
 
 _CONF = Path(__file__).parents[3] / "deploy" / "nats" / "cluster.conf"
@@ -28,6 +31,9 @@ _PORT, _ROUTES, _HTTP = 4222, 6222, 8222
 _WHOLE_S = 90.0
 _TALK = ("consumer leader", "Route", "route", "Healthcheck failed")
 USER = "seaway"
+"""Of the tests' own: may do everything in the services' account."""
+NODE = "n1"
+_USERS = (*USERS, agent_user(NODE))
 
 
 class Member:
@@ -75,6 +81,8 @@ class Member:
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         (self._place / "nats.conf").write_text(text)
+        admin = f'{{"user": "{USER}", "password": "{_PASSWORD}"}},'
+        (self._place / "users.conf").write_text(outside([NODE]).replace("users: [", f"users: [\n{admin}", 1))
 
     def start(self) -> None:
         """Start it; returns at once."""
@@ -82,7 +90,8 @@ class Member:
             f"SEAWAY_NATS_ROUTE_{number}": f"nats-route://route:{_PASSWORD}@{_NET}.{10 + number}:{_ROUTES}"
             for number in (1, 2, 3)
         }
-        environment = os.environ | routes | {"SEAWAY_NATS_PASSWORD": _PASSWORD}
+        passwords = {f"SEAWAY_NATS_{re.sub(r'[^A-Z0-9]', '_', user.upper())}": f"of-{user}" for user in _USERS}
+        environment = os.environ | routes | passwords | {"SEAWAY_NATS_ROUTE_PASSWORD": _PASSWORD}
         with open(self._place / "nats.log", "ab") as out:
             words = [*self._inside, for_clusters(), "-c", str(self._place / "nats.conf")]
             self._process = subprocess.Popen(words, stdout=out, stderr=out, env=environment)
@@ -167,6 +176,10 @@ class Cluster:
         self.members = [Member(place, number) for number in (1, 2, 3)]
         self.password_file = place / "password"
         self.password_file.write_text(_PASSWORD)
+        self.passwords = place / "passwords"
+        self.passwords.mkdir()
+        for user in _USERS:
+            (self.passwords / user).write_text(f"of-{user}")
 
     @property
     def url(self) -> str:

@@ -40,14 +40,19 @@ def struck(pid: int) -> bool:
 
 
 class ChaosSuite(Seaway):
-    """`seaway up` with a directory for failpoints; on the NATS servers at `nats`, if they are given, by that login."""
+    """`seaway up` with a directory for failpoints; on the NATS servers at `nats`, if they are given.
 
-    def __init__(self, directory: Path, *, nats: str = "", user: str = "", password_file: Path | None = None) -> None:
+    `passwords`: the services' there; the tests log in as `login`.
+    """
+
+    def __init__(
+        self, directory: Path, *, nats: str = "", passwords: Path | None = None, login: tuple[str, str] = ("", "")
+    ) -> None:
         options = ["--nats", nats] if nats else []
-        if password_file is not None:
-            options += ["--nats-user", user, "--nats-password-file", str(password_file)]
+        if passwords is not None:
+            options += ["--nats-passwords", str(passwords)]
         super().__init__(directory, up=tuple(options))
-        self._nats, self._login = nats, (user, password_file.read_text().strip() if password_file else "")
+        self._nats, self._login = nats, login
         self.has_met_others = False
         """Whether it knows nodes that are gone for good; it may place containers there when it has lost its memory."""
         self._points = directory / "failpoints"

@@ -74,13 +74,13 @@ def busybox_layer() -> bytes:
     return layer.bytes()
 
 
-def archive(layers: list[bytes], config: dict[str, Any], tags: list[str]) -> bytes:
-    """A docker-archive (`docker save`'s format) with one image."""
+def archive(layers: list[bytes], config: dict[str, Any], tags: list[str], system: str = "linux") -> bytes:
+    """A docker-archive (`docker save`'s format) with one image, for that operating system."""
     digests = [hashlib.sha256(layer).hexdigest() for layer in layers]
     document = json.dumps(
         {
             "architecture": "amd64",
-            "os": "linux",
+            "os": system,
             "created": _CREATED,
             "config": {"Env": [_PATH]} | config,
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},

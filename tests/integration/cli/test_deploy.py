@@ -1,5 +1,6 @@
 """What stands in deploy/ is taken by the tools that it is written for, where they are installed."""
 
+import contextlib
 import json
 import os
 import re
@@ -20,9 +21,10 @@ from seaway_testing.ports import free_port
 
 REPO = Path(__file__).parents[3]
 DEPLOY = REPO / "deploy"
+USERS_CONF = DEPLOY / "nats" / "users.conf"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 SCRIPTS = (
-    *("dev", "deploy/agent-in-container", "deploy/nats/own-users"),
+    *("dev", "deploy/agent-in-container", "deploy/nats/make-users"),
     *("tests/vm/run", "tests/vm/init", "tests/vm/smoke", "tests/vm/units"),
     *("tests/compose/run", "tests/compose/with-docker", "tests/compose/stand-ins"),
 )
@@ -34,7 +36,8 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     routes = {f"SEAWAY_NATS_ROUTE_{number}": f"nats-route://route:x@nats-{number}:6222" for number in (1, 2, 3)}
-    env = os.environ | {"SEAWAY_NATS_PASSWORD": "x"} | routes
+    passwords = {name: f"x{name}" for name in re.findall(r"\$(SEAWAY_NATS_\w+)", USERS_CONF.read_text())}
+    env = os.environ | {"SEAWAY_NATS_ROUTE_PASSWORD": "x"} | passwords | routes
     return subprocess.run(words, capture_output=True, text=True, timeout=60, env=env, cwd=REPO)
 
 
@@ -49,29 +52,41 @@ def test_nats_configuration(name: str) -> None:
 @needs("nats-server")
 def test_nats_users() -> None:
     """They stand where the server wants them: the file alone is a whole configuration."""
-    found = re.findall(r"\$(SEAWAY_NATS_\w+)", (DEPLOY / "nats" / "users.conf").read_text())
-    checked = run("env", *(f"{name}=x{name}" for name in found), "nats-server", "-t", "-c", "deploy/nats/users.conf")
+    checked = run("nats-server", "-t", "-c", str(USERS_CONF))
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.parametrize("name", ["single", "cluster"])
+def test_nobody_has_all_rights(name: str) -> None:
+    """The users are those of users.conf; a server without it, or without a password for each, doesn't start."""
+    text = (DEPLOY / "nats" / f"{name}.conf").read_text()
+    assert "include users.conf\n" in text
+    assert not re.search(r"^authorization", text, re.MULTILINE)
+    users = re.findall(r'"user": "([^"]+)"', USERS_CONF.read_text())
+    assert set(users) == {*USERS, "agent.n1"}
+    if shutil.which("nats-server"):
+        config = ["nats-server", "-t", "-c", str(DEPLOY / "nats" / f"{name}.conf")]
+        assert run("env", "-u", "SEAWAY_NATS_METADATA", *config).returncode != 0
+
+
 @pytest.fixture
-def own_users(tmp_path: Path) -> Path:
-    """What deploy/nats/own-users writes for two nodes."""
+def etc(tmp_path: Path) -> Path:
+    """What deploy/nats/make-users writes for two nodes, and the server's configuration beside it."""
     env = [f"DESTDIR={tmp_path}", f"PYTHON={sys.executable}"]
     for nodes in (["n1"], ["n1", "n-2"]):
-        made = run("env", *env, "deploy/nats/own-users", *nodes)
+        made = run("env", *env, "deploy/nats/make-users", *nodes)
         assert made.returncode == 0, made.stderr
-    return tmp_path / "etc"
+    shutil.copy(DEPLOY / "nats" / "single.conf", tmp_path / "etc/seaway/nats.conf")
+    return tmp_path / "etc/seaway"
 
 
-@pytest.fixture
-def port_of_own_users(own_users: Path, tmp_path: Path) -> Iterator[int]:
+@contextlib.contextmanager
+def served(etc: Path, passwords: dict[str, str]) -> Iterator[int]:
     """Where a server with that configuration listens."""
     port = free_port()
-    config, env = own_users / "seaway/nats.conf", own_users / "seaway/nats.env"
-    text = config.read_text().replace("/var/lib/seaway/nats", str(tmp_path / "store")).replace("4222", str(port))
+    config = etc / "nats.conf"
+    text = config.read_text().replace("/var/lib/seaway/nats", str(etc / "store")).replace("4222", str(port))
     config.write_text(text.replace("8222", "-1"))
-    passwords = dict(line.split("=", 1) for line in env.read_text().splitlines())
     words = ["nats-server", "--config", str(config)]
     with subprocess.Popen(words, env=os.environ | passwords, stderr=subprocess.DEVNULL) as server:
         yield port
@@ -79,27 +94,51 @@ def port_of_own_users(own_users: Path, tmp_path: Path) -> Iterator[int]:
 
 
 @needs("openssl")
-def test_a_user_for_each_unit(own_users: Path) -> None:
-    seaway = own_users / "seaway"
-    secrets = {path.name: path.read_text() for path in (seaway / "passwords").iterdir()}
+def test_a_user_for_each_unit(etc: Path) -> None:
+    secrets = {path.name: path.read_text() for path in (etc / "passwords").iterdir()}
     assert set(secrets) == {*USERS, "agent.n1", "agent.n-2"} and len(set(secrets.values())) == len(secrets)
     assert all(secret[0].isalpha() for secret in secrets.values())  # NATS reads others as numbers, if they look so
-    assert {path.stat().st_mode & 0o77 for path in (*(seaway / "passwords").iterdir(), seaway / "nats.env")} == {0}
-    for service, user in {**{name: name for name in USERS if name != CLI}, "agent": "agent.n1"}.items():
-        lines = (own_users / f"systemd/system/seaway-{service}.service.d/user.conf").read_text().splitlines()
-        assert f"Environment=SEAWAY_NATS_USER={user}" in lines
-        assert f"LoadCredential=nats-password:/etc/seaway/passwords/{user}" in lines
+    private = [*(etc / "passwords").iterdir(), *(etc / name for name in ("nats.env", "agent-password", "agent.env"))]
+    assert {path.stat().st_mode & 0o77 for path in (*private, etc / "passwords")} == {0}
+    assert {path.stat().st_mode & 0o77 for path in (etc / "users.conf", etc)} == {0o44, 0o55}
+    for service in (name for name in USERS if name != CLI):
+        lines = (DEPLOY / f"systemd/seaway-{service}.service").read_text().splitlines()
+        assert f"Environment=SEAWAY_NATS_USER={service} SEAWAY_NATS_PASSWORD_FILE=%d/nats-password" in lines
+        assert f"LoadCredential=nats-password:/etc/seaway/passwords/{service}" in lines
+    agent = (DEPLOY / "systemd/seaway-agent.service").read_text().splitlines()
+    assert "EnvironmentFile=/etc/seaway/agent.env" in agent
+    assert "LoadCredential=nats-password:/etc/seaway/agent-password" in agent
+    assert (etc / "agent.env").read_text().splitlines() == ["SEAWAY_NODE=n1", "SEAWAY_NATS_USER=agent.n1"]
+    assert (etc / "agent-password").read_text() == secrets["agent.n1"]
 
 
 @needs("nats-server")
 @needs("openssl")
-async def test_the_server_lets_each_in_with_its_own_password(own_users: Path, port_of_own_users: int) -> None:
-    secrets = {path.name: path.read_text().strip() for path in (own_users / "seaway/passwords").iterdir()}
-    for user, password in secrets.items():
-        await (await let_in(port_of_own_users, user, password)).close()
-    for user, password in (("api", secrets["cli"]), ("seaway", secrets["api"])):
-        with pytest.raises(NotConnected, match="let us in"):
-            await let_in(port_of_own_users, user, password, 0.5)
+async def test_the_server_lets_each_in_with_its_own_password(etc: Path) -> None:
+    secrets = {path.name: path.read_text().strip() for path in (etc / "passwords").iterdir()}
+    with served(etc, dict(line.split("=", 1) for line in (etc / "nats.env").read_text().splitlines())) as port:
+        for user, password in secrets.items():
+            await (await let_in(port, user, password)).close()
+        for user, password in (("api", secrets["cli"]), ("seaway", secrets["api"])):
+            with pytest.raises(NotConnected, match="let us in"):
+                await let_in(port, user, password, 0.5)
+
+
+@needs("nats-server")
+@needs("docker")
+async def test_each_service_of_the_compose_file_has_its_own_user(tmp_path: Path) -> None:
+    shown = composed()
+    for name in ("single.conf", "users.conf"):
+        assert any(one["source"].endswith(f"deploy/nats/{name}") for one in shown["services"]["nats"]["volumes"])
+        shutil.copy(DEPLOY / "nats" / name, tmp_path / name.replace("single", "nats"))
+    users = {}
+    with served(tmp_path, shown["services"]["nats"]["environment"]) as port:
+        for name in ("api", "image", "metadata", "scheduler", "agent"):
+            service = shown["services"][name]
+            users[name] = service["environment"]["SEAWAY_NATS_USER"]
+            (source,) = [one["source"] for one in service["configs"] if one["target"] == "/etc/seaway/nats-password"]
+            await (await let_in(port, users[name], shown["configs"][source]["content"])).close()
+    assert users == {name: name for name in USERS if name != CLI} | {"agent": "agent.n1"}
 
 
 async def let_in(port: int, user: str, password: str, timeout_s: float = 10) -> NatsTransport:
@@ -109,30 +148,30 @@ async def let_in(port: int, user: str, password: str, timeout_s: float = 10) -> 
 
 @needs("promtool")
 def test_prometheus_configuration() -> None:
-    checked = run("promtool", "check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
+    checked = run("promtool", "check", "config", "--syntax-only", str(DEPLOY / "prometheus" / "prometheus.yml"))
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def composed() -> dict[str, Any]:
-    """The services of docker-compose.dev.yml, as docker compose understands them."""
+    """docker-compose.dev.yml, as docker compose understands it."""
     if run("docker", "compose", "version").returncode != 0:
         pytest.skip("docker compose is not installed")
     shown = run("docker", "compose", "-f", "docker-compose.dev.yml", "config", "--format", "json")
     assert shown.returncode == 0, shown.stderr
-    services: dict[str, Any] = json.loads(shown.stdout)["services"]
-    return services
+    whole: dict[str, Any] = json.loads(shown.stdout)
+    return whole
 
 
 @needs("docker")
 def test_compose_file() -> None:
     services = {"nats", "api", "image", "metadata", "scheduler", "machine", "agent", "prometheus"}
-    assert services <= composed().keys()
+    assert services <= composed()["services"].keys()
 
 
 @needs("docker")
 def test_the_apis_port_is_for_the_host_alone() -> None:
     """The proxy that Docker publishes shares no network with others, and what comes by it is looked at as from TCP."""
-    services = composed()
+    services = composed()["services"]
     port = services["api-port"]
     assert {mapping["host_ip"] for mapping in port["ports"]} == {"127.0.0.1"}
     assert [name for name, service in services.items() if set(service.get("networks", ())) & set(port["networks"])] == [
@@ -144,7 +183,7 @@ def test_the_apis_port_is_for_the_host_alone() -> None:
 
 @needs("docker")
 def test_the_agent_leaves_what_must_outlive_it_to_the_machine() -> None:
-    services = composed()
+    services = composed()["services"]
     agent, machine = services["agent"], services["machine"]
     assert agent["pid"] == agent["network_mode"] == "service:machine"
     assert agent["entrypoint"] == ["agent-in-container"]

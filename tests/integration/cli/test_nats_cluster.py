@@ -27,8 +27,8 @@ pytestmark = pytest.mark.skipif(not nats_server.available(), reason="nats-server
 def configuration(place: Path, number: int, port: int, routes: int) -> str:
     text = (DEPLOY / "cluster.conf").read_text()
     users = (DEPLOY / "users.conf").read_text()
-    text = re.sub(r"(?m)^authorization {\n.*?^}\n", lambda _: users, text, flags=re.DOTALL)
     for old, new in (
+        ("include users.conf\n", users),
         ("server_name: nats-1", f"server_name: nats-{number}"),
         ('"0.0.0.0:4222"', f'"127.0.0.1:{port}"'),
         ('http: "127.0.0.1:8222"\n', ""),
@@ -45,7 +45,7 @@ def cluster(tmp_path: Path) -> Iterator[list[int]]:
     """The clients' ports of its servers."""
     ports = free_ports(6)
     named = set(re.findall(r"\$(SEAWAY_NATS_\w+)", (DEPLOY / "users.conf").read_text()))
-    env = os.environ | dict.fromkeys(named, "secret") | {"SEAWAY_NATS_PASSWORD": "x"}
+    env = os.environ | dict.fromkeys(named, "secret") | {"SEAWAY_NATS_ROUTE_PASSWORD": "x"}
     env |= {f"SEAWAY_NATS_ROUTE_{n + 1}": f"nats-route://route:x@127.0.0.1:{ports[3 + n]}" for n in range(3)}
     program, servers = nats_server.for_clusters(), []
     for n in range(3):

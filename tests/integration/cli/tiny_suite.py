@@ -55,7 +55,7 @@ def load(prepared: up.Prepared, _: tuple[Listener, ...]) -> Iterator[ServiceSpec
         nats=prepared.nats_url,
         hosts=prepared.options.listens,
         node=prepared.options.node_name,
-        own_users=prepared.nats is not None,
+        passwords=None if prepared.nats is None else prepared.options.layout.secrets,
         listen=prepared.options.bus,
     )
     runs = {"metadata": run_metadata, "scheduler": run_scheduler}

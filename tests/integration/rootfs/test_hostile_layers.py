@@ -19,6 +19,7 @@ from seaway_agent.kernel.syscalls import mount, umount2
 from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import KIB, MIB, Limits
 from seaway_agent.rootfs.unpack import Unpacked, unpack_layer
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import Layer
 from seaway_testing.packing import zstd_compress
 
@@ -312,11 +313,12 @@ def test_compression_bomb(inside: str, pack: Callable[[bytes], bytes], root: Pat
         record = layer_of(entry("g", tarfile.XGLTYPE, data=b""))[:512]
         body = pack(record * 2000) * 200
     blob = pack(head) + body
-    limits = Limits(ratio_slack=64 * MIB)
+    limits = Limits(ratio_from=64 * MIB)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.monotonic()
-    with pytest.raises(LayerTooLarge):
+    with pytest.raises(SeawayError) as caught:
         unpack(b"", root, blob, limits)
+    assert caught.value.code is Code.TOO_LARGE
     assert time.monotonic() - started < SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * KIB  # in KiB
     assert os.listdir(root) == []

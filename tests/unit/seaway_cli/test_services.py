@@ -5,7 +5,7 @@ import pytest
 from seaway_cli.errors import CliError
 from seaway_cli.hosts import Listen, Tls
 from seaway_cli.layout import Layout
-from seaway_cli.services import SuiteOptions, settings_of, spec_of
+from seaway_cli.services import ORDER, SuiteOptions, settings_of, spec_of
 from seaway_kit.settings import ServiceSettings
 
 LAYOUT = Layout(Path("/r"), Path("/u"))
@@ -18,16 +18,20 @@ def options(**changes: object) -> SuiteOptions:
 
 def test_every_service_has_its_own_user() -> None:
     for service, user in (("api", "api"), ("agent", "agent.n2")):
-        values = settings_of(service, options(node="n2"))
+        values = settings_of(service, options(node="n2", passwords=Path("/p")))
         assert values["nats_user"] == user
-        assert values["nats_password_file"] == Path(f"/r/secrets/{user}")
+        assert values["nats_password_file"] == Path(f"/p/{user}")
         assert (values["root"], values["run"], values["nats"]) == (Path("/r"), Path("/u"), "nats://n:1")
 
 
-def test_outside_server_with_and_without_login() -> None:
-    assert "nats_user" not in settings_of("api", options(own_users=False))
-    values = settings_of("api", options(own_users=False, nats_login=("me", Path("/p"))))
-    assert (values["nats_user"], values["nats_password_file"]) == ("me", Path("/p"))
+def test_a_server_without_users() -> None:
+    assert "nats_user" not in settings_of("api", options())
+
+
+def test_all_are_told_of_the_metrics_token() -> None:
+    assert "metrics_token_file" not in settings_of("api", options())
+    for service in ORDER:
+        assert settings_of(service, options(metrics_token_file=Path("/t")))["metrics_token_file"] == Path("/t")
 
 
 def test_what_only_one_service_is_told() -> None:

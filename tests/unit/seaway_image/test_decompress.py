@@ -3,12 +3,15 @@ import gzip
 import lzma
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
 from seaway_archive.inflate import LAYER_FORMATS
 from seaway_contracts.errors import Code, SeawayError
+from seaway_image import decompress
 from seaway_image.decompress import decompressed
+from seaway_kit.expansion import Expansion
 from seaway_testing.packing import zstd_compress
 
 Chunked = Callable[..., AsyncIterator[bytes]]
@@ -65,3 +68,17 @@ async def test_bombs_are_stopped_piece_by_piece(chunked: Chunked, pack: Callable
             got += len(piece)
     assert refused.value.code is Code.TOO_LARGE
     assert got <= 3 << 20
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd_compress])
+async def test_what_expands_too_far_is_refused_early(
+    chunked: Chunked, pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decompress, "Expansion", partial(Expansion, start=3 << 20))
+    got = 0
+    with pytest.raises(SeawayError, match="archive expands from") as refused:
+        async for piece in decompressed(chunked(pack(bytes(30 << 20)), 10**6)):
+            got += len(piece)
+    assert refused.value.code is Code.TOO_LARGE
+    assert got <= 7 << 20
+    assert await whole(decompressed(chunked(bytes(30 << 20), 10**6))) == bytes(30 << 20)

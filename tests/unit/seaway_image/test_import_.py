@@ -10,6 +10,7 @@ from seaway_contracts.errors import SeawayError
 from seaway_docker.references import parse_reference
 from seaway_image.digests import digest_of
 from seaway_image.import_ import ImportOrder, import_image
+from seaway_image.platforms import Platform
 from seaway_image.store import ImageStore
 
 Chunked = Callable[..., AsyncIterator[bytes]]
@@ -44,6 +45,15 @@ async def test_what_is_no_tar_leaves_nothing(
 ) -> None:
     with pytest.raises(SeawayError, match="no tar"):
         await import_image(store, chunked(data), ImportOrder())
+    assert files_in(store.blobs.root) == set()
+
+
+@pytest.mark.parametrize("system", ["windows", "freebsd"])
+async def test_for_another_system_is_refused(
+    store: ImageStore, make_tar: Any, chunked: Chunked, files_in: Listed, system: str
+) -> None:
+    with pytest.raises(SeawayError, match=r"^operating system is not supported$"):
+        await import_image(store, chunked(make_tar({})), ImportOrder(platform=Platform(os=system)))
     assert files_in(store.blobs.root) == set()
 
 

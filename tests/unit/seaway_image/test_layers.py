@@ -1,5 +1,6 @@
 import gzip
 import lzma
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_image import layers
 from seaway_image.digests import digest_of
 from seaway_image.layers import LayerFacts, measure_layer
+from seaway_kit.expansion import Expansion
 from seaway_testing.packing import zstd_compress
 
 DATA = bytes(range(256)) * 20_000
@@ -51,6 +53,6 @@ async def test_bombs_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SeawayError) as refused:
         await measure_layer(path, limit=4 << 20)
     assert refused.value.code is Code.TOO_LARGE
-    monkeypatch.setattr(layers, "_BOMB_FROM", 1 << 20)
-    with pytest.raises(SeawayError, match="inflates to more than"):
+    monkeypatch.setattr(layers, "Expansion", partial(Expansion, start=1 << 20))
+    with pytest.raises(SeawayError, match="expands from"):
         await measure_layer(path)

@@ -11,6 +11,7 @@ import pytest
 from seaway_contracts.errors import SeawayError
 from seaway_image.digests import digest_of
 from seaway_image.load import load
+from seaway_image.manifests import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
 from seaway_image.save import save
 from seaway_image.store import ImageStore
 from seaway_testing.packing import zstd_compress
@@ -194,6 +195,26 @@ async def test_a_wrong_diff_id_leaves_nothing(
     with pytest.raises(SeawayError, match="unpacks to"):
         await load(store, chunked(image.archive("x:1")))
     assert files_in(store.blobs.root) == set()
+
+
+@pytest.mark.parametrize("layout", ["docker", "OCI"])
+async def test_an_image_of_another_system_is_refused_and_leaves_nothing(
+    store: ImageStore, make_image: Make, make_tar: Make, chunked: Chunked, files_in: Listed, layout: str
+) -> None:
+    image = make_image(os="windows")
+    manifest = {
+        "schemaVersion": 2,
+        "config": {"mediaType": OCI_CONFIG, "digest": image.id, "size": len(image.config)},
+        "layers": [{"mediaType": OCI_LAYER, "digest": digest_of(layer), "size": len(layer)} for layer in image.layers],
+    }
+    data = json.dumps(manifest).encode()
+    index = {"mediaType": OCI_MANIFEST, "digest": digest_of(data), "size": len(data)}
+    blobs = {f"blobs/sha256/{digest_of(blob)[7:]}": blob for blob in (data, image.config, *image.layers)}
+    oci = make_tar(blobs | {"index.json": json.dumps({"schemaVersion": 2, "manifests": [index]}).encode()})
+    with pytest.raises(SeawayError, match=r"^cannot load windows image on linux$"):
+        await load(store, chunked(image.archive("w:1") if layout == "docker" else oci))
+    assert files_in(store.blobs.root) == set()
+    assert await store.all() == []
 
 
 async def test_a_link_that_loops_leads_nowhere(store: ImageStore, chunked: Chunked) -> None:

@@ -110,6 +110,20 @@ async def test_a_single_manifest_for_another_platform(registry: Any, pulls: Pull
         await pull(pulls, f"{registry.host}/a:1", platform=parse_platform("linux/arm64"))
 
 
+async def test_an_image_of_another_system_is_refused_and_leaves_nothing(
+    registry: Any, pulls: Pulls, store: ImageStore, make_image: Make, files_in: Callable[[Path], set[str]]
+) -> None:
+    registry.add(make_image(os="windows"), "1")
+    name = f"{registry.host}/a:1"
+    unusable = 'image operating system "windows" cannot be used on this platform: operating system is not supported'
+    with pytest.raises(SeawayError, match=f"^{unusable}$"):
+        await pull(pulls, name)
+    with pytest.raises(SeawayError, match=r"^operating system is not supported$"):
+        await pull(pulls, name, platform=parse_platform("windows/amd64"))
+    assert files_in(store.blobs.root) == set()
+    assert await store.all() == []
+
+
 async def test_a_pull_by_digest_makes_no_tag(registry: Any, pulls: Pulls, store: ImageStore, make_image: Make) -> None:
     digest = registry.add(make_image(), "1")
     lines = await pull(pulls, f"{registry.host}/a@{digest}")

@@ -46,6 +46,34 @@ async def test_http_port() -> None:
             assert reply.status == 200
 
 
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        ("Bearer wrong", 401),
+        ("Bearer secrets", 401),
+        ("Bearer sëcret", 401),
+        ("Basic secret", 401),
+        ("secret", 401),
+        ("Bearer secret", 200),
+        ("bearer  secret ", 200),
+    ],
+)
+async def test_a_token_closes_metrics_to_others(given: str | None, status: int) -> None:
+    own = Metrics(CollectorRegistry())
+    own.add(Answer())
+    headers = {} if given is None else {"Authorization": given}
+    async with metrics.serve("127.0.0.1:0", own, Health(), "secret") as url, aiohttp.ClientSession() as client:
+        async with client.get(f"{url}/metrics", headers=headers) as reply:
+            assert reply.status == status
+            assert ("seaway_answer" in await reply.text()) == (status == 200)
+            assert reply.headers.get("WWW-Authenticate") == ('Bearer realm="metrics"' if status == 401 else None)
+        async with client.get(f"{url}/healthz") as reply:
+            assert reply.status == 200
+
+
 async def test_taken_port_is_an_error() -> None:
     own, health = Metrics(CollectorRegistry()), Health()
     async with metrics.serve("127.0.0.1:0", own, health) as url:

@@ -70,6 +70,29 @@ def test_password_comes_from_its_file(tmp_path: Path) -> None:
     assert load("--nats-password-file", str(tmp_path / "password")).nats_password() == "secret"
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0:9100", "192.0.2.1:0", "[::]:9100", "node.example:9100"])
+def test_metrics_beyond_loopback_need_a_token_or_a_word(capsys: pytest.CaptureFixture[str], address: str) -> None:
+    said = refusal(capsys, "--metrics", address)
+    assert said.startswith(f"seaway-agent: metrics at {address} would show other machines the names")
+    assert "--metrics-token-file" in said and "--metrics-public" in said
+    assert load("--metrics", address, "--metrics-public").metrics == address
+    assert load("--metrics", address, "--metrics-token-file", "/token").metrics == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.1.2.3:9100", "[::1]:9100", "localhost:9100"])
+def test_metrics_on_loopback_need_neither(address: str) -> None:
+    assert load("--metrics", address).metrics == address
+
+
+def test_the_metrics_token_comes_from_its_file(tmp_path: Path) -> None:
+    assert load().metrics_token() == ""
+    (tmp_path / "token").write_text("secret\n")
+    assert load("--metrics-token-file", str(tmp_path / "token")).metrics_token() == "secret"
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(OSError, match="is empty"):
+        load("--metrics-token-file", str(tmp_path / "token")).metrics_token()
+
+
 @pytest.mark.parametrize(
     ("argv", "wanted"),
     [

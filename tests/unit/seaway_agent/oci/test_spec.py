@@ -1,7 +1,8 @@
 """The runtime's config against what dockerd 26.1 gave runc for the same container.
 
 Known differences: the two network sysctls are set when the sandbox is made; default devices are left to the runtime;
-a shareable ipc namespace has its /dev/shm inside the container; no hooks; what Docker writes as empty is left out.
+a shareable ipc namespace has its /dev/shm inside the container; no hooks; what Docker writes as empty is left out;
+/proc is mounted last.
 """
 
 from typing import Any
@@ -69,12 +70,6 @@ def test_a_plain_container_is_dockers() -> None:
         "hostname": "h",
         "mounts": [
             {
-                "destination": "/proc",
-                "type": "proc",
-                "source": "proc",
-                "options": ["nosuid", "noexec", "nodev"],
-            },
-            {
                 "destination": "/dev",
                 "type": "tmpfs",
                 "source": "tmpfs",
@@ -109,6 +104,12 @@ def test_a_plain_container_is_dockers() -> None:
                 "type": "tmpfs",
                 "source": "shm",
                 "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=67108864"],
+            },
+            {
+                "destination": "/proc",
+                "type": "proc",
+                "source": "proc",
+                "options": ["nosuid", "noexec", "nodev"],
             },
         ],
         "annotations": {},
@@ -340,10 +341,19 @@ def test_the_users_mounts_come_last_parents_before_children() -> None:
     config = composed(
         {"mounts": binds}, mounts=(Mount(type="tmpfs", target="/data/sub/deep"), Mount(type="tmpfs", target="/t"))
     )
-    own = targets(config)[7:]
+    own = targets(config)[6:-1]
     assert sorted(own) == ["/data", "/data/sub", "/data/sub/deep", "/etc/hosts", "/t"]
     assert own.index("/data") < own.index("/data/sub") < own.index("/data/sub/deep")
     assert mount_at(config, "/data") == {"type": "bind", "source": "/h", "options": ["rbind", "ro"]}
+
+
+def test_proc_and_what_stands_in_it_come_last() -> None:
+    binds = tuple(
+        HostMount("/h", target, ("rbind",)) for target in ("/proc/sys/kernel/ns_last_pid", "/proc/stat", "/a/b")
+    )
+    config = composed({"mounts": binds})
+    assert targets(config)[-4:] == ["/a/b", "/proc", "/proc/stat", "/proc/sys/kernel/ns_last_pid"]
+    assert targets(composed({"mounts": (HostMount("/proc", "/proc", ("rbind",)),)}))[-1] == "/proc"
 
 
 @pytest.mark.parametrize("target", ["/dev/shm", "/proc", "/sys", "/dev/mqueue"])

@@ -13,6 +13,7 @@ from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLa
 from seaway_agent.rootfs.layer_stream import LayerStream
 from seaway_agent.rootfs.limits import MIB, Limits
 from seaway_archive.errors import ArchiveRejected, ArchiveTooLarge
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import Layer
 from seaway_testing.packing import zstd_compress
 
@@ -91,8 +92,15 @@ def test_only_sha256_digests(digest: str) -> None:
 @pytest.mark.parametrize("pack", [gzip.compress, zstd_compress])
 def test_a_bomb_stops_at_the_ratio(pack: Callable[[bytes], bytes]) -> None:
     blob = pack(bytes(64 * MIB))
-    with pytest.raises(LayerTooLarge, match="grows from"):
-        unpacked(blob, layer(blob), Limits(ratio=100, ratio_slack=MIB))
+    with pytest.raises(SeawayError, match="expands from") as caught:
+        unpacked(blob, layer(blob), Limits(ratio=100, ratio_from=MIB))
+    assert caught.value.code is Code.TOO_LARGE
+
+
+def test_a_small_layer_may_expand_as_far_as_gzip_goes() -> None:
+    zeros = bytes(64 * MIB)
+    blob = gzip.compress(zeros)
+    assert unpacked(blob, layer(blob, diff_id=sha256(zeros))) == zeros
 
 
 def test_the_stream_stops_at_the_total() -> None:
