@@ -228,9 +228,11 @@ def test_sysctls(api: Api) -> None:
     assert status == 500 and 'sysctl "net.ipv4.ip_forward" not allowed in host network namespace' in message
 
 
-def test_init_reaps(api: Api) -> None:
-    shown = run(api, "tr '\\0' ' ' < /proc/1/cmdline", HostConfig={"Init": True})
-    assert shown.startswith("/sbin/docker-init -- sh -c")
+def test_init_is_the_first_process_and_reaps(cli: DockerCli) -> None:
+    """The orphan's parent is process 1 once the shell between has ended; nobody else could reap it."""
+    orphan = "pid=$(sh -c 'sleep 0.1 >/dev/null & echo $!'); while [ -d /proc/$pid ]; do sleep 0.05; done"
+    script = f"tr '\\0' ' ' </proc/1/cmdline; {orphan}"
+    assert cli("run", "--rm", "--init", "busybox", "sh", "-c", script).out.startswith("/sbin/docker-init -- sh -c")
 
 
 # --- namespaces of others
