@@ -202,27 +202,15 @@ class Console:
                 await self._send(view[start : start + _INPUT])
 
     async def _send(self, piece: memoryview) -> None:
-        loop = asyncio.get_running_loop()
         while piece:
             if self._line is None:
                 raise OSError("the container has ended")
             try:
                 piece = piece[self._line.send(piece) :]
             except BlockingIOError:
-                ready: asyncio.Future[None] = loop.create_future()
-                fd = self._line.input_fd()
-                loop.add_writer(fd, _wake, ready)
-                try:
-                    await ready
-                finally:
-                    loop.remove_writer(fd)
+                await self._line.writable()
 
     def _close_input(self) -> None:
         """End of input for the container; its output goes on."""
         if self._line is not None:
             self._line.end_input()
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

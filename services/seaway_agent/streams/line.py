@@ -37,14 +37,41 @@ class Line(Protocol):
     def send(self, data: bytes | memoryview) -> int:
         """Write to the program what it takes now. Raises BlockingIOError, OSError."""
 
-    def input_fd(self) -> int:
-        """What turns writable when the program takes more."""
+    async def writable(self) -> None:
+        """Return when the program takes more, or when the line is closed."""
 
     def end_input(self) -> None:
         """End of input for the program; its output goes on."""
 
     def close(self) -> None:
         """Let go."""
+
+
+class InputWait:
+    """Waits until a descriptor takes more, for one caller at a time."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self._ready: asyncio.Event = asyncio.Event()
+
+    async def wait(self, fd: int) -> None:
+        """Return when the descriptor takes more, or at `end`."""
+        self._fd = fd
+        self._ready.clear()
+        asyncio.get_running_loop().add_writer(fd, self._ready.set)
+        try:
+            await self._ready.wait()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Stop watching. Needed before the descriptor is closed: its number may soon be another's, and libuv aborts the
+        process over a number that it still watches for its former owner.
+        """
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            asyncio.get_running_loop().remove_writer(fd)
+            self._ready.set()
 
 
 class AttachLine:
@@ -65,6 +92,7 @@ class AttachLine:
             os.close(directory)
         self._socket = sock
         self._packets = PacketSocket(sock)
+        self._input = InputWait()
 
     @property
     def closed(self) -> bool:
@@ -91,9 +119,9 @@ class AttachLine:
         """See the protocol."""
         return self._socket.send(data)
 
-    def input_fd(self) -> int:
+    async def writable(self) -> None:
         """See the protocol."""
-        return self._socket.fileno()
+        await self._input.wait(self._socket.fileno())
 
     def end_input(self) -> None:
         """See the protocol."""
@@ -102,5 +130,6 @@ class AttachLine:
 
     def close(self) -> None:
         """See the protocol."""
+        self._input.end()
         self.unwatch()
         self._socket.close()

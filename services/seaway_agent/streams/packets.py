@@ -67,7 +67,7 @@ class PacketSocket:
 
     def _receive_into(self, room: memoryview) -> int:
         try:
-            size = self._inner.recv_into(room)
+            size = self._receive_past_reset(room)
         except BlockingIOError:
             return -1
         except OSError:
@@ -75,3 +75,12 @@ class PacketSocket:
         if not size:
             self.closed = True
         return size
+
+    def _receive_past_reset(self, room: memoryview) -> int:
+        """conmon ends without having read all input: of a SEQPACKET socket Linux then tells the reset once, before the
+        packets that conmon has sent (`__skb_try_recv_datagram` looks at the error first), and they follow.
+        """
+        try:
+            return self._inner.recv_into(room)
+        except ConnectionResetError:
+            return self._inner.recv_into(room)
