@@ -22,6 +22,10 @@ class Line(Protocol):
     def closed(self) -> bool:
         """Whether the other side has let go of it."""
 
+    @property
+    def unheard(self) -> bool:
+        """Whether the other side may never have accepted this line: it has sent nothing and did not end it in order."""
+
     def watch(self, readable: Callable[[], object]) -> None:
         """Call when something has come."""
 
@@ -99,6 +103,11 @@ class AttachLine:
         """See the protocol."""
         return self._packets.closed
 
+    @property
+    def unheard(self) -> bool:
+        """See the protocol. conmon closes the connections that it has accepted before it writes the exit file."""
+        return self._packets.unheard
+
     def watch(self, readable: Callable[[], object]) -> None:
         """See the protocol."""
         asyncio.get_running_loop().add_reader(self._socket.fileno(), readable)
@@ -117,7 +126,11 @@ class AttachLine:
 
     def send(self, data: bytes | memoryview) -> int:
         """See the protocol."""
-        return self._socket.send(data)
+        try:
+            return self._socket.send(data)
+        except ConnectionResetError:  # which the kernel reports once, to whoever comes first
+            self._packets.reset = True
+            raise
 
     async def writable(self) -> None:
         """See the protocol."""

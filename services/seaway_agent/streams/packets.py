@@ -45,6 +45,9 @@ class PacketSocket:
     def __init__(self, inner: socket.socket) -> None:
         self._inner = inner
         self.closed = False
+        self.reset = False
+        self.unheard = True
+        """Whether neither a packet has come nor an end without a reset: perhaps nobody has accepted the connection."""
 
     def receive(self) -> Batch | None:
         """What has come, up to a bound; None when nothing has. `closed` says that no more will come."""
@@ -74,6 +77,8 @@ class PacketSocket:
             size = 0
         if not size:
             self.closed = True
+        if not (size == 0 and self.reset):
+            self.unheard = False
         return size
 
     def _receive_past_reset(self, room: memoryview) -> int:
@@ -83,4 +88,5 @@ class PacketSocket:
         try:
             return self._inner.recv_into(room)
         except ConnectionResetError:
+            self.reset = True
             return self._inner.recv_into(room)

@@ -21,6 +21,7 @@ class Pipes:
     drains_alone: Final = False
     """Nobody reads while we don't."""
     closed: Final = False
+    unheard: Final = False
     _room: Final = bytearray(_ROOM)
 
     def __init__(self, stdin: int, outputs: tuple[int, int]) -> None:

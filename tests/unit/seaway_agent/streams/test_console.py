@@ -190,6 +190,57 @@ async def test_output_is_whole_where_conmon_ends_with_unread_input(
     assert await read_bytes(client, len(framed)) == framed
 
 
+WRITTEN = frame(1, b"written\n")
+
+
+def written(*, stdout: bool, stderr: bool, raw: bool) -> bytes:
+    return WRITTEN if stdout and stderr and not raw else b""
+
+
+@pytest.mark.parametrize("noticed", ["before conmon's end", "after it, by reading", "after it, by writing"])
+async def test_a_run_that_ends_before_conmon_has_accepted_us_is_read_elsewhere(
+    attached: Attached, shim: Shim, bundle: Path, noticed: str
+) -> None:
+    attached.make(stdin=True, stdin_once=True)
+    client = await attached.join(stdin=True)
+    attached.console.connect(bundle)
+    attached.console.fall_back(written)
+    if noticed != "before conmon's end":
+        shim.close()
+    if noticed == "after it, by writing":
+        assert attached.console._line is not None
+        with pytest.raises(ConnectionResetError):
+            attached.console._line.send(b"input")
+    attached.console.ended()
+    assert await read_all(client) == WRITTEN
+
+
+@pytest.mark.parametrize("word", [b"", b"heard"])
+async def test_a_run_that_conmon_has_given_to_us_is_not_read_twice(
+    attached: Attached, shim: Shim, bundle: Path, word: bytes
+) -> None:
+    client = await attached.join()
+    attached.console.connect(bundle)
+    attached.console.fall_back(written)
+    conmon = shim.accept()
+    if word:
+        conmon.send(bytes((OUT,)) + word)
+    conmon.close()
+    attached.console.ended()
+    assert await read_all(client) == (frame(1, word) if word else b"")
+
+
+async def test_what_is_read_elsewhere_is_of_this_run_alone(attached: Attached, shim: Shim, bundle: Path) -> None:
+    attached.console.connect(bundle)
+    attached.console.fall_back(written)
+    shim.accept().close()
+    attached.console.ended()
+    client = await attached.join()
+    attached.console.connect(bundle)
+    attached.console.ended()
+    assert await read_all(client) == b""
+
+
 class FullLine(AttachLine):
     """Its input takes nothing."""
 
