@@ -1,31 +1,40 @@
-"""All tests that need root: two lanes side by side, each on a little machine of its own.
+"""All tests: what `./dev test` runs. Paths below tests/ restrict it to those; options go to pytest.
 
-A lane has namespaces for mounts, processes and IPC, so that what a test counts on "the machine" is its own lane's.
-The network is the host's for one lane alone, which reaches the package index by it. Where namespaces can't be had, or
-there is one core only, the lanes run one after another. Options go to pytest.
+Two lanes of pytest processes run side by side, each on a little machine of its own: it has namespaces for mounts,
+processes and IPC, so that what a test counts on "the machine" is its own lane's. One lane keeps the host's network, by
+which it reaches the package index. Where namespaces can't be had, or there is one core only, the lanes run one after
+another. A test that fails is run once more when all lanes have ended; the last line says what came of it all.
 """
 
 import contextlib
+import json
 import os
+import random
+import selectors
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, NoReturn
+from typing import Final, NoReturn
 
-# What runs together in one pytest; both lanes take about the same time. tests/integration/cli needs the package index.
-LANES: Final = {
-    "engines": (
-        ("tests/conformance", "tests/integration", "--ignore=tests/integration/cli"),
-        ("tests/e2e", "tests/differential"),
-    ),
-    "parts": (("tests/integration/cli",), ("tests/chaos",)),
+from tests import outcomes
+
+# What runs together in one pytest.
+GROUPS: Final = {
+    "units": ("tests/unit", "tests/contract", "tests/upgrade"),
+    "parts": ("tests/conformance", "tests/integration", "--ignore=tests/integration/cli"),
+    "suites": ("tests/e2e", "tests/differential"),
+    "command": ("tests/integration/cli",),
+    "chaos": ("tests/chaos",),
 }
-_ON_THE_HOSTS_NETWORK: Final = "parts"
-_HERE: Final = Path(__file__).resolve().parent.parent
+# The groups of a lane run one after another. The first two lanes begin; the third follows whichever ends first.
+LANES: Final = {"units": ("units",), "engines": ("parts", "suites"), "failures": ("command", "chaos")}
+_ON_THE_HOSTS_NETWORK: Final = "failures"
 _NAMESPACES: Final = ("--mount", "--propagation", "unchanged", "--pid", "--fork", "--mount-proc", "--ipc")
 _MACHINE: Final = ("setpriv", "--pdeathsig", "KILL", "unshare", "--kill-child", *_NAMESPACES)
 # Mounts are parted from the host's, and spread among themselves as they did there. The shell stays: it reaps orphans.
@@ -35,61 +44,37 @@ mount --make-rprivate / && case $spread in shared) mount --make-rshared / ;; esa
 "$@"
 exit $?
 """
-_FAILED, _INTERRUPTED = 1, 2  # pytest's exit codes
+_INTERRUPTED: Final = 2  # pytest's exit code
 _ORDERLY_S: Final = 60.0
+Commands = Mapping[str, Sequence[str]]
 
 
-class Lane:
-    """One lane at work; its output goes to `out`."""
-
-    def __init__(self, command: Sequence[str], out: IO[bytes] | None) -> None:
-        self._process = subprocess.Popen(
-            command, cwd=_HERE, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-        )
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Its exit code."""
-        return self._process.wait(timeout)
-
-    def interrupt(self) -> None:
-        """As Ctrl-C would."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGINT)
-
-    def __enter__(self) -> "Lane":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Nothing goes on: with the first process of its namespaces all others end."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+# --- what to run (pure)
 
 
-def run_lane(name: str, options: Sequence[str]) -> int:
-    """One lane's tests; the exit code."""
-    cache = ("-o", f"cache_dir=.pytest_cache/{name}")
-    codes = [_twice_at_most((*words, *cache, *options)) for words in LANES[name]]
-    return next(filter(None, codes), 0)
+def restricted(group: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """A group's words for pytest: those of `paths` that are its own, in place of its directories; [] if none is."""
+    own = [word for word in group if not word.startswith("--")]
+    ignored = [word for word in group if word.startswith("--")]
+    if not paths:
+        return [*own, *ignored]
+    chosen = [path for path in paths if any(_is_below(path, word) for word in own)]
+    chosen = [path for path in chosen if not any(_is_below(path, word.partition("=")[2]) for word in ignored)]
+    chosen += [word for word in own if any(_is_below(word, path) and word != path for path in paths)]
+    return [*chosen, *ignored] if chosen else []
 
 
-def _twice_at_most(options: Sequence[str]) -> int:
-    """What fails here has to fail a second time. One that passes then is told of: it is flaky, a bug to be found."""
-    code = _pytest(*options)
-    if code == _FAILED:
-        print("Some tests failed. Once more those; what passes now is flaky, and a bug:", flush=True)
-        code = _pytest("--last-failed", "--last-failed-no-failures", "none", *options)
-    if code == _INTERRUPTED:
-        raise KeyboardInterrupt
-    return code
+def _is_below(path: str, directory: str) -> bool:
+    return Path(path.partition("::")[0]).is_relative_to(directory)
 
 
-def _pytest(*words: str) -> int:
-    before = signal.signal(signal.SIGINT, lambda *_: None)  # pytest hears it too, and ends in order
-    try:
-        return subprocess.run([sys.executable, "-m", "pytest", "-q", *words], cwd=_HERE).returncode
-    finally:
-        signal.signal(signal.SIGINT, before)
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The paths among the words of the command line, and the options for pytest."""
+    paths = [word.rstrip("/") for word in words if word.startswith("tests/")]
+    return paths, [word for word in words if not word.startswith("tests/")]
+
+
+# --- a machine of its own
 
 
 def on_a_machine_of_its_own(*command: str, network: bool = True) -> list[str]:
@@ -106,39 +91,186 @@ def why_not_beside() -> str:
     return f"there are no namespaces to be had ({said})" if tried.returncode else ""
 
 
-def side_by_side(commands: Sequence[Sequence[str]]) -> int:
-    """The first one's output is seen at once, the others' after it; the exit code."""
-    with tempfile.TemporaryFile() as kept, Lane(commands[1], kept) as second, Lane(commands[0], None) as first:
+# --- processes
+
+
+class Lane:
+    """One lane at work. What it prints is printed here line by line, each with the lane's name before it."""
+
+    def __init__(self, name: str, command: Sequence[str], selector: selectors.BaseSelector) -> None:
+        self.name = name
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self._out = self._process.stdout
+        os.set_blocking(self._out.fileno(), False)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._rest = b""
+        self._selector = selector
+        selector.register(self._out, selectors.EVENT_READ, self)
+        selector.register(self._pidfd, selectors.EVENT_READ, self)
+
+    def look(self) -> int | None:
+        """Print what it has said meanwhile; its exit code once it has ended."""
+        ended = self._process.poll()
+        self._print()
+        if ended is not None:
+            self._selector.unregister(self._pidfd)
+        return ended
+
+    def interrupt(self) -> None:
+        """As Ctrl-C would."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGINT)
+
+    def _print(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while (read := os.read(self._out.fileno(), 1 << 16)) != b"":
+                *lines, self._rest = (self._rest + read).split(b"\n")
+                for line in lines:
+                    self._show(line)
+            if self._out in self._selector.get_map():
+                self._selector.unregister(self._out)
+            if self._rest:
+                self._show(self._rest)
+                self._rest = b""
+
+    def _show(self, line: bytes) -> None:
+        print(f"{self.name:<8} | {line.decode(errors='replace')}".rstrip(), flush=True)
+
+    def __enter__(self) -> "Lane":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Nothing goes on: with the first process of its namespaces all others end."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._pidfd)
+        self._out.close()
+
+
+def side_by_side(commands: Commands, at_once: int = 2) -> dict[str, int]:
+    """Run all, so many at once; the exit codes."""
+    codes: dict[str, int] = {}
+    waiting = list(commands.items())
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        running: list[Lane] = []
         try:
-            codes = [first.wait(), second.wait()]
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    running.append(stack.enter_context(Lane(*waiting.pop(0), selector)))
+                codes |= _some_ended(selector, running)
         except KeyboardInterrupt:
-            for lane in (first, second):
+            for lane in running:
                 lane.interrupt()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                first.wait(_ORDERLY_S)
-                second.wait(_ORDERLY_S)
+            deadline = time.monotonic() + _ORDERLY_S
+            while running and (left := deadline - time.monotonic()) > 0:
+                _some_ended(selector, running, left)
             raise
+    return codes
+
+
+def _some_ended(selector: selectors.BaseSelector, running: list[Lane], timeout: float | None = None) -> dict[str, int]:
+    """Wait for news of the lanes; those that have ended are taken from `running`."""
+    codes = {}
+    for lane in {key.data for key, _ in selector.select(timeout)}:
+        if (code := lane.look()) is not None:
+            running.remove(lane)
+            codes[lane.name] = code
+    return codes
+
+
+def run_pytests(commands: Sequence[Sequence[str]]) -> int:
+    """Run each in turn: what a lane does on its machine. Raises KeyboardInterrupt if one was interrupted."""
+    codes = []
+    for words in commands:
+        before = signal.signal(signal.SIGINT, lambda *_: None)  # pytest hears it too, and ends in order
+        try:
+            codes.append(subprocess.run([sys.executable, "-m", "pytest", *words]).returncode)
         finally:
-            kept.seek(0)
-            sys.stdout.buffer.write(kept.read())
-            sys.stdout.flush()
+            signal.signal(signal.SIGINT, before)
+        if codes[-1] == _INTERRUPTED:
+            raise KeyboardInterrupt
     return next(filter(None, codes), 0)
 
 
+# --- the whole run
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of all tests; the pytest processes leave their reports in `directory`."""
+
+    directory: Path
+    options: Sequence[str]
+    beside: bool
+
+    def tests(self, paths: Sequence[str]) -> outcomes.Tally:
+        """Run all groups, and once more what failed, alone."""
+        words = {group: found for group, own in GROUPS.items() if (found := restricted(own, paths))}
+        first = self._reports(words, "first", 2 if self.beside else 1)
+        failed = {group: report.failed for group, report in first.items() if report.failed}
+        if failed:
+            print("\nOnce more what failed, alone:", flush=True)
+        return outcomes.tally(first, self._reports(failed, "again", 1))
+
+    def _reports(self, words: Mapping[str, Sequence[str]], name: str, at_once: int) -> dict[str, outcomes.Report]:
+        """Run groups with these words; what came of each."""
+        paths = {group: self.directory / f"{group}.{name}" for group in words}
+        lanes = {lane: [group for group in groups if group in words] for lane, groups in LANES.items()}
+        commands = {
+            lane: self._command(lane, name, [self._words(group, paths[group], words[group]) for group in groups])
+            for lane, groups in lanes.items()
+            if groups
+        }
+        side_by_side(commands, at_once)
+        return {group: _report(path) for group, path in paths.items()}
+
+    def _words(self, group: str, path: Path, tests: Sequence[str]) -> list[str]:
+        return outcomes.words(path, ["-o", f"cache_dir=.pytest_cache/{group}", *self.options, *tests])
+
+    def _command(self, lane: str, name: str, pytests: Sequence[Sequence[str]]) -> list[str]:
+        orders = self.directory / f"{lane}.{name}.json"
+        orders.write_text(json.dumps(pytests))
+        words = (sys.executable, "-m", "tests.lanes", "--run", str(orders))
+        return on_a_machine_of_its_own(*words, network=lane != _ON_THE_HOSTS_NETWORK) if self.beside else list(words)
+
+
+def _report(path: Path) -> outcomes.Report:
+    try:
+        return outcomes.read(path.read_text().splitlines(keepends=True))
+    except FileNotFoundError:
+        return outcomes.Report()
+
+
+def with_seed(options: Sequence[str]) -> list[str]:
+    """One order of the tests for all processes, unless the options say something of it."""
+    if any("randomly" in option for option in options):
+        return list(options)
+    return [f"--randomly-seed={random.SystemRandom().randrange(1 << 32)}", *options]
+
+
 def main(words: Sequence[str]) -> int:
-    """`--lane NAME` runs one lane here; else all do."""
-    if words[:1] == ["--lane"]:
-        return run_lane(words[1], words[2:])
-    if reason := why_not_beside():
-        print(f"Tests run one after another, as {reason}.", flush=True)
-        codes = [run_lane(name, words) for name in LANES]
-        return next(filter(None, codes), 0)
-    return side_by_side([_command(name, words) for name in LANES])
-
-
-def _command(name: str, options: Sequence[str]) -> list[str]:
-    words = (sys.executable, str(Path(__file__)), "--lane", name, *options)
-    return on_a_machine_of_its_own(*words, network=name != _ON_THE_HOSTS_NETWORK)
+    """`--run FILE` runs the pytest commands in it here; else all tests run."""
+    if words[:1] == ["--run"]:
+        return run_pytests(json.loads(Path(words[1]).read_text()))
+    paths, given = split(words)
+    options = with_seed(given)
+    print(f"Tests run with {' '.join(options)}", flush=True)
+    reason = why_not_beside()
+    if reason:
+        print(f"They run one after another, as {reason}.", flush=True)
+    with tempfile.TemporaryDirectory(prefix="outcomes-") as directory:
+        found = Run(Path(directory), options, not reason).tests(paths)
+    print("\n".join(found.lines()), flush=True)
+    return 0 if found.is_good else 1
 
 
 def to_the_end(work: Callable[[], int]) -> NoReturn:

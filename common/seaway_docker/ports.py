@@ -37,6 +37,15 @@ class HostBinding:
     last: int
 
 
+def is_ip_address(text: str) -> bool:
+    """Whether Go's net.ParseIP takes it: IPv4 or IPv6, without a zone."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
 def split_proto_port(text: str) -> tuple[str, str]:
     """`80/udp` -> (`udp`, `80`); the protocol is tcp unless given."""
     number, _, rest = text.partition("/")
@@ -102,11 +111,8 @@ def _host_binding(port: Port, binding: PortBinding) -> HostBinding:
             first, last = parse_port_range(binding.host_port)
         except InvalidParameter as error:
             raise _invalid_port(binding.host_port) from error
-    if binding.host_ip:
-        try:
-            ipaddress.ip_address(binding.host_ip)
-        except ValueError as error:
-            raise InvalidParameter(f"invalid IP address: {binding.host_ip}") from error
+    if binding.host_ip and not is_ip_address(binding.host_ip):
+        raise InvalidParameter(f"invalid IP address: {binding.host_ip}")
     return HostBinding(port, binding.host_ip, first, last)
 
 

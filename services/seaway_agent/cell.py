@@ -6,6 +6,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from seaway_agent.archive.gate import RootfsGate
@@ -40,6 +41,7 @@ from seaway_agent.probing import probe
 from seaway_agent.run import Run
 from seaway_agent.runtime.conmon_runtime import ConmonRuntime
 from seaway_agent.runtime.port import Runtime
+from seaway_agent.streams.acceptance import taken_up
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.container_log import ContainerLog
 from seaway_bus.bus import Command
@@ -357,6 +359,7 @@ class Cell:
             run = await runtime.create(spec, self.lowers, order)
             timer.lap("create")
             self._connect_console()
+            await self._prepare_fallback(order)
             self.log.begin()
             await runtime.start()
             reach(Failpoint.START_RUNNING)
@@ -387,6 +390,16 @@ class Cell:
         command = self.spec.command
         if self.console.wanted or (command.open_stdin and (command.tty or not command.stdin_once)):
             self._runtime.connect_console(self.console)
+
+    async def _prepare_fallback(self, order: Launch) -> None:
+        """Attached clients get the output of a program that ends before conmon has accepted their connection."""
+        if not self.console.wanted:
+            return
+        if self.log.kept:
+            begin = self.log.mark() if order.run > 1 else (1, 0)
+            self.console.fall_back(partial(self.log.written_since, begin))
+        else:
+            await taken_up()
 
     async def _tear_down(self) -> None:
         await self._clean_up()

@@ -6,9 +6,12 @@ the tunnel, and a client's end of sending is no end of the connection.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import logging
+import os
 import re
+import socket
 import struct
 import termios
 import time
@@ -104,7 +107,8 @@ class Connection(RequestHandler):
         self.keep_alive(False)
         transport.write(head)
         unread = partial(_time_left, time.monotonic() + patience_s) if self.over_tcp else partial(_unread, transport)
-        tunnel = self._tunnel = Tunnel(transport, unread)
+        drop_input = None if self.over_tcp else partial(_drop_input, transport)
+        tunnel = self._tunnel = Tunnel(transport, unread, drop_input)
         early, self._early = self._early, b""
         if early:
             tunnel.data_received(early)
@@ -306,6 +310,20 @@ def _unread(transport: asyncio.WriteTransport) -> bool:
         return False
     asked = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(_COUNT.size))
     return _COUNT.unpack(asked)[0] > 0 or transport.get_write_buffer_size() > 0
+
+
+def _drop_input(transport: asyncio.WriteTransport) -> None:
+    """Take all that has come off a unix socket; its other end can't send any more."""
+    if transport.is_closing():
+        return
+    with contextlib.suppress(OSError), socket.socket(fileno=_duplicate(transport)) as sock:
+        sock.shutdown(socket.SHUT_RD)
+        while sock.recv(_MOST_TAIL, socket.MSG_DONTWAIT):
+            pass
+
+
+def _duplicate(transport: asyncio.WriteTransport) -> int:
+    return os.dup(transport.get_extra_info("socket").fileno())
 
 
 def _time_left(end: float) -> bool:

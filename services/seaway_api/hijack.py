@@ -39,11 +39,16 @@ class Tunnel:
 
     `unread` says whether the client may not have read all yet. Nothing follows the head of the answer until that is
     read: docker-py reads the head through a buffer and the rest past it, and loses what came with the head.
+
+    `drop_input` takes what the client has sent off its socket, and lets it send no more: see `close`.
     """
 
-    def __init__(self, flow: Flow, unread: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self, flow: Flow, unread: Callable[[], bool] | None = None, drop_input: Callable[[], None] | None = None
+    ) -> None:
         self._flow = flow
         self._unread = unread
+        self._drop_input = drop_input
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._paused = False
@@ -95,8 +100,12 @@ class Tunnel:
         await self._gone.wait()
 
     def close(self) -> None:
-        """Send what is buffered and close the connection."""
+        """Send what is buffered and close the connection. Unread input is dropped first: a socket that is closed with
+        some of it tells the client of a reset instead of the end.
+        """
         if not self._lost:
+            if self._drop_input is not None:
+                self._drop_input()
             self._flow.close()
 
     @property

@@ -52,14 +52,14 @@ def _wait_unlocked(path: Path) -> None:
             time.sleep(0.01)
 
 
-def purge(root: Path, run: Path, clean_node: Callable[[Layout, str], None]) -> list[str]:
+def purge(layout: Layout, clean_node: Callable[[Layout, str], None]) -> list[str]:
     """Stop the suite, or the agent alone, and remove all that it ever made; what was removed, in words.
 
     `clean_node` takes a layout and the suite's token (empty: the agent knows), and removes containers, mounts and
     networks. Raises CliError, having removed no file, unless the directories are one suite's or an agent's and nothing
     is mounted there.
     """
-    layout = Layout(root, run)
+    root, run = layout.root, layout.run
     if not root.exists() and not run.exists():
         return []
     identity = suite.identify(layout)

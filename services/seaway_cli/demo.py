@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from seaway_cli import commands, demo_image
 from seaway_cli.errors import CliError
+from seaway_cli.layout import RUN
 from seaway_docker.stdcopy import Decoder
 
 _TIMEOUT_S: Final = 60.0
@@ -144,7 +145,7 @@ def _next_steps(suite: dict[str, Any], host: str) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demonstration; the exit code."""
     parser = argparse.ArgumentParser(prog="seaway-demo", description="Run a first container in a running suite.")
-    parser.add_argument("--run", type=Path, default=Path("/run/seaway"), help="the suite's run directory")
+    parser.add_argument("--run", type=Path, default=RUN, help="the suite's run directory")
     try:
         show(parser.parse_args(argv).run.absolute())
     except CliError as error:

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-_SOCKET_PATH_LIMIT = 107
+ROOT: Final = Path("/var/lib/seaway")
+RUN: Final = Path("/run/seaway")
+"""The directories of a suite for which none are given."""
+_SOCKET_PATH_LIMIT: Final = 107
 
 
 @dataclass(frozen=True)

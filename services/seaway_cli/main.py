@@ -9,12 +9,26 @@ from typing import Annotated, Any
 import typer
 
 from seaway_cli.errors import CliError, describe
-from seaway_cli.layout import Layout
+from seaway_cli.layout import ROOT, RUN, Layout
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
-_ROOT = Path("/var/lib/seaway")
-_RUN = Path("/run/seaway")
+SuiteRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", help="the suite's directory for state", envvar="SEAWAY_ROOT", show_default=f"as of --run, or {ROOT}"
+    ),
+]
+SuiteRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--run",
+        help="the suite's directory for sockets and pids",
+        envvar="SEAWAY_RUN",
+        show_default=f"as of --root, or {RUN}",
+    ),
+]
+"""Of a suite that is there: either directory names it."""
 
 # typer brings a click of its own or uses the installed one, depending on its version
 _ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -34,8 +48,8 @@ app.add_typer(node_app, name="node")
 
 @app.command()
 def up(
-    root: Root = _ROOT,
-    run: Run = _RUN,
+    root: Root = ROOT,
+    run: Run = RUN,
     host: Annotated[list[str] | None, typer.Option(help="unix://PATH or tcp://ADDR:PORT (repeatable)")] = None,
     nats: Annotated[str, typer.Option(help="URL of an outside NATS server, instead of the embedded one")] = "",
     nats_port: Annotated[int | None, typer.Option(min=1, max=65535, help="port of the embedded NATS server")] = None,
@@ -77,22 +91,24 @@ def up(
 
 
 @app.command()
-def down(run: Run = _RUN) -> None:
+def down(root: SuiteRoot = None, run: SuiteRun = None) -> None:
     """Stop the suite. Containers go on running."""
     from seaway_cli import commands
 
-    run = _normal(run)
-    print("Seaway has stopped; containers go on." if commands.down(run) else f"No suite runs in {run}.")
+    place = _run_of(root, run)
+    print("Seaway has stopped; containers go on." if commands.down(place) else f"No suite runs in {place}.")
 
 
 @app.command()
 def status(
-    run: Run = _RUN, as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
 ) -> None:
     """Show the suite's processes."""
     from seaway_cli import commands
 
-    found = commands.status(_normal(run))
+    found = commands.status(_run_of(root, run))
     if as_json:
         print(json.dumps(found["services"]))
         return
@@ -102,28 +118,28 @@ def status(
 
 
 @app.command()
-def purge(root: Root = _ROOT, run: Run = _RUN) -> None:
+def purge(root: SuiteRoot = None, run: SuiteRun = None) -> None:
     """Stop the suite, or the agent alone, and remove everything that it made: containers, images, networks, files."""
     from seaway_cli import commands
 
-    done = commands.purge(_normal(root), _normal(run), commands.agent_purge)
+    done = commands.purge(_layout_of(root, run), commands.agent_purge)
     print("\n".join((*done, *commands.stays())) if done else "There is nothing to remove.")
 
 
 @node_app.command("add")
-def node_add(name: str, root: Root = _ROOT, run: Run = _RUN) -> None:
+def node_add(name: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
     """Let one more node's agent in, by a user that may speak for that node alone; says how to start it."""
     from seaway_cli import nodes
 
-    print(nodes.add(Layout(_normal(root), _normal(run)), name))
+    print(nodes.add(_layout_of(root, run), name))
 
 
 @node_app.command("rm")
-def node_rm(name: str, root: Root = _ROOT, run: Run = _RUN) -> None:
+def node_rm(name: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
     """Let a node's agent in no more. Its containers go on, and are removed with `seaway purge` on its machine."""
     from seaway_cli import nodes
 
-    print(nodes.remove(Layout(_normal(root), _normal(run)), name))
+    print(nodes.remove(_layout_of(root, run), name))
 
 
 @app.command()
@@ -137,6 +153,18 @@ def version() -> None:
 def _normal(path: Path) -> Path:
     """Absolute and without `..`, but with the user's own links."""
     return path.resolve() if ".." in path.parts else path.absolute()
+
+
+def _run_of(root: Path | None, run: Path | None) -> Path:
+    from seaway_cli import suite
+
+    return suite.run_of(root and _normal(root), run and _normal(run))
+
+
+def _layout_of(root: Path | None, run: Path | None) -> Layout:
+    from seaway_cli import suite
+
+    return suite.layout_of(root and _normal(root), run and _normal(run))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,14 +2,13 @@
 
 import contextlib
 from collections.abc import Iterable
-from pathlib import Path
 
-from seaway_cli.layout import Layout
+from seaway_cli.layout import RUN, Layout
 
 
 def summary(layout: Layout, hosts: Iterable[str], took_s: float) -> str:
     """What a user wants to know when the suite has come up."""
-    ask = "seaway status" if layout.run == Path("/run/seaway") else f"seaway status --run {layout.run}"
+    ask = "seaway status" if layout.run == RUN else f"seaway status --run {layout.run}"
     return "\n".join(
         (
             f"Seaway is ready ({took_s:.1f} s).",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from seaway_cli.errors import CliError
-from seaway_cli.layout import Layout
+from seaway_cli.layout import ROOT, RUN, Layout
 from seaway_contracts.errors import written_later
 from seaway_contracts.stored_forms import Form
 from seaway_kit.private_files import write_private
@@ -98,6 +98,28 @@ def identify(layout: Layout) -> Suite | None:
             "pass the two directories of one suite"
         )
     return lasting or passing
+
+
+def run_of(root: Path | None, run: Path | None) -> Path:
+    """The run directory of the suite that one or both of its directories name; the default one where neither does.
+
+    Raises CliError where they are two suites'.
+    """
+    if run is None:
+        known = load(Layout(root or ROOT, RUN).marker)
+        run = Path(known.run) if known is not None and known.run else RUN
+    if root is not None:
+        identify(Layout(root, run))
+    return run
+
+
+def layout_of(root: Path | None, run: Path | None) -> Layout:
+    """Both directories of the suite that one or both of them name. Raises CliError where they are two suites'."""
+    run = run_of(root, run)
+    if root is None:
+        known = load(Layout(ROOT, run).run_marker)
+        root = Path(known.root) if known is not None and known.root else ROOT
+    return Layout(root, run)
 
 
 def _of(root: str) -> str:

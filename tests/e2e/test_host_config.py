@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from e2e_rig.api import Api, frames
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.engine import Engine
 
 V1 = Path("/sys/fs/cgroup/memory").is_dir()
 MIB = 1 << 20
@@ -228,9 +230,37 @@ def test_sysctls(api: Api) -> None:
     assert status == 500 and 'sysctl "net.ipv4.ip_forward" not allowed in host network namespace' in message
 
 
-def test_init_reaps(api: Api) -> None:
-    shown = run(api, "tr '\\0' ' ' < /proc/1/cmdline", HostConfig={"Init": True})
-    assert shown.startswith("/sbin/docker-init -- sh -c")
+def test_init_is_the_first_process_and_reaps(cli: DockerCli) -> None:
+    """The orphan's parent is process 1 once the shell between has ended; nobody else could reap it."""
+    orphan = "pid=$(sh -c 'sleep 0.1 >/dev/null & echo $!'); while [ -d /proc/$pid ]; do sleep 0.05; done"
+    script = f"tr '\\0' ' ' </proc/1/cmdline; {orphan}"
+    assert cli("run", "--rm", "--init", "busybox", "sh", "-c", script).out.startswith("/sbin/docker-init -- sh -c")
+
+
+# --- wrong ports and addresses
+
+
+@pytest.mark.parametrize("image", ["busybox", "not-there"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "99999"}]}}},
+        {"HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "1.2.3.4.5", "HostPort": "80"}]}}},
+        {"HostConfig": {"PortBindings": {"99999/tcp": [{"HostPort": "80"}]}}},
+        {"ExposedPorts": {"0/tcp": {}}},
+        {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"IPAMConfig": {"IPv4Address": "1.2.3.4.5"}}}}},
+    ],
+)
+def test_a_wrong_port_or_address_is_the_clients_mistake_alone(
+    engine: Engine, api: Api, image: str, body: dict[str, Any]
+) -> None:
+    """A 400 that names it, and no service logs a warning, nor a traceback."""
+    before = {path: path.stat().st_size for path in engine.logs()}
+    reply = api.request("POST", "/containers/create", {"Image": image, **body})
+    assert reply.status == 400 and any(wrong in reply.message for wrong in ("99999", "1.2.3.4.5", "0/tcp")), reply
+    api.request("GET", "/info")
+    logged = b"".join(path.read_bytes()[before.get(path, 0) :] for path in engine.logs())
+    assert not re.search(rb"Traceback|WARN|ERROR|FATAL", logged), logged.decode()
 
 
 # --- namespaces of others

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from e2e_rig.api import Api, connect
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.engine import Engine
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
@@ -48,6 +49,18 @@ def test_fifty_megabytes_through_cat(cli: DockerCli) -> None:
     result = cli("run", "-i", "--rm", "busybox", "cat", input=data, timeout=110)
     assert len(result.stdout) == len(data)
     assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize("words", [("run", "-i", "--rm", "busybox"), ("exec", "-i", "host")], ids=["run", "exec"])
+def test_output_is_whole_where_input_is_left_unread(engine: Engine, cli: DockerCli, words: tuple[str, ...]) -> None:
+    """The program ends while its input still waits in the agent; the agent lives on."""
+    cli("run", "-d", "--name", "host", "busybox", "sleep", "600")
+    before = engine.processes()
+    for _ in range(10):
+        result = cli.try_(*words, "echo", "hello", input=bytes(2_000_000))
+        assert (result.code, result.stdout, result.err) == (0, b"hello\n", "")
+    cli("rm", "-f", "host")
+    assert engine.processes() == before
 
 
 def test_large_output_before_the_end_is_whole(cli: DockerCli) -> None:

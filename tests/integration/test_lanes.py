@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,11 +40,80 @@ def test_orphans_are_reaped(tmp_path: Path) -> None:
     assert said(_ORPHAN.format(tmp_path / "pid")) == []
 
 
-@pytest.mark.parametrize(("first", "second", "code"), [(0, 0, 0), (3, 0, 3), (0, 4, 4)])
-def test_output_and_exit_code(first: int, second: int, code: int) -> None:
-    words = [("sh", "-c", f"sleep 0.1; echo one; exit {first}"), ("sh", "-c", f"echo two; exit {second}")]
-    done = subprocess.run(_side_by_side(*words), capture_output=True, text=True, cwd=_REPO, timeout=20)
-    assert (done.stdout, done.returncode) == ("one\ntwo\n", code)
+def test_output_of_all_lanes_as_it_comes_and_exit_codes(tmp_path: Path) -> None:
+    """The first lane doesn't end before the second one's line was read; the third begins when the second has ended."""
+    read, third = tmp_path / "read", tmp_path / "third"
+    wait = "until [ -e {} ]; do sleep 0.01; done"
+    one = ("sh", "-c", f"echo begun; {wait.format(read)}; {wait.format(third)}; printf cut; exit 3")
+    two, three = ("sh", "-c", "echo said"), ("sh", "-c", f"touch {third}; exit 4")
+    process = subprocess.Popen(_side_by_side(one, two, three), stdout=subprocess.PIPE, text=True, cwd=_REPO)
+    assert process.stdout is not None
+    assert {process.stdout.readline() for _ in range(2)} == {"0        | begun\n", "1        | said\n"}
+    read.touch()
+    rest = process.stdout.read()
+    assert rest.splitlines() == ["0        | cut", "{'1': 0, '2': 4, '0': 3}"]
+    assert process.wait(20) == 0
+
+
+_FAILS_ONCE = """
+import os, pathlib, pytest
+@pytest.mark.parametrize("what", ["a b", "c::d"])
+def test_flaky(what):
+    done = pathlib.Path(f"ran-{what}")
+    if not done.exists():
+        done.touch()
+        pytest.fail("not yet")
+def test_good(): pass
+def test_skipped(): pytest.skip("here")
+"""
+
+
+@pytest.fixture
+def small_tree(tmp_path: Path) -> Path:
+    """Two directories of tests, one a group, with what fails only once; the command to run them goes with it."""
+    for name in ("one", "two"):
+        (tmp_path / "tests" / name).mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '--import-mode=importlib'\n")
+    (tmp_path / "tests/one/test_one.py").write_text(_FAILS_ONCE)
+    (tmp_path / "tests/two/test_two.py").write_text("def test_two(): pass\n")
+    return tmp_path
+
+
+def all_tests(tree: Path) -> tuple[int, list[str]]:
+    """Exit code and lines of a whole run."""
+    program = (
+        "from tests import lanes\n"
+        "lanes.GROUPS = {'one': ('tests/one',), 'two': ('tests/two',)}\n"
+        "lanes.LANES = {'units': ('one',), 'failures': ('two',)}\n"
+        "lanes.to_the_end(lambda: lanes.main([]))"
+    )
+    env = os.environ | {"PYTHONPATH": str(_REPO), "PYTHONDONTWRITEBYTECODE": "1"}
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, cwd=tree, env=env, timeout=100)
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_what_fails_once_is_flaky(small_tree: Path) -> None:
+    code, lines = all_tests(small_tree)
+    assert (code, lines[-1]) == (0, "4 passed, 0 failed, 1 skipped")
+    flaky = lines[lines.index("Flaky (failed, then passed alone), each a bug:") + 1 : -2]
+    assert sorted(flaky) == [f"  tests/one/test_one.py::test_flaky[{what}]" for what in ("a b", "c::d")]
+    assert any(" 2 passed in " in line for line in lines), "only what failed is run once more"
+
+
+def test_what_fails_twice_has_failed(small_tree: Path) -> None:
+    (small_tree / "tests/two/test_two.py").write_text("def test_two(): assert False\n")
+    code, lines = all_tests(small_tree)
+    assert (code, lines[-1]) == (1, "3 passed, 1 failed, 1 skipped")
+    assert lines[lines.index("Failed, also when run once more alone:") + 1] == "  tests/two/test_two.py::test_two"
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)", "import nonsense"])
+def test_a_pytest_that_breaks_off_has_failed(small_tree: Path, end: str) -> None:
+    program = f"import os\n{end}\n" if end.startswith("import") else f"import os\ndef test_two(): {end}\n"
+    (small_tree / "tests/two/test_two.py").write_text(program)
+    code, lines = all_tests(small_tree)
+    assert (code, lines[-1]) == (1, "3 passed, 1 failed, 1 skipped")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -60,7 +129,8 @@ def test_nothing_goes_on_after_the_end(tmp_path: Path, number: signal.Signals) -
     process.send_signal(number)
     assert process.stdout is not None
     heard = process.stdout.read().decode()
-    assert (process.wait(20), heard) == ((-9, "") if number == signal.SIGKILL else (130, "heard\nheard\n"))
+    said = [] if number == signal.SIGKILL else ["0        | heard", "1        | heard"]
+    assert (process.wait(20), sorted(heard.splitlines())) == (-9 if number == signal.SIGKILL else 130, said)
     until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (*machines, *inits)))
 
 
@@ -75,6 +145,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def _side_by_side(*commands: object) -> list[str]:
-    program = f"from tests import lanes; lanes.to_the_end(lambda: lanes.side_by_side({commands!r}))"
-    return [sys.executable, "-c", program]
+def _side_by_side(*commands: Sequence[str]) -> list[str]:
+    named = {str(number): list(command) for number, command in enumerate(commands)}
+    run = f"print(lanes.side_by_side({named!r}), flush=True) or 0"
+    return [sys.executable, "-c", f"from tests import lanes; lanes.to_the_end(lambda: {run})"]

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from seaway_agent.streams.backlog import Backlog
 from seaway_agent.streams.client import Client
@@ -27,6 +27,13 @@ _IN_FLIGHT: Final = 16
 """So many times taken from the shim's socket, nothing is left that was in it when that began."""
 
 
+class Written(Protocol):
+    """Reads the output of a run from where it is kept."""
+
+    def __call__(self, *, stdout: bool, stderr: bool, raw: bool) -> bytes:
+        """The output as an attached client gets it. Raises OSError."""
+
+
 class Console:
     """The streams of one container over all its runs, or of one exec. `name` is for the log."""
 
@@ -41,6 +48,8 @@ class Console:
         self._listeners: list[Callable[[bytes], None]] = []
         self._line: Line | None = None
         self._held = False
+        self._unheard = False
+        self._written: Written | None = None
         self._connected = asyncio.Event()
         self._input = asyncio.Lock()
 
@@ -86,9 +95,16 @@ class Console:
         if self._line is None:
             self.take(AttachLine(bundle))
 
+    def fall_back(self, written: Written) -> None:
+        """Read the output of this run there if its shim ends without having accepted our connection.
+
+        conmon may reap a quick program first: it reaps between its look for connections and the next one.
+        """
+        self._written = written
+
     def take(self, line: Line) -> None:
         """The streams of a run, which are ours from now on."""
-        self._line, self._held = line, False
+        self._line, self._held, self._unheard, self._written = line, False, False, None
         line.watch(self._receive)
         self._connected.set()
 
@@ -99,15 +115,29 @@ class Console:
             while self._receive():
                 pass
             self._disconnect()
+        if self._unheard and self._written is not None:
+            self._hand_out_written(self._written)
+        self._unheard, self._written = False, None
         for client in self._clients:
             client.last_words = words
             client.backlog.end()
         self._clients = []
 
+    def _hand_out_written(self, written: Written) -> None:
+        """All that the run has written: the shim has sent nothing."""
+        for client in self._clients:
+            try:
+                data = written(stdout=client.stdout, stderr=client.stderr, raw=client.raw)
+            except OSError as error:
+                log.warning("%s: what it wrote can't be read: %s", self._name, error)
+                return
+            client.backlog.put(data)
+
     def _disconnect(self) -> None:
         line, self._line = self._line, None
         self._connected.clear()
         if line is not None:
+            self._unheard = line.unheard
             line.close()
 
     def _receive(self) -> bool:
@@ -202,27 +232,15 @@ class Console:
                 await self._send(view[start : start + _INPUT])
 
     async def _send(self, piece: memoryview) -> None:
-        loop = asyncio.get_running_loop()
         while piece:
             if self._line is None:
                 raise OSError("the container has ended")
             try:
                 piece = piece[self._line.send(piece) :]
             except BlockingIOError:
-                ready: asyncio.Future[None] = loop.create_future()
-                fd = self._line.input_fd()
-                loop.add_writer(fd, _wake, ready)
-                try:
-                    await ready
-                finally:
-                    loop.remove_writer(fd)
+                await self._line.writable()
 
     def _close_input(self) -> None:
         """End of input for the container; its output goes on."""
         if self._line is not None:
             self._line.end_input()
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -116,6 +116,16 @@ class ContainerLog:
         """Where the log ends now."""
         return self.files.end()
 
+    def written_since(self, begin: tuple[int, int], *, stdout: bool, stderr: bool, raw: bool) -> bytes:
+        """What was written since `begin`, as logs send it: read at once, so meant for little. Raises OSError."""
+        (number, offset), reader, found = begin, Reader(stdout=stdout, stderr=stderr, raw=raw), b""
+        while number <= self.files.current:
+            with contextlib.suppress(FileNotFoundError), os.fdopen(self.files.open(number), "rb") as file:
+                file.seek(offset)
+                found += reader.feed(file.read())
+            number, offset = number + 1, 0
+        return found
+
     async def history(self, end: tuple[int, int], *, raw: bool, stdout: bool, stderr: bool) -> AsyncGenerator[bytes]:
         """What had been written when `end` was marked, as logs send it. Raises OSError."""
         if not self.kept:

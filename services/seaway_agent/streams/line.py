@@ -22,6 +22,10 @@ class Line(Protocol):
     def closed(self) -> bool:
         """Whether the other side has let go of it."""
 
+    @property
+    def unheard(self) -> bool:
+        """Whether the other side may never have accepted this line: it has sent nothing and did not end it in order."""
+
     def watch(self, readable: Callable[[], object]) -> None:
         """Call when something has come."""
 
@@ -37,14 +41,41 @@ class Line(Protocol):
     def send(self, data: bytes | memoryview) -> int:
         """Write to the program what it takes now. Raises BlockingIOError, OSError."""
 
-    def input_fd(self) -> int:
-        """What turns writable when the program takes more."""
+    async def writable(self) -> None:
+        """Return when the program takes more, or when the line is closed."""
 
     def end_input(self) -> None:
         """End of input for the program; its output goes on."""
 
     def close(self) -> None:
         """Let go."""
+
+
+class InputWait:
+    """Waits until a descriptor takes more, for one caller at a time."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self._ready: asyncio.Event = asyncio.Event()
+
+    async def wait(self, fd: int) -> None:
+        """Return when the descriptor takes more, or at `end`."""
+        self._fd = fd
+        self._ready.clear()
+        asyncio.get_running_loop().add_writer(fd, self._ready.set)
+        try:
+            await self._ready.wait()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Stop watching. Needed before the descriptor is closed: its number may soon be another's, and libuv aborts the
+        process over a number that it still watches for its former owner.
+        """
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            asyncio.get_running_loop().remove_writer(fd)
+            self._ready.set()
 
 
 class AttachLine:
@@ -65,11 +96,17 @@ class AttachLine:
             os.close(directory)
         self._socket = sock
         self._packets = PacketSocket(sock)
+        self._input = InputWait()
 
     @property
     def closed(self) -> bool:
         """See the protocol."""
         return self._packets.closed
+
+    @property
+    def unheard(self) -> bool:
+        """See the protocol. conmon closes the connections that it has accepted before it writes the exit file."""
+        return self._packets.unheard
 
     def watch(self, readable: Callable[[], object]) -> None:
         """See the protocol."""
@@ -89,11 +126,15 @@ class AttachLine:
 
     def send(self, data: bytes | memoryview) -> int:
         """See the protocol."""
-        return self._socket.send(data)
+        try:
+            return self._socket.send(data)
+        except ConnectionResetError:  # which the kernel reports once, to whoever comes first
+            self._packets.reset = True
+            raise
 
-    def input_fd(self) -> int:
+    async def writable(self) -> None:
         """See the protocol."""
-        return self._socket.fileno()
+        await self._input.wait(self._socket.fileno())
 
     def end_input(self) -> None:
         """See the protocol."""
@@ -102,5 +143,6 @@ class AttachLine:
 
     def close(self) -> None:
         """See the protocol."""
+        self._input.end()
         self.unwatch()
         self._socket.close()

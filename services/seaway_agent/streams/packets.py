@@ -45,6 +45,9 @@ class PacketSocket:
     def __init__(self, inner: socket.socket) -> None:
         self._inner = inner
         self.closed = False
+        self.reset = False
+        self.unheard = True
+        """Whether neither a packet has come nor an end without a reset: perhaps nobody has accepted the connection."""
 
     def receive(self) -> Batch | None:
         """What has come, up to a bound; None when nothing has. `closed` says that no more will come."""
@@ -67,11 +70,23 @@ class PacketSocket:
 
     def _receive_into(self, room: memoryview) -> int:
         try:
-            size = self._inner.recv_into(room)
+            size = self._receive_past_reset(room)
         except BlockingIOError:
             return -1
         except OSError:
             size = 0
         if not size:
             self.closed = True
+        if not (size == 0 and self.reset):
+            self.unheard = False
         return size
+
+    def _receive_past_reset(self, room: memoryview) -> int:
+        """conmon ends without having read all input: of a SEQPACKET socket Linux then tells the reset once, before the
+        packets that conmon has sent (`__skb_try_recv_datagram` looks at the error first), and they follow.
+        """
+        try:
+            return self._inner.recv_into(room)
+        except ConnectionResetError:
+            self.reset = True
+            return self._inner.recv_into(room)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from seaway_agent.streams.line import InputWait
 from seaway_agent.streams.packets import STDERR, STDOUT, Batch
 from seaway_docker.stdcopy import HEADER_LENGTH, put_header
 
@@ -20,10 +21,12 @@ class Pipes:
     drains_alone: Final = False
     """Nobody reads while we don't."""
     closed: Final = False
+    unheard: Final = False
     _room: Final = bytearray(_ROOM)
 
     def __init__(self, stdin: int, outputs: tuple[int, int]) -> None:
         self._stdin = stdin
+        self._input = InputWait()
         self._outputs = dict(zip((STDOUT, STDERR), outputs, strict=True))
         self._readable: Callable[[], object] | None = None
         self._left: dict[int, int] | None = None
@@ -76,15 +79,16 @@ class Pipes:
             raise OSError("the program takes no input")
         return os.write(self._stdin, data)
 
-    def input_fd(self) -> int:
-        """What turns writable when the program takes more."""
-        return self._stdin
+    async def writable(self) -> None:
+        """Return when the program takes more, or when its input has ended."""
+        if self._stdin >= 0:
+            await self._input.wait(self._stdin)
 
     def end_input(self) -> None:
         """End of input for the program."""
         fd, self._stdin = self._stdin, -1
         if fd >= 0:
-            asyncio.get_running_loop().remove_writer(fd)
+            self._input.end()
             os.close(fd)
 
     def close(self) -> None:

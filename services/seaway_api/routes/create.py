@@ -110,7 +110,7 @@ async def _image_and_node(
     """The image's refusal goes before the scheduler's: clients pull upon it."""
     if node is not None:
         return await _image(api, body, identifier), node
-    placing = api.tasks.spawn("place", _outcome(_place(api, body, identifier)))
+    placing = api.tasks.spawn("place", _outcome(_place(api, _place_request(body, identifier))))
     try:
         image = await _image(api, body, identifier)
     except BaseException:
@@ -129,14 +129,17 @@ async def _image(api: Api, body: ContainerCreate, identifier: str) -> ImageRecor
     return image
 
 
-async def _place(api: Api, body: ContainerCreate, identifier: str) -> str:
+def _place_request(body: ContainerCreate, identifier: str) -> PlaceRequest:
     network = from_host.network(body, body.host_config, body.networking_config, identifier)
-    request = PlaceRequest(
+    return PlaceRequest(
         container_id=identifier,
         resources=from_host.resources(body.host_config),
         labels=body.labels or {},
         host_ports=network.fixed_host_ports,
     )
+
+
+async def _place(api: Api, request: PlaceRequest) -> str:
     try:
         return (await api.bus.call(cat.PLACE, request)).node
     except SeawayError as error:

@@ -4,8 +4,6 @@ What only the node can know (its CPUs, its paths, its runtimes) the node's agent
 with 500; here what the user got wrong is always a 400.
 """
 
-import ipaddress
-import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,10 +13,9 @@ from seaway_docker.errors import AUTO_REMOVE_WITH_RESTART, InvalidParameter
 from seaway_docker.links import parse_link
 from seaway_docker.model_container import ContainerConfig
 from seaway_docker.model_host import HostConfig, RestartPolicy
-from seaway_docker.model_network import EndpointSettings, NetworkingConfig
+from seaway_docker.ports import is_ip_address
 
 _POLICIES: Final = ("no", "always", "on-failure", "unless-stopped")
-_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
 _STORAGE: Final = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
 _CAPABILITIES: Final = frozenset((
     "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
@@ -112,43 +109,6 @@ def check_modes(config: ContainerConfig, host: HostConfig) -> None:
             raise InvalidParameter(f"conflicting options: {text}")
 
 
-def check_endpoints(config: ContainerConfig, host: HostConfig, networking: NetworkingConfig) -> None:
-    """Raise InvalidParameter for what the default bridge can't give: aliases, chosen addresses, a broken MAC."""
-    endpoints = networking.endpoints_config or {}
-    mode = "bridge" if host.network_mode in ("", "default") else host.network_mode
-    asked = endpoints.get(mode) or (endpoints.get("default") if mode == "bridge" else None)
-    own = asked.mac_address if asked else ""
-    if own and config.mac_address and own != config.mac_address:
-        raise InvalidParameter(
-            "the container-wide MAC address must match the endpoint-specific MAC address for the main network, "
-            "or be left empty"
-        )
-    head = f"invalid config for network {mode}: "
-    for mac in (own, config.mac_address):
-        if mac and not _MAC.fullmatch(mac):
-            raise InvalidParameter(f"{head}invalid MAC address {mac}")
-    if mode == "bridge" and mode in endpoints and asked is None:
-        raise InvalidParameter(f"{head}EndpointsConfig is nil")
-    if mode == "bridge" and asked is not None and (wrong := _beyond_default_bridge(asked)):
-        text = wrong[0] if len(wrong) == 1 else "\n".join(f"* {line}" for line in wrong)
-        raise InvalidParameter(f"{head}invalid endpoint settings:\n{text}")
-
-
-def _beyond_default_bridge(asked: EndpointSettings) -> list[str]:
-    wrong = []
-    if asked.aliases:
-        wrong.append("network-scoped alias is supported only for containers in user defined networks")
-    ipam = asked.ipam_config
-    if ipam is None or not (ipam.ipv4_address or ipam.ipv6_address):
-        return wrong
-    wrong.append("user specified IP address is supported on user defined networks only")
-    for address, family in ((ipam.ipv4_address, "IPv4"), (ipam.ipv6_address, "IPv6")):
-        if address and not _is_address(address):
-            wrong.append(f"invalid {family} address: {address}")
-    wrong.append("user specified IP address is supported only when connecting to networks with user configured subnets")
-    return wrong
-
-
 def check_restart(policy: RestartPolicy) -> None:
     """Raise InvalidParameter for an unknown policy or a count that it doesn't take."""
     count = policy.maximum_retry_count
@@ -183,13 +143,5 @@ def _check_extra_hosts(entries: Iterable[str]) -> None:
         name, colon, address = entry.partition(":")
         if not name or not colon:
             raise InvalidParameter(f'bad format for add-host: "{entry}"')
-        if address != "host-gateway" and not _is_address(address):
+        if address != "host-gateway" and not is_ip_address(address):
             raise InvalidParameter(f'invalid IP address in add-host: "{address}"')
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

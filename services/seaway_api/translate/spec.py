@@ -7,7 +7,8 @@ from typing import Final
 from seaway_api.translate import host as from_host
 from seaway_api.translate.asked import asked_of
 from seaway_api.translate.check_config import check_config
-from seaway_api.translate.checks import check_endpoints, check_host, check_modes
+from seaway_api.translate.check_networking import check_endpoints, check_ports
+from seaway_api.translate.checks import check_host, check_modes
 from seaway_api.translate.command import merged_command, merged_health
 from seaway_contracts.containers import ContainerSpec, ImageUse, Link, Mount
 from seaway_contracts.images import ImageRecord
@@ -48,6 +49,7 @@ def check_create(body: ContainerCreate) -> ContainerConfig:
     check_config(config)
     check_modes(config, body.host_config)
     check_host(body.host_config)
+    check_ports(config, body.host_config)
     check_endpoints(config, body.host_config, body.networking_config)
     endpoints = body.networking_config.endpoints_config or {}
     if len(endpoints) > 1 and not set(endpoints) - set(from_host.PREDEFINED):

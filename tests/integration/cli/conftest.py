@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,13 @@ class TinySuite:
     run: Path
 
     def seaway(self, *words: str) -> subprocess.CompletedProcess[str]:
-        places = ["--run", str(self.run)]
-        if words[0] in ("up", "purge", "node"):
-            places += ["--root", str(self.root)]
+        return self.with_places([*words, "--root", str(self.root), "--run", str(self.run)])
+
+    def with_places(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """The command as it is given, directories and all."""
         with tempfile.TemporaryDirectory() as kept:
             out, err = Path(kept, "out"), Path(kept, "err")
-            command = Forked("tests.integration.cli.tiny_suite", [*words, *places], out, errors=err)
+            command = Forked("tests.integration.cli.tiny_suite", words, out, errors=err)
             return subprocess.CompletedProcess(words, command.wait(60), out.read_text(), err.read_text())
 
     def up(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -55,7 +56,7 @@ def make_suite(tmp_path: Path) -> Iterator[Callable[[str], TinySuite]]:
 
     yield make
     for suite in made:
-        suite.seaway("down")
+        suite.with_places(["down", "--run", str(suite.run)])
 
 
 @pytest.fixture

@@ -278,6 +278,15 @@ def test_script_is_posix_shell(script: str) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def test_dev_and_the_image_install_the_same_packages() -> None:
+    """What the agent finds in the image it finds after `./dev up` too; the demo needs busybox besides."""
+    (of_dev,) = re.findall(r'^suite_packages="([^"]+)"', (REPO / "dev").read_text(), re.MULTILINE)
+    last_stage = (DEPLOY / "Containerfile").read_text().rpartition("\nFROM ")[2]
+    (of_image,) = re.findall(r"--no-install-recommends([^&]+)&&", last_stage)
+    assert set(of_dev.split()) - {"busybox-static"} == set(of_image.replace("\\\n", " ").split())
+    assert "tini" in of_dev.split(), "docker run --init needs it"
+
+
 def test_wrong_command() -> None:
     asked = run("./dev", "nonsense")
     assert asked.returncode == 2

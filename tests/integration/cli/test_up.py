@@ -73,6 +73,18 @@ def test_up_status_down(suite: "TinySuite") -> None:
     assert "no suite runs in" in gone.stderr
 
 
+@pytest.mark.parametrize("option", ["--root", "--run"])
+def test_one_directory_names_the_suite(suite: "TinySuite", option: str) -> None:
+    place = [option, str(suite.root if option == "--root" else suite.run)]
+    for stop, said in (("down", "Seaway has stopped; containers go on."), ("purge", f"removed {suite.root}")):
+        assert suite.up().returncode == 0
+        shown = suite.with_places(["status", *place])
+        assert (shown.returncode, "metadata" in shown.stdout) == (0, True), shown.stderr
+        stopped = suite.with_places([stop, *place])
+        assert (stopped.returncode, said in stopped.stdout.splitlines()) == (0, True), stopped.stderr
+    assert not suite.root.exists() and not suite.run.exists()
+
+
 def test_services_are_not_the_first_to_be_ended_where_memory_is_short(suite: "TinySuite") -> None:
     """Where root may say so: in some containers it may not."""
     before = Path("/proc/self/oom_score_adj").read_text().strip()

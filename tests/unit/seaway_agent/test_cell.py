@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +11,13 @@ from tests.unit.seaway_agent.cell_bench import ABSENT, Bench, asking, remove, st
 
 from seaway_agent.core.steps import Phase
 from seaway_agent.runtime.fake import Script
+from seaway_agent.streams.acceptance import some_wait
 from seaway_bus.bus import Command
+from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.containers import Command as Process
-from seaway_contracts.containers import State
+from seaway_contracts.containers import LogConfig, State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_docker.stdcopy import frame
 from seaway_testing.waiting import until
 
 STEPS = ["create", "start", "watch"]
@@ -47,6 +52,37 @@ async def test_an_end_before_start_returns_comes_after_the_start(bench: Bench) -
     await until_idle(cell)
     assert bench.journal.actions == ["create", "start", "oom", "die"]
     assert cell.status.finished_ns >= cell.status.started_ns > 0
+
+
+@pytest.mark.parametrize("driver", ["json-file", "none"])
+async def test_output_of_a_program_that_ends_before_conmon_has_accepted_the_client(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str
+) -> None:
+    """It is read in the log; where there is none, the start waits for conmon."""
+    cell = await bench.make(log=LogConfig(driver=driver))
+    name = new_stream_id()
+    client = await ByteStream(bench.bus.transport, name, "opening", bench.node.tasks).open()
+    serving = await ByteStream(bench.bus.transport, name, "serving", bench.node.tasks).open()
+    cell.console.join(serving, stdin=False, stdout=True, stderr=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as conmon:
+        conmon.bind(str(tmp_path / "attach"))
+        conmon.listen()
+        monkeypatch.setattr(bench.runtime, "connect_console", lambda console: console.connect(tmp_path))
+        starting = start(cell)
+        if driver == "none":
+            await until(lambda: some_wait(Path("/proc/net/unix").read_bytes()))
+            assert "start" not in bench.runtime.calls
+            peer = conmon.accept()[0]
+            peer.send(b"\x02quick\n")
+            peer.close()
+        await starting
+        if driver == "json-file":
+            bench.node.layout.log(cell.spec.id).write_bytes(b"2026-01-01T00:00:00.000000001+00:00 stdout F quick\n")
+        bench.runtime.end(0)
+        assert await client.read() == frame(1, b"quick\n")
+        assert await client.read() == b""
+    await until_idle(cell)
+    await client.close()
 
 
 async def test_a_killed_shim_leaves_an_unknown_code(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """POST /containers/create: who is asked, in which order, and what is left when something fails."""
 
+import logging
 import re
 from typing import Any
 
@@ -43,6 +44,28 @@ async def test_a_name_in_use(rig: Any) -> None:
     answer = await rig.call("POST", f"{CREATE}?name=/web", {"Image": "busybox"})
     assert answer.status == 409
     assert len(rig.suite.named("create")) == 1
+
+
+_NO_ADDRESS = "invalid config for network bridge: invalid endpoint settings:\ninvalid link-local IP address: x"
+
+
+@pytest.mark.parametrize("image", ["busybox", "nope"])
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "99999"}]}}}, 'invalid port specification: "99999"'),
+        ({"HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "1.2.3.4.5"}]}}}, "invalid IP address: 1.2.3.4.5"),
+        ({"ExposedPorts": {"0/tcp": {}}}, 'invalid port specification: "0/tcp"'),
+        ({"NetworkingConfig": {"EndpointsConfig": {"bridge": {"IPAMConfig": {"LinkLocalIPs": ["x"]}}}}}, _NO_ADDRESS),
+    ],
+)
+async def test_a_wrong_port_or_address_is_refused_before_anything_is_asked(
+    rig: Any, caplog: pytest.LogCaptureFixture, image: str, body: dict[str, Any], text: str
+) -> None:
+    answer = await rig.call("POST", CREATE, {"Image": image, **body})
+    assert (answer.status, answer.json["message"]) == (400, text)
+    assert rig.suite.calls == []
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_an_image_that_is_not_there(rig: Any) -> None:

@@ -1,6 +1,8 @@
 """Attach: the socket is taken over, both halves live on their own, no byte is lost."""
 
 import asyncio
+import contextlib
+import socket
 from typing import Any
 
 import pytest
@@ -50,6 +52,37 @@ async def test_input_ends_at_half_close_and_output_goes_on(rig: Any) -> None:
     wire.send(b"hi\n")
     wire.half_close()
     assert await wire.rest() == b"hi\n"
+
+
+async def test_output_has_an_end_where_input_is_left_unread(rig: Any) -> None:
+    """Closed with input in it, the socket would tell the client of a reset."""
+    full, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    async def leave_input(stream: ByteStream) -> None:
+        await full.wait()
+        await stream.write(b"bye\n")
+        await stream.end()
+
+    rig.suite.add(running())
+    rig.suite.attach = leave_input
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        await loop.sock_connect(client, rig.path)
+        await loop.sock_sendall(client, attach_request())
+        assert (await loop.sock_recv(client, 4096)).startswith(b"HTTP/1.1 101 ")
+        await until(lambda: fill(client) == 0)
+        full.set()
+        assert await loop.sock_recv(client, 4096) == b"bye\n"
+        assert await loop.sock_recv(client, 4096) == b""
+
+
+def fill(client: socket.socket) -> int:
+    """Send as much as goes at once; how much that was."""
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += client.send(bytes(1 << 16))
+    return sent
 
 
 async def test_everything_in_one_segment(rig: Any) -> None:

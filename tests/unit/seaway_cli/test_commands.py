@@ -22,7 +22,7 @@ def layout(tmp_path: Path) -> Layout:
 
 def test_purge_cleans_the_node_then_removes_directories(layout: Layout) -> None:
     seen: list[tuple[str, bool]] = []
-    done = commands.purge(layout.root, layout.run, lambda place, token: seen.append((token, place.root.exists())))
+    done = commands.purge(layout, lambda place, token: seen.append((token, place.root.exists())))
     assert seen == [("abcdef", True)]
     assert not layout.root.exists()
     assert not layout.run.exists()
@@ -36,14 +36,14 @@ def test_what_isnt_the_suites_alone_stays_and_is_told(left: bool, monkeypatch: p
 
 
 def test_purge_twice_does_nothing(layout: Layout) -> None:
-    commands.purge(layout.root, layout.run, lambda *_: None)
-    assert commands.purge(layout.root, layout.run, lambda *_: pytest.fail("called")) == []
+    commands.purge(layout, lambda *_: None)
+    assert commands.purge(layout, lambda *_: pytest.fail("called")) == []
 
 
 def test_purge_after_a_reboot_has_no_run_directory(layout: Layout) -> None:
     layout.run_marker.unlink()
     layout.run.rmdir()
-    commands.purge(layout.root, layout.run, lambda *_: None)
+    commands.purge(layout, lambda *_: None)
     assert not layout.root.exists()
 
 
@@ -52,7 +52,7 @@ def test_purge_leaves_what_is_not_a_suite(layout: Layout) -> None:
     layout.run_marker.unlink()
     (layout.root / "thesis").touch()
     with pytest.raises(CliError, match="no suite"):
-        commands.purge(layout.root, layout.run, lambda *_: pytest.fail("called"))
+        commands.purge(layout, lambda *_: pytest.fail("called"))
     assert (layout.root / "thesis").exists()
 
 
@@ -63,7 +63,7 @@ def test_purge_touches_no_other_suite(layout: Layout, tmp_path: Path) -> None:
     for root in (other.root, tmp_path / "typo"):
         Suite("abcdef").at(layout).save(layout.run_marker)
         with pytest.raises(CliError, match="belongs to"):
-            commands.purge(root, layout.run, lambda *_: pytest.fail("called"))
+            commands.purge(Layout(root, layout.run), lambda *_: pytest.fail("called"))
     assert layout.run_marker.exists()
     assert other.marker.exists()
 
@@ -81,7 +81,7 @@ def alone(tmp_path: Path) -> Layout:
 
 def test_purge_of_an_agent_alone_takes_only_what_is_its_own(alone: Layout) -> None:
     seen: list[str] = []
-    done = commands.purge(alone.root, alone.run, lambda _, token: seen.append(token))
+    done = commands.purge(alone, lambda _, token: seen.append(token))
     assert seen == [""]
     assert [path.name for path in alone.root.iterdir()] == ["thesis"]
     assert not alone.run.exists()
@@ -98,9 +98,9 @@ def test_purge_of_an_agent_that_is_started_again(alone: Layout) -> None:
 
     try:
         with pytest.raises(CliError, match="was started again"):
-            commands.purge(alone.root, alone.run, start_again)
+            commands.purge(alone, start_again)
         assert database.exists()
-        done = commands.purge(alone.root, alone.run, lambda *_: None)
+        done = commands.purge(alone, lambda *_: None)
         assert done[0] == f"stopped the agent (process {holders[0].pid})"
         assert holders[0].wait(5) == -signal.SIGTERM
     finally:
@@ -111,7 +111,7 @@ def test_purge_of_an_agent_that_is_started_again(alone: Layout) -> None:
 
 def test_purge_keeps_an_unmarked_directory_beside_a_marked_one(layout: Layout) -> None:
     layout.run_marker.unlink()
-    commands.purge(layout.root, layout.run, lambda *_: None)
+    commands.purge(layout, lambda *_: None)
     assert layout.run.exists()
 
 

@@ -128,3 +128,46 @@ def test_root_that_was_moved(places: Layout) -> None:
     for marker in (places.marker, places.run_marker):
         Suite("abcdef", root="/srv/before", run=str(places.run)).save(marker)
     assert suite.identify(places) is not None
+
+
+@pytest.fixture
+def started(places: Layout) -> Layout:
+    for marker in (places.marker, places.run_marker):
+        Suite("abcdef").at(places).save(marker)
+    return places
+
+
+def test_either_directory_names_its_suite(started: Layout) -> None:
+    for root, run in ((started.root, None), (None, started.run), (started.root, started.run)):
+        assert suite.run_of(root, run) == started.run
+        assert suite.layout_of(root, run) == started
+
+
+def test_after_a_reboot_the_root_names_the_run_directory(started: Layout) -> None:
+    started.run_marker.unlink()
+    started.run.rmdir()
+    assert suite.layout_of(started.root, None) == started
+
+
+def test_a_run_directory_that_another_suite_has_taken(started: Layout, tmp_path: Path) -> None:
+    Suite("012345", root=str(tmp_path / "other"), run=str(started.run)).save(started.run_marker)
+    for find in (suite.run_of, suite.layout_of):
+        with pytest.raises(CliError, match="belongs to another suite"):
+            find(started.root, None)
+    with pytest.raises(CliError, match="belongs to the suite of"):
+        suite.run_of(tmp_path / "typo", started.run)
+
+
+def test_directories_that_are_no_suites_yet(tmp_path: Path) -> None:
+    assert suite.layout_of(tmp_path / "a", tmp_path / "b") == Layout(tmp_path / "a", tmp_path / "b")
+
+
+def test_without_options_the_default_directories_name_the_suite(
+    started: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "ROOT", started.root)
+    monkeypatch.setattr(suite, "RUN", tmp_path / "nothing")
+    assert suite.layout_of(None, None) == started
+    monkeypatch.setattr(suite, "ROOT", tmp_path / "nothing")
+    monkeypatch.setattr(suite, "RUN", started.run)
+    assert suite.layout_of(None, None) == started

@@ -55,6 +55,8 @@ def test_bindings() -> None:
     )
 
 
-def test_bad_address() -> None:
-    with pytest.raises(InvalidParameter, match="invalid IP address: zz"):
-        host_bindings({"80/tcp": [PortBinding(host_ip="zz", host_port="1")]})
+@pytest.mark.parametrize("address", ["zz", "1.2.3.4.5", "01.2.3.4", "fe80::1%eth0", "1.2.3.4\n", "[::1]", "٣.1.1.1"])
+def test_bad_address(address: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        host_bindings({"80/tcp": [PortBinding(host_ip=address, host_port="1")]})
+    assert str(caught.value) == f"invalid IP address: {address}"

@@ -315,6 +315,11 @@ CASES: Final[tuple[Case, ...]] = (
             "HostConfig": {"NetworkMode": "bridge"},
         },
         {"NetworkingConfig": {"EndpointsConfig": {"bridge": None}}, "HostConfig": {"NetworkMode": "bridge"}},
+        {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"IPAMConfig": {"LinkLocalIPs": ["nonsense"]}}}}},
+        {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"IPAMConfig": {"IPv4Address": "::1"}}}}},
+        {"NetworkingConfig": {"EndpointsConfig": {"host": {"IPAMConfig": {"IPv4Address": "1.2.3.4.5"}}}}},
+        {"NetworkingConfig": {"EndpointsConfig": {"host": {"Aliases": ["x"]}}}},
+        {"NetworkingConfig": {"EndpointsConfig": {"nothing": {"IPAMConfig": {"IPv6Address": "nonsense"}}}}},
     ),
     # accepted, and wrong only at start
     _started("start with a missing group", create(host={"GroupAdd": ["nothing"]})),

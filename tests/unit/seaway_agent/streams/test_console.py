@@ -1,7 +1,9 @@
 """The console between a stand-in for conmon (a real SEQPACKET socket) and clients on the in-memory bus."""
 
 import asyncio
+import contextlib
 import os
+import select
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from seaway_agent.streams.console import Console
+from seaway_agent.streams.line import AttachLine
 from seaway_agent.streams.spill import SpillRoom
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream, new_stream_id
@@ -165,6 +168,113 @@ async def test_what_was_said_before_the_end_is_handed_on(attached: Attached, shi
         await shim.say(OUT, b"%03d" % number)
     attached.console.ended()
     assert await read_all(client) == b"".join(frame(1, b"%03d" % number) for number in range(100))
+
+
+@pytest.mark.parametrize("noticed", ["conmon's end", "the exit"])
+async def test_output_is_whole_where_conmon_ends_with_unread_input(
+    attached: Attached, shim: Shim, bundle: Path, noticed: str
+) -> None:
+    """Linux reports the reset before it gives what conmon has sent."""
+    attached.make(stdin=True, stdin_once=True)
+    client = await attached.join(stdin=True)
+    attached.console.connect(bundle)
+    conmon = shim.accept()
+    await client.write(b"never read")
+    await until(lambda: select.select([conmon], [], [], 0)[0])
+    for word in (b"one", b"two"):
+        conmon.send(bytes((OUT,)) + word)
+    shim.close()
+    if noticed == "the exit":
+        attached.console.ended()
+    framed = frame(1, b"one") + frame(1, b"two")
+    assert await read_bytes(client, len(framed)) == framed
+
+
+WRITTEN = frame(1, b"written\n")
+
+
+def written(*, stdout: bool, stderr: bool, raw: bool) -> bytes:
+    return WRITTEN if stdout and stderr and not raw else b""
+
+
+@pytest.mark.parametrize("noticed", ["before conmon's end", "after it, by reading", "after it, by writing"])
+async def test_a_run_that_ends_before_conmon_has_accepted_us_is_read_elsewhere(
+    attached: Attached, shim: Shim, bundle: Path, noticed: str
+) -> None:
+    attached.make(stdin=True, stdin_once=True)
+    client = await attached.join(stdin=True)
+    attached.console.connect(bundle)
+    attached.console.fall_back(written)
+    if noticed != "before conmon's end":
+        shim.close()
+    if noticed == "after it, by writing":
+        assert attached.console._line is not None
+        with pytest.raises(ConnectionResetError):
+            attached.console._line.send(b"input")
+    attached.console.ended()
+    assert await read_all(client) == WRITTEN
+
+
+@pytest.mark.parametrize("word", [b"", b"heard"])
+async def test_a_run_that_conmon_has_given_to_us_is_not_read_twice(
+    attached: Attached, shim: Shim, bundle: Path, word: bytes
+) -> None:
+    client = await attached.join()
+    attached.console.connect(bundle)
+    attached.console.fall_back(written)
+    conmon = shim.accept()
+    if word:
+        conmon.send(bytes((OUT,)) + word)
+    conmon.close()
+    attached.console.ended()
+    assert await read_all(client) == (frame(1, word) if word else b"")
+
+
+async def test_what_is_read_elsewhere_is_of_this_run_alone(attached: Attached, shim: Shim, bundle: Path) -> None:
+    attached.console.connect(bundle)
+    attached.console.fall_back(written)
+    shim.accept().close()
+    attached.console.ended()
+    client = await attached.join()
+    attached.console.connect(bundle)
+    attached.console.ended()
+    assert await read_all(client) == b""
+
+
+class FullLine(AttachLine):
+    """Its input takes nothing."""
+
+    waits = False
+
+    def send(self, data: bytes | memoryview) -> int:
+        raise BlockingIOError
+
+    async def writable(self) -> None:
+        self.waits = True
+        await super().writable()
+
+
+def fill(sock: socket.socket) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.send(b"x" * 4096)
+
+
+@pytest.mark.both_loops
+async def test_a_descriptor_is_not_watched_once_it_is_closed(attached: Attached, shim: Shim, bundle: Path) -> None:
+    """Its number is soon another's: uvloop would abort over it, or wake the wrong one."""
+    attached.make(stdin=True, stdin_once=True)
+    client = await attached.join(stdin=True)
+    line = FullLine(bundle)
+    fill(line._socket)
+    attached.console.take(line)
+    await client.write(b"too much")
+    await until(lambda: line.waits)
+    fd = line._socket.fileno()
+    attached.console.ended()
+    loop = asyncio.get_running_loop()
+    assert not loop.remove_writer(fd) and not loop.remove_reader(fd)  # of which uvloop says nothing
+    assert await read_all(client) == b""
 
 
 async def test_a_client_that_does_not_read_holds_back_nobody(attached: Attached, shim: Shim, bundle: Path) -> None:

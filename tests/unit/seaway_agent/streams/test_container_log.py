@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.unit.seaway_agent.cell_bench import Bench
 
 from seaway_contracts.containers import LogConfig
+from seaway_docker.stdcopy import frame
 from seaway_testing.waiting import until
 
 OPTIONS = {"max-size": "1k", "max-file": "3", "compress": "true"}
@@ -30,3 +31,24 @@ async def test_compression_does_not_wait_for_the_lives_of_containers(bench: Benc
     finally:
         held.set()
         cell.log.end()
+
+
+async def test_what_was_written_since_a_mark(bench: Bench) -> None:
+    """Across a rotation, of the streams that are wanted."""
+    cell = await bench.make()
+    path: Path = bench.node.layout.log(cell.spec.id)
+    path.write_bytes(record(1))
+    begin = cell.log.mark()
+    with path.open("ab") as file:
+        file.write(record(2) + record(3, "stderr F"))
+    cell.log.files.set_aside()
+    path.write_bytes(record(4))
+
+    def since(**wanted: bool) -> bytes:
+        return cell.log.written_since(begin, **({"stdout": True, "stderr": True, "raw": True} | wanted))
+
+    assert since() == b"line 2\nline 3\nline 4\n"
+    assert since(stderr=False) == b"line 2\nline 4\n"
+    assert since(raw=False, stdout=False) == frame(2, b"line 3\n")
+    path.unlink()
+    assert since() == b"line 2\nline 3\n"

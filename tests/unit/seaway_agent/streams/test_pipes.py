@@ -91,14 +91,29 @@ async def test_input_goes_in_pieces_and_has_an_end(program: Program) -> None:
     assert 0 < size < 1 << 20
     with pytest.raises(BlockingIOError):
         program.pipes.send(b"x")
-    assert program.pipes.input_fd() >= 0
+    waiting = asyncio.ensure_future(program.pipes.writable())
+    await asyncio.sleep(0)
     read = 0
     while read < size:
         read += len(os.read(program.stdin, 65536))
+    await asyncio.wait_for(waiting, GUARD_S)
     program.pipes.end_input()
     assert os.read(program.stdin, 1) == b""
     with pytest.raises(OSError, match="no input"):
         program.pipes.send(b"x")
+    program.pipes.close()
+
+
+@pytest.mark.both_loops
+async def test_who_waits_to_write_is_woken_by_the_end_of_input(program: Program) -> None:
+    """And the descriptor, whose number is soon another's, is watched no more."""
+    program.pipes.send(b"x" * (1 << 20))
+    fd = program.pipes._stdin
+    waiting = asyncio.ensure_future(program.pipes.writable())
+    await asyncio.sleep(0)
+    program.pipes.end_input()
+    assert not asyncio.get_running_loop().remove_writer(fd)
+    await asyncio.wait_for(waiting, GUARD_S)
     program.pipes.close()
 
 

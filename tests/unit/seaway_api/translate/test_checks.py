@@ -4,14 +4,12 @@ from typing import Any
 
 import pytest
 
-from seaway_api.translate.checks import check_endpoints, check_host, check_modes
+from seaway_api.translate.checks import check_host, check_modes
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import read_body
 from seaway_docker.model_container import ContainerConfig
 from seaway_docker.model_host import HostConfig
-from seaway_docker.model_network import NetworkingConfig
 
-MAC = "02:42:ac:11:00:99"
 CONFLICT = "invalid restart policy: maximum retry count can only be used with 'on-failure'"
 
 
@@ -88,41 +86,3 @@ def test_what_is_fine(host: dict[str, Any]) -> None:
 def test_links_that_can_not_be(mode: str, links: list[str], text: str) -> None:
     with pytest.raises(InvalidParameter, match=text):
         check_modes(ContainerConfig(), read_body(HostConfig, {"NetworkMode": mode, "Links": links}))
-
-
-def endpoints(mac: str = "", mode: str = "", **settings: Any) -> None:
-    networking = read_body(NetworkingConfig, {"EndpointsConfig": {mode or "bridge": settings} if settings else {}})
-    config = read_body(ContainerConfig, {"MacAddress": mac})
-    check_endpoints(config, read_body(HostConfig, {"NetworkMode": mode}), networking)
-
-
-@pytest.mark.parametrize(
-    ("mac", "settings", "text"),
-    [
-        ("zz", {}, "invalid config for network bridge: invalid MAC address zz"),
-        (f"{MAC}:01", {}, "invalid MAC address"),
-        ("02-42:ac:11:00:99", {}, "invalid MAC address"),
-        ("", {"MacAddress": "zz"}, "invalid config for network bridge: invalid MAC address zz"),
-        (MAC, {"MacAddress": "02:42:ac:11:00:98"}, "must match the endpoint-specific MAC address for the main network"),
-        ("", {"Aliases": ["foo"]}, "invalid endpoint settings:\nnetwork-scoped alias is supported only for containers"),
-        ("", {"IPAMConfig": {"IPv4Address": "172.17.0.99"}},
-         "* user specified IP address is supported on user defined networks only\n* user specified IP"),
-        ("", {"IPAMConfig": {"IPv4Address": "x"}}, "* invalid IPv4 address: x\n"),
-    ],
-)  # fmt: skip
-def test_what_the_default_bridge_refuses(mac: str, settings: dict[str, Any], text: str) -> None:
-    with pytest.raises(InvalidParameter) as refused:
-        endpoints(mac, **settings)
-    assert text in str(refused.value)
-
-
-@pytest.mark.parametrize("mac", ["", MAC, MAC.replace(":", "-"), MAC.upper()])
-def test_what_the_default_bridge_takes(mac: str) -> None:
-    endpoints(mac)
-    endpoints(mac, MacAddress=mac)
-
-
-def test_an_endpoint_must_have_settings() -> None:
-    networking = read_body(NetworkingConfig, {"EndpointsConfig": {"bridge": None}})
-    with pytest.raises(InvalidParameter, match="invalid config for network bridge: EndpointsConfig is nil"):
-        check_endpoints(ContainerConfig(), HostConfig(), networking)
