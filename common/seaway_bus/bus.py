@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -33,8 +34,8 @@ from seaway_bus.transport import (
     Transport,
     TransportError,
 )
-from seaway_contracts.catalogue import BUCKETS, EVENT_STREAM
-from seaway_contracts.channels import BeatChannel, CallChannel, LinesChannel, M, Q, R, Repeat
+from seaway_contracts.catalogue import BUCKETS, EVENT_STREAM, REPLY_UNDER
+from seaway_contracts.channels import CallChannel, M, MessageChannel, Q, R, Repeat
 from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
 from seaway_contracts.lifecycle import MSG_ID
 from seaway_kit.tasks import Tasks
@@ -47,6 +48,7 @@ ERROR: Final = "Nats-Service-Error"
 ERROR_CODE: Final = "Nats-Service-Error-Code"
 _INBOXES: Final = ("_INBOX.", "_R_.")
 """Beginnings of an inbox, and of what a server puts in the place of one that is in another account."""
+_REPLIES_OF_NODES: Final = re.compile(re.escape(REPLY_UNDER).replace(r"\{node\}", "[^.]+") + r"\.")
 _IN_HAND: Final = 4096
 _PREPARED_S: Final = 0.05
 _TOLD_EACH: Final = 100
@@ -56,12 +58,14 @@ _TOLD_EACH: Final = 100
 class Command:
     """What travels with a request: its id (the same for every repeat), who asks, and until when it may be carried out.
 
-    `deadline_ns` is Unix time in nanoseconds; 0 lets the bus set it from the channel's time-out.
+    `deadline_ns` is Unix time in nanoseconds; 0 lets the bus set it from the channel's time-out. `node`: which node
+    asks, by the subject; empty for services.
     """
 
     id: str
     actor: str = ""
     deadline_ns: int = 0
+    node: str = ""
 
     @classmethod
     def new(cls, actor: str = "") -> "Command":
@@ -201,13 +205,14 @@ class Bus:
         limit = channel.timeout_s if timeout_s is None else timeout_s
         headers = _headers(command or Command.new(), limit)
         data, subject = channel.encode(request), channel.subject(node)
-        asking = Asking(self.transport, subject, data, headers, channel.repeat, self._patience_s)
+        to = node if node is not None and channel.to_node else ""
+        asking = Asking(self.transport, subject, data, headers, channel.repeat, self._patience_s, to)
         started = time.perf_counter()
         try:
-            async with self.absence.call(node) if node is not None else contextlib.nullcontext():
+            async with self.absence.call(to) if to else contextlib.nullcontext():
                 reply = await asking.answer(limit + _GRACE_S)
         except TransportError as error:
-            raise _unreachable(channel, node, error) from error
+            raise _unreachable(channel, to, error) from error
         finally:
             metrics.labelled(metrics.CALL_SECONDS, channel.service, channel.name).observe(time.perf_counter() - started)
         try:
@@ -215,23 +220,23 @@ class Bus:
         except SeawayError as error:
             if error.code is not Code.STALE or time.perf_counter() - started < limit:
                 raise  # which tells of clocks that differ
-            raise _unreachable(channel, node, RequestTimeout("refused, as it came late")) from error
+            raise _unreachable(channel, to, RequestTimeout("refused, as it came late")) from error
         return reply.data
 
     async def serve(self, channel: CallChannel[Q, R], handler: Handler[Q, R], *, node: str | None = None) -> None:
-        """Answer requests: among copies of a service one gets each, a node's agent gets all of its own.
+        """Answer requests: among copies of a service one gets each, a node's agent (`node`) gets all of its own.
 
         Each request runs in a task of its own that starts behind the callbacks of all messages that
         arrived before it: a read behind an event sees the event's effect. A repeated command to a node (the same id)
         gets what the first one gets.
         """
-        subject = channel.subject(node)
-        queue = "" if channel.per_node else channel.service
+        subject = channel.template.wildcard() if channel.from_nodes else channel.subject(node)
+        queue = channel.queue
         endpoint = Endpoint(channel.name, subject, queue)
         self._endpoints.append(endpoint)
 
         def received(message: Message) -> None:
-            if not message.reply.startswith(_INBOXES):
+            if not _answerable(channel, message):
                 log.warning("refused a request on %s: its reply subject is not an inbox", message.subject)
                 return
             if self._outcomes.join(message.subject, message.headers.get(COMMAND, ""), message):
@@ -248,12 +253,10 @@ class Bus:
         """Answer each request with this error, until the subscription is closed."""
 
         def received(message: Message) -> None:
-            if message.reply.startswith(_INBOXES) and len(self._tasks) < _IN_HAND:
+            if _answerable(channel, message) and len(self._tasks) < _IN_HAND:
                 self._tasks.spawn("refuse", self._refuse(message, error))
 
-        return await self.transport.subscribe(
-            channel.subject(node), received, "" if channel.per_node else channel.service
-        )
+        return await self.transport.subscribe(channel.subject(node), received, channel.queue)
 
     async def announce(self, service: str, version: str) -> None:
         """Answer `$SRV.PING`, `INFO` and `STATS` (NATS ADR-32) for what this process serves."""
@@ -267,7 +270,7 @@ class Bus:
         code = "ok"
         metrics.IN_HAND.inc()
         try:
-            command = _command(message)
+            command = _command(channel, message)
             if deadlines.passed(message.headers, command.deadline_ns):
                 raise SeawayError(Code.STALE, f"{channel.name} came after its dead-line and was not carried out")
             data = await self._outcome(channel, handler, message, command)
@@ -304,7 +307,7 @@ class Bus:
             reply = await handler(channel.decode(message.data), command)
             return reply.data if isinstance(reply, Encoded) else channel.encode_reply(reply)
 
-        if not channel.per_node or channel.repeat is Repeat.NEVER:
+        if not channel.to_node or channel.repeat is Repeat.NEVER:
             return await work()  # a read, or one that another copy may get the repeat of
         return await self._outcomes.once(message.subject, command.id, work)
 
@@ -328,34 +331,31 @@ class Bus:
         except TransportError:
             log.warning("a refusal of %s was lost with the connection", message.subject)
 
-    # --- beats
+    # --- messages that nothing keeps
 
-    async def beat(self, channel: BeatChannel[M], node: str, body: M) -> None:
-        """Tell whoever listens; lost without a listener. Raises TransportError."""
-        await self.transport.publish(channel.subject(node), channel.encode(body))
-
-    async def publish_lines(self, channel: LinesChannel[M], node: str, identifier: str, body: M, message: str) -> None:
+    async def publish(self, channel: MessageChannel[M], body: M, *, message_id: str = "", **tokens: str) -> None:
         """Tell whoever listens; lost without a listener. A stream drops a repeat of the message with this id.
 
         It is on its way; `flush` waits until the server has it. Raises TransportError.
         """
-        await self.transport.publish(channel.subject(node, identifier), channel.encode(body), {MSG_ID: message})
+        headers = {MSG_ID: message_id} if message_id else None
+        await self.transport.publish(channel.subject(**tokens), channel.encode(body), headers)
 
     async def flush(self) -> None:
         """Wait until the server has all that was published. Raises TransportError."""
         await self.transport.flush()
 
-    async def on_beat(self, channel: BeatChannel[M], receive: Callable[[M], None]) -> None:
-        """Receive all nodes' beats. One whose body doesn't fit, or names another node, is dropped."""
+    async def on_message(self, channel: MessageChannel[M], receive: Callable[[M], None]) -> None:
+        """Receive all of them. One whose body doesn't fit, or names another node than its subject, is dropped."""
 
         def received(message: Message) -> None:
             try:
-                node = channel.template.parse(message.subject)["node"]
+                tokens = channel.template.parse(message.subject)
                 body = channel.decode(message.data)
             except (ValueError, SeawayError) as error:
-                log.warning("dropped a %s: %s", channel.word, error)
+                log.warning("dropped a message (%s): %s", channel.name, error)
                 return
-            if getattr(body, "node", node) == node:
+            if "node" not in tokens or getattr(body, "node", tokens["node"]) == tokens["node"]:
                 receive(body)
 
         self._subscriptions.append(await self.transport.subscribe(channel.template.wildcard(), received))
@@ -371,13 +371,21 @@ def _headers(command: Command, limit_s: float) -> dict[str, str]:
     return headers | deadlines.headers(limit_s)
 
 
-def _command(message: Message) -> Command:
+def _answerable(channel: CallChannel[Q, R], message: Message) -> bool:
+    """Whether the reply subject is one to which answers go; anything else might be an order to somebody."""
+    if message.reply.startswith(_INBOXES):
+        return True
+    return channel.to_node and _REPLIES_OF_NODES.match(message.reply) is not None
+
+
+def _command(channel: CallChannel[Q, R], message: Message) -> Command:
     headers = message.headers
     deadline = headers.get(DEADLINE, "0")
     return Command(
         headers.get(COMMAND) or secrets.token_hex(12),
         headers.get(ACTOR, ""),
         int(deadline) if deadline.isdigit() else 0,
+        channel.template.parse(message.subject)["node"] if channel.from_nodes else "",
     )
 
 
@@ -391,8 +399,8 @@ def _raise_remote(reply: Message) -> None:
     raise SeawayError.from_body(body)
 
 
-def _unreachable(channel: CallChannel[Q, R], node: str | None, error: TransportError) -> SeawayError:
-    who = f"node {node}" if node is not None else f"the {channel.service} service"
+def _unreachable(channel: CallChannel[Q, R], node: str, error: TransportError) -> SeawayError:
+    who = f"node {node}" if node else f"the {channel.service} service"
     if isinstance(error, NoResponders):
         return SeawayError(Code.UNAVAILABLE, f"{who} is not there just now; try again when it is back")
     if isinstance(error, RequestTimeout):

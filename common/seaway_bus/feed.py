@@ -1,7 +1,8 @@
 """Events as they happen, and as they happened: live and stored ways joined without gap or double.
 
-Live events come by the core subscription, before they are stored. After a lost connection, and at a
-start that asks for the past, the stream is read; what comes meanwhile waits and is joined by event id.
+Agents tell the services of their events at once, each of the containers that it holds (`judging.py`). A moment later
+the same events are published into the stream, where everybody hears them. After a lost connection, and at a start that
+asks for the past, the stream is read; what comes meanwhile waits. All these ways are joined by event id.
 
 Where several servers hand messages on to each other, some can be lost between two of them while this connection stands.
 So there the stream is read now and then all the same, and at once where an event shows that one is missing before it.
@@ -10,22 +11,23 @@ So there the stream is read now and then all the same, and at once where an even
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from seaway_bus import metrics
-from seaway_bus.order import Order
+from seaway_bus.judging import HeldBack, Holders, Verdict, container_of, drop_foreign
+from seaway_bus.order import Delivered, Order
 from seaway_bus.transport import STORE_S, Message, Subscription, Transport, TransportError
-from seaway_contracts.catalogue import ALL_EVENTS, EVENT_STREAM, EVENTS
-from seaway_contracts.channels import EventChannel
+from seaway_contracts.catalogue import ALL_EVENTS, ALL_TOLD, EVENT_STREAM, EVENTS
+from seaway_contracts.channels import EventChannel, Role
 from seaway_contracts.errors import SeawayError, bad_request
 from seaway_contracts.lifecycle import MSG_ID, Envelope
+from seaway_contracts.stored_events import EVENT_ID
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
-_REMEMBERED: Final = 1 << 14
+_TOLD: Final = ALL_TOLD.partition("*")[0]
 _HORIZON_EVERY_S: Final = 5.0
 _MAKE_SURE_EVERY_S: Final = 2.0
 _MARGIN: Final = 1024
@@ -40,11 +42,12 @@ SETTLE_S: Final = STORE_S + 2.0
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A received event. `stream_seq` is 0 for one that came live."""
+    """A received event. `stream_seq` is 0 for one that came live. `told`: by its agent, with all of its body."""
 
     envelope: Envelope
     data: bytes
     stream_seq: int = 0
+    told: bool = False
 
     @property
     def channel(self) -> EventChannel[object]:  # type: ignore[type-var]
@@ -63,13 +66,20 @@ def read_event(message: Message) -> Event | None:
     """The event in a message; None (logged) where it isn't one, or where its subject and envelope disagree."""
     try:
         envelope = Envelope.from_headers(message.headers)
+        told = message.subject.startswith(_TOLD)
         channel = EVENTS.get((envelope.noun, envelope.action))
-        if channel is not None and channel.subject(envelope.node, envelope.subject_id) != message.subject:
-            raise ValueError("subject and envelope disagree")
+        if channel is not None:
+            if told and not (channel.owner is Role.AGENT and EVENT_ID.fullmatch(envelope.id)):
+                raise ValueError("no node may tell this")
+            subject = channel.told_subject if told else channel.subject
+            if subject(envelope.node, envelope.subject_id) != message.subject:
+                raise ValueError("subject and envelope disagree")
+        elif told:
+            return None  # a later release's
     except (ValueError, KeyError, SeawayError) as error:
         log.warning("dropped a message on %s: %s", message.subject, error)
         return None
-    return Event(envelope, message.data, message.stream_seq)
+    return Event(envelope, message.data, message.stream_seq, told)
 
 
 class EventFeed:
@@ -89,8 +99,14 @@ class EventFeed:
         subjects: Sequence[str] = (ALL_EVENTS,),
         in_order: bool = True,
         together_s: float = 0.0,
+        holders: Holders | None = None,
+        stored: Callable[[str], None] = lambda identifier: None,
     ) -> None:
         """`subjects`: what the receiver needs. Of others it gets those that are read from the stream all the same.
+
+        `holders`: with them, what agents tell is heard too, each of the containers that it holds. What can't be judged
+        is held back until the stream shows who holds the container, or `release` is called. `stored` is called with
+        the id of each event that is in the stream, which may have been told before.
 
         `in_order=False` is for a receiver to whom the order doesn't matter: nothing is held then, so it hears what
         comes live while the stream can't be read, too.
@@ -104,8 +120,11 @@ class EventFeed:
         self._tasks = tasks
         self._in_order = in_order
         self._together_s = together_s
+        self._holders = holders
+        self._stored = stored
+        self._held_back = HeldBack()
         self._late: list[Message] = []
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._delivered = Delivered(await_stored=in_order)
         self._order = Order()
         self._held: dict[str, Message] | None = None
         self._asking: list[asyncio.Future[bool]] = []
@@ -125,7 +144,8 @@ class EventFeed:
         self._held = {}
         self._transport.on_disconnect(self._hold)
         self._transport.on_reconnect(self._regained)
-        for subject in self._subjects:
+        told = () if self._holders is None else (ALL_TOLD,)
+        for subject in (*told, *self._subjects):
             self._subscriptions.append(await self._transport.subscribe(subject, self._live))
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         self.horizon = last if after is None else after
@@ -192,10 +212,13 @@ class EventFeed:
             self._take_in(message)
 
     def _take_in(self, message: Message) -> None:
+        if (identifier := message.headers.get(MSG_ID, "")) in self._delivered:
+            self._repeated(identifier, told=message.subject.startswith(_TOLD))
+            return
+        event = read_event(message)
+        if event is None or (event.told and not self._may_say(event, message)):
+            return
         if self._held is None or not self._in_order:
-            event = read_event(message)
-            if event is None:
-                return
             if not (self._in_order and self._order.skips(event.envelope)):
                 self._hand_on(event)
                 return
@@ -204,19 +227,51 @@ class EventFeed:
         self._held.setdefault(message.headers.get(MSG_ID, ""), message)
         self._wake.set()
 
+    def _may_say(self, event: Event, message: Message) -> bool:
+        """Whether the node that tells this holds the container that it speaks of."""
+        assert self._holders is not None
+        container, node = container_of(event.envelope, event.data), event.envelope.node
+        found = self._holders.verdict(node, container) if container else Verdict.OWN
+        if found is Verdict.UNKNOWN:
+            self._held_back.hold(container, message)
+        elif found is Verdict.FOREIGN:
+            drop_foreign(node, container, event.envelope.action)
+        return found is Verdict.OWN
+
+    def release(self, container: str) -> None:
+        """It is known by now who holds this container: what was held back of it is judged."""
+        for message in self._held_back.release(container):
+            self._take_in(message)
+
     def _deliver(self, message: Message) -> None:
         if (event := read_event(message)) is not None:
             self._hand_on(event)
 
     def _hand_on(self, event: Event) -> None:
+        """What was held back of the container comes behind it, but for what was told up to this very event."""
+        held = self._judgeable(event)
+        told = any(message.headers.get(MSG_ID) == event.envelope.id for message in held)
+        if not told:
+            self._give(event)
+        for message in held:
+            self._take_in(message)
+        if told:
+            self._give(event)
+
+    def _judgeable(self, event: Event) -> list[Message]:
+        """What was held back, where a stored event shows who holds its container."""
+        if self._holders is None or event.told or event.envelope.noun != "container":
+            return []
+        self._holders.note(event.envelope.subject_id, event.envelope.node)
+        return self._held_back.release(event.envelope.subject_id)
+
+    def _give(self, event: Event) -> None:
         if self._transport.clustered:
             self._order.note(event.envelope)
-        if event.envelope.id in self._seen:
-            metrics.FEED_REPEATS.inc()
+        if event.envelope.id in self._delivered:
+            self._repeated(event.envelope.id, told=event.told)
             return
-        self._seen[event.envelope.id] = None
-        if len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
+        self._delivered.add(event.envelope.id, stored=not event.told)
         metrics.labelled(metrics.FEED_EVENTS, "stored" if event.stream_seq else "live").inc()
         try:
             self._receive(event)
@@ -224,6 +279,12 @@ class EventFeed:
             log.warning("an event of %s is left alone: %s", event.envelope.subject_id, error)
         except Exception:
             log.exception("an event could not be handled: %s", event.envelope)
+
+    def _repeated(self, identifier: str, *, told: bool) -> None:
+        metrics.FEED_REPEATS.inc()
+        if not told:
+            self._delivered.add(identifier, stored=True)
+            self._stored(identifier)
 
     def _hold(self) -> None:
         """The connection is lost: what comes live from now on waits until what was missed has been fetched."""
@@ -340,7 +401,10 @@ class EventFeed:
         async for message in self._transport.replay(EVENT_STREAM.name, ALL_EVENTS, start_seq=self._next):
             if losses != self._losses:
                 return
-            self._deliver((self._held or {}).pop(message.headers.get(MSG_ID, ""), message))
+            held = (self._held or {}).pop(message.headers.get(MSG_ID, ""), message)
+            self._deliver(held)
+            if held.subject != message.subject:  # it was told; now it is known to be stored, too
+                self._deliver(message)
             self._next = message.stream_seq + 1
             self.horizon = max(self.horizon, message.stream_seq)
 

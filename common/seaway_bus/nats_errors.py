@@ -11,7 +11,6 @@ from seaway_bus.transport import (
     Message,
     NoSpace,
     NotConnected,
-    OutOfTurn,
     RequestTimeout,
     TooLarge,
     TransportError,
@@ -38,7 +37,6 @@ class NoMessage(NotDeleted):
 _KINDS: Final[dict[tuple[int, ...], type[Exception]]] = {
     (10023, 10047, 10077): NoSpace,  # insufficient resources, storage, maximum bytes
     (10071, 10164): WrongRevision,  # wrong last sequence
-    (10070,): OutOfTurn,  # wrong last message id
     (10054,): TooLarge,  # message exceeds maximum
     (10059,): NoSuchStream,
     (10058,): AlreadyOtherwise,  # name in use

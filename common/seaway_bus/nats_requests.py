@@ -12,26 +12,34 @@ from typing import Final
 
 from seaway_bus.nats_client import LastingClient
 from seaway_bus.transport import Message, NoResponders, RequestTimeout
+from seaway_contracts.catalogue.streams import REPLY_UNDER
 
 _STATUS: Final = "Status"
 _NO_RESPONDERS: Final = "503"
 
 
 class Requests:
-    """The requests of one connection."""
+    """The requests of one connection.
+
+    Nodes' agents may answer only on subjects of their own node (`REPLY_UNDER`), so that none can answer for another.
+    """
 
     def __init__(self, client: LastingClient) -> None:
         self._client = client
         self._prefix = client.new_inbox()
+        self._node_prefix = f"{REPLY_UNDER}.{self._prefix.removeprefix('_INBOX.')}"
+        self._hears_nodes = False
         self._waiting: dict[str, asyncio.Future[Message]] = {}
 
     def open(self) -> None:
         """Listen for answers."""
         self._client.listen(f"{self._prefix}.*", self._answered)
 
-    async def send(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
+    async def send(
+        self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float, node: str = ""
+    ) -> Message:
         """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge."""
-        inbox = f"{self._prefix}.{secrets.token_hex(8)}"  # whoever hears one request can't answer another
+        inbox = f"{self._inboxes(node)}.{secrets.token_hex(8)}"  # whoever hears one request can't answer another
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Message] = loop.create_future()
         self._waiting[inbox] = answer
@@ -47,6 +55,15 @@ class Requests:
         if reply.headers.get(_STATUS) == _NO_RESPONDERS and not reply.data:
             raise NoResponders("nobody serves that subject")
         return reply
+
+    def _inboxes(self, node: str) -> str:
+        """Where answers come: to this client's inbox, or from the agent of that node."""
+        if not node:
+            return self._prefix
+        if not self._hears_nodes:
+            self._hears_nodes = True
+            self._client.listen(f"{self._node_prefix.format(node='*')}.*", self._answered)
+        return self._node_prefix.format(node=node)
 
     async def ask(self, subject: str, data: bytes, limits_s: Sequence[float]) -> Message:
         """The same for what may be heard twice, once for each of the limits: a member of a cluster that is cut off, or

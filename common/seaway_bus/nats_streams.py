@@ -10,10 +10,7 @@ _SOUND_COPIES: Final = (2, 12)
 
 
 def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
-    """A stream that drops its oldest messages at its limits, and in no other way.
-
-    Who may only publish to it could else have acknowledgements sent to JetStream's own subjects, as orders to purge.
-    """
+    """A stream that drops its oldest messages at its limits. Whoever keeps it may purge what one node has too much."""
     return {
         "name": config.name,
         "subjects": list(config.subjects),
@@ -26,7 +23,6 @@ def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
         "num_replicas": replicas,
         "allow_direct": True,
         "deny_delete": True,
-        "deny_purge": True,
     }
 
 

@@ -26,6 +26,7 @@ from seaway_bus.transport import (
     Message,
     NoSpace,
     NotConnected,
+    StreamSize,
     Subscription,
     TransportError,
 )
@@ -130,12 +131,17 @@ class NatsTransport:
         if not self._nc.is_connected:
             raise NotConnected("no connection to the NATS server")
 
+    def send(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
+        self._nc.send(subject, data, headers)
+
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
         self._nc.send(subject, data, headers)
         await self._nc.room()
 
-    async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
-        return await self._requests.send(subject, data, headers, timeout_s)
+    async def request(
+        self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float, node: str = ""
+    ) -> Message:
+        return await self._requests.send(subject, data, headers, timeout_s, node)
 
     async def look(self, subject: str) -> Message:
         """A request without a body that changes nothing: it is made again where no answer comes."""
@@ -188,6 +194,14 @@ class NatsTransport:
 
     async def last_sequence(self, stream: str) -> int:
         return int((await self._api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
+
+    async def stream_size(self, stream: str) -> StreamSize:
+        info = await self._api(f"STREAM.INFO.{stream}")
+        state, most = info["state"], max(0, int(info["config"]["max_bytes"]))
+        return StreamSize(int(state["bytes"]), most, int(state["first_seq"]), int(state["last_seq"]))
+
+    async def purge(self, stream: str, subject: str, up_to: int) -> int:
+        return int((await self._api(f"STREAM.PURGE.{stream}", {"filter": subject, "seq": up_to + 1}))["purged"])
 
     async def replay(
         self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0

@@ -1,17 +1,13 @@
-"""Events on their way to the stream, kept in SQLite until the stream has them.
+"""Events on their way, kept in SQLite until they are stored.
 
-An event is added in the same transaction as the state that it tells of, so that neither stands without
-the other after a kill. Events of one key (a container) go in order; keys go side by side. What has come
-together of one key goes in a row, where the stream takes each only directly behind the one before it
-(not on a cluster).
-Written without fsync: a kill of the process loses nothing; after a power cut the agent works out anew
-what its containers' ends were (the boot id has changed).
+An event is added in the same transaction as the state that it is about, so that neither stands without the other after
+a kill. Events are handed over oldest first, many at once: `deliver` stores them, or fails with none lost. Before that,
+`tell` publishes each at once for those who listen just now; what was told on a connection that is lost is told again.
+Written without fsync: a kill of the process loses nothing; after a power cut the agent works out anew what its
+containers' ends were (the boot id has changed).
 
 What waits is bounded. From half of the bound on, events that the catalogue calls lossy are left out. At the bound the
-outbox is `full`: its owner then takes no new work, and goes on to write down what happens to the work that it has.
-
-What the stream may have stored unacknowledged is sent again under the same id, which the stream drops as long as it
-remembers ids; after that the outbox looks there first.
+outbox is `full`: its owner then takes no new work, and still writes down what happens to the work that it has.
 """
 
 import asyncio
@@ -19,72 +15,94 @@ import contextlib
 import itertools
 import logging
 import sqlite3
-import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from seaway_bus import metrics
-from seaway_bus.outbox_doubt import stored_first
-from seaway_bus.outbox_table import Letter, LostRow, OutboxTable, Row, open_outbox
-from seaway_bus.transport import (
-    NoResponders,
-    NotConnected,
-    OutOfTurn,
-    RequestTimeout,
-    TooLarge,
-    Transport,
-    TransportError,
-)
+from seaway_bus.event_writer import EventWriter, StreamMessage
+from seaway_bus.outbox_table import LostRow, OutboxMessage, OutboxTable, Row, open_outbox
+from seaway_bus.transport import NoResponders, NotConnected, Transport, TransportError
 from seaway_contracts.channels import EventChannel, M
-from seaway_contracts.lifecycle import LAST_MSG_ID, Envelope
-from seaway_kit.failpoints import Failpoint, reach
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.stored_events import MOST_EVENTS
 from seaway_kit.tasks import Tasks
 
-__all__ = ["BOUND", "Outbox", "open_outbox"]
+__all__ = ["BOUND", "Deliver", "Outbox", "into_the_stream", "open_outbox"]
 
 log = logging.getLogger(__name__)
 BOUND: Final = 64 << 20
 _AT_HAND: Final = 4096
-_AT_ONCE: Final = 256
-_IN_A_ROW: Final = 16
+_BYTES_AT_ONCE: Final = 256 << 10
 _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SWEEP_S: Final = 0.2
 _HELD_UP: Final = 4  # attempts: about a second
 _PATIENCE_S: Final = 3.0
 
+Deliver = Callable[[Sequence[tuple[str, OutboxMessage]]], Awaitable[Mapping[str, str]]]
+"""Stores events, each with its key; gives those that never will be stored: why, by id. Raises SeawayError,
+TransportError where all must be handed over again."""
+
+
+def into_the_stream(transport: Transport) -> Deliver:
+    """Of a service that writes into the stream itself."""
+    writer = EventWriter(transport)
+
+    async def deliver(rows: Sequence[tuple[str, OutboxMessage]]) -> Mapping[str, str]:
+        large = {one.id: "it is larger than the bus takes" for _, one in rows if one.size > transport.max_payload}
+        await writer.store(
+            [StreamMessage(key, one.subject, one.headers, one.body) for key, one in rows if one.id not in large]
+        )
+        return large
+
+    return deliver
+
 
 class Outbox:
-    """Publishes what is added, in order per key, until the stream has acknowledged it."""
+    """Hands over what is added, in order, until it is stored."""
 
-    def __init__(self, db: sqlite3.Connection, transport: Transport, tasks: Tasks, bound: int = BOUND) -> None:
-        """`bound`: how many bytes of events may wait."""
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        transport: Transport,
+        tasks: Tasks,
+        deliver: Deliver | None = None,
+        *,
+        tells: bool = False,
+        bound: int = BOUND,
+    ) -> None:
+        """`tells`: events are published as they are added, on their own subjects. `bound`: how many bytes may wait."""
         self._table = OutboxTable(db)
         self._transport = transport
         self._tasks = tasks
+        self._deliver = deliver or into_the_stream(transport)
+        self._tells = tells
         self.bound = bound
         self.size = 0
         """How many bytes of events wait."""
-        self._queues: dict[str, deque[Row]] = {}
+        self._queue: deque[Row] = deque()
+        self._first = 0
+        self._told = 0
+        """Numbers count all events of this process: that of the queue's head, and of the next one to tell."""
+        self._last: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
         self._fresh: list[Row] = []
         self._done: list[int] = []
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._sending: dict[str, int] = {}
-        self._unsent: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
-        self._doubt: dict[str, int] = {}
-        self._depth = 0
-        self._inherited = 0
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._held_up = False
         self._started = False
+        self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._regained = asyncio.Event()
-        transport.on_reconnect(self._regained.set)
+        transport.on_disconnect(self._lost)
+        transport.on_reconnect(self._back)
         metrics.OUTBOX_BOUND.set(bound)
 
     def __len__(self) -> int:
-        return self._depth
+        return len(self._queue)
 
     @property
     def full(self) -> bool:
@@ -92,36 +110,35 @@ class Outbox:
         return self.size >= self.bound
 
     def start(self) -> None:
-        """Begin to publish: first what an earlier life left, then what was added since."""
+        """Begin: first what an earlier life left, then what was added since."""
         self._started = True
         self._fresh = list(self._table.rows())
         self.size = sum(row.size for row in self._fresh)
-        self._inherited = self._fresh[-1].n if self._fresh else 0
         self._tasks.eternal("outbox-sweep", self._sweep())
+        self._tasks.eternal("outbox", self._run())
         self.kick()
-
-    @property
-    def largest(self) -> int:
-        """The bytes of the largest event that the bus takes."""
-        return self._transport.max_payload
 
     def add(self, channel: EventChannel[M], envelope: Envelope, body: M, key: str = "") -> int:
         """Put one event in; belongs in a transaction of the caller, who calls `kick` after the commit.
 
-        Events of one `key` (by default the thing that the event is about) keep their order. Gives the event's size in
-        bytes, 0 if it is left out: one that is larger than `largest` will not be told.
+        `key` is what `waits` and `sent` are asked for, by default the thing that the event is about. Gives the event's
+        size in bytes, 0 if it is left out.
         """
         if self._left_out(channel):
             return 0
-        row = self._table.add(key or envelope.subject_id, _letter(channel, envelope, body))
+        row = self._table.add(key or envelope.subject_id, self._message(channel, envelope, body))
         self._take(row)
         return row.size
 
     def tell(self, channel: EventChannel[M], envelope: Envelope, body: M) -> None:
         """Publish an event that goes with no state of its own. Where the disk is full it is kept in memory only."""
         if not self._left_out(channel):
-            self._take(self._table.add_alone(envelope.subject_id, _letter(channel, envelope, body)))
+            self._take(self._table.add_alone(envelope.subject_id, self._message(channel, envelope, body)))
             self.kick()
+
+    def _message(self, channel: EventChannel[M], envelope: Envelope, body: M) -> OutboxMessage:
+        subject = channel.told_subject if self._tells else channel.subject
+        return OutboxMessage(subject(envelope.node, envelope.subject_id), envelope.headers(), channel.encode(body))
 
     def _take(self, row: Row) -> None:
         self._fresh.append(row)
@@ -139,45 +156,77 @@ class Outbox:
         self._fresh.clear()
 
     def kick(self) -> None:
-        """Publish what was added; before `start` it waits in its place behind older events."""
-        if not self._started:
+        """Tell and hand over what was added; before `start` it waits in its place behind older events."""
+        if not self._started or not self._fresh:
             return
         fresh, self._fresh = self._fresh, []
-        begun: list[str] = []
         for row in fresh:
-            self._depth += 1
-            self._idle.clear()
-            queue = self._queues.get(row.key)
-            if queue is not None:
-                at_hand = self._depth < _AT_HAND or not row.n
-                queue.append(row if at_hand else replace(row, letter=None))
-            else:
-                self._queues[row.key] = deque((row,))
-                begun.append(row.key)
-        for key in begun:
-            self._tasks.begin("outbox", self._drain(key))
+            at_hand = len(self._queue) < _AT_HAND or not row.n
+            self._queue.append(row if at_hand else replace(row, message=None))
+            self._counts[row.key] += 1
+            self._last[row.key] = self._first + len(self._queue) - 1
+        if self._told == self._first + len(self._queue) - len(fresh):
+            self._tell(fresh)
+        self._idle.clear()
+        self._wake.set()
         self._measure()
 
+    def _tell(self, rows: Sequence[Row]) -> None:
+        """Publish the next ones; what can't be published now is told when its turn comes to be handed over."""
+        for row in rows:
+            if self._tells and (row.message is None or not self._published(row.message)):
+                break
+            self._told += 1
+        self._let_go()
+
+    def _published(self, message: OutboxMessage) -> bool:
+        try:
+            self._transport.send(message.subject, message.body, message.headers)
+        except NotConnected:
+            return False
+        except TransportError as error:
+            log.debug("outbox: %s is not told: %s", message.subject, error)
+        return True
+
+    def _lost(self) -> None:
+        """What was told on the lost connection and isn't stored may not have come to anybody."""
+        if self._tells:
+            self._told = self._first
+
+    def _back(self) -> None:
+        """Tell what is at hand again; the rest is told when its turn comes."""
+        self._tell(list(itertools.islice(self._queue, self._told - self._first, _AT_HAND)))
+        self._regained.set()
+
     def sent(self, key: str) -> asyncio.Future[None] | None:
-        """A future for the moment when all that the key has now is on its way; None when it already is.
+        """A future for the moment when all that the key has now was told; None when it already was.
 
         Who answers a command after this answers behind the command's events: a reader who has the answer finds them.
-        Where the server is there and can't store (its disk is full), nobody waits for that longer than a second; where
-        it is only slow to (its disk is busy), three.
+        Where events can't be stored just now, so that those before it wait, nobody waits for that longer than a second
+        (where it only takes long, three).
         """
-        queue = self._queues.get(key)
-        if queue is None or self._held_up or self._sending.get(key) == queue[-1].n:
+        last = self._last.get(key, -1)
+        if last < self._told or self._held_up:
             return None
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._unsent.setdefault(key, []).append((queue[-1].n, waiting))
+        self._waiting.append((last, waiting))
         self._let_go_later(waiting)
         return waiting
 
+    def _let_go(self) -> None:
+        """Wake the waiters whose events were told; all of them while storing fails."""
+        if not self._waiting:
+            return
+        for last, waiting in self._waiting:
+            if (last < self._told or self._held_up) and not waiting.done():
+                waiting.set_result(None)
+        self._waiting = [(last, waiting) for last, waiting in self._waiting if not waiting.done()]
+
     def _let_go_later(self, waiting: asyncio.Future[None]) -> None:
-        timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._let_go, waiting)
+        timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._out_of_patience, waiting)
         waiting.add_done_callback(lambda _: timer.cancel())
 
-    def _let_go(self, waiting: asyncio.Future[None]) -> None:
+    def _out_of_patience(self, waiting: asyncio.Future[None]) -> None:
         """Without a connection no answer could go out either."""
         if self._transport.connected:
             waiting.set_result(None)
@@ -185,172 +234,96 @@ class Outbox:
             self._let_go_later(waiting)
 
     def waits(self, key: str) -> bool:
-        """Whether the stream lacks events of the key."""
-        return key in self._queues
+        """Whether events of the key are not stored yet."""
+        return key in self._counts
 
     async def flush(self, timeout_s: float) -> bool:
-        """Wait until all is acknowledged, at most that long; whether it was."""
+        """Wait until all is stored, at most that long; whether it was."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
         self._forget()
-        return not self._depth
+        return not self._queue
 
-    async def _drain(self, key: str) -> None:
-        queue = self._queues[key]
-        self._doubt[key] = self._inherited
-        went_well = True
-        while queue:
-            async with self._slots:
-                row = self._row(key, queue) if went_well else []
-                if len(row) > 1:
-                    went_well = await self._deliver_row(key, queue, row)
-                else:
-                    await self._deliver(key, queue)
-                    went_well = True
-        del self._queues[key], self._doubt[key]
-        self._sending.pop(key, None)
-        for _, waiting in self._unsent.pop(key, []):  # for what was there already
-            if not waiting.done():
-                waiting.set_result(None)
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            if not self._queue:
+                self._wake.clear()
+                self._idle.set()
+                await self._wake.wait()
+            rows = self._next_rows()
+            try:
+                await self._hand_over(rows)
+                attempt = 0
+            except Exception as error:  # whatever it is, the events behind must come to be stored
+                await self._pause(rows[0], error, attempt)
+                attempt += 1
+
+    def _next_rows(self) -> list[Row]:
+        """The oldest ones: as many as may go at once, and one at least."""
+        rows: list[Row] = []
+        size = 0
+        for row in itertools.islice(self._queue, MOST_EVENTS):
+            size += row.size
+            if rows and size > _BYTES_AT_ONCE:
+                break
+            rows.append(row)
+        return rows
+
+    async def _hand_over(self, rows: Sequence[Row]) -> None:
+        """Have them stored; what is lost, or never will be stored, is dropped: it would stop all behind it."""
+        read = [replace(row, message=self._readable(row)) for row in rows]
+        self._tell([row for row in read[max(0, self._told - self._first) :] if row.message is not None])
+        messages = [(row.key, row.message) for row in read if row.message is not None]
+        refused = await self._deliver(messages) if messages else {}
+        for identifier, reason in refused.items():
+            log.error("outbox: event %s is dropped: %s", identifier, reason)
+        self._held_up = False
+        self._finish(len(rows))
+
+    def _readable(self, row: Row) -> OutboxMessage | None:
+        """What is in a row; None where that is lost. Raises sqlite3.Error."""
+        try:
+            return self._table.read(row)
+        except LostRow as error:
+            log.error("outbox: an event of %s (%d bytes) is dropped: %s", row.key, row.size, error)
+            return None
+
+    def _finish(self, count: int) -> None:
+        """The first ones of the queue need nothing more."""
+        for _ in range(count):
+            row = self._queue.popleft()
+            if row.n:
+                self._done.append(row.n)
+            self.size -= row.size
+            self._counts[row.key] -= 1
+            if not self._counts[row.key]:
+                del self._counts[row.key], self._last[row.key]
+        self._first += count
+        self._told = max(self._told, self._first)
+        self._let_go()
         self._measure()
 
-    def _row(self, key: str, queue: deque[Row]) -> list[Letter]:
-        """The first ones of a queue that are at hand, and that the stream has not got in any case.
-
-        None on a cluster: what its leader has refused it goes on to take for a repeat, up to 2.12 at least.
-        """
-        if self._transport.clustered:
-            return []
-        first = itertools.islice(queue, _IN_A_ROW)
-        fresh = itertools.takewhile(lambda row: row.letter is not None and row.n > self._doubt[key], first)
-        return [row.letter for row in fresh if row.letter is not None]
-
-    def _finish(self, queue: deque[Row]) -> None:
-        """The first of a queue needs nothing more."""
-        row = queue.popleft()
-        if row.n:
-            self._done.append(row.n)
-        self._depth -= 1
-        self.size -= row.size
-        if not self._depth:
-            self._idle.set()
-
     def _measure(self) -> None:
-        metrics.OUTBOX_DEPTH.set(self._depth)
+        metrics.OUTBOX_DEPTH.set(len(self._queue))
         metrics.OUTBOX_BYTES.set(self.size)
 
-    def _note_sending(self, key: str, n: int) -> None:
-        """The transport gets it in this very step, before anyone who waits for it goes on."""
-        self._sending[key] = n
-        waiting = self._unsent.pop(key, [])
-        later = [(last, future) for last, future in waiting if last > n]
-        if later:
-            self._unsent[key] = later
-        for last, future in waiting:
-            if last <= n and not future.done():
-                future.set_result(None)
-
-    def _hold_up(self) -> None:
-        """Events can't be stored just now: whoever waits to answer, whatever its key, is not to wait as well."""
-        self._held_up = True
-        waiting, self._unsent = self._unsent, {}
-        for _, future in itertools.chain.from_iterable(waiting.values()):
-            if not future.done():
-                future.set_result(None)
-
-    async def _deliver_row(self, key: str, queue: deque[Row], row: Sequence[Letter]) -> bool:
-        """Whether the stream has taken all of a row; what it has is finished."""
-        before, last = "", queue[len(row) - 1].n
-        sending: list[asyncio.Task[Exception | None]] = []
-        for letter in row:
-            sending.append(self._tasks.begin("outbox-row", self._try(letter, before)))
-            before = letter.id
-        self._note_sending(key, last)
-        failures = [await task for task in sending]
-        # One that was taken was taken behind those before it, whatever has become of their answers.
-        stored = max((place + 1 for place, failure in enumerate(failures) if failure is None), default=0)
-        for _ in range(stored):
-            self._finish(queue)
-        if stored == len(row):
-            return True
-        metrics.OUTBOX_RETRIES.inc()
-        self._sending.pop(key, None)
-        if not all(isinstance(failure, OutOfTurn) for failure in failures[stored:]):
-            self._doubt[key] = last
-        return False
-
-    async def _try(self, letter: Letter, before: str) -> Exception | None:
-        """What is wrong, if it can't be stored behind the one `before` it."""
-        try:
-            await self._store(replace(letter, headers=letter.headers | {LAST_MSG_ID: before}) if before else letter)
-        except Exception as error:
-            return error
-        return None
-
-    async def _deliver(self, key: str, queue: deque[Row]) -> None:
-        """The first of a queue, until the stream has it. One that can't be told at all would stop its key."""
-        row, attempt, doubtful = queue[0], 0, False
-        while True:
-            try:
-                if 0 < row.n <= self._doubt[key] and await self._has_been_stored(key, queue):
-                    return
-                letter = self._table.read(row)
-                if not (doubtful and await stored_first(self._transport, [letter])):
-                    self._note_sending(key, row.n)
-                    await self._store(letter)
-                break
-            except (TooLarge, LostRow) as error:
-                log.error("outbox: an event of %s (%d bytes) is dropped: %s", key, row.size, error)
-                break
-            except Exception as error:
-                doubtful |= isinstance(error, RequestTimeout)
-                self._note_failure(key, error, attempt)
-                await self._pause(row, error, attempt)
-                attempt += 1
-        self._finish(queue)
-
-    def _note_failure(self, key: str, error: Exception, attempt: int) -> None:
-        """What was sent on a connection that is lost is not on its way any more."""
-        if not self._transport.connected or isinstance(error, NotConnected):
-            self._sending.pop(key, None)
-        elif attempt >= _HELD_UP:
-            self._hold_up()
-
     async def _pause(self, row: Row, error: Exception, attempt: int) -> None:
-        """A moment, which a new connection ends. Whatever failed, the events behind it must come to be sent."""
+        """A moment, which a new connection ends."""
         metrics.OUTBOX_RETRIES.inc()
-        if not isinstance(error, TransportError):
-            log.error("outbox: an event of %s can't be sent: %r; trying again", row.key, error)
-        elif attempt == 0 and not isinstance(error, (NotConnected, NoResponders)):
-            log.warning("outbox: an event of %s: %s; trying again", row.key, error)
+        away = isinstance(error, NotConnected | NoResponders) or not self._transport.connected
+        if not isinstance(error, TransportError | SeawayError | sqlite3.Error):
+            log.error("outbox: events of %s and behind it can't be stored: %r; trying again", row.key, error)
+        elif attempt == 0 and not away:
+            log.warning("outbox: events of %s and behind it can't be stored: %s; trying again", row.key, error)
+        if attempt >= _HELD_UP and self._transport.connected:
+            self._held_up = True
+            self._let_go()
         self._regained.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RETRY_S[min(attempt, len(_RETRY_S) - 1)]):
                 await self._regained.wait()
-
-    async def _store(self, letter: Letter) -> None:
-        started = time.perf_counter()
-        await self._transport.store(letter.subject, letter.body, letter.headers)
-        self._held_up = False
-        metrics.STORE_SECONDS.observe(time.perf_counter() - started)
-        reach(Failpoint.EVENT_STORED)
-
-    async def _has_been_stored(self, key: str, queue: deque[Row]) -> bool:
-        """Whether the stream has the first of a queue, from an earlier life or unheard; what it has is finished."""
-        doubtful = itertools.takewhile(lambda row: 0 < row.n <= self._doubt[key], tuple(queue))
-        stored = await stored_first(self._transport, [self._readable(row) for row in doubtful])
-        if stored is None:
-            return False
-        self._doubt[key] = 0
-        for _ in range(stored):
-            self._finish(queue)
-        return stored > 0
-
-    def _readable(self, row: Row) -> Letter | None:
-        with contextlib.suppress(LostRow):
-            return self._table.read(row)
-        return None
 
     async def _sweep(self) -> None:
         while True:
@@ -358,15 +331,11 @@ class Outbox:
             self._forget()
 
     def _forget(self) -> None:
-        """Delete acknowledged rows, many in one transaction; later, where the disk has no room even for that."""
+        """Delete the rows of stored events, many in one transaction; later, where the disk has no room for that."""
         if self._done and not self._table.db.in_transaction:
             try:
                 self._table.remove(self._done)
             except sqlite3.Error as error:
-                log.debug("outbox: what the stream has is deleted later: %s", error)
+                log.debug("outbox: what is stored is deleted later: %s", error)
             else:
                 self._done = []
-
-
-def _letter(channel: EventChannel[M], envelope: Envelope, body: M) -> Letter:
-    return Letter(channel.subject(envelope.node, envelope.subject_id), envelope.headers(), channel.encode(body))

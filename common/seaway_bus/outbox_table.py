@@ -15,6 +15,7 @@ from typing import Final
 import orjson
 
 from seaway_bus.database import Schema, transaction
+from seaway_bus.transport import wire_size
 from seaway_contracts.lifecycle import MSG_ID
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,6 @@ CREATE TABLE IF NOT EXISTS outbox (
 """
 SCHEMA: Final = Schema((TABLE,))
 """Of a database for an outbox alone. The agent's has the same table: what changes it is a step there too."""
-_TIME: Final = "ce-timens"
 
 
 def open_outbox(path: Path) -> sqlite3.Connection:
@@ -57,7 +57,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutboxMessage:
     """One event as it is sent."""
 
     subject: str
@@ -70,15 +70,14 @@ class Letter:
         return self.headers.get(MSG_ID, "")
 
     @property
-    def time_ns(self) -> int:
-        """When it happened, Unix ns; 0 where that isn't told."""
-        text = self.headers.get(_TIME, "")
-        return int(text) if text.isdigit() else 0
+    def size(self) -> int:
+        """What it counts against the server's limit, in bytes."""
+        return wire_size(self.body, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An event that waits. `size` in bytes; `letter` is read when its time comes, unless it is at hand.
+    """An event that waits. `size` in bytes; `message` is read when its time comes, unless it is at hand.
 
     `n` is 0 for one that could not be written down.
     """
@@ -86,7 +85,7 @@ class Row:
     n: int
     key: str
     size: int
-    letter: Letter | None = None
+    message: OutboxMessage | None = None
 
 
 class LostRow(Exception):
@@ -100,23 +99,23 @@ class OutboxTable:
         self.db = db
         db.execute(TABLE)
 
-    def add(self, key: str, letter: Letter) -> Row:
+    def add(self, key: str, message: OutboxMessage) -> Row:
         """Write one, in the caller's transaction."""
-        headers = orjson.dumps(letter.headers)
+        headers = orjson.dumps(message.headers)
         number = self.db.execute(
             "INSERT INTO outbox (key, subject, headers, body) VALUES (?, ?, ?, ?)",
-            (key, letter.subject, headers, letter.body),
+            (key, message.subject, headers, message.body),
         ).lastrowid
-        return Row(number or 0, key, len(letter.subject) + len(headers) + len(letter.body), letter)
+        return Row(number or 0, key, len(message.subject) + len(headers) + len(message.body), message)
 
-    def add_alone(self, key: str, letter: Letter) -> Row:
+    def add_alone(self, key: str, message: OutboxMessage) -> Row:
         """Write one in a transaction of its own, or only keep it in memory where the disk takes nothing."""
         try:
             with transaction(self.db):
-                return self.add(key, letter)
+                return self.add(key, message)
         except sqlite3.Error as error:
-            log.error("outbox: %s is kept in memory only: %s", letter.subject, error)
-            return Row(0, key, len(letter.subject) + len(letter.body), letter)
+            log.error("outbox: %s is kept in memory only: %s", message.subject, error)
+            return Row(0, key, len(message.subject) + len(message.body), message)
 
     def rows(self) -> Iterator[Row]:
         """All, without what is in them."""
@@ -124,15 +123,15 @@ class OutboxTable:
         for n, key, size in self.db.execute(asked).fetchall():
             yield Row(n, key, size)
 
-    def read(self, row: Row) -> Letter:
+    def read(self, row: Row) -> OutboxMessage:
         """What is in a row. Raises LostRow; sqlite3.Error where the disk can't be read just now."""
-        if row.letter is not None:
-            return row.letter
+        if row.message is not None:
+            return row.message
         found = self.db.execute("SELECT subject, headers, body FROM outbox WHERE n = ?", (row.n,)).fetchone()
         if found is None:
             raise LostRow(f"row {row.n} isn't there")
         try:
-            return Letter(found[0], orjson.loads(found[1]), found[2])
+            return OutboxMessage(found[0], orjson.loads(found[1]), found[2])
         except ValueError as error:
             raise LostRow(f"row {row.n} can't be read: {error}") from error
 

@@ -19,6 +19,7 @@ _FIRST_PAUSE_S: Final = 0.02
 _LAST_PAUSE_S: Final = 0.25
 _FIRST_SILENCE_S: Final = 1.0
 _LAST_SILENCE_S: Final = 8.0
+_TICK_S: Final = 0.001  # the event loop tells no shorter times apart
 _REMEMBERED: Final = 1024
 _JOINED: Final = 8
 
@@ -36,6 +37,8 @@ class Asking:
     headers: Mapping[str, str]
     repeat: Repeat
     patience_s: float = PATIENCE_S
+    node: str = ""
+    """Whose agent is asked; empty for a service."""
 
     async def answer(self, timeout_s: float) -> Message:
         """The first answer that comes.
@@ -49,9 +52,9 @@ class Asking:
         while True:
             wait = min(silence, end - now()) if self.repeat is Repeat.UNANSWERED else end - now()
             try:
-                return await self.transport.request(self.subject, self.data, self.headers, max(0.0, wait))
+                return await self.transport.request(self.subject, self.data, self.headers, max(0.0, wait), self.node)
             except RequestTimeout:
-                if self.repeat is not Repeat.UNANSWERED or now() >= end:
+                if self.repeat is not Repeat.UNANSWERED or now() >= end - _TICK_S:
                     raise
                 heard, alone_until, silence, pause = True, 0.0, min(silence * 2, _LAST_SILENCE_S), _FIRST_PAUSE_S
             except (NoResponders, NotConnected) as error:

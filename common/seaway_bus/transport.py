@@ -38,10 +38,6 @@ class NoSpace(TransportError):
     """The server's storage is full."""
 
 
-class OutOfTurn(TransportError):
-    """The stream's last message is not the one that was expected (`LAST_MSG_ID`); nothing was stored."""
-
-
 class WrongRevision(Exception):
     """A key is not at the revision that the write expected; `create` found it present."""
 
@@ -56,6 +52,16 @@ class Message:
     reply: str = ""
     stream_seq: int = 0
     stored_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSize:
+    """What a stream holds and may hold, in bytes (`most` 0: any), and the numbers of its first and last message."""
+
+    size: int
+    most: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +143,19 @@ class Transport(Protocol):
     def max_payload(self) -> int:
         """The largest message in bytes that the server takes."""
 
+    def send(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Publish without waiting, however much waits to be sent. Raises NotConnected, TooLarge."""
+
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Send to whoever listens. Raises NotConnected, TooLarge."""
 
-    async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
-        """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge."""
+    async def request(
+        self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float, node: str = ""
+    ) -> Message:
+        """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge.
+
+        `node`: whose agent is asked. It answers on a subject of its own node, and not to this client's inbox.
+        """
 
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
         """Deliver what matches; with `queue`, each message to one member of that group."""
@@ -149,9 +163,8 @@ class Transport(Protocol):
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         """Publish and wait until the stream has it on disk; its sequence number there.
 
-        A repeat (same `MSG_ID`) is dropped by the server and counts as stored. With a `LAST_MSG_ID` it is stored only
-        where the stream's last message is that one.
-        Raises NotConnected, RequestTimeout, NoResponders (no such stream), NoSpace, TooLarge, OutOfTurn.
+        A repeat (same `MSG_ID`) is dropped by the server and counts as stored.
+        Raises NotConnected, RequestTimeout, NoResponders (no such stream), NoSpace, TooLarge.
         """
 
     async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
@@ -162,6 +175,12 @@ class Transport(Protocol):
 
     async def last_sequence(self, stream: str) -> int:
         """The sequence number of the newest stored message; 0 when there is none."""
+
+    async def stream_size(self, stream: str) -> StreamSize:
+        """How large the stream is."""
+
+    async def purge(self, stream: str, subject: str, up_to: int) -> int:
+        """Remove the messages that match up to and with a sequence number; how many."""
 
     def replay(self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0) -> AsyncIterator[Message]:
         """The stored messages that match, from a sequence number or a time on, up to the newest at that time."""

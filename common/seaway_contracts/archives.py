@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from seaway_contracts.base import Payload
-from seaway_contracts.images import ImageConfig
+from seaway_contracts.images import BlobEndpoint, ImageConfig
 
 ChangeKind = Literal["modified", "added", "deleted"]
 
@@ -89,11 +89,22 @@ class ImageOrder(Payload):
     actor: str = ""
 
 
+class GrantCommit(Payload):
+    """Let that node send the layer of an image of this order."""
+
+    node: str
+    order: ImageOrder
+
+
 class CommitContainer(Payload):
-    """Make an image of a container's writable layer; `pause` freezes a running one meanwhile."""
+    """Make an image of a container's writable layer; `pause` freezes a running one meanwhile.
+
+    `upload`: where the layer goes, once, by the image service's grant. `comment`: the image's, for the event.
+    """
 
     id: str
-    order: ImageOrder
+    upload: BlobEndpoint
+    comment: str = ""
     pause: bool = True
 
 

@@ -7,7 +7,7 @@ from pydantic.json_schema import models_json_schema
 
 from seaway_contracts import catalogue
 from seaway_contracts.base import Payload
-from seaway_contracts.channels import BeatChannel, CallChannel, EventChannel, LinesChannel, Template
+from seaway_contracts.channels import CallChannel, EventChannel, MessageChannel, Role, Template
 from seaway_contracts.errors import ErrorBody
 from seaway_contracts.version import VERSION
 
@@ -54,8 +54,8 @@ def document() -> Json:
         _add_event(event, channels, operations, messages)
     for call in catalogue.CALLS:
         _add_call(call, channels, operations, messages)
-    _add_beat(catalogue.BEAT, channels, operations, messages)
-    _add_beat(catalogue.LOG_LINES, channels, operations, messages)
+    for message in catalogue.MESSAGES:
+        _add_message(message, channels, operations, messages)
     _add_stream(channels, operations, messages)
     return {
         "asyncapi": "3.0.0",
@@ -78,13 +78,19 @@ def render() -> str:
 
 def _add_event(event: EventChannel[Any], channels: Json, operations: Json, messages: Json) -> None:
     name = f"event.{event.noun}.{event.action}"
-    messages[name] = _message(event.about, event.payload, _HEADERS)
+    messages[name] = _message(event.about, event.public, _HEADERS)
     channels[name] = _channel(event.template, event.about, name)
-    operations[name] = _operation("send", name) | ({"x-lossy": True} if event.lossy else {})
+    extra: Json = {"x-lossy": True} if event.lossy else {}
+    operations[name] = _operation("send", name) | extra | {"x-owner": Role.METADATA.value}
+    if event.owner is Role.AGENT:
+        told = f"told.{event.noun}.{event.action}"
+        messages[told] = _message(event.about, event.payload, _HEADERS)
+        channels[told] = _channel(event.told_template, f"{event.about} Told by its agent, to services alone.", told)
+        operations[told] = _operation("send", told) | extra | {"x-owner": event.owner.value}
 
 
 def _add_call(call: CallChannel[Any, Any], channels: Json, operations: Json, messages: Json) -> None:
-    name = f"{call.service}.{call.noun}.{call.verb}"
+    name = call_name(call)
     reply = f"{name}.reply"
     messages[name] = _message(call.about, call.request, _COMMAND_HEADERS)
     messages[reply] = _message(f"The reply to {name}.", call.reply)
@@ -92,19 +98,33 @@ def _add_call(call: CallChannel[Any, Any], channels: Json, operations: Json, mes
     channels[reply] = {"address": None, "messages": {part: _ref("messages", part) for part in (reply, "error")}}
     operations[name] = _operation("receive", name) | {
         "reply": {
-            "address": {"location": "$message.header#/reply", "description": "The requester's inbox."},
+            "address": {
+                "location": "$message.header#/reply",
+                "description": "The requester's inbox, or for an agent a subject of its node.",
+            },
             "channel": {"$ref": f"#/channels/{_escaped(reply)}"},
         },
         "x-timeout-seconds": call.timeout_s,
         "x-repeat": call.repeat.value,
-        "x-queue-group": "" if call.per_node else call.service,
+        "x-queue-group": call.queue,
+        "x-owner": call.owner.value,
+        "x-callers": sorted(call.callers),
     }
 
 
-def _add_beat(beat: BeatChannel[Any] | LinesChannel[Any], channels: Json, operations: Json, messages: Json) -> None:
-    messages[beat.word] = _message(beat.about, beat.payload)
-    channels[beat.word] = _channel(beat.template, beat.about, beat.word)
-    operations[beat.word] = _operation("send", beat.word)
+def call_name(call: CallChannel[Any, Any]) -> str:
+    """The name of a call in the document."""
+    return f"{'node.' if call.from_nodes else ''}{call.service}.{call.noun}.{call.verb}"
+
+
+def _add_message(message: MessageChannel[Any], channels: Json, operations: Json, messages: Json) -> None:
+    name = message.name
+    messages[name] = _message(message.about, message.payload)
+    channels[name] = _channel(message.template, message.about, name)
+    operations[name] = _operation("send", name) | {
+        "x-owner": message.owner.value,
+        "x-hearers": sorted(message.hearers),
+    }
 
 
 def _add_stream(channels: Json, operations: Json, messages: Json) -> None:
@@ -115,11 +135,13 @@ def _add_stream(channels: Json, operations: Json, messages: Json) -> None:
         "contentType": "application/octet-stream",
         "payload": {"type": "string", "format": "binary"},
     }
-    channels["stream"] = _channel(catalogue.STREAM_TEMPLATE, "Bytes with flow control.", "stream")
-    operations["stream"] = _operation("send", "stream")
-    about = "Bytes with flow control, where a node's agent serves them."
-    channels["stream.node"] = _channel(catalogue.NODE_STREAM_TEMPLATE, about, "stream")
-    operations["stream.node"] = _operation("send", "stream.node")
+    for name, template, about in (
+        ("stream", catalogue.STREAM_TEMPLATE, "Bytes with flow control between services."),
+        ("stream.to_node", catalogue.TO_NODE, "Bytes with flow control to a node's agent."),
+        ("stream.from_node", catalogue.FROM_NODE, "Bytes with flow control from a node's agent."),
+    ):
+        channels[name] = _channel(template, about, "stream")
+        operations[name] = _operation("send", name)
 
 
 def _channel(template: Template, about: str, message: str) -> Json:
@@ -146,8 +168,8 @@ def _message(about: str, payload: type[Payload], headers: dict[str, str] | None 
 
 
 def _schemas() -> Json:
-    models: set[type[Payload]] = {ErrorBody, catalogue.BEAT.payload, catalogue.LOG_LINES.payload}
-    models.update(event.payload for event in catalogue.EVENTS.values())
+    models: set[type[Payload]] = {ErrorBody, *(message.payload for message in catalogue.MESSAGES)}
+    models.update(model for event in catalogue.EVENTS.values() for model in (event.payload, event.public))
     models.update(model for call in catalogue.CALLS for model in (call.request, call.reply))
     ordered = sorted(models, key=lambda model: model.__name__)
     _, found = models_json_schema(

@@ -1,25 +1,47 @@
-"""Channels: a subject's template, payloads, reply and time-out, declared once.
+"""Channels: a subject's template, payloads, owner and users, declared once.
 
-Address, wildcard and parser all come from the one template. Each channel has methods that take
-its payload, so that the type checker sees a wrong one (a frozen generic would be inferred covariant).
+Address, wildcard and parser all come from the one template; permissions on the bus come from `owner`, `callers` and
+`hearers`. Each channel has methods that take its payload, so that the type checker sees a wrong one (a frozen generic
+would be inferred covariant).
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Final, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from seaway_contracts.base import Payload
-from seaway_contracts.errors import Code, bad_request
+from seaway_contracts.errors import SeawayError, bad_request
 from seaway_contracts.ids import check_token
 
 ROOT: Final = "seaway.v1"
+NODE: Final = f"{ROOT}.node.{{node}}"
+DO: Final = f"{NODE}.do"
+"""Subjects of commands to one node, and of what flows to it."""
+ASK: Final = f"{NODE}.ask"
+"""Subjects of requests from one node to services: it stands in the subject, as NATS does not name senders."""
+TELL: Final = f"{NODE}.tell"
+"""Subjects of all else that one node says."""
+ALL_NODES: Final = "all"
+"""Stands for the node in the subjects of what all nodes hear."""
 M = TypeVar("M", bound=Payload)
 Q = TypeVar("Q", bound=Payload)
 R = TypeVar("R", bound=Payload)
+
+
+class Role(StrEnum):
+    """A kind of bus user: each service, a node's agent, the command line."""
+
+    API = "api"
+    IMAGE = "image"
+    METADATA = "metadata"
+    SCHEDULER = "scheduler"
+    AGENT = "agent"
+    CLI = "cli"
 
 
 @dataclass(frozen=True)
@@ -57,42 +79,73 @@ class Template:
         return found
 
 
+def _encode(body: Payload) -> bytes:
+    return body.model_dump_json(exclude_defaults=True).encode()
+
+
 def _decode(model: type[M], data: bytes, where: str) -> M:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "body"
-        raise bad_request(f"{where}: {place}: {first['msg']}") from None
+        raise _misfit(error, where) from None
+
+
+def _misfit(error: ValidationError, where: str) -> SeawayError:
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "body"
+    return bad_request(f"{where}: {place}: {first['msg']}")
 
 
 @dataclass(frozen=True)
 class EventChannel(Generic[M]):
-    """A durable lifecycle event: `seaway.v1.event.<node>.<noun>.<action>.<id>`, kept in the events stream."""
+    """A durable event: `seaway.v1.event.<node>.<noun>.<action>.<id>`, kept in the events stream.
+
+    Metadata alone writes there. What a node's agent `owner`s, the agent tells the services at once
+    (`….node.<node>.tell.event.…`), and metadata publishes it once it has judged it. `payload` is the body as the owner
+    tells it; `public` the part of it that is published, which can be read as a `payload` with defaults for the rest.
+    """
 
     noun: str
     action: str
     payload: type[M]
+    public: type[Payload]
     about: str
+    owner: Role
     lossy: bool = False
-    """Whether it may be left out where an outbox fills up: nothing follows from it, or the next status tells it too."""
+    """An outbox that is half full may drop it: no state depends on it, or the next status repeats it."""
 
     @cached_property
     def template(self) -> Template:
         """The subject's template."""
         return Template(f"{ROOT}.event.{{node}}.{self.noun}.{self.action}.{{id}}")
 
+    @cached_property
+    def told_template(self) -> Template:
+        """The template of the subject on which an agent tells it. Of those that agents own."""
+        return Template(f"{TELL}.event.{self.noun}.{self.action}.{{id}}")
+
     def subject(self, node: str, identifier: str) -> str:
         """Where this event of one thing on one node is published."""
         return self.template.subject(node=node, id=identifier)
 
+    def told_subject(self, node: str, identifier: str) -> str:
+        """Where the node's agent tells it."""
+        return self.told_template.subject(node=node, id=identifier)
+
     def encode(self, body: M) -> bytes:
         """The body as JSON."""
-        return body.model_dump_json(exclude_defaults=True).encode()
+        return _encode(body)
 
     def decode(self, data: bytes) -> M:
         """The body from JSON; raises SeawayError(BAD_REQUEST) if it doesn't fit."""
         return _decode(self.payload, data, f"event {self.noun}.{self.action}")
+
+    def published(self, body: Mapping[str, JsonValue]) -> bytes:
+        """The public part of a body as JSON; raises SeawayError(BAD_REQUEST) if it doesn't fit."""
+        try:
+            return _encode(self.public.model_validate(body))
+        except ValidationError as error:
+            raise _misfit(error, f"event {self.noun}.{self.action}") from None
 
 
 class Repeat(StrEnum):
@@ -107,18 +160,36 @@ class Repeat(StrEnum):
 
 @dataclass(frozen=True)
 class CallChannel(Generic[Q, R]):
-    """A request to a service (any one of its copies) or, where `per_node`, to one node's agent, with its reply."""
+    """A request with its reply: to any copy of the service that `owner`s it, or to one node's agent.
 
-    service: str
+    `from_nodes`: it is asked by agents, each on a subject that names its node.
+    """
+
+    owner: Role
     noun: str
     verb: str
     request: type[Q]
     reply: type[R]
+    callers: frozenset[Role]
     timeout_s: float
-    per_node: bool
     about: str
-    errors: tuple[Code, ...] = field(default=())
     repeat: Repeat = Repeat.NEVER
+    from_nodes: bool = False
+
+    @property
+    def service(self) -> str:
+        """The name of the service that answers."""
+        return self.owner.value
+
+    @property
+    def to_node(self) -> bool:
+        """Whether it goes to one node's agent."""
+        return self.owner is Role.AGENT
+
+    @property
+    def queue(self) -> str:
+        """The queue group of those who answer; empty where each hears all of its own."""
+        return "" if self.to_node else self.service
 
     @property
     def name(self) -> str:
@@ -128,18 +199,20 @@ class CallChannel(Generic[Q, R]):
     @cached_property
     def template(self) -> Template:
         """The subject's template."""
-        node = ".{node}" if self.per_node else ""
-        return Template(f"{ROOT}.{self.service}{node}.{self.noun}.{self.verb}")
+        if self.to_node:
+            return Template(f"{DO}.{self.noun}.{self.verb}")
+        return Template(f"{ASK if self.from_nodes else ROOT}.{self.service}.{self.noun}.{self.verb}")
 
     def subject(self, node: str | None = None) -> str:
-        """Where the request goes; `node` exactly where the channel is per node."""
-        if (node is not None) != self.per_node:
-            raise ValueError(f"{self.service} {self.name}: node is {'needed' if self.per_node else 'not taken'}")
+        """Where the request goes; `node` exactly where the subject names one."""
+        needed = "node" in self.template.fields
+        if (node is not None) != needed:
+            raise ValueError(f"{self.service} {self.name}: node is {'needed' if needed else 'not taken'}")
         return self.template.subject(node=node) if node is not None else self.template.text
 
     def encode(self, body: Q) -> bytes:
         """The request as JSON."""
-        return body.model_dump_json(exclude_defaults=True).encode()
+        return _encode(body)
 
     def decode(self, data: bytes) -> Q:
         """The request from JSON; raises SeawayError(BAD_REQUEST) if it doesn't fit."""
@@ -147,7 +220,7 @@ class CallChannel(Generic[Q, R]):
 
     def encode_reply(self, body: R) -> bytes:
         """The reply as JSON."""
-        return body.model_dump_json(exclude_defaults=True).encode()
+        return _encode(body)
 
     def decode_reply(self, data: bytes) -> R:
         """The reply from JSON; raises SeawayError(BAD_REQUEST) if it doesn't fit."""
@@ -155,55 +228,27 @@ class CallChannel(Generic[Q, R]):
 
 
 @dataclass(frozen=True)
-class BeatChannel(Generic[M]):
-    """A message for whoever listens just now; the next one replaces it."""
+class MessageChannel(Generic[M]):
+    """A message for everybody who listens just now; nobody answers it, nothing keeps it."""
 
-    word: str
+    name: str
+    template: Template
     payload: type[M]
     about: str
+    owner: Role
+    hearers: frozenset[Role]
 
-    @cached_property
-    def template(self) -> Template:
-        """The subject's template."""
-        return Template(f"{ROOT}.{self.word}.{{node}}")
-
-    def subject(self, node: str) -> str:
-        """Where one node publishes it."""
-        return self.template.subject(node=node)
+    def subject(self, **tokens: str) -> str:
+        """Where it is published; raises BadToken."""
+        return self.template.subject(**tokens)
 
     def encode(self, body: M) -> bytes:
         """The body as JSON."""
-        return body.model_dump_json(exclude_defaults=True).encode()
+        return _encode(body)
 
     def decode(self, data: bytes) -> M:
         """The body from JSON; raises SeawayError(BAD_REQUEST) if it doesn't fit."""
-        return _decode(self.payload, data, self.word)
-
-
-@dataclass(frozen=True)
-class LinesChannel(Generic[M]):
-    """What one container says, for whoever listens just now: `seaway.v1.<word>.<node>.<id>`."""
-
-    word: str
-    payload: type[M]
-    about: str
-
-    @cached_property
-    def template(self) -> Template:
-        """The subject's template."""
-        return Template(f"{ROOT}.{self.word}.{{node}}.{{id}}")
-
-    def subject(self, node: str, identifier: str) -> str:
-        """Where what one container of one node says is published."""
-        return self.template.subject(node=node, id=identifier)
-
-    def encode(self, body: M) -> bytes:
-        """The body as JSON."""
-        return body.model_dump_json(exclude_defaults=True).encode()
-
-    def decode(self, data: bytes) -> M:
-        """The body from JSON; raises SeawayError(BAD_REQUEST) if it doesn't fit."""
-        return _decode(self.payload, data, self.word)
+        return _decode(self.payload, data, self.name)
 
 
 @dataclass(frozen=True)

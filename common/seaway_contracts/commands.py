@@ -9,6 +9,7 @@ from seaway_contracts.containers import (
     ContainerRecord,
     ContainerSpec,
     ContainerStatus,
+    DeviceRequest,
     Health,
     Resources,
     RestartPolicy,
@@ -92,17 +93,53 @@ def page_lines(page: bytes) -> tuple[list[bytes], str] | None:
     return (lines if lines != [b""] else []), following.removesuffix(b'"}').decode()
 
 
+class ListKnown(Payload):
+    """Containers that a node's database has."""
+
+    ids: tuple[str, ...] = ()
+
+
+class KnownContainers(Payload):
+    """What the node has told of them: the records as they are, and the ids of those that it has removed."""
+
+    containers: tuple[ContainerRecord, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 # --- scheduler
 
 
+class PlacedMount(Payload):
+    """A mount as placement sees it; `source` is empty for a volume without a name."""
+
+    type: Literal["bind", "volume", "tmpfs"]
+    source: str = ""
+    target: str
+
+
 class PlaceRequest(Payload):
-    """Find a node for a container."""
+    """Find a node for a container: all that a filter may ask about. `resources` has the devices, too.
+
+    The node is sought while the image is: `image_id` may be empty, and what the image says is not in it (its labels
+    and volumes). `networks` are those in which the container gets an endpoint, as its user named them.
+    """
 
     container_id: str
     resources: Resources = Field(default_factory=Resources)
     labels: dict[str, str] = Field(default_factory=dict)
+    mounts: tuple[PlacedMount, ...] = ()
+    networks: tuple[str, ...] = ()
     host_ports: tuple[int, ...] = ()
+    runtime: str = ""
+    platform: str = ""
+    image_ref: str = ""
+    image_id: str = ""
     constraints: tuple[str, ...] = ()
+
+    @property
+    def devices(self) -> tuple[DeviceRequest, ...]:
+        """The devices that a driver is to find."""
+        return self.resources.device_requests
 
 
 class Placement(Payload):

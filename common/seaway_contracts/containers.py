@@ -143,16 +143,33 @@ class Link(Payload):
     alias: str
 
 
-class NetworkSpec(Payload):
-    """Network settings. `mode` is Docker's NetworkMode with `default` resolved to `bridge`.
+class EndpointSpec(Payload):
+    """A container's place in one network, as asked for. Where an address is empty, the node chooses one.
 
-    `disabled` leaves nothing but the loopback, whatever the mode.
+    `network` is the name or the id that the user gave. `links` are the containers that are known here by another name.
     """
 
-    mode: str = "bridge"
+    network: str
+    aliases: tuple[str, ...] = ()
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    mac_address: str = ""
+    driver_options: dict[str, str] = Field(default_factory=dict)
+    gateway_priority: int = 0
+    links: tuple[Link, ...] = ()
+
+
+class ContainerNetworking(Payload):
+    """The network namespace of a container (its sandbox), and its endpoints in networks.
+
+    `sandbox`: empty for one of its own, `host`, or `container:<id>` for another container's. Only a sandbox of its own
+    has endpoints; without any it has nothing but the loopback. The first one is that of Docker's NetworkMode.
+    """
+
+    sandbox: str = ""
+    endpoints: tuple[EndpointSpec, ...] = ()
     hostname: str = ""
     domainname: str = ""
-    mac_address: str = ""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
@@ -160,8 +177,24 @@ class NetworkSpec(Payload):
     ports: tuple[PortBinding, ...] = ()
     publish_all: bool = False
     exposed_ports: tuple[str, ...] = ()
-    links: tuple[Link, ...] = ()
-    disabled: bool = False
+
+    @property
+    def partner(self) -> str:
+        """The id of the container whose sandbox is shared; empty for none."""
+        kind, _, container = self.sandbox.partition(":")
+        return container if kind == "container" else ""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that Docker shows it in: `host` or `none` without endpoints, nothing in another's sandbox."""
+        if self.endpoints:
+            return tuple(endpoint.network for endpoint in self.endpoints)
+        return () if self.partner else (self.sandbox or "none",)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links of all endpoints."""
+        return tuple(link for endpoint in self.endpoints for link in endpoint.links)
 
     @property
     def fixed_host_ports(self) -> tuple[int, ...]:
@@ -254,7 +287,7 @@ class ContainerSpec(Payload):
     image_volumes: tuple[str, ...] = ()
     resources: Resources = Field(default_factory=Resources)
     security: Security = Field(default_factory=Security)
-    network: NetworkSpec = Field(default_factory=NetworkSpec)
+    network: ContainerNetworking = Field(default_factory=ContainerNetworking)
     namespaces: Namespaces = Field(default_factory=Namespaces)
     restart: RestartPolicy = Field(default_factory=RestartPolicy)
     log: LogConfig = Field(default_factory=LogConfig)
@@ -268,7 +301,7 @@ class ContainerSpec(Payload):
 
 
 class Endpoint(Payload):
-    """A container's place in one network while it runs."""
+    """A container's place in one network while it runs; addresses are empty where it has none of that family."""
 
     network: str
     network_id: str
@@ -277,6 +310,9 @@ class Endpoint(Payload):
     prefix_len: int = 0
     gateway: str = ""
     mac_address: str = ""
+    ipv6_address: str = ""
+    ipv6_prefix_len: int = 0
+    ipv6_gateway: str = ""
 
 
 class PublishedPort(Payload):

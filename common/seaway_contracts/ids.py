@@ -27,6 +27,20 @@ def check_token(text: str) -> str:
     return text
 
 
+RESERVED_NODES: Final = frozenset(
+    {"all", "cluster", "SEAWAY", "SYS", "api", "image", "metadata", "scheduler", "agent", "cli"}
+)
+"""Names that mean something else in subjects, events or accounts."""
+
+
+def check_node(name: str) -> str:
+    """Return `name` if a node may be called so; raise ValueError otherwise."""
+    check_token(name)
+    if name in RESERVED_NODES:
+        raise ValueError(f"no node may be called {name!r}: the name is reserved")
+    return name
+
+
 def is_container_id(text: str) -> bool:
     """Whether `text` is a whole container id (64 lower-case hex digits)."""
     return CONTAINER_ID.fullmatch(text) is not None

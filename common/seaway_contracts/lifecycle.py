@@ -11,33 +11,90 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, Literal
 
-from pydantic import Field
+import orjson
+from pydantic import Field, field_validator
 
 from seaway_contracts.base import Payload
-from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, State
 
 MSG_ID: Final = "Nats-Msg-Id"
+EXEC_COMMAND: Final = "execCommand"
+"""The attribute of `exec_create` and `exec_start` with the command, which services alone hear."""
 _EPOCH: Final = datetime(1970, 1, 1)  # UTC, like all that is counted from it
-LAST_MSG_ID: Final = "Nats-Expected-Last-Msg-Id"
 _TYPE_PREFIX: Final = "io.seaway.v1."
 
 
 class ContainerEvent(Payload):
-    """A container event's body: the status after it, and Docker's actor attributes. `spec` with `create` and with
-    each event that changes it (`rename`, `update`)."""
+    """A container event as its agent tells it to the services: the status after it, and Docker's actor attributes.
+
+    `spec` with `create` and with each event that changes it (`rename`, `update`).
+    """
 
     status: ContainerStatus
     attributes: dict[str, str] = Field(default_factory=dict)
     spec: ContainerSpec | None = None
 
 
-class NetworkEvent(Payload):
-    """A network event's body: Docker's actor attributes (`container`, `name`, `type`)."""
+class PublicHealth(Payload):
+    """How its health check finds a container, without what the probes printed."""
 
-    network_id: str
+    status: Literal["starting", "healthy", "unhealthy"] = "starting"
+    failing_streak: int = 0
+
+
+class PublicStatus(Payload):
+    """What of a container's status everybody may read who hears events (ContainerStatus says what the fields mean).
+
+    Not its ports: of a thousand no event could tell.
+    """
+
+    state: State = State.CREATED
+    seq: int = 0
+    run: int = 0
+    pid: int = 0
+    exit_code: int = 0
+    oom_killed: bool = False
+    started_ns: int = 0
+    finished_ns: int = 0
+    restart_count: int = 0
+    manually_stopped: bool = False
+    removes_volumes: bool = False
+    paused_by_commit: bool = False
+    endpoints: tuple[Endpoint, ...] = ()
+    health: PublicHealth | None = None
+    apparmor: str | None = None
+
+
+class PublicContainerEvent(Payload):
+    """A container event in the stream: the public part of the status after it, and Docker's actor attributes.
+
+    Environment, arguments, mounts, log options and what an exec runs are not in it: they stay in the records.
+    """
+
+    status: PublicStatus
     attributes: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("attributes")
+    @classmethod
+    def _without_commands(cls, value: dict[str, str]) -> dict[str, str]:
+        return {key: text for key, text in value.items() if key != EXEC_COMMAND}
+
+
+def public_body(noun: str, body: bytes) -> dict[str, Any]:
+    """The public part of an event's body, from its JSON. Raises ValueError where it isn't a JSON object."""
+    document = orjson.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("the body is no JSON object")
+    if noun != "container":
+        return document
+    status = document.get("status") or {}
+    shown = {key: value for key, value in status.items() if key in PublicStatus.model_fields}
+    if shown.get("health"):
+        shown["health"] = {key: value for key, value in shown["health"].items() if key in PublicHealth.model_fields}
+    attributes = document.get("attributes") or {}
+    return {"status": shown, "attributes": {key: value for key, value in attributes.items() if key != EXEC_COMMAND}}
 
 
 class VolumeEvent(Payload):

@@ -23,3 +23,11 @@ class LogLines(Payload):
     """Lines of one container, in the order in which they were written."""
 
     lines: tuple[LogLine, ...] = ()
+
+
+class PublishLines(Payload):
+    """Publish lines of one of the node's containers under a message id, by which a stream drops a repeat."""
+
+    container: str
+    message_id: str
+    lines: LogLines

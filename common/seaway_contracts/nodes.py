@@ -1,12 +1,16 @@
 """Nodes: what they have, how they beat, what they hold."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from seaway_contracts.base import Payload
+from seaway_contracts.containers import Resources
 
 NodeState = Literal["up", "down"]
+CORE: Final = 1_000_000_000
+"""One CPU, in Capacity's unit."""
+_PERIOD_US: Final = 100_000
 
 
 class Capacity(Payload):
@@ -14,6 +18,14 @@ class Capacity(Payload):
 
     nano_cpus: int
     memory: int
+
+
+def wanted(resources: Resources) -> Capacity:
+    """What a container may come to use: its CPU limit, and its memory reservation or else its memory limit."""
+    cpus = resources.nano_cpus
+    if not cpus and resources.cpu_quota > 0:
+        cpus = resources.cpu_quota * CORE // (resources.cpu_period or _PERIOD_US)
+    return Capacity(nano_cpus=cpus, memory=resources.memory_reservation or resources.memory)
 
 
 class BridgeFacts(Payload):
@@ -91,3 +103,16 @@ class NodeEvent(Payload):
     node: str
     reason: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class RemoveNode(Payload):
+    """Remove the node's record. `force`: also where it holds containers."""
+
+    node: str
+    force: bool = False
+
+
+class RemovedNode(Payload):
+    """How many containers' records went with it."""
+
+    containers: int = 0

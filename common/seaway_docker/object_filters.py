@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters
 from seaway_docker.glob import path_match
+from seaway_docker.networks import PREDEFINED
 from seaway_docker.references import parse_reference
-
-PREDEFINED_NETWORKS = frozenset(("bridge", "host", "none"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def _familiar_match(pattern: str, text: str) -> bool:
 
 def _network_type_matches(filters: Filters, network: NetworkFacts) -> bool:
     types = _network_types(filters)
-    return not types or ("builtin" if network.name in PREDEFINED_NETWORKS else "custom") in types
+    return not types or ("builtin" if network.name in PREDEFINED else "custom") in types
 
 
 def _network_types(filters: Filters) -> tuple[str, ...]:
@@ -100,7 +99,7 @@ def _network_types(filters: Filters) -> tuple[str, ...]:
 
 def _network_use_matches(filters: Filters, network: NetworkFacts) -> bool:
     wanted = _dangling_networks(filters)
-    is_dangling = not network.in_use and network.name not in PREDEFINED_NETWORKS
+    is_dangling = not network.in_use and network.name not in PREDEFINED
     return wanted is None or wanted == is_dangling
 
 

@@ -37,6 +37,7 @@ class Failpoint(StrEnum):
     FORGET_RECORD = "forget.record-gone"
     RENAME_NAMED = "rename.name-reserved"
     RENAME_FREED = "rename.old-name-freed"
+    EVENTS_JUDGED = "store.events-judged"
     PROJECT_RECORDED = "project.recorded"
     PROJECT_GONE = "project.record-gone"
     PROJECT_HORIZON = "project.horizon-moved"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from seaway_contracts.catalogue import SERVICES
-from seaway_contracts.ids import check_token
+from seaway_contracts.ids import RESERVED_NODES, check_node
 from seaway_kit.addresses import is_loopback, split_address
 from seaway_kit.logs import LogFormat, LogLevel
 from seaway_kit.nats_address import endpoints
@@ -29,7 +29,8 @@ ENV_PREFIX: Final = "SEAWAY_"
 def default_node(hostname: str | None = None) -> str:
     """This machine's short host name, with what may not stand in a subject replaced by `-`."""
     name = (hostname if hostname is not None else socket.gethostname()).split(".")[0]
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:63] or "node"
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", name)[:63] or "node"
+    return f"{name}-node" if name in RESERVED_NODES else name
 
 
 class ServiceSettings(BaseModel):
@@ -58,7 +59,7 @@ class ServiceSettings(BaseModel):
     @field_validator("node")
     @classmethod
     def _node_is_token(cls, value: str) -> str:
-        return check_token(value)
+        return check_node(value)
 
     @field_validator("nats")
     @classmethod

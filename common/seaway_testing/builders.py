@@ -3,7 +3,16 @@
 import hashlib
 from typing import Any, Final
 
-from seaway_contracts.containers import Command, ContainerRecord, ContainerSpec, ContainerStatus, ImageUse, State
+from seaway_contracts.containers import (
+    Command,
+    ContainerNetworking,
+    ContainerRecord,
+    ContainerSpec,
+    ContainerStatus,
+    EndpointSpec,
+    ImageUse,
+    State,
+)
 from seaway_contracts.images import ImageConfig, ImageRecord, Layer
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.nodes import Beat, Capacity, NodeFacts, NodeRecord
@@ -23,15 +32,25 @@ def digest(seed: int | str = 1) -> str:
 
 
 def spec(seed: int | str = 1, **changes: Any) -> ContainerSpec:
-    """A container of busybox; `changes` are fields of ContainerSpec."""
+    """A container of busybox on the bridge; `changes` are fields of ContainerSpec."""
     plain: dict[str, Any] = {
         "id": container_id(seed),
         "name": f"box{seed}",
         "created_ns": START_NS + (seed if isinstance(seed, int) else 0),
         "image": ImageUse(ref="busybox:latest", id=digest("config"), layers=(layer(),)),
         "command": Command(cmd=("sh",), env=("PATH=/bin",)),
+        "network": networking(),
     }
     return ContainerSpec(**(plain | changes))
+
+
+def networking(mode: str = "bridge", **changes: Any) -> ContainerNetworking:
+    """A container's networking for a Docker network mode; `changes` are fields of ContainerNetworking."""
+    if mode == "none":
+        return ContainerNetworking(**changes)
+    if mode == "host" or mode.startswith("container:"):
+        return ContainerNetworking(sandbox=mode, **changes)
+    return ContainerNetworking(**{"endpoints": (EndpointSpec(network=mode),), **changes})
 
 
 def status(state: State = State.CREATED, seq: int = 1, **changes: Any) -> ContainerStatus:
@@ -91,9 +110,9 @@ def node_record(node: str = "n1", *, up: bool = True, **changes: Any) -> NodeRec
 def container_event(
     action: str, body: ContainerStatus, *, seed: int | str = 1, node: str = "n1", event_id: str = ""
 ) -> tuple[Envelope, ContainerEvent]:
-    """A container event's two halves; `create` carries the spec."""
+    """A container event's two halves."""
     envelope = Envelope(
-        id=event_id or f"{container_id(seed)[:12]}-{body.seq}",
+        id=event_id or f"{container_id(seed)[:12]}{body.seq % 16**12:012x}",
         node=node,
         noun="container",
         action=action,
@@ -101,4 +120,4 @@ def container_event(
         time_ns=START_NS + body.seq,
         seq=body.seq,
     )
-    return envelope, ContainerEvent(status=body, spec=spec(seed) if action == "create" else None)
+    return envelope, ContainerEvent(status=body)

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from seaway_bus.transport import Entry, Message, NoSpace, OutOfTurn, WrongRevision, check_key
+from seaway_bus.transport import Entry, Message, NoSpace, WrongRevision, check_key
+from seaway_contracts.catalogue.streams import REPLY_UNDER
 from seaway_contracts.channels import StreamConfig
-from seaway_contracts.lifecycle import LAST_MSG_ID, MSG_ID
+from seaway_contracts.lifecycle import MSG_ID
 from seaway_testing.subjects import matches
 
 Deliver = Callable[[Message], None]
@@ -32,13 +33,10 @@ class FakeStream:
     last: int = 0
 
     def append(self, subject: str, data: bytes, headers: Mapping[str, str], now_ns: int) -> int:
-        """Store, unless the message id is known; the sequence number. Raises OutOfTurn."""
+        """Store, unless the message id is known; the sequence number."""
         known = self.ids.get(headers.get(MSG_ID, ""))
         if known is not None:
             return known
-        expected = headers.get(LAST_MSG_ID, "")
-        if expected and not (self.messages and self.messages[-1].headers.get(MSG_ID) == expected):
-            raise OutOfTurn(f"wrong last msg ID, expected {expected}")
         self.last += 1
         self.messages.append(Message(subject, data, dict(headers), stream_seq=self.last, stored_ns=now_ns))
         if MSG_ID in headers:
@@ -117,13 +115,14 @@ class FakeServer:
         for bucket in self.buckets.values():
             bucket.entries = {}
 
-    def inbox(self) -> str:
-        """A fresh reply subject."""
-        return f"_INBOX.fake.{next(self._numbers)}"
+    def inbox(self, node: str = "") -> str:
+        """A fresh reply subject; one of that node, where its agent is asked."""
+        prefix = f"{REPLY_UNDER.format(node=node)}.fake" if node else "_INBOX.fake"
+        return f"{prefix}.{next(self._numbers)}"
 
     def route(self, message: Message) -> bool:
         """Hand a message to whoever listens; whether anybody did."""
-        if self.drop_replies and message.subject.startswith("_INBOX."):
+        if self.drop_replies and (message.subject.startswith("_INBOX.") or ".tell.reply." in message.subject):
             self.drop_replies -= 1
             return True
         targets = self._targets(message.subject)

@@ -15,6 +15,7 @@ from seaway_bus.transport import (
     NoResponders,
     NotConnected,
     RequestTimeout,
+    StreamSize,
     TooLarge,
     TransportError,
     wire_size,
@@ -121,16 +122,21 @@ class FakeTransport:
         self._server_changed(True)
 
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
+        self.send(subject, data, headers)
+
+    def send(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
         self._check(data, headers)
         message = Message(subject, data, dict(headers or {}))
         with contextlib.suppress(TransportError):
             self._server.keep(subject, data, message.headers)
         self._server.route(message)
 
-    async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
+    async def request(
+        self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float, node: str = ""
+    ) -> Message:
         self._check(data, headers)
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        inbox = self._server.inbox()
+        inbox = self._server.inbox(node)
 
         def replied(reply: Message) -> None:
             if not answer.done():
@@ -182,6 +188,20 @@ class FakeTransport:
     async def last_sequence(self, stream: str) -> int:
         await self.round_trip()
         return self._stream(stream).last
+
+    async def stream_size(self, stream: str) -> StreamSize:
+        await self.round_trip()
+        found = self._stream(stream)
+        size = sum(len(message.subject) + wire_size(message.data, message.headers) for message in found.messages)
+        first = found.messages[0].stream_seq if found.messages else found.last + 1
+        return StreamSize(size, max(0, found.config.max_bytes), first, found.last)
+
+    async def purge(self, stream: str, subject: str, up_to: int) -> int:
+        await self.round_trip()
+        found = self._stream(stream)
+        gone = [one for one in found.messages if one.stream_seq <= up_to and matches(subject, one.subject)]
+        found.messages = [one for one in found.messages if one not in gone]
+        return len(gone)
 
     async def replay(
         self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0

@@ -14,20 +14,11 @@ from seaway_agent.plumbing import Plumbing
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
 from seaway_contracts.catalogue import BEAT
-from seaway_contracts.containers import Resources, State
-from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
+from seaway_contracts.containers import State
+from seaway_contracts.nodes import CORE, Beat, BridgeFacts, Capacity, NodeFacts, wanted
 
 log = logging.getLogger(__name__)
-_CORE: Final = 1_000_000_000
 _ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
-
-
-def promised(resources: Resources) -> Capacity:
-    """What a container has been promised: its CPU limit, its memory reservation (or limit)."""
-    cpus = resources.nano_cpus
-    if not cpus and resources.cpu_quota > 0:
-        cpus = resources.cpu_quota * _CORE // (resources.cpu_period or 100_000)
-    return Capacity(nano_cpus=cpus, memory=resources.memory_reservation or resources.memory)
 
 
 def free_of(capacity: Capacity, taken: Iterable[Capacity]) -> Capacity:
@@ -47,7 +38,7 @@ class Heart:
         self._node = node
         self._facts = facts
         self._interval_s = interval_s
-        self._capacity = Capacity(nano_cpus=info.cpus * _CORE, memory=info.memory_total)
+        self._capacity = Capacity(nano_cpus=info.cpus * CORE, memory=info.memory_total)
         self._leaving = False
 
     def beat(self) -> Beat:
@@ -61,7 +52,7 @@ class Heart:
             time_ns=time.time_ns(),
             interval_ns=int(self._interval_s * 1e9),
             capacity=self._capacity,
-            free=free_of(self._capacity, (promised(cell.spec.resources) for cell in live)),
+            free=free_of(self._capacity, (wanted(cell.spec.resources) for cell in live)),
             running=len(live),
             containers=len(self._node.cells),
             leaving=self._leaving,
@@ -88,7 +79,7 @@ class Heart:
 
     async def _send(self) -> None:
         try:
-            await self._bus.beat(BEAT, self._node.plumbing.node, self.beat())
+            await self._bus.publish(BEAT, self.beat(), node=self._node.plumbing.node)
         except TransportError as error:
             log.debug("no heartbeat: %s", error)
 

@@ -11,7 +11,7 @@ import orjson
 from seaway_bus.bus import Bus
 from seaway_contracts.archives import Committed
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import BLOB_ENDPOINT
+from seaway_contracts.catalogue import NODE_BLOB_ENDPOINT
 from seaway_contracts.errors import Code, SeawayError, not_found, unavailable
 from seaway_contracts.images import BlobEndpoint
 from seaway_kit import tls
@@ -19,15 +19,16 @@ from seaway_kit import tls
 _CHUNK: Final = 1 << 20
 _PATIENCE_S: Final = 5.0
 _PACE_S: Final = 0.05
-_CODES: Final = {400: Code.BAD_REQUEST, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
+_CODES: Final = {400: Code.BAD_REQUEST, 401: Code.UNAVAILABLE, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
 
 
 class BlobClient:
     """One connection pool to the image service. The endpoint is asked for anew after a failure."""
 
-    def __init__(self, bus: Bus, ca: Path | None = None) -> None:
+    def __init__(self, bus: Bus, node: str, ca: Path | None = None) -> None:
         """`ca`: who has signed the image service's certificate, where it has one."""
         self._bus = bus
+        self._node = node
         self._ca = ca
         self._endpoint: BlobEndpoint | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -66,43 +67,29 @@ class BlobClient:
         async with self._connected().get(f"{endpoint.url}/v2/seaway/blobs/{digest}", headers=headers) as response:
             if response.status == 404:
                 raise not_found(f"the image service has no blob {digest} any more; pull the image again")
+            if response.status == 401:  # the token's time is over
+                raise aiohttp.ClientConnectionError("the image service wants a new token")
             if response.status != (206 if had else 200):
                 self._endpoint = None
                 raise unavailable(f"the image service answered {response.status} for blob {digest}")
             async for chunk in response.content.iter_chunked(_CHUNK):
                 yield chunk
 
-    async def commit(self, order: bytes, layer: AsyncIterator[bytes]) -> Committed:
-        """Have an image made of a layer's tar. Raises SeawayError, with the image service's own sentence."""
-
-        async def body() -> AsyncIterator[bytes]:
-            yield len(order).to_bytes(4, "big") + order
-            async for piece in layer:
-                yield piece
-
-        patience = _Patience()
-        while True:
-            try:
-                return await self._commit(body())
-            except aiohttp.ClientConnectorError as error:  # nothing was sent
-                self._endpoint = None
-                if patience.over:
-                    raise _unsent(error) from error
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self._endpoint = None
-                raise _unsent(error) from error
-            await patience.rest()
-
-    async def _commit(self, body: AsyncIterator[bytes]) -> Committed:
-        endpoint = await self._locate()
-        headers = {"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/octet-stream"}
+    async def commit(self, upload: BlobEndpoint, layer: AsyncIterator[bytes]) -> Committed:
+        """Have the image made that was granted, of a layer's tar. Raises SeawayError, with the image service's own
+        sentence; an image service that was started anew knows of no grant.
+        """
+        headers = {"Authorization": f"Bearer {upload.token}", "Content-Type": "application/octet-stream"}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-        url = f"{endpoint.url}/commit"
-        async with self._connected().post(url, data=body, headers=headers, timeout=timeout) as response:
-            data = await response.read()
-            if response.status != 200:
-                raise _refusal(response.status, data)
-            return Committed.model_validate_json(data)
+        url = f"{upload.url}/commit"
+        try:
+            async with self._connected().post(url, data=layer, headers=headers, timeout=timeout) as response:
+                data = await response.read()
+                if response.status != 200:
+                    raise _refusal(response.status, data)
+                return Committed.model_validate_json(data)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unavailable(f"the layer can't be sent to the image service: {error}") from error
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -114,7 +101,7 @@ class BlobClient:
 
     async def _locate(self) -> BlobEndpoint:
         if self._endpoint is None:
-            self._endpoint = await self._bus.call(BLOB_ENDPOINT, Empty())
+            self._endpoint = await self._bus.call(NODE_BLOB_ENDPOINT, Empty(), node=self._node)
         return self._endpoint
 
 
@@ -131,10 +118,6 @@ class _Patience:
 
     async def rest(self) -> None:
         await asyncio.sleep(_PACE_S)
-
-
-def _unsent(error: Exception) -> SeawayError:
-    return unavailable(f"the layer can't be sent to the image service: {error}")
 
 
 def _refusal(status: int, body: bytes) -> SeawayError:

@@ -372,8 +372,7 @@ class Cell:
             return
         timer.done()
         connection, self._began_ns = run.connection, _boottime_ns()
-        endpoints = (connection.endpoint,)
-        what = Launched(run.pid, time.time_ns(), endpoints, connection.ports, run.apparmor)
+        what = Launched(run.pid, time.time_ns(), connection.endpoints, connection.ports, run.apparmor)
         self.do(self.machine.launched(what))
         runtime.watch(self._ended)
 

@@ -1,13 +1,12 @@
-"""A container's networking for one run: sandbox, endpoint, published ports, the files over /etc."""
+"""A container's networking for one run: sandbox, endpoints, published ports, the files over /etc."""
 
-import hashlib
 import secrets
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from seaway_agent.core.words import JOINED
 from seaway_agent.network import hosts, resolvconf
@@ -17,47 +16,49 @@ from seaway_agent.network.ports import PortBinding as HostBinding
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import NetworkRequest
-from seaway_contracts.containers import ContainerSpec, Endpoint, PortBinding, PublishedPort
+from seaway_contracts.containers import ContainerNetworking, ContainerSpec, Endpoint, PortBinding, PublishedPort
 from seaway_contracts.errors import bad_request, internal, not_found
+from seaway_contracts.networks import network_id
 from seaway_docker.errors import no_such_network
 from seaway_kit.failpoints import Failpoint, reach
 
-PREDEFINED: Final = ("bridge", "host", "none")
+BRIDGE: Final = "bridge"
 _RESOLV: Final = Path("/etc/resolv.conf")
 
 
 @dataclass
 class Connection:
-    """What one run holds of the network; `sandbox` None with the host's network."""
+    """What one run holds of the network; `sandbox` None where it is the host's or another container's."""
 
-    endpoint: Endpoint
+    endpoints: tuple[Endpoint, ...]
     sandbox: Sandbox | None
     ports: tuple[PublishedPort, ...] = ()
 
 
-def network_id(name: str) -> str:
-    """The stable id of a predefined network, the same on every node."""
-    return hashlib.sha256(f"seaway network {name}".encode()).hexdigest()
+def check_networks(spec: ContainerSpec) -> None:
+    """Refuse what the driver can't make: it gives a sandbox one endpoint at most, on the bridge. Raises SeawayError.
 
-
-def check_mode(mode: str) -> None:
-    """Refuse a network that isn't there. At the start, as Docker does: a 404 at create makes its CLI pull the image."""
-    if mode not in PREDEFINED and not mode.startswith("container:"):
-        raise not_found(no_such_network(mode))
+    At the start, as Docker does: a 404 at create makes its CLI pull the image.
+    """
+    names = [endpoint.network for endpoint in spec.network.endpoints]
+    if len(names) > 1:
+        raise bad_request(f"container {spec.name} can't join {', '.join(names)}: nodes connect it to one network only")
+    for name in names:
+        if name != BRIDGE:
+            raise not_found(no_such_network(name))
 
 
 async def connect(driver: NetworkDriver, spec: ContainerSpec) -> Connection:
     """Give a run its network. Raises SeawayError with nothing held."""
-    mode = "none" if spec.network.disabled else spec.network.mode
-    check_mode(mode)
-    if mode not in ("bridge", "none"):
-        return Connection(_endpoint(mode, None), None)
+    check_networks(spec)
+    if spec.network.sandbox:
+        return Connection(endpoints_of(spec.network), None)
     try:
-        sandbox = await driver.acquire(NetworkRequest(mode, None, spec.network.mac_address or None))
+        sandbox = await driver.acquire(_wanted(spec.network))
     except (NetworkError, OSError) as error:
         raise internal(f"no network for container {spec.name}: {error}") from error
     try:
-        return Connection(_endpoint(mode, sandbox), sandbox, await _publish(driver, spec, sandbox))
+        return Connection(endpoints_of(spec.network, sandbox), sandbox, await _publish(driver, spec, sandbox))
     except BaseException:
         await driver.release(sandbox)
         raise
@@ -70,6 +71,12 @@ async def disconnect(driver: NetworkDriver, spec: ContainerSpec, connection: Con
         reach(Failpoint.TEARDOWN_PORTS)
     if connection.sandbox is not None:
         await driver.release(connection.sandbox)
+
+
+def _wanted(network: ContainerNetworking) -> NetworkRequest:
+    for endpoint in network.endpoints:
+        return NetworkRequest(endpoint.network, None, endpoint.mac_address or None)
+    return NetworkRequest("none")
 
 
 async def _publish(driver: NetworkDriver, spec: ContainerSpec, sandbox: Sandbox) -> tuple[PublishedPort, ...]:
@@ -118,24 +125,29 @@ def host_binding(port: PublishedPort) -> HostBinding:
     return HostBinding(port.protocol, port.host_ip, port.host_port, port.container_port)
 
 
-def _endpoint(mode: str, sandbox: Sandbox | None) -> Endpoint:
-    name = mode if mode in PREDEFINED else JOINED
-    endpoint = Endpoint(network=name, network_id=network_id(name), endpoint_id=secrets.token_hex(32))
-    if sandbox is None or sandbox.address is None:
-        return endpoint
-    return endpoint.model_copy(
-        update={
-            "address": str(sandbox.address),
-            "prefix_len": sandbox.prefix_len,
-            "gateway": str(sandbox.gateway),
-            "mac_address": sandbox.mac,
-        }
+def endpoints_of(network: ContainerNetworking, sandbox: Sandbox | None = None) -> tuple[Endpoint, ...]:
+    """The endpoints for the status: one in each network that Docker shows, JOINED in another container's sandbox."""
+    given = _given(sandbox)
+    return tuple(
+        Endpoint(network=name, network_id=network_id(name), endpoint_id=secrets.token_hex(32), **given)
+        for name in network.networks or (JOINED,)
     )
+
+
+def _given(sandbox: Sandbox | None) -> dict[str, Any]:
+    if sandbox is None or sandbox.address is None:
+        return {}
+    return {
+        "address": str(sandbox.address),
+        "prefix_len": sandbox.prefix_len,
+        "gateway": str(sandbox.gateway),
+        "mac_address": sandbox.mac,
+    }
 
 
 def hostname(spec: ContainerSpec) -> str:
     """The container's hostname: its own, the host's where it shares that, else its short id."""
-    if spec.network.mode == "host" and not spec.network.hostname:
+    if spec.network.sandbox == "host" and not spec.network.hostname:
         return socket.gethostname()
     return spec.network.hostname or spec.id[:12]
 
@@ -145,12 +157,12 @@ def etc_files(spec: ContainerSpec, connection: Connection, links: Iterable[tuple
 
     Raises SeawayError for a bad extra host or nameserver.
     """
-    network, gateway = spec.network, connection.endpoint.gateway
+    network, gateway = spec.network, _gateway(connection.endpoints)
     try:
         table = hosts.hosts_file(
             hostname=hostname(spec),
             domainname=network.domainname,
-            addresses=[connection.endpoint.address] if connection.endpoint.address else [],
+            addresses=[endpoint.address for endpoint in connection.endpoints if endpoint.address],
             extra_hosts=network.extra_hosts,
             gateway=gateway,
             links=links,
@@ -168,7 +180,7 @@ def _resolv_conf(spec: ContainerSpec) -> str:
         own = _RESOLV.read_text()
     except OSError:
         own = ""
-    if network.mode == "host" and not (network.dns or network.dns_search or network.dns_options):
+    if network.sandbox == "host" and not (network.dns or network.dns_search or network.dns_options):
         return own
     return resolvconf.for_container(
         own, dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options
@@ -182,6 +194,17 @@ def _check_nameserver(text: str) -> None:
         raise bad_request(f'bad nameserver address {text}: ParseAddr("{text}"): unable to parse IP') from None
 
 
-def address_of(endpoint: Endpoint) -> IPv4Address | None:
-    """The endpoint's address, if it has one."""
-    return IPv4Address(endpoint.address) if endpoint.address else None
+def _gateway(endpoints: Iterable[Endpoint]) -> str:
+    """What `host-gateway` stands for: the host on the bridge."""
+    for endpoint in endpoints:
+        if endpoint.network == BRIDGE:
+            return endpoint.gateway
+    return ""
+
+
+def bridge_address(endpoints: Iterable[Endpoint]) -> IPv4Address | None:
+    """The address on the node's bridge, if there is one."""
+    for endpoint in endpoints:
+        if endpoint.network == BRIDGE and endpoint.address:
+            return IPv4Address(endpoint.address)
+    return None

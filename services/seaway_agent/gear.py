@@ -35,10 +35,14 @@ class Gear:
 
 def gather(node: Plumbing, spec: ContainerSpec) -> Gear:
     """Everything, in Docker's words where it isn't there. Raises SeawayError."""
-    linked = [links.linked(node, spec, link) for link in spec.network.links]
+    linked = [
+        (link, links.linked(node, spec, endpoint.network, link))
+        for endpoint in spec.network.endpoints
+        for link in endpoint.links
+    ]
     return Gear(
-        env=tuple(line for one in linked for line in links.environment(one)),
-        hosts=tuple(links.host_entry(link, one) for link, one in zip(spec.network.links, linked, strict=True)),
+        env=tuple(line for _, one in linked for line in links.environment(one)),
+        hosts=tuple(links.host_entry(link, one) for link, one in linked),
         edits=device_edits(spec),
         block_devices={path: _numbers(path) for path in throttled(spec.resources)},
     )

@@ -8,8 +8,7 @@ from typing import Final
 from seaway_agent.node import Node
 from seaway_agent.rootfs.chain import chain_ids
 from seaway_bus.bus import Bus
-from seaway_bus.transport import Message
-from seaway_contracts.catalogue import IMAGE_DELETE, LIST_IMAGES
+from seaway_contracts.catalogue import IMAGES_DELETED, NODE_IMAGES
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ListImages
 
@@ -29,19 +28,13 @@ class LayerSweeper:
     async def run(self) -> None:
         """Sweep whenever an image was deleted."""
         self._bus.transport.on_reconnect(self._due.set)
-        subscription = await self._bus.transport.subscribe(IMAGE_DELETE.template.wildcard(), self._deleted)
-        try:
-            while True:
-                await self._due.wait()
-                await asyncio.sleep(_SETTLE_S)
-                self._due.clear()
-                with contextlib.suppress(SeawayError):
-                    await self.sweep()
-        finally:
-            await subscription.close()
-
-    def _deleted(self, _: Message) -> None:
-        self._due.set()
+        await self._bus.on_message(IMAGES_DELETED, lambda _: self._due.set())
+        while True:
+            await self._due.wait()
+            await asyncio.sleep(_SETTLE_S)
+            self._due.clear()
+            with contextlib.suppress(SeawayError):
+                await self.sweep()
 
     async def sweep(self) -> int:
         """Drop what nothing needs; the bytes freed. Raises SeawayError where the image service can't be asked."""
@@ -55,7 +48,7 @@ class LayerSweeper:
         chains: set[str] = set()
         after = ""
         while True:
-            page = await self._bus.call(LIST_IMAGES, ListImages(after=after))
+            page = await self._bus.call(NODE_IMAGES, ListImages(after=after), node=self._node.plumbing.node)
             for image in page.images:
                 chains.update(chain_ids(layer.diff_id for layer in image.layers))
             after = page.next

@@ -5,7 +5,7 @@ from typing import Final
 
 from seaway_agent import endpoints
 from seaway_agent.plumbing import Plumbing
-from seaway_contracts.containers import ContainerSpec, NetworkSpec
+from seaway_contracts.containers import ContainerNetworking, ContainerSpec
 from seaway_contracts.errors import conflict
 from seaway_docker.errors import container_not_running
 
@@ -16,7 +16,7 @@ _ETC: Final = ("hosts", "hostname", "resolv.conf")
 def namespaces(node: Plumbing, spec: ContainerSpec) -> dict[str, str]:
     """OCI namespace type → path, for what is another container's. Raises SeawayError where that doesn't run."""
     found = {}
-    if partner := partner_of(spec.network.mode):
+    if partner := spec.network.partner:
         found["network"] = f"/proc/{_network_pid(node, partner)}/ns/net"
     if partner := partner_of(spec.namespaces.pid):
         found["pid"] = f"/proc/{_pid(node, partner, 'PID')}/ns/pid"
@@ -41,7 +41,7 @@ def shared_memory_pid(node: Plumbing, spec: ContainerSpec) -> int:
 
 def etc_files(node: Plumbing, spec: ContainerSpec) -> dict[str, str] | None:
     """The files over /etc, which go with the network; None where the container has a network of its own."""
-    partner = partner_of(spec.network.mode)
+    partner = spec.network.partner
     if not partner:
         return None
     _network_pid(node, partner)
@@ -49,10 +49,10 @@ def etc_files(node: Plumbing, spec: ContainerSpec) -> dict[str, str] | None:
     return {name: _text(bundle / name) for name in _ETC}
 
 
-def named(node: Plumbing, spec: ContainerSpec) -> NetworkSpec:
+def named(node: Plumbing, spec: ContainerSpec) -> ContainerNetworking:
     """The network settings, with the names that go with the host's network or another container's."""
     network = spec.network
-    peer = node.peer(partner_of(network.mode))
+    peer = node.peer(network.partner)
     if peer is not None:
         theirs = peer.spec.network
         return network.model_copy(update={"hostname": theirs.hostname, "domainname": theirs.domainname})
@@ -61,7 +61,7 @@ def named(node: Plumbing, spec: ContainerSpec) -> NetworkSpec:
 
 def needed(spec: ContainerSpec) -> set[str]:
     """The containers that have to run when this one is started: it joins their namespaces, or is linked to them."""
-    joined = map(partner_of, (spec.network.mode, spec.namespaces.pid, spec.namespaces.ipc))
+    joined = (spec.network.partner, partner_of(spec.namespaces.pid), partner_of(spec.namespaces.ipc))
     return {*filter(None, joined), *(link.container for link in spec.network.links)}
 
 

@@ -20,7 +20,9 @@ from seaway_contracts.catalogue import (
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.execs import ExecInfo
-from seaway_contracts.lifecycle import ContainerEvent, Envelope, NetworkEvent, VolumeEvent, volume_id
+from seaway_contracts.lifecycle import ContainerEvent, Envelope, VolumeEvent, volume_id
+from seaway_contracts.networks import NetworkEvent
+from seaway_contracts.stored_events import MOST_BYTES
 from seaway_kit.failpoints import Failpoint, reach
 
 _RECORDED: Final = {
@@ -41,8 +43,9 @@ _RECORDED: Final = {
 
 _CHANGES_SPEC: Final = frozenset({CONTAINER_RENAME.action, CONTAINER_UPDATE.action})
 _CARRIES_SPEC: Final = _CHANGES_SPEC | {CONTAINER_CREATE.action}
-_SPARE: Final = 256 << 10
-"""What an event about a container may be larger than its `create`: by a status, a longer name, other limits."""
+"""At its creation the node fills in what it was left to choose: the runtime, where volumes are."""
+_SPARE: Final = 8 << 10
+"""By how much another event about a container may be larger than its `create`: by addresses, a longer name."""
 
 
 class Journal:
@@ -167,9 +170,9 @@ class Journal:
         envelope = Envelope(
             secrets.token_hex(12), self._node, event.noun, event.action, subject, now, number, cause, actor
         )
-        size = self._outbox.add(EVENTS[event.noun, event.action], envelope, body, key=spec.id)
-        if (event.noun, event.action) == ("container", "create") and size > self._outbox.largest - _SPARE:
-            raise SeawayError(Code.TOO_LARGE, _too_large(spec, size, self._outbox.largest - _SPARE))
+        self._outbox.add(EVENTS[event.noun, event.action], envelope, body, key=spec.id)
+        if isinstance(body, ContainerEvent) and event.action == CONTAINER_CREATE.action:
+            _check_size(spec, body)
 
 
 def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
@@ -188,11 +191,15 @@ def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[s
     return spec.id, seq, body
 
 
-def _too_large(spec: ContainerSpec, size: int, limit: int) -> str:
-    return (
-        f"container {spec.name} is described by {size} bytes and its events may have at most {limit}: "
-        "make its labels (which count twice), environment or command smaller"
-    )
+def _check_size(spec: ContainerSpec, body: ContainerEvent) -> None:
+    """Raise SeawayError for a container whose published events would be too large: they have its labels."""
+    size, limit = len(CONTAINER_CREATE.encode(body.model_copy(update={"spec": None}))), MOST_BYTES - _SPARE
+    if size > limit:
+        raise SeawayError(
+            Code.TOO_LARGE,
+            f"the events of container {spec.name} would have {size} bytes and may have {limit} at most: "
+            "make its labels smaller",
+        )
 
 
 def attributes_of(spec: ContainerSpec) -> dict[str, str]:

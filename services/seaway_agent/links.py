@@ -7,18 +7,18 @@ from seaway_docker.links import LinkedContainer, link_environment
 from seaway_docker.ports import parse_port
 
 
-def linked(node: Plumbing, spec: ContainerSpec, link: Link) -> LinkedContainer:
-    """The other side, as it runs now. Raises SeawayError where it doesn't."""
+def linked(node: Plumbing, spec: ContainerSpec, network: str, link: Link) -> LinkedContainer:
+    """The other side, as it runs now, with its address in that network. Raises SeawayError where it doesn't run."""
     peer = node.peer(link.container)
     if peer is None or not peer.status.pid:
         raise internal(f"Cannot link to a non running container: /{link.name} AS /{spec.name}/{link.alias}")
-    address = next((endpoint.address for endpoint in peer.status.endpoints if endpoint.address), "")
+    addresses = {endpoint.network: endpoint.address for endpoint in peer.status.endpoints}
     ports = {*peer.spec.network.exposed_ports}
     ports |= {f"{port.container_port}/{port.protocol}" for port in peer.spec.network.ports}
     return LinkedContainer(
         holder=spec.name,
         alias=link.alias,
-        address=address,
+        address=addresses.get(network, ""),
         ports=tuple(parse_port(port) for port in sorted(ports)),
         env=peer.spec.command.env,
     )

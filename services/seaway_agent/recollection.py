@@ -1,27 +1,26 @@
-"""What the stream knows of this node's containers, and the database has lost: its last commits in a power cut, or more
+"""What metadata knows of this node's containers, and the database has lost: its last commits in a power cut, or more
 where an older copy of it was restored.
 
-The database isn't synced at each commit, the stream is. So after a reboot the agent asks the stream for the newest
-event of each container, and brings the database after it: whatever was told is true. Where the bus isn't there just
+The database isn't synced at each commit, the stream of events is. So after a reboot the agent asks metadata for its
+containers' records, and brings the database after them: whatever was told is true. Where metadata isn't there just
 then, all that is told from now on counts as newer all the same, as sequence numbers leap ahead.
 """
 
-import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 from typing import Final
 
 from seaway_agent.store import Store, Stored
-from seaway_bus.feed import Event, read_event
-from seaway_bus.transport import Transport
-from seaway_contracts import catalogue
-from seaway_contracts.lifecycle import ContainerEvent
+from seaway_bus.bus import Bus
+from seaway_contracts.catalogue import KNOWN_CONTAINERS
+from seaway_contracts.commands import KnownContainers, ListKnown
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.errors import Code, SeawayError
 
 log = logging.getLogger(__name__)
 _LEAP: Final = 1 << 32
 _PER_SECOND: Final = 1 << 20
-_AT_ONCE: Final = 64
-_TELLING: Final = tuple(c for c in catalogue.EVENTS.values() if c.payload is ContainerEvent and not c.lossy)
+_AT_ONCE: Final = 32
 
 
 def leapt(seq: int, now_s: int) -> int:
@@ -32,38 +31,45 @@ def leapt(seq: int, now_s: int) -> int:
     return max(seq + _LEAP, now_s * _PER_SECOND)
 
 
-def brought_after(stored: Stored, told: Iterable[Event]) -> Stored | None:
-    """The container as the newest of these events has it; None where it was removed. Pure."""
-    newer = sorted((e for e in told if e.envelope.seq > stored.status.seq), key=lambda e: e.envelope.seq)
-    spec, status = stored.spec, stored.status
-    for event in newer:
-        if event.envelope.action == catalogue.CONTAINER_DESTROY.action:
-            return None
-        try:
-            body = ContainerEvent.model_validate_json(event.data)
-        except ValueError as error:
-            reason = str(error).partition("\n")[0]
-            log.warning("an event of container %s is left alone: %s", stored.spec.id[:12], reason)
-            continue
-        spec, status = body.spec or spec, body.status
+def brought_after(stored: Stored, record: ContainerRecord) -> Stored:
+    """The container as the record has it, where that is newer; status and spec each by its own number. Pure."""
+    seq = stored.status.seq
+    spec = record.spec if record.spec_seq > seq else stored.spec
+    status = record.status if record.status.seq > seq else stored.status
     return Stored(spec, status, stored.lowers)
 
 
-async def recollect(store: Store, transport: Transport, node: str) -> None:
-    """Bring the database after the stream. Raises TransportError with nothing changed."""
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def told(stored: Stored) -> list[Event]:
-        async with slots:
-            subjects = [channel.subject(node, stored.spec.id) for channel in _TELLING]
-            last = [await transport.last(catalogue.EVENT_STREAM.name, subject) for subject in subjects]
-        return [event for message in last if message is not None and (event := read_event(message)) is not None]
-
+async def recollect(store: Store, bus: Bus, node: str) -> None:
+    """Bring the database after what metadata knows. Raises SeawayError with nothing changed."""
     known = list(store.containers())
-    events = await asyncio.gather(*map(told, known))
+    records: dict[str, ContainerRecord] = {}
+    removed: set[str] = set()
+    for first in range(0, len(known), _AT_ONCE):
+        asked = tuple(stored.spec.id for stored in known[first : first + _AT_ONCE])
+        async for answer in _answers(bus, node, asked):
+            records |= {record.id: record for record in answer.containers}
+            removed |= set(answer.removed)
     with store.transaction():
-        for stored, found in zip(known, events, strict=True):
-            _keep(store, stored, brought_after(stored, found))
+        for stored in known:
+            record = records.get(stored.spec.id)
+            if stored.spec.id in removed:
+                _keep(store, stored, None)
+            elif record is not None:
+                _keep(store, stored, brought_after(stored, record))
+
+
+async def _answers(bus: Bus, node: str, asked: tuple[str, ...]) -> AsyncIterator[KnownContainers]:
+    """What is known of these containers; in several answers where one would be too large for the bus."""
+    try:
+        yield await bus.call(KNOWN_CONTAINERS, ListKnown(ids=asked), node=node)
+        return
+    except SeawayError as error:
+        if error.code is not Code.TOO_LARGE or len(asked) == 1:
+            raise
+    half = len(asked) // 2
+    for part in (asked[:half], asked[half:]):
+        async for answer in _answers(bus, node, part):
+            yield answer
 
 
 def _keep(store: Store, before: Stored, after: Stored | None) -> None:

@@ -6,7 +6,6 @@ container told what became of it, as what it does then (it may be launched again
 
 import logging
 import time
-from typing import Final
 
 from seaway_agent import endpoints
 from seaway_agent.cell import Cell
@@ -34,8 +33,6 @@ from seaway_contracts.containers import Endpoint, State
 from seaway_contracts.ids import is_container_id
 
 log = logging.getLogger(__name__)
-_OWN_NETWORK: Final = ("bridge", "none")
-_NO_NETWORK: Final = Endpoint(network="none", network_id="")
 
 
 class Recovery:
@@ -97,16 +94,16 @@ class Recovery:
     async def _hold(self, cell: Cell, found: Found) -> Run:
         """All that the run has. The descriptors are the run's from now on."""
         status, new = cell.status, _is_new(cell, found)
-        endpoint = found.endpoint if new else next(iter(status.endpoints), _NO_NETWORK)
+        held = found.endpoints if new else status.endpoints
         ports = found.ports if new else status.ports
-        run = Run(Connection(endpoint, None, ports), found.pid, found.pidfd, found.conmon_fd, child=False)
-        if endpoint.network in _OWN_NETWORK and found.pidfd >= 0:
-            run.connection.sandbox = await self._sandbox(found.pid, endpoint)
+        run = Run(Connection(held, None, ports), found.pid, found.pidfd, found.conmon_fd, child=False)
+        if not cell.spec.network.sandbox and found.pidfd >= 0:
+            run.connection.sandbox = await self._sandbox(found.pid, held)
         return run
 
-    async def _sandbox(self, pid: int, endpoint: Endpoint) -> Sandbox | None:
+    async def _sandbox(self, pid: int, held: tuple[Endpoint, ...]) -> Sandbox | None:
         try:
-            return await self._plumbing.network.adopt(pid, endpoints.address_of(endpoint))
+            return await self._plumbing.network.adopt(pid, endpoints.bridge_address(held))
         except SandboxGone:  # its end is told in a moment
             return None
 
@@ -114,7 +111,7 @@ class Recovery:
         network = self._plumbing.network
         published = {}
         for cell, run in live.items():
-            address = endpoints.address_of(run.connection.endpoint)
+            address = endpoints.bridge_address(run.connection.endpoints)
             if run.connection.ports and address is not None:
                 bindings = tuple(map(endpoints.host_binding, run.connection.ports))
                 published[cell.spec.id] = Published(address, bindings)
@@ -164,7 +161,7 @@ class Recovery:
         (self._traces.state(cell)[1] / GATE).unlink(missing_ok=True)
         began = min(time.time_ns(), _began_ns(self._plumbing, cell))
         cell.machine.launching(found.run, found.asked("starters"), found.asked("restarters"))
-        what = Launched(found.pid, began, (found.endpoint,), found.ports, found.apparmor)
+        what = Launched(found.pid, began, found.endpoints, found.ports, found.apparmor)
         cell.do(cell.machine.launched(what))
         if ended is not None:
             ended_ns = not_before(ended.time_ns, began, time.time_ns())

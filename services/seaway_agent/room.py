@@ -56,6 +56,6 @@ async def wait_for_room(
 
 async def _refuse_all(bus: Bus, node: str, refusal: SeawayError, stack: AsyncExitStack) -> None:
     for channel in catalogue.CALLS:
-        if channel.per_node:
+        if channel.to_node:
             subscription = await bus.refuse(channel, refusal, node=node)
             stack.push_async_callback(subscription.close)

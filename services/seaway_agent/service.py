@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
-from seaway_agent import __version__, apparmor
+from seaway_agent import apparmor
 from seaway_agent.beats import Heart, facts_of
 from seaway_agent.blobs import BlobClient
 from seaway_agent.commands.archive import ArchiveCommands
@@ -52,9 +52,10 @@ from seaway_agent.sole import check_name, hold
 from seaway_agent.store import Store, open_database
 from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes import Volumes
+from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
-from seaway_bus.transport import TransportError
-from seaway_contracts.errors import internal
+from seaway_contracts.errors import SeawayError, internal
+from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class Agent:
         layers = LayerStore(self._layout.layers, boot)
         layers.start()
         stack.callback(layers.close)
-        blobs = BlobClient(context.bus, settings.nats_ca)
+        blobs = BlobClient(context.bus, settings.node, settings.nats_ca)
         stack.push_async_callback(blobs.close)
         node = Node(plumbing, layers, secrets.token_hex(8), forgetful=bool(former) and not same_boot)
         stack.callback(node.close)
@@ -142,7 +143,7 @@ class Agent:
         if not early:
             await check_name(context.bus, settings.node)
         await self._serve(stack, node, blobs, info)
-        await context.bus.announce("agent", __version__)
+        await context.bus.announce("agent", VERSION)
         facts = facts_of(info, plumbing, settings.label, str(settings.root), boot)
         heart = Heart(context.bus, node, info, facts, settings.beat_s)
         context.tasks.eternal("beat", heart.run())
@@ -162,10 +163,10 @@ class Agent:
         try:
             async with asyncio.timeout(_RECOLLECTS_S):
                 await asyncio.shield(self._context.joined)
-                await recollect(store, self._context.bus.transport, self._settings.node)
-        except (TimeoutError, TransportError) as error:
+                await recollect(store, self._context.bus, self._settings.node)
+        except (TimeoutError, SeawayError) as error:
             log.warning(
-                "the bus can't be asked what it knows of this node's last moments before the reboot (%s); what was "
+                "metadata can't be asked what it knows of this node's last moments before the reboot (%s); what was "
                 "started, made or removed just then may be lost",
                 str(error) or "it isn't there",
             )
@@ -199,8 +200,10 @@ class Agent:
     def _store(self, stack: contextlib.AsyncExitStack) -> Store:
         db = open_database(self._layout.database)
         stack.callback(db.close)
-        bound = self._settings.outbox_bytes
-        self._outbox = Outbox(db, self._context.bus.transport, self._context.tasks, bound)
+        settings, context = self._settings, self._context
+        deliver = of_node(context.bus, settings.node)
+        transport, bound = context.bus.transport, settings.outbox_bytes
+        self._outbox = Outbox(db, transport, context.tasks, deliver, tells=True, bound=bound)
         return Store(db)
 
     async def _plumbing(

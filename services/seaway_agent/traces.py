@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from seaway_agent.cell import Cell
 from seaway_agent.core.instructions import Ask, Exit
@@ -17,8 +17,6 @@ from seaway_agent.runtime.gates import GATE, held_at_gate
 from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.runtime.shims import shims_below
 from seaway_contracts.containers import Endpoint, PublishedPort
-
-_NO_NETWORK: Final = {"network": "none", "network_id": ""}
 
 
 @dataclass
@@ -48,9 +46,9 @@ class Found:
         return self.ended is None and (self.pidfd >= 0 or self.conmon_fd >= 0)
 
     @property
-    def endpoint(self) -> Endpoint:
-        """Its place in the network."""
-        return Endpoint.model_validate(self.note.get("endpoint") or _NO_NETWORK)
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Its places in networks."""
+        return tuple(Endpoint.model_validate(endpoint) for endpoint in self.note.get("endpoints") or ())
 
     @property
     def ports(self) -> tuple[PublishedPort, ...]:

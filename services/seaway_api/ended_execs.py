@@ -1,17 +1,51 @@
-"""Execs whose end this process has been told of with their output: who asks for them next need not go to their node."""
+"""What is remembered of execs: how those ended that this process has followed, and what they run.
+
+Whoever asks for an ended one next need not go to its node. What an exec runs only the services hear, from its agent:
+the stream of events does not have it. Clients of /events get it for as long as it is remembered here.
+"""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+import orjson
 from pydantic import ValidationError
 
+from seaway_api.translate.events import EXEC_ACTIONS
 from seaway_contracts.execs import ExecInfo, ExecState, container_prefix
+from seaway_contracts.lifecycle import EXEC_COMMAND, Envelope
 
 _MOST: Final = 1000
+_COMMANDS: Final = 4096
 _KEPT_S: Final = 60.0
 """Less than nodes keep them."""
+
+
+class ExecCommands:
+    """The commands of the last execs, by exec id."""
+
+    def __init__(self) -> None:
+        self._commands: OrderedDict[str, str] = OrderedDict()
+
+    def add(self, envelope: Envelope, data: bytes) -> None:
+        """An agent has told an event: if it is of an exec, its body has the command."""
+        if envelope.action not in EXEC_ACTIONS:
+            return
+        try:
+            attributes = orjson.loads(data)["attributes"]
+            identifier, command = attributes["execID"], attributes[EXEC_COMMAND]
+        except (ValueError, KeyError, TypeError):
+            return
+        if container_prefix(identifier) != container_prefix(envelope.subject_id):
+            return
+        self._commands[identifier] = command
+        if len(self._commands) > _COMMANDS:
+            self._commands.popitem(last=False)
+
+    def get(self, identifier: str) -> str | None:
+        """What an exec runs."""
+        return self._commands.get(identifier)
 
 
 class EndedExecs:

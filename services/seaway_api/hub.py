@@ -13,7 +13,8 @@ from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
 
 from seaway_api.answers import Answers
-from seaway_api.ended_execs import EndedExecs
+from seaway_api.ended_execs import EndedExecs, ExecCommands
+from seaway_api.places import Places
 from seaway_api.seen import Seen, SeenContainers
 from seaway_api.translate.events import DockerEvent, docker_event
 from seaway_bus.absence import Absence
@@ -30,8 +31,8 @@ log = logging.getLogger(__name__)
 READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
 CUT_OFF: Final = Counter("seaway_api_event_readers_cut_off_total", "Readers of /events that were too slow.")
 _MOST_BEHIND: Final = 16_384
+_MOST_UNSTORED_BYTES: Final = 32 << 20
 _AT_ONCE: Final = 256
-_PLACES: Final = 65_536
 _LATE_NS: Final = 300_000_000_000
 
 
@@ -95,15 +96,18 @@ class Hub:
 
     def __init__(self, transport: Transport, tasks: Tasks, absence: Absence | None = None) -> None:
         self._absence = absence or Absence()
-        self._feed = EventFeed(transport, self.receive, tasks)
+        self._places = Places()
+        self._feed = EventFeed(transport, self.receive, tasks, holders=self._places, stored=self._stored)
         self._readers: set[Reader] = set()
+        self._unstored: OrderedDict[str, Event] = OrderedDict()
+        self._unstored_bytes = 0
         self._watches: dict[str, list[Watch]] = {}
-        self._places: OrderedDict[str, str] = OrderedDict()
         self._back_ns: dict[str, int] = {}
         self.seen = SeenContainers()
         """What reads have brought."""
         self.answers = Answers(self.seen.heard)
         self.ended_execs = EndedExecs()
+        self.exec_commands = ExecCommands()
 
     async def start(self) -> None:
         """Listen to all new events."""
@@ -126,6 +130,22 @@ class Hub:
     async def current(self) -> None:
         """Wait, for a moment at most, until all that had come is handed on: at once, but after a lost connection."""
         await self._feed.current()
+
+    @property
+    def unstored(self) -> list[Event]:
+        """What agents have told and the stream may not have yet: a reading of it may not bring these."""
+        return list(self._unstored.values())
+
+    def _keep_unstored(self, event: Event) -> None:
+        self._unstored[event.envelope.id] = event
+        self._unstored_bytes += len(event.data)
+        while len(self._unstored) > _MOST_BEHIND or self._unstored_bytes > _MOST_UNSTORED_BYTES:
+            self._stored(next(iter(self._unstored)))
+
+    def _stored(self, identifier: str) -> None:
+        event = self._unstored.pop(identifier, None)
+        if event is not None:
+            self._unstored_bytes -= len(event.data)
 
     # --- who listens
 
@@ -168,21 +188,17 @@ class Hub:
     # --- where containers are
 
     def place(self, container_id: str) -> str | None:
-        """The node of a container by its whole id, where this process knows it. A container never moves."""
-        node = self._places.get(container_id)
-        if node is not None:
-            self._places.move_to_end(container_id)
-        return node
+        """The node of a container by its whole id, where this process knows it."""
+        return self._places.find(container_id)
 
     def remember(self, container_id: str, node: str) -> None:
-        """This container is on that node."""
-        self._places[container_id] = node
-        if len(self._places) > _PLACES:
-            self._places.popitem(last=False)
+        """Metadata says that this container is on that node."""
+        self._places.note(container_id, node)
+        self._feed.release(container_id)
 
     def forget(self, container_id: str) -> None:
-        """There is no such container; no event tells of that."""
-        self._places.pop(container_id, None)
+        """There is no such container; no event says so."""
+        self._places.forget(container_id)
 
     def newest(self, seen: Seen) -> Seen:
         """A container that was read, with the status that its node has answered where that is newer."""
@@ -194,12 +210,16 @@ class Hub:
     def receive(self, event: Event) -> None:
         """The feed's callback."""
         envelope = event.envelope
+        if event.told:
+            self._keep_unstored(event)
         if envelope.noun == "container":
+            if event.told:
+                self.exec_commands.add(envelope, event.data)
             self._container(event)
         elif envelope.noun == "node":
             self._node(event)
         if self._readers:
-            shown = docker_event(envelope, event.data, stored=event.stream_seq > 0)
+            shown = docker_event(envelope, event.data, stored=event.stream_seq > 0, commands=self.exec_commands)
             if shown is not None:
                 for reader in self._readers:
                     reader.feed(shown)
@@ -209,6 +229,9 @@ class Hub:
         but one that seems much older comes from a clock that was set back.
         """
         envelope = event.envelope
+        if envelope.action == "remove":
+            self._absence.gone(envelope.node, "it was removed")
+            return
         if envelope.action != "down":
             self._absence.back(envelope.node)
             self._back_ns[envelope.node] = max(envelope.time_ns, self._back_ns.get(envelope.node, 0))
@@ -221,13 +244,11 @@ class Hub:
         identifier = event.envelope.subject_id
         self.seen.heard(identifier, event.envelope.seq)
         if event.envelope.action == "destroy":
-            self._places.pop(identifier, None)
-            self._places.pop(container_prefix(identifier), None)
+            self._places.forget(identifier)
+            self._places.forget(container_prefix(identifier))
             self.answers.forget(identifier)
             self.seen.forget(identifier)
             self.ended_execs.forget(container_prefix(identifier))
-        elif event.stream_seq == 0:
-            self.remember(identifier, event.envelope.node)
         watches = self._watches.get(identifier)
         if not watches:
             return

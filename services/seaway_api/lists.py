@@ -1,16 +1,21 @@
 """Whole lists from services that answer page by page."""
 
+import logging
 from collections.abc import AsyncIterator
 
 import orjson
 
 from seaway_api.api import Api
+from seaway_api.hub import Hub
 from seaway_api.seen import Seen
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ListContainers, page_lines
 from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ImageRecord, ListImages
+
+log = logging.getLogger(__name__)
 
 
 async def all_containers(api: Api, *, stopped: bool = True) -> AsyncIterator[ContainerRecord]:
@@ -46,6 +51,22 @@ def _lines(page: bytes) -> tuple[list[bytes], str]:
 
 def _asked(api: Api, after: str, stopped: bool) -> ListContainers:
     return ListContainers(all=stopped, after=after, basis={} if after else api.hub.answers.basis())
+
+
+async def learn_places(bus: Bus, hub: Hub) -> None:
+    """Learn where all containers are. What can't be read now is learnt from their next events."""
+    after = ""
+    while True:
+        try:
+            lines, after = _lines(await bus.ask(cat.LIST_CONTAINERS, ListContainers(after=after)))
+        except SeawayError as error:
+            log.info("where containers are is learnt later: %s", error)
+            return
+        for line in lines:
+            record = orjson.loads(line)
+            hub.remember(record["spec"]["id"], record["node"])
+        if not after:
+            return
 
 
 async def all_images(bus: Bus) -> AsyncIterator[ImageRecord]:

@@ -9,10 +9,11 @@ from typing import cast
 from seaway_api.api import Api
 from seaway_api.blobs import ArchiveClient
 from seaway_api.hub import Hub
+from seaway_api.lists import learn_places
 from seaway_api.server import serve
 from seaway_api.settings import ApiSettings
 from seaway_api.stats import StatsFeeds
-from seaway_api.version import SERVER_VERSION
+from seaway_contracts.version import VERSION
 from seaway_kit.listeners import Listener
 from seaway_kit.service import ServiceContext, run_service
 from seaway_kit.settings import load_settings
@@ -43,7 +44,8 @@ async def _begin(context: ServiceContext, hub: Hub) -> None:
     if context.bus.doors is not None:
         await context.bus.doors.open()
     await hub.start()
-    await context.bus.announce("api", SERVER_VERSION)
+    context.tasks.spawn("places", learn_places(context.bus, hub))
+    await context.bus.announce("api", VERSION)
 
 
 def run(settings: ApiSettings, lent: Sequence[Listener] = ()) -> int:

@@ -10,7 +10,8 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict
 
-from seaway_api.version import API_VERSION, SERVER_VERSION
+from seaway_api.version import API_VERSION
+from seaway_contracts.version import VERSION
 from seaway_docker.streams import JSON_STREAM
 
 COMMON_HEADERS: Final = CIMultiDict(
@@ -18,7 +19,7 @@ COMMON_HEADERS: Final = CIMultiDict(
         "Api-Version": API_VERSION,
         "Docker-Experimental": "false",
         "Ostype": "linux",
-        "Server": f"Seaway/{SERVER_VERSION} (linux)",
+        "Server": f"Seaway/{VERSION} (linux)",
     }
 )
 _JSON_HEADERS: Final = CIMultiDict(COMMON_HEADERS)

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from seaway_contracts.version import VERSION
-
 API_VERSION: Final = "1.47"
 MIN_API_VERSION: Final = "1.24"
 _MAXIMUM: Final = (1, 47)
@@ -14,8 +12,6 @@ _LETTERS: Final = frozenset("0123456789.")
 
 ApiVersion = tuple[int, ...]
 NEWEST: Final[ApiVersion] = _MAXIMUM
-
-SERVER_VERSION: Final = VERSION
 
 
 def parse_api_version(text: str) -> ApiVersion | None:

@@ -1,19 +1,23 @@
-"""The accounts of the bus: one for the suite's services, and one for each node's agent. Pure.
+"""The accounts of the bus: one for the suite's services, and one for each node's agent, named as the node. Pure.
 
 JetStream acknowledges to whatever reply subject a message bears, past all permissions of who sent it. In the services'
-account an agent could so have words put into another's inbox, into a bucket, or into JetStream's own subjects, and a
-service that it asks would answer into the inbox of another node. In an account of its own its events and its questions
-go to imported services, whose answers come back to it and nowhere else; all other that passes between the two is
-listed one by one.
+account an agent could so have words put into another's inbox, into a bucket, or into JetStream's own subjects. In an
+account of its own it reaches the services by two subjects: what it asks is imported from them as a service, whose
+answers come back to it and nowhere else; what it tells they import, and answer nothing.
+
+The services export to all nodes at once, to each the subjects that have the account's name in the node's place: a line
+for each node and direction is all that a node adds to the configuration.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from seaway_cli.permissions import agent_subjects, agent_user, node_of
+from seaway_cli.permissions import node_of, node_subjects
+from seaway_contracts.channels import ALL_NODES, ASK, DO
 
 SUITE: Final = "SEAWAY"
+_NODE_PLACE: Final = ASK.split(".").index("{node}") + 1
 Json = dict[str, Any]
 
 
@@ -27,32 +31,30 @@ class Account:
 
 def account_of(user: str) -> str:
     """The account that a user belongs to."""
-    return user if node_of(user) else SUITE
+    return node_of(user) or SUITE
 
 
 def accounts(users: Iterable[str]) -> Mapping[str, Account]:
     """The accounts of these users, by name."""
     nodes = sorted(node for user in users if (node := node_of(user)))
-    return {SUITE: _suite(nodes), **{agent_user(node): _agent(node) for node in nodes}}
+    return {SUITE: _suite(nodes), **{node: _node(node) for node in nodes}}
 
 
 def _suite(nodes: Iterable[str]) -> Account:
-    exports: list[Json] = []
-    imports: list[Json] = []
-    for node in nodes:
-        subjects, only = agent_subjects(node), {"accounts": [agent_user(node)]}
-        exports += ({"service": subject, **only} for subject in sorted(subjects.asked))
-        exports += ({"stream": subject, **only} for subject in sorted(subjects.heard))
-        imports += ({"stream": _of(agent_user(node), subject)} for subject in sorted(subjects.told))
-    return Account(tuple(exports), tuple(imports))
+    any_asks, any_hears = (f"{part.format(node='*')}.>" for part in (ASK, DO))
+    exports: tuple[Json, ...] = (
+        {"service": any_asks, "account_token_position": _NODE_PLACE},
+        {"stream": any_hears, "account_token_position": _NODE_PLACE},
+        {"stream": f"{DO.format(node=ALL_NODES)}.>"},
+    )
+    return Account(exports, tuple({"stream": _of(node, node_subjects(node).tells)} for node in nodes))
 
 
-def _agent(node: str) -> Account:
-    subjects = agent_subjects(node)
-    exports = ({"stream": subject, "accounts": [SUITE]} for subject in sorted(subjects.told))
-    services = ({"service": _of(SUITE, subject)} for subject in sorted(subjects.asked))
-    streams = ({"stream": _of(SUITE, subject)} for subject in sorted(subjects.heard))
-    return Account(tuple(exports), (*services, *streams))
+def _node(node: str) -> Account:
+    subjects = node_subjects(node)
+    services = ({"service": _of(SUITE, subjects.asks)},)
+    streams = ({"stream": _of(SUITE, subject)} for subject in subjects.hears)
+    return Account(({"stream": subjects.tells, "accounts": [SUITE]},), (*services, *streams))
 
 
 def _of(account: str, subject: str) -> Json:

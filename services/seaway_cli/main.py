@@ -10,6 +10,7 @@ import typer
 
 from seaway_cli.errors import CliError, describe
 from seaway_cli.layout import ROOT, RUN, Layout
+from seaway_contracts.version import VERSION
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
@@ -135,19 +136,22 @@ def node_add(name: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
 
 
 @node_app.command("rm")
-def node_rm(name: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
-    """Let a node's agent in no more. Its containers go on, and are removed with `seaway purge` on its machine."""
+def node_rm(
+    name: str,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="also where the node holds containers")] = False,
+) -> None:
+    """Remove a node, with the records of its containers. What runs there still runs: `seaway purge` there ends it."""
     from seaway_cli import nodes
 
-    print(nodes.remove(_layout_of(root, run), name))
+    print(nodes.remove(_layout_of(root, run), name, force=force))
 
 
 @app.command()
 def version() -> None:
     """Show the version."""
-    from importlib.metadata import version as version_of
-
-    print(f"seaway {version_of('seaway')}")
+    print(f"seaway {VERSION}")
 
 
 def _normal(path: Path) -> Path:

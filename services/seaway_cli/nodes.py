@@ -5,15 +5,18 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from seaway_bus.ask_once import ask_once
 from seaway_cli import commands, control, nats_server, suite
 from seaway_cli.errors import CliError, usage
 from seaway_cli.layout import Layout
 from seaway_cli.nats_login import Login
-from seaway_cli.permissions import agent_user
-from seaway_contracts.catalogue import CONTAINER_CREATE, EVENT_STREAM
-from seaway_contracts.ids import BadToken
+from seaway_cli.permissions import CLI, agent_user
+from seaway_contracts.catalogue import KNOWN_CONTAINERS, REMOVE_NODE
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.nodes import RemoveNode
 
-_RELOAD_S: Final = 5.0
+_RELOAD_S: Final = 20.0
+"""A server with the accounts of a thousand nodes takes some seconds for two reloads on a busy machine."""
 _POLL_S: Final = 0.05
 
 
@@ -34,24 +37,40 @@ def add(layout: Layout, node: str) -> str:
     return _how_to_start(status, node, secret)
 
 
-def remove(layout: Layout, node: str) -> str:
-    """Take the node's user back; its agent is cut off. Raises CliError."""
+def remove(layout: Layout, node: str, *, force: bool) -> str:
+    """Remove the node's records, take its user back; its agent is cut off. Raises CliError."""
     user, status = _user(node), _status(layout)
     if node == status["node"]:
         raise CliError(f"{node} is the node of this machine: `seaway down` stops its agent")
     secret = layout.secret(user)
-    if not secret.exists():
-        raise CliError(f"no node {node} was added to the suite of --root {layout.root}")
-    password = nats_server.password(secret)
-    secret.unlink()
-    _shut_out(layout, _login(status, user, password))
-    return f"The agent of {node} is let in no more; its containers go on."
+    added = secret.exists()
+    removed = _remove_records(layout, status, RemoveNode(node=node, force=force), or_none=added)
+    if added:
+        login = _login(status, user, nats_server.password(secret))
+        secret.unlink()
+        _shut_out(layout, login)
+    else:  # after an attempt that failed half-way
+        _reload(layout)
+    gone = f" with the records of its containers ({removed})" if removed else ""
+    return f"Node {node} was removed{gone}. What runs on its machine still runs: `seaway purge` there ends it."
+
+
+def _remove_records(layout: Layout, status: dict[str, Any], request: RemoveNode, *, or_none: bool) -> int:
+    """How many containers' records went. `or_none`: that there are no records of the node is no error."""
+    cli = _login(status, CLI, nats_server.password(layout.secret(CLI)))
+    try:
+        reply = ask_once(REMOVE_NODE, request, url=cli.url, user=cli.user, password=cli.password, ca=cli.ca)
+    except SeawayError as error:
+        if error.code is Code.NOT_FOUND and or_none:
+            return 0
+        raise CliError(error.message) from None
+    return reply.containers
 
 
 def _user(node: str) -> str:
     try:
         return agent_user(node)
-    except BadToken as error:
+    except ValueError as error:
         raise usage(str(error)) from None
 
 
@@ -78,9 +97,9 @@ def _reload(layout: Layout) -> None:
 def _let_in(layout: Layout, status: dict[str, Any], node: str, password: str) -> None:
     """A server connects an account that a reload has brought to the others at the next one (nats-server 2.10)."""
     login, deadline = _login(status, agent_user(node), password), time.monotonic() + _RELOAD_S
-    stored = f"$JS.API.DIRECT.GET.{EVENT_STREAM.name}.{CONTAINER_CREATE.subject(node, 'none')}"
+    asked = KNOWN_CONTAINERS.subject(node)
     _reload(layout)
-    while not login.reaches(stored):
+    while not login.reaches(asked):
         _wait(deadline)
         if login.works():
             _reload(layout)

@@ -1,49 +1,30 @@
-"""What each service may say and hear on the bus, derived from the catalogue. Pure.
+"""What each bus user may say and hear, derived from what the catalogue says of owners, callers and hearers. Pure.
 
 A service that is taken over can do no more than its own work: publish the events of the things that it owns, answer
-its own calls, ask those services that it needs. A node's agent has a user of its own, `agent.<node>`, and speaks for
-that node alone. Each user's answers come to an inbox of its own, where nobody else can listen.
+its own calls, ask those services that it needs. Each user's answers come to an inbox of its own, where nobody else can
+listen. A node's agent has a user and an account of its own (`accounts.py`): three lines say what passes between that
+account and the services'.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from seaway_contracts import catalogue
-from seaway_contracts.catalogue import FROM_SERVER, TO_SERVER
-from seaway_contracts.channels import CallChannel, EventChannel
-from seaway_contracts.ids import TOKEN, check_token
+from seaway_contracts.channels import ALL_NODES, ASK, DO, TELL, Role
+from seaway_contracts.ids import check_node
 
-CLI: Final = "cli"
-_AGENT: Final = "agent"
-USERS: Final = (*(service for service in catalogue.SERVICES if service != _AGENT), CLI)
+CLI: Final = Role.CLI.value
+USERS: Final = tuple(role.value for role in Role if role is not Role.AGENT)
 """Those that every suite has once."""
-
-_CALLS: Final[dict[str, frozenset[str]]] = {
-    "api": frozenset({"metadata", "scheduler", "image", "agent"}),
-    "image": frozenset(),
-    "metadata": frozenset({"agent"}),
-    "scheduler": frozenset({"metadata"}),
-    CLI: frozenset({"metadata", "image"}),
-}
-_CALLS_OF_AGENTS: Final = (catalogue.BLOB_ENDPOINT, catalogue.LIST_IMAGES)
-_ASKED_BY_AGENTS: Final = frozenset(channel.service for channel in _CALLS_OF_AGENTS)
+_AGENT: Final = f"{Role.AGENT.value}."
 _ANSWERS_TO_AGENTS: Final = "_R_.>"
-"""What a NATS server puts in the place of an inbox that is in another account (`accounts.py`)."""
-_EVENT_OWNER: Final = {
-    "container": _AGENT,
-    "network": _AGENT,
-    "volume": _AGENT,
-    "image": "image",
-    "node": "metadata",
-    "cluster": "metadata",
-}
-_HEARS_EVENTS: Final = frozenset({"api", "metadata", "scheduler", CLI})
-_HEARS_BEATS: Final = frozenset({"api", "metadata", "scheduler", CLI})
-_STREAMS: Final = frozenset({"api", "image"})
-_STREAMS_OF_NODES: Final = frozenset({"api"})
+"""What a NATS server puts in the place of an inbox that is in another account."""
+_HEARS_TOLD_EVENTS: Final = frozenset({Role.API, Role.METADATA})
+_HEARS_EVENTS: Final = frozenset({Role.API, Role.METADATA, Role.SCHEDULER, Role.CLI})
+_READS_EVENTS: Final = frozenset({Role.API, Role.SCHEDULER, Role.CLI})
+_KEEPS_STATE: Final = frozenset({Role.METADATA})
 _DISCOVERY: Final = "$SRV.>"
-_KEEPS_STATE: Final = frozenset({"metadata"})
 
 
 @dataclass(frozen=True)
@@ -55,27 +36,36 @@ class Permissions:
 
 
 @dataclass(frozen=True)
-class AgentSubjects:
-    """What one node's agent says and hears, by where it goes."""
+class NodeSubjects:
+    """What passes between one node's account and the services'."""
 
-    asked: frozenset[str]
-    """Said to who answers: services that an agent asks, and JetStream, which somebody may have keep log lines."""
-    told: frozenset[str]
-    """Said to the services, which don't answer it."""
-    kept: frozenset[str]
-    """Said to itself, or to another agent that bears its name."""
-    heard: frozenset[str]
+    asks: str
+    """Requests to services, which the server answers back into the node's account."""
+    tells: str
+    """All else that the node says."""
+    hears: tuple[str, ...]
 
 
 def agent_user(node: str) -> str:
-    """The user of one node's agent; raises BadToken."""
-    return f"{_AGENT}.{check_token(node)}"
+    """The user of one node's agent; raises ValueError for a name that no node may have."""
+    return f"{_AGENT}{check_node(node)}"
 
 
 def node_of(user: str) -> str:
     """The node whose agent's user it is; empty for any other user."""
-    service, _, node = user.partition(".")
-    return node if service == _AGENT and TOKEN.fullmatch(node) else ""
+    if not user.startswith(_AGENT):
+        return ""
+    try:
+        return check_node(user.removeprefix(_AGENT))
+    except ValueError:
+        return ""
+
+
+def node_subjects(node: str) -> NodeSubjects:
+    """Of one node; raises ValueError for a name that no node may have."""
+    check_node(node)
+    asks, tells, hears = (f"{part.format(node=node)}.>" for part in (ASK, TELL, DO))
+    return NodeSubjects(asks, tells, (hears, f"{DO.format(node=ALL_NODES)}.>"))
 
 
 def nats_permissions(user: str) -> Permissions:
@@ -84,82 +74,74 @@ def nats_permissions(user: str) -> Permissions:
     Raises KeyError for another.
     """
     if node := node_of(user):
-        subjects = agent_subjects(node)
-        publish, subscribe = {*subjects.asked, *subjects.told, *subjects.kept}, {*subjects.heard}
+        publish, subscribe = _of_agent(node)
+    elif user in USERS:
+        publish, subscribe = _of_service(Role(user))
     else:
-        publish, subscribe = _of_service(user)
-    subscribe.add(_inbox(user))
-    if user == CLI:
-        publish.add(_DISCOVERY)
-        subscribe.add(catalogue.LOG_LINES.template.wildcard())
-    elif not node:
-        publish |= _inboxes_of_callers(user)
-        subscribe.add(_DISCOVERY)
-    return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)))
+        raise KeyError(user)
+    return Permissions(tuple(sorted(publish)), tuple(sorted({*subscribe, _inbox(user)})))
 
 
-def agent_subjects(node: str) -> AgentSubjects:
-    """Of its own node only, but for the images that are gone. Raises BadToken."""
-    events = [channel for channel in catalogue.EVENTS.values() if _EVENT_OWNER[channel.noun] == _AGENT]
-    calls = [channel for channel in catalogue.CALLS if channel.service == _AGENT]
-    streams = catalogue.NODE_STREAM_TEMPLATE
-    asked = {
-        *_subjects(_CALLS_OF_AGENTS),
-        *(channel.template.wildcard(node=node) for channel in events),
-        f"$JS.API.DIRECT.GET.{catalogue.EVENT_STREAM.name}.{catalogue.events_of(node)}",
-        catalogue.LOG_LINES.template.wildcard(node=node),
+def _of_agent(node: str) -> tuple[set[str], set[str]]:
+    """In its own account; commands to itself too, by which it learns whether another agent bears its name."""
+    subjects = node_subjects(node)
+    replies = _node_replies(agent_user(node))
+    return {subjects.asks, subjects.tells, subjects.hears[0]}, {*subjects.hears, replies, _DISCOVERY}
+
+
+def _of_service(role: Role) -> tuple[set[str], set[str]]:
+    asked = [call for call in catalogue.CALLS if role in call.callers]
+    served = [call for call in catalogue.CALLS if call.owner is role]
+    publish = {
+        *(call.template.wildcard() for call in asked),
+        *(event.template.wildcard() for event in catalogue.EVENTS.values() if role is Role.METADATA),
+        *(message.template.wildcard() for message in catalogue.MESSAGES if message.owner is role),
+        *_inboxes_of_callers(role, {caller for call in served for caller in call.callers}),
+        *_jetstream(role),
     }
-    told = {
-        *_inboxes_of_callers(_AGENT),
-        catalogue.BEAT.template.wildcard(node=node),
-        streams.wildcard(node=node, direction=FROM_SERVER),
+    subscribe = {
+        *(call.template.wildcard() for call in served),
+        *(message.template.wildcard() for message in catalogue.MESSAGES if role in message.hearers),
     }
-    heard = {
-        *(channel.template.wildcard(node=node) for channel in calls),
-        *(_DISCOVERY, catalogue.IMAGE_DELETE.template.wildcard()),
-        streams.wildcard(node=node, direction=TO_SERVER),
-    }
-    kept = {catalogue.INVENTORY.subject(node), _inbox(agent_user(node))}
-    return AgentSubjects(frozenset(asked), frozenset(told), frozenset(kept), frozenset(heard))
+    if any(call.to_node for call in asked):
+        subscribe.add(_node_replies(role.value))
+    if role in _HEARS_EVENTS:
+        subscribe.add(catalogue.ALL_EVENTS)
+    if role in _HEARS_TOLD_EVENTS:
+        subscribe.add(catalogue.ALL_TOLD)
+    if role in catalogue.NODE_STREAMS:
+        publish.add(catalogue.TO_NODE.wildcard())
+        subscribe.add(catalogue.FROM_NODE.wildcard())
+    if role in catalogue.SERVICE_STREAMS:
+        publish.add(catalogue.STREAM_TEMPLATE.wildcard())
+        subscribe.add(catalogue.STREAM_TEMPLATE.wildcard())
+    (publish if role is Role.CLI else subscribe).add(_DISCOVERY)
+    return publish, subscribe
+
+
+def _node_replies(user: str) -> str:
+    """Where nodes' agents answer this user."""
+    return f"{catalogue.REPLY_UNDER.format(node='*')}.{user}.>"
 
 
 def _inbox(user: str) -> str:
     return f"_INBOX.{user}.>"
 
 
-def _inboxes_of_callers(service: str) -> set[str]:
-    """Whose questions a service answers, by the beginning of their inboxes."""
-    inboxes = {_inbox(CLI), *(_inbox(user) for user, services in _CALLS.items() if service in services)}
-    return {*inboxes, _ANSWERS_TO_AGENTS} if service in _ASKED_BY_AGENTS else inboxes
+def _inboxes_of_callers(role: Role, callers: Iterable[Role]) -> set[str]:
+    """Where a service answers. The command line asks every service how it is."""
+    if role is Role.CLI:
+        return set()
+    found = {_ANSWERS_TO_AGENTS if caller is Role.AGENT else _inbox(caller.value) for caller in callers}
+    return {*found, _inbox(CLI)}
 
 
-def _of_service(service: str) -> tuple[set[str], set[str]]:
-    publish = {
-        *_subjects(channel for channel in catalogue.CALLS if channel.service in _CALLS[service]),
-        *_subjects(channel for channel in catalogue.EVENTS.values() if _EVENT_OWNER[channel.noun] == service),
-        *_jetstream(service),
-    }
-    subscribe = set(_subjects(channel for channel in catalogue.CALLS if channel.service == service))
-    streams = set()
-    if service in _HEARS_EVENTS:
-        subscribe.add(catalogue.ALL_EVENTS)
-    if service in _HEARS_BEATS:
-        subscribe.add(catalogue.BEAT.template.wildcard())
-    if service in _STREAMS:
-        streams.add(catalogue.STREAM_TEMPLATE.wildcard())
-    if service in _STREAMS_OF_NODES:
-        streams.add(catalogue.NODE_STREAM_TEMPLATE.wildcard())
-    return publish | streams, subscribe | streams
-
-
-def _subjects(channels: Iterable[CallChannel[Any, Any] | EventChannel[Any]]) -> list[str]:
-    return [channel.template.wildcard() for channel in channels]
-
-
-def _jetstream(service: str) -> set[str]:
-    """JetStream's own subjects: all of them for who keeps state in it, the events stream's for the others."""
-    if service in _KEEPS_STATE:
+def _jetstream(role: Role) -> set[str]:
+    """JetStream's own subjects: all of them for who keeps state in it, the events stream's for those who read it."""
+    if role in _KEEPS_STATE:
         return {"$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.>"}
+    if role not in _READS_EVENTS:
+        return set()
     name = catalogue.EVENT_STREAM.name
     return {
         "$JS.API.INFO",

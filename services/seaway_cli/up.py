@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import importlib.metadata
 import logging
 import os
 import signal
@@ -22,7 +21,8 @@ from seaway_cli.locks import Lock, take_or_wait
 from seaway_cli.outcome import failure, summary
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec, Supervisor
-from seaway_contracts.ids import BadToken, check_token
+from seaway_contracts.ids import check_node
+from seaway_contracts.version import VERSION
 from seaway_kit import logs
 from seaway_kit.listeners import Listener, listen_on
 from seaway_kit.notify import Systemd
@@ -123,9 +123,9 @@ def check(options: UpOptions) -> None:
     if layout.too_long:
         raise usage(f"--run {layout.run} is too long: a socket's path may have 107 bytes")
     try:
-        check_token(options.node or "node")
-    except BadToken as error:
-        raise usage(f"--node {error}") from None
+        check_node(options.node or "node")
+    except ValueError as error:
+        raise usage(f"--node: {error}") from None
     if os.geteuid() != 0:
         raise CliError("seaway up must be run as root: it makes namespaces, mounts and networks")
     inside = layout.run if layout.run.is_relative_to(layout.root) else None
@@ -323,7 +323,7 @@ def _answer(ready: Prepared, hosts: tuple[str, ...], supervisor: Supervisor, com
         "own_nats": ready.nats is not None,
         "node": ready.options.node_name,
         "token": ready.suite.token,
-        "version": importlib.metadata.version("seaway"),
+        "version": VERSION,
         "services": supervisor.rows(),
     }
 

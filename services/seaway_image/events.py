@@ -1,14 +1,16 @@
 """Image events: what happened to which image, on its way to the stream of events."""
 
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
 from seaway_bus.database import transaction
-from seaway_bus.outbox import Outbox
-from seaway_bus.transport import Transport
+from seaway_bus.outbox import Deliver, Outbox
+from seaway_bus.transport import Transport, TransportError
 from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import Envelope
@@ -38,20 +40,26 @@ class ImageEvents:
     for where this one was killed between both.
     """
 
-    def __init__(self, db: sqlite3.Connection, transport: Transport, tasks: Tasks, node: str) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, transport: Transport, tasks: Tasks, node: str, deliver: Deliver | None = None
+    ) -> None:
+        """`deliver` stores events; without it they are written into the stream."""
         self._db = db
+        self._transport = transport
         self._node = node
-        self._outbox = Outbox(db, transport, tasks)
+        self._outbox = Outbox(db, transport, tasks, deliver)
         db.execute(_TOLD)
 
     def start(self, last: Sequence[News] = ()) -> None:
-        """Take up what an earlier life left: in the outbox, and of the `last` change that it made."""
+        """Publish what an earlier life left: in the outbox, and of the `last` change that it made."""
         if last and last[-1].id != self._told():
             try:
                 self._put(last)
             except sqlite3.Error as error:
                 log.error("what the last change of images tells can't be written down, and is not told: %s", error)
         self._outbox.start()
+        self._transport.on_reconnect(self._tell_nodes)
+        self._tell_nodes()
 
     def tell(self, news: Sequence[News]) -> None:
         """Publish what a change tells. Where the disk is full it is kept in memory only."""
@@ -65,6 +73,16 @@ class ImageEvents:
             for one in news:
                 self._outbox.tell(*self._event(one))
         self._outbox.kick()
+        if any(one.action == catalogue.IMAGE_DELETE.action for one in news):
+            self._tell_nodes()
+
+    def _tell_nodes(self) -> None:
+        """Have nodes drop the layers of deleted images. Nothing keeps this message: it is repeated where one may have
+        been lost, that is, when this process starts and when its connection is back. A node that has lost its own
+        connection looks by itself."""
+        channel = catalogue.IMAGES_DELETED
+        with contextlib.suppress(TransportError):
+            self._transport.send(channel.subject(), channel.encode(Empty()))
 
     def _put(self, news: Sequence[News]) -> None:
         with transaction(self._db):

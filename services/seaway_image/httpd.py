@@ -1,25 +1,23 @@
 """The image service's HTTP side: `/v2/` (OCI distribution spec 1.1, reading) for agents, and image archives.
 
-Bulk bytes go here and not over the bus. Every request needs the bearer token.
+Bulk bytes go here and not over the bus. Every request needs a bearer token: `access.py` says for what it is good.
 """
 
-import asyncio
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from seaway_bus.bus import ACTOR, COMMAND
-from seaway_contracts.archives import Committed, ImageOrder
+from seaway_contracts.archives import Committed
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
 from seaway_docker.references import InvalidReference, parse_reference
 from seaway_docker.streams import JSON_STREAM, error_line, stream_line
+from seaway_image.access import Access
 from seaway_image.commit import commit_image
 from seaway_image.digests import Digest, is_digest, parse_digest
-from seaway_image.documents import MAX_CONFIG, MAX_MANIFEST
+from seaway_image.documents import MAX_MANIFEST
 from seaway_image.import_ import ImportOrder, import_image
 from seaway_image.load import load
 from seaway_image.manifests import parse_manifest
@@ -32,6 +30,7 @@ from seaway_image.store import ImageStore
 
 _CHUNK: Final = 1 << 18
 _MAX_QUERY: Final = 256
+_COMMIT: Final = "/commit"
 _OCTETS: Final = "application/octet-stream"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,11 +38,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class ImageHttp:
     """The application."""
 
-    def __init__(self, store: ImageStore, token: str) -> None:
-        if not token:
-            raise ValueError("the image service's HTTP side needs a token")
+    def __init__(self, store: ImageStore, access: Access) -> None:
         self._store = store
-        self._expected = f"Bearer {token}".encode()
+        self._access = access
 
     def application(self) -> web.Application:
         """The routes, each guarded."""
@@ -57,21 +54,28 @@ class ImageHttp:
                 web.post("/load", self._load),
                 web.get("/save", self._save),
                 web.post("/import", self._import),
-                web.post("/commit", self._commit),
+                web.post(_COMMIT, self._commit),
             ]
         )
         return app
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given, self._expected):
+        if not self._may(request):
             headers = {"WWW-Authenticate": 'Bearer realm="seaway"'}
             return _refuse(401, "UNAUTHORIZED", "authentication required", headers)
         try:
             return await handler(request)
         except SeawayError as error:
             return _refuse(error.status, _SPEC_CODES.get(error.code, error.code.upper()), error.message, {})
+
+    def _may(self, request: web.Request) -> bool:
+        given = request.headers.get("Authorization", "")
+        if request.path == _COMMIT:
+            return self._access.granted(given) is not None
+        if request.path.startswith("/v2/"):
+            return self._access.may_read(given)
+        return self._access.may_do_all(given)
 
     # --- /v2/
 
@@ -139,32 +143,27 @@ class ImageHttp:
         return web.json_response({"id": image})
 
     async def _commit(self, request: web.Request) -> web.StreamResponse:
-        """The body is the order (its length in four bytes, then its JSON) and the layer's tar. Answers `Committed`."""
-        order = await _commit_order(request)
+        """The body is the layer's tar; what image is made of it was said when this was granted. Answers `Committed`.
+
+        Sent again, as after a lost answer, it makes no second image.
+        """
+        upload = self._access.granted(request.headers.get("Authorization", ""))
+        assert upload is not None  # the guard has seen to that
         layer = request.content.iter_chunked(_CHUNK)
-        try:
-            made = await commit_image(self._store, layer, order)
-        except SeawayError:
-            async for _ in layer:  # the sender listens when it has sent all
-                pass
-            raise
-        done = Committed(id=made.id, ref=made.tag.familiar if made.tag else "")
-        return web.json_response(done.model_dump())
+        async with upload.turn:
+            try:
+                if upload.made is None:
+                    made = await commit_image(self._store, layer, upload.order)
+                    upload.made = Committed(id=made.id, ref=made.tag.familiar if made.tag else "")
+            finally:
+                async for _ in layer:  # the sender listens when it has sent all
+                    pass
+        return web.json_response(upload.made.model_dump())
 
 
 def _by(request: web.Request) -> By:
     """By which command, and in whose name, the archive came."""
     return By(request.headers.get(COMMAND, ""), request.headers.get(ACTOR, ""))
-
-
-async def _commit_order(request: web.Request) -> ImageOrder:
-    try:
-        size = int.from_bytes(await request.content.readexactly(4), "big")
-        if size > MAX_CONFIG:
-            raise bad_request(f"the new image's config has {size} bytes, more than the {MAX_CONFIG} taken")
-        return ImageOrder.model_validate_json(await request.content.readexactly(size))
-    except (asyncio.IncompleteReadError, ValidationError) as error:
-        raise bad_request(f"a commit needs an order before the layer: {error}") from None
 
 
 def _import_order(request: web.Request) -> ImportOrder:

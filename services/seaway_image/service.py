@@ -12,11 +12,13 @@ from aiohttp import web
 from prometheus_client import Counter
 
 from seaway_bus.bus import Bus, Command
+from seaway_bus.event_sender import of_service
 from seaway_bus.outbox import open_outbox
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
+from seaway_contracts.archives import GrantCommit
 from seaway_contracts.base import Empty
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_contracts.images import (
     BlobEndpoint,
     ImageList,
@@ -29,7 +31,10 @@ from seaway_contracts.images import (
     RemoveImage,
     TagRequest,
 )
+from seaway_contracts.version import VERSION
+from seaway_image.access import Access
 from seaway_image.credentials import credentials_from
+from seaway_image.documents import MAX_CONFIG
 from seaway_image.durable import write_file
 from seaway_image.events import ImageEvents
 from seaway_image.httpd import ImageHttp
@@ -48,7 +53,6 @@ from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks, cancel
 
 log = logging.getLogger(__name__)
-VERSION: Final = "0.1.0"
 _COLLECT_EVERY_S: Final = 600.0
 _LINGER_S: Final = 20.0  # for the client to read to the end before the stream is closed
 _WILDCARDS: Final = ("0.0.0.0", "::")
@@ -59,12 +63,13 @@ COLLECTED: Final = Counter("seaway_image_collected_bytes_total", "Bytes of blobs
 class ImageService:
     """The calls. Each may come twice, and then does its work once."""
 
-    def __init__(self, store: ImageStore, pulls: Pulls, bus: Bus, tasks: Tasks, endpoint: BlobEndpoint) -> None:
+    def __init__(self, store: ImageStore, pulls: Pulls, bus: Bus, tasks: Tasks, url: str, access: Access) -> None:
         self._store = store
         self._pulls = pulls
         self._bus = bus
         self._tasks = tasks
-        self._endpoint = endpoint
+        self._url = url
+        self._access = access
         self._streams: set[str] = set()
 
     async def serve(self) -> None:
@@ -75,6 +80,9 @@ class ImageService:
         await self._bus.serve(catalogue.TAG_IMAGE, self.tag)
         await self._bus.serve(catalogue.REMOVE_IMAGE, self.remove)
         await self._bus.serve(catalogue.BLOB_ENDPOINT, self.locate)
+        await self._bus.serve(catalogue.NODE_BLOB_ENDPOINT, self.locate_for_node)
+        await self._bus.serve(catalogue.GRANT_COMMIT, self.grant_commit)
+        await self._bus.serve(catalogue.NODE_IMAGES, self.list_images)
         await self._bus.announce("image", VERSION)
 
     async def get(self, request: ImageRef, _: Command) -> ImageRecord:
@@ -86,8 +94,20 @@ class ImageService:
         return page(await self._store.all(), request.after)
 
     async def locate(self, _: Empty, __: Command) -> BlobEndpoint:
-        """Where the HTTP side is."""
-        return self._endpoint
+        """Where the HTTP side is, for services."""
+        return BlobEndpoint(url=self._url, token=self._access.token)
+
+    async def locate_for_node(self, _: Empty, command: Command) -> BlobEndpoint:
+        """Where a node reads blobs."""
+        return BlobEndpoint(url=self._url, token=self._access.reader(command.node))
+
+    async def grant_commit(self, request: GrantCommit, command: Command) -> BlobEndpoint:
+        """Where that node may send the layer of one image, which is made in the name of whoever commands it."""
+        size = len(request.order.model_dump_json())
+        if size > MAX_CONFIG:
+            raise bad_request(f"the new image's config has {size} bytes, more than the {MAX_CONFIG} taken")
+        order = request.order.model_copy(update={"cause": command.id, "actor": command.actor})
+        return BlobEndpoint(url=self._url, token=self._access.upload(request.node, order))
 
     async def tag(self, request: TagRequest, command: Command) -> Empty:
         """A further name."""
@@ -198,7 +218,8 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
     assert isinstance(settings, ImageSettings)  # `run` takes no other
     async with AsyncExitStack() as stack:
         db = stack.enter_context(closing(open_outbox(settings.root / "image" / "events.db")))
-        events = ImageEvents(db, context.bus.transport, context.tasks, settings.node)
+        deliver = of_service(context.bus, settings.node)
+        events = ImageEvents(db, context.bus.transport, context.tasks, settings.node, deliver)
         store = ImageStore(settings.root / "image", tell=events.tell)
         store.open()
         events.start(store.table.news)
@@ -206,8 +227,9 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         await transport.open()
         stack.push_async_callback(transport.close)
         pulls = Pulls(store, transport, settings.registries, context.tasks)
-        endpoint = await stack.enter_async_context(_http(settings, store))
-        service = ImageService(store, pulls, context.bus, context.tasks, endpoint)
+        access = Access(_token(settings.root / "image" / "service-token"))
+        url = await stack.enter_async_context(_http(settings, store, access))
+        service = ImageService(store, pulls, context.bus, context.tasks, url, access)
         await service.serve()
         await RegistryCalls(transport, settings.registries).serve(context.bus)
         context.tasks.eternal("collect", service.collect_always())
@@ -216,9 +238,9 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _http(settings: ImageSettings, store: ImageStore) -> AsyncIterator[BlobEndpoint]:
-    token = _token(settings.root / "image" / "token")
-    http = ImageHttp(store, token)
+async def _http(settings: ImageSettings, store: ImageStore, access: Access) -> AsyncIterator[str]:
+    """The HTTP side; gives its URL."""
+    http = ImageHttp(store, access)
     runner = web.AppRunner(http.application(), access_log=None)
     await runner.setup()
     try:
@@ -227,7 +249,7 @@ async def _http(settings: ImageSettings, store: ImageStore) -> AsyncIterator[Blo
         secure = tls.serving(cert, settings.http_key or cert) if cert else None
         site = web.TCPSite(runner, host, port, ssl_context=secure)
         await site.start()
-        yield BlobEndpoint(url=settings.http_url.rstrip("/") or _url(settings, host, runner), token=token)
+        yield settings.http_url.rstrip("/") or _url(settings, host, runner)
     finally:
         await runner.cleanup()
 
@@ -238,7 +260,7 @@ def _url(settings: ImageSettings, host: str, runner: web.AppRunner) -> str:
 
 
 def _token(path: Path) -> str:
-    """The token that guards the HTTP side: made once, so that agents keep theirs over a restart."""
+    """The services' token for the HTTP side: made once, so that it holds over a restart."""
     try:
         token = path.read_text().strip()
     except FileNotFoundError:

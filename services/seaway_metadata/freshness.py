@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from seaway_bus.feed import EventFeed
@@ -30,13 +30,17 @@ class Freshness:
         records: Records,
         reconciler: Reconciler,
         nodes_up: Callable[[], Iterable[str]],
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
+        """`settled` waits until what has come can be judged."""
         self._feed = feed
         self._view = view
         self._records = records
         self._reconciler = reconciler
         self._nodes_up = nodes_up
+        self._settled = settled
         self._news = asyncio.Event()
+        self._completing = asyncio.Lock()
 
     def news(self) -> None:
         """Something in the view has changed."""
@@ -46,6 +50,14 @@ class Freshness:
         """Wait for what came while there was no connection: from the stream, or where that can't be read, the nodes."""
         if not await self._feed.current():
             await self._reconciler.told(self._nodes_up)
+        await self._settled()
+        await self._complete()
+
+    async def _complete(self) -> None:
+        """Ask the nodes, once and for a moment at most, for specs that have changed unheard."""
+        async with self._completing:
+            if lacking := self._view.lacking():
+                await self._look(lacking)
 
     async def current(self, basis: Mapping[str, int]) -> None:
         """Wait for what has come and for what the asker knows of (by container, the number of a status).
@@ -53,8 +65,11 @@ class Freshness:
         Raises SeawayError (UNAVAILABLE) where a container is still missing here, or still here.
         """
         await self.caught_up()
-        if not self._view.behind(basis):
-            return
+        if self._view.behind(basis):
+            await self._wait_for(basis)
+            await self._complete()
+
+    async def _wait_for(self, basis: Mapping[str, int]) -> None:
         for _ in range(_LOOKS):  # an agent that was killed is back in a moment
             await self.until(lambda: not self._view.behind(basis))
             if lacking := self._view.behind(basis):

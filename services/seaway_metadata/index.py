@@ -58,15 +58,16 @@ class Index:
         """The record of a whole id as JSON; KeyError if there is none."""
         return self._held[identifier].json
 
-    def put(self, record: ContainerRecord) -> None:
-        """Add a record, or replace the one of its id."""
+    def put(self, record: ContainerRecord, *, first: bool = False) -> None:
+        """Add a record, or replace the one of its id. `first`: of those with its name it is the one that is meant."""
         self._pages.clear()
         old = self._held.get(record.id)
         if old is None:
-            self._held[record.id] = Held(record, spec_json(record))
+            self._held[record.id] = Held(record, spec_json(record.spec))
             insort(self._ids, record.id)
             insort(self._order, _place(record))
-            self._names.setdefault(record.spec.name, []).append(record.id)
+            bearers = self._names.setdefault(record.spec.name, [])
+            bearers.insert(0 if first else len(bearers), record.id)
         elif old.record.spec is record.spec:
             self._held[record.id] = Held(record, old.spec_json)
         else:

@@ -38,12 +38,13 @@ class NodeWatch:
         self._ended: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._stopped = False
+        self._removed: dict[str, str] = {}
 
     async def start(self) -> None:
         """Load what was known, then listen."""
         self._table.load([record async for record in self._stored()], time.monotonic())
         self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
-        await self._bus.on_beat(BEAT, self._beat)
+        await self._bus.on_message(BEAT, self._beat)
         self._tasks.eternal("node-tick", self._tick())
         self._tasks.eternal("node-store", self._store())
 
@@ -55,6 +56,24 @@ class NodeWatch:
         """All nodes, by name."""
         return NodeList(nodes=tuple(record for _, record in sorted(self._table.records.items())))
 
+    def known(self, node: str) -> bool:
+        """Whether there is a record of the node."""
+        return node in self._table.records
+
+    def remove(self, node: str) -> None:
+        """Forget the node. The beats of its last agent are not heard any more: that is being cut off."""
+        record = self._table.records.get(node)
+        if record is not None:
+            self._removed[node] = record.beat.epoch
+        self._table.remove(node)
+        self._mark(node)
+
+    def was_removed(self, node: str, time_ns: int) -> None:
+        """Another copy has removed the node at that time. One that has come (back) since is another node."""
+        record = self._table.records.get(node)
+        if record is not None and record.since_ns <= time_ns:
+            self.remove(node)
+
     def up(self, node: str) -> bool:
         """Whether a node beats."""
         record = self._table.records.get(node)
@@ -65,7 +84,7 @@ class NodeWatch:
         return {node for node in self._table.records if self.up(node)}
 
     def _beat(self, beat: Beat) -> None:
-        if self._stopped:
+        if self._stopped or self._removed.get(beat.node) == beat.epoch:
             return
         old = self._table.records.get(beat.node)
         if old is not None and old.beat.epoch != beat.epoch:
@@ -122,7 +141,10 @@ class NodeWatch:
     async def _write(self, node: str) -> None:
         """Over exactly what was read, so that a copy that has stood still takes back nothing that another knows."""
         while True:
-            found, ours = await self._bucket.get(node), self._table.records[node]
+            found, ours = await self._bucket.get(node), self._table.records.get(node)
+            if ours is None:
+                await self._bucket.delete(node)
+                return
             if found is not None and not newer(ours, decode(NodeRecord, found.value)):
                 return
             with contextlib.suppress(WrongRevision):

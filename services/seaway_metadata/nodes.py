@@ -26,7 +26,7 @@ class NodeChange:
         """The event that tells of it. Its id is made of the beat that it rests on, so that all copies of metadata,
         which hear the same beats, publish one event."""
         beat = self.record.beat
-        basis = "first" if self.action == "join" else f"{beat.epoch}-{beat.time_ns}"
+        basis = beat.epoch if self.action == "join" else f"{beat.epoch}-{beat.time_ns}"
         envelope = Envelope(
             id=f"node-{beat.node}-{self.action}-{basis}",
             node=beat.node,
@@ -70,6 +70,11 @@ class NodeTable:
         for record in records:
             self.records[record.node] = record
             self._heard[record.node] = now
+
+    def remove(self, node: str) -> None:
+        """Forget a node."""
+        self.records.pop(node, None)
+        self._heard.pop(node, None)
 
     def excuse(self, now: float) -> None:
         """This process could not hear: start everybody's silence anew."""

@@ -10,11 +10,12 @@ from typing import Final
 
 from seaway_bus.bus import Bus
 from seaway_bus.transport import Bucket, TransportError, WrongRevision
-from seaway_contracts.catalogue import CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET
+from seaway_contracts.catalogue import CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET, SHARES_BUCKET
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import SeawayError, bad_request, conflict, unavailable
 from seaway_contracts.ids import is_container_id
-from seaway_docker.errors import container_name_conflict
+from seaway_docker.errors import InvalidParameter, container_name_conflict
+from seaway_docker.names import container_name
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.stored import (
     HORIZON_KEY,
@@ -36,19 +37,18 @@ _RESERVE_TRIES: Final = 4
 
 @dataclass(frozen=True)
 class Buckets:
-    """The three buckets of the cluster's records."""
+    """The buckets of the cluster's records, and of how much of the history each node has."""
 
     containers: Bucket
     names: Bucket
     nodes: Bucket
+    shares: Bucket
 
     @classmethod
     async def open(cls, bus: Bus, replicas: int = 1) -> "Buckets":
         """Open them; they are made where they are missing."""
-        containers, names, nodes = [
-            await bus.transport.bucket(config, replicas) for config in (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET)
-        ]
-        return cls(containers, names, nodes)
+        configs = (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET, SHARES_BUCKET)
+        return cls(*[await bus.transport.bucket(config, replicas) for config in configs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Records:
         return found is None or found.record.discarded or found.record.spec.name != name
 
     async def _store(self, record: ContainerRecord) -> int:
-        body = stamp(record_json(record, spec_json(record)))
+        body = stamp(record_json(record, spec_json(record.spec)))
         try:
             return await self._containers.create(record.id, body)
         except WrongRevision:
@@ -209,6 +209,22 @@ class Records:
             with contextlib.suppress(WrongRevision):
                 body = encode(newest.model_copy(update={"discarded": True}))
                 await self._containers.update(record.id, body, found.revision)
+
+    async def claim(self, name: str, identifier: str) -> bool:
+        """Make a name that a node says its container has this container's; False where another has it, or nobody may.
+
+        Raises TransportError.
+        """
+        if not is_container_id(identifier) or not _is_container_name(name):
+            return False
+        try:
+            found = await self._names.get(name_key(name))
+            if found is None or decode(NameHolder, found.value).id != identifier:
+                await self._reserve(name, identifier)
+        except (WrongRevision, SeawayError, ValueError) as error:
+            log.debug("container %s does not get the name %s: %s", identifier, name, error)
+            return False
+        return True
 
     async def rename(self, identifier: str, name: str) -> bool:
         """Reserve a further name for a container; False where it has it already. Raises as `register` does."""
@@ -349,6 +365,13 @@ class Records:
                 await self._containers.create(HORIZON_KEY, encode(Horizon(seq=seq)))
             elif decode(Horizon, found.value).seq != seq:
                 await self._containers.update(HORIZON_KEY, encode(Horizon(seq=seq)), found.revision)
+
+
+def _is_container_name(name: str) -> bool:
+    try:
+        return container_name(name) == name and len(name) <= _NAME_BYTES
+    except InvalidParameter:
+        return False
 
 
 def _cause(*outcomes: object) -> BaseException:

@@ -35,9 +35,17 @@ class _Pending:
 class Registrations:
     """Those that this copy knows of."""
 
-    def __init__(self, bus: Bus, records: Records, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        records: Records,
+        now: Callable[[], float] = time.monotonic,
+        forgotten: Callable[[str], None] = lambda identifier: None,
+    ) -> None:
+        """`forgotten` is called with a container whose registration was taken back: here, or by another copy."""
         self._bus = bus
         self._records = records
+        self._forgotten = forgotten
         self._now = now
         self._pending: dict[str, _Pending] = {}
         self._discarded: dict[str, str] = {}
@@ -66,11 +74,23 @@ class Registrations:
         self._discarded[identifier] = node
 
     async def sweep(self, up: Callable[[str], bool]) -> None:
-        """Ask those nodes that are `up`. Raises TransportError."""
+        """Look at those that are overdue, and ask those nodes that are `up`. Raises TransportError."""
         limit = self._now() - COMING_S
-        overdue = [key for key, one in self._pending.items() if one.since < limit and up(one.node)]
-        await _each(overdue, self._ask)
+        overdue = [key for key, one in self._pending.items() if one.since < limit]
+        await _each([*overdue], self._look)
+        await _each([key for key in overdue if key in self._pending and up(self._pending[key].node)], self._ask)
         await _each([key for key, node in self._discarded.items() if up(node)], self._remove)
+
+    async def _look(self, identifier: str) -> None:
+        """Another copy may have taken it back."""
+        try:
+            gone = await self._records.stored(identifier) is None
+        except (ValueError, SeawayError) as error:
+            log.error("the registration of %s can't be read: %s", identifier, error)
+            return
+        if gone:
+            self._forgotten(identifier)
+            self.done(identifier)
 
     async def _ask(self, identifier: str) -> None:
         pending = self._pending.get(identifier)
@@ -82,6 +102,7 @@ class Registrations:
                 pending.since = self._now()  # it is there, or is being made: its event will come
                 return
             await self._records.forget(identifier)
+            self._forgotten(identifier)
             log.info("forgot the registration of %s: nobody makes it", identifier)
         except SeawayError as error:
             log.debug("kept the registration of %s: %s", identifier, error)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command, Encoded
@@ -22,23 +22,28 @@ from seaway_contracts.commands import (
     RegisterContainer,
     ResolveContainer,
 )
-from seaway_contracts.containers import ContainerRecord, State
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_metadata.ended_lately import ended_lately
+from seaway_metadata.event_store import EventStore
 from seaway_metadata.freshness import Freshness
+from seaway_metadata.history import History
+from seaway_metadata.holders import RecordHolders
 from seaway_metadata.kept_names import KeptNames
+from seaway_metadata.node_removal import NodeRemoval
 from seaway_metadata.node_watch import NodeWatch
+from seaway_metadata.node_words import NodeWords
 from seaway_metadata.pruning import Pruning
 from seaway_metadata.reconcile import Reconciler
 from seaway_metadata.records import Buckets, Records
 from seaway_metadata.registrations import Registrations
 from seaway_metadata.renaming import Renaming
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import NewerSchema
+from seaway_metadata.stored import NewerSchema, spec_json
 from seaway_metadata.view import View
 from seaway_metadata.write_behind import WriteBehind
 
@@ -48,6 +53,10 @@ _SWEEP_S: Final = 2.0
 _RESYNC_S: Final = 600.0
 _RETRY_S: Final = 1.0
 _TOGETHER_S: Final = 0.02
+_HEARD: Final = (catalogue.CONTAINER_DESTROY.template.wildcard(), catalogue.NODE_REMOVE.template.wildcard())
+"""Beside what agents tell: another copy of metadata says that a node was removed, and what ended with it."""
+_SPARE: Final = 256 << 10
+"""What a record may become larger than at its registration: by its status, a longer name, other limits."""
 _NO_STORE: Final = "the bus can't store anything just now (it starts, or most of its servers are away); try again"
 _FULL: Final = "the bus has no space left to store records; free disk space on its host"
 
@@ -86,15 +95,29 @@ class Metadata:
         self._tasks = tasks
         self.view = View(self._changed, time.time_ns)
         self._records = Records(buckets, self.view.destroyed)
-        self._registrations = Registrations(bus, self._records)
-        self._feed = EventFeed(bus.transport, self._receive, tasks, in_order=False, together_s=_TOGETHER_S)
+        self._registrations = Registrations(bus, self._records, forgotten=self.view.unregister)
+        self._holders = RecordHolders(self.view, self._records, tasks, self._judgeable)
+        self._feed = EventFeed(
+            bus.transport,
+            self._receive,
+            tasks,
+            _HEARD,
+            in_order=False,
+            together_s=_TOGETHER_S,
+            holders=self._holders,
+        )
         self._behind = WriteBehind(
             self._records, self.view, lambda: self._feed.horizon, self._doubt.set, self._registrations.discard
         )
-        self._reconciler = Reconciler(bus, self.view, tasks, self._feed.current)
+        self._reconciler = Reconciler(bus, self.view, tasks, self._feed.current, self._claim)
         self._outbox = Outbox(db, bus.transport, tasks)
         self._nodes = NodeWatch(bus, buckets.nodes, self._outbox, tasks, self._reconciler.beat)
-        self._freshness = Freshness(self._feed, self.view, self._records, self._reconciler, self._nodes.all_up)
+        self._freshness = Freshness(
+            self._feed, self.view, self._records, self._reconciler, self._nodes.all_up, self._holders.settled
+        )
+        self._removal = NodeRemoval(self.view, self._records, self._nodes, self._outbox)
+        self._history = History(bus.transport, buckets.shares)
+        self._holders.unclaimed = self._reconciler.doubt
         self._names = KeptNames(self.view, self._records, self._freshness, self._reconciler, self._nodes.all_up)
 
     async def start(self) -> None:
@@ -108,6 +131,7 @@ class Metadata:
         self._outbox.start()
         await self._nodes.start()
         self._tasks.eternal("sweep", self._sweep())
+        self._tasks.eternal("history", self._history.run())
         self._tasks.eternal("resync", self._resync())
         await self._serve()
 
@@ -130,7 +154,7 @@ class Metadata:
             if event.envelope.subject_id in there:
                 self._receive(event)
             else:
-                self.view.ended(event.envelope.subject_id)
+                self.view.ended(event.envelope.subject_id, node=event.envelope.node)
 
     async def _serve(self) -> None:
         serve = self._bus.serve
@@ -142,6 +166,13 @@ class Metadata:
         await serve(catalogue.RENAME, self._renaming().rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
         await serve(catalogue.TELL_PRUNE, Pruning(self._outbox).tell)
+        store = EventStore(self._bus.transport, self._holders, self._history.stored)
+        await serve(catalogue.STORE_EVENTS, store.store)
+        await serve(catalogue.PUBLISH_EVENTS, store.publish)
+        await serve(catalogue.REMOVE_NODE, self._removal.remove)
+        words = NodeWords(self._bus, self.view, self._holders, self._freshness.caught_up)
+        await serve(catalogue.PUBLISH_LINES, words.publish_lines)
+        await serve(catalogue.KNOWN_CONTAINERS, words.known)
         await self._bus.transport.flush()
 
     # --- events
@@ -150,13 +181,49 @@ class Metadata:
         self._registrations.done(identifier)
         self._behind.changed(identifier)
         self._freshness.news()
+        self._feed.release(identifier)
+        if self.view.destroyed(identifier):
+            self._reconciler.freed()
 
     def _receive(self, event: Event) -> None:
+        if (event.envelope.noun, event.envelope.action) == (catalogue.NODE_REMOVE.noun, catalogue.NODE_REMOVE.action):
+            if not event.told:
+                self._removal.heard(event.envelope)
+            return
         if event.envelope.noun != "container":
             return
         body = event.body()
-        if isinstance(body, ContainerEvent) and not self.view.apply(event.envelope, body):
-            self._reconciler.doubt(event.envelope.node)
+        if not isinstance(body, ContainerEvent):
+            return
+        self._holders.with_record(event.envelope.subject_id, lambda: self._named(event, body))
+
+    def _named(self, event: Event, body: ContainerEvent) -> None:
+        """A name that the container is to have is claimed first. It was reserved for it, if its node is honest."""
+        name = self.view.new_name(event.envelope.node, body.spec)
+        if name is not None:
+            self._holders.first(self._claim_first(event, body, name))
+        else:
+            self._apply(event, body)
+
+    async def _claim_first(self, event: Event, body: ContainerEvent, name: str) -> None:
+        claimed = False
+        with contextlib.suppress(TransportError):
+            claimed = await self._claim(name, event.envelope.subject_id)
+        self._apply(event, body, refused=() if claimed else (name,))
+
+    async def _claim(self, name: str, identifier: str) -> bool:
+        try:
+            return await self._records.claim(name, identifier)
+        except NoResponders:
+            self._doubt.set()
+            raise
+
+    def _apply(self, event: Event, body: ContainerEvent, refused: Collection[str] = ()) -> None:
+        if not self.view.apply(event.envelope, body, whole=event.told, refused=refused) or not event.told:
+            self._reconciler.doubt(event.envelope.node)  # its inventory has the rest
+
+    def _judgeable(self, container: str) -> None:
+        self._feed.release(container)
 
     def _reconnected(self) -> None:
         self._reconciler.doubt()
@@ -202,10 +269,12 @@ class Metadata:
     async def register(self, request: RegisterContainer, command: Command) -> Empty:
         """Reserve name and record; the same again does nothing."""
         await self._freshness.caught_up()
+        self._check_size(request.spec)
         try:
             with self._reachable():
                 await self._names.keep(request.spec.name, request.spec.id)
                 revision = await self._records.register(request.spec, request.node)
+                self.view.load(ContainerRecord(spec=request.spec, node=request.node))
         except SeawayError as error:
             if error.retryable:
                 self._registrations.add(request.spec.id, request.node)
@@ -214,6 +283,16 @@ class Metadata:
             self._behind.known(request.spec.id, revision)
             self._registrations.add(request.spec.id, request.node)
         return Empty()
+
+    def _check_size(self, spec: ContainerSpec) -> None:
+        """Raise SeawayError for a container whose record would be larger than a message."""
+        size, limit = len(spec_json(spec)), self._bus.transport.max_payload - _SPARE
+        if size > limit:
+            raise SeawayError(
+                Code.TOO_LARGE,
+                f"container {spec.name} is described by {size} bytes and may be by {limit} at most: "
+                "make its labels, environment or command smaller",
+            )
 
     async def forget(self, request: ForgetContainer, command: Command) -> Empty:
         """Take a registration back; gone already is no error."""
@@ -229,6 +308,7 @@ class Metadata:
         with self._reachable():
             node = await self._records.forget(request.id, request.name, unheard=request.unheard)
         self._registrations.done(request.id)
+        self.view.unregister(request.id)
         if node:
             self._registrations.discard(request.id, node)
         return Empty()

@@ -10,7 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from seaway_contracts.base import Payload
-from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.stored_forms import Form
 
@@ -52,9 +52,9 @@ def record_json(record: ContainerRecord, spec_json: bytes) -> bytes:
     return b'{"node":%b,"spec_seq":%d,"status":%b,"spec":%b}' % (node, record.spec_seq, status, spec_json)
 
 
-def spec_json(record: ContainerRecord) -> bytes:
-    """A record's spec as JSON."""
-    return record.spec.model_dump_json(exclude_defaults=True).encode()
+def spec_json(spec: ContainerSpec) -> bytes:
+    """A spec as JSON."""
+    return spec.model_dump_json(exclude_defaults=True).encode()
 
 
 def stamp(body: bytes) -> bytes:

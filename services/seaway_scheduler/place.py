@@ -12,11 +12,10 @@ from typing import Final
 
 from seaway_contracts.commands import PlaceRequest
 from seaway_contracts.containers import Resources
-from seaway_contracts.nodes import Capacity
+from seaway_contracts.nodes import CORE, Capacity, wanted
 from seaway_scheduler.constraints import Constraint, NodeTraits, parse
 
 _STEPS: Final = 10
-_CORE: Final = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -94,14 +93,6 @@ def place(request: PlaceRequest, snapshot: Snapshot) -> Placed | Rejected:
     return Placed(min(choice, key=lambda node: _rank(node, request.resources)).name)
 
 
-def wanted(resources: Resources) -> Capacity:
-    """What a container may come to use: its reservation or limit of memory, its CPUs."""
-    cpus = resources.nano_cpus
-    if not cpus and resources.cpu_quota > 0:
-        cpus = resources.cpu_quota * _CORE // (resources.cpu_period or 100_000)
-    return Capacity(nano_cpus=cpus, memory=resources.memory_reservation or resources.memory)
-
-
 def _refusal(node: NodeView, resources: Resources, constraints: Sequence[Constraint]) -> Reason | None:
     if not node.up:
         return DOWN
@@ -120,7 +111,7 @@ def _rank(node: NodeView, resources: Resources) -> tuple[int, float, float, floa
         _share(node.capacity.memory, node.free.memory - want.memory),
         _share(node.capacity.nano_cpus, node.free.nano_cpus - want.nano_cpus),
     )
-    cores = max(1.0, node.capacity.nano_cpus / _CORE)
+    cores = max(1.0, node.capacity.nano_cpus / CORE)
     return int(full * _STEPS), node.running / cores, node.containers / cores, full, node.name
 
 

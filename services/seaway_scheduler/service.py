@@ -14,12 +14,14 @@ from seaway_contracts.catalogue import (
     BEAT,
     CONTAINER_CREATE,
     CONTAINER_DESTROY,
+    GET_CONTAINER,
     LIST_CONTAINERS,
     LIST_NODES,
+    NODE_REMOVE,
     PLACE,
     UNPLACE,
 )
-from seaway_contracts.commands import ContainerId, ListContainers, Placement, PlaceRequest
+from seaway_contracts.commands import ContainerId, ListContainers, Placement, PlaceRequest, ResolveContainer
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.nodes import Beat
 from seaway_contracts.version import VERSION
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 _FIRST_BEAT_S: Final = 3.0
 _ASK_S: Final = 2.0
 _RETRY_S: Final = 1.0
-_HEARD: Final = tuple(channel.template.wildcard() for channel in (CONTAINER_CREATE, CONTAINER_DESTROY))
+_HEARD: Final = tuple(channel.template.wildcard() for channel in (CONTAINER_CREATE, CONTAINER_DESTROY, NODE_REMOVE))
 
 
 @contextlib.asynccontextmanager
@@ -62,7 +64,7 @@ class Scheduler:
 
     async def start(self) -> None:
         """Listen, learn what metadata knows, serve."""
-        await self._bus.on_beat(BEAT, self._beat)
+        await self._bus.on_message(BEAT, self._beat)
         self._bus.transport.on_reconnect(lambda: self._cluster.excuse(time.monotonic()))
         await self._feed.start()
         if not await self._learn():
@@ -124,7 +126,7 @@ class Scheduler:
         while True:
             page = await self._bus.call(LIST_CONTAINERS, ListContainers(after=after), timeout_s=_ASK_S)
             for record in page.containers:
-                self._cluster.made(record.id, record.node, record.spec.network.fixed_host_ports)
+                self._cluster.holds(record.id, record.node, record.spec.network.fixed_host_ports)
             after = page.next
             if not after:
                 return
@@ -141,11 +143,22 @@ class Scheduler:
         self._first_beat.set()
 
     def _receive(self, event: Event) -> None:
-        if event.envelope.noun != "container":
-            return
-        identifier = event.envelope.subject_id
-        if event.envelope.action == CONTAINER_DESTROY.action:
+        envelope = event.envelope
+        identifier, words = envelope.subject_id, (envelope.noun, envelope.action)
+        if words == (NODE_REMOVE.noun, NODE_REMOVE.action):
+            self._cluster.removed(envelope.node)
+        elif words == (CONTAINER_DESTROY.noun, CONTAINER_DESTROY.action):
             self._cluster.gone(identifier)
-        elif event.envelope.action == CONTAINER_CREATE.action:
-            spec = CONTAINER_CREATE.decode(event.data).spec
-            self._cluster.made(identifier, event.envelope.node, spec.network.fixed_host_ports if spec else ())
+        elif words == (CONTAINER_CREATE.noun, CONTAINER_CREATE.action) and not self._cluster.made(
+            identifier, envelope.node
+        ):
+            self._tasks.spawn(f"learn-{identifier[:12]}", self._learn_one(identifier))
+
+    async def _learn_one(self, identifier: str) -> None:
+        """One that another copy has placed: its ports stand in its record."""
+        try:
+            record = await self._bus.call(GET_CONTAINER, ResolveContainer(ref=identifier), timeout_s=_ASK_S)
+        except SeawayError as error:
+            log.debug("the ports of container %s are not known: %s", identifier[:12], error)
+        else:
+            self._cluster.holds(record.id, record.node, record.spec.network.fixed_host_ports)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from seaway_contracts.commands import PlaceRequest
-from seaway_contracts.nodes import Beat, Capacity, NodeRecord
+from seaway_contracts.nodes import Beat, Capacity, NodeRecord, wanted
 from seaway_scheduler.constraints import NodeTraits
-from seaway_scheduler.place import NodeView, wanted
+from seaway_scheduler.place import NodeView
 
 MISSED: Final = 3
 LEAST_S: Final = 3.0
@@ -44,6 +44,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
+        self._removed: dict[str, str] = {}
         self._ports: dict[str, tuple[str, frozenset[int]]] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
 
@@ -63,6 +64,9 @@ class Cluster:
 
     def beat(self, beat: Beat, now: float) -> None:
         """A beat came: it shows what was made before it. A node that leaves is down until it beats again."""
+        if self._removed.get(beat.node) == beat.epoch:
+            return
+        self._removed.pop(beat.node, None)
         node = self._nodes.setdefault(beat.node, _Node(beat, now))
         node.beat, node.heard = beat, float("-inf") if beat.leaving else now
         node.known_by_hearsay = False
@@ -71,6 +75,11 @@ class Cluster:
             for identifier, promise in node.promises.items()
             if not promise.made and now - promise.since < UNMADE_S
         }
+
+    def removed(self, name: str) -> None:
+        """The node was removed. Last beats of its agent, which is being cut off, do not bring it back."""
+        if (node := self._nodes.pop(name, None)) is not None:
+            self._removed[name] = node.beat.epoch
 
     def excuse(self, now: float) -> None:
         """This process could not hear: who was up when anybody was heard last counts as heard now."""
@@ -87,11 +96,18 @@ class Cluster:
         for node in self._nodes.values():
             node.promises.pop(identifier, None)
 
-    def made(self, identifier: str, name: str, host_ports: Iterable[int]) -> None:
-        """The container is on its node, whose next beat shows it."""
-        for node in self._nodes.values():
-            if identifier in node.promises:
-                node.promises[identifier].made = True
+    def made(self, identifier: str, name: str) -> bool:
+        """The container is on its node, whose next beat shows it; whether it was placed here."""
+        node = self._nodes.get(name)
+        promise = node.promises.get(identifier) if node is not None else None
+        if promise is None:
+            return False
+        promise.made = True
+        self.holds(identifier, name, promise.request.host_ports)
+        return True
+
+    def holds(self, identifier: str, name: str, host_ports: Iterable[int]) -> None:
+        """The container, which has these ports of its host, is on that node."""
         ports = frozenset(host_ports)
         if ports and identifier not in self._gone:
             self._ports[identifier] = name, ports

@@ -1,11 +1,11 @@
 """10,000 containers' worth of records: how long metadata takes to list them, to start with them, and what it holds."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,14 @@ from chaos_rig.measure import resident
 from chaos_rig.scale import scaled
 
 from seaway_bus.bus import Bus
-from seaway_contracts.catalogue import CONTAINERS_BUCKET, GET_CONTAINER, LIST_CONTAINERS, event_channel
-from seaway_contracts.commands import ListContainers, ResolveContainer
-from seaway_contracts.containers import State
-from seaway_testing.builders import container_event, container_id, status
+from seaway_bus.event_sender import of_node
+from seaway_bus.outbox import Outbox, open_outbox
+from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINERS_BUCKET, GET_CONTAINER, LIST_CONTAINERS, REGISTER
+from seaway_contracts.commands import ListContainers, RegisterContainer, ResolveContainer
+from seaway_contracts.containers import ContainerRecord, State
+from seaway_kit.tasks import Tasks
+from seaway_metadata.stored import HORIZON_KEY, decode
+from seaway_testing.builders import container_event, container_id, spec, status
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
 
@@ -26,7 +30,7 @@ _AT_ONCE = 16
 _MIB = 1 << 20
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _metadata(nats: NatsServer, root: Path) -> AsyncIterator[tuple[int, float]]:
     """A process of metadata: its pid, and how long it took to be ready in seconds."""
     log = root / f"metadata-{time.monotonic_ns()}.log"
@@ -46,19 +50,23 @@ def _spawn(nats: NatsServer, root: Path, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(words, stdout=out, stderr=out)
 
 
-async def _publish(bus: Bus, numbers: range) -> None:
-    """Create events of many containers, as agents send them."""
-    slots = asyncio.Semaphore(_AT_ONCE)
-    channel = event_channel("container", "create")
+async def _make(bus: Bus, place: Path, count: int) -> None:
+    """Many containers: registered, as for the API, and told of as their agent does."""
+    tasks = Tasks("agent")
+    with contextlib.closing(open_outbox(place / "outbox.db")) as db:
+        outbox = Outbox(db, bus.transport, tasks, of_node(bus, "n1"), tells=True)
+        outbox.start()
+        slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(number: int) -> None:
-        envelope, body = container_event("create", status(State.CREATED), seed=number)
-        async with slots:
-            await bus.transport.store(
-                channel.subject("n1", envelope.subject_id), channel.encode(body), envelope.headers()
-            )
+        async def one(number: int) -> None:
+            async with slots:
+                await bus.call(REGISTER, RegisterContainer(spec=spec(number), node="n1"))
+            created = container_event("create", status(State.CREATED), seed=number, event_id=f"{number:024x}")
+            outbox.tell(CONTAINER_CREATE, *created)
 
-    await asyncio.gather(*(one(number) for number in numbers))
+        await asyncio.gather(*(one(number) for number in range(count)))
+        assert await outbox.flush(120)
+        await tasks.close()
 
 
 async def _listed(bus: Bus) -> int:
@@ -72,8 +80,10 @@ async def _listed(bus: Bus) -> int:
 
 
 async def _stored(bus: Bus) -> int:
+    """How many records say that the container was created."""
     bucket = await bus.transport.bucket(CONTAINERS_BUCKET)
-    return sum([1 async for _ in bucket.entries()])
+    values = [entry.value async for entry in bucket.entries() if entry.key != HORIZON_KEY]
+    return sum(decode(ContainerRecord, value).status.seq > 0 for value in values)
 
 
 async def test_many_records(
@@ -82,7 +92,7 @@ async def test_many_records(
     count = scaled(10_000, 2_000)
     bus = await connect_bus()
     async with _metadata(nats, tmp_path):
-        await _publish(bus, range(count))
+        await _make(bus, tmp_path, count)
         limit = time.monotonic() + 120
         while await _stored(bus) < count:
             assert time.monotonic() < limit, "the records are not in the bucket"

@@ -20,7 +20,7 @@ from seaway_testing.nats_server import NatsServer
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 _IMPATIENT = "write_deadline: '1s'"  # as shipped: 10 s
 _ASKED = 10  # one of the two copies each time, by chance
-_LONG = {"long": "x" * 100_000}
+_LONG = {"long": "x" * 50_000}
 
 
 @pytest.fixture

@@ -49,22 +49,32 @@ def test_oversize_is_refused(suite: ChaosSuite, client: Client, figures: Figures
     """What can't be told in one message is refused at create and leaves nothing; what is taken is listed and told."""
     began = int(time.time())
 
-    def create(mib: float) -> Reply:
-        body = {"Image": "busybox", "Cmd": ["true"], "Labels": {"long": "x" * int(mib * _MIB)}}
+    def create(labels: int, environment: int = 0) -> Reply:
+        body = {
+            "Image": "busybox",
+            "Cmd": ["true"],
+            "Labels": {"long": "x" * labels},
+            "Env": ["LONG=" + "x" * environment],
+        }
         return suite.api.request("POST", "/containers/create?name=oversize", body)
 
-    refused = {mib: create(mib) for mib in (9, 7.5, 4)}
-    assert {reply.status for reply in refused.values()} == {413}, refused
-    assert "make its labels" in refused[4].message
-    taken = create(3.5)
+    refused = [create(9 * _MIB), create(57 << 10), create(0, 9 * _MIB), create(0, int(7.8 * _MIB))]
+    assert [reply.status for reply in refused] == [413] * len(refused), refused
+    assert "make its labels smaller" in refused[1].message
+    assert "make its labels, environment or command smaller" in refused[3].message
+    labels, environment = 50 << 10, int(7.5 * _MIB)
+    taken = create(labels, environment)
     assert taken.status == 201, taken
     identifier = str(taken.json()["Id"])
     listed = client.steadily("GET", "/containers/json?all=1").json()
-    assert [len(one["Labels"]["long"]) for one in listed if one["Id"] == identifier] == [int(3.5 * _MIB)]
+    assert [(one["Id"], len(one["Labels"]["long"])) for one in listed] == [(identifier, labels)]
+    assert max(map(len, client.inspect(identifier)["Config"]["Env"])) == len("LONG=") + environment
     told = suite.api.request("GET", f"/events?since={began}&until={int(time.time()) + 1}&filters={_ONLY_CREATE}").body
     assert identifier.encode() in told
     client.remove(identifier)
-    figures.show("L2", "9 MiB of JSON, 7.5 and 4 MiB of labels: 413; 3.5 MiB: 201, listed and told")
+    figures.show(
+        "L2", "9 MiB of JSON, 57 KiB of labels, 7.8 MiB of environment: 413; 50 KiB and 7.5 MiB: 201, listed and told"
+    )
 
 
 def test_a_reader_of_events_that_does_not_read(suite: ChaosSuite, figures: Figures) -> None:

@@ -29,7 +29,12 @@ _AGAIN = [
     (Failpoint.EXEC_DIE_SEEN, Failpoint.EXEC_DIE_RECORDED),
     (Failpoint.REMOVE_UPPER, Failpoint.VOLUME_GONE),
     (Failpoint.REMOVE_UPPER, Failpoint.REMOVE_RECORDED),
-    (Failpoint.IMAGE_NAMED, Failpoint.EVENT_STORED),
+    (Failpoint.DIE_RECORDED, Failpoint.EVENTS_JUDGED),
+    (Failpoint.DIE_RECORDED, Failpoint.EVENT_STORED),
+    (Failpoint.RENAME_RECORDED, Failpoint.EVENTS_JUDGED),
+    (Failpoint.UPDATE_RECORDED, Failpoint.EVENTS_JUDGED),
+    (Failpoint.EVENTS_JUDGED, Failpoint.EVENT_STORED),
+    (Failpoint.EVENT_STORED, Failpoint.EVENTS_JUDGED),
 ]
 """Where a process is killed, and then where the next one is that takes up what it has left."""
 

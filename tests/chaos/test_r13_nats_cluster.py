@@ -31,7 +31,7 @@ from seaway_testing.builders import container_event, container_id, status
 from seaway_testing.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
-_STREAMS = 4
+_STREAMS = 5
 _START_S = 30.0
 _AGAIN_S = 0.2  # after a refusal, which comes at once while members elect
 _NOBODYS = 4711
@@ -257,12 +257,13 @@ async def _over_a_lost_route(cluster: Cluster) -> tuple[int, float]:
 
 
 async def _send(transport: NatsTransport, seq: int) -> int:
-    """An event of a container that nobody else has, again and again until it is stored, as an outbox does; 1 for it."""
+    """An event of a container that nobody else has, again and again until it is stored, as metadata does; 1 for it."""
     envelope, body = container_event("status", status(seq=seq), seed=_NOBODYS)
     subject = CONTAINER_STATUS.subject(envelope.node, envelope.subject_id)
+    data = CONTAINER_STATUS.published(body.model_dump(exclude_defaults=True))
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(TransportError):
-                await transport.store(subject, CONTAINER_STATUS.encode(body), envelope.headers(), STORE_S)
+                await transport.store(subject, data, envelope.headers(), STORE_S)
                 return 1
             await asyncio.sleep(_AGAIN_S)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from seaway_contracts import catalogue
-from seaway_contracts.asyncapi import document, render
+from seaway_contracts.asyncapi import call_name, document, render
+from seaway_contracts.channels import Role
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "asyncapi.json"
 
@@ -50,8 +51,9 @@ def test_every_subject_of_the_catalogue_is_in_it() -> None:
     addresses = {channel["address"] for channel in document()["channels"].values()}
     expected = {event.template.text for event in catalogue.EVENTS.values()}
     expected |= {call.template.text for call in catalogue.CALLS}
-    expected |= {catalogue.BEAT.template.text, catalogue.LOG_LINES.template.text}
-    expected |= {catalogue.STREAM_TEMPLATE.text, catalogue.NODE_STREAM_TEMPLATE.text, None}
+    expected |= {event.told_template.text for event in catalogue.EVENTS.values() if event.owner is Role.AGENT}
+    expected |= {message.template.text for message in catalogue.MESSAGES}
+    expected |= {catalogue.STREAM_TEMPLATE.text, catalogue.TO_NODE.text, catalogue.FROM_NODE.text, None}
     assert addresses == expected
 
 
@@ -74,9 +76,10 @@ def test_parameters_are_those_of_the_address() -> None:
 def test_calls_say_where_the_reply_goes() -> None:
     operations = document()["operations"]
     for call in catalogue.CALLS:
-        operation = operations[f"{call.service}.{call.noun}.{call.verb}"]
+        operation = operations[call_name(call)]
         assert operation["reply"]["channel"]["$ref"].endswith(".reply")
-        assert operation["x-queue-group"] == ("" if call.per_node else call.service)
+        assert operation["x-queue-group"] == ("" if call.to_node else call.service)
+        assert operation["x-callers"] == sorted(role.value for role in call.callers)
 
 
 def test_it_is_json_with_sorted_keys() -> None:

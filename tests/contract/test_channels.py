@@ -8,33 +8,34 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from seaway_contracts import catalogue
+from seaway_contracts.asyncapi import call_name
 from seaway_contracts.base import Payload
-from seaway_contracts.channels import BeatChannel, CallChannel, EventChannel, Template
+from seaway_contracts.channels import CallChannel, EventChannel, MessageChannel, Role, Template
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.ids import BadToken
+from seaway_contracts.lifecycle import public_body
 from seaway_testing.subjects import matches
 
 BAD_TOKENS = ["a..b", ".", "", "*", ">", "a b", "a.b", "naïve", "ключ", "x" * 129, "a\n", "a\r\nPUB x 0", "{node}"]
 GOOD = st.text("abcXYZ019_-", min_size=1, max_size=128)
 
 EVENTS = list(catalogue.EVENTS.values())
+STREAMS = [catalogue.STREAM_TEMPLATE, catalogue.TO_NODE, catalogue.FROM_NODE]
 TEMPLATES = [
     *(event.template for event in EVENTS),
+    *(event.told_template for event in EVENTS if event.owner is Role.AGENT),
     *(call.template for call in catalogue.CALLS),
-    catalogue.BEAT.template,
-    catalogue.LOG_LINES.template,
-    catalogue.STREAM_TEMPLATE,
-    catalogue.NODE_STREAM_TEMPLATE,
+    *(message.template for message in catalogue.MESSAGES),
+    *STREAMS,
 ]
 CODECS: list[tuple[str, type[Payload], Any, Any]] = [
     *((f"{e.noun}.{e.action}", e.payload, e.encode, e.decode) for e in EVENTS),
-    *((f"{c.service} {c.name}", c.request, c.encode, c.decode) for c in catalogue.CALLS),
-    *((f"{c.service} {c.name} reply", c.reply, c.encode_reply, c.decode_reply) for c in catalogue.CALLS),
-    ("beat", catalogue.BEAT.payload, catalogue.BEAT.encode, catalogue.BEAT.decode),
-    ("logs", catalogue.LOG_LINES.payload, catalogue.LOG_LINES.encode, catalogue.LOG_LINES.decode),
+    *((call_name(c), c.request, c.encode, c.decode) for c in catalogue.CALLS),
+    *((f"{call_name(c)} reply", c.reply, c.encode_reply, c.decode_reply) for c in catalogue.CALLS),
+    *((m.name, m.payload, m.encode, m.decode) for m in catalogue.MESSAGES),
 ]
 _quick = settings(max_examples=8, suppress_health_check=list(HealthCheck))
 
@@ -62,6 +63,8 @@ def _of(annotation: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(_of(args[0]), _of(args[1]), max_size=2)
     if origin is not None and type(None) in args:
         return st.none() | st.one_of([_of(arg) for arg in args if arg is not type(None)])
+    if annotation is JsonValue:
+        return st.none() | st.booleans() | st.integers(-9, 9) | st.text("ab", max_size=3)
     if annotation is str:
         return st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     if annotation is int:
@@ -130,7 +133,7 @@ def test_subject_parse_and_wildcard_agree(template: Template, data: st.DataObjec
 
 def test_no_two_channels_share_a_subject() -> None:
     for one, other in itertools.combinations(TEMPLATES, 2):
-        if {one, other} & {catalogue.STREAM_TEMPLATE, catalogue.NODE_STREAM_TEMPLATE}:
+        if {one, other} & set(STREAMS):
             continue
         fills = [dict.fromkeys(one.fields, word) for word in ("n1", "container", "create", "node")]
         assert not any(matches(other.wildcard(), one.subject(**fill)) for fill in fills), (one.text, other.text)
@@ -145,10 +148,45 @@ def test_all_events_are_stored_and_nothing_else_is() -> None:
 
 def test_node_is_asked_for_exactly_where_it_is_needed() -> None:
     for call in catalogue.CALLS:
-        assert call.per_node == (call.service == "agent")
-        assert call.subject("n1" if call.per_node else None)
+        needed = call.to_node or call.from_nodes
+        assert call.to_node == (call.service == "agent")
+        assert call.from_nodes == (call.callers == {Role.AGENT})
+        assert call.subject("n1" if needed else None)
         with pytest.raises(ValueError, match=r"node is (not taken|needed)"):
-            call.subject(None if call.per_node else "n1")
+            call.subject(None if needed else "n1")
+
+
+def test_what_a_node_says_and_hears_is_under_its_name() -> None:
+    for call in catalogue.CALLS:
+        assert (call.template.text.startswith("seaway.v1.node.{node}.do.")) == call.to_node
+        assert (call.template.text.startswith("seaway.v1.node.{node}.ask.")) == call.from_nodes
+    for event in EVENTS:
+        assert event.told_template.text.startswith("seaway.v1.node.{node}.tell.")
+    for message in catalogue.MESSAGES:
+        assert message.template.text.startswith("seaway.v1.node.{node}.tell.") == (message.owner is Role.AGENT)
+
+
+def test_what_is_published_of_an_event_can_be_read_as_the_whole_body() -> None:
+    for event in EVENTS:
+        assert set(event.public.model_fields) <= set(event.payload.model_fields)
+
+        @_quick
+        @given(st.from_type(event.payload))
+        def check(body: Payload) -> None:
+            published = event.published(public_body(event.noun, event.encode(body)))  # noqa: B023
+            assert event.encode(event.decode(published)) == published  # noqa: B023
+
+        check()
+
+
+def test_secrets_are_not_published() -> None:
+    spec = {"id": "c", "name": "n", "created_ns": 1, "image": {"ref": "i", "id": "i"}, "command": {"env": ["A=secret"]}}
+    status = {"error": "secret", "log_path": "/secret", "health": {"log": [{"output": "secret"}]}, "seq": 1}
+    body = {"status": status, "spec": spec, "attributes": {"execCommand": "secret", "name": "n"}}
+    told = catalogue.CONTAINER_UPDATE.decode(json.dumps(body).encode())
+    published = catalogue.CONTAINER_UPDATE.published(public_body("container", catalogue.CONTAINER_UPDATE.encode(told)))
+    assert b"secret" not in published and b'"name":"n"' in published
+    assert b"secret" not in catalogue.CONTAINER_UPDATE.published(body)
 
 
 def test_services_of_calls_are_known() -> None:
@@ -164,5 +202,12 @@ def test_names_of_buckets_and_streams_are_tokens() -> None:
 def test_channel_kinds() -> None:
     assert all(isinstance(event, EventChannel) for event in EVENTS)
     assert all(isinstance(call, CallChannel) for call in catalogue.CALLS)
-    assert isinstance(catalogue.BEAT, BeatChannel)
-    assert len({(call.service, call.name) for call in catalogue.CALLS}) == len(catalogue.CALLS)
+    assert all(isinstance(message, MessageChannel) for message in catalogue.MESSAGES)
+    assert len({call_name(call) for call in catalogue.CALLS}) == len(catalogue.CALLS)
+
+
+def test_everybody_who_owns_calls_or_hears_is_somebody() -> None:
+    for call in catalogue.CALLS:
+        assert call.callers and call.owner not in {Role.CLI}
+    for message in catalogue.MESSAGES:
+        assert message.hearers and message.owner not in message.hearers

@@ -15,7 +15,7 @@ from tests.contract.compatibility import Json, breaks
 from tests.contract.schemas import examples, unreadable
 
 from seaway_contracts import catalogue
-from seaway_contracts.asyncapi import document
+from seaway_contracts.asyncapi import call_name, document
 from seaway_contracts.base import Payload
 
 RELEASED = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "released").iterdir()}
@@ -28,13 +28,14 @@ def _codecs() -> dict[str, tuple[type[Payload], Any, Any]]:
     """Model, encoder and decoder of each message, by its name in the document."""
     found: dict[str, tuple[type[Payload], Any, Any]] = {}
     for event in catalogue.EVENTS.values():
-        found[f"event.{event.noun}.{event.action}"] = event.payload, event.encode, event.decode
+        found[f"event.{event.noun}.{event.action}"] = event.public, event.encode, event.decode
+        found[f"told.{event.noun}.{event.action}"] = event.payload, event.encode, event.decode
     for call in catalogue.CALLS:
-        name = f"{call.service}.{call.noun}.{call.verb}"
+        name = call_name(call)
         found[name] = call.request, call.encode, call.decode
         found[f"{name}.reply"] = call.reply, call.encode_reply, call.decode_reply
-    for told in (catalogue.BEAT, catalogue.LOG_LINES):
-        found[told.word] = told.payload, told.encode, told.decode
+    for message in catalogue.MESSAGES:
+        found[message.name] = message.payload, message.encode, message.decode
     return found
 
 

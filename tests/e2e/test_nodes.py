@@ -18,6 +18,8 @@ from e2e_rig.seaway import COMMANDS, Seaway, seaway
 from e2e_rig.waits import eventually
 from test_events import past
 
+from seaway_contracts.catalogue import BEAT
+
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
 NODES = ("n1", "n2")
 
@@ -106,7 +108,7 @@ def spread(cli: DockerCli, suite: Seaway) -> set[str]:
 async def both_empty(suite: Seaway) -> None:
     """Wait until the beats of both nodes say that they hold no container; placement rests on what beats say."""
     client = await nats.connect(suite.nats_url, user="cli", password=suite.secret("cli"), inbox_prefix="_INBOX.cli")
-    subscription = await client.subscribe("seaway.v1.beat.*")
+    subscription = await client.subscribe(BEAT.template.wildcard())
     empty: set[str] = set()
     while empty != set(NODES):
         beat = json.loads((await subscription.next_msg(timeout=10)).data)

@@ -23,6 +23,7 @@ from seaway_docker.references import parse_reference
 from seaway_image.digests import Digest
 from seaway_image.names import NameTable, StoredImage, StoredLayer
 from seaway_kit.tasks import Tasks
+from seaway_metadata.history_share import MARK_BYTES, Mark, Marks
 from seaway_metadata.stored import HORIZON_KEY, Horizon, NameHolder, encode, name_key, record_json, spec_json, stamp
 from seaway_testing import builders
 from seaway_testing.clock import START_NS
@@ -49,10 +50,10 @@ def status(seed: int) -> ContainerStatus:
 
 
 def event(action: str, body: ContainerStatus, seed: int) -> tuple[Envelope, ContainerEvent]:
-    """One of its events, as the agent publishes it."""
-    envelope, made = builders.container_event(action, body, seed=seed)
-    carries = action in ("create", "rename", "update")
-    return envelope, made.model_copy(update={"spec": spec(seed) if carries else None, "attributes": {"name": "box"}})
+    """One of its events, as the agent tells it."""
+    envelope, made = builders.container_event(action, body, seed=seed, event_id=f"{seed:012x}{body.seq:012x}")
+    changed = spec(seed) if action in ("rename", "update") else None
+    return envelope, made.model_copy(update={"spec": changed, "attributes": {"name": "box"}})
 
 
 def _dump(db: sqlite3.Connection) -> str:
@@ -62,10 +63,11 @@ def _dump(db: sqlite3.Connection) -> str:
 
 def _agent(path: Path) -> str:
     db = open_database(path)
-    store, outbox = Store(db), Outbox(db, FakeTransport(FakeServer()), Tasks("data"))
+    store, outbox = Store(db), Outbox(db, FakeTransport(FakeServer()), Tasks("data"), tells=True)
     for seed in STATES:
         store.add(spec(seed), status(seed), ("/layers/top", "/layers/bottom"))
         outbox.add(catalogue.CONTAINER_CREATE, *event("create", builders.status(seq=1), seed))
+    outbox.add(catalogue.CONTAINER_RENAME, *event("rename", status(2), 2))
     outbox.add(catalogue.CONTAINER_DIE, *event("die", status(3), 3))
     exec_id = builders.container_id(2)[:32] + "0" * 32
     times = {"started_ns": START_NS, "ended_ns": START_NS + 1}
@@ -90,7 +92,7 @@ def _outbox(path: Path) -> str:
 def _buckets() -> dict[str, dict[str, str]]:
     made = {seed: {"spec": spec(seed), "status": status(seed)} for seed in STATES}
     records = {seed: builders.record(seed).model_copy(update=fields) for seed, fields in made.items()}
-    containers = {one.id: stamp(record_json(one, spec_json(one))).decode() for one in records.values()}
+    containers = {one.id: stamp(record_json(one, spec_json(one.spec))).decode() for one in records.values()}
     names = {
         name_key(one.spec.name): encode(NameHolder(id=one.id, since_ns=START_NS)).decode() for one in records.values()
     }
@@ -98,6 +100,7 @@ def _buckets() -> dict[str, dict[str, str]]:
         catalogue.CONTAINERS_BUCKET.name: containers | {HORIZON_KEY: encode(Horizon(seq=42)).decode()},
         catalogue.NAMES_BUCKET.name: names,
         catalogue.NODES_BUCKET.name: {"n1": encode(builders.node_record()).decode()},
+        catalogue.SHARES_BUCKET.name: {"n1": encode(Marks(marks=(Mark(seq=40, size=MARK_BYTES),))).decode()},
     }
 
 

@@ -13,8 +13,10 @@ from tests.upgrade.make_data import STATES, spec, status
 
 from seaway_agent.store import Store, open_database
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import history
+from seaway_bus.event_sender import of_node
+from seaway_bus.feed import Event, history, read_event
 from seaway_bus.outbox import Outbox, open_outbox
+from seaway_bus.transport import Message
 from seaway_cli import suite
 from seaway_cli.suite import Suite
 from seaway_contracts import catalogue
@@ -27,16 +29,17 @@ from seaway_contracts.commands import (
     ResolveContainer,
     StatusReply,
 )
-from seaway_contracts.containers import State
+from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import SeawayError, not_found
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_image.names import resolve
 from seaway_image.store import ImageStore
 from seaway_kit.tasks import Tasks
 from seaway_metadata import registrations, write_behind
+from seaway_metadata.history_share import MARK_BYTES, Mark, Marks
 from seaway_metadata.service import running
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import NewerSchema
+from seaway_metadata.stored import NewerSchema, decode
 from seaway_testing import builders
 from seaway_testing.fake_server import FakeBucketData
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -86,20 +89,43 @@ def test_the_agents_memory(data: Path, tmp_path: Path) -> None:
         assert int(db.execute("PRAGMA user_version").fetchone()[0]) >= 1
 
 
-async def test_events_that_wait(data: Path, tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> None:
-    agent = open_database(restored(data / "agent.sql", tmp_path / "agent.db"))
-    other = open_outbox(restored(data / "outbox.sql", tmp_path / "outbox.db"))
-    with contextlib.closing(agent), contextlib.closing(other):
-        for db in (agent, other):
-            outbox = Outbox(db, fake_bus.transport, tasks)
+async def test_events_that_wait_at_a_service(data: Path, tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> None:
+    with contextlib.closing(open_outbox(restored(data / "outbox.sql", tmp_path / "outbox.db"))) as db:
+        outbox = Outbox(db, fake_bus.transport, tasks)
+        outbox.start()
+        assert await outbox.flush(5)
+        events = [event async for event in history(fake_bus.transport, start_ns=0)]
+        assert [event.channel for event in events] == [catalogue.IMAGE_PULL, catalogue.NODE_JOIN]
+        for event in events:
+            event.body()
+        await tasks.close()
+
+
+async def test_events_that_wait_at_an_agent(
+    data: Path, tmp_path: Path, fake_server: FakeServer, fake_bus: Bus, bus: Bus, tasks: Tasks
+) -> None:
+    """They are told whole, and metadata, which has that release's records, stores what is public of them."""
+    filled(fake_server, data)
+    heard: list[Message] = []
+    await bus.transport.subscribe(catalogue.ALL_TOLD, heard.append)
+    with contextlib.closing(open_database(restored(data / "agent.sql", tmp_path / "agent.db"))) as db:
+        async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)):
+            outbox = Outbox(db, fake_bus.transport, tasks, of_node(fake_bus, "n1"), tells=True)
             outbox.start()
             assert await outbox.flush(5)
-        events = [event async for event in history(fake_bus.transport, start_ns=0)]
-        for event in events:
-            event.channel.decode(event.data)
-        told = sorted((event.envelope.noun, event.envelope.action) for event in events)
-        assert told == [*[("container", "create")] * 4, ("container", "die"), ("image", "pull"), ("node", "join")]
-        await tasks.close()
+            await tasks.close()
+    told = [event for message in heard if (event := read_event(message)) is not None]
+    stored = [event async for event in history(fake_bus.transport, start_ns=0)]
+    assert [event.envelope.action for event in told] == [*["create"] * 4, "rename", "die"]
+    assert sorted(event.envelope.id for event in stored) == sorted(event.envelope.id for event in told)
+    assert [spec_in(event) for event in told] == [None] * 4 + [spec(2), None]
+    assert {spec_in(event) for event in stored} == {None}
+
+
+def spec_in(event: Event) -> ContainerSpec | None:
+    body = event.body()
+    assert isinstance(body, ContainerEvent)
+    return body.spec
 
 
 async def test_the_buckets(data: Path, tmp_path: Path, fake_server: FakeServer, bus: Bus) -> None:
@@ -113,6 +139,8 @@ async def test_the_buckets(data: Path, tmp_path: Path, fake_server: FakeServer, 
         assert (record.status.exit_code, record.status.oom_killed) == (137, True)
         (node,) = (await bus.call(catalogue.LIST_NODES, Empty())).nodes
         assert node.node == "n1"
+        shares = fake_server.buckets[catalogue.SHARES_BUCKET.name].entries
+        assert decode(Marks, shares["n1"].value).marks == (Mark(seq=40, size=MARK_BYTES),)
         service.view.remove(builders.container_id(3))
         entries = fake_server.buckets[catalogue.CONTAINERS_BUCKET.name].entries
         await until(lambda: builders.container_id(3) not in entries)
@@ -145,7 +173,7 @@ async def test_buckets_of_a_later_release(bucket: str, fake_server: FakeServer, 
     }
     for key, value in later.items():
         fake_server.buckets[bucket].write(key, value, None)
-    if bucket == catalogue.NAMES_BUCKET.name:
+    if bucket in (catalogue.NAMES_BUCKET.name, catalogue.SHARES_BUCKET.name):
         async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)):
             pass
     else:
@@ -193,9 +221,11 @@ async def test_whatever_a_newer_copy_has_written_meanwhile_is_left_alone(
             await store(bus, envelope, body)
             service._feed._wake.set()
             await until(lambda seed=seed: service._feed.horizon == seed // 2)  # type: ignore[misc]
-        await bus.beat(catalogue.BEAT, "n1", builders.beat("n1", epoch="another"))
+        await bus.publish(catalogue.BEAT, builders.beat("n1", epoch="another"), node="n1")
         await until(lambda: "how far the records go is not written down just now: a Horizon of" in caplog.text)
         await until(lambda: "the record of node n1 is left alone: a NodeRecord of schema 99" in caplog.text)
+        service._history.stored("n1", MARK_BYTES)
+        await until(lambda: not service._history._due)
         await service._registrations.sweep(lambda _: True)
         assert "which was given up, can't be removed: a ContainerRecord of schema 99" in caplog.text
         service._doubt.set()

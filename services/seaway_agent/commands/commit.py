@@ -45,22 +45,21 @@ class CommitCommand:
         if cell.status.state in (State.REMOVING, State.DEAD):
             raise conflict(f"You cannot commit container {asked.id} which is being removed")
         async with _still(cell, command) if asked.pause else contextlib.nullcontext():
-            made = await self._send(cell, asked, command)
+            made = await self._send(cell, asked)
             reach(Failpoint.COMMIT_STORED)
-            told = {"comment": asked.order.comment, "imageID": made.id, "imageRef": made.ref}
+            told = {"comment": asked.comment, "imageID": made.id, "imageRef": made.ref}
             cell.tell(command, catalogue.CONTAINER_COMMIT.action, **told)
             return made
 
-    async def _send(self, cell: Cell, asked: CommitContainer, command: Command) -> Committed:
+    async def _send(self, cell: Cell, asked: CommitContainer) -> Committed:
         upper = self._node.plumbing.uppers.locate(asked.id).upper
-        order = asked.order.model_copy(update={"cause": command.id, "actor": command.actor})
 
         def layer(write: Write) -> None:
             tar_layer(upper, write)
 
         try:
             async with aclosing(produced(self._threads, layer)) as pieces:
-                return await self._blobs.commit(order.model_dump_json().encode(), pieces)
+                return await self._blobs.commit(asked.upload, pieces)
         except OSError as error:
             raise internal(f"the writable layer of container {cell.spec.name} can't be read: {error}") from error
 

@@ -9,6 +9,7 @@ from seaway_agent.core.instructions import (
 )
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Mount
 from seaway_contracts.errors import SeawayError, conflict
+from seaway_docker.networks import DRIVERS
 
 _COARSE_NS: Final = 1_000_000_000
 JOINED: Final = "container"
@@ -39,7 +40,7 @@ def killed(signal: int) -> Emit:
 def network_events(action: str, status: ContainerStatus) -> list[Emit]:
     """It joins or leaves each network in which it has an endpoint of its own, not one of another container's."""
     return [
-        Emit(action, "network", {"name": e.network, "type": e.network if e.network != "none" else "null"}, e)
+        Emit(action, "network", {"name": e.network, "type": DRIVERS.get(e.network, e.network)}, e)
         for e in status.endpoints
         if e.network != JOINED
     ]

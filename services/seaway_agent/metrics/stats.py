@@ -151,8 +151,8 @@ class StatsSampling:
 
     def _veth(self, cell: Cell) -> str:
         """The host's end of its interface, which may be another container's that it has joined."""
-        mode = cell.spec.network.mode
-        owner = self._node.cells.get(mode.removeprefix("container:")) if mode.startswith("container:") else cell
+        partner = cell.spec.network.partner
+        owner = self._node.cells.get(partner) if partner else cell
         return owner.host_veth if owner is not None else ""
 
     async def _counters(self, wanted: Iterable[str]) -> dict[str, InterfaceCounters]:

@@ -172,7 +172,7 @@ def _namespaces(spec: ContainerSpec, around: Surroundings) -> list[Json]:
         "pid": modes.pid == "host",
         "ipc": modes.ipc == "host",
         "uts": modes.uts == "host",
-        "network": spec.network.mode == "host",
+        "network": spec.network.sandbox == "host",
         "cgroup": modes.cgroup == "host" or (not around.cgroup_v2 and modes.cgroup != "private"),
     }
     table: list[Json] = [{"type": "mount"}]

@@ -12,7 +12,7 @@ from seaway_agent.core.instructions import Exit, Launch
 from seaway_agent.endpoints import Connection
 from seaway_agent.run import Run
 from seaway_agent.streams.console import Console
-from seaway_contracts.containers import ContainerSpec, Endpoint, Resources
+from seaway_contracts.containers import ContainerSpec, Resources
 
 Step = Literal["create", "connect_console", "start", "freeze", "limit", "clean_up"]
 UNKNOWN_CODE: Final = -1
@@ -60,8 +60,8 @@ class FakeRuntime:
         assert self.run is None, "a run is held: clean up first"
         self._script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         await self._step("create")
-        endpoint = Endpoint(network=spec.network.mode, network_id=endpoints.network_id(spec.network.mode))
-        self.adopt(Run(Connection(endpoint, None), next(_pids), -1, -1, child=False))
+        connection = Connection(endpoints.endpoints_of(spec.network), None)
+        self.adopt(Run(connection, next(_pids), -1, -1, child=False))
         self._running = False
         assert self.run is not None
         return self.run

@@ -69,7 +69,7 @@ def note_of(order: instructions.Launch, connection: Connection, apparmor: str) -
         "run": order.run,
         "starters": [(ask.command, ask.actor) for ask in order.starters],
         "restarters": [(ask.command, ask.actor) for ask in order.restarters],
-        "endpoint": connection.endpoint.model_dump(exclude_defaults=True),
+        "endpoints": [endpoint.model_dump(exclude_defaults=True) for endpoint in connection.endpoints],
         "ports": [port.model_dump() for port in connection.ports],
         "apparmor": apparmor,
     }

@@ -1,7 +1,6 @@
-"""Publishes a container's lines on the bus (log driver `nats`). The file is the buffer while the bus is away."""
+"""Has a container's lines published by metadata (log driver `nats`). The file is the buffer while that is away."""
 
 import asyncio
-import contextlib
 import logging
 from typing import Final
 
@@ -10,9 +9,9 @@ from prometheus_client import Counter
 from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.log_place import LogPlace
 from seaway_bus.bus import Bus
-from seaway_bus.transport import TooLarge, TransportError
-from seaway_contracts.catalogue import LOG_LINES
-from seaway_contracts.logs import LogLine, LogLines
+from seaway_contracts.catalogue import PUBLISH_LINES
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.logs import LogLine, LogLines, PublishLines
 from seaway_docker.loglines import Record, Records
 
 log = logging.getLogger(__name__)
@@ -21,6 +20,7 @@ DROPPED: Final = Counter("seaway_agent_log_lines_dropped", "Log lines that were 
 BEHIND: Final = 64 << 20
 _BATCH: Final = 64 * 1024
 _AGAIN_S: Final = 0.2
+_NEVER: Final = frozenset({Code.TOO_LARGE, Code.FORBIDDEN})
 
 
 class LogShipper:
@@ -60,12 +60,12 @@ class LogShipper:
     async def _publish(self, number: int, records: list[Record]) -> None:
         """Until the server has them. Whatever was lost on the way is sent again with all the others."""
         while True:
-            losses, refused = self._bus.losses, len(records)
-            with contextlib.suppress(TransportError):
+            refused = len(records)
+            try:
                 refused = sum([len(batch) for batch in _batches(records) if not await self._send(number, batch)])
-                await self._bus.flush()
-                if losses == self._bus.losses:
-                    break
+                break
+            except SeawayError as error:
+                log.debug("lines of container %s are not published yet: %s", self._container[:12], error)
             if self._cursor.behind() > self._behind:
                 break
             await asyncio.sleep(_AGAIN_S)
@@ -73,12 +73,15 @@ class LogShipper:
         SHIPPED.inc(len(records) - refused)
 
     async def _send(self, number: int, batch: list[Record]) -> bool:
-        """False where the bus takes no message of that size."""
+        """False where the bus takes no message of that size. Raises SeawayError where it can be sent again."""
         lines = LogLines(lines=tuple(_line(number, record) for record in batch))
         message = f"{self._container}:{number}:{batch[0].offset}-{batch[-1].offset}"
+        request = PublishLines(container=self._container, message_id=message, lines=lines)
         try:
-            await self._bus.publish_lines(LOG_LINES, self._node, self._container, lines, message)
-        except TooLarge:
+            await self._bus.call(PUBLISH_LINES, request, node=self._node)
+        except SeawayError as error:
+            if error.code not in _NEVER:
+                raise
             return False
         return True
 

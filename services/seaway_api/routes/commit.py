@@ -6,7 +6,7 @@ from seaway_api import replies
 from seaway_api.call import Call
 from seaway_api.translate.commit import image_order
 from seaway_contracts import catalogue as cat
-from seaway_contracts.archives import CommitContainer
+from seaway_contracts.archives import CommitContainer, GrantCommit
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerConfig
 from seaway_docker.references import parse_reference
@@ -28,8 +28,10 @@ async def commit(call: Call) -> web.StreamResponse:
         author=call.text("author"),
         comment=call.text("comment"),
     )
-    request = CommitContainer(id=record.id, order=order, pause=call.flag("pause", True))
-    made = await call.api.bus.call(cat.COMMIT, request, node=record.node, command=call.command())
+    command = call.command()
+    upload = await call.api.bus.call(cat.GRANT_COMMIT, GrantCommit(node=record.node, order=order), command=command)
+    request = CommitContainer(id=record.id, upload=upload, comment=order.comment, pause=call.flag("pause", True))
+    made = await call.api.bus.call(cat.COMMIT, request, node=record.node, command=command)
     return replies.json({"Id": made.id}, 201)
 
 

@@ -12,7 +12,6 @@ from seaway_api import replies
 from seaway_api.api import Api
 from seaway_api.call import Call
 from seaway_api.forgetting import forget, forget_later
-from seaway_api.translate import host as from_host
 from seaway_api.translate.platforms import check_platform
 from seaway_api.translate.spec import (
     Naming,
@@ -22,6 +21,8 @@ from seaway_api.translate.spec import (
     container_spec,
     joined_containers,
     linked_containers,
+    place_request,
+    spec_of_body,
     volume_sources,
 )
 from seaway_api.translate.warnings import create_warnings
@@ -32,14 +33,13 @@ from seaway_contracts.commands import (
     ContainerId,
     CreateContainer,
     ForgetContainer,
-    PlaceRequest,
     RegisterContainer,
     RemoveContainer,
 )
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
 from seaway_contracts.images import ImageRecord, ImageRef
-from seaway_docker.errors import no_such_network, too_many_cpus
+from seaway_docker.errors import InvalidParameter, no_such_network, too_many_cpus
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.names import container_name, generate_name
 from seaway_kit.failpoints import Failpoint, reach
@@ -67,32 +67,33 @@ async def create(call: Call) -> web.StreamResponse:
     name = container_name(given) if given else ""
     identifier = call.api.new_id()
     try:
-        node, told = await _made(call, body, name, identifier)
+        told = await _made(call, body, name, identifier)
     finally:
         call.api.making.pop(identifier, None)
-    call.api.hub.remember(identifier, node)
     return replies.json({"Id": identifier, "Warnings": [*warnings, *told]}, 201)
 
 
-async def _made(call: Call, body: ContainerCreate, name: str, identifier: str) -> tuple[str, tuple[str, ...]]:
-    """Make it; where it is, and what its node warns of."""
+async def _made(call: Call, body: ContainerCreate, name: str, identifier: str) -> tuple[str, ...]:
+    """Make it; what its node warns of."""
     companions = await _companions(call.api, body)
-    image, node = await _image_and_node(call.api, body, identifier, companions.node)
+    platform = call.text("platform")
+    image, node = await _image_and_node(call.api, body, identifier, platform, companions.node)
     try:
         for network in asked_networks(body):
             raise not_found(no_such_network(network))
-        check_platform(call.text("platform"), body.image, image)
+        check_platform(platform, body.image, image)
         for attempt in range(_NAME_ATTEMPTS):
             chosen = name or generate_name(secrets.randbelow(1 << 32), attempt)
-            naming = Naming(identifier, chosen, call.api.now_ns(), _new_volume)
+            naming = Naming(identifier, chosen, call.api.now_ns(), _new_volume, platform)
             spec = container_spec(body, image, naming, companions.partners)
             if await _register(call, spec, node, may_retry=not name and attempt < _NAME_ATTEMPTS - 1):
                 break
         reach(Failpoint.CREATE_REGISTERED)
         told = await _make(call, spec, node)
         reach(Failpoint.CREATE_MADE)
-        return node, told
+        return told
     except BaseException:
+        call.api.hub.forget(identifier)
         call.api.tasks.spawn("unplace", _unplace(call.api, identifier))
         raise
 
@@ -105,19 +106,19 @@ def _new_volume() -> str:
 
 
 async def _image_and_node(
-    api: Api, body: ContainerCreate, identifier: str, node: str | None
+    api: Api, body: ContainerCreate, identifier: str, platform: str, node: str | None
 ) -> tuple[ImageRecord, str]:
     """The image's refusal goes before the scheduler's: clients pull upon it."""
     if node is not None:
         return await _image(api, body, identifier), node
-    placing = api.tasks.spawn("place", _outcome(_place(api, _place_request(body, identifier))))
+    placing = api.tasks.spawn("place", _outcome(_place(api, body, identifier, platform)))
     try:
         image = await _image(api, body, identifier)
     except BaseException:
         api.tasks.spawn("unplace", _unplace(api, identifier, placing))
         raise
     placed = await placing
-    if isinstance(placed, SeawayError):
+    if isinstance(placed, Exception):
         raise placed
     return image, placed
 
@@ -129,17 +130,10 @@ async def _image(api: Api, body: ContainerCreate, identifier: str) -> ImageRecor
     return image
 
 
-def _place_request(body: ContainerCreate, identifier: str) -> PlaceRequest:
-    network = from_host.network(body, body.host_config, body.networking_config, identifier)
-    return PlaceRequest(
-        container_id=identifier,
-        resources=from_host.resources(body.host_config),
-        labels=body.labels or {},
-        host_ports=network.fixed_host_ports,
-    )
-
-
-async def _place(api: Api, request: PlaceRequest) -> str:
+async def _place(api: Api, body: ContainerCreate, identifier: str, platform: str) -> str:
+    """A node for a container without companions; its name and the names of its volumes don't matter yet."""
+    naming = Naming(identifier, "", 0, lambda: "", platform)
+    request = place_request(spec_of_body(body, naming, Partners({})))
     try:
         return (await api.bus.call(cat.PLACE, request)).node
     except SeawayError as error:
@@ -165,11 +159,11 @@ async def _refused(api: Api, nano_cpus: int, error: SeawayError) -> SeawayError:
     return bad_request(too_many_cpus(most // _CORE)) if 0 < most < nano_cpus else error
 
 
-async def _outcome(work: Awaitable[T]) -> T | SeawayError:
+async def _outcome(work: Awaitable[T]) -> T | SeawayError | InvalidParameter:
     """A task's failure as a value: whoever awaits it decides, nobody logs it."""
     try:
         return await work
-    except SeawayError as error:
+    except (SeawayError, InvalidParameter) as error:
         return error
 
 
@@ -227,6 +221,7 @@ async def _register(call: Call, spec: ContainerSpec, node: str, *, may_retry: bo
             later = forget_later(call.api, ForgetContainer(id=spec.id, name=spec.name))
             call.api.tasks.spawn(f"forget-{spec.id[:12]}", later)
         raise
+    call.api.hub.remember(spec.id, node)
     return True
 
 

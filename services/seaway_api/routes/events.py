@@ -1,7 +1,7 @@
 """GET /events: the stored past and the live present as one stream, each event once."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -32,9 +32,9 @@ async def events(call: Call) -> web.StreamResponse:
     since, until = _moment(call, "since", now), _moment(call, "until", now)
     if since is not None and until is not None and since > until:
         raise InvalidParameter(f"`since` time ({since // _SECOND}) cannot be after `until` time ({until // _SECOND})")
-    reader, heard = call.api.hub.read(), call.api.hub.handed_on
+    reader, heard, unstored = call.api.hub.read(), call.api.hub.handed_on, call.api.hub.unstored
     try:
-        past = await _begun(call, since) if since is not None else None
+        past = await _begun(call, since, unstored) if since is not None else None
         response = await replies.begin_stream(call.request)
         async for batch in _batches(call, reader, heard, past, since, until):
             chosen = [event.line for event in batch if _wanted(filters, event)]
@@ -48,21 +48,28 @@ async def events(call: Call) -> web.StreamResponse:
         call.api.hub.unread(reader)
 
 
-async def _begun(call: Call, since: int) -> AsyncIterator[Event]:
-    """The past from then on. The first of it has come: if it can't be read, a status still says so."""
+async def _begun(call: Call, since: int, unstored: Sequence[Event]) -> AsyncIterator[Event]:
+    """The past from then on, and what was told just now and isn't stored yet.
+
+    The first of it has come: if it can't be read, a status still says so.
+    """
     past = history(call.api.bus.transport, start_ns=max(0, since))
     try:
         first = await anext(past, None)
     except TransportError as error:
         raise bus_away(call.api.bus.trouble or str(error)) from error
-    return _behind(first, past)
+    return _behind(first, past, {event.envelope.id: event for event in unstored})
 
 
-async def _behind(first: Event | None, past: AsyncIterator[Event]) -> AsyncIterator[Event]:
+async def _behind(first: Event | None, past: AsyncIterator[Event], unstored: dict[str, Event]) -> AsyncIterator[Event]:
     if first is not None:
+        unstored.pop(first.envelope.id, None)
         yield first
         async for event in past:
+            unstored.pop(event.envelope.id, None)
             yield event
+    for event in unstored.values():
+        yield event
 
 
 def _moment(call: Call, key: str, now_ns: int) -> int | None:
@@ -87,7 +94,7 @@ async def _batches(
     begun = call.api.now_ns()
     if past is not None and since is not None:
         async for event in past:
-            shown = docker_event(event.envelope, event.data)
+            shown = docker_event(event.envelope, event.data, commands=call.api.hub.exec_commands)
             if shown is None or shown.time_ns < since or (until is not None and shown.time_ns > until):
                 continue
             if event.stream_seq > heard:

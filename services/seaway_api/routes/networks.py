@@ -6,13 +6,15 @@ from seaway_api import pruned, replies
 from seaway_api.call import Call
 from seaway_api.errors import ApiError
 from seaway_api.lists import all_containers
-from seaway_api.translate.networking import DRIVERS, find_predefined, network_id, network_json
+from seaway_api.translate.networking import find_predefined, network_json
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import SeawayError, not_found
+from seaway_contracts.networks import network_id
 from seaway_contracts.nodes import BridgeFacts
 from seaway_docker.errors import network_not_removable, no_such_network
 from seaway_docker.filters import NETWORK_LIST_KEYS, NETWORK_PRUNE_KEYS, parse_filters, until_ns
+from seaway_docker.networks import DRIVERS
 from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
 
 

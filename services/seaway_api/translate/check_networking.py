@@ -12,10 +12,10 @@ from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerConfig
 from seaway_docker.model_host import HostConfig
 from seaway_docker.model_network import EndpointIPAMConfig, EndpointSettings, NetworkingConfig
+from seaway_docker.networks import PREDEFINED, network_mode
 from seaway_docker.ports import exposed_ports, host_bindings, is_ip_address
 
 _MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
-_PREDEFINED: Final = ("bridge", "host", "none")
 _NO_ADDRESS: Final = "user specified IP address is supported on user defined networks only"
 _NO_ALIAS: Final = "network-scoped alias is supported only for containers in user defined networks"
 _NO_SUBNET: Final = (
@@ -32,7 +32,7 @@ def check_ports(config: ContainerConfig, host: HostConfig) -> None:
 def check_endpoints(config: ContainerConfig, host: HostConfig, networking: NetworkingConfig) -> None:
     """Raise InvalidParameter for what the predefined networks can't give, and for broken MAC and IP addresses."""
     endpoints = networking.endpoints_config or {}
-    mode = _full_name(host.network_mode or "default")
+    mode = network_mode(host.network_mode)
     asked = endpoints.get(mode) or (endpoints.get("default") if mode == "bridge" else None)
     own = asked.mac_address if asked else ""
     if own and config.mac_address and own != config.mac_address:
@@ -64,11 +64,11 @@ def _wrong_settings(network: str, asked: EndpointSettings) -> list[str]:
     ipam = asked.ipam_config or EndpointIPAMConfig()
     chosen = [address for address in (ipam.ipv4_address, ipam.ipv6_address) if address]
     wrong = []
-    if network in _PREDEFINED or network.startswith("container:"):
+    if network in PREDEFINED or network.startswith("container:"):
         wrong += [_NO_ADDRESS] if chosen else []
         wrong += [_NO_ALIAS] if asked.aliases else []
     wrong += _wrong_addresses(ipam)
-    if network in _PREDEFINED:
+    if network in PREDEFINED:
         wrong += [_NO_SUBNET] * len(chosen)
     return wrong
 

@@ -1,16 +1,17 @@
 """Events as Docker's clients see them (Docker API 1.47, GET /events). Pure."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
-from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.lifecycle import EXEC_COMMAND, Envelope
 from seaway_docker.event_filters import EventFacts
 
 _CLUSTER: Final = "cluster"
 _HEALTH: Final = "health_status"
-_EXEC: Final = frozenset({"exec_create", "exec_start"})
+EXEC_ACTIONS: Final = frozenset({"exec_create", "exec_start"})
+"""Docker says with these what the exec runs."""
 _INTERNAL: Final = frozenset({("container", "status")})
 
 
@@ -25,8 +26,20 @@ class DockerEvent:
     stored: bool = False
 
 
-def docker_event(envelope: Envelope, data: bytes, *, stored: bool = False) -> DockerEvent | None:
-    """The event for clients; None for one that is Seaway's own affair, or whose body can't be read."""
+class Commands(Protocol):
+    """What execs run, by exec id."""
+
+    def get(self, identifier: str) -> str | None:
+        """None where that isn't known."""
+
+
+def docker_event(
+    envelope: Envelope, data: bytes, *, stored: bool = False, commands: Commands | None = None
+) -> DockerEvent | None:
+    """The event for clients; None for one that is Seaway's own affair, or whose body can't be read.
+
+    `commands` knows what an exec runs where the event itself doesn't say it, as it comes from the stream.
+    """
     if (envelope.noun, envelope.action) in _INTERNAL:
         return None
     try:
@@ -36,6 +49,10 @@ def docker_event(envelope: Envelope, data: bytes, *, stored: bool = False) -> Do
     if not isinstance(body, dict):
         body = {}
     attributes = _attributes(envelope, body)
+    if envelope.action in EXEC_ACTIONS and commands is not None:
+        command = commands.get(attributes.get("execID", ""))
+        if command is not None:
+            attributes.setdefault(EXEC_COMMAND, command)
     actor = _actor(envelope, body)
     facts = EventFacts(_type(envelope, body), _action(envelope, attributes), actor, attributes)
     line = orjson.dumps(_fields(facts, envelope.time_ns), option=orjson.OPT_APPEND_NEWLINE)
@@ -51,8 +68,8 @@ def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
     """Docker's word, with what it says behind a colon taken out of the attributes."""
     if envelope.action == _HEALTH:
         return f"{_HEALTH}: {attributes.pop('health', '')}"
-    if envelope.action in _EXEC:
-        return f"{envelope.action}: {attributes.pop('execCommand', '')}"
+    if envelope.action in EXEC_ACTIONS and EXEC_COMMAND in attributes:
+        return f"{envelope.action}: {attributes.pop(EXEC_COMMAND)}"
     return envelope.action
 
 

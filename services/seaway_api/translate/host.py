@@ -5,13 +5,15 @@ from typing import Final, Literal, cast
 
 from seaway_api.translate.checks import capabilities
 from seaway_contracts.containers import (
+    ContainerNetworking,
     Device,
     DeviceLimit,
     DeviceRequest,
+    EndpointSpec,
+    Link,
     LogConfig,
     Mount,
     Namespaces,
-    NetworkSpec,
     PortBinding,
     Resources,
     RestartPolicy,
@@ -21,12 +23,12 @@ from seaway_contracts.containers import (
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerConfig
 from seaway_docker.model_host import HostConfig, ThrottleDevice
-from seaway_docker.model_network import NetworkingConfig
+from seaway_docker.model_network import EndpointIPAMConfig, EndpointSettings, NetworkingConfig
 from seaway_docker.mounts import MountSpec, collect_mounts
+from seaway_docker.networks import network_mode
 from seaway_docker.ports import HostBinding, exposed_ports, host_bindings
 from seaway_docker.tmpfs import tmpfs_mount_options, tmpfs_options
 
-PREDEFINED: Final = ("bridge", "host", "none")
 Protocol = Literal["tcp", "udp", "sctp"]
 _TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
@@ -130,17 +132,19 @@ def _security_options(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def network(config: ContainerConfig, host: HostConfig, networking: NetworkingConfig, identifier: str) -> NetworkSpec:
-    """Network settings. Raises InvalidParameter for bad ports."""
-    mode = "bridge" if host.network_mode in ("", "default") else host.network_mode
-    private = mode != "host" and not mode.startswith("container:")
-    endpoints = networking.endpoints_config or {}
-    asked = endpoints.get(mode) or endpoints.get("default")
-    return NetworkSpec(
-        mode=mode,
-        hostname=config.hostname or (identifier[:12] if private else ""),
+def network(
+    config: ContainerConfig, host: HostConfig, networking: NetworkingConfig, identifier: str, links: tuple[Link, ...]
+) -> ContainerNetworking:
+    """Sandbox and endpoints. Raises InvalidParameter for bad ports."""
+    mode = network_mode(host.network_mode)
+    shared = mode == "host" or mode.startswith("container:")
+    disabled = config.network_disabled
+    alone = disabled or shared or mode == "none"
+    return ContainerNetworking(
+        sandbox=mode if shared and not disabled else "",
+        endpoints=() if alone else (_endpoint(mode, config, networking, links),),
+        hostname=config.hostname or ("" if shared else identifier[:12]),
         domainname=config.domainname,
-        mac_address=(asked.mac_address if asked else "") or config.mac_address,
         dns=tuple(host.dns or ()),
         dns_search=tuple(host.dns_search or ()),
         dns_options=tuple(host.dns_options or ()),
@@ -148,7 +152,23 @@ def network(config: ContainerConfig, host: HostConfig, networking: NetworkingCon
         ports=tuple(_port(binding) for binding in host_bindings(host.port_bindings or {})),
         publish_all=host.publish_all_ports,
         exposed_ports=tuple(str(port) for port in exposed_ports(config.exposed_ports or ())),
-        disabled=config.network_disabled,
+    )
+
+
+def _endpoint(
+    name: str, config: ContainerConfig, networking: NetworkingConfig, links: tuple[Link, ...]
+) -> EndpointSpec:
+    endpoints = networking.endpoints_config or {}
+    asked = endpoints.get(name) or endpoints.get("default") or EndpointSettings()
+    chosen = asked.ipam_config or EndpointIPAMConfig()
+    return EndpointSpec(
+        network=name,
+        aliases=tuple(asked.aliases or ()),
+        ipv4_address=chosen.ipv4_address,
+        ipv6_address=chosen.ipv6_address,
+        mac_address=asked.mac_address or config.mac_address,
+        driver_options=dict(asked.driver_opts or {}),
+        links=links,
     )
 
 

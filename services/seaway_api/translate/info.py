@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from seaway_api.translate.images import image_line
 from seaway_api.translate.listing import list_json
-from seaway_api.version import API_VERSION, MIN_API_VERSION, SERVER_VERSION, ApiVersion
+from seaway_api.version import API_VERSION, MIN_API_VERSION, ApiVersion
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.images import ImageRecord, Registries
 from seaway_contracts.nodes import NodeFacts, NodeRecord
+from seaway_contracts.version import VERSION
 from seaway_docker.log_options import DRIVERS as LOG_DRIVERS
+from seaway_docker.networks import DRIVERS as NETWORK_DRIVERS
 from seaway_docker.timestamps import rfc3339nano
 
 _NANO: Final = 1_000_000_000
@@ -106,7 +108,7 @@ def _abilities(facts: NodeFacts) -> dict[str, Any]:
     return {
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
+            "Network": sorted(NETWORK_DRIVERS.values()),
             "Authorization": None,
             "Log": sorted(LOG_DRIVERS),
         },
@@ -162,7 +164,7 @@ def _host(cluster: Cluster, facts: NodeFacts, node: str) -> dict[str, Any]:
         "DockerRootDir": facts.root,
         "Name": facts.hostname or node,
         "Labels": [f"{key}={value}" for key, value in sorted(facts.labels.items())],
-        "ServerVersion": SERVER_VERSION,
+        "ServerVersion": VERSION,
         "Runtimes": {name: {"path": path} for name, path in sorted(facts.runtimes.items())},
         "DefaultRuntime": facts.default_runtime,
         "SecurityOptions": list(facts.security_options),
@@ -192,8 +194,8 @@ def version_json(facts: NodeFacts) -> dict[str, Any]:
     }
     return {
         "Platform": {"Name": "Seaway"},
-        "Components": [{"Name": "Engine", "Version": SERVER_VERSION, "Details": details}],
-        "Version": SERVER_VERSION,
+        "Components": [{"Name": "Engine", "Version": VERSION, "Details": details}],
+        "Version": VERSION,
         "ApiVersion": API_VERSION,
         "MinAPIVersion": MIN_API_VERSION,
         "GitCommit": "",

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from seaway_api.translate.asked import asked_config, asked_host
 from seaway_api.translate.mounts import mount_points
-from seaway_api.translate.networking import network_settings
+from seaway_api.translate.networking import network_settings, shown_mode
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Health, State
 from seaway_contracts.images import Healthcheck
+from seaway_docker.links import parse_link
 from seaway_docker.ports import exposed_ports
 from seaway_docker.timestamps import ZERO_TIME, rfc3339nano
 
@@ -159,22 +160,30 @@ def healthcheck_json(health: Healthcheck) -> dict[str, Any]:
 def host_config(spec: ContainerSpec) -> dict[str, Any]:
     """`HostConfig`: as it was asked for, but for what has been resolved or can have changed since."""
     asked = asked_host(spec)
-    return {**asked, **_resolved(spec), **_limits(spec), **_privileges(spec, asked)}
+    return {**asked, **_resolved(spec, asked), **_limits(spec), **_privileges(spec, asked)}
 
 
-def _resolved(spec: ContainerSpec) -> dict[str, Any]:
-    network, spaces = spec.network, spec.namespaces
+def _resolved(spec: ContainerSpec, asked: Mapping[str, Any]) -> dict[str, Any]:
+    spaces = spec.namespaces
     return {
         "LogConfig": {"Type": spec.log.driver, "Config": spec.log.options},
-        "NetworkMode": network.mode,
+        "NetworkMode": shown_mode(spec),
         "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.max_retries},
         "CgroupnsMode": spaces.cgroup,
         "IpcMode": spaces.ipc,
         "PidMode": spaces.pid,
-        "Links": [f"/{link.name}:/{spec.name}/{link.alias}" for link in network.links] or None,
+        "Links": _links(spec, asked),
         "ShmSize": spec.shm_size,
         "Runtime": spec.runtime,
     }
+
+
+def _links(spec: ContainerSpec, asked: Mapping[str, Any]) -> list[str] | None:
+    """Without an endpoint nothing came of them: they are shown as asked for."""
+    named = [(link.name, link.alias) for link in spec.network.links]
+    if not spec.network.endpoints:
+        named = list(dict.fromkeys(map(parse_link, asked["Links"] or ())))
+    return [f"/{name}:/{spec.name}/{alias}" for name, alias in named] or None
 
 
 def _limits(spec: ContainerSpec) -> dict[str, Any]:

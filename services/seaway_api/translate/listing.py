@@ -3,7 +3,7 @@
 from typing import Any
 
 from seaway_api.translate.mounts import mount_points
-from seaway_api.translate.networking import endpoint_maps, list_ports
+from seaway_api.translate.networking import endpoint_maps, list_ports, shown_mode
 from seaway_contracts.archives import ContainerSize
 from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_docker.container_filters import ContainerFacts
@@ -29,7 +29,7 @@ def list_line(record: ContainerRecord) -> dict[str, Any]:
         "Labels": spec.labels,
         "State": status.state.value,
         "Status": "",
-        "HostConfig": {"NetworkMode": spec.network.mode},
+        "HostConfig": {"NetworkMode": shown_mode(spec)},
         "NetworkSettings": {"Networks": endpoint_maps(spec, status)},
         "Mounts": mount_points(spec),
     }

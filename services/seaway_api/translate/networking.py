@@ -1,39 +1,40 @@
-"""A container's network as inspect and list show it, and the networks that are always there. Pure."""
+"""A container's networks as inspect and list show them, and the networks that are always there. Pure."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
+from seaway_api.translate.asked import asked_config, asked_host
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Endpoint
+from seaway_contracts.networks import network_id
 from seaway_contracts.nodes import BridgeFacts
+from seaway_docker.networks import DRIVERS, network_mode
 from seaway_docker.timestamps import rfc3339nano
 
-DRIVERS: Final = {"bridge": "bridge", "host": "host", "none": "null"}
+
+def shown_mode(spec: ContainerSpec) -> str:
+    """`HostConfig.NetworkMode`: as asked for, with `default` and other containers' names resolved."""
+    if _is_disabled(spec):
+        return network_mode(asked_host(spec)["NetworkMode"])
+    return spec.network.sandbox or spec.network.networks[0]
 
 
-def network_id(name: str) -> str:
-    """The id of a predefined network, the same on every node and after every start."""
-    return hashlib.sha256(f"seaway network {name}".encode()).hexdigest()
-
-
-def network_key(spec: ContainerSpec) -> str:
-    """The name under which a container's own network stands in `Networks`; empty where it has none of its own."""
-    alone = spec.network.disabled or spec.network.mode.startswith("container:")
-    return "" if alone else spec.network.mode
+def _is_disabled(spec: ContainerSpec) -> bool:
+    """Whether it has no network because of `NetworkDisabled`, whatever its mode; only the client's words tell that."""
+    network = spec.network
+    return not network.endpoints and not network.sandbox and bool(asked_config(spec).get("NetworkDisabled"))
 
 
 def endpoint_maps(spec: ContainerSpec, status: ContainerStatus) -> dict[str, dict[str, Any]]:
-    """`NetworkSettings.Networks`; nothing where the network is another container's."""
-    name = network_key(spec)
-    if not name and not spec.network.disabled:
+    """`NetworkSettings.Networks`; nothing where the sandbox is another container's."""
+    if spec.network.partner:
         return {}
-    held = {endpoint.network: _endpoint(spec, endpoint) for endpoint in status.endpoints}
-    if name and name not in held:
-        held[name] = _endpoint(spec, Endpoint(network=name, network_id=network_id(name) if status.run else ""))
-    return held
+    held = {endpoint.network: endpoint for endpoint in status.endpoints}
+    names = () if _is_disabled(spec) else spec.network.networks
+    absent = {name: Endpoint(network=name, network_id=network_id(name) if status.run else "") for name in names}
+    return {name: _endpoint(endpoint) for name, endpoint in (absent | held).items()}
 
 
-def _endpoint(spec: ContainerSpec, endpoint: Endpoint) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "IPAMConfig": None,
         "Links": None,
@@ -45,16 +46,16 @@ def _endpoint(spec: ContainerSpec, endpoint: Endpoint) -> dict[str, Any]:
         "Gateway": endpoint.gateway,
         "IPAddress": endpoint.address,
         "IPPrefixLen": endpoint.prefix_len,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
+        "IPv6Gateway": endpoint.ipv6_gateway,
+        "GlobalIPv6Address": endpoint.ipv6_address,
+        "GlobalIPv6PrefixLen": endpoint.ipv6_prefix_len,
         "DNSNames": None,
     }
 
 
 def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dict[str, str]] | None]:
-    """`NetworkSettings.Ports`: empty until the container runs on a bridge; then also the exposed ports, with null."""
-    if status.pid == 0 or not _has_ports(spec):
+    """`NetworkSettings.Ports`: empty until the container runs with endpoints; then the exposed ports too, with null."""
+    if status.pid == 0 or not spec.network.endpoints:
         return {}
     table: dict[str, list[dict[str, str]] | None] = dict.fromkeys(spec.network.exposed_ports)
     for port in status.ports:
@@ -65,16 +66,11 @@ def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dic
     return table
 
 
-def _has_ports(spec: ContainerSpec) -> bool:
-    """Whether its network is one in which ports are told of: Docker's `host` and `none` have no endpoints for them."""
-    return network_key(spec) not in ("", "host", "none")
-
-
 def network_settings(spec: ContainerSpec, status: ContainerStatus) -> dict[str, Any]:
     """The whole `NetworkSettings`; the old fields repeat those of the default bridge."""
     networks = endpoint_maps(spec, status)
     bridge = networks.get("bridge", {})
-    own = status.pid and not spec.network.mode.startswith("container:")
+    own = status.pid and not spec.network.partner
     return {
         "Bridge": "",
         "SandboxID": spec.id if own else "",
@@ -87,11 +83,11 @@ def network_settings(spec: ContainerSpec, status: ContainerStatus) -> dict[str, 
         "SecondaryIPv6Addresses": None,
         "EndpointID": bridge.get("EndpointID", ""),
         "Gateway": bridge.get("Gateway", ""),
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
+        "GlobalIPv6Address": bridge.get("GlobalIPv6Address", ""),
+        "GlobalIPv6PrefixLen": bridge.get("GlobalIPv6PrefixLen", 0),
         "IPAddress": bridge.get("IPAddress", ""),
         "IPPrefixLen": bridge.get("IPPrefixLen", 0),
-        "IPv6Gateway": "",
+        "IPv6Gateway": bridge.get("IPv6Gateway", ""),
         "MacAddress": bridge.get("MacAddress", ""),
         "Networks": networks,
     }
@@ -99,7 +95,7 @@ def network_settings(spec: ContainerSpec, status: ContainerStatus) -> dict[str, 
 
 def list_ports(spec: ContainerSpec, status: ContainerStatus) -> list[dict[str, Any]]:
     """The `Ports` of the list."""
-    if status.pid == 0 or not _has_ports(spec):
+    if status.pid == 0 or not spec.network.endpoints:
         return []
     shown: list[dict[str, Any]] = [
         {
@@ -168,14 +164,18 @@ def _members(name: str, records: Iterable[ContainerRecord]) -> dict[str, dict[st
             "Name": record.spec.name,
             "EndpointID": endpoint.endpoint_id,
             "MacAddress": endpoint.mac_address,
-            "IPv4Address": f"{endpoint.address}/{endpoint.prefix_len}" if endpoint.address else "",
-            "IPv6Address": "",
+            "IPv4Address": _with_prefix(endpoint.address, endpoint.prefix_len),
+            "IPv6Address": _with_prefix(endpoint.ipv6_address, endpoint.ipv6_prefix_len),
         }
         for record in records
         if record.status.pid
         for endpoint in record.status.endpoints
         if endpoint.network == name
     }
+
+
+def _with_prefix(address: str, prefix_len: int) -> str:
+    return f"{address}/{prefix_len}" if address else ""
 
 
 def find_predefined(ref: str) -> str | None:

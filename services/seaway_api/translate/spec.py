@@ -10,12 +10,14 @@ from seaway_api.translate.check_config import check_config
 from seaway_api.translate.check_networking import check_endpoints, check_ports
 from seaway_api.translate.checks import check_host, check_modes
 from seaway_api.translate.command import merged_command, merged_health
+from seaway_contracts.commands import PlacedMount, PlaceRequest
 from seaway_contracts.containers import ContainerSpec, ImageUse, Link, Mount
 from seaway_contracts.images import ImageRecord
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.links import parse_link
 from seaway_docker.model_container import ContainerConfig, ContainerCreate
 from seaway_docker.mounts import parse_volumes_from
+from seaway_docker.networks import PREDEFINED
 
 _SHM_SIZE: Final = 64 << 20
 _JOINED: Final = "container:"
@@ -23,12 +25,15 @@ _JOINED: Final = "container:"
 
 @dataclass(frozen=True)
 class Naming:
-    """What is given to a container that its body doesn't say: id, name, time (Unix ns), names for anonymous volumes."""
+    """What is given to a container that its body doesn't say: id, name, time (Unix ns), names for anonymous volumes,
+    platform.
+    """
 
     id: str
     name: str
     now_ns: int
     new_volume: Callable[[], str]
+    platform: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def check_create(body: ContainerCreate) -> ContainerConfig:
     check_ports(config, body.host_config)
     check_endpoints(config, body.host_config, body.networking_config)
     endpoints = body.networking_config.endpoints_config or {}
-    if len(endpoints) > 1 and not set(endpoints) - set(from_host.PREDEFINED):
+    if len(endpoints) > 1 and not set(endpoints) - set(PREDEFINED):
         raise InvalidParameter("Container cannot be connected to network endpoints: " + ", ".join(sorted(endpoints)))
     return config
 
@@ -62,7 +67,7 @@ def asked_networks(body: ContainerCreate) -> tuple[str, ...]:
 
     The mode's own is looked for at the start, as in Docker: a 404 at create makes its CLI pull the image.
     """
-    known = (*from_host.PREDEFINED, "default", body.host_config.network_mode)
+    known = (*PREDEFINED, "default", body.host_config.network_mode)
     return tuple(name for name in body.networking_config.endpoints_config or {} if name not in known)
 
 
@@ -85,42 +90,72 @@ def volume_sources(body: ContainerCreate) -> tuple[tuple[str, bool], ...]:
 
 def container_spec(body: ContainerCreate, image: ImageRecord, naming: Naming, partners: Partners) -> ContainerSpec:
     """The spec of a checked body. Raises InvalidParameter for what only shows together with the image."""
+    config, own = image.config, spec_of_body(body, naming, partners)
+    volumes = tuple(dict.fromkeys((*own.image_volumes, *config.volumes)))
+    exposed = tuple(dict.fromkeys((*own.network.exposed_ports, *config.exposed_ports)))
+    return own.model_copy(
+        update={
+            "image": ImageUse(ref=body.image, id=image.id, layers=image.layers),
+            "command": merged_command(body, body.host_config, config),
+            "labels": {**config.labels, **own.labels},
+            "mounts": _mounts(body, volumes, naming, partners),
+            "image_volumes": volumes,
+            "network": own.network.model_copy(update={"exposed_ports": exposed}),
+            "healthcheck": merged_health(body.healthcheck, config.healthcheck),
+        }
+    )
+
+
+def spec_of_body(body: ContainerCreate, naming: Naming, partners: Partners) -> ContainerSpec:
+    """What a checked body says by itself: no command, and nothing of the image's. Raises InvalidParameter."""
     config, host = body, body.host_config
-    volumes = tuple(dict.fromkeys((*(config.volumes or ()), *image.config.volumes)))
-    network = from_host.network(config, host, body.networking_config, naming.id)
-    exposed = tuple(dict.fromkeys((*network.exposed_ports, *image.config.exposed_ports)))
+    volumes = tuple(config.volumes or ())
+    network = from_host.network(config, host, body.networking_config, naming.id, _links(host.links or (), partners))
     spaces = from_host.namespaces(host)
     return ContainerSpec(
         id=naming.id,
         name=naming.name,
         created_ns=naming.now_ns,
-        image=ImageUse(ref=config.image, id=image.id, layers=image.layers),
-        command=merged_command(config, host, image.config),
-        labels={**image.config.labels, **(config.labels or {})},
+        image=ImageUse(ref=config.image, id=""),
+        labels=dict(config.labels or {}),
         annotations=dict(host.annotations or {}),
-        mounts=_with_partners(from_host.mounts(host, volumes, naming.new_volume), partners),
+        mounts=_mounts(body, volumes, naming, partners),
         image_volumes=volumes,
         resources=from_host.resources(host),
         security=from_host.security(host),
-        network=network.model_copy(
-            update={
-                "exposed_ports": exposed,
-                "mode": _resolved(network.mode, partners),
-                "links": _links(host.links or (), partners),
-            },
-        ),
+        network=network.model_copy(update={"sandbox": _resolved(network.sandbox, partners)}),
         namespaces=spaces.model_copy(
             update={"pid": _resolved(spaces.pid, partners), "ipc": _resolved(spaces.ipc, partners)}
         ),
         restart=from_host.restart(host),
         log=from_host.log_config(host),
-        healthcheck=merged_health(config.healthcheck, image.config.healthcheck),
         shm_size=host.shm_size or _SHM_SIZE,
         sysctls=dict(host.sysctls or {}),
         runtime=host.runtime,
         auto_remove=host.auto_remove,
+        platform=naming.platform,
         asked=asked_of(body),
     )
+
+
+def place_request(spec: ContainerSpec) -> PlaceRequest:
+    """What the scheduler is asked with."""
+    return PlaceRequest(
+        container_id=spec.id,
+        resources=spec.resources,
+        labels=spec.labels,
+        mounts=tuple(PlacedMount(type=one.type, source=one.source, target=one.target) for one in spec.mounts),
+        networks=tuple(endpoint.network for endpoint in spec.network.endpoints),
+        host_ports=spec.network.fixed_host_ports,
+        runtime=spec.runtime,
+        platform=spec.platform,
+        image_ref=spec.image.ref,
+        image_id=spec.image.id,
+    )
+
+
+def _mounts(body: ContainerCreate, volumes: Iterable[str], naming: Naming, partners: Partners) -> tuple[Mount, ...]:
+    return _with_partners(from_host.mounts(body.host_config, volumes, naming.new_volume), partners)
 
 
 def _links(texts: Iterable[str], partners: Partners) -> tuple[Link, ...]:

@@ -413,11 +413,11 @@ async def test_a_read_behind_an_event_sees_it(client: Bus, server: Bus) -> None:
 
 async def test_beats(client: Bus, server: Bus) -> None:
     got: list[Beat] = []
-    await client.on_beat(BEAT, got.append)
+    await client.on_message(BEAT, got.append)
     await client.transport.flush()
-    await server.transport.publish(BEAT.subject("n1"), b"not a beat")
-    await server.transport.publish(BEAT.subject("n2"), BEAT.encode(beat("n1")))
-    await server.beat(BEAT, "n1", beat("n1"))
+    await server.transport.publish(BEAT.subject(node="n1"), b"not a beat")
+    await server.transport.publish(BEAT.subject(node="n2"), BEAT.encode(beat("n1")))
+    await server.publish(BEAT, beat("n1"), node="n1")
     await until(lambda: got)
     assert got == [beat("n1")]
 

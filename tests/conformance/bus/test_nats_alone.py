@@ -15,7 +15,6 @@ from seaway_bus import nats_transport
 from seaway_bus.bus import Bus
 from seaway_bus.feed import history
 from seaway_bus.nats_bucket import NatsBucket
-from seaway_bus.nats_streams import event_stream
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import (
     Entry,
@@ -26,7 +25,7 @@ from seaway_bus.transport import (
     RequestTimeout,
     TransportError,
 )
-from seaway_contracts.catalogue import CONTAINER_DIE, CONTAINER_STATUS, EVENT_STREAM
+from seaway_contracts.catalogue import CONTAINER_STATUS, EVENT_STREAM
 from seaway_contracts.channels import BucketConfig, StreamConfig
 from seaway_testing.builders import container_event, status
 from seaway_testing.nats_server import NatsServer
@@ -95,20 +94,6 @@ async def test_of_several_copies_the_leader_is_read(small: NatsTransport) -> Non
     assert [await one.get("k") for one in buckets] == [None, None]
     await small.store("$KV.test.k", b"", {"KV-Operation": "DEL"})  # as other clients delete
     assert [await one.get("k") for one in buckets] == [None, None]
-
-
-async def test_what_is_stored_can_not_be_emptied_by_a_publisher(small: NatsTransport) -> None:
-    """Not even by one who has the server's acknowledgement sent to where orders are taken."""
-    before = event_stream(EVENT_STREAM, 1) | {"max_bytes": 64 << 20, "deny_delete": False, "deny_purge": False}
-    await small._api(f"STREAM.CREATE.{EVENT_STREAM.name}", before)
-    await small.ensure_stream(EVENT_STREAM)  # of an earlier release, brought to this one
-    subject = CONTAINER_DIE.subject("n1", "c")
-    await small.store(subject, b"1", {})
-    for order in ("STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.DELETE"):
-        small._nc.send(subject, b"2", reply=f"$JS.API.{order}.{EVENT_STREAM.name}")
-    await small.store(subject, b"3", {})
-    state = (await small._api(f"STREAM.INFO.{EVENT_STREAM.name}"))["state"]
-    assert (state["messages"], state["first_seq"], state["last_seq"]) == (5, 1, 5)
 
 
 async def test_where_an_answer_is_awaited_can_not_be_guessed(small: NatsTransport) -> None:

@@ -6,9 +6,8 @@ import tracemalloc
 
 import pytest
 
-from seaway_bus.transport import Bucket, Message, NoResponders, OutOfTurn, TooLarge, Transport, WrongRevision
+from seaway_bus.transport import Bucket, Message, NoResponders, TooLarge, Transport, WrongRevision
 from seaway_contracts.channels import BucketConfig, StreamConfig
-from seaway_contracts.lifecycle import LAST_MSG_ID
 from seaway_testing.wire import Wire
 
 STREAM = StreamConfig("TEST", ("t.>",), max_age_s=3600, max_bytes=1 << 30, duplicate_window_s=600)
@@ -36,19 +35,17 @@ async def test_store_counts_and_drops_repeats(transport: Transport) -> None:
     assert await numbers(transport) == [1, 2]
 
 
-async def test_what_is_expected_to_be_last_must_be(wire: Wire, transport: Transport) -> None:
+async def test_what_is_purged_is_gone_and_nothing_else(transport: Transport) -> None:
     await transport.ensure_stream(STREAM)
-    with pytest.raises(OutOfTurn):
-        await transport.store("t.a", b"2", {"Nats-Msg-Id": "two", LAST_MSG_ID: "one"})
-    await transport.store("t.a", b"1", {"Nats-Msg-Id": "one"})
-    await transport.store("t.b", b"2", {"Nats-Msg-Id": "two", LAST_MSG_ID: "one"})
-    assert await transport.store("t.b", b"2", {"Nats-Msg-Id": "two", LAST_MSG_ID: "one"}) == 2, "a repeat is none"
-    with pytest.raises(OutOfTurn):
-        await transport.store("t.a", b"3", {"Nats-Msg-Id": "three", LAST_MSG_ID: "one"})
-    await wire.stop()
-    await wire.start()
-    await transport.store("t.a", b"3", {"Nats-Msg-Id": "three", LAST_MSG_ID: "two"})
-    assert await numbers(transport) == [1, 2, 3]
+    for number in range(1, 7):
+        await transport.store("t.a" if number % 2 else "t.b", b"%d" % number, {"Nats-Msg-Id": str(number)})
+    before = await transport.stream_size("TEST")
+    assert (before.first, before.last) == (1, 6) and before.size > 0
+    assert await transport.purge("TEST", "t.a", 3) == 2
+    assert await numbers(transport) == [2, 4, 5, 6]
+    after = await transport.stream_size("TEST")
+    assert (after.first, after.last) == (2, 6) and after.size < before.size
+    assert await transport.store("t.a", b"7", {"Nats-Msg-Id": "7"}) == 7
 
 
 async def test_repeats_are_known_after_a_restart(wire: Wire, transport: Transport) -> None:

@@ -38,7 +38,7 @@ from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes import Volumes
 from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox
-from seaway_contracts.containers import Command, ContainerSpec, Namespaces, NetworkSpec
+from seaway_contracts.containers import Command, ContainerSpec, Namespaces
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import until
@@ -133,7 +133,7 @@ class Box:
 def _spec(container: str, program: Program, **fields: Any) -> ContainerSpec:
     plain: dict[str, Any] = {
         "command": Command(cmd=program.args, env=("PATH=/bin",)),
-        "network": NetworkSpec(mode="none"),
+        "network": builders.networking("none"),
         "namespaces": Namespaces(pid="host" if program.host_pids else ""),
     }
     return builders.spec(next(_serial), id=container, **(plain | fields))

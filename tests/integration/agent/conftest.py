@@ -31,7 +31,7 @@ def census(rig: AgentRig) -> dict[str, list[str]]:
 
 @pytest.fixture
 async def rig(tmp_path: Path, nats_url: str) -> AsyncIterator[AgentRig]:
-    """A started agent; at the end its containers are removed and nothing may be left."""
+    """A started agent; at the end its containers are removed, nothing may be left, all its events must be stored."""
     tasks = Tasks("rig")
     bus = await Bus.connect(nats_url, name="rig")
     await bus.prepare()
@@ -45,6 +45,7 @@ async def rig(tmp_path: Path, nats_url: str) -> AsyncIterator[AgentRig]:
         for container in await rig.inventory():
             await rig.remove(container, force=True)
         await rig.until(lambda: not any(census(rig).values()), lambda: str(census(rig)))
+        await rig.all_stored()
     finally:
         rig.end(signal.SIGTERM)
         purge(AgentSettings(root=rig.root, run=tmp_path / "run", node=rig.node, suite=rig.suite))

@@ -1,4 +1,4 @@
-"""A real agent process beside a real NATS server, and a blob server that plays the image service."""
+"""A real agent process beside a real NATS server; parts of metadata; a blob server that plays the image service."""
 
 import asyncio
 import contextlib
@@ -9,17 +9,19 @@ import secrets
 import signal
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from tests.integration.agent.metadata import AgentsMetadata
 from tests.integration.forked import Forked
 
 from seaway_agent.keeper.keeper import keepers_below
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.feed import Event, history
+from seaway_bus.judging import container_of
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import (
@@ -32,13 +34,14 @@ from seaway_contracts.commands import (
     StopContainer,
 )
 from seaway_contracts.containers import Command as Process
-from seaway_contracts.containers import ContainerSpec, ImageUse, NetworkSpec
+from seaway_contracts.containers import ContainerSpec, ImageUse
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import BlobEndpoint, Layer
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_docker.loglines import Reader
 from seaway_kit.failpoints import VARIABLE
 from seaway_kit.tasks import Tasks
+from seaway_testing.builders import networking
 
 LIMIT_S: Final = 20.0
 APPLETS: Final = ("sh", "true", "false", "sleep", "cat", "id", "ls", "env", "echo", "hostname", "grep", "dd", "trap")
@@ -106,7 +109,7 @@ class Blobs:
         async def locate(_: Empty, __: Command) -> BlobEndpoint:
             return BlobEndpoint(url=url, token=self.token)
 
-        await bus.serve(catalogue.BLOB_ENDPOINT, locate)
+        await bus.serve(catalogue.NODE_BLOB_ENDPOINT, locate)
 
     async def close(self) -> None:
         if self._runner is not None:
@@ -114,7 +117,7 @@ class Blobs:
 
 
 class AgentRig:
-    """Starts, kills and commands one agent; collects the events that it publishes."""
+    """Starts, kills and commands one agent; collects its events, each as it is told, or as it stands in the stream."""
 
     def __init__(self, base: Path, nats_url: str, bus: Bus, blobs: Blobs, tasks: Tasks) -> None:
         self.base = base
@@ -126,7 +129,8 @@ class AgentRig:
         """What the agent's environment has beside our own."""
         self._nats_url = nats_url
         self.blobs = blobs
-        self._feed = EventFeed(bus.transport, self._received, tasks)
+        self._metadata = AgentsMetadata(bus, self._received, tasks)
+        self._began_ns = time.time_ns()
         self._process: Forked | None = None
         self._more = asyncio.Event()
 
@@ -149,7 +153,8 @@ class AgentRig:
             self._more.set()
 
     async def listen(self) -> None:
-        await self._feed.start()
+        """Collect events; without it nobody stores them."""
+        await self._metadata.start()
 
     async def start(self) -> None:
         """Start the agent and wait until it answers."""
@@ -235,11 +240,12 @@ class AgentRig:
             created_ns=time.time_ns(),
             image=ImageUse(ref="busybox", id="sha256:0", layers=(self.blobs.layer,)),
             command=process,  # type: ignore[arg-type]
-            network=fields.pop("network", None) or NetworkSpec(mode=net),  # type: ignore[arg-type]
+            network=fields.pop("network", None) or networking(net),  # type: ignore[arg-type]
             **fields,  # type: ignore[arg-type]
         )
 
     async def create(self, spec: ContainerSpec, command: Command | None = None) -> str:
+        self._metadata.register(spec, self.node)
         await self.bus.call(catalogue.CREATE, CreateContainer(spec=spec), node=self.node, command=command)
         return spec.id
 
@@ -275,6 +281,19 @@ class AgentRig:
         """The container's events, in the order in which they arrived."""
         return [e.envelope.action for e in self.events if e.envelope.subject_id == container]
 
+    async def stored(self) -> list[Event]:
+        """This node's events in the stream."""
+        found = history(self.bus.transport, start_ns=self._began_ns, subject=catalogue.events_of(self.node))
+        return [event async for event in found]
+
+    async def all_stored(self) -> None:
+        """Wait until the stream has the events that have come, each thing's in the order in which they came."""
+
+        async def they_are() -> bool:
+            return _by_thing(await self.stored()) == _by_thing(self.events)
+
+        await self.until(they_are, lambda: str([event.envelope for event in self.events]))
+
     def story(self, container: str) -> str:
         """The container's events in full, and the agent's log, to explain a failure."""
         lines = []
@@ -306,6 +325,15 @@ class AgentRig:
                 if line.startswith(b"/usr/bin/conmon") and mark in line:
                     found.append(int(entry.name))
         return found
+
+
+def _by_thing(events: Sequence[Event]) -> dict[str, list[str]]:
+    """The ids of events by the container, or what else they are about."""
+    found: dict[str, list[str]] = {}
+    for event in events:
+        thing = container_of(event.envelope, event.data) or event.envelope.subject_id
+        found.setdefault(thing, []).append(event.envelope.id)
+    return found
 
 
 def numbered(spec: ContainerSpec, first: str) -> ContainerSpec:

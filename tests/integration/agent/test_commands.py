@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from tests.integration.agent.rig import AgentRig
 from seaway_agent.kernel.cgroup_text import CgroupMode, cgroups_path, suite_cgroup
 from seaway_agent.kernel.cgroups import host_layout
 from seaway_bus.bus import Command
+from seaway_contracts import catalogue
+from seaway_contracts.commands import UpdateContainer
 from seaway_contracts.containers import Command as Process
-from seaway_contracts.containers import Mount, Namespaces, NetworkSpec, Resources, RestartPolicy, Security, State
+from seaway_contracts.containers import LogConfig, Mount, Namespaces, Resources, RestartPolicy, Security, State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.lifecycle import ContainerEvent, PublicContainerEvent
+from seaway_testing.builders import networking
 
 pytestmark = pytest.mark.root
 
@@ -35,6 +40,38 @@ async def test_events_have_consecutive_numbers_and_name_their_cause(rig: AgentRi
     own = [e.envelope for e in rig.events if e.envelope.subject_id == container]
     assert [envelope.seq for envelope in own] == [1, 2, 3]
     assert (own[0].cause, own[0].actor) == (command.id, "somebody")
+
+
+async def test_services_are_told_all_of_an_event_and_the_stream_has_its_public_part(rig: AgentRig) -> None:
+    secret = Process(cmd=("sh", "-c", "exit 3"), env=("PASSWORD=secret",))
+    container = await rig.create(rig.spec(command=secret))
+    await rig.start_container(container)
+    await rig.died(container)
+    asked = UpdateContainer(id=container, restart=RestartPolicy(name="on-failure"))
+    await rig.bus.call(catalogue.UPDATE, asked, node=rig.node)
+    await rig.wait_for(container, "update")
+    await rig.all_stored()
+    own = [e for e in rig.events if e.envelope.subject_id == container]
+    stored = [e for e in await rig.stored() if e.envelope.subject_id == container]
+    assert all(e.told for e in own)
+    assert [e.envelope for e in own] == [e.envelope for e in stored]
+    told = {e.envelope.action: ContainerEvent.model_validate_json(e.data) for e in own}
+    assert told["create"].spec is not None and told["create"].spec.command == secret
+    assert told["update"].spec is not None
+    assert (told["update"].spec.restart.name, told["update"].spec.command) == ("on-failure", secret)
+    assert told["die"].status.log_path
+    for event in stored:
+        public, whole = PublicContainerEvent.model_validate_json(event.data), told[event.envelope.action]
+        assert json.loads(event.data) == public.model_dump(mode="json", exclude_defaults=True), "nothing but that"
+        assert (public.status.state, public.status.exit_code) == (whole.status.state, whole.status.exit_code)
+        assert public.attributes == whole.attributes
+
+
+async def test_lines_of_the_log_driver_nats_are_published(rig: AgentRig) -> None:
+    heard: list[str] = []
+    await rig.bus.on_message(catalogue.LOG_LINES, lambda body: heard.extend(line.text for line in body.lines))
+    await rig.ran("sh", "-c", "echo one; echo two", log=LogConfig(driver="nats"))
+    await rig.until(lambda: heard == ["one", "two"])
 
 
 async def test_the_inventory_tells_of_those_it_is_asked_for(rig: AgentRig) -> None:
@@ -144,7 +181,7 @@ async def test_a_bad_capability_is_refused_at_create_an_unknown_network_at_start
     with pytest.raises(SeawayError, match='invalid capability: "FLY"'):
         await rig.create(rig.spec("true", security=Security(cap_add=("FLY",))))
     assert await rig.inventory() == {}
-    container = await rig.create(rig.spec("true", network=NetworkSpec(mode="nowhere")))
+    container = await rig.create(rig.spec("true", network=networking("nowhere")))
     with pytest.raises(SeawayError, match="network nowhere not found"):
         await rig.start_container(container)
 

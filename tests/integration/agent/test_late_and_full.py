@@ -127,6 +127,9 @@ async def test_with_a_full_outbox_nothing_new_begins_and_what_is_there_goes_on(
     await rig.stop(ends, 0)
     await rig.remove(busy, force=True)
     assert set(await rig.inventory()) == {idle, ends}
+    assert rig.told(ends) == ["create", "start", "kill", "kill", "stop", "die"], "told, though nothing is stored"
+    assert rig.told(busy)[-3:] == ["kill", "die", "destroy"]
+    assert await _stored(rig.bus, ends) == ["create", "start"]
     await admin._api(f"STREAM.UPDATE.{catalogue.EVENT_STREAM.name}", stream)
     await _takes_work_again(rig, idle)
     assert await _stored(rig.bus, ends) == ["create", "start", "kill", "kill", "stop", "die"]

@@ -19,11 +19,11 @@ from seaway_contracts.commands import (
 )
 from seaway_contracts.containers import (
     Mount,
-    NetworkSpec,
     PortBinding,
     RestartPolicy,
     State,
 )
+from seaway_testing.builders import networking
 
 pytestmark = pytest.mark.root
 
@@ -115,7 +115,7 @@ async def test_restart_policy_goes_on_after_the_agent_is_back(rig: AgentRig) -> 
 
 
 async def test_published_ports_work_after_the_agent_is_back(rig: AgentRig) -> None:
-    network = NetworkSpec(mode="bridge", ports=(PortBinding(container_port=8080, host_ip="127.0.0.1"),))
+    network = networking(ports=(PortBinding(container_port=8080, host_ip="127.0.0.1"),))
     serve = "while true; do echo hello | nc -l -p 8080; done"
     container = await rig.create(rig.spec("busybox", "sh", "-c", serve.replace("nc", "busybox nc"), network=network))
     port = (await rig.start_container(container)).status.ports[0].host_port

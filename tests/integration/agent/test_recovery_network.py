@@ -12,11 +12,11 @@ from tests.integration.agent.rig import AgentRig, numbered
 from seaway_agent.runtime.shims import shims_below
 from seaway_contracts.containers import (
     Mount,
-    NetworkSpec,
     PortBinding,
     RestartPolicy,
     Security,
 )
+from seaway_testing.builders import networking
 
 pytestmark = pytest.mark.root
 
@@ -42,7 +42,7 @@ async def test_what_lives_keeps_its_address_and_ports_while_others_are_started_a
     """One ends and is started again by its policy; the shim of the next one takes long to say how that ended; the last
     one lives, and was the first to get an address.
     """
-    network = NetworkSpec(mode="bridge", ports=(PortBinding(container_port=8080, host_ip="127.0.0.1"),))
+    network = networking(ports=(PortBinding(container_port=8080, host_ip="127.0.0.1"),))
     serve = "while true; do echo hello | busybox nc -l -p 8080; done"
     lives = await rig.create(numbered(rig.spec("sh", "-c", serve, network=network), "22"))
     status = (await rig.start_container(lives)).status

@@ -9,7 +9,7 @@ from tests.integration.agent.rig import AgentRig
 
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue
-from seaway_contracts.archives import CommitContainer, ImageOrder
+from seaway_contracts.archives import CommitContainer
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (
     ContainerId,
@@ -19,6 +19,7 @@ from seaway_contracts.containers import (
     ContainerStatus,
     State,
 )
+from seaway_contracts.images import BlobEndpoint
 from seaway_kit.failpoints import Failpoint
 
 pytestmark = pytest.mark.root
@@ -91,7 +92,7 @@ async def test_what_was_paused_for_a_commit_goes_on_when_that_agent_is_dead(rig:
     container = await rig.create(rig.spec(*BEATS))
     await rig.start_container(container)
     (armed / Failpoint.COMMIT_PAUSED).touch()
-    asked = CommitContainer(id=container, order=ImageOrder(image="sha256:0"))
+    asked = CommitContainer(id=container, upload=BlobEndpoint(url="http://127.0.0.1:1", token="none"))
     committing = asyncio.ensure_future(rig.bus.call(catalogue.COMMIT, asked, node=rig.node))
     await rig.until(rig.ended)
     committing.cancel()

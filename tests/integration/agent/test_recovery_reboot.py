@@ -15,8 +15,9 @@ from seaway_contracts.commands import (
     UpdateContainer,
 )
 from seaway_contracts.containers import (
+    ContainerNetworking,
+    EndpointSpec,
     Link,
-    NetworkSpec,
     RestartPolicy,
     State,
 )
@@ -28,8 +29,9 @@ async def test_after_a_reboot_who_needs_another_one_is_started_behind_it(rig: Ag
     always = RestartPolicy(name="always")
     host = await rig.create(numbered(rig.spec("sleep", "600", net="bridge", restart=always), "22"))
     guest = await rig.create(numbered(rig.spec("sleep", "600", net=f"container:{host}", restart=always), "11"))
-    link = NetworkSpec(mode="bridge", links=(Link(container=host, name="host", alias="h"),))
-    linked = await rig.create(numbered(rig.spec("sleep", "600", network=link, restart=always), "00"))
+    link = Link(container=host, name="host", alias="h")
+    network = ContainerNetworking(endpoints=(EndpointSpec(network="bridge", links=(link,)),))
+    linked = await rig.create(numbered(rig.spec("sleep", "600", network=network, restart=always), "00"))
     for container in (host, guest, linked):
         await rig.start_container(container)
     rig.cut_power()
@@ -40,7 +42,7 @@ async def test_after_a_reboot_who_needs_another_one_is_started_behind_it(rig: Ag
         assert (await rig.inventory())[container].status.state is State.RUNNING
 
 
-async def test_what_a_power_cut_took_from_the_database_is_known_from_the_stream(rig: AgentRig, tmp_path: Path) -> None:
+async def test_what_a_power_cut_took_from_the_database_is_known_from_metadata(rig: AgentRig, tmp_path: Path) -> None:
     """An older copy of the database plays the part of commits that never reached the disk."""
     database, copy = rig.root / "agent" / rig.node / "agent.db", tmp_path / "copy.db"
     ran, removed, changed = [await rig.create(rig.spec("sleep", "600")) for _ in range(3)]
@@ -52,6 +54,7 @@ async def test_what_a_power_cut_took_from_the_database_is_known_from_the_stream(
     await rig.bus.call(catalogue.UPDATE, asked, node=rig.node)
     for container, action in ((ran, "start"), (removed, "destroy"), (changed, "update")):
         await rig.wait_for(container, action)
+    await rig.all_stored()
 
     rig.cut_power()
     for path in database.parent.glob("agent.db*"):
@@ -80,6 +83,7 @@ async def test_a_container_that_a_power_cut_took_from_the_database_comes_back_fr
     await rig.create(spec)
     former = (await rig.start_container(spec.id)).status
     await rig.wait_for(spec.id, "start")
+    await rig.all_stored()
     rig.cut_power()
     for path in database.parent.glob("agent.db*"):
         path.unlink()

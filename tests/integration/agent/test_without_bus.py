@@ -106,6 +106,7 @@ async def test_after_a_reboot_the_bus_is_not_waited_for_for_ever(
         db.backup(kept)
     await rig.start_container(late)
     await rig.wait_for(late, "start")
+    await rig.all_stored()
     nats.stop()
     rig.cut_power()
     for path in database.parent.glob("agent.db*"):

@@ -70,11 +70,11 @@ async def api(nats: NatsServer, bus: Bus, tmp_path: Path) -> AsyncIterator[Servi
 
 
 async def published(bus: Bus, numbers: range, **attributes: str) -> None:
-    """Events as an agent sends them, but for the wait until each is stored."""
+    """Events as metadata publishes them, but for the wait until each is stored."""
     channel = event_channel("container", "start")
     for number in numbers:
         envelope, body = container_event("start", status(State.RUNNING, number))
-        data = channel.encode(body.model_copy(update={"attributes": attributes}))
+        data = channel.published(body.model_dump(exclude_defaults=True) | {"attributes": attributes})
         await bus.transport.publish(channel.subject("n1", envelope.subject_id), data, envelope.headers())
 
 

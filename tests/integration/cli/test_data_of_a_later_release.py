@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from tests.integration.forked import Forked
@@ -17,7 +18,6 @@ from seaway_bus.outbox import open_outbox
 from seaway_cli.main import main as seaway
 from seaway_cli.suite import Suite
 from seaway_contracts.catalogue import BUCKETS, BucketConfig
-from seaway_contracts.nodes import NodeRecord
 from seaway_metadata.stored import encode
 from seaway_testing.builders import node_record
 from seaway_testing.nats_server import NatsServer
@@ -84,14 +84,18 @@ async def test_files(nats: NatsServer, places: tuple[Path, Path], name: str) -> 
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("bucket", [one for one in BUCKETS if one.name != "seaway_names"], ids=lambda one: one.name)
+_BY_NODE: Final = {"seaway_nodes": "NodeRecord"}
+_LEFT_ALONE: Final = ("seaway_names", "seaway_shares")
+
+
+@pytest.mark.parametrize("bucket", [one for one in BUCKETS if one.name not in _LEFT_ALONE], ids=lambda one: one.name)
 async def test_records(nats: NatsServer, places: tuple[Path, Path], connect_bus: object, bucket: BucketConfig) -> None:
     bus: Bus = await connect_bus()  # type: ignore[operator]
     stored = await bus.transport.bucket(bucket)
     later = encode(node_record()).replace(b'{"v":1', b'{"v":7')
-    await stored.create("n1" if bucket.name == "seaway_nodes" else "c" * 64, later)
+    model, key = _BY_NODE.get(bucket.name, "ContainerRecord"), "n1" if bucket.name in _BY_NODE else "c" * 64
+    await stored.create(key, later)
     code, (sentence,) = ended("metadata", nats, places)
-    model = NodeRecord.__name__ if bucket.name == "seaway_nodes" else "ContainerRecord"
     assert code == 1
     assert f"a {model} of schema 7: this release knows 1; update it" in sentence
     assert [entry.value async for entry in stored.entries()] == [later]

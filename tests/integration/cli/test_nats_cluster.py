@@ -13,6 +13,7 @@ import nats.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from tests.integration.cli.bus_users import hearing, settled
 
 from seaway_bus.nats_streams import event_stream
 from seaway_contracts import catalogue
@@ -66,7 +67,7 @@ async def logged_in(user: str, port: int) -> AsyncIterator[Client]:
         user=user,
         password="secret",
         inbox_prefix=f"_INBOX.{user}",
-        max_reconnect_attempts=100,
+        max_reconnect_attempts=600,
         reconnect_time_wait=0.1,
     )
     yield client
@@ -85,11 +86,10 @@ async def answered(client: Client, subject: str, body: bytes, limit_s: float = 1
 
 
 async def test_everything_passes_between_the_accounts(cluster: list[int]) -> None:
-    event, call = catalogue.CONTAINER_DIE.subject("n1", "c"), catalogue.START.subject("n1")
-    heard: list[Msg] = []
-
-    async def hear(message: Msg) -> None:
-        heard.append(message)
+    event, told = catalogue.CONTAINER_DIE.subject("n1", "c"), catalogue.CONTAINER_DIE.told_subject("n1", "c")
+    order, asked = catalogue.START.subject("n1"), catalogue.STORE_EVENTS.subject("n1")
+    answer_to_api = f"{catalogue.REPLY_UNDER.format(node='n1')}.api.x.1"
+    stored = b'{"stream":"SEAWAY_EVENTS"'
 
     async def answer(message: Msg) -> None:
         await message.respond(b"done")
@@ -101,14 +101,25 @@ async def test_everything_passes_between_the_accounts(cluster: list[int]) -> Non
     ):
         stream = json.dumps(event_stream(catalogue.EVENT_STREAM, 3)).encode()
         await answered(metadata, f"$JS.API.STREAM.CREATE.{catalogue.EVENT_STREAM.name}", stream)
-        await api.subscribe(catalogue.ALL_EVENTS, cb=hear)
-        await agent.subscribe(call, queue="agent", cb=answer)
-        assert await answered(api, call, b"{}") == b"done"
-        assert (await answered(agent, event, b"{}")).startswith(b'{"stream":"SEAWAY_EVENTS"')
-        await agent.publish(event, b"{}", reply="$JS.API.STREAM.PURGE.SEAWAY_EVENTS")
-        last = await agent.request(event, b"{}", timeout=60)
-        assert b'"seq":3' in last.data
+        heard = await hearing(api, catalogue.ALL_EVENTS, catalogue.ALL_TOLD)
+        answers = await hearing(api, f"{catalogue.REPLY_UNDER.format(node='*')}.api.>")
+        await metadata.subscribe(catalogue.STORE_EVENTS.template.wildcard(), queue="metadata", cb=answer)
+        await agent.subscribe(order, cb=answer)
+        await settled(metadata, agent)
+        async with asyncio.timeout(120):  # a cluster needs a while to know who listens where
+            while not [message for message in answers if message.data == b"done"]:
+                await api.publish(order, b"{}", reply=answer_to_api)
+                await asyncio.sleep(0.05)
+        assert {message.subject for message in answers} == {answer_to_api}
+        assert await answered(agent, asked, b"{}") == b"done"
+        assert (await answered(metadata, event, b"{}")).startswith(stored)
+        await agent.publish(told, b"{}", reply="$JS.API.STREAM.PURGE.SEAWAY_EVENTS")
+        await agent.publish(asked, b"{}", reply="$JS.API.STREAM.PURGE.SEAWAY_EVENTS")
+        await agent.publish(event, b"{}")
+        assert (await agent.request(asked, b"{}", timeout=60)).data == b"done"
+        last = await metadata.request(event, b"{}", timeout=60)
+        assert b'"seq":2' in last.data
         await until(lambda: len(heard) == 3, 60)
-        assert {message.subject for message in heard} == {event}
-        seen = await agent.request(f"$JS.API.DIRECT.GET.SEAWAY_EVENTS.{event}", b"", timeout=60)
-        assert seen.headers is not None and seen.headers["Nats-Sequence"] == "3"
+        assert sorted(message.subject for message in heard) == sorted([event, event, told])
+        seen = await metadata.request(f"$JS.API.DIRECT.GET.SEAWAY_EVENTS.{event}", b"", timeout=60)
+        assert seen.headers is not None and seen.headers["Nats-Sequence"] == "2"

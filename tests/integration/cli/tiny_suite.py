@@ -1,31 +1,17 @@
-"""`seaway` with two tiny services instead of Seaway's own: `tiny_suite.py up --root … --run …`."""
+"""`seaway` with metadata and a tiny scheduler instead of all services: `tiny_suite.py up --root … --run …`."""
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-from seaway_bus.bus import Command
 from seaway_cli import main as command
 from seaway_cli import up
 from seaway_cli.services import SuiteOptions, settings_of, spec_of
 from seaway_cli.supervisor import ServiceSpec
-from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import LIST_NODES
-from seaway_contracts.nodes import NodeList
 from seaway_kit.listeners import Listener
 from seaway_kit.service import ServiceContext, run_service
 from seaway_kit.settings import ServiceSettings
-
-
-@contextlib.asynccontextmanager
-async def build_metadata(context: ServiceContext) -> AsyncIterator[None]:
-    async def answer(_: Empty, __: Command) -> NodeList:
-        return NodeList()
-
-    await context.bus.prepare()
-    await context.bus.serve(LIST_NODES, answer)
-    await context.bus.announce("metadata", "0")
-    yield
+from seaway_metadata import main as metadata
 
 
 @contextlib.asynccontextmanager
@@ -33,10 +19,6 @@ async def build_scheduler(context: ServiceContext) -> AsyncIterator[None]:
     context.health.set("tested", True)
     await context.bus.announce("scheduler", "0")
     yield
-
-
-def run_metadata(settings: ServiceSettings) -> int:
-    return run_service("metadata", settings, build_metadata)
 
 
 def run_scheduler(settings: ServiceSettings) -> int:
@@ -58,7 +40,7 @@ def load(prepared: up.Prepared, _: tuple[Listener, ...]) -> Iterator[ServiceSpec
         passwords=None if prepared.nats is None else prepared.options.layout.secrets,
         listen=prepared.options.bus,
     )
-    runs = {"metadata": run_metadata, "scheduler": run_scheduler}
+    runs: dict[str, Callable[..., int]] = {"metadata": metadata.run, "scheduler": run_scheduler}
     if options.node == "broken":
         runs["scheduler"] = run_broken
     for name, run in runs.items():

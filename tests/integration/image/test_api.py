@@ -21,7 +21,7 @@ from seaway_api.server import serve
 from seaway_api.settings import ApiSettings
 from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus
-from seaway_contracts.images import BlobEndpoint
+from seaway_image.access import Access
 from seaway_image.httpd import ImageHttp
 from seaway_image.service import ImageService
 from seaway_kit.tasks import Tasks
@@ -40,12 +40,13 @@ async def docker(tmp_path: Path, puller: Any, certs_d: Callable[[str], Path]) ->
             made = await puller([certs_d(host) for host in trusted][-1] if trusted else None)
             own, bus, tasks = Bus(FakeTransport(server)), Bus(FakeTransport(server)), Tasks("test")
             await own.prepare()
-            runner = web.AppRunner(ImageHttp(made.store, "t0k").application())
+            access = Access("t0k")
+            runner = web.AppRunner(ImageHttp(made.store, access).application())
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            endpoint = BlobEndpoint(url=f"http://127.0.0.1:{runner.addresses[0][1]}", token="t0k")
-            await ImageService(made.store, made.pulls, own, tasks, endpoint).serve()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            await ImageService(made.store, made.pulls, own, tasks, url, access).serve()
             stack.push_async_callback(own.close)
             stack.push_async_callback(bus.close)
             stack.push_async_callback(tasks.close)

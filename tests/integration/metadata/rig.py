@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 from tests.integration.forked import Forked
 
 from seaway_bus.bus import Bus, Command
+from seaway_bus.event_sender import of_node
+from seaway_bus.outbox import Outbox, open_outbox
 from seaway_contracts.catalogue import (
+    BEAT,
     CONTAINERS_BUCKET,
     GET_CONTAINER,
     INVENTORY,
@@ -27,8 +31,10 @@ from seaway_contracts.commands import (
     RegisterContainer,
     ResolveContainer,
 )
-from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
-from seaway_testing.builders import container_event, spec, status
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, State
+from seaway_contracts.lifecycle import Envelope
+from seaway_kit.tasks import Tasks
+from seaway_testing.builders import beat, container_event, container_id, spec, status
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until
 
@@ -91,14 +97,59 @@ async def running(copies: list[Copy]) -> AsyncIterator[list[Copy]]:
 Connect = Callable[[], Awaitable[Bus]]
 
 
-async def publish(bus: Bus, action: str, body: ContainerStatus, seed: int = 1, event_id: str = "") -> None:
-    envelope, event = container_event(action, body, seed=seed, event_id=event_id)
-    channel = event_channel("container", action)
-    await bus.transport.store(channel.subject("n1", envelope.subject_id), channel.encode(event), envelope.headers())
+class Agent:
+    """What a node says of its containers: told at once, and handed over to metadata until it is stored."""
+
+    def __init__(self, bus: Bus, directory: Path, tasks: Tasks, node: str = "n1") -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.bus = bus
+        self.node = node
+        self._db = open_outbox(directory / "outbox.db")
+        self._outbox = Outbox(self._db, bus.transport, tasks, of_node(bus, node), tells=True)
+        self._outbox.start()
+
+    async def publish(self, action: str, body: ContainerStatus, seed: int = 1, event_id: str = "") -> None:
+        """Returns as an agent answers: when the event is told."""
+        await self.tell(action, body, container_id(seed), event_id=event_id)
+
+    async def tell(
+        self,
+        action: str,
+        body: ContainerStatus,
+        identifier: str,
+        changed: ContainerSpec | None = None,
+        event_id: str = "",
+    ) -> None:
+        seed = f"{event_id or identifier} {action} {body.seq}"
+        envelope, event = container_event(action, body)
+        envelope = Envelope(
+            id=hashlib.sha256(seed.encode()).hexdigest()[:24],
+            node=self.node,
+            noun="container",
+            action=action,
+            subject_id=identifier,
+            time_ns=envelope.time_ns,
+            seq=body.seq,
+        )
+        self._outbox.tell(event_channel("container", action), envelope, event.model_copy(update={"spec": changed}))
+        if (told := self._outbox.sent(identifier)) is not None:
+            await told
+        await self.bus.transport.flush()
+
+    async def stored(self) -> None:
+        """Wait until all that was told is in the stream."""
+        assert await self._outbox.flush(_PATIENT_S)
+
+    async def beat(self, **changes: object) -> None:
+        await self.bus.publish(BEAT, beat(self.node, **changes), node=self.node)
+        await self.bus.flush()
+
+    def close(self) -> None:
+        self._db.close()
 
 
-async def register(bus: Bus, seed: int, name: str = "") -> None:
-    one = spec(seed, name=name) if name else spec(seed)
+async def register(bus: Bus, seed: int, name: str = "", **changes: object) -> None:
+    one = spec(seed, name=name, **changes) if name else spec(seed, **changes)
     await bus.call(REGISTER, RegisterContainer(spec=one, node="n1"), timeout_s=2)
 
 

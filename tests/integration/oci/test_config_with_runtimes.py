@@ -21,7 +21,7 @@ from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.oci.capabilities import effective
 from seaway_agent.oci.seccomp import base_names, compile_filter
 from seaway_agent.oci.spec import HostMount, Surroundings, User, compose
-from seaway_contracts.containers import Command, NetworkSpec, Security
+from seaway_contracts.containers import Command, Security
 from seaway_testing import builders
 
 PROFILE = Path("/usr/share/containers/seccomp.json")
@@ -102,7 +102,7 @@ def probe(
         (bundle / "rootfs").mkdir(parents=True)
         caps = effective(security.cap_add, security.cap_drop, security.privileged)
         filtered = compile_filter(base_names(json.loads(PROFILE.read_bytes())), caps, os.uname().machine)
-        network = NetworkSpec(mode="none", domainname="dom")
+        network = builders.networking("none", domainname="dom")
         spec = builders.spec(
             1, command=Command(cmd=(sys.executable, "-S", "-E", "-c", PROBE)), security=security, network=network
         )

@@ -11,7 +11,7 @@ import pytest
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.oci.spec import HostMount, Surroundings, compose
-from seaway_contracts.containers import Command, NetworkSpec
+from seaway_contracts.containers import Command, ContainerNetworking
 from seaway_testing import builders
 
 pytestmark = pytest.mark.root
@@ -24,7 +24,7 @@ def test_crun_follows_the_link_but_proc_stays_the_kernels(tmp_path: Path) -> Non
     shutil.copy(str(shutil.which("busybox")), rootfs / "bin/busybox")
     (rootfs / "link").symlink_to("/proc")
     (hostile / "kernel/ostype").write_text("hostile\n")
-    network = NetworkSpec(mode="none")
+    network = ContainerNetworking()
     spec = builders.spec(1, command=Command(cmd=("/bin/busybox", "cat", "/proc/sys/kernel/ostype")), network=network)
     path = f"/seaway-test/{name}"
     mounts = (HostMount(str(hostile), "/link/sys", ("rbind",)),)

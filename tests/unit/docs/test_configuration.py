@@ -10,6 +10,8 @@ import typer
 from seaway_agent.settings import AgentSettings
 from seaway_api.settings import ApiSettings
 from seaway_cli.main import app
+from seaway_cli.permissions import node_subjects
+from seaway_contracts.ids import RESERVED_NODES
 from seaway_image.settings import ImageSettings
 from seaway_kit.settings import ServiceSettings
 from seaway_metadata.settings import MetadataSettings
@@ -54,3 +56,16 @@ def test_each_option_of_up_has_a_row() -> None:
     options = {option for parameter in command.commands["up"].params for option in parameter.opts} - {"--help"}
     shown = re.findall(r"^\| ((?:`-[\w-]+` ?)+)\|", _section("seaway up"), re.MULTILINE)
     assert {option.strip("`") for cell in shown for option in cell.split()} == options
+
+
+def test_names_that_no_node_may_have_are_named() -> None:
+    paragraph = re.search(r"Some names mean something else and are refused: (.*?)\n\n", PAGE, re.DOTALL)
+    assert paragraph
+    assert set(re.findall(r"`(\w+)`", paragraph[1])) == RESERVED_NODES
+
+
+def test_the_subjects_between_a_node_and_the_services_are_those_of_its_account() -> None:
+    rows = re.findall(r"^\| `(seaway\.v1\.node\.\S+)` \| (to|from) ", PAGE, re.MULTILINE)
+    subjects = node_subjects("NAME")
+    assert {subject for subject, way in rows if way == "to"} == set(subjects.hears)
+    assert {subject for subject, way in rows if way == "from"} == {subjects.asks, subjects.tells}

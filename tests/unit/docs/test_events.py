@@ -1,27 +1,81 @@
-"""The page on events has every event of the catalogue, and no other."""
+"""The page on events has every event of the catalogue, and no other; of bodies what is published, and what is not."""
 
+import json
 import re
 from pathlib import Path
 from typing import Final
 
-from seaway_cli.permissions import nats_permissions
-from seaway_contracts.catalogue import EVENT_STREAM, EVENTS
-from seaway_contracts.lifecycle import Envelope
+from seaway_cli.permissions import USERS, nats_permissions
+from seaway_contracts.catalogue import ALL_TOLD, EVENT_STREAM, EVENTS
+from seaway_contracts.channels import Role
+from seaway_contracts.containers import ContainerStatus, Health
+from seaway_contracts.lifecycle import (
+    EXEC_COMMAND,
+    ContainerEvent,
+    Envelope,
+    PublicContainerEvent,
+    PublicHealth,
+    PublicStatus,
+    public_body,
+)
+from seaway_contracts.stored_events import MOST_BYTES
+from seaway_testing.subjects import matches
 
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
-_ROW: Final = re.compile(r"^\| `((?:container|network|volume|image|node|cluster)\.[\w-]+)` \| (\w+) \|", re.MULTILINE)
-KINDS: Final = dict(_ROW.findall(PAGE))
+_NOUNS: Final = "container|network|volume|image|node|cluster"
+_ROW: Final = re.compile(rf"^\| `((?:{_NOUNS})\.[\w-]+)` \| (\w+) \|", re.MULTILINE)
 
 
-def test_each_event_has_a_row() -> None:
-    assert set(KINDS) == {f"{noun}.{action}" for noun, action in EVENTS}
+def joined(text: str) -> str:
+    return " ".join(text.split())
 
 
-def test_the_named_publisher_may_publish_it() -> None:
+def test_each_event_has_a_row_with_its_source() -> None:
+    expected = {(f"{noun}.{action}", one.owner.value) for (noun, action), one in EVENTS.items()}
+    assert set(_ROW.findall(PAGE)) == expected
+
+
+def test_metadata_publishes_all_and_nobody_else() -> None:
     for (noun, action), channel in EVENTS.items():
-        publisher = KINDS[f"{noun}.{action}"]
-        user, tokens = ("agent.n1", {"node": "n1"}) if publisher == "agent" else (publisher, {})
-        assert channel.template.wildcard(**tokens) in nats_permissions(user).publish, f"{noun}.{action}"
+        subject = channel.template.wildcard()
+        publishers = {user for user in (*USERS, "agent.n1") if subject in nats_permissions(user).publish}
+        assert publishers == {"metadata"}, f"{noun}.{action}"
+        assert not [one for one in nats_permissions("agent.n1").publish if matches(one, channel.subject("n1", "x"))]
+
+
+def test_the_body_of_a_container_event_is_the_public_part() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| [^|]+ \|$", PAGE[PAGE.index("| field of `status`") : PAGE.index("## Kinds")], re.M
+    )
+    assert set(rows) == set(PublicStatus.model_fields)
+    assert {channel.public for (noun, _), channel in EVENTS.items() if noun == "container"} == {PublicContainerEvent}
+
+
+def test_what_is_not_published_is_named() -> None:
+    paragraph = joined(PAGE[PAGE.index("Not published are") : PAGE.index("## Kinds")])
+    kept = {
+        *(set(ContainerEvent.model_fields) - set(PublicContainerEvent.model_fields)),
+        *(set(ContainerStatus.model_fields) - set(PublicStatus.model_fields)),
+        *(set(Health.model_fields) - set(PublicHealth.model_fields)),
+        EXEC_COMMAND,
+    }
+    assert set(re.findall(r"`(\w+)`", paragraph)) == kept
+
+
+def test_the_example_is_a_public_body() -> None:
+    (text,) = re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    body = json.loads(text)
+    read = PublicContainerEvent.model_validate(body)
+    assert public_body("container", text.encode()) == body
+    assert set(body["status"]) <= set(PublicStatus.model_fields)
+    assert read.status.state == "running" and read.attributes["name"]
+
+
+def test_what_agents_tell_is_said_to_be_internal() -> None:
+    assert f"`{ALL_TOLD.replace('*', '<node>').removesuffix('>')}…`. These subjects are internal" in joined(PAGE)
+    heard = {user for user in USERS if ALL_TOLD in nats_permissions(user).subscribe}
+    assert heard == {Role.API.value, Role.METADATA.value}
+    assert "Agents also tell the API and metadata each event at once" in joined(PAGE)
 
 
 def test_each_header_has_a_row() -> None:
@@ -29,6 +83,7 @@ def test_each_header_has_a_row() -> None:
     assert set(re.findall(r"^\| `((?:ce|Nats)-[\w-]+)` \|", PAGE, re.MULTILINE)) == set(envelope.headers())
 
 
-def test_the_streams_limits_are_those_of_the_catalogue() -> None:
+def test_the_limits_are_those_of_the_catalogue() -> None:
     assert EVENT_STREAM.name in PAGE
     assert f"({EVENT_STREAM.max_age_s // 86_400} days, at most {EVENT_STREAM.max_bytes >> 30} GiB)" in PAGE
+    assert f"An event has at most {MOST_BYTES >> 10} KiB" in PAGE

@@ -29,8 +29,11 @@ from seaway_agent.store import Store, open_database
 from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes import Volumes
 from seaway_bus.bus import Bus, Command
+from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
+from seaway_contracts.catalogue import STORE_EVENTS
 from seaway_contracts.containers import ContainerStatus
+from seaway_contracts.stored_events import StoredEvents, StoreEvents
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import until
@@ -109,6 +112,10 @@ class Bench:
         return cell
 
 
+async def _store_all(request: StoreEvents, command: Command) -> StoredEvents:
+    return StoredEvents()
+
+
 @pytest.fixture
 async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Bench]:
     layout = Layout(tmp_path / "root", tmp_path / "run")
@@ -116,7 +123,8 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     profile = tmp_path / "seccomp.json"
     profile.write_text('{"syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}')
     db = open_database(layout.database)
-    outbox = Outbox(db, fake_bus.transport, tasks)
+    await fake_bus.serve(STORE_EVENTS, _store_all)
+    outbox = Outbox(db, fake_bus.transport, tasks, of_node(fake_bus, "n1"), tells=True)
     outbox.start()
     journal = RecordingJournal(Store(db), outbox, "n1")
     uppers = UpperStore(layout.containers)

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from tests.unit.seaway_agent.cell_bench import Bench
 
-from seaway_agent.beats import Heart, facts_of, free_of, promised
+from seaway_agent.beats import Heart, facts_of, free_of
 from seaway_agent.kernel.cgroup_text import CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.network.ipam import AddressPool
@@ -16,30 +16,12 @@ from seaway_agent.node import Node
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_contracts.catalogue import BEAT
-from seaway_contracts.containers import Resources
 from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
 
 GIB = 1 << 30
 CORE = 1_000_000_000
-
-
-@pytest.mark.parametrize(
-    ("resources", "cpus", "memory"),
-    [
-        (Resources(), 0, 0),
-        (Resources(nano_cpus=1_500_000_000, memory=GIB), 1_500_000_000, GIB),
-        (Resources(cpu_quota=50_000), 500_000_000, 0),
-        (Resources(cpu_quota=50_000, cpu_period=25_000), 2 * CORE, 0),
-        (Resources(cpu_quota=-1), 0, 0),
-        (Resources(nano_cpus=CORE, cpu_quota=10_000), CORE, 0),
-        (Resources(memory=2 * GIB, memory_reservation=GIB), 0, GIB),
-        (Resources(cpu_shares=2048), 0, 0),
-    ],
-)
-def test_a_promise_is_the_limit_or_the_smaller_reservation(resources: Resources, cpus: int, memory: int) -> None:
-    assert promised(resources) == Capacity(nano_cpus=cpus, memory=memory)
 
 
 def test_free_is_what_has_not_been_promised() -> None:
@@ -89,7 +71,7 @@ async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench, tmp_pat
 
 async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks, tmp_path: Path) -> None:
     heard: list[Beat] = []
-    await bench.bus.on_beat(BEAT, heard.append)
+    await bench.bus.on_message(BEAT, heard.append)
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
     node = Node(bench.node, LayerStore(tmp_path / "layers", "boot"), "e1")
     heart = Heart(bench.bus, node, info, NodeFacts(), 0.001)

@@ -9,14 +9,16 @@ from typing import Any, cast
 import pytest
 
 from seaway_agent import endpoints
+from seaway_agent.core.words import JOINED
 from seaway_agent.endpoints import Connection
 from seaway_agent.network.errors import NetworkError, PortError, PortInvalid
 from seaway_agent.network.ports import PortBinding as HostBinding
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import NetworkRequest
-from seaway_contracts.containers import ContainerSpec, NetworkSpec, PortBinding
+from seaway_contracts.containers import ContainerSpec, Endpoint, EndpointSpec, PortBinding
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.networks import network_id
 from seaway_testing import builders
 
 ADDRESS = IPv4Address("172.18.0.2")
@@ -66,7 +68,7 @@ def driver() -> StandInDriver:
 
 
 def spec_with(**network: Any) -> ContainerSpec:
-    return builders.spec(1, network=NetworkSpec(**network))
+    return builders.spec(1, network=builders.networking(**network))
 
 
 async def connect(driver: StandInDriver, **network: Any) -> Connection:
@@ -74,10 +76,10 @@ async def connect(driver: StandInDriver, **network: Any) -> Connection:
 
 
 async def test_bridge(driver: StandInDriver) -> None:
-    connection = await connect(driver, mac_address="02:42:00:00:00:09")
-    endpoint = connection.endpoint
+    connection = await connect(driver, endpoints=(EndpointSpec(network="bridge", mac_address="02:42:00:00:00:09"),))
+    (endpoint,) = connection.endpoints
     assert driver.acquires == [NetworkRequest("bridge", None, "02:42:00:00:00:09")]
-    assert (endpoint.network, endpoint.network_id) == ("bridge", endpoints.network_id("bridge"))
+    assert (endpoint.network, endpoint.network_id) == ("bridge", network_id("bridge"))
     assert (endpoint.address, endpoint.prefix_len, endpoint.gateway) == ("172.18.0.2", 16, "172.18.0.1")
     assert endpoint.mac_address == "02:42:ac:12:00:02"
     assert len(endpoint.endpoint_id) == 64
@@ -85,13 +87,34 @@ async def test_bridge(driver: StandInDriver) -> None:
 
 async def test_none_has_a_sandbox_without_an_address(driver: StandInDriver) -> None:
     connection = await connect(driver, mode="none")
-    assert driver.held == 1
-    assert (connection.endpoint.network, connection.endpoint.address, connection.ports) == ("none", "", ())
+    (endpoint,) = connection.endpoints
+    assert driver.acquires == [NetworkRequest("none")]
+    assert (endpoint.network, endpoint.network_id, endpoint.address) == ("none", network_id("none"), "")
+    assert connection.ports == ()
 
 
 async def test_host_has_no_sandbox(driver: StandInDriver) -> None:
     connection = await connect(driver, mode="host")
-    assert (driver.held, connection.sandbox, connection.endpoint.network) == (0, None, "host")
+    assert (driver.held, connection.sandbox, [end.network for end in connection.endpoints]) == (0, None, ["host"])
+
+
+async def test_in_anothers_sandbox_nothing_is_held(driver: StandInDriver) -> None:
+    connection = await connect(driver, mode=f"container:{builders.container_id(7)}")
+    assert (driver.held, connection.sandbox, [end.network for end in connection.endpoints]) == (0, None, [JOINED])
+
+
+async def test_a_network_that_is_not_there(driver: StandInDriver) -> None:
+    with pytest.raises(SeawayError) as refused:
+        await connect(driver, mode="nowhere")
+    assert (refused.value.code, refused.value.message) == (Code.NOT_FOUND, "network nowhere not found")
+    assert driver.held == 0
+
+
+async def test_more_than_one_endpoint_is_refused(driver: StandInDriver) -> None:
+    with pytest.raises(SeawayError) as refused:
+        await connect(driver, endpoints=(EndpointSpec(network="bridge"), EndpointSpec(network="back")))
+    text = "container box1 can't join bridge, back: nodes connect it to one network only"
+    assert (refused.value.code, refused.value.message, driver.held) == (Code.BAD_REQUEST, text, 0)
 
 
 async def test_ports_as_asked_for(driver: StandInDriver) -> None:
@@ -171,12 +194,6 @@ def test_a_published_port_survives_the_way_through_the_status() -> None:
     assert endpoints.host_binding(endpoints._published(binding)) == binding
 
 
-def test_network_ids_are_stable_and_differ() -> None:
-    ids = {endpoints.network_id(name) for name in endpoints.PREDEFINED}
-    assert (len(ids), {len(found) for found in ids}) == (3, {64})
-    assert endpoints.network_id("bridge") == endpoints.network_id("bridge")
-
-
 @pytest.mark.parametrize(
     ("network", "name"),
     [
@@ -217,22 +234,36 @@ async def test_a_bad_extra_host_is_refused(driver: StandInDriver) -> None:
     assert refused.value.code is Code.BAD_REQUEST
 
 
-def test_address_of() -> None:
-    endpoint = endpoints.Endpoint(network="bridge", network_id="", address="10.0.0.1")
-    assert endpoints.address_of(endpoint) == IPv4Address("10.0.0.1")
-    assert endpoints.address_of(endpoints.Endpoint(network="none", network_id="")) is None
+def test_the_address_on_the_bridge_among_others() -> None:
+    bridge, back, none = (
+        Endpoint(network=name, network_id="", address=address)
+        for name, address in (("bridge", "10.0.0.1"), ("back", "10.1.0.1"), ("none", ""))
+    )
+    assert endpoints.bridge_address((back, bridge)) == IPv4Address("10.0.0.1")
+    assert endpoints.bridge_address((back, none)) is None
+    assert endpoints.bridge_address(()) is None
 
 
 def test_bad_nameservers_are_refused() -> None:
-    spec = builders.spec(network=NetworkSpec(mode="none", dns=("1.1.1.1", "x")))
-    connection = Connection(endpoints.Endpoint(network="none", network_id=""), None)
+    spec = builders.spec(network=builders.networking("none", dns=("1.1.1.1", "x")))
+    connection = Connection((Endpoint(network="none", network_id=""),), None)
     with pytest.raises(SeawayError) as refused:
         endpoints.etc_files(spec, connection)
     assert refused.value.message == 'bad nameserver address x: ParseAddr("x"): unable to parse IP'
 
 
 def test_links_stand_before_the_containers_own_name() -> None:
-    spec = builders.spec(network=NetworkSpec(hostname="h", extra_hosts=("a:1.2.3.4",)))
-    connection = Connection(endpoints.Endpoint(network="bridge", network_id="", address="172.18.0.2"), None)
+    spec = builders.spec(network=builders.networking(hostname="h", extra_hosts=("a:1.2.3.4",)))
+    connection = Connection((Endpoint(network="bridge", network_id="", address="172.18.0.2"),), None)
     lines = endpoints.etc_files(spec, connection, [("172.18.0.9", "db abc")])["hosts"].splitlines()
     assert lines[-3:] == ["1.2.3.4\ta", "172.18.0.9\tdb abc", "172.18.0.2\th"]
+
+
+def test_all_addresses_stand_in_the_hosts_file() -> None:
+    spec = builders.spec(network=builders.networking(hostname="h", extra_hosts=("up:host-gateway",)))
+    ends = (
+        Endpoint(network="back", network_id="", address="10.1.0.2", gateway="10.1.0.1"),
+        Endpoint(network="bridge", network_id="", address="172.18.0.2", gateway="172.18.0.1"),
+    )
+    lines = endpoints.etc_files(spec, Connection(ends, None))["hosts"].splitlines()
+    assert {"10.1.0.2\th", "172.18.0.2\th", "172.18.0.1\tup"} <= set(lines)

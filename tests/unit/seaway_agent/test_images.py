@@ -1,5 +1,6 @@
-"""When unpacked layers are swept."""
+"""When unpacked layers are swept, and which."""
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -7,12 +8,14 @@ import pytest
 from seaway_agent import images
 from seaway_agent.images import LayerSweeper
 from seaway_agent.node import Node
-from seaway_bus.bus import Bus
-from seaway_contracts.catalogue import IMAGE_DELETE
-from seaway_contracts.images import ImageEvent
-from seaway_contracts.lifecycle import Envelope
+from seaway_agent.rootfs.chain import chain_ids
+from seaway_bus.bus import Bus, Command
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import IMAGES_DELETED, NODE_IMAGES
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.images import ImageList, ListImages
 from seaway_kit.tasks import Tasks
-from seaway_testing.builders import digest
+from seaway_testing import builders
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
@@ -27,14 +30,7 @@ class Counting(LayerSweeper):
         return 0
 
 
-async def delete(bus: Bus, number: int) -> None:
-    image = digest(number).removeprefix("sha256:")
-    envelope = Envelope(f"e{number}", "n1", "image", "delete", image, number)
-    body = IMAGE_DELETE.encode(ImageEvent(image_id=digest(number)))
-    await bus.transport.store(IMAGE_DELETE.subject("n1", image), body, envelope.headers())
-
-
-async def test_deletions_twice_and_out_of_order_make_one_sweep_and_a_lost_connection_one_more(
+async def test_many_deletions_make_one_sweep_and_a_lost_connection_one_more(
     fake_bus: Bus, fake_server: FakeServer, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images, "_SETTLE_S", 0.05)
@@ -43,11 +39,43 @@ async def test_deletions_twice_and_out_of_order_make_one_sweep_and_a_lost_connec
     sweeper = Counting(Bus(transport), cast(Node, None))
     tasks.spawn("sweeper", sweeper.run())
     await fake_bus.transport.flush()
-    for number in (2, 1, 3):
-        await delete(fake_bus, number)
+    for _ in range(3):
+        await fake_bus.publish(IMAGES_DELETED, Empty())
     await until(lambda: sweeper.swept == 1)
     transport.cut()
-    await delete(fake_bus, 4)
+    await fake_bus.publish(IMAGES_DELETED, Empty())
     transport.mend()
     await until(lambda: sweeper.swept == 2)
     assert not sweeper._due.is_set()
+
+
+async def test_a_sweep_keeps_what_images_and_containers_need(fake_bus: Bus, fake_server: FakeServer) -> None:
+    """The images come by page."""
+    kept: list[set[str]] = []
+    pages = {"": ImageList(images=(builders.image(1),), next="2"), "2": ImageList(images=(builders.image(2),))}
+
+    async def drop(chains: set[str]) -> int:
+        kept.append(chains)
+        return 7
+
+    async def list_images(request: ListImages, command: Command) -> ImageList:
+        assert command.node == "n1"
+        return pages[request.after]
+
+    service = Bus(FakeTransport(fake_server))
+    await service.serve(NODE_IMAGES, list_images)
+    node = SimpleNamespace(
+        plumbing=SimpleNamespace(node="n1"), layers=SimpleNamespace(drop=drop), kept_chains=lambda: {"container's"}
+    )
+    assert await LayerSweeper(fake_bus, cast(Node, node)).sweep() == 7
+    diff_ids = [[layer.diff_id for layer in builders.image(seed).layers] for seed in (1, 2)]
+    assert kept == [{"container's", *(chain for ids in diff_ids for chain in chain_ids(ids))}]
+    await service.close()
+
+
+async def test_where_the_image_service_is_away_nothing_is_dropped(fake_server: FakeServer) -> None:
+    bus = Bus(FakeTransport(fake_server), patience_s=0.01)
+    node = SimpleNamespace(plumbing=SimpleNamespace(node="n1"))
+    with pytest.raises(SeawayError, match="the image service is not there"):
+        await LayerSweeper(bus, cast(Node, node)).sweep()
+    await bus.close()

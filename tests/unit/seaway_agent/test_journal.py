@@ -1,7 +1,8 @@
 """Status and events in one transaction: both are there, or neither."""
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ from seaway_agent.core.instructions import Answer, Ask, Emit, Record
 from seaway_agent.journal import Journal
 from seaway_agent.store import Store, open_database
 from seaway_bus.bus import Bus
+from seaway_bus.event_sender import event_size, event_to_store
 from seaway_bus.outbox import Outbox
+from seaway_bus.outbox_table import OutboxMessage
 from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_DIE
-from seaway_contracts.containers import Endpoint, State
+from seaway_contracts.containers import Command as Process
+from seaway_contracts.containers import ContainerSpec, Endpoint, Health, Probe, State
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.lifecycle import volume_id
+from seaway_contracts.lifecycle import EXEC_COMMAND, volume_id
+from seaway_contracts.stored_events import MOST_BYTES
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
-from seaway_testing.waiting import GUARD_S
+from seaway_testing.waiting import GUARD_S, until
 
 NETWORK = Endpoint(network="bridge", network_id="b" * 64, address="172.18.0.2")
 SPEC = builders.spec(1, labels={"team": "blue"})
@@ -34,8 +39,8 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 def outbox(db: sqlite3.Connection, fake_bus: Bus, tasks: Tasks) -> Outbox:
-    """Not started: what is added stays in its table, and `kick` begins to publish."""
-    return Outbox(db, fake_bus.transport, tasks)
+    """As the agent's: it tells. Not started: what is added stays in its table, and `start` begins to publish."""
+    return Outbox(db, fake_bus.transport, tasks, tells=True)
 
 
 @pytest.fixture
@@ -56,34 +61,54 @@ def created(journal: Journal) -> None:
     journal.write(SPEC, Record(builders.status(seq=1), (Emit("create"),), Ask("c1", "me"), 1000), ("/l/1",))
 
 
-async def test_create_stores_and_carries_the_spec(db: sqlite3.Connection, journal: Journal) -> None:
+async def test_create_stores_the_spec_and_tells_the_services(db: sqlite3.Connection, journal: Journal) -> None:
+    """With what the node has filled in."""
     created(journal)
     (stored,) = Store(db).containers()
     assert (stored.spec, stored.status.seq, stored.lowers) == (SPEC, 1, ("/l/1",))
     (row,) = rows(db)
     event = CONTAINER_CREATE.decode(orjson.dumps(row["body"]))
-    assert event.spec == SPEC
+    assert (event.status, event.spec) == (builders.status(seq=1), SPEC)
     assert event.attributes == {"team": "blue", "image": "busybox:latest", "name": "box1"}
-    assert row["subject"] == f"seaway.v1.event.n1.container.create.{SPEC.id}"
+    assert row["subject"] == f"seaway.v1.node.n1.tell.event.container.create.{SPEC.id}"
     told = {name: row["headers"][name] for name in ("ce-sequence", "ce-cause", "ce-actor", "ce-timens")}
     assert told == {"ce-sequence": "1", "ce-cause": "c1", "ce-actor": "me", "ce-timens": "1000"}
 
 
-async def test_a_container_that_could_not_be_told_of_is_refused(
+def create(journal: Journal, **labels: str) -> ContainerSpec:
+    spec = builders.spec(1, labels=labels)
+    journal.write(spec, Record(builders.status(seq=1), (Emit("create"),), Ask("c1"), 1000), ("/l/1",))
+    return spec
+
+
+async def test_a_container_whose_events_could_not_be_stored_is_refused(
     db: sqlite3.Connection, journal: Journal, outbox: Outbox
 ) -> None:
-    """Labels stand in an event twice: in the spec, and as Docker's attributes."""
-    half = builders.spec(1, labels={"long": "x" * (outbox.largest // 2)})
-    with pytest.raises(SeawayError, match="make its labels") as caught:
-        journal.write(half, Record(builders.status(seq=1), (Emit("create"),), Ask("c1"), 1000), ("/l/1",))
+    """Its labels stand in each of its events."""
+    with pytest.raises(SeawayError, match=r"the events of container box1 would have .* make its labels") as caught:
+        create(journal, long="x" * (MOST_BYTES - (8 << 10)))
     assert caught.value.status == 413
     assert (rows(db), list(Store(db).containers()), outbox.size) == ([], [], 0)
-    journal.write(
-        builders.spec(1, labels={"long": "x" * (outbox.largest // 3)}),
-        Record(builders.status(seq=1), (Emit("create"),), Ask("c1"), 1000),
-        ("/l/1",),
-    )
+    create(journal, long="x" * (MOST_BYTES - (10 << 10)))
     assert len(rows(db)) == 1
+
+
+@pytest.mark.parametrize("action", ["die", "rename", "update", "exec_create", "health_status"])
+async def test_what_is_not_refused_has_room_for_all_its_events(
+    db: sqlite3.Connection, journal: Journal, action: str
+) -> None:
+    """What may become large beside the labels is no part of what is stored."""
+    long = "x" * (MOST_BYTES - (10 << 10))
+    spec = create(journal, long=long).model_copy(update={"name": "n" * 1000, "command": Process(cmd=(long,))})
+    endpoints = tuple(NETWORK.model_copy(update={"network_id": f"{number:064}"}) for number in range(10))
+    health = Health(status="unhealthy", log=(Probe(output="o" * 4096),) * 5)
+    changes = {"exit_code": 137, "endpoints": endpoints, "health": health, "error": "e" * 8192}
+    status = builders.status(State.EXITED, seq=2, **changes)
+    emit = Emit(action, attributes={"exitCode": "137", "oldName": SPEC.name, EXEC_COMMAND: long})
+    journal.write(spec, Record(status, (emit,), Ask("c2")))
+    row = rows(db)[-1]
+    message = OutboxMessage(row["subject"], row["headers"], orjson.dumps(row["body"]))
+    assert event_size(event_to_store(row["key"], message)) < MOST_BYTES < len(message.body)
 
 
 async def test_each_container_event_has_its_number_and_moment(db: sqlite3.Connection, journal: Journal) -> None:
@@ -126,7 +151,7 @@ async def test_no_name_that_a_user_gives_stands_in_a_subject(db: sqlite3.Connect
     mount = Emit("mount", "volume", {"driver": "local", "destination": "/a"}, volume="a.b.>")
     journal.write(SPEC, Record(builders.status(State.RUNNING, seq=2), (mount, Emit("start")), None, 5))
     row = rows(db)[1]
-    assert row["subject"] == f"seaway.v1.event.n1.volume.mount.{volume_id('a.b.>')}"
+    assert row["subject"] == f"seaway.v1.node.n1.tell.event.volume.mount.{volume_id('a.b.>')}"
     assert row["body"] == {"name": "a.b.>", "attributes": {"driver": "local", "destination": "/a"}}
     assert (row["key"], row["headers"]["ce-sequence"]) == (SPEC.id, "0")
 
@@ -196,13 +221,33 @@ async def test_the_revision_grows_with_each_change(journal: Journal) -> None:
     assert journal.revision == 2
 
 
-async def test_what_is_written_reaches_the_stream(journal: Journal, outbox: Outbox, fake_bus: Bus) -> None:
-    heard: list[str] = []
-    await fake_bus.transport.subscribe("seaway.v1.event.>", lambda message: heard.append(message.subject))
+async def test_what_is_written_is_told_at_once_and_handed_over_in_order(
+    db: sqlite3.Connection, fake_bus: Bus, tasks: Tasks
+) -> None:
+    """It is told also while nobody stores it."""
+    told: list[str] = []
+    handed: list[tuple[str, str]] = []
+    stores = asyncio.Event()
+
+    async def deliver(messages: Sequence[tuple[str, OutboxMessage]]) -> Mapping[str, str]:
+        await stores.wait()
+        handed.extend((key, message.headers["ce-type"]) for key, message in messages)
+        return {}
+
+    await fake_bus.transport.subscribe("seaway.v1.node.n1.tell.>", lambda message: told.append(message.subject))
+    outbox = Outbox(db, fake_bus.transport, tasks, deliver, tells=True)
+    journal = Journal(Store(db), outbox, "n1")
     outbox.start()
     created(journal)
+    journal.write(SPEC, Record(builders.status(State.RUNNING, seq=2), (Emit("start"),)))
+    await until(lambda: len(told) == 2)
+    assert told == [f"seaway.v1.node.n1.tell.event.container.{action}.{SPEC.id}" for action in ("create", "start")]
+    assert journal.sent(SPEC.id) is None, "who answers a command now answers behind its events"
+    assert (journal.waits(SPEC.id), handed) == (True, [])
+    stores.set()
     assert await outbox.flush(GUARD_S)
-    assert heard == [f"seaway.v1.event.n1.container.create.{SPEC.id}"]
+    assert handed == [(SPEC.id, f"io.seaway.v1.container.{action}") for action in ("create", "start")]
+    assert (journal.waits(SPEC.id), rows(db)) == (False, [])
 
 
 def test_answer_is_kept_with_the_record(journal: Journal) -> None:

@@ -33,7 +33,7 @@ async def test_commands_are_refused_with_the_reason_until_there_is_room(
     caller = Bus(FakeTransport(fake_server), patience_s=0.01)
     before = len(fake_server.subscribers)
     waiting = asyncio.ensure_future(wait_for_room(fake_bus, "n1", tmp_path, lambda _: free[0]))
-    agents = sum(channel.per_node for channel in catalogue.CALLS)
+    agents = sum(channel.to_node for channel in catalogue.CALLS)
     await until(lambda: len(fake_server.subscribers) == before + agents)
     for channel, request in ((catalogue.START, ContainerId(id="x")), (catalogue.INVENTORY, ListInventory())):
         with pytest.raises(SeawayError, match="node n1 has no space left on the disk of") as caught:

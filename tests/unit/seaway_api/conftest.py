@@ -21,10 +21,12 @@ from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts import commands as c
+from seaway_contracts.archives import GrantCommit
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, Health, State
 from seaway_contracts.errors import Code, SeawayError, conflict, not_found, not_modified
 from seaway_contracts.images import (
+    BlobEndpoint,
     ImageList,
     ImageRecord,
     ImageRef,
@@ -125,6 +127,7 @@ class Suite:
     records: dict[str, ContainerRecord] = field(default_factory=dict)
     images: dict[str, ImageRecord] = field(default_factory=dict)
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    told: dict[str, tuple[Envelope, ContainerEvent]] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     fail: dict[str, SeawayError] = field(default_factory=dict)
     held: dict[str, ContainerStatus] = field(default_factory=dict)
@@ -154,6 +157,7 @@ class Suite:
         await bus.serve(cat.FORGET, self._handler("forget", self._forget))
         await bus.serve(cat.PLACE, self._handler("place", self._place))
         await bus.serve(cat.UNPLACE, self._handler("unplace", self._empty))
+        await bus.serve(cat.GRANT_COMMIT, self._handler("grant", self._grant))
         await bus.serve(cat.GET_IMAGE, self._handler("image", self._image))
         await bus.serve(cat.LIST_IMAGES, self._handler("images", self._images))
         await bus.serve(cat.TAG_IMAGE, self._handler("tag", self._tag))
@@ -192,10 +196,32 @@ class Suite:
         return record
 
     async def emit(self, action: str, identifier: str, status: ContainerStatus, **attributes: str) -> Envelope:
-        """Publish a container event as an agent does."""
+        """Publish a container event as metadata does."""
+        envelope, body = self._event(action, identifier, status, attributes)
+        await self.store(envelope, body)
+        return envelope
+
+    async def tell(self, action: str, identifier: str, status: ContainerStatus, **attributes: str) -> Envelope:
+        """Tell of a container event as an agent does; it is not stored yet."""
+        envelope, body = self._event(action, identifier, status, attributes)
+        channel = cat.event_channel("container", action)
+        await self.bus.transport.publish(
+            channel.told_subject("n1", identifier), channel.encode(body), envelope.headers()
+        )
+        self.told[envelope.id] = envelope, body
+        return envelope
+
+    async def store(self, envelope: Envelope, body: ContainerEvent) -> None:
+        """Into the stream."""
+        channel, identifier = cat.event_channel("container", envelope.action), envelope.subject_id
+        await self.bus.transport.store(channel.subject("n1", identifier), channel.encode(body), envelope.headers())
+
+    def _event(
+        self, action: str, identifier: str, status: ContainerStatus, attributes: dict[str, str]
+    ) -> tuple[Envelope, ContainerEvent]:
         number = next(self._numbers)
         envelope = Envelope(
-            id=f"event-{number}",
+            id=f"{number:024x}",
             node="n1",
             noun="container",
             action=action,
@@ -203,10 +229,7 @@ class Suite:
             time_ns=builders.START_NS + number,
             seq=status.seq,
         )
-        channel = cat.event_channel("container", action)
-        body = ContainerEvent(status=status, attributes=attributes)
-        await self.bus.transport.store(channel.subject("n1", identifier), channel.encode(body), envelope.headers())
-        return envelope
+        return envelope, ContainerEvent(status=status, attributes=attributes)
 
     def _handler(self, name: str, answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Command], Awaitable[Any]]:
         async def handle(request: Any, command: Command) -> Any:
@@ -219,6 +242,9 @@ class Suite:
             return await answer(request)
 
         return handle
+
+    async def _grant(self, request: GrantCommit) -> BlobEndpoint:
+        return BlobEndpoint(url="http://image", token=f"for {request.node}")
 
     async def _empty(self, _: Any) -> Empty:
         return Empty()

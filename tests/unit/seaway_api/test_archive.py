@@ -179,7 +179,9 @@ async def test_commit(rig: Any, agent: Agent) -> None:
     query = "container=box1&repo=a/b&tag=1&author=me&comment=why&changes=ENV+A%3D1&changes=CMD+x&pause=0"
     answer = await rig.call("POST", f"/commit?{query}", {"Cmd": ["date"], "ExposedPorts": {"80/tcp": {}}})
     assert (answer.status, answer.json) == (201, {"Id": "sha256:new"})
-    order = agent.asked[0].order
+    (granted,) = rig.suite.named("grant")
+    order = granted.order
+    assert (granted.node, agent.asked[0].upload.token, agent.asked[0].comment) == ("n1", "for n1", "why")
     assert (order.target, order.author, order.comment, order.changes) == ("a/b:1", "me", "why", ("ENV A=1", "CMD x"))
     assert (order.config.cmd, order.config.exposed_ports) == (("date",), ("80/tcp",))
     assert not agent.asked[0].pause
@@ -193,7 +195,7 @@ async def test_a_commit_without_a_config_takes_the_containers(rig: Any, agent: A
     spec = builders.spec(3, asked=Asked(config=orjson.dumps(shown).decode()))
     rig.suite.add(builders.record(3).model_copy(update={"spec": spec}))
     assert (await rig.call("POST", "/commit?container=box3", body)).status == 201
-    order = agent.asked[0].order
+    order = rig.suite.named("grant")[0].order
     assert order.config == order.container
     assert (order.config.shell, order.config.on_build, order.config.args_escaped) == (("/bin/ash",), ("RUN x",), True)
 

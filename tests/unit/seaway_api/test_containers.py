@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 import pytest
 
-from seaway_api.translate.networking import network_id
 from seaway_bus import bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.archives import ContainerSize, ContainerSizes, MeasureContainers
@@ -16,11 +15,11 @@ from seaway_contracts.containers import (
     ContainerRecord,
     ContainerStatus,
     Endpoint,
-    NetworkSpec,
     PublishedPort,
     State,
 )
 from seaway_contracts.errors import Code, not_modified, unavailable
+from seaway_contracts.networks import network_id
 from seaway_contracts.nodes import BridgeFacts, NodeFacts, NodeList, NodeRecord
 from seaway_testing import builders
 from seaway_testing.builders import START_NS, container_id
@@ -189,7 +188,7 @@ async def test_inspect_of_a_running_container(rig: Any) -> None:
     spec = builders.spec(
         1,
         command=Command(cmd=("sh", "-c", "true"), env=("A=1",), tty=True),
-        network=NetworkSpec(mode="bridge", hostname="h", exposed_ports=("80/tcp", "90/udp")),
+        network=builders.networking(hostname="h", exposed_ports=("80/tcp", "90/udp")),
     )
     endpoint = Endpoint(network="bridge", network_id=network_id("bridge"), address="10.0.0.2", prefix_len=24)
     status = ContainerStatus(
@@ -265,7 +264,7 @@ async def test_networks_are_listed_while_nobody_knows_the_nodes(rig: Any, failur
 
 @pytest.mark.parametrize("mode", ["none", "host", "container:x"])
 async def test_only_a_bridge_tells_of_ports(rig: Any, mode: str) -> None:
-    spec = builders.spec(1, network=NetworkSpec(mode=mode, exposed_ports=("80/tcp",)))
+    spec = builders.spec(1, network=builders.networking(mode, exposed_ports=("80/tcp",)))
     ends = (Endpoint(network="container" if mode == "container:x" else mode, network_id="n"),)
     status = ContainerStatus(state=State.RUNNING, pid=7, endpoints=ends)
     rig.suite.add(ContainerRecord(spec=spec, node="n1", status=status))

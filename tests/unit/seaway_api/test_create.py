@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from seaway_contracts.commands import PlacedMount, PlaceRequest
 from seaway_contracts.containers import ContainerRecord, Mount
 from seaway_contracts.errors import Code
 from seaway_contracts.images import ImageConfig
@@ -28,6 +29,51 @@ async def test_a_container_is_placed_registered_and_made(rig: Any) -> None:
     assert (spec.id, spec.name, spec.command.args) == (identifier, "web", ("sleep", "9"))
     assert spec == rig.suite.named("register")[0].spec
     assert rig.api.hub.place(identifier) == "n1"
+
+
+async def test_the_scheduler_is_asked_with_all_that_a_filter_may_need(rig: Any) -> None:
+    """What the image says isn't known yet: the two are asked side by side."""
+    image = ImageConfig(cmd=("sh",), labels={"of": "image"}, volumes=("/from-image",))
+    rig.suite.images["busybox"] = builders.image(1, config=image)
+    host = {
+        "Memory": 64 << 20,
+        "Binds": ["/srv:/srv", "data:/data"],
+        "PortBindings": {"80/tcp": [{"HostPort": "8080"}], "81/tcp": [{"HostPort": ""}]},
+        "DeviceRequests": [{"Driver": "nvidia", "Count": -1}],
+        "Runtime": "runc",
+    }
+    body = {"Image": "busybox", "Labels": {"a": "b"}, "Volumes": {"/v": {}}, "HostConfig": host}
+    assert (await rig.call("POST", f"{CREATE}?platform=linux", body)).status == 201
+    (asked,), (made,) = rig.suite.named("place"), rig.suite.named("create")
+    assert asked == PlaceRequest(
+        container_id=made.spec.id,
+        resources=made.spec.resources,
+        labels={"a": "b"},
+        mounts=(
+            PlacedMount(type="bind", source="/srv", target="/srv"),
+            PlacedMount(type="volume", source="data", target="/data"),
+            PlacedMount(type="volume", target="/v"),
+        ),
+        networks=("bridge",),
+        host_ports=(8080,),
+        runtime="runc",
+        platform="linux",
+        image_ref="busybox",
+    )
+    assert [request.driver for request in asked.devices] == ["nvidia"]
+    assert made.spec.labels == {"of": "image", "a": "b"}
+    assert {mount.target for mount in made.spec.mounts} == {"/srv", "/data", "/v", "/from-image"}
+
+
+async def test_what_the_scheduler_can_not_be_asked_with_is_refused_behind_the_image(
+    rig: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = {"SecurityOpt": ["nonsense=1"]}
+    assert (await rig.call("POST", CREATE, {"Image": "nope", "HostConfig": host})).status == 404
+    answer = await rig.call("POST", CREATE, {"Image": "busybox", "HostConfig": host})
+    assert (answer.status, answer.json["message"]) == (400, 'invalid --security-opt 2: "nonsense=1"')
+    assert not rig.suite.named("place") and not rig.suite.named("register")
+    assert "failed" not in caplog.text
 
 
 async def test_a_name_is_made_up_and_another_one_if_it_is_taken(rig: Any) -> None:
@@ -212,7 +258,7 @@ async def test_a_partner_binds_the_container_to_its_node(rig: Any) -> None:
     assert answer.status == 201
     assert not rig.suite.named("place")
     spec = rig.suite.named("create")[0].spec
-    assert (spec.network.mode, spec.namespaces.pid) == (f"container:{partner.id}",) * 2
+    assert (spec.network.sandbox, spec.namespaces.pid) == (f"container:{partner.id}",) * 2
 
 
 async def test_volumes_from_another_container(rig: Any) -> None:

@@ -70,6 +70,23 @@ async def test_the_past_and_the_present_join_without_gap_or_double(rig: Any) -> 
     assert got == ["create", "start", "kill", "die"]
 
 
+async def test_what_was_told_and_is_not_stored_yet_is_part_of_the_past(rig: Any) -> None:
+    """Whoever has a command's answer finds its events, though metadata may store them a moment later, or much later."""
+    await rig.suite.emit("create", ID, RUNNING)
+    rig.api.hub.remember(ID, "n1")
+    envelope = await rig.suite.tell("start", ID, RUNNING.model_copy(update={"seq": 3}))
+    await until(lambda: rig.api.hub.unstored)
+    wire = await listening(rig, f"since={START_NS // 10**9}")
+    got: list[str] = []
+    while len(got) < 2:
+        got += [orjson.loads(line)["Action"] for line in (await wire.chunk()).splitlines()]
+    assert got == ["create", "start"]
+    await rig.suite.store(*rig.suite.told[envelope.id])
+    await rig.suite.emit("die", ID, RUNNING)
+    assert orjson.loads(await wire.chunk())["Action"] == "die", "stored, it does not come again"
+    assert rig.api.hub.unstored == []
+
+
 async def test_a_long_past_is_not_remembered_to_join_the_present(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of it only the newest may come once more; and that comes once."""
     count, remembered = 3000, Remembering()

@@ -126,7 +126,7 @@ async def test_its_node_has_told_with_the_output_how_it_ended(rig: Any, node: No
 
 async def test_any_copy_of_the_api_finds_it(rig: Any, node: Node) -> None:
     identifier = await create(rig)
-    rig.api.hub._places.clear()  # as in a copy that has never heard of it
+    rig.api.hub._places._nodes.clear()  # as in a copy that has never heard of it
     for _ in range(2):
         assert (await rig.call("GET", f"/exec/{identifier}/json")).json["ID"] == identifier
     assert [request.ref for request in rig.suite.named("resolve")][1:] == [identifier[:32]]

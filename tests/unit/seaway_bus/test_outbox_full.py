@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,12 +10,13 @@ import pytest
 
 from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox
-from seaway_bus.outbox_table import open_outbox
+from seaway_bus.outbox_table import OutboxMessage, open_outbox
 from seaway_bus.transport import NoSpace
-from seaway_contracts.catalogue import EVENT_STREAM, NODE_UP
+from seaway_contracts.catalogue import CONTAINER_STATUS, EVENT_STREAM, NODE_UP
 from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.nodes import NodeEvent
 from seaway_kit.tasks import Tasks
+from seaway_testing.builders import container_event, container_id, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import GUARD_S, until
 
@@ -56,24 +57,29 @@ async def test_events_are_told_without_room_on_the_disk(
     assert await bus.transport.last_sequence(EVENT_STREAM.name) == 200
 
 
-class FullTransport(FakeTransport):
+async def full_bus(rows: Sequence[tuple[str, OutboxMessage]]) -> Mapping[str, str]:
     """A server that can't store."""
-
-    async def store(self, *_: object, **__: object) -> int:
-        await asyncio.sleep(0)
-        raise NoSpace("no space left on device")
+    await asyncio.sleep(0)
+    raise NoSpace("no space left on device")
 
 
 async def test_who_waits_to_answer_is_let_go_where_the_bus_is_full(
     db: sqlite3.Connection, tasks: Tasks, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seaway_bus.outbox._HELD_UP", 0)
-    outbox = Outbox(db, FullTransport(fake_server), tasks)
+    transport = FakeTransport(fake_server)
+    outbox = Outbox(db, transport, tasks, full_bus, tells=True)
     outbox.start()
-    tell(outbox, 1)
-    tell(outbox, 2)
-    waiting = outbox.sent("n1")
+    transport.cut()
+    status_of_one(outbox, 1)
+    waiting = outbox.sent(container_id())
     assert waiting is not None
+    monkeypatch.setattr(outbox, "_published", lambda message: False)  # what is before it waits to be told
+    transport.mend()
     async with asyncio.timeout(GUARD_S):
         await waiting
-    assert len(outbox) == 2
+    assert len(outbox) == 1
+
+
+def status_of_one(outbox: Outbox, seq: int) -> None:
+    outbox.tell(CONTAINER_STATUS, *container_event("status", status(seq=seq)))

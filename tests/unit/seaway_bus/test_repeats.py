@@ -23,7 +23,9 @@ class Script(FakeTransport):
         self.words = list(words)
         self.asked: list[tuple[bytes, Mapping[str, str]]] = []
 
-    async def request(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float) -> Message:
+    async def request(
+        self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float, node: str = ""
+    ) -> Message:
         self.asked.append((data, dict(headers)))
         word = self.words.pop(0) if len(self.words) > 1 else self.words[0]
         if isinstance(word, bytes):

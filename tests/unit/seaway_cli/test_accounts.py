@@ -1,58 +1,118 @@
-from typing import Any
+from collections.abc import Iterator
 
-from seaway_cli.accounts import SUITE, account_of, accounts
+import pytest
+
+from seaway_cli.accounts import SUITE, Account, Json, account_of, accounts
 from seaway_cli.permissions import USERS, nats_permissions
+from seaway_contracts import catalogue
 from seaway_testing.subjects import matches
 
 AGENTS = ("agent.n1", "agent.n2")
+NODES = ("n1", "n2")
+MADE = accounts((*USERS, *AGENTS))
 
 
-def of(items: tuple[dict[str, Any], ...], kind: str, account: str) -> set[str]:
-    """The imports of that kind from an account, or the exports to it."""
-    found = set()
-    for item in items:
-        there = item.get(kind)
-        if isinstance(there, dict) and there["account"] == account:
-            found.add(there["subject"])
-        elif isinstance(there, str) and item["accounts"] == [account]:
-            found.add(there)
-    return found
+def imports(account: Account, kind: str) -> set[tuple[str, str]]:
+    """The imports of that kind: from which account, which subject."""
+    return {(one[kind]["account"], one[kind]["subject"]) for one in account.imports if kind in one}
 
 
-def test_each_agent_has_an_account_and_the_services_share_one() -> None:
+def offered(account: Account, kind: str, to: str) -> Iterator[Json]:
+    """The exports of that kind that are for the account `to`."""
+    for one in account.exports:
+        if kind in one and to in one.get("accounts", [to]):
+            yield one
+
+
+def may_import(taker: str, kind: str, giver: str, subject: str) -> bool:
+    """Whether a NATS server lets an account import this from another one."""
+    for one in offered(MADE[giver], kind, taker):
+        place = one.get("account_token_position")
+        if matches(one[kind], subject) and (place is None or subject.split(".")[place - 1] == taker):
+            return True
+    return False
+
+
+def test_each_node_has_an_account_and_the_services_share_one() -> None:
     assert {account_of(user) for user in USERS} == {SUITE}
-    assert [account_of(user) for user in AGENTS] == list(AGENTS)
-    assert list(accounts((*USERS, *AGENTS))) == [SUITE, *AGENTS]
+    assert [account_of(user) for user in AGENTS] == list(NODES)
+    assert list(MADE) == [SUITE, *NODES]
 
 
-def test_what_one_gives_the_other_takes() -> None:
-    made = accounts((*USERS, *AGENTS))
-    for agent in AGENTS:
+@pytest.mark.parametrize("node", NODES)
+def test_four_subjects_cross_between_a_node_and_the_services(node: str) -> None:
+    under = f"seaway.v1.node.{node}"
+    assert imports(MADE[node], "service") == {(SUITE, f"{under}.ask.>")}
+    assert imports(MADE[node], "stream") == {(SUITE, f"{under}.do.>"), (SUITE, "seaway.v1.node.all.do.>")}
+    assert MADE[node].exports == ({"stream": f"{under}.tell.>", "accounts": [SUITE]},)
+    assert {subject for giver, subject in imports(MADE[SUITE], "stream") if giver == node} == {f"{under}.tell.>"}
+
+
+def test_the_services_take_nothing_else() -> None:
+    assert imports(MADE[SUITE], "service") == set()
+    assert imports(MADE[SUITE], "stream") == {(node, f"seaway.v1.node.{node}.tell.>") for node in NODES}
+
+
+def test_what_one_takes_the_other_gives() -> None:
+    for taker, account in MADE.items():
         for kind in ("service", "stream"):
-            assert of(made[SUITE].exports, kind, agent) == of(made[agent].imports, kind, SUITE)
-            assert of(made[agent].exports, kind, SUITE) == of(made[SUITE].imports, kind, agent)
+            for giver, subject in imports(account, kind):
+                assert may_import(taker, kind, giver, subject)
 
 
-def test_all_that_an_agent_may_say_and_hear_passes_but_for_its_inbox() -> None:
-    made = accounts((*USERS, *AGENTS))["agent.n1"]
-    allowed = nats_permissions("agent.n1")
-    told, asked = of(made.exports, "stream", SUITE), of(made.imports, "service", SUITE)
-    kept = {"seaway.v1.agent.n1.container.inventory", "_INBOX.agent.n1.>"}
-    assert told | asked | kept == set(allowed.publish)
-    assert of(made.imports, "stream", SUITE) | {"_INBOX.agent.n1.>"} == set(allowed.subscribe)
+@pytest.mark.parametrize(("own", "other"), [("n1", "n2"), ("n2", "n1")])
+def test_a_node_is_given_nothing_of_another_one(own: str, other: str) -> None:
+    assert may_import(own, "service", SUITE, f"seaway.v1.node.{own}.ask.>")
+    assert may_import(own, "stream", SUITE, f"seaway.v1.node.{own}.do.>")
+    assert not may_import(own, "service", SUITE, f"seaway.v1.node.{other}.ask.>")
+    assert not may_import(own, "stream", SUITE, f"seaway.v1.node.{other}.do.>")
+    assert not may_import(own, "stream", other, f"seaway.v1.node.{other}.tell.>")
+    assert not may_import(own, "stream", SUITE, catalogue.ALL_EVENTS)
 
 
-def test_whatever_is_stored_or_answered_is_asked_of_a_service() -> None:
-    made = accounts((*USERS, *AGENTS))["agent.n1"]
-    words = (".event.", ".logs.", ".image.")
-    answered = {subject for subject in nats_permissions("agent.n1").publish if any(word in subject for word in words)}
-    asked, told = of(made.imports, "service", SUITE), of(made.exports, "stream", SUITE)
-    assert {word for word in words if any(word in subject for subject in answered)} == set(words)
-    assert asked == answered
-    assert not any(word in subject for subject in told for word in (*words, "$"))
+def test_the_token_that_must_be_the_accounts_name_is_the_nodes() -> None:
+    placed = [one for one in MADE[SUITE].exports if "account_token_position" in one]
+    assert {(one.get("service") or one.get("stream")) for one in placed} == {
+        "seaway.v1.node.*.ask.>",
+        "seaway.v1.node.*.do.>",
+    }
+    for one in placed:
+        subject = one.get("service") or one["stream"]
+        assert subject.split(".")[one["account_token_position"] - 1] == "*"
+    assert [one for one in MADE[SUITE].exports if one not in placed] == [{"stream": "seaway.v1.node.all.do.>"}]
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_all_that_an_agent_may_say_and_hear_passes_but_for_what_it_says_to_itself(node: str) -> None:
+    allowed = nats_permissions(f"agent.{node}")
+    asked = {subject for _, subject in imports(MADE[node], "service")}
+    heard = {subject for _, subject in imports(MADE[node], "stream")}
+    told = {one["stream"] for one in MADE[node].exports}
+    assert set(allowed.publish) == told | asked | {f"seaway.v1.node.{node}.do.>"}
+    inboxes = {f"_INBOX.agent.{node}.>", f"seaway.v1.node.*.tell.reply.agent.{node}.>"}
+    assert set(allowed.subscribe) == heard | inboxes | {"$SRV.>"}
+
+
+def test_nothing_of_jetstream_crosses() -> None:
+    crossing = [
+        subject for account in MADE.values() for kind in ("service", "stream") for _, subject in imports(account, kind)
+    ]
+    assert len(crossing) == 4 * len(NODES)
+    kept = (*catalogue.EVENT_STREAM.subjects, catalogue.LOG_LINES.template.wildcard())
+    for subject in crossing:
+        assert subject.startswith("seaway.v1.node.")
+        assert not [one for one in kept if matches(one, subject.replace(">", "x"))]
 
 
 def test_nothing_passes_both_ways_as_that_would_be_a_loop() -> None:
-    made = accounts((*USERS, *AGENTS))["agent.n1"]
-    out, into = of(made.exports, "stream", SUITE), of(made.imports, "stream", SUITE)
-    assert not [(a, b) for a in out for b in into if matches(a, b) or matches(b, a)]
+    for node in NODES:
+        out = [one["stream"] for one in MADE[node].exports]
+        into = [subject for _, subject in imports(MADE[node], "stream")]
+        assert not [(a, b) for a in out for b in into if matches(a, b) or matches(b, a)]
+
+
+def test_a_further_node_is_one_more_account_and_one_more_line() -> None:
+    more = accounts((*USERS, *AGENTS, "agent.n3"))
+    assert {name: more[name] for name in NODES} == {name: MADE[name] for name in NODES}
+    assert more[SUITE].exports == MADE[SUITE].exports
+    assert len(more[SUITE].imports) == len(MADE[SUITE].imports) + 1

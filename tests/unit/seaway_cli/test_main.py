@@ -1,3 +1,4 @@
+import importlib.metadata
 import io
 from pathlib import Path
 
@@ -6,6 +7,8 @@ from rich.console import Console
 
 from seaway_cli.main import main
 from seaway_cli.table import print_status
+from seaway_contracts.ids import RESERVED_NODES
+from seaway_contracts.version import VERSION
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -15,7 +18,8 @@ def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "version") == (0, "seaway 0.1.0\n", "")
+    assert run(capsys, "version") == (0, f"seaway {VERSION}\n", "")
+    assert importlib.metadata.version("seaway") == VERSION, "pyproject.toml takes it from there"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,18 @@ def test_wrong_usage_gets_one_line(capsys: pytest.CaptureFixture[str], argv: lis
     assert (code, out) == (2, "")
     assert err.startswith("seaway: ")
     assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_NODES))
+@pytest.mark.parametrize("words", [("up", "--node"), ("node", "add"), ("node", "rm")], ids=" ".join)
+def test_a_reserved_name_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...], name: str
+) -> None:
+    code, out, err = run(capsys, *words, name, "--root", str(tmp_path / "root"), "--run", str(tmp_path / "run"))
+    assert (code, out) == (2, "")
+    option = "--node: " if "--node" in words else ""
+    assert err == f"seaway: {option}no node may be called {name!r}: the name is reserved\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from seaway_cli.hosts import Listen, Tls
 from seaway_cli.nats_config import NatsServer, render
 from seaway_cli.permissions import USERS
 
+needs_server = pytest.mark.skipif(shutil.which("nats-server") is None, reason="nats-server is not installed")
 ALL = (*USERS, "agent.n1", "agent.n2")
 
 
@@ -33,9 +35,53 @@ def test_for_other_machines_with_tls() -> None:
     assert "tls" not in config(Path("/x/nats"))
 
 
-@pytest.mark.skipif(shutil.which("nats-server") is None, reason="nats-server is not installed")
-def test_the_server_takes_it(tmp_path: Path) -> None:
+def test_each_user_is_in_its_own_account() -> None:
+    blocks = re.findall(r'^"(\S+)": {\n(?:jetstream: enabled\n)?users: \[\n(.*?)\n\]', config(Path("/x")), re.M | re.S)
+    users = {name: set(re.findall(r'"user": "(\S+)"', text)) for name, text in blocks}
+    assert users == {"SEAWAY": set(USERS), "n1": {"agent.n1"}, "n2": {"agent.n2"}}
+    assert config(Path("/x")).count("jetstream: enabled") == 1
+
+
+def checked(text: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """What a real server says of that configuration."""
     file = tmp_path / "nats.conf"
-    file.write_text(config(tmp_path / 'odd " name'))
-    checked = subprocess.run(["nats-server", "-t", "-c", str(file)], capture_output=True, text=True, timeout=30)
-    assert checked.returncode == 0, checked.stderr
+    file.write_text(text)
+    return subprocess.run(["nats-server", "-t", "-c", str(file)], capture_output=True, text=True, timeout=30)
+
+
+@needs_server
+def test_the_server_takes_it(tmp_path: Path) -> None:
+    assert checked(config(tmp_path / 'odd " name'), tmp_path).returncode == 0
+
+
+@needs_server
+@pytest.mark.parametrize("node", ["123", "1e3", "22e6a", "true", "a-b_c", "x" * 128])
+def test_the_server_takes_every_name_that_a_node_may_have(tmp_path: Path, node: str) -> None:
+    passwords = dict.fromkeys((*USERS, f"agent.{node}"), "secret")
+    found = checked(render(NatsServer("seaway-abc", 14222, tmp_path / "store", passwords)), tmp_path)
+    assert found.returncode == 0, found.stderr
+
+
+@needs_server
+@pytest.mark.parametrize("kind", ["service", "stream"])
+def test_the_server_lets_no_account_take_what_is_anothers(tmp_path: Path, kind: str) -> None:
+    """The services export to all nodes at once: that each takes its own alone is the server's to see to."""
+    part = "ask" if kind == "service" else "do"
+    subject = f"seaway.v1.node.{{}}.{part}.>"
+    own, other = (
+        f'{{"{kind}": {{"account": "SEAWAY", "subject": "{subject.format(node)}"}}}}' for node in ("n2", "n1")
+    )
+    text = config(tmp_path / "store")
+    assert text.count(own) == 1
+    found = checked(text.replace(own, other), tmp_path)
+    assert found.returncode != 0
+    assert "not authorized" in found.stderr or "not authorized" in found.stdout, found
+
+
+@needs_server
+def test_the_server_lets_no_node_take_what_another_one_tells(tmp_path: Path) -> None:
+    own = '{"stream": {"account": "SEAWAY", "subject": "seaway.v1.node.n2.do.>"}}'
+    text = config(tmp_path / "store")
+    found = checked(text.replace(own, '{"stream": {"account": "n1", "subject": "seaway.v1.node.n1.tell.>"}}'), tmp_path)
+    assert found.returncode != 0
+    assert "not authorized" in found.stderr or "not authorized" in found.stdout, found

@@ -71,7 +71,7 @@ def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:
 def test_nodes_are_those_with_a_password(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "root", tmp_path / "run")
     with prepared(layout):
-        for name in ("agent", "agent.n2", "agent.n3.part", "api"):
+        for name in ("agent", "agent.n2", "agent.n3.part", "agent.all", "api"):
             layout.secret(name).touch()
     assert nats_server.nodes(layout) == ["n2"]
     assert {"agent.n1", "agent.n2"} <= nats_server.passwords(layout, "n1").keys()

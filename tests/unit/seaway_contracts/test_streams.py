@@ -8,7 +8,8 @@ from seaway_contracts.ids import BadToken
 
 def test_subjects() -> None:
     assert stream_subject("door-ab", TO_SERVER) == "seaway.v1.stream.door-ab.in"
-    assert stream_subject("n_1.door-ab", FROM_SERVER) == "seaway.v1.stream.n_1.door-ab.out"
+    assert stream_subject("n_1.door-ab", FROM_SERVER) == "seaway.v1.node.n_1.tell.stream.door-ab"
+    assert stream_subject("n_1.door-ab", TO_SERVER) == "seaway.v1.node.n_1.do.stream.door-ab"
     with pytest.raises(BadToken):
         stream_subject("n1.", TO_SERVER)
 

@@ -10,6 +10,8 @@ import pytest
 
 from seaway_bus.bus import Bus
 from seaway_bus.outbox import open_outbox
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import IMAGES_DELETED
 from seaway_contracts.lifecycle import MSG_ID
 from seaway_image import store as image_store
 from seaway_image.events import ImageEvents
@@ -33,7 +35,8 @@ class Life:
 
     def __init__(self, root: Path, server: FakeServer, tasks: Tasks, *, tells: bool = True) -> None:
         self.db = open_outbox(root / "events.db")
-        self.events = ImageEvents(self.db, Bus(FakeTransport(server)).transport, tasks, "n1")
+        self.transport = FakeTransport(server)
+        self.events = ImageEvents(self.db, Bus(self.transport).transport, tasks, "n1")
         self.store = ImageStore(root, **({"tell": self.events.tell} if tells else {}))
         self.store.open()
 
@@ -111,6 +114,54 @@ async def test_what_was_told_is_not_told_by_the_next_life(
     assert second.db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
     ids = [message.headers[MSG_ID] for message in server.streams["SEAWAY_EVENTS"].messages]
     assert len(set(ids)) == 2 == len(ids)
+
+
+@pytest.fixture
+async def sweeps(server: FakeServer) -> list[Empty]:
+    """What nodes have heard of deletions."""
+    heard: list[Empty] = []
+    await Bus(FakeTransport(server)).on_message(IMAGES_DELETED, heard.append)
+    return heard
+
+
+async def test_nodes_hear_of_deletions_alone(
+    tmp_path: Path, server: FakeServer, tasks: Tasks, archive: AsyncIterator[bytes], sweeps: list[Empty]
+) -> None:
+    life = Life(tmp_path, server, tasks)
+    await load(life.store, archive)
+    await life.store.tag("a:1", "a:3")
+    for name in ("a:3", "a:1", "a:2"):
+        await life.store.remove(name)
+    await until(lambda: sweeps)
+    assert len(sweeps) == 1, "messages come in order: none was sent before the deletion"
+
+
+async def test_nodes_hear_of_a_deletion_that_the_next_life_tells(
+    tmp_path: Path, server: FakeServer, tasks: Tasks, archive: AsyncIterator[bytes], sweeps: list[Empty]
+) -> None:
+    killed = Life(tmp_path, server, tasks, tells=False)
+    killed.start()
+    await load(killed.store, archive)
+    before = len(sweeps)
+    await killed.store.remove("a:1")
+    await killed.store.remove("a:2")
+    Life(tmp_path, server, tasks).start()
+    await until(lambda: len(sweeps) == before + 1)
+
+
+async def test_nodes_hear_of_a_deletion_when_the_connection_is_back(
+    tmp_path: Path, server: FakeServer, tasks: Tasks, archive: AsyncIterator[bytes], sweeps: list[Empty]
+) -> None:
+    life = Life(tmp_path, server, tasks)
+    life.start()
+    await load(life.store, archive)
+    await until(lambda: len(sweeps) == 1)
+    life.transport.cut()
+    await life.store.remove("a:1")
+    await life.store.remove("a:2")
+    life.transport.mend()
+    await until(lambda: len(sweeps) == 2)
+    await until(lambda: "image.delete" in told(server))
 
 
 async def test_a_full_disk_keeps_events_in_memory(

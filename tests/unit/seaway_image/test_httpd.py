@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from seaway_bus.bus import ACTOR, COMMAND
 from seaway_contracts.archives import ImageOrder
 from seaway_contracts.images import ImageConfig
+from seaway_image.access import Access
 from seaway_image.commit import EMPTY_LAYER
 from seaway_image.digests import digest_of
 from seaway_image.httpd import ImageHttp
@@ -22,8 +23,13 @@ ASKED = {COMMAND: "c7", ACTOR: "uid:7"}
 
 
 @pytest.fixture
-async def client(store: ImageStore) -> AsyncIterator[TestClient[Any, Any]]:
-    http = ImageHttp(store, "t0k")
+def access() -> Access:
+    return Access("t0k")
+
+
+@pytest.fixture
+async def client(store: ImageStore, access: Access) -> AsyncIterator[TestClient[Any, Any]]:
+    http = ImageHttp(store, access)
     async with TestClient(TestServer(http.application())) as made:
         yield made
 
@@ -40,9 +46,9 @@ async def test_nothing_without_the_token(client: Any, header: str | None, path: 
     assert "Bearer" in response.headers["WWW-Authenticate"]
 
 
-def test_no_token_no_service(store: ImageStore) -> None:
+def test_no_token_no_service() -> None:
     with pytest.raises(ValueError, match="needs a token"):
-        ImageHttp(store, "")
+        Access("")
 
 
 async def test_load_pull_by_parts_and_save(client: Any, make_image: Any, heard: list[Any]) -> None:
@@ -111,9 +117,9 @@ async def test_only_digests_of_manifests_are_served_as_such(client: Any, store: 
     assert response.status == 404
 
 
-def commit_body(order: ImageOrder, layer: bytes) -> bytes:
-    text = order.model_dump_json().encode()
-    return len(text).to_bytes(4, "big") + text + layer
+async def commit(client: Any, access: Access, order: ImageOrder, tar: bytes) -> Any:
+    headers = {"Authorization": f"Bearer {access.upload('n1', order)}"}
+    return await client.post("/commit", data=tar, headers=headers)
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ def layer() -> bytes:
     return buffer.getvalue()
 
 
-async def test_commit(client: Any, store: ImageStore, base: str, heard: list[Any]) -> None:
+async def test_commit(client: Any, access: Access, store: ImageStore, base: str, heard: list[Any]) -> None:
     order = ImageOrder(
         image=base,
         config=ImageConfig(cmd=("x",)),
@@ -142,7 +148,7 @@ async def test_commit(client: Any, store: ImageStore, base: str, heard: list[Any
         created_by="sh",
         cause="c1",
     )
-    answer = await (await client.post("/commit", data=commit_body(order, layer()), headers=AUTH)).json()
+    answer = await (await commit(client, access, order, layer())).json()
     found = await store.get("made:1")
     assert answer == {"id": found.id, "ref": "made:1"}
     assert told(heard)[-1] == ("tag", found.id, "made:1", "c1", "")
@@ -152,8 +158,8 @@ async def test_commit(client: Any, store: ImageStore, base: str, heard: list[Any
     assert found.history[-1].created_by == "sh" and not found.history[-1].empty_layer
 
 
-async def test_commit_of_nothing_adds_no_layer(client: Any, store: ImageStore, base: str) -> None:
-    answer = await client.post("/commit", data=commit_body(ImageOrder(image=base), bytes(1024)), headers=AUTH)
+async def test_commit_of_nothing_adds_no_layer(client: Any, access: Access, store: ImageStore, base: str) -> None:
+    answer = await commit(client, access, ImageOrder(image=base), bytes(1024))
     found = await store.get((await answer.json())["id"])
     assert len(found.layers) == len((await store.get(base)).layers) and found.history[-1].empty_layer
     assert store.blobs.size(EMPTY_LAYER) is None
@@ -169,15 +175,43 @@ async def test_commit_of_nothing_adds_no_layer(client: Any, store: ImageStore, b
     ],
 )
 async def test_commits_that_fail_leave_nothing(
-    client: Any, store: ImageStore, base: str, order: ImageOrder, tar: bytes | None, status: int, text: str
+    client: Any,
+    access: Access,
+    store: ImageStore,
+    base: str,
+    order: ImageOrder,
+    tar: bytes | None,
+    status: int,
+    text: str,
 ) -> None:
     order = order.model_copy(update={"image": base}) if order.image == "base" else order
     before = set(store.blobs.digests())
-    answer = await client.post("/commit", data=commit_body(order, tar or layer()), headers=AUTH)
+    answer = await commit(client, access, order, tar or layer())
     assert answer.status == status and text in (await answer.json())["message"]
     assert set(store.blobs.digests()) == before
 
 
-async def test_a_commit_without_an_order(client: Any) -> None:
-    for body in (b"", b"\0\0\0\5{}", (1 << 31).to_bytes(4, "big") + b"{}"):
-        assert (await client.post("/commit", data=body, headers=AUTH)).status == 400
+async def test_an_upload_that_comes_again_makes_no_second_image(
+    client: Any, access: Access, store: ImageStore, base: str, heard: list[Any]
+) -> None:
+    """Its answer was lost; and nothing else can be made by the same leave."""
+    headers = {"Authorization": f"Bearer {access.upload('n1', ImageOrder(image=base, target='made:1'))}"}
+    first = await (await client.post("/commit", data=layer(), headers=headers)).json()
+    count = len(heard)
+    for tar in (layer(), bytes(1024)):
+        assert await (await client.post("/commit", data=tar, headers=headers)).json() == first
+    assert len(heard) == count and (await store.get("made:1")).id == first["id"]
+
+
+async def test_a_node_reads_blobs_and_nothing_else(client: Any, access: Access, base: str) -> None:
+    headers = {"Authorization": f"Bearer {access.reader('n1')}"}
+    assert (await client.get("/v2/", headers=headers)).status == 200
+    assert (await client.get("/v2/base/manifests/1", headers=headers)).status == 200
+    for method, path in (("POST", "/load"), ("GET", "/save?names=base:1"), ("POST", "/import?repo=base&tag=1")):
+        assert (await client.request(method, path, data=layer(), headers=headers)).status == 401
+    assert (await client.post("/commit", data=layer(), headers=headers)).status == 401
+    assert (await client.post("/commit", data=layer(), headers=AUTH)).status == 401, (
+        "not even a service, without a grant"
+    )
+    granted = {"Authorization": f"Bearer {access.upload('n1', ImageOrder(image=base))}"}
+    assert (await client.get("/v2/", headers=granted)).status == 401

@@ -12,6 +12,7 @@ from aiohttp import web
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts import catalogue
+from seaway_contracts.archives import GrantCommit, ImageOrder
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import (
@@ -23,8 +24,10 @@ from seaway_contracts.images import (
     TagRequest,
 )
 from seaway_contracts.lifecycle import Envelope
+from seaway_image.access import Access
 from seaway_image.endpoints import RegistrySettings
 from seaway_image.events import ImageEvents
+from seaway_image.load import load
 from seaway_image.pull import Pulls
 from seaway_image.service import ImageService
 from seaway_image.store import ImageStore
@@ -33,7 +36,7 @@ from seaway_kit.tasks import Tasks
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
-ENDPOINT = BlobEndpoint(url="http://127.0.0.1:1", token="t0k")
+URL = "http://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ async def bus(server: FakeServer, store: ImageStore, tasks: Tasks, own: Bus, eve
     await http.open()
     events.start()
     pulls = Pulls(store, http, RegistrySettings(), tasks)
-    await ImageService(store, pulls, own, tasks, ENDPOINT).serve()
+    await ImageService(store, pulls, own, tasks, URL, Access("t0k")).serve()
     yield client
     await http.close()
     await client.close()
@@ -155,7 +158,29 @@ async def test_errors_come_through(bus: Bus, tasks: Tasks, registry: Any) -> Non
 
 
 async def test_where_blobs_are(bus: Bus) -> None:
-    assert await bus.call(catalogue.BLOB_ENDPOINT, Empty()) == ENDPOINT
+    assert await bus.call(catalogue.BLOB_ENDPOINT, Empty()) == BlobEndpoint(url=URL, token="t0k")
+    first, other = [await bus.call(catalogue.NODE_BLOB_ENDPOINT, Empty(), node=node) for node in ("n7", "n8")]
+    assert (first.url, other.url) == (URL, URL)
+    assert len({"t0k", first.token, other.token}) == 3
+
+
+async def test_a_commit_is_granted_in_the_name_of_whoever_commands_it(bus: Bus) -> None:
+    order = ImageOrder(image="sha256:below", target="made:1", actor="uid:0", cause="another")
+    request = GrantCommit(node="n7", order=order)
+    granted = await bus.call(catalogue.GRANT_COMMIT, request, command=Command("c9", "uid:9"))
+    assert granted.url == URL
+    with pytest.raises(SeawayError, match="more than the"):
+        large = request.model_copy(update={"order": order.model_copy(update={"comment": "x" * (600 << 10)})})
+        await bus.call(catalogue.GRANT_COMMIT, large)
+
+
+async def test_nodes_list_images(
+    bus: Bus, store: ImageStore, make_image: Callable[..., Any], chunked: Callable[..., AsyncIterator[bytes]]
+) -> None:
+    await load(store, chunked(make_image(b"1").archive("a:1")))
+    listed = await bus.call(catalogue.NODE_IMAGES, ListImages(), node="n7")
+    assert [record.repo_tags for record in listed.images] == [("a:1",)]
+    assert listed == await bus.call(catalogue.LIST_IMAGES, ListImages())
 
 
 async def test_a_client_that_has_gone_ends_its_pull(

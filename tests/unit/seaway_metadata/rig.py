@@ -1,12 +1,16 @@
 """What tests of a copy of metadata work with: its bus, events, registrations, and a node's agent."""
 
 import asyncio
+import contextlib
 
 from seaway_bus.bus import Bus, Command
+from seaway_bus.transport import WrongRevision
 from seaway_contracts.catalogue import (
     BEAT,
+    CONTAINERS_BUCKET,
     CREATE,
     INVENTORY,
+    NAMES_BUCKET,
     REGISTER,
     REMOVE,
     event_channel,
@@ -21,22 +25,42 @@ from seaway_contracts.commands import (
     ResolveContainer,
     StatusReply,
 )
-from seaway_contracts.containers import ContainerStatus, State
+from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_contracts.errors import SeawayError, not_found, unavailable
+from seaway_contracts.lifecycle import ContainerEvent, Envelope, public_body
 from seaway_metadata.service import Metadata
-from seaway_testing.builders import beat, container_event, spec, status
+from seaway_metadata.stored import NameHolder, encode, name_key
+from seaway_testing.builders import beat, container_event, container_id, spec, status
 
 
 async def publish(bus: Bus, action: str, body: ContainerStatus, seed: int = 1, node: str = "n1") -> None:
-    envelope, event = container_event(action, body, seed=seed, node=node)
-    channel = event_channel("container", action)
-    await bus.transport.store(channel.subject(node, envelope.subject_id), channel.encode(event), envelope.headers())
+    """An event as its node tells it, and as it stands in the stream; before `create` somebody has registered it."""
+    if action == "create":
+        await registered(bus, seed, node)
+    await tell(bus, *container_event(action, body, seed=seed, node=node))
+
+
+async def tell(bus: Bus, envelope: Envelope, event: ContainerEvent) -> None:
+    channel = event_channel("container", envelope.action)
+    node, identifier, body = envelope.node, envelope.subject_id, channel.encode(event)
+    bus.transport.send(channel.told_subject(node, identifier), body, envelope.headers())
+    published = channel.published(public_body("container", body))
+    await bus.transport.store(channel.subject(node, identifier), published, envelope.headers())
+
+
+async def registered(bus: Bus, seed: int, node: str = "n1") -> None:
+    """Another copy has registered the container, if this one hasn't."""
+    containers, names = [await bus.transport.bucket(config) for config in (CONTAINERS_BUCKET, NAMES_BUCKET)]
+    with contextlib.suppress(WrongRevision):
+        await containers.create(container_id(seed), encode(ContainerRecord(spec=spec(seed), node=node)))
+        await names.create(name_key(spec(seed).name), encode(NameHolder(id=container_id(seed), since_ns=1)))
 
 
 async def known(metadata: Metadata) -> None:
     """Until what has been published is applied."""
     await metadata._bus.transport.flush()
     await metadata._feed.current()
+    await metadata._holders.settled()
 
 
 def ref(text: str) -> ResolveContainer:
@@ -78,10 +102,8 @@ class Node:
         if not held:
             raise not_found("No such container")
         self.items.remove(held[0])
-        envelope, event = container_event("destroy", status(seq=9), seed=held[0].spec.name.removeprefix("box"))
-        channel = event_channel("container", "destroy")
-        data = channel.encode(event)
-        await self.bus.transport.store(channel.subject("n1", request.id), data, envelope.headers())
+        seed = held[0].spec.name.removeprefix("box")
+        await tell(self.bus, *container_event("destroy", status(seq=9), seed=seed, node=self.name))
         return StatusReply(status=status(seq=9))
 
     async def create(self, request: CreateContainer, command: Command) -> StatusReply:
@@ -111,7 +133,7 @@ class Node:
         )
 
     async def beat(self) -> None:
-        await self.bus.beat(BEAT, self.name, beat(self.name, epoch=self.epoch))
+        await self.bus.publish(BEAT, beat(self.name, epoch=self.epoch), node=self.name)
 
     def holds(self, *seeds: int, seq: int = 2) -> None:
         self.items = [InventoryItem(spec=spec(seed), status=status(State.RUNNING, seq)) for seed in seeds]

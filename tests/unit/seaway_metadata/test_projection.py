@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_contracts.containers import ContainerStatus, State
+from seaway_contracts.commands import InventoryItem
+from seaway_contracts.containers import ContainerStatus, Health, Probe, State
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_metadata.projection import apply, apply_inventory
+from seaway_metadata.projection import apply_inventory
 from seaway_metadata.view import View
 from seaway_testing.builders import container_event, container_id, record, spec, status
 
@@ -22,20 +23,52 @@ LIFE = [
 DESTROYED = container_event("destroy", status(State.REMOVING, 8))
 
 
-def view_of(events: list[Event]) -> View:
+def empty_view() -> View:
+    """With the container registered."""
     view = View(lambda identifier: None)
+    view.load(record(seq=0))
+    return view
+
+
+def view_of(events: list[Event], *, whole: bool = True) -> View:
+    view = empty_view()
     for envelope, body in events:
-        view.apply(envelope, body)
+        view.apply(envelope, body, whole=whole)
     return view
 
 
 def test_a_life_in_order() -> None:
-    current = None
+    view = empty_view()
     for envelope, body in LIFE:
-        current = apply(current, envelope, body)
+        assert view.apply(envelope, body)
+        current = view.index.get(container_id())
         assert current is not None and current.status == body.status
         assert (current.spec, current.node) == (spec(), "n1")
-    assert apply(current, *DESTROYED) is None
+    assert view.apply(*DESTROYED)
+    assert view.index.get(container_id()) is None
+
+
+def test_what_the_stream_has_leaves_the_rest_as_it_was() -> None:
+    probes = (Probe(started_ns=1, ended_ns=2, output="secret"),)
+    first = status(State.RUNNING, 2, error="e", log_path="/l", health=Health(log=probes), exec_ids=("x",))
+    view = view_of([LIFE[0], container_event("start", first)])
+    public = status(State.EXITED, 3, exit_code=4, health=Health(status="unhealthy", failing_streak=2))
+    view.apply(*container_event("die", public), whole=False)
+    after = view.index.get(container_id())
+    assert after is not None
+    assert after.status == status(
+        State.EXITED,
+        3,
+        exit_code=4,
+        error="e",
+        log_path="/l",
+        exec_ids=("x",),
+        health=Health(status="unhealthy", failing_streak=2, log=probes),
+    )
+    whole = status(State.EXITED, 3, exit_code=4, error="newer")
+    view.apply_inventory("n1", [InventoryItem(spec=spec(), status=whole)])
+    after = view.index.get(container_id())
+    assert after is not None and after.status == whole, "an inventory brings the rest"
 
 
 @given(st.lists(st.sampled_from(LIFE), max_size=30))
@@ -64,37 +97,66 @@ def test_status_never_goes_back(events: list[Event]) -> None:
         last = found.status.seq if found else last
 
 
-def test_a_registered_container_takes_its_first_status() -> None:
-    after = apply(record(seq=0), *LIFE[0])
-    assert after is not None and after.status.seq == 1
-
-
-def test_an_event_before_create_makes_nothing() -> None:
-    assert apply(None, *LIFE[1]) is None
-    assert apply(None, *DESTROYED) is None
+def test_an_event_of_an_unknown_container_makes_nothing() -> None:
+    view = View(lambda identifier: None)
+    assert not view.apply(*LIFE[0])
+    assert len(view.index) == 0 and view.holder(container_id()) is None
+    assert view.apply(*DESTROYED)
+    assert view.holder(container_id()) == "n1"
 
 
 def test_another_node_may_not_speak_for_a_container() -> None:
+    view = View(lambda identifier: None)
     mine = record(node="n2", seq=1, state=State.RUNNING)
-    assert apply(mine, *LIFE[4]) is mine
-    assert apply(mine, *DESTROYED) is mine
+    view.load(mine)
+    for event in (LIFE[4], DESTROYED):
+        view.apply(*event)
+        assert view.index.get(container_id()) is mine
+    view.apply_inventory("n1", [InventoryItem(spec=spec(), status=status(State.EXITED, 9))])
+    assert view.index.get(container_id()) is mine
+    registered = View(lambda identifier: None)
+    registered.load(record(node="n2", seq=0))
+    registered.apply(*LIFE[0])
+    registered.apply_inventory("n1", [InventoryItem(spec=spec(), status=status(State.EXITED, 9))])
+    assert len(registered.index) == 0 and registered.holder(container_id()) == "n2"
+
+
+def test_another_containers_name_is_not_taken() -> None:
+    """By a container that a node invents, nor by one that it renames."""
+    view = View(lambda identifier: None)
+    view.load(record(1, seq=1).model_copy(update={"spec": spec(1, name="victim")}))
+    view.load(record(2, node="n2", seq=2))
+    view.apply_inventory("n2", [InventoryItem(spec=spec(3, name="victim"), status=status(State.RUNNING, 1))])
+    assert view.index.get(container_id(3)) is None
+    envelope, body = container_event("rename", status(State.RUNNING, 3), seed=2, node="n2")
+    renamed = body.model_copy(update={"spec": spec(2, name="victim")})
+    assert not view.apply(envelope, renamed), "the node is asked again"
+    assert view.index.find("victim").id == container_id(1)
+    kept = view.index.get(container_id(2))
+    assert kept is not None and (kept.spec.name, kept.status.seq, kept.spec_seq) == ("box2", 3, 0)
+    view.remove(container_id(1))
+    view.apply_inventory("n2", [InventoryItem(spec=spec(2, name="victim"), status=status(State.RUNNING, 3))])
+    assert view.index.find("victim").id == container_id(2)
 
 
 def test_a_spec_of_another_container_is_not_taken() -> None:
     envelope, body = LIFE[0]
-    assert apply(None, envelope, body.model_copy(update={"spec": spec(2)})) is None
+    view = empty_view()
+    view.apply(envelope, body.model_copy(update={"spec": spec(2)}))
+    found = view.index.get(container_id())
+    assert found is not None and found.spec == spec()
 
 
 def test_inventory() -> None:
-    from seaway_contracts.commands import InventoryItem
-
     def item(seq: int) -> InventoryItem:
         return InventoryItem(spec=spec(), status=ContainerStatus(state=State.RUNNING, seq=seq))
 
     old = record(seq=3)
-    assert apply_inventory(None, "n1", item(2)).status.seq == 2
-    assert apply_inventory(old, "n1", item(3)) is old
-    assert apply_inventory(old, "n1", item(4)).status.seq == 4
+    made = apply_inventory(None, "n1", item(2))
+    assert made is not None and made.status.seq == 2
+    newer = apply_inventory(old, "n1", item(4))
+    assert newer is not None and newer.status.seq == 4
+    assert apply_inventory(old, "n1", item(2)) == old.model_copy(update={"spec_seq": 2})
     assert apply_inventory(old, "n2", item(4)) is old
 
 
@@ -124,8 +186,6 @@ def test_a_rename_leaves_a_name_to_be_freed() -> None:
 
 
 def test_an_inventory_brings_a_spec_that_no_event_has_told_of() -> None:
-    from seaway_contracts.commands import InventoryItem
-
     item = InventoryItem(spec=spec(name="other"), status=status(State.RUNNING, 4))
     after = apply_inventory(record(seq=3), "n1", item)
-    assert (after.spec.name, after.spec_seq) == ("other", 4)
+    assert after is not None and (after.spec.name, after.spec_seq) == ("other", 4)

@@ -94,10 +94,10 @@ async def test_two_agents_of_one_name_are_told_of(
     metadata: Metadata, fake_bus: Bus, caplog: pytest.LogCaptureFixture
 ) -> None:
     for epoch in ("e1", "e2", "e3"):
-        await fake_bus.beat(BEAT, "n1", beat("n1", epoch=epoch))
+        await fake_bus.publish(BEAT, beat("n1", epoch=epoch), node="n1")
     await fake_bus.transport.flush()
     assert "two agents" not in caplog.text
-    await fake_bus.beat(BEAT, "n1", beat("n1", epoch="e2"))
+    await fake_bus.publish(BEAT, beat("n1", epoch="e2"), node="n1")
     await until(lambda: "two agents call themselves n1" in caplog.text)
 
 

@@ -174,7 +174,7 @@ async def test_a_half_forgotten_registration_gives_up_its_name(desk: Desk) -> No
 async def test_a_container_that_was_made_is_not_forgotten(desk: Desk) -> None:
     revision = await desk.one.register(spec(1), "n1")
     made = record(1, state=State.CREATED, seq=1)
-    await desk.one.write(made, record_json(made, spec_json(made)), revision)
+    await desk.one.write(made, record_json(made, spec_json(made.spec)), revision)
     with pytest.raises(SeawayError) as caught:
         await desk.one.forget(container_id(1))
     assert caught.value.code == Code.CONFLICT
@@ -209,7 +209,7 @@ async def test_what_was_given_up_is_not_written_again(desk: Desk, known: bool) -
     await desk.other.forget(container_id(1), unheard=True)
     made = record(1, state=State.CREATED, seq=1)
     with pytest.raises(Discarded):
-        await desk.one.write(made, record_json(made, spec_json(made)), revision if known else 0)
+        await desk.one.write(made, record_json(made, spec_json(made.spec)), revision if known else 0)
     stored = await desk.one.stored(container_id(1))
     assert stored is not None and stored.record.discarded and not stored.record.status.seq
 
@@ -236,7 +236,7 @@ async def test_write_never_goes_back(desk: Desk) -> None:
 
     async def write(records: Records, seq: int, known: int) -> int:
         made = record(1, seq=seq)
-        return await records.write(made, record_json(made, spec_json(made)), known)
+        return await records.write(made, record_json(made, spec_json(made.spec)), known)
 
     newest = await write(desk.one, 3, revision)
     assert await write(desk.other, 2, revision) == newest
@@ -278,7 +278,7 @@ async def test_a_lost_answer_can_be_asked_for_again(desk: Desk, bucket: str) -> 
     def fail() -> bool:
         return bool(failures) and failures.pop()
 
-    parts = {name: getattr(desk.buckets, name) for name in ("containers", "names", "nodes")}
+    parts = {name: getattr(desk.buckets, name) for name in ("containers", "names", "nodes", "shares")}
     parts[bucket] = _Failing(parts[bucket], fail)
     records = Records(Buckets(**parts), lambda identifier: False)
     with pytest.raises(RequestTimeout):

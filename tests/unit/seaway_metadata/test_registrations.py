@@ -98,6 +98,24 @@ async def test_what_the_node_has_or_makes_keeps_its_record(
     assert await records.holders() == {ONE, TWO}
 
 
+async def test_what_was_taken_back_is_forgotten_also_while_the_node_is_down(
+    registrations: Registrations, records: Records, fake_bus: Bus, agent: Agent, clock: FakeClock
+) -> None:
+    """Another copy may have done it."""
+    forgotten: list[str] = []
+    copy = Registrations(fake_bus, records, clock.monotonic, forgotten.append)
+    for identifier in (ONE, TWO):
+        copy.add(identifier, "n1")
+    await records.forget(ONE)
+    await copy.sweep(lambda node: False)
+    assert forgotten == []
+    clock.advance(COMING_S + 1)
+    await copy.sweep(lambda node: False)
+    assert (forgotten, len(copy), agent.asked) == ([ONE], 1, [])
+    await copy.sweep(lambda node: True)
+    assert (forgotten, len(copy), agent.asked) == ([ONE, TWO], 0, [TWO])
+
+
 async def test_a_node_that_doesn_t_answer_changes_nothing(
     registrations: Registrations, records: Records, agent: Agent, clock: FakeClock
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.seaway_metadata.rig import Node, known, publish, ref, register
@@ -42,7 +43,7 @@ from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
 from seaway_metadata.stored import HORIZON_KEY, Horizon, encode
-from seaway_testing.builders import beat, container_event, container_id, spec, status
+from seaway_testing.builders import beat, container_event, container_id, record, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
@@ -126,7 +127,7 @@ async def test_where_the_stream_cannot_be_read_the_nodes_tell_what_was_missed(
 
     envelope, event = container_event("die", status(State.EXITED, 3))
     channel = event_channel("container", "die")
-    subject = channel.subject("n1", envelope.subject_id)
+    subject = channel.told_subject("n1", envelope.subject_id)
     await fake_bus.transport.publish(subject, channel.encode(event), envelope.headers())
     assert (await fake_bus.call(GET_CONTAINER, ref("box1"))).status.seq == 3
 
@@ -135,7 +136,7 @@ async def test_a_read_waits_for_what_its_asker_knows_of(metadata: Metadata, fake
     """With several NATS servers an event may be behind a request that was sent after it."""
     await publish(fake_bus, "create", status(State.CREATED, 1))
     identifier = container_id(1)
-    later = [
+    later: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(fake_bus.call(GET_CONTAINER, ResolveContainer(ref="box1", basis={identifier: 2}))),
         asyncio.ensure_future(fake_bus.call(LIST_CONTAINERS, ListContainers(basis={identifier: GONE}))),
         asyncio.ensure_future(fake_bus.call(LIST_CONTAINERS, ListContainers(basis={container_id(2): 1}))),
@@ -163,6 +164,26 @@ async def test_what_does_not_come_is_asked_of_the_node(
     basis = {container_id(1): 2, container_id(2): GONE, container_id(3): 2}
     listed = (await fake_bus.call(LIST_CONTAINERS, ListContainers(all=True, basis=basis))).containers
     assert {(one.id, one.status.seq) for one in listed} == {(container_id(1), 2), (container_id(3), 2)}
+    assert node.asked == 1
+
+
+@pytest.mark.parametrize("action", ["rename", "update"])
+async def test_a_change_of_a_spec_that_was_told_to_nobody_here_is_asked_of_the_node(
+    metadata: Metadata, fake_bus: Bus, action: str
+) -> None:
+    """A copy that was killed has heard it; the stream has only what is public."""
+    await publish(fake_bus, "create", status(State.CREATED, 1))
+    node = await Node(fake_bus).serve()
+    changed = spec(1, name="new", labels={"changed": "yes"})
+    node.items = [InventoryItem(spec=changed, status=status(State.CREATED, 2))]
+    envelope, body = container_event(action, status(State.CREATED, 2))
+    channel = event_channel("container", action)
+    data = channel.published(body.model_dump())
+    await fake_bus.transport.store(channel.subject("n1", envelope.subject_id), data, envelope.headers())
+    await known(metadata)
+    request = ResolveContainer(ref=container_id(1), basis={container_id(1): 2})
+    found = await asyncio.gather(*(fake_bus.call(GET_CONTAINER, request) for _ in range(3)))
+    assert [one.spec for one in found] == [changed] * 3
     assert node.asked == 1
 
 
@@ -209,6 +230,7 @@ async def test_statuses_are_written_behind(metadata: Metadata, fake_bus: Bus, fa
 async def test_a_record_that_is_too_large_holds_up_no_other(
     metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
+    metadata.view.load(record(1))
     metadata.view.apply(*container_event("create", status(seq=1, error="x" * fake_server.max_payload), seed=1))
     for seed in range(2, 40):
         await publish(fake_bus, "create", status(seq=1), seed)
@@ -234,7 +256,9 @@ async def test_forget(metadata: Metadata, fake_bus: Bus) -> None:
     assert caught.value.code == Code.CONFLICT
 
 
-async def test_the_stream_alone_rebuilds_the_records(fake_bus: Bus, fake_server: FakeServer, tmp_path: Path) -> None:
+async def test_the_stream_brings_registrations_to_what_became_of_them(
+    fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+) -> None:
     for seed in range(10):
         await publish(fake_bus, "create", status(seq=1), seed)
         await publish(fake_bus, "start", status(State.RUNNING, 2), seed)
@@ -312,7 +336,7 @@ async def test_wiped_buckets_are_written_again(metadata: Metadata, fake_bus: Bus
     for seed in range(3):
         await publish(fake_bus, "create", status(seq=1), seed)
     containers = fake_server.buckets[CONTAINERS_BUCKET.name].entries
-    await until(lambda: {container_id(seed) for seed in range(3)} <= set(containers))
+    await until(lambda: all(b'"seq":1' in containers[container_id(seed)].value for seed in range(3)))
     fake_server.stop()
     fake_server.wipe()
     fake_server.start()
@@ -395,7 +419,7 @@ async def test_nodes_join_and_are_remembered(fake_bus: Bus, fake_server: FakeSer
     await EventFeed(fake_bus.transport, heard.append, tasks).start()
     settings = MetadataSettings(root=tmp_path)
     async with running(Bus(FakeTransport(fake_server)), Tasks("first"), settings):
-        await fake_bus.beat(BEAT, "n1", beat("n1"))
+        await fake_bus.publish(BEAT, beat("n1"), node="n1")
         await until(lambda: [event.envelope.action for event in heard] == ["join"])
         (node,) = (await fake_bus.call(LIST_NODES, Empty())).nodes
         assert (node.node, node.state) == ("n1", "up")
@@ -403,7 +427,7 @@ async def test_nodes_join_and_are_remembered(fake_bus: Bus, fake_server: FakeSer
     bus = Bus(FakeTransport(fake_server))
     async with running(bus, Tasks("second"), settings):
         assert [one.node for one in (await bus.call(LIST_NODES, Empty())).nodes] == ["n1"]
-        await fake_bus.beat(BEAT, "n1", beat("n1"))
+        await fake_bus.publish(BEAT, beat("n1"), node="n1")
         await fake_bus.transport.flush()
     assert len(heard) == 1
     await tasks.close()

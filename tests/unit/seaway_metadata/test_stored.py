@@ -11,7 +11,7 @@ from seaway_testing.builders import node_record, record
 
 def test_records_come_back() -> None:
     one = record(1, state=State.RUNNING, seq=5)
-    data = stamped(record_json(one, spec_json(one)))
+    data = stamped(record_json(one, spec_json(one.spec)))
     assert decode(ContainerRecord, data) == one
     assert orjson.loads(data)["v"] == 1
 

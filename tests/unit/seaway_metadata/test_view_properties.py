@@ -82,7 +82,11 @@ class Cluster(RuleBasedStateMachine):
     def make(self, data: Any) -> None:
         free = sorted(set(NAMES) - {truth.spec.name for truth in self.alive()})
         if free and len(self.truths) < 6:
-            self.truths.append(Truth(len(self.truths), data.draw(st.sampled_from(free))))
+            truth = Truth(len(self.truths), data.draw(st.sampled_from(free)))
+            self.truths.append(truth)
+            self.bucket[truth.spec.id] = registered = ContainerRecord(spec=truth.spec, node="n1")
+            for copy in self.copies:
+                copy.view.load(registered)
 
     @precondition(lambda self: self.alive())
     @rule(data=st.data(), happened=st.sampled_from([("start", State.RUNNING), ("die", State.EXITED)]))

@@ -7,17 +7,27 @@ import pytest
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import BEAT, LIST_CONTAINERS, LIST_NODES, PLACE, UNPLACE, event_channel
-from seaway_contracts.commands import ContainerId, ContainerList, ListContainers, PlaceRequest
-from seaway_contracts.containers import ContainerRecord, NetworkSpec, PortBinding, Resources
-from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.lifecycle import ContainerEvent
-from seaway_contracts.nodes import NodeList
+from seaway_contracts.catalogue import (
+    BEAT,
+    CONTAINER_DESTROY,
+    GET_CONTAINER,
+    LIST_CONTAINERS,
+    LIST_NODES,
+    NODE_REMOVE,
+    PLACE,
+    UNPLACE,
+    event_channel,
+)
+from seaway_contracts.commands import ContainerId, ContainerList, ListContainers, PlaceRequest, ResolveContainer
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, PortBinding, Resources
+from seaway_contracts.errors import Code, SeawayError, not_found
+from seaway_contracts.lifecycle import Envelope, public_body
+from seaway_contracts.nodes import NodeEvent, NodeList
 from seaway_kit.tasks import Tasks
 from seaway_scheduler import service, snapshot
 from seaway_scheduler.main import main
 from seaway_scheduler.service import Scheduler
-from seaway_testing.builders import GIB, beat, container_event, container_id, node_record, spec, status
+from seaway_testing.builders import GIB, beat, container_event, container_id, networking, node_record, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
@@ -48,59 +58,174 @@ async def down(request: Empty, command: Command) -> NodeList:
 async def test_spreads_by_beats_and_own_placements(fake_bus: Bus, tasks: Tasks) -> None:
     await Scheduler(fake_bus, tasks).start()
     for name in ("n1", "n2", "n3"):
-        await fake_bus.beat(BEAT, name, beat(name))
+        await fake_bus.publish(BEAT, beat(name), node=name)
     chosen = [(await fake_bus.call(PLACE, request(seed))).node for seed in range(6)]
     assert sorted(chosen) == ["n1", "n1", "n2", "n2", "n3", "n3"]
     again = [(await fake_bus.call(PLACE, request(seed))).node for seed in range(6)]
     assert again == chosen
 
 
-async def publish(bus: Bus, action: str, seed: int, *ports: int, node: str = "n1") -> None:
-    """An event as an agent sends it; `create` tells of the ports."""
-    envelope, _ = container_event(action, status(seq=1 if action == "create" else 9), seed=seed, node=node)
-    network = NetworkSpec(ports=tuple(PortBinding(container_port=80, host_port=str(port)) for port in ports))
-    body = ContainerEvent(status=status(), spec=spec(seed, network=network) if action == "create" else None)
+async def publish(bus: Bus, action: str, seed: int, node: str = "n1") -> None:
+    """An event as metadata publishes it: without the spec, so without the ports."""
+    envelope, body = container_event(action, status(seq=1 if action == "create" else 9), seed=seed, node=node)
     channel = event_channel("container", action)
-    await bus.transport.store(channel.subject(node, envelope.subject_id), channel.encode(body), envelope.headers())
+    public = channel.published(public_body("container", channel.encode(body)))
+    await bus.transport.store(channel.subject(node, envelope.subject_id), public, envelope.headers())
+
+
+class Records:
+    """Metadata, as far as it is asked for single containers: each has one port, 1000 and its seed."""
+
+    def __init__(self, *seeds: int) -> None:
+        self._records = {
+            container_id(seed): ContainerRecord(spec=with_ports(seed, 1000 + seed), node="n1") for seed in seeds
+        }
+        self.asked: list[str] = []
+
+    async def get(self, request: ResolveContainer, command: Command) -> ContainerRecord:
+        self.asked.append(request.ref)
+        if request.ref not in self._records:
+            raise not_found(f"no such container: {request.ref}")
+        return self._records[request.ref]
+
+
+def with_ports(seed: int, *ports: int) -> ContainerSpec:
+    return spec(seed, network=networking(ports=tuple(PortBinding(container_port=80, host_port=str(p)) for p in ports)))
 
 
 async def test_events_turn_promises_into_containers(fake_bus: Bus, tasks: Tasks) -> None:
     scheduler = Scheduler(fake_bus, tasks)
     await scheduler.start()
-    await fake_bus.beat(BEAT, "n1", beat("n1"))
-    await fake_bus.beat(BEAT, "n2", beat("n2"))
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    await fake_bus.publish(BEAT, beat("n2"), node="n2")
     assert (await fake_bus.call(PLACE, request(1))).node == "n1"
     await publish(fake_bus, "create", 1)
     await fake_bus.transport.flush()
     await scheduler._feed.current()
-    await fake_bus.beat(BEAT, "n1", beat("n1"))
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
     assert (await fake_bus.call(PLACE, request(2))).node == "n1", "the beat shows an idle node"
 
 
 async def test_events_twice_and_in_any_order_come_to_the_same(
     fake_bus: Bus, fake_server: FakeServer, tasks: Tasks
 ) -> None:
-    """Of each pair of containers one is there in the end, with its port."""
+    """Of each pair of containers, which another copy has placed, one is there in the end, with its port."""
     scheduler = Scheduler(fake_bus, tasks)
     await scheduler.start()
-    await fake_bus.beat(BEAT, "n1", beat("n1"))
-    fake_server.deliver_twice = True
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
     orders = list(itertools.permutations(("create stays", "create goes", "destroy goes")))
+    records = Records(*range(2 * len(orders)))
+    await fake_bus.serve(GET_CONTAINER, records.get)
+    fake_server.deliver_twice = True
     for number, order in enumerate(orders):
         for word in order:
             action, _, which = word.partition(" ")
-            ports = (1000 + number,) if which == "stays" else (2000 + number,)
-            await publish(fake_bus, action, 2 * number + (which == "goes"), *ports)
+            await publish(fake_bus, action, 2 * number + (which == "goes"))
     fake_server.deliver_twice = False
     await fake_bus.transport.flush()
     await scheduler._feed.current()
-    (node,) = scheduler._cluster.snapshot(0)
-    assert node.host_ports == {1000 + number for number in range(len(orders))}
+    stays = {1000 + 2 * number for number in range(len(orders))}
+    await until(lambda: scheduler._cluster.snapshot(0)[0].host_ports == stays)
+    await until(lambda: len(set(records.asked)) == 2 * len(orders))
+    await fake_bus.transport.flush()
+    assert scheduler._cluster.snapshot(0)[0].host_ports == stays
+
+
+async def test_ports_of_what_another_copy_has_placed_are_asked_of_metadata(
+    fake_bus: Bus, fake_server: FakeServer, tasks: Tasks
+) -> None:
+    """The event has no spec. Who has placed the container knows its ports; the other copy asks for its record."""
+    first, second = (Scheduler(Bus(FakeTransport(fake_server)), tasks) for _ in range(2))
+    records = Records(1)
+    await fake_bus.serve(GET_CONTAINER, records.get)
+    for scheduler in (first, second):
+        await scheduler.start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    await fake_bus.transport.flush()
+    assert (await first.place(request(1, host_ports=(1001,)), Command.new())).node == "n1"
+    await publish(fake_bus, "create", 1)
+    await until(lambda: second._cluster.snapshot(0)[0].host_ports == {1001})
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")  # an idle node, as before
+    await fake_bus.transport.flush()
+    assert first._cluster.snapshot(0)[0].host_ports == {1001}
+    assert records.asked == [container_id(1)], "only the copy that has not placed it asks"
+    for scheduler in (first, second):
+        assert (await scheduler.place(request(2, host_ports=(1001,)), Command.new())).node == "n2"
+        assert (await scheduler.place(request(3, host_ports=(1002,)), Command.new())).node == "n1"
+
+
+async def test_a_container_that_is_gone_when_its_ports_are_told_holds_none(fake_bus: Bus, tasks: Tasks) -> None:
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    records, let_go = Records(1), asyncio.Event()
+
+    async def late(request: ResolveContainer, command: Command) -> ContainerRecord:
+        found = await records.get(request, command)
+        await let_go.wait()
+        return found
+
+    await fake_bus.serve(GET_CONTAINER, late)
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    await publish(fake_bus, "create", 1)
+    await until(lambda: records.asked == [container_id(1)])
+    await publish(fake_bus, "destroy", 1)
+    await fake_bus.transport.flush()
+    (learning,) = [task for task in asyncio.all_tasks() if "/learn-" in task.get_name()]
+    let_go.set()
+    await learning
+    assert scheduler._cluster.snapshot(0)[0].host_ports == frozenset()
+
+
+async def test_a_container_without_a_record_holds_no_port(fake_bus: Bus, tasks: Tasks) -> None:
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    records = Records()
+    await fake_bus.serve(GET_CONTAINER, records.get)
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    await publish(fake_bus, "create", 1)
+    await until(lambda: records.asked == [container_id(1)])
+    assert (await fake_bus.call(PLACE, request(2, host_ports=(1001,)))).node == "n1"
+
+
+async def test_nothing_is_placed_on_a_node_that_was_removed(fake_bus: Bus, tasks: Tasks) -> None:
+    await Scheduler(fake_bus, tasks).start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    envelope = Envelope("node-n1-remove-x", "n1", NODE_REMOVE.noun, NODE_REMOVE.action, "n1", time_ns=1)
+    body = NODE_REMOVE.encode(NodeEvent(node="n1"))
+    await fake_bus.transport.store(NODE_REMOVE.subject("n1", "n1"), body, envelope.headers())
+    await fake_bus.transport.flush()
+    assert [(await fake_bus.call(PLACE, request(seed))).node for seed in range(2)] == ["n2", "n2"]
+    with pytest.raises(SeawayError, match=r"^no node can take it: 1 does not fit node==n1$"):
+        await fake_bus.call(PLACE, request(3, constraints=("node==n1",)))
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")  # its agent is not cut off yet
+    assert (await fake_bus.call(PLACE, request(4))).node == "n2"
+    await fake_bus.publish(BEAT, beat("n1", epoch="n1-epoch-2"), node="n1")
+    assert (await fake_bus.call(PLACE, request(5))).node == "n1", "added again"
+
+
+async def test_what_a_node_tells_is_not_heard(fake_bus: Bus, tasks: Tasks) -> None:
+    """Only metadata judges that; the scheduler takes what it has published."""
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    records = Records(1)
+    await fake_bus.serve(GET_CONTAINER, records.get)
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    await fake_bus.call(PLACE, request(1, host_ports=(1001,)))
+    envelope, body = container_event("destroy", status(seq=9))
+    told = CONTAINER_DESTROY.told_subject("n1", envelope.subject_id)
+    await fake_bus.transport.publish(told, CONTAINER_DESTROY.encode(body), envelope.headers())
+    await fake_bus.transport.flush()
+    await scheduler._feed.current()
+    assert scheduler._cluster.snapshot(0)[0].host_ports == {1001}
+    await publish(fake_bus, "destroy", 1)
+    await until(lambda: scheduler._cluster.snapshot(0)[0].host_ports == frozenset())
 
 
 async def test_a_placement_can_be_given_back(fake_bus: Bus, tasks: Tasks) -> None:
     await Scheduler(fake_bus, tasks).start()
-    await fake_bus.beat(BEAT, "n1", beat("n1"))
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
     most = Resources(memory_reservation=8 * GIB)
     await fake_bus.call(PLACE, request(1, resources=most))
     with pytest.raises(SeawayError, match="lacks memory"):
@@ -112,32 +237,34 @@ async def test_a_placement_can_be_given_back(fake_bus: Bus, tasks: Tasks) -> Non
 async def test_ports_are_known_after_a_restart_and_after_a_lost_connection(
     fake_bus: Bus, fake_server: FakeServer, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the records, as soon as metadata can be asked, and from the events meanwhile."""
+    """From the records, as soon as metadata can be asked, and by the events meanwhile."""
     monkeypatch.setattr(service, "_RETRY_S", 0.01)
     monkeypatch.setattr(service, "_ASK_S", 0.05)
     mine = FakeTransport(fake_server)
     scheduler = Scheduler(Bus(mine), tasks)
     await scheduler.start()
     for name in ("n1", "n2"):
-        await fake_bus.beat(BEAT, name, beat(name))
-    await publish(fake_bus, "create", 1, 81)
-    await publish(fake_bus, "create", 2, 82)
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    records = Records(1, 2, 3)
+    await fake_bus.serve(GET_CONTAINER, records.get)
+    await publish(fake_bus, "create", 1)
+    await publish(fake_bus, "create", 2)
     await fake_bus.serve(LIST_NODES, nodes)
     await fake_bus.serve(LIST_CONTAINERS, listed)
-    await until(lambda: scheduler._cluster.snapshot(0)[0].host_ports == {80, 81, 82})
+    await until(lambda: scheduler._cluster.snapshot(0)[0].host_ports == {80, 1001, 1002})
     mine.cut()
     await publish(fake_bus, "destroy", 1)
-    await publish(fake_bus, "create", 3, 83)
+    await publish(fake_bus, "create", 3)
     mine.mend()
     await scheduler._feed.current()
-    assert scheduler._cluster.snapshot(0)[0].host_ports == {80, 82, 83}
+    await until(lambda: scheduler._cluster.snapshot(0)[0].host_ports == {80, 1002, 1003})
 
 
 async def listed(request: ListContainers, command: Command) -> ContainerList:
     """One container, page by page."""
     if not request.after:
         return ContainerList(next="5-x")
-    network = NetworkSpec(ports=(PortBinding(container_port=80, host_port="80"), PortBinding(container_port=81)))
+    network = networking(ports=(PortBinding(container_port=80, host_port="80"), PortBinding(container_port=81)))
     return ContainerList(containers=(ContainerRecord(spec=spec(9, network=network), node="n1"),))
 
 
@@ -163,7 +290,7 @@ async def test_waits_for_the_first_beat(fake_bus: Bus, tasks: Tasks) -> None:
     await Scheduler(fake_bus, tasks).start()
     asked = asyncio.ensure_future(fake_bus.call(PLACE, request(1)))
     await fake_bus.transport.flush()
-    await fake_bus.beat(BEAT, "n1", beat("n1"))
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
     assert (await asked).node == "n1"
 
 
@@ -173,7 +300,7 @@ async def test_a_node_that_metadata_calls_down_may_be_about_to_beat(fake_bus: Bu
     await Scheduler(fake_bus, tasks).start()
     asked = asyncio.ensure_future(fake_bus.call(PLACE, request(1)))
     await fake_bus.transport.flush()
-    await fake_bus.beat(BEAT, "n1", beat("n1"))
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
     assert (await asked).node == "n1"
 
 
@@ -192,7 +319,7 @@ async def test_a_node_that_is_down_is_not_waited_for_again_and_again(
 
 async def test_a_bad_constraint_is_the_callers_fault(fake_bus: Bus, tasks: Tasks) -> None:
     await Scheduler(fake_bus, tasks).start()
-    await fake_bus.beat(BEAT, "n1", beat("n1"))
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
     with pytest.raises(SeawayError) as caught:
         await fake_bus.call(PLACE, request(1, constraints=("disk=ssd",)))
     assert caught.value.status == 400

@@ -79,7 +79,7 @@ def test_a_placement_counts_until_a_beat_shows_it() -> None:
     assert (promised.running, promised.containers) == (1, 1)
     cluster.beat(beat("n1"), 1.0)
     assert cluster.snapshot(1.0)[0].running == 1, "not made yet, so this beat can't show it"
-    cluster.made(container_id(1), "n1", ())
+    assert cluster.made(container_id(1), "n1")
     assert cluster.snapshot(1.5)[0].running == 1
     cluster.beat(beat("n1", running=1), 2.0)
     assert cluster.snapshot(2.0)[0].running == 1
@@ -110,7 +110,7 @@ def test_ports_stay_taken_until_the_container_is_destroyed() -> None:
     cluster.beat(beat("n1"), 0.0)
     cluster.placed(request(1, host_ports=(80, 443)), "n1", 0.0)
     assert cluster.snapshot(0.0)[0].host_ports == {80, 443}
-    cluster.made(container_id(1), "n1", (80, 443))
+    assert cluster.made(container_id(1), "n1")
     cluster.beat(beat("n1"), 1.0)
     assert cluster.snapshot(1.0)[0].host_ports == {80, 443}
     cluster.gone(container_id(1))
@@ -129,20 +129,41 @@ def test_a_placement_that_comes_to_nothing_leaves_no_port_taken() -> None:
     assert cluster.snapshot(UNMADE_S)[0].host_ports == frozenset(), "nobody has said what became of it"
 
 
+def test_ports_of_what_was_placed_elsewhere_are_not_known_by_its_being_made() -> None:
+    cluster = Cluster()
+    assert not cluster.made(container_id(1), "n1"), "a node that has not been heard"
+    for name in ("n1", "n2"):
+        cluster.beat(beat(name), 0.0)
+    cluster.placed(request(1, host_ports=(80,)), "n1", 0.0)
+    assert not cluster.made(container_id(1), "n2"), "not where it was placed"
+    assert not cluster.made(container_id(2), "n1")
+    assert [view.host_ports for view in cluster.snapshot(0.0)] == [{80}, frozenset()]
+    cluster.holds(container_id(2), "n2", (81, 82))
+    assert [view.host_ports for view in cluster.snapshot(0.0)] == [{80}, {81, 82}]
+    cluster.gone(container_id(2))
+    cluster.holds(container_id(2), "n2", (81, 82))
+    assert cluster.snapshot(0.0)[1].host_ports == frozenset(), "told after its end"
+
+
 @given(st.data())
 def test_events_and_records_twice_and_in_any_order_end_the_same(data: st.DataObject) -> None:
-    """Containers 0 to 3 were made, of which 0 and 1 are gone; 3 is known by its record alone."""
-    made = [("made", seed) for seed in range(4)]
-    told = made * 2 + [("gone", 0), ("gone", 1)] * 2
+    """Containers 0 to 5 were made, of which 0, 1 and 4 are gone. 4 and 5 were placed by another copy: their ports are
+    known by their records alone.
+    """
+    placed = [("made", seed) for seed in range(4)]
+    elsewhere = [(kind, seed) for kind in ("made", "holds") for seed in (4, 5)]
+    told = (placed + elsewhere) * 2 + [("gone", 0), ("gone", 1), ("gone", 4)] * 2
     cluster = Cluster()
     cluster.beat(beat("n1"), 0.0)
     for seed in range(4):
         cluster.placed(request(seed, host_ports=(seed + 1,)), "n1", 0.0)
     for kind, seed in data.draw(st.permutations(told)):
         if kind == "made":
-            cluster.made(container_id(seed), "n1", (seed + 1,))
+            cluster.made(container_id(seed), "n1")
+        elif kind == "holds":
+            cluster.holds(container_id(seed), "n1", (seed + 1,))
         else:
             cluster.gone(container_id(seed))
-    cluster.beat(beat("n1", running=2), 1.0)
+    cluster.beat(beat("n1", running=3), 1.0)
     view = cluster.snapshot(1.0)[0]
-    assert (view.host_ports, view.running) == ({3, 4}, 2)
+    assert (view.host_ports, view.running) == ({3, 4, 6}, 3)

@@ -29,7 +29,8 @@ _SCENES: dict[str, Play] = {
     "commit": imaging.commit,
     "remove": running.remove,
     "pull": imaging.pull,
-    "outbox": running.start,
+    "store": running.hand_over,
+    "outbox": running.hand_over,
     "exec": executing.execute,
     "keeper": partial(executing.execute, attached=True),
 }

@@ -72,8 +72,8 @@ def _told_of(scene: Scene, action: str) -> int:
 
 
 def event_of_image(scene: Scene) -> None:
-    """Told once, though its sender did not live to hear that the stream has it."""
-    _told_once(scene, "image", lambda: _pull_once(scene), {"type": "image", "event": "pull"})
+    """Told once, though metadata, which stores it for the image service, did not live to say that the stream has it."""
+    _told_once(scene, "metadata", lambda: _pull_once(scene), {"type": "image", "event": "pull"})
 
 
 def event_of_metadata(scene: Scene) -> None:

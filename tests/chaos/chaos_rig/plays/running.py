@@ -26,6 +26,15 @@ def start(scene: Scene) -> None:
     assert [*_CGROUPS.glob(scene.name), *_CGROUPS.glob(f"*/{scene.name}")] == []
 
 
+def hand_over(scene: Scene) -> None:
+    """Metadata dies over events that the agent has handed over: it is handed them again."""
+    before = scene.suite.processes()
+    start(scene)
+    after = scene.suite.processes()
+    assert after.pop("metadata") != before.pop("metadata")
+    assert after == before
+
+
 def stop(scene: Scene) -> None:
     container = scene.running()
     assert scene.ask_once("POST", f"/containers/{container}/stop?t=20").status == 204

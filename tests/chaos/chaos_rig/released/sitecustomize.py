@@ -19,27 +19,34 @@ def main() -> None:
     """Put the release's fields between the channels and the bus."""
     from seaway_bus import bus
     from seaway_contracts import channels, errors
+    from seaway_contracts.asyncapi import call_name
 
     with open(os.environ[VARIABLE]) as file:
         components = json.load(file)["components"]
     pruner = _Pruner(components["messages"], components["schemas"])
-    pruner.between(channels.EventChannel, "encode", "decode", lambda one: f"event.{one.noun}.{one.action}")
-    pruner.between(channels.BeatChannel, "encode", "decode", lambda one: one.word)
-    pruner.between(channels.CallChannel, "encode", "decode", lambda one: f"{one.service}.{one.name}")
-    pruner.between(channels.CallChannel, "encode_reply", "decode_reply", lambda one: f"{one.service}.{one.name}.reply")
+    pruner.between(channels.EventChannel, "encode", "decode", _told)
+    pruner.after(channels.EventChannel, "published", lambda one: f"event.{one.noun}.{one.action}")
+    pruner.between(channels.MessageChannel, "encode", "decode", lambda one: one.name)
+    pruner.between(channels.CallChannel, "encode", "decode", call_name)
+    pruner.between(channels.CallChannel, "encode_reply", "decode_reply", lambda one: f"{call_name(one)}.reply")
 
     serve, ask = bus.Bus.serve, bus.Bus.ask
 
     async def serve_known(self: Any, channel: Any, *words: Any, **given: Any) -> None:
-        if f"{channel.service}.{channel.name}" in components["messages"]:
+        if call_name(channel) in components["messages"]:
             await serve(self, channel, *words, **given)
 
     async def ask_known(self: Any, channel: Any, *words: Any, **given: Any) -> Any:
-        if f"{channel.service}.{channel.name}" not in components["messages"]:
-            raise errors.unavailable(f"{channel.service}.{channel.name} came later than this release")
+        if call_name(channel) not in components["messages"]:
+            raise errors.unavailable(f"{call_name(channel)} came later than this release")
         return await ask(self, channel, *words, **given)
 
     bus.Bus.serve, bus.Bus.ask = serve_known, ask_known  # type: ignore[method-assign]
+
+
+def _told(event: Any) -> str:
+    """An event as its owner says it: agents tell all of the body, services publish it."""
+    return f"{'told' if event.owner == 'agent' else 'event'}.{event.noun}.{event.action}"
 
 
 class _Pruner:
@@ -51,6 +58,11 @@ class _Pruner:
         send, receive = getattr(kind, encode), getattr(kind, decode)
         setattr(kind, encode, lambda channel, body: self._pruned(name(channel), send(channel, body)))
         setattr(kind, decode, lambda channel, data: receive(channel, self._pruned(name(channel), data)))
+
+    def after(self, kind: Any, encode: str, name: Any) -> None:
+        """Wrap a method that only sends."""
+        send = getattr(kind, encode)
+        setattr(kind, encode, lambda channel, body: self._pruned(name(channel), send(channel, body)))
 
     def _pruned(self, name: str, data: bytes) -> bytes:
         message = self._messages.get(name)

@@ -111,7 +111,7 @@ async def test_network_counters_of_the_own_or_the_joined_interface(rig: Rig) -> 
     rig.node.add(1, veth="veth1")
     joined = rig.node.add(2)
     joined.spec = joined.spec.model_copy(
-        update={"network": joined.spec.network.model_copy(update={"mode": f"container:{ONE}"})}
+        update={"network": joined.spec.network.model_copy(update={"sandbox": f"container:{ONE}"})}
     )
     rig.node.plumbing.network.found = {"veth1": InterfaceCounters(rx_bytes=7)}
     client = await rig.client()

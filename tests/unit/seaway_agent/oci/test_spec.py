@@ -15,7 +15,6 @@ from seaway_contracts.containers import (
     Command,
     Mount,
     Namespaces,
-    NetworkSpec,
     Resources,
     Security,
     Ulimit,
@@ -245,7 +244,7 @@ def kinds(config: Json) -> list[str]:
 
 
 def test_the_hosts_namespaces() -> None:
-    config = composed(namespaces=Namespaces(pid="host", ipc="host", uts="host"), network=NetworkSpec(mode="host"))
+    config = composed(namespaces=Namespaces(pid="host", ipc="host", uts="host"), network=builders.networking("host"))
     assert kinds(config) == ["mount"]
     assert "hostname" not in config
     assert mount_at(config, "/dev/shm") == {"type": "bind", "source": "/dev/shm", "options": ["rbind", "rprivate"]}
@@ -266,7 +265,7 @@ def test_joined_namespaces_have_a_path() -> None:
 
 
 def test_the_domain_name_is_a_sysctl_over_which_the_users_stands() -> None:
-    network = NetworkSpec(domainname="dom")
+    network = builders.networking(domainname="dom")
     assert composed(network=network)["linux"]["sysctl"] == {"kernel.domainname": "dom"}
     own = {"kernel.domainname": "own", "net.ipv4.ip_forward": "1"}
     assert composed(network=network, sysctls=own)["linux"]["sysctl"] == own

@@ -16,7 +16,7 @@ from seaway_contracts.containers import Endpoint
 from seaway_testing.descriptors import none_left_open
 from seaway_testing.waiting import until
 
-NOWHERE = Connection(Endpoint(network="none", network_id="0"), None)
+NOWHERE = Connection((Endpoint(network="none", network_id="0"),), None)
 
 
 def child(script: str) -> int:

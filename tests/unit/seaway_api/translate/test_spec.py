@@ -32,7 +32,7 @@ def spec_of(image: ImageConfig | None = None, **body: Any) -> ContainerSpec:
 
 def test_defaults() -> None:
     spec = spec_of()
-    assert (spec.network.mode, spec.network.hostname, spec.namespaces.ipc) == ("bridge", ID[:12], "private")
+    assert (spec.network.networks, spec.network.hostname, spec.namespaces.ipc) == (("bridge",), ID[:12], "private")
     assert (spec.shm_size, spec.restart.name, spec.log.driver) == (64 << 20, "no", "json-file")
     assert spec.image.ref == "busybox" and spec.image.id == builders.image(1).id
 

@@ -1,0 +1,75 @@
+"""Hands an outbox' events to metadata, which judges them, stores them and says so."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from seaway_bus.bus import Bus
+from seaway_bus.outbox import Deliver
+from seaway_bus.outbox_table import OutboxMessage
+from seaway_contracts.catalogue import PUBLISH_EVENTS, STORE_EVENTS
+from seaway_contracts.lifecycle import Envelope, public_body
+from seaway_contracts.stored_events import MOST_BYTES, EventToStore, PublishEvents, StoredEvents, StoreEvents
+
+_UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
+_TOO_LARGE: Final = f"it is larger than {MOST_BYTES >> 10} KiB"
+
+
+def event_to_store(key: str, message: OutboxMessage) -> EventToStore:
+    """The public part of an event. Raises one of `_UNREADABLE` for a row that holds none. Pure."""
+    envelope = Envelope.from_headers(message.headers)
+    return EventToStore(
+        id=envelope.id,
+        key=key,
+        noun=envelope.noun,
+        action=envelope.action,
+        subject_id=envelope.subject_id,
+        time_ns=envelope.time_ns,
+        seq=envelope.seq,
+        cause=envelope.cause,
+        actor=envelope.actor,
+        body=public_body(envelope.noun, message.body),
+    )
+
+
+def event_size(event: EventToStore) -> int:
+    """What an event counts against `MOST_BYTES`."""
+    return len(event.model_dump_json(exclude_defaults=True))
+
+
+def of_node(bus: Bus, node: str) -> Deliver:
+    """A node's agent hands over the events of its own node."""
+
+    async def store(events: tuple[EventToStore, ...]) -> StoredEvents:
+        return await bus.call(STORE_EVENTS, StoreEvents(events=events), node=node)
+
+    return _by(store)
+
+
+def of_service(bus: Bus, node: str) -> Deliver:
+    """A service hands over what it owns; `node` is where it runs."""
+
+    async def store(events: tuple[EventToStore, ...]) -> StoredEvents:
+        return await bus.call(PUBLISH_EVENTS, PublishEvents(node=node, events=events))
+
+    return _by(store)
+
+
+def _by(store: Callable[[tuple[EventToStore, ...]], Awaitable[StoredEvents]]) -> Deliver:
+    async def deliver(rows: Sequence[tuple[str, OutboxMessage]]) -> Mapping[str, str]:
+        events: list[EventToStore] = []
+        refused: dict[str, str] = {}
+        for key, message in rows:
+            try:
+                event = event_to_store(key, message)
+            except _UNREADABLE as error:
+                refused[message.id] = f"it can't be read: {error!r}"
+                continue
+            if event_size(event) > MOST_BYTES:
+                refused[message.id] = _TOO_LARGE
+            else:
+                events.append(event)
+        if events:
+            refused |= (await store(tuple(events))).refused
+        return refused
+
+    return deliver

@@ -1,0 +1,93 @@
+"""Writes events into the stream, those of one key in their order.
+
+What the stream may have stored unacknowledged is sent again under the same id, which the stream drops as long as it
+remembers ids. An event that is older than that is looked for in the stream first.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_bus import metrics
+from seaway_bus.transport import Transport, wire_size
+from seaway_contracts.catalogue import EVENT_STREAM
+from seaway_contracts.lifecycle import MSG_ID
+from seaway_kit.failpoints import Failpoint, reach
+
+_REMEMBERED_NS: Final = EVENT_STREAM.duplicate_window_s * 1_000_000_000 // 2
+_TIME: Final = "ce-timens"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMessage:
+    """An event as it stands in the stream. Those of one `key` are stored in their order."""
+
+    key: str
+    subject: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        """The message id."""
+        return self.headers.get(MSG_ID, "")
+
+    @property
+    def size(self) -> int:
+        """What it takes in the stream, in bytes."""
+        return len(self.subject) + wire_size(self.body, self.headers)
+
+    @property
+    def time_ns(self) -> int:
+        """When it happened, Unix ns; 0 where that isn't told."""
+        text = self.headers.get(_TIME, "")
+        return int(text) if text.isdigit() else 0
+
+
+class EventWriter:
+    """The way into the events stream; of the services that may write there."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def store(self, messages: Sequence[StreamMessage]) -> None:
+        """Store all: keys side by side, those of one key one after another. The same again stores nothing twice.
+
+        Raises TransportError where one could not be stored; of its key none behind it was.
+        """
+        queues: dict[str, list[StreamMessage]] = {}
+        for message in messages:
+            queues.setdefault(message.key, []).append(message)
+        if len(queues) == 1:
+            await self._store_in_order(next(iter(queues.values())))
+            return
+        outcomes = await asyncio.gather(*map(self._store_in_order, queues.values()), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _store_in_order(self, messages: Sequence[StreamMessage]) -> None:
+        for message in messages[await self._stored_already(messages) :]:
+            started = time.perf_counter()
+            await self._transport.store(message.subject, message.body, message.headers)
+            metrics.STORE_SECONDS.observe(time.perf_counter() - started)
+            reach(Failpoint.EVENT_STORED)
+
+    async def _stored_already(self, messages: Sequence[StreamMessage]) -> int:
+        """How many of these, of one key, the stream has, though it may have forgotten their ids."""
+        if not _forgotten(messages[0]):
+            return 0
+        last = {subject: await self._last_id(subject) for subject in {message.subject for message in messages}}
+        there = [place for place, message in enumerate(messages) if last[message.subject] == message.id]
+        return there[-1] + 1 if there else 0
+
+    async def _last_id(self, subject: str) -> str:
+        last = await self._transport.last(EVENT_STREAM.name, subject)
+        return "" if last is None else last.headers.get(MSG_ID, "")
+
+
+def _forgotten(message: StreamMessage) -> bool:
+    """Whether the stream may have forgotten the id."""
+    return time.time_ns() - message.time_ns > _REMEMBERED_NS

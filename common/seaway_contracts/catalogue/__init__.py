@@ -1,0 +1,29 @@
+"""The catalogue: every subject, stream and bucket of Seaway, once; a module for each noun. No subject stands anywhere
+else. Who owns, calls and hears a channel is said where it is declared; permissions on the bus derive from that.
+"""
+
+from typing import Final
+
+from seaway_contracts.catalogue.cluster import *
+from seaway_contracts.catalogue.containers import *
+from seaway_contracts.catalogue.declare import CALLS as CALLS
+from seaway_contracts.catalogue.declare import EVENTS as EVENTS
+from seaway_contracts.catalogue.declare import MESSAGES as MESSAGES
+from seaway_contracts.catalogue.events import *
+from seaway_contracts.catalogue.execs import *
+from seaway_contracts.catalogue.images import *
+from seaway_contracts.catalogue.logs import *
+from seaway_contracts.catalogue.networks import *
+from seaway_contracts.catalogue.nodes import *
+from seaway_contracts.catalogue.streams import *
+from seaway_contracts.catalogue.volumes import *
+from seaway_contracts.channels import EventChannel, Role
+from seaway_contracts.lifecycle import ContainerEvent
+
+BUCKETS: Final = (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET, SHARES_BUCKET)
+SERVICES: Final = tuple(role.value for role in Role if role is not Role.CLI)
+
+
+def event_channel(noun: str, action: str) -> EventChannel[ContainerEvent]:
+    """The channel of a container event known by its words; raises KeyError for one that isn't in the catalogue."""
+    return EVENTS[noun, action]

@@ -1,0 +1,43 @@
+"""The events stream: where it is kept, and how agents' events get into it."""
+
+from typing import Final
+
+from seaway_contracts.catalogue.declare import IMAGE, METADATA, ask, call
+from seaway_contracts.channels import ROOT, TELL, BucketConfig, StreamConfig
+from seaway_contracts.ids import check_token
+from seaway_contracts.stored_events import PublishEvents, StoredEvents, StoreEvents
+
+ALL_EVENTS: Final = f"{ROOT}.event.>"
+ALL_TOLD: Final = TELL.format(node="*") + ".event.>"
+"""What agents tell the services of their events, before it is judged and stored."""
+EVENT_STREAM: Final = StreamConfig(
+    name="SEAWAY_EVENTS",
+    subjects=(ALL_EVENTS,),
+    max_age_s=30 * 86_400,
+    max_bytes=8 << 30,
+    duplicate_window_s=3600,
+)
+STORE_EVENTS: Final = ask(
+    METADATA,
+    "event.store",
+    StoreEvents,
+    StoredEvents,
+    "Judge these events, in their order, and store them.",
+    timeout_s=10,
+)
+PUBLISH_EVENTS: Final = call(
+    METADATA,
+    "event.publish",
+    PublishEvents,
+    StoredEvents,
+    "Store these events of the service that asks, in their order.",
+    callers=(IMAGE,),
+    timeout_s=10,
+)
+
+SHARES_BUCKET: Final = BucketConfig("seaway_shares", "How much of the events stream each node has, by node.")
+
+
+def events_of(node: str) -> str:
+    """The wildcard of one node's events; raises BadToken."""
+    return f"{ROOT}.event.{check_token(node)}.>"

@@ -1,0 +1,48 @@
+"""Nodes: their beats, their records."""
+
+from typing import Final
+
+from seaway_contracts import nodes as n
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue.declare import AGENT, API, CLI, METADATA, SCHEDULER, call, event, message
+from seaway_contracts.channels import TELL, BucketConfig, EventChannel, Repeat
+
+
+def _event(action: str, about: str) -> EventChannel[n.NodeEvent]:
+    return event("node", action, n.NodeEvent, about, owner=METADATA)
+
+
+NODE_JOIN: Final = _event("join", "A node beats for the first time.")
+NODE_DOWN: Final = _event("down", "A node has stopped beating.")
+NODE_UP: Final = _event("up", "A node beats again.")
+NODE_REMOVE: Final = _event("remove", "A node was removed from the cluster, with its containers' records.")
+
+BEAT: Final = message(
+    "beat",
+    f"{TELL}.beat",
+    n.Beat,
+    "Heartbeat with capacity and inventory revision.",
+    owner=AGENT,
+    hearers=(API, METADATA, SCHEDULER, CLI),
+)
+LIST_NODES: Final = call(
+    METADATA,
+    "node.list",
+    Empty,
+    n.NodeList,
+    "All nodes.",
+    callers=(API, SCHEDULER, CLI),
+    repeat=Repeat.NEVER,
+)
+REMOVE_NODE: Final = call(
+    METADATA,
+    "node.remove",
+    n.RemoveNode,
+    n.RemovedNode,
+    "Remove a node's records and those of its containers.",
+    callers=(CLI,),
+    timeout_s=60,
+    repeat=Repeat.UNANSWERED,
+)
+
+NODES_BUCKET: Final = BucketConfig("seaway_nodes", "Node records, by name.")

@@ -1,0 +1,48 @@
+"""The parts of metadata that a node's agent meets, on a rig's bus: they judge events, store them, and keep records."""
+
+from collections.abc import Callable
+
+from seaway_bus.bus import Bus
+from seaway_bus.feed import Event, EventFeed
+from seaway_contracts.catalogue import KNOWN_CONTAINERS, PUBLISH_LINES, STORE_EVENTS
+from seaway_contracts.containers import ContainerRecord, ContainerSpec
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_kit.tasks import Tasks
+from seaway_metadata.event_store import EventStore
+from seaway_metadata.holders import RecordHolders
+from seaway_metadata.node_words import NodeWords
+from seaway_metadata.records import Buckets, Records
+from seaway_metadata.view import View
+
+
+class AgentsMetadata:
+    """Metadata's own parts around records in memory; nothing asks the node for its inventory."""
+
+    def __init__(self, bus: Bus, received: Callable[[Event], None], tasks: Tasks) -> None:
+        """`received` is called with each event once: as its agent tells it, or as the stream has it."""
+        self._bus = bus
+        self._received = received
+        self._tasks = tasks
+        self._view = View(lambda container: None)
+
+    async def start(self) -> None:
+        """Listen to events, and serve what agents ask of metadata."""
+        bus, transport = self._bus, self._bus.transport
+        records = Records(await Buckets.open(bus), self._view.destroyed)
+        holders = RecordHolders(self._view, records, self._tasks, lambda container: feed.release(container))
+        feed = EventFeed(transport, self._receive, self._tasks, holders=holders)
+        await feed.start()
+        words = NodeWords(bus, self._view, holders, feed.current)
+        await bus.serve(STORE_EVENTS, EventStore(transport, holders).store)
+        await bus.serve(KNOWN_CONTAINERS, words.known)
+        await bus.serve(PUBLISH_LINES, words.publish_lines)
+
+    def register(self, spec: ContainerSpec, node: str) -> None:
+        """A container is to be made on this node."""
+        self._view.load(ContainerRecord(spec=spec, node=node))
+
+    def _receive(self, event: Event) -> None:
+        body = event.body()
+        if isinstance(body, ContainerEvent):
+            self._view.apply(event.envelope, body, whole=event.told)
+        self._received(event)

@@ -1,0 +1,166 @@
+"""A whole suite, and a node that was taken over: nothing but its password on the bus, and what it may know."""
+
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from tests.integration.cli.bus_users import bus_of, foreign, hearing, settled
+
+from seaway_bus.bus import Bus
+from seaway_bus.feed import history
+from seaway_contracts import catalogue
+from seaway_contracts.channels import EventChannel
+from seaway_contracts.containers import State
+from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.stored_events import EventToStore, StoreEvents
+from seaway_testing.waiting import GUARD_S
+
+COMMANDS = Path(sys.executable).parent
+
+
+@dataclass
+class Suite:
+    """A suite with the node n1, in directories of its own."""
+
+    base: Path
+
+    @property
+    def root(self) -> Path:
+        return self.base / "root"
+
+    @property
+    def run(self) -> Path:
+        return self.base / "run"
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.run}/docker.sock"
+
+    def seaway(self, *words: str) -> subprocess.CompletedProcess[str]:
+        places = ["--run", str(self.run)]
+        if words[0] != "status":
+            places += ["--root", str(self.root)]
+        return subprocess.run(
+            [str(COMMANDS / "seaway"), *words, *places], capture_output=True, text=True, timeout=GUARD_S * 2
+        )
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """What `seaway status` says of each service."""
+        return {row["service"]: row for row in json.loads(self.seaway("status", "--json").stdout)}
+
+    def docker(self, *words: str) -> str:
+        """The output of a `docker` command that succeeds."""
+        done = self.try_docker(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.removesuffix("\n")
+
+    def try_docker(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["docker", "-H", self.host, *words], capture_output=True, text=True, timeout=GUARD_S)
+
+    @contextlib.contextmanager
+    def docker_beside(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A `docker` command that goes on beside the test."""
+        with subprocess.Popen(["docker", "-H", self.host, *words], stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    async def stored(self, node: str) -> list[tuple[str, str]]:
+        """Action and subject of the events in the stream that are one node's."""
+        async with bus_of(self, "cli") as bus:
+            subject = catalogue.events_of(node)
+            return [
+                (event.envelope.action, event.envelope.subject_id)
+                async for event in history(bus.transport, start_ns=0, subject=subject)
+            ]
+
+
+class Hostile:
+    """Node n2, as who has its password may speak: with a NATS client of its own, and with Seaway's bus."""
+
+    def __init__(self, client: Client, bus: Bus, heard: list[Msg], node: str = "n2") -> None:
+        self.client = client
+        self.bus = bus
+        self.heard = heard
+        """All that comes to it."""
+        self.node = node
+
+    async def tell(self, action: str, container: str, state: State = State.RUNNING, **status: Any) -> None:
+        """Tell the services of a container at once, with a later status than its own node's."""
+        await self.tell_event("container", action, container, container_body(action, state, **status))
+
+    async def tell_event(self, noun: str, action: str, subject_id: str, body: dict[str, Any]) -> None:
+        envelope = Envelope(
+            id=secrets.token_hex(12),
+            node=self.node,
+            noun=noun,
+            action=action,
+            subject_id=subject_id,
+            time_ns=time.time_ns(),
+            seq=1 << 40,
+            actor="n2",
+        )
+        subject = channel_of(noun, action).told_subject(self.node, subject_id)
+        await self.client.publish(subject, json.dumps(body).encode(), headers=envelope.headers())
+        await settled(self.client)
+
+    async def store(self, *events: EventToStore) -> dict[str, str]:
+        """Ask metadata to publish these; why it refuses some."""
+        reply = await self.bus.call(catalogue.STORE_EVENTS, StoreEvents(events=events), node=self.node)
+        return reply.refused
+
+
+@contextlib.asynccontextmanager
+async def taken_over(suite: Suite, node: str = "n2") -> AsyncIterator[Hostile]:
+    """That node hears all that it may."""
+    user = f"agent.{node}"
+    async with foreign(suite, user) as client, bus_of(suite, user) as bus:
+        heard = await hearing(
+            client,
+            f"seaway.v1.node.{node}.do.>",
+            "seaway.v1.node.all.do.>",
+            f"seaway.v1.node.*.tell.reply.{user}.>",
+            f"_INBOX.{user}.>",
+            "$SRV.>",
+        )
+        yield Hostile(client, bus, heard, node)
+
+
+def channel_of(noun: str, action: str) -> EventChannel[Any]:
+    return catalogue.EVENTS[noun, action]
+
+
+def container_body(action: str, state: State = State.RUNNING, **status: Any) -> dict[str, Any]:
+    full = {"state": state.value, "seq": 1 << 40, "run": 99} | status
+    return {"status": full, "attributes": {"name": "victim", "image": "busybox", "exitCode": "42"}}
+
+
+def event_to_store(noun: str, action: str, subject_id: str, body: dict[str, Any], **changes: Any) -> EventToStore:
+    plain: dict[str, Any] = {
+        "id": secrets.token_hex(12),
+        "key": subject_id,
+        "noun": noun,
+        "action": action,
+        "subject_id": subject_id,
+        "time_ns": time.time_ns(),
+        "seq": 1 << 40,
+        "body": body,
+    }
+    return EventToStore(**(plain | changes))
+
+
+def wait(holds: Callable[[], object], what: str = "the condition") -> None:
+    limit = time.monotonic() + GUARD_S
+    while not holds():
+        assert time.monotonic() < limit, f"{what} did not come true"
+        time.sleep(0.05)
