@@ -87,5 +87,6 @@ def _told_once(scene: Scene, service: str, act: Callable[[], object], wanted: di
     scene.crash(act)
     scene.suite.restarted(service, before)
     act()
-    eventually(lambda: len(scene.client.history(scene.since, **wanted)) >= 2, "both events")
+    # What metadata died over is asked anew once its time is out, after 10 s.
+    eventually(lambda: len(scene.client.history(scene.since, **wanted)) >= 2, "both events", timeout=30)
     assert len(scene.client.history(scene.since, **wanted)) == 2
