@@ -34,7 +34,7 @@ from e2e_rig.world import World  # noqa: E402
 from engines import Podman  # noqa: E402
 
 LIFECYCLES = (("bridge", 1, 1 / 7), ("none", 1, 1 / 6), ("bridge", 8, 1 / 6), ("none", 8, 1 / 6))
-EXECS = ((1, 1 / 4), (4, 1 / 5))
+EXECS = ((1, 1 / 4), (4, 1 / 3.2))
 EVENT_TARGET = 1 / 5
 STATS_TARGET = 1 / 10
 STATS_CONTAINERS = 50
