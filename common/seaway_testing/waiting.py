@@ -18,3 +18,12 @@ async def until(holds: Callable[[], object], timeout_s: float = GUARD_S, what: s
         if time.monotonic() > limit:
             raise AssertionError(f"{what} did not come true within {timeout_s} s")
         await asyncio.sleep(0.002)
+
+
+def wait(holds: Callable[[], object], what: Callable[[], object] | str = "the condition") -> None:
+    """The same without an event loop; `what` may tell it late. Raises AssertionError after `GUARD_S`."""
+    limit = time.monotonic() + GUARD_S
+    while not holds():
+        if time.monotonic() > limit:
+            raise AssertionError(f"{what if isinstance(what, str) else what()} did not come true within {GUARD_S} s")
+        time.sleep(0.05)

@@ -6,7 +6,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from seaway_contracts.lifecycle import PublicContainerEvent
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.stored_events import StoreEvents
 from seaway_testing.builders import beat, container_event, container_id, spec, status
-from seaway_testing.waiting import GUARD_S, until
+from seaway_testing.waiting import GUARD_S, until, wait
 
 if TYPE_CHECKING:
     from conftest import TinySuite
@@ -226,13 +225,6 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def wait(holds: Any, what: Any = lambda: "the condition") -> None:
-    limit = time.monotonic() + GUARD_S
-    while not holds():
-        assert time.monotonic() < limit, what()
-        time.sleep(0.05)
 
 
 @pytest.fixture

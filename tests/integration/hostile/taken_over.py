@@ -2,14 +2,16 @@
 
 import contextlib
 import json
+import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -22,9 +24,10 @@ from seaway_contracts.channels import EventChannel
 from seaway_contracts.containers import State
 from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.stored_events import EventToStore, StoreEvents
-from seaway_testing.waiting import GUARD_S
+from seaway_testing.waiting import GUARD_S, wait
 
 COMMANDS = Path(sys.executable).parent
+SECRET: Final = "hunter2-not-for-n2"
 
 
 @dataclass
@@ -159,8 +162,37 @@ def event_to_store(noun: str, action: str, subject_id: str, body: dict[str, Any]
     return EventToStore(**(plain | changes))
 
 
-def wait(holds: Callable[[], object], what: str = "the condition") -> None:
-    limit = time.monotonic() + GUARD_S
-    while not holds():
-        assert time.monotonic() < limit, f"{what} did not come true"
-        time.sleep(0.05)
+def works(suite: Suite, victim: str, tmp_path: Path) -> None:
+    """All that goes to the container arrives in it, on n1."""
+    out = suite.docker("exec", "-e", f"TOKEN={SECRET}", victim, "sh", "-c", "echo $TOKEN-$HOSTNAME")
+    assert out == f"{SECRET}-{victim[:12]}"
+    (tmp_path / "secret").write_text(SECRET)
+    suite.docker("cp", str(tmp_path / "secret"), f"{victim}:/secret")
+    suite.docker("cp", f"{victim}:/secret", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_text() == SECRET
+    assert suite.docker("exec", "victim", "cat", "/secret") == SECRET
+    suite.docker("kill", "-s", "USR2", victim)
+    suite.docker("pause", victim)
+    suite.docker("unpause", victim)
+
+
+def commands(hostile: Hostile) -> list[str]:
+    """What came to the node that is more than the server's own discovery, or news to all nodes."""
+    to_all = catalogue.IMAGES_DELETED.subject()
+    return [one.subject for one in hostile.heard if not one.subject.startswith("$SRV.") and one.subject != to_all]
+
+
+def restart_api(suite: Suite) -> None:
+    """The next one has nothing in memory."""
+    before = suite.rows()["api"]
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def back() -> bool:
+        row = suite.rows()["api"]
+        return bool(row["pid"] != before["pid"] and row["state"] == "ready")
+
+    wait(back, "the next API")
+
+
+def inspect(suite: Suite, name: str) -> dict[str, Any]:
+    return dict(json.loads(suite.docker("inspect", name))[0])

@@ -1,5 +1,4 @@
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import pytest
 from seaway_cli.hosts import Listen, Tls
 from seaway_cli.nats_config import NatsServer, render
 from seaway_cli.permissions import USERS
+from seaway_testing import nats_server
 
-needs_server = pytest.mark.skipif(shutil.which("nats-server") is None, reason="nats-server is not installed")
+needs_server = pytest.mark.skipif(not nats_server.available(), reason="nats-server is not installed")
 ALL = (*USERS, "agent.n1", "agent.n2")
 
 
