@@ -10,7 +10,7 @@ from seaway_cli import commands, control, nats_server, suite
 from seaway_cli.errors import CliError, usage
 from seaway_cli.layout import Layout
 from seaway_cli.nats_login import Login
-from seaway_cli.permissions import CLI, agent_user
+from seaway_cli.permissions import API, agent_user
 from seaway_contracts.catalogue import KNOWN_CONTAINERS, REMOVE_NODE
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.nodes import RemoveNode
@@ -57,9 +57,10 @@ def remove(layout: Layout, node: str, *, force: bool) -> str:
 
 def _remove_records(layout: Layout, status: dict[str, Any], request: RemoveNode, *, or_none: bool) -> int:
     """How many containers' records went. `or_none`: that there are no records of the node is no error."""
-    cli = _login(status, CLI, nats_server.password(layout.secret(CLI)))
+    # As the API's user: that of the command line is also subscribers', who change nothing.
+    api = _login(status, API, nats_server.password(layout.secret(API)))
     try:
-        reply = ask_once(REMOVE_NODE, request, url=cli.url, user=cli.user, password=cli.password, ca=cli.ca)
+        reply = ask_once(REMOVE_NODE, request, url=api.url, user=api.user, password=api.password, ca=api.ca)
     except SeawayError as error:
         if error.code is Code.NOT_FOUND and or_none:
             return 0

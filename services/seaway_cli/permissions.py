@@ -14,6 +14,7 @@ from seaway_contracts import catalogue
 from seaway_contracts.channels import ALL_NODES, ASK, DO, TELL, Role
 from seaway_contracts.ids import check_node
 
+API: Final = Role.API.value
 CLI: Final = Role.CLI.value
 USERS: Final = tuple(role.value for role in Role if role is not Role.AGENT)
 """Those that every suite has once."""

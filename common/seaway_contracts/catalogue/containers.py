@@ -9,7 +9,6 @@ from seaway_contracts.base import Empty
 from seaway_contracts.catalogue.declare import (
     AGENT,
     API,
-    CLI,
     COMMAND_S,
     METADATA,
     SCHEDULER,
@@ -69,7 +68,7 @@ REGISTER: Final = query(METADATA, "container.register", c.RegisterContainer, Emp
 FORGET: Final = query(METADATA, "container.forget", c.ForgetContainer, Empty, "Undo a registration.")
 RESOLVE: Final = query(METADATA, "container.resolve", c.ResolveContainer, c.ContainerLocation, "Whose id is this?")
 GET_CONTAINER: Final = query(
-    METADATA, "container.get", c.ResolveContainer, ContainerRecord, "One record.", callers=(API, SCHEDULER, CLI)
+    METADATA, "container.get", c.ResolveContainer, ContainerRecord, "One record.", callers=(API, SCHEDULER)
 )
 LIST_CONTAINERS: Final = query(
     METADATA,
@@ -77,7 +76,7 @@ LIST_CONTAINERS: Final = query(
     c.ListContainers,
     c.ContainerList,
     "All records, by page.",
-    callers=(API, SCHEDULER, CLI),
+    callers=(API, SCHEDULER),
 )
 RENAME: Final = call(
     METADATA,

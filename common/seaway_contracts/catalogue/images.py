@@ -5,7 +5,7 @@ from typing import Final
 from seaway_contracts import archives as a
 from seaway_contracts import images as i
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue.declare import AGENT, API, CLI, IMAGE, ask, call, event, message, query
+from seaway_contracts.catalogue.declare import AGENT, IMAGE, ask, call, event, message, query
 from seaway_contracts.channels import ALL_NODES, DO, EventChannel, Repeat
 
 
@@ -20,10 +20,8 @@ IMAGE_DELETE: Final = _event("delete", "An image is gone.")
 IMAGE_LOAD: Final = _event("load", "An image came from an archive.")
 IMAGE_IMPORT: Final = _event("import", "An image was made from a root filesystem.")
 
-GET_IMAGE: Final = query(
-    IMAGE, "image.get", i.ImageRef, i.ImageRecord, "One image, by name, id or prefix.", callers=(API, CLI)
-)
-LIST_IMAGES: Final = query(IMAGE, "image.list", i.ListImages, i.ImageList, "All images, by page.", callers=(API, CLI))
+GET_IMAGE: Final = query(IMAGE, "image.get", i.ImageRef, i.ImageRecord, "One image, by name, id or prefix.")
+LIST_IMAGES: Final = query(IMAGE, "image.list", i.ListImages, i.ImageList, "All images, by page.")
 PULL_IMAGE: Final = call(IMAGE, "image.pull", i.PullRequest, i.PullStarted, "Start a pull; progress is a byte stream.")
 TAG_IMAGE: Final = call(IMAGE, "image.tag", i.TagRequest, Empty, "A further name.", repeat=Repeat.UNANSWERED)
 REMOVE_IMAGE: Final = call(

@@ -40,7 +40,6 @@ REMOVE_NODE: Final = call(
     n.RemoveNode,
     n.RemovedNode,
     "Remove a node's records and those of its containers.",
-    callers=(CLI,),
     timeout_s=60,
     repeat=Repeat.UNANSWERED,
 )

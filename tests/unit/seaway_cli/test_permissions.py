@@ -69,6 +69,12 @@ def test_each_call_is_answered_by_its_owner_alone_to_each_caller(channel: CallCh
             assert may(channel.service, f"_INBOX.{role.value}.abc.1")
 
 
+def test_a_subscriber_asks_for_nodes_alone() -> None:
+    """Records have what its owner keeps: environment, arguments, mounts."""
+    asked = {call.name for call in catalogue.CALLS if "cli" in publishers(call.template.wildcard())}
+    assert asked == {catalogue.LIST_NODES.name}
+
+
 @pytest.mark.parametrize("channel", catalogue.EVENTS.values(), ids=event_id)
 def test_each_event_is_published_by_metadata_alone(channel: EventChannel[Any]) -> None:
     subject = channel.subject("n1", "x")
