@@ -1,7 +1,7 @@
 """Checks that a node reports only on containers that it holds.
 
 A node's account fixes its name in all that it says, not of which container it speaks. Whoever hears nodes asks here
-first: events, samples and inventories of a container that another node holds are dropped and counted. What can't be
+first: events, log lines and inventories of a container that another node holds are dropped and counted. What can't be
 judged yet is held back until an event in the stream, which metadata has judged, shows who holds the container.
 """
 

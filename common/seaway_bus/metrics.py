@@ -28,13 +28,15 @@ SERVED_SECONDS: Final = Histogram("seaway_bus_served_seconds", "Time to handle a
 IN_HAND: Final = Gauge("seaway_bus_requests_in_hand", "Requests from the bus that are not answered yet.")
 SERVED: Final = Counter("seaway_bus_served_total", "Requests handled, by outcome.", ("call", "code"))
 STORE_SECONDS: Final = Histogram("seaway_bus_store_seconds", "Time until the stream had an event.", buckets=_FAST)
-OUTBOX_DEPTH: Final = Gauge("seaway_bus_outbox_events", "Events in the outbox that the stream has not acknowledged.")
+OUTBOX_DEPTH: Final = Gauge("seaway_bus_outbox_events", "Events in the outbox that are not stored in the stream yet.")
 OUTBOX_BYTES: Final = Gauge("seaway_bus_outbox_bytes", "Bytes of those events.")
 OUTBOX_BOUND: Final = Gauge("seaway_bus_outbox_bound_bytes", "Bytes of events that may wait before work is refused.")
 OUTBOX_DROPPED: Final = Counter(
     "seaway_bus_outbox_dropped_total", "Events of little weight that were left out as the outbox filled up.", ("event",)
 )
-OUTBOX_RETRIES: Final = Counter("seaway_bus_outbox_retries_total", "Publications of events that had to be repeated.")
+OUTBOX_RETRIES: Final = Counter(
+    "seaway_bus_outbox_retries_total", "Attempts to have events stored that had to be repeated."
+)
 FEED_EVENTS: Final = Counter("seaway_bus_feed_events_total", "Events received.", ("way",))
 FEED_REPEATS: Final = Counter("seaway_bus_feed_repeats_total", "Events received more than once and dropped.")
 STREAMS_OPEN: Final = Gauge("seaway_bus_streams", "Open byte streams.")

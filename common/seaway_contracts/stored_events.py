@@ -1,4 +1,4 @@
-"""Events as an agent hands them to metadata, which judges and stores them."""
+"""Events as an agent or a service hands them to metadata, which judges and stores them."""
 
 import re
 from typing import Final
@@ -16,7 +16,7 @@ MOST_BYTES: Final = 64 << 10
 
 
 class EventToStore(Payload):
-    """One event: its envelope, without the node, which the request's subject names, and the public part of its body.
+    """One event: its envelope, without the node (the subject or the request names it), and the body's public part.
 
     `key`: the container that it belongs to, or what else it is about; events of one key keep their order.
     """

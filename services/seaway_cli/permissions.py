@@ -1,9 +1,9 @@
 """What each bus user may say and hear, derived from what the catalogue says of owners, callers and hearers. Pure.
 
-A service that is taken over can do no more than its own work: publish the events of the things that it owns, answer
-its own calls, ask those services that it needs. Each user's answers come to an inbox of its own, where nobody else can
-listen. A node's agent has a user and an account of its own (`accounts.py`): three lines say what passes between that
-account and the services'.
+A service that is taken over can do no more than its own work: answer its own calls, publish what it owns (events:
+metadata alone), ask those services that it needs. Each user's answers come to an inbox of its own, where nobody else
+can listen. A node's agent has a user and an account of its own (`accounts.py`): three lines say what passes between
+that account and the services'.
 """
 
 from collections.abc import Iterable

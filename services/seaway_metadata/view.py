@@ -1,4 +1,4 @@
-"""What this copy of metadata knows: the index, kept by events and inventories. Pure."""
+"""What this copy of metadata knows: the index, kept by events and inventories. No I/O, no clock."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The events stream: where it is kept, and how agents' events get into it."""
+"""The events stream: where it is kept, and how events get into it."""
 
 from typing import Final
 

@@ -87,8 +87,8 @@ class LayerStore:
         """The lower directories for an image's `layers` (bottom first): topmost first, its init layer at the top.
 
         What is missing is fetched and unpacked, each layer once, however many ask. Raises `LayerRejected`,
-        `LayerTooLarge`, `StorageFull`; then no half-made layer is left. Layers are safe from `drop` while this runs and
-        as long as the caller is `using` them.
+        `LayerTooLarge`, SeawayError (TOO_LARGE: one expands too far), `StorageFull`; then no half-made layer is left.
+        Layers are safe from `drop` while this runs and as long as the caller is `using` them.
         """
         if len(layers) > MOST_LAYERS:
             raise LayerTooLarge(f"the image has {len(layers)} layers; at most {MOST_LAYERS} are supported")

@@ -36,7 +36,8 @@ def unpack_layer(read: Read, root: Path, layer: Layer, limits: Limits) -> Unpack
     """Unpack the blob that `read(n)` gives into the empty directory `root`. Blocks: call it in a thread.
 
     Nothing outside of `root` is touched, whatever the blob holds. Raises `LayerRejected` (malformed, hostile, or not
-    the bytes that `layer` promises), `LayerTooLarge`, or OSError; then `root` is empty again.
+    the bytes that `layer` promises), `LayerTooLarge`, SeawayError (TOO_LARGE: it expands too far), or OSError; then
+    `root` is empty again.
     """
     root_fd = tree.open_directory(root)
     try:

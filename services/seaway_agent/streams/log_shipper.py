@@ -16,7 +16,9 @@ from seaway_docker.loglines import Record, Records
 
 log = logging.getLogger(__name__)
 SHIPPED: Final = Counter("seaway_agent_log_lines_published", "Log lines published on the bus.")
-DROPPED: Final = Counter("seaway_agent_log_lines_dropped", "Log lines that were not published, as the bus was away.")
+DROPPED: Final = Counter(
+    "seaway_agent_log_lines_dropped", "Log lines that were not published, as the bus or metadata was away, or refused."
+)
 BEHIND: Final = 64 << 20
 _BATCH: Final = 64 * 1024
 _AGAIN_S: Final = 0.2
@@ -73,7 +75,10 @@ class LogShipper:
         SHIPPED.inc(len(records) - refused)
 
     async def _send(self, number: int, batch: list[Record]) -> bool:
-        """False where the bus takes no message of that size. Raises SeawayError where it can be sent again."""
+        """False where these lines will never be taken: too large, or of another node's container.
+
+        Raises SeawayError where they can be sent again.
+        """
         lines = LogLines(lines=tuple(_line(number, record) for record in batch))
         message = f"{self._container}:{number}:{batch[0].offset}-{batch[-1].offset}"
         request = PublishLines(container=self._container, message_id=message, lines=lines)
