@@ -12,9 +12,7 @@ from typing import Any
 
 import orjson
 
-from seaway_agent.apparmor import AppArmor
-from seaway_agent.journal import Journal
-from seaway_agent.keeper.keeper import Keeper
+from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.kernel import seccomp_bpf
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.cgroup_parents import CgroupParents
@@ -24,9 +22,11 @@ from seaway_agent.layout import Layout
 from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.oci import capabilities, seccomp
 from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.runtime.apparmor import AppArmor
+from seaway_agent.state.journal import Journal
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_agent.streams.spill import SpillRoom
-from seaway_agent.volumes import Volumes
+from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Bus
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import bad_request
@@ -84,7 +84,7 @@ def _compiled(section: dict[str, Any] | None) -> str:
 
 @dataclass
 class Plumbing:
-    """Handed to every container's cell."""
+    """Handed to every container's runner."""
 
     node: str
     suite: str
@@ -114,7 +114,7 @@ class Plumbing:
     """Another container of this node; None where it isn't there."""
     bus: Bus | None = None
     """Where lines of containers with the log driver `nats` are published."""
-    keeper: Keeper = field(default_factory=Keeper)
+    supervisor: ExecSupervisor = field(default_factory=ExecSupervisor)
     """Holds the execs that have no shim."""
     log_watch: LogWatch = field(default_factory=LogWatch)
     workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="node"))

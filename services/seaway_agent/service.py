@@ -13,10 +13,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
-from seaway_agent import apparmor
-from seaway_agent.beats import Heart, facts_of
-from seaway_agent.blobs import BlobClient
 from seaway_agent.commands.archive import ArchiveCommands
+from seaway_agent.commands.blobs import BlobClient
 from seaway_agent.commands.commit import CommitCommand
 from seaway_agent.commands.create import CreateCommand
 from seaway_agent.commands.exec import ExecCommands
@@ -25,8 +23,7 @@ from seaway_agent.commands.lifecycle import LifecycleCommands
 from seaway_agent.commands.observe import ObserveCommands
 from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.commands.update import UpdateCommands
-from seaway_agent.images import LayerSweeper
-from seaway_agent.journal import Journal
+from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups, orphans, procs, seccomp_bpf
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
@@ -38,20 +35,23 @@ from seaway_agent.network.bridge import BridgeNetwork
 from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.errors import SubnetError
 from seaway_agent.network.nft import NatTable
-from seaway_agent.node import Node
+from seaway_agent.node.beats import Heartbeat, facts_of
+from seaway_agent.node.disk_space import wait_for_disk_space
+from seaway_agent.node.layer_sweeper import LayerSweeper
+from seaway_agent.node.singleton_lock import check_name, hold
 from seaway_agent.oci import capabilities
 from seaway_agent.plumbing import Plumbing, Seccomp
-from seaway_agent.recollection import leap, recollect
-from seaway_agent.recovery import Recovery
-from seaway_agent.room import wait_for_room
+from seaway_agent.recovery.recovery import Recovery
+from seaway_agent.recovery.replay import leap, replay
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.runtime import apparmor
 from seaway_agent.runtime.exits import ExitWatch
 from seaway_agent.settings import AgentSettings
-from seaway_agent.sole import check_name, hold
-from seaway_agent.store import Store, open_database
+from seaway_agent.state.database import Store, open_database
+from seaway_agent.state.journal import Journal
 from seaway_agent.streams.spill import SpillRoom
-from seaway_agent.volumes import Volumes
+from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
 from seaway_contracts.errors import SeawayError, internal
@@ -64,7 +64,7 @@ _SELF_COPYING: Final = ("crun",)
 _INITS: Final = ("tini-static", "tini", "catatonit", "docker-init")
 _FLUSH_S: Final = 2.0
 _JOINS_S: Final = 1.0
-_RECOLLECTS_S: Final = 10.0
+_REPLAYS_S: Final = 10.0
 _OPEN_FILES: Final = 1 << 20
 
 
@@ -105,7 +105,7 @@ class Agent:
         early = await self._joined_within(_JOINS_S)
         if early:
             await check_name(context.bus, settings.node)
-        await wait_for_room(context.bus, settings.node, self._layout.root)
+        await wait_for_disk_space(context.bus, settings.node, self._layout.root)
         self._layout.make_run()
         ensure_tmpfs(str(self._layout.run), 0o700)
         await self._be_alone(stack, self._layout.run)
@@ -115,26 +115,26 @@ class Agent:
         former = store.fact("boot")
         same_boot = former == boot
         if former and not same_boot:
-            await self._recollect(store)
+            await self._replay(store)
         plumbing = await self._plumbing(stack, store, conmon, runtimes, init)
         layers = LayerStore(self._layout.layers, boot)
         layers.start()
         stack.callback(layers.close)
         blobs = BlobClient(context.bus, settings.node, settings.nats_ca)
         stack.push_async_callback(blobs.close)
-        node = Node(plumbing, layers, secrets.token_hex(8), forgetful=bool(former) and not same_boot)
-        stack.callback(node.close)
-        exits = ExitWatch(self._layout.exits, node.exit_seen)
+        inventory = Inventory(plumbing, layers, secrets.token_hex(8), lost_memory=bool(former) and not same_boot)
+        stack.callback(inventory.close)
+        exits = ExitWatch(self._layout.exits, inventory.exit_seen)
         exits.start()
         stack.callback(exits.close)
-        await Recovery(node, same_boot).run(list(store.containers()))
+        await Recovery(inventory, same_boot).run(list(store.containers()))
         store.remember("boot", boot)
         context.tasks.eternal("firewall", plumbing.network.guard())
         context.tasks.eternal("orphans", orphans.look_after())
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
         info = read_host_info(str(self._layout.root), plumbing.cgroups, apparmor=plumbing.apparmor.usable)
-        collector = ContainerCollector(node, info, settings.metrics_containers)
+        collector = ContainerCollector(inventory, info, settings.metrics_containers)
         context.metrics.add(collector)
         stack.callback(collector.close)
         context.tasks.eternal("metrics", collector.run())
@@ -142,13 +142,13 @@ class Agent:
         await context.joined
         if not early:
             await check_name(context.bus, settings.node)
-        await self._serve(stack, node, blobs, info)
+        await self._serve(stack, inventory, blobs, info)
         await context.bus.announce("agent", VERSION)
         facts = facts_of(info, plumbing, settings.label, str(settings.root), boot)
-        heart = Heart(context.bus, node, info, facts, settings.beat_s)
-        context.tasks.eternal("beat", heart.run())
-        context.tasks.eternal("layers", LayerSweeper(context.bus, node).run())
-        stack.push_async_callback(self._leave, heart)
+        heartbeat = Heartbeat(context.bus, inventory, info, facts, settings.beat_s)
+        context.tasks.eternal("beat", heartbeat.run())
+        context.tasks.eternal("layers", LayerSweeper(context.bus, inventory).run())
+        stack.push_async_callback(self._leave, heartbeat)
 
     async def _be_alone(self, stack: contextlib.AsyncExitStack, directory: Path) -> None:
         stack.callback(os.close, await asyncio.to_thread(hold, directory))
@@ -158,12 +158,12 @@ class Agent:
         done, _ = await asyncio.wait({self._context.joined}, timeout=seconds)
         return bool(done)
 
-    async def _recollect(self, store: Store) -> None:
+    async def _replay(self, store: Store) -> None:
         """After a reboot. The containers wait for the bus a while, but not for ever."""
         try:
-            async with asyncio.timeout(_RECOLLECTS_S):
+            async with asyncio.timeout(_REPLAYS_S):
                 await asyncio.shield(self._context.joined)
-                await recollect(store, self._context.bus, self._settings.node)
+                await replay(store, self._context.bus, self._settings.node)
         except (TimeoutError, SeawayError) as error:
             log.warning(
                 "metadata can't be asked what it knows of this node's last moments before the reboot (%s); what was "
@@ -172,26 +172,28 @@ class Agent:
             )
         leap(store, int(time.time()))
 
-    async def _leave(self, heart: Heart) -> None:
+    async def _leave(self, heartbeat: Heartbeat) -> None:
         """One that failed says nothing: it is started anew at once."""
         if not self._context.tasks.failed:
-            await heart.leave()
+            await heartbeat.leave()
 
-    async def _serve(self, stack: contextlib.AsyncExitStack, node: Node, blobs: BlobClient, info: HostInfo) -> None:
+    async def _serve(
+        self, stack: contextlib.AsyncExitStack, inventory: Inventory, blobs: BlobClient, info: HostInfo
+    ) -> None:
         bus = self._context.bus
-        await CreateCommand(node, blobs).serve(bus)
-        await LifecycleCommands(node).serve(bus)
-        await UpdateCommands(node).serve(bus)
-        observe = ObserveCommands(node, bus, info)
+        await CreateCommand(inventory, blobs).serve(bus)
+        await LifecycleCommands(inventory).serve(bus)
+        await UpdateCommands(inventory).serve(bus)
+        observe = ObserveCommands(inventory, bus, info)
         stack.callback(observe.close)
         await observe.serve()
-        await StreamCommands(node, bus).serve()
-        await self._serve_files(stack, node, blobs)
-        await ExecCommands(node, bus).serve()
-        await InventoryCommand(node).serve(bus)
+        await StreamCommands(inventory, bus).serve()
+        await self._serve_files(stack, inventory, blobs)
+        await ExecCommands(inventory, bus).serve()
+        await InventoryCommand(inventory).serve(bus)
 
-    async def _serve_files(self, stack: contextlib.AsyncExitStack, node: Node, blobs: BlobClient) -> None:
-        archive, commit = ArchiveCommands(node, self._context.bus), CommitCommand(node, blobs)
+    async def _serve_files(self, stack: contextlib.AsyncExitStack, inventory: Inventory, blobs: BlobClient) -> None:
+        archive, commit = ArchiveCommands(inventory, self._context.bus), CommitCommand(inventory, blobs)
         stack.callback(archive.close)
         stack.callback(commit.close)
         await archive.serve()
@@ -254,7 +256,7 @@ class Agent:
         stack.callback(plumbing.unmounters.shutdown)
         stack.callback(plumbing.packers.shutdown)
         stack.callback(plumbing.log_watch.close)
-        stack.callback(plumbing.keeper.close)
+        stack.callback(plumbing.supervisor.close)
         stack.callback(plumbing.spill.close)
         return plumbing
 

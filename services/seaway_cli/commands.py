@@ -78,7 +78,7 @@ def purge(layout: Layout, clean_node: Callable[[Layout, str], None]) -> list[str
 
 def stays() -> list[str]:
     """What a purge leaves, as it isn't the suite's alone, in words."""
-    from seaway_agent.apparmor import is_left
+    from seaway_agent.runtime.apparmor import is_left
 
     words = "left the AppArmor profile docker-default loaded: other engines' containers may run under it"
     return [words] if is_left() else []
@@ -132,7 +132,7 @@ def mount_points(mountinfo: str) -> list[str]:
 def agent_purge(layout: Layout, token: str) -> None:
     """Let the agent's own code remove what this machine's nodes made. Raises CliError, OSError."""
     from seaway_agent.network.errors import NetworkError
-    from seaway_agent.purge import purge as purge_node
+    from seaway_agent.node.purge import purge as purge_node
     from seaway_agent.settings import AgentSettings
 
     try:

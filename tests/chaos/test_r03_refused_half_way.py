@@ -110,7 +110,7 @@ _SCENES: dict[str, Callable[[Scene], None]] = {
     "register": _register,
     "start": _start,
     "exec": partial(_exec, attached=False),
-    "keeper": partial(_exec, attached=True),
+    "supervisor": partial(_exec, attached=True),
 }
 
 
@@ -129,11 +129,11 @@ def test_after_the_refusal_of_an_exec_with_a_client(
     figures.show("R3", f"{Failpoint.EXEC_FAILED}, with a client: nothing left")
 
 
-def test_after_the_keeper_has_begun_an_exec_that_is_refused(
+def test_after_the_supervisor_has_begun_an_exec_that_is_refused(
     suite: ChaosSuite, client: Client, registry: Registry, figures: Figures
 ) -> None:
-    Scene(suite, client, registry, Failpoint.KEEPER_SPAWNED).play(partial(_exec, attached=True))
-    figures.show("R3", f"{Failpoint.KEEPER_SPAWNED}, of an exec that is refused: nothing left")
+    Scene(suite, client, registry, Failpoint.SUPERVISOR_SPAWNED).play(partial(_exec, attached=True))
+    figures.show("R3", f"{Failpoint.SUPERVISOR_SPAWNED}, of an exec that is refused: nothing left")
 
 
 @pytest.mark.parametrize("point", _OF_A_START)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from seaway_agent.store import Store, open_database
+from seaway_agent.state.database import Store, open_database
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_cli.suite import Suite
 from seaway_contracts import catalogue

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.upgrade.make_data import STATES, spec, status
 
-from seaway_agent.store import Store, open_database
+from seaway_agent.state.database import Store, open_database
 from seaway_bus.bus import Bus, Command
 from seaway_bus.event_sender import of_node
 from seaway_bus.feed import Event, history, read_event

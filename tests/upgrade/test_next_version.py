@@ -18,8 +18,8 @@ import pytest
 from tests.upgrade import make_data
 from tests.upgrade.make_data import STATES, spec, status
 
-from seaway_agent import store as agent
-from seaway_agent.store import Store
+from seaway_agent.state import database as agent
+from seaway_agent.state.database import Store
 from seaway_bus import outbox_table
 from seaway_bus.bus import Bus
 from seaway_bus.database import Schema, Step

@@ -13,8 +13,8 @@ from seaway_agent.archive.changes import changes
 from seaway_agent.archive.extract import Target
 from seaway_agent.archive.transfer import fail, receive, send
 from seaway_agent.archive.walk import Write
-from seaway_agent.cell import Cell
-from seaway_agent.node import Node
+from seaway_agent.container.runner import ContainerRunner
+from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.errors import StorageFull
 from seaway_agent.rootfs.layers import FULL
@@ -47,16 +47,16 @@ class ArchiveCommands:
     Transfers last as long as their clients make them, so what only looks at files has other threads.
     """
 
-    def __init__(self, node: Node, bus: Bus) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory, bus: Bus) -> None:
+        self._inventory = inventory
         self._bus = bus
-        self._access = Access(node.plumbing)
+        self._access = Access(inventory.plumbing)
         self._transfers = ThreadPoolExecutor(_TRANSFERS, thread_name_prefix="archive")
         self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="archive-look")
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
-        node = self._node.plumbing.node
+        node = self._inventory.plumbing.node
         await self._bus.serve(catalogue.PATH_STAT, self._stat, node=node)
         await self._bus.serve(catalogue.PATH_READ, self._read, node=node)
         await self._bus.serve(catalogue.PATH_WRITE, self._write, node=node)
@@ -71,42 +71,48 @@ class ArchiveCommands:
 
     async def _stat(self, asked: StatPath, command: Command) -> PathStat:
         path = rules.absolute(asked.path)
-        files = await self._open(self._node.cell(asked.id), asked.path)
+        files = await self._open(self._inventory.runner(asked.id), asked.path)
         try:
             return await self._looked_up(files, path, asked.path, asked.id)
         finally:
             await files.close()
 
     async def _read(self, asked: ReadPath, command: Command) -> PathStat:
-        cell, path = self._node.cell(asked.id), rules.absolute(asked.path)
+        runner, path = self._inventory.runner(asked.id), rules.absolute(asked.path)
         async with AsyncExitStack() as stack:
-            files = await self._open(cell, asked.path)
+            files = await self._open(runner, asked.path)
             stack.push_async_callback(files.close)
             found = await self._looked_up(files, path, asked.path, asked.id)
             root = files.view.root
             await self._send(stack, asked.stream, lambda write: reading.tar_path(root, path, write), "copy out")
-            cell.tell(command, catalogue.CONTAINER_ARCHIVE_PATH.action)
+            runner.tell(command, catalogue.CONTAINER_ARCHIVE_PATH.action)
             return found
 
     async def _write(self, asked: WritePath, command: Command) -> Empty:
-        cell, path = self._node.cell(asked.id), rules.absolute(asked.path)
+        runner, path = self._inventory.runner(asked.id), rules.absolute(asked.path)
         async with AsyncExitStack() as stack:
-            files = await self._open(cell, asked.path, writing=True)
+            files = await self._open(runner, asked.path, writing=True)
             stack.push_async_callback(files.close)
-            target = await self._in_thread(lambda: _target(files, path, cell, asked))
+            target = await self._in_thread(lambda: _target(files, path, runner, asked))
             stream = await self._stream(asked.stream)
-            work = self._receive(stack.pop_all(), stream, cell, target, asked, command)
-            self._node.plumbing.tasks.spawn(f"copy-in-{asked.id[:12]}", work)
+            work = self._receive(stack.pop_all(), stream, runner, target, asked, command)
+            self._inventory.plumbing.tasks.spawn(f"copy-in-{asked.id[:12]}", work)
             return Empty()
 
     async def _receive(
-        self, stack: AsyncExitStack, stream: ByteStream, cell: Cell, target: Target, asked: WritePath, command: Command
+        self,
+        stack: AsyncExitStack,
+        stream: ByteStream,
+        runner: ContainerRunner,
+        target: Target,
+        asked: WritePath,
+        command: Command,
     ) -> None:
         """Answer over the stream when all is written and the files are let go."""
         try:
             async with stack:
                 await receive(stream, self._transfers, lambda read: writing.extract(read, target))
-            cell.tell(command, catalogue.CONTAINER_EXTRACT_TO_DIR.action)
+            runner.tell(command, catalogue.CONTAINER_EXTRACT_TO_DIR.action)
             await stream.end()
         except OSError as error:
             await fail(stream, _io_refusal(error, asked.path, asked.id), "copy in")
@@ -116,21 +122,21 @@ class ArchiveCommands:
             await stream.close()
 
     async def _export(self, asked: ExportContainer, command: Command) -> Empty:
-        cell = self._node.cell(asked.id)
+        runner = self._inventory.runner(asked.id)
         async with AsyncExitStack() as stack:
             try:
-                files = await self._access.rootfs(cell)
+                files = await self._access.rootfs(runner)
             except OSError as error:
-                raise internal(f"container {cell.spec.name} can't be exported: {error}") from error
+                raise internal(f"container {runner.spec.name} can't be exported: {error}") from error
             stack.push_async_callback(files.close)
             root = files.view.root
             await self._send(stack, asked.stream, lambda write: reading.tar_rootfs(root, write), "export")
-            cell.tell(command, catalogue.CONTAINER_EXPORT.action)
+            runner.tell(command, catalogue.CONTAINER_EXPORT.action)
             return Empty()
 
     async def _changes(self, asked: ListChanges, command: Command) -> Empty:
-        cell = self._node.cell(asked.id)
-        upper, lowers = self._node.plumbing.uppers.locate(asked.id).upper, tuple(map(Path, cell.lowers))
+        runner = self._inventory.runner(asked.id)
+        upper, lowers = self._inventory.plumbing.uppers.locate(asked.id).upper, tuple(map(Path, runner.lowers))
 
         def lines(write: Write) -> None:
             for change in changes(upper, lowers):
@@ -141,11 +147,13 @@ class ArchiveCommands:
             return Empty()
 
     async def _sizes(self, asked: MeasureContainers, command: Command) -> ContainerSizes:
-        node = self._node
+        inventory = self._inventory
         images = {
-            container: node.layers.size(chain_ids(layer.diff_id for layer in node.cells[container].spec.image.layers))
+            container: inventory.layers.size(
+                chain_ids(layer.diff_id for layer in inventory.runners[container].spec.image.layers)
+            )
             for container in asked.ids
-            if container in node.cells
+            if container in inventory.runners
         }
         return ContainerSizes(sizes=await self._in_thread(lambda: tuple(self._measured(images))))
 
@@ -153,7 +161,7 @@ class ArchiveCommands:
         found = []
         for container, image in images.items():
             try:
-                size = container_size(self._node.plumbing.uppers.locate(container).upper, image)
+                size = container_size(self._inventory.plumbing.uppers.locate(container).upper, image)
             except OSError:
                 continue  # it was removed meanwhile
             found.append(ContainerSize(id=container, rw=size.size_rw, root_fs=size.size_root_fs))
@@ -161,11 +169,11 @@ class ArchiveCommands:
 
     # --- steps
 
-    async def _open(self, cell: Cell, path: str, *, writing: bool = False) -> Files:
+    async def _open(self, runner: ContainerRunner, path: str, *, writing: bool = False) -> Files:
         try:
-            return await self._access.files(cell, writing=writing)
+            return await self._access.files(runner, writing=writing)
         except OSError as error:
-            raise internal(f"the files of container {cell.spec.name} can't be reached: {error}") from error
+            raise internal(f"the files of container {runner.spec.name} can't be reached: {error}") from error
 
     async def _looked_up(self, files: Files, path: str, given: str, container: str) -> PathStat:
         try:
@@ -189,21 +197,21 @@ class ArchiveCommands:
             async with kept:
                 await send(stream, threads or self._transfers, produce, what)
 
-        self._node.plumbing.tasks.spawn(f"{what.replace(' ', '-')}-{name[:12]}", work())
+        self._inventory.plumbing.tasks.spawn(f"{what.replace(' ', '-')}-{name[:12]}", work())
 
     async def _stream(self, name: str) -> ByteStream:
-        return await self._bus.serve_stream(name, self._node.plumbing.tasks).open()
+        return await self._bus.serve_stream(name, self._inventory.plumbing.tasks).open()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._looks, work)
 
 
-def _target(files: Files, path: str, cell: Cell, asked: WritePath) -> Target:
+def _target(files: Files, path: str, runner: ContainerRunner, asked: WritePath) -> Target:
     try:
         return writing.target_of(
             files.view.root,
             path,
-            cell.spec,
+            runner.spec,
             running=files.running,
             keep_kinds=asked.keep_kinds,
             chown=asked.chown,

@@ -11,9 +11,9 @@ from typing import Final
 from seaway_agent.archive.layer import tar_layer
 from seaway_agent.archive.transfer import produced
 from seaway_agent.archive.walk import Write
-from seaway_agent.blobs import BlobClient
-from seaway_agent.cell import Cell
-from seaway_agent.node import Node
+from seaway_agent.commands.blobs import BlobClient
+from seaway_agent.container.runner import ContainerRunner
+from seaway_agent.inventory.inventory import Inventory
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.archives import CommitContainer, Committed
@@ -27,32 +27,32 @@ _AT_ONCE: Final = 4
 class CommitCommand:
     """`container.commit`: the writable layer goes to the image service as a tar, straight from the disk."""
 
-    def __init__(self, node: Node, blobs: BlobClient) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory, blobs: BlobClient) -> None:
+        self._inventory = inventory
         self._blobs = blobs
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="commit")
 
     async def serve(self, bus: Bus) -> None:
         """Take the command from the bus."""
-        await bus.serve(catalogue.COMMIT, self._commit, node=self._node.plumbing.node)
+        await bus.serve(catalogue.COMMIT, self._commit, node=self._inventory.plumbing.node)
 
     def close(self) -> None:
         """Take no more work."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _commit(self, asked: CommitContainer, command: Command) -> Committed:
-        cell = self._node.cell(asked.id)
-        if cell.status.state in (State.REMOVING, State.DEAD):
+        runner = self._inventory.runner(asked.id)
+        if runner.status.state in (State.REMOVING, State.DEAD):
             raise conflict(f"You cannot commit container {asked.id} which is being removed")
-        async with _still(cell, command) if asked.pause else contextlib.nullcontext():
-            made = await self._send(cell, asked)
+        async with _still(runner, command) if asked.pause else contextlib.nullcontext():
+            made = await self._send(runner, asked)
             reach(Failpoint.COMMIT_STORED)
             told = {"comment": asked.comment, "imageID": made.id, "imageRef": made.ref}
-            cell.tell(command, catalogue.CONTAINER_COMMIT.action, **told)
+            runner.tell(command, catalogue.CONTAINER_COMMIT.action, **told)
             return made
 
-    async def _send(self, cell: Cell, asked: CommitContainer) -> Committed:
-        upper = self._node.plumbing.uppers.locate(asked.id).upper
+    async def _send(self, runner: ContainerRunner, asked: CommitContainer) -> Committed:
+        upper = self._inventory.plumbing.uppers.locate(asked.id).upper
 
         def layer(write: Write) -> None:
             tar_layer(upper, write)
@@ -61,25 +61,25 @@ class CommitCommand:
             async with aclosing(produced(self._threads, layer)) as pieces:
                 return await self._blobs.commit(asked.upload, pieces)
         except OSError as error:
-            raise internal(f"the writable layer of container {cell.spec.name} can't be read: {error}") from error
+            raise internal(f"the writable layer of container {runner.spec.name} can't be read: {error}") from error
 
 
 @asynccontextmanager
-async def _still(cell: Cell, command: Command) -> AsyncIterator[None]:
+async def _still(runner: ContainerRunner, command: Command) -> AsyncIterator[None]:
     """A running container is paused meanwhile; one that ends just then needs no pause.
 
     Whoever lets it go on by hand, and pauses it then, is left alone.
     """
     paused = False
-    if cell.status.state is State.RUNNING:
+    if runner.status.state is State.RUNNING:
         with contextlib.suppress(SeawayError):
-            await cell.pause(replace(command, id=f"{command.id}-pause"), for_commit=True)
+            await runner.pause(replace(command, id=f"{command.id}-pause"), for_commit=True)
             paused = True
             reach(Failpoint.COMMIT_PAUSED)
     try:
         yield
     finally:
-        if paused and cell.status.paused_by_commit:
+        if paused and runner.status.paused_by_commit:
             with contextlib.suppress(SeawayError):
                 again = replace(command, id=f"{command.id}-unpause")
-                await cell.ask(again, lambda ask: cell.machine.unpause(ask, time.time_ns()))
+                await runner.ask(again, lambda ask: runner.machine.unpause(ask, time.time_ns()))

@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from seaway_agent import binds, joining, nodecheck
+from seaway_agent import joining
 from seaway_agent.archive.view import Stack
-from seaway_agent.blobs import BlobClient
-from seaway_agent.cell import Cell
+from seaway_agent.commands.blobs import BlobClient
+from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.restart import RAN, starts_with_node
-from seaway_agent.node import Node
+from seaway_agent.inventory.inventory import Inventory
+from seaway_agent.node import checks as nodecheck
 from seaway_agent.oci import capabilities, devices
+from seaway_agent.volumes import binds
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.commands import ContainerId, CreateContainer, Renounced, StatusReply
@@ -23,10 +25,10 @@ _REPEATED_S: Final = 20.0
 
 
 class CreateCommand:
-    """`container.create`: the same id twice makes it once. `container.renounce`: it is not to be made any more."""
+    """`container.create`: the same id twice makes it once. `container.reject_create`: it is not to be made any more."""
 
-    def __init__(self, node: Node, blobs: BlobClient, now: Callable[[], float] = time.monotonic) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory, blobs: BlobClient, now: Callable[[], float] = time.monotonic) -> None:
+        self._inventory = inventory
         self._blobs = blobs
         self._now = now
         self._began = now()
@@ -34,50 +36,50 @@ class CreateCommand:
 
     async def serve(self, bus: Bus) -> None:
         """Take the commands from the bus."""
-        await bus.serve(catalogue.CREATE, self._create, node=self._node.plumbing.node)
-        await bus.serve(catalogue.RENOUNCE, self._renounce, node=self._node.plumbing.node)
+        await bus.serve(catalogue.CREATE, self._create, node=self._inventory.plumbing.node)
+        await bus.serve(catalogue.RENOUNCE, self._renounce, node=self._inventory.plumbing.node)
 
     async def _renounce(self, asked: ContainerId, command: Command) -> Renounced:
-        wanted = asked.id in self._node.cells or asked.id in self._making
+        wanted = asked.id in self._inventory.runners or asked.id in self._making
         if wanted or self._now() - self._began < _REPEATED_S:
             return Renounced()
-        self._node.renounce(asked.id)
+        self._inventory.reject_create(asked.id)
         return Renounced(renounced=True)
 
     async def _create(self, asked: CreateContainer, command: Command) -> StatusReply:
         spec = asked.spec
-        known = self._node.cells.get(spec.id)
+        known = self._inventory.runners.get(spec.id)
         if known is not None:
             return StatusReply(status=known.status)
-        if (done := self._node.answered(command)) is not None:  # made before, and removed since
+        if (done := self._inventory.answered(command)) is not None:  # made before, and removed since
             return StatusReply(status=done)
         if spec.id in self._making:
             raise conflict(f"container {spec.id[:12]} is being made; wait for the first command's answer")
-        if asked.former is not None and self._node.plumbing.journal.waits(spec.id):
+        if asked.former is not None and self._inventory.plumbing.journal.waits(spec.id):
             raise conflict(f"container {spec.id[:12]} is not forgotten: events that tell of its end are on their way")
-        self._node.check_room(command)
+        self._inventory.check_room(command)
         self._making[spec.id] = command.id
         try:
-            warnings = nodecheck.warnings(self._node.plumbing, spec)
+            warnings = nodecheck.warnings(self._inventory.plumbing, spec)
             return StatusReply(status=await self._make(spec, asked.former, command), warnings=warnings)
         finally:
             del self._making[spec.id]
 
     async def _make(self, spec: ContainerSpec, former: ContainerStatus | None, command: Command) -> ContainerStatus:
-        node = self._node.plumbing
+        node = self._inventory.plumbing
         self._check(spec)
         node.attach_lock.warm()  # as most are started at once
         # By name from now on: the default may be another after the agent's next start.
         spec = spec.model_copy(update={"runtime": node.runtime(spec.runtime)[0], **self._told(spec)})
-        with self._node.layers.using(spec.image.layers):
-            lowers = tuple(await self._node.layers.ensure(spec.image.layers, self._blobs.fetch))
+        with self._inventory.layers.using(spec.image.layers):
+            lowers = tuple(await self._inventory.layers.ensure(spec.image.layers, self._blobs.fetch))
             nodecheck.check_workdir(spec.command.workdir, lowers)
             return await self._make_on(lowers, spec, former, command)
 
     async def _make_on(
         self, lowers: tuple[str, ...], spec: ContainerSpec, former: ContainerStatus | None, command: Command
     ) -> ContainerStatus:
-        node = self._node.plumbing
+        node = self._inventory.plumbing
         binds.check_binds(spec)
         node.volumes.hold(spec)
         try:
@@ -86,14 +88,14 @@ class CreateCommand:
             reach(Failpoint.CREATE_UPPER)
             layers = Stack(lowers, str(upper.upper), str(upper.work))
             await node.volumes.fill(spec, layers, node.layout.scratch)
-            self._node.check_wanted(spec.id)
+            self._inventory.check_wanted(spec.id)
             place = {"log_path": str(node.layout.log(spec.id)), "exec_ids": ()}
             begins = (former or ContainerStatus()).model_copy(update=place)
-            cell = Cell(node, spec, begins, lowers, self._node.forget)
-            self._node.add(cell)
-            status = await self._record(cell, former, command)
+            runner = ContainerRunner(node, spec, begins, lowers, self._inventory.forget)
+            self._inventory.add(runner)
+            status = await self._record(runner, former, command)
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
-            self._node.cells.pop(spec.id, None)
+            self._inventory.runners.pop(spec.id, None)
             node.uppers.release(spec.id)
             reach(Failpoint.CREATE_UPPER_UNDONE)
             node.volumes.give_back(spec)
@@ -104,19 +106,21 @@ class CreateCommand:
         node.volumes.keep(spec)
         return status
 
-    async def _record(self, cell: Cell, former: ContainerStatus | None, command: Command) -> ContainerStatus:
+    async def _record(
+        self, runner: ContainerRunner, former: ContainerStatus | None, command: Command
+    ) -> ContainerStatus:
         if former is None:
-            made = self._node.plumbing.volumes.made_for(cell.spec)
-            return await cell.ask(command, lambda ask: cell.machine.create(ask, time.time_ns(), made))
-        status = await cell.ask(command, lambda ask: cell.machine.restored(ask, time.time_ns()))
-        if starts_with_node(cell.spec.restart, former.state in RAN, former.manually_stopped):
-            await cell.at_rest()
-            cell.do(cell.machine.start_again())
+            made = self._inventory.plumbing.volumes.made_for(runner.spec)
+            return await runner.ask(command, lambda ask: runner.machine.create(ask, time.time_ns(), made))
+        status = await runner.ask(command, lambda ask: runner.machine.restored(ask, time.time_ns()))
+        if starts_with_node(runner.spec.restart, former.state in RAN, former.manually_stopped):
+            await runner.at_rest()
+            runner.do(runner.machine.start_again())
         return status
 
     def _told(self, spec: ContainerSpec) -> dict[str, Any]:
         """What inspect shows and only the node knows: where volumes are, the cgroup namespace, the hostname."""
-        node = self._node.plumbing
+        node = self._inventory.plumbing
         spaces = spec.namespaces
         private = node.cgroup_v2 and not spec.security.privileged
         return {
@@ -132,7 +136,7 @@ class CreateCommand:
 
     def _check(self, spec: ContainerSpec) -> None:
         """Refuse what could never start, before anything is made."""
-        node = self._node.plumbing
+        node = self._inventory.plumbing
         node.runtime(spec.runtime)
         if spec.command.init and not node.init_path:
             raise bad_request("--init needs tini or catatonit on the node: install the package tini")

@@ -1,6 +1,6 @@
 """Commands about execs: create, start, resize, detach, inspect."""
 
-from seaway_agent.node import Node
+from seaway_agent.inventory.inventory import Inventory
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
@@ -9,15 +9,15 @@ from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, Re
 
 
 class ExecCommands:
-    """Each goes to the cell of the exec's container, which the beginning of the exec's id names."""
+    """Each goes to the runner of the exec's container, which the beginning of the exec's id names."""
 
-    def __init__(self, node: Node, bus: Bus) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory, bus: Bus) -> None:
+        self._inventory = inventory
         self._bus = bus
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
-        node = self._node.plumbing.node
+        node = self._inventory.plumbing.node
         await self._bus.serve(catalogue.CREATE_EXEC, self._create, node=node)
         await self._bus.serve(catalogue.START_EXEC, self._start, node=node)
         await self._bus.serve(catalogue.RESIZE_EXEC, self._resize, node=node)
@@ -25,19 +25,19 @@ class ExecCommands:
         await self._bus.serve(catalogue.INSPECT_EXEC, self._inspect, node=node)
 
     async def _create(self, asked: CreateExec, command: Command) -> StatusReply:
-        cell = self._node.cell(asked.container)
-        self._node.check_room(command)
-        self._node.plumbing.attach_lock.warm()  # as most are started at once
-        return StatusReply(status=await cell.execs.create(command, asked.spec))
+        runner = self._inventory.runner(asked.container)
+        self._inventory.check_room(command)
+        self._inventory.plumbing.attach_lock.warm()  # as most are started at once
+        return StatusReply(status=await runner.execs.create(command, asked.spec))
 
     async def _start(self, asked: StartExec, command: Command) -> ExecStarted:
         """An attached one is answered at once; what comes of it comes through the stream."""
-        execs = self._node.exec_cell(asked.id).execs
+        execs = self._inventory.exec_runner(asked.id).execs
         execs.info(asked.id)
         if not asked.stream:
             await execs.detached(command, asked)
             return ExecStarted()
-        stream = await self._bus.serve_stream(asked.stream, self._node.plumbing.tasks).open()
+        stream = await self._bus.serve_stream(asked.stream, self._inventory.plumbing.tasks).open()
         try:
             return execs.attach(command, asked, stream)
         except BaseException:
@@ -45,12 +45,12 @@ class ExecCommands:
             raise
 
     async def _resize(self, asked: ResizeExec, command: Command) -> Empty:
-        await self._node.exec_cell(asked.id).execs.resize(asked.id, asked.height, asked.width)
+        await self._inventory.exec_runner(asked.id).execs.resize(asked.id, asked.height, asked.width)
         return Empty()
 
     async def _detach(self, asked: ExecId, command: Command) -> Empty:
-        self._node.exec_cell(asked.id).execs.left(command, asked.id)
+        self._inventory.exec_runner(asked.id).execs.left(command, asked.id)
         return Empty()
 
     async def _inspect(self, asked: ExecId, command: Command) -> ExecInfo:
-        return self._node.exec_cell(asked.id).execs.info(asked.id)
+        return self._inventory.exec_runner(asked.id).execs.info(asked.id)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from seaway_agent.node import Node
+from seaway_agent.inventory.inventory import Inventory
 from seaway_bus.bus import Bus, Command, Encoded
-from seaway_contracts import catalogue
-from seaway_contracts.commands import Inventory, InventoryItem, ListInventory
+from seaway_contracts import catalogue, commands
+from seaway_contracts.commands import InventoryItem, ListInventory
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 
 _MOST: Final = 200  # in a page, so that its encoding holds nobody up
@@ -28,28 +28,28 @@ class Held(Protocol):
 class InventoryCommand:
     """`container.inventory`"""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
 
     async def serve(self, bus: Bus) -> None:
         """Take the command from the bus."""
 
-        async def inventory(asked: ListInventory, command: Command) -> Encoded[Inventory]:
-            node = self._node
-            head = Inventory(
-                node=node.plumbing.node,
-                epoch=node.epoch,
-                revision=node.plumbing.journal.revision,
-                forgetful=node.forgetful,
+        async def inventory(asked: ListInventory, command: Command) -> Encoded[commands.Inventory]:
+            inventory = self._inventory
+            head = commands.Inventory(
+                node=inventory.plumbing.node,
+                epoch=inventory.epoch,
+                revision=inventory.plumbing.journal.revision,
+                forgetful=inventory.lost_memory,
             )
-            cells = node.cells
-            held = {one: cells[one] for one in asked.ids if one in cells} if asked.ids else cells
+            runners = inventory.runners
+            held = {one: runners[one] for one in asked.ids if one in runners} if asked.ids else runners
             return Encoded(page(head, held, asked.after, bus.transport.max_payload - _FRAME))
 
-        await bus.serve(catalogue.INVENTORY, inventory, node=self._node.plumbing.node)
+        await bus.serve(catalogue.INVENTORY, inventory, node=self._inventory.plumbing.node)
 
 
-def page(head: Inventory, held: Mapping[str, Held], after: str, room: int) -> bytes:
+def page(head: commands.Inventory, held: Mapping[str, Held], after: str, room: int) -> bytes:
     """The JSON of an Inventory of what comes after that id, in at most `room` bytes; a larger one stands alone."""
     ids = sorted(container for container in held if container > after)
     parts: list[bytes] = []

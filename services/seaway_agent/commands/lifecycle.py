@@ -3,7 +3,7 @@
 import signal as signals
 import time
 
-from seaway_agent.node import Node
+from seaway_agent.inventory.inventory import Inventory
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.commands import (
@@ -20,12 +20,12 @@ from seaway_docker.signals import parse_signal
 class LifecycleCommands:
     """Each is put to the container's state machine, once."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
 
     async def serve(self, bus: Bus) -> None:
         """Take the commands from the bus."""
-        node = self._node.plumbing.node
+        node = self._inventory.plumbing.node
         await bus.serve(catalogue.START, self._start, node=node)
         await bus.serve(catalogue.STOP, self._stop, node=node)
         await bus.serve(catalogue.RESTART, self._restart, node=node)
@@ -35,35 +35,37 @@ class LifecycleCommands:
         await bus.serve(catalogue.REMOVE, self._remove, node=node)
 
     async def _start(self, asked: ContainerId, command: Command) -> StatusReply:
-        self._node.check_room(command)
-        return await self._node.once(asked.id, command, lambda machine, ask: machine.start(ask))
+        self._inventory.check_room(command)
+        return await self._inventory.once(asked.id, command, lambda machine, ask: machine.start(ask))
 
     async def _stop(self, asked: StopContainer, command: Command) -> StatusReply:
         signal = _signal(asked.signal)
-        return await self._node.once(
+        return await self._inventory.once(
             asked.id, command, lambda machine, ask: machine.stop(ask, asked.timeout_s, signal, time.time_ns())
         )
 
     async def _restart(self, asked: StopContainer, command: Command) -> StatusReply:
         signal = _signal(asked.signal)
-        self._node.check_room(command)
-        return await self._node.once(
+        self._inventory.check_room(command)
+        return await self._inventory.once(
             asked.id, command, lambda machine, ask: machine.restart(ask, asked.timeout_s, signal, time.time_ns())
         )
 
     async def _kill(self, asked: KillContainer, command: Command) -> StatusReply:
         signal = _signal(asked.signal) or signals.SIGKILL
-        return await self._node.once(asked.id, command, lambda machine, ask: machine.kill(ask, signal, time.time_ns()))
+        return await self._inventory.once(
+            asked.id, command, lambda machine, ask: machine.kill(ask, signal, time.time_ns())
+        )
 
     async def _pause(self, asked: ContainerId, command: Command) -> StatusReply:
-        return await self._node.first(asked.id, command, lambda cell: cell.pause(command))
+        return await self._inventory.first(asked.id, command, lambda runner: runner.pause(command))
 
     async def _unpause(self, asked: ContainerId, command: Command) -> StatusReply:
-        return await self._node.once(asked.id, command, lambda machine, ask: machine.unpause(ask, time.time_ns()))
+        return await self._inventory.once(asked.id, command, lambda machine, ask: machine.unpause(ask, time.time_ns()))
 
     async def _remove(self, asked: RemoveContainer, command: Command) -> StatusReply:
-        self._node.renounce(asked.id)
-        return await self._node.once(
+        self._inventory.reject_create(asked.id)
+        return await self._inventory.once(
             asked.id,
             command,
             lambda machine, ask: machine.remove(ask, asked.force, asked.volumes, time.time_ns()),

@@ -5,12 +5,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from seaway_agent.commands.processes import list_processes
 from seaway_agent.core.instructions import Ask
+from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.stats import StatsSampling
-from seaway_agent.node import Node
-from seaway_agent.processes import list_processes
 from seaway_agent.runtime import gvisor
 from seaway_agent.runtime.flags import RUNSC
 from seaway_bus.bus import Bus, Command
@@ -28,15 +28,15 @@ _AT_ONCE: Final = 4
 class ObserveCommands:
     """None of them changes anything."""
 
-    def __init__(self, node: Node, bus: Bus, info: HostInfo) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory, bus: Bus, info: HostInfo) -> None:
+        self._inventory = inventory
         self._bus = bus
-        self._stats = StatsSampling(node, info, bus.transport)
+        self._stats = StatsSampling(inventory, info, bus.transport)
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ps")
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
-        node = self._node.plumbing.node
+        node = self._inventory.plumbing.node
         await self._bus.serve(catalogue.TOP, self._top, node=node)
         await self._bus.serve(catalogue.HEALTH, self._health, node=node)
         await self._bus.serve(catalogue.STATS, self._watch, node=node)
@@ -46,13 +46,13 @@ class ObserveCommands:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _top(self, asked: ListProcesses, command: Command) -> ProcessList:
-        cell, plumbing = self._node.cell(asked.id), self._node.plumbing
-        if cell.status.state is State.RESTARTING:
+        runner, plumbing = self._inventory.runner(asked.id), self._inventory.plumbing
+        if runner.status.state is State.RESTARTING:
             raise conflict(container_restarting(asked.id))
-        if not cell.status.pid:
+        if not runner.status.pid:
             raise conflict(container_not_running(asked.id))
-        directory = plumbing.cgroups.directory("pids", plumbing.cgroups_path(cell.spec)) or ""
-        name, program = plumbing.runtime(cell.spec.runtime)
+        directory = plumbing.cgroups.directory("pids", plumbing.cgroups_path(runner.spec)) or ""
+        name, program = plumbing.runtime(runner.spec.runtime)
 
         def look() -> ProcessList:
             if name == RUNSC:
@@ -62,11 +62,11 @@ class ObserveCommands:
 
         work = asyncio.get_running_loop().run_in_executor(self._threads, look)
         processes = await work
-        cell.do(cell.machine.tell(Ask(command.id, command.actor), time.time_ns(), "top"))
+        runner.do(runner.machine.tell(Ask(command.id, command.actor), time.time_ns(), "top"))
         return processes
 
     async def _health(self, asked: ContainerId, command: Command) -> HealthReply:
-        return HealthReply(health=self._node.cell(asked.id).status.health)
+        return HealthReply(health=self._inventory.runner(asked.id).status.health)
 
     async def _watch(self, asked: WatchStats, command: Command) -> Empty:
         await self._stats.open(asked.stream)

@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import AsyncGenerator
 
-from seaway_agent.cell import Cell
-from seaway_agent.node import Node
+from seaway_agent.container.runner import ContainerRunner
+from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.streams.acceptance import taken_up
 from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.logs import LogSender
@@ -20,32 +20,32 @@ from seaway_docker.errors import container_not_running
 class StreamCommands:
     """Each answers once its byte stream is open; the bytes follow."""
 
-    def __init__(self, node: Node, bus: Bus) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory, bus: Bus) -> None:
+        self._inventory = inventory
         self._bus = bus
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
-        node = self._node.plumbing.node
+        node = self._inventory.plumbing.node
         await self._bus.serve(catalogue.ATTACH, self._attach, node=node)
         await self._bus.serve(catalogue.DETACH, self._detach, node=node)
         await self._bus.serve(catalogue.LOGS, self._logs, node=node)
         await self._bus.serve(catalogue.RESIZE, self._resize, node=node)
 
     async def _attach(self, asked: AttachContainer, command: Command) -> Empty:
-        cell, plumbing = self._node.cell(asked.id), self._node.plumbing
+        runner, plumbing = self._inventory.runner(asked.id), self._inventory.plumbing
         stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
         try:
-            cell.attached(command, follows=asked.follow)
-            follows = asked.follow and await _still_runs(cell, asked)
+            runner.attached(command, follows=asked.follow)
+            follows = asked.follow and await _still_runs(runner, asked)
         except BaseException:
             await stream.close()
             raise
         if follows:
-            cell.console.catch_up()
-        history = _history(cell, asked) if asked.logs else None
+            runner.console.catch_up()
+        history = _history(runner, asked) if asked.logs else None
         if follows:
-            cell.console.join(
+            runner.console.join(
                 stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=history
             )
         else:
@@ -53,53 +53,53 @@ class StreamCommands:
         return Empty()
 
     async def _detach(self, asked: ContainerId, command: Command) -> Empty:
-        self._node.cell(asked.id).tell(command, "detach")
+        self._inventory.runner(asked.id).tell(command, "detach")
         return Empty()
 
     async def _logs(self, asked: ReadLogs, command: Command) -> Empty:
-        cell, plumbing = self._node.cell(asked.id), self._node.plumbing
-        if not cell.log.kept:
+        runner, plumbing = self._inventory.runner(asked.id), self._inventory.plumbing
+        if not runner.log.kept:
             raise internal("configured logging driver does not support reading")
-        cursor = await _cursor(cell, asked)  # a removal that comes behind the answer takes nothing away
+        cursor = await _cursor(runner, asked)  # a removal that comes behind the answer takes nothing away
         try:
             stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
         except BaseException:
             cursor.close()
             raise
-        sender = LogSender(cell.log, cursor, asked, stream, tty=cell.spec.command.tty)
+        sender = LogSender(runner.log, cursor, asked, stream, tty=runner.spec.command.tty)
         plumbing.tasks.spawn(f"logs-{asked.id[:12]}", sender.send(plumbing.tasks))
         return Empty()
 
     async def _resize(self, asked: ResizeTty, command: Command) -> Empty:
-        cell = self._node.cell(asked.id)
-        if not cell.status.pid:
+        runner = self._inventory.runner(asked.id)
+        if not runner.status.pid:
             raise conflict(container_not_running(asked.id))
         try:
-            cell.resize(command, asked.height, asked.width)
+            runner.resize(command, asked.height, asked.width)
         except OSError as error:
             raise internal(f"the terminal of container {asked.id[:12]} can't be sized: {error.strerror}") from error
         return Empty()
 
 
-async def _cursor(cell: Cell, asked: ReadLogs) -> LogCursor:
+async def _cursor(runner: ContainerRunner, asked: ReadLogs) -> LogCursor:
     try:
-        return await cell.log.cursor(asked)
+        return await runner.log.cursor(asked)
     except OSError as error:
         raise internal(f"the log of container {asked.id[:12]} can't be read: {error.strerror}") from error
 
 
-async def _still_runs(cell: Cell, asked: AttachContainer) -> bool:
+async def _still_runs(runner: ContainerRunner, asked: AttachContainer) -> bool:
     """False where the run has ended while its shim was taking us up: then all of it is in the log."""
-    if not asked.logs or not cell.status.pid:
+    if not asked.logs or not runner.status.pid:
         return True
     await taken_up()
-    return bool(cell.status.pid)
+    return bool(runner.status.pid)
 
 
-def _history(cell: Cell, asked: AttachContainer) -> AsyncGenerator[bytes]:
+def _history(runner: ContainerRunner, asked: AttachContainer) -> AsyncGenerator[bytes]:
     """What the container has written up to now."""
-    raw = asked.raw or cell.spec.command.tty
-    return cell.log.history(cell.log.mark(), raw=raw, stdout=asked.stdout, stderr=asked.stderr)
+    raw = asked.raw or runner.spec.command.tty
+    return runner.log.history(runner.log.mark(), raw=raw, stdout=asked.stdout, stderr=asked.stderr)
 
 
 async def _send_all(stream: ByteStream, history: AsyncGenerator[bytes] | None) -> None:

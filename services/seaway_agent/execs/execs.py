@@ -18,7 +18,7 @@ from seaway_contracts.execs import ExecInfo, ExecSpec, ExecStarted, StartExec
 from seaway_kit.failpoints import Failpoint, reach
 
 if TYPE_CHECKING:
-    from seaway_agent.cell import Cell
+    from seaway_agent.container.runner import ContainerRunner
 
 log = logging.getLogger(__name__)
 _FORESEEN: Final = (SeawayError, OSError, ValueError)
@@ -27,10 +27,10 @@ _TOLD_S: Final = 2.0
 
 
 class Execs:
-    """Belongs to its container's cell, by which everything is told."""
+    """Belongs to its container's runner, by which everything is told."""
 
-    def __init__(self, cell: "Cell") -> None:
-        self._cell = cell
+    def __init__(self, runner: "ContainerRunner") -> None:
+        self._runner = runner
         self._sessions: dict[str, Session] = {}
         self._news = asyncio.Event()
 
@@ -38,19 +38,19 @@ class Execs:
 
     async def create(self, command: Command, asked: ExecSpec) -> ContainerStatus:
         """Make it ready. Raises SeawayError (409)."""
-        cell = self._cell
-        return await cell.ask(command, lambda ask: cell.machine.create_exec(ask, asked, time.time_ns()))
+        runner = self._runner
+        return await runner.ask(command, lambda ask: runner.machine.create_exec(ask, asked, time.time_ns()))
 
     def info(self, identifier: str) -> ExecInfo:
         """All about one. Raises SeawayError (404)."""
-        return self._cell.machine.exec_info(identifier)
+        return self._runner.machine.exec_info(identifier)
 
     def attach(self, command: Command, asked: StartExec, stream: ByteStream) -> ExecStarted:
         """Start it with its streams on `stream`, where an error in the program's place is told as well.
 
         Raises SeawayError (404, 409).
         """
-        machine = self._cell.machine
+        machine = self._runner.machine
         info = machine.exec_info(asked.id)
         spec, console = info.spec, self._console(info.spec, raw=asked.raw)
         begun = machine.why_begun(asked.id)
@@ -59,21 +59,21 @@ class Execs:
         console.join(stream, stdin=spec.attach_stdin, stdout=spec.attach_stdout, stderr=spec.attach_stderr)
         if begun is None:
             session = self._session(spec, console)
-            self._cell.node.tasks.begin(f"exec-{spec.id[32:44]}", self._launch_attached(session, spec))
+            self._runner.node.tasks.begin(f"exec-{spec.id[32:44]}", self._launch_attached(session, spec))
         else:
             _refuse(console, begun)
         return ExecStarted(stdin=spec.attach_stdin, tty=spec.tty, detach_keys=spec.detach_keys)
 
     async def detached(self, command: Command, asked: StartExec) -> None:
         """Start it for itself; returns when its program is loaded. Raises SeawayError, in Docker's words."""
-        if self._cell.machine.begun_by(asked.id, command.id):
+        if self._runner.machine.begun_by(asked.id, command.id):
             return
         spec = self._begin(Ask(command.id, command.actor), asked)
         await self._launch(self._session(spec, self._console(spec, raw=True)), spec, attached=False)
 
     async def resize(self, identifier: str, height: int, width: int) -> None:
         """Size its terminal, waiting a while for its start. Raises SeawayError."""
-        self._cell.machine.exec_info(identifier)
+        self._runner.machine.exec_info(identifier)
         session = self._sessions.get(identifier)
         if session is None:
             raise not_found(f"process does not exist {identifier}: not found")
@@ -89,7 +89,7 @@ class Execs:
     def left(self, command: Command, identifier: str) -> None:
         """Its client has gone by the detach keys. Raises SeawayError (404)."""
         ask = Ask(command.id, command.actor)
-        self._cell.do(self._cell.machine.exec_left(ask, identifier, time.time_ns()))
+        self._runner.do(self._runner.machine.exec_left(ask, identifier, time.time_ns()))
 
     # --- for probes
 
@@ -132,7 +132,7 @@ class Execs:
     def runs(self, identifier: str, pid: int) -> None:
         """See `session.Owner`."""
         self._news.set()
-        self._cell.machine.exec_runs(identifier, pid)
+        self._runner.machine.exec_runs(identifier, pid)
         reach(Failpoint.EXEC_STARTED)
 
     def ended(self, identifier: str, how: Exit) -> None:
@@ -140,13 +140,13 @@ class Execs:
         reach(Failpoint.EXEC_DIE_SEEN)
         self._sessions.pop(identifier, None)
         self._news.set()
-        machine = self._cell.machine
-        self._cell.do(machine.exec_died(identifier, how.code, how.time_ns))
+        machine = self._runner.machine
+        self._runner.do(machine.exec_died(identifier, how.code, how.time_ns))
 
     def told(self, identifier: str) -> bytes:
         """See `session.Owner`: all about it, so that nobody need ask."""
         try:
-            info = self._cell.machine.exec_info(identifier)
+            info = self._runner.machine.exec_info(identifier)
         except SeawayError:
             return b""
         words = info.model_dump_json(exclude_defaults=True).encode()
@@ -155,21 +155,21 @@ class Execs:
     # --- steps
 
     def _begin(self, ask: Ask, asked: StartExec) -> ExecSpec:
-        machine = self._cell.machine
-        self._cell.do(machine.start_exec(ask, asked.id, time.time_ns()))
+        machine = self._runner.machine
+        self._runner.do(machine.start_exec(ask, asked.id, time.time_ns()))
         spec = machine.exec_info(asked.id).spec
         if asked.height and asked.width:
             return spec.model_copy(update={"height": asked.height, "width": asked.width})
         return spec
 
     def _console(self, spec: ExecSpec, *, raw: bool) -> Console:
-        node = self._cell.node
-        name = f"exec {spec.id[32:44]} of container {self._cell.spec.id[:12]}"
+        node = self._runner.node
+        name = f"exec {spec.id[32:44]} of container {self._runner.spec.id[:12]}"
         once = spec.attach_stdin and not spec.tty
         return Console(name, tty=raw, stdin=spec.attach_stdin, stdin_once=once, spill=node.spill, tasks=node.tasks)
 
     def _session(self, spec: ExecSpec, console: Console) -> Session:
-        session = Session(self._cell.node, spec.id, self._cell.spec.id, console, self)
+        session = Session(self._runner.node, spec.id, self._runner.spec.id, console, self)
         self._sessions[spec.id] = session
         return session
 
@@ -180,14 +180,14 @@ class Execs:
             _refuse(session.console, error)
 
     async def _launch(self, session: Session, spec: ExecSpec, *, attached: bool) -> None:
-        cell = self._cell
+        runner = self._runner
         try:
-            plan = plan_of(cell.node, cell.spec, cell.status.pid, spec, attached=attached)
+            plan = plan_of(runner.node, runner.spec, runner.status.pid, spec, attached=attached)
             await session.launch(plan)
         except Exception as error:  # cancelled only when the agent ends: its successor sees what became of it
             self._sessions.pop(spec.id, None)
             self._news.set()
-            cell.do(cell.machine.exec_failed(spec.id, time.time_ns()))
+            runner.do(runner.machine.exec_failed(spec.id, time.time_ns()))
             reach(Failpoint.EXEC_FAILED)
             if isinstance(error, SeawayError):
                 raise

@@ -13,7 +13,7 @@ import orjson
 
 from seaway_agent.execs.plan import ATTACH_FD, START_FD, SYNC_FD, ExecShim
 from seaway_agent.execs.process import process_of
-from seaway_agent.keeper.keeper import Kept
+from seaway_agent.execs.supervisor.supervisor import SupervisedExec
 from seaway_agent.kernel import paths, procs
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.oci import spec as oci
@@ -37,14 +37,14 @@ _SMALL_TEXT: Final = 64 << 10
 class ExecRun:
     """What an exec that runs holds. `pidfd` is its process, `conmon_fd` its shim (-1: it is gone), a child or not.
 
-    `kept`: it is in the hands of this agent's keeper. `shimless`: it was in those of a former agent's.
+    `supervised`: it is in the hands of this agent's supervisor. `shimless`: it was in those of a former agent's.
     """
 
     pid: int
     pidfd: int
     conmon_fd: int
     child: bool
-    kept: Kept | None = None
+    supervised: SupervisedExec | None = None
     shimless: bool = False
 
 
@@ -58,7 +58,7 @@ class ExecPlan:
     shim: ExecShim
     config: Path
     sandboxed: bool = False
-    kept: bool = False
+    supervised: bool = False
 
 
 def plan_of(node: Plumbing, container: ContainerSpec, pid: int, asked: ExecSpec, *, attached: bool) -> ExecPlan:
@@ -78,8 +78,8 @@ def plan_of(node: Plumbing, container: ContainerSpec, pid: int, asked: ExecSpec,
         runtime_args=global_flags(name),
     )
     config = layout.bundle(container.id) / "config.json"
-    kept = attached and not asked.tty and name != RUNSC
-    return ExecPlan(container, pid, asked, conmon, config, sandboxed=name == RUNSC, kept=kept)
+    supervised = attached and not asked.tty and name != RUNSC
+    return ExecPlan(container, pid, asked, conmon, config, sandboxed=name == RUNSC, supervised=supervised)
 
 
 class ExecLaunch:

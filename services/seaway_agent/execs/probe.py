@@ -15,7 +15,7 @@ from seaway_contracts.errors import SeawayError
 from seaway_contracts.execs import ExecSpec, exec_id
 
 if TYPE_CHECKING:
-    from seaway_agent.cell import Cell
+    from seaway_agent.container.runner import ContainerRunner
 
 OUTPUT: Final = 4096
 _DIES_S: Final = 5.0
@@ -45,37 +45,37 @@ class _Output:
         self.data += data[: OUTPUT - len(self.data)]
 
 
-async def run_probe(cell: "Cell", argv: Sequence[str], timeout_s: float) -> ProbeResult:
+async def run_probe(runner: "ContainerRunner", argv: Sequence[str], timeout_s: float) -> ProbeResult:
     """Run `argv` (a shell's included: `/bin/sh -c …`) with the container's user, environment and working directory.
 
     Publishes exec_create, exec_start and exec_die. A probe that takes longer than `timeout_s` is killed. Raises
     SeawayError (409) where the container doesn't run or is paused; cancelled, it kills the command.
     """
     spec = ExecSpec(
-        id=exec_id(cell.spec.id, secrets.token_hex(16)), args=tuple(argv), attach_stdout=True, attach_stderr=True
+        id=exec_id(runner.spec.id, secrets.token_hex(16)), args=tuple(argv), attach_stdout=True, attach_stderr=True
     )
-    cell.node.attach_lock.warm()
-    await cell.execs.create(Command.new(), spec)
-    output, node = _Output(), cell.node
-    name = f"a probe of container {cell.spec.id[:12]}"
+    runner.node.attach_lock.warm()
+    await runner.execs.create(Command.new(), spec)
+    output, node = _Output(), runner.node
+    name = f"a probe of container {runner.spec.id[:12]}"
     console = Console(name, tty=True, stdin=False, stdin_once=False, spill=node.spill, tasks=node.tasks)
     console.listen(output.hear)
     began = time.time_ns()
     try:
-        session = await _started(cell, spec, console)
+        session = await _started(runner, spec, console)
     except SeawayError as error:
-        if cell.machine.why_no_exec() is not None:
+        if runner.machine.why_no_exec() is not None:
             raise
         return ProbeResult(NOT_STARTED, error.message.encode()[:OUTPUT], began, time.time_ns())
     timed_out = not await _over(session, timeout_s)
-    code = cell.execs.info(spec.id).status.exit_code
+    code = runner.execs.info(spec.id).status.exit_code
     ended = time.time_ns()
     return ProbeResult(-1 if timed_out or code is None else code, bytes(output.data), began, ended, timed_out)
 
 
-async def _started(cell: "Cell", spec: ExecSpec, console: Console) -> Session:
+async def _started(runner: "ContainerRunner", spec: ExecSpec, console: Console) -> Session:
     """A start is never broken off in the middle: one that nobody waits for any more is killed when it has come."""
-    starting = cell.node.tasks.spawn(f"probe-start-{spec.id[32:44]}", cell.execs.start(spec, console))
+    starting = runner.node.tasks.spawn(f"probe-start-{spec.id[32:44]}", runner.execs.start(spec, console))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:

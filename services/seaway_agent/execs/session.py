@@ -7,8 +7,8 @@ import signal as signals
 from typing import Final, Protocol
 
 from seaway_agent.core.instructions import Exit
-from seaway_agent.execs.kept import KeptLaunch, KeptWatch, watch_of
 from seaway_agent.execs.launch import ExecLaunch, ExecPlan, ExecRun
+from seaway_agent.execs.supervised import SupervisedLaunch, SupervisedWatch, watch_of
 from seaway_agent.kernel import procs
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.runtime import terminal
@@ -46,7 +46,7 @@ class Session:
         self._owner = owner
         self._bundle = node.layout.exec_bundle(identifier)
         self._run: ExecRun | None = None
-        self._watch: RunWatch | KeptWatch | None = None
+        self._watch: RunWatch | SupervisedWatch | None = None
         self._ready = asyncio.Event()
 
     async def launch(self, plan: ExecPlan) -> None:
@@ -70,8 +70,8 @@ class Session:
     async def _launched(self, plan: ExecPlan) -> ExecRun:
         apparmor = self._node.apparmor
         await apparmor.see_to(apparmor.profile_for(plan.container.security))
-        if plan.kept:
-            return await KeptLaunch(self._node, plan, self.console.take).run()
+        if plan.supervised:
+            return await SupervisedLaunch(self._node, plan, self.console.take).run()
         return await ExecLaunch(self._node, plan, self.console.connect).run()
 
     async def resize(self, height: int, width: int, patience_s: float) -> bool:

@@ -10,15 +10,15 @@ from typing import Final
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-from seaway_agent.cell import Cell
+from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.steps import Phase
+from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.families import NodeReading, Reading, container_families, node_families
 from seaway_agent.metrics.sampler import BlockDevices, Run, Samplers
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.names import IFNAME
 from seaway_agent.network.rtnl import InterfaceCounters
-from seaway_agent.node import Node
 
 log = logging.getLogger(__name__)
 REFRESH_S: Final = 5.0
@@ -32,11 +32,11 @@ class ContainerCollector(Collector):
     Network counters are those of the last `refresh`, at most five seconds old while `run` runs.
     """
 
-    def __init__(self, node: Node, info: HostInfo, limit: int) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory, info: HostInfo, limit: int) -> None:
+        self._inventory = inventory
         self._info = info
         self._limit = limit
-        self._samplers = Samplers(node.plumbing.cgroups)
+        self._samplers = Samplers(inventory.plumbing.cgroups)
         self._devices = BlockDevices()
         self._counters: Mapping[str, InterfaceCounters] = {}
         self._dropped = 0
@@ -52,7 +52,7 @@ class ContainerCollector(Collector):
         self._samplers.retain(live)
         shown = list(live.items())[: self._limit]
         self._dropped += len(live) - len(shown)
-        readings = [reading for run, cell in shown if (reading := self._read(run, cell)) is not None]
+        readings = [reading for run, runner in shown if (reading := self._read(run, runner)) is not None]
         yield from container_families(readings)
         yield from node_families(self._read_node())
 
@@ -66,7 +66,7 @@ class ContainerCollector(Collector):
         """Do so once."""
         self._samplers.retain(self._live())
         try:
-            self._counters = await self._node.plumbing.network.counters()
+            self._counters = await self._inventory.plumbing.network.counters()
         except (NetworkError, OSError) as error:
             log.warning("no network counters: %s", error)
 
@@ -74,13 +74,13 @@ class ContainerCollector(Collector):
         """Let go of all containers' files."""
         self._samplers.close()
 
-    def _live(self) -> dict[Run, Cell]:
-        cells = self._node.cells.values()
-        return {(cell.spec.id, cell.status.run): cell for cell in cells if cell.machine.phase in _LIVE}
+    def _live(self) -> dict[Run, ContainerRunner]:
+        runners = self._inventory.runners.values()
+        return {(runner.spec.id, runner.status.run): runner for runner in runners if runner.machine.phase in _LIVE}
 
-    def _read(self, run: Run, cell: Cell) -> Reading | None:
+    def _read(self, run: Run, runner: ContainerRunner) -> Reading | None:
         """One container; None, counted as dropped, where its files can't be had (no descriptors are left)."""
-        spec, path, veth = cell.spec, self._node.plumbing.cgroups_path(cell.spec), cell.host_veth
+        spec, path, veth = runner.spec, self._inventory.plumbing.cgroups_path(runner.spec), runner.host_veth
         try:
             sample = self._samplers.sample(run, path)
         except OSError as error:
@@ -92,7 +92,7 @@ class ContainerCollector(Collector):
             id=path,
             name=spec.name,
             image=spec.image.ref,
-            started_ns=cell.status.started_ns,
+            started_ns=runner.status.started_ns,
             seen_ns=time.time_ns(),
             resources=spec.resources,
             sample=sample,
@@ -102,7 +102,7 @@ class ContainerCollector(Collector):
         )
 
     def _read_node(self) -> NodeReading:
-        node, info = self._node, self._info
-        states = Counter(cell.status.state for cell in node.cells.values())
-        ready = {mode: node.plumbing.network.ready(mode) for mode in _MODES}
+        inventory, info = self._inventory, self._info
+        states = Counter(runner.status.state for runner in inventory.runners.values())
+        ready = {mode: inventory.plumbing.network.ready(mode) for mode in _MODES}
         return NodeReading(info.cpus, info.memory_total, states, ready, self._dropped)

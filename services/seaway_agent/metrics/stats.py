@@ -14,15 +14,15 @@ from typing import Final
 import orjson
 from pydantic import ValidationError
 
-from seaway_agent.cell import Cell
+from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.steps import Phase
+from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.cgroup_text import CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.sampler import Run, Samplers
 from seaway_agent.metrics.samples import host_cpu_ns, idle_sample, sample_json
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.rtnl import InterfaceCounters
-from seaway_agent.node import Node
 from seaway_bus.streams import ByteStream
 from seaway_bus.transport import Transport
 from seaway_contracts.errors import SeawayError
@@ -60,12 +60,12 @@ class Watcher:
 class StatsSampling:
     """All watchers of a node. Belongs to the event loop's thread."""
 
-    def __init__(self, node: Node, info: HostInfo, transport: Transport) -> None:
-        self._node = node
+    def __init__(self, inventory: Inventory, info: HostInfo, transport: Transport) -> None:
+        self._inventory = inventory
         self._info = info
         self._transport = transport
-        self._tasks = node.plumbing.tasks
-        self._samplers = Samplers(node.plumbing.cgroups)
+        self._tasks = inventory.plumbing.tasks
+        self._samplers = Samplers(inventory.plumbing.cgroups)
         self._watchers: set[Watcher] = set()
         self._ticking = False
 
@@ -135,39 +135,39 @@ class StatsSampling:
         self, wanted: Iterable[str], counters: dict[str, InterfaceCounters]
     ) -> tuple[dict[str, bytes], set[str]]:
         """The samples as JSON, and the ids that aren't here."""
-        cells = self._node.cells
-        known = {container: self._one(cells[container], counters) for container in wanted if container in cells}
-        return known, {container for container in wanted if container not in cells}
+        runners = self._inventory.runners
+        known = {container: self._one(runners[container], counters) for container in wanted if container in runners}
+        return known, {container for container in wanted if container not in runners}
 
-    def _one(self, cell: Cell, counters: dict[str, InterfaceCounters]) -> bytes:
-        if cell.machine.phase not in _LIVE:
-            return idle_sample(cell.spec)
+    def _one(self, runner: ContainerRunner, counters: dict[str, InterfaceCounters]) -> bytes:
+        if runner.machine.phase not in _LIVE:
+            return idle_sample(runner.spec)
         try:
-            sample = self._samplers.sample(_run(cell), self._node.plumbing.cgroups_path(cell.spec))
+            sample = self._samplers.sample(_run(runner), self._inventory.plumbing.cgroups_path(runner.spec))
         except OSError as error:
-            log.debug("container %s can't be sampled: %s", cell.spec.id[:12], error)
-            return idle_sample(cell.spec)
-        return sample_json(cell.spec, sample, counters.get(self._veth(cell)), time.time_ns())
+            log.debug("container %s can't be sampled: %s", runner.spec.id[:12], error)
+            return idle_sample(runner.spec)
+        return sample_json(runner.spec, sample, counters.get(self._veth(runner)), time.time_ns())
 
-    def _veth(self, cell: Cell) -> str:
+    def _veth(self, runner: ContainerRunner) -> str:
         """The host's end of its interface, which may be another container's that it has joined."""
-        partner = cell.spec.network.partner
-        owner = self._node.cells.get(partner) if partner else cell
+        partner = runner.spec.network.partner
+        owner = self._inventory.runners.get(partner) if partner else runner
         return owner.host_veth if owner is not None else ""
 
     async def _counters(self, wanted: Iterable[str]) -> dict[str, InterfaceCounters]:
-        cells = self._node.cells
-        if not any(self._veth(cells[container]) for container in wanted if container in cells):
+        runners = self._inventory.runners
+        if not any(self._veth(runners[container]) for container in wanted if container in runners):
             return {}
         try:
-            return await self._node.plumbing.network.counters()
+            return await self._inventory.plumbing.network.counters()
         except (NetworkError, OSError) as error:
             log.warning("no network counters: %s", error)
             return {}
 
     def _runs(self, wanted: Iterable[str]) -> set[Run]:
-        cells = self._node.cells
-        return {_run(cells[container]) for container in wanted if container in cells}
+        runners = self._inventory.runners
+        return {_run(runners[container]) for container in wanted if container in runners}
 
     def _head(self) -> bytes:
         """What a batch says of the host, as the beginning of its JSON."""
@@ -175,13 +175,13 @@ class StatsSampling:
             "host_cpu_ns": host_cpu_ns(_PROC_STAT.read_text()),
             "host_cpus": self._info.cpus,
             "host_memory": self._info.memory_total,
-            "cgroup_v2": self._node.plumbing.cgroups.mode is CgroupMode.V2,
+            "cgroup_v2": self._inventory.plumbing.cgroups.mode is CgroupMode.V2,
         }
         return orjson.dumps(fields)[:-1]
 
 
-def _run(cell: Cell) -> Run:
-    return cell.spec.id, cell.status.run
+def _run(runner: ContainerRunner) -> Run:
+    return runner.spec.id, runner.status.run
 
 
 def _parsed(line: bytes) -> WatchedContainers:

@@ -17,7 +17,6 @@ from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.spawn import spawn
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.plumbing import Plumbing
-from seaway_agent.run import Run
 from seaway_agent.runtime import shim, terminal
 from seaway_agent.runtime.conmon import ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
@@ -26,6 +25,7 @@ from seaway_agent.runtime.flags import filters_late
 from seaway_agent.runtime.gates import GATE, pass_gate
 from seaway_agent.runtime.launch import Launch, exit_files, shim_plan
 from seaway_agent.runtime.root_hold import RootHold
+from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.teardown import take_down
 from seaway_agent.streams.console import Console
@@ -44,13 +44,13 @@ class ConmonRuntime:
     """`port.Runtime` on this machine's kernel. A container's id and runtime never change, the rest of its spec may."""
 
     def __init__(self, node: Plumbing, spec: ContainerSpec) -> None:
-        self.run: Run | None = None
+        self.run: ContainerRun | None = None
         self._node = node
         self._spec = spec
         self._watch: RunWatch | None = None
         self._root: RootHold | None = None
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: instructions.Launch) -> Run:
+    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: instructions.Launch) -> ContainerRun:
         """See the port."""
         self._spec = spec
         try:
@@ -77,7 +77,7 @@ class ConmonRuntime:
         if check is not None:
             await check.behind_gate()
 
-    def adopt(self, run: Run) -> None:
+    def adopt(self, run: ContainerRun) -> None:
         """See the port."""
         self.run = run
         self._root = RootHold(run.pid, run.pidfd)
@@ -188,7 +188,7 @@ class ConmonRuntime:
         if root is not None:
             await asyncio.get_running_loop().run_in_executor(self._node.unmounters, root.release)
 
-    async def _disconnect(self, run: Run) -> str:
+    async def _disconnect(self, run: ContainerRun) -> str:
         try:
             await endpoints.disconnect(self._node.network, self._spec, run.connection)
         except (NetworkError, OSError) as error:

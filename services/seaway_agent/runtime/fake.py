@@ -10,7 +10,7 @@ from typing import Final, Literal
 from seaway_agent import endpoints
 from seaway_agent.core.instructions import Exit, Launch
 from seaway_agent.endpoints import Connection
-from seaway_agent.run import Run
+from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.streams.console import Console
 from seaway_contracts.containers import ContainerSpec, Resources
 
@@ -39,7 +39,7 @@ class FakeRuntime:
     """Each run takes the next script; the last one serves all that follow. `calls` tells what was asked for."""
 
     def __init__(self, *scripts: Script, clock: Callable[[], int] = lambda: 0) -> None:
-        self.run: Run | None = None
+        self.run: ContainerRun | None = None
         self.calls: list[str] = []
         self.size: tuple[int, int] | None = None
         self.limits: list[Resources] = []
@@ -55,13 +55,13 @@ class FakeRuntime:
 
     # --- the port
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> Run:
+    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> ContainerRun:
         """See the port."""
         assert self.run is None, "a run is held: clean up first"
         self._script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         await self._step("create")
         connection = Connection(endpoints.endpoints_of(spec.network), None)
-        self.adopt(Run(connection, next(_pids), -1, -1, child=False))
+        self.adopt(ContainerRun(connection, next(_pids), -1, -1, child=False))
         self._running = False
         assert self.run is not None
         return self.run
@@ -73,7 +73,7 @@ class FakeRuntime:
         if self._script.exits is not None:
             self.end(self._script.exits, oom=self._script.oom)
 
-    def adopt(self, run: Run) -> None:
+    def adopt(self, run: ContainerRun) -> None:
         """See the port."""
         self.run, self._running, self._shim = run, True, True
         self._over = self._ended = None

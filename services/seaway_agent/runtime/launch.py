@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from seaway_agent import binds, endpoints, joining
+from seaway_agent import endpoints, joining
 from seaway_agent.core import instructions
 from seaway_agent.endpoints import Connection
 from seaway_agent.gear import Gear, gather
@@ -22,14 +22,15 @@ from seaway_agent.oci import devices
 from seaway_agent.oci import spec as oci
 from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.passwd import additional_groups, resolve_user
-from seaway_agent.run import Run
 from seaway_agent.runtime import shim
 from seaway_agent.runtime.bundle import Attachment, BundlePlan, make_and_start, unmount
 from seaway_agent.runtime.conmon import LOG_DRIVERS_WITHOUT_FILE, Report, ShimPlan
 from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.flags import global_flags, is_filtered_by_host, knows_keyrings, recursive_read_only
 from seaway_agent.runtime.host_devices import all_of_host, asked_for
+from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.shims import end_with_children
+from seaway_agent.volumes import binds
 from seaway_contracts.containers import ContainerSpec
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -91,7 +92,7 @@ class Launch:
         self._apparmor = node.apparmor.profile_for(spec.security)
         self._seccomp = node.seccomp.section(spec)
 
-    async def create(self) -> Run:
+    async def create(self) -> ContainerRun:
         """Everything but the start. Raises SeawayError, OSError, ValueError with plain files left at most."""
         node, spec = self._node, self._spec
         node.attach_lock.warm()
@@ -114,7 +115,7 @@ class Launch:
         if connection.sandbox is not None:
             connection.sandbox.hand_over()
         filtered = self._seccomp is not None and is_filtered_by_host(node.runtime(spec.runtime)[0])
-        return Run(
+        return ContainerRun(
             connection,
             report.pid,
             pidfd,

@@ -1,4 +1,4 @@
-"""The port between a container's cell and what runs it: conmon with an OCI runtime, or a twin in memory (`fake.py`).
+"""The port between a container's runner and what runs it: conmon with an OCI runtime, or a twin in memory (`fake.py`).
 
 The order of calls, each run anew:
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from seaway_agent.core.instructions import Exit, Launch
-from seaway_agent.run import Run
+from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.streams.console import Console
 from seaway_contracts.containers import ContainerSpec, Resources
 
@@ -21,10 +21,10 @@ class Runtime(Protocol):
     """Runs one container, as often as it is asked to; at most one run at a time."""
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> ContainerRun | None:
         """The run that is held: from a `create` or `adopt` that succeeded to `clean_up` or `close`."""
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> Run:
+    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> ContainerRun:
         """Make all that the run needs, up to the program's first instruction, which waits for `start`.
 
         `lowers`: the image's layers, topmost first. `order` says which run it is, and who asked. Raises SeawayError (in
@@ -37,7 +37,7 @@ class Runtime(Protocol):
         Raises SeawayError, OSError; the run is still held then, and `clean_up` gives it back.
         """
 
-    def adopt(self, run: Run) -> None:
+    def adopt(self, run: ContainerRun) -> None:
         """Hold a run that an earlier agent has started."""
 
     def watch(self, ended: Callable[[Exit], None]) -> None:

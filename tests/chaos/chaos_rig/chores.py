@@ -32,8 +32,8 @@ _BY: dict[str, tuple[str, ...]] = {
     "_name_left": (Failpoint.REGISTER_TAKEN_OVER,),
     "_refused": ("forget.",),
     "_commands": ("stop.", "pause.", "unpause.", "kill.", "restart.", "rename.", "update.", "commit."),
-    "_exec_refused": (Failpoint.EXEC_FAILED, Failpoint.KEEPER_REFUSED),
-    "_exec": ("exec.", "keeper."),
+    "_exec_refused": (Failpoint.EXEC_FAILED, Failpoint.SUPERVISOR_REFUSED),
+    "_exec": ("exec.", "supervisor."),
     "_unpack": ("unpack.",),
     "_pull": ("pull.",),
 }

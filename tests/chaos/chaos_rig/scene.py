@@ -24,7 +24,7 @@ REFUSED = frozenset(
         Failpoint.CREATE_UPPER_UNDONE,
         Failpoint.CREATE_VOLUMES_UNDONE,
         Failpoint.EXEC_FAILED,
-        Failpoint.KEEPER_REFUSED,
+        Failpoint.SUPERVISOR_REFUSED,
         Failpoint.REGISTER_REFUSED,
     }
 )

@@ -14,9 +14,9 @@ import pytest
 from tests.conformance.runtime.worlds import SLEEPS, Box, KernelWorld, Program, exits
 
 from seaway_agent.kernel import procs
-from seaway_agent.run import Run
 from seaway_agent.runtime import shim
 from seaway_agent.runtime.conmon_runtime import ConmonRuntime
+from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.shims import shims_below
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.spill import SpillRoom
@@ -143,7 +143,9 @@ async def test_an_end_does_not_wait_for_the_last_unmount(kernel: KernelWorld, ad
     conmon = shims_below(kernel.layout.run)[box.id].pid
     if adopted:
         box.runtime.close()
-        box.runtime.adopt(Run(run.connection, run.pid, procs.open_pidfd(run.pid), procs.open_pidfd(conmon), False))
+        box.runtime.adopt(
+            ContainerRun(run.connection, run.pid, procs.open_pidfd(run.pid), procs.open_pidfd(conmon), False)
+        )
         box.watch()
     with every_thread_busy(kernel.node.unmounters):
         kernel.kill(box)
@@ -165,7 +167,8 @@ async def test_a_running_one_is_adopted_and_its_end_told(kernel: KernelWorld) ->
     conmon = shims_below(kernel.layout.run)[box.id].pid
     box.runtime.close()
     assert box.ends == []
-    box.runtime.adopt(Run(run.connection, run.pid, procs.open_pidfd(run.pid), procs.open_pidfd(conmon), False))
+    pidfd, conmon_fd = procs.open_pidfd(run.pid), procs.open_pidfd(conmon)
+    box.runtime.adopt(ContainerRun(run.connection, run.pid, pidfd, conmon_fd, False))
     box.watch()
     box.runtime.signal(signal.SIGKILL)
     assert (await box.end()).code == 137
@@ -180,7 +183,7 @@ async def test_one_whose_shim_is_gone_is_adopted(kernel: KernelWorld) -> None:
     box.runtime.close()
     os.kill(conmon, signal.SIGKILL)
     await reaped(conmon)
-    box.runtime.adopt(Run(run.connection, run.pid, procs.open_pidfd(run.pid), -1, False))
+    box.runtime.adopt(ContainerRun(run.connection, run.pid, procs.open_pidfd(run.pid), -1, False))
     box.watch()
     assert box.ends == []
     box.runtime.signal(signal.SIGKILL)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from seaway_agent.core.instructions import Exit, Launch
-from seaway_agent.journal import Journal
 from seaway_agent.kernel import cgroups, mountinfo, procs
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.launcher import Launcher
@@ -26,16 +25,17 @@ from seaway_agent.network.nft import NatTable
 from seaway_agent.oci import capabilities
 from seaway_agent.plumbing import Plumbing, Seccomp
 from seaway_agent.rootfs.upper import UpperStore
-from seaway_agent.run import Run
 from seaway_agent.runtime.conmon_runtime import ConmonRuntime
 from seaway_agent.runtime.exits import ExitWatch
 from seaway_agent.runtime.fake import FakeRuntime, Script
 from seaway_agent.runtime.launch import exit_files
 from seaway_agent.runtime.port import Runtime
+from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.shims import end_with_children, shims_below
-from seaway_agent.store import Store, open_database
+from seaway_agent.state.database import Store, open_database
+from seaway_agent.state.journal import Journal
 from seaway_agent.streams.spill import SpillRoom
-from seaway_agent.volumes import Volumes
+from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox
 from seaway_contracts.containers import Command, ContainerSpec, Namespaces
@@ -102,7 +102,7 @@ class Box:
     def id(self) -> str:
         return self._specs[0].id
 
-    async def create(self) -> Run:
+    async def create(self) -> ContainerRun:
         self.number += 1
         spec = self._specs.pop(0) if len(self._specs) > 1 else self._specs[0]
         return await self.runtime.create(spec, self._lowers, Launch(self.number))
@@ -110,7 +110,7 @@ class Box:
     def watch(self) -> None:
         self.runtime.watch(self.ends.append)
 
-    async def started(self) -> Run:
+    async def started(self) -> ContainerRun:
         """Created, started, watched."""
         run = await self.create()
         await self.runtime.start()

@@ -15,7 +15,7 @@ from e2e_rig import census_network
 from e2e_rig.engine import Engine
 
 _SPAWNED = ("conmon", "crun", "runc", "containerd-shim")
-_KEEPER = "/keeper/process.py"
+_SUPERVISOR = "/execs/supervisor/process.py"
 _VARYING = re.compile(r"[0-9a-f]{6,}")
 _NUMBER = re.compile(r":\[\w+\]$")
 _KEPT = (" socket", ":inotify", " /", " /dev/null")  # the last two are what libuv keeps in reserve
@@ -132,7 +132,7 @@ def _cgroups(engine: Engine, spaces: list[Path]) -> Counter[str]:
 
 
 def _spawned(engine: Engine, own: set[int]) -> Counter[str]:
-    """Shims and runtimes that belong to the engine, by command, and keepers of execs that no agent has any more."""
+    """Shims and runtimes that belong to the engine, by command, and supervisors of execs that no agent has any more."""
     found: Counter[str] = Counter()
     for pid in _pids_naming(str(engine.run.parent)):
         try:
@@ -143,8 +143,8 @@ def _spawned(engine: Engine, own: set[int]) -> Counter[str]:
             continue
         if name.startswith(_SPAWNED):
             found[name] += 1
-        elif _KEEPER in words and parent not in own:
-            found["keeper"] += 1
+        elif _SUPERVISOR in words and parent not in own:
+            found["supervisor"] += 1
     return found
 
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from tests.integration.agent.metadata import AgentsMetadata
 from tests.integration.forked import Forked
 
-from seaway_agent.keeper.keeper import keepers_below
+from seaway_agent.execs.supervisor.supervisor import supervisors_below
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_bus.bus import Bus, Command
 from seaway_bus.feed import Event, history
@@ -212,7 +212,7 @@ class AgentRig:
     def cut_power(self) -> None:
         """The node is gone at once, with all that runs; the next agent finds another boot id."""
         self.end(signal.SIGKILL)
-        execs = (*exec_shims_below(self.run).values(), *keepers_below(self.run))
+        execs = (*exec_shims_below(self.run).values(), *supervisors_below(self.run))
         for shim in (*execs, *shims_below(self.run).values()):
             end_with_children(shim)
         self.env["SEAWAY_BOOT_ID"] = secrets.token_hex(8)

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from tests.integration.agent.rig import AgentRig
 
-from seaway_agent.purge import purge
+from seaway_agent.node.purge import purge
 from seaway_agent.settings import AgentSettings
 from seaway_contracts.errors import SeawayError
 

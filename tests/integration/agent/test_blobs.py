@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 from aiohttp import web
 
-from seaway_agent import blobs
-from seaway_agent.blobs import BlobClient
+from seaway_agent.commands import blobs
+from seaway_agent.commands.blobs import BlobClient
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.archives import Committed
 from seaway_contracts.base import Empty

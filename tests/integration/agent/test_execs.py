@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.integration.agent.rig import AgentRig
 
-from seaway_agent.keeper.keeper import keepers_below
+from seaway_agent.execs.supervisor.supervisor import supervisors_below
 from seaway_agent.kernel import procs
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts import catalogue
@@ -61,7 +61,7 @@ class Execs:
 
     @contextlib.asynccontextmanager
     async def attached(self, *args: str, **fields: object) -> AsyncIterator[tuple[str, ByteStream]]:
-        """One that has begun, with its client's stream; it is in the keeper's hands."""
+        """One that has begun, with its client's stream; it is in the supervisor's hands."""
         identifier = await self.make(*args, **fields)
         tasks = Tasks("test")
         try:
@@ -200,7 +200,7 @@ async def test_a_killed_shim_leaves_an_unknown_code(execs: Execs) -> None:
     assert told[-1] in ("exec_die -1", "exec_die 143")
 
 
-# --- those without a terminal that have a client: the keeper's
+# --- those without a terminal that have a client: the supervisor's
 
 
 async def test_an_attached_one_goes_on_and_is_adopted(execs: Execs, tmp_path: Path) -> None:
@@ -214,14 +214,14 @@ async def test_an_attached_one_goes_on_and_is_adopted(execs: Execs, tmp_path: Pa
     (tmp_path / "gate").write_text("go")
     assert await execs.died(identifier) == life(4)
     await execs.rig.until(lambda: not list((execs.rig.run / "x").iterdir()))
-    await execs.rig.until(lambda: not keepers_below(execs.rig.run))
+    await execs.rig.until(lambda: not supervisors_below(execs.rig.run))
 
 
 async def test_nothing_stops_its_output_while_the_agent_is_dead(execs: Execs, tmp_path: Path) -> None:
     async with execs.attached("sh", "-c", "cat /gate; head -c 1000000 /dev/zero; exit 5") as (identifier, _):
         execs.rig.end(signal.SIGKILL)
     (tmp_path / "gate").write_text("go")
-    await execs.rig.until(lambda: not keepers_below(execs.rig.run))
+    await execs.rig.until(lambda: not supervisors_below(execs.rig.run))
     await execs.rig.start()
     assert await execs.died(identifier) == life(5)
     assert not list((execs.rig.run / "x").iterdir())
@@ -236,27 +236,27 @@ async def test_its_input_ends_with_the_agent(execs: Execs) -> None:
     assert await execs.died(identifier) == life(6)
 
 
-async def test_a_killed_keeper_leaves_what_runs_to_the_agent(execs: Execs) -> None:
+async def test_a_killed_supervisor_leaves_what_runs_to_the_agent(execs: Execs) -> None:
     async with execs.attached("sh", "-c", "trap 'echo bye; exit 7' TERM; while :; do sleep 0.05; done") as (
         identifier,
         stream,
     ):
-        (keeper,) = keepers_below(execs.rig.run)
-        os.kill(keeper.pid, signal.SIGKILL)
-        await execs.rig.until(lambda: not keepers_below(execs.rig.run))
+        (supervisor,) = supervisors_below(execs.rig.run)
+        os.kill(supervisor.pid, signal.SIGKILL)
+        await execs.rig.until(lambda: not supervisors_below(execs.rig.run))
         os.kill((await execs.info(identifier)).status.pid, signal.SIGTERM)
         assert await stream.read() == frame(1, b"bye\n")
         assert (await execs.died(identifier))[-1] == "exec_die 7"
     assert await execs.output(await execs.make("echo", "hi")) == frame(1, b"hi\n")
 
 
-async def test_one_that_ends_with_its_keeper_has_its_code(execs: Execs, tmp_path: Path) -> None:
+async def test_one_that_ends_with_its_supervisor_has_its_code(execs: Execs, tmp_path: Path) -> None:
     """Before the agent has looked."""
     async with execs.attached("sh", "-c", "read word < /gate; exit 7") as (identifier, _):
         pid = (await execs.info(identifier)).status.pid
-        (keeper,) = keepers_below(execs.rig.run)
+        (supervisor,) = supervisors_below(execs.rig.run)
         with execs.rig.standing_still():
-            os.kill(keeper.pid, signal.SIGKILL)
+            os.kill(supervisor.pid, signal.SIGKILL)
             await execs.rig.until(lambda: procs.child_of(execs.rig.pid, pid))
             (tmp_path / "gate").write_text("\n")
             await execs.rig.until(lambda: procs.state_of(pid) == "Z")
@@ -264,11 +264,11 @@ async def test_one_that_ends_with_its_keeper_has_its_code(execs: Execs, tmp_path
     await execs.rig.until(lambda: procs.find(pid) is None)
 
 
-@pytest.mark.parametrize("point", [Failpoint.KEEPER_SPAWNED, Failpoint.KEEPER_BEGUN])
-async def test_a_keeper_that_is_killed_over_a_start_is_not_noticed(
+@pytest.mark.parametrize("point", [Failpoint.SUPERVISOR_SPAWNED, Failpoint.SUPERVISOR_BEGUN])
+async def test_a_supervisor_that_is_killed_over_a_start_is_not_noticed(
     execs: Execs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: Failpoint
 ) -> None:
-    """What has not begun is begun by the next keeper, and what has is the agent's: once in either case."""
+    """What has not begun is begun by the next supervisor, and what has is the agent's: once in either case."""
     (armed := tmp_path / "points").mkdir()
     monkeypatch.setenv(VARIABLE, str(armed))
     execs.rig.end(signal.SIGKILL)
@@ -283,32 +283,32 @@ async def test_a_keeper_that_is_killed_over_a_start_is_not_noticed(
     assert await execs.output(await execs.make("cat", "/runs")) == frame(1, b"ran\n")
 
 
-async def test_an_end_that_its_keeper_has_not_written_down_yet_is_waited_for(execs: Execs, tmp_path: Path) -> None:
+async def test_an_end_that_its_supervisor_has_not_written_down_yet_is_waited_for(execs: Execs, tmp_path: Path) -> None:
     async with execs.attached("sh", "-c", "read word < /gate; exit 4") as (identifier, _):
         pid = (await execs.info(identifier)).status.pid
-        (keeper,) = keepers_below(execs.rig.run)
+        (supervisor,) = supervisors_below(execs.rig.run)
         execs.rig.end(signal.SIGKILL)
-    os.kill(keeper.pid, signal.SIGSTOP)
+    os.kill(supervisor.pid, signal.SIGSTOP)
     try:
         (tmp_path / "gate").write_text("\n")
         await execs.rig.until(lambda: procs.state_of(pid) == "Z")
         execs.rig.spawn()
         await asyncio.sleep(0.5)  # the agent finds what has ended, and no exit file
     finally:
-        os.kill(keeper.pid, signal.SIGCONT)
+        os.kill(supervisor.pid, signal.SIGCONT)
     await execs.rig.until(execs.rig.answers)
     assert await execs.died(identifier) == life(4)
     await execs.rig.until(lambda: not list((execs.rig.run / "x").iterdir()))
 
 
-async def test_one_that_outlives_agent_and_keeper_is_adopted(execs: Execs, tmp_path: Path) -> None:
+async def test_one_that_outlives_agent_and_supervisor_is_adopted(execs: Execs, tmp_path: Path) -> None:
     """As after `pkill -9 -f seaway`."""
     async with execs.attached("sh", "-c", "read word < /gate; exit 4") as (identifier, _):
         pid = (await execs.info(identifier)).status.pid
-        (keeper,) = keepers_below(execs.rig.run)
+        (supervisor,) = supervisors_below(execs.rig.run)
         execs.rig.end(signal.SIGKILL)
-        os.kill(keeper.pid, signal.SIGKILL)
-        await execs.rig.until(lambda: not keepers_below(execs.rig.run))
+        os.kill(supervisor.pid, signal.SIGKILL)
+        await execs.rig.until(lambda: not supervisors_below(execs.rig.run))
     await execs.rig.start()
     status = (await execs.info(identifier)).status
     assert (status.state, status.pid) == (ExecState.RUNNING, pid)
@@ -317,16 +317,16 @@ async def test_one_that_outlives_agent_and_keeper_is_adopted(execs: Execs, tmp_p
     await execs.rig.until(lambda: not list((execs.rig.run / "x").iterdir()))
 
 
-async def test_more_than_the_keeper_can_begin_at_once_wait_their_turn(execs: Execs) -> None:
+async def test_more_than_the_supervisor_can_begin_at_once_wait_their_turn(execs: Execs) -> None:
     async with execs.attached("cat", attach_stdin=True):
-        (keeper,) = keepers_below(execs.rig.run)
+        (supervisor,) = supervisors_below(execs.rig.run)
         identifiers = [await execs.make("echo", "hi") for _ in range(_MANY)]
-        os.kill(keeper.pid, signal.SIGSTOP)
+        os.kill(supervisor.pid, signal.SIGSTOP)
         try:
             waiting = asyncio.gather(*map(execs.output, identifiers))
             await execs.rig.until(lambda: len(list((execs.rig.run / "x").iterdir())) == _MANY + 1)
         finally:
-            os.kill(keeper.pid, signal.SIGCONT)
+            os.kill(supervisor.pid, signal.SIGCONT)
         assert await waiting == [frame(1, b"hi\n")] * _MANY
 
 
@@ -386,7 +386,7 @@ async def test_the_same_command_twice_makes_one(execs: Execs) -> None:
         await execs.rig.bus.call(catalogue.START_EXEC, StartExec(id=spec.id), node=execs.rig.node)
 
 
-@pytest.mark.parametrize("attached", [False, True], ids=["its own shim", "the keeper"])
+@pytest.mark.parametrize("attached", [False, True], ids=["its own shim", "the supervisor"])
 @pytest.mark.parametrize(
     "point", [Failpoint.EXEC_RECORDED, Failpoint.EXEC_SPAWNED, Failpoint.EXEC_STARTED, Failpoint.EXEC_DIE_RECORDED]
 )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from seaway_agent import filling
 from seaway_agent.archive.view import Stack
-from seaway_agent.volumes import Volumes
+from seaway_agent.volumes import filling
+from seaway_agent.volumes.volumes import Volumes
 from seaway_contracts.containers import Mount
 from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.failpoints import VARIABLE, Failpoint
@@ -124,7 +124,7 @@ def killed_at(point: Failpoint, volume: Path, tmp_path: Path, subpath: str = "")
     program = f"""
 import os
 from pathlib import Path
-from seaway_agent import filling
+from seaway_agent.volumes import filling
 image = os.open({str(tmp_path / "image")!r}, os.O_PATH)
 filling.fill(Path({str(volume)!r}), {subpath!r}, image, "/data", lambda: None)
 """

@@ -12,7 +12,7 @@ from tests.integration.forked import Forked
 
 from seaway_agent.kernel import tmpfs
 from seaway_agent.layout import Layout
-from seaway_agent.store import open_database
+from seaway_agent.state.database import open_database
 from seaway_bus.bus import Bus
 from seaway_bus.outbox import open_outbox
 from seaway_cli.main import main as seaway

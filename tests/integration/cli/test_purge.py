@@ -11,7 +11,7 @@ import pytest
 from tests.integration.agent.rig import AgentRig, Blobs
 
 from seaway_agent.kernel.cgroups import host_layout
-from seaway_agent.purge import purge
+from seaway_agent.node.purge import purge
 from seaway_agent.settings import AgentSettings
 from seaway_bus.bus import Bus
 from seaway_contracts.containers import RestartPolicy

@@ -1,5 +1,5 @@
 """Fixtures of the agent's own tests."""
 
-from tests.unit.seaway_agent.cell_bench import bench
+from tests.unit.seaway_agent.runner_bench import bench
 
 __all__ = ["bench"]

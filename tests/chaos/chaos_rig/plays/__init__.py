@@ -32,7 +32,7 @@ _SCENES: dict[str, Play] = {
     "store": running.hand_over,
     "outbox": running.hand_over,
     "exec": executing.execute,
-    "keeper": partial(executing.execute, attached=True),
+    "supervisor": partial(executing.execute, attached=True),
 }
 _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.CREATE_REGISTERED: making.register,

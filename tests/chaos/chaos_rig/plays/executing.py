@@ -9,7 +9,7 @@ from chaos_rig.scene import Scene
 
 
 def execute(scene: Scene, *, attached: bool = False) -> None:
-    """One with a client is in the keeper's hands, others have a shim."""
+    """One with a client is in the supervisor's hands, others have a shim."""
     marks = scene.suite.root.parent / scene.name
     marks.mkdir()
     container = scene.running(Binds=[f"{marks}:/marks"])
@@ -24,7 +24,7 @@ def execute(scene: Scene, *, attached: bool = False) -> None:
     scene.crash(run)
     row = eventually(lambda: _ended(scene, made[-1]), "the end of the exec")
     ran = len((marks / "ran").read_text()) if (marks / "ran").exists() else 0
-    codes = (3, -1) if scene.point.startswith("keeper.") else (3,)  # its code went with the keeper, or did not
+    codes = (3, -1) if scene.point.startswith("supervisor.") else (3,)  # its code went with the supervisor, or did not
     assert (row["ExitCode"] in codes) if ran else (row["ExitCode"] != 0), (ran, row)
     assert ran <= 1
     run()

@@ -1,7 +1,7 @@
 """The world of `test_machine_properties`, in which the agent may be killed, and commands come twice and late.
 
 What survives a kill is what was written down: the status, and with it the outcomes and who waits for an end. The next
-agent finds what is there of a run, as `seaway_agent.recovery` does. Whatever happens, a command has one outcome.
+agent finds what is there of a run, as `recovery/recovery.py` does. Whatever happens, a command has one outcome.
 """
 
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ class Mortal(World):
         self.order = Launch(0)
         self.restarts = 0
 
-    # --- writing down: as `Cell.do` has it, answers stand in the transaction of the record that they follow
+    # --- writing down: as `ContainerRunner.do` has it, answers stand in the transaction of the record that they follow
 
     def carry_out(self, instructions: list[Do]) -> None:
         records = [do for do in instructions if isinstance(do, Record)]

@@ -1,4 +1,4 @@
-"""A scrape over cells, on plain files instead of cgroups."""
+"""A scrape over runners, on plain files instead of cgroups."""
 
 import os
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class StandInMachine:
 
 @dataclass
 class StandInCell:
-    """What the collector asks a cell for."""
+    """What the collector asks a runner for."""
 
     spec: ContainerSpec
     status: ContainerStatus
@@ -64,17 +64,17 @@ class StandInPlumbing:
 @dataclass
 class StandInNode:
     plumbing: StandInPlumbing
-    cells: dict[str, StandInCell] = field(default_factory=dict)
+    runners: dict[str, StandInCell] = field(default_factory=dict)
 
     def add(self, seed: int, phase: Phase = Phase.RUNNING, run: int = 1, veth: str = "") -> StandInCell:
         spec = builders.spec(seed, labels={"team": "blue"})
         state = State.RUNNING if phase is Phase.RUNNING else State.EXITED
         status = builders.status(state, run=run, started_ns=5_000_000_000, pid=1)
-        cell = self.cells[spec.id] = StandInCell(spec, status, StandInMachine(phase), veth)
+        runner = self.runners[spec.id] = StandInCell(spec, status, StandInMachine(phase), veth)
         directory = Path(cast(str, self.plumbing.cgroups.unified) + self.plumbing.cgroups_path(spec))
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "cpu.stat").write_text(f"usage_usec {seed}000000\n")
-        return cell
+        return runner
 
 
 @pytest.fixture
@@ -139,24 +139,24 @@ def test_files_stay_open_between_scrapes_and_go_with_the_container(
     node: StandInNode, collector: ContainerCollector
 ) -> None:
     before = open_descriptors()
-    cell = node.add(1)
+    runner = node.add(1)
     scrape(collector)
     held = open_descriptors()
     scrape(collector)
     assert before < held == open_descriptors()
-    cell.machine.phase = Phase.IDLE
+    runner.machine.phase = Phase.IDLE
     assert cpu_of(scrape(collector)) == {}
     assert open_descriptors() == before
 
 
 def test_a_new_run_has_a_new_cgroup(node: StandInNode, collector: ContainerCollector) -> None:
-    cell = node.add(1)
+    runner = node.add(1)
     scrape(collector)
-    directory = Path(cast(str, node.plumbing.cgroups.unified) + node.plumbing.cgroups_path(cell.spec))
+    directory = Path(cast(str, node.plumbing.cgroups.unified) + node.plumbing.cgroups_path(runner.spec))
     (directory / "cpu.stat").unlink()
     (directory / "cpu.stat").write_text("usage_usec 77000000\n")
     assert cpu_of(scrape(collector)) == {"box1": 1.0}
-    cell.status = cell.status.model_copy(update={"run": 2})
+    runner.status = runner.status.model_copy(update={"run": 2})
     assert cpu_of(scrape(collector)) == {"box1": 77.0}
 
 
@@ -187,7 +187,7 @@ async def test_a_refresh_lets_go_of_ended_containers_without_any_scrape(
     before = open_descriptors()
     node.add(1)
     scrape(collector)
-    node.cells.clear()
+    node.runners.clear()
     await collector.refresh()
     assert open_descriptors() == before
 

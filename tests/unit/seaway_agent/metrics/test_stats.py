@@ -1,4 +1,4 @@
-"""Sampling for those who watch: over cells on plain files, and a byte stream on the in-memory bus."""
+"""Sampling for those who watch: over runners on plain files, and a byte stream on the in-memory bus."""
 
 from pathlib import Path
 from typing import Any, cast

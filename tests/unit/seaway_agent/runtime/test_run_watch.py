@@ -9,7 +9,7 @@ import pytest
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.endpoints import Connection
-from seaway_agent.run import Run
+from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.run_watch import RunWatch, code_of_orphan
 from seaway_agent.runtime.shim import ExitFiles, reaped
 from seaway_contracts.containers import Endpoint
@@ -32,7 +32,7 @@ class Stage:
         self.files = ExitFiles.of(directory / "exits", directory / "persist", directory / "bundle", "abc")
         self.init, self.shim = child("exec sleep 60"), child("exec sleep 60")
         conmon_fd = os.pidfd_open(self.shim) if shim_there else -1
-        self.run = Run(NOWHERE, self.init, os.pidfd_open(self.init), conmon_fd, child=True)
+        self.run = ContainerRun(NOWHERE, self.init, os.pidfd_open(self.init), conmon_fd, child=True)
         self.watch = RunWatch("abc", self.run, self.files)
         self.told: list[Exit] = []
 

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from tests.unit.seaway_agent.cell_bench import Bench
+from tests.unit.seaway_agent.runner_bench import Bench
 
 from seaway_contracts.containers import LogConfig
 from seaway_docker.stdcopy import frame
@@ -20,32 +20,32 @@ def record(number: int, tag: str = "stdout F") -> bytes:
 async def test_compression_does_not_wait_for_the_lives_of_containers(bench: Bench) -> None:
     held = threading.Event()
     busy = [bench.node.workers.submit(held.wait, 20) for _ in range(4)]
-    cell = await bench.make(log=LogConfig(driver="json-file", options=OPTIONS))
-    path: Path = bench.node.layout.log(cell.spec.id)
+    runner = await bench.make(log=LogConfig(driver="json-file", options=OPTIONS))
+    path: Path = bench.node.layout.log(runner.spec.id)
     Path(f"{path}.1").write_bytes(record(1) * 100)
     path.write_bytes(b"")
-    cell.log.begin()
+    runner.log.begin()
     try:
         await until(lambda: Path(f"{path}.1.gz").exists())
         assert not any(work.done() for work in busy)
     finally:
         held.set()
-        cell.log.end()
+        runner.log.end()
 
 
 async def test_what_was_written_since_a_mark(bench: Bench) -> None:
     """Across a rotation, of the streams that are wanted."""
-    cell = await bench.make()
-    path: Path = bench.node.layout.log(cell.spec.id)
+    runner = await bench.make()
+    path: Path = bench.node.layout.log(runner.spec.id)
     path.write_bytes(record(1))
-    begin = cell.log.mark()
+    begin = runner.log.mark()
     with path.open("ab") as file:
         file.write(record(2) + record(3, "stderr F"))
-    cell.log.files.set_aside()
+    runner.log.files.set_aside()
     path.write_bytes(record(4))
 
     def since(**wanted: bool) -> bytes:
-        return cell.log.written_since(begin, **({"stdout": True, "stderr": True, "raw": True} | wanted))
+        return runner.log.written_since(begin, **({"stdout": True, "stderr": True, "raw": True} | wanted))
 
     assert since() == b"line 2\nline 3\nline 4\n"
     assert since(stderr=False) == b"line 2\nline 4\n"

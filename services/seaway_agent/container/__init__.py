@@ -1,0 +1,1 @@
+"""One container: its runner, hooks, health checks."""

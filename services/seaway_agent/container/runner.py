@@ -1,0 +1,435 @@
+"""One container on its node: the shell that carries out what its state machine decides."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from seaway_agent.archive.gate import RootfsGate
+from seaway_agent.container import measures
+from seaway_agent.container.health import probe
+from seaway_agent.container.measures import LaunchTimer
+from seaway_agent.core.instructions import (
+    Answer,
+    Ask,
+    Delete,
+    Do,
+    Exit,
+    Launch,
+    Launched,
+    Record,
+    RunProbe,
+    SendSignal,
+    SetTimer,
+    StopProbe,
+    TearDown,
+    Thaw,
+    answers_of_records,
+)
+from seaway_agent.core.machine import Machine
+from seaway_agent.core.restart import LONGEST_NS
+from seaway_agent.core.steps import Phase
+from seaway_agent.core.update import updated
+from seaway_agent.core.words import not_before
+from seaway_agent.execs.execs import Execs
+from seaway_agent.kernel import procs
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.runtime.conmon_runtime import ConmonRuntime
+from seaway_agent.runtime.port import Runtime
+from seaway_agent.runtime.run import ContainerRun
+from seaway_agent.streams.acceptance import taken_up
+from seaway_agent.streams.console import Console
+from seaway_agent.streams.container_log import ContainerLog
+from seaway_bus.bus import Command
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, RestartPolicy
+from seaway_contracts.errors import SeawayError, internal
+from seaway_docker.errors import exit_code_for
+from seaway_kit.failpoints import Failpoint, reach
+
+log = logging.getLogger(__name__)
+_FORESEEN: Final = (SeawayError, OSError, ValueError)
+
+
+class Timer(Protocol):
+    """What `later` gives back."""
+
+    def cancel(self) -> None:
+        """Don't call."""
+
+
+Later = Callable[[float, Callable[[str], None], str], Timer]
+"""Calls a function with a text after so many seconds, as an event loop's `call_later` does."""
+
+
+class ContainerRunner:
+    """A container. `gone` is called when nothing of it is left.
+
+    `runtime` and `later` stand in for conmon and the event loop's clock.
+    """
+
+    def __init__(
+        self,
+        node: Plumbing,
+        spec: ContainerSpec,
+        status: ContainerStatus,
+        lowers: tuple[str, ...],
+        gone: Callable[["ContainerRunner"], None],
+        phase: Phase = Phase.IDLE,
+        runtime: Runtime | None = None,
+        later: Later | None = None,
+    ) -> None:
+        self.node = node
+        self.machine = Machine(spec, status, phase)
+        self.lowers = lowers
+        self._gone = gone
+        self._answers: dict[str, asyncio.Future[ContainerStatus]] = {}
+        self._timers: dict[str, Timer] = {}
+        self._later = later
+        self._probe: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._began_ns = 0
+        self._updating = asyncio.Lock()
+        self.gate = RootfsGate()
+        self._runtime: Runtime = runtime or ConmonRuntime(node, spec)
+        self.log = ContainerLog(node, lambda: self.spec, lambda: self.running)
+        command = spec.command
+        self.execs = Execs(self)
+        self.console = Console(
+            f"container {spec.id[:12]}",
+            tty=command.tty,
+            stdin=command.open_stdin,
+            stdin_once=command.stdin_once,
+            spill=node.spill,
+            tasks=node.tasks,
+        )
+
+    @property
+    def spec(self) -> ContainerSpec:
+        """What was asked for."""
+        return self.machine.spec
+
+    @property
+    def status(self) -> ContainerStatus:
+        """What is."""
+        return self.machine.status
+
+    @property
+    def host_veth(self) -> str:
+        """The host's end of the container's interface; empty where it has none."""
+        run = self._runtime.run
+        sandbox = run.connection.sandbox if run is not None else None
+        return sandbox.host_veth if sandbox is not None else ""
+
+    @property
+    def process(self) -> tuple[int, int] | None:
+        """Number and pidfd of the first process, while it runs."""
+        run = self._runtime.run if self.status.pid else None
+        return (run.pid, run.pidfd) if run is not None and run.pidfd >= 0 else None
+
+    @property
+    def running(self) -> bool:
+        """Whether output may still come."""
+        phases = (Phase.LAUNCHING, Phase.RUNNING, Phase.PAUSED, Phase.BACKING_OFF)
+        return self.machine.phase in phases or self.machine.goes_on
+
+    # --- commands
+
+    async def ask(self, command: Command, decide: Callable[[Ask], list[Do]]) -> ContainerStatus:
+        """Put a command to the machine and wait for its outcome; a repeat of it waits for the same one."""
+        waiting = self._answers.get(command.id)
+        if waiting is None:
+            waiting = self._answers[command.id] = asyncio.get_running_loop().create_future()
+            ask = Ask(command.id, command.actor)
+            try:
+                if not self.machine.knows(ask):
+                    self.do(decide(ask))
+            except BaseException:
+                del self._answers[command.id]
+                raise
+        try:
+            return await asyncio.shield(waiting)
+        finally:
+            if waiting.done():
+                self._answers.pop(command.id, None)
+
+    async def pause(self, command: Command, *, for_commit: bool = False) -> ContainerStatus:
+        """Freeze it, if it runs; `for_commit`: the next agent lets it go on."""
+        refusal = self.machine.cannot_pause()
+        if refusal is None:
+            try:
+                await self._runtime.freeze()
+            except OSError as error:
+                raise internal(f"container {self.spec.name} can't be paused: {error}") from error
+            reach(Failpoint.PAUSE_FROZEN)
+        return await self.ask(command, lambda ask: self.machine.pause(ask, time.time_ns(), for_commit=for_commit))
+
+    async def rename(self, command: Command, name: str) -> ContainerStatus:
+        """Take a name that is reserved already."""
+        return await self.ask(command, lambda ask: self.machine.rename(ask, name, time.time_ns()))
+
+    async def update(self, command: Command, limits: Resources, restart: RestartPolicy | None) -> ContainerStatus:
+        """Change limits and policy, of a running container at once. Raises SeawayError with nothing changed."""
+        async with self._updating:
+            after = updated(self.spec, limits, restart)
+            if after.resources != self.spec.resources and self.machine.phase in (Phase.RUNNING, Phase.PAUSED):
+                await self._limit(limits)
+                reach(Failpoint.UPDATE_LIMITED)
+            return await self.ask(command, lambda ask: self.machine.update(ask, limits, restart, time.time_ns()))
+
+    async def _limit(self, limits: Resources) -> None:
+        try:
+            await self._runtime.limit(limits)
+        except OSError as error:
+            if error.errno == errno.EBUSY and limits.memory:
+                text = f"unable to set memory limit to {limits.memory}: more than that is in use"
+            else:
+                text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise internal(f"Cannot update container {self.spec.id}: {text}") from error
+
+    def resize(self, command: Command, height: int, width: int) -> None:
+        """Size the terminal of the running container. Raises OSError where it has none."""
+        self._runtime.resize(height, width)
+        ask = Ask(command.id, command.actor)
+        self.do(self.machine.tell(ask, time.time_ns(), "resize", height=str(height), width=str(width)))
+
+    def tell(self, command: Command, action: str, **attributes: str) -> None:
+        """Something was done with it that changes nothing in its status."""
+        self.do(self.machine.tell(Ask(command.id, command.actor), time.time_ns(), action, **attributes))
+
+    def attached(self, command: Command, *, follows: bool) -> None:
+        """A client has attached. One that follows has joined the console: a run that is on it hears from now on."""
+        self.tell(command, "attach")
+        if self.status.pid and follows:
+            try:
+                self._runtime.connect_console(self.console)
+            except OSError as error:
+                log.warning("container %s: its console can't be reached: %s", self.spec.id[:12], error)
+
+    # --- what happens by itself
+
+    def exit_seen(self) -> None:
+        """conmon may have written how the container ended."""
+        self._runtime.look()
+
+    def _ended(self, how: Exit) -> None:
+        """What ran in it has ended with it: the ends of execs that came before are told before."""
+        if self.execs.ending:
+            self.node.tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_execs(how))
+        else:
+            self._tell_end(how)
+
+    async def _ended_after_execs(self, how: Exit) -> None:
+        await self.execs.ended_too()
+        self._tell_end(how)
+
+    def _tell_end(self, how: Exit) -> None:
+        reach(Failpoint.DIE_SEEN)
+        ended_ns = not_before(how.time_ns, self.status.started_ns, time.time_ns())
+        how = Exit(how.code, ended_ns, how.oom, _boottime_ns() - self._began_ns)
+        measures.exited(how)
+        self.console.ended()
+        self.do(self.machine.exited(how))
+        self.log.end()
+
+    def adopt(self, run: ContainerRun) -> None:
+        """Take over a run that an earlier agent began."""
+        self._runtime.adopt(run)
+        ran_ns = procs.age_ns(run.pid)
+        self._began_ns = _boottime_ns() - ran_ns
+        self.log.begin()
+        with contextlib.suppress(OSError):
+            self._connect_console()
+        self._runtime.watch(self._ended)
+        self.do(self.machine.adopted(time.time_ns(), ran_ns))
+
+    async def at_rest(self) -> None:
+        """Wait until no launch, teardown or removal is under way."""
+        while self._work is not None and not self._work.done():
+            await asyncio.wait({self._work})
+
+    def close(self) -> None:
+        """Stop watching; the container goes on."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._stop_probe()
+        self.execs.close()
+        self._runtime.close()
+
+    # --- carrying out
+
+    def do(self, instructions: list[Do]) -> None:
+        """Carry out, in order."""
+        written = answers_of_records(instructions)
+        for what in instructions:
+            if isinstance(what, Record):
+                self._write(what, written.pop(0))
+            else:
+                self._do(what)
+
+    def _do(self, what: Do) -> None:
+        match what:
+            case Answer():
+                self._answer(what)
+            case SendSignal():
+                self._runtime.signal(what.signal)
+                reach(Failpoint.STOP_SIGNALLED)
+            case SetTimer():
+                self._set_timer(what)
+            case Thaw():
+                self._runtime.thaw()
+            case Launch():
+                self._work = self.node.tasks.spawn(f"launch-{self.spec.id[:12]}", self._launch(what))
+            case RunProbe():
+                self._probe = self.node.tasks.spawn(f"probe-{self.spec.id[:12]}", self._run_probe(what))
+            case StopProbe():
+                self._stop_probe()
+            case TearDown():
+                self._work = self.node.tasks.spawn(f"teardown-{self.spec.id[:12]}", self._tear_down())
+            case Delete():
+                self._work = self.node.tasks.spawn(f"delete-{self.spec.id[:12]}", self._delete(what.volumes))
+
+    def _write(self, what: Record, answers: Sequence[Answer]) -> None:
+        """With the answers that follow, in one transaction: whoever asks again finds them, whichever agent is there.
+
+        What can't be written down must not be acted on: but for a new container, which its maker takes back,
+        the agent ends, and its successor begins from what is written.
+        """
+        try:
+            self.node.journal.write(self.spec, what, self.lowers, answers)
+        except SeawayError as error:
+            if all(event.action != "create" for event in what.events):
+                self.node.tasks.fail(error)
+            raise
+
+    def _answer(self, what: Answer) -> None:
+        """Behind the events that tell of the outcome, so that whoever has the answer finds the outcome everywhere."""
+        on_their_way = self.node.journal.sent(self.spec.id)
+        if on_their_way is None:
+            self._settle(what)
+        else:
+            on_their_way.add_done_callback(lambda _: self._settle(what))
+
+    def _settle(self, what: Answer) -> None:
+        waiting = self._answers.get(what.ask.command)
+        if waiting is None or waiting.done():
+            return
+        if what.error is not None:
+            waiting.set_exception(what.error)
+            waiting.exception()
+        else:
+            waiting.set_result(what.status)
+
+    def _set_timer(self, what: SetTimer) -> None:
+        old = self._timers.pop(what.name, None)
+        if old is not None:
+            old.cancel()
+        if what.after_ns is not None:
+            later = self._later or asyncio.get_running_loop().call_later
+            self._timers[what.name] = later(self._wait_ns(what.name, what.after_ns) / 1e9, self._timer, what.name)
+
+    def _wait_ns(self, name: str, after_ns: int) -> int:
+        """While events wait for want of a bus, each further run of one that always ends takes more of the disk."""
+        return max(after_ns, LONGEST_NS) if name == "restart" and self.node.journal.trouble else after_ns
+
+    def _timer(self, name: str) -> None:
+        self._timers.pop(name, None)
+        self.do(self.machine.timer(name, time.time_ns()))
+
+    async def _run_probe(self, what: RunProbe) -> None:
+        self.do(self.machine.probed(what.number, await probe(self, what.argv, what.timeout_ns)))
+
+    def _stop_probe(self) -> None:
+        if self._probe is not None and self._probe is not asyncio.current_task():
+            self._probe.cancel()
+        self._probe = None
+
+    async def _launch(self, order: Launch) -> None:
+        async with self._updating, self.gate.alone():
+            await self._launch_with(self.spec, order)
+
+    async def _launch_with(self, spec: ContainerSpec, order: Launch) -> None:
+        runtime, timer = self._runtime, LaunchTimer()
+        if order.restarters:
+            reach(Failpoint.RESTART_LAUNCHING)
+        try:
+            run = await runtime.create(spec, self.lowers, order)
+            timer.lap("create")
+            self._connect_console()
+            await self._prepare_fallback(order)
+            self.log.begin()
+            await runtime.start()
+            reach(Failpoint.START_RUNNING)
+            timer.lap("start")
+        except Exception as error:
+            timer.failed()
+            if runtime.run is not None:
+                await self._clean_up()
+            self._launch_failed(error)
+            return
+        timer.done()
+        connection, self._began_ns = run.connection, _boottime_ns()
+        what = Launched(run.pid, time.time_ns(), connection.endpoints, connection.ports, run.apparmor)
+        self.do(self.machine.launched(what))
+        runtime.watch(self._ended)
+
+    def _launch_failed(self, error: Exception) -> None:
+        if not isinstance(error, _FORESEEN):
+            log.exception("container %s: its launch failed", self.spec.id[:12], exc_info=error)
+        refusal = error if isinstance(error, SeawayError) else internal(f"container {self.spec.name}: {error}")
+        self.console.ended()
+        self.log.end()
+        self.do(self.machine.launch_failed(refusal, exit_code_for(refusal.message), time.time_ns()))
+        reach(Failpoint.START_FAILED)
+
+    def _connect_console(self) -> None:
+        command = self.spec.command
+        if self.console.wanted or (command.open_stdin and (command.tty or not command.stdin_once)):
+            self._runtime.connect_console(self.console)
+
+    async def _prepare_fallback(self, order: Launch) -> None:
+        """Attached clients get the output of a program that ends before conmon has accepted their connection."""
+        if not self.console.wanted:
+            return
+        if self.log.kept:
+            begin = self.log.mark() if order.run > 1 else (1, 0)
+            self.console.fall_back(partial(self.log.written_since, begin))
+        else:
+            await taken_up()
+
+    async def _tear_down(self) -> None:
+        await self._clean_up()
+        reach(Failpoint.DIE_TORN_DOWN)
+        self.do(self.machine.torn_down(time.time_ns()))
+
+    async def _clean_up(self) -> None:
+        """What can't be given back is logged, and left to the sweep: the container must not hang on it."""
+        try:
+            await self._runtime.clean_up()
+        except Exception as error:
+            expected = isinstance(error, _FORESEEN)
+            log.error("container %s: %s", self.spec.id[:12], error, exc_info=None if expected else error)
+
+    async def _delete(self, volumes: bool) -> None:
+        node = self.node
+        try:
+            self.log.part()
+            node.uppers.release(self.spec.id)
+            reach(Failpoint.REMOVE_UPPER)
+            gone = node.volumes.release(self.spec, anonymous=volumes)
+        except OSError as error:
+            refusal = internal(f"container {self.spec.name} can't be removed: {error}")
+            self.do(self.machine.delete_failed(refusal, time.time_ns()))
+            return
+        reach(Failpoint.REMOVE_VOLUMES)
+        self.console.ended()
+        self.do(self.machine.deleted(time.time_ns(), gone))
+        self._gone(self)
+
+
+def _boottime_ns() -> int:
+    """A clock that nobody sets, and that goes on while the machine sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

@@ -1,0 +1,1 @@
+"""The process that runs execs and outlives the agent."""

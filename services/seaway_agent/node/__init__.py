@@ -1,0 +1,1 @@
+"""The node itself: heartbeats, capacity, checks, disk space."""

@@ -1,0 +1,116 @@
+"""The node's heartbeat: that it lives, what it has and what is free."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from seaway_agent.gear import CDI_DIRECTORIES
+from seaway_agent.inventory.inventory import Inventory
+from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_agent.plumbing import Plumbing
+from seaway_bus.bus import Bus
+from seaway_bus.transport import TransportError
+from seaway_contracts.catalogue import BEAT
+from seaway_contracts.containers import State
+from seaway_contracts.nodes import CORE, Beat, BridgeFacts, Capacity, NodeFacts, wanted
+
+log = logging.getLogger(__name__)
+_ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
+
+
+def free_of(capacity: Capacity, taken: Iterable[Capacity]) -> Capacity:
+    """What is left, never below nothing."""
+    given = list(taken)
+    return Capacity(
+        nano_cpus=max(0, capacity.nano_cpus - sum(c.nano_cpus for c in given)),
+        memory=max(0, capacity.memory - sum(c.memory for c in given)),
+    )
+
+
+class Heartbeat:
+    """Beats for a node until it is stopped."""
+
+    def __init__(self, bus: Bus, inventory: Inventory, info: HostInfo, facts: NodeFacts, interval_s: float) -> None:
+        self._bus = bus
+        self._inventory = inventory
+        self._facts = facts
+        self._interval_s = interval_s
+        self._capacity = Capacity(nano_cpus=info.cpus * CORE, memory=info.memory_total)
+        self._leaving = False
+
+    def beat(self) -> Beat:
+        """The present beat."""
+        runners = self._inventory.runners.values()
+        live = [runner for runner in runners if runner.status.state in _ALIVE]
+        return Beat(
+            node=self._inventory.plumbing.node,
+            epoch=self._inventory.epoch,
+            inventory=self._inventory.plumbing.journal.revision,
+            time_ns=time.time_ns(),
+            interval_ns=int(self._interval_s * 1e9),
+            capacity=self._capacity,
+            free=free_of(self._capacity, (wanted(runner.spec.resources) for runner in live)),
+            running=len(live),
+            containers=len(self._inventory.runners),
+            leaving=self._leaving,
+            monotonic_ns=time.monotonic_ns(),
+            facts=self._facts_now(),
+        )
+
+    def _facts_now(self) -> NodeFacts:
+        trouble = self._inventory.plumbing.journal.trouble
+        if not trouble:
+            return self._facts
+        return self._facts.model_copy(update={"warnings": (*self._facts.warnings, trouble)})
+
+    async def run(self) -> None:
+        """Beat now and then on; a beat that can't be sent is left out."""
+        while True:
+            await self._send()
+            await asyncio.sleep(self._interval_s)
+
+    async def leave(self) -> None:
+        """Say goodbye: the agent stops on request. From now on no beat says anything else."""
+        self._leaving = True
+        await self._send()
+
+    async def _send(self) -> None:
+        try:
+            await self._bus.publish(BEAT, self.beat(), node=self._inventory.plumbing.node)
+        except TransportError as error:
+            log.debug("no heartbeat: %s", error)
+
+
+def facts_of(info: HostInfo, node: Plumbing, labels: Iterable[str], root: str, boot: str) -> NodeFacts:
+    """What seldom changes about this node."""
+    bridge = node.network.network
+    return NodeFacts(
+        hostname=info.hostname,
+        os_version=info.os_version,
+        operating_system=info.operating_system,
+        architecture=info.architecture,
+        kernel_version=info.kernel_version,
+        cgroup_version="2" if info.cgroup_mode.value == "v2" else "1",
+        runtimes=dict(node.runtimes),
+        default_runtime=node.default_runtime,
+        security_options=info.security_options,
+        labels=dict(label.partition("=")[::2] for label in labels),
+        root=root,
+        boot_id=boot,
+        cdi_directories=tuple(map(str, CDI_DIRECTORIES)),
+        bridge=BridgeFacts(
+            name=bridge.bridge,
+            subnet=str(bridge.addresses.subnet),
+            gateway=str(bridge.addresses.gateway),
+            mtu=bridge.mtu,
+        ),
+        warnings=tuple(warnings()),
+    )
+
+
+def warnings() -> list[str]:
+    """What a user should know of this host."""
+    return [] if os.geteuid() == 0 else ["WARNING: the agent does not run as root"]

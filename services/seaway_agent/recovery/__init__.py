@@ -1,0 +1,1 @@
+"""Takes up what an agent before this one left."""

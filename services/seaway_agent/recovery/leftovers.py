@@ -1,0 +1,178 @@
+"""What is there of the runs of an agent before this one: processes, their shims, conmon's and the runtimes' files."""
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seaway_agent.container.runner import ContainerRunner
+from seaway_agent.core.instructions import Ask, Exit
+from seaway_agent.kernel import procs
+from seaway_agent.kernel.cgroup_text import cgroups_path, suite_cgroup
+from seaway_agent.kernel.procs import Process
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.runtime.gates import GATE, held_at_gate
+from seaway_agent.runtime.shim import ExitFiles
+from seaway_agent.runtime.shims import shims_below
+from seaway_contracts.containers import Endpoint, PublishedPort
+
+
+@dataclass
+class RunLeftovers:
+    """What there is of a container's run: process and shim, held by descriptors (-1: gone), and what it was given.
+
+    `there`: its bundle is. `pid` is the process's number, also when it is gone. `started`: its program was let loose.
+    """
+
+    there: bool = False
+    pid: int = 0
+    pidfd: int = -1
+    conmon: Process | None = None
+    conmon_fd: int = -1
+    started: bool = False
+    note: dict[str, Any] = field(default_factory=dict)
+    ended: Exit | None = None
+
+    @property
+    def run(self) -> int:
+        """Which run it is; 0 where that was not yet written down."""
+        return int(self.note.get("run", 0))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its end is still to come: it runs, or its shim is about to write down how it ended."""
+        return self.ended is None and (self.pidfd >= 0 or self.conmon_fd >= 0)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Its places in networks."""
+        return tuple(Endpoint.model_validate(endpoint) for endpoint in self.note.get("endpoints") or ())
+
+    @property
+    def ports(self) -> tuple[PublishedPort, ...]:
+        """What it has published."""
+        return tuple(PublishedPort.model_validate(port) for port in self.note.get("ports") or ())
+
+    @property
+    def apparmor(self) -> str | None:
+        """The AppArmor profile that it runs under; None where its agent did not write that down."""
+        return self.note.get("apparmor")
+
+    def asked(self, who: str) -> list[Ask]:
+        """The `starters` or `restarters` of the run."""
+        return [Ask(str(command), str(actor)) for command, actor in self.note.get(who) or ()]
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        for fd in (self.pidfd, self.conmon_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.pidfd = self.conmon_fd = -1
+
+
+class Leftovers:
+    """One look at the host: shims that are made later are not among these."""
+
+    def __init__(self, node: Plumbing, same_boot: bool) -> None:
+        self.shims = shims_below(node.layout.run)
+        self._node = node
+        self._same_boot = same_boot
+
+    def of(self, runner: ContainerRunner) -> RunLeftovers:
+        """What there is of the container's run. The caller closes it."""
+        container = runner.spec.id
+        bundle = self._node.layout.bundle(container)
+        if not self._same_boot:
+            return RunLeftovers()
+        if not bundle.exists():
+            return RunLeftovers(ended=self.exit(container))
+        name, state = self.state(runner)
+        process, conmon = _first_process(state, container), self.shims.get(container)
+        pid = process.pid if process is not None else 0
+        found = RunLeftovers(True, pid, pidfd_of(process), conmon, pidfd_of(conmon))
+        # Behind the shim: one that is gone has written all that it ever will.
+        found.ended = self.exit(container)
+        found.started = state.exists() and not self._gated(name, state, found)
+        found.note = _json(bundle / "run.json")
+        return found
+
+    def exit(self, container: str) -> Exit | None:
+        """How the container's run ended, where conmon has written that down."""
+        layout = self._node.layout
+        return ExitFiles.of(layout.exits, layout.persist(container), layout.bundle(container), container).read()
+
+    def state(self, runner: ContainerRunner) -> tuple[str, Path]:
+        """The container's runtime, and where that keeps what it knows of it."""
+        name, _ = self._node.runtime(runner.spec.runtime)
+        return name, self._node.layout.runtime_root(name) / runner.spec.id
+
+    def containers(self) -> set[str]:
+        """The names of all of which something may be left."""
+        node = self._node
+        layout = node.layout
+        places = [str(path) for path in (layout.bundles, layout.exits, *map(layout.runtime_root, node.runtimes))]
+        found = set(self.shims)
+        for directory in (*places, *node.cgroups.directories(suite_cgroup(node.suite))):
+            with contextlib.suppress(FileNotFoundError):
+                found |= {entry.name for entry in os.scandir(directory)}
+        return found
+
+    def place(self, container: str) -> str:
+        """Where a run of which nobody knows any more had its cgroups: as its runtime was told."""
+        told = _json(self._node.layout.bundle(container) / "config.json").get("linux") or {}
+        return str(told.get("cgroupsPath") or cgroups_path(suite_cgroup(self._node.suite), container))
+
+    def _gated(self, runtime: str, state: Path, found: RunLeftovers) -> bool:
+        """Whether the program has not been let loose. runc's init opens the gate itself, and runs the program before
+        anybody can take the gate away.
+        """
+        if not (state / GATE).exists():
+            return False
+        if runtime != "runc":
+            return True
+        if found.pidfd >= 0:
+            return held_at_gate(found.pid)
+        return found.conmon_fd < 0 and found.ended is None
+
+
+def _first_process(state: Path, container: str) -> Process | None:
+    """The container's first process, from crun's `status`, runc's `state.json` or gVisor's file. That tells no start
+    time: it is believed while the process is the container's sandbox.
+    """
+    crun = _json(state / "status")
+    if crun:
+        return Process(int(crun.get("pid", 0)), int(crun.get("process-start-time", 0)))
+    runc = _json(state / "state.json")
+    if runc:
+        return Process(int(runc.get("init_process_pid", 0)), int(runc.get("init_process_start", 0)))
+    gvisor = next((_json(path) for path in state.glob("*.state")), {})
+    pid = int((gvisor.get("sandbox") or {}).get("pid", 0)) if gvisor.get("status") == "running" else 0
+    process = procs.find(pid) if pid else None
+    return process if _is_sandbox(pid, container) else None
+
+
+def _is_sandbox(pid: int, container: str) -> bool:
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return words[0].startswith(b"runsc-sandbox") and container.encode() in words
+    return False
+
+
+def pidfd_of(process: Process | None) -> int:
+    """Of exactly that process; -1 where it is gone."""
+    if process is None or not process.pid:
+        return -1
+    try:
+        return procs.open_process(process)
+    except ProcessLookupError:
+        return -1
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,207 @@
+"""Writes a container's changes down: status and events in one transaction, then out on the bus."""
+
+import asyncio
+import secrets
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from seaway_agent.core.instructions import Answer, Emit, Ending, Record
+from seaway_agent.state.database import Store
+from seaway_bus.outbox import Outbox
+from seaway_contracts.base import Payload
+from seaway_contracts.catalogue import (
+    CONTAINER_CREATE,
+    CONTAINER_RENAME,
+    CONTAINER_UPDATE,
+    EVENTS,
+)
+from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.execs import ExecInfo
+from seaway_contracts.lifecycle import ContainerEvent, Envelope, VolumeEvent, volume_id
+from seaway_contracts.networks import NetworkEvent
+from seaway_contracts.stored_events import MOST_BYTES
+from seaway_kit.failpoints import Failpoint, reach
+
+_RECORDED: Final = {
+    "create": Failpoint.CREATE_RECORDED,
+    "start": Failpoint.START_RECORDED,
+    "restart": Failpoint.RESTART_RECORDED,
+    "pause": Failpoint.PAUSE_RECORDED,
+    "unpause": Failpoint.UNPAUSE_RECORDED,
+    "kill": Failpoint.KILL_RECORDED,
+    "rename": Failpoint.RENAME_RECORDED,
+    "update": Failpoint.UPDATE_RECORDED,
+    "die": Failpoint.DIE_RECORDED,
+    "destroy": Failpoint.REMOVE_RECORDED,
+    "exec_create": Failpoint.EXEC_RECORDED,
+    "exec_start": Failpoint.EXEC_BEGUN,
+    "exec_die": Failpoint.EXEC_DIE_RECORDED,
+}
+
+_CHANGES_SPEC: Final = frozenset({CONTAINER_RENAME.action, CONTAINER_UPDATE.action})
+_CARRIES_SPEC: Final = _CHANGES_SPEC | {CONTAINER_CREATE.action}
+"""At its creation the node fills in what it was left to choose: the runtime, where volumes are."""
+_SPARE: Final = 8 << 10
+"""By how much another event about a container may be larger than its `create`: by addresses, a longer name."""
+
+
+class Journal:
+    """The one writer of container status and container events on this node."""
+
+    def __init__(self, store: Store, outbox: Outbox, node: str) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._node = node
+        self.endings = store.endings()
+        """Who waits for the end of which container, as it is written down."""
+        self.revision = 0
+        """Grows with every change; beats carry it."""
+
+    def write(
+        self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...] = (), answers: Sequence[Answer] = ()
+    ) -> None:
+        """Store the record's status, events and the answers that it leads to, and send the events.
+
+        Raises SeawayError with nothing written.
+        """
+        try:
+            self._write(spec, record, lowers, answers)
+        except sqlite3.Error as error:
+            raise self._unwritten(spec, error) from error
+        for event in record.events:
+            if event.action in _RECORDED:
+                reach(_RECORDED[event.action])
+        self.revision += 1
+        self._outbox.kick()
+
+    def _write(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...], answers: Sequence[Answer]) -> None:
+        db = self._store.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            self._apply(spec, record, lowers)
+            self._add_events(spec, record)
+            self._keep_ending(spec.id, record.ending)
+            for answer in answers:
+                self._store.put_outcome(answer.ask.command, answer.status)
+            db.execute("COMMIT")
+        except BaseException:
+            self._outbox.discard()
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _keep_ending(self, container: str, what: Ending | None) -> None:
+        if what != self.endings.get(container):
+            self._store.put_ending(container, what)
+            if what is None:
+                del self.endings[container]
+            else:
+                self.endings[container] = what
+
+    def _unwritten(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
+        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        advice = "free space on its disk" if full else "see the agent's log"
+        text = f"node {self._node} can't write down what happens to container {spec.name}: {error}; {advice}"
+        return SeawayError(Code.NO_SPACE if full else Code.INTERNAL, text)
+
+    def check_room(self) -> None:
+        """Raise SeawayError (503) while so many events wait for the bus that nothing new should be begun."""
+        if self.trouble:
+            raise unavailable(f"{self.trouble}; try again when NATS takes them")
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing new is begun on this node just now; empty while it is."""
+        if not self._outbox.full:
+            return ""
+        return (
+            f"node {self._node} has {self._outbox.size} bytes of events that the bus has not taken "
+            f"(--outbox-bytes is {self._outbox.bound}), so it begins nothing new"
+        )
+
+    def execs(self) -> dict[str, list[ExecInfo]]:
+        """The execs that were written down, by container."""
+        return self._store.execs()
+
+    def outcome(self, command: str) -> ContainerStatus | None:
+        """What a command of before was answered, by this agent or one before it. Raises SeawayError."""
+        try:
+            return self._store.outcome(command)
+        except sqlite3.Error as error:
+            raise unavailable(f"the agent of node {self._node} is being started anew; try again") from error
+
+    def waits(self, container: str) -> bool:
+        """Whether the stream lacks events of the container."""
+        return self._outbox.waits(container)
+
+    def sent(self, container: str) -> asyncio.Future[None] | None:
+        """When the container's events so far are on their way; None if they already are."""
+        return self._outbox.sent(container)
+
+    def _apply(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...]) -> None:
+        actions = {event.action for event in record.events if event.noun == "container"}
+        for info in record.execs:
+            self._store.put_exec(info)
+        for identifier in record.forgotten_execs:
+            self._store.forget_exec(identifier)
+        if "create" in actions or record.new:
+            self._store.add(spec, record.status, lowers)
+        elif "destroy" in actions:
+            self._store.remove(spec.id)
+        else:
+            self._store.set_status(spec.id, record.status)
+            if actions & _CHANGES_SPEC:
+                self._store.set_spec(spec)
+
+    def _add_events(self, spec: ContainerSpec, record: Record) -> None:
+        now = record.time_ns or time.time_ns()
+        seq = record.status.seq - sum(1 for event in record.events if event.noun == "container")
+        for place, event in enumerate(record.events):
+            if event.noun == "container":
+                seq += 1
+            self._add(spec, record, event, seq, now + place)
+
+    def _add(self, spec: ContainerSpec, record: Record, event: Emit, seq: int, now: int) -> None:
+        subject, number, body = _told(spec, record, event, seq)
+        cause, actor = (record.ask.command, record.ask.actor) if record.ask else ("", "")
+        envelope = Envelope(
+            secrets.token_hex(12), self._node, event.noun, event.action, subject, now, number, cause, actor
+        )
+        self._outbox.add(EVENTS[event.noun, event.action], envelope, body, key=spec.id)
+        if isinstance(body, ContainerEvent) and event.action == CONTAINER_CREATE.action:
+            _check_size(spec, body)
+
+
+def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
+    """What an event is about, its place in the order of that, its body."""
+    if event.noun == "network" and event.network is not None:
+        network = event.network.network_id
+        return network, 0, NetworkEvent(network_id=network, attributes={**event.attributes, "container": spec.id})
+    if event.noun == "volume":
+        return volume_id(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
+    status = record.status
+    body = ContainerEvent(
+        status=status if status.seq == seq else status.model_copy(update={"seq": seq}),
+        attributes={**attributes_of(spec), **event.attributes},
+        spec=spec if event.action in _CARRIES_SPEC else None,
+    )
+    return spec.id, seq, body
+
+
+def _check_size(spec: ContainerSpec, body: ContainerEvent) -> None:
+    """Raise SeawayError for a container whose published events would be too large: they have its labels."""
+    size, limit = len(CONTAINER_CREATE.encode(body.model_copy(update={"spec": None}))), MOST_BYTES - _SPARE
+    if size > limit:
+        raise SeawayError(
+            Code.TOO_LARGE,
+            f"the events of container {spec.name} would have {size} bytes and may have {limit} at most: "
+            "make its labels smaller",
+        )
+
+
+def attributes_of(spec: ContainerSpec) -> dict[str, str]:
+    """Docker's actor attributes of a container: its labels, image and name."""
+    return {**spec.labels, "image": spec.image.ref, "name": spec.name}

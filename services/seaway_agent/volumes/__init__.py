@@ -1,0 +1,1 @@
+"""Local volumes and bind mounts."""

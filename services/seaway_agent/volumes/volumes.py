@@ -1,0 +1,258 @@
+"""Local volumes: directories below the node's root, named or anonymous.
+
+A volume's directory holds its data and, meanwhile, the mark of the container that it is being made for, and the copy
+of the image's content (`filling`). Who holds a volume is known from the containers' specs.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from seaway_agent.archive.view import Stack, rootfs_of_stopped
+from seaway_agent.kernel.clones import clone_below
+from seaway_agent.rootfs import tree
+from seaway_agent.rootfs.errors import StorageFull
+from seaway_agent.rootfs.layers import FULL
+from seaway_agent.runtime.bundle import Attachment, VolumeMount
+from seaway_agent.volumes import filling
+from seaway_agent.volumes.binds import piece_name, read_only_word
+from seaway_contracts.containers import ContainerSpec, Mount
+from seaway_contracts.errors import SeawayError, bad_request, internal, not_found, unavailable
+from seaway_kit.failpoints import Failpoint, reach
+
+log = logging.getLogger(__name__)
+# No volume's name begins with a dot.
+_NEW: Final = ".new-"
+_TRASH: Final = ".trash-"
+_FOR: Final = "for-"
+_FILLED_AT_ONCE: Final = 4
+
+
+class Volumes:
+    """The volumes of one node. Call `start` first, `close` last; all belongs to the event loop's thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._holders: defaultdict[str, set[str]] = defaultdict(set)
+        self._new: dict[str, str] = {}
+        self._fillers = ThreadPoolExecutor(_FILLED_AT_ONCE, thread_name_prefix="fill-volume")
+        self._remover = ThreadPoolExecutor(1, thread_name_prefix="remove-volume")
+        self._closing = threading.Event()
+
+    def start(self, specs: Iterable[ContainerSpec]) -> None:
+        """Learn who holds what. Volumes that were made for a container that never came to be are removed, and copies
+        that were under way finished or undone.
+        """
+        known = set()
+        for spec in specs:
+            known.add(spec.id)
+            for mount in _volumes(spec):
+                self._holders[mount.source].add(spec.id)
+        for volume in list(self._root.iterdir()):
+            if volume.name.startswith((_NEW, _TRASH)):
+                self._remover.submit(_remove, volume)
+            elif volume.is_dir() and not volume.is_symlink():
+                self._take_up(volume, known)
+
+    def close(self) -> None:
+        """End copies under way, wait for removals."""
+        self._closing.set()
+        self._fillers.shutdown(cancel_futures=True)
+        self._remover.shutdown()
+
+    def path(self, name: str) -> Path:
+        """A volume's data directory. Raises SeawayError for a name that isn't one."""
+        if not name or name.startswith(".") or "/" in name or "\0" in name:
+            raise bad_request(f"{name!r} is no volume name: use [a-zA-Z0-9][a-zA-Z0-9_.-]")
+        return self._root / name / filling.DATA
+
+    # --- a container's volumes
+
+    def hold(self, spec: ContainerSpec) -> None:
+        """Make the volumes that a new container names and that aren't there, and keep all of them from removal.
+
+        `keep` or `give_back` comes next. Raises SeawayError with nothing made.
+        """
+        try:
+            for mount in _volumes(spec):
+                self._make(mount.source, spec.id)
+                reach(Failpoint.VOLUME_MADE)
+                self._holders[mount.source].add(spec.id)
+        except BaseException:
+            self.give_back(spec)
+            raise
+
+    async def fill(self, spec: ContainerSpec, layers: Stack, scratch: Path) -> None:
+        """Give the empty ones what the image has at their targets; `scratch` an empty directory. Raises SeawayError."""
+        wanted = [
+            mount
+            for mount in _volumes(spec)
+            if not mount.no_copy and filling.is_empty(self.path(mount.source).parent, mount.subpath)
+        ]
+        if wanted:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._fillers, self._fill, wanted, layers, scratch)
+
+    def made_for(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """The volumes that are new with this container, which is still being made."""
+        return tuple(name for name, container in self._new.items() if container == spec.id)
+
+    def keep(self, spec: ContainerSpec) -> None:
+        """The container has been made."""
+        for name in self.made_for(spec):
+            self._settle(name)
+
+    def give_back(self, spec: ContainerSpec) -> None:
+        """The container has not been made: nor are the volumes that would be new with it."""
+        self._let_go(spec)
+        for name in self.made_for(spec):
+            del self._new[name]
+            self._discard(name)
+
+    def release(self, spec: ContainerSpec, *, anonymous: bool) -> tuple[str, ...]:
+        """The container is being removed, with its `anonymous` volumes if nobody else holds them: their names.
+
+        Raises OSError; then it can be tried again.
+        """
+        gone = [m.source for m in _volumes(spec) if anonymous and m.anonymous and self._holders[m.source] <= {spec.id}]
+        for name in gone:
+            self._discard(name)
+            reach(Failpoint.VOLUME_GONE)
+        self._let_go(spec)
+        return tuple(dict.fromkeys(gone))
+
+    def mounts(self, spec: ContainerSpec, *, rro: bool = False) -> tuple[VolumeMount, ...]:
+        """The container's volumes, ready to be mounted; pieces of volumes from where `attachments` hangs them."""
+        found = []
+        for mount in _volumes(spec):
+            source = self.path(mount.source)
+            source.mkdir(parents=True, exist_ok=True)
+            piece = piece_name(mount) if mount.subpath else ""
+            below = read_only_word(mount, rro=rro) == "rro"
+            found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, piece))
+        return tuple(found)
+
+    def attachments(self, spec: ContainerSpec) -> tuple[Attachment, ...]:
+        """The pieces of volumes, which the launcher must hang into the bundle."""
+        return tuple(
+            Attachment(piece_name(mount), partial(_clone_piece, str(self.path(mount.source)), mount.subpath))
+            for mount in _volumes(spec)
+            if mount.subpath
+        )
+
+    # --- steps
+
+    def _take_up(self, volume: Path, known: set[str]) -> None:
+        """A volume that an agent before this one has left."""
+        try:
+            names = {entry.name for entry in volume.iterdir()}
+            for mark in (name for name in names if name.startswith(_FOR)):
+                if mark.removeprefix(_FOR) not in known and volume.name not in self._holders:
+                    log.info("removed volume %s, which was made for a container that was not", volume.name)
+                    self._discard(volume.name)
+                    return
+                (volume / mark).unlink()
+            if not names.isdisjoint((filling.FILLING, filling.FILLED)):
+                filling.settle(volume)
+        except OSError as error:
+            log.error("volume %s: %s", volume.name, error)
+
+    def _make(self, name: str, container: str) -> None:
+        data = self.path(name)
+        if data.is_dir():
+            if self._new.get(name, container) != container:
+                self._settle(name)  # no longer the first one's alone
+            return
+        try:
+            if data.parent.exists():
+                data.mkdir()
+            else:
+                self._make_new(data.parent, container)
+        except OSError as error:
+            text = f"volume {name} can't be made: {error.strerror}"
+            raise StorageFull(text) if error.errno in FULL else internal(text) from error
+
+    def _make_new(self, volume: Path, container: str) -> None:
+        """With its mark, in one step."""
+        new = self._root / f"{_NEW}{os.urandom(8).hex()}"
+        try:
+            new.mkdir(mode=0o700)
+            (new / filling.DATA).mkdir()
+            (new / filling.DATA).chmod(0o755)
+            (new / f"{_FOR}{container}").touch()
+            new.rename(volume)
+        except BaseException:
+            _remove(new)
+            raise
+        self._new[volume.name] = container
+
+    def _settle(self, name: str) -> None:
+        container = self._new.pop(name)
+        try:
+            (self._root / name / f"{_FOR}{container}").unlink(missing_ok=True)
+        except OSError as error:
+            log.error("volume %s: %s", name, error)
+
+    def _fill(self, wanted: list[Mount], layers: Stack, scratch: Path) -> None:
+        with rootfs_of_stopped(layers, scratch) as files:
+            for mount in wanted:
+                try:
+                    filling.fill(self._root / mount.source, mount.subpath, files.root, mount.target, self._check_open)
+                except OSError as error:
+                    raise _refusal(mount, error) from error
+
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise unavailable("the agent is ending")
+
+    def _let_go(self, spec: ContainerSpec) -> None:
+        for mount in _volumes(spec):
+            holders = self._holders[mount.source]
+            holders.discard(spec.id)
+            if not holders:
+                del self._holders[mount.source]
+
+    def _discard(self, name: str) -> None:
+        """It is gone at once (one rename), its space a little later."""
+        trash = self._root / f"{_TRASH}{os.urandom(8).hex()}"
+        with contextlib.suppress(FileNotFoundError):
+            (self._root / name).rename(trash)
+            self._remover.submit(_remove, trash)
+
+
+def _volumes(spec: ContainerSpec) -> Iterator[Mount]:
+    return (mount for mount in spec.mounts if mount.type == "volume")
+
+
+def _remove(path: Path) -> None:
+    try:
+        tree.remove(path)
+    except OSError as error:
+        log.warning("%s can't be removed; the next start tries again: %s", path, error)
+
+
+def _refusal(mount: Mount, error: OSError) -> SeawayError:
+    """Docker's words where the image has no directory there."""
+    if isinstance(error, NotADirectoryError):
+        if mount.anonymous:
+            return internal(f"cannot mount volume over existing file, file exists {mount.target}")
+        return internal(f"source {mount.target} is not directory")
+    text = f"volume {mount.source} can't be filled with what the image has at {mount.target}: {error.strerror}"
+    return StorageFull(text) if error.errno in FULL else internal(text)
+
+
+def _clone_piece(volume: str, subpath: str) -> int:
+    try:
+        return clone_below(volume, subpath)
+    except FileNotFoundError:
+        raise not_found(
+            f"cannot access path {volume}/{subpath}: lstat {volume}/{subpath}: no such file or directory"
+        ) from None

@@ -1,0 +1,85 @@
+"""What a heartbeat says is free, and the facts that it carries."""
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from tests.unit.seaway_agent.runner_bench import Bench
+
+from seaway_agent.inventory.inventory import Inventory
+from seaway_agent.kernel.cgroup_text import CgroupMode
+from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_agent.network.ipam import AddressPool
+from seaway_agent.node.beats import Heartbeat, facts_of, free_of
+from seaway_agent.plumbing import Plumbing
+from seaway_agent.rootfs.layers import LayerStore
+from seaway_contracts.catalogue import BEAT
+from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
+from seaway_kit.tasks import Tasks
+from seaway_testing.waiting import until
+
+GIB = 1 << 30
+CORE = 1_000_000_000
+
+
+def test_free_is_what_has_not_been_promised() -> None:
+    taken = (Capacity(nano_cpus=CORE, memory=GIB), Capacity(nano_cpus=CORE // 2, memory=0))
+    whole = Capacity(nano_cpus=4 * CORE, memory=8 * GIB)
+    assert free_of(whole, iter(taken)) == Capacity(nano_cpus=2_500_000_000, memory=7 * GIB)
+
+
+def test_a_node_that_promised_too_much_has_nothing_free() -> None:
+    taken = [Capacity(nano_cpus=3 * CORE, memory=GIB)] * 2
+    assert free_of(Capacity(nano_cpus=4 * CORE, memory=8 * GIB), taken) == Capacity(nano_cpus=0, memory=6 * GIB)
+
+
+@pytest.mark.parametrize(("mode", "version"), [(CgroupMode.V1, "1"), (CgroupMode.HYBRID, "1"), (CgroupMode.V2, "2")])
+def test_facts(mode: CgroupMode, version: str) -> None:
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", mode, ("name=seccomp",))
+    facts = facts_of(info, plumbing(), ("zone=a", "ssd", "eq=a=b"), "/var/lib/s", "boot-1")
+    assert facts.cgroup_version == version
+    assert facts.labels == {"zone": "a", "ssd": "", "eq": "a=b"}
+    assert (facts.hostname, facts.architecture, facts.boot_id, facts.root) == ("h", "x86_64", "boot-1", "/var/lib/s")
+    assert (facts.runtimes, facts.default_runtime) == ({"crun": "/usr/bin/crun"}, "crun")
+    assert facts.bridge == BridgeFacts(name="sw0", subnet="172.19.0.0/16", gateway="172.19.0.1", mtu=1400)
+    assert facts.cdi_directories == ("/etc/cdi", "/var/run/cdi")
+
+
+def plumbing() -> Plumbing:
+    bridge = SimpleNamespace(bridge="sw0", mtu=1400, addresses=AddressPool(IPv4Network("172.19.0.0/16")))
+    node = SimpleNamespace(
+        runtimes={"crun": "/usr/bin/crun"}, default_runtime="crun", network=SimpleNamespace(network=bridge)
+    )
+    return cast(Plumbing, node)
+
+
+async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench, tmp_path: Path) -> None:
+    """`docker info` shows it, for as long as it is so."""
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
+    node = Inventory(bench.node, LayerStore(tmp_path / "layers", "boot"), "e1")
+    heartbeat = Heartbeat(bench.bus, node, info, NodeFacts(warnings=("lasting",)), 1)
+    outbox = bench.journal._outbox
+    bound, outbox.bound = outbox.bound, 0
+    lasting, passing = heartbeat.beat().facts.warnings
+    assert lasting == "lasting"
+    assert "the bus has not taken (--outbox-bytes is 0), so it begins nothing new" in passing
+    outbox.bound = bound
+    assert heartbeat.beat().facts.warnings == ("lasting",)
+
+
+async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks, tmp_path: Path) -> None:
+    heard: list[Beat] = []
+    await bench.bus.on_message(BEAT, heard.append)
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
+    node = Inventory(bench.node, LayerStore(tmp_path / "layers", "boot"), "e1")
+    heartbeat = Heartbeat(bench.bus, node, info, NodeFacts(), 0.001)
+    tasks.eternal("beat", heartbeat.run())
+    await until(lambda: heard)
+    assert (heard[0].epoch, heard[0].leaving) == ("e1", False)
+    await heartbeat.leave()
+    await until(lambda: heard[-1].leaving)
+    first = next(place for place, one in enumerate(heard) if one.leaving)
+    await until(lambda: len(heard) > first + 2)
+    assert all(one.leaving for one in heard[first:])
