@@ -23,6 +23,8 @@ from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.oci import capabilities, seccomp
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.apparmor import AppArmor
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
+from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.state.journal import Journal
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_agent.streams.spill import SpillRoom
@@ -133,6 +135,16 @@ class Plumbing:
     def cgroup_parents(self) -> CgroupParents:
         """What stands above containers that were given a place of their own."""
         return CgroupParents(self.cgroups, self.layout.cgroup_parents)
+
+    @cached_property
+    def container_cgroups(self) -> ContainerCgroups:
+        """Where the containers' cgroups are."""
+        return ContainerCgroups(self.cgroups, self.suite, self.layout.cgroup_parents)
+
+    @cached_property
+    def oci_runtimes(self) -> Runtimes:
+        """The OCI runtimes."""
+        return Runtimes(self.runtimes, self.default_runtime)
 
     def cgroups_path(self, spec: ContainerSpec) -> str:
         """Where a container's cgroups are, below every hierarchy."""
