@@ -8,7 +8,7 @@ while it is `starting`. Where the check is suspended the container counts as unh
 from dataclasses import dataclass
 from typing import Final
 
-from seaway_agent.core.instructions import Do, RunProbe, SetTimer, StopProbe
+from seaway_agent.core.instructions import Instruction, RunProbe, SetTimer, StopProbe
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Health, Probe
 
 LOG_ENTRIES: Final = 5
@@ -97,7 +97,7 @@ class HealthCheck:
         self._grace = False
         self._began_in_grace = False
 
-    def start_period(self, ran_ns: int) -> list[Do]:
+    def start_period(self, ran_ns: int) -> list[Instruction]:
         """A run is there that has lasted so long: what is left of its start period begins."""
         left_ns = self.plan.start_period_ns - ran_ns if self.plan is not None else 0
         self._grace = left_ns > 0
@@ -107,14 +107,14 @@ class HealthCheck:
         """From now on failures count."""
         self._grace = False
 
-    def begin(self, status: ContainerStatus) -> list[Do]:
+    def begin(self, status: ContainerStatus) -> list[Instruction]:
         """The container runs: the first probe comes after a wait."""
         if self.plan is None or status.health is None:
             return []
         self._on = True
         return [SetTimer("health", wait_ns(self.plan, status.health, grace=self._grace))]
 
-    def end(self) -> list[Do]:
+    def end(self) -> list[Instruction]:
         """It runs no more, or is paused."""
         if not self._on:
             return []
@@ -122,13 +122,13 @@ class HealthCheck:
         self._number += 1
         return [SetTimer("health", None), StopProbe()]
 
-    def over(self) -> list[Do]:
+    def over(self) -> list[Instruction]:
         """The run has ended."""
-        grace: list[Do] = [SetTimer("grace", None)] if self._grace else []
+        grace: list[Instruction] = [SetTimer("grace", None)] if self._grace else []
         self._grace = False
         return [*self.end(), *grace]
 
-    def due(self) -> list[Do]:
+    def due(self) -> list[Instruction]:
         """The wait is over."""
         if self.plan is None or not self._on:
             return []

@@ -1,4 +1,4 @@
-"""What the container core tells its shell to do, and what the shell tells the core has happened."""
+"""What the container's machine has its runner do (instructions), and what the runner reports to it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ TimerName = Literal["stop", "restart", "health", "grace"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Who waits for an outcome: the command's id (a repeat of it gets the same answer) and its actor."""
+class Waiter:
+    """A command whose caller waits for the outcome: its id (a repeat of it gets the same answer) and its actor."""
 
     command: str
     actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """Who waits for the end of that run or for what follows it, for the agent that comes after one that was killed.
+class PendingStop:
+    """The commands that wait for the end of that run or for what follows it. The next agent continues from here.
 
-    `stop`: the signal, and the patience in seconds (for ever if negative) since `since_ns` (Unix); None where nobody
-    stops it.
+    `stop`: the signal, and the seconds from `since_ns` (Unix) to SIGKILL (never if negative); None where nobody stops
+    it. Stored as JSON, field by field.
     """
 
     run: int
     since_ns: int = 0
     stop: tuple[int, int] | None = None
-    stoppers: tuple[Ask, ...] = ()
-    killers: tuple[Ask, ...] = ()
-    restarters: tuple[Ask, ...] = ()
-    removers: tuple[Ask, ...] = ()
+    stoppers: tuple[Waiter, ...] = ()
+    killers: tuple[Waiter, ...] = ()
+    restarters: tuple[Waiter, ...] = ()
+    removers: tuple[Waiter, ...] = ()
     volumes: bool = False
 
 
@@ -75,8 +75,8 @@ class Launch:
     """
 
     run: int
-    starters: tuple[Ask, ...] = ()
-    restarters: tuple[Ask, ...] = ()
+    starters: tuple[Waiter, ...] = ()
+    restarters: tuple[Waiter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class SendSignal:
 
 @dataclass(frozen=True, slots=True)
 class Thaw:
-    """Let frozen processes go on."""
+    """Thaw frozen processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,31 +142,40 @@ class Record:
 
     status: ContainerStatus
     events: tuple[Emit, ...]
-    ask: Ask | None = None
+    waiter: Waiter | None = None
     time_ns: int = 0
     execs: tuple[ExecInfo, ...] = ()
     """Those that are new or have changed."""
     forgotten_execs: tuple[str, ...] = ()
     new: bool = False
-    ending: Ending | None = None
+    pending_stop: PendingStop | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Tell whoever asked that it is done (`error` None) or why not."""
+    """Answer a command: it is done (`error` None), or why not."""
 
-    ask: Ask
+    waiter: Waiter
     status: ContainerStatus
     error: SeawayError | None = None
 
 
-Do = Launch | SendSignal | Thaw | SetTimer | RunProbe | StopProbe | TearDown | Delete | Record | Answer
+@dataclass(frozen=True, slots=True)
+class LogError:
+    """Log an error of the machine itself."""
+
+    text: str
 
 
-def answers_of_records(instructions: Sequence[Do]) -> list[list[Answer]]:
+Instruction = (
+    Launch | SendSignal | Thaw | SetTimer | RunProbe | StopProbe | TearDown | Delete | Record | Answer | LogError
+)
+
+
+def answers_of_records(instructions: Sequence[Instruction]) -> list[list[Answer]]:
     """For each record, in order, the successes that it leads to: those behind it, before the next record.
 
-    Those before the first record go with that one: what they tell of was recorded earlier.
+    Those before the first record go with that one: their outcome was recorded earlier.
     """
     found: list[list[Answer]] = []
     early: list[Answer] = []

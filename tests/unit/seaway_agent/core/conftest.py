@@ -7,13 +7,13 @@ import pytest
 
 from seaway_agent.core.instructions import (
     Answer,
-    Ask,
     Delete,
-    Do,
     Emit,
     Exit,
+    Instruction,
     Launch,
     Launched,
+    LogError,
     Record,
     RunProbe,
     SendSignal,
@@ -21,9 +21,10 @@ from seaway_agent.core.instructions import (
     StopProbe,
     TearDown,
     Thaw,
+    Waiter,
 )
 from seaway_agent.core.machine import Machine
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.phases import Phase
 from seaway_contracts.containers import ContainerStatus, Endpoint, RestartPolicy
 from seaway_contracts.errors import internal
 from seaway_testing import builders
@@ -32,15 +33,15 @@ BRIDGE = Endpoint(network="bridge", network_id="n" * 64, address="172.18.0.2", p
 SECOND_NS = 1_000_000_000
 
 
-def words_of(do: Do) -> str:
+def words_of(do: Instruction) -> str:
     """One instruction as one line."""
     match do:
         case Record():
-            cause = f" by {do.ask.command}" if do.ask else ""
+            cause = f" by {do.waiter.command}" if do.waiter else ""
             events = ", ".join(map(_event, do.events))
             return f"record {do.status.state}: {events}{cause}" if events else f"record {do.status.state}"
         case Answer():
-            return f"answer {do.ask.command}" + (f" {do.error.status}" if do.error else "")
+            return f"answer {do.waiter.command}" + (f" {do.error.status}" if do.error else "")
         case SendSignal():
             return f"signal {do.signal}"
         case SetTimer():
@@ -57,6 +58,8 @@ def words_of(do: Do) -> str:
             return "stop probe"
         case TearDown():
             return "tear down"
+        case LogError():
+            return f"log: {do.text}"
 
 
 def _event(event: Emit) -> str:
@@ -76,35 +79,35 @@ class Box:
     def state(self) -> str:
         return str(self.machine.status.state)
 
-    def _say(self, instructions: list[Do]) -> list[str]:
+    def _say(self, instructions: list[Instruction]) -> list[str]:
         return [words_of(do) for do in instructions]
 
     def wait(self, seconds: float) -> None:
         self.now_ns += int(seconds * SECOND_NS)
 
     def create(self, who: str = "c") -> list[str]:
-        return self._say(self.machine.create(Ask(who), self.now_ns))
+        return self._say(self.machine.create(Waiter(who), self.now_ns))
 
     def start(self, who: str) -> list[str]:
-        return self._say(self.machine.start(Ask(who)))
+        return self._say(self.machine.start(Waiter(who)))
 
     def stop(self, who: str, timeout_s: int | None = None, signal: int | None = None) -> list[str]:
-        return self._say(self.machine.stop(Ask(who), timeout_s, signal, self.now_ns))
+        return self._say(self.machine.stop(Waiter(who), timeout_s, signal, self.now_ns))
 
     def restart(self, who: str, timeout_s: int | None = None) -> list[str]:
-        return self._say(self.machine.restart(Ask(who), timeout_s, None, self.now_ns))
+        return self._say(self.machine.restart(Waiter(who), timeout_s, None, self.now_ns))
 
     def kill(self, who: str, signal: int = 9) -> list[str]:
-        return self._say(self.machine.kill(Ask(who), signal, self.now_ns))
+        return self._say(self.machine.kill(Waiter(who), signal, self.now_ns))
 
     def pause(self, who: str) -> list[str]:
-        return self._say(self.machine.pause(Ask(who), self.now_ns))
+        return self._say(self.machine.pause(Waiter(who), self.now_ns))
 
     def unpause(self, who: str) -> list[str]:
-        return self._say(self.machine.unpause(Ask(who), self.now_ns))
+        return self._say(self.machine.unpause(Waiter(who), self.now_ns))
 
     def remove(self, who: str, *, force: bool = False, volumes: bool = False) -> list[str]:
-        return self._say(self.machine.remove(Ask(who), force, volumes, self.now_ns))
+        return self._say(self.machine.remove(Waiter(who), force, volumes, self.now_ns))
 
     def launched(self, *endpoints: Endpoint) -> list[str]:
         return self._say(self.machine.launched(Launched(42, self.now_ns, endpoints or (BRIDGE,))))
@@ -132,6 +135,9 @@ class Box:
 
     def resume(self) -> list[str]:
         return self._say(self.machine.resume())
+
+    def restored(self, who: str) -> list[str]:
+        return self._say(self.machine.restored(Waiter(who), self.now_ns))
 
     # --- ready-made situations, of which the words don't matter
 

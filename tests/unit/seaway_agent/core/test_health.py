@@ -138,7 +138,7 @@ class Checked:
 
     @property
     def health(self) -> Health:
-        found = self.box.machine.status.health
+        found: Health | None = self.box.machine.status.health
         assert found is not None
         return found
 

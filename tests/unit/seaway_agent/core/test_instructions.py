@@ -1,4 +1,4 @@
-from seaway_agent.core.instructions import Answer, Ask, Do, Record, TearDown, answers_of_records
+from seaway_agent.core.instructions import Answer, Instruction, Record, TearDown, Waiter, answers_of_records
 from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.errors import not_modified
 
@@ -6,7 +6,7 @@ STATUS = ContainerStatus()
 
 
 def answer(command: str) -> Answer:
-    return Answer(Ask(command), STATUS)
+    return Answer(Waiter(command), STATUS)
 
 
 def record() -> Record:
@@ -15,7 +15,7 @@ def record() -> Record:
 
 def test_an_answer_goes_with_the_record_that_it_follows() -> None:
     start, stop = answer("start"), answer("stop")
-    done: list[Do] = [record(), TearDown(), start, record(), stop]
+    done: list[Instruction] = [record(), TearDown(), start, record(), stop]
     assert answers_of_records(done) == [[start], [stop]]
 
 
@@ -25,5 +25,5 @@ def test_an_answer_before_all_records_goes_with_the_first() -> None:
 
 
 def test_refusals_are_not_kept() -> None:
-    assert answers_of_records([record(), Answer(Ask("a"), STATUS, not_modified())]) == [[]]
+    assert answers_of_records([record(), Answer(Waiter("a"), STATUS, not_modified())]) == [[]]
     assert answers_of_records([answer("a")]) == []

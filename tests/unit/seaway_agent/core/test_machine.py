@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from seaway_agent.core.instructions import Ask, Exit, Launch, Launched, Record
-from seaway_agent.core.steps import Phase
-from seaway_agent.core.words import mount_events, unmount_events
+from seaway_agent.core.events import mount_events, unmount_events
+from seaway_agent.core.instructions import Exit, Launch, Launched, Record, Waiter
+from seaway_agent.core.phases import Phase
 from seaway_contracts.containers import ContainerStatus, Endpoint, Mount, RestartPolicy, State
 
 MakeBox = Callable[..., Any]
@@ -78,7 +78,7 @@ VOLUMES = (
 
 def test_volumes_are_told_of_in_dockers_order(make_box: MakeBox) -> None:
     box = make_box(mounts=VOLUMES)
-    made = box._say(box.machine.create(Ask("c"), box.now_ns, ["two"]))
+    made = box._say(box.machine.create(Waiter("c"), box.now_ns, ["two"]))
     assert made == ["record created: volume create two, create by c", "answer c"]
     box.start("a")
     assert box.launched()[0] == "record running: network connect, volume mount one, volume mount two, start by a"
@@ -193,7 +193,7 @@ def test_a_failed_launch_that_was_to_be_stopped(make_box: MakeBox) -> None:
 
 def test_launch_of_an_earlier_agent_is_answered_to_those_who_asked_for_it(make_box: MakeBox) -> None:
     box = make_box()
-    box.machine.launching(4, [Ask("a"), Ask("b")], [Ask("c")])
+    box.machine.launching(4, [Waiter("a"), Waiter("b")], [Waiter("c")])
     assert (box.machine.phase, box.machine.status.run) == (Phase.LAUNCHING, 4)
     assert box.launched() == [
         "record running: network connect, start, restart by a",
@@ -204,8 +204,8 @@ def test_launch_of_an_earlier_agent_is_answered_to_those_who_asked_for_it(make_b
 
 
 def test_launch_tells_who_asked(make_box: MakeBox) -> None:
-    launches = [do for do in make_box().machine.start(Ask("a", "me")) if isinstance(do, Launch)]
-    assert launches == [Launch(1, (Ask("a", "me"),))]
+    launches = [do for do in make_box().machine.start(Waiter("a", "me")) if isinstance(do, Launch)]
+    assert launches == [Launch(1, (Waiter("a", "me"),))]
 
 
 def test_another_containers_network_is_no_news(make_box: MakeBox) -> None:
@@ -224,7 +224,7 @@ def test_a_launch_of_the_agent_before_counts_as_it_would_have_there(
     """By the restart policy: one more; for a user: from nothing again; with the node after a reboot: no change."""
     status = ContainerStatus(state=state, run=2, restart_count=2, exit_code=1)
     box = make_box(status=status, phase=Phase.TEARING_DOWN if state is State.RESTARTING else Phase.IDLE)
-    box.machine.launching(3, [Ask(who)] if who else [], [])
+    box.machine.launching(3, [Waiter(who)] if who else [], [])
     box.launched()
     assert box.machine.status.restart_count == count
 
@@ -253,7 +253,7 @@ def test_what_was_forgotten_in_a_reboot_is_here_again_and_has_ended(
     make_box: MakeBox, state: State, said: list[str], after: State
 ) -> None:
     box = make_box(status=ContainerStatus(state=state, seq=7), restart=RestartPolicy(name="always"))
-    done = box.machine.restored(Ask("m"), box.now_ns)
+    done = box.machine.restored(Waiter("m"), box.now_ns)
     assert [line.removesuffix(" by m") for line in box._say(done)] == said
     assert [do.new for do in done if isinstance(do, Record)] == [True]
     assert (box.machine.status.state, box.machine.status.seq) == (after, 8)

@@ -255,7 +255,7 @@ def test_kill_of_what_waits_to_be_restarted_ends_the_wait(make_box: MakeBox, alw
 def test_pause_of_what_waits_to_be_restarted(make_box: MakeBox, always: RestartPolicy) -> None:
     box = make_box(restart=always).backing_off()
     assert box.pause("p") == [f"answer p {CONFLICT}"]
-    assert "is restarting, wait until" in box.machine.cannot_pause().message
+    assert "is restarting, wait until" in box.machine.why_no_pause().message
 
 
 def test_pause_and_unpause(make_box: MakeBox) -> None:

@@ -1,14 +1,13 @@
-"""The container's machine, as conversations: removal, restart policies, agents that die, what can't be."""
+"""The container's machine, as conversations: removal, restart policies, agents that die."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from seaway_agent.core.instructions import Answer, Ask, Exit, Record
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.instructions import Answer, Exit, Record, Waiter
+from seaway_agent.core.phases import Phase
 from seaway_contracts.containers import RestartPolicy, State
-from seaway_contracts.errors import SeawayError
 from seaway_testing import builders
 
 MakeBox = Callable[..., Any]
@@ -58,7 +57,7 @@ def test_remove_of_what_runs_or_will_run(make_box: MakeBox, always: RestartPolic
 )
 def test_the_refusal_is_dockers(make_box: MakeBox, always: RestartPolicy, situation: str, text: str) -> None:
     box = getattr(make_box(restart=always), situation)()
-    (answer,) = box.machine.remove(Ask("d"), False, False, 0)
+    (answer,) = box.machine.remove(Waiter("d"), False, False, 0)
     assert isinstance(answer, Answer)
     assert answer.error is not None
     assert answer.error.message == f'cannot remove container "/box1": {text}'
@@ -247,18 +246,7 @@ def test_start_again_after_a_reboot_keeps_the_restart_count(make_box: MakeBox, a
     assert box.machine.status.restart_count == 3
 
 
-# --- what can't be
-
-
-def test_what_can_not_be_raises_with_the_containers_story(make_box: MakeBox) -> None:
-    box = make_box().running()
-    with pytest.raises(SeawayError, match=r"is running at .*; it went: idle → launching, launching → running"):
-        box.launched()
-    for impossible in (box.torn_down, box.deleted, box.launch_failed):
-        with pytest.raises(SeawayError):
-            impossible()
-    with pytest.raises(SeawayError, match="no steps yet"):
-        make_box().exited()
+# --- numbers and times
 
 
 def test_every_container_event_has_its_own_number(make_box: MakeBox) -> None:
@@ -299,5 +287,10 @@ def test_the_wait_before_a_restart_goes_by_how_long_it_ran_not_by_the_clock(make
 def test_events_have_the_present_time_though_the_clock_was_set_back(make_box: MakeBox) -> None:
     box = make_box().running()
     box.wait(-86_400)
-    times = [do.time_ns for do in box.machine.kill(Ask("k"), 10, box.now_ns) if isinstance(do, Record)]
+    times = [do.time_ns for do in box.machine.kill(Waiter("k"), 10, box.now_ns) if isinstance(do, Record)]
     assert times == [box.now_ns]
+
+
+def test_start_again_leaves_alone_what_a_user_was_quicker_with_and_what_is_half_deleted(make_box: MakeBox) -> None:
+    assert make_box().running().machine.start_again() == []
+    assert make_box(builders.status(State.DEAD)).machine.start_again() == []

@@ -12,13 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from seaway_agent.core.instructions import (
     Answer,
-    Ask,
     Delete,
-    Do,
     Emit,
     Exit,
+    Instruction,
     Launch,
     Launched,
+    LogError,
     Record,
     RunProbe,
     SendSignal,
@@ -26,9 +26,10 @@ from seaway_agent.core.instructions import (
     StopProbe,
     TearDown,
     Thaw,
+    Waiter,
 )
 from seaway_agent.core.machine import Machine
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.phases import Phase
 from seaway_contracts.containers import ContainerStatus, Endpoint, Probe, Resources, RestartPolicy, State
 from seaway_contracts.errors import internal
 from seaway_contracts.images import Healthcheck
@@ -42,6 +43,8 @@ POLICIES = st.builds(
     max_retries=st.integers(0, 2),
 )
 TIMEOUTS = st.sampled_from([None, 0, 1, -1])
+BEGINNINGS = st.sampled_from(["created", "running", "paused", "ended", "torn down"])
+"""How far its life has gone when anything may happen: by chance alone few get so far."""
 
 
 class World(RuleBasedStateMachine):
@@ -61,27 +64,40 @@ class World(RuleBasedStateMachine):
         self.starts = self.deaths = 0
         self.probe = 0
 
-    @initialize(policy=POLICIES, auto_remove=st.booleans(), checked=st.booleans())
-    def create(self, policy: RestartPolicy, auto_remove: bool, checked: bool) -> None:
+    @initialize(policy=POLICIES, auto_remove=st.booleans(), checked=st.booleans(), beginning=BEGINNINGS)
+    def create(self, policy: RestartPolicy, auto_remove: bool, checked: bool, beginning: str) -> None:
         auto_remove = auto_remove and policy.name == "no"
         check = Healthcheck(test=("CMD", "ok?"), retries=2, start_period_ns=9) if checked else None
         spec = builders.spec(1, restart=policy, auto_remove=auto_remove, healthcheck=check)
         self.machine = Machine(spec, ContainerStatus())
         self.carry_out(self.machine.create(self.ask(), self.now_ns))
+        self.live_until(beginning)
+
+    def live_until(self, beginning: str) -> None:
+        if beginning == "created":
+            return
+        self.start()
+        self.launch_ends(True)
+        if beginning == "paused":
+            self.pause()
+        if beginning in ("ended", "torn down"):
+            self.process_ends(1, False)
+        if beginning == "torn down":
+            self.torn_down()
 
     # --- the shell
 
-    def ask(self) -> Ask:
+    def ask(self) -> Waiter:
         self.asked += 1
         self.answers[f"c{self.asked}"] = 0
-        return Ask(f"c{self.asked}")
+        return Waiter(f"c{self.asked}")
 
-    def carry_out(self, instructions: list[Do]) -> None:
+    def carry_out(self, instructions: list[Instruction]) -> None:
         self.now_ns += 1_000_000
         for do in instructions:
             self.carry_out_one(do)
 
-    def carry_out_one(self, do: Do) -> None:
+    def carry_out_one(self, do: Instruction) -> None:
         match do:
             case Launch():
                 assert not self.launching, "two launches at once"
@@ -109,9 +125,11 @@ class World(RuleBasedStateMachine):
                 assert not self.sandbox and not self.launching and not self.deleting
                 self.deleting = True
             case Answer():
-                self.answers[do.ask.command] += 1
+                self.answers[do.waiter.command] += 1
             case Record():
                 self.note(do)
+            case LogError():
+                raise AssertionError(do.text)
 
     def note(self, record: Record) -> None:
         for event in record.events:
@@ -272,7 +290,7 @@ class World(RuleBasedStateMachine):
             if all(self.answers.values()):
                 break
             self.catch_up()
-        unanswered = [ask for ask, count in self.answers.items() if count != 1]
+        unanswered = [command for command, count in self.answers.items() if count != 1]
         assert not unanswered, f"nobody answered {unanswered}; {self.machine.phase}: {self.machine.history}"
         assert self.starts - self.deaths == int(self.alive), "die comes exactly once per start"
 

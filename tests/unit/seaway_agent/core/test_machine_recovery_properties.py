@@ -14,18 +14,18 @@ from tests.unit.seaway_agent.core.test_machine_properties import ENDPOINT, TIMEO
 
 from seaway_agent.core.instructions import (
     Answer,
-    Ask,
-    Do,
     Emit,
-    Ending,
     Exit,
+    Instruction,
     Launch,
     Launched,
+    PendingStop,
     Record,
+    Waiter,
     answers_of_records,
 )
 from seaway_agent.core.machine import Machine
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.phases import Phase
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
 
 _PHASES = {
@@ -43,43 +43,43 @@ class Mortal(World):
     def __init__(self) -> None:
         super().__init__()
         self.durable = ContainerStatus()
-        self.ending: Ending | None = None
+        self.pending_stop: PendingStop | None = None
         self.begun: set[tuple[str, str]] = set()
         self.deaf: set[str] = set()
         self.outcomes: dict[str, ContainerStatus] = {}
         self.first: dict[str, ContainerStatus] = {}
-        self.sent: list[tuple[str, tuple[Any, ...], Ask]] = []
+        self.sent: list[tuple[str, tuple[Any, ...], Waiter]] = []
         self.gone = False
         self.order = Launch(0)
         self.restarts = 0
 
     # --- writing down: as `ContainerRunner.do` has it, answers stand in the transaction of the record that they follow
 
-    def carry_out(self, instructions: list[Do]) -> None:
+    def carry_out(self, instructions: list[Instruction]) -> None:
         records = [do for do in instructions if isinstance(do, Record)]
         if records:
-            self.durable, self.ending = records[-1].status, records[-1].ending
+            self.durable, self.pending_stop = records[-1].status, records[-1].pending_stop
             self.gone = any(event.action == "destroy" for event in records[-1].events)
             for answers in answers_of_records(instructions):
-                self.outcomes |= {do.ask.command: do.status for do in answers}
+                self.outcomes |= {do.waiter.command: do.status for do in answers}
         super().carry_out(instructions)
 
-    def carry_out_one(self, do: Do) -> None:
+    def carry_out_one(self, do: Instruction) -> None:
         if isinstance(do, Launch):
             self.order, self.restarts = do, self.machine.status.restart_count
         if isinstance(do, Answer) and do.error is None:
-            known = self.first.setdefault(do.ask.command, do.status)
-            if do.ask.command in self.outcomes:
-                assert self.outcomes[do.ask.command] == known, "a command has one outcome"
-        if isinstance(do, Answer) and do.error is not None and self.was_said(do.ask, "stop", "kill"):
-            assert not any(command == do.ask.command for command, _ in self.begun), "what was begun is no refusal"
-        if isinstance(do, Record) and do.ask is not None:
-            self.begin(do.ask.command, do.events)
-        if not isinstance(do, Answer) or do.ask.command not in self.deaf:
+            known = self.first.setdefault(do.waiter.command, do.status)
+            if do.waiter.command in self.outcomes:
+                assert self.outcomes[do.waiter.command] == known, "a command has one outcome"
+        if isinstance(do, Answer) and do.error is not None and self.was_said(do.waiter, "stop", "kill"):
+            assert not any(command == do.waiter.command for command, _ in self.begun), "what was begun is no refusal"
+        if isinstance(do, Record) and do.waiter is not None:
+            self.begin(do.waiter.command, do.events)
+        if not isinstance(do, Answer) or do.waiter.command not in self.deaf:
             super().carry_out_one(do)
 
-    def was_said(self, ask: Ask, *words: str) -> bool:
-        return any(what in words and said == ask for what, _, said in self.sent)
+    def was_said(self, waiter: Waiter, *words: str) -> bool:
+        return any(what in words and said == waiter for what, _, said in self.sent)
 
     def begin(self, command: str, events: Iterable[Emit]) -> None:
         for event in events:
@@ -101,20 +101,20 @@ class Mortal(World):
     @rule(data=st.data())
     def ask_again(self, data: Any) -> None:
         """Any command of before, in any order: an outcome that is known is the answer, one in work is joined."""
-        what, extra, ask = data.draw(st.sampled_from(self.sent))
+        what, extra, waiter = data.draw(st.sampled_from(self.sent))
         before, events = self.machine.status, list(self.events)
-        if ask.command in self.outcomes:
-            assert self.first.get(ask.command, self.outcomes[ask.command]) == self.outcomes[ask.command]
-        elif self.answers[ask.command]:
+        if waiter.command in self.outcomes:
+            assert self.first.get(waiter.command, self.outcomes[waiter.command]) == self.outcomes[waiter.command]
+        elif self.answers[waiter.command]:
             return  # a refusal isn't remembered: asked anew it is a command like any other
-        elif not self.machine.knows(ask):
-            self.say(what, extra, ask)
+        elif not self.machine.knows(waiter):
+            self.say(what, extra, waiter)
             return
         assert (self.machine.status, self.events) == (before, events), "a repeat does nothing"
 
-    def say(self, what: str, extra: tuple[Any, ...], ask: Ask) -> None:
+    def say(self, what: str, extra: tuple[Any, ...], waiter: Waiter) -> None:
         command = getattr(self.machine, what)
-        self.carry_out(command(ask) if what == "start" else command(ask, *extra, self.now_ns))
+        self.carry_out(command(waiter) if what == "start" else command(waiter, *extra, self.now_ns))
 
     # --- death
 
@@ -131,8 +131,8 @@ class Mortal(World):
         self.probe = 0
         self.pending.clear()
         self.machine = Machine(spec, status, phase)
-        if self.ending is not None:
-            self.machine.ending(self.ending)
+        if self.pending_stop is not None:
+            self.machine.restore_stop(self.pending_stop)
         self.forget_who_waited()
         self._look_at_what_is_there(undone)
         self.ask_all_again()
@@ -168,18 +168,18 @@ class Mortal(World):
     def forget_who_waited(self) -> None:
         """Callers hear nothing of an agent that died."""
         for command, count in self.answers.items():
-            if not count and not any(ask.command == command for _, _, ask in self.sent):
+            if not count and not any(waiter.command == command for _, _, waiter in self.sent):
                 self.answers[command] = 1
                 self.deaf.add(command)
 
     def ask_all_again(self) -> None:
         """With the same ids."""
-        for what, extra, ask in self.sent:
-            if not self.answers[ask.command]:
-                if ask.command in self.outcomes:
-                    self.answers[ask.command] = 1
-                elif not self.machine.knows(ask):
-                    self.say(what, extra, ask)
+        for what, extra, waiter in self.sent:
+            if not self.answers[waiter.command]:
+                if waiter.command in self.outcomes:
+                    self.answers[waiter.command] = 1
+                elif not self.machine.knows(waiter):
+                    self.say(what, extra, waiter)
 
 
 Mortal.TestCase.settings = settings(max_examples=150, stateful_step_count=30)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from seaway_agent.core.instructions import Ask, Record
+from seaway_agent.core.instructions import Record, Waiter
 from seaway_agent.core.update import updated
 from seaway_contracts.containers import Resources, RestartPolicy
 from seaway_contracts.errors import Code, SeawayError
@@ -70,7 +70,7 @@ def test_auto_remove_takes_the_policy_no() -> None:
 
 def test_an_update_is_told_and_keeps(make_box: MakeBox) -> None:
     box = make_box().running()
-    done = box.machine.update(Ask("u"), Resources(cpu_shares=7), ALWAYS, box.now_ns)
+    done = box.machine.update(Waiter("u"), Resources(cpu_shares=7), ALWAYS, box.now_ns)
     assert box._say(done) == ["record running: update by u", "answer u"]
     assert (box.machine.spec.resources.cpu_shares, box.machine.spec.restart) == (7, ALWAYS)
     assert box.exited(1)[1] == "record restarting: network disconnect, die 1"
@@ -78,15 +78,15 @@ def test_an_update_is_told_and_keeps(make_box: MakeBox) -> None:
 
 def test_a_rename_tells_the_old_name(make_box: MakeBox) -> None:
     box = make_box(name="before").running()
-    done = box.machine.rename(Ask("r"), "after", box.now_ns)
+    done = box.machine.rename(Waiter("r"), "after", box.now_ns)
     assert box._say(done) == ["record running: rename by r", "answer r"]
     record = next(do for do in done if isinstance(do, Record))
     assert record.events[0].attributes == {"oldName": "/before"}
     assert box.machine.spec.name == "after"
-    assert box._say(box.machine.rename(Ask("r"), "after", box.now_ns)) == ["answer r"]
+    assert box._say(box.machine.rename(Waiter("r"), "after", box.now_ns)) == ["answer r"]
 
 
 def test_what_is_being_removed_changes_no_more(make_box: MakeBox) -> None:
     box = make_box().removing()
-    assert box._say(box.machine.rename(Ask("r"), "after", 1)) == ["answer r 409"]
-    assert box._say(box.machine.update(Ask("u"), Resources(), ALWAYS, 1)) == ["answer u 409"]
+    assert box._say(box.machine.rename(Waiter("r"), "after", 1)) == ["answer r 409"]
+    assert box._say(box.machine.update(Waiter("u"), Resources(), ALWAYS, 1)) == ["answer u 409"]

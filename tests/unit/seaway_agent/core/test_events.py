@@ -1,4 +1,4 @@
-from seaway_agent.core.words import not_before
+from seaway_agent.core.events import not_before
 
 SECOND, DAY = 1_000_000_000, 86_400_000_000_000
 

@@ -1,35 +1,16 @@
-"""Small words of the container core: events and refusals that several steps use."""
+"""The events of a container that the machine records, and the order of their times. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
 
-from seaway_agent.core.instructions import (
-    Ask,
-    Emit,
-)
+from seaway_agent.core.instructions import Emit
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Mount
-from seaway_contracts.errors import SeawayError, conflict
 from seaway_docker.networks import DRIVERS
 
 _COARSE_NS: Final = 1_000_000_000
 JOINED: Final = "container"
 """The name of an endpoint that is another container's."""
 _DRIVER: Final = {"driver": "local"}
-
-
-def first_of(*lists: list[Ask]) -> Ask | None:
-    """Who has waited longest, of the first list in which anyone waits."""
-    return next((asks[0] for asks in lists if asks), None)
-
-
-def marked_for_removal() -> SeawayError:
-    """Docker's refusal of a start."""
-    return conflict("container is marked for removal and cannot be started")
-
-
-def sooner(wait_s: int, planned_s: int) -> bool:
-    """Whether a stop would end earlier than planned; a negative wait has no end."""
-    return wait_s >= 0 and (planned_s < 0 or wait_s < planned_s)
 
 
 def killed(signal: int) -> Emit:
