@@ -6,9 +6,10 @@ The token is 1 to 6 lower-case letters or digits. Interface names have at most 1
 import re
 from ipaddress import IPv4Address
 
-IFNAME = "eth0"
+_INTERFACE = "eth"
 _TOKEN = re.compile(r"[0-9a-z]{1,6}")
 _SERIALS = 1 << 32
+_ID_DIGITS = 7
 
 
 def check_suite(suite: str) -> str:
@@ -18,8 +19,19 @@ def check_suite(suite: str) -> str:
     return suite
 
 
-def bridge_name(suite: str) -> str:
-    return f"sw{suite}0"
+def interface(number: int) -> str:
+    """An endpoint's name in its sandbox, counted from 0."""
+    return f"{_INTERFACE}{number}"
+
+
+def bridge_name(suite: str, network_id: str = "") -> str:
+    """The default network's bridge, or that of the network with this id."""
+    return f"sw{suite}{network_id[:_ID_DIGITS] or 0}"
+
+
+def is_bridge(suite: str, name: str) -> bool:
+    """Whether an interface was named by ``bridge_name`` for this suite."""
+    return re.fullmatch(f"sw{suite}(0|[0-9a-f]{{{_ID_DIGITS}}})", name) is not None
 
 
 def table_name(suite: str) -> str:

@@ -1,7 +1,7 @@
 """The node's nftables table: set up by one ``nft`` run, its map elements changed over a raw nfnetlink socket."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 
 from seaway_agent.network import nfnl, ruleset
@@ -15,7 +15,7 @@ _NFT_TIMEOUT = 30.0
 
 
 class NatTable:
-    """Masquerade, published ports and isolation of one suite's bridge. See ``ruleset`` for what it does.
+    """Masquerade, published ports and isolation of one suite's bridges. See ``ruleset`` for what it does.
 
     Belongs to one thread, in the host's network namespace.
     """
@@ -25,13 +25,17 @@ class NatTable:
         self.name = table_name(suite)
         self._socket: NetlinkSocket | None = None
 
-    def install(self, bridge: str, subnet: IPv4Network) -> None:
-        """Make the table or renew its rules; elements that are there stay. Raises NatError."""
+    def install(self, bridges: Mapping[str, IPv4Network]) -> None:
+        """Make the table with the rules of these bridges, or renew them; all else in it stays. Raises NatError."""
         try:
-            _run_nft(ruleset.install(self.suite, bridge, subnet))
+            _run_nft(ruleset.install(self.suite, bridges))
         except NatError:
             # A table of another layout can't be changed in place: make it anew, in one transaction.
-            _run_nft(ruleset.remove(self.suite) + ruleset.install(self.suite, bridge, subnet))
+            _run_nft(ruleset.remove(self.suite) + ruleset.install(self.suite, bridges))
+
+    def uninstall(self, bridge: str) -> None:
+        """Delete the rules of a bridge, if it has any. Raises NatError."""
+        _run_nft(ruleset.uninstall(self.suite, bridge))
 
     def remove(self) -> None:
         """Delete the table with everything in it."""

@@ -1,12 +1,21 @@
 """Ready sandboxes, kept full in the background. Taken from any thread, filled by the network's thread."""
 
+import logging
 import threading
+import time
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address
 
+from seaway_agent.network.errors import NetworkError
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest
 from seaway_agent.network.sandbox import Sandbox
 
+_log = logging.getLogger(__name__)
 QUIET = 0.02
+_RETRY = 1.0
+_PLAIN: Mapping[str, tuple[EndpointRequest, ...]] = {"bridge": (EndpointRequest(DEFAULT_NETWORK),), "none": ()}
+"""What ready sandboxes have, by mode: the first endpoint on the default network, or none."""
 
 
 def refill_after(size: int, low: int, ready: int, idle_for: float) -> float | None:
@@ -50,3 +59,84 @@ class SandboxPool:
                     self._ready.remove(sandbox)
                     return sandbox
         return None
+
+
+class SandboxPools:
+    """The ready sandboxes of each mode. ``poke`` wakes the network's thread, which calls ``refill``."""
+
+    def __init__(self, bridge: SandboxPool, none: SandboxPool, poke: Callable[[], None]) -> None:
+        self._by_mode = {"bridge": bridge, "none": none}
+        self._poke = poke
+        self._filling = False
+        self._last_taken = 0.0
+        self._refill_planned = False
+
+    def ready(self, mode: str) -> int:
+        """How many can be taken."""
+        return len(self._by_mode[mode])
+
+    def fill(self) -> None:
+        """Start to keep the pools full."""
+        self._filling = True
+        self._poke()
+
+    def take(self, requests: Sequence[EndpointRequest]) -> Sandbox | None:
+        """A sandbox that is wholly as asked for.
+
+        The thread is woken only if it won't look at the pools in time by itself: each wake-up costs the hot path.
+        """
+        for mode, plain in _PLAIN.items():
+            pool = self._by_mode[mode]
+            if tuple(requests) == plain and (held := pool.take()) is not None:
+                self._last_taken = time.monotonic()
+                if not self._refill_planned or len(pool) == pool.low - 1:
+                    self._poke()
+                return held
+        return None
+
+    def take_first(self, requests: Sequence[EndpointRequest], release: Callable[[Sandbox], None]) -> Sandbox | None:
+        """One to which at most further endpoints have to be added. Runs in the network's thread."""
+        self._last_taken = time.monotonic()
+        if not requests:
+            return self._by_mode["none"].take()
+        first, pool = requests[0], self._by_mode["bridge"]
+        if first.network != DEFAULT_NETWORK:
+            return None
+        if first.address is None:
+            return pool.take() if first.mac is None else None
+        held = pool.take_address(first.address)
+        if held is not None and first.mac not in (None, held.mac):
+            release(held)
+            return None
+        return held
+
+    def refill(self, build: Callable[[Sequence[EndpointRequest]], Sandbox]) -> float | None:
+        """One step of keeping the pools full; seconds until the next. Runs in the network's thread."""
+        delay = self._refill(build)
+        self._refill_planned = delay is not None
+        return delay
+
+    def drain(self, release: Callable[[Sandbox], None]) -> None:
+        """Give all back, and make no more. Runs in the network's thread."""
+        self._filling = False
+        for pool in self._by_mode.values():
+            while (held := pool.take()) is not None:
+                release(held)
+
+    def _refill(self, build: Callable[[Sequence[EndpointRequest]], Sandbox]) -> float | None:
+        if not self._filling:
+            return None
+        idle_for = time.monotonic() - self._last_taken
+        delays = [(refill_after(p.size, p.low, len(p), idle_for), mode) for mode, p in self._by_mode.items()]
+        due = [(delay, mode) for delay, mode in delays if delay is not None]
+        if not due:
+            return None
+        delay, mode = min(due)
+        if delay > 0:
+            return delay
+        try:
+            self._by_mode[mode].put(build(_PLAIN[mode]))
+        except (NetworkError, OSError) as error:
+            _log.warning("no sandbox made in advance: %s", error)
+            return _RETRY
+        return 0.0

@@ -106,14 +106,6 @@ class PortPublisher:
         """Write all translations anew, after someone else removed them."""
         self._nat.replace(self._elements())
 
-    def retain(self, addresses: Iterable[IPv4Address]) -> list[str]:
-        """Withdraw the ports of containers whose address isn't among these; their ids are given back."""
-        kept = set(addresses)
-        gone = [container_id for container_id, held in self._published.items() if held.address not in kept]
-        for container_id in gone:
-            self.unpublish(container_id)
-        return gone
-
     def entrances(self) -> dict[str, list[Entrance]]:
         """By container, the sockets to which connections come that nftables can't translate."""
         return {container: _entrances(held, self._sockets[container]) for container, held in self._published.items()}

@@ -1,6 +1,7 @@
-"""The nftables table of one node's bridge, as the text of one ``nft -f -`` transaction. Pure.
+"""The nftables table of one node's bridges, as the text of one ``nft -f -`` transaction. Pure.
 
-What the chains do:
+Published ports have chains of their own, and each bridge has three, named after it: so a bridge comes and goes without
+the others noticing. What the chains do:
 
 - ``raw``: route_localnet is on for the bridge, so that answers to connections from 127.0.0.1 find their way back;
   a container must not reach the host's loopback services that way.
@@ -18,6 +19,7 @@ Limit: an accept here can't overrule a drop elsewhere. A co-installed Docker set
 to drop; then the host's owner must accept the bridge in DOCKER-USER.
 """
 
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 
 from seaway_agent.network.names import table_name
@@ -28,6 +30,7 @@ _DNAT = (
     f"meta l4proto @{_PROTOCOLS} dnat ip to meta l4proto . ip daddr . th dport map @{EXACT_MAP}",
     f"meta l4proto @{_PROTOCOLS} fib daddr type local dnat ip to meta l4proto . th dport map @{ANY_MAP}",
 )
+_BRIDGE_HOOKS = ("raw", "postrouting", "forward")
 _HOOKS = {
     "raw": "type filter hook prerouting priority raw; policy accept;",
     "prerouting": "type nat hook prerouting priority dstnat; policy accept;",
@@ -37,11 +40,9 @@ _HOOKS = {
 }
 
 
-def _rules(bridge: str, subnet: IPv4Network) -> dict[str, tuple[str, ...]]:
+def _bridge_rules(bridge: str, subnet: IPv4Network) -> dict[str, tuple[str, ...]]:
     return {
         "raw": (f'iifname "{bridge}" ip daddr 127.0.0.0/8 drop',),
-        "prerouting": _DNAT,
-        "output": _DNAT,
         "postrouting": (
             f'ip saddr {subnet} oifname != "{bridge}" masquerade',
             f'oifname "{bridge}" ct status dnat ip saddr {subnet} masquerade',
@@ -56,22 +57,34 @@ def _rules(bridge: str, subnet: IPv4Network) -> dict[str, tuple[str, ...]]:
     }
 
 
-def install(suite: str, bridge: str, subnet: IPv4Network) -> str:
-    """Make the table, or bring its rules up to date. Elements of the maps stay, and no packet sees a gap."""
+def install(suite: str, bridges: Mapping[str, IPv4Network]) -> str:
+    """Make the table with the chains of these bridges, or bring their rules up to date.
+
+    Elements of the maps and other bridges' chains stay, and no packet sees a gap.
+    """
     table = table_name(suite)
     lines = [
         f"add table ip {table}",
         f"add map ip {table} {EXACT_MAP} {{ type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }}",
         f"add map ip {table} {ANY_MAP} {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}",
-    ]
-    lines += [
         f"add set ip {table} {_PROTOCOLS} {{ type inet_proto; }}",
         f"add element ip {table} {_PROTOCOLS} {{ tcp, udp, sctp }}",
     ]
-    for chain, rules in _rules(bridge, subnet).items():
-        lines.append(f"add chain ip {table} {chain} {{ {_HOOKS[chain]} }}")
-        lines.append(f"flush chain ip {table} {chain}")
-        lines += [f"add rule ip {table} {chain} {rule}" for rule in rules]
+    for hook in ("prerouting", "output"):
+        lines += _chain(table, hook, hook, _DNAT)
+    for bridge, subnet in bridges.items():
+        for hook, rules in _bridge_rules(bridge, subnet).items():
+            lines += _chain(table, f"{hook}_{bridge}", hook, rules)
+    return "\n".join(lines) + "\n"
+
+
+def uninstall(suite: str, bridge: str) -> str:
+    """Delete a bridge's chains, whether they exist or not."""
+    table = table_name(suite)
+    lines = [f"add table ip {table}"]
+    for hook in _BRIDGE_HOOKS:
+        lines += _chain(table, f"{hook}_{bridge}", hook, ())
+        lines.append(f"delete chain ip {table} {hook}_{bridge}")
     return "\n".join(lines) + "\n"
 
 
@@ -79,3 +92,9 @@ def remove(suite: str) -> str:
     """Delete the table, whether it exists or not."""
     table = table_name(suite)
     return f"add table ip {table}\ndelete table ip {table}\n"
+
+
+def _chain(table: str, name: str, hook: str, rules: Iterable[str]) -> list[str]:
+    """A chain with exactly these rules."""
+    made = f"add chain ip {table} {name} {{ {_HOOKS[hook]} }}"
+    return [made, f"flush chain ip {table} {name}", *(f"add rule ip {table} {name} {rule}" for rule in rules)]

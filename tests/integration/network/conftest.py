@@ -1,103 +1,92 @@
-"""A host of one's own for each test: a fresh network namespace in which the driver's bridge lives."""
+"""A host of one's own for each test: a fresh network namespace in which the bridges are."""
 
 import contextlib
 import os
 import secrets
 import socket
-import subprocess
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 import pytest_asyncio
+from tests.namespaces import PATIENCE, Namespace, Process, call_in, end, start_container, wait_until
 
-from seaway_agent.network import netns
-from seaway_agent.network.bridge import BridgeNetwork
-from seaway_agent.network.driver import NetworkDriver
-from seaway_agent.network.nft import NatTable
+from seaway_agent.network.names import bridge_name
+from seaway_agent.network.networks import NodeNetworks
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, Joined, NetworkSpec
+from seaway_agent.network.published import PublishedPorts
+from seaway_contracts.networks import network_id
 
-T = TypeVar("T")
-Process = subprocess.Popen[bytes]
-PATIENCE = 10.0
+BRIDGE = EndpointRequest(DEFAULT_NETWORK)
 
 
-def call_in(fd: int, work: Callable[[], T]) -> T:
-    """Run something in a namespace, in a thread made for it."""
-    future: Future[T] = Future()
+@dataclass(frozen=True)
+class Held:
+    """A sandbox that a container has, by its first endpoint. `netns_fd`: the networks' own, until it is handed over."""
 
-    def run() -> None:
+    container: str
+    path: str
+    endpoints: tuple[Joined, ...]
+
+    @property
+    def netns_fd(self) -> int:
+        return int(self.path.rpartition("/")[2])
+
+    @property
+    def first(self) -> Joined:
+        return self.endpoints[0]
+
+    @property
+    def address(self) -> IPv4Address:
+        return self.first.address
+
+    @property
+    def host_veth(self) -> str:
+        return self.first.host_interface
+
+    @property
+    def request(self) -> EndpointRequest:
+        """To adopt it."""
+        return EndpointRequest(self.first.network, self.address)
+
+
+class Node:
+    """A suite's networks and published ports, in a namespace that plays the host, and containers to try them with."""
+
+    def __init__(self, suite: str, host: Namespace | None, subnet: IPv4Network | None = None, **named: int) -> None:
+        self.suite = suite
+        self.bridge = bridge_name(suite)
+        self.networks = NodeNetworks(suite, netns_fd=host.fd if host is not None else None, **named)
+        self.ports = PublishedPorts(self.networks)
+        self._default = NetworkSpec(network_id(DEFAULT_NETWORK), DEFAULT_NETWORK, subnet=subnet)
+
+    async def open(self) -> IPv4Network:
+        """With the default network; gives its subnet."""
+        await self.networks.open()
         try:
-            netns.enter(fd)
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
+            made = await self.networks.make(self._default)
+        except BaseException:
+            await self.close()
+            raise
+        assert made.subnet is not None
+        return made.subnet
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return future.result()
+    async def acquire(self, *requests: EndpointRequest) -> Held:
+        """A container's sandbox, on the default network if nothing else is told."""
+        return await self.join(requests or (BRIDGE,))
 
+    async def join(self, requests: Sequence[EndpointRequest]) -> Held:
+        container = secrets.token_hex(32)
+        return Held(container, *await self.networks.join(container, requests))
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.005)
+    async def release(self, held: Held) -> None:
+        await self.networks.leave(held.container)
 
-
-@dataclass
-class Namespace:
-    """A network namespace held by a descriptor, with the tools to look into it."""
-
-    fd: int
-
-    @classmethod
-    def make(cls) -> "Namespace":
-        home = netns.current()
-        try:
-            made = call_in(home, lambda: _new_namespace(home))
-        finally:
-            os.close(home)
-        namespace = cls(made)
-        namespace.run("ip", "link", "set", "lo", "up")
-        return namespace
-
-    def run(self, *command: str) -> str:
-        prefix = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self.fd}", "--"]
-        return subprocess.run([*prefix, *command], check=True, capture_output=True, text=True).stdout
-
-    def links(self) -> set[str]:
-        return {name for _, name in call_in(self.fd, socket.if_nameindex)}
-
-    def own_links(self) -> set[str]:
-        """The interfaces apart from loopback and what the kernel puts into each namespace by itself."""
-        return {name for name in self.links() if name.startswith(("sw", "v"))}
-
-    def table(self, suite: str) -> str:
-        return self.run("nft", "list", "table", "ip", f"seaway_{suite}")
-
-    def close(self) -> None:
-        os.close(self.fd)
-
-
-def _new_namespace(home: int) -> int:
-    with netns.inside_new(home) as fd:
-        return fd
-
-
-def start_container(fd: int) -> Process:
-    """A process that holds a sandbox as a container's would."""
-    process = subprocess.Popen(
-        ["nsenter", f"--net=/proc/{os.getpid()}/fd/{fd}", "--", "sleep", "600"],
-        stdin=subprocess.DEVNULL,
-    )
-    wanted = os.fstat(fd).st_ino
-    wait_until(lambda: os.stat(f"/proc/{process.pid}/ns/net").st_ino == wanted, "process in its sandbox")
-    return process
+    async def close(self, *, teardown: bool = False) -> None:
+        await self.ports.close()
+        await self.networks.close(teardown=teardown)
 
 
 @pytest.fixture
@@ -112,11 +101,6 @@ def start() -> Iterator[Callable[[int], Process]]:
     yield start_and_note
     for process in processes:
         end(process)
-
-
-def end(process: Process) -> None:
-    process.kill()
-    process.wait()
 
 
 class Answering:
@@ -213,13 +197,9 @@ def outside(host: Namespace) -> Iterator[Namespace]:
     namespace.close()
 
 
-def make_driver(suite: str, host: Namespace, **named: int) -> NetworkDriver:
-    return NetworkDriver(BridgeNetwork(suite, None, None, 1500, NatTable(suite)), netns_fd=host.fd, **named)
-
-
 @pytest_asyncio.fixture
-async def driver(suite: str, host: Namespace) -> AsyncIterator[NetworkDriver]:
-    made = make_driver(suite, host)
+async def node(suite: str, host: Namespace) -> AsyncIterator[Node]:
+    made = Node(suite, host)
     await made.open()
     yield made
     await made.close(teardown=True)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.namespaces import Namespace, Process, call_in, end, wait_until
 
-from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.errors import PortError
+from seaway_agent.network.names import table_name
 from seaway_agent.network.ports import PortBinding, PortRequest
 from seaway_agent.network.publisher import Published
-from seaway_agent.network.sandbox import Sandbox
 
-from .conftest import Namespace, Process, ask, ask_udp, call_in, end, make_driver, wait_until
+from .conftest import Held, Node, ask, ask_udp
 
 pytestmark = pytest.mark.root
 Start = Callable[[int], Process]
@@ -24,12 +24,11 @@ Serve = Callable[..., Any]
 BRIDGE_FILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 
 
-async def published(driver: NetworkDriver, serve: Serve, *requests: PortRequest) -> Sandbox:
+async def published(node: Node, serve: Serve, *requests: PortRequest) -> Held:
     """A container that answers on port 80 and publishes what is asked for."""
-    sandbox = await driver.acquire()
+    sandbox = await node.acquire()
     serve(sandbox.netns_fd, 80)
-    assert sandbox.address is not None
-    await driver.publish("web", sandbox.address, requests)
+    await node.ports.publish("web", sandbox.address, requests)
     return sandbox
 
 
@@ -43,13 +42,13 @@ def unreachable(fd: int, host: str, port: int) -> bool:
 
 @pytest.mark.parametrize("bridge_filter", ["0", "1"])
 async def test_a_port_of_all_addresses_is_reachable_from_everywhere(
-    driver: NetworkDriver, host: Namespace, outside: Namespace, serve: Serve, bridge_filter: str
+    node: Node, host: Namespace, outside: Namespace, serve: Serve, bridge_filter: str
 ) -> None:
     """With br_netfilter, bridged packets pass nftables too; the sysctl is the test namespace's own."""
     if Path(BRIDGE_FILTER).exists():
         host.run("sh", "-c", f"echo {bridge_filter} > {BRIDGE_FILTER}")
-    web = await published(driver, serve, PortRequest(80, host_port=8080))
-    client = await driver.acquire()
+    web = await published(node, serve, PortRequest(80, host_port=8080))
+    client = await node.acquire()
     assert ask(host.fd, "127.0.0.1", 8080) == "172.18.0.1"
     assert ask(host.fd, "127.0.0.5", 8080) == "172.18.0.1"
     assert ask(host.fd, "172.18.0.1", 8080) == "172.18.0.1"
@@ -58,62 +57,60 @@ async def test_a_port_of_all_addresses_is_reachable_from_everywhere(
     assert ask(client.netns_fd, "172.18.0.1", 8080) == "172.18.0.1"
     assert ask(client.netns_fd, "10.77.0.1", 8080) == "172.18.0.1"
     assert ask(web.netns_fd, "172.18.0.1", 8080) == "172.18.0.1"
-    await driver.unpublish("web")
+    await node.ports.unpublish("web")
     assert unreachable(host.fd, "127.0.0.1", 8080)
     assert unreachable(outside.fd, "10.77.0.1", 8080)
 
 
 async def test_a_port_of_loopback_is_the_hosts_alone(
-    driver: NetworkDriver, host: Namespace, outside: Namespace, serve: Serve
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
 ) -> None:
-    await published(driver, serve, PortRequest(80, host_ip="127.0.0.1", host_port=8080))
-    client = await driver.acquire()
+    await published(node, serve, PortRequest(80, host_ip="127.0.0.1", host_port=8080))
+    client = await node.acquire()
     assert ask(host.fd, "127.0.0.1", 8080) == "172.18.0.1"
     assert unreachable(outside.fd, "10.77.0.1", 8080)
     assert unreachable(client.netns_fd, "172.18.0.1", 8080)
 
 
-async def test_a_port_of_one_address(driver: NetworkDriver, host: Namespace, outside: Namespace, serve: Serve) -> None:
-    await published(driver, serve, PortRequest(80, host_ip="10.77.0.1", host_port=8080))
+async def test_a_port_of_one_address(node: Node, host: Namespace, outside: Namespace, serve: Serve) -> None:
+    await published(node, serve, PortRequest(80, host_ip="10.77.0.1", host_port=8080))
     assert ask(outside.fd, "10.77.0.1", 8080) == "10.77.0.2"
     assert ask(host.fd, "10.77.0.1", 8080) == "10.77.0.1"
     assert unreachable(host.fd, "127.0.0.1", 8080)
 
 
 async def test_containers_leave_with_the_hosts_address(
-    driver: NetworkDriver, host: Namespace, outside: Namespace, serve: Serve
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
 ) -> None:
-    sandbox = await driver.acquire()
+    sandbox = await node.acquire()
     serve(outside.fd, 7000)
     assert ask(sandbox.netns_fd, "10.77.0.2", 7000) == "10.77.0.1"
 
 
 async def test_containers_are_not_reachable_from_outside_but_by_published_ports(
-    driver: NetworkDriver, host: Namespace, outside: Namespace, serve: Serve
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
 ) -> None:
-    web = await published(driver, serve, PortRequest(80, host_port=8080))
+    web = await published(node, serve, PortRequest(80, host_port=8080))
     outside.run("ip", "route", "add", "172.18.0.0/16", "via", "10.77.0.1")
     assert unreachable(outside.fd, str(web.address), 80)
     assert ask(outside.fd, "10.77.0.1", 8080) == "10.77.0.2"
 
 
-async def test_suites_are_isolated_but_meet_at_published_ports(
-    driver: NetworkDriver, host: Namespace, serve: Serve
-) -> None:
-    other = make_driver("zz9", host)
+async def test_suites_are_isolated_but_meet_at_published_ports(node: Node, host: Namespace, serve: Serve) -> None:
+    other = Node("zz9", host)
     await other.open()
-    web = await published(driver, serve, PortRequest(80, host_port=8080))
+    web = await published(node, serve, PortRequest(80, host_port=8080))
     stranger = await other.acquire()
     assert unreachable(stranger.netns_fd, str(web.address), 80)
-    assert ask(stranger.netns_fd, str(stranger.gateway), 8080) == str(web.gateway)
+    assert ask(stranger.netns_fd, str(stranger.first.gateway), 8080) == str(web.first.gateway)
     await other.close(teardown=True)
 
 
 async def test_containers_do_not_reach_services_on_the_hosts_loopback(
-    driver: NetworkDriver, host: Namespace, serve: Serve
+    node: Node, host: Namespace, serve: Serve
 ) -> None:
     serve(host.fd, 9000, host="127.0.0.1")
-    sandbox = await driver.acquire()
+    sandbox = await node.acquire()
     inner = Namespace(sandbox.netns_fd)
     inner.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet")
     inner.run("ip", "address", "del", "127.0.0.1/8", "dev", "lo")
@@ -123,17 +120,16 @@ async def test_containers_do_not_reach_services_on_the_hosts_loopback(
 
 
 async def test_udp_clients_find_the_new_container(
-    driver: NetworkDriver, host: Namespace, outside: Namespace, serve: Serve
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
 ) -> None:
     with call_in(outside.fd, lambda: socket.socket(type=socket.SOCK_DGRAM)) as client:
         client.settimeout(0.2)
         client.bind(("10.77.0.2", 4000))
         client.sendto(b"too early", ("10.77.0.1", 5300))
         for name in ("first", "second"):
-            sandbox = await driver.acquire()
+            sandbox = await node.acquire()
             serve(sandbox.netns_fd, 53, socket.SOCK_DGRAM)
-            assert sandbox.address is not None
-            await driver.publish(name, sandbox.address, [PortRequest(53, "udp", host_port=5300)])
+            await node.ports.publish(name, sandbox.address, [PortRequest(53, "udp", host_port=5300)])
 
             def answered() -> bool:
                 try:
@@ -142,44 +138,43 @@ async def test_udp_clients_find_the_new_container(
                     return False
 
             await asyncio.to_thread(wait_until, answered, f"{name} container answers")
-            await driver.unpublish(name)
-            await driver.release(sandbox)
+            await node.ports.unpublish(name)
+            await node.release(sandbox)
 
 
-async def test_nft_shows_the_elements(driver: NetworkDriver, host: Namespace) -> None:
-    sandbox = await driver.acquire()
-    assert sandbox.address is not None
+async def test_nft_shows_the_elements(node: Node, host: Namespace) -> None:
+    sandbox = await node.acquire()
     requests = [
         PortRequest(80, host_port=8080),
         PortRequest(53, "udp", "127.0.0.1", 5300),
         PortRequest(36412, "sctp", host_port=3000),
     ]
-    bindings = await driver.publish("web", sandbox.address, requests)
+    bindings = await node.ports.publish("web", sandbox.address, requests)
     assert [(b.protocol, b.host_ip, b.host_port) for b in bindings] == [
         ("tcp", "0.0.0.0", 8080),
         ("tcp", "::", 8080),
         ("udp", "127.0.0.1", 5300),
         ("sctp", "0.0.0.0", 3000),
     ]
-    table = host.table(driver.network.suite)
+    table = host.table(node.suite)
     assert "tcp . 8080 : 172.18.0.2 . 80" in table
     assert "sctp . 3000 : 172.18.0.2 . 36412" in table
     assert "udp . 127.0.0.1 . 5300 : 172.18.0.2 . 53" in table
-    await driver.unpublish("web")
-    assert " : 172.18." not in host.table(driver.network.suite)
+    await node.ports.unpublish("web")
+    assert " : 172.18." not in host.table(node.suite)
 
 
-async def test_conflicts_leave_nothing(driver: NetworkDriver, host: Namespace, serve: Serve) -> None:
-    sandbox = await driver.acquire()
-    assert sandbox.address is not None
+async def test_conflicts_leave_nothing(node: Node, host: Namespace, serve: Serve) -> None:
+    sandbox = await node.acquire()
     serve(host.fd, 8000)
+    requests = [PortRequest(80, host_port=8001), PortRequest(80, host_port=8000)]
     with pytest.raises(PortError, match=r"^listen tcp4 0\.0\.0\.0:8000: bind: address already in use$"):
-        await driver.publish("a", sandbox.address, [PortRequest(80, host_port=8001), PortRequest(80, host_port=8000)])
-    assert " : 172.18." not in host.table(driver.network.suite)
-    await driver.publish("a", sandbox.address, [PortRequest(80, host_port=8001)])
+        await node.ports.publish("a", sandbox.address, requests)
+    assert " : 172.18." not in host.table(node.suite)
+    await node.ports.publish("a", sandbox.address, [PortRequest(80, host_port=8001)])
     with pytest.raises(PortError, match=r"^Bind for 0\.0\.0\.0:8001 failed: port is already allocated$"):
-        await driver.publish("b", sandbox.address, [PortRequest(80, host_port=8001)])
-    await driver.unpublish("b")
+        await node.ports.publish("b", sandbox.address, [PortRequest(80, host_port=8001)])
+    await node.ports.unpublish("b")
     assert ask_refused(host, 8001)
 
 
@@ -190,36 +185,32 @@ def ask_refused(host: Namespace, port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
 
-async def test_a_thousand_elements(driver: NetworkDriver, host: Namespace) -> None:
-    sandbox = await driver.acquire()
-    assert sandbox.address is not None
+async def test_a_thousand_elements(node: Node, host: Namespace) -> None:
+    sandbox = await node.acquire()
     bindings = tuple(PortBinding("tcp", "127.0.0.1", port, 80) for port in range(20000, 20100)) + tuple(
         PortBinding("sctp", "0.0.0.0", port, 80) for port in range(1, 1001)
     )
-    await driver.restore({"many": Published(sandbox.address, bindings)})
-    assert host.table(driver.network.suite).count(" : 172.18.0.2 . 80") == 1100
-    await driver.sweep()
-    assert host.table(driver.network.suite).count(" : 172.18.0.2 . 80") == 1100
-    await driver.release(sandbox)
-    await driver.sweep()
-    assert " : 172.18." not in host.table(driver.network.suite)
+    await node.ports.restore({"many": Published(sandbox.address, bindings)})
+    assert host.table(node.suite).count(" : 172.18.0.2 . 80") == 1100
+    await node.networks.sweep()
+    assert host.table(node.suite).count(" : 172.18.0.2 . 80") == 1100
+    await node.release(sandbox)
+    await node.ports.restore({})
+    assert " : 172.18." not in host.table(node.suite)
 
 
-async def test_refresh_after_a_firewall_flushed_everything(
-    driver: NetworkDriver, host: Namespace, serve: Serve
-) -> None:
-    await published(driver, serve, PortRequest(80, host_port=8080))
+async def test_refresh_after_a_firewall_flushed_everything(node: Node, host: Namespace, serve: Serve) -> None:
+    await published(node, serve, PortRequest(80, host_port=8080))
     host.run("nft", "flush", "ruleset")
     assert unreachable(host.fd, "127.0.0.1", 8080)
-    await driver.refresh()
+    await node.ports.refresh()
     assert ask(host.fd, "127.0.0.1", 8080) == "172.18.0.1"
     host.run("nft", "flush", "ruleset")
-    await driver.unpublish("web")
+    await node.ports.unpublish("web")
     assert host.run("nft", "list", "tables") == ""
-    other = await driver.acquire()
+    other = await node.acquire()
     serve(other.netns_fd, 80)
-    assert other.address is not None
-    await driver.publish("other", other.address, [PortRequest(80, host_port=8080)])
+    await node.ports.publish("other", other.address, [PortRequest(80, host_port=8080)])
     assert ask(host.fd, "127.0.0.1", 8080) == "172.18.0.1"
 
 
@@ -227,10 +218,10 @@ def _answers(host: Namespace) -> bool:
     return not unreachable(host.fd, "127.0.0.1", 8080)
 
 
-async def test_a_flushed_firewall_is_put_right_at_once(driver: NetworkDriver, host: Namespace, serve: Serve) -> None:
-    guard = asyncio.ensure_future(driver.guard())
+async def test_a_flushed_firewall_is_put_right_at_once(node: Node, host: Namespace, serve: Serve) -> None:
+    guard = asyncio.ensure_future(node.ports.guard())
     try:
-        await published(driver, serve, PortRequest(80, host_port=8080))
+        await published(node, serve, PortRequest(80, host_port=8080))
         for _ in range(2):
             host.run("nft", "flush", "ruleset")
             back = partial(_answers, host)
@@ -242,12 +233,10 @@ async def test_a_flushed_firewall_is_put_right_at_once(driver: NetworkDriver, ho
         await asyncio.wait([guard])
 
 
-async def test_an_element_that_someone_left_behind_gives_way(
-    driver: NetworkDriver, host: Namespace, serve: Serve
-) -> None:
-    name = driver.network.nat.name
+async def test_an_element_that_someone_left_behind_gives_way(node: Node, host: Namespace, serve: Serve) -> None:
+    name = table_name(node.suite)
     host.run("nft", "add", "element", "ip", name, "published", "{ tcp . 8080 : 172.18.99.99 . 80 }")
-    await published(driver, serve, PortRequest(80, host_port=8080))
+    await published(node, serve, PortRequest(80, host_port=8080))
     assert ask(host.fd, "127.0.0.1", 8080) == "172.18.0.1"
 
 
@@ -256,11 +245,10 @@ def longer(items: Sized, wanted: int) -> bool:
 
 
 async def test_restart_keeps_live_ports_without_a_gap(suite: str, host: Namespace, serve: Serve, start: Start) -> None:
-    first = make_driver(suite, host)
+    first = Node(suite, host)
     subnet = await first.open()
     web = await published(first, serve, PortRequest(80, host_port=8080))
-    assert web.address is not None
-    await first.publish("gone", web.address, [PortRequest(80, host_port=9090)])
+    await first.ports.publish("gone", web.address, [PortRequest(80, host_port=9090)])
     process = start(web.netns_fd)
     failures, rounds, stop = list[OSError](), list[str](), threading.Event()
 
@@ -276,11 +264,11 @@ async def test_restart_keeps_live_ports_without_a_gap(suite: str, host: Namespac
     await first.close()
     live = {"web": Published(web.address, (PortBinding("tcp", "0.0.0.0", 8080, 80),))}
     for _ in range(5):
-        again = make_driver(suite, host)
+        again = Node(suite, host)
         assert await again.open() == subnet
-        await again.adopt(process.pid, web.address)
-        assert await again.restore(live) == []
-        await again.sweep()
+        await again.networks.adopt(web.container, process.pid, [web.request])
+        assert await again.ports.restore(live) == []
+        await again.networks.sweep()
         wanted = len(rounds) + 5
         await asyncio.to_thread(wait_until, partial(longer, rounds, wanted), "traffic goes on")
         await again.close()
@@ -289,7 +277,7 @@ async def test_restart_keeps_live_ports_without_a_gap(suite: str, host: Namespac
     assert failures == []
     assert "9090" not in host.table(suite)
     end(process)
-    last = make_driver(suite, host)
+    last = Node(suite, host)
     await last.open()
     await last.close(teardown=True)
     wait_until(lambda: not host.own_links(), "all gone")

@@ -13,29 +13,36 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
+from tests.namespaces import Namespace, Process, call_in, end, wait_until
 
 from seaway_agent.network import sandbox as sandbox_module
-from seaway_agent.network.bridge import BridgeNetwork
-from seaway_agent.network.driver import NetworkDriver
 from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError, SandboxGone, SubnetError
-from seaway_agent.network.nft import NatTable
-from seaway_agent.network.sandboxes import NetworkRequest
+from seaway_agent.network.names import table_name
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest
+from seaway_agent.network.veths import Veths
 from seaway_testing.descriptors import open_descriptors
 
-from .conftest import Namespace, Process, ask, call_in, end, make_driver, wait_until
+from .conftest import Node, ask
 
 pytestmark = pytest.mark.root
 Start = Callable[[int], Process]
-NONE = NetworkRequest("none")
+
+
+def fixed(address: IPv4Address | str, mac: str | None = None) -> EndpointRequest:
+    return EndpointRequest(DEFAULT_NETWORK, IPv4Address(address), mac)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     await asyncio.to_thread(wait_until, condition, what)
 
 
-async def test_a_sandbox_has_what_a_container_expects(driver: NetworkDriver) -> None:
-    sandbox = await driver.acquire()
-    assert (str(sandbox.address), sandbox.prefix_len, str(sandbox.gateway)) == ("172.18.0.2", 16, "172.18.0.1")
+async def test_a_sandbox_has_what_a_container_expects(node: Node) -> None:
+    sandbox = await node.acquire()
+    assert (str(sandbox.address), sandbox.first.prefix_len, str(sandbox.first.gateway)) == (
+        "172.18.0.2",
+        16,
+        "172.18.0.1",
+    )
     inner = Namespace(os.dup(sandbox.netns_fd))
     shown = inner.run("ip", "address")
     assert "inet 172.18.0.2/16 brd 172.18.255.255 scope global eth0" in shown
@@ -46,103 +53,106 @@ async def test_a_sandbox_has_what_a_container_expects(driver: NetworkDriver) -> 
     assert inner.run("cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start") == "0\n"
     assert inner.run("cat", "/proc/sys/net/ipv4/ping_group_range").split() == ["0", "2147483647"]
     inner.close()
-    await driver.release(sandbox)
+    await node.release(sandbox)
 
 
-async def test_a_sandbox_without_network(driver: NetworkDriver) -> None:
-    sandbox = await driver.acquire(NONE)
+async def test_a_sandbox_without_network(node: Node) -> None:
+    sandbox = await node.join([])
     inner = Namespace(sandbox.netns_fd)
     assert "eth0" not in inner.links()
     assert "inet 127.0.0.1/8" in inner.run("ip", "address", "show", "lo")
-    assert (sandbox.address, sandbox.host_veth) == (None, "")
-    await driver.release(sandbox)
-    await driver.release(sandbox)
+    assert sandbox.endpoints == ()
+    await node.release(sandbox)
+    await node.release(sandbox)
 
 
-async def test_sandboxes_reach_each_other(driver: NetworkDriver, serve: Callable[..., Any]) -> None:
-    one, two = await driver.acquire(), await driver.acquire()
+async def test_sandboxes_reach_each_other(node: Node, serve: Callable[..., Any]) -> None:
+    one, two = await node.acquire(), await node.acquire()
     serve(two.netns_fd, 80)
     assert ask(one.netns_fd, str(two.address), 80) == str(one.address)
-    await driver.release(one)
-    await driver.release(two)
+    await node.release(one)
+    await node.release(two)
 
 
-async def test_fixed_address_and_mac(driver: NetworkDriver) -> None:
+async def test_fixed_address_and_mac(node: Node) -> None:
     address = IPv4Address("172.18.77.7")
-    sandbox = await driver.acquire(NetworkRequest(address=address, mac="02:42:00:00:00:99"))
+    sandbox = await node.acquire(fixed(address, "02:42:00:00:00:99"))
     assert "02:42:00:00:00:99" in Namespace(sandbox.netns_fd).run("ip", "link", "show", "eth0")
-    assert (sandbox.address, sandbox.mac) == (address, "02:42:00:00:00:99")
+    assert (sandbox.address, sandbox.first.mac) == (address, "02:42:00:00:00:99")
     with pytest.raises(AddressError, match="Address already in use"):
-        await driver.acquire(NetworkRequest(address=address))
-    await driver.release(sandbox)
-    again = await driver.acquire(NetworkRequest(address=address))
-    assert again.mac == "02:42:ac:12:4d:07"
-    await driver.release(again)
+        await node.acquire(fixed(address))
+    await node.release(sandbox)
+    again = await node.acquire(fixed(address))
+    assert again.first.mac == "02:42:ac:12:4d:07"
+    await node.release(again)
 
 
-async def test_the_pool_fills_itself_and_keeps_the_order_of_addresses(driver: NetworkDriver) -> None:
-    driver.fill()
-    await until(lambda: driver.ready() == 8 and driver.ready("none") == 4, "pools full")
-    taken = [await driver.acquire() for _ in range(12)]
+async def test_the_pool_fills_itself_and_keeps_the_order_of_addresses(node: Node) -> None:
+    node.networks.fill()
+    await until(lambda: node.networks.ready() == 8 and node.networks.ready("none") == 4, "pools full")
+    taken = [await node.acquire() for _ in range(12)]
     assert [str(sandbox.address) for sandbox in taken] == [f"172.18.0.{n}" for n in range(2, 14)]
-    await until(lambda: driver.ready() == 8, "pool full again")
+    await until(lambda: node.networks.ready() == 8, "pool full again")
     for sandbox in taken:
-        await driver.release(sandbox)
+        await node.release(sandbox)
 
 
-async def test_a_fixed_address_is_found_in_the_pool(driver: NetworkDriver) -> None:
-    driver.fill()
-    await until(lambda: driver.ready() == 8, "pool full")
-    sandbox = await driver.acquire(NetworkRequest(address=IPv4Address("172.18.0.5")))
-    other = await driver.acquire(NetworkRequest(address=IPv4Address("172.18.0.6"), mac="02:42:00:00:00:01"))
-    assert (str(sandbox.address), str(other.address), other.mac) == ("172.18.0.5", "172.18.0.6", "02:42:00:00:00:01")
-    addresses = {str((await driver.acquire()).address) for _ in range(8)}
+async def test_a_fixed_address_is_found_in_the_pool(node: Node) -> None:
+    node.networks.fill()
+    await until(lambda: node.networks.ready() == 8, "pool full")
+    sandbox = await node.acquire(fixed("172.18.0.5"))
+    other = await node.acquire(fixed("172.18.0.6", "02:42:00:00:00:01"))
+    assert (str(sandbox.address), str(other.address), other.first.mac) == (
+        "172.18.0.5",
+        "172.18.0.6",
+        "02:42:00:00:00:01",
+    )
+    addresses = {str((await node.acquire()).address) for _ in range(8)}
     assert not addresses & {"172.18.0.5", "172.18.0.6"}
 
 
-async def test_many_at_once_all_differ(driver: NetworkDriver) -> None:
-    sandboxes = await asyncio.gather(*(driver.acquire() for _ in range(24)))
+async def test_many_at_once_all_differ(node: Node) -> None:
+    sandboxes = await asyncio.gather(*(node.acquire() for _ in range(24)))
     assert len({sandbox.address for sandbox in sandboxes}) == 24
     assert len({sandbox.host_veth for sandbox in sandboxes}) == 24
-    await asyncio.gather(*(driver.release(sandbox) for sandbox in sandboxes))
+    await asyncio.gather(*(node.release(sandbox) for sandbox in sandboxes))
 
 
-async def test_released_sandbox_vanishes_and_frees_its_address(driver: NetworkDriver, host: Namespace) -> None:
+async def test_released_sandbox_vanishes_and_frees_its_address(node: Node, host: Namespace) -> None:
     address = IPv4Address("172.18.0.9")
     for _ in range(3):
-        sandbox = await driver.acquire(NetworkRequest(address=address))
-        await driver.release(sandbox)
-        await driver.release(sandbox)
+        sandbox = await node.acquire(fixed(address))
+        await node.release(sandbox)
+        await node.release(sandbox)
     await until(lambda: len(host.own_links()) == 1, "only the bridge is left")
 
 
-async def test_handed_over_sandbox_lives_with_its_process(driver: NetworkDriver, host: Namespace, start: Start) -> None:
-    sandbox = await driver.acquire()
+async def test_handed_over_sandbox_lives_with_its_process(node: Node, host: Namespace, start: Start) -> None:
+    sandbox = await node.acquire()
     process = start(sandbox.netns_fd)
-    sandbox.hand_over()
-    with pytest.raises(NetworkError, match="handed over"):
-        _ = sandbox.path
+    fd = sandbox.netns_fd
+    node.networks.handed_over(sandbox.container, process.pid)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
     assert sandbox.host_veth in host.links()
     end(process)
     await until(lambda: sandbox.host_veth not in host.links(), "veth gone with the process")
-    await driver.release(sandbox)
+    await node.release(sandbox)
 
 
-async def test_an_error_half_way_leaves_nothing(
-    driver: NetworkDriver, host: Namespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_error_half_way_leaves_nothing(node: Node, host: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise NetlinkError(12, "cannot configure eth0: Cannot allocate memory")
 
-    monkeypatch.setattr(sandbox_module, "_configure", refuse)
+    monkeypatch.setattr(Veths, "_configure", refuse)
     before = open_descriptors()
     with pytest.raises(NetlinkError):
-        await driver.acquire()
+        await node.acquire()
     assert open_descriptors() == before
     monkeypatch.undo()
     await until(lambda: len(host.own_links()) == 1, "only the bridge is left")
-    sandbox = await driver.acquire(NetworkRequest(address=IPv4Address("172.18.0.2")))
-    await driver.release(sandbox)
+    sandbox = await node.acquire(fixed("172.18.0.2"))
+    await node.release(sandbox)
 
 
 def fill_descriptors() -> list[int]:
@@ -154,9 +164,9 @@ def fill_descriptors() -> list[int]:
     return opened
 
 
-async def test_without_descriptors_left_the_error_is_clear_and_passes(driver: NetworkDriver, host: Namespace) -> None:
+async def test_without_descriptors_left_the_error_is_clear_and_passes(node: Node, host: Namespace) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    await driver.release(await driver.acquire())
+    await node.release(await node.acquire())
     before = open_descriptors()
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))
     for spare in range(2):
@@ -166,60 +176,56 @@ async def test_without_descriptors_left_the_error_is_clear_and_passes(driver: Ne
             for _ in range(spare):
                 os.close(fillers.pop())
             with pytest.raises(OSError, match="Too many open files"):
-                await driver.acquire()
+                await node.acquire()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for filler in fillers:
                 os.close(filler)
     assert open_descriptors() == before
-    sandbox = await driver.acquire()
+    sandbox = await node.acquire()
     assert sandbox.host_veth in host.links()
-    await driver.release(sandbox)
+    await node.release(sandbox)
 
 
-async def test_a_cancelled_caller_leaves_no_sandbox(driver: NetworkDriver, host: Namespace) -> None:
+async def test_a_cancelled_caller_leaves_no_sandbox(node: Node, host: Namespace) -> None:
     before = open_descriptors()
-    tasks = [asyncio.create_task(driver.acquire()) for _ in range(8)]
+    tasks = [asyncio.create_task(node.acquire()) for _ in range(8)]
     await asyncio.sleep(0)
     for task in tasks:
         task.cancel()
     for task in tasks:
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    await driver.sweep()
+    await node.networks.sweep()
     assert open_descriptors() == before
     await until(lambda: len(host.own_links()) == 1, "only the bridge is left")
 
 
 async def test_restart_adopts_the_living_and_sweeps_the_rest(suite: str, host: Namespace, start: Start) -> None:
-    first = make_driver(suite, host)
+    first = Node(suite, host)
     subnet = await first.open()
     kept, orphan = await first.acquire(), await first.acquire()
     processes = [start(sandbox.netns_fd) for sandbox in (kept, orphan)]
-    isolated = await first.acquire(NONE)
+    isolated = await first.join([])
     processes.append(start(isolated.netns_fd))
     await first.close()
 
-    second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)
+    second = Node(suite, host, subnet)
     assert await second.open() == subnet
-    assert kept.address is not None
-    adopted = await second.adopt(processes[0].pid, kept.address)
-    assert (adopted.address, adopted.host_veth, adopted.host_index, adopted.mac) == (
-        kept.address,
-        kept.host_veth,
-        kept.host_index,
-        kept.mac,
-    )
-    assert (await second.adopt(processes[2].pid, None)).address is None
-    assert await second.sweep() == [orphan.host_veth]
-    assert host.own_links() == {second.network.bridge, kept.host_veth}
+    assert await second.networks.adopt(kept.container, processes[0].pid, [kept.request]) == kept.endpoints
+    assert await second.networks.adopt(isolated.container, processes[2].pid, []) == ()
+    assert await second.networks.sweep() == [orphan.host_veth]
+    assert host.own_links() == {second.bridge, kept.host_veth}
     fresh = await second.acquire()
     assert fresh.address == IPv4Address("172.18.0.3")
-    assert set(await second.counters()) == {kept.host_veth, fresh.host_veth}
+    counted = await second.networks.counters()
+    assert {container: set(found) for container, found in counted.items()} == {
+        kept.container: {"eth0"}, fresh.container: {"eth0"}, isolated.container: set(),
+    }  # fmt: skip
     for process in processes:
         end(process)
     with pytest.raises(SandboxGone, match="has ended"):
-        await second.adopt(processes[1].pid, IPv4Address("172.18.0.3"))
+        await second.networks.adopt(orphan.container, processes[1].pid, [fixed("172.18.0.3")])
     await second.close(teardown=True)
     wait_until(lambda: not host.own_links(), "all gone")
 
@@ -235,7 +241,7 @@ async def test_restart_adopts_the_living_and_sweeps_the_rest(suite: str, host: N
 async def test_a_living_sandbox_is_never_swept_whatever_its_process_has_changed(
     suite: str, host: Namespace, start: Start, change: str
 ) -> None:
-    first = make_driver(suite, host)
+    first = Node(suite, host)
     subnet = await first.open()
     sandbox = await first.acquire()
     process = start(sandbox.netns_fd)
@@ -245,36 +251,38 @@ async def test_a_living_sandbox_is_never_swept_whatever_its_process_has_changed(
     inner.close()
     await first.close()
 
-    second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)
+    second = Node(suite, host, subnet)
     await second.open()
-    assert sandbox.address is not None
-    adopted = await second.adopt(process.pid, sandbox.address)
-    assert (adopted.address, adopted.host_veth) == (sandbox.address, sandbox.host_veth)
-    assert await second.sweep() == []
+    [adopted] = await second.networks.adopt(sandbox.container, process.pid, [sandbox.request])
+    assert (adopted.address, adopted.host_interface) == (sandbox.address, sandbox.host_veth)
+    assert await second.networks.sweep() == []
     fresh = await second.acquire()
     assert fresh.address != sandbox.address
     end(process)
-    await second.release(adopted)
-    again = await second.acquire(NetworkRequest(address=sandbox.address))
+    await second.release(sandbox)
+    again = await second.acquire(fixed(sandbox.address))
     assert again.address == sandbox.address
     await second.close(teardown=True)
     wait_until(lambda: not host.own_links(), "all gone")
 
 
 async def test_two_that_claim_one_address_both_keep_their_network(suite: str, host: Namespace, start: Start) -> None:
-    first = make_driver(suite, host)
+    first = Node(suite, host)
     subnet = await first.open()
     one, two = await first.acquire(), await first.acquire()
     processes = [start(sandbox.netns_fd) for sandbox in (one, two)]
     await first.close()
-    second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)
+    second = Node(suite, host, subnet)
     await second.open()
-    kept, other = [await second.adopt(process.pid, one.address) for process in processes]
-    assert (kept.host_veth, other.host_veth) == (one.host_veth, two.host_veth)
-    assert await second.sweep() == []
-    await second.release(other)
+    [kept], [other] = [
+        await second.networks.adopt(held.container, process.pid, [one.request])
+        for held, process in zip((one, two), processes, strict=True)
+    ]
+    assert (kept.host_interface, other.host_interface) == (one.host_veth, two.host_veth)
+    assert await second.networks.sweep() == []
+    await second.release(two)
     with pytest.raises(AddressError, match="Address already in use"):
-        await second.acquire(NetworkRequest(address=one.address))
+        await second.acquire(fixed(one.address))
     for process in processes:
         end(process)
     await second.close(teardown=True)
@@ -284,7 +292,7 @@ async def test_two_that_claim_one_address_both_keep_their_network(suite: str, ho
 async def test_where_a_living_sandbox_can_t_be_looked_at_nothing_is_swept(
     suite: str, host: Namespace, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = make_driver(suite, host)
+    first = Node(suite, host)
     subnet = await first.open()
     sandbox = await first.acquire()
     process = start(sandbox.netns_fd)
@@ -293,14 +301,14 @@ async def test_where_a_living_sandbox_can_t_be_looked_at_nothing_is_swept(
     def refuse(*_: object) -> None:
         raise NetlinkError(105, "cannot list interfaces: No buffer space available")
 
-    monkeypatch.setattr(sandbox_module, "veths", refuse)
-    second = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)
+    monkeypatch.setattr(sandbox_module, "links", refuse)
+    second = Node(suite, host, subnet)
     await second.open()
-    adopted = await second.adopt(process.pid, sandbox.address)
-    assert await second.sweep() == []
+    await second.networks.adopt(sandbox.container, process.pid, [sandbox.request])
+    assert await second.networks.sweep() == []
     assert sandbox.host_veth in host.links()
     assert (await second.acquire()).address != sandbox.address
-    await second.release(adopted)
+    await second.release(sandbox)
     end(process)
     await second.close(teardown=True)
     wait_until(lambda: not host.own_links(), "all gone")
@@ -308,17 +316,18 @@ async def test_where_a_living_sandbox_can_t_be_looked_at_nothing_is_swept(
 
 AGENT = """
 import asyncio, sys
-from seaway_agent.network.bridge import BridgeNetwork
-from seaway_agent.network.driver import NetworkDriver
-from seaway_agent.network.nft import NatTable
+from seaway_agent.network.networks import NodeNetworks
+from seaway_agent.network.port import EndpointRequest, NetworkSpec
 
 async def main():
     suite, fd = sys.argv[1], int(sys.argv[2])
-    driver = NetworkDriver(BridgeNetwork(suite, None, None, 1500, NatTable(suite)), netns_fd=fd)
-    await driver.open()
-    held = [await driver.acquire() for _ in range(3)]
-    driver.fill()
-    while driver.ready() < 8:
+    networks = NodeNetworks(suite, netns_fd=fd)
+    await networks.open()
+    await networks.make(NetworkSpec("0", "bridge"))
+    for number in range(3):
+        await networks.join(str(number), [EndpointRequest("bridge")])
+    networks.fill()
+    while networks.ready() < 8:
         await asyncio.sleep(0.005)
     print("ready", flush=True)
     await asyncio.sleep(600)
@@ -338,21 +347,21 @@ def test_a_killed_agent_leaves_bridge_and_table_but_no_sandbox(suite: str, host:
     assert "published" in host.table(suite)
 
 
-async def test_two_suites_leave_each_other_alone(driver: NetworkDriver, host: Namespace) -> None:
-    other = make_driver("zz9", host)
+async def test_two_suites_leave_each_other_alone(node: Node, host: Namespace) -> None:
+    other = Node("zz9", host)
     assert await other.open() == IPv4Network("172.19.0.0/16")
-    mine, theirs = await driver.acquire(), await other.acquire()
-    await other.sweep()
+    mine, theirs = await node.acquire(), await other.acquire()
+    await other.networks.sweep()
     await other.close(teardown=True)
     await until(lambda: theirs.host_veth not in host.links(), "the other's veth gone")
-    assert {driver.network.bridge, mine.host_veth} <= host.links()
-    assert driver.network.nat.name in host.run("nft", "list", "tables")
-    await driver.release(mine)
+    assert {node.bridge, mine.host_veth} <= host.links()
+    assert table_name(node.suite) in host.run("nft", "list", "tables")
+    await node.release(mine)
 
 
 async def test_subnet_that_clashes_with_the_host(suite: str, host: Namespace, outside: Namespace) -> None:
     subnet = IPv4Network("10.77.0.0/25")
-    clashing = NetworkDriver(BridgeNetwork(suite, subnet, None, 1500, NatTable(suite)), netns_fd=host.fd)
+    clashing = Node(suite, host, subnet)
     with pytest.raises(SubnetError, match=r"overlaps the host's network 10\.77\.0\.0/24"):
         await clashing.open()
     assert not host.own_links()
@@ -360,65 +369,62 @@ async def test_subnet_that_clashes_with_the_host(suite: str, host: Namespace, ou
         await clashing.acquire()
 
 
-async def test_setup_can_be_repeated_and_other_subnets_are_refused(driver: NetworkDriver, host: Namespace) -> None:
-    sandbox = await driver.acquire()
-    before = driver.network.nat.name, host.table(driver.network.suite), host.run("ip", "address")
-    again = make_driver(driver.network.suite, host)
+async def test_setup_can_be_repeated_and_other_subnets_are_refused(node: Node, host: Namespace) -> None:
+    sandbox = await node.acquire()
+    before = table_name(node.suite), host.table(node.suite), host.run("ip", "address")
+    again = Node(node.suite, host)
     await again.open()
     await again.close()
-    assert before == (driver.network.nat.name, host.table(driver.network.suite), host.run("ip", "address"))
-    other = IPv4Network("10.9.0.0/16")
-    changed = BridgeNetwork(driver.network.suite, other, None, 1500, NatTable(driver.network.suite))
+    assert before == (table_name(node.suite), host.table(node.suite), host.run("ip", "address"))
     with pytest.raises(SubnetError, match=r"has subnet 172\.18\.0\.0/16, but 10\.9\.0\.0/16 is configured"):
-        await NetworkDriver(changed, netns_fd=host.fd).open()
-    await driver.release(sandbox)
+        await Node(node.suite, host, IPv4Network("10.9.0.0/16")).open()
+    await node.release(sandbox)
 
 
-async def test_counters_are_the_containers_own(driver: NetworkDriver) -> None:
-    one, two = await driver.acquire(), await driver.acquire()
+async def test_counters_are_the_containers_own(node: Node) -> None:
+    one, two = await node.acquire(), await node.acquire()
     inner = Namespace(one.netns_fd)
     with call_in(one.netns_fd, lambda: socket.socket(type=socket.SOCK_DGRAM)) as sender:
         for _ in range(3):
             sender.sendto(bytes(1000), (str(two.address), 9))
     await until(lambda: " 0x2 " in inner.run("cat", "/proc/net/arp"), "address resolved")
-    counters = await driver.counters()
+    counters = await node.networks.counters()
     sent = int(inner.run("cat", "/proc/net/dev").split("eth0:")[1].split()[8])
-    assert counters[one.host_veth].tx_bytes == sent > 3000
-    assert counters[two.host_veth].rx_packets >= 3
-    await driver.release(one)
-    await driver.release(two)
-    assert await driver.counters() == {}
+    assert counters[one.container]["eth0"].tx_bytes == sent > 3000
+    assert counters[two.container]["eth0"].rx_packets >= 3
+    await node.release(one)
+    await node.release(two)
+    assert await node.networks.counters() == {}
 
 
 async def test_full_subnet(suite: str, host: Namespace) -> None:
-    tiny = BridgeNetwork(suite, IPv4Network("10.5.0.0/30"), None, 1500, NatTable(suite))
-    driver = NetworkDriver(tiny, netns_fd=host.fd)
-    await driver.open()
-    sandbox = await driver.acquire()
+    node = Node(suite, host, IPv4Network("10.5.0.0/30"))
+    await node.open()
+    sandbox = await node.acquire()
     with pytest.raises(AddressError, match=r"10\.5\.0\.0/30 is full"):
-        await driver.acquire()
-    await driver.release(sandbox)
-    await driver.release(await driver.acquire())
-    await driver.close(teardown=True)
+        await node.acquire()
+    await node.release(sandbox)
+    await node.release(await node.acquire())
+    await node.close(teardown=True)
     wait_until(lambda: not host.own_links(), "all gone")
 
 
 async def test_in_the_hosts_own_namespace(suite: str, no_leaks: None) -> None:
     """Bridge and table only: nothing of the machine's own network is changed but ip_forward, as an engine must."""
-    driver = NetworkDriver(BridgeNetwork(suite, None, None, 1500, NatTable(suite)))
-    subnet = await driver.open()
-    sandbox = await driver.acquire()
+    node = Node(suite, None)
+    subnet = await node.open()
+    sandbox = await node.acquire()
     assert sandbox.address in subnet
-    await driver.close(teardown=True)
-    assert driver.network.bridge not in dict(socket.if_nameindex()).values()
+    await node.close(teardown=True)
+    assert node.bridge not in dict(socket.if_nameindex()).values()
     await until(lambda: sandbox.host_veth not in dict(socket.if_nameindex()).values(), "veth gone")
 
 
 async def test_agents_that_start_at_once_choose_different_subnets(host: Namespace) -> None:
-    drivers = [make_driver(f"a{number}b", host) for number in range(6)]
+    nodes = [Node(f"a{number}b", host) for number in range(6)]
     try:
-        subnets = await asyncio.gather(*(driver.open() for driver in drivers))
-        assert len(set(subnets)) == len(drivers)
+        subnets = await asyncio.gather(*(node.open() for node in nodes))
+        assert len(set(subnets)) == len(nodes)
     finally:
-        for driver in drivers:
-            await driver.close(teardown=True)
+        for node in nodes:
+            await node.close(teardown=True)

@@ -191,11 +191,3 @@ def test_restore_goes_on_when_a_host_process_took_the_port(publisher: PortPublis
         [warning] = publisher.restore({"a": Published(ADDRESS, (binding,))})
     assert "host process took it" in warning
     assert len(nat.elements) == 1
-
-
-def test_retain_withdraws_what_belongs_to_no_sandbox(publisher: PortPublisher, nat: RememberingTable) -> None:
-    other = IPv4Address("172.18.0.3")
-    publisher.publish("a", ADDRESS, [PortRequest(80, host_ip=LOOPBACK)])
-    publisher.publish("b", other, [PortRequest(80, host_ip=LOOPBACK)])
-    assert publisher.retain([other]) == ["a"]
-    assert {element.address for element in nat.elements} == {other}

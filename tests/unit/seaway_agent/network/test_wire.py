@@ -13,6 +13,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from seaway_agent.network import attributes, ctnl, nfnl, rtnl
 from seaway_agent.network.attributes import Message
+from seaway_agent.network.port import InterfaceCounters
 
 ADDRESS = IPv4Address("172.18.0.2")
 
@@ -82,7 +83,7 @@ def test_counters_are_swapped_to_the_containers_side() -> None:
     stats = attributes.attribute(1, struct.pack("=8Q", 1, 2, 3, 4, 5, 6, 7, 8))
     index, counters = rtnl.parse_counters(struct.pack("=BxHiI", 0, 0, 42, 1) + stats)
     assert index == 42
-    assert counters == rtnl.InterfaceCounters(
+    assert counters == InterfaceCounters(
         rx_bytes=4, rx_packets=2, rx_errors=6, rx_dropped=8, tx_bytes=3, tx_packets=1, tx_errors=5, tx_dropped=7
     )
 

@@ -1,0 +1,223 @@
+"""The kernel's networks: `port.Networks` for the rest of the agent, in asyncio; one thread of its own does the work.
+
+Order after a start: ``open``; ``make`` the networks, the default one first; ``adopt`` each live container; ``sweep``;
+``fill`` the pools. All of it works before ``fill``, only slower.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+from seaway_agent.network.bridge import BridgeDriver
+from seaway_agent.network.driver import Driver
+from seaway_agent.network.errors import NetworkError, SandboxGone
+from seaway_agent.network.made import MadeNetworks
+from seaway_agent.network.pool import SandboxPool, SandboxPools
+from seaway_agent.network.port import EndpointRequest, InterfaceCounters, Joined, NetworkSpec, SandboxHandle
+from seaway_agent.network.sandbox import Sandbox
+from seaway_agent.network.sandboxes import Sandboxes
+from seaway_agent.network.thread import NetworkThread
+
+DRIVERS: dict[str, Callable[[str], Driver]] = {"bridge": BridgeDriver}
+"""The kinds of networks, each made for a suite."""
+T = TypeVar("T")
+
+
+class NodeNetworks:
+    """One suite's networks on this node. ``netns_fd``: the namespace that they are in; by default the process's own."""
+
+    def __init__(
+        self,
+        suite: str,
+        *,
+        pool_size: int = 8,
+        pool_low: int = 2,
+        isolated_size: int = 4,
+        netns_fd: int | None = None,
+    ) -> None:
+        self.suite = suite
+        self._networks = MadeNetworks({name: make(suite) for name, make in DRIVERS.items()})
+        self._sandboxes = Sandboxes(self._networks)
+        self._held: dict[str, Sandbox] = {}
+        self._joining: set[str] = set()
+        self._pools = SandboxPools(SandboxPool(pool_size, pool_low), SandboxPool(isolated_size, 1), self._poke)
+        self._netns_fd = netns_fd
+        self._thread: NetworkThread | None = None
+
+    async def open(self) -> None:
+        """Begin. Raises OSError."""
+        refill = self._pools.refill
+        self._thread = NetworkThread(f"network-{self.suite}", lambda: refill(self._sandboxes.build), self._netns_fd)
+        try:
+            await self.run(self._sandboxes.open)
+        except BaseException:
+            await self.close()
+            raise
+
+    def fill(self) -> None:
+        """Start to keep the pools full."""
+        self._pools.fill()
+
+    def ready(self, mode: str = "bridge") -> int:
+        """How many sandboxes are ready to be taken: with an endpoint on the default network, or ``none``."""
+        return self._pools.ready(mode)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Have the network's thread do something, to its end even if the caller is cancelled."""
+        return await asyncio.shield(asyncio.wrap_future(self._required_thread().submit(work)))
+
+    def refresh(self) -> None:
+        """Make again what somebody else has removed of the networks. Runs in the network's thread."""
+        self._networks.refresh()
+
+    async def close(self, *, teardown: bool = False) -> None:
+        """End the thread and let go of all. Live containers keep their network, unless ``teardown``."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._held.clear()
+        try:
+            await asyncio.wrap_future(thread.submit(lambda: self._close(teardown=teardown)))
+        finally:
+            thread.stop()
+
+    # --- the port
+
+    async def make(self, spec: NetworkSpec) -> NetworkSpec:
+        """See the port."""
+        return await self.run(lambda: self._networks.make(spec))
+
+    async def remove(self, name: str) -> None:
+        """See the port."""
+        await self.run(lambda: self._networks.remove(name, in_use=self._sandboxes.in_use(name)))
+
+    def present(self) -> tuple[NetworkSpec, ...]:
+        """See the port."""
+        return tuple(network.spec for network in self._networks.by_name.values())
+
+    async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
+        """See the port: from the pool in microseconds, or built in 1 to 2 milliseconds."""
+        if container in self._held or container in self._joining:
+            raise NetworkError(f"container {container[:12]} has a sandbox already")
+        self._required_thread()
+        held = self._pools.take(requests)
+        if held is None:
+            self._joining.add(container)
+            try:
+                held = await self._build(requests)
+            finally:
+                self._joining.discard(container)
+        self._held[container] = held
+        return SandboxHandle(held.path, held.endpoints)
+
+    def handed_over(self, container: str, pid: int) -> None:
+        """See the port."""
+        if (held := self._held.get(container)) is not None:
+            held.hand_over(pid)
+
+    async def connect(self, container: str, request: EndpointRequest) -> Joined:
+        """See the port. pyroute2 takes some 10 ms."""
+        held = self._held.get(container)
+        if held is None:
+            raise NetworkError(f"container {container[:12]} has no sandbox on this node")
+        fd = held.open_namespace()
+        return await self._with(fd, lambda: self._sandboxes.connect(held, fd, request))
+
+    async def disconnect(self, container: str, network: str) -> None:
+        """See the port. The kernel waits some 20 ms for the end of a veth."""
+        held = self._held.get(container)
+        if held is None:
+            return
+        try:
+            fd = held.open_namespace()
+        except SandboxGone:
+            fd = -1
+        await self._with(fd, lambda: self._sandboxes.disconnect(held, fd, network))
+
+    async def leave(self, container: str) -> None:
+        """See the port."""
+        held = self._held.pop(container, None)
+        if held is not None:
+            await self.run(lambda: self._sandboxes.release(held))
+
+    def endpoints(self, container: str) -> tuple[Joined, ...]:
+        """See the port."""
+        held = self._held.get(container)
+        return held.endpoints if held is not None else ()
+
+    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[Joined, ...]:
+        """See the port."""
+        held = self._held[container] = await self.run(lambda: self._sandboxes.adopt(pid, requests))
+        return held.endpoints
+
+    async def sweep(self) -> list[str]:
+        """See the port."""
+        return await self.run(self._sandboxes.sweep)
+
+    async def counters(self) -> Mapping[str, Mapping[str, InterfaceCounters]]:
+        """See the port."""
+        sandboxes = dict(self._held)
+        return await self.run(lambda: self._sandboxes.counters(sandboxes))
+
+    # --- the thread
+
+    async def _build(self, requests: Sequence[EndpointRequest]) -> Sandbox:
+        thread = self._required_thread()
+        future = thread.submit(lambda: self._build_now(requests))
+        try:
+            return await asyncio.shield(asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            if not future.cancel():
+                thread.submit(lambda: self._release_unclaimed(future))
+            raise
+
+    def _build_now(self, requests: Sequence[EndpointRequest]) -> Sandbox:
+        held = self._pools.take_first(requests, self._sandboxes.release)
+        if held is None:
+            return self._sandboxes.build(requests)
+        self._sandboxes.extend(held, requests[len(held.plugged) :])
+        return held
+
+    def _release_unclaimed(self, future: Future[Sandbox]) -> None:
+        """Runs in the network's thread after a sandbox was built for a caller who was cancelled."""
+        with contextlib.suppress(NetworkError, OSError):
+            self._sandboxes.release(future.result())
+
+    async def _with(self, fd: int, work: Callable[[], T]) -> T:
+        """Have the thread do something with a descriptor, which is closed then."""
+
+        def job() -> T:
+            try:
+                return work()
+            finally:
+                if fd >= 0:
+                    os.close(fd)
+
+        return await self.run(job)
+
+    def _poke(self) -> None:
+        self._required_thread().poke()
+
+    def _required_thread(self) -> NetworkThread:
+        if self._thread is None:
+            raise NetworkError(f"the network of suite {self.suite} is not open")
+        return self._thread
+
+    def _close(self, *, teardown: bool) -> None:
+        self._pools.drain(self._sandboxes.release)
+        try:
+            if teardown:
+                self._networks.teardown()
+        finally:
+            self._sandboxes.close()
+            self._networks.close()
+
+
+def teardown(suite: str) -> None:
+    """Remove all that a suite's networks have in this namespace, with no agent there. Raises NetworkError, OSError."""
+    for make in DRIVERS.values():
+        with contextlib.closing(make(suite)) as driver:
+            driver.teardown()

@@ -1,0 +1,143 @@
+"""Ports that containers publish on the host: translated by nftables, or relayed where that can't be.
+
+They are a concern of their own beside the networks: they share the network's thread, and know of a container its id
+and the address that its ports lead to. Order after a start: the networks' own, and ``restore`` before their ``sweep``.
+"""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from seaway_agent.network.errors import NetlinkError, NetworkError
+from seaway_agent.network.nft import NatTable
+from seaway_agent.network.ports import PortBinding, PortRequest
+from seaway_agent.network.publisher import PortPublisher, Published
+from seaway_agent.network.relay import Relays
+from seaway_agent.network.watch import TableWatch
+
+_log = logging.getLogger(__name__)
+_RETRY_REPAIR = 1.0
+_IPV6 = Path("/proc/sys/net/ipv6")
+T = TypeVar("T")
+
+
+class NetworkWorker(Protocol):
+    """What is used of `networks.NodeNetworks`."""
+
+    suite: str
+
+    def run(self, work: Callable[[], T]) -> Awaitable[T]:
+        """Have the network's thread do something, to its end even if the caller is cancelled."""
+
+    def refresh(self) -> None:
+        """Make again what somebody else has removed of the networks. Runs in the network's thread."""
+
+
+class PublishedPorts:
+    """The ports of one node's containers. To be closed before the networks are."""
+
+    def __init__(self, networks: NetworkWorker) -> None:
+        self._networks = networks
+        self._nat = NatTable(networks.suite)
+        self._publisher = PortPublisher(self._nat, ipv6=_IPV6.exists())
+        self._relays = Relays()
+        self._containers: set[str] = set()
+
+    async def publish(
+        self, container: str, address: IPv4Address, requests: Sequence[PortRequest]
+    ) -> tuple[PortBinding, ...]:
+        """Publish a container's ports, all or none. Raises PortError (Docker's text), PortInvalid.
+
+        A caller who is cancelled meanwhile calls ``unpublish``.
+        """
+        self._containers.add(container)
+        try:
+            bindings = await self._networks.run(lambda: self._publish(container, address, requests))
+        except (NetworkError, OSError):
+            self._containers.discard(container)
+            raise
+        if any(":" in binding.host_ip for binding in bindings):
+            await self._relay(container)
+        return bindings
+
+    async def unpublish(self, container: str) -> None:
+        """Withdraw a container's ports. Where it has none, this is harmless, and no other thread is asked."""
+        if container not in self._containers:
+            return
+        await self._relays.stop(container)
+        await self._networks.run(lambda: self._publisher.unpublish(container))
+        self._containers.discard(container)
+
+    async def restore(self, live: Mapping[str, Published]) -> list[str]:
+        """Publish exactly what these containers had, without a gap; gives warnings for the user."""
+        await self._relays.stop_all()
+        self._containers = set(live)
+        warnings = await self._networks.run(lambda: self._publisher.restore(live))
+        await self._relay()
+        return warnings
+
+    async def refresh(self) -> None:
+        """Put networks, table and ports right again, after a firewall's reload flushed all nftables rules."""
+        await self._networks.run(self._refresh)
+
+    async def guard(self) -> None:
+        """Put all right again whenever somebody has deleted the table; ends only by being cancelled."""
+        watch = await self._networks.run(lambda: TableWatch(self._nat.name))
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(watch.fileno(), changed.set)
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                if watch.deleted():
+                    await self._repair()
+        finally:
+            loop.remove_reader(watch.fileno())
+            watch.close()
+
+    async def close(self) -> None:
+        """Let go of all; what live containers have published stays."""
+        await self._relays.stop_all()
+        self._containers.clear()
+        await self._networks.run(self._close)
+
+    async def _repair(self) -> None:
+        """Until it is done: another program may be at the rules just now."""
+        _log.warning("the table %s was deleted, as by a flush of the firewall: making it again", self._nat.name)
+        while True:
+            try:
+                await self.refresh()
+                return
+            except (NetworkError, OSError) as error:
+                _log.warning("published ports can't be put right: %s; trying again", error)
+            await asyncio.sleep(_RETRY_REPAIR)
+
+    async def _relay(self, container: str = "") -> None:
+        """Take connections at the published IPv6 ports of a container, or of all."""
+        for found, entrances in (await self._networks.run(self._publisher.entrances)).items():
+            if container in ("", found):
+                self._relays.start(found, entrances)
+
+    def _publish(
+        self, container: str, address: IPv4Address, requests: Sequence[PortRequest]
+    ) -> tuple[PortBinding, ...]:
+        try:
+            return self._publisher.publish(container, address, requests)
+        except NetlinkError as error:
+            if error.code not in (errno.ENOENT, errno.EEXIST):
+                raise
+            _log.warning("%s; setting the node's table up again", error)
+        self._refresh()
+        return self._publisher.publish(container, address, requests)
+
+    def _refresh(self) -> None:
+        self._networks.refresh()
+        self._publisher.rewrite()
+
+    def _close(self) -> None:
+        self._publisher.close()
+        self._nat.close()

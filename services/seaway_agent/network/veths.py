@@ -1,0 +1,160 @@
+"""The veths of one suite: between a bridge of the host and a sandbox. Packed datagrams: a start waits for them."""
+
+import errno
+import logging
+import random
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from seaway_agent.network import rtnetlink, rtnl
+from seaway_agent.network.attributes import Message
+from seaway_agent.network.driver import EndpointPlan, Plugged
+from seaway_agent.network.errors import NetlinkError
+from seaway_agent.network.names import doomed_group, host_veth, is_host_veth
+from seaway_agent.network.netlink import ROUTE, NetlinkSocket
+from seaway_agent.network.port import InterfaceCounters
+from seaway_kit.failpoints import Failpoint, reach
+
+_log = logging.getLogger(__name__)
+
+
+class Veths:
+    """Belongs to one thread, in the host's network namespace. Everything raises NetlinkError, OSError."""
+
+    def __init__(self, suite: str, *, ipv6: bool) -> None:
+        self._suite = suite
+        self._ipv6 = ipv6
+        self._serial = random.getrandbits(32)
+        self._socket: NetlinkSocket | None = None
+
+    def plug_at_start(self, plan: EndpointPlan, bridge: int, netns_fd: int, inner: NetlinkSocket) -> Plugged:
+        """Make an endpoint in a new namespace, in two datagrams."""
+        name = self._next_name()
+        link = self._plug(plan, name, bridge, netns_fd)
+        reach(Failpoint.NETWORK_VETH)
+        self._configure(plan, inner, link.peer)
+        reach(Failpoint.NETWORK_ADDRESS)
+        return Plugged(plan.joined(name), link.index)
+
+    def plug(self, plan: EndpointPlan, bridge: int, netns_fd: int) -> Plugged:
+        """Make an endpoint in a namespace in which programs run."""
+        name, mtu = self._next_name(), plan.network.mtu
+        with rtnetlink.opened() as host, rtnetlink.opened(netns_fd) as inner:
+            try:
+                index = host.make_veth(name, bridge, mtu, peer=plan.interface, peer_mac=plan.mac, netns_fd=netns_fd)
+                inner.configure(plan.interface, plan.address, plan.prefix_len, plan.gateway)
+            except BaseException:
+                host.delete(name)
+                raise
+        return Plugged(plan.joined(name), index)
+
+    def unplug(self, plugged: Plugged) -> None:
+        """Delete one of a namespace that stays. The kernel waits some 20 ms."""
+        with rtnetlink.opened() as host:
+            host.delete(plugged.joined.host_interface)
+
+    def let_go(self, plugged: Plugged) -> None:
+        """Let the addresses learned on a port move to another port at once."""
+        if plugged.host_index:
+            self._tolerate([rtnl.flush_port(plugged.host_index)], f"flush port {plugged.host_index}")
+
+    def find(self, plan: EndpointPlan, bridge: int, inside: Iterable[rtnl.Link]) -> Plugged:
+        """An endpoint on this bridge, by the interfaces of its namespace; without a host's end if it is gone.
+
+        A port that has lost its bridge is taken as well: somebody may have removed that.
+        """
+        for inner in inside:
+            if inner.kind != "veth":
+                continue
+            outer = self.link(rtnl.get_link_at(inner.peer), f"find the host's end of {inner.name}")
+            if outer is None or outer.peer != inner.index or outer.master not in (bridge, 0):
+                continue
+            if is_host_veth(self._suite, outer.name):
+                joined = replace(plan.joined(outer.name), interface=inner.name, mac=inner.mac)
+                return Plugged(joined, outer.index)
+        _log.warning("the endpoint with address %s has no veth on this host any more", plan.address)
+        return Plugged(plan.joined())
+
+    def sweep(self, live: Collection[str]) -> list[str]:
+        """Delete those that aren't live, in one request, with one wait for RCU; gives their names."""
+        stale = [link.name for link in self.links() if is_host_veth(self._suite, link.name) and link.name not in live]
+        group = doomed_group(self._suite)
+        for name in stale:
+            self._tolerate([rtnl.set_group(name, group)], f"mark stale veth {name}")
+        if stale:
+            self._tolerate([rtnl.delete_group(group)], f"delete {len(stale)} stale veths of suite {self._suite}")
+        return stale
+
+    def counters(self, endpoints: Iterable[Plugged]) -> Mapping[str, InterfaceCounters]:
+        """What endpoints have received and sent, by their host's end, from one dump."""
+        dumped = self.host.dump(rtnl.dump_counters(), "read counters")
+        by_index = dict(rtnl.parse_counters(reply.body) for reply in dumped)
+        return {
+            plugged.joined.host_interface: by_index[plugged.host_index]
+            for plugged in endpoints
+            if plugged.host_index in by_index
+        }
+
+    @property
+    def host(self) -> NetlinkSocket:
+        """The route socket in the host's namespace."""
+        if self._socket is None:
+            self._socket = NetlinkSocket(ROUTE)
+        return self._socket
+
+    def links(self) -> list[rtnl.Link]:
+        """The host's interfaces."""
+        return [rtnl.parse_link(reply.body) for reply in self.host.dump(rtnl.dump_links(), "list interfaces")]
+
+    def link(self, request: Message, doing: str) -> rtnl.Link | None:
+        """The interface that a request names, None if there is no such one."""
+        try:
+            answers = self.host.transact([request], doing)
+        except NetlinkError as error:
+            if error.code == errno.ENODEV:
+                return None
+            raise
+        return rtnl.parse_link(answers[0].body)
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _next_name(self) -> str:
+        self._serial += 1
+        return host_veth(self._suite, self._serial)
+
+    def _plug(self, plan: EndpointPlan, name: str, bridge: int, netns_fd: int) -> rtnl.Link:
+        """Make the veth between bridge and namespace; the host's end, up, is given back."""
+        mtu = plan.network.mtu
+        messages = [
+            rtnl.create_veth(name, bridge, mtu, peer=plan.interface, peer_mac=plan.mac, netns_fd=netns_fd),
+            *self._without_ipv6(name),
+            rtnl.bring_up_port(name),
+            rtnl.get_link(name),
+        ]
+        answers = self.host.transact(messages, f"make the veth {name} of address {plan.address}")
+        return rtnl.parse_link(answers[0].body)
+
+    def _configure(self, plan: EndpointPlan, inner: NetlinkSocket, index: int) -> None:
+        name = plan.interface
+        messages = [
+            *self._without_ipv6(name),
+            rtnl.bring_up(name),
+            rtnl.add_address(index, plan.address, plan.prefix_len),
+            *([rtnl.add_default_route(index, plan.gateway)] if plan.gateway is not None else []),
+        ]
+        inner.transact(messages, f"configure {name} with address {plan.address}")
+
+    def _without_ipv6(self, name: str) -> Sequence[Message]:
+        return [rtnl.without_ipv6(name)] if self._ipv6 else []
+
+    def _tolerate(self, messages: list[Message], doing: str) -> None:
+        """Do something to an interface that may have gone meanwhile."""
+        try:
+            self.host.transact(messages, doing)
+        except NetlinkError as error:
+            if error.code not in (errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP):
+                raise
