@@ -1,34 +1,32 @@
-"""Runs the probes of health checks, and words their outcome as Docker does (moby 26.1 `daemon/health.go`)."""
+"""Runs the probes of health checks; their results read as Docker's do (moby 26.1 `daemon/health.go`)."""
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from seaway_agent.core.health import NOT_RUN, OUTPUT_BYTES
+from seaway_agent.execs.execs import Execs
 from seaway_agent.execs.probe import ProbeResult, run_probe
 from seaway_contracts.containers import Probe
 from seaway_contracts.errors import SeawayError
 from seaway_docker.timestamps import go_duration
 
-if TYPE_CHECKING:
-    from seaway_agent.container.runner import ContainerRunner
-
 _SECOND_NS: Final = 1_000_000_000
 _CUT_OFF: Final = "..."
 
 
-async def probe(runner: "ContainerRunner", argv: Sequence[str], timeout_ns: int) -> Probe:
-    """One probe of a running container. What can't be run is a failed probe, with the reason as its output."""
+async def probe(execs: Execs, argv: Sequence[str], timeout_ns: int) -> Probe:
+    """Run one probe in a container. One that can't be run has failed, with the reason as its output."""
     began = time.time_ns()
     try:
-        result = await run_probe(runner, argv, timeout_ns / _SECOND_NS)
+        result = await run_probe(execs, argv, timeout_ns / _SECOND_NS)
     except (SeawayError, OSError) as error:
         return Probe(started_ns=began, ended_ns=time.time_ns(), exit_code=NOT_RUN, output=str(error)[:OUTPUT_BYTES])
     return worded(result, timeout_ns)
 
 
 def worded(result: ProbeResult, timeout_ns: int) -> Probe:
-    """The outcome as inspect shows it."""
+    """The result as inspect shows it."""
     text = result.output[:OUTPUT_BYTES].decode(errors="replace")
     if len(result.output) >= OUTPUT_BYTES:
         text += _CUT_OFF

@@ -1,79 +1,110 @@
-"""The execs of one container that run: what their machine decides, carried out."""
+"""The execs of one container: starts them, reports what happens to its state machine."""
 
 import asyncio
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
-from seaway_agent.core.instructions import Ask, Exit
-from seaway_agent.execs.launch import ExecRun, plan_of
-from seaway_agent.execs.session import Session
+from seaway_agent.core.instructions import Exit, Instruction, Waiter
+from seaway_agent.core.machine import Machine
+from seaway_agent.execs.launch import ExecRun
+from seaway_agent.execs.session import Sent, Session
+from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.streams.console import Console
+from seaway_agent.streams.spill import SpillRoom
 from seaway_bus.bus import Command
 from seaway_bus.streams import MOST_WORDS, ByteStream
 from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.errors import SeawayError, internal, not_found
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecStarted, StartExec
 from seaway_kit.failpoints import Failpoint, reach
-
-if TYPE_CHECKING:
-    from seaway_agent.container.runner import ContainerRunner
+from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 _FORESEEN: Final = (SeawayError, OSError, ValueError)
 _READY_S: Final = 10.0
-_TOLD_S: Final = 2.0
+_REPORTED_S: Final = 2.0
+
+
+class ExecHost(Protocol):
+    """The container that execs run in. All is called on the event loop."""
+
+    @property
+    def machine(self) -> Machine:
+        """The container's state machine: it decides, and has spec, status and execs. Always the same one."""
+
+    def do(self, instructions: list[Instruction]) -> None:
+        """Carry out what the machine decided, in order; a record is stored before this returns.
+
+        Raises SeawayError where it can't be stored: nothing after it is done then.
+        """
+
+    async def ask(self, command: Command, decide: Callable[[Waiter], list[Instruction]]) -> ContainerStatus:
+        """Carry out what `decide` returns, and wait for the answer among it; once for a command that is repeated.
+
+        Raises what `decide` raises.
+        """
 
 
 class Execs:
-    """Belongs to its container's runner, by which everything is told."""
+    """The execs of a container. `sent`: `Journal.sent`."""
 
-    def __init__(self, runner: "ContainerRunner") -> None:
-        self._runner = runner
+    def __init__(self, host: ExecHost, starter: ExecStarter, spill: SpillRoom, tasks: Tasks, sent: Sent) -> None:
+        self._host = host
+        self._starter = starter
+        self._spill = spill
+        self._tasks = tasks
+        self._sent = sent
         self._sessions: dict[str, Session] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    @property
+    def container(self) -> str:
+        """The container's id."""
+        return self._host.machine.spec.id
 
     # --- commands
 
     async def create(self, command: Command, asked: ExecSpec) -> ContainerStatus:
-        """Make it ready. Raises SeawayError (409)."""
-        runner = self._runner
-        return await runner.ask(command, lambda ask: runner.machine.create_exec(ask, asked, time.time_ns()))
+        """Create an exec. Raises SeawayError (409)."""
+        machine = self._host.machine
+        return await self._host.ask(command, lambda waiter: machine.execs.create(waiter, asked, time.time_ns()))
 
     def info(self, identifier: str) -> ExecInfo:
-        """All about one. Raises SeawayError (404)."""
-        return self._runner.machine.exec_info(identifier)
+        """Spec and status of one. Raises SeawayError (404)."""
+        return self._host.machine.execs.info(identifier)
 
     def attach(self, command: Command, asked: StartExec, stream: ByteStream) -> ExecStarted:
-        """Start it with its streams on `stream`, where an error in the program's place is told as well.
+        """Start it with its streams on `stream`; an error of the start is written there as well.
 
         Raises SeawayError (404, 409).
         """
-        machine = self._runner.machine
-        info = machine.exec_info(asked.id)
+        machine = self._host.machine
+        info = machine.execs.info(asked.id)
         spec, console = info.spec, self._console(info.spec, raw=asked.raw)
-        begun = machine.why_begun(asked.id)
+        begun = machine.execs.why_begun(asked.id)
         if begun is None:
-            spec = self._begin(Ask(command.id, command.actor), asked)
+            spec = self._begin(Waiter(command.id, command.actor), asked)
         console.join(stream, stdin=spec.attach_stdin, stdout=spec.attach_stdout, stderr=spec.attach_stderr)
         if begun is None:
             session = self._session(spec, console)
-            self._runner.node.tasks.begin(f"exec-{spec.id[32:44]}", self._launch_attached(session, spec))
+            self._tasks.begin(f"exec-{spec.id[32:44]}", self._launch_attached(session, spec))
         else:
             _refuse(console, begun)
         return ExecStarted(stdin=spec.attach_stdin, tty=spec.tty, detach_keys=spec.detach_keys)
 
     async def detached(self, command: Command, asked: StartExec) -> None:
-        """Start it for itself; returns when its program is loaded. Raises SeawayError, in Docker's words."""
-        if self._runner.machine.begun_by(asked.id, command.id):
+        """Start it without streams; returns when its program runs. Raises SeawayError, in Docker's words."""
+        if self._host.machine.execs.begun_by(asked.id, command.id):
             return
-        spec = self._begin(Ask(command.id, command.actor), asked)
+        spec = self._begin(Waiter(command.id, command.actor), asked)
         await self._launch(self._session(spec, self._console(spec, raw=True)), spec, attached=False)
 
     async def resize(self, identifier: str, height: int, width: int) -> None:
-        """Size its terminal, waiting a while for its start. Raises SeawayError."""
-        self._runner.machine.exec_info(identifier)
+        """Size its terminal; waits up to ten seconds for its start. Raises SeawayError."""
+        self._host.machine.execs.info(identifier)
         session = self._sessions.get(identifier)
         if session is None:
             raise not_found(f"process does not exist {identifier}: not found")
@@ -87,15 +118,37 @@ class Execs:
             raise not_found(f"process does not exist {identifier}: not found")
 
     def left(self, command: Command, identifier: str) -> None:
-        """Its client has gone by the detach keys. Raises SeawayError (404)."""
-        ask = Ask(command.id, command.actor)
-        self._runner.do(self._runner.machine.exec_left(ask, identifier, time.time_ns()))
+        """Record that its client left by the detach keys. Raises SeawayError (404)."""
+        ask = Waiter(command.id, command.actor)
+        self._host.do(self._host.machine.execs.detached(ask, identifier, time.time_ns()))
 
     # --- for probes
 
-    async def start(self, spec: ExecSpec, console: Console) -> Session:
-        """Start one whose output goes to a console of the caller's. Raises SeawayError."""
-        self._begin(Ask(""), StartExec(id=spec.id))
+    def refusal(self) -> SeawayError | None:
+        """Why nothing can be run in the container just now."""
+        return self._host.machine.why_no_exec()
+
+    def warm(self) -> None:
+        """Prepare for an exec that starts in a moment."""
+        self._starter.warm()
+
+    async def start(self, spec: ExecSpec, hear: Callable[[bytes], None]) -> Session:
+        """Start it; `hear` gets its output. Raises SeawayError.
+
+        Cancelled, it completes the start all the same, and kills the exec then.
+        """
+        starting = self._tasks.spawn(f"probe-start-{spec.id[32:44]}", self._start(spec, hear))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(_kill_started)
+            raise
+
+    async def _start(self, spec: ExecSpec, hear: Callable[[bytes], None]) -> Session:
+        name = f"a probe of container {self.container[:12]}"
+        console = Console(name, tty=True, stdin=False, stdin_once=False, spill=self._spill, tasks=self._tasks)
+        console.listen(hear)
+        self._begin(Waiter(""), StartExec(id=spec.id))
         session = self._session(spec, console)
         await self._launch(session, spec, attached=True)
         return session
@@ -103,12 +156,12 @@ class Execs:
     # --- recovery
 
     def adopt(self, info: ExecInfo, run: ExecRun) -> None:
-        """Take over one that an earlier agent started."""
+        """Watch one that an earlier agent started."""
         session = self._session(info.spec, self._console(info.spec, raw=True))
         session.adopt(run)
 
     def close(self) -> None:
-        """Stop watching; they go on."""
+        """Stop watching; the execs continue."""
         for session in self._sessions.values():
             session.close()
 
@@ -116,37 +169,36 @@ class Execs:
 
     @property
     def ending(self) -> bool:
-        """Whether a process has, or may have, ended of which nobody has told yet."""
+        """Whether a process has ended, or may have, and its end is not reported yet."""
         return any(session.ending for session in self._sessions.values())
 
     async def ended_too(self) -> None:
-        """Wait, for a moment at most, until that is told."""
+        """Wait until all ends are reported, two seconds at most."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TOLD_S):
+            async with asyncio.timeout(_REPORTED_S):
                 while self.ending:
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
 
-    # --- what sessions tell
+    # --- reports of sessions: see `session.Owner`
 
     def runs(self, identifier: str, pid: int) -> None:
-        """See `session.Owner`."""
-        self._news.set()
-        self._runner.machine.exec_runs(identifier, pid)
+        """Its program runs."""
+        self._changed.set()
+        self._host.machine.execs.loaded(identifier, pid)
         reach(Failpoint.EXEC_STARTED)
 
     def ended(self, identifier: str, how: Exit) -> None:
-        """See `session.Owner`."""
+        """Its program has ended."""
         reach(Failpoint.EXEC_DIE_SEEN)
         self._sessions.pop(identifier, None)
-        self._news.set()
-        machine = self._runner.machine
-        self._runner.do(machine.exec_died(identifier, how.code, how.time_ns))
+        self._changed.set()
+        self._host.do(self._host.machine.execs.died(identifier, how.code, how.time_ns))
 
-    def told(self, identifier: str) -> bytes:
-        """See `session.Owner`: all about it, so that nobody need ask."""
+    def last_words(self, identifier: str) -> bytes:
+        """Its `ExecInfo` as JSON, which saves its client a call; empty where it is unknown or too long."""
         try:
-            info = self._runner.machine.exec_info(identifier)
+            info = self._host.machine.execs.info(identifier)
         except SeawayError:
             return b""
         words = info.model_dump_json(exclude_defaults=True).encode()
@@ -154,22 +206,21 @@ class Execs:
 
     # --- steps
 
-    def _begin(self, ask: Ask, asked: StartExec) -> ExecSpec:
-        machine = self._runner.machine
-        self._runner.do(machine.start_exec(ask, asked.id, time.time_ns()))
-        spec = machine.exec_info(asked.id).spec
+    def _begin(self, ask: Waiter, asked: StartExec) -> ExecSpec:
+        machine = self._host.machine
+        self._host.do(machine.execs.start(ask, asked.id, time.time_ns()))
+        spec = machine.execs.info(asked.id).spec
         if asked.height and asked.width:
             return spec.model_copy(update={"height": asked.height, "width": asked.width})
         return spec
 
     def _console(self, spec: ExecSpec, *, raw: bool) -> Console:
-        node = self._runner.node
-        name = f"exec {spec.id[32:44]} of container {self._runner.spec.id[:12]}"
-        once = spec.attach_stdin and not spec.tty
-        return Console(name, tty=raw, stdin=spec.attach_stdin, stdin_once=once, spill=node.spill, tasks=node.tasks)
+        name = f"exec {spec.id[32:44]} of container {self.container[:12]}"
+        stdin, once = spec.attach_stdin, spec.attach_stdin and not spec.tty
+        return Console(name, tty=raw, stdin=stdin, stdin_once=once, spill=self._spill, tasks=self._tasks)
 
     def _session(self, spec: ExecSpec, console: Console) -> Session:
-        session = Session(self._runner.node, spec.id, self._runner.spec.id, console, self)
+        session = Session(self._starter, spec.id, self.container, console, self, self._tasks, self._sent)
         self._sessions[spec.id] = session
         return session
 
@@ -180,14 +231,14 @@ class Execs:
             _refuse(session.console, error)
 
     async def _launch(self, session: Session, spec: ExecSpec, *, attached: bool) -> None:
-        runner = self._runner
+        machine = self._host.machine
         try:
-            plan = plan_of(runner.node, runner.spec, runner.status.pid, spec, attached=attached)
+            plan = self._starter.plan(machine.spec, machine.status.pid, spec, attached=attached)
             await session.launch(plan)
-        except Exception as error:  # cancelled only when the agent ends: its successor sees what became of it
+        except Exception as error:  # cancelled only when the agent ends: the next one recovers the exec
             self._sessions.pop(spec.id, None)
-            self._news.set()
-            runner.do(runner.machine.exec_failed(spec.id, time.time_ns()))
+            self._changed.set()
+            self._host.do(machine.execs.failed(spec.id, time.time_ns()))
             reach(Failpoint.EXEC_FAILED)
             if isinstance(error, SeawayError):
                 raise
@@ -197,6 +248,11 @@ class Execs:
 
 
 def _refuse(console: Console, error: SeawayError) -> None:
-    """An attached client is told in the stream why there is nothing to see, as Docker does it."""
+    """Write the error to the attached client's stream, as Docker does, and end it."""
     console.say(f"{error.message}\r\n".encode())
     console.ended()
+
+
+def _kill_started(starting: "asyncio.Task[Session]") -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        starting.result().kill()

@@ -1,7 +1,7 @@
-"""conmon for an exec: one small process that outlives the agent, as for a container. Pure: its command line.
+"""What an exec needs to run: its container, its process, its files, its command line. Pure.
 
-Everything about an exec is in one directory: process.json, the attach socket, the exit file, which conmon names after
-the container.
+All files of an exec are in one directory, its bundle: process.json, the attach socket, the exit file, which conmon
+names after the container.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.runtime.conmon import SURROUNDINGS
+from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.execs import ExecSpec
+
+PID_FILE: Final = "pidfile"
+"""In an exec's bundle: the pid of its program, written by the runtime or conmon."""
 
 SYNC_FD: Final = 3
 START_FD: Final = 4
@@ -17,7 +22,10 @@ ATTACH_FD: Final = 5
 
 @dataclass(frozen=True)
 class ExecShim:
-    """All that conmon must know. `attached`: it waits until its streams have been joined."""
+    """Files and command lines of one exec, for conmon and for the runtime.
+
+    `attached`: conmon starts the program only when the agent has joined its streams.
+    """
 
     exec_id: str
     container: str
@@ -32,26 +40,26 @@ class ExecShim:
 
     @property
     def pid_file(self) -> str:
-        """Where the process's pid is written."""
-        return f"{self.bundle}/pidfile"
+        """Where the pid of its program is written."""
+        return f"{self.bundle}/{PID_FILE}"
 
     @property
     def process_file(self) -> str:
-        """What to run."""
+        """The OCI process to run."""
         return f"{self.bundle}/process.json"
 
     @property
     def exit_file(self) -> str:
-        """Where its end is written down, under the container's name, as conmon does it."""
+        """Where its exit code is written: conmon names it after the container."""
         return f"{self.bundle}/{self.container}"
 
     @property
     def log_file(self) -> Path:
-        """Where the runtime says what went wrong, if there is a terminal: conmon hears nothing of it then."""
+        """Where the runtime logs its errors if there is a terminal: conmon gets none of them then."""
         return self.bundle / "runtime.log"
 
     def argv(self) -> list[str]:
-        """conmon's command line; its end of input is the end of the process's, as each exec has but one client."""
+        """conmon's command line. The end of its input ends the program's input, as each exec has but one client."""
         given = ["--root", str(self.runtime_root), *self.runtime_args]
         if self.terminal:
             given += ["--log", str(self.log_file), "--log-format", "json"]
@@ -68,14 +76,31 @@ class ExecShim:
         ]  # fmt: skip
 
     def runtime_argv(self) -> list[str]:
-        """The runtime's command line where there is no conmon: it leaves the process to its caller."""
+        """The runtime's command line without conmon: the program becomes a child of the runtime's parent."""
         given = ["--root", str(self.runtime_root), *self.runtime_args]
         files = ["--process", self.process_file, "--pid-file", self.pid_file]
         return [self.runtime, *given, "exec", *files, "--detach", self.container]
 
     def env(self) -> dict[str, str]:
-        """conmon's environment: its pipes, and what all have."""
+        """conmon's environment: its pipes, and the variables that every conmon gets."""
         pipes = {"_OCI_SYNCPIPE": str(SYNC_FD)}
         if self.attached:
             pipes |= {"_OCI_STARTPIPE": str(START_FD), "_OCI_ATTACHPIPE": str(ATTACH_FD)}
         return {**pipes, **SURROUNDINGS}
+
+
+@dataclass(frozen=True)
+class ExecPlan:
+    """One exec, decided: where and how it runs.
+
+    `pid` is the container's first process, or that of its sandbox; `config` the container's config.json. `supervised`:
+    the supervisor runs it; otherwise it has a conmon of its own.
+    """
+
+    container: ContainerSpec
+    pid: int
+    asked: ExecSpec
+    shim: ExecShim
+    config: Path
+    sandboxed: bool = False
+    supervised: bool = False

@@ -1,21 +1,24 @@
-"""An exec in the supervisor's hands: its launch, its end."""
+"""Starts an exec by the supervisor, and watches for its end."""
 
 import asyncio
 import contextlib
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from seaway_agent.core.instructions import Exit
+from seaway_agent.execs.bundles import ExecBundles
 from seaway_agent.execs.inherited import begun_alone
-from seaway_agent.execs.launch import ExecPlan, ExecRun, pidfd_of, prepare
+from seaway_agent.execs.launch import ExecRun, pidfd_of, pipe
+from seaway_agent.execs.plan import ExecPlan, ExecShim
 from seaway_agent.execs.supervisor.orders import Order
-from seaway_agent.execs.supervisor.supervisor import SupervisedExec, SupervisorGone, begin_by
-from seaway_agent.plumbing import Plumbing
+from seaway_agent.execs.supervisor.supervisor import ExecSupervisor, SupervisedExec, SupervisorGone, begin_by
+from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.runtime.failures import exec_failure
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.shim import ExitFiles
@@ -28,44 +31,47 @@ _TRIES: Final = 3
 
 
 class SupervisedLaunch:
-    """One launch. `take` is called with its streams, which until then hold what the runtime has to say."""
+    """Starts execs by the supervisor."""
 
-    def __init__(self, node: Plumbing, plan: ExecPlan, take: Callable[[Line], None]) -> None:
-        self._node = node
-        self._plan = plan
-        self._take = take
+    def __init__(
+        self, bundles: ExecBundles, launcher: Launcher, workers: ThreadPoolExecutor, supervisor: ExecSupervisor
+    ) -> None:
+        self._bundles = bundles
+        self._launcher = launcher
+        self._workers = workers
+        self._supervisor = supervisor
 
-    async def run(self) -> ExecRun:
-        """Start it. Raises SeawayError (in Docker's words where the runtime refused), OSError; nothing is left then.
+    async def run(self, plan: ExecPlan, take: Callable[[Line], None]) -> ExecRun:
+        """Start an exec. `take` is called with its streams when its program runs; before that they carry the
+        runtime's errors.
 
-        Cancelled, which is only when the agent ends, it leaves all to the successor.
+        Raises SeawayError (in Docker's words where the runtime refused), OSError; nothing is left then. It is
+        cancelled only when the agent ends: then everything is left to the next agent.
         """
         try:
-            return await self._run()
+            return await self._run(plan, take)
         except Exception:
-            shutil.rmtree(self._plan.shim.bundle, ignore_errors=True)
+            shutil.rmtree(plan.shim.bundle, ignore_errors=True)
             raise
 
-    async def _run(self) -> ExecRun:
+    async def _run(self, plan: ExecPlan, take: Callable[[Line], None]) -> ExecRun:
         for _ in range(_TRIES):
-            if (run := await self._begun()) is not None:
+            if (run := await self._begun(plan, take)) is not None:
                 return run
-            shutil.rmtree(self._plan.shim.bundle)
+            shutil.rmtree(plan.shim.bundle)
         raise internal("the supervisor of execs is ended again and again; see who does that, and try again")
 
-    async def _begun(self) -> ExecRun | None:
-        """None where the supervisor was killed over it, and nothing has run."""
-        node, plan = self._node, self._plan
-        node.attach_lock.warm()
-        await node.supervisor.ready(node.launcher, node.layout.run, node.output_fd)
-        await prepare(node, plan)
+    async def _begun(self, plan: ExecPlan, take: Callable[[Line], None]) -> ExecRun | None:
+        """None where the supervisor was killed meanwhile, and the program has not run."""
+        await self._supervisor.ready()
+        await self._bundles.prepare(plan)
         try:
-            pipes, supervised = self._order()
+            pipes, supervised = self._order(plan)
         except SupervisorGone:
             return None
         reach(Failpoint.EXEC_SPAWNED)
         try:
-            pid = await self._pid(supervised)
+            pid = await self._pid(plan.shim, supervised)
             if not pid:
                 pipes.close()
                 return None
@@ -73,59 +79,50 @@ class SupervisedLaunch:
             said = pipes.said()
             pipes.close()
             raise exec_failure(said or error.message) from None
-        node.attach_lock.used()
-        self._take(pipes)
+        take(pipes)
         return ExecRun(pid, pidfd_of(pid), -1, child=False, supervised=supervised)
 
-    async def _pid(self, supervised: SupervisedExec) -> int:
-        """The program's; 0 where the supervisor was killed before it could report one, and nothing has come of it."""
+    async def _pid(self, shim: ExecShim, supervised: SupervisedExec) -> int:
+        """The program's pid; 0 where the supervisor was killed before it reported one, and the program has not run."""
         try:
-            return await self._node.supervisor.begun(supervised)
+            return await self._supervisor.begun(supervised)
         except TimeoutError:
             failure = internal("the supervisor of execs has not begun it for minutes; it won't be begun any more")
         except SeawayError as error:
             if not supervised.orphaned:
                 raise
             failure = error
-        loop, pid_file = asyncio.get_running_loop(), Path(self._plan.shim.pid_file)
-        pid = await loop.run_in_executor(self._node.workers, begun_alone, pid_file)
+        loop = asyncio.get_running_loop()
+        pid = await loop.run_in_executor(self._workers, begun_alone, shim.bundle)
         if pid is None or not (pid or supervised.orphaned):
             raise failure
         return pid
 
-    def _order(self) -> tuple[Pipes, SupervisedExec]:
-        """Raises SeawayError, OSError, SupervisorGone; no descriptor is left open then."""
-        shim = self._plan.shim
+    def _order(self, plan: ExecPlan) -> tuple[Pipes, SupervisedExec]:
+        """Order it from the supervisor. Raises SeawayError, OSError, SupervisorGone with no descriptor left open."""
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-            stdin, our_stdin = _pipe(theirs, ours) if shim.stdin else (self._nothing(theirs), -1)
-            (stdout, into_stdout), (stderr, into_stderr) = _pipe(ours, theirs), _pipe(ours, theirs)
+            stdin, our_stdin = pipe(theirs, ours) if plan.shim.stdin else (self._nothing(theirs), -1)
+            (stdout, into_stdout), (stderr, into_stderr) = pipe(ours, theirs), pipe(ours, theirs)
             fds = (stdin, into_stdout, into_stderr, stdout, stderr)
-            supervised = self._node.supervisor.begin(shim.exec_id, self._words(), fds)
+            supervised = self._supervisor.begin(plan.shim.exec_id, _order_of(plan), fds)
             ours.pop_all()
         return Pipes(our_stdin, (stdout, stderr)), supervised
 
     def _nothing(self, reading: contextlib.ExitStack) -> int:
-        """Opened anew, as programs may change how a descriptor is used, and all who share it with them."""
-        fd = os.open(f"/proc/self/fd/{self._node.launcher.nothing}", os.O_RDONLY | os.O_CLOEXEC)
+        """/dev/null, opened anew: a program may change the flags of a descriptor for everybody who shares it."""
+        fd = os.open(f"/proc/self/fd/{self._launcher.nothing}", os.O_RDONLY | os.O_CLOEXEC)
         reading.callback(os.close, fd)
         return fd
 
-    def _words(self) -> bytes:
-        shim, score = self._plan.shim, self._plan.container.resources.oom_score_adj
-        files = str(shim.bundle), shim.pid_file, shim.exit_file
-        return orjson.dumps(Order(shim.exec_id, shim.runtime_argv(), *files, begin_by(), score))
 
-
-def _pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe, each of whose ends is closed with its stack."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    reading.callback(os.close, reader)
-    writing.callback(os.close, writer)
-    return reader, writer
+def _order_of(plan: ExecPlan) -> bytes:
+    shim, score = plan.shim, plan.container.resources.oom_score_adj
+    files = str(shim.bundle), shim.pid_file, shim.exit_file
+    return orjson.dumps(Order(shim.exec_id, shim.runtime_argv(), *files, begin_by(), score))
 
 
 class SupervisedWatch:
-    """Hears of the end of one run from the supervisor; once that is gone, as `RunWatch`."""
+    """Reports the end of one exec: as the supervisor reports it, and as `RunWatch` does once the supervisor is gone."""
 
     def __init__(self, container: str, run: ExecRun, supervised: SupervisedExec, bundle: Path) -> None:
         self._container = container
@@ -136,19 +133,19 @@ class SupervisedWatch:
         self._orphan: RunWatch | None = None
 
     def begin(self, ended: Callable[[Exit], None]) -> None:
-        """From now on `ended` may be called, also from here."""
+        """Call `ended` once, when it ends; maybe from inside this call."""
         self._ended = ended
         self._supervised.listen(ended, self._orphaned)
 
     async def shim_gone(self, seconds: float) -> bool:
-        """There is none."""
+        """True: a supervised exec has no shim."""
         return True
 
     def kill_shim(self) -> None:
-        """There is none."""
+        """Do nothing: a supervised exec has no shim."""
 
     def close(self) -> None:
-        """Stop watching, let go of all descriptors. Safe to call twice."""
+        """Stop watching and close all descriptors. Safe to call twice."""
         self._supervised.close()
         self._ended = None
         if self._orphan is not None:
@@ -164,7 +161,7 @@ class SupervisedWatch:
 
 
 def watch_of(container: str, run: ExecRun, bundle: Path) -> RunWatch | SupervisedWatch:
-    """Who notices its end."""
+    """What reports the end of an exec that runs."""
     if run.supervised is not None:
         return SupervisedWatch(container, run, run.supervised, bundle)
     return RunWatch(container, run, _files(bundle, container), shimless=run.shimless)

@@ -1,16 +1,17 @@
-"""Takes up the execs that an agent before this one left: adopts what runs, tells of the ends of the others."""
+"""Recovers the execs of a former agent: adopts those that run, records the ends of the others."""
 
 import logging
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 
 from seaway_agent.container.runner import ContainerRunner
-from seaway_agent.execs.inherited import await_end, begun_in, held_in, left_in
+from seaway_agent.execs.inherited import await_end, begun_in, left_in, pid_in, supervised_in
 from seaway_agent.execs.launch import ExecRun
 from seaway_agent.execs.supervisor.supervisor import supervisors_below
 from seaway_agent.kernel import procs
 from seaway_agent.kernel.procs import Process
-from seaway_agent.plumbing import Plumbing
+from seaway_agent.layout import Layout
 from seaway_agent.recovery.leftovers import pidfd_of
 from seaway_agent.runtime.run_watch import UNKNOWN_CODE
 from seaway_agent.runtime.shim import ExitFiles
@@ -21,100 +22,96 @@ log = logging.getLogger(__name__)
 
 
 class ExecRecovery:
-    """Beside the containers' recovery: `settle` before a container is taken up, `adopt` when it has been, `sweep`."""
+    """Part of the containers' recovery: `settle` before a container is recovered, `adopt` after it, `sweep` at last.
 
-    def __init__(self, node: Plumbing, same_boot: bool) -> None:
-        self._node = node
-        self._known = node.journal.execs()
-        self._shims = exec_shims_below(node.layout.run) if same_boot else {}
-        self._supervised: set[str] = set()
-        self._supervisors = supervisors_below(node.layout.run) if same_boot else []
-        self._held: dict[str, Process] = {}
+    `known`: the stored execs by container. `same_boot`: whether the machine has not been booted since.
+    """
+
+    def __init__(self, layout: Layout, known: Mapping[str, Sequence[ExecInfo]], *, same_boot: bool) -> None:
+        self._layout = layout
+        self._known = known
+        self._shims = exec_shims_below(layout.run) if same_boot else {}
+        self._supervisors = supervisors_below(layout.run) if same_boot else []
+        self._shimless: dict[str, Process] = {}
+        self._adopted: set[str] = set()
 
     def settle(self, runner: ContainerRunner) -> None:
-        """Restore what was written down; what ended meanwhile is told of, before the container's own end."""
+        """Restore a container's execs; record the ends of those that have ended, before the container's own end."""
         infos = self._known.get(runner.spec.id, [])
-        runner.machine.restore_execs(infos)
-        for info in runner.machine.running_execs():
-            if info.spec.id not in self._shims and not self._is_held(info):
+        runner.machine.execs.restore(infos)
+        for info in runner.machine.execs.running():
+            if info.spec.id not in self._shims and not self._runs_without_shim(info):
                 self._finish(runner, info)
 
     def adopt(self, runner: ContainerRunner) -> None:
-        """Take over those that run in a container that does."""
-        for info in runner.machine.running_execs():
-            if info.spec.id in self._held:
-                self._adopt_held(runner, info)
+        """Adopt the execs that run, in a container that runs."""
+        for info in runner.machine.execs.running():
+            if info.spec.id in self._shimless:
+                self._adopt_shimless(runner, info)
             else:
-                self._adopt(runner, info)
+                self._adopt_with_shim(runner, info)
 
     def sweep(self) -> None:
-        """Remove what belongs to no exec that runs."""
+        """End and remove what belongs to no exec that was adopted."""
         for identifier, shim in self._shims.items():
-            if identifier not in self._supervised:
+            if identifier not in self._adopted:
                 log.info("ends the shim of exec %s, which nobody knows", identifier)
                 end_with_children(shim)
-        for path in self._node.layout.execs.iterdir():
-            if path.name not in self._supervised:
-                if (process := held_in(path, self._supervisors)) is not None:
+        for path in self._layout.execs.iterdir():
+            if path.name not in self._adopted:
+                if (process := supervised_in(path, self._supervisors)) is not None:
                     log.info("ends exec %s, which nobody knows", path.name)
                     end_with_children(process)
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _is_held(self, info: ExecInfo) -> bool:
-        """Whether a former agent's supervisor holds it, or has left it to us."""
-        bundle = self._node.layout.exec_bundle(info.spec.id)
+    def _runs_without_shim(self, info: ExecInfo) -> bool:
+        """Whether it runs and a former agent's supervisor started it; that one may have ended since."""
+        bundle = self._layout.exec_bundle(info.spec.id)
         if info.spec.tty or not begun_in(bundle, self._files(info), self._supervisors):
             return False
-        process = held_in(bundle, self._supervisors) or left_in(bundle, info.container)
-        if process is None or not procs.alive(*process):
+        process = supervised_in(bundle, self._supervisors) or left_in(bundle, info.container)
+        if process is None:
             await_end(bundle, self._files(info), self._supervisors)
             return False
-        self._held[info.spec.id] = process
+        self._shimless[info.spec.id] = process
         return True
 
     def _finish(self, runner: ContainerRunner, info: ExecInfo) -> None:
-        """Its shim is gone: it has written the end down, or was killed, or has never been."""
+        """Record the end of one without a shim: the written end, an unknown one, or that its program never ran."""
         identifier = info.spec.id
         how = self._files(info).read()
         if how is not None:
-            runner.do(runner.machine.exec_died(identifier, how.code, max(how.time_ns, info.status.started_ns)))
-        elif self._pid(identifier):
+            runner.do(runner.machine.execs.died(identifier, how.code, max(how.time_ns, info.status.started_ns)))
+        elif pid_in(self._layout.exec_bundle(identifier)):
             log.warning("exec %s ended, and nobody wrote down how", identifier)
-            runner.do(runner.machine.exec_died(identifier, UNKNOWN_CODE, time.time_ns()))
+            runner.do(runner.machine.execs.died(identifier, UNKNOWN_CODE, time.time_ns()))
         else:
-            runner.do(runner.machine.exec_failed(identifier, time.time_ns()))
+            runner.do(runner.machine.execs.failed(identifier, time.time_ns()))
 
-    def _adopt(self, runner: ContainerRunner, info: ExecInfo) -> None:
+    def _adopt_with_shim(self, runner: ContainerRunner, info: ExecInfo) -> None:
         identifier = info.spec.id
         conmon = self._shims[identifier]
         conmon_fd = pidfd_of(conmon)
         if conmon_fd < 0:
             self._finish(runner, info)
             return
-        pid = self._pid(identifier)
-        self._supervised.add(identifier)
-        # The number alone may be another process's by now; what conmon has begun is its child.
+        pid = pid_in(self._layout.exec_bundle(identifier))
+        self._adopted.add(identifier)
+        # Another process may have the number by now; the exec's is conmon's child.
         pidfd = pidfd_of(procs.child_of(conmon.pid, pid))
         runner.execs.adopt(info, ExecRun(pid, pidfd, conmon_fd, child=False))
 
-    def _adopt_held(self, runner: ContainerRunner, info: ExecInfo) -> None:
+    def _adopt_shimless(self, runner: ContainerRunner, info: ExecInfo) -> None:
         identifier = info.spec.id
-        process = self._held[identifier]
+        process = self._shimless[identifier]
         pidfd = pidfd_of(process)
-        if pidfd < 0:  # it has ended since, and its supervisor is about to write that down
-            await_end(self._node.layout.exec_bundle(identifier), self._files(info), self._supervisors)
+        if pidfd < 0:  # it has ended since, and its supervisor is about to write its exit file
+            await_end(self._layout.exec_bundle(identifier), self._files(info), self._supervisors)
             self._finish(runner, info)
             return
-        self._supervised.add(identifier)
+        self._adopted.add(identifier)
         runner.execs.adopt(info, ExecRun(process.pid, pidfd, -1, child=False, shimless=True))
 
     def _files(self, info: ExecInfo) -> ExitFiles:
-        bundle = self._node.layout.exec_bundle(info.spec.id)
+        bundle = self._layout.exec_bundle(info.spec.id)
         return ExitFiles.of(bundle, bundle, bundle, info.container)
-
-    def _pid(self, identifier: str) -> int:
-        """From the shim's pid file; 0 where it has none (yet)."""
-        try:
-            return int((self._node.layout.exec_bundle(identifier) / "pidfile").read_text())
-        except (OSError, ValueError):
-            return 0

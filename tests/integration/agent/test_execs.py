@@ -61,7 +61,7 @@ class Execs:
 
     @contextlib.asynccontextmanager
     async def attached(self, *args: str, **fields: object) -> AsyncIterator[tuple[str, ByteStream]]:
-        """One that has begun, with its client's stream; it is in the supervisor's hands."""
+        """One that runs, started by the supervisor, with its client's stream."""
         identifier = await self.make(*args, **fields)
         tasks = Tasks("test")
         try:

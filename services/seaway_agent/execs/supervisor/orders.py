@@ -1,4 +1,4 @@
-"""What the agent and its supervisor say to each other: JSON, a message each, over a socket that keeps them apart.
+"""The messages between the agent and its supervisor: JSON, one per datagram of a SEQPACKET socket.
 
 An order carries the descriptors of its exec: its input, its two outputs, and the reading ends of these two.
 """
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Final
 
 AGENT_FD: Final = 3
-"""Where the supervisor finds its socket (SEQPACKET) to the agent."""
+"""The supervisor's descriptor of its socket to the agent."""
 
 MOST: Final = 65536
-"""No message is longer."""
+"""The longest message, in bytes."""
 
 REFUSED: Final = "refused"
-"""In an exec's directory: the runtime could not run it."""
+"""A file in an exec's bundle: the runtime could not run it."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """One exec: the runtime's command line, and where things about it are written.
+    """One exec: the runtime's command line, and where its files are.
 
-    `begin_by`: by CLOCK_MONOTONIC, in seconds; an order that is read later is refused.
+    `begin_by`: on CLOCK_MONOTONIC, in seconds; an order that is read later is refused.
     """
 
     id: str

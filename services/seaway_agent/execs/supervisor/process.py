@@ -1,12 +1,10 @@
-"""The program of the supervisor's own process: run by its path, in Python's isolated mode, so that it finds its parts
-by itself.
-"""
+"""The program of the supervisor's process. It is run by its path in Python's isolated mode, so it sets its own path."""
 
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[3]))
-    from seaway_agent.execs.supervisor.holder import main
+    from seaway_agent.execs.supervisor.server import main
 
     main()

@@ -1,4 +1,4 @@
-"""The agent's end of the supervisor: starts it when the first exec comes, hands it orders, hears what it tells."""
+"""The agent's end of the supervisor: starts its process with the first exec, sends orders, receives its reports."""
 
 import array
 import asyncio
@@ -27,41 +27,44 @@ from seaway_kit import failpoints
 log = logging.getLogger(__name__)
 _PROGRAM: Final = Path(process.__file__).resolve()
 _PROGRAMS: Final = (b"/execs/supervisor/process.py", b"/keeper/process.py")
-"""What its process is run as; the second by agents of earlier releases."""
+"""The program of its process; the second: as earlier releases started it."""
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BEGINS_S: Final = 120.0
 _SEEN_S: Final = 10.0
-"""So much earlier an order is void: what is begun just in time can be seen when the time is up."""
-_SO_SNDBUFFORCE: Final = 32  # linux/asm-generic/socket.h; beyond the bound that is for others than root
+"""An order is void so much before `_BEGINS_S` is over, so that a late exec is still reported in time."""
+_SO_SNDBUFFORCE: Final = 32  # linux/asm-generic/socket.h; root may exceed net.core.wmem_max
 _ORDERS: Final = 4 << 20
-"""Room for what waits while the supervisor is at work, in bytes: more than a thousand orders."""
+"""Bytes of orders that may wait for the supervisor: more than a thousand orders."""
 
 
 class SupervisorGone(Exception):
-    """The supervisor has ended without having heard an order."""
+    """The supervisor ended before it received an order."""
 
 
 class SupervisedExec:
-    """An exec in the supervisor's hands. `ended` or `orphaned` is called once, from when it is told to `listen`."""
+    """An exec that the supervisor runs."""
 
     def __init__(self) -> None:
         self.begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._how: Exit | None = None
         self.orphaned = False
-        """Whether the supervisor ended before it told how the exec did."""
+        """Whether the supervisor ended before it reported the end of the exec."""
         self._listener: tuple[Callable[[Exit], None], Callable[[], None]] | None = None
 
     def listen(self, ended: Callable[[Exit], None], orphaned: Callable[[], None]) -> None:
-        """How it ended, or that the supervisor is gone and nobody will tell. May be called from here."""
+        """Call `ended` when it ends, or `orphaned` when the supervisor has ended first: one of both, once.
+
+        Maybe from inside this call.
+        """
         self._listener = ended, orphaned
-        self._say()
+        self._notify()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._listener = None
 
     def hear(self, words: Mapping[str, Any]) -> bool:
-        """What the supervisor tells; True when it is the last."""
+        """Take a report of the supervisor; True when it is the last one."""
         if "pid" in words:
             self._begin(int(words["pid"]))
             return False
@@ -69,26 +72,26 @@ class SupervisedExec:
             self.fail(internal(str(words["refused"])))
             return True
         self._how = Exit(int(words["code"]), int(words["time_ns"]))
-        self._say()
+        self._notify()
         return True
 
     def orphan(self) -> None:
-        """The supervisor is gone."""
+        """Note that the supervisor has ended."""
         self.orphaned = True
         self.fail(internal("the supervisor of execs ended; try again"))
-        self._say()
+        self._notify()
 
     def fail(self, error: SeawayError) -> None:
-        """It will not begin."""
+        """Make `begun` raise, unless it has begun."""
         if not self.begun.done():
             self.begun.set_exception(error)
-            self.begun.exception()  # also where nobody waits for it any more
+            self.begun.exception()  # retrieved, so that asyncio logs nothing where nobody waits for it
 
     def _begin(self, pid: int) -> None:
         if not self.begun.done():
             self.begun.set_result(pid)
 
-    def _say(self) -> None:
+    def _notify(self) -> None:
         if self._listener is None or not (self._how or self.orphaned):
             return
         (ended, orphaned), self._listener = self._listener, None
@@ -99,33 +102,39 @@ class SupervisedExec:
 
 
 class ExecSupervisor:
-    """Starts its process when it is needed first, and again where that was killed."""
+    """Starts the supervisor's process when it is needed first, and again after it was killed.
 
-    def __init__(self) -> None:
+    `run`: the node's run directory, by which `supervisors_below` finds the process. `output_fd`: where it logs.
+    """
+
+    def __init__(self, launcher: Launcher, run: Path, output_fd: int) -> None:
+        self._launcher = launcher
+        self._run = run
+        self._output_fd = output_fd
         self._socket: socket.socket | None = None
         self._pid = 0
         self._supervised: dict[str, SupervisedExec] = {}
         self._starting = asyncio.Lock()
 
-    async def ready(self, launcher: Launcher, run: Path, output_fd: int) -> None:
-        """Have the process there, started if need be: in the launcher's namespaces, as the runtimes need them."""
+    async def ready(self) -> None:
+        """Start the process if it does not run: in the launcher's namespaces, as the runtimes need them."""
         async with self._starting:
             if self._socket is None:
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 try:
-                    spawned = await asyncio.wrap_future(launcher.call(_spawn, theirs, run, output_fd))
+                    spawned = await asyncio.wrap_future(self._launcher.call(_spawn, theirs, self._run, self._output_fd))
                 except BaseException:
                     ours.close()
                     raise
                 finally:
                     theirs.close()
-                self._hold(ours, spawned)
+                self._connect(ours, spawned)
 
     def begin(self, identifier: str, order: bytes, fds: Sequence[int]) -> SupervisedExec:
-        """Have it run an exec. `order`: an `Order` as JSON, `MOST` bytes at most. `fds`: its input, its two outputs,
-        and our ends of these two, of which it gets copies.
+        """Order an exec. `order`: an `Order` as JSON, `MOST` bytes at most. `fds`: the exec's input, its two outputs,
+        our ends of these two; the supervisor gets copies.
 
-        Raises SeawayError, SupervisorGone where that one can't hear it any more.
+        Raises SeawayError; SupervisorGone where the supervisor has ended.
         """
         if self._socket is None:
             raise SupervisorGone
@@ -142,18 +151,18 @@ class ExecSupervisor:
         return supervised
 
     async def begun(self, supervised: SupervisedExec) -> int:
-        """The pid of an exec once its program is loaded. Raises SeawayError where it can't be; TimeoutError."""
+        """The pid of an exec, once its program runs. Raises SeawayError where it can't run, TimeoutError."""
         async with asyncio.timeout(_BEGINS_S):
             return await asyncio.shield(supervised.begun)
 
     def close(self) -> None:
-        """Let go of it: it ends when its last exec has."""
+        """Close the socket: the process ends when its last exec has ended."""
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
         self._socket = None
 
-    def _hold(self, ours: socket.socket, spawned: Spawned) -> None:
+    def _connect(self, ours: socket.socket, spawned: Spawned) -> None:
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _ORDERS)
         self._socket, self._pid = ours, spawned.pid
@@ -161,7 +170,7 @@ class ExecSupervisor:
         os.close(spawned.pidfd)
 
     def _receive(self) -> None:
-        """All that has been told. Its socket closes when it ends, and not before."""
+        """Take all reports that have come. The supervisor closes its socket by its end alone."""
         while self._socket is not None:
             try:
                 data = self._socket.recv(MOST)
@@ -181,13 +190,13 @@ class ExecSupervisor:
         log.warning("the supervisor of execs ended; the agent looks after those that run")
         self.close()
         orphans, self._supervised = list(self._supervised.values()), {}
-        # Only when it has ended wholly has it taken with it what it had not written down.
+        # It may write exit files until it has ended.
         reaped = asyncio.get_running_loop().run_in_executor(None, _reap, self._pid)
         reaped.add_done_callback(lambda _: _orphan(orphans))
 
 
 def begin_by() -> float:
-    """Until when an order that is given now may be carried out, by CLOCK_MONOTONIC in seconds."""
+    """`Order.begin_by` of an order that is sent now."""
     return time.monotonic() + _BEGINS_S - _SEEN_S
 
 
@@ -209,7 +218,7 @@ def _reap(pid: int) -> None:
 
 
 def supervisors_below(run: Path) -> list[Process]:
-    """The supervisors of a node's agents, that of a former one included, among the host's processes."""
+    """The supervisors of this agent and of former agents of the node with that run directory."""
     numbers = [entry.name for entry in os.scandir("/proc") if entry.name.isdigit()]
     found = [procs.find(int(number)) for number in numbers if _is_supervisor(number, str(run))]
     return [supervisor for supervisor in found if supervisor is not None]

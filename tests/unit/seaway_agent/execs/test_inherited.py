@@ -58,16 +58,16 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 @pytest.mark.parametrize(("go", "pid"), [("yes", 4711), ("", 0)])
 def test_the_runtimes_end_is_waited_for(tmp_path: Path, begin: Begin, go: str, pid: int) -> None:
     begin(go)
-    assert inherited.begun_alone(tmp_path / "pidfile") == pid
+    assert inherited.begun_alone(tmp_path) == pid
 
 
 def test_one_that_hangs_is_ended(tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told to have failed must not begin later."""
     monkeypatch.setattr(inherited, "_BEGINS_S", 0.05)
     begin(None)
-    assert inherited.begun_alone(tmp_path / "pidfile") is None
+    assert inherited.begun_alone(tmp_path) is None
     (tmp_path / "go").write_text("yes")
-    assert inherited.begun_alone(tmp_path / "pidfile") == 0
+    assert inherited.begun_alone(tmp_path) == 0
 
 
 def test_the_next_agent_waits_for_it_too(tmp_path: Path, begin: Begin) -> None:
@@ -100,6 +100,18 @@ def test_an_end_before_that_of_the_runtime_is_waited_for(
     inherited.await_end(tmp_path, files, supervisor)
     found = files.read()
     assert found is not None and found.code == 9
+
+
+def test_a_living_child_of_the_supervisor_is_found_and_no_dead_one(
+    tmp_path: Path, supervisor: list[procs.Process]
+) -> None:
+    assert inherited.supervised_in(tmp_path, supervisor) is None
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        (tmp_path / "pidfile").write_text(str(child.pid))
+        assert inherited.supervised_in(tmp_path, supervisor) == procs.find(child.pid)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert inherited.supervised_in(tmp_path, supervisor) is None
 
 
 def test_an_end_that_nobody_can_tell_is_not_waited_for(

@@ -1,4 +1,4 @@
-"""An exec whose supervisor says nothing for too long; a script in the runtime's place."""
+"""An exec whose supervisor does not report in time; a script in the runtime's place."""
 
 import os
 import subprocess
@@ -12,28 +12,41 @@ from typing import Any
 import pytest
 
 from seaway_agent.execs import inherited
+from seaway_agent.execs.bundles import ExecBundles
 from seaway_agent.execs.supervised import SupervisedLaunch
-from seaway_agent.execs.supervisor import supervisor as supervisor
+from seaway_agent.execs.supervisor import supervisor
 from seaway_agent.execs.supervisor.supervisor import ExecSupervisor, SupervisedExec
 from seaway_agent.kernel import procs
+from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.procs import Process
 from seaway_contracts.errors import SeawayError
 
 
+class Launched:
+    """An exec that was ordered; its bundle is `bundle`."""
+
+    def __init__(self, bundle: Path, workers: ThreadPoolExecutor) -> None:
+        launcher = Launcher()
+        supervisor = ExecSupervisor(launcher, bundle, 2)
+        self._launch = SupervisedLaunch(ExecBundles(launcher, ()), launcher, workers, supervisor)
+        self._shim: Any = SimpleNamespace(bundle=bundle)
+
+    async def pid(self, supervised: SupervisedExec) -> int:
+        return await self._launch._pid(self._shim, supervised)
+
+
 @pytest.fixture
-async def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SupervisedLaunch]:
+async def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Launched]:
     monkeypatch.setattr(supervisor, "_BEGINS_S", 0.01)
     monkeypatch.setattr(inherited, "_BEGINS_S", 0.05)
-    plan: Any = SimpleNamespace(shim=SimpleNamespace(pid_file=str(tmp_path / "pidfile")))
     with ThreadPoolExecutor(1) as workers:
-        node: Any = SimpleNamespace(supervisor=ExecSupervisor(), workers=workers)
-        yield SupervisedLaunch(node, plan, lambda _: None)
+        yield Launched(tmp_path, workers)
 
 
-async def test_what_has_not_begun_has_failed(launch: SupervisedLaunch) -> None:
+async def test_what_has_not_begun_has_failed(launched: Launched) -> None:
     """It is not tried again: that would take as long."""
     with pytest.raises(SeawayError, match="not begun it for minutes"):
-        await launch._pid(SupervisedExec())
+        await launched.pid(SupervisedExec())
 
 
 @pytest.fixture
@@ -46,18 +59,18 @@ def runtime(tmp_path: Path) -> Iterator[Process]:
         yield found
 
 
-async def test_what_hangs_is_ended(launch: SupervisedLaunch, runtime: Process) -> None:
+async def test_what_hangs_is_ended(launched: Launched, runtime: Process) -> None:
     with pytest.raises(SeawayError, match="not begun it for minutes"):
-        await launch._pid(SupervisedExec())
+        await launched.pid(SupervisedExec())
     assert not procs.alive(*runtime)
 
 
-async def test_what_has_begun_untold_has_begun(launch: SupervisedLaunch, tmp_path: Path) -> None:
+async def test_what_has_begun_untold_has_begun(launched: Launched, tmp_path: Path) -> None:
     (tmp_path / "pidfile").write_text(str(os.getpid()))
-    assert await launch._pid(SupervisedExec()) == os.getpid()
+    assert await launched.pid(SupervisedExec()) == os.getpid()
 
 
-async def test_what_a_killed_supervisor_has_not_begun_can_be_tried_again(launch: SupervisedLaunch) -> None:
+async def test_what_a_killed_supervisor_has_not_begun_can_be_tried_again(launched: Launched) -> None:
     supervised = SupervisedExec()
     supervised.orphan()
-    assert await launch._pid(supervised) == 0
+    assert await launched.pid(supervised) == 0

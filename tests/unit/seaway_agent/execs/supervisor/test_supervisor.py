@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from seaway_agent.core.instructions import Exit
 from seaway_agent.execs.supervisor.orders import MOST
 from seaway_agent.execs.supervisor.supervisor import ExecSupervisor, SupervisorGone
+from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.spawn import Spawned
 from seaway_contracts.errors import SeawayError
 from seaway_testing.waiting import GUARD_S, until
@@ -29,9 +31,9 @@ class Played:
     """A supervisor, and our end of its socket."""
 
     def __init__(self, program: Spawned) -> None:
-        self.supervisor = ExecSupervisor()
+        self.supervisor = ExecSupervisor(Launcher(), Path("/nowhere"), 2)
         ours, self.socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.supervisor._hold(ours, program)
+        self.supervisor._connect(ours, program)
 
     def tell(self, **words: object) -> None:
         self.socket.send(orjson.dumps(words))

@@ -1,8 +1,8 @@
-"""The supervisor's own process. It imports nothing but the standard library, and knows nothing of Seaway.
+"""The supervisor's process. It imports the standard library and the forms of its messages, nothing else.
 
-The agent makes an exec's pipes, keeps its ends, and orders the supervisor to start the runtime with the others. The
-runtime leaves its process to the supervisor, which writes down how it ended, then tells the agent. As long as the agent
-lives the supervisor reads no output. After that it reads and drops what comes, so that nobody's pipe is full or broken,
+The agent makes an exec's pipes and orders the supervisor to start the runtime with their far ends. The program becomes
+the supervisor's child; the supervisor writes its exit file, then reports the end to the agent. While the agent lives
+the supervisor reads no output. After that it reads output and drops it, so that no program meets a full or broken pipe,
 and ends when all execs have ended.
 """
 
@@ -33,22 +33,22 @@ _OOM_SCORE = "/proc/self/oom_score_adj"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-class Held:
-    """An exec: its order, the descriptors of its program until that has begun, the reading ends of its output."""
+class PendingExec:
+    """An exec that has not ended: its order, its program's descriptors until that runs, the reading ends of output."""
 
     def __init__(self, order: Order, fds: list[int]) -> None:
         self.order = order
         self.stdio, self.outputs = fds[:_STDIO], fds[_STDIO:]
 
     def begun(self) -> None:
-        """What only a start needs is closed."""
+        """Close the program's descriptors."""
         for fd in self.stdio:
             os.close(fd)
         self.stdio = []
 
 
-class ExecSupervisor:
-    """What runs, and what the runtime is about to run."""
+class SupervisorServer:
+    """Carries out the orders of one agent and reports to it."""
 
     def __init__(self, agent: socket.socket, woken: int) -> None:
         self._agent: socket.socket | None = agent
@@ -56,19 +56,19 @@ class ExecSupervisor:
         self._poll = select.poll()
         self._poll.register(agent, select.POLLIN)
         self._poll.register(woken, select.POLLIN)
-        self._starting: dict[int, Held] = {}
-        self._running: dict[int, Held] = {}
+        self._starting: dict[int, PendingExec] = {}
+        self._running: dict[int, PendingExec] = {}
         self._unclaimed: dict[int, int] = {}
 
     def run(self) -> None:
-        """Until the agent has gone and nothing is left."""
+        """Serve until the agent has ended and all execs have."""
         while self._agent is not None or self._starting or self._running:
             woken = False
             for fd, _ in self._poll.poll():
                 if fd == self._woken:
                     woken = _drop(fd)
                 elif self._agent is not None and fd == self._agent.fileno():
-                    self._hear(self._agent)
+                    self._receive(self._agent)
                 elif not _drop(fd):
                     self._poll.unregister(fd)
             if woken:  # only now, as it closes descriptors
@@ -76,10 +76,10 @@ class ExecSupervisor:
 
     # --- the agent
 
-    def _hear(self, agent: socket.socket) -> None:
+    def _receive(self, agent: socket.socket) -> None:
         try:
             data, ancillary, _, _ = agent.recvmsg(MOST, socket.CMSG_SPACE(_FDS * 4), socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:  # it has gone and has not heard all: told once, before its last orders and the end
+        except ConnectionResetError:  # it ended with reports unread: raised once, before its last orders
             return
         if not data:
             self._left(agent)
@@ -93,16 +93,16 @@ class ExecSupervisor:
         self._poll.unregister(agent)
         agent.close()
         self._agent = None
-        for held in (*self._starting.values(), *self._running.values()):
-            self._listen(held)
+        for pending in (*self._starting.values(), *self._running.values()):
+            self._drain(pending)
 
-    def _listen(self, held: Held) -> None:
-        """To its output, in place of the agent."""
-        for fd in held.outputs:
+    def _drain(self, pending: PendingExec) -> None:
+        """Read and drop its output, in place of the agent."""
+        for fd in pending.outputs:
             self._poll.register(fd, select.POLLIN)
 
-    def _tell(self, **words: object) -> None:
-        """An agent that has gone meanwhile is heard of by its socket."""
+    def _report(self, **words: object) -> None:
+        """Send a report to the agent. Whether that has ended shows at the next read."""
         if self._agent is not None:
             with contextlib.suppress(OSError):
                 self._agent.send(json.dumps(words).encode())
@@ -110,21 +110,21 @@ class ExecSupervisor:
     # --- processes
 
     def _start(self, order: Order, fds: list[int]) -> None:
-        held = Held(order, fds)
-        if len(fds) < _FDS:  # the kernel leaves out what finds no place
-            self._refuse(held, "the supervisor of execs has no descriptors left: too many run at once")
+        pending = PendingExec(order, fds)
+        if len(fds) < _FDS:  # the kernel drops those that exceed the limit
+            self._refuse(pending, "the supervisor of execs has no descriptors left: too many run at once")
             return
         if self._agent is None:
-            self._listen(held)
-        self._spawn(held)
+            self._drain(pending)
+        self._spawn(pending)
 
-    def _spawn(self, held: Held) -> None:
+    def _spawn(self, pending: PendingExec) -> None:
         """Start the runtime."""
-        order = held.order
+        order = pending.order
         if _is_late(order):
-            self._refuse(held, "it could not be begun in time")
+            self._refuse(pending, "it could not be begun in time")
             return
-        places = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(held.stdio)]
+        places = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(pending.stdio)]
         try:
             with _oom_score(order.oom_score):
                 pid = os.posix_spawn(
@@ -137,14 +137,14 @@ class ExecSupervisor:
                     setsigdef=_IGNORED_BY_PYTHON,
                 )
         except OSError as error:
-            self._refuse(held, f"{order.argv[0]}: {error.strerror}")
+            self._refuse(pending, f"{order.argv[0]}: {error.strerror}")
         else:
-            held.begun()
-            self._starting[pid] = held
+            pending.begun()
+            self._starting[pid] = pending
             _reach(SPAWNED_POINT)
 
     def _reap(self) -> None:
-        """An end is written down before its process is gone, so that one of both can always be found."""
+        """Write each end before the process is reaped, so that a next agent always finds one of both."""
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -162,82 +162,79 @@ class ExecSupervisor:
             os.waitpid(pid, 0)
             self._begun(self._starting.pop(pid), code)
             return
-        held = self._running.pop(pid, None)
-        if held is not None:
-            self._write_down(held, code)
+        pending = self._running.pop(pid, None)
+        if pending is not None:
+            self._write_down(pending, code)
         else:
             self._unclaimed[pid] = code
         os.waitpid(pid, 0)
 
-    def _begun(self, held: Held, code: int) -> None:
-        """The runtime has ended: its process runs, or has already been here."""
+    def _begun(self, pending: PendingExec, code: int) -> None:
+        """Report that the program runs, or that the runtime refused it. The program may have ended already."""
         try:
-            pid = int(_read(held.order.pid_file))
+            pid = int(_read(pending.order.pid_file))
         except (OSError, ValueError):
             pid = 0
         if code or pid <= 0:
-            self._refuse(held, f"the runtime ended with {code}")
-        else:
-            self._runs(held, pid)
-
-    def _runs(self, held: Held, pid: int) -> None:
+            self._refuse(pending, f"the runtime ended with {code}")
+            return
         _reach(BEGUN_POINT)
-        self._tell(id=held.order.id, pid=pid)
+        self._report(id=pending.order.id, pid=pid)
         if pid in self._unclaimed:
-            self._write_down(held, self._unclaimed.pop(pid))
+            self._write_down(pending, self._unclaimed.pop(pid))
         else:
-            self._running[pid] = held
+            self._running[pid] = pending
 
-    def _write_down(self, held: Held, code: int) -> None:
+    def _write_down(self, pending: PendingExec, code: int) -> None:
         now = time.time_ns()
         with contextlib.suppress(OSError):
-            part = f"{held.order.exit_file}.part"
+            part = f"{pending.order.exit_file}.part"
             _write(part, b"%d" % code)
-            os.rename(part, held.order.exit_file)
+            os.rename(part, pending.order.exit_file)
         _reach(ENDED_POINT)
-        self._tell(id=held.order.id, code=code, time_ns=now)
-        self._close(held)
+        self._report(id=pending.order.id, code=code, time_ns=now)
+        self._close(pending)
 
-    def _refuse(self, held: Held, why: str) -> None:
-        with contextlib.suppress(OSError), open(os.path.join(held.order.directory, REFUSED), "w"):
+    def _refuse(self, pending: PendingExec, why: str) -> None:
+        with contextlib.suppress(OSError), open(os.path.join(pending.order.directory, REFUSED), "w"):
             pass
         _reach(REFUSED_POINT)
-        self._tell(id=held.order.id, refused=why)
-        self._close(held)
+        self._report(id=pending.order.id, refused=why)
+        self._close(pending)
 
-    def _close(self, held: Held) -> None:
-        held.begun()
-        for fd in held.outputs:
+    def _close(self, pending: PendingExec) -> None:
+        pending.begun()
+        for fd in pending.outputs:
             with contextlib.suppress(KeyError):
                 self._poll.unregister(fd)
             os.close(fd)
-        held.outputs = []
+        pending.outputs = []
 
 
 def _is_late(order: Order) -> bool:
-    """Whether the agent has stopped waiting for it, and has reported that it failed."""
+    """Whether the agent no longer waits for it, and has reported its failure."""
     return time.monotonic() > order.begin_by
 
 
 @contextlib.contextmanager
 def _oom_score(adjustment: int) -> Iterator[None]:
-    """What is started meanwhile is as likely to be ended where memory is short: crun leaves that as it is."""
+    """Set our own OOM score meanwhile: the program inherits it, as crun leaves it unchanged."""
     before = int(_read(_OOM_SCORE))
-    _say_oom_score(adjustment, before)
+    _set_oom_score(adjustment, before)
     try:
         yield
     finally:
-        _say_oom_score(before, adjustment)
+        _set_oom_score(before, adjustment)
 
 
-def _say_oom_score(wanted: int, present: int) -> None:
+def _set_oom_score(wanted: int, present: int) -> None:
     if wanted != present:
         with contextlib.suppress(OSError):
             _write(_OOM_SCORE, b"%d" % wanted)
 
 
 def _read(path: str) -> bytes:
-    """A small file. A file object costs as much again, at each exec several times."""
+    """A small file's content, without a file object, which would double the cost of each exec's reads."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(fd, _PIECE)
@@ -254,7 +251,7 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _reach(point: str) -> None:
-    """For tests: be killed here, if the point is armed."""
+    """For tests: kill ourselves here, if the point is armed."""
     if directory := os.environ.get("SEAWAY_FAILPOINTS"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(directory, point))
@@ -262,7 +259,7 @@ def _reach(point: str) -> None:
 
 
 def _drop(fd: int) -> bool:
-    """Read what is there; False where no more will come."""
+    """Read and drop what has come; False at the end."""
     try:
         return bool(os.read(fd, _PIECE))
     except BlockingIOError:
@@ -278,5 +275,5 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
     os.set_inheritable(AGENT_FD, False)
-    os.environ.pop("LC_CTYPE", None)  # Python's own doing
-    ExecSupervisor(socket.socket(fileno=AGENT_FD), ours).run()
+    os.environ.pop("LC_CTYPE", None)  # set by Python itself
+    SupervisorServer(socket.socket(fileno=AGENT_FD), ours).run()
