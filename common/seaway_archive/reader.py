@@ -1,6 +1,6 @@
 """Reads tar archives from a stream. Pure: `TarParser` is fed with bytes, the two readers only call their source."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from enum import Enum
 from typing import Final, Literal
 
@@ -14,6 +14,8 @@ Read = Callable[[int], bytes]
 
 Piece = tuple[int, memoryview]
 """Data of a file: the offset in the file, and the bytes."""
+
+Pieces = Iterable[Piece]
 
 CHUNK: Final = 256 << 10
 

@@ -1,22 +1,25 @@
-"""Opens the files of a container, whether it runs or not, and keeps others from mounting them meanwhile."""
+"""Opens the files of a container, whether it runs or not, and blocks conflicting mounts until they are closed."""
 
 import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from seaway_agent.archive import view
+from seaway_agent.archive.gate import RootfsGate
 from seaway_agent.archive.view import Place, Stack, View
-from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.kernel import procs
-from seaway_agent.plumbing import Plumbing
+from seaway_agent.layout import Layout
 from seaway_agent.rootfs.threads import ended
+from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime import gvisor
 from seaway_agent.runtime.flags import RUNSC
+from seaway_agent.runtime.runtimes import Runtimes
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import internal
 
@@ -24,65 +27,99 @@ T = TypeVar("T")
 _TRIES: Final = 5
 
 
+class Container(Protocol):
+    """What must be known of a container to open its files."""
+
+    @property
+    def gate(self) -> RootfsGate:
+        """Passed by all who mount its root filesystem."""
+
+    @property
+    def lowers(self) -> tuple[str, ...]:
+        """The directories of its image's layers, topmost first."""
+
+    @property
+    def spec(self) -> ContainerSpec:
+        """What it was asked to be."""
+
+    @property
+    def process(self) -> tuple[int, int] | None:
+        """Number and pidfd of its first process; None while it doesn't run."""
+
+
 @dataclass
 class Files:
-    """A container's files, open. To be closed."""
+    """A container's open files. To be closed."""
 
     view: View
     running: bool
     _stack: AsyncExitStack
 
     async def close(self) -> None:
-        """Let go of the files, then of the container."""
+        """Close the files, then leave the container's gate."""
         await self._stack.aclose()
 
 
 class Access:
-    """The ways to the files of one node's containers."""
+    """Opens the files of one node's containers.
 
-    def __init__(self, node: Plumbing) -> None:
-        self._node = node
-        self._scratch = node.layout.scratch
+    `volumes` gives the places of a container's volumes; `threads` run what blocks.
+    """
 
-    async def files(self, runner: ContainerRunner, *, writing: bool) -> Files:
-        """All that the container sees. Raises SeawayError, OSError."""
-        return await self._steadily(runner, lambda: self._files(runner, writing=writing))
+    def __init__(
+        self,
+        layout: Layout,
+        runtimes: Runtimes,
+        uppers: UpperStore,
+        volumes: Callable[[ContainerSpec], Sequence[Place]],
+        threads: Executor,
+    ) -> None:
+        self._layout = layout
+        self._scratch = layout.scratch
+        self._runtimes = runtimes
+        self._uppers = uppers
+        self._volumes = volumes
+        self._threads = threads
 
-    async def rootfs(self, runner: ContainerRunner) -> Files:
+    async def files(self, container: Container, *, writing: bool) -> Files:
+        """All files that the container sees. Raises SeawayError, OSError."""
+        return await self._retry(container, lambda: self._files(container, writing=writing))
+
+    async def rootfs(self, container: Container) -> Files:
         """The root filesystem alone. Raises SeawayError, OSError."""
-        return await self._steadily(runner, lambda: self._rootfs(runner))
+        return await self._retry(container, lambda: self._rootfs(container))
 
-    async def _steadily(self, runner: ContainerRunner, try_: Callable[[], Awaitable[Files]]) -> Files:
-        """A container that starts or ends meanwhile is opened the other way."""
+    async def _retry(self, container: Container, try_: Callable[[], Awaitable[Files]]) -> Files:
+        """Open a container that starts or ends meanwhile again, the other way."""
         for _ in range(_TRIES):
             try:
                 return await try_()
             except ProcessLookupError:
                 continue
-        raise internal(f"container {runner.spec.name} starts and ends all the time: stop it and try again")
+        raise internal(f"container {container.spec.name} starts and ends all the time: stop it and try again")
 
-    async def _files(self, runner: ContainerRunner, *, writing: bool) -> Files:
-        if runner.process is not None:
-            if writing and self._sandboxed(runner):
-                name = runner.spec.name
+    async def _files(self, container: Container, *, writing: bool) -> Files:
+        if container.process is not None:
+            if writing and self._sandboxed(container):
+                name = container.spec.name
                 raise internal(f"the files of container {name} can't be changed while it runs in runsc: stop it")
-            return await self._running(runner, rootfs_only=False)
+            return await self._running(container, rootfs_only=False)
         if not writing:
-            with contextlib.suppress(FileNotFoundError):  # a mount point is missing, and is to be made
-                return await self._stopped(runner, writable=False)
-        return await self._stopped(runner, writable=True)
+            with contextlib.suppress(FileNotFoundError):  # a mount point is missing; a writable view makes it
+                return await self._stopped(container, writable=False)
+        return await self._stopped(container, writable=True)
 
-    async def _rootfs(self, runner: ContainerRunner) -> Files:
-        if runner.process is not None:
-            return await self._running(runner, rootfs_only=True)
-        layers = self._layers(runner)
-        return await self._open(runner, lambda: view.rootfs_of_stopped(layers, self._scratch))
+    async def _rootfs(self, container: Container) -> Files:
+        if container.process is not None:
+            return await self._running(container, rootfs_only=True)
+        layers = self._layers(container)
+        return await self._open(container, lambda: view.rootfs_of_stopped(layers, self._scratch))
 
-    async def _running(self, runner: ContainerRunner, *, rootfs_only: bool) -> Files:
-        places, sandboxed = [Place(mount.target) for mount in runner.spec.mounts], self._sandboxed(runner)
+    async def _running(self, container: Container, *, rootfs_only: bool) -> Files:
+        places, sandboxed = [Place(mount.target) for mount in container.spec.mounts], self._sandboxed(container)
 
         def open_() -> View:
-            pid, pidfd = self._holder(runner)
+            pid, pidfd = self._holder(container)
             try:
                 if rootfs_only:
                     return view.rootfs_of_running(pid, pidfd, chrooted=sandboxed)
@@ -90,59 +127,58 @@ class Access:
             finally:
                 os.close(pidfd)
 
-        return await self._open(runner, open_, running=True)
+        return await self._open(container, open_, running=True)
 
-    def _sandboxed(self, runner: ContainerRunner) -> bool:
-        return self._node.runtime(runner.spec.runtime)[0] == RUNSC
+    def _sandboxed(self, container: Container) -> bool:
+        return self._runtimes.find(container.spec.runtime)[0] == RUNSC
 
-    def _holder(self, runner: ContainerRunner) -> tuple[int, int]:
+    def _holder(self, container: Container) -> tuple[int, int]:
         """A process that has the container's mounts, and a pidfd of it. Raises ProcessLookupError."""
-        process, container = runner.process, runner.spec.id
+        process, identifier = container.process, container.spec.id
         if process is None:
             raise ProcessLookupError
-        if not self._sandboxed(runner):
+        if not self._sandboxed(container):
             return process[0], os.dup(process[1])
-        pid = gvisor.gofer(self._node.layout.state_root(RUNSC, container), container)
+        pid = gvisor.gofer(self._layout.state_root(RUNSC, identifier), identifier)
         return pid, procs.open_pidfd(pid)
 
-    async def _stopped(self, runner: ContainerRunner, *, writable: bool) -> Files:
-        layers = self._layers(runner)
+    async def _stopped(self, container: Container, *, writable: bool) -> Files:
+        layers = self._layers(container)
 
         def open_() -> View:
-            return view.view_of_stopped(layers, self._places(runner.spec), self._scratch, writable=writable)
+            return view.view_of_stopped(layers, self._places(container.spec), self._scratch, writable=writable)
 
-        return await self._open(runner, open_, alone=writable)
+        return await self._open(container, open_, alone=writable)
 
     async def _open(
-        self, runner: ContainerRunner, open_: Callable[[], View], *, alone: bool = False, running: bool = False
+        self, container: Container, open_: Callable[[], View], *, alone: bool = False, running: bool = False
     ) -> Files:
-        """`open_` runs in a thread once the container's own mounts are settled."""
+        """Run `open_` in a thread, once no start or other mount of the container is under way."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(runner.gate.alone() if alone else runner.gate.beside())
-            if (runner.process is not None) != running:
+            await stack.enter_async_context(container.gate.alone() if alone else container.gate.beside())
+            if (container.process is not None) != running:
                 raise ProcessLookupError  # started or ended while this waited
             found = await self._in_thread(open_)
             stack.push_async_callback(self._in_thread, found.close)
             return Files(found, running, stack.pop_all())
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        future = asyncio.get_running_loop().run_in_executor(self._node.workers, work)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         if await ended(future):
             if not future.cancelled() and future.exception() is None and isinstance(future.result(), View):
                 future.result().close()  # type: ignore[attr-defined]
             raise asyncio.CancelledError
         return future.result()
 
-    def _layers(self, runner: ContainerRunner) -> Stack:
-        upper = self._node.uppers.locate(runner.spec.id)
-        return Stack(runner.lowers, str(upper.upper), str(upper.work))
+    def _layers(self, container: Container) -> Stack:
+        upper = self._uppers.locate(container.spec.id)
+        return Stack(container.lowers, str(upper.upper), str(upper.work))
 
     def _places(self, spec: ContainerSpec) -> Sequence[Place]:
-        """Volumes and binds, those first that others may lie in."""
-        volumes = [Place(v.target, v.source, v.read_only, v.subpath) for v in self._node.volumes.mounts(spec)]
+        """Volumes and binds; a place before those below it."""
         binds = [
             Place(mount.target, Path(os.path.realpath(mount.source)), mount.read_only)
             for mount in spec.mounts
             if mount.type == "bind" and Path(mount.source).exists()
         ]
-        return sorted((*volumes, *binds), key=lambda place: place.target.rstrip("/").count("/"))
+        return sorted((*self._volumes(spec), *binds), key=lambda place: place.target.rstrip("/").count("/"))

@@ -2,7 +2,7 @@
 
 Docker compares the two merged trees (moby pkg/archive, ChangesDirs); the same comes out of the writable layer alone:
 only what is in it can differ. A path is modified if its mode, owner, device or (but for directories) time or size
-differ; a directory also if anything below it has changed. Below something deleted nothing more is told.
+differ; a directory also if anything below it has changed. Nothing is reported below something deleted.
 """
 
 import os
@@ -46,10 +46,10 @@ def changes(upper: Path, lowers: Sequence[Path]) -> Iterator[Change]:
 
 @dataclass
 class _Above:
-    """A directory on the way to where the walk is: whether it was told, whether nothing of below shows in it."""
+    """A directory above the walk's present entry. `opaque`: nothing of the layers below shows in it."""
 
     title: bytes
-    told: bool
+    reported: bool
     opaque: bool
 
 
@@ -66,7 +66,7 @@ class _Comparison:
             found = merged.find(self._lowers, parts)
             kind = _kind(step, found)
             if kind is not None:
-                yield from self._tell(step.title, kind)
+                yield from self._report(step.title, kind)
             if step.fd >= 0:
                 opaque = is_opaque(step.fd) or bool(self._above and self._above[-1].opaque)
                 self._above.append(_Above(step.title, kind is not None, opaque))
@@ -74,17 +74,17 @@ class _Comparison:
                     yield from self._replaced(step, parts)
 
     def _replaced(self, step: Step, parts: _Parts) -> Iterator[Change]:
-        """What the directories below had and this one, which hides them, hasn't."""
+        """What the directories below have and this one, which hides them, has not."""
         with os.scandir(step.fd) as entries:
             kept = {os.fsencode(entry.name) for entry in entries}
         for name in sorted(names_below(self._lowers, parts) - kept):
-            yield from self._tell(step.title + b"/" + name, "deleted")
+            yield from self._report(step.title + b"/" + name, "deleted")
 
-    def _tell(self, title: bytes, kind: ChangeKind) -> Iterator[Change]:
-        """The change, after the directories above it, which have changed with it."""
+    def _report(self, title: bytes, kind: ChangeKind) -> Iterator[Change]:
+        """The change, after those of the directories above it that are not reported yet."""
         for above in self._above:
-            if not above.told:
-                above.told = True
+            if not above.reported:
+                above.reported = True
                 yield _change(above.title, "modified")
         yield _change(title, kind)
 
@@ -108,7 +108,7 @@ def _differs(ours: os.stat_result, theirs: os.stat_result) -> bool:
 
 
 def _same_time(one: int, other: int) -> bool:
-    """What came out of an archive may have whole seconds only."""
+    """Whether two times are equal; a time from an archive may have whole seconds only."""
     if one % _SECOND and other % _SECOND:
         return one == other
     return one // _SECOND == other // _SECOND

@@ -17,24 +17,24 @@ from seaway_agent.rootfs.tree import open_directory
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE: Final = 8 << 20
 
-GoOn = Callable[[], None]
-"""Called again and again during a copy; raises what is to end it."""
+CancelCheck = Callable[[], None]
+"""Called repeatedly during a copy; raises to break it off."""
 
 
 class _Directory(NamedTuple):
-    """A directory of the copy that is being filled, and what it is a copy of."""
+    """An open directory of the copy, and the status of its original."""
 
     fd: int
     status: os.stat_result
 
 
-def copy_tree(source: int, target: int, go_on: GoOn = lambda: None) -> None:
+def copy_tree(source: int, target: int, check: CancelCheck = lambda: None) -> None:
     """Copy everything below the open directory `source` into the open directory `target`, which becomes like it.
 
     Owners, modes, times, file capabilities, the users' own xattrs, holes and hard links are kept. Sockets and devices
     are left out, as of images. Raises OSError, SeawayError with a part of it copied.
     """
-    _Copy(target, go_on).run(source)
+    _Copy(target, check).run(source)
 
 
 def describe(fd: int, status: os.stat_result, xattrs: dict[str, bytes]) -> None:
@@ -57,9 +57,9 @@ def set_times(fd: int, status: os.stat_result) -> None:
 class _Copy:
     """One copy under way. `_open` are the directories from the target's top down to where the walk is."""
 
-    def __init__(self, target: int, go_on: GoOn) -> None:
+    def __init__(self, target: int, check: CancelCheck) -> None:
         self._target = target
-        self._go_on = go_on
+        self._check = check
         self._open: list[_Directory] = []
         self._first: dict[tuple[int, int], bytes] = {}
 
@@ -68,7 +68,7 @@ class _Copy:
             try:
                 self._enter(os.dup(self._target), source)
                 for step in steps:
-                    self._go_on()
+                    self._check()
                     self._leave_to(step.title.count(b"/") + 1)
                     self._copy(step)
                 self._leave_to(0)
@@ -81,7 +81,7 @@ class _Copy:
         describe(fd, self._open[-1].status, kept_xattrs(like))
 
     def _leave_to(self, depth: int) -> None:
-        """Set the times of the directories that are complete: writing into them had changed them."""
+        """Set the times of the complete directories, as writing into them has changed them."""
         while len(self._open) > depth:
             directory = self._open.pop()
             try:
@@ -96,10 +96,10 @@ class _Copy:
             self._enter(open_directory(step.name, parent), step.fd)
         elif kind in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO) and not self._linked(step, parent):
             with contextlib.suppress(FileNotFoundError):
-                _MAKERS[kind](step, parent, self._go_on)
+                _MAKERS[kind](step, parent, self._check)
 
     def _linked(self, step: Step, parent: int) -> bool:
-        """Whether it is a further name of something copied before, and is that now. Too long a way there: it isn't."""
+        """Make it a hard link where it is another name of something copied before; False where it can't be."""
         if step.status.st_nlink < 2:
             return False
         first = self._first.setdefault((step.status.st_dev, step.status.st_ino), step.title)
@@ -114,7 +114,7 @@ class _Copy:
         return True
 
 
-def _copy_file(step: Step, parent: int, go_on: GoOn) -> None:
+def _copy_file(step: Step, parent: int, check: CancelCheck) -> None:
     found = open_plain(step.parent, step.name)
     if found is None:
         return
@@ -122,7 +122,7 @@ def _copy_file(step: Step, parent: int, go_on: GoOn) -> None:
     try:
         target = os.open(step.name, _CREATE, 0o600, dir_fd=parent)
         try:
-            _copy_data(source, target, status.st_size, go_on)
+            _copy_data(source, target, status.st_size, check)
             describe(target, status, kept_xattrs(source))
             set_times(target, status)
         finally:
@@ -131,8 +131,8 @@ def _copy_file(step: Step, parent: int, go_on: GoOn) -> None:
         os.close(source)
 
 
-def _copy_data(source: int, target: int, size: int, go_on: GoOn) -> None:
-    """The data, and none of the holes between."""
+def _copy_data(source: int, target: int, size: int, check: CancelCheck) -> None:
+    """Copy the data, without the holes between."""
     at = 0
     while at < size:
         try:
@@ -144,7 +144,7 @@ def _copy_data(source: int, target: int, size: int, go_on: GoOn) -> None:
         end = min(os.lseek(source, at, os.SEEK_HOLE), size)
         os.lseek(target, at, os.SEEK_SET)
         while at < end:
-            go_on()
+            check()
             count = os.sendfile(target, source, at, min(end - at, _PIECE))
             if not count:
                 break  # it was cut off meanwhile
@@ -152,12 +152,12 @@ def _copy_data(source: int, target: int, size: int, go_on: GoOn) -> None:
     os.ftruncate(target, size)
 
 
-def _copy_link(step: Step, parent: int, go_on: GoOn) -> None:
+def _copy_link(step: Step, parent: int, check: CancelCheck) -> None:
     os.symlink(os.readlink(step.name, dir_fd=step.parent), step.name, dir_fd=parent)
     _describe_by_name(step, parent)
 
 
-def _copy_fifo(step: Step, parent: int, go_on: GoOn) -> None:
+def _copy_fifo(step: Step, parent: int, check: CancelCheck) -> None:
     os.mkfifo(step.name, 0o600, dir_fd=parent)
     _describe_by_name(step, parent)
     os.chmod(step.name, stat.S_IMODE(step.status.st_mode), dir_fd=parent)

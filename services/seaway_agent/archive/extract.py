@@ -7,7 +7,6 @@ entries go through the container's own links as its processes would, and never o
 import errno
 import os
 import stat
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,10 +15,9 @@ from seaway_agent.archive import rules
 from seaway_agent.kernel import paths
 from seaway_agent.rootfs import tree
 from seaway_archive.entries import Kind, TarEntry
-from seaway_archive.reader import Piece
+from seaway_archive.reader import Pieces
 from seaway_contracts.errors import internal
 
-Pieces = Iterable[Piece]
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATH: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,7 +44,7 @@ class Extractor:
         self._times: list[tuple[bytes, int]] = []
 
     def write(self, entry: TarEntry, pieces: Pieces) -> None:
-        """Write one entry; what stood there before is replaced, but a directory by a directory."""
+        """Write one entry. It replaces what was there before; only a directory over a directory keeps its content."""
         path = rules.entry_path(entry.name, self._target.path)
         if path == b".":
             return
@@ -68,7 +66,7 @@ class Extractor:
             self._write_node(parent, name, entry)
 
     def finish(self) -> None:
-        """Set the times of directories, which writing into them had changed. One that was swapped away is left."""
+        """Set the times of directories, as writing into them has changed them. Skips one that was swapped away."""
         for path, mtime_ns in self._times:
             try:
                 fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -1,4 +1,4 @@
-"""Who may have a container's overlay mounted at the same time: overlayfs allows one mount of a writable layer."""
+"""A lock for mounts of a container's overlay: overlayfs allows one mount of a writable layer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 class RootfsGate:
-    """Either one alone (a start; a copy into a stopped container), or several that work on the same mount."""
+    """Admits either one alone (a start; a copy into a stopped container), or several that share a mount."""
 
     def __init__(self) -> None:
         self._alone = False
@@ -15,7 +15,7 @@ class RootfsGate:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Once nobody else is in."""
+        """Enter when all others have left."""
         while self._alone or self._beside:
             await self._change()
         self._alone = True
@@ -23,11 +23,11 @@ class RootfsGate:
             yield
         finally:
             self._alone = False
-            self._tell()
+            self._wake()
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[None]:
-        """Once nobody is in alone."""
+        """Enter when none is in alone."""
         while self._alone:
             await self._change()
         self._beside += 1
@@ -35,14 +35,14 @@ class RootfsGate:
             yield
         finally:
             self._beside -= 1
-            self._tell()
+            self._wake()
 
     async def _change(self) -> None:
         waiting = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         await waiting
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():

@@ -10,7 +10,7 @@ _CAPACITY: Final = 4 << 20
 
 
 class ReaderGone(Exception):
-    """Nobody reads any more; the reader's own error says why."""
+    """The reader has stopped; its own error says why."""
 
 
 class ThreadPipe:
@@ -31,14 +31,14 @@ class ThreadPipe:
         self._filled = asyncio.Event()
 
     def write(self, data: bytes) -> None:
-        """Hand on bytes, when there is room. Raises ReaderGone."""
+        """Pass bytes to the reader, when there is room. Raises ReaderGone."""
         self._pending.append(data)
         self._pending_size += len(data)
         if self._pending_size >= CHUNK:
             self.flush()
 
     def flush(self) -> None:
-        """Hand on what was kept back. Raises ReaderGone."""
+        """Pass the buffered bytes to the reader. Raises ReaderGone."""
         if self._pending_size:
             data = b"".join(self._pending)
             self._pending, self._pending_size = [], 0
@@ -77,7 +77,7 @@ class ThreadPipe:
         self._filled.set()
 
     def abandon(self) -> None:
-        """Nobody reads any more: the thread ends at its next write."""
+        """The reader has stopped: end the thread at its next write."""
         with self._condition:
             self._abandoned = True
             self._chunks.clear()

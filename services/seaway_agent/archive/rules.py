@@ -63,7 +63,7 @@ def mount_of(mounts: Sequence[Mount], path: str, *, running: bool) -> Mount | No
 
 
 def check_writable(mounts: Sequence[Mount], path: str, *, read_only_rootfs: bool, running: bool) -> None:
-    """Refuse, as Docker does (500), what lies in a read-only place; `path` is absolute and without links."""
+    """Raise SeawayError (500, as Docker) in a read-only place; `path` is absolute and without links."""
     mount = mount_of(mounts, path, running=running)
     if mount is None and read_only_rootfs:
         raise internal(ROOTFS_READ_ONLY)

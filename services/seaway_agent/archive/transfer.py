@@ -93,7 +93,7 @@ async def _moving(step: Awaitable[T]) -> T:
 
 
 async def fail(stream: ByteStream, error: Exception, what: str) -> None:
-    """Tell the caller why it broke off, if it is still there."""
+    """Send the caller the error that broke it off, if it is still connected."""
     refusal = error if isinstance(error, SeawayError) else internal(f"{what}: {error}")
     try:
         await stream.fail(refusal)

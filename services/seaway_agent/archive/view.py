@@ -36,7 +36,7 @@ _OF_THE_KERNEL: Final = frozenset(
 class Place:
     """Something mounted in a container: `source` on the host, or what is at `subpath` in there.
 
-    None can only be had while it runs.
+    Without a source its files can be reached only while the container runs.
     """
 
     target: str
@@ -53,7 +53,7 @@ class View:
     _held: list[int] = field(default_factory=list)
 
     def close(self) -> None:
-        """Let go of everything; what was mounted for it is gone."""
+        """Close all descriptors, which unmounts what was mounted for it."""
         for fd in (self.root, *self._held):
             os.close(fd)
 

@@ -143,7 +143,7 @@ def kept_xattrs(fd: int) -> dict[str, bytes]:
 
 @dataclass
 class Step:
-    """Something met on the way: `name` in the open directory `parent`, called `title`.
+    """An entry of the tree: `name` in the open directory `parent`, called `title`.
 
     `fd` is open while a directory's own step is handled.
     """

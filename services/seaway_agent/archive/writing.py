@@ -33,7 +33,7 @@ def target_of(root: int, path: str, spec: ContainerSpec, *, running: bool, keep_
 
 
 def _owner(root: int, spec: ContainerSpec) -> tuple[int, int] | None:
-    """The container's own user, looked up in its own files; None where it is whoever the archive says."""
+    """The container's own user, looked up in its own files; None: the owners that the archive gives."""
     if not spec.command.user:
         return None
     user = resolve_user(spec.command.user, read_text(root, "/etc/passwd"), read_text(root, "/etc/group"))

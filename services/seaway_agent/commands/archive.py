@@ -17,8 +17,9 @@ from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.errors import StorageFull
-from seaway_agent.rootfs.layers import FULL
+from seaway_agent.rootfs.layers import FULL, LayerStore
 from seaway_agent.rootfs.size import container_size
+from seaway_agent.rootfs.upper import UpperStore
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
@@ -35,6 +36,7 @@ from seaway_contracts.archives import (
 )
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import SeawayError, internal
+from seaway_kit.tasks import Tasks
 
 T = TypeVar("T")
 _TRANSFERS: Final = 64
@@ -42,21 +44,26 @@ _LOOKS: Final = 8
 
 
 class ArchiveCommands:
-    """Files are read and written in threads of their own; the bytes go over byte streams.
+    """Reads and writes files in threads; the bytes go over byte streams.
 
-    Transfers last as long as their clients make them, so what only looks at files has other threads.
+    A client may make its transfer last for long, so what only looks at files has threads of its own.
     """
 
-    def __init__(self, inventory: Inventory, bus: Bus) -> None:
+    def __init__(
+        self, inventory: Inventory, bus: Bus, access: Access, uppers: UpperStore, layers: LayerStore, tasks: Tasks
+    ) -> None:
         self._inventory = inventory
         self._bus = bus
-        self._access = Access(inventory.plumbing)
+        self._access = access
+        self._uppers = uppers
+        self._layers = layers
+        self._tasks = tasks
         self._transfers = ThreadPoolExecutor(_TRANSFERS, thread_name_prefix="archive")
         self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix="archive-look")
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
-        node = self._inventory.plumbing.node
+        node = self._inventory.node
         await self._bus.serve(catalogue.PATH_STAT, self._stat, node=node)
         await self._bus.serve(catalogue.PATH_READ, self._read, node=node)
         await self._bus.serve(catalogue.PATH_WRITE, self._write, node=node)
@@ -65,7 +72,7 @@ class ArchiveCommands:
         await self._bus.serve(catalogue.SIZES, self._sizes, node=node)
 
     def close(self) -> None:
-        """Take no more work; what is under way ends with its task."""
+        """Take no new work; what is under way ends with its task."""
         for threads in (self._transfers, self._looks):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -96,7 +103,7 @@ class ArchiveCommands:
             target = await self._in_thread(lambda: _target(files, path, runner, asked))
             stream = await self._stream(asked.stream)
             work = self._receive(stack.pop_all(), stream, runner, target, asked, command)
-            self._inventory.plumbing.tasks.spawn(f"copy-in-{asked.id[:12]}", work)
+            self._tasks.spawn(f"copy-in-{asked.id[:12]}", work)
             return Empty()
 
     async def _receive(
@@ -108,7 +115,7 @@ class ArchiveCommands:
         asked: WritePath,
         command: Command,
     ) -> None:
-        """Answer over the stream when all is written and the files are let go."""
+        """Answer over the stream when all is written and the files are closed."""
         try:
             async with stack:
                 await receive(stream, self._transfers, lambda read: writing.extract(read, target))
@@ -136,7 +143,7 @@ class ArchiveCommands:
 
     async def _changes(self, asked: ListChanges, command: Command) -> Empty:
         runner = self._inventory.runner(asked.id)
-        upper, lowers = self._inventory.plumbing.uppers.locate(asked.id).upper, tuple(map(Path, runner.lowers))
+        upper, lowers = self._uppers.locate(asked.id).upper, tuple(map(Path, runner.lowers))
 
         def lines(write: Write) -> None:
             for change in changes(upper, lowers):
@@ -147,13 +154,11 @@ class ArchiveCommands:
             return Empty()
 
     async def _sizes(self, asked: MeasureContainers, command: Command) -> ContainerSizes:
-        inventory = self._inventory
+        runners = self._inventory.runners
         images = {
-            container: inventory.layers.size(
-                chain_ids(layer.diff_id for layer in inventory.runners[container].spec.image.layers)
-            )
+            container: self._layers.size(chain_ids(layer.diff_id for layer in runners[container].spec.image.layers))
             for container in asked.ids
-            if container in inventory.runners
+            if container in runners
         }
         return ContainerSizes(sizes=await self._in_thread(lambda: tuple(self._measured(images))))
 
@@ -161,7 +166,7 @@ class ArchiveCommands:
         found = []
         for container, image in images.items():
             try:
-                size = container_size(self._inventory.plumbing.uppers.locate(container).upper, image)
+                size = container_size(self._uppers.locate(container).upper, image)
             except OSError:
                 continue  # it was removed meanwhile
             found.append(ContainerSize(id=container, rw=size.size_rw, root_fs=size.size_root_fs))
@@ -189,7 +194,7 @@ class ArchiveCommands:
         what: str,
         threads: Executor | None = None,
     ) -> None:
-        """Begin to send; the task takes over what is open."""
+        """Begin to send; the task closes what is open at its end."""
         stream = await self._stream(name)
         kept = stack.pop_all()
 
@@ -197,10 +202,10 @@ class ArchiveCommands:
             async with kept:
                 await send(stream, threads or self._transfers, produce, what)
 
-        self._inventory.plumbing.tasks.spawn(f"{what.replace(' ', '-')}-{name[:12]}", work())
+        self._tasks.spawn(f"{what.replace(' ', '-')}-{name[:12]}", work())
 
     async def _stream(self, name: str) -> ByteStream:
-        return await self._bus.serve_stream(name, self._inventory.plumbing.tasks).open()
+        return await self._bus.serve_stream(name, self._tasks).open()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._looks, work)

@@ -1,4 +1,4 @@
-"""Fetches layer blobs over HTTP from the image service, wherever the bus says that it is."""
+"""Fetches layer blobs over HTTP from the image service, at the endpoint that the bus gives."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,10 +23,10 @@ _CODES: Final = {400: Code.BAD_REQUEST, 401: Code.UNAVAILABLE, 404: Code.NOT_FOU
 
 
 class BlobClient:
-    """One connection pool to the image service. The endpoint is asked for anew after a failure."""
+    """One connection pool to the image service. It asks for the endpoint anew after a failure."""
 
     def __init__(self, bus: Bus, node: str, ca: Path | None = None) -> None:
-        """`ca`: who has signed the image service's certificate, where it has one."""
+        """`ca`: the certificate of the authority that signed the image service's; None where that has none."""
         self._bus = bus
         self._node = node
         self._ca = ca
@@ -39,7 +39,7 @@ class BlobClient:
             await self._session.close()
 
     async def fetch(self, digest: str, size: int) -> AsyncIterator[bytes]:
-        """The bytes of a blob, unverified; where the image service goes meanwhile, the next one sends the rest.
+        """The bytes of a blob, unverified. If the image service restarts meanwhile, the next one sends the rest.
 
         Raises SeawayError.
         """
@@ -67,7 +67,7 @@ class BlobClient:
         async with self._connected().get(f"{endpoint.url}/v2/seaway/blobs/{digest}", headers=headers) as response:
             if response.status == 404:
                 raise not_found(f"the image service has no blob {digest} any more; pull the image again")
-            if response.status == 401:  # the token's time is over
+            if response.status == 401:  # the token has expired
                 raise aiohttp.ClientConnectionError("the image service wants a new token")
             if response.status != (206 if had else 200):
                 self._endpoint = None
@@ -76,8 +76,9 @@ class BlobClient:
                 yield chunk
 
     async def commit(self, upload: BlobEndpoint, layer: AsyncIterator[bytes]) -> Committed:
-        """Have the image made that was granted, of a layer's tar. Raises SeawayError, with the image service's own
-        sentence; an image service that was started anew knows of no grant.
+        """Have the granted image made of a layer's tar. Raises SeawayError with the image service's message.
+
+        An image service that was restarted doesn't know the grant any more.
         """
         headers = {"Authorization": f"Bearer {upload.token}", "Content-Type": "application/octet-stream"}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
@@ -106,7 +107,7 @@ class BlobClient:
 
 
 class _Patience:
-    """For an image service that is away: it is mostly back, at another port, within a second."""
+    """Retries while the image service restarts, mostly within a second and at another port."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

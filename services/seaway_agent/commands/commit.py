@@ -14,6 +14,7 @@ from seaway_agent.archive.walk import Write
 from seaway_agent.commands.blobs import BlobClient
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
+from seaway_agent.rootfs.upper import UpperStore
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.archives import CommitContainer, Committed
@@ -27,32 +28,33 @@ _AT_ONCE: Final = 4
 class CommitCommand:
     """`container.commit`: the writable layer goes to the image service as a tar, straight from the disk."""
 
-    def __init__(self, inventory: Inventory, blobs: BlobClient) -> None:
+    def __init__(self, inventory: Inventory, blobs: BlobClient, uppers: UpperStore) -> None:
         self._inventory = inventory
         self._blobs = blobs
+        self._uppers = uppers
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="commit")
 
     async def serve(self, bus: Bus) -> None:
         """Take the command from the bus."""
-        await bus.serve(catalogue.COMMIT, self._commit, node=self._inventory.plumbing.node)
+        await bus.serve(catalogue.COMMIT, self._commit, node=self._inventory.node)
 
     def close(self) -> None:
-        """Take no more work."""
+        """Take no new work."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _commit(self, asked: CommitContainer, command: Command) -> Committed:
         runner = self._inventory.runner(asked.id)
         if runner.status.state in (State.REMOVING, State.DEAD):
             raise conflict(f"You cannot commit container {asked.id} which is being removed")
-        async with _still(runner, command) if asked.pause else contextlib.nullcontext():
+        async with _paused(runner, command) if asked.pause else contextlib.nullcontext():
             made = await self._send(runner, asked)
             reach(Failpoint.COMMIT_STORED)
-            told = {"comment": asked.comment, "imageID": made.id, "imageRef": made.ref}
-            runner.tell(command, catalogue.CONTAINER_COMMIT.action, **told)
+            attributes = {"comment": asked.comment, "imageID": made.id, "imageRef": made.ref}
+            runner.tell(command, catalogue.CONTAINER_COMMIT.action, **attributes)
             return made
 
     async def _send(self, runner: ContainerRunner, asked: CommitContainer) -> Committed:
-        upper = self._inventory.plumbing.uppers.locate(asked.id).upper
+        upper = self._uppers.locate(asked.id).upper
 
         def layer(write: Write) -> None:
             tar_layer(upper, write)
@@ -65,10 +67,10 @@ class CommitCommand:
 
 
 @asynccontextmanager
-async def _still(runner: ContainerRunner, command: Command) -> AsyncIterator[None]:
-    """A running container is paused meanwhile; one that ends just then needs no pause.
+async def _paused(runner: ContainerRunner, command: Command) -> AsyncIterator[None]:
+    """Pause a running container meanwhile; one that ends just then needs no pause.
 
-    Whoever lets it go on by hand, and pauses it then, is left alone.
+    If a user has unpaused and paused it again, it stays paused.
     """
     paused = False
     if runner.status.state is State.RUNNING:
@@ -82,4 +84,4 @@ async def _still(runner: ContainerRunner, command: Command) -> AsyncIterator[Non
         if paused and runner.status.paused_by_commit:
             with contextlib.suppress(SeawayError):
                 again = replace(command, id=f"{command.id}-unpause")
-                await runner.ask(again, lambda ask: runner.machine.unpause(ask, time.time_ns()))
+                await runner.ask(again, lambda waiter: runner.machine.unpause(waiter, time.time_ns()))

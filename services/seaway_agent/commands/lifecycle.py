@@ -1,4 +1,4 @@
-"""Commands that change what a container does: start to remove."""
+"""Commands that change a container's state, from start to remove."""
 
 import signal as signals
 import time
@@ -18,14 +18,14 @@ from seaway_docker.signals import parse_signal
 
 
 class LifecycleCommands:
-    """Each is put to the container's state machine, once."""
+    """Gives each command once to the container's state machine."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
 
     async def serve(self, bus: Bus) -> None:
         """Take the commands from the bus."""
-        node = self._inventory.plumbing.node
+        node = self._inventory.node
         await bus.serve(catalogue.START, self._start, node=node)
         await bus.serve(catalogue.STOP, self._stop, node=node)
         await bus.serve(catalogue.RESTART, self._restart, node=node)
@@ -36,39 +36,41 @@ class LifecycleCommands:
 
     async def _start(self, asked: ContainerId, command: Command) -> StatusReply:
         self._inventory.check_room(command)
-        return await self._inventory.once(asked.id, command, lambda machine, ask: machine.start(ask))
+        return await self._inventory.once(asked.id, command, lambda machine, waiter: machine.start(waiter))
 
     async def _stop(self, asked: StopContainer, command: Command) -> StatusReply:
         signal = _signal(asked.signal)
         return await self._inventory.once(
-            asked.id, command, lambda machine, ask: machine.stop(ask, asked.timeout_s, signal, time.time_ns())
+            asked.id, command, lambda machine, waiter: machine.stop(waiter, asked.timeout_s, signal, time.time_ns())
         )
 
     async def _restart(self, asked: StopContainer, command: Command) -> StatusReply:
         signal = _signal(asked.signal)
         self._inventory.check_room(command)
         return await self._inventory.once(
-            asked.id, command, lambda machine, ask: machine.restart(ask, asked.timeout_s, signal, time.time_ns())
+            asked.id, command, lambda machine, waiter: machine.restart(waiter, asked.timeout_s, signal, time.time_ns())
         )
 
     async def _kill(self, asked: KillContainer, command: Command) -> StatusReply:
         signal = _signal(asked.signal) or signals.SIGKILL
         return await self._inventory.once(
-            asked.id, command, lambda machine, ask: machine.kill(ask, signal, time.time_ns())
+            asked.id, command, lambda machine, waiter: machine.kill(waiter, signal, time.time_ns())
         )
 
     async def _pause(self, asked: ContainerId, command: Command) -> StatusReply:
         return await self._inventory.first(asked.id, command, lambda runner: runner.pause(command))
 
     async def _unpause(self, asked: ContainerId, command: Command) -> StatusReply:
-        return await self._inventory.once(asked.id, command, lambda machine, ask: machine.unpause(ask, time.time_ns()))
+        return await self._inventory.once(
+            asked.id, command, lambda machine, waiter: machine.unpause(waiter, time.time_ns())
+        )
 
     async def _remove(self, asked: RemoveContainer, command: Command) -> StatusReply:
         self._inventory.reject_create(asked.id)
         return await self._inventory.once(
             asked.id,
             command,
-            lambda machine, ask: machine.remove(ask, asked.force, asked.volumes, time.time_ns()),
+            lambda machine, waiter: machine.remove(waiter, asked.force, asked.volumes, time.time_ns()),
         )
 
 

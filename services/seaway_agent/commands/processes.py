@@ -1,4 +1,4 @@
-"""What runs in a container, as the host's `ps` shows it (moby 26.1 `daemon/top_unix.go`)."""
+"""The processes of a container, as the host's `ps` shows them (moby 26.1 `daemon/top_unix.go`)."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ _RENAMED: Final = re.compile(r"\s+([^\s]*)=\s*(PID[^\s]*)")
 
 
 def check_ps_args(ps_args: str) -> None:
-    """Raise SeawayError where another column is given the title PID: rows are chosen by it."""
+    """Raise SeawayError where another column gets the title PID, by which the rows are chosen."""
     for column, title in _RENAMED.findall(ps_args):
         if column != "pid":
             raise internal(f'specifying "{column}={title}" is not allowed')
@@ -41,7 +41,7 @@ def parse_ps(output: str, pids: Collection[int]) -> ProcessList:
 
 
 def list_processes(ps_args: str, pids: Collection[int]) -> ProcessList:
-    """Run ps. Blocks. Raises SeawayError with the first line in which ps has complained."""
+    """Run ps. Blocks. Raises SeawayError with the first line of ps's error output."""
     check_ps_args(ps_args)
     words = ps_args.split()
     try:

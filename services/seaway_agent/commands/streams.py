@@ -15,26 +15,28 @@ from seaway_contracts.base import Empty
 from seaway_contracts.commands import AttachContainer, ContainerId, ReadLogs, ResizeTty
 from seaway_contracts.errors import SeawayError, conflict, internal
 from seaway_docker.errors import container_not_running
+from seaway_kit.tasks import Tasks
 
 
 class StreamCommands:
     """Each answers once its byte stream is open; the bytes follow."""
 
-    def __init__(self, inventory: Inventory, bus: Bus) -> None:
+    def __init__(self, inventory: Inventory, bus: Bus, tasks: Tasks) -> None:
         self._inventory = inventory
         self._bus = bus
+        self._tasks = tasks
 
     async def serve(self) -> None:
         """Take the commands from the bus."""
-        node = self._inventory.plumbing.node
+        node = self._inventory.node
         await self._bus.serve(catalogue.ATTACH, self._attach, node=node)
         await self._bus.serve(catalogue.DETACH, self._detach, node=node)
         await self._bus.serve(catalogue.LOGS, self._logs, node=node)
         await self._bus.serve(catalogue.RESIZE, self._resize, node=node)
 
     async def _attach(self, asked: AttachContainer, command: Command) -> Empty:
-        runner, plumbing = self._inventory.runner(asked.id), self._inventory.plumbing
-        stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
+        runner = self._inventory.runner(asked.id)
+        stream = await self._bus.serve_stream(asked.stream, self._tasks).open()
         try:
             runner.attached(command, follows=asked.follow)
             follows = asked.follow and await _still_runs(runner, asked)
@@ -49,7 +51,7 @@ class StreamCommands:
                 stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=history
             )
         else:
-            plumbing.tasks.spawn("attach-history", _send_all(stream, history))
+            self._tasks.spawn("attach-history", _send_all(stream, history))
         return Empty()
 
     async def _detach(self, asked: ContainerId, command: Command) -> Empty:
@@ -57,17 +59,17 @@ class StreamCommands:
         return Empty()
 
     async def _logs(self, asked: ReadLogs, command: Command) -> Empty:
-        runner, plumbing = self._inventory.runner(asked.id), self._inventory.plumbing
+        runner = self._inventory.runner(asked.id)
         if not runner.log.kept:
             raise internal("configured logging driver does not support reading")
-        cursor = await _cursor(runner, asked)  # a removal that comes behind the answer takes nothing away
+        cursor = await _cursor(runner, asked)  # opened first: a removal after the answer doesn't cut the log
         try:
-            stream = await self._bus.serve_stream(asked.stream, plumbing.tasks).open()
+            stream = await self._bus.serve_stream(asked.stream, self._tasks).open()
         except BaseException:
             cursor.close()
             raise
         sender = LogSender(runner.log, cursor, asked, stream, tty=runner.spec.command.tty)
-        plumbing.tasks.spawn(f"logs-{asked.id[:12]}", sender.send(plumbing.tasks))
+        self._tasks.spawn(f"logs-{asked.id[:12]}", sender.send(self._tasks))
         return Empty()
 
     async def _resize(self, asked: ResizeTty, command: Command) -> Empty:
@@ -89,7 +91,7 @@ async def _cursor(runner: ContainerRunner, asked: ReadLogs) -> LogCursor:
 
 
 async def _still_runs(runner: ContainerRunner, asked: AttachContainer) -> bool:
-    """False where the run has ended while its shim was taking us up: then all of it is in the log."""
+    """False where the run has ended before its shim accepted us: then all its output is in the log."""
     if not asked.logs or not runner.status.pid:
         return True
     await taken_up()
@@ -97,7 +99,7 @@ async def _still_runs(runner: ContainerRunner, asked: AttachContainer) -> bool:
 
 
 def _history(runner: ContainerRunner, asked: AttachContainer) -> AsyncGenerator[bytes]:
-    """What the container has written up to now."""
+    """What the container has written until now."""
     raw = asked.raw or runner.spec.command.tty
     return runner.log.history(runner.log.mark(), raw=raw, stdout=asked.stdout, stderr=asked.stderr)
 

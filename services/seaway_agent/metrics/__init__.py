@@ -1,1 +1,1 @@
-"""What a node tells Prometheus of itself and of its containers."""
+"""Metrics of a node and its containers: for Prometheus and for `docker stats`."""

@@ -11,14 +11,15 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from seaway_agent.container.runner import ContainerRunner
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.phases import Phase
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.families import NodeReading, Reading, container_families, node_families
 from seaway_agent.metrics.sampler import BlockDevices, Run, Samplers
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.names import IFNAME
-from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_agent.network.networks import NodeNetworks
+from seaway_agent.network.port import InterfaceCounters
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 
 log = logging.getLogger(__name__)
 REFRESH_S: Final = 5.0
@@ -32,22 +33,26 @@ class ContainerCollector(Collector):
     Network counters are those of the last `refresh`, at most five seconds old while `run` runs.
     """
 
-    def __init__(self, inventory: Inventory, info: HostInfo, limit: int) -> None:
+    def __init__(
+        self, inventory: Inventory, info: HostInfo, cgroups: ContainerCgroups, networks: NodeNetworks, limit: int
+    ) -> None:
         self._inventory = inventory
         self._info = info
+        self._cgroups = cgroups
+        self._networks = networks
         self._limit = limit
-        self._samplers = Samplers(inventory.plumbing.cgroups)
+        self._samplers = Samplers(cgroups.host)
         self._devices = BlockDevices()
-        self._counters: Mapping[str, InterfaceCounters] = {}
+        self._counters: dict[Run, Mapping[str, InterfaceCounters]] = {}
         self._dropped = 0
 
     def describe(self) -> Iterable[Metric]:
-        """The names, without looking at any container."""
+        """The families without any container's samples."""
         yield from container_families(())
         yield from node_families(NodeReading(0, 0, {}, {}, 0))
 
     def collect(self) -> Iterable[Metric]:
-        """Everything, as of now."""
+        """All families with their present samples."""
         live = self._live()
         self._samplers.retain(live)
         shown = list(live.items())[: self._limit]
@@ -57,21 +62,23 @@ class ContainerCollector(Collector):
         yield from node_families(self._read_node())
 
     async def run(self) -> None:
-        """For ever: keep the network's counters fresh, and let go of containers that have ended."""
+        """Refresh every five seconds; never returns."""
         while True:
             await self.refresh()
             await asyncio.sleep(REFRESH_S)
 
     async def refresh(self) -> None:
-        """Do so once."""
+        """Read the network's counters, and close the files of containers that have ended."""
         self._samplers.retain(self._live())
         try:
-            self._counters = await self._inventory.plumbing.network.counters()
+            found = await self._networks.counters()
         except (NetworkError, OSError) as error:
             log.warning("no network counters: %s", error)
+        else:
+            self._counters = {run: found[run[0]] for run in self._live() if run[0] in found}
 
     def close(self) -> None:
-        """Let go of all containers' files."""
+        """Close all containers' files."""
         self._samplers.close()
 
     def _live(self) -> dict[Run, ContainerRunner]:
@@ -79,8 +86,8 @@ class ContainerCollector(Collector):
         return {(runner.spec.id, runner.status.run): runner for runner in runners if runner.machine.phase in _LIVE}
 
     def _read(self, run: Run, runner: ContainerRunner) -> Reading | None:
-        """One container; None, counted as dropped, where its files can't be had (no descriptors are left)."""
-        spec, path, veth = runner.spec, self._inventory.plumbing.cgroups_path(runner.spec), runner.host_veth
+        """One container; None, counted as dropped, where its files can't be opened (no descriptors are left)."""
+        spec, path = runner.spec, self._cgroups.path(runner.spec)
         try:
             sample = self._samplers.sample(run, path)
         except OSError as error:
@@ -96,13 +103,12 @@ class ContainerCollector(Collector):
             seen_ns=time.time_ns(),
             resources=spec.resources,
             sample=sample,
-            interface=IFNAME if veth else "",
-            counters=self._counters.get(veth),
+            interfaces=self._counters.get(run, {}),
             devices=self._devices.names,
         )
 
     def _read_node(self) -> NodeReading:
-        inventory, info = self._inventory, self._info
-        states = Counter(runner.status.state for runner in inventory.runners.values())
-        ready = {mode: inventory.plumbing.network.ready(mode) for mode in _MODES}
+        info, runners = self._info, self._inventory.runners.values()
+        states = Counter(runner.status.state for runner in runners)
+        ready = {mode: self._networks.ready(mode) for mode in _MODES}
         return NodeReading(info.cpus, info.memory_total, states, ready, self._dropped)

@@ -1,4 +1,4 @@
-"""From samples to metric families. Pure.
+"""Makes metric families of samples. Pure.
 
 Names, labels, types and units of `container_*` and `machine_*` are cAdvisor's (`metrics/prometheus.go`), so that its
 dashboards and alerts work. The label set is fixed: a container's own labels never become labels of a metric.
@@ -6,14 +6,14 @@ One type is not cAdvisor's: `container_memory_failcnt` has none, as a counter's 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
 from seaway_agent.kernel.cgroup_sample import CgroupSample
-from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_agent.network.port import InterfaceCounters
 from seaway_contracts.containers import Resources, State
 
 _SECOND_NS: Final = 1_000_000_000
@@ -26,7 +26,7 @@ _SHARES: Final = 1024
 class Reading:
     """What is known of one running container at a scrape.
 
-    `id` is its cgroup path; `interface` empty where it has no network of its own; `devices` maps `8:0` to `/dev/sda`.
+    `id` is its cgroup path; `interfaces` are those of its own network sandbox; `devices` maps `8:0` to `/dev/sda`.
     """
 
     id: str
@@ -36,8 +36,7 @@ class Reading:
     seen_ns: int
     resources: Resources
     sample: CgroupSample
-    interface: str = ""
-    counters: InterfaceCounters | None = None
+    interfaces: Mapping[str, InterfaceCounters] = field(default_factory=dict)
     devices: Mapping[str, str] | None = None
 
 
@@ -150,7 +149,7 @@ _DISK: Final = (
 
 
 def container_families(readings: Iterable[Reading]) -> Iterator[Metric]:
-    """All families of containers; empty ones too, so that the set of names is always the same."""
+    """All families of containers, also empty ones: the set of names is always the same."""
     all_of = [(reading, {"id": reading.id, "image": reading.image, "name": reading.name}) for reading in readings]
     yield _cpu_usage(all_of)
     for kind in _KINDS:
@@ -211,10 +210,14 @@ def _cpu_quota(all_of: _Labelled) -> Metric:
 
 
 def _network(all_of: _Labelled) -> Iterator[Metric]:
-    connected = [(r.counters, {**labels, "interface": r.interface}) for r, labels in all_of if r.counters is not None]
-    for family, text, field in _NETWORK:
+    connected = [
+        (counters, {**labels, "interface": interface})
+        for reading, labels in all_of
+        for interface, counters in reading.interfaces.items()
+    ]
+    for family, text, counter in _NETWORK:
         metric, name = _family(family, text, "counter")
-        metric.samples = [Sample(name, labels, getattr(counters, field)) for counters, labels in connected]
+        metric.samples = [Sample(name, labels, getattr(counters, counter)) for counters, labels in connected]
         yield metric
 
 
@@ -224,7 +227,7 @@ def _disk(all_of: _Labelled) -> Iterator[Metric]:
         for io in reading.sample.block_io:
             number = f"{io.major}:{io.minor}"
             used.append((io, {**labels, "device": (reading.devices or {}).get(number, number)}))
-    for family, text, field in _DISK:
+    for family, text, counter in _DISK:
         metric, name = _family(family, text, "counter")
-        metric.samples = [Sample(name, labels, getattr(io, field)) for io, labels in used]
+        metric.samples = [Sample(name, labels, getattr(io, counter)) for io, labels in used]
         yield metric

@@ -22,7 +22,7 @@ class Samplers:
         return len(self._open)
 
     def sample(self, run: Run, cgroups_path: str) -> CgroupSample:
-        """What the run has used so far. Raises OSError when its files can't be opened or read."""
+        """What the run has used so far. Raises OSError."""
         sampler = self._open.get(run)
         if sampler is None:
             sampler = self._open[run] = Sampler(self._layout, cgroups_path)
@@ -39,7 +39,7 @@ class Samplers:
 
 
 class BlockDevices:
-    """Names of block devices by number (`8:0` → `/dev/sda`); a number without a device stands for itself."""
+    """Names of block devices by number (`8:0` → `/dev/sda`); the number itself where there is no device."""
 
     def __init__(self, sys: Path = Path("/sys/dev/block")) -> None:
         self._sys = sys

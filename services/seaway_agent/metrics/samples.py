@@ -1,13 +1,13 @@
-"""From a cgroup's sample to what travels (`seaway_contracts.stats.Sample`). Pure."""
+"""Makes the bus's samples (`seaway_contracts.stats.Sample`) of cgroups'. Pure."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
 
 from seaway_agent.kernel.cgroup_sample import CgroupSample
 from seaway_agent.kernel.cgroup_text import BlockIo
-from seaway_agent.network.names import IFNAME
-from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_agent.network.port import InterfaceCounters
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.stats import Sample
 
@@ -18,18 +18,20 @@ _COUNTED: Final = 7
 
 
 def host_cpu_ns(proc_stat: str) -> int:
-    """The time of all CPUs together, used or idle, of the text of /proc/stat."""
+    """The time of all CPUs together, used or idle, in nanoseconds; `proc_stat` is the text of /proc/stat."""
     words = proc_stat[: proc_stat.find("\n")].split()
     return sum(map(int, words[1 : 1 + _COUNTED])) * _TICK_NS
 
 
 def idle_sample(spec: ContainerSpec) -> bytes:
-    """A container that doesn't run, as JSON."""
+    """The sample of a container that doesn't run, as JSON."""
     return Sample(id=spec.id, name=spec.name).model_dump_json(exclude_defaults=True).encode()
 
 
-def sample_json(spec: ContainerSpec, of: CgroupSample, counters: InterfaceCounters | None, now_ns: int) -> bytes:
-    """One that does, as JSON. A dict is half the work of a model here, and a test compares the two."""
+def sample_json(
+    spec: ContainerSpec, of: CgroupSample, interfaces: Mapping[str, InterfaceCounters], now_ns: int
+) -> bytes:
+    """The sample of one that runs, as JSON. A dict costs half the time of a model; a test compares the two."""
     return orjson.dumps(
         {
             "id": spec.id,
@@ -50,7 +52,7 @@ def sample_json(spec: ContainerSpec, of: CgroupSample, counters: InterfaceCounte
             "pids_current": of.pids_current,
             "pids_limit": of.pids_limit or 0,
             "devices": [_device(io) for io in of.block_io],
-            "interfaces": [_interface(counters)] if counters is not None else [],
+            "interfaces": [_interface(name, counters) for name, counters in interfaces.items()],
         }
     )
 
@@ -66,9 +68,9 @@ def _device(io: BlockIo) -> dict[str, int]:
     }
 
 
-def _interface(counters: InterfaceCounters) -> dict[str, str | int]:
+def _interface(name: str, counters: InterfaceCounters) -> dict[str, str | int]:
     return {
-        "name": IFNAME,
+        "name": name,
         "rx_bytes": counters.rx_bytes,
         "rx_packets": counters.rx_packets,
         "rx_errors": counters.rx_errors,

@@ -1,13 +1,13 @@
-"""Samples for `docker stats`: once a second of what somebody watches, once for all who do.
+"""Samples for `docker stats`: once a second of all containers that are watched, shared by their watchers.
 
 A watcher is a byte stream: its other end writes which containers it wants (`WatchedContainers`, a line each) and reads
-`SampleBatch`es. Whoever reads slowly gets the newest batch; whoever goes away is forgotten, and the last one ends it.
+`SampleBatch`es. A slow reader gets only the newest batch. Sampling ends with the last watcher.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,27 +15,30 @@ import orjson
 from pydantic import ValidationError
 
 from seaway_agent.container.runner import ContainerRunner
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.phases import Phase
 from seaway_agent.inventory.inventory import Inventory
-from seaway_agent.kernel.cgroup_text import CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.sampler import Run, Samplers
 from seaway_agent.metrics.samples import host_cpu_ns, idle_sample, sample_json
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_agent.network.port import InterfaceCounters, Networks
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_bus.streams import ByteStream
 from seaway_bus.transport import Transport
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.stats import WatchedContainers
+from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 TICK_S: Final = 1.0
 _LIVE: Final = frozenset({Phase.RUNNING, Phase.PAUSED})
 _PROC_STAT: Final = Path("/proc/stat")
+Counters = Mapping[str, Mapping[str, InterfaceCounters]]
+"""By container and interface."""
 
 
 class Watcher:
-    """Who reads: what it wants, and the newest batch for it."""
+    """A stream, the containers that its reader wants, and the newest batch for it."""
 
     def __init__(self, stream: ByteStream) -> None:
         self.stream = stream
@@ -44,12 +47,12 @@ class Watcher:
         self._wake = asyncio.Event()
 
     def offer(self, batch: bytes) -> None:
-        """The newest batch; one that is still unsent is dropped for it."""
+        """Take the newest batch, instead of one that is still unsent."""
         self._batch = batch
         self._wake.set()
 
     async def send(self) -> None:
-        """For ever: write what is offered. Raises SeawayError once nobody reads."""
+        """Write what is offered. Raises SeawayError once the reader has left."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -60,17 +63,27 @@ class Watcher:
 class StatsSampling:
     """All watchers of a node. Belongs to the event loop's thread."""
 
-    def __init__(self, inventory: Inventory, info: HostInfo, transport: Transport) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        info: HostInfo,
+        transport: Transport,
+        tasks: Tasks,
+        cgroups: ContainerCgroups,
+        networks: Networks,
+    ) -> None:
         self._inventory = inventory
         self._info = info
         self._transport = transport
-        self._tasks = inventory.plumbing.tasks
-        self._samplers = Samplers(inventory.plumbing.cgroups)
+        self._tasks = tasks
+        self._cgroups = cgroups
+        self._networks = networks
+        self._samplers = Samplers(cgroups.host)
         self._watchers: set[Watcher] = set()
         self._ticking = False
 
     async def open(self, stream_id: str) -> None:
-        """A further watcher, until its stream ends."""
+        """Add a watcher, until its stream ends."""
         stream = await ByteStream(self._transport, stream_id, "serving", self._tasks).open()
         self._tasks.spawn(f"stats-{stream_id}", self._serve(Watcher(stream)))
 
@@ -80,14 +93,14 @@ class StatsSampling:
         try:
             await self._obey(watcher)
         except SeawayError as error:
-            log.debug("a watcher of stats has gone: %s", error)
+            log.debug("a watcher of stats has left: %s", error)
         finally:
             self._watchers.discard(watcher)
             sending.cancel()
             await watcher.stream.close()
 
     async def _obey(self, watcher: Watcher) -> None:
-        """Read what is wanted, to the stream's end. What is new is sampled at once."""
+        """Read what is wanted, to the stream's end. Sample what is newly wanted at once."""
         rest = b""
         while data := await watcher.stream.read():
             *lines, rest = (rest + data).split(b"\n")
@@ -104,7 +117,7 @@ class StatsSampling:
                 self._tasks.spawn("stats-tick", self._tick())
 
     async def _tick(self) -> None:
-        """Sample as long as something is watched; at whole seconds after the beginning, whatever the work takes."""
+        """Sample while something is watched, at whole seconds after the beginning however long the work takes."""
         due = time.monotonic()
         try:
             while True:
@@ -131,36 +144,28 @@ class StatsSampling:
         known, gone = self._sample(wanted, await self._counters(wanted))
         return _joined(self._head(), known, gone, wanted)
 
-    def _sample(
-        self, wanted: Iterable[str], counters: dict[str, InterfaceCounters]
-    ) -> tuple[dict[str, bytes], set[str]]:
+    def _sample(self, wanted: Iterable[str], counters: Counters) -> tuple[dict[str, bytes], set[str]]:
         """The samples as JSON, and the ids that aren't here."""
         runners = self._inventory.runners
         known = {container: self._one(runners[container], counters) for container in wanted if container in runners}
         return known, {container for container in wanted if container not in runners}
 
-    def _one(self, runner: ContainerRunner, counters: dict[str, InterfaceCounters]) -> bytes:
+    def _one(self, runner: ContainerRunner, counters: Counters) -> bytes:
         if runner.machine.phase not in _LIVE:
             return idle_sample(runner.spec)
         try:
-            sample = self._samplers.sample(_run(runner), self._inventory.plumbing.cgroups_path(runner.spec))
+            sample = self._samplers.sample(_run(runner), self._cgroups.path(runner.spec))
         except OSError as error:
             log.debug("container %s can't be sampled: %s", runner.spec.id[:12], error)
             return idle_sample(runner.spec)
-        return sample_json(runner.spec, sample, counters.get(self._veth(runner)), time.time_ns())
+        return sample_json(runner.spec, sample, counters.get(_connected(runner), {}), time.time_ns())
 
-    def _veth(self, runner: ContainerRunner) -> str:
-        """The host's end of its interface, which may be another container's that it has joined."""
-        partner = runner.spec.network.partner
-        owner = self._inventory.runners.get(partner) if partner else runner
-        return owner.host_veth if owner is not None else ""
-
-    async def _counters(self, wanted: Iterable[str]) -> dict[str, InterfaceCounters]:
-        runners = self._inventory.runners
-        if not any(self._veth(runners[container]) for container in wanted if container in runners):
+    async def _counters(self, wanted: Iterable[str]) -> Counters:
+        runners, networks = self._inventory.runners, self._networks
+        if not any(networks.endpoints(_connected(runners[one])) for one in wanted if one in runners):
             return {}
         try:
-            return await self._inventory.plumbing.network.counters()
+            return await networks.counters()
         except (NetworkError, OSError) as error:
             log.warning("no network counters: %s", error)
             return {}
@@ -170,14 +175,19 @@ class StatsSampling:
         return {_run(runners[container]) for container in wanted if container in runners}
 
     def _head(self) -> bytes:
-        """What a batch says of the host, as the beginning of its JSON."""
+        """The host's fields of a batch, as the beginning of its JSON."""
         fields = {
             "host_cpu_ns": host_cpu_ns(_PROC_STAT.read_text()),
             "host_cpus": self._info.cpus,
             "host_memory": self._info.memory_total,
-            "cgroup_v2": self._inventory.plumbing.cgroups.mode is CgroupMode.V2,
+            "cgroup_v2": self._cgroups.v2,
         }
         return orjson.dumps(fields)[:-1]
+
+
+def _connected(runner: ContainerRunner) -> str:
+    """The container whose interfaces it has: itself, or another one whose sandbox it has joined."""
+    return runner.spec.network.partner or runner.spec.id
 
 
 def _run(runner: ContainerRunner) -> Run:
@@ -188,7 +198,7 @@ def _parsed(line: bytes) -> WatchedContainers:
     try:
         return WatchedContainers.model_validate_json(line)
     except ValidationError as error:
-        log.warning("a watcher of stats wants what can't be read: %s", error)
+        log.warning("a watcher of stats sent a line that can't be read: %s", error)
         return WatchedContainers()
 
 
@@ -202,4 +212,4 @@ async def _until_gone(watcher: Watcher) -> None:
     try:
         await watcher.send()
     except SeawayError as error:
-        log.debug("a watcher of stats reads no more: %s", error)
+        log.debug("a watcher of stats has stopped reading: %s", error)

@@ -1,4 +1,4 @@
-"""The node's heartbeat: that it lives, what it has and what is free."""
+"""The node's heartbeat: its capacity, what of that is free, its facts."""
 
 import asyncio
 import logging
@@ -7,10 +7,13 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from seaway_agent.gear import CDI_DIRECTORIES
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.hostinfo import HostInfo
-from seaway_agent.plumbing import Plumbing
+from seaway_agent.network.names import bridge_name
+from seaway_agent.network.port import NetworkSpec
+from seaway_agent.runtime.cdi_files import CDI_DIRECTORIES
+from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
 from seaway_contracts.catalogue import BEAT
@@ -22,7 +25,7 @@ _ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
 
 
 def free_of(capacity: Capacity, taken: Iterable[Capacity]) -> Capacity:
-    """What is left, never below nothing."""
+    """`capacity` less what is `taken`; never below zero."""
     given = list(taken)
     return Capacity(
         nano_cpus=max(0, capacity.nano_cpus - sum(c.nano_cpus for c in given)),
@@ -31,11 +34,20 @@ def free_of(capacity: Capacity, taken: Iterable[Capacity]) -> Capacity:
 
 
 class Heartbeat:
-    """Beats for a node until it is stopped."""
+    """Publishes a node's beats. `journal` gives the inventory's revision, and a warning where events can't be sent."""
 
-    def __init__(self, bus: Bus, inventory: Inventory, info: HostInfo, facts: NodeFacts, interval_s: float) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        inventory: Inventory,
+        journal: Journal,
+        info: HostInfo,
+        facts: NodeFacts,
+        interval_s: float,
+    ) -> None:
         self._bus = bus
         self._inventory = inventory
+        self._journal = journal
         self._facts = facts
         self._interval_s = interval_s
         self._capacity = Capacity(nano_cpus=info.cpus * CORE, memory=info.memory_total)
@@ -46,9 +58,9 @@ class Heartbeat:
         runners = self._inventory.runners.values()
         live = [runner for runner in runners if runner.status.state in _ALIVE]
         return Beat(
-            node=self._inventory.plumbing.node,
+            node=self._inventory.node,
             epoch=self._inventory.epoch,
-            inventory=self._inventory.plumbing.journal.revision,
+            inventory=self._journal.revision,
             time_ns=time.time_ns(),
             interval_ns=int(self._interval_s * 1e9),
             capacity=self._capacity,
@@ -61,32 +73,39 @@ class Heartbeat:
         )
 
     def _facts_now(self) -> NodeFacts:
-        trouble = self._inventory.plumbing.journal.trouble
+        trouble = self._journal.trouble
         if not trouble:
             return self._facts
         return self._facts.model_copy(update={"warnings": (*self._facts.warnings, trouble)})
 
     async def run(self) -> None:
-        """Beat now and then on; a beat that can't be sent is left out."""
+        """Publish a beat every `interval_s`, the first at once; skip one that can't be sent."""
         while True:
             await self._send()
             await asyncio.sleep(self._interval_s)
 
     async def leave(self) -> None:
-        """Say goodbye: the agent stops on request. From now on no beat says anything else."""
+        """The agent stops on request: publish that at once, and in each beat from now on."""
         self._leaving = True
         await self._send()
 
     async def _send(self) -> None:
         try:
-            await self._bus.publish(BEAT, self.beat(), node=self._inventory.plumbing.node)
+            await self._bus.publish(BEAT, self.beat(), node=self._inventory.node)
         except TransportError as error:
             log.debug("no heartbeat: %s", error)
 
 
-def facts_of(info: HostInfo, node: Plumbing, labels: Iterable[str], root: str, boot: str) -> NodeFacts:
-    """What seldom changes about this node."""
-    bridge = node.network.network
+def facts_of(
+    info: HostInfo,
+    runtimes: Runtimes,
+    suite: str,
+    network: NetworkSpec,
+    labels: Iterable[str],
+    root: str,
+    boot: str,
+) -> NodeFacts:
+    """What seldom changes about this node. `network`: the default one; `labels`: `key=value`; `root`: where data is."""
     return NodeFacts(
         hostname=info.hostname,
         os_version=info.os_version,
@@ -94,18 +113,15 @@ def facts_of(info: HostInfo, node: Plumbing, labels: Iterable[str], root: str, b
         architecture=info.architecture,
         kernel_version=info.kernel_version,
         cgroup_version="2" if info.cgroup_mode.value == "v2" else "1",
-        runtimes=dict(node.runtimes),
-        default_runtime=node.default_runtime,
+        runtimes=dict(runtimes.programs),
+        default_runtime=runtimes.default,
         security_options=info.security_options,
         labels=dict(label.partition("=")[::2] for label in labels),
         root=root,
         boot_id=boot,
         cdi_directories=tuple(map(str, CDI_DIRECTORIES)),
         bridge=BridgeFacts(
-            name=bridge.bridge,
-            subnet=str(bridge.addresses.subnet),
-            gateway=str(bridge.addresses.gateway),
-            mtu=bridge.mtu,
+            name=bridge_name(suite), subnet=str(network.subnet), gateway=str(network.gateway), mtu=network.mtu
         ),
         warnings=tuple(warnings()),
     )

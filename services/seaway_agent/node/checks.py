@@ -1,6 +1,6 @@
-"""What only the node can refuse or discard of a container's limits, at create and update.
+"""Checks of a container's limits against this machine, at create and update.
 
-Docker's words (moby 26.1: daemon/daemon_unix.go).
+The messages are Docker's (moby 26.1: daemon/daemon_unix.go).
 """
 
 import os
@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.kernel import cgroups
-from seaway_agent.kernel.cgroup_text import CgroupLayout
-from seaway_agent.plumbing import Plumbing
+from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.rootfs.merged import find
-from seaway_contracts.containers import ContainerSpec, Resources
+from seaway_contracts.containers import Resources
 from seaway_contracts.errors import bad_request, internal
 from seaway_docker.cpusets import parse_cpuset
 from seaway_docker.errors import InvalidParameter, too_many_cpus
@@ -22,7 +21,7 @@ _CORE: Final = 1_000_000_000
 
 
 def check(asked: Resources, host: CgroupLayout) -> None:
-    """Raise SeawayError for limits that this machine can't give, to a new container or by an update."""
+    """Raise SeawayError (400) for limits that this machine doesn't have."""
     cpus = os.cpu_count() or 1
     if asked.nano_cpus < 0 or asked.nano_cpus > cpus * _CORE:
         raise bad_request(too_many_cpus(cpus))
@@ -37,9 +36,9 @@ def check(asked: Resources, host: CgroupLayout) -> None:
 
 
 def check_workdir(workdir: str, lowers: Sequence[str]) -> None:
-    """Raise SeawayError (500, as Docker) where the image has a file in the place of the working directory.
+    """Raise SeawayError (500, as Docker) where the image has a file instead of the working directory.
 
-    What it has at the end of links shows only at the start.
+    Links are not followed: what is at their ends is seen only at the start.
     """
     layers = [Path(lower) for lower in lowers]
     parts = tuple(os.fsencode(part) for part in workdir.split("/") if part)
@@ -64,13 +63,13 @@ def _check_available(text: str, what: str, online: Path) -> None:
         raise bad_request(f"Requested {what} are not available - requested {text}, available: {there}")
 
 
-def warnings(node: Plumbing, spec: ContainerSpec) -> tuple[str, ...]:
-    """What of the limits this kernel will not keep."""
-    return discarded(spec.resources, weights=cgroups.has_weights(node.cgroups), cgroup_v2=node.cgroup_v2)
+def warnings(asked: Resources, host: CgroupLayout) -> tuple[str, ...]:
+    """A sentence for each limit that this kernel discards."""
+    return discarded(asked, weights=cgroups.has_weights(host), cgroup_v2=host.mode is CgroupMode.V2)
 
 
 def discarded(asked: Resources, *, weights: bool, cgroup_v2: bool) -> tuple[str, ...]:
-    """Docker's sentences for what a kernel without block I/O weights, or with cgroup v2, discards."""
+    """Docker's sentences for the limits that a kernel without block I/O weights, or with cgroup v2, discards."""
     absent, said = "or the cgroup is not mounted", []
     if asked.blkio_weight and not weights:
         said.append(f"Your kernel does not support Block I/O weight {absent}. Weight discarded.")

@@ -1,4 +1,4 @@
-"""An agent whose disk is full can write nothing down: it says so to all who ask, until there is room again."""
+"""Refuses all commands while the disk is too full for the agent to store anything."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ _LIMIT_S: Final = 20.0
 
 
 def free_bytes(path: Path) -> int:
-    """The room on the file system of `path`, or of what is there of it."""
+    """The free bytes on the file system of `path`, or of its nearest directory that exists."""
     there = next(part for part in (path, *path.parents) if part.exists())
     found = os.statvfs(there)
     return found.f_bavail * found.f_frsize
@@ -28,9 +28,9 @@ def free_bytes(path: Path) -> int:
 async def wait_for_disk_space(
     bus: Bus, node: str, root: Path, free: Callable[[Path], int] = free_bytes, limit_s: float = _LIMIT_S
 ) -> None:
-    """Return when the agent can write; until then every command that reaches it is refused with the reason.
+    """Return when the agent can write; until then refuse every command with the reason.
 
-    Raises SeawayError (NO_SPACE) after `limit_s`: whoever starts the agent shall learn of it too.
+    Raises SeawayError (NO_SPACE) after `limit_s`, so that the agent's starter gets the reason too.
     """
     if free(root) >= NEEDED:
         return

@@ -1,4 +1,4 @@
-"""Drops unpacked layers that no image and no container needs any more, after the image service tells of a deletion."""
+"""Removes unpacked layers that no image and no container needs any more, after images were deleted."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ from typing import Final
 
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.rootfs.chain import chain_ids
+from seaway_agent.rootfs.layers import LayerStore
 from seaway_bus.bus import Bus
 from seaway_contracts.catalogue import IMAGES_DELETED, NODE_IMAGES
 from seaway_contracts.errors import SeawayError
@@ -17,16 +18,19 @@ _SETTLE_S: Final = 1.0
 
 
 class LayerSweeper:
-    """Sweeps some time after a deletion; many in a row make one sweep. One may be missed while the connection is lost,
-    so a new one counts as one."""
+    """Sweeps a second after a deletion; many in a row make one sweep.
 
-    def __init__(self, bus: Bus, inventory: Inventory) -> None:
+    It sweeps after a reconnection as well: messages of deletions may have been missed.
+    """
+
+    def __init__(self, bus: Bus, inventory: Inventory, layers: LayerStore) -> None:
         self._bus = bus
         self._inventory = inventory
+        self._layers = layers
         self._due = asyncio.Event()
 
     async def run(self) -> None:
-        """Sweep whenever an image was deleted."""
+        """Sweep after each deletion of images; never returns."""
         self._bus.transport.on_reconnect(self._due.set)
         await self._bus.on_message(IMAGES_DELETED, lambda _: self._due.set())
         while True:
@@ -37,9 +41,9 @@ class LayerSweeper:
                 await self.sweep()
 
     async def sweep(self) -> int:
-        """Drop what nothing needs; the bytes freed. Raises SeawayError where the image service can't be asked."""
+        """Remove what nothing needs; the bytes freed. Raises SeawayError where the image service doesn't answer."""
         wanted = await self._images()
-        freed = await self._inventory.layers.drop(wanted | self._inventory.kept_chains())
+        freed = await self._layers.drop(wanted | self._inventory.kept_chains())
         if freed:
             log.info("dropped layers of deleted images: %d bytes", freed)
         return freed
@@ -48,7 +52,7 @@ class LayerSweeper:
         chains: set[str] = set()
         after = ""
         while True:
-            page = await self._bus.call(NODE_IMAGES, ListImages(after=after), node=self._inventory.plumbing.node)
+            page = await self._bus.call(NODE_IMAGES, ListImages(after=after), node=self._inventory.node)
             for image in page.images:
                 chains.update(chain_ids(layer.diff_id for layer in image.layers))
             after = page.next

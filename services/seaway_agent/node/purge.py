@@ -1,4 +1,4 @@
-"""Removes every trace of a node's containers from the host. For a suite that is down; not for daily use."""
+"""Removes everything of a node's containers from the host. Only for a suite that is down."""
 
 import contextlib
 from pathlib import Path
@@ -8,8 +8,7 @@ from seaway_agent.kernel import cgroups, tmpfs
 from seaway_agent.kernel.cgroup_parents import CgroupParents
 from seaway_agent.kernel.cgroup_text import CgroupLayout, cgroups_path, suite_cgroup
 from seaway_agent.layout import Layout
-from seaway_agent.network.bridge import BridgeNetwork
-from seaway_agent.network.nft import NatTable
+from seaway_agent.network import networks
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_agent.settings import AgentSettings
 from seaway_agent.state.database import Store, open_database
@@ -18,8 +17,8 @@ from seaway_agent.state.database import Store, open_database
 def purge(settings: AgentSettings) -> None:
     """Kill the containers of every node below these directories, remove network, cgroups and the tmpfs.
 
-    Root's own directories are left to the caller. Raises SeawayError, with nothing removed, where a later release has
-    written what there is; OSError, NetworkError for what can't be removed; sqlite3.Error.
+    The caller removes the directories below root. Raises SeawayError for data of a later release, with nothing removed;
+    OSError, NetworkError for what can't be removed; sqlite3.Error.
     """
     host = cgroups.host_layout()
     layouts = [Layout.of(settings.root, settings.run, node) for node in sorted(_nodes(settings))]
@@ -33,7 +32,7 @@ def purge(settings: AgentSettings) -> None:
         tmpfs.unmount(str(layout.run))
     for suite in sorted(suites):
         _remove_cgroups(host, suite)
-        _remove_network(suite)
+        networks.teardown(suite)
 
 
 def _nodes(settings: AgentSettings) -> set[str]:
@@ -53,7 +52,7 @@ def _suite_of(layout: Layout) -> set[str]:
 
 
 def _remove_placed(host: CgroupLayout, layout: Layout) -> None:
-    """The cgroups of containers that were given a place of their own."""
+    """Remove the cgroups of containers with a `--cgroup-parent`, and what was made above them."""
     if layout.database.exists():
         with contextlib.closing(open_database(layout.database)) as db:
             specs = [stored.spec for stored in Store(db).containers()]
@@ -74,11 +73,3 @@ def _kill_and_remove(host: CgroupLayout, path: str) -> None:
     if any(cgroups.procs(directory) for directory in host.directories(path)):
         cgroups.kill_all(host, path)
     cgroups.remove(host.directories(path))
-
-
-def _remove_network(suite: str) -> None:
-    network = BridgeNetwork(suite, None, None, 1500, NatTable(suite))
-    try:
-        network.teardown()
-    finally:
-        network.close()

@@ -1,4 +1,4 @@
-"""One agent per directory, and per node's name: two would both carry out each command, and clear away each other's."""
+"""One agent per directory and per node's name: two would run each command twice, and remove each other's containers."""
 
 import fcntl
 import os
@@ -10,6 +10,7 @@ from seaway_bus.bus import Bus
 from seaway_contracts.catalogue import INVENTORY
 from seaway_contracts.commands import ListInventory
 from seaway_contracts.errors import Code, SeawayError, conflict
+from seaway_kit.private_files import make_private_directory
 
 _WAIT_S: Final = 2.0
 _POLL_S: Final = 0.02
@@ -19,12 +20,11 @@ _NOBODY: Final = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
 
 
 def hold(directory: Path, wait_s: float = _WAIT_S) -> int:
-    """Lock a directory, made if it isn't there, for as long as the descriptor is open or the process lives.
+    """Lock a directory, made if it is missing, until the returned descriptor is closed or the process ends.
 
-    A former agent that is about to end is waited for. Raises SeawayError (CONFLICT) if another lives there, OSError.
+    Waits for a former agent that is about to end. Raises SeawayError (CONFLICT) if another one runs there, OSError.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    directory.mkdir(exist_ok=True, mode=0o700)
+    make_private_directory(directory)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     deadline = time.monotonic() + wait_s
     while True:
@@ -42,9 +42,9 @@ def hold(directory: Path, wait_s: float = _WAIT_S) -> int:
 
 
 async def check_name(bus: Bus, node: str) -> None:
-    """Raise SeawayError (CONFLICT) if an agent somewhere answers for this node; ours doesn't serve yet.
+    """Raise SeawayError (CONFLICT) if another agent answers for this node. Call it before this one serves.
 
-    One that is cut off doesn't answer, and is no reason to wait.
+    An agent without a connection to the bus is not found.
     """
     try:
         await bus.call(INVENTORY, ListInventory(after=_BEHIND_ALL_IDS), node=node, timeout_s=_ASK_S)

@@ -34,7 +34,7 @@ class LayerStream:
         self._tar_size = 0
         self._expansion = Expansion(f"layer {layer.digest}", ratio=limits.ratio, start=limits.ratio_from)
         self._expansion.add(layer.size, 0)  # by the whole blob, as the image service has judged it
-        self._plain = InflatingReader(self._read_blob, accepted=LAYER_FORMATS, members=limits.entries)
+        self._plain = InflatingReader(self._read_blob, accepted=LAYER_FORMATS, members=limits.tar.entries)
 
     def read(self, n: int) -> bytes:
         """1 to `n` uncompressed bytes, or b"" at the end."""
@@ -42,8 +42,8 @@ class LayerStream:
         self._tar_hash.update(data)
         self._tar_size += len(data)
         self._expansion.add(0, len(data))
-        if self._tar_size > self._limits.total:
-            raise LayerTooLarge(f"layer {self._layer.digest} unpacks to more than {self._limits.total} bytes")
+        if self._tar_size > self._limits.tar.total:
+            raise LayerTooLarge(f"layer {self._layer.digest} unpacks to more than {self._limits.tar.total} bytes")
         return data
 
     def bound_entries(self, entries: int) -> None:

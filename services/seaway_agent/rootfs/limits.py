@@ -3,30 +3,30 @@
 from dataclasses import dataclass
 from typing import Final
 
+from seaway_archive.assembly import TarLimits
 from seaway_kit import expansion
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
+_TAR: Final = TarLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds for one layer. Sizes in bytes.
 
-    `total` bounds the uncompressed stream and the sum of file sizes (holes included). `ratio` and `ratio_from` bound
-    how far a blob may expand (`seaway_kit.expansion`). Likewise a blob must have `entry_cost` bytes per entry beyond
-    the first `entries_slack`: a few megabytes of gzip could otherwise make a million inodes.
+    `tar.total` also bounds the uncompressed stream. `ratio` and `ratio_from` bound how far a blob may expand
+    (`seaway_kit.expansion`). Likewise a blob must have `entry_cost` bytes per entry beyond the first `entries_slack`:
+    a few megabytes of gzip could otherwise make a million inodes.
     `steps` bounds the directories opened to resolve names, which chains of symbolic links can multiply.
     """
 
-    total: int = 64 * GIB
-    entries: int = 1_000_000
+    tar: TarLimits = _TAR
     entries_slack: int = 50_000
     entry_cost: int = 64
     path: int = 4095
     depth: int = 256
-    metadata: int = MIB
     ratio: int = expansion.RATIO
     ratio_from: int = expansion.FROM
     steps: int = 2_000_000

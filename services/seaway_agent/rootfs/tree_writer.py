@@ -7,7 +7,6 @@ later entry of a layer wins over an earlier one; only a directory over a directo
 import errno
 import os
 import stat
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,9 +17,7 @@ from seaway_agent.rootfs.names import AUFS_META, OPAQUE, WHITEOUT, beneath, hidd
 from seaway_agent.rootfs.tree import is_directory, open_directory, remove_at
 from seaway_archive.entries import Kind, TarEntry
 from seaway_archive.errors import shown
-from seaway_archive.reader import Piece
-
-Pieces = Iterable[Piece]
+from seaway_archive.reader import Pieces
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FIFO: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -12,7 +12,6 @@ from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.layer_stream import LayerStream
 from seaway_agent.rootfs.limits import Limits
 from seaway_agent.rootfs.tree_writer import TreeWriter
-from seaway_archive.assembly import TarLimits
 from seaway_archive.errors import ArchiveRejected, ArchiveTooLarge
 from seaway_archive.reader import Read, TarReader
 from seaway_contracts.images import Layer
@@ -62,7 +61,7 @@ def _unpack(read: Read, root_fd: int, layer: Layer, limits: Limits) -> Unpacked:
 
 
 def _unpack_stream(stream: LayerStream, root_fd: int, limits: Limits) -> Unpacked:
-    archive = TarReader(stream.read, TarLimits(limits.total, limits.entries, limits.metadata))
+    archive = TarReader(stream.read, limits.tar)
     writer = TreeWriter(root_fd, limits)
     try:
         for entry in archive:

@@ -1,53 +1,79 @@
-"""One container's log: its files, who rotates them while it runs, who reads them, who sends them on."""
+"""One container's log: its files, their rotation while it runs, cursors for readers, publication on the bus."""
 
 import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
-from seaway_agent.plumbing import Plumbing
 from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.log_files import LogFiles
 from seaway_agent.streams.log_place import LogPlace
 from seaway_agent.streams.log_rotation import LogRotation
 from seaway_agent.streams.log_shipper import LogShipper
 from seaway_agent.streams.log_tail import tail_place
+from seaway_agent.streams.log_watch import LogWatch
+from seaway_bus.bus import Bus
 from seaway_contracts.commands import ReadLogs
 from seaway_contracts.containers import ContainerSpec
 from seaway_docker import log_options
 from seaway_docker.log_options import LogPolicy, TagFacts
 from seaway_docker.loglines import Reader
+from seaway_kit.tasks import Tasks
 
 _REOPEN: Final = b"2 0 0\n"
 
 
 class ContainerLog:
-    """`spec` gives the container as it is named now, `running` says whether more output may come."""
+    """`spec` gives the container's present spec, `running` says whether more output may come.
 
-    def __init__(self, node: Plumbing, spec: Callable[[], ContainerSpec], running: Callable[[], bool]) -> None:
-        self._node = node
+    `path` is the file that conmon writes, `ctl` its control pipe; `packers` compress rotated files. With the log driver
+    `nats`, lines are published on `bus` in the name of `node`.
+    """
+
+    def __init__(
+        self,
+        spec: Callable[[], ContainerSpec],
+        running: Callable[[], bool],
+        *,
+        path: Path,
+        ctl: Path,
+        watch: LogWatch,
+        packers: Executor,
+        tasks: Tasks,
+        node: str,
+        bus: Bus | None,
+    ) -> None:
         self._spec = spec
         self._running = running
+        self._path = path
+        self._ctl = ctl
+        self._watch = watch
+        self._packers = packers
+        self._tasks = tasks
+        self._node = node
+        self._bus = bus
         self._rotation: asyncio.Task[None] | None = None
         self._shipping: asyncio.Task[None] | None = None
 
     @property
     def kept(self) -> bool:
-        """Whether there is a log to read."""
+        """Whether the driver keeps a log that can be read."""
         return self._spec().log.driver != "none"
 
     @cached_property
     def policy(self) -> LogPolicy:
-        """How the log is kept."""
+        """When to rotate, and how many files to keep."""
         config = self._spec().log
         return log_options.policy(config.driver, config.options)
 
     @cached_property
     def files(self) -> LogFiles:
         """The log on disk."""
-        return LogFiles(self._node.layout.log(self._spec().id), self.policy)
+        return LogFiles(self._path, self.policy)
 
     @property
     def details(self) -> bytes:
@@ -60,43 +86,42 @@ class ContainerLog:
     # --- a run
 
     def begin(self) -> None:
-        """A run has begun, or was taken over: keep its log to the policy, and send it on where that is wanted."""
+        """A run has begun or was taken over: rotate its log by the policy, and publish it with the driver `nats`."""
         if not self.kept:
             return
         self._ship()
         if self.policy.max_size and self._rotation is None:
-            rotation = LogRotation(self.files, self._node.log_watch, self._reopen, self._node.packers)
-            self._rotation = self._node.tasks.spawn("log-rotation", rotation.run())
+            rotation = LogRotation(self.files, self._watch, self._reopen, self._packers)
+            self._rotation = self._tasks.spawn("log-rotation", rotation.run())
 
     def end(self) -> None:
-        """The run is over, perhaps since long. Who follows looks once more."""
+        """The run is over, perhaps for long: stop the rotation, have followers read to the end."""
         rotation, self._rotation = self._rotation, None
         if rotation is not None:
             rotation.cancel()
         if self.kept:
             self._ship()
-            self._node.log_watch.stir(self._node.layout.log(self._spec().id))
+            self._watch.stir(self._path)
 
     def part(self) -> None:
-        """The files are about to be removed: who reads them reads them to their end. Raises OSError."""
+        """The files are about to be removed: keep them open for their readers. Raises OSError."""
         for reader in list(self.files.readers):
             reader.hold()
 
     def _ship(self) -> None:
-        """Publish what has not been published, and what comes, where that is wanted."""
-        bus, under_way = self._node.bus, self._shipping is not None and not self._shipping.done()
-        if self._spec().log.driver != "nats" or bus is None or under_way:
+        """With the driver `nats`: publish what has not been published yet, and what follows."""
+        under_way = self._shipping is not None and not self._shipping.done()
+        if self._spec().log.driver != "nats" or self._bus is None or under_way:
             return
         place = LogPlace(self.files)
         number, offset = place.find()
-        cursor = LogCursor(self.files, self._node.log_watch, number=number, offset=offset, running=self._running)
-        shipper = LogShipper(bus, self._node.node, self._spec().id, cursor, place)
-        self._shipping = self._node.tasks.spawn("log-shipping", shipper.run())
+        cursor = LogCursor(self.files, self._watch, number=number, offset=offset, running=self._running)
+        shipper = LogShipper(self._bus, self._node, self._spec().id, cursor, place)
+        self._shipping = self._tasks.spawn("log-shipping", shipper.run())
 
     def _reopen(self) -> None:
-        """Tell conmon. Raises OSError where it is gone."""
-        ctl = self._node.layout.bundle(self._spec().id) / "ctl"
-        fd = os.open(ctl, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        """Have conmon open the log anew. Raises OSError where conmon has ended."""
+        fd = os.open(self._ctl, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.write(fd, _REOPEN)
         finally:
@@ -105,19 +130,22 @@ class ContainerLog:
     # --- reading
 
     async def cursor(self, asked: ReadLogs) -> LogCursor:
-        """A place in the log for this question. Raises OSError."""
+        """A place in the log for what was asked. Raises OSError."""
         number, offset = self.files.first, 0
         if asked.tail >= 0:
             number, offset = await asyncio.to_thread(tail_place, self.files, asked.tail)
         running = self._running if asked.follow else None
-        return LogCursor(self.files, self._node.log_watch, number=number, offset=offset, running=running)
+        return LogCursor(self.files, self._watch, number=number, offset=offset, running=running)
 
     def mark(self) -> tuple[int, int]:
         """Where the log ends now."""
         return self.files.end()
 
     def written_since(self, begin: tuple[int, int], *, stdout: bool, stderr: bool, raw: bool) -> bytes:
-        """What was written since `begin`, as logs send it: read at once, so meant for little. Raises OSError."""
+        """What was written since the mark `begin`, framed as `docker logs` gets it. Raises OSError.
+
+        It is read at once: meant for little.
+        """
         (number, offset), reader, found = begin, Reader(stdout=stdout, stderr=stderr, raw=raw), b""
         while number <= self.files.current:
             with contextlib.suppress(FileNotFoundError), os.fdopen(self.files.open(number), "rb") as file:
@@ -127,10 +155,10 @@ class ContainerLog:
         return found
 
     async def history(self, end: tuple[int, int], *, raw: bool, stdout: bool, stderr: bool) -> AsyncGenerator[bytes]:
-        """What had been written when `end` was marked, as logs send it. Raises OSError."""
+        """What was written before the mark `end`, framed as `docker logs` gets it. Raises OSError."""
         if not self.kept:
             return
-        cursor = LogCursor(self.files, self._node.log_watch, number=self.files.first, running=None, end=end)
+        cursor = LogCursor(self.files, self._watch, number=self.files.first, running=None, end=end)
         reader = Reader(stdout=stdout, stderr=stderr, raw=raw)
         async with contextlib.aclosing(cursor.blocks()) as blocks:
             async for block in blocks:

@@ -10,7 +10,7 @@ from seaway_agent.kernel.clones import clone_in_namespace_of
 from seaway_agent.kernel.mountinfo import Mount as HostEntry
 from seaway_agent.kernel.mountinfo import parse_mountinfo
 from seaway_agent.oci.mounts import HostMount
-from seaway_agent.runtime.bundle import Attachment
+from seaway_agent.runtime.contribution import Attachment
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import bad_request, internal
 from seaway_docker.errors import bind_source_missing

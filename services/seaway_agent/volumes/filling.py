@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from seaway_agent.archive.copying import GoOn, copy_tree, describe, set_times
+from seaway_agent.archive.copying import CancelCheck, copy_tree, describe, set_times
 from seaway_agent.archive.walk import kept_xattrs
 from seaway_agent.kernel import paths
 from seaway_agent.rootfs import tree
@@ -34,7 +34,7 @@ def is_empty(volume: Path, subpath: str) -> bool:
         return into >= 0 and tree.is_empty(into)
 
 
-def fill(volume: Path, subpath: str, root: int, target: str, go_on: GoOn) -> None:
+def fill(volume: Path, subpath: str, root: int, target: str, check: CancelCheck) -> None:
     """Copy what the image, open at `root`, has in the directory `target`. A volume that isn't empty is left alone.
 
     Raises OSError (NotADirectoryError for a file at `target`), SeawayError with the volume as it was.
@@ -46,7 +46,7 @@ def fill(volume: Path, subpath: str, root: int, target: str, go_on: GoOn) -> Non
     try:
         with _alone(volume):
             if is_empty(volume, subpath):
-                _copy(volume, subpath, source, go_on)
+                _copy(volume, subpath, source, check)
                 settle(volume)
     finally:
         os.close(source)
@@ -63,7 +63,7 @@ def settle(volume: Path) -> None:
     tree.remove(volume / FILLING)
 
 
-def _copy(volume: Path, subpath: str, source: int, go_on: GoOn) -> None:
+def _copy(volume: Path, subpath: str, source: int, check: CancelCheck) -> None:
     filling = volume / FILLING
     tree.remove(filling)
     try:
@@ -72,7 +72,7 @@ def _copy(volume: Path, subpath: str, source: int, go_on: GoOn) -> None:
         (filling / _TREE).mkdir(mode=0o700)
         fd = tree.open_directory(filling / _TREE)
         try:
-            copy_tree(source, fd, go_on)
+            copy_tree(source, fd, check)
         finally:
             os.close(fd)
         reach(Failpoint.VOLUME_COPIED)

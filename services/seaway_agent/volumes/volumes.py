@@ -12,16 +12,17 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from seaway_agent.archive.view import Stack, rootfs_of_stopped
+from seaway_agent.archive.view import Place, Stack, rootfs_of_stopped
 from seaway_agent.kernel.clones import clone_below
 from seaway_agent.rootfs import tree
 from seaway_agent.rootfs.errors import StorageFull
 from seaway_agent.rootfs.layers import FULL
-from seaway_agent.runtime.bundle import Attachment, VolumeMount
+from seaway_agent.runtime.contribution import Attachment
 from seaway_agent.volumes import filling
 from seaway_agent.volumes.binds import piece_name, read_only_word
 from seaway_contracts.containers import ContainerSpec, Mount
@@ -34,6 +35,22 @@ _NEW: Final = ".new-"
 _TRASH: Final = ".trash-"
 _FOR: Final = "for-"
 _FILLED_AT_ONCE: Final = 4
+
+
+@dataclass(frozen=True)
+class VolumeMount:
+    """A local volume: its data directory on the host.
+
+    `recursively`: read-only with all that is mounted below. `subpath` is the piece of it that is mounted, which an
+    attachment hangs under the name `piece`.
+    """
+
+    source: Path
+    target: str
+    read_only: bool
+    recursively: bool = False
+    subpath: str = ""
+    piece: str = ""
 
 
 class Volumes:
@@ -139,6 +156,10 @@ class Volumes:
             below = read_only_word(mount, rro=rro) == "rro"
             found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, piece))
         return tuple(found)
+
+    def places(self, spec: ContainerSpec) -> tuple[Place, ...]:
+        """The container's volumes, for a view of its files."""
+        return tuple(Place(one.target, one.source, one.read_only, one.subpath) for one in self.mounts(spec))
 
     def attachments(self, spec: ContainerSpec) -> tuple[Attachment, ...]:
         """The pieces of volumes, which the launcher must hang into the bundle."""

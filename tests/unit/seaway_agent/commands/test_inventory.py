@@ -13,25 +13,25 @@ HEAD = Inventory(node="n1", epoch="e1", revision=7)
 
 
 @dataclass
-class Held:
+class Container:
     spec: ContainerSpec
     status: ContainerStatus
 
 
-def holding(*sizes: int) -> dict[str, Held]:
+def holding(*sizes: int) -> dict[str, Container]:
     """Containers with labels of these sizes."""
     made = [
-        Held(builders.spec(seed, labels={"long": "x" * size}), builders.status(seq=seed + 1))
+        Container(builders.spec(seed, labels={"long": "x" * size}), builders.status(seq=seed + 1))
         for seed, size in enumerate(sizes)
     ]
     return {one.spec.id: one for one in made}
 
 
-def pages(held: dict[str, Held], room: int) -> list[Inventory]:
+def pages(containers: dict[str, Container], room: int) -> list[Inventory]:
     found: list[Inventory] = []
     after = ""
     while True:
-        data = page(HEAD, held, after, room)
+        data = page(HEAD, containers, after, room)
         assert len(data) <= room or len(Inventory.model_validate_json(data).containers) == 1
         found.append(Inventory.model_validate_json(data))
         after = found[-1].next
@@ -41,11 +41,13 @@ def pages(held: dict[str, Held], room: int) -> list[Inventory]:
 
 @pytest.mark.parametrize("sizes", [[], [10], [10] * 450, [40_000] * 40, [10, 90_000, 10, 200_000, 10]])
 def test_all_come_once_in_pages_that_fit(sizes: list[int]) -> None:
-    held = holding(*sizes)
-    found = pages(held, 100_000 + 2_000)
+    containers = holding(*sizes)
+    found = pages(containers, 100_000 + 2_000)
     told = [item for part in found for item in part.containers]
-    assert [item.spec.id for item in told] == sorted(held)
-    assert all((item.spec, item.status) == (held[item.spec.id].spec, held[item.spec.id].status) for item in told)
+    assert [item.spec.id for item in told] == sorted(containers)
+    assert all(
+        (item.spec, item.status) == (containers[item.spec.id].spec, containers[item.spec.id].status) for item in told
+    )
     assert {(part.node, part.epoch, part.revision) for part in found} == {("n1", "e1", 7)}
 
 

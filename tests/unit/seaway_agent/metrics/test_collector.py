@@ -10,12 +10,13 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.phases import Phase
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.collector import ContainerCollector
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_agent.network.port import InterfaceCounters
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
 from seaway_testing import builders
 from seaway_testing.descriptors import open_descriptors
@@ -27,65 +28,69 @@ class StandInMachine:
 
 
 @dataclass
-class StandInCell:
+class StandInRunner:
     """What the collector asks a runner for."""
 
     spec: ContainerSpec
     status: ContainerStatus
     machine: StandInMachine
-    host_veth: str = ""
 
 
 @dataclass
 class StandInNetwork:
-    """A network driver whose counters a test sets."""
+    """Networks whose counters a test sets."""
 
-    found: dict[str, InterfaceCounters] = field(default_factory=dict)
+    found: dict[str, dict[str, InterfaceCounters]] = field(default_factory=dict)
     fails: bool = False
 
     def ready(self, mode: str) -> int:
         return {"bridge": 8, "none": 4}[mode]
 
-    async def counters(self) -> dict[str, InterfaceCounters]:
+    def endpoints(self, container: str) -> tuple[str, ...]:
+        return tuple(self.found.get(container, ()))
+
+    async def counters(self) -> dict[str, dict[str, InterfaceCounters]]:
         if self.fails:
             raise NetworkError("the network is not open")
         return dict(self.found)
 
 
 @dataclass
-class StandInPlumbing:
-    cgroups: CgroupLayout
-    network: StandInNetwork
-
-    def cgroups_path(self, spec: ContainerSpec) -> str:
-        return f"/seaway/abc/{spec.id}"
-
-
-@dataclass
 class StandInNode:
-    plumbing: StandInPlumbing
-    runners: dict[str, StandInCell] = field(default_factory=dict)
+    """What the collector asks an inventory for, and what it is given besides."""
 
-    def add(self, seed: int, phase: Phase = Phase.RUNNING, run: int = 1, veth: str = "") -> StandInCell:
+    cgroups: ContainerCgroups
+    network: StandInNetwork
+    runners: dict[str, StandInRunner] = field(default_factory=dict)
+
+    def add(self, seed: int, phase: Phase = Phase.RUNNING, run: int = 1) -> StandInRunner:
         spec = builders.spec(seed, labels={"team": "blue"})
         state = State.RUNNING if phase is Phase.RUNNING else State.EXITED
         status = builders.status(state, run=run, started_ns=5_000_000_000, pid=1)
-        runner = self.runners[spec.id] = StandInCell(spec, status, StandInMachine(phase), veth)
-        directory = Path(cast(str, self.plumbing.cgroups.unified) + self.plumbing.cgroups_path(spec))
+        runner = self.runners[spec.id] = StandInRunner(spec, status, StandInMachine(phase))
+        directory = self.directory(spec)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "cpu.stat").write_text(f"usage_usec {seed}000000\n")
         return runner
 
+    def directory(self, spec: ContainerSpec) -> Path:
+        """Where its cgroup's files are."""
+        return Path(cast(str, self.cgroups.host.unified) + self.cgroups.path(spec))
+
+
+def stand_in(tmp_path: Path) -> StandInNode:
+    layout = CgroupLayout(CgroupMode.V2, {}, str(tmp_path))
+    return StandInNode(ContainerCgroups(layout, "abc", tmp_path / "parents"), StandInNetwork())
+
 
 @pytest.fixture
 def node(tmp_path: Path) -> StandInNode:
-    layout = CgroupLayout(CgroupMode.V2, {}, str(tmp_path))
-    return StandInNode(StandInPlumbing(layout, StandInNetwork()))
+    return stand_in(tmp_path)
 
 
 def collector_for(node: StandInNode, limit: int = 1_000) -> ContainerCollector:
     info = HostInfo("h", "6", "os", "1", "x86_64", "amd64", 4, 8 << 30, 0, "extfs", CgroupMode.V2, ())
-    return ContainerCollector(cast(Any, node), info, limit)
+    return ContainerCollector(cast(Any, node), info, node.cgroups, cast(Any, node.network), limit)
 
 
 @pytest.fixture
@@ -152,7 +157,7 @@ def test_files_stay_open_between_scrapes_and_go_with_the_container(
 def test_a_new_run_has_a_new_cgroup(node: StandInNode, collector: ContainerCollector) -> None:
     runner = node.add(1)
     scrape(collector)
-    directory = Path(cast(str, node.plumbing.cgroups.unified) + node.plumbing.cgroups_path(runner.spec))
+    directory = node.directory(runner.spec)
     (directory / "cpu.stat").unlink()
     (directory / "cpu.stat").write_text("usage_usec 77000000\n")
     assert cpu_of(scrape(collector)) == {"box1": 1.0}
@@ -161,8 +166,8 @@ def test_a_new_run_has_a_new_cgroup(node: StandInNode, collector: ContainerColle
 
 
 async def test_network_counters_are_those_of_the_last_refresh(node: StandInNode, collector: ContainerCollector) -> None:
-    node.add(1, veth="v1")
-    node.plumbing.network.found = {"v1": InterfaceCounters(rx_bytes=9)}
+    runner = node.add(1)
+    node.network.found = {runner.spec.id: {"eth0": InterfaceCounters(rx_bytes=9)}}
     assert not [name for name in scrape(collector) if name.startswith("container_network_")]
     await collector.refresh()
     received = {n: v for n, v in scrape(collector).items() if n.startswith("container_network_receive_bytes_total")}
@@ -170,13 +175,27 @@ async def test_network_counters_are_those_of_the_last_refresh(node: StandInNode,
     assert 'interface="eth0"' in next(iter(received))
 
 
+async def test_each_interface_is_counted_and_a_new_run_begins_anew(
+    node: StandInNode, collector: ContainerCollector
+) -> None:
+    runner = node.add(1)
+    counters = {"eth0": InterfaceCounters(rx_bytes=9), "eth1": InterfaceCounters(rx_bytes=5)}
+    node.network.found = {runner.spec.id: counters}
+    await collector.refresh()
+    name = "container_network_receive_bytes_total"
+    received = {n: value for n, value in scrape(collector).items() if n.startswith(name)}
+    assert {n.partition('interface="')[2][:4]: value for n, value in received.items()} == {"eth0": 9, "eth1": 5}
+    runner.status = runner.status.model_copy(update={"run": 2})
+    assert not [n for n in scrape(collector) if n.startswith(name)]
+
+
 async def test_a_network_that_can_not_be_asked_leaves_the_last_counters(
     node: StandInNode, collector: ContainerCollector
 ) -> None:
-    node.add(1, veth="v1")
-    node.plumbing.network.found = {"v1": InterfaceCounters(rx_bytes=9)}
+    runner = node.add(1)
+    node.network.found = {runner.spec.id: {"eth0": InterfaceCounters(rx_bytes=9)}}
     await collector.refresh()
-    node.plumbing.network.fails = True
+    node.network.fails = True
     await collector.refresh()
     assert [v for n, v in scrape(collector).items() if n.startswith("container_network_receive_bytes_total")] == [9]
 

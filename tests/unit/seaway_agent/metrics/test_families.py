@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from seaway_agent.kernel.cgroup_sample import CgroupSample
 from seaway_agent.kernel.cgroup_text import BlockIo
 from seaway_agent.metrics.families import NodeReading, Reading, container_families, cpu_limits, node_families
-from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_agent.network.port import InterfaceCounters
 from seaway_contracts.containers import Resources, State
 
 SAMPLE = CgroupSample(
@@ -46,8 +46,7 @@ def reading(**changes: object) -> Reading:
         "seen_ns": 1_500_000_001_700_000_000,
         "resources": Resources(nano_cpus=500_000_000),
         "sample": SAMPLE,
-        "interface": "eth0",
-        "counters": COUNTERS,
+        "interfaces": {"eth0": COUNTERS},
         "devices": {"8:0": "/dev/sda"},
     }
     return Reading(**(plain | changes))  # type: ignore[arg-type]
@@ -120,7 +119,7 @@ def test_disk_counters_carry_the_device_or_its_number_where_the_name_is_not_know
 
 
 def test_a_container_without_network_or_quota_has_no_samples_of_them() -> None:
-    text = text_of(reading(counters=None, interface="", resources=Resources()))
+    text = text_of(reading(interfaces={}, resources=Resources()))
     assert not [name for name in samples(text) if name.startswith(("container_network_", "container_spec_cpu_quota"))]
 
 
@@ -159,7 +158,7 @@ def test_quotes_backslashes_and_newlines_are_escaped() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (package prometheus)")
-@pytest.mark.parametrize("readings", [(), (reading(), reading(id="/seaway/abc/5", name='odd"\n\\', counters=None))])
+@pytest.mark.parametrize("readings", [(), (reading(), reading(id="/seaway/abc/5", name='odd"\n\\', interfaces={}))])
 def test_promtool_has_nothing_to_say(readings: tuple[Reading, ...]) -> None:
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=text_of(*readings), capture_output=True, text=True, check=False

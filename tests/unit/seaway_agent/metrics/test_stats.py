@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.unit.seaway_agent.metrics.test_collector import StandInNetwork, StandInNode, StandInPlumbing
+from tests.unit.seaway_agent.metrics.test_collector import StandInNode, stand_in
 
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.phases import Phase
 from seaway_agent.kernel.cgroup_sample import CgroupSample
-from seaway_agent.kernel.cgroup_text import BlockIo, CgroupLayout, CgroupMode
+from seaway_agent.kernel.cgroup_text import BlockIo, CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics import stats
 from seaway_agent.metrics.samples import host_cpu_ns, idle_sample, sample_json
 from seaway_agent.metrics.stats import StatsSampling
-from seaway_agent.network.rtnl import InterfaceCounters
+from seaway_agent.network.port import InterfaceCounters
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.stats import DeviceTraffic, InterfaceTraffic, Sample, SampleBatch, WatchedContainers
@@ -45,8 +45,8 @@ class Client:
 class Rig:
     def __init__(self, node: StandInNode, bus: Bus, tasks: Tasks) -> None:
         self.node, self.bus, self.tasks = node, bus, tasks
-        node.plumbing.tasks = tasks  # type: ignore[attr-defined]
-        self.sampling = StatsSampling(cast(Any, node), HOST, bus.transport)
+        inventory, network = cast(Any, node), cast(Any, node.network)
+        self.sampling = StatsSampling(inventory, HOST, bus.transport, tasks, node.cgroups, network)
 
     async def client(self) -> Client:
         stream = await ByteStream(self.bus.transport, new_stream_id(), "opening", self.tasks).open()
@@ -57,8 +57,7 @@ class Rig:
 @pytest.fixture
 def rig(tmp_path: Path, fake_bus: Bus, tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setattr(stats, "TICK_S", 0.01)
-    layout = CgroupLayout(CgroupMode.V2, {}, str(tmp_path))
-    return Rig(StandInNode(StandInPlumbing(layout, StandInNetwork())), fake_bus, tasks)
+    return Rig(stand_in(tmp_path), fake_bus, tasks)
 
 
 async def test_what_is_wanted_is_sampled_at_once_and_again(rig: Rig) -> None:
@@ -108,17 +107,17 @@ async def test_with_the_last_watcher_all_ends(rig: Rig) -> None:
 
 
 async def test_network_counters_of_the_own_or_the_joined_interface(rig: Rig) -> None:
-    rig.node.add(1, veth="veth1")
+    rig.node.add(1)
     joined = rig.node.add(2)
     joined.spec = joined.spec.model_copy(
         update={"network": joined.spec.network.model_copy(update={"sandbox": f"container:{ONE}"})}
     )
-    rig.node.plumbing.network.found = {"veth1": InterfaceCounters(rx_bytes=7)}
+    rig.node.network.found = {ONE: {"eth0": InterfaceCounters(rx_bytes=7)}}
     client = await rig.client()
     await client.want(add=(ONE, TWO))
     batch = await client.next()
     assert [sample.interfaces[0].rx_bytes for sample in batch.samples] == [7, 7]
-    rig.node.plumbing.network.fails = True
+    rig.node.network.fails = True
     while (await client.next()).samples[0].interfaces:
         pass
     await client.stream.close()
@@ -143,7 +142,7 @@ def test_a_sample_is_what_the_contract_says() -> None:
         memory_stat={"cache": 13}, pids_current=14, pids_limit=15, block_io=(BlockIo(8, 1, 16, 17, 18, 19),),
     )  # fmt: skip
     spec = builders.spec(1)
-    found = Sample.model_validate_json(sample_json(spec, of, InterfaceCounters(1, 2, 3, 4, 5, 6, 7, 8), 99))
+    found = Sample.model_validate_json(sample_json(spec, of, {"eth0": InterfaceCounters(1, 2, 3, 4, 5, 6, 7, 8)}, 99))
     assert found.model_fields_set == set(Sample.model_fields)
     assert (found.id, found.name, found.time_ns, found.memory_limit, found.cpu_each_ns) == (ONE, "box1", 99, 11, (4, 5))
     assert found.devices == (DeviceTraffic(major=8, minor=1, read_bytes=16, write_bytes=17, read_ops=18, write_ops=19),)
@@ -156,7 +155,7 @@ def test_a_sample_is_what_the_contract_says() -> None:
 
 
 def test_no_limit_is_zero_and_idle_has_no_time() -> None:
-    found = Sample.model_validate_json(sample_json(builders.spec(1), CgroupSample(), None, 99))
+    found = Sample.model_validate_json(sample_json(builders.spec(1), CgroupSample(), {}, 99))
     assert (found.memory_limit, found.pids_limit, found.interfaces, found.memory_stat) == (0, 0, (), {})
     assert Sample.model_validate_json(idle_sample(builders.spec(1))) == Sample(id=ONE, name="box1")
 

@@ -1,9 +1,6 @@
 """What a heartbeat says is free, and the facts that it carries."""
 
-from ipaddress import IPv4Network
-from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from tests.unit.seaway_agent.runner_bench import Bench
@@ -11,10 +8,9 @@ from tests.unit.seaway_agent.runner_bench import Bench
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.cgroup_text import CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
-from seaway_agent.network.ipam import AddressPool
+from seaway_agent.network.port import NetworkSpec
 from seaway_agent.node.beats import Heartbeat, facts_of, free_of
-from seaway_agent.plumbing import Plumbing
-from seaway_agent.rootfs.layers import LayerStore
+from seaway_agent.runtime.runtimes import Runtimes
 from seaway_contracts.catalogue import BEAT
 from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
 from seaway_kit.tasks import Tasks
@@ -22,6 +18,7 @@ from seaway_testing.waiting import until
 
 GIB = 1 << 30
 CORE = 1_000_000_000
+RUNTIMES = Runtimes({"crun": "/usr/bin/crun"}, "crun")
 
 
 def test_free_is_what_has_not_been_promised() -> None:
@@ -38,28 +35,25 @@ def test_a_node_that_promised_too_much_has_nothing_free() -> None:
 @pytest.mark.parametrize(("mode", "version"), [(CgroupMode.V1, "1"), (CgroupMode.HYBRID, "1"), (CgroupMode.V2, "2")])
 def test_facts(mode: CgroupMode, version: str) -> None:
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", mode, ("name=seccomp",))
-    facts = facts_of(info, plumbing(), ("zone=a", "ssd", "eq=a=b"), "/var/lib/s", "boot-1")
+    facts = facts_of(info, RUNTIMES, "abc", bridge(), ("zone=a", "ssd", "eq=a=b"), "/var/lib/s", "boot-1")
     assert facts.cgroup_version == version
     assert facts.labels == {"zone": "a", "ssd": "", "eq": "a=b"}
     assert (facts.hostname, facts.architecture, facts.boot_id, facts.root) == ("h", "x86_64", "boot-1", "/var/lib/s")
     assert (facts.runtimes, facts.default_runtime) == ({"crun": "/usr/bin/crun"}, "crun")
-    assert facts.bridge == BridgeFacts(name="sw0", subnet="172.19.0.0/16", gateway="172.19.0.1", mtu=1400)
+    assert facts.bridge == BridgeFacts(name="swabc0", subnet="172.19.0.0/16", gateway="172.19.0.1", mtu=1400)
     assert facts.cdi_directories == ("/etc/cdi", "/var/run/cdi")
 
 
-def plumbing() -> Plumbing:
-    bridge = SimpleNamespace(bridge="sw0", mtu=1400, addresses=AddressPool(IPv4Network("172.19.0.0/16")))
-    node = SimpleNamespace(
-        runtimes={"crun": "/usr/bin/crun"}, default_runtime="crun", network=SimpleNamespace(network=bridge)
-    )
-    return cast(Plumbing, node)
+def bridge() -> NetworkSpec:
+    subnet, gateway = IPv4Network("172.19.0.0/16"), IPv4Address("172.19.0.1")
+    return NetworkSpec("1", "bridge", subnet=subnet, gateway=gateway, mtu=1400)
 
 
-async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench, tmp_path: Path) -> None:
+async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench) -> None:
     """`docker info` shows it, for as long as it is so."""
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
-    node = Inventory(bench.node, LayerStore(tmp_path / "layers", "boot"), "e1")
-    heartbeat = Heartbeat(bench.bus, node, info, NodeFacts(warnings=("lasting",)), 1)
+    node = Inventory("n1", bench.journal, "e1")
+    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(warnings=("lasting",)), 1)
     outbox = bench.journal._outbox
     bound, outbox.bound = outbox.bound, 0
     lasting, passing = heartbeat.beat().facts.warnings
@@ -69,12 +63,12 @@ async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench, tmp_pat
     assert heartbeat.beat().facts.warnings == ("lasting",)
 
 
-async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks, tmp_path: Path) -> None:
+async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks) -> None:
     heard: list[Beat] = []
     await bench.bus.on_message(BEAT, heard.append)
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
-    node = Inventory(bench.node, LayerStore(tmp_path / "layers", "boot"), "e1")
-    heartbeat = Heartbeat(bench.bus, node, info, NodeFacts(), 0.001)
+    node = Inventory("n1", bench.journal, "e1")
+    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 0.001)
     tasks.eternal("beat", heartbeat.run())
     await until(lambda: heard)
     assert (heard[0].epoch, heard[0].leaving) == ("e1", False)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
-from seaway_agent.node.checks import check, check_workdir, discarded
+from seaway_agent.node.checks import check, check_workdir, discarded, warnings
 from seaway_contracts.containers import DeviceLimit, Resources
 from seaway_contracts.errors import Code, SeawayError
 
@@ -76,3 +76,10 @@ def test_what_is_discarded_is_told() -> None:
     assert told[1] == "Your kernel does not support OomKillDisable. OomKillDisable discarded."
     assert "memory swappiness" in told[0]
     assert discarded(Resources(), weights=False, cgroup_v2=True) == ()
+
+
+def test_warnings_are_of_what_this_host_discards() -> None:
+    asked = Resources(blkio_weight=10, oom_kill_disable=True)
+    assert warnings(asked, HOST) == discarded(asked, weights=False, cgroup_v2=True)
+    v1 = CgroupLayout(CgroupMode.V1, {}, None)
+    assert warnings(asked, v1) == discarded(asked, weights=False, cgroup_v2=False)

@@ -9,6 +9,7 @@ from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.node import layer_sweeper
 from seaway_agent.node.layer_sweeper import LayerSweeper
 from seaway_agent.rootfs.chain import chain_ids
+from seaway_agent.rootfs.layers import LayerStore
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import IMAGES_DELETED, NODE_IMAGES
@@ -36,7 +37,7 @@ async def test_many_deletions_make_one_sweep_and_a_lost_connection_one_more(
     monkeypatch.setattr(layer_sweeper, "_SETTLE_S", 0.05)
     fake_server.deliver_twice = True
     transport = FakeTransport(fake_server)
-    sweeper = Counting(Bus(transport), cast(Inventory, None))
+    sweeper = Counting(Bus(transport), cast(Inventory, None), cast(LayerStore, None))
     tasks.spawn("sweeper", sweeper.run())
     await fake_bus.transport.flush()
     for _ in range(3):
@@ -64,10 +65,9 @@ async def test_a_sweep_keeps_what_images_and_containers_need(fake_bus: Bus, fake
 
     service = Bus(FakeTransport(fake_server))
     await service.serve(NODE_IMAGES, list_images)
-    node = SimpleNamespace(
-        plumbing=SimpleNamespace(node="n1"), layers=SimpleNamespace(drop=drop), kept_chains=lambda: {"container's"}
-    )
-    assert await LayerSweeper(fake_bus, cast(Inventory, node)).sweep() == 7
+    inventory = cast(Inventory, SimpleNamespace(node="n1", kept_chains=lambda: {"container's"}))
+    layers = cast(LayerStore, SimpleNamespace(drop=drop))
+    assert await LayerSweeper(fake_bus, inventory, layers).sweep() == 7
     diff_ids = [[layer.diff_id for layer in builders.image(seed).layers] for seed in (1, 2)]
     assert kept == [{"container's", *(chain for ids in diff_ids for chain in chain_ids(ids))}]
     await service.close()
@@ -75,7 +75,7 @@ async def test_a_sweep_keeps_what_images_and_containers_need(fake_bus: Bus, fake
 
 async def test_where_the_image_service_is_away_nothing_is_dropped(fake_server: FakeServer) -> None:
     bus = Bus(FakeTransport(fake_server), patience_s=0.01)
-    node = SimpleNamespace(plumbing=SimpleNamespace(node="n1"))
+    inventory = cast(Inventory, SimpleNamespace(node="n1"))
     with pytest.raises(SeawayError, match="the image service is not there"):
-        await LayerSweeper(bus, cast(Inventory, node)).sweep()
+        await LayerSweeper(bus, inventory, cast(LayerStore, None)).sweep()
     await bus.close()

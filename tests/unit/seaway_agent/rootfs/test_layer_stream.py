@@ -12,6 +12,7 @@ import pytest
 from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.layer_stream import LayerStream
 from seaway_agent.rootfs.limits import MIB, Limits
+from seaway_archive.assembly import TarLimits
 from seaway_archive.errors import ArchiveRejected, ArchiveTooLarge
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import Layer
@@ -106,14 +107,14 @@ def test_a_small_layer_may_expand_as_far_as_gzip_goes() -> None:
 def test_the_stream_stops_at_the_total() -> None:
     blob = gzip.compress(bytes(2 * MIB))
     with pytest.raises(LayerTooLarge, match="more than 1048576 bytes"):
-        unpacked(blob, layer(blob), Limits(total=MIB))
+        unpacked(blob, layer(blob), Limits(tar=TarLimits(total=MIB)))
 
 
 def test_empty_members_are_bounded() -> None:
     deflater = zlib.compressobj(wbits=31)
     blob = (deflater.compress(b"") + deflater.flush()) * 50
     with pytest.raises(ArchiveTooLarge, match="streams"):
-        unpacked(blob, layer(blob), Limits(entries=20))
+        unpacked(blob, layer(blob), Limits(tar=TarLimits(entries=20)))
 
 
 def test_few_bytes_make_no_endless_number_of_files() -> None:

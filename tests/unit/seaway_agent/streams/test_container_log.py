@@ -19,9 +19,9 @@ def record(number: int, tag: str = "stdout F") -> bytes:
 
 async def test_compression_does_not_wait_for_the_lives_of_containers(bench: Bench) -> None:
     held = threading.Event()
-    busy = [bench.node.workers.submit(held.wait, 20) for _ in range(4)]
+    busy = [bench.workers.submit(held.wait, 20) for _ in range(2)]
     runner = await bench.make(log=LogConfig(driver="json-file", options=OPTIONS))
-    path: Path = bench.node.layout.log(runner.spec.id)
+    path: Path = bench.layout.log(runner.spec.id)
     Path(f"{path}.1").write_bytes(record(1) * 100)
     path.write_bytes(b"")
     runner.log.begin()
@@ -36,7 +36,7 @@ async def test_compression_does_not_wait_for_the_lives_of_containers(bench: Benc
 async def test_what_was_written_since_a_mark(bench: Bench) -> None:
     """Across a rotation, of the streams that are wanted."""
     runner = await bench.make()
-    path: Path = bench.node.layout.log(runner.spec.id)
+    path: Path = bench.layout.log(runner.spec.id)
     path.write_bytes(record(1))
     begin = runner.log.mark()
     with path.open("ab") as file:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from seaway_agent.archive.view import Stack
-from seaway_agent.runtime.bundle import VolumeMount
-from seaway_agent.volumes.volumes import Volumes
+from seaway_agent.archive.view import Place, Stack
+from seaway_agent.volumes.volumes import VolumeMount, Volumes
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError
 from seaway_testing import builders
@@ -155,6 +154,14 @@ def test_volumes_ready_to_be_mounted(volumes: Volumes, tmp_path: Path) -> None:
     assert volumes.mounts(spec_with(*mounts)) == (
         VolumeMount(tmp_path / "full/_data", "/2", True),
         VolumeMount(tmp_path / "plain/_data", "/3", False),
+    )
+
+
+def test_places_for_a_view_of_the_files(volumes: Volumes, tmp_path: Path) -> None:
+    spec = spec_with(volume("full", "/2", read_only=True), volume("v", "/3", subpath="a/b"))
+    assert volumes.places(spec) == (
+        Place("/2", tmp_path / "full/_data", read_only=True),
+        Place("/3", tmp_path / "v/_data", subpath="a/b"),
     )
 
 

@@ -1,0 +1,82 @@
+"""Makes a container on this node: its volumes, its writable layer, its runner; or leaves nothing."""
+
+import time
+
+from seaway_agent.archive.view import Stack
+from seaway_agent.container.factory import RunnerFactory
+from seaway_agent.container.runner import ContainerRunner
+from seaway_agent.core.restart import RAN, starts_with_node
+from seaway_agent.inventory.inventory import Inventory
+from seaway_agent.layout import Layout
+from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.volumes import binds
+from seaway_agent.volumes.volumes import Volumes
+from seaway_bus.bus import Command
+from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.errors import internal
+from seaway_kit.failpoints import Failpoint, reach
+
+
+class ContainerMaker:
+    """Puts new containers into the inventory."""
+
+    def __init__(
+        self, inventory: Inventory, factory: RunnerFactory, uppers: UpperStore, volumes: Volumes, layout: Layout
+    ) -> None:
+        self._inventory = inventory
+        self._factory = factory
+        self._uppers = uppers
+        self._volumes = volumes
+        self._layout = layout
+
+    async def make(
+        self, spec: ContainerSpec, lowers: tuple[str, ...], former: ContainerStatus | None, command: Command
+    ) -> ContainerStatus:
+        """A container's first status. `lowers` are its image's layers, topmost first; `former` is the status of one
+        that was on this node before. Raises SeawayError.
+        """
+        binds.check_binds(spec)
+        self._volumes.hold(spec)
+        try:
+            status = await self._made(spec, lowers, former, command)
+        except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
+            self._undo(spec)
+            if isinstance(error, OSError):
+                raise internal(f"container {spec.name} can't be made: {error}") from error
+            raise
+        self._volumes.keep(spec)
+        return status
+
+    async def _made(
+        self, spec: ContainerSpec, lowers: tuple[str, ...], former: ContainerStatus | None, command: Command
+    ) -> ContainerStatus:
+        reach(Failpoint.CREATE_VOLUMES)
+        upper = self._uppers.acquire(spec.id)
+        reach(Failpoint.CREATE_UPPER)
+        layers = Stack(lowers, str(upper.upper), str(upper.work))
+        await self._volumes.fill(spec, layers, self._layout.scratch)
+        self._inventory.check_wanted(spec.id)
+        place = {"log_path": str(self._layout.log(spec.id)), "exec_ids": ()}
+        begins = (former or ContainerStatus()).model_copy(update=place)
+        runner = self._factory.make(spec, begins, lowers)
+        self._inventory.add(runner)
+        return await self._record(runner, former, command)
+
+    def _undo(self, spec: ContainerSpec) -> None:
+        self._inventory.runners.pop(spec.id, None)
+        self._uppers.release(spec.id)
+        reach(Failpoint.CREATE_UPPER_UNDONE)
+        self._volumes.give_back(spec)
+        reach(Failpoint.CREATE_VOLUMES_UNDONE)
+
+    async def _record(
+        self, runner: ContainerRunner, former: ContainerStatus | None, command: Command
+    ) -> ContainerStatus:
+        if former is None:
+            made = self._volumes.made_for(runner.spec)
+            return await runner.ask(command, lambda waiter: runner.machine.create(waiter, time.time_ns(), made))
+        status = await runner.ask(command, lambda waiter: runner.machine.restored(waiter, time.time_ns()))
+        if starts_with_node(runner.spec.restart, former.state in RAN, former.manually_stopped):
+            await runner.at_rest()
+            runner.do(runner.machine.start_again())
+        return status
