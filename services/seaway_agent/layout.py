@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from seaway_kit.private_files import make_private_directory
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -89,8 +91,7 @@ class Layout:
 
     def make_run(self) -> None:
         """Make the run directory, on which a tmpfs may be mounted next."""
-        self.run.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.run.mkdir(exist_ok=True, mode=0o700)
+        make_private_directory(self.run)
 
     def make(self, runtimes: Iterable[str] = ()) -> None:
         """Make the directories that must be there; nobody but root may look in."""

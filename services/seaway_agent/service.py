@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import logging
 import os
-import resource
 import secrets
-import shutil
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
+from seaway_agent.archive.access import Access
 from seaway_agent.commands.archive import ArchiveCommands
 from seaway_agent.commands.blobs import BlobClient
 from seaway_agent.commands.commit import CommitCommand
@@ -20,65 +20,68 @@ from seaway_agent.commands.create import CreateCommand
 from seaway_agent.commands.exec import ExecCommands
 from seaway_agent.commands.inventory import InventoryCommand
 from seaway_agent.commands.lifecycle import LifecycleCommands
+from seaway_agent.commands.making import ContainerMaker
 from seaway_agent.commands.observe import ObserveCommands
+from seaway_agent.commands.spec_checks import SpecChecks
 from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.commands.update import UpdateCommands
+from seaway_agent.container.factory import ConmonRuntimes, ContainerLogs, RunnerFactory
+from seaway_agent.container.hook import RunHooks
+from seaway_agent.container.hooks.rootfs import RootfsHook
+from seaway_agent.container.run_hooks import run_hooks
+from seaway_agent.execs.starter import ExecStarter
+from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.inventory.inventory import Inventory
-from seaway_agent.kernel import cgroups, orphans, procs, seccomp_bpf
+from seaway_agent.kernel import cgroups, orphans, procs
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
 from seaway_agent.layout import Layout
 from seaway_agent.metrics.collector import ContainerCollector
-from seaway_agent.network.bridge import BridgeNetwork
-from seaway_agent.network.driver import NetworkDriver
+from seaway_agent.metrics.stats import StatsSampling
 from seaway_agent.network.errors import SubnetError
-from seaway_agent.network.nft import NatTable
+from seaway_agent.network.networks import NodeNetworks
+from seaway_agent.network.port import DEFAULT_NETWORK, NetworkSpec
+from seaway_agent.network.published import PublishedPorts
 from seaway_agent.node.beats import Heartbeat, facts_of
 from seaway_agent.node.disk_space import wait_for_disk_space
 from seaway_agent.node.layer_sweeper import LayerSweeper
+from seaway_agent.node.programs import find_programs, raise_file_limit
 from seaway_agent.node.singleton_lock import check_name, hold
 from seaway_agent.oci import capabilities
-from seaway_agent.plumbing import Plumbing, Seccomp
+from seaway_agent.recovery.execs import ExecRecovery
+from seaway_agent.recovery.leftovers import Leftovers
+from seaway_agent.recovery.network import NetworkRecovery
 from seaway_agent.recovery.recovery import Recovery
 from seaway_agent.recovery.replay import leap, replay
+from seaway_agent.recovery.undo import Undo
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime import apparmor
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.exits import ExitWatch
+from seaway_agent.runtime.launch import ProcessDefaults
+from seaway_agent.runtime.seccomp import Seccomp
+from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.settings import AgentSettings
 from seaway_agent.state.database import Store, open_database
 from seaway_agent.state.journal import Journal
+from seaway_agent.streams.log_watch import LogWatch
 from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
 from seaway_contracts.errors import SeawayError, internal
+from seaway_contracts.networks import network_id
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 
 log = logging.getLogger(__name__)
-_RUNTIMES: Final = ("crun", "runc", "runsc")
-_SELF_COPYING: Final = ("crun",)
-_INITS: Final = ("tini-static", "tini", "catatonit", "docker-init")
 _FLUSH_S: Final = 2.0
 _JOINS_S: Final = 1.0
 _REPLAYS_S: Final = 10.0
-_OPEN_FILES: Final = 1 << 20
-
-
-def find_programs(settings: AgentSettings) -> tuple[str, dict[str, str], str]:
-    """conmon, the runtimes by name, the init program (empty without one). Raises SeawayError that names the package."""
-    if os.geteuid() != 0:
-        raise internal("the agent needs root: it makes namespaces, mounts and cgroups")
-    conmon = shutil.which("conmon")
-    if conmon is None:
-        raise internal("conmon is missing: install the package conmon")
-    runtimes = {name: path for name in _RUNTIMES if (path := shutil.which(name)) is not None}
-    if settings.runtime not in runtimes:
-        raise internal(f"the runtime {settings.runtime} is missing: install the package {settings.runtime}")
-    return conmon, runtimes, next((path for name in _INITS if (path := shutil.which(name)) is not None), "")
+_OUTPUT_FD: Final = 2
 
 
 class Agent:
@@ -93,65 +96,217 @@ class Agent:
     async def live(self) -> AsyncIterator[None]:
         """The agent, from recovery to its end. Containers go on afterwards."""
         async with contextlib.AsyncExitStack() as stack:
-            await self._open(stack)
+            self._stack = stack
+            await self._open()
             yield
 
-    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
-        settings, context = self._settings, self._context
-        conmon, runtimes, init = find_programs(settings)
-        self._open_files = _raise_file_limit()
+    async def _open(self) -> None:
+        settings, context, stack = self._settings, self._context, self._stack
+        self._programs = find_programs(settings.runtime)
+        self._runtimes = self._programs.runtimes
+        self._open_files = raise_file_limit()
         orphans.adopt()
-        await self._be_alone(stack, self._layout.root)
+        await self._be_alone(self._layout.root)
         early = await self._joined_within(_JOINS_S)
         if early:
             await check_name(context.bus, settings.node)
         await wait_for_disk_space(context.bus, settings.node, self._layout.root)
         self._layout.make_run()
         ensure_tmpfs(str(self._layout.run), 0o700)
-        await self._be_alone(stack, self._layout.run)
-        self._layout.make(runtimes)
-        store = self._store(stack)
+        await self._be_alone(self._layout.run)
+        self._layout.make(self._runtimes.programs)
+        store = self._open_state()
         boot = procs.boot_id()
         former = store.fact("boot")
         same_boot = former == boot
         if former and not same_boot:
             await self._replay(store)
-        plumbing = await self._plumbing(stack, store, conmon, runtimes, init)
-        layers = LayerStore(self._layout.layers, boot)
-        layers.start()
-        stack.callback(layers.close)
-        blobs = BlobClient(context.bus, settings.node, settings.nats_ca)
-        stack.push_async_callback(blobs.close)
-        inventory = Inventory(plumbing, layers, secrets.token_hex(8), lost_memory=bool(former) and not same_boot)
-        stack.callback(inventory.close)
-        exits = ExitWatch(self._layout.exits, inventory.exit_seen)
-        exits.start()
-        stack.callback(exits.close)
-        await Recovery(inventory, same_boot).run(list(store.containers()))
+        await self._open_node(store)
+        self._layers = LayerStore(self._layout.layers, boot)
+        self._layers.start()
+        stack.callback(self._layers.close)
+        self._blobs = BlobClient(context.bus, settings.node, settings.nats_ca)
+        stack.push_async_callback(self._blobs.close)
+        self._open_containers(lost_memory=bool(former) and not same_boot)
+        await self._recover(store, same_boot)
         store.remember("boot", boot)
-        context.tasks.eternal("firewall", plumbing.network.guard())
+        context.tasks.eternal("firewall", self._published.guard())
         context.tasks.eternal("orphans", orphans.look_after())
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
-        info = read_host_info(str(self._layout.root), plumbing.cgroups, apparmor=plumbing.apparmor.usable)
-        collector = ContainerCollector(inventory, info, settings.metrics_containers)
-        context.metrics.add(collector)
-        stack.callback(collector.close)
-        context.tasks.eternal("metrics", collector.run())
-        # Up to here the bus isn't needed: the containers of this node are looked after whether it is there or not.
+        info = read_host_info(str(self._layout.root), self._cgroups.host, apparmor=self._apparmor.usable)
+        self._open_metrics(info)
+        # Up to here the bus isn't needed: this node's containers go on whether it is there or not.
         await context.joined
         if not early:
             await check_name(context.bus, settings.node)
-        await self._serve(stack, inventory, blobs, info)
+        await self._serve(info)
         await context.bus.announce("agent", VERSION)
-        facts = facts_of(info, plumbing, settings.label, str(settings.root), boot)
-        heartbeat = Heartbeat(context.bus, inventory, info, facts, settings.beat_s)
-        context.tasks.eternal("beat", heartbeat.run())
-        context.tasks.eternal("layers", LayerSweeper(context.bus, inventory).run())
-        stack.push_async_callback(self._leave, heartbeat)
+        await self._begin_beats(info, boot)
 
-    async def _be_alone(self, stack: contextlib.AsyncExitStack, directory: Path) -> None:
-        stack.callback(os.close, await asyncio.to_thread(hold, directory))
+    # --- what is opened, in this order
+
+    def _open_state(self) -> Store:
+        db = open_database(self._layout.database)
+        self._stack.callback(db.close)
+        settings, context = self._settings, self._context
+        deliver = of_node(context.bus, settings.node)
+        transport, bound = context.bus.transport, settings.outbox_bytes
+        self._outbox = Outbox(db, transport, context.tasks, deliver, tells=True, bound=bound)
+        store = Store(db)
+        self._journal = Journal(store, self._outbox, settings.node)
+        return store
+
+    async def _open_node(self, store: Store) -> None:
+        """What all containers of the node share."""
+        settings, stack = self._settings, self._stack
+        suite = settings.suite or store.fact("suite") or secrets.token_hex(3)
+        store.remember("suite", suite)
+        host = cgroups.host_layout()
+        self._cgroups = ContainerCgroups(host, suite, self._layout.cgroup_parents)
+        self._launcher = Launcher(programs=self._programs.self_copying)
+        self._launcher.start()
+        stack.callback(self._launcher.close)
+        self._attach_lock = AttachLock(host)
+        self._attach_lock.start()
+        stack.callback(self._attach_lock.close)
+        self._networks = await self._open_networks(store, suite)
+        self._published = PublishedPorts(self._networks)
+        stack.push_async_callback(self._published.close)
+        self._uppers = UpperStore(self._layout.containers)
+        stack.callback(self._uppers.close)
+        self._volumes = Volumes(self._layout.volumes)
+        stack.callback(self._volumes.close)
+        self._workers = self._threads("node", 4)  # for short work that a container's life waits for
+        self._seccomp = Seccomp(settings.seccomp_profile, self._programs.filter_takers)
+        self._apparmor = apparmor.find()
+        await self._apparmor.prepare()
+
+    def _threads(self, name: str, most: int) -> ThreadPoolExecutor:
+        threads = ThreadPoolExecutor(most, thread_name_prefix=name)
+        self._stack.callback(threads.shutdown)
+        return threads
+
+    async def _open_networks(self, store: Store, suite: str) -> NodeNetworks:
+        """The node's networks, the default one on the subnet of the last time where nobody has taken that since."""
+        networks = NodeNetworks(suite, pool_size=self._settings.sandboxes)
+        await networks.open()
+        self._stack.push_async_callback(networks.close)
+        chosen = self._settings.subnet or store.fact("subnet")
+        try:
+            made = await networks.make(_default_network(chosen))
+        except SubnetError as error:
+            if not chosen or self._settings.subnet:
+                raise internal(str(error)) from error
+            log.warning("%s; taking another", error)
+            made = await networks.make(_default_network(""))
+        self._bridge = made
+        store.remember("subnet", str(made.subnet))
+        return networks
+
+    def _open_containers(self, *, lost_memory: bool) -> None:
+        """The inventory, and what makes runners for it."""
+        context, layout = self._context, self._layout
+        self._inventory = Inventory(self._settings.node, self._journal, secrets.token_hex(8), lost_memory=lost_memory)
+        grantable = capabilities.in_mask(procs.bounding_set())
+        shims = ShimStarter(self._programs.conmon, self._launcher, self._attach_lock, _OUTPUT_FD, self._workers)
+        defaults = ProcessDefaults(grantable, self._open_files)
+        runtimes = ConmonRuntimes(layout, self._runtimes, self._cgroups, shims, self._workers, defaults)
+        self._hooks = self._run_hooks()
+        self._log_watch = LogWatch()
+        self._stack.callback(self._log_watch.close)
+        spill = SpillRoom(layout.root)
+        self._stack.callback(spill.close)
+        packers = self._threads("pack", 2)  # for rotated logs, which may take their time
+        self._factory = RunnerFactory(
+            runtimes=runtimes.make,
+            hooks=self._hooks,
+            journal=self._journal,
+            uppers=self._uppers,
+            volumes=self._volumes,
+            logs=ContainerLogs(layout, self._log_watch, packers, context.tasks, self._settings.node, context.bus),
+            exec_starter=self._exec_starter(grantable),
+            spill=spill,
+            tasks=context.tasks,
+            gone=self._inventory.forget,
+        )
+        self._stack.callback(self._inventory.close)
+        exits = ExitWatch(layout.exits, self._inventory.exit_seen)
+        exits.start()
+        self._stack.callback(exits.close)
+
+    def _run_hooks(self) -> RunHooks:
+        rootfs = RootfsHook(self._uppers, self._threads("unmount", 2))
+        self._stack.callback(rootfs.close)
+        return run_hooks(
+            rootfs=rootfs,
+            apparmor=self._apparmor,
+            seccomp=self._seccomp,
+            runtimes=self._runtimes,
+            networks=self._networks,
+            published=self._published,
+            volumes=self._volumes,
+            layout=self._layout,
+            peers=self._inventory.peer,
+            init=self._programs.init,
+        )
+
+    def _exec_starter(self, grantable: Collection[str]) -> ExecStarter:
+        supervisor = ExecSupervisor(self._launcher, self._layout.run, _OUTPUT_FD)
+        self._stack.callback(supervisor.close)
+        return ExecStarter(
+            layout=self._layout,
+            runtimes=self._runtimes,
+            conmon=self._programs.conmon,
+            launcher=self._launcher,
+            attach_lock=self._attach_lock,
+            supervisor=supervisor,
+            apparmor=self._apparmor,
+            output_fd=_OUTPUT_FD,
+            workers=self._workers,
+            grantable=grantable,
+        )
+
+    async def _recover(self, store: Store, same_boot: bool) -> None:
+        stored = list(store.containers())
+        self._volumes.start([item.spec for item in stored])
+        leftovers = Leftovers(self._layout, self._runtimes, self._cgroups, same_boot)
+        undo = Undo(self._layout, self._runtimes, self._cgroups, self._hooks, self._uppers, leftovers)
+        recovery = Recovery(
+            inventory=self._inventory,
+            factory=self._factory,
+            layout=self._layout,
+            leftovers=leftovers,
+            network=NetworkRecovery(self._networks, self._published),
+            execs=ExecRecovery(self._layout, self._journal.execs(), same_boot=same_boot),
+            undo=undo,
+            pending=self._journal.pending_stops,
+            tasks=self._context.tasks,
+            same_boot=same_boot,
+        )
+        await recovery.run(stored)
+
+    def _open_metrics(self, info: HostInfo) -> None:
+        limit = self._settings.metrics_containers
+        collector = ContainerCollector(self._inventory, info, self._cgroups, self._networks, limit)
+        self._context.metrics.add(collector)
+        self._stack.callback(collector.close)
+        self._context.tasks.eternal("metrics", collector.run())
+
+    async def _begin_beats(self, info: HostInfo, boot: str) -> None:
+        settings, context, inventory = self._settings, self._context, self._inventory
+        facts = facts_of(
+            info, self._runtimes, self._networks.suite, self._bridge, settings.label, str(settings.root), boot
+        )
+        heartbeat = Heartbeat(context.bus, inventory, self._journal, info, facts, settings.beat_s)
+        context.tasks.eternal("beat", heartbeat.run())
+        context.tasks.eternal("layers", LayerSweeper(context.bus, inventory, self._layers).run())
+        self._stack.push_async_callback(self._leave, heartbeat)
+
+    # --- steps
+
+    async def _be_alone(self, directory: Path) -> None:
+        self._stack.callback(os.close, await asyncio.to_thread(hold, directory))
 
     async def _joined_within(self, seconds: float) -> bool:
         """Whether the bus is there in a moment, as it mostly is."""
@@ -177,120 +332,49 @@ class Agent:
         if not self._context.tasks.failed:
             await heartbeat.leave()
 
-    async def _serve(
-        self, stack: contextlib.AsyncExitStack, inventory: Inventory, blobs: BlobClient, info: HostInfo
-    ) -> None:
-        bus = self._context.bus
-        await CreateCommand(inventory, blobs).serve(bus)
+    # --- commands
+
+    async def _serve(self, info: HostInfo) -> None:
+        bus, tasks, inventory = self._context.bus, self._context.tasks, self._inventory
+        await self._create_command().serve(bus)
         await LifecycleCommands(inventory).serve(bus)
-        await UpdateCommands(inventory).serve(bus)
-        observe = ObserveCommands(inventory, bus, info)
-        stack.callback(observe.close)
+        await UpdateCommands(inventory, self._cgroups.host).serve(bus)
+        stats = StatsSampling(inventory, info, bus.transport, tasks, self._cgroups, self._networks)
+        observe = ObserveCommands(inventory, bus, stats, self._layout, self._runtimes, self._cgroups)
+        self._stack.callback(observe.close)
         await observe.serve()
-        await StreamCommands(inventory, bus).serve()
-        await self._serve_files(stack, inventory, blobs)
-        await ExecCommands(inventory, bus).serve()
-        await InventoryCommand(inventory).serve(bus)
+        await StreamCommands(inventory, bus, tasks).serve()
+        await self._serve_files()
+        await ExecCommands(inventory, bus, self._attach_lock, tasks).serve()
+        await InventoryCommand(inventory, self._journal).serve(bus)
 
-    async def _serve_files(self, stack: contextlib.AsyncExitStack, inventory: Inventory, blobs: BlobClient) -> None:
-        archive, commit = ArchiveCommands(inventory, self._context.bus), CommitCommand(inventory, blobs)
-        stack.callback(archive.close)
-        stack.callback(commit.close)
-        await archive.serve()
-        await commit.serve(self._context.bus)
-
-    def _store(self, stack: contextlib.AsyncExitStack) -> Store:
-        db = open_database(self._layout.database)
-        stack.callback(db.close)
-        settings, context = self._settings, self._context
-        deliver = of_node(context.bus, settings.node)
-        transport, bound = context.bus.transport, settings.outbox_bytes
-        self._outbox = Outbox(db, transport, context.tasks, deliver, tells=True, bound=bound)
-        return Store(db)
-
-    async def _plumbing(
-        self, stack: contextlib.AsyncExitStack, store: Store, conmon: str, runtimes: dict[str, str], init: str
-    ) -> Plumbing:
-        settings = self._settings
-        suite = settings.suite or store.fact("suite") or secrets.token_hex(3)
-        store.remember("suite", suite)
-        host = cgroups.host_layout()
-        programs = [runtimes[name] for name in _SELF_COPYING if name in runtimes]
-        launcher = Launcher(programs=programs)
-        launcher.start()
-        stack.callback(launcher.close)
-        attach_lock = AttachLock(host)
-        attach_lock.start()
-        stack.callback(attach_lock.close)
-        network = await self._network(stack, store, suite)
-        uppers = UpperStore(self._layout.containers)
-        stack.callback(uppers.close)
-        volumes = Volumes(self._layout.volumes)
-        stack.callback(volumes.close)
-        plumbing = Plumbing(
-            node=settings.node,
-            suite=suite,
-            layout=self._layout,
-            cgroups=host,
-            launcher=launcher,
-            attach_lock=attach_lock,
-            network=network,
-            uppers=uppers,
-            volumes=volumes,
-            journal=Journal(store, self._outbox, settings.node),
-            seccomp=Seccomp(settings.seccomp_profile, _takers(runtimes)),
-            tasks=self._context.tasks,
-            spill=SpillRoom(self._layout.root),
-            conmon=conmon,
-            runtimes=runtimes,
-            default_runtime=settings.runtime,
-            init_path=init,
-            output_fd=2,
-            open_files=self._open_files,
-            bus=self._context.bus,
-            grantable=capabilities.in_mask(procs.bounding_set()),
-            apparmor=apparmor.find(),
+    def _create_command(self) -> CreateCommand:
+        inventory, volumes = self._inventory, self._volumes
+        checks = SpecChecks(self._runtimes, self._cgroups, self._seccomp, volumes, inventory.peer, self._programs.init)
+        return CreateCommand(
+            inventory=inventory,
+            checks=checks,
+            maker=ContainerMaker(inventory, self._factory, self._uppers, volumes, self._layout),
+            layers=self._layers,
+            blobs=self._blobs,
+            journal=self._journal,
+            attach_lock=self._attach_lock,
         )
-        await plumbing.apparmor.prepare()
-        stack.callback(plumbing.workers.shutdown)
-        stack.callback(plumbing.unmounters.shutdown)
-        stack.callback(plumbing.packers.shutdown)
-        stack.callback(plumbing.log_watch.close)
-        stack.callback(plumbing.supervisor.close)
-        stack.callback(plumbing.spill.close)
-        return plumbing
 
-    async def _network(self, stack: contextlib.AsyncExitStack, store: Store, suite: str) -> NetworkDriver:
-        driver, found = await self._open_network(suite, self._settings.subnet or store.fact("subnet"))
-        stack.push_async_callback(driver.close)
-        store.remember("subnet", str(found))
-        return driver
-
-    async def _open_network(self, suite: str, chosen: str) -> tuple[NetworkDriver, IPv4Network]:
-        """The node's network, on the subnet of the last time where nobody has taken that since."""
-        subnet = IPv4Network(chosen) if chosen else None
-        bridge = BridgeNetwork(suite, subnet, None, 1500, NatTable(suite))
-        driver = NetworkDriver(bridge, pool_size=self._settings.sandboxes)
-        try:
-            return driver, await driver.open()
-        except SubnetError as error:
-            if subnet is None or self._settings.subnet:
-                raise internal(str(error)) from error
-            log.warning("%s; taking another", error)
-            return await self._open_network(suite, "")
+    async def _serve_files(self) -> None:
+        bus, tasks = self._context.bus, self._context.tasks
+        access = Access(self._layout, self._runtimes, self._uppers, self._volumes.places, self._workers)
+        archive = ArchiveCommands(self._inventory, bus, access, self._uppers, self._layers, tasks)
+        commit = CommitCommand(self._inventory, self._blobs, self._uppers)
+        self._stack.callback(archive.close)
+        self._stack.callback(commit.close)
+        await archive.serve()
+        await commit.serve(bus)
 
 
-def _takers(runtimes: Mapping[str, str]) -> list[str]:
-    """The runtimes that take a compiled seccomp filter."""
-    return [name for name, program in runtimes.items() if seccomp_bpf.understood_by(program)]
-
-
-def _raise_file_limit() -> tuple[int, int]:
-    """Thousands of containers need thousands of descriptors. The limits that were there before."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, before[1]), before[1]))
-    return before
+def _default_network(subnet: str) -> NetworkSpec:
+    """Docker's network `bridge`; without a subnet the node chooses a free one."""
+    return NetworkSpec(network_id(DEFAULT_NETWORK), DEFAULT_NETWORK, subnet=IPv4Network(subnet) if subnet else None)
 
 
 def build(context: ServiceContext) -> contextlib.AbstractAsyncContextManager[None]:

@@ -5,22 +5,24 @@ import contextlib
 import errno
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
 from seaway_agent.archive.gate import RootfsGate
 from seaway_agent.container import measures
 from seaway_agent.container.health import probe
+from seaway_agent.container.hook import RunHooks, RunRequest
 from seaway_agent.container.measures import LaunchTimer
+from seaway_agent.core.events import not_before
 from seaway_agent.core.instructions import (
     Answer,
-    Ask,
     Delete,
-    Do,
     Exit,
+    Instruction,
     Launch,
     Launched,
+    LogError,
     Record,
     RunProbe,
     SendSignal,
@@ -28,27 +30,31 @@ from seaway_agent.core.instructions import (
     StopProbe,
     TearDown,
     Thaw,
+    Waiter,
     answers_of_records,
 )
 from seaway_agent.core.machine import Machine
+from seaway_agent.core.phases import Phase
 from seaway_agent.core.restart import LONGEST_NS
-from seaway_agent.core.steps import Phase
 from seaway_agent.core.update import updated
-from seaway_agent.core.words import not_before
 from seaway_agent.execs.execs import Execs
+from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.kernel import procs
-from seaway_agent.plumbing import Plumbing
-from seaway_agent.runtime.conmon_runtime import ConmonRuntime
+from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.port import Runtime
-from seaway_agent.runtime.run import ContainerRun
+from seaway_agent.runtime.run import ContainerRun, RunPlan
+from seaway_agent.state.journal import Journal
 from seaway_agent.streams.acceptance import taken_up
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.container_log import ContainerLog
+from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Command
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, RestartPolicy
 from seaway_contracts.errors import SeawayError, internal
 from seaway_docker.errors import exit_code_for
 from seaway_kit.failpoints import Failpoint, reach
+from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 _FORESEEN: Final = (SeawayError, OSError, ValueError)
@@ -66,46 +72,45 @@ Later = Callable[[float, Callable[[str], None], str], Timer]
 
 
 class ContainerRunner:
-    """A container. `gone` is called when nothing of it is left.
-
-    `runtime` and `later` stand in for conmon and the event loop's clock.
-    """
+    """A container. `gone` is called when nothing of it is left; `later` stands in for the event loop's clock."""
 
     def __init__(
         self,
-        node: Plumbing,
-        spec: ContainerSpec,
-        status: ContainerStatus,
+        machine: Machine,
         lowers: tuple[str, ...],
+        *,
+        runtime: Runtime,
+        hooks: RunHooks,
+        journal: Journal,
+        uppers: UpperStore,
+        volumes: Volumes,
+        log: ContainerLog,
+        exec_starter: ExecStarter,
+        spill: SpillRoom,
+        tasks: Tasks,
         gone: Callable[["ContainerRunner"], None],
-        phase: Phase = Phase.IDLE,
-        runtime: Runtime | None = None,
         later: Later | None = None,
     ) -> None:
-        self.node = node
-        self.machine = Machine(spec, status, phase)
+        self.machine = machine
         self.lowers = lowers
+        self.log = log
+        self.gate = RootfsGate()
+        self.execs = Execs(self, exec_starter, spill, tasks, journal.sent)
+        self.console = _console(machine.spec, spill, tasks)
+        self._runtime = runtime
+        self._hooks = hooks
+        self._journal = journal
+        self._uppers = uppers
+        self._volumes = volumes
+        self._tasks = tasks
         self._gone = gone
+        self._later = later
         self._answers: dict[str, asyncio.Future[ContainerStatus]] = {}
         self._timers: dict[str, Timer] = {}
-        self._later = later
         self._probe: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
         self._began_ns = 0
         self._updating = asyncio.Lock()
-        self.gate = RootfsGate()
-        self._runtime: Runtime = runtime or ConmonRuntime(node, spec)
-        self.log = ContainerLog(node, lambda: self.spec, lambda: self.running)
-        command = spec.command
-        self.execs = Execs(self)
-        self.console = Console(
-            f"container {spec.id[:12]}",
-            tty=command.tty,
-            stdin=command.open_stdin,
-            stdin_once=command.stdin_once,
-            spill=node.spill,
-            tasks=node.tasks,
-        )
 
     @property
     def spec(self) -> ContainerSpec:
@@ -118,35 +123,22 @@ class ContainerRunner:
         return self.machine.status
 
     @property
-    def host_veth(self) -> str:
-        """The host's end of the container's interface; empty where it has none."""
-        run = self._runtime.run
-        sandbox = run.connection.sandbox if run is not None else None
-        return sandbox.host_veth if sandbox is not None else ""
-
-    @property
     def process(self) -> tuple[int, int] | None:
         """Number and pidfd of the first process, while it runs."""
         run = self._runtime.run if self.status.pid else None
         return (run.pid, run.pidfd) if run is not None and run.pidfd >= 0 else None
 
-    @property
-    def running(self) -> bool:
-        """Whether output may still come."""
-        phases = (Phase.LAUNCHING, Phase.RUNNING, Phase.PAUSED, Phase.BACKING_OFF)
-        return self.machine.phase in phases or self.machine.goes_on
-
     # --- commands
 
-    async def ask(self, command: Command, decide: Callable[[Ask], list[Do]]) -> ContainerStatus:
+    async def ask(self, command: Command, decide: Callable[[Waiter], list[Instruction]]) -> ContainerStatus:
         """Put a command to the machine and wait for its outcome; a repeat of it waits for the same one."""
         waiting = self._answers.get(command.id)
         if waiting is None:
             waiting = self._answers[command.id] = asyncio.get_running_loop().create_future()
-            ask = Ask(command.id, command.actor)
+            waiter = Waiter(command.id, command.actor)
             try:
-                if not self.machine.knows(ask):
-                    self.do(decide(ask))
+                if not self.machine.knows(waiter):
+                    self.do(decide(waiter))
             except BaseException:
                 del self._answers[command.id]
                 raise
@@ -158,18 +150,18 @@ class ContainerRunner:
 
     async def pause(self, command: Command, *, for_commit: bool = False) -> ContainerStatus:
         """Freeze it, if it runs; `for_commit`: the next agent lets it go on."""
-        refusal = self.machine.cannot_pause()
+        refusal = self.machine.why_no_pause()
         if refusal is None:
             try:
                 await self._runtime.freeze()
             except OSError as error:
                 raise internal(f"container {self.spec.name} can't be paused: {error}") from error
             reach(Failpoint.PAUSE_FROZEN)
-        return await self.ask(command, lambda ask: self.machine.pause(ask, time.time_ns(), for_commit=for_commit))
+        return await self.ask(command, lambda waiter: self.machine.pause(waiter, time.time_ns(), for_commit=for_commit))
 
     async def rename(self, command: Command, name: str) -> ContainerStatus:
         """Take a name that is reserved already."""
-        return await self.ask(command, lambda ask: self.machine.rename(ask, name, time.time_ns()))
+        return await self.ask(command, lambda waiter: self.machine.rename(waiter, name, time.time_ns()))
 
     async def update(self, command: Command, limits: Resources, restart: RestartPolicy | None) -> ContainerStatus:
         """Change limits and policy, of a running container at once. Raises SeawayError with nothing changed."""
@@ -178,7 +170,7 @@ class ContainerRunner:
             if after.resources != self.spec.resources and self.machine.phase in (Phase.RUNNING, Phase.PAUSED):
                 await self._limit(limits)
                 reach(Failpoint.UPDATE_LIMITED)
-            return await self.ask(command, lambda ask: self.machine.update(ask, limits, restart, time.time_ns()))
+            return await self.ask(command, lambda waiter: self.machine.update(waiter, limits, restart, time.time_ns()))
 
     async def _limit(self, limits: Resources) -> None:
         try:
@@ -193,12 +185,12 @@ class ContainerRunner:
     def resize(self, command: Command, height: int, width: int) -> None:
         """Size the terminal of the running container. Raises OSError where it has none."""
         self._runtime.resize(height, width)
-        ask = Ask(command.id, command.actor)
-        self.do(self.machine.tell(ask, time.time_ns(), "resize", height=str(height), width=str(width)))
+        waiter = Waiter(command.id, command.actor)
+        self.do(self.machine.note(waiter, time.time_ns(), "resize", height=str(height), width=str(width)))
 
     def tell(self, command: Command, action: str, **attributes: str) -> None:
         """Something was done with it that changes nothing in its status."""
-        self.do(self.machine.tell(Ask(command.id, command.actor), time.time_ns(), action, **attributes))
+        self.do(self.machine.note(Waiter(command.id, command.actor), time.time_ns(), action, **attributes))
 
     def attached(self, command: Command, *, follows: bool) -> None:
         """A client has attached. One that follows has joined the console: a run that is on it hears from now on."""
@@ -218,7 +210,7 @@ class ContainerRunner:
     def _ended(self, how: Exit) -> None:
         """What ran in it has ended with it: the ends of execs that came before are told before."""
         if self.execs.ending:
-            self.node.tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_execs(how))
+            self._tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_execs(how))
         else:
             self._tell_end(how)
 
@@ -238,6 +230,7 @@ class ContainerRunner:
     def adopt(self, run: ContainerRun) -> None:
         """Take over a run that an earlier agent began."""
         self._runtime.adopt(run)
+        self._hooks.created(self.spec.id, run)
         ran_ns = procs.age_ns(run.pid)
         self._began_ns = _boottime_ns() - ran_ns
         self.log.begin()
@@ -261,7 +254,7 @@ class ContainerRunner:
 
     # --- carrying out
 
-    def do(self, instructions: list[Do]) -> None:
+    def do(self, instructions: list[Instruction]) -> None:
         """Carry out, in order."""
         written = answers_of_records(instructions)
         for what in instructions:
@@ -270,7 +263,7 @@ class ContainerRunner:
             else:
                 self._do(what)
 
-    def _do(self, what: Do) -> None:
+    def _do(self, what: Instruction) -> None:
         match what:
             case Answer():
                 self._answer(what)
@@ -282,15 +275,17 @@ class ContainerRunner:
             case Thaw():
                 self._runtime.thaw()
             case Launch():
-                self._work = self.node.tasks.spawn(f"launch-{self.spec.id[:12]}", self._launch(what))
+                self._work = self._tasks.spawn(f"launch-{self.spec.id[:12]}", self._launch(what))
             case RunProbe():
-                self._probe = self.node.tasks.spawn(f"probe-{self.spec.id[:12]}", self._run_probe(what))
+                self._probe = self._tasks.spawn(f"probe-{self.spec.id[:12]}", self._run_probe(what))
             case StopProbe():
                 self._stop_probe()
             case TearDown():
-                self._work = self.node.tasks.spawn(f"teardown-{self.spec.id[:12]}", self._tear_down())
+                self._work = self._tasks.spawn(f"teardown-{self.spec.id[:12]}", self._tear_down(self._work))
             case Delete():
-                self._work = self.node.tasks.spawn(f"delete-{self.spec.id[:12]}", self._delete(what.volumes))
+                self._work = self._tasks.spawn(f"delete-{self.spec.id[:12]}", self._delete(what.volumes))
+            case LogError():
+                log.error("%s", what.text)
 
     def _write(self, what: Record, answers: Sequence[Answer]) -> None:
         """With the answers that follow, in one transaction: whoever asks again finds them, whichever agent is there.
@@ -299,22 +294,22 @@ class ContainerRunner:
         the agent ends, and its successor begins from what is written.
         """
         try:
-            self.node.journal.write(self.spec, what, self.lowers, answers)
+            self._journal.write(self.spec, what, self.lowers, answers)
         except SeawayError as error:
             if all(event.action != "create" for event in what.events):
-                self.node.tasks.fail(error)
+                self._tasks.fail(error)
             raise
 
     def _answer(self, what: Answer) -> None:
         """Behind the events that tell of the outcome, so that whoever has the answer finds the outcome everywhere."""
-        on_their_way = self.node.journal.sent(self.spec.id)
+        on_their_way = self._journal.sent(self.spec.id)
         if on_their_way is None:
             self._settle(what)
         else:
             on_their_way.add_done_callback(lambda _: self._settle(what))
 
     def _settle(self, what: Answer) -> None:
-        waiting = self._answers.get(what.ask.command)
+        waiting = self._answers.get(what.waiter.command)
         if waiting is None or waiting.done():
             return
         if what.error is not None:
@@ -333,14 +328,14 @@ class ContainerRunner:
 
     def _wait_ns(self, name: str, after_ns: int) -> int:
         """While events wait for want of a bus, each further run of one that always ends takes more of the disk."""
-        return max(after_ns, LONGEST_NS) if name == "restart" and self.node.journal.trouble else after_ns
+        return max(after_ns, LONGEST_NS) if name == "restart" and self._journal.trouble else after_ns
 
     def _timer(self, name: str) -> None:
         self._timers.pop(name, None)
         self.do(self.machine.timer(name, time.time_ns()))
 
     async def _run_probe(self, what: RunProbe) -> None:
-        self.do(self.machine.probed(what.number, await probe(self, what.argv, what.timeout_ns)))
+        self.do(self.machine.probed(what.number, await probe(self.execs, what.argv, what.timeout_ns)))
 
     def _stop_probe(self) -> None:
         if self._probe is not None and self._probe is not asyncio.current_task():
@@ -352,29 +347,46 @@ class ContainerRunner:
             await self._launch_with(self.spec, order)
 
     async def _launch_with(self, spec: ContainerSpec, order: Launch) -> None:
-        runtime, timer = self._runtime, LaunchTimer()
+        timer = LaunchTimer()
         if order.restarters:
             reach(Failpoint.RESTART_LAUNCHING)
         try:
-            run = await runtime.create(spec, self.lowers, order)
+            parts = await self._hooks.prepare(RunRequest(spec, self.lowers))
+        except Exception as error:
+            timer.failed()
+            self._launch_failed(error)
+            return
+        try:
+            run = await self._create(RunPlan(spec, order, parts))
             timer.lap("create")
             self._connect_console()
             await self._prepare_fallback(order)
             self.log.begin()
-            await runtime.start()
+            await self._runtime.start()
             reach(Failpoint.START_RUNNING)
             timer.lap("start")
         except Exception as error:
             timer.failed()
-            if runtime.run is not None:
-                await self._clean_up()
+            await self._undo_launch()
             self._launch_failed(error)
             return
         timer.done()
-        connection, self._began_ns = run.connection, _boottime_ns()
-        what = Launched(run.pid, time.time_ns(), connection.endpoints, connection.ports, run.apparmor)
+        self._began_ns = _boottime_ns()
+        what = Launched(run.pid, time.time_ns(), parts.endpoints, parts.ports, parts.apparmor)
         self.do(self.machine.launched(what))
-        runtime.watch(self._ended)
+        self._runtime.watch(self._ended)
+
+    async def _undo_launch(self) -> None:
+        if self._runtime.run is not None:
+            await self._clean_up()
+            return
+        await self._tried(partial(self._hooks.undo, self.spec.id))
+        reach(Failpoint.START_DISCONNECTED)
+
+    async def _create(self, plan: RunPlan) -> ContainerRun:
+        run = await self._runtime.create(plan)
+        self._hooks.created(plan.spec.id, run)
+        return run
 
     def _launch_failed(self, error: Exception) -> None:
         if not isinstance(error, _FORESEEN):
@@ -400,26 +412,32 @@ class ContainerRunner:
         else:
             await taken_up()
 
-    async def _tear_down(self) -> None:
+    async def _tear_down(self, before: asyncio.Task[None] | None) -> None:
+        """A broken container may be torn down while a launch or another teardown is under way: wait for that."""
+        if before is not None and not before.done():
+            await asyncio.wait({before})
         await self._clean_up()
         reach(Failpoint.DIE_TORN_DOWN)
         self.do(self.machine.torn_down(time.time_ns()))
 
     async def _clean_up(self) -> None:
         """What can't be given back is logged, and left to the sweep: the container must not hang on it."""
+        await self._tried(self._runtime.clean_up)
+        await self._tried(partial(self._hooks.undo, self.spec.id))
+
+    async def _tried(self, undo: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._runtime.clean_up()
+            await undo()
         except Exception as error:
             expected = isinstance(error, _FORESEEN)
             log.error("container %s: %s", self.spec.id[:12], error, exc_info=None if expected else error)
 
     async def _delete(self, volumes: bool) -> None:
-        node = self.node
         try:
             self.log.part()
-            node.uppers.release(self.spec.id)
+            self._uppers.release(self.spec.id)
             reach(Failpoint.REMOVE_UPPER)
-            gone = node.volumes.release(self.spec, anonymous=volumes)
+            gone = self._volumes.release(self.spec, anonymous=volumes)
         except OSError as error:
             refusal = internal(f"container {self.spec.name} can't be removed: {error}")
             self.do(self.machine.delete_failed(refusal, time.time_ns()))
@@ -427,7 +445,14 @@ class ContainerRunner:
         reach(Failpoint.REMOVE_VOLUMES)
         self.console.ended()
         self.do(self.machine.deleted(time.time_ns(), gone))
-        self._gone(self)
+        if self.machine.phase is Phase.GONE:
+            self._gone(self)
+
+
+def _console(spec: ContainerSpec, spill: SpillRoom, tasks: Tasks) -> Console:
+    command, name = spec.command, f"container {spec.id[:12]}"
+    once = command.stdin_once
+    return Console(name, tty=command.tty, stdin=command.open_stdin, stdin_once=once, spill=spill, tasks=tasks)
 
 
 def _boottime_ns() -> int:

@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from seaway_agent.container.runner import ContainerRunner
-from seaway_agent.core.instructions import Ask, Do
+from seaway_agent.core.instructions import Instruction, Waiter
 from seaway_agent.core.machine import Machine
-from seaway_agent.plumbing import Plumbing
 from seaway_agent.rootfs.chain import chain_ids
-from seaway_agent.rootfs.layers import LayerStore
+from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Command
 from seaway_contracts.commands import StatusReply
 from seaway_contracts.containers import ContainerRecord, ContainerStatus
@@ -27,14 +26,12 @@ class Inventory:
     containers may have been made that the database doesn't know.
     """
 
-    def __init__(self, plumbing: Plumbing, layers: LayerStore, epoch: str, *, lost_memory: bool = False) -> None:
-        self.plumbing = plumbing
-        plumbing.pid_of = self._pid_of
-        plumbing.peer = self._peer
-        self.layers = layers
+    def __init__(self, node: str, journal: Journal, epoch: str, *, lost_memory: bool = False) -> None:
+        self.node = node
         self.runners: dict[str, ContainerRunner] = {}
         self.epoch = epoch
         self.lost_memory = lost_memory
+        self._journal = journal
         self._by_prefix: dict[str, ContainerRunner] = {}
         self._rejected: OrderedDict[str, None] = OrderedDict()
 
@@ -71,10 +68,12 @@ class Inventory:
             raise conflict(container_not_running(container))
         return runner
 
-    async def once(self, container: str, command: Command, decide: Callable[[Machine, Ask], list[Do]]) -> StatusReply:
+    async def once(
+        self, container: str, command: Command, decide: Callable[[Machine, Waiter], list[Instruction]]
+    ) -> StatusReply:
         """Put a command to a container's machine, unless it was carried out before. Raises SeawayError."""
         return await self.first(
-            container, command, lambda runner: runner.ask(command, lambda ask: decide(runner.machine, ask))
+            container, command, lambda runner: runner.ask(command, lambda waiter: decide(runner.machine, waiter))
         )
 
     async def first(
@@ -88,7 +87,7 @@ class Inventory:
         done = self.answered(command)
         if done is None:
             return StatusReply(status=await work(self.runner(container)))
-        on_their_way = self.plumbing.journal.sent(container)
+        on_their_way = self._journal.sent(container)
         if on_their_way is not None:
             await on_their_way
         return StatusReply(status=done)
@@ -96,11 +95,11 @@ class Inventory:
     def check_room(self, command: Command) -> None:
         """Raise SeawayError (503) where nothing new is begun just now; what was carried out before is answered."""
         if self.answered(command) is None:
-            self.plumbing.journal.check_room()
+            self._journal.check_room()
 
     def answered(self, command: Command) -> ContainerStatus | None:
         """What a command of before was answered; None for a new one."""
-        return self.plumbing.journal.outcome(command.id)
+        return self._journal.outcome(command.id)
 
     def exit_seen(self, container: str) -> None:
         """An exit file has appeared."""
@@ -131,12 +130,9 @@ class Inventory:
             for chain in chain_ids(x.diff_id for x in runner.spec.image.layers)
         }
 
-    def _peer(self, container: str) -> ContainerRecord | None:
+    def peer(self, container: str) -> ContainerRecord | None:
+        """A container's record, for another one that uses something of it; None where it isn't there."""
         runner = self.runners.get(container)
-        return (
-            None if runner is None else ContainerRecord(spec=runner.spec, node=self.plumbing.node, status=runner.status)
-        )
-
-    def _pid_of(self, container: str) -> int:
-        runner = self.runners.get(container)
-        return runner.status.pid if runner is not None else 0
+        if runner is None:
+            return None
+        return ContainerRecord(spec=runner.spec, node=self.node, status=runner.status)

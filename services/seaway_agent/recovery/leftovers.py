@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seaway_agent.container.runner import ContainerRunner
-from seaway_agent.core.instructions import Ask, Exit
+from seaway_agent.core.instructions import Exit
 from seaway_agent.kernel import procs
-from seaway_agent.kernel.cgroup_text import cgroups_path, suite_cgroup
 from seaway_agent.kernel.procs import Process
-from seaway_agent.plumbing import Plumbing
+from seaway_agent.layout import Layout
+from seaway_agent.runtime import run_note
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.gates import GATE, held_at_gate
-from seaway_agent.runtime.shim import ExitFiles
+from seaway_agent.runtime.launch import exit_files
+from seaway_agent.runtime.run_note import RunNote
+from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.runtime.shims import shims_below
-from seaway_contracts.containers import Endpoint, PublishedPort
+from seaway_contracts.containers import ContainerSpec
 
 
 @dataclass
@@ -32,37 +34,13 @@ class RunLeftovers:
     conmon: Process | None = None
     conmon_fd: int = -1
     started: bool = False
-    note: dict[str, Any] = field(default_factory=dict)
+    note: RunNote = field(default_factory=RunNote)
     ended: Exit | None = None
-
-    @property
-    def run(self) -> int:
-        """Which run it is; 0 where that was not yet written down."""
-        return int(self.note.get("run", 0))
 
     @property
     def goes_on(self) -> bool:
         """Whether its end is still to come: it runs, or its shim is about to write down how it ended."""
         return self.ended is None and (self.pidfd >= 0 or self.conmon_fd >= 0)
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Its places in networks."""
-        return tuple(Endpoint.model_validate(endpoint) for endpoint in self.note.get("endpoints") or ())
-
-    @property
-    def ports(self) -> tuple[PublishedPort, ...]:
-        """What it has published."""
-        return tuple(PublishedPort.model_validate(port) for port in self.note.get("ports") or ())
-
-    @property
-    def apparmor(self) -> str | None:
-        """The AppArmor profile that it runs under; None where its agent did not write that down."""
-        return self.note.get("apparmor")
-
-    def asked(self, who: str) -> list[Ask]:
-        """The `starters` or `restarters` of the run."""
-        return [Ask(str(command), str(actor)) for command, actor in self.note.get(who) or ()]
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -75,54 +53,56 @@ class RunLeftovers:
 class Leftovers:
     """One look at the host: shims that are made later are not among these."""
 
-    def __init__(self, node: Plumbing, same_boot: bool) -> None:
-        self.shims = shims_below(node.layout.run)
-        self._node = node
+    def __init__(self, layout: Layout, runtimes: Runtimes, cgroups: ContainerCgroups, same_boot: bool) -> None:
+        self.shims = shims_below(layout.run)
+        self._layout = layout
+        self._runtimes = runtimes
+        self._cgroups = cgroups
         self._same_boot = same_boot
 
-    def of(self, runner: ContainerRunner) -> RunLeftovers:
+    def of(self, spec: ContainerSpec) -> RunLeftovers:
         """What there is of the container's run. The caller closes it."""
-        container = runner.spec.id
-        bundle = self._node.layout.bundle(container)
+        container = spec.id
+        bundle = self._layout.bundle(container)
         if not self._same_boot:
             return RunLeftovers()
         if not bundle.exists():
             return RunLeftovers(ended=self.exit(container))
-        name, state = self.state(runner)
+        name, state = self.state(spec)
         process, conmon = _first_process(state, container), self.shims.get(container)
         pid = process.pid if process is not None else 0
         found = RunLeftovers(True, pid, pidfd_of(process), conmon, pidfd_of(conmon))
         # Behind the shim: one that is gone has written all that it ever will.
         found.ended = self.exit(container)
         found.started = state.exists() and not self._gated(name, state, found)
-        found.note = _json(bundle / "run.json")
+        found.note = RunNote.load(_json(bundle / run_note.NAME))
         return found
 
     def exit(self, container: str) -> Exit | None:
         """How the container's run ended, where conmon has written that down."""
-        layout = self._node.layout
-        return ExitFiles.of(layout.exits, layout.persist(container), layout.bundle(container), container).read()
+        return exit_files(self._layout, container).read()
 
-    def state(self, runner: ContainerRunner) -> tuple[str, Path]:
-        """The container's runtime, and where that keeps what it knows of it."""
-        name, _ = self._node.runtime(runner.spec.runtime)
-        return name, self._node.layout.runtime_root(name) / runner.spec.id
+    def state(self, spec: ContainerSpec) -> tuple[str, Path]:
+        """The container's runtime, and where that keeps its state."""
+        name, _ = self._runtimes.find(spec.runtime)
+        return name, self._layout.runtime_root(name) / spec.id
 
     def containers(self) -> set[str]:
         """The names of all of which something may be left."""
-        node = self._node
-        layout = node.layout
-        places = [str(path) for path in (layout.bundles, layout.exits, *map(layout.runtime_root, node.runtimes))]
+        layout = self._layout
+        places = [
+            str(path) for path in (layout.bundles, layout.exits, *map(layout.runtime_root, self._runtimes.programs))
+        ]
         found = set(self.shims)
-        for directory in (*places, *node.cgroups.directories(suite_cgroup(node.suite))):
+        for directory in (*places, *self._cgroups.host.directories(self._cgroups.suite)):
             with contextlib.suppress(FileNotFoundError):
                 found |= {entry.name for entry in os.scandir(directory)}
         return found
 
     def place(self, container: str) -> str:
-        """Where a run of which nobody knows any more had its cgroups: as its runtime was told."""
-        told = _json(self._node.layout.bundle(container) / "config.json").get("linux") or {}
-        return str(told.get("cgroupsPath") or cgroups_path(suite_cgroup(self._node.suite), container))
+        """Where a run of an unknown container had its cgroups: as its runtime was told."""
+        config = _json(self._layout.bundle(container) / "config.json").get("linux") or {}
+        return str(config.get("cgroupsPath") or self._cgroups.default_path(container))
 
     def _gated(self, runtime: str, state: Path, found: RunLeftovers) -> bool:
         """Whether the program has not been let loose. runc's init opens the gate itself, and runs the program before

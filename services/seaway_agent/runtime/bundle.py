@@ -7,7 +7,7 @@ namespace holds it, and the launcher lets go. So a killed agent leaves no mount 
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from seaway_agent.kernel import overlay, paths, syscalls
 from seaway_agent.kernel.clones import let_go
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.oci import spec as oci
-from seaway_agent.rootfs.passwd import MOST_TEXT
+from seaway_agent.rootfs.passwd import MOST_TEXT, additional_groups, resolve_user
+from seaway_agent.runtime import run_note
 from seaway_agent.runtime.conmon import SYNC_FD, ShimPlan
+from seaway_agent.runtime.contribution import Contribution, Rootfs
 from seaway_agent.runtime.proc_mounts import check_proc_mounts
 from seaway_contracts.containers import ContainerSpec
 from seaway_kit.failpoints import Failpoint, reach
@@ -26,48 +28,15 @@ from seaway_kit.private_files import write_private
 
 
 @dataclass(frozen=True)
-class VolumeMount:
-    """A local volume: its data directory on the host.
-
-    `recursively`: read-only with all that is mounted below. `subpath` is the piece of it that is mounted, which an
-    attachment hangs under the name `piece`.
-    """
-
-    source: Path
-    target: str
-    read_only: bool
-    recursively: bool = False
-    subpath: str = ""
-    piece: str = ""
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """A copy of a mount that hangs below the bundle, under `name`, while the runtime makes the container.
-
-    `clone` gives the copy's descriptor (`kernel.clones`); it runs in the launcher's thread.
-    """
-
-    name: str
-    clone: Callable[[], int]
-
-
-@dataclass(frozen=True)
 class BundlePlan:
-    """What a run of a container is made of. `files`: name → content of what is bound over /etc (hosts, …)."""
+    """What a bundle is made of. `surroundings` gives what the node adds to the spec, for a user and these mounts."""
 
     spec: ContainerSpec
     shim: ShimPlan
-    lowers: tuple[str, ...]
-    upper: Path
-    work: Path
-    files: Mapping[str, str]
-    binds: tuple[oci.HostMount, ...]
-    volumes: tuple[VolumeMount, ...]
+    parts: Contribution
+    layers: Rootfs
     surroundings: Callable[[oci.User, tuple[oci.HostMount, ...]], oci.Surroundings]
-    resolve_user: Callable[[str, str, str, tuple[str, ...]], oci.User]
     note: bytes
-    attachments: tuple[Attachment, ...] = ()
 
     @property
     def rootfs(self) -> Path:
@@ -79,7 +48,8 @@ def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
     """Write the bundle, mount the rootfs, start conmon. On any error nothing is left but the bundle's plain files."""
     _make_directories(plan)
     reach(Failpoint.START_DIRECTORIES)
-    overlay.mount_overlay(str(plan.rootfs), plan.lowers, str(plan.upper), str(plan.work))
+    layers = plan.layers
+    overlay.mount_overlay(str(plan.rootfs), layers.lowers, str(layers.upper), str(layers.work))
     reach(Failpoint.START_MOUNTED)
     try:
         _attach(plan)
@@ -96,12 +66,12 @@ def unmount(plan: BundlePlan) -> None:
     """Let go of overlay and attachments in the launcher's namespace; fine if they aren't there."""
     with contextlib.suppress(OSError):
         overlay.umount(str(plan.rootfs))
-    for one in plan.attachments:
+    for one in plan.parts.attachments:
         let_go(str(plan.shim.bundle / one.name))
 
 
 def _attach(plan: BundlePlan) -> None:
-    for one in plan.attachments:
+    for one in plan.parts.attachments:
         place, fd = plan.shim.bundle / one.name, one.clone()
         try:
             if stat.S_ISDIR(os.fstat(fd).st_mode):
@@ -117,8 +87,8 @@ def _make_directories(plan: BundlePlan) -> None:
     shim = plan.shim
     for directory in (shim.bundle, plan.rootfs, shim.persist, shim.runtime_root):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(shim.bundle / "run.json", plan.note)
-    for name, content in plan.files.items():
+    write_private(shim.bundle / run_note.NAME, plan.note)
+    for name, content in plan.parts.files.items():
         path = shim.bundle / name
         path.write_text(content)
         path.chmod(0o644)
@@ -128,9 +98,8 @@ def _prepare(plan: BundlePlan) -> None:
     root = os.open(plan.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         command = plan.spec.command
-        groups = plan.spec.security.group_add
         passwd, group = (paths.read_text_in_root(root, f"etc/{name}", MOST_TEXT) for name in ("passwd", "group"))
-        user = plan.resolve_user(command.user, passwd, group, groups)
+        user = _user(command.user, passwd, group, plan.spec.security.group_add)
         if command.workdir not in ("", "/"):
             os.close(paths.mkdir_all_in_root(root, command.workdir))
         config = oci.compose(plan.spec, plan.surroundings(user, _mounts(plan)))
@@ -143,19 +112,16 @@ def _prepare(plan: BundlePlan) -> None:
     write_private(plan.shim.bundle / "config.json", orjson.dumps(config))
 
 
+def _user(user: str, passwd: str, group: str, further: tuple[str, ...]) -> oci.User:
+    found = resolve_user(user, passwd, group)
+    groups = tuple(dict.fromkeys((*found.groups, *additional_groups(further, group))))
+    return oci.User(found.uid, found.gid, groups, found.home)
+
+
 def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:
-    """The files over /etc (unless the user mounts his own there), the user's binds, volumes."""
+    """The files over /etc, unless the user mounts his own there, and what the hooks have contributed."""
     own = tuple(
-        oci.HostMount(str(plan.shim.bundle / name), f"/etc/{name}", ("rbind", "rprivate")) for name in plan.files
+        oci.HostMount(str(plan.shim.bundle / name), f"/etc/{name}", ("rbind", "rprivate")) for name in plan.parts.files
     )
-    volumes = tuple(
-        oci.HostMount(str(plan.shim.bundle / v.piece if v.piece else v.source), v.target, _volume_options(v))
-        for v in plan.volumes
-    )
-    taken = {mount.target for mount in (*plan.binds, *volumes)}
-    return (*(mount for mount in own if mount.target not in taken), *plan.binds, *volumes)
-
-
-def _volume_options(volume: VolumeMount) -> tuple[str, ...]:
-    read_only = ("rro" if volume.recursively else "ro",) if volume.read_only else ()
-    return ("rbind", "rprivate", *read_only)
+    taken = {mount.target for mount in plan.parts.mounts}
+    return (*(mount for mount in own if mount.target not in taken), *plan.parts.mounts)

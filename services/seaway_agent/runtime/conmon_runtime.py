@@ -6,27 +6,24 @@ import logging
 import signal as signals
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Final
 
-from seaway_agent import endpoints
-from seaway_agent.core import instructions
 from seaway_agent.core.instructions import Exit
 from seaway_agent.kernel import cgroups, procs
 from seaway_agent.kernel.cgroup_limits import changed_limits, former_limits
 from seaway_agent.kernel.cgroup_text import CgroupLayout
-from seaway_agent.kernel.spawn import spawn
-from seaway_agent.network.errors import NetworkError
-from seaway_agent.plumbing import Plumbing
-from seaway_agent.runtime import shim, terminal
-from seaway_agent.runtime.conmon import ShimPlan
-from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.layout import Layout
+from seaway_agent.runtime import terminal
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.filter_check import FilterCheck
 from seaway_agent.runtime.flags import filters_late
 from seaway_agent.runtime.gates import GATE, pass_gate
-from seaway_agent.runtime.launch import Launch, exit_files, shim_plan
-from seaway_agent.runtime.root_hold import RootHold
-from seaway_agent.runtime.run import ContainerRun
+from seaway_agent.runtime.launch import Launch, ProcessDefaults, exit_files, shim_plan
+from seaway_agent.runtime.run import ContainerRun, RunPlan
 from seaway_agent.runtime.run_watch import RunWatch
+from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.runtime.teardown import take_down
 from seaway_agent.streams.console import Console
 from seaway_contracts.containers import ContainerSpec, Resources
@@ -37,26 +34,38 @@ _SHIM_ENDS_S: Final = 5.0
 _FREEZE_TRIES: Final = 8
 _FREEZE_S: Final = 0.1
 _THAWED_S: Final = 0.01
-_SAID: Final = 4096
 
 
 class ConmonRuntime:
     """`port.Runtime` on this machine's kernel. A container's id and runtime never change, the rest of its spec may."""
 
-    def __init__(self, node: Plumbing, spec: ContainerSpec) -> None:
+    def __init__(
+        self,
+        spec: ContainerSpec,
+        layout: Layout,
+        runtimes: Runtimes,
+        cgroups: ContainerCgroups,
+        shims: ShimStarter,
+        workers: Executor,
+        defaults: ProcessDefaults,
+    ) -> None:
         self.run: ContainerRun | None = None
-        self._node = node
         self._spec = spec
+        self._layout = layout
+        self._runtimes = runtimes
+        self._cgroups = cgroups
+        self._shims = shims
+        self._workers = workers
+        self._defaults = defaults
         self._watch: RunWatch | None = None
-        self._root: RootHold | None = None
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: instructions.Launch) -> ContainerRun:
+    async def create(self, plan: RunPlan) -> ContainerRun:
         """See the port."""
-        self._spec = spec
+        self._spec = plan.spec
         try:
-            if spec.resources.cgroup_parent:
-                self._node.cgroup_parents.hold(self._node.cgroups_path(spec))
-            run = await Launch(self._node, spec, lowers, order).create()
+            self._cgroups.hold(self._path)
+            launch = Launch(plan, self._layout, self._runtimes, self._cgroups, self._shims, self._defaults)
+            run = await launch.create()
         except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
             await self._undo()
             raise
@@ -65,23 +74,22 @@ class ConmonRuntime:
 
     async def start(self) -> None:
         """See the port."""
-        plan, run = shim_plan(self._node, self._spec), self.run
-        name, pidfd = self._node.runtime(self._spec.runtime)[0], run.pidfd if run is not None else -1
+        plan, run = shim_plan(self._layout, self._runtimes, self._shims.conmon, self._spec), self.run
+        name, pidfd = self._runtimes.find(self._spec.runtime)[0], run.pidfd if run is not None else -1
         check = None
         if run is not None and run.filtered:
             late = filters_late(name, no_new_privileges=self._spec.security.no_new_privileges)
             check = FilterCheck(run.pid, pidfd, name, late=late)
             check.at_gate()
         if not await pass_gate(name, plan.runtime_root / self._spec.id / GATE, pidfd):
-            await self._start_by_runtime(plan)
+            await self._shims.start_container(plan)
         if check is not None:
             await check.behind_gate()
 
     def adopt(self, run: ContainerRun) -> None:
         """See the port."""
         self.run = run
-        self._root = RootHold(run.pid, run.pidfd)
-        self._watch = RunWatch(self._spec.id, run, exit_files(self._node, self._spec.id))
+        self._watch = RunWatch(self._spec.id, run, exit_files(self._layout, self._spec.id))
 
     def watch(self, ended: Callable[[Exit], None]) -> None:
         """See the port."""
@@ -100,41 +108,37 @@ class ConmonRuntime:
 
     async def freeze(self) -> None:
         """See the port."""
-        node, path = self._node, self._node.cgroups_path(self._spec)
-        await asyncio.get_running_loop().run_in_executor(node.workers, _freeze, node.cgroups, path)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._workers, _freeze, self._cgroups.host, self._path)
 
     async def limit(self, changes: Resources) -> None:
         """See the port."""
-        node, path = self._node, self._node.cgroups_path(self._spec)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(node.workers, _limit, node.cgroups, path, changes, self._spec.resources)
+        loop, host = asyncio.get_running_loop(), self._cgroups.host
+        await loop.run_in_executor(self._workers, _limit, host, self._path, changes, self._spec.resources)
 
     def thaw(self) -> None:
         """See the port."""
         with contextlib.suppress(OSError):
-            cgroups.thaw(self._node.cgroups, self._node.cgroups_path(self._spec))
+            cgroups.thaw(self._cgroups.host, self._path)
 
     def connect_console(self, console: Console) -> None:
         """See the port."""
-        console.connect(self._node.layout.bundle(self._spec.id))
+        console.connect(self._layout.bundle(self._spec.id))
 
     def resize(self, height: int, width: int) -> None:
         """See the port."""
-        terminal.resize(self._node.layout.bundle(self._spec.id), height, width)
+        terminal.resize(self._layout.bundle(self._spec.id), height, width)
 
     async def clean_up(self) -> None:
         """See the port."""
-        run, watch = self.run, self._watch
+        watch = self._watch
         if watch is not None and not watch.told:
             await self._end(watch)
         self.run = self._watch = None
         left = [await self._take_down()]
-        self._node.launcher.forget(self._node.cgroups_path(self._spec))
+        self._shims.forget(self._path)
         if watch is not None:
             left.append(await _let_go(watch))
-        if run is not None:
-            left.append(await self._disconnect(run))
-        await self._let_root_go()
         if any(left):
             what = "; ".join(filter(None, left))
             raise internal(f"something of the run of container {self._spec.id[:12]} is left: {what}")
@@ -143,20 +147,12 @@ class ConmonRuntime:
         """See the port."""
         if self._watch is not None:
             self._watch.close()
-        if self._root is not None:
-            self._root.release()
-        self.run = self._watch = self._root = None
+        self.run = self._watch = None
 
-    async def _start_by_runtime(self, plan: ShimPlan) -> None:
-        argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
-        with open(plan.bundle / "start", "w+b") as said:
-            fds = {1: said.fileno(), 2: said.fileno()}
-            child = await asyncio.wrap_future(self._node.launcher.call(spawn, argv, env=plan.env(), fds=fds))
-            code = await shim.reaped(child.pidfd)
-            if code != 0:
-                said.seek(0)
-                text = said.read(_SAID).decode(errors="replace").strip()
-                raise runtime_failure(text or f"{plan.runtime} ended with {code}")
+    @property
+    def _path(self) -> str:
+        """Where its cgroups are."""
+        return self._cgroups.path(self._spec)
 
     async def _undo(self) -> None:
         """After a launch that failed: its own error is what matters to the caller."""
@@ -173,26 +169,14 @@ class ConmonRuntime:
 
     async def _take_down(self) -> str:
         """Gives the text of what went wrong. The runtime's program may be gone from the node by now."""
-        node, spec = self._node, self._spec
-        runtime = spec.runtime or node.default_runtime
+        spec, loop = self._spec, asyncio.get_running_loop()
+        runtime = spec.runtime or self._runtimes.default
         try:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(node.workers, take_down, node, node.cgroups_path(spec), spec.id, runtime)
+            await loop.run_in_executor(
+                self._workers, take_down, self._layout, self._cgroups, self._path, spec.id, runtime
+            )
         except OSError as error:
             return str(error)
-        return ""
-
-    async def _let_root_go(self) -> None:
-        """Its disk may be busy for long: nobody else's work may wait behind this."""
-        root, self._root = self._root, None
-        if root is not None:
-            await asyncio.get_running_loop().run_in_executor(self._node.unmounters, root.release)
-
-    async def _disconnect(self, run: ContainerRun) -> str:
-        try:
-            await endpoints.disconnect(self._node.network, self._spec, run.connection)
-        except (NetworkError, OSError) as error:
-            return f"its network: {error}"
         return ""
 
 

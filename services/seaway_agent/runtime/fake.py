@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from seaway_agent import endpoints
-from seaway_agent.core.instructions import Exit, Launch
-from seaway_agent.endpoints import Connection
-from seaway_agent.runtime.run import ContainerRun
+from seaway_agent.core.instructions import Exit
+from seaway_agent.runtime.run import ContainerRun, RunPlan
 from seaway_agent.streams.console import Console
-from seaway_contracts.containers import ContainerSpec, Resources
+from seaway_contracts.containers import Resources
 
 Step = Literal["create", "connect_console", "start", "freeze", "limit", "clean_up"]
 UNKNOWN_CODE: Final = -1
@@ -55,13 +53,12 @@ class FakeRuntime:
 
     # --- the port
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> ContainerRun:
+    async def create(self, plan: RunPlan) -> ContainerRun:
         """See the port."""
         assert self.run is None, "a run is held: clean up first"
         self._script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         await self._step("create")
-        connection = Connection(endpoints.endpoints_of(spec.network), None)
-        self.adopt(ContainerRun(connection, next(_pids), -1, -1, child=False))
+        self.adopt(ContainerRun(next(_pids), -1, -1, child=False))
         self._running = False
         assert self.run is not None
         return self.run

@@ -11,10 +11,10 @@ The order of calls, each run anew:
 from collections.abc import Callable
 from typing import Protocol
 
-from seaway_agent.core.instructions import Exit, Launch
-from seaway_agent.runtime.run import ContainerRun
+from seaway_agent.core.instructions import Exit
+from seaway_agent.runtime.run import ContainerRun, RunPlan
 from seaway_agent.streams.console import Console
-from seaway_contracts.containers import ContainerSpec, Resources
+from seaway_contracts.containers import Resources
 
 
 class Runtime(Protocol):
@@ -24,11 +24,11 @@ class Runtime(Protocol):
     def run(self) -> ContainerRun | None:
         """The run that is held: from a `create` or `adopt` that succeeded to `clean_up` or `close`."""
 
-    async def create(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> ContainerRun:
-        """Make all that the run needs, up to the program's first instruction, which waits for `start`.
+    async def create(self, plan: RunPlan) -> ContainerRun:
+        """Make bundle, cgroups and shim, up to the program's first instruction, which waits for `start`.
 
-        `lowers`: the image's layers, topmost first. `order` says which run it is, and who asked. Raises SeawayError (in
-        Docker's words where the runtime refused), OSError, ValueError; nothing is left then.
+        What the run needs besides (rootfs, network, mounts …) the plan has, made by its hooks. Raises SeawayError (in
+        Docker's words where the runtime refused), OSError, ValueError; nothing that this call made is left then.
         """
 
     async def start(self) -> None:
@@ -68,9 +68,10 @@ class Runtime(Protocol):
         """Size the terminal, in characters. Raises OSError where nothing runs."""
 
     async def clean_up(self) -> None:
-        """Give back all that the run held, and kill it first where its end wasn't told; then another may be created.
+        """Give back all that `create` made, and kill what runs where its end wasn't told; then another may be created.
 
-        Safe without a run, and twice. Goes on past errors, and raises SeawayError that names what is left.
+        Safe without a run, and twice. Goes on past errors, and raises SeawayError that names what is left. What the
+        hooks made is theirs to undo, after this: no process is left that could use it.
         """
 
     def close(self) -> None:

@@ -1,7 +1,6 @@
 """Takes a run apart: cgroups, the runtime's state, the bundle. Blocking; runs in a worker thread."""
 
 import os
-import posixpath
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -9,24 +8,23 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.kernel import cgroups
-from seaway_agent.kernel.cgroup_text import CgroupLayout, suite_cgroup
-from seaway_agent.plumbing import Plumbing
+from seaway_agent.kernel.cgroup_text import CgroupLayout
+from seaway_agent.layout import Layout
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_kit.failpoints import Failpoint, reach
 
 _SOCKETS: Final = (Path("/run"), Path("/tmp"))
 """Where gVisor's runtime puts its socket when the path of its own directory is too long for one."""
 
 
-def take_down(node: Plumbing, cgroups_path: str, container: str, *runtimes: str) -> None:
+def take_down(layout: Layout, places: ContainerCgroups, cgroups_path: str, container: str, *runtimes: str) -> None:
     """Leave nothing of a run: own work instead of the runtime's `delete`, which costs another process.
 
     `runtimes`: whose state is removed; more than one where it isn't known which of them ran it.
     Raises OSError, the first one, where something can't be removed; all the rest is removed all the same.
     """
-    layout = node.layout
-    failed = [_remove_cgroups(node.cgroups, cgroups_path)]
-    if posixpath.dirname(cgroups_path) != suite_cgroup(node.suite):
-        failed.append(_tried(partial(node.cgroup_parents.let_go, cgroups_path)))
+    failed = [_remove_cgroups(places.host, cgroups_path)]
+    failed.append(_tried(partial(places.let_go, cgroups_path)))
     reach(Failpoint.TEARDOWN_CGROUPS)
     files = (layout.exits / container, *(place / f"runsc-{container}.sock" for place in _SOCKETS))
     failed += [_tried(partial(path.unlink, missing_ok=True)) for path in files]

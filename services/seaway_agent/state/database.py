@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from seaway_agent.core.instructions import Ending
+from seaway_agent.core.instructions import PendingStop
 from seaway_bus.database import Schema, transaction
 from seaway_bus.outbox_table import TABLE
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
@@ -43,7 +43,7 @@ SCHEMA: Final = Schema(
     )
 )
 _OUTCOMES: Final = 4096
-_ENDINGS: Final = TypeAdapter(Ending)
+_PENDING_STOPS: Final = TypeAdapter(PendingStop)
 
 
 @dataclass(frozen=True)
@@ -133,17 +133,17 @@ class Store:
         number = self.db.execute("INSERT OR REPLACE INTO outcome (command, status) VALUES (?, ?)", row).lastrowid or 0
         self.db.execute("DELETE FROM outcome WHERE n <= ?", (number - _OUTCOMES,))
 
-    def endings(self) -> dict[str, Ending]:
+    def pending_stops(self) -> dict[str, PendingStop]:
         """Who waits for the end of which container."""
         rows = self.db.execute("SELECT container, what FROM ending").fetchall()
-        return {container: _ENDINGS.validate_json(what) for container, what in rows}
+        return {container: _PENDING_STOPS.validate_json(what) for container, what in rows}
 
-    def put_ending(self, container: str, what: Ending | None) -> None:
+    def put_pending_stop(self, container: str, what: PendingStop | None) -> None:
         """Who waits for its end now."""
         if what is None:
             self.db.execute("DELETE FROM ending WHERE container = ?", (container,))
         else:
-            row = (container, _ENDINGS.dump_json(what, exclude_defaults=True))
+            row = (container, _PENDING_STOPS.dump_json(what, exclude_defaults=True))
             self.db.execute("INSERT OR REPLACE INTO ending (container, what) VALUES (?, ?)", row)
 
     def fact(self, name: str) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from seaway_agent.core.instructions import Answer, Emit, Ending, Record
+from seaway_agent.core.instructions import Answer, Emit, PendingStop, Record
 from seaway_agent.state.database import Store
 from seaway_bus.outbox import Outbox
 from seaway_contracts.base import Payload
@@ -55,7 +55,7 @@ class Journal:
         self._store = store
         self._outbox = outbox
         self._node = node
-        self.endings = store.endings()
+        self.pending_stops = store.pending_stops()
         """Who waits for the end of which container, as it is written down."""
         self.revision = 0
         """Grows with every change; beats carry it."""
@@ -83,9 +83,9 @@ class Journal:
         try:
             self._apply(spec, record, lowers)
             self._add_events(spec, record)
-            self._keep_ending(spec.id, record.ending)
+            self._keep_pending_stop(spec.id, record.pending_stop)
             for answer in answers:
-                self._store.put_outcome(answer.ask.command, answer.status)
+                self._store.put_outcome(answer.waiter.command, answer.status)
             db.execute("COMMIT")
         except BaseException:
             self._outbox.discard()
@@ -93,13 +93,13 @@ class Journal:
                 db.execute("ROLLBACK")
             raise
 
-    def _keep_ending(self, container: str, what: Ending | None) -> None:
-        if what != self.endings.get(container):
-            self._store.put_ending(container, what)
+    def _keep_pending_stop(self, container: str, what: PendingStop | None) -> None:
+        if what != self.pending_stops.get(container):
+            self._store.put_pending_stop(container, what)
             if what is None:
-                del self.endings[container]
+                del self.pending_stops[container]
             else:
-                self.endings[container] = what
+                self.pending_stops[container] = what
 
     def _unwritten(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
         full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
@@ -166,7 +166,7 @@ class Journal:
 
     def _add(self, spec: ContainerSpec, record: Record, event: Emit, seq: int, now: int) -> None:
         subject, number, body = _told(spec, record, event, seq)
-        cause, actor = (record.ask.command, record.ask.actor) if record.ask else ("", "")
+        cause, actor = (record.waiter.command, record.waiter.actor) if record.waiter else ("", "")
         envelope = Envelope(
             secrets.token_hex(12), self._node, event.noun, event.action, subject, now, number, cause, actor
         )

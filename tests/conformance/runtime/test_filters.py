@@ -9,6 +9,7 @@ from tests.conformance.runtime.unfiltered import unfiltered
 from tests.conformance.runtime.worlds import SLEEPS, SLEEPS_AS_ANY, Box, KernelWorld, Program, exits
 
 from seaway_agent.kernel import procs
+from seaway_agent.runtime.runtimes import Runtimes
 from seaway_contracts.containers import Security
 from seaway_contracts.errors import Code, SeawayError
 
@@ -36,7 +37,7 @@ def mode(pid: int) -> str:
 def without_filters(kernel: KernelWorld, directory: Path) -> None:
     real = shutil.which(kernel.runtime)
     assert real is not None
-    kernel.node.runtimes = {kernel.runtime: str(unfiltered(directory, real))}
+    kernel.runtimes = Runtimes({kernel.runtime: str(unfiltered(directory, real))}, kernel.runtime)
 
 
 @pytest.mark.parametrize("security", FILTERED.values(), ids=FILTERED)
@@ -46,7 +47,7 @@ async def test_one_that_has_its_filter_runs(kernel: KernelWorld, security: Secur
     assert run.filtered is (kernel.runtime != "runsc")
     if run.filtered:
         assert mode(run.pid) == "2"
-    await box.runtime.clean_up()
+    await box.clean_up()
     ends = await kernel.make(*[exits(code) for code in range(3)], security=security)
     assert [(await ends.ran()).code for _ in range(3)] == [0, 1, 2]
 
@@ -63,7 +64,7 @@ async def test_one_without_its_filter_does_not_run(
     run = await box.create()
     assert mode(run.pid) == "0"
     refusal = await refused(box, kernel)
-    await box.runtime.clean_up()
+    await box.clean_up()
     assert refusal.code is Code.INTERNAL
     assert procs.find(run.pid) is None
     assert kernel.left() == []
@@ -84,8 +85,8 @@ async def test_its_program_does_not_begin(kernel: KernelWorld, tmp_path: Path) -
     box = await kernel.make(Program(("sh", "-c", "echo began >/began")))
     await box.create()
     await refused(box, kernel)
-    await box.runtime.clean_up()
-    assert not (kernel.node.uppers.locate(box.id).upper / "began").exists()
+    await box.clean_up()
+    assert not (kernel.uppers.locate(box.id).upper / "began").exists()
 
 
 @pytest.mark.parametrize("security", UNFILTERED.values(), ids=UNFILTERED)
@@ -106,4 +107,4 @@ async def test_one_that_is_killed_at_its_gate_is_not_blamed(
     with pytest.raises((SeawayError, OSError)) as failure:
         await box.runtime.start()
     assert "filter" not in str(failure.value)
-    await box.runtime.clean_up()
+    await box.clean_up()

@@ -15,8 +15,8 @@ from tests.conformance.runtime.worlds import SLEEPS, Box, KernelWorld, Program, 
 
 from seaway_agent.kernel import procs
 from seaway_agent.runtime import shim
-from seaway_agent.runtime.conmon_runtime import ConmonRuntime
 from seaway_agent.runtime.run import ContainerRun
+from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.runtime.shims import shims_below
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.spill import SpillRoom
@@ -44,7 +44,7 @@ async def test_refusals_in_dockers_words(kernel: KernelWorld, args: tuple[str, .
     box = await kernel.make(Program(args))
     with pytest.raises(SeawayError) as refusal:
         await box.started()
-    await box.runtime.clean_up()
+    await box.clean_up()
     message = refusal.value.message
     assert message.startswith(HEAD)
     assert (exit_code_for(message), refusal.value.code) == (code, Code.BAD_REQUEST)
@@ -81,7 +81,7 @@ async def test_a_file_without_a_format_fails_by_itself(kernel: KernelWorld) -> N
     if kernel.runtime == "runsc":
         with pytest.raises(SeawayError, match="exec format error"):
             await box.started()
-        await box.runtime.clean_up()
+        await box.clean_up()
     else:
         assert (await box.ran()).code != 0
 
@@ -89,7 +89,7 @@ async def test_a_file_without_a_format_fails_by_itself(kernel: KernelWorld) -> N
 async def test_the_start_takes_no_further_process(kernel: KernelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel.runtime == "runsc":
         pytest.skip("has no gate: its start is a process of its own")
-    monkeypatch.setattr(ConmonRuntime, "_start_by_runtime", pytest.fail)
+    monkeypatch.setattr(ShimStarter, "start_container", pytest.fail)
     box = await kernel.make(exits(4))
     assert (await box.ran()).code == 4
 
@@ -130,7 +130,7 @@ async def test_the_rootfs_is_mounted_for_the_container_alone(kernel: KernelWorld
     assert kernel.mounts() == []
     if kernel.runtime != "runsc":  # there the gofer holds it, in a namespace of its own
         assert Path(f"/proc/{run.pid}/root/bin/busybox").exists()
-    await box.runtime.clean_up()
+    await box.clean_up()
 
 
 @pytest.mark.parametrize("adopted", [False, True])
@@ -143,14 +143,12 @@ async def test_an_end_does_not_wait_for_the_last_unmount(kernel: KernelWorld, ad
     conmon = shims_below(kernel.layout.run)[box.id].pid
     if adopted:
         box.runtime.close()
-        box.runtime.adopt(
-            ContainerRun(run.connection, run.pid, procs.open_pidfd(run.pid), procs.open_pidfd(conmon), False)
-        )
+        box.adopt(ContainerRun(run.pid, procs.open_pidfd(run.pid), procs.open_pidfd(conmon), False))
         box.watch()
-    with every_thread_busy(kernel.node.unmounters):
+    with every_thread_busy(kernel.unmounters):
         kernel.kill(box)
         await box.end()
-        cleaning = asyncio.ensure_future(box.runtime.clean_up())
+        cleaning = asyncio.ensure_future(box.clean_up())
         await until(lambda: len(kernel.left()) == 1, what="the rootfs and nothing else")
         [held] = kernel.left()
         assert os.listdir(f"/proc/self/fd/{held.split()[2]}/bin")
@@ -168,11 +166,11 @@ async def test_a_running_one_is_adopted_and_its_end_told(kernel: KernelWorld) ->
     box.runtime.close()
     assert box.ends == []
     pidfd, conmon_fd = procs.open_pidfd(run.pid), procs.open_pidfd(conmon)
-    box.runtime.adopt(ContainerRun(run.connection, run.pid, pidfd, conmon_fd, False))
+    box.adopt(ContainerRun(run.pid, pidfd, conmon_fd, False))
     box.watch()
     box.runtime.signal(signal.SIGKILL)
     assert (await box.end()).code == 137
-    await box.runtime.clean_up()
+    await box.clean_up()
     await reaped(conmon)
 
 
@@ -183,12 +181,12 @@ async def test_one_whose_shim_is_gone_is_adopted(kernel: KernelWorld) -> None:
     box.runtime.close()
     os.kill(conmon, signal.SIGKILL)
     await reaped(conmon)
-    box.runtime.adopt(ContainerRun(run.connection, run.pid, procs.open_pidfd(run.pid), -1, False))
+    box.adopt(ContainerRun(run.pid, procs.open_pidfd(run.pid), -1, False))
     box.watch()
     assert box.ends == []
     box.runtime.signal(signal.SIGKILL)
     assert (await box.end()).code in (137, -1)
-    await box.runtime.clean_up()
+    await box.clean_up()
 
 
 async def test_a_terminal_is_sized(kernel: KernelWorld) -> None:
@@ -199,7 +197,7 @@ async def test_a_terminal_is_sized(kernel: KernelWorld) -> None:
     for height in (*range(60, 99), 33):  # of many at once the last one stays
         box.runtime.resize(height, 77)
     assert (await box.end()).code == 0
-    await box.runtime.clean_up()
+    await box.clean_up()
     assert kernel.log(box).split()[-2:] == ["33", "77"]
 
 
@@ -222,7 +220,7 @@ async def test_input_ends_and_output_goes_on(kernel: KernelWorld, tmp_path: Path
     assert heard.endswith(b"bye\n")
     assert b"hello\n" in heard
     await client.close()
-    await box.runtime.clean_up()
+    await box.clean_up()
 
 
 async def test_many_starts_and_ends_at_once(kernel: KernelWorld) -> None:

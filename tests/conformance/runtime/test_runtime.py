@@ -39,7 +39,7 @@ async def test_an_end_by_signal_is_told_as_128_and_its_number(
     await box.started()
     box.runtime.signal(number)
     assert (await box.end()).code == code
-    await box.runtime.clean_up()
+    await box.clean_up()
 
 
 async def test_signals_that_are_ignored_change_nothing(world: World) -> None:
@@ -51,7 +51,7 @@ async def test_signals_that_are_ignored_change_nothing(world: World) -> None:
     assert box.ends == []
     box.runtime.signal(signal.SIGKILL)
     assert (await box.end()).code == 137
-    await box.runtime.clean_up()
+    await box.clean_up()
 
 
 async def test_an_end_is_told_once(world: World) -> None:
@@ -62,7 +62,7 @@ async def test_an_end_is_told_once(world: World) -> None:
         box.runtime.look()
         await asyncio.sleep(0)
     assert len(box.ends) == 1
-    await box.runtime.clean_up()
+    await box.clean_up()
     box.runtime.look()
     assert len(box.ends) == 1
 
@@ -76,7 +76,7 @@ async def test_an_end_before_anybody_watches_is_told_by_watch(world: World) -> N
     assert box.ends == []
     box.watch()
     assert [how.code for how in box.ends] == [5]
-    await box.runtime.clean_up()
+    await box.clean_up()
 
 
 async def test_nothing_runs_before_the_start(world: World) -> None:
@@ -88,14 +88,14 @@ async def test_nothing_runs_before_the_start(world: World) -> None:
     assert box.ends == []
     await box.runtime.start()
     await box.end()
-    await box.runtime.clean_up()
+    await box.clean_up()
 
 
 async def test_a_refused_create_leaves_nothing_and_the_next_one_works(world: World) -> None:
     box = await world.make(ABSENT, exits(6))
     with pytest.raises(SeawayError, match=r'exec: "no-such-program": executable file not found in \$PATH: unknown$'):
         await box.started()
-    await box.runtime.clean_up()
+    await box.clean_up()
     assert box.runtime.run is None
     assert world.left() == []
     assert (await box.ran()).code == 6
@@ -109,7 +109,7 @@ async def test_a_container_killed_before_its_start_does_not_start(world: World) 
     with pytest.raises(SeawayError):
         await box.runtime.start()
     assert box.runtime.run is not None
-    await box.runtime.clean_up()
+    await box.clean_up()
     assert box.runtime.run is None
     assert box.ends == []
 
@@ -120,16 +120,16 @@ async def test_a_signal_to_one_that_has_ended_or_never_was_does_nothing(world: W
     await box.started()
     await box.end()
     box.runtime.signal(signal.SIGKILL)
-    await box.runtime.clean_up()
+    await box.clean_up()
     box.runtime.signal(signal.SIGKILL)
     assert [how.code for how in box.ends] == [0]
 
 
 async def test_clean_up_without_a_run_and_twice(world: World) -> None:
     box = await world.make(exits(0))
-    await box.runtime.clean_up()
+    await box.clean_up()
     await box.ran()
-    await box.runtime.clean_up()
+    await box.clean_up()
     assert world.left() == []
 
 
@@ -144,11 +144,11 @@ async def test_two_at_once(world: World) -> None:
     one, two = await asyncio.gather(world.make(exits(1)), world.make(SLEEPS))
     await asyncio.gather(one.started(), two.started())
     assert (await one.end()).code == 1
-    await one.runtime.clean_up()
+    await one.clean_up()
     assert two.ends == []
     two.runtime.signal(signal.SIGKILL)
     assert (await two.end()).code == 137
-    await two.runtime.clean_up()
+    await two.clean_up()
 
 
 @pytest.mark.parametrize("step", ["created", "started", "watched", "frozen"])
@@ -161,7 +161,7 @@ async def test_clean_up_ends_what_still_runs(world: World, step: str) -> None:
         box.watch()
     if step == "frozen":
         await box.runtime.freeze()
-    await box.runtime.clean_up()
+    await box.clean_up()
     assert box.runtime.run is None
     assert world.left() == []
 
@@ -175,7 +175,7 @@ async def test_a_frozen_one_goes_on_when_it_is_thawed(world: World) -> None:
     box.runtime.signal(signal.SIGKILL)
     box.runtime.thaw()
     assert (await box.end()).code == 137
-    await box.runtime.clean_up()
+    await box.clean_up()
 
 
 async def test_freeze_and_thaw_without_a_run(world: World) -> None:
@@ -204,4 +204,4 @@ async def test_a_killed_shim_loses_at_most_the_code(world: World) -> None:
     how = await box.end()
     assert how.code in (137, -1)
     assert len(box.ends) == 1
-    await box.runtime.clean_up()
+    await box.clean_up()

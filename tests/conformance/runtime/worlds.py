@@ -4,42 +4,37 @@ import asyncio
 import os
 import shutil
 import signal
-import sqlite3
-import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from seaway_agent.container.hook import Planning, RunHooks, RunRequest
+from seaway_agent.container.hooks.confinement import ConfinementHook
+from seaway_agent.container.hooks.etc_files import EtcFilesHook
+from seaway_agent.container.hooks.rootfs import RootfsHook
 from seaway_agent.core.instructions import Exit, Launch
 from seaway_agent.kernel import cgroups, mountinfo, procs
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
-from seaway_agent.network import netns
-from seaway_agent.network.bridge import BridgeNetwork
-from seaway_agent.network.driver import NetworkDriver
-from seaway_agent.network.nft import NatTable
 from seaway_agent.oci import capabilities
-from seaway_agent.plumbing import Plumbing, Seccomp
 from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.conmon_runtime import ConmonRuntime
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.exits import ExitWatch
 from seaway_agent.runtime.fake import FakeRuntime, Script
-from seaway_agent.runtime.launch import exit_files
+from seaway_agent.runtime.launch import ProcessDefaults, exit_files
 from seaway_agent.runtime.port import Runtime
-from seaway_agent.runtime.run import ContainerRun
+from seaway_agent.runtime.run import ContainerRun, RunPlan
+from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.seccomp import Seccomp
+from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.runtime.shims import end_with_children, shims_below
-from seaway_agent.state.database import Store, open_database
-from seaway_agent.state.journal import Journal
-from seaway_agent.streams.spill import SpillRoom
-from seaway_agent.volumes.volumes import Volumes
-from seaway_bus.bus import Bus
-from seaway_bus.outbox import Outbox
 from seaway_contracts.containers import Command, ContainerSpec, Namespaces
-from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import until
 
@@ -89,14 +84,15 @@ class World(Protocol):
 
 
 class Box:
-    """A container in a test, and the ends that were told of it."""
+    """A container in a test, what its hooks prepare, and the ends that were reported of it."""
 
-    def __init__(self, runtime: Runtime, specs: list[ContainerSpec], lowers: tuple[str, ...]) -> None:
+    def __init__(self, runtime: Runtime, specs: list[ContainerSpec], lowers: tuple[str, ...], hooks: RunHooks) -> None:
         self.runtime = runtime
         self.ends: list[Exit] = []
         self.number = 0
         self._specs = specs
         self._lowers = lowers
+        self._hooks = hooks
 
     @property
     def id(self) -> str:
@@ -105,7 +101,22 @@ class Box:
     async def create(self) -> ContainerRun:
         self.number += 1
         spec = self._specs.pop(0) if len(self._specs) > 1 else self._specs[0]
-        return await self.runtime.create(spec, self._lowers, Launch(self.number))
+        parts = await self._hooks.prepare(RunRequest(spec, self._lowers))
+        try:
+            run = await self.runtime.create(RunPlan(spec, Launch(self.number), parts))
+        except Exception:
+            await self._hooks.undo(spec.id)
+            raise
+        self._hooks.created(spec.id, run)
+        return run
+
+    def adopt(self, run: ContainerRun) -> None:
+        self.runtime.adopt(run)
+        self._hooks.created(self.id, run)
+
+    async def clean_up(self) -> None:
+        await self.runtime.clean_up()
+        await self._hooks.undo(self.id)
 
     def watch(self) -> None:
         self.runtime.watch(self.ends.append)
@@ -126,7 +137,7 @@ class Box:
         before = len(self.ends)
         await self.started()
         how = await self.end(before + 1)
-        await self.runtime.clean_up()
+        await self.clean_up()
         return how
 
 
@@ -148,7 +159,7 @@ class FakeWorld:
     async def make(self, *programs: Program, **fields: Any) -> Box:
         container = os.urandom(32).hex()
         runtime = self._runtimes[container] = FakeRuntime(*(program.script for program in programs))
-        return Box(runtime, [_spec(container, program, **fields) for program in programs], ())
+        return Box(runtime, [_spec(container, program, **fields) for program in programs], (), RunHooks(()))
 
     async def over(self, box: Box) -> None:
         await asyncio.sleep(0)
@@ -167,14 +178,16 @@ class FakeWorld:
 
 
 class KernelWorld:
-    """A node's plumbing without its bus: launcher, network in a namespace of its own, one image of busybox."""
+    """What a runtime stands on, without network and bus; one image of busybox."""
 
-    def __init__(self, base: Path, rootfs: Path, runtime: str, bus: Bus, tasks: Tasks) -> None:
+    def __init__(self, base: Path, rootfs: Path, runtime: str) -> None:
         self.suite = os.urandom(3).hex()
-        self.tasks = tasks
-        self.bus = bus
         self.layout = Layout.of(base / "root", base / "run", "n1")
         self.runtime = runtime
+        self.runtimes = Runtimes({runtime: str(shutil.which(runtime))}, runtime)
+        self.cgroups = ContainerCgroups(cgroups.host_layout(), self.suite, self.layout.cgroup_parents)
+        self.workers = ThreadPoolExecutor(4)
+        self.unmounters = ThreadPoolExecutor(2)
         self._base = base
         self._rootfs = rootfs
         self._boxes: dict[str, Box] = {}
@@ -183,59 +196,36 @@ class KernelWorld:
 
     async def open(self) -> None:
         self.layout.make()
-        db = open_database(self.layout.database)
-        self._stack.callback(db.close)
-        self.node = await self._plumbing(db)
-        self._stack.callback(self.node.workers.shutdown)
-        self._stack.callback(self.node.unmounters.shutdown)
+        self.launcher = Launcher()
+        self.launcher.start()
+        self._stack.callback(self.launcher.close)
+        attach_lock = AttachLock(self.cgroups.host)
+        attach_lock.start()
+        self._stack.callback(attach_lock.close)
+        output = os.open(self._base / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
+        self._stack.callback(os.close, output)
+        self.shims = ShimStarter(str(shutil.which("conmon")), self.launcher, attach_lock, output, self.workers)
+        self._open_hooks()
+        self._stack.callback(self.workers.shutdown)
+        self._stack.callback(self.unmounters.shutdown)
         exits = ExitWatch(self.layout.exits, self._exit_seen)
         exits.start()
         self._stack.callback(exits.close)
         self._fds = _descriptors()
 
-    async def _plumbing(self, db: sqlite3.Connection) -> Plumbing:
-        launcher = Launcher()
-        launcher.start()
-        self._stack.callback(launcher.close)
-        attach_lock = AttachLock(cgroups.host_layout())
-        attach_lock.start()
-        self._stack.callback(attach_lock.close)
-        uppers = UpperStore(self.layout.containers)
-        uppers.start(())
-        self._stack.callback(uppers.close)
-        output = os.open(self._base / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
-        self._stack.callback(os.close, output)
-        outbox = Outbox(db, self.bus.transport, self.tasks)
-        return Plumbing(
-            node="n1",
-            suite=self.suite,
-            layout=self.layout,
-            cgroups=cgroups.host_layout(),
-            launcher=launcher,
-            attach_lock=attach_lock,
-            network=await self._network(),
-            uppers=uppers,
-            volumes=Volumes(self.layout.volumes),
-            journal=Journal(Store(db), outbox, "n1"),
-            seccomp=Seccomp(SECCOMP, takers=[self.runtime] if self.runtime == "crun" else []),
-            tasks=self.tasks,
-            spill=SpillRoom(self.layout.root),
-            conmon=str(shutil.which("conmon")),
-            runtimes={self.runtime: str(shutil.which(self.runtime))},
-            default_runtime=self.runtime,
-            init_path="",
-            output_fd=output,
-            grantable=capabilities.in_mask(procs.bounding_set()),
-        )
+    def _open_hooks(self) -> None:
+        self.uppers = UpperStore(self.layout.containers)
+        self.uppers.start(())
+        self._stack.callback(self.uppers.close)
+        rootfs = RootfsHook(self.uppers, self.unmounters)
+        self._stack.callback(rootfs.close)
+        seccomp = Seccomp(SECCOMP, takers=[self.runtime] if self.runtime == "crun" else [])
+        confinement = ConfinementHook(AppArmor(), seccomp, self.runtimes)
+        self.hooks = RunHooks((confinement, rootfs, Planning((EtcFilesHook(lambda _: None, self.layout),))))
 
-    async def _network(self) -> NetworkDriver:
-        namespace = _new_namespace()
-        self._stack.callback(os.close, namespace)
-        bridge = BridgeNetwork(self.suite, IPv4Network("172.30.0.0/24"), None, 1500, NatTable(self.suite))
-        network = NetworkDriver(bridge, netns_fd=namespace)
-        await network.open()
-        self._stack.push_async_callback(network.close, teardown=True)
-        return network
+    def _runtime(self, spec: ContainerSpec) -> Runtime:
+        defaults = ProcessDefaults(capabilities.in_mask(procs.bounding_set()))
+        return ConmonRuntime(spec, self.layout, self.runtimes, self.cgroups, self.shims, self.workers, defaults)
 
     def _exit_seen(self, container: str) -> None:
         if container in self._boxes:
@@ -244,12 +234,12 @@ class KernelWorld:
     async def make(self, *programs: Program, **fields: Any) -> Box:
         container = os.urandom(32).hex()
         specs = [_spec(container, program, **fields) for program in programs]
-        self.node.uppers.acquire(container)
-        box = self._boxes[container] = Box(ConmonRuntime(self.node, specs[0]), specs, (str(self._rootfs),))
+        self.uppers.acquire(container)
+        box = self._boxes[container] = Box(self._runtime(specs[0]), specs, (str(self._rootfs),), self.hooks)
         return box
 
     async def over(self, box: Box) -> None:
-        await until(lambda: exit_files(self.node, box.id).read() is not None, what="the exit file")
+        await until(lambda: exit_files(self.layout, box.id).read() is not None, what="the exit file")
 
     def kill(self, box: Box) -> None:
         assert box.runtime.run is not None
@@ -270,12 +260,12 @@ class KernelWorld:
 
     def mounts(self) -> list[str]:
         """Mounts below the bundles in the launcher's namespace, when it has done all that it was asked to."""
-        text = self.node.launcher.call(lambda: Path("/proc/thread-self/mountinfo").read_text()).result()
+        text = self.launcher.call(lambda: Path("/proc/thread-self/mountinfo").read_text()).result()
         return mountinfo.targets_below(text, str(self.layout.bundles))
 
     def left(self) -> list[str]:
         """cgroups, plain files, mounts, processes, descriptors."""
-        host = self.node.cgroups
+        host = self.cgroups.host
         found = [
             f"{directory}/{entry.name}"
             for directory in host.directories(f"/seaway/{self.suite}")
@@ -297,9 +287,9 @@ class KernelWorld:
         for shim in shims_below(self.layout.run).values():
             end_with_children(shim)
         for box in self._boxes.values():
-            await box.runtime.clean_up()
+            await box.clean_up()
         await self._stack.aclose()
-        cgroups.remove(self.node.cgroups.directories(f"/seaway/{self.suite}"))
+        cgroups.remove(self.cgroups.host.directories(f"/seaway/{self.suite}"))
 
 
 def _descriptors() -> Counter[str]:
@@ -312,24 +302,6 @@ def _descriptors() -> Counter[str]:
             continue
         found["a socket" if target.startswith("socket:") else f"{number} {target}"] += 1
     return found
-
-
-def _new_namespace() -> int:
-    """A network namespace that a descriptor holds."""
-    made: list[int] = []
-
-    def make() -> None:
-        home = netns.current()
-        try:
-            with netns.inside_new(home) as fd:
-                made.append(fd)
-        finally:
-            os.close(home)
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    return made[0]
 
 
 def make_rootfs(directory: Path) -> Path:

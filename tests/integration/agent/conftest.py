@@ -1,5 +1,6 @@
 """One agent for the module's tests, and proof that it leaves nothing."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -48,7 +49,9 @@ async def rig(tmp_path: Path, nats_url: str) -> AsyncIterator[AgentRig]:
         await rig.all_stored()
     finally:
         rig.end(signal.SIGTERM)
-        purge(AgentSettings(root=rig.root, run=tmp_path / "run", node=rig.node, suite=rig.suite))
+        await asyncio.to_thread(
+            purge, AgentSettings(root=rig.root, run=tmp_path / "run", node=rig.node, suite=rig.suite)
+        )
         await blobs.close()
         await tasks.close()
         await bus.close()

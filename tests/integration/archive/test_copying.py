@@ -32,10 +32,10 @@ def target(tmp_path: Path) -> Path:
     return path
 
 
-def copy(source: Path, target: Path, go_on: Callable[[], None] = lambda: None) -> None:
+def copy(source: Path, target: Path, check: Callable[[], None] = lambda: None) -> None:
     fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (source, target)]
     try:
-        copy_tree(*fds, go_on)
+        copy_tree(*fds, check)
     finally:
         for fd in fds:
             os.close(fd)
@@ -129,12 +129,12 @@ def test_it_can_be_ended(source: Path, target: Path) -> None:
         (source / str(number)).touch()
     left = iter(range(5))
 
-    def go_on() -> None:
+    def check() -> None:
         if next(left, None) is None:
             raise unavailable("the agent is ending")
 
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(SeawayError, match="the agent is ending"):
-        copy(source, target, go_on)
+        copy(source, target, check)
     assert 0 < len(os.listdir(target)) < 10
     assert len(os.listdir("/proc/self/fd")) == before

@@ -1,5 +1,6 @@
 """`seaway purge` of an agent that no suite started."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -34,7 +35,9 @@ async def rig(tmp_path: Path, nats_url: str) -> AsyncIterator[AgentRig]:
         yield rig
     finally:
         rig.end(signal.SIGTERM)
-        purge(AgentSettings(root=rig.root, run=tmp_path / "run", node=rig.node, suite=rig.suite))
+        await asyncio.to_thread(
+            purge, AgentSettings(root=rig.root, run=tmp_path / "run", node=rig.node, suite=rig.suite)
+        )
         await blobs.close()
         await tasks.close()
         await bus.close()

@@ -3,29 +3,37 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seaway_agent.container.factory import ContainerLogs
+from seaway_agent.container.hook import RunHooks
+from seaway_agent.container.hooks.network import NetworkHook
 from seaway_agent.container.runner import ContainerRunner
-from seaway_agent.core.instructions import Answer, Ask, Do, Record
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.instructions import Answer, Instruction, Record, Waiter
+from seaway_agent.core.machine import Machine
+from seaway_agent.core.phases import Phase
+from seaway_agent.execs.starter import ExecStarter
+from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
-from seaway_agent.network.bridge import BridgeNetwork
-from seaway_agent.network.driver import NetworkDriver
-from seaway_agent.network.nft import NatTable
-from seaway_agent.plumbing import Plumbing, Seccomp
+from seaway_agent.network.fake import FakeNetworks
+from seaway_agent.network.port import NetworkSpec
 from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.fake import FakeRuntime, Script
+from seaway_agent.runtime.port import Runtime
+from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.state.database import Store, open_database
 from seaway_agent.state.journal import Journal
+from seaway_agent.streams.log_watch import LogWatch
 from seaway_agent.streams.spill import SpillRoom
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Bus, Command
@@ -85,9 +93,15 @@ class RecordingJournal(Journal):
 class Bench:
     """A runner with its surroundings."""
 
-    node: Plumbing
+    layout: Layout
+    tasks: Tasks
     journal: RecordingJournal
+    uppers: UpperStore
     bus: Bus
+    hooks: RunHooks
+    volumes: Volumes
+    workers: ThreadPoolExecutor
+    packers: ThreadPoolExecutor
     timers: Timers = field(default_factory=Timers)
     gone: list[ContainerRunner] = field(default_factory=list)
     runtime: FakeRuntime = field(default_factory=FakeRuntime)
@@ -97,19 +111,49 @@ class Bench:
         """A created container."""
         self.runtime = FakeRuntime(*scripts, clock=time.time_ns)
         spec = builders.spec(len(self.runners) + 1, **fields)
-        self.node.uppers.acquire(spec.id)
-        runner = ContainerRunner(
-            self.node, spec, ContainerStatus(), ("/l/1",), self.gone.append,
-            runtime=self.runtime, later=self.timers.later,
-        )  # fmt: skip
+        self.uppers.acquire(spec.id)
+        runner = self.runner(Machine(spec, ContainerStatus()), self.runtime)
         self.runners.append(runner)
-        await runner.ask(Command.new(), lambda ask: runner.machine.create(ask, 1))
+        await runner.ask(Command.new(), lambda waiter: runner.machine.create(waiter, 1))
         return runner
 
     async def running(self, *scripts: Script, **fields: Any) -> ContainerRunner:
         runner = await self.make(*scripts, **fields)
         await start(runner)
         return runner
+
+    def runner(self, machine: Machine, runtime: Runtime) -> ContainerRunner:
+        """One on this runtime, whose timers run out when told."""
+        logs = ContainerLogs(self.layout, LogWatch(), self.packers, self.tasks, "n1", self.bus)
+        return ContainerRunner(
+            machine,
+            ("/l/1",),
+            runtime=runtime,
+            hooks=self.hooks,
+            journal=self.journal,
+            uppers=self.uppers,
+            volumes=self.volumes,
+            log=logs.make(machine),
+            exec_starter=self._exec_starter(),
+            spill=SpillRoom(self.layout.root),
+            tasks=self.tasks,
+            gone=self.gone.append,
+            later=self.timers.later,
+        )
+
+    def _exec_starter(self) -> ExecStarter:
+        return ExecStarter(
+            layout=self.layout,
+            runtimes=Runtimes({}, "crun"),
+            conmon="",
+            launcher=Launcher(),
+            attach_lock=AttachLock(CgroupLayout(CgroupMode.V2, {}, str(self.layout.root))),
+            supervisor=ExecSupervisor(Launcher(), self.layout.run, 2),
+            apparmor=AppArmor(),
+            output_fd=2,
+            workers=self.workers,
+            grantable=(),
+        )
 
 
 async def _store_all(request: StoreEvents, command: Command) -> StoredEvents:
@@ -120,57 +164,39 @@ async def _store_all(request: StoreEvents, command: Command) -> StoredEvents:
 async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Bench]:
     layout = Layout(tmp_path / "root", tmp_path / "run")
     layout.make()
-    profile = tmp_path / "seccomp.json"
-    profile.write_text('{"syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}')
     db = open_database(layout.database)
     await fake_bus.serve(STORE_EVENTS, _store_all)
     outbox = Outbox(db, fake_bus.transport, tasks, of_node(fake_bus, "n1"), tells=True)
     outbox.start()
     journal = RecordingJournal(Store(db), outbox, "n1")
     uppers = UpperStore(layout.containers)
-    bridge = BridgeNetwork("abcdef", IPv4Network("172.30.0.0/24"), None, 1500, NatTable("abcdef"))
-    cgroups = CgroupLayout(CgroupMode.V2, {}, str(tmp_path))
-    node = Plumbing(
-        node="n1",
-        suite="abcdef",
-        layout=layout,
-        cgroups=cgroups,
-        launcher=Launcher(),
-        attach_lock=AttachLock(cgroups),
-        network=NetworkDriver(bridge),
-        uppers=uppers,
-        volumes=Volumes(layout.volumes),
-        journal=journal,
-        seccomp=Seccomp(profile),
-        tasks=tasks,
-        spill=SpillRoom(layout.root),
-        conmon="",
-        runtimes={},
-        default_runtime="crun",
-        init_path="",
-        output_fd=2,
-    )
-    yield Bench(node, journal, fake_bus)
+    networks = FakeNetworks()
+    await networks.make(NetworkSpec("b", "bridge"))
+    workers, packers, volumes = ThreadPoolExecutor(2), ThreadPoolExecutor(2), Volumes(layout.volumes)
+    hooks = RunHooks((NetworkHook(networks),))
+    yield Bench(layout, tasks, journal, uppers, fake_bus, hooks, volumes, workers, packers)
     await tasks.close()
-    node.workers.shutdown()
+    for threads in (workers, packers):
+        threads.shutdown()
+    volumes.close()
     uppers.close()
     db.close()
 
 
 def start(runner: ContainerRunner, command: Command | None = None) -> "asyncio.Future[ContainerStatus]":
-    return asking(runner, lambda ask: runner.machine.start(ask), command)
+    return asking(runner, lambda waiter: runner.machine.start(waiter), command)
 
 
 def stop(runner: ContainerRunner, timeout_s: int = 10) -> "asyncio.Future[ContainerStatus]":
-    return asking(runner, lambda ask: runner.machine.stop(ask, timeout_s, None, 5))
+    return asking(runner, lambda waiter: runner.machine.stop(waiter, timeout_s, None, 5))
 
 
 def remove(runner: ContainerRunner, *, force: bool = False) -> "asyncio.Future[ContainerStatus]":
-    return asking(runner, lambda ask: runner.machine.remove(ask, force, True, 5))
+    return asking(runner, lambda waiter: runner.machine.remove(waiter, force, True, 5))
 
 
 def asking(
-    runner: ContainerRunner, decide: Callable[[Ask], list[Do]], command: Command | None = None
+    runner: ContainerRunner, decide: Callable[[Waiter], list[Instruction]], command: Command | None = None
 ) -> "asyncio.Future[ContainerStatus]":
     return asyncio.ensure_future(runner.ask(command or Command.new(), decide))
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.seaway_agent.runner_bench import ABSENT, Bench, asking, remove, start, stop, until_idle
 
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.phases import Phase
 from seaway_agent.runtime.fake import Script
 from seaway_agent.streams.acceptance import some_wait
 from seaway_bus.bus import Command
@@ -61,8 +61,8 @@ async def test_output_of_a_program_that_ends_before_conmon_has_accepted_the_clie
     """It is read in the log; where there is none, the start waits for conmon."""
     runner = await bench.make(log=LogConfig(driver=driver))
     name = new_stream_id()
-    client = await ByteStream(bench.bus.transport, name, "opening", bench.node.tasks).open()
-    serving = await ByteStream(bench.bus.transport, name, "serving", bench.node.tasks).open()
+    client = await ByteStream(bench.bus.transport, name, "opening", bench.tasks).open()
+    serving = await ByteStream(bench.bus.transport, name, "serving", bench.tasks).open()
     runner.console.join(serving, stdin=False, stdout=True, stderr=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as conmon:
         conmon.bind(str(tmp_path / "attach"))
@@ -77,7 +77,7 @@ async def test_output_of_a_program_that_ends_before_conmon_has_accepted_the_clie
             peer.close()
         await starting
         if driver == "json-file":
-            bench.node.layout.log(runner.spec.id).write_bytes(b"2026-01-01T00:00:00.000000001+00:00 stdout F quick\n")
+            bench.layout.log(runner.spec.id).write_bytes(b"2026-01-01T00:00:00.000000001+00:00 stdout F quick\n")
         bench.runtime.end(0)
         assert await client.read() == frame(1, b"quick\n")
         assert await client.read() == b""
@@ -183,7 +183,7 @@ async def test_stop_signals_and_kills_when_the_time_is_up(bench: Bench) -> None:
 
 async def test_a_real_time_signal_goes_through(bench: Bench) -> None:
     runner = await bench.running()
-    await asking(runner, lambda ask: runner.machine.kill(ask, 36, 5))
+    await asking(runner, lambda waiter: runner.machine.kill(waiter, 36, 5))
     assert "signal 36" in bench.runtime.calls
 
 
@@ -212,7 +212,7 @@ async def test_remove_while_launching(bench: Bench, step: Any) -> None:
     assert bench.gone == [runner]
     assert bench.runtime.run is None
     assert bench.journal.actions == ["create", "start", "kill", "die", "destroy"]
-    assert not bench.node.uppers.locate(runner.spec.id).path.exists()
+    assert not bench.uppers.locate(runner.spec.id).path.exists()
 
 
 async def test_remove_while_a_launch_fails(bench: Bench) -> None:
@@ -233,7 +233,7 @@ async def test_pause_and_unpause(bench: Bench) -> None:
     runner = await bench.running()
     assert (await runner.pause(Command.new())).state is State.PAUSED
     assert bench.runtime.frozen
-    await asking(runner, lambda ask: runner.machine.unpause(ask, 5))
+    await asking(runner, lambda waiter: runner.machine.unpause(waiter, 5))
     assert not bench.runtime.frozen
     assert runner.status.state is State.RUNNING
 

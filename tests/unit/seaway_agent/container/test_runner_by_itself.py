@@ -8,8 +8,9 @@ import pytest
 from tests.unit.seaway_agent.runner_bench import ABSENT, Bench, remove, start, stop, until_idle
 
 from seaway_agent.container.runner import ContainerRunner
+from seaway_agent.core.machine import Machine
+from seaway_agent.core.phases import Phase
 from seaway_agent.core.restart import FIRST_NS, LONGEST_NS
-from seaway_agent.core.steps import Phase
 from seaway_agent.runtime.fake import FakeRuntime, Script
 from seaway_bus.bus import Command
 from seaway_bus.streams import ByteStream, new_stream_id
@@ -113,7 +114,7 @@ async def test_what_cant_be_deleted_is_dead_and_can_be_tried_again(
 
     anonymous = Mount(type="volume", target="/data", source="v1", anonymous=True)
     runner = await bench.make(mounts=(anonymous,))
-    monkeypatch.setattr(bench.node.volumes, "release", busy)
+    monkeypatch.setattr(bench.volumes, "release", busy)
     with pytest.raises(SeawayError, match="can't be removed: device is busy"):
         await remove(runner)
     assert runner.status.state is State.DEAD
@@ -127,8 +128,8 @@ async def test_what_cant_be_deleted_is_dead_and_can_be_tried_again(
 
 async def client_of(bench: Bench, runner: ContainerRunner) -> ByteStream:
     name = new_stream_id()
-    client = await ByteStream(bench.bus.transport, name, "opening", bench.node.tasks).open()
-    served = await ByteStream(bench.bus.transport, name, "serving", bench.node.tasks).open()
+    client = await ByteStream(bench.bus.transport, name, "opening", bench.tasks).open()
+    served = await ByteStream(bench.bus.transport, name, "serving", bench.tasks).open()
     runner.console.join(served, stdin=True, stdout=True, stderr=True)
     return client
 
@@ -165,11 +166,11 @@ async def test_a_run_of_an_earlier_agent_is_adopted(bench: Bench) -> None:
     run = bench.runtime.run
     assert run is not None
     twin = FakeRuntime()
-    runner = ContainerRunner(bench.node, old.spec, old.status, (), bench.gone.append, Phase.RUNNING, runtime=twin)
+    runner = bench.runner(Machine(old.spec, old.status, Phase.RUNNING), twin)
     old.close()
     assert bench.runtime.run is None
     runner.adopt(run)
-    assert runner.running
+    assert runner.machine.may_write
     twin.end(9)
     await until_idle(runner)
     assert runner.status.exit_code == 9
@@ -194,7 +195,7 @@ async def test_joining_the_console_is_told(bench: Bench) -> None:
 
 async def test_what_cant_be_written_down_ends_the_agent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[BaseException] = []
-    monkeypatch.setattr(bench.node.tasks, "_on_failure", ended.append)
+    monkeypatch.setattr(bench.tasks, "_on_failure", ended.append)
     runner = await bench.running()
     full = SeawayError(Code.NO_SPACE, "no space")
     monkeypatch.setattr(bench.journal, "write", Mock(side_effect=full))
@@ -207,7 +208,7 @@ async def test_a_container_that_cant_be_written_down_is_only_refused(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[BaseException] = []
-    monkeypatch.setattr(bench.node.tasks, "_on_failure", ended.append)
+    monkeypatch.setattr(bench.tasks, "_on_failure", ended.append)
     monkeypatch.setattr(bench.journal, "write", Mock(side_effect=SeawayError(Code.NO_SPACE, "no space")))
     with pytest.raises(SeawayError, match="no space"):
         await bench.make()

@@ -1,4 +1,4 @@
-"""A runner on the runtime's twin: updates, renames, and the probes of its health check."""
+"""A runner on the runtime's twin: updates, renames, the probes of its health check, and what does not fit."""
 
 import asyncio
 import errno
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.unit.seaway_agent.runner_bench import Bench, remove, start, until_idle
+from tests.unit.seaway_agent.runner_bench import Bench, asking, remove, start, stop, until_idle
 
 from seaway_agent.container import runner as runners
-from seaway_agent.core.steps import Phase
+from seaway_agent.core.instructions import Launched
+from seaway_agent.core.phases import Phase
 from seaway_agent.runtime.fake import Script
 from seaway_bus.bus import Command
 from seaway_contracts.containers import Probe, Resources, RestartPolicy
@@ -139,3 +140,48 @@ async def test_the_end_of_the_agent_ends_its_probe(bench: Bench, probes: Probes)
     await until(lambda: probes.asked)
     runner.close()
     await until(lambda: probes.cancelled == 1)
+
+
+# --- what does not fit
+
+
+async def test_a_report_that_does_not_fit_breaks_its_container_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits gets the error, the history is logged, and a forced removal kills, tears down and deletes."""
+    ended: list[BaseException] = []
+    monkeypatch.setattr(bench.tasks, "_on_failure", ended.append)
+    runner = await bench.running(Script(ignores=frozenset({15})))
+    stopping = stop(runner)
+    await until(lambda: "signal 15" in bench.runtime.calls)
+    runner.do(runner.machine.launched(Launched(7, 8)))
+    with pytest.raises(SeawayError, match="lost track of container"):
+        await stopping
+    assert "is running at 'launched'; it went: idle → launching, launching → running" in caplog.text
+    with pytest.raises(SeawayError, match="remove it by force"):
+        await start(runner)
+    assert runner.machine.may_write
+    renamed = await asking(runner, lambda waiter: runner.machine.rename(waiter, "other", 5))
+    assert "lost track of container" in renamed.error
+    await remove(runner, force=True)
+    assert bench.runtime.calls[-3:] == ["signal 9", "thaw", "clean_up"]
+    assert bench.runtime.run is None
+    assert bench.journal.actions[-5:] == ["status", "rename", "kill", "die", "destroy"]
+    assert (bench.gone, ended) == ([runner], [])
+
+
+async def test_a_container_that_breaks_during_its_launch_is_torn_down_behind_that(bench: Bench) -> None:
+    gate = asyncio.Event()
+    runner = await bench.make(Script(waits={"create": gate}))
+    starting = start(runner)
+    await until(lambda: bench.runtime.calls == ["create"])
+    runner.do(runner.machine.torn_down(5))
+    with pytest.raises(SeawayError, match="lost track of container"):
+        await starting
+    removing = remove(runner, force=True)
+    await asyncio.sleep(0)
+    assert bench.runtime.calls == ["create"]
+    gate.set()
+    await removing
+    assert bench.runtime.calls == ["create", "start", "watch", "clean_up"]
+    assert bench.gone == [runner]

@@ -8,15 +8,11 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.core.instructions import Exit
-from seaway_agent.endpoints import Connection
 from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.run_watch import RunWatch, code_of_orphan
 from seaway_agent.runtime.shim import ExitFiles, reaped
-from seaway_contracts.containers import Endpoint
 from seaway_testing.descriptors import none_left_open
 from seaway_testing.waiting import until
-
-NOWHERE = Connection((Endpoint(network="none", network_id="0"),), None)
 
 
 def child(script: str) -> int:
@@ -32,7 +28,7 @@ class Stage:
         self.files = ExitFiles.of(directory / "exits", directory / "persist", directory / "bundle", "abc")
         self.init, self.shim = child("exec sleep 60"), child("exec sleep 60")
         conmon_fd = os.pidfd_open(self.shim) if shim_there else -1
-        self.run = ContainerRun(NOWHERE, self.init, os.pidfd_open(self.init), conmon_fd, child=True)
+        self.run = ContainerRun(self.init, os.pidfd_open(self.init), conmon_fd, child=True)
         self.watch = RunWatch("abc", self.run, self.files)
         self.told: list[Exit] = []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.kernel import seccomp_bpf
-from seaway_agent.plumbing import Seccomp
+from seaway_agent.runtime.seccomp import Seccomp
 from seaway_contracts.containers import Security
 from seaway_testing import builders
 

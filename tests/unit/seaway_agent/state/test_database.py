@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from seaway_agent.core.instructions import PendingStop, Waiter
 from seaway_agent.state.database import SCHEMA, Store, Stored, open_database
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
@@ -78,3 +79,14 @@ def test_only_the_last_outcomes_are_kept(store: Store) -> None:
     assert store.outcome("c903") is None
     assert store.outcome("c904") == builders.status(seq=904)
     assert store.outcome("c4999") == builders.status(seq=4999)
+
+
+def test_a_pending_stop_has_the_form_that_earlier_agents_have_written(store: Store) -> None:
+    text = (
+        b'{"run":3,"since_ns":5,"stop":[15,-1],"stoppers":[{"command":"a","actor":"me"}],"removers":[{"command":"b"}]}'
+    )
+    store.db.execute("INSERT INTO ending (container, what) VALUES ('c', ?)", (text,))
+    pending = PendingStop(3, 5, (15, -1), stoppers=(Waiter("a", "me"),), removers=(Waiter("b"),))
+    assert store.pending_stops() == {"c": pending}
+    store.put_pending_stop("c", pending)
+    assert store.db.execute("SELECT what FROM ending").fetchall() == [(text,)]

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from seaway_agent.core.instructions import Answer, Ask, Emit, Record
+from seaway_agent.core.instructions import Answer, Emit, Record, Waiter
 from seaway_agent.state.database import Store, open_database
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus
@@ -58,7 +58,7 @@ def rows(db: sqlite3.Connection) -> list[dict[str, Any]]:
 
 
 def created(journal: Journal) -> None:
-    journal.write(SPEC, Record(builders.status(seq=1), (Emit("create"),), Ask("c1", "me"), 1000), ("/l/1",))
+    journal.write(SPEC, Record(builders.status(seq=1), (Emit("create"),), Waiter("c1", "me"), 1000), ("/l/1",))
 
 
 async def test_create_stores_the_spec_and_tells_the_services(db: sqlite3.Connection, journal: Journal) -> None:
@@ -77,7 +77,7 @@ async def test_create_stores_the_spec_and_tells_the_services(db: sqlite3.Connect
 
 def create(journal: Journal, **labels: str) -> ContainerSpec:
     spec = builders.spec(1, labels=labels)
-    journal.write(spec, Record(builders.status(seq=1), (Emit("create"),), Ask("c1"), 1000), ("/l/1",))
+    journal.write(spec, Record(builders.status(seq=1), (Emit("create"),), Waiter("c1"), 1000), ("/l/1",))
     return spec
 
 
@@ -105,7 +105,7 @@ async def test_what_is_not_refused_has_room_for_all_its_events(
     changes = {"exit_code": 137, "endpoints": endpoints, "health": health, "error": "e" * 8192}
     status = builders.status(State.EXITED, seq=2, **changes)
     emit = Emit(action, attributes={"exitCode": "137", "oldName": SPEC.name, EXEC_COMMAND: long})
-    journal.write(spec, Record(status, (emit,), Ask("c2")))
+    journal.write(spec, Record(status, (emit,), Waiter("c2")))
     row = rows(db)[-1]
     message = OutboxMessage(row["subject"], row["headers"], orjson.dumps(row["body"]))
     assert event_size(event_to_store(row["key"], message)) < MOST_BYTES < len(message.body)
@@ -120,7 +120,7 @@ async def test_each_container_event_has_its_number_and_moment(db: sqlite3.Connec
         Emit("stop"),
         Emit("die", attributes={"exitCode": "137"}),
     )
-    journal.write(SPEC, Record(status, events, Ask("c2"), 2000))
+    journal.write(SPEC, Record(status, events, Waiter("c2"), 2000))
     found = rows(db)[1:]
     assert [(r["headers"]["ce-type"], r["headers"]["ce-sequence"], r["headers"]["ce-timens"]) for r in found] == [
         ("io.seaway.v1.container.oom", "2", "2000"),
@@ -253,8 +253,8 @@ async def test_what_is_written_is_told_at_once_and_handed_over_in_order(
 def test_answer_is_kept_with_the_record(journal: Journal) -> None:
     created(journal)
     status = builders.status(State.RUNNING, seq=2)
-    answer = Answer(Ask("c7"), status)
-    journal.write(SPEC, Record(status, (Emit("start"),), Ask("c7")), (), [answer])
+    answer = Answer(Waiter("c7"), status)
+    journal.write(SPEC, Record(status, (Emit("start"),), Waiter("c7")), (), [answer])
     assert journal.outcome("c7") == status
     assert journal.outcome("c8") is None
 
@@ -263,7 +263,7 @@ def test_answer_is_not_kept_where_the_record_fails(journal: Journal) -> None:
     created(journal)
     status = builders.status(State.RUNNING, seq=2)
     with pytest.raises(KeyError):
-        journal.write(SPEC, Record(status, (Emit("nonsense"),)), (), [Answer(Ask("c7"), status)])
+        journal.write(SPEC, Record(status, (Emit("nonsense"),)), (), [Answer(Waiter("c7"), status)])
     assert journal.outcome("c7") is None
 
 
@@ -271,7 +271,7 @@ def test_answer_is_not_kept_where_the_record_fails(journal: Journal) -> None:
 async def test_a_changed_spec_is_stored_and_carried(db: sqlite3.Connection, journal: Journal, action: str) -> None:
     created(journal)
     changed = SPEC.model_copy(update={"name": "other"})
-    journal.write(changed, Record(builders.status(seq=2), (Emit(action),), Ask("c2", "me"), 2000))
+    journal.write(changed, Record(builders.status(seq=2), (Emit(action),), Waiter("c2", "me"), 2000))
     (stored,) = Store(db).containers()
     assert (stored.spec, stored.status.seq, stored.lowers) == (changed, 2, ("/l/1",))
     body = rows(db)[-1]["body"]

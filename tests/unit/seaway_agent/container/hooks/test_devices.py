@@ -1,13 +1,15 @@
-"""What a run needs of its node."""
+"""Devices that a container asks for, by CDI and of the host."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.seaway_agent.container.hooks.peers import NOTHING, request
 
-from seaway_agent.gear import cdi_specs, device_edits
-from seaway_contracts.containers import DeviceRequest, Resources
+from seaway_agent.container.hooks.devices import DevicesHook, device_edits
+from seaway_agent.runtime.cdi_files import cdi_specs
+from seaway_contracts.containers import DeviceLimit, DeviceRequest, Resources
 from seaway_contracts.errors import Code, SeawayError
 from seaway_testing import builders
 
@@ -95,3 +97,17 @@ def test_a_broken_file_fails_the_start(tmp_path: Path, fields: dict[str, Any]) -
 def test_who_asks_for_nothing_gets_nothing(tmp_path: Path) -> None:
     file(tmp_path, "a.json", containerEdits={"env": ["A=1"]})
     assert device_edits(builders.spec(), (tmp_path,)).env == ()
+
+
+def test_the_hook_contributes_what_cdi_files_say(tmp_path: Path) -> None:
+    file(tmp_path, "a.json", containerEdits={"env": ["A=1"], "mounts": [{"hostPath": "/h", "containerPath": "/c"}]})
+    asked = Resources(device_requests=(DeviceRequest(driver="cdi", ids=("v.com/c=one",)),))
+    parts = DevicesHook((tmp_path,)).prepare(request(resources=asked), NOTHING)
+    assert (parts.late_env, parts.env) == (("A=1",), ())
+    assert [(mount.source, mount.target) for mount in parts.mounts] == [("/h", "/c")]
+
+
+def test_a_throttled_device_must_be_a_block_device(tmp_path: Path) -> None:
+    limit = DeviceLimit(path=str(tmp_path), value=1)
+    with pytest.raises(SeawayError, match="is not a block device"):
+        DevicesHook(()).prepare(request(resources=Resources(blkio_read_bps=(limit,))), NOTHING)

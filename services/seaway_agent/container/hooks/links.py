@@ -1,0 +1,48 @@
+"""Legacy links: what a container learns of another one of its node when it starts."""
+
+from seaway_agent.container.hook import Peers, RunRequest
+from seaway_agent.runtime.contribution import Contribution
+from seaway_contracts.containers import ContainerSpec, Link
+from seaway_contracts.errors import internal
+from seaway_docker.links import LinkedContainer, link_environment
+from seaway_docker.ports import parse_port
+
+
+class LinksHook:
+    """Variables, and names for /etc/hosts."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    def prepare(self, request: RunRequest, before: Contribution) -> Contribution:
+        """See `Hook.prepare`. Raises SeawayError where a linked container doesn't run."""
+        linked = [
+            (link, self._linked(request.spec, endpoint.network, link))
+            for endpoint in request.spec.network.endpoints
+            for link in endpoint.links
+        ]
+        return Contribution(
+            env=tuple(line for _, one in linked for line in link_environment(one)),
+            host_names=tuple(_host_entry(link, one) for link, one in linked),
+        )
+
+    def _linked(self, spec: ContainerSpec, network: str, link: Link) -> LinkedContainer:
+        """The other side, as it runs now, with its address in that network."""
+        peer = self._peers(link.container)
+        if peer is None or not peer.status.pid:
+            raise internal(f"Cannot link to a non running container: /{link.name} AS /{spec.name}/{link.alias}")
+        addresses = {endpoint.network: endpoint.address for endpoint in peer.status.endpoints}
+        ports = {*peer.spec.network.exposed_ports}
+        ports |= {f"{port.container_port}/{port.protocol}" for port in peer.spec.network.ports}
+        return LinkedContainer(
+            holder=spec.name,
+            alias=link.alias,
+            address=addresses.get(network, ""),
+            ports=tuple(parse_port(port) for port in sorted(ports)),
+            env=peer.spec.command.env,
+        )
+
+
+def _host_entry(link: Link, one: LinkedContainer) -> tuple[str, str]:
+    names = dict.fromkeys((link.alias, link.container[:12], link.name))
+    return one.address, " ".join(names)

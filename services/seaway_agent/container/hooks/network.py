@@ -1,0 +1,107 @@
+"""A container's sandbox and its endpoints in networks."""
+
+import secrets
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import IPv4Address
+from typing import Any
+
+from seaway_agent.container.hook import Hook, RunRequest
+from seaway_agent.core.events import JOINED
+from seaway_agent.network.errors import NetworkError
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, Joined, Networks
+from seaway_agent.runtime.contribution import Contribution
+from seaway_agent.runtime.run import ContainerRun
+from seaway_contracts.containers import ContainerNetworking, ContainerSpec, Endpoint
+from seaway_contracts.errors import internal, not_found
+from seaway_contracts.networks import network_id
+from seaway_docker.errors import no_such_network
+from seaway_kit.failpoints import Failpoint, reach
+
+
+class NetworkHook(Hook):
+    """Makes a sandbox, unless the container has the host's or another container's."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+
+    async def prepare(self, request: RunRequest, before: Contribution) -> Contribution:
+        """See the base."""
+        spec = request.spec
+        if spec.network.sandbox:
+            return Contribution(endpoints=endpoints_of(spec.network))
+        ids = {network.name: network.id for network in self._networks.present()}
+        _check(spec, ids)
+        try:
+            sandbox = await self._networks.join(spec.id, requests_of(spec.network))
+        except (NetworkError, OSError) as error:
+            raise internal(f"no network for container {spec.name}: {error}") from error
+        reach(Failpoint.START_CONNECTED)
+        return Contribution(
+            namespaces={"network": sandbox.path}, endpoints=endpoints_of(spec.network, sandbox.endpoints, ids)
+        )
+
+    def created(self, container: str, run: ContainerRun) -> None:
+        """See the base."""
+        self._networks.handed_over(container, run.pid)
+
+    async def undo(self, container: str) -> None:
+        """See the base."""
+        await self._networks.leave(container)
+
+
+def _check(spec: ContainerSpec, there: Collection[str]) -> None:
+    """Refuse a network that this node doesn't have: at the start, as a 404 at create makes Docker's CLI pull."""
+    for endpoint in spec.network.endpoints:
+        if endpoint.network not in there:
+            raise not_found(no_such_network(endpoint.network))
+
+
+def requests_of(network: ContainerNetworking) -> list[EndpointRequest]:
+    """What a start asks of the networks. The default network's addresses are the node's to choose."""
+    return [
+        EndpointRequest(
+            endpoint.network,
+            IPv4Address(endpoint.ipv4_address)
+            if endpoint.ipv4_address and endpoint.network != DEFAULT_NETWORK
+            else None,
+            endpoint.mac_address or None,
+        )
+        for endpoint in network.endpoints
+    ]
+
+
+def requests_again(endpoints: Iterable[Endpoint]) -> list[EndpointRequest]:
+    """What a running container has of the networks, to be taken over from the agent that gave it."""
+    return [
+        EndpointRequest(endpoint.network, IPv4Address(endpoint.address), endpoint.mac_address or None)
+        for endpoint in endpoints
+        if endpoint.address
+    ]
+
+
+def endpoints_of(
+    network: ContainerNetworking, joined: Iterable[Joined] = (), ids: Mapping[str, str] | None = None
+) -> tuple[Endpoint, ...]:
+    """The endpoints for the status: one in each network that Docker shows, JOINED in another container's sandbox.
+
+    `ids` are those of the networks that aren't the same on every node.
+    """
+    given, known = {endpoint.network: _given(endpoint) for endpoint in joined}, ids or {}
+    return tuple(
+        Endpoint(
+            network=name,
+            network_id=known.get(name) or network_id(name),
+            endpoint_id=secrets.token_hex(32),
+            **given.get(name, {}),
+        )
+        for name in network.networks or (JOINED,)
+    )
+
+
+def _given(joined: Joined) -> dict[str, Any]:
+    return {
+        "address": str(joined.address),
+        "prefix_len": joined.prefix_len,
+        "gateway": str(joined.gateway or ""),
+        "mac_address": joined.mac,
+    }

@@ -1,0 +1,53 @@
+"""The list of hooks of which each run is made."""
+
+from seaway_agent.container.hook import Peers, Planning, RunHooks
+from seaway_agent.container.hooks.binds import BindsHook
+from seaway_agent.container.hooks.confinement import ConfinementHook
+from seaway_agent.container.hooks.devices import DevicesHook
+from seaway_agent.container.hooks.etc_files import EtcFilesHook
+from seaway_agent.container.hooks.init import InitHook
+from seaway_agent.container.hooks.links import LinksHook
+from seaway_agent.container.hooks.network import NetworkHook
+from seaway_agent.container.hooks.ports import PortsHook
+from seaway_agent.container.hooks.rootfs import RootfsHook
+from seaway_agent.container.hooks.shared_namespaces import SharedNamespacesHook
+from seaway_agent.container.hooks.volumes import VolumesHook
+from seaway_agent.layout import Layout
+from seaway_agent.network.port import Networks
+from seaway_agent.network.published import PublishedPorts
+from seaway_agent.runtime.apparmor import AppArmor
+from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.seccomp import Seccomp
+from seaway_agent.volumes.volumes import Volumes
+
+
+def run_hooks(
+    *,
+    rootfs: RootfsHook,
+    apparmor: AppArmor,
+    seccomp: Seccomp,
+    runtimes: Runtimes,
+    networks: Networks,
+    published: PublishedPorts,
+    volumes: Volumes,
+    layout: Layout,
+    peers: Peers,
+    init: str,
+) -> RunHooks:
+    """In the order in which they prepare a run: each sees what those before it have contributed.
+
+    A new concern is a file in `container/hooks` and a line here.
+    """
+    planning = Planning(
+        (
+            BindsHook(runtimes, layout),
+            LinksHook(peers),
+            DevicesHook(),
+            InitHook(init),
+            VolumesHook(volumes, runtimes, layout),
+            SharedNamespacesHook(peers),
+            EtcFilesHook(peers, layout),
+        )
+    )
+    confinement = ConfinementHook(apparmor, seccomp, runtimes)
+    return RunHooks((confinement, rootfs, NetworkHook(networks), PortsHook(published), planning))

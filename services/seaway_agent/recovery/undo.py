@@ -1,0 +1,64 @@
+"""Leaves nothing of runs that are over, or whose program has not begun: as if they had never been asked for."""
+
+import logging
+
+from seaway_agent.container.hook import RunHooks
+from seaway_agent.kernel import procs
+from seaway_agent.layout import Layout
+from seaway_agent.recovery.leftovers import Leftovers, RunLeftovers
+from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
+from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.shims import end_with_children
+from seaway_agent.runtime.teardown import take_down
+from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.ids import is_container_id
+
+log = logging.getLogger(__name__)
+
+
+class Undo:
+    """Undoes what is left of runs, whoever began them."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        runtimes: Runtimes,
+        cgroups: ContainerCgroups,
+        hooks: RunHooks,
+        uppers: UpperStore,
+        leftovers: Leftovers,
+    ) -> None:
+        self._layout = layout
+        self._runtimes = runtimes
+        self._cgroups = cgroups
+        self._hooks = hooks
+        self._uppers = uppers
+        self._leftovers = leftovers
+
+    async def run(self, spec: ContainerSpec, found: RunLeftovers) -> None:
+        """Undo one container's run, as a launch that failed is undone."""
+        end_with_children(found.conmon)
+        if found.pidfd >= 0:
+            end_with_children(procs.find(found.pid))
+        self._take_down(spec.id, self._cgroups.path(spec), self._leftovers.state(spec)[0])
+        try:
+            await self._hooks.undo(spec.id)
+        except SeawayError as error:
+            log.error("%s", error.message)
+
+    def sweep(self, known: set[str]) -> None:
+        """Remove what belongs to no container: bundles, shims, runtimes' state, cgroups, exit files, upper layers."""
+        for container in sorted(self._leftovers.containers() - known):
+            if is_container_id(container):
+                end_with_children(self._leftovers.shims.get(container))
+                log.info("removed what was left of container %s", container[:12])
+                self._take_down(container, self._leftovers.place(container), *self._runtimes.programs)
+        self._uppers.start(known)
+
+    def _take_down(self, container: str, place: str, *runtimes: str) -> None:
+        try:
+            take_down(self._layout, self._cgroups, place, container, *runtimes)
+        except OSError as error:
+            log.error("container %s: something of its run is left: %s", container[:12], error)

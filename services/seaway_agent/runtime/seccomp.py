@@ -1,0 +1,64 @@
+"""The seccomp filters of this node's containers: the default one, made once for each set of capabilities."""
+
+import base64
+import logging
+import platform
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from seaway_agent.kernel import seccomp_bpf
+from seaway_agent.oci import capabilities, seccomp
+from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.errors import bad_request
+
+log = logging.getLogger(__name__)
+
+
+class Seccomp:
+    """The node's default filter, made once for each set of capabilities.
+
+    `takers`: the runtimes that take it compiled.
+    """
+
+    def __init__(self, profile: Path, takers: Collection[str] = ()) -> None:
+        self._base = seccomp.base_names(orjson.loads(profile.read_bytes()))
+        self._takers = frozenset(takers)
+        self._made: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._compiled: dict[tuple[str, ...], str] = {}
+
+    def section(self, spec: ContainerSpec) -> dict[str, Any] | None:
+        """A container's filter; None for an unconfined one. Raises SeawayError for a bad profile of the user's."""
+        security = spec.security
+        if security.seccomp == "unconfined" or (security.privileged and not security.seccomp):
+            return None
+        caps = capabilities.effective(security.cap_add, security.cap_drop, security.privileged)
+        if security.seccomp:
+            try:
+                return seccomp.from_docker_profile(orjson.loads(security.seccomp), caps, platform.machine())
+            except (ValueError, KeyError, TypeError) as error:
+                raise bad_request(f"decoding seccomp profile failed: {error}") from error
+        if caps not in self._made:
+            self._made[caps] = seccomp.compile_filter(self._base, caps, platform.machine())
+        return self._made[caps]
+
+    def compiled(self, spec: ContainerSpec, runtime: str) -> str:
+        """The default filter in the form of `seccomp_bpf.ANNOTATION`; empty where the section is to be used."""
+        security = spec.security
+        if runtime not in self._takers or security.seccomp or security.privileged:
+            return ""
+        caps = capabilities.effective(security.cap_add, security.cap_drop, security.privileged)
+        if caps not in self._compiled:
+            self._compiled[caps] = _compiled(self.section(spec))
+        return self._compiled[caps]
+
+
+def _compiled(section: dict[str, Any] | None) -> str:
+    try:
+        found = seccomp_bpf.compile_tree(section) if section is not None else None
+    except (OSError, ValueError) as error:
+        log.warning("the seccomp filter is left to the runtime to compile: %s", error)
+        found = None
+    return base64.b64encode(found or b"").decode()

@@ -1,0 +1,84 @@
+"""Starts conmon in the launcher's thread, whose mount namespace the runtimes need, and hears its report."""
+
+import asyncio
+import os
+from concurrent.futures import Executor
+from typing import Final
+
+from seaway_agent.kernel.attach_lock import AttachLock
+from seaway_agent.kernel.launcher import Launcher
+from seaway_agent.kernel.procs import find
+from seaway_agent.kernel.spawn import Spawned, spawn
+from seaway_agent.runtime import shim
+from seaway_agent.runtime.bundle import BundlePlan, make_and_start, unmount
+from seaway_agent.runtime.conmon import ShimPlan
+from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.shims import end_with_children
+from seaway_kit.failpoints import Failpoint, reach
+
+_SAID: Final = 4096
+
+
+class ShimStarter:
+    """`conmon` is its program; `output_fd` gets what it prints. `workers` ends a shim that hangs."""
+
+    def __init__(
+        self, conmon: str, launcher: Launcher, attach_lock: AttachLock, output_fd: int, workers: Executor
+    ) -> None:
+        self.conmon = conmon
+        self._launcher = launcher
+        self._attach_lock = attach_lock
+        self._output_fd = output_fd
+        self._workers = workers
+
+    def warm(self) -> None:
+        """A shim will be started in a moment."""
+        self._attach_lock.warm()
+
+    async def start(self, plan: BundlePlan) -> tuple[Spawned, int]:
+        """Make the bundle and start its shim: that, and the container's first process, which waits for its start.
+
+        Raises SeawayError (in Docker's words where the runtime refused), OSError; plain files are left at most then.
+        """
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                spawning = self._launcher.call(make_and_start, plan, writer, self._output_fd)
+                spawned = await asyncio.shield(asyncio.wrap_future(spawning))
+                reach(Failpoint.START_SPAWNED)
+            finally:
+                os.close(writer)
+            try:
+                report = await shim.read_report(reader)
+            except BaseException:
+                await self._end(spawned)
+                raise
+        finally:
+            os.close(reader)
+            self._launcher.call(unmount, plan)
+        if report.pid <= 0:
+            await shim.reaped(spawned.pidfd)
+            raise runtime_failure(report.message, plan.parts.apparmor)
+        return spawned, report.pid
+
+    async def start_container(self, plan: ShimPlan) -> None:
+        """Let the container's program run by the runtime's own `start`. Raises SeawayError, OSError."""
+        argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
+        with open(plan.bundle / "start", "w+b") as said:
+            fds = {1: said.fileno(), 2: said.fileno()}
+            child = await asyncio.wrap_future(self._launcher.call(spawn, argv, env=plan.env(), fds=fds))
+            code = await shim.reaped(child.pidfd)
+            if code != 0:
+                said.seek(0)
+                text = said.read(_SAID).decode(errors="replace").strip()
+                raise runtime_failure(text or f"{plan.runtime} ended with {code}")
+
+    def forget(self, cgroups_path: str) -> None:
+        """Have the launcher drop what crun left in its namespace for one container."""
+        self._launcher.forget(cgroups_path)
+
+    async def _end(self, spawned: Spawned) -> None:
+        """It hangs, and the runtime below it maybe as well."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._workers, end_with_children, find(spawned.pid))
+        os.close(spawned.pidfd)
