@@ -1,19 +1,19 @@
 """One container on its node: the shell that carries out what its state machine decides."""
 
 import asyncio
-import contextlib
 import errno
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
 
 from seaway_agent.archive.gate import RootfsGate
 from seaway_agent.container import measures
+from seaway_agent.container.answers import Answers
 from seaway_agent.container.health import probe
-from seaway_agent.container.hook import RunHooks, RunRequest
-from seaway_agent.container.measures import LaunchTimer
+from seaway_agent.container.hook import RunHooks
+from seaway_agent.container.launching import FORESEEN, Launching
+from seaway_agent.container.timers import Later, Timers
 from seaway_agent.core.events import not_before
 from seaway_agent.core.instructions import (
     Answer,
@@ -21,7 +21,6 @@ from seaway_agent.core.instructions import (
     Exit,
     Instruction,
     Launch,
-    Launched,
     LogError,
     Record,
     RunProbe,
@@ -42,9 +41,8 @@ from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.kernel import procs
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.port import Runtime
-from seaway_agent.runtime.run import ContainerRun, RunPlan
+from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.state.journal import Journal
-from seaway_agent.streams.acceptance import taken_up
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.container_log import ContainerLog
 from seaway_agent.streams.spill import SpillRoom
@@ -57,18 +55,6 @@ from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
-_FORESEEN: Final = (SeawayError, OSError, ValueError)
-
-
-class Timer(Protocol):
-    """What `later` gives back."""
-
-    def cancel(self) -> None:
-        """Don't call."""
-
-
-Later = Callable[[float, Callable[[str], None], str], Timer]
-"""Calls a function with a text after so many seconds, as an event loop's `call_later` does."""
 
 
 class ContainerRunner:
@@ -98,15 +84,14 @@ class ContainerRunner:
         self.execs = Execs(self, exec_starter, spill, tasks, journal.sent)
         self.console = _console(machine.spec, spill, tasks)
         self._runtime = runtime
-        self._hooks = hooks
+        self._launching = Launching(runtime, hooks, self.console, log)
         self._journal = journal
         self._uppers = uppers
         self._volumes = volumes
         self._tasks = tasks
         self._gone = gone
-        self._later = later
-        self._answers: dict[str, asyncio.Future[ContainerStatus]] = {}
-        self._timers: dict[str, Timer] = {}
+        self._answers = Answers(partial(journal.sent, machine.spec.id))
+        self._timers = Timers(self._timer, later)
         self._probe: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
         self._began_ns = 0
@@ -132,21 +117,12 @@ class ContainerRunner:
 
     async def ask(self, command: Command, decide: Callable[[Waiter], list[Instruction]]) -> ContainerStatus:
         """Put a command to the machine and wait for its outcome; a repeat of it waits for the same one."""
-        waiting = self._answers.get(command.id)
-        if waiting is None:
-            waiting = self._answers[command.id] = asyncio.get_running_loop().create_future()
-            waiter = Waiter(command.id, command.actor)
-            try:
-                if not self.machine.knows(waiter):
-                    self.do(decide(waiter))
-            except BaseException:
-                del self._answers[command.id]
-                raise
-        try:
-            return await asyncio.shield(waiting)
-        finally:
-            if waiting.done():
-                self._answers.pop(command.id, None)
+
+        def begin(waiter: Waiter) -> None:
+            if not self.machine.knows(waiter):
+                self.do(decide(waiter))
+
+        return await self._answers.of(command, begin)
 
     async def pause(self, command: Command, *, for_commit: bool = False) -> ContainerStatus:
         """Freeze it, if it runs; `for_commit`: the next agent lets it go on."""
@@ -229,13 +205,9 @@ class ContainerRunner:
 
     def adopt(self, run: ContainerRun) -> None:
         """Take over a run that an earlier agent began."""
-        self._runtime.adopt(run)
-        self._hooks.created(self.spec.id, run)
+        self._launching.adopt(self.spec, run)
         ran_ns = procs.age_ns(run.pid)
         self._began_ns = _boottime_ns() - ran_ns
-        self.log.begin()
-        with contextlib.suppress(OSError):
-            self._connect_console()
         self._runtime.watch(self._ended)
         self.do(self.machine.adopted(time.time_ns(), ran_ns))
 
@@ -246,8 +218,7 @@ class ContainerRunner:
 
     def close(self) -> None:
         """Stop watching; the container goes on."""
-        for timer in self._timers.values():
-            timer.cancel()
+        self._timers.close()
         self._stop_probe()
         self.execs.close()
         self._runtime.close()
@@ -266,12 +237,12 @@ class ContainerRunner:
     def _do(self, what: Instruction) -> None:
         match what:
             case Answer():
-                self._answer(what)
+                self._answers.give(what)
             case SendSignal():
                 self._runtime.signal(what.signal)
                 reach(Failpoint.STOP_SIGNALLED)
             case SetTimer():
-                self._set_timer(what)
+                self._timers.set(what.name, self._wait_s(what))
             case Thaw():
                 self._runtime.thaw()
             case Launch():
@@ -300,38 +271,14 @@ class ContainerRunner:
                 self._tasks.fail(error)
             raise
 
-    def _answer(self, what: Answer) -> None:
-        """Behind the events that tell of the outcome, so that whoever has the answer finds the outcome everywhere."""
-        on_their_way = self._journal.sent(self.spec.id)
-        if on_their_way is None:
-            self._settle(what)
-        else:
-            on_their_way.add_done_callback(lambda _: self._settle(what))
-
-    def _settle(self, what: Answer) -> None:
-        waiting = self._answers.get(what.waiter.command)
-        if waiting is None or waiting.done():
-            return
-        if what.error is not None:
-            waiting.set_exception(what.error)
-            waiting.exception()
-        else:
-            waiting.set_result(what.status)
-
-    def _set_timer(self, what: SetTimer) -> None:
-        old = self._timers.pop(what.name, None)
-        if old is not None:
-            old.cancel()
-        if what.after_ns is not None:
-            later = self._later or asyncio.get_running_loop().call_later
-            self._timers[what.name] = later(self._wait_ns(what.name, what.after_ns) / 1e9, self._timer, what.name)
-
-    def _wait_ns(self, name: str, after_ns: int) -> int:
+    def _wait_s(self, what: SetTimer) -> float | None:
         """While events wait for want of a bus, each further run of one that always ends takes more of the disk."""
-        return max(after_ns, LONGEST_NS) if name == "restart" and self._journal.trouble else after_ns
+        if what.after_ns is None:
+            return None
+        slow = what.name == "restart" and self._journal.trouble
+        return (max(what.after_ns, LONGEST_NS) if slow else what.after_ns) / 1e9
 
     def _timer(self, name: str) -> None:
-        self._timers.pop(name, None)
         self.do(self.machine.timer(name, time.time_ns()))
 
     async def _run_probe(self, what: RunProbe) -> None:
@@ -344,52 +291,17 @@ class ContainerRunner:
 
     async def _launch(self, order: Launch) -> None:
         async with self._updating, self.gate.alone():
-            await self._launch_with(self.spec, order)
-
-    async def _launch_with(self, spec: ContainerSpec, order: Launch) -> None:
-        timer = LaunchTimer()
-        if order.restarters:
-            reach(Failpoint.RESTART_LAUNCHING)
-        try:
-            parts = await self._hooks.prepare(RunRequest(spec, self.lowers))
-        except Exception as error:
-            timer.failed()
-            self._launch_failed(error)
-            return
-        try:
-            run = await self._create(RunPlan(spec, order, parts))
-            timer.lap("create")
-            self._connect_console()
-            await self._prepare_fallback(order)
-            self.log.begin()
-            await self._runtime.start()
-            reach(Failpoint.START_RUNNING)
-            timer.lap("start")
-        except Exception as error:
-            timer.failed()
-            await self._undo_launch()
-            self._launch_failed(error)
-            return
-        timer.done()
-        self._began_ns = _boottime_ns()
-        what = Launched(run.pid, time.time_ns(), parts.endpoints, parts.ports, parts.apparmor)
-        self.do(self.machine.launched(what))
-        self._runtime.watch(self._ended)
-
-    async def _undo_launch(self) -> None:
-        if self._runtime.run is not None:
-            await self._clean_up()
-            return
-        await self._tried(partial(self._hooks.undo, self.spec.id))
-        reach(Failpoint.START_DISCONNECTED)
-
-    async def _create(self, plan: RunPlan) -> ContainerRun:
-        run = await self._runtime.create(plan)
-        self._hooks.created(plan.spec.id, run)
-        return run
+            try:
+                launched = await self._launching.launch(self.spec, self.lowers, order)
+            except Exception as error:
+                self._launch_failed(error)
+                return
+            self._began_ns = _boottime_ns()
+            self.do(self.machine.launched(launched))
+            self._runtime.watch(self._ended)
 
     def _launch_failed(self, error: Exception) -> None:
-        if not isinstance(error, _FORESEEN):
+        if not isinstance(error, FORESEEN):
             log.exception("container %s: its launch failed", self.spec.id[:12], exc_info=error)
         refusal = error if isinstance(error, SeawayError) else internal(f"container {self.spec.name}: {error}")
         self.console.ended()
@@ -397,40 +309,13 @@ class ContainerRunner:
         self.do(self.machine.launch_failed(refusal, exit_code_for(refusal.message), time.time_ns()))
         reach(Failpoint.START_FAILED)
 
-    def _connect_console(self) -> None:
-        command = self.spec.command
-        if self.console.wanted or (command.open_stdin and (command.tty or not command.stdin_once)):
-            self._runtime.connect_console(self.console)
-
-    async def _prepare_fallback(self, order: Launch) -> None:
-        """Attached clients get the output of a program that ends before conmon has accepted their connection."""
-        if not self.console.wanted:
-            return
-        if self.log.kept:
-            begin = self.log.mark() if order.run > 1 else (1, 0)
-            self.console.fall_back(partial(self.log.written_since, begin))
-        else:
-            await taken_up()
-
     async def _tear_down(self, before: asyncio.Task[None] | None) -> None:
         """A broken container may be torn down while a launch or another teardown is under way: wait for that."""
         if before is not None and not before.done():
             await asyncio.wait({before})
-        await self._clean_up()
+        await self._launching.clean_up(self.spec.id)
         reach(Failpoint.DIE_TORN_DOWN)
         self.do(self.machine.torn_down(time.time_ns()))
-
-    async def _clean_up(self) -> None:
-        """What can't be given back is logged, and left to the sweep: the container must not hang on it."""
-        await self._tried(self._runtime.clean_up)
-        await self._tried(partial(self._hooks.undo, self.spec.id))
-
-    async def _tried(self, undo: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await undo()
-        except Exception as error:
-            expected = isinstance(error, _FORESEEN)
-            log.error("container %s: %s", self.spec.id[:12], error, exc_info=None if expected else error)
 
     async def _delete(self, volumes: bool) -> None:
         try:
