@@ -218,6 +218,15 @@ class NodeNetworks:
 
 def teardown(suite: str) -> None:
     """Remove all that a suite's networks have in this namespace, with no agent there. Raises NetworkError, OSError."""
+    # In a thread of its own: pyroute2 runs an event loop, and the caller may be in another one.
+    thread = NetworkThread(f"network-{suite}", lambda: None)
+    try:
+        thread.submit(lambda: _teardown(suite)).result()
+    finally:
+        thread.stop()
+
+
+def _teardown(suite: str) -> None:
     for make in DRIVERS.values():
         with contextlib.closing(make(suite)) as driver:
             driver.teardown()

@@ -1,6 +1,5 @@
 """Addresses of containers on a network that is full."""
 
-import asyncio
 import signal
 from ipaddress import IPv4Network
 from typing import Final
@@ -22,7 +21,7 @@ ROOM: Final = 5
 async def small(rig: AgentRig) -> AgentRig:
     """The agent, on a network that has room for five."""
     rig.end(signal.SIGTERM)
-    await asyncio.to_thread(purge, AgentSettings(root=rig.root, run=rig.base / "run", node=rig.node, suite=rig.suite))
+    purge(AgentSettings(root=rig.root, run=rig.base / "run", node=rig.node, suite=rig.suite))
     rig.env["SEAWAY_SUBNET"] = str(SMALL)
     await rig.start()
     return rig

@@ -158,6 +158,14 @@ def ask(fd: int, host: str, port: int, timeout: float = 2.0) -> str:
         return client.recv(100).decode()
 
 
+def unreachable(fd: int, host: str, port: int) -> bool:
+    try:
+        ask(fd, host, port, timeout=0.3)
+    except OSError:
+        return True
+    return False
+
+
 def ask_udp(client: socket.socket, host: str, port: int) -> str:
     client.sendto(b"who am I?", (host, port))
     return client.recv(100).decode()

@@ -16,7 +16,7 @@ from seaway_agent.network.names import table_name
 from seaway_agent.network.ports import PortBinding, PortRequest
 from seaway_agent.network.publisher import Published
 
-from .conftest import Held, Node, ask, ask_udp
+from .conftest import Held, Node, ask, ask_udp, unreachable
 
 pytestmark = pytest.mark.root
 Start = Callable[[int], Process]
@@ -30,14 +30,6 @@ async def published(node: Node, serve: Serve, *requests: PortRequest) -> Held:
     serve(sandbox.netns_fd, 80)
     await node.ports.publish("web", sandbox.address, requests)
     return sandbox
-
-
-def unreachable(fd: int, host: str, port: int) -> bool:
-    try:
-        ask(fd, host, port, timeout=0.3)
-    except OSError:
-        return True
-    return False
 
 
 @pytest.mark.parametrize("bridge_filter", ["0", "1"])

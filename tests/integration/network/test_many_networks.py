@@ -1,0 +1,218 @@
+"""Several bridge networks of one node, with real traffic; and what a start from the pool does not wait for."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import pytest
+from tests.namespaces import Namespace, Process, end, wait_until
+
+from seaway_agent.network.errors import NetlinkError, SandboxGone
+from seaway_agent.network.names import bridge_name
+from seaway_agent.network.port import EndpointRequest, NetworkSpec
+from seaway_agent.network.ports import PortRequest
+from seaway_agent.network.rtnetlink import Interfaces
+from seaway_agent.network.thread import NetworkThread
+
+from .conftest import BRIDGE, Node, ask, unreachable
+
+pytestmark = pytest.mark.root
+Start = Callable[[int], Process]
+Serve = Callable[..., Any]
+FRONT = NetworkSpec("f" * 64, "front", subnet=IPv4Network("10.1.0.0/24"))
+BACK = NetworkSpec("b" * 64, "back", subnet=IPv4Network("10.2.0.0/24"), mtu=1400)
+
+
+def at(network: NetworkSpec, last: int) -> EndpointRequest:
+    assert network.subnet is not None
+    return EndpointRequest(network.name, network.subnet[last])
+
+
+async def make_both(node: Node) -> None:
+    for network in (FRONT, BACK):
+        await node.networks.make(network)
+
+
+async def test_each_network_is_a_bridge_of_its_own(node: Node, host: Namespace) -> None:
+    await make_both(node)
+    bridge = bridge_name(node.suite, BACK.id)
+    assert host.own_links() == {node.bridge, bridge_name(node.suite, FRONT.id), bridge}
+    assert "inet 10.2.0.1/24" in host.run("ip", "address", "show", bridge)
+    assert " mtu 1400 " in host.run("ip", "link", "show", bridge)
+    held = await node.acquire(at(BACK, 2))
+    inner = Namespace(held.netns_fd)
+    assert " mtu 1400 " in inner.run("ip", "link", "show", "eth0")
+    assert "fe80" not in inner.run("ip", "address")
+    await node.release(held)
+
+
+async def test_networks_are_isolated_and_all_reach_outside(
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
+) -> None:
+    await make_both(node)
+    front, back = await node.acquire(at(FRONT, 2)), await node.acquire(at(BACK, 2))
+    both = await node.acquire(at(FRONT, 3), at(BACK, 3))
+    default = await node.acquire()
+    for held in (front, back, both, default):
+        serve(held.netns_fd, 80)
+    serve(outside.fd, 7000)
+    for held in (front, back, both, default):
+        assert ask(held.netns_fd, "10.77.0.2", 7000) == "10.77.0.1"
+    assert ask(front.netns_fd, "10.1.0.3", 80) == "10.1.0.2"
+    assert ask(back.netns_fd, "10.2.0.3", 80) == "10.2.0.2"
+    assert ask(both.netns_fd, "10.2.0.2", 80) == "10.2.0.3"
+    for held, address in ((front, "10.2.0.2"), (back, "10.1.0.2"), (default, "10.1.0.2"), (front, "172.18.0.2")):
+        assert unreachable(held.netns_fd, address, 80)
+
+
+async def test_ports_lead_to_any_network_and_survive_a_flush(
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
+) -> None:
+    await make_both(node)
+    web, client = await node.acquire(at(BACK, 2)), await node.acquire(at(FRONT, 2))
+    serve(web.netns_fd, 80)
+    await node.ports.publish(web.container, web.address, [PortRequest(80, host_port=8080)])
+    for _ in range(2):
+        assert ask(outside.fd, "10.77.0.1", 8080) == "10.77.0.2"
+        assert ask(host.fd, "127.0.0.1", 8080) == "10.2.0.1"
+        assert ask(client.netns_fd, "10.1.0.1", 8080) == "10.2.0.1"
+        assert ask(web.netns_fd, "10.2.0.1", 8080) == "10.2.0.1"
+        assert unreachable(client.netns_fd, "10.2.0.2", 80)
+        host.run("nft", "flush", "ruleset")
+        await node.ports.refresh()
+
+
+async def test_a_network_goes_and_leaves_the_others_their_rules(node: Node, host: Namespace) -> None:
+    before = host.table(node.suite)
+    await make_both(node)
+    await node.networks.remove("front")
+    assert bridge_name(node.suite, FRONT.id) not in host.table(node.suite)
+    assert bridge_name(node.suite, BACK.id) in host.table(node.suite)
+    await node.networks.remove("back")
+    assert (host.table(node.suite), host.own_links()) == (before, {node.bridge})
+
+
+async def test_a_ready_sandbox_is_its_first_endpoint(node: Node) -> None:
+    await make_both(node)
+    node.networks.fill()
+    await asyncio.to_thread(wait_until, lambda: node.networks.ready() == 8, "pool full")
+    held = await node.acquire(BRIDGE, at(FRONT, 2), at(BACK, 2))
+    assert [str(one.address) for one in held.endpoints] == ["172.18.0.2", "10.1.0.2", "10.2.0.2"]
+    other = await node.acquire(at(FRONT, 3), BRIDGE)
+    assert [one.interface for one in other.endpoints] == ["eth0", "eth1"]
+    routes = Namespace(other.netns_fd).run("ip", "route").splitlines()
+    assert [line.strip() for line in routes if "default" in line] == ["default via 10.1.0.1 dev eth0"]
+
+
+async def test_an_error_at_a_later_endpoint_gives_the_ready_sandbox_back(node: Node, host: Namespace) -> None:
+    await make_both(node)
+    node.networks.fill()
+    await asyncio.to_thread(wait_until, lambda: node.networks.ready() == 8, "pool full")
+    held = await node.acquire(at(FRONT, 2))
+    with pytest.raises(NetlinkError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seaway_agent.network.veths.Veths._configure", refuse)
+        await node.join([BRIDGE, at(BACK, 2)])
+    again = await node.join([EndpointRequest("bridge", IPv4Address("172.18.0.2")), at(BACK, 2)])
+    await node.release(held)
+    await node.release(again)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise NetlinkError(12, "cannot configure: Cannot allocate memory")
+
+
+async def test_a_start_from_the_pool_asks_no_other_thread(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joining, handing over, and the end of a container without ports: all but its leaving."""
+    node.networks.fill()
+    ready = node.networks.ready
+    await asyncio.to_thread(wait_until, lambda: (ready(), ready("none")) == (8, 4), "pools full")
+    asked: list[object] = []
+    submit = NetworkThread.submit
+
+    def noted(thread: NetworkThread, work: Callable[[], Any]) -> Any:
+        asked.append(work)
+        return submit(thread, work)
+
+    monkeypatch.setattr(NetworkThread, "submit", noted)
+    held, isolated = await node.acquire(), await node.join([])
+    for one in (held, isolated):
+        node.networks.handed_over(one.container, os.getpid())
+        await node.ports.unpublish(one.container)
+    await node.networks.leave("nobody")
+    assert asked == []
+    await node.release(held)
+    await node.release(isolated)
+    assert len(asked) == 2
+
+
+async def test_an_endpoint_takes_a_name_that_the_container_has_not_taken(node: Node, start: Start) -> None:
+    await make_both(node)
+    held = await node.acquire()
+    process = start(held.netns_fd)
+    Namespace(held.netns_fd).run("ip", "link", "add", "eth1", "type", "bridge")
+    node.networks.handed_over(held.container, process.pid)
+    assert (await node.networks.connect(held.container, at(BACK, 2))).interface == "eth2"
+    await node.networks.disconnect(held.container, "back")
+    await node.release(held)
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_a_process_that_left_its_sandbox_is_not_followed(
+    node: Node, host: Namespace, start: Start, adopted: bool
+) -> None:
+    """Its number may be another process's by now; a privileged one may have gone to the host's namespace."""
+    await make_both(node)
+    held, stranger = await node.acquire(), start(host.fd)
+    start(held.netns_fd)
+    if adopted:
+        await node.release(held)
+        await node.networks.adopt(held.container, stranger.pid, [])
+    else:
+        node.networks.handed_over(held.container, stranger.pid)
+    before = host.links()
+    with pytest.raises(SandboxGone):
+        await node.networks.connect(held.container, at(BACK, 2))
+    assert {name for name in host.links() if name.startswith("eth")} == set()
+    assert host.links() <= before
+    await node.networks.disconnect(held.container, "bridge")
+    await node.release(held)
+
+
+async def test_an_error_half_way_of_a_connect_leaves_nothing(
+    node: Node, host: Namespace, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_both(node)
+    held = await node.acquire()
+    process = start(held.netns_fd)
+    node.networks.handed_over(held.container, process.pid)
+    before = host.links()
+    monkeypatch.setattr(Interfaces, "configure", refuse)
+    with pytest.raises(NetlinkError):
+        await node.networks.connect(held.container, at(BACK, 2))
+    assert host.links() == before
+    monkeypatch.undo()
+    assert (await node.networks.connect(held.container, at(BACK, 2))).interface == "eth1"
+    end(process)
+    await node.release(held)
+
+
+async def test_an_agent_that_starts_again_needs_no_pyroute2(
+    node: Node, host: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its import takes 0.2 s, and recovery must be quick."""
+    await make_both(node)
+    await node.networks.close()
+
+    def missed(*_: object) -> None:
+        raise AssertionError("pyroute2 was asked for")
+
+    again = Node(node.suite, host)
+    with monkeypatch.context() as patch:
+        patch.setattr("seaway_agent.network.rtnetlink.opened", missed)
+        await again.open()
+        await make_both(again)
+        assert await again.networks.sweep() == []
+    await again.close()
+    await node.networks.open()
