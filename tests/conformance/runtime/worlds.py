@@ -34,7 +34,9 @@ from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.runtime.seccomp import Seccomp
 from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.runtime.shims import end_with_children, shims_below
+from seaway_bus.bus import Bus
 from seaway_contracts.containers import Command, ContainerSpec, Namespaces
+from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import until
 
@@ -178,9 +180,11 @@ class FakeWorld:
 
 
 class KernelWorld:
-    """What a runtime stands on, without network and bus; one image of busybox."""
+    """What a runtime stands on, without a network; one image of busybox. `bus` and `tasks` are for consoles."""
 
-    def __init__(self, base: Path, rootfs: Path, runtime: str) -> None:
+    def __init__(self, base: Path, rootfs: Path, runtime: str, bus: Bus, tasks: Tasks) -> None:
+        self.bus = bus
+        self.tasks = tasks
         self.suite = os.urandom(3).hex()
         self.layout = Layout.of(base / "root", base / "run", "n1")
         self.runtime = runtime
