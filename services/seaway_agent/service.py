@@ -94,7 +94,7 @@ class Agent:
 
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
-        """The agent, from recovery to its end. Containers go on afterwards."""
+        """The agent, from recovery to its end. Containers outlive it."""
         async with contextlib.AsyncExitStack() as stack:
             self._stack = stack
             await self._open()
@@ -136,7 +136,7 @@ class Agent:
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
         info = read_host_info(str(self._layout.root), self._cgroups.host, apparmor=self._apparmor.usable)
         self._open_metrics(info)
-        # Up to here the bus isn't needed: this node's containers go on whether it is there or not.
+        # Up to here the bus isn't needed: the containers are served whether it is there or not.
         await context.joined
         if not early:
             await check_name(context.bus, settings.node)
@@ -309,7 +309,7 @@ class Agent:
         self._stack.callback(os.close, await asyncio.to_thread(hold, directory))
 
     async def _joined_within(self, seconds: float) -> bool:
-        """Whether the bus is there in a moment, as it mostly is."""
+        """Whether the bus is connected in time, as it mostly is."""
         done, _ = await asyncio.wait({self._context.joined}, timeout=seconds)
         return bool(done)
 

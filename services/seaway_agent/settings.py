@@ -28,4 +28,4 @@ class AgentSettings(ServiceSettings):
     outbox_bytes: int = Field(BOUND, ge=1 << 16)
     """How many bytes of events may wait for the bus; then nothing new is created, started or executed."""
     metrics_containers: int = 1_000
-    """How many containers /metrics tells of, the longest-lived first; the rest are counted as dropped."""
+    """How many containers /metrics shows, the longest-lived first; the rest are counted as dropped."""

@@ -92,7 +92,7 @@ class ArchiveCommands:
             found = await self._looked_up(files, path, asked.path, asked.id)
             root = files.view.root
             await self._send(stack, asked.stream, lambda write: reading.tar_path(root, path, write), "copy out")
-            runner.tell(command, catalogue.CONTAINER_ARCHIVE_PATH.action)
+            runner.note(command, catalogue.CONTAINER_ARCHIVE_PATH.action)
             return found
 
     async def _write(self, asked: WritePath, command: Command) -> Empty:
@@ -119,7 +119,7 @@ class ArchiveCommands:
         try:
             async with stack:
                 await receive(stream, self._transfers, lambda read: writing.extract(read, target))
-            runner.tell(command, catalogue.CONTAINER_EXTRACT_TO_DIR.action)
+            runner.note(command, catalogue.CONTAINER_EXTRACT_TO_DIR.action)
             await stream.end()
         except OSError as error:
             await fail(stream, _io_refusal(error, asked.path, asked.id), "copy in")
@@ -138,7 +138,7 @@ class ArchiveCommands:
             stack.push_async_callback(files.close)
             root = files.view.root
             await self._send(stack, asked.stream, lambda write: reading.tar_rootfs(root, write), "export")
-            runner.tell(command, catalogue.CONTAINER_EXPORT.action)
+            runner.note(command, catalogue.CONTAINER_EXPORT.action)
             return Empty()
 
     async def _changes(self, asked: ListChanges, command: Command) -> Empty:

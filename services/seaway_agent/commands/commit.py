@@ -50,7 +50,7 @@ class CommitCommand:
             made = await self._send(runner, asked)
             reach(Failpoint.COMMIT_STORED)
             attributes = {"comment": asked.comment, "imageID": made.id, "imageRef": made.ref}
-            runner.tell(command, catalogue.CONTAINER_COMMIT.action, **attributes)
+            runner.note(command, catalogue.CONTAINER_COMMIT.action, **attributes)
             return made
 
     async def _send(self, runner: ContainerRunner, asked: CommitContainer) -> Committed:
@@ -84,4 +84,4 @@ async def _paused(runner: ContainerRunner, command: Command) -> AsyncIterator[No
         if paused and runner.status.paused_by_commit:
             with contextlib.suppress(SeawayError):
                 again = replace(command, id=f"{command.id}-unpause")
-                await runner.ask(again, lambda waiter: runner.machine.unpause(waiter, time.time_ns()))
+                await runner.submit(again, lambda waiter: runner.machine.unpause(waiter, time.time_ns()))

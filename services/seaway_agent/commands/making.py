@@ -74,8 +74,8 @@ class ContainerMaker:
     ) -> ContainerStatus:
         if former is None:
             made = self._volumes.made_for(runner.spec)
-            return await runner.ask(command, lambda waiter: runner.machine.create(waiter, time.time_ns(), made))
-        status = await runner.ask(command, lambda waiter: runner.machine.restored(waiter, time.time_ns()))
+            return await runner.submit(command, lambda waiter: runner.machine.create(waiter, time.time_ns(), made))
+        status = await runner.submit(command, lambda waiter: runner.machine.restored(waiter, time.time_ns()))
         if starts_with_node(runner.spec.restart, former.state in RAN, former.manually_stopped):
             await runner.at_rest()
             runner.do(runner.machine.start_again())

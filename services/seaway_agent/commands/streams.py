@@ -55,7 +55,7 @@ class StreamCommands:
         return Empty()
 
     async def _detach(self, asked: ContainerId, command: Command) -> Empty:
-        self._inventory.runner(asked.id).tell(command, "detach")
+        self._inventory.runner(asked.id).note(command, "detach")
         return Empty()
 
     async def _logs(self, asked: ReadLogs, command: Command) -> Empty:

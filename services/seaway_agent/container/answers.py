@@ -48,6 +48,6 @@ class Answers:
             return
         if answer.error is not None:
             waiting.set_exception(answer.error)
-            waiting.exception()  # also where nobody waits for it any more
+            waiting.exception()  # retrieved, so that asyncio logs nothing where nobody waits
         else:
             waiting.set_result(answer.status)

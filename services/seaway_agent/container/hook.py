@@ -42,7 +42,7 @@ class Hook:
         raise NotImplementedError
 
     def created(self, container: str, run: ContainerRun) -> None:
-        """The run's first process is there, or was taken over from an agent before: it holds what it was given."""
+        """The run's first process is there, or was taken over from an earlier agent: it holds what it was given."""
 
     async def undo(self, container: str) -> None:
         """Give back what `prepare` made, and end what serves the run. Harmless without it, and twice.

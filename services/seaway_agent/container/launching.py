@@ -55,7 +55,7 @@ class Launching:
             self._connect_console(spec)
 
     async def clean_up(self, container: str) -> None:
-        """Give back all that a run held. What can't be is logged, and left to the sweep: nobody must hang on it."""
+        """Give back all that a run held. What can't be is logged and left to the sweep."""
         await _tried(container, self._runtime.clean_up)
         await _tried(container, partial(self._hooks.undo, container))
 

@@ -115,7 +115,7 @@ class ContainerRunner:
 
     # --- commands
 
-    async def ask(self, command: Command, decide: Callable[[Waiter], list[Instruction]]) -> ContainerStatus:
+    async def submit(self, command: Command, decide: Callable[[Waiter], list[Instruction]]) -> ContainerStatus:
         """Put a command to the machine and wait for its outcome; a repeat of it waits for the same one."""
 
         def begin(waiter: Waiter) -> None:
@@ -125,7 +125,7 @@ class ContainerRunner:
         return await self._answers.of(command, begin)
 
     async def pause(self, command: Command, *, for_commit: bool = False) -> ContainerStatus:
-        """Freeze it, if it runs; `for_commit`: the next agent lets it go on."""
+        """Freeze it, if it runs; `for_commit`: the next agent thaws it."""
         refusal = self.machine.why_no_pause()
         if refusal is None:
             try:
@@ -133,11 +133,13 @@ class ContainerRunner:
             except OSError as error:
                 raise internal(f"container {self.spec.name} can't be paused: {error}") from error
             reach(Failpoint.PAUSE_FROZEN)
-        return await self.ask(command, lambda waiter: self.machine.pause(waiter, time.time_ns(), for_commit=for_commit))
+        return await self.submit(
+            command, lambda waiter: self.machine.pause(waiter, time.time_ns(), for_commit=for_commit)
+        )
 
     async def rename(self, command: Command, name: str) -> ContainerStatus:
         """Take a name that is reserved already."""
-        return await self.ask(command, lambda waiter: self.machine.rename(waiter, name, time.time_ns()))
+        return await self.submit(command, lambda waiter: self.machine.rename(waiter, name, time.time_ns()))
 
     async def update(self, command: Command, limits: Resources, restart: RestartPolicy | None) -> ContainerStatus:
         """Change limits and policy, of a running container at once. Raises SeawayError with nothing changed."""
@@ -146,7 +148,9 @@ class ContainerRunner:
             if after.resources != self.spec.resources and self.machine.phase in (Phase.RUNNING, Phase.PAUSED):
                 await self._limit(limits)
                 reach(Failpoint.UPDATE_LIMITED)
-            return await self.ask(command, lambda waiter: self.machine.update(waiter, limits, restart, time.time_ns()))
+            return await self.submit(
+                command, lambda waiter: self.machine.update(waiter, limits, restart, time.time_ns())
+            )
 
     async def _limit(self, limits: Resources) -> None:
         try:
@@ -164,13 +168,13 @@ class ContainerRunner:
         waiter = Waiter(command.id, command.actor)
         self.do(self.machine.note(waiter, time.time_ns(), "resize", height=str(height), width=str(width)))
 
-    def tell(self, command: Command, action: str, **attributes: str) -> None:
-        """Something was done with it that changes nothing in its status."""
+    def note(self, command: Command, action: str, **attributes: str) -> None:
+        """Record something that was done with it and changes nothing in its status."""
         self.do(self.machine.note(Waiter(command.id, command.actor), time.time_ns(), action, **attributes))
 
     def attached(self, command: Command, *, follows: bool) -> None:
-        """A client has attached. One that follows has joined the console: a run that is on it hears from now on."""
-        self.tell(command, "attach")
+        """Record that a client has attached; one that follows joins the console, to which a run is connected now."""
+        self.note(command, "attach")
         if self.status.pid and follows:
             try:
                 self._runtime.connect_console(self.console)
@@ -184,17 +188,17 @@ class ContainerRunner:
         self._runtime.look()
 
     def _ended(self, how: Exit) -> None:
-        """What ran in it has ended with it: the ends of execs that came before are told before."""
+        """Report the end of the first process, behind the ends of execs that came before it."""
         if self.execs.ending:
             self._tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_execs(how))
         else:
-            self._tell_end(how)
+            self._report_end(how)
 
     async def _ended_after_execs(self, how: Exit) -> None:
         await self.execs.ended_too()
-        self._tell_end(how)
+        self._report_end(how)
 
-    def _tell_end(self, how: Exit) -> None:
+    def _report_end(self, how: Exit) -> None:
         reach(Failpoint.DIE_SEEN)
         ended_ns = not_before(how.time_ns, self.status.started_ns, time.time_ns())
         how = Exit(how.code, ended_ns, how.oom, _boottime_ns() - self._began_ns)
@@ -217,7 +221,7 @@ class ContainerRunner:
             await asyncio.wait({self._work})
 
     def close(self) -> None:
-        """Stop watching; the container goes on."""
+        """Stop watching; the container continues."""
         self._timers.close()
         self._stop_probe()
         self.execs.close()
@@ -259,7 +263,7 @@ class ContainerRunner:
                 log.error("%s", what.text)
 
     def _write(self, what: Record, answers: Sequence[Answer]) -> None:
-        """With the answers that follow, in one transaction: whoever asks again finds them, whichever agent is there.
+        """Store it with the answers that follow, in one transaction, so that a repeated command gets the same answer.
 
         What can't be written down must not be acted on: but for a new container, which its maker takes back,
         the agent ends, and its successor begins from what is written.
@@ -341,5 +345,5 @@ def _console(spec: ContainerSpec, spill: SpillRoom, tasks: Tasks) -> Console:
 
 
 def _boottime_ns() -> int:
-    """A clock that nobody sets, and that goes on while the machine sleeps."""
+    """A clock that is never set, and counts while the machine sleeps."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

@@ -1,6 +1,6 @@
 """Health checks: when a container is probed, and what its probes say about it (moby 26.1 `daemon/health.go`). Pure.
 
-A check goes on while its container runs and isn't paused. It begins as `starting`; a probe that succeeds makes it
+A check continues while its container runs and isn't paused. It begins as `starting`; a probe that succeeds makes it
 `healthy`, as many failures in a row as there are retries `unhealthy`. Failures in the start period don't count
 while it is `starting`. Where the check is suspended the container counts as unhealthy, as with Docker.
 """
@@ -115,7 +115,7 @@ class HealthCheck:
         return [SetTimer("health", wait_ns(self.plan, status.health, grace=self._grace))]
 
     def end(self) -> list[Instruction]:
-        """It runs no more, or is paused."""
+        """It has ended, or is paused."""
         if not self._on:
             return []
         self._on = False

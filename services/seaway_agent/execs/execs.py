@@ -41,7 +41,7 @@ class ExecHost(Protocol):
         Raises SeawayError where it can't be stored: nothing after it is done then.
         """
 
-    async def ask(self, command: Command, decide: Callable[[Waiter], list[Instruction]]) -> ContainerStatus:
+    async def submit(self, command: Command, decide: Callable[[Waiter], list[Instruction]]) -> ContainerStatus:
         """Carry out what `decide` returns, and wait for the answer among it; once for a command that is repeated.
 
         Raises what `decide` raises.
@@ -70,7 +70,7 @@ class Execs:
     async def create(self, command: Command, asked: ExecSpec) -> ContainerStatus:
         """Create an exec. Raises SeawayError (409)."""
         machine = self._host.machine
-        return await self._host.ask(command, lambda waiter: machine.execs.create(waiter, asked, time.time_ns()))
+        return await self._host.submit(command, lambda waiter: machine.execs.create(waiter, asked, time.time_ns()))
 
     def info(self, identifier: str) -> ExecInfo:
         """Spec and status of one. Raises SeawayError (404)."""

@@ -73,7 +73,7 @@ class Inventory:
     ) -> StatusReply:
         """Put a command to a container's machine, unless it was carried out before. Raises SeawayError."""
         return await self.first(
-            container, command, lambda runner: runner.ask(command, lambda waiter: decide(runner.machine, waiter))
+            container, command, lambda runner: runner.submit(command, lambda waiter: decide(runner.machine, waiter))
         )
 
     async def first(
@@ -108,7 +108,7 @@ class Inventory:
             runner.exit_seen()
 
     def close(self) -> None:
-        """Stop watching; the containers go on."""
+        """Stop watching; the containers continue."""
         for runner in self.runners.values():
             runner.close()
 

@@ -114,7 +114,7 @@ class Bench:
         self.uppers.acquire(spec.id)
         runner = self.runner(Machine(spec, ContainerStatus()), self.runtime)
         self.runners.append(runner)
-        await runner.ask(Command.new(), lambda waiter: runner.machine.create(waiter, 1))
+        await runner.submit(Command.new(), lambda waiter: runner.machine.create(waiter, 1))
         return runner
 
     async def running(self, *scripts: Script, **fields: Any) -> ContainerRunner:
@@ -198,7 +198,7 @@ def remove(runner: ContainerRunner, *, force: bool = False) -> "asyncio.Future[C
 def asking(
     runner: ContainerRunner, decide: Callable[[Waiter], list[Instruction]], command: Command | None = None
 ) -> "asyncio.Future[ContainerStatus]":
-    return asyncio.ensure_future(runner.ask(command or Command.new(), decide))
+    return asyncio.ensure_future(runner.submit(command or Command.new(), decide))
 
 
 async def until_idle(runner: ContainerRunner, phase: Phase = Phase.IDLE) -> None:

@@ -33,13 +33,13 @@ class RootfsHook(Hook):
             former.release()
 
     async def undo(self, container: str) -> None:
-        """See the base. Its disk may be busy for long: nobody else's work may wait behind this."""
+        """See the base. Its disk may be busy for long, so this has threads of its own."""
         hold = self._holds.pop(container, None)
         if hold is not None:
             await asyncio.get_running_loop().run_in_executor(self._unmounters, hold.release)
 
     def close(self) -> None:
-        """Let go of all: the runs go on."""
+        """Release all holds; the runs continue."""
         for hold in self._holds.values():
             hold.release()
         self._holds.clear()
