@@ -54,7 +54,7 @@ from seaway_agent.recovery.execs import ExecRecovery
 from seaway_agent.recovery.leftovers import Leftovers
 from seaway_agent.recovery.network import NetworkRecovery
 from seaway_agent.recovery.recovery import Recovery
-from seaway_agent.recovery.replay import leap, replay
+from seaway_agent.recovery.replay import leap_sequences, replay
 from seaway_agent.recovery.undo import Undo
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_agent.rootfs.upper import UpperStore
@@ -68,7 +68,7 @@ from seaway_agent.settings import AgentSettings
 from seaway_agent.state.database import Store, open_database
 from seaway_agent.state.journal import Journal
 from seaway_agent.streams.log_watch import LogWatch
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
@@ -129,7 +129,7 @@ class Agent:
         stack.push_async_callback(self._blobs.close)
         self._open_containers(lost_memory=bool(former) and not same_boot)
         await self._recover(store, same_boot)
-        store.remember("boot", boot)
+        store.put_fact("boot", boot)
         context.tasks.eternal("firewall", self._published.guard())
         context.tasks.eternal("orphans", orphans.look_after())
         self._outbox.start()
@@ -161,7 +161,7 @@ class Agent:
         """What all containers of the node share."""
         settings, stack = self._settings, self._stack
         suite = settings.suite or store.fact("suite") or secrets.token_hex(3)
-        store.remember("suite", suite)
+        store.put_fact("suite", suite)
         host = cgroups.host_layout()
         self._cgroups = ContainerCgroups(host, suite, self._layout.cgroup_parents)
         self._launcher = Launcher(programs=self._programs.self_copying)
@@ -201,7 +201,7 @@ class Agent:
             log.warning("%s; taking another", error)
             made = await networks.make(_default_network(""))
         self._bridge = made
-        store.remember("subnet", str(made.subnet))
+        store.put_fact("subnet", str(made.subnet))
         return networks
 
     def _open_containers(self, *, lost_memory: bool) -> None:
@@ -215,16 +215,16 @@ class Agent:
         self._hooks = self._run_hooks()
         self._log_watch = LogWatch()
         self._stack.callback(self._log_watch.close)
-        spill = SpillRoom(layout.root)
+        spill = SpillStore(layout.root)
         self._stack.callback(spill.close)
-        packers = self._threads("pack", 2)  # for rotated logs, which may take their time
+        compressors = self._threads("pack", 2)  # for rotated logs, which may take their time
         self._factory = RunnerFactory(
             runtimes=runtimes.make,
             hooks=self._hooks,
             journal=self._journal,
             uppers=self._uppers,
             volumes=self._volumes,
-            logs=ContainerLogs(layout, self._log_watch, packers, context.tasks, self._settings.node, context.bus),
+            logs=ContainerLogs(layout, self._log_watch, compressors, context.tasks, self._settings.node, context.bus),
             exec_starter=self._exec_starter(grantable),
             spill=spill,
             tasks=context.tasks,
@@ -325,7 +325,7 @@ class Agent:
                 "started, made or removed just then may be lost",
                 str(error) or "it isn't there",
             )
-        leap(store, int(time.time()))
+        leap_sequences(store, int(time.time()))
 
     async def _leave(self, heartbeat: Heartbeat) -> None:
         """One that failed says nothing: it is started anew at once."""

@@ -75,7 +75,7 @@ def _agent(path: Path) -> str:
     store.put_exec(ExecInfo(container=builders.container_id(2), spec=ExecSpec(id=exec_id, args=("ls",)), status=ended))
     store.put_outcome("c7", status(2))
     for name, value in {"boot": "b-1", "suite": "a1b2c3", "subnet": "172.18.0.0/16"}.items():
-        store.remember(name, value)
+        store.put_fact(name, value)
     return _dump(db)
 
 

@@ -15,7 +15,7 @@ from seaway_agent.archive.gate import RootfsGate
 from seaway_agent.archive.view import Place, Stack, View
 from seaway_agent.kernel import procs
 from seaway_agent.layout import Layout
-from seaway_agent.rootfs.threads import ended
+from seaway_agent.rootfs.threads import wait_until_done
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime import gvisor
 from seaway_agent.runtime.flags import RUNSC
@@ -164,7 +164,7 @@ class Access:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        if await ended(future):
+        if await wait_until_done(future):
             if not future.cancelled() and future.exception() is None and isinstance(future.result(), View):
                 future.result().close()  # type: ignore[attr-defined]
             raise asyncio.CancelledError

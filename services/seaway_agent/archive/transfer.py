@@ -10,8 +10,7 @@ from typing import Final, TypeVar
 
 from seaway_agent.archive.pipe import ReaderGone, ThreadPipe
 from seaway_agent.archive.walk import Write
-from seaway_agent.rootfs.byte_pipe import BytePipe, PipeClosed
-from seaway_agent.rootfs.threads import ended
+from seaway_agent.rootfs.threads import BytePipe, PipeClosed, wait_until_done
 from seaway_archive.reader import Read
 from seaway_bus.streams import ByteStream
 from seaway_contracts.errors import SeawayError, internal, unavailable
@@ -43,7 +42,7 @@ async def produced(threads: Executor, produce: Callable[[Write], None]) -> Async
         future.result()
     finally:
         pipe.abandon()
-        await ended(future)
+        await wait_until_done(future)
 
 
 async def send(stream: ByteStream, threads: Executor, produce: Callable[[Write], None], what: str) -> None:
@@ -78,7 +77,7 @@ async def receive(stream: ByteStream, threads: Executor, consume: Callable[[Read
         await asyncio.wait([future])
     except BaseException:
         pipe.fail()
-        await ended(future)
+        await wait_until_done(future)
         raise
     future.result()
 

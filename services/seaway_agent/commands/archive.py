@@ -15,11 +15,10 @@ from seaway_agent.archive.transfer import fail, receive, send
 from seaway_agent.archive.walk import Write
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
-from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.errors import StorageFull
 from seaway_agent.rootfs.layers import FULL, LayerStore
-from seaway_agent.rootfs.size import container_size
-from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.rootfs.names import chain_ids
+from seaway_agent.rootfs.upper import UpperStore, container_size
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue

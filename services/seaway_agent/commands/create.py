@@ -69,7 +69,7 @@ class CreateCommand:
             return StatusReply(status=done)
         if spec.id in self._making:
             raise conflict(f"container {spec.id[:12]} is being made; wait for the first command's answer")
-        if asked.former is not None and self._journal.waits(spec.id):
+        if asked.former is not None and self._journal.has_unstored(spec.id):
             raise conflict(f"container {spec.id[:12]} is not forgotten: events that tell of its end are on their way")
         self._inventory.check_room(command)
         self._making[spec.id] = command.id

@@ -36,7 +36,7 @@ class ContainerMaker:
         that was on this node before. Raises SeawayError.
         """
         binds.check_binds(spec)
-        self._volumes.hold(spec)
+        self._volumes.reserve(spec)
         try:
             status = await self._made(spec, lowers, former, command)
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
@@ -44,7 +44,7 @@ class ContainerMaker:
             if isinstance(error, OSError):
                 raise internal(f"container {spec.name} can't be made: {error}") from error
             raise
-        self._volumes.keep(spec)
+        self._volumes.commit(spec)
         return status
 
     async def _made(
@@ -66,14 +66,14 @@ class ContainerMaker:
         self._inventory.runners.pop(spec.id, None)
         self._uppers.release(spec.id)
         reach(Failpoint.CREATE_UPPER_UNDONE)
-        self._volumes.give_back(spec)
+        self._volumes.rollback(spec)
         reach(Failpoint.CREATE_VOLUMES_UNDONE)
 
     async def _record(
         self, runner: ContainerRunner, former: ContainerStatus | None, command: Command
     ) -> ContainerStatus:
         if former is None:
-            made = self._volumes.made_for(runner.spec)
+            made = self._volumes.new_for(runner.spec)
             return await runner.submit(command, lambda waiter: runner.machine.create(waiter, time.time_ns(), made))
         status = await runner.submit(command, lambda waiter: runner.machine.restored(waiter, time.time_ns()))
         if starts_with_node(runner.spec.restart, former.state in RAN, former.manually_stopped):

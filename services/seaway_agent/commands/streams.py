@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
-from seaway_agent.streams.acceptance import taken_up
 from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.logs import LogSender
+from seaway_agent.streams.stdio import all_accepted
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
@@ -44,10 +44,10 @@ class StreamCommands:
             await stream.close()
             raise
         if follows:
-            runner.console.catch_up()
+            runner.console.drain()
         history = _history(runner, asked) if asked.logs else None
         if follows:
-            runner.console.join(
+            runner.console.attach(
                 stream, stdin=asked.stdin, stdout=asked.stdout, stderr=asked.stderr, raw=asked.raw, history=history
             )
         else:
@@ -94,7 +94,7 @@ async def _still_runs(runner: ContainerRunner, asked: AttachContainer) -> bool:
     """False where the run has ended before its shim accepted us: then all its output is in the log."""
     if not asked.logs or not runner.status.pid:
         return True
-    await taken_up()
+    await all_accepted()
     return bool(runner.status.pid)
 
 

@@ -19,7 +19,7 @@ from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.state.journal import Journal
 from seaway_agent.streams.container_log import ContainerLog
 from seaway_agent.streams.log_watch import LogWatch
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Bus
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
@@ -46,12 +46,14 @@ class ConmonRuntimes:
 
 
 class ContainerLogs:
-    """Makes the log of each container. `packers` compress rotated files; lines of the driver `nats` go to `bus`."""
+    """Makes the log of each container. `compressors` compress rotated files; lines of the driver `nats` go to `bus`."""
 
-    def __init__(self, layout: Layout, watch: LogWatch, packers: Executor, tasks: Tasks, node: str, bus: Bus) -> None:
+    def __init__(
+        self, layout: Layout, watch: LogWatch, compressors: Executor, tasks: Tasks, node: str, bus: Bus
+    ) -> None:
         self._layout = layout
         self._watch = watch
-        self._packers = packers
+        self._compressors = compressors
         self._tasks = tasks
         self._node = node
         self._bus = bus
@@ -65,7 +67,7 @@ class ContainerLogs:
             path=self._layout.log(container),
             ctl=self._layout.bundle(container) / "ctl",
             watch=self._watch,
-            packers=self._packers,
+            compressors=self._compressors,
             tasks=self._tasks,
             node=self._node,
             bus=self._bus,
@@ -85,7 +87,7 @@ class RunnerFactory:
         volumes: Volumes,
         logs: ContainerLogs,
         exec_starter: ExecStarter,
-        spill: SpillRoom,
+        spill: SpillStore,
         tasks: Tasks,
         gone: Callable[[ContainerRunner], None],
     ) -> None:

@@ -13,9 +13,9 @@ from seaway_agent.core.instructions import Launch, Launched
 from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.port import Runtime
 from seaway_agent.runtime.run import ContainerRun, RunPlan
-from seaway_agent.streams.acceptance import taken_up
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.container_log import ContainerLog
+from seaway_agent.streams.stdio import all_accepted
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import SeawayError
 from seaway_kit.failpoints import Failpoint, reach
@@ -92,9 +92,9 @@ class Launching:
             return
         if self._log.kept:
             begin = self._log.mark() if order.run > 1 else (1, 0)
-            self._console.fall_back(partial(self._log.written_since, begin))
+            self._console.set_fallback(partial(self._log.written_since, begin))
         else:
-            await taken_up()
+            await all_accepted()
 
 
 async def _tried(container: str, undo: Callable[[], Awaitable[None]]) -> None:

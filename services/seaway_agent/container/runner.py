@@ -45,7 +45,7 @@ from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.state.journal import Journal
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.container_log import ContainerLog
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Command
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, RestartPolicy
@@ -72,7 +72,7 @@ class ContainerRunner:
         volumes: Volumes,
         log: ContainerLog,
         exec_starter: ExecStarter,
-        spill: SpillRoom,
+        spill: SpillStore,
         tasks: Tasks,
         gone: Callable[["ContainerRunner"], None],
         later: Later | None = None,
@@ -203,7 +203,7 @@ class ContainerRunner:
         ended_ns = not_before(how.time_ns, self.status.started_ns, time.time_ns())
         how = Exit(how.code, ended_ns, how.oom, _boottime_ns() - self._began_ns)
         measures.exited(how)
-        self.console.ended()
+        self.console.end()
         self.do(self.machine.exited(how))
         self.log.end()
 
@@ -308,7 +308,7 @@ class ContainerRunner:
         if not isinstance(error, FORESEEN):
             log.exception("container %s: its launch failed", self.spec.id[:12], exc_info=error)
         refusal = error if isinstance(error, SeawayError) else internal(f"container {self.spec.name}: {error}")
-        self.console.ended()
+        self.console.end()
         self.log.end()
         self.do(self.machine.launch_failed(refusal, exit_code_for(refusal.message), time.time_ns()))
         reach(Failpoint.START_FAILED)
@@ -323,7 +323,7 @@ class ContainerRunner:
 
     async def _delete(self, volumes: bool) -> None:
         try:
-            self.log.part()
+            self.log.keep_open_for_readers()
             self._uppers.release(self.spec.id)
             reach(Failpoint.REMOVE_UPPER)
             gone = self._volumes.release(self.spec, anonymous=volumes)
@@ -332,13 +332,13 @@ class ContainerRunner:
             self.do(self.machine.delete_failed(refusal, time.time_ns()))
             return
         reach(Failpoint.REMOVE_VOLUMES)
-        self.console.ended()
+        self.console.end()
         self.do(self.machine.deleted(time.time_ns(), gone))
         if self.machine.phase is Phase.GONE:
             self._gone(self)
 
 
-def _console(spec: ContainerSpec, spill: SpillRoom, tasks: Tasks) -> Console:
+def _console(spec: ContainerSpec, spill: SpillStore, tasks: Tasks) -> Console:
     command, name = spec.command, f"container {spec.id[:12]}"
     once = command.stdin_once
     return Console(name, tty=command.tty, stdin=command.open_stdin, stdin_once=once, spill=spill, tasks=tasks)

@@ -13,7 +13,7 @@ from seaway_agent.execs.launch import ExecRun
 from seaway_agent.execs.session import Sent, Session
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.streams.console import Console
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
 from seaway_bus.bus import Command
 from seaway_bus.streams import MOST_WORDS, ByteStream
 from seaway_contracts.containers import ContainerStatus
@@ -51,7 +51,7 @@ class ExecHost(Protocol):
 class Execs:
     """The execs of a container. `sent`: `Journal.sent`."""
 
-    def __init__(self, host: ExecHost, starter: ExecStarter, spill: SpillRoom, tasks: Tasks, sent: Sent) -> None:
+    def __init__(self, host: ExecHost, starter: ExecStarter, spill: SpillStore, tasks: Tasks, sent: Sent) -> None:
         self._host = host
         self._starter = starter
         self._spill = spill
@@ -87,7 +87,7 @@ class Execs:
         begun = machine.execs.why_begun(asked.id)
         if begun is None:
             spec = self._begin(Waiter(command.id, command.actor), asked)
-        console.join(stream, stdin=spec.attach_stdin, stdout=spec.attach_stdout, stderr=spec.attach_stderr)
+        console.attach(stream, stdin=spec.attach_stdin, stdout=spec.attach_stdout, stderr=spec.attach_stderr)
         if begun is None:
             session = self._session(spec, console)
             self._tasks.begin(f"exec-{spec.id[32:44]}", self._launch_attached(session, spec))
@@ -249,8 +249,8 @@ class Execs:
 
 def _refuse(console: Console, error: SeawayError) -> None:
     """Write the error to the attached client's stream, as Docker does, and end it."""
-    console.say(f"{error.message}\r\n".encode())
-    console.ended()
+    console.inject_output(f"{error.message}\r\n".encode())
+    console.end()
 
 
 def _kill_started(starting: "asyncio.Task[Session]") -> None:

@@ -125,7 +125,7 @@ class Session:
         on_their_way = self._sent(self._container)
         if on_their_way is not None:
             await on_their_way
-        self.console.ended(self._owner.last_words(self._id))
+        self.console.end(self._owner.last_words(self._id))
         watch = self._watch
         if watch is not None and not await watch.shim_gone(_SHIM_ENDS_S):
             watch.kill_shim()

@@ -78,7 +78,7 @@ class ExecStarter:
         self.warm()
         if not plan.supervised:
             return await self._by_conmon.run(plan, console.connect)
-        run = await self._by_supervisor.run(plan, console.take)
+        run = await self._by_supervisor.run(plan, console.use)
         self._attach_lock.used()
         return run
 

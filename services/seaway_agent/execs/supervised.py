@@ -22,8 +22,8 @@ from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.runtime.failures import exec_failure
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.shim import ExitFiles
-from seaway_agent.streams.line import Line
 from seaway_agent.streams.pipes import Pipes
+from seaway_agent.streams.stdio import Stdio
 from seaway_contracts.errors import SeawayError, internal
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -41,7 +41,7 @@ class SupervisedLaunch:
         self._workers = workers
         self._supervisor = supervisor
 
-    async def run(self, plan: ExecPlan, take: Callable[[Line], None]) -> ExecRun:
+    async def run(self, plan: ExecPlan, take: Callable[[Stdio], None]) -> ExecRun:
         """Start an exec. `take` is called with its streams when its program runs; before that they carry the
         runtime's errors.
 
@@ -54,14 +54,14 @@ class SupervisedLaunch:
             shutil.rmtree(plan.shim.bundle, ignore_errors=True)
             raise
 
-    async def _run(self, plan: ExecPlan, take: Callable[[Line], None]) -> ExecRun:
+    async def _run(self, plan: ExecPlan, take: Callable[[Stdio], None]) -> ExecRun:
         for _ in range(_TRIES):
             if (run := await self._begun(plan, take)) is not None:
                 return run
             shutil.rmtree(plan.shim.bundle)
         raise internal("the supervisor of execs is ended again and again; see who does that, and try again")
 
-    async def _begun(self, plan: ExecPlan, take: Callable[[Line], None]) -> ExecRun | None:
+    async def _begun(self, plan: ExecPlan, take: Callable[[Stdio], None]) -> ExecRun | None:
         """None where the supervisor was killed meanwhile, and the program has not run."""
         await self._supervisor.ready()
         await self._bundles.prepare(plan)
@@ -76,7 +76,7 @@ class SupervisedLaunch:
                 pipes.close()
                 return None
         except SeawayError as error:
-            said = pipes.said()
+            said = pipes.read_stderr()
             pipes.close()
             raise exec_failure(said or error.message) from None
         take(pipes)

@@ -7,7 +7,7 @@ from typing import Final
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.instructions import Instruction, Waiter
 from seaway_agent.core.machine import Machine
-from seaway_agent.rootfs.chain import chain_ids
+from seaway_agent.rootfs.names import chain_ids
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Command
 from seaway_contracts.commands import StatusReply
@@ -95,7 +95,7 @@ class Inventory:
     def check_room(self, command: Command) -> None:
         """Raise SeawayError (503) where nothing new is begun just now; what was carried out before is answered."""
         if self.answered(command) is None:
-            self._journal.check_room()
+            self._journal.check_outbox()
 
     def answered(self, command: Command) -> ContainerStatus | None:
         """What a command of before was answered; None for a new one."""

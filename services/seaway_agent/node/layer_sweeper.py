@@ -6,8 +6,8 @@ import logging
 from typing import Final
 
 from seaway_agent.inventory.inventory import Inventory
-from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.layers import LayerStore
+from seaway_agent.rootfs.names import chain_ids
 from seaway_bus.bus import Bus
 from seaway_contracts.catalogue import IMAGES_DELETED, NODE_IMAGES
 from seaway_contracts.errors import SeawayError

@@ -1,1 +1,1 @@
-"""Takes up what an agent before this one left."""
+"""Recovers the containers of a former agent."""

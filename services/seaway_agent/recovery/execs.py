@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class ExecRecovery:
-    """Part of the containers' recovery: `settle` before a container is recovered, `adopt` after it, `sweep` at last.
+    """Call `restore` before a container is recovered, `adopt` after it, and `sweep` at last.
 
-    `known`: the stored execs by container. `same_boot`: whether the machine has not been booted since.
+    `known`: the stored execs by container. `same_boot`: whether the machine has not rebooted since.
     """
 
     def __init__(self, layout: Layout, known: Mapping[str, Sequence[ExecInfo]], *, same_boot: bool) -> None:
@@ -35,7 +35,7 @@ class ExecRecovery:
         self._shimless: dict[str, Process] = {}
         self._adopted: set[str] = set()
 
-    def settle(self, runner: ContainerRunner) -> None:
+    def restore(self, runner: ContainerRunner) -> None:
         """Restore a container's execs; record the ends of those that have ended, before the container's own end."""
         infos = self._known.get(runner.spec.id, [])
         runner.machine.execs.restore(infos)
@@ -44,7 +44,7 @@ class ExecRecovery:
                 self._finish(runner, info)
 
     def adopt(self, runner: ContainerRunner) -> None:
-        """Adopt the execs that run, in a container that runs."""
+        """Adopt the running execs of a running container."""
         for info in runner.machine.execs.running():
             if info.spec.id in self._shimless:
                 self._adopt_shimless(runner, info)
@@ -52,20 +52,20 @@ class ExecRecovery:
                 self._adopt_with_shim(runner, info)
 
     def sweep(self) -> None:
-        """End and remove what belongs to no exec that was adopted."""
+        """End the processes and remove the bundles of execs that were not adopted."""
         for identifier, shim in self._shims.items():
             if identifier not in self._adopted:
-                log.info("ends the shim of exec %s, which nobody knows", identifier)
+                log.info("ends the shim of unknown exec %s", identifier)
                 end_with_children(shim)
         for path in self._layout.execs.iterdir():
             if path.name not in self._adopted:
                 if (process := supervised_in(path, self._supervisors)) is not None:
-                    log.info("ends exec %s, which nobody knows", path.name)
+                    log.info("ends unknown exec %s", path.name)
                     end_with_children(process)
                 shutil.rmtree(path, ignore_errors=True)
 
     def _runs_without_shim(self, info: ExecInfo) -> bool:
-        """Whether it runs and a former agent's supervisor started it; that one may have ended since."""
+        """Whether the exec runs and a former agent's supervisor, which may have ended, started it."""
         bundle = self._layout.exec_bundle(info.spec.id)
         if info.spec.tty or not begun_in(bundle, self._files(info), self._supervisors):
             return False
@@ -77,13 +77,13 @@ class ExecRecovery:
         return True
 
     def _finish(self, runner: ContainerRunner, info: ExecInfo) -> None:
-        """Record the end of one without a shim: the written end, an unknown one, or that its program never ran."""
+        """Record how an exec ended: by its exit file, unknown, or that its program never ran."""
         identifier = info.spec.id
         how = self._files(info).read()
         if how is not None:
             runner.do(runner.machine.execs.died(identifier, how.code, max(how.time_ns, info.status.started_ns)))
         elif pid_in(self._layout.exec_bundle(identifier)):
-            log.warning("exec %s ended, and nobody wrote down how", identifier)
+            log.warning("exec %s has ended without an exit file", identifier)
             runner.do(runner.machine.execs.died(identifier, UNKNOWN_CODE, time.time_ns()))
         else:
             runner.do(runner.machine.execs.failed(identifier, time.time_ns()))
@@ -97,7 +97,7 @@ class ExecRecovery:
             return
         pid = pid_in(self._layout.exec_bundle(identifier))
         self._adopted.add(identifier)
-        # Another process may have the number by now; the exec's is conmon's child.
+        # The pid may have been reused; the exec's process is conmon's child.
         pidfd = pidfd_of(procs.child_of(conmon.pid, pid))
         runner.execs.adopt(info, ExecRun(pid, pidfd, conmon_fd, child=False))
 
@@ -105,7 +105,7 @@ class ExecRecovery:
         identifier = info.spec.id
         process = self._shimless[identifier]
         pidfd = pidfd_of(process)
-        if pidfd < 0:  # it has ended since, and its supervisor is about to write its exit file
+        if pidfd < 0:  # ended since; its supervisor is about to write the exit file
             await_end(self._layout.exec_bundle(identifier), self._files(info), self._supervisors)
             self._finish(runner, info)
             return

@@ -1,4 +1,4 @@
-"""What is there of the runs of an agent before this one: processes, their shims, conmon's and the runtimes' files."""
+"""Finds what a former agent's runs left: processes, shims, files of conmon and of the runtimes."""
 
 import contextlib
 import json
@@ -23,12 +23,12 @@ from seaway_contracts.containers import ContainerSpec
 
 @dataclass
 class RunLeftovers:
-    """What there is of a container's run: process and shim, held by descriptors (-1: gone), and what it was given.
+    """What is left of a container's run: the descriptors of its process and shim (-1: ended), and its run note.
 
-    `there`: its bundle is. `pid` is the process's number, also when it is gone. `started`: its program was let loose.
+    `pid` is set also where the process has ended. `started`: the program has begun. `ended`: conmon's exit file.
     """
 
-    there: bool = False
+    has_bundle: bool = False
     pid: int = 0
     pidfd: int = -1
     conmon: Process | None = None
@@ -38,12 +38,12 @@ class RunLeftovers:
     ended: Exit | None = None
 
     @property
-    def goes_on(self) -> bool:
-        """Whether its end is still to come: it runs, or its shim is about to write down how it ended."""
+    def is_live(self) -> bool:
+        """Whether its end is still to come: the process runs, or its shim is about to write the exit file."""
         return self.ended is None and (self.pidfd >= 0 or self.conmon_fd >= 0)
 
     def close(self) -> None:
-        """Let go of the descriptors."""
+        """Close the descriptors."""
         for fd in (self.pidfd, self.conmon_fd):
             if fd >= 0:
                 os.close(fd)
@@ -51,7 +51,7 @@ class RunLeftovers:
 
 
 class Leftovers:
-    """One look at the host: shims that are made later are not among these."""
+    """Lists the host's shims once, at construction, and reads the files of each run."""
 
     def __init__(self, layout: Layout, runtimes: Runtimes, cgroups: ContainerCgroups, same_boot: bool) -> None:
         self.shims = shims_below(layout.run)
@@ -61,7 +61,7 @@ class Leftovers:
         self._same_boot = same_boot
 
     def of(self, spec: ContainerSpec) -> RunLeftovers:
-        """What there is of the container's run. The caller closes it."""
+        """The leftovers of the container's run. The caller closes them."""
         container = spec.id
         bundle = self._layout.bundle(container)
         if not self._same_boot:
@@ -72,23 +72,23 @@ class Leftovers:
         process, conmon = _first_process(state, container), self.shims.get(container)
         pid = process.pid if process is not None else 0
         found = RunLeftovers(True, pid, pidfd_of(process), conmon, pidfd_of(conmon))
-        # Behind the shim: one that is gone has written all that it ever will.
+        # Read after the look at the shim: one that has ended has written its file.
         found.ended = self.exit(container)
-        found.started = state.exists() and not self._gated(name, state, found)
+        found.started = state.exists() and not self._is_gated(name, state, found)
         found.note = RunNote.load(_json(bundle / run_note.NAME))
         return found
 
     def exit(self, container: str) -> Exit | None:
-        """How the container's run ended, where conmon has written that down."""
+        """How the container's run ended, by conmon's exit file; None without one."""
         return exit_files(self._layout, container).read()
 
     def state(self, spec: ContainerSpec) -> tuple[str, Path]:
-        """The container's runtime, and where that keeps its state."""
+        """The name of the container's runtime, and the runtime's state directory of the container."""
         name, _ = self._runtimes.find(spec.runtime)
         return name, self._layout.runtime_root(name) / spec.id
 
     def containers(self) -> set[str]:
-        """The names of all of which something may be left."""
+        """The names of all containers, and of other entries, of which something may be left."""
         layout = self._layout
         places = [
             str(path) for path in (layout.bundles, layout.exits, *map(layout.runtime_root, self._runtimes.programs))
@@ -99,14 +99,15 @@ class Leftovers:
                 found |= {entry.name for entry in os.scandir(directory)}
         return found
 
-    def place(self, container: str) -> str:
-        """Where a run of an unknown container had its cgroups: as its runtime was told."""
+    def cgroup_path(self, container: str) -> str:
+        """The cgroup path of an unknown container's run, from its `config.json`."""
         config = _json(self._layout.bundle(container) / "config.json").get("linux") or {}
         return str(config.get("cgroupsPath") or self._cgroups.default_path(container))
 
-    def _gated(self, runtime: str, state: Path, found: RunLeftovers) -> bool:
-        """Whether the program has not been let loose. runc's init opens the gate itself, and runs the program before
-        anybody can take the gate away.
+    def _is_gated(self, runtime: str, state: Path, found: RunLeftovers) -> bool:
+        """Whether the program waits at `exec.fifo`.
+
+        runc's init opens the fifo itself, and runs the program before anybody can remove the fifo.
         """
         if not (state / GATE).exists():
             return False
@@ -118,8 +119,9 @@ class Leftovers:
 
 
 def _first_process(state: Path, container: str) -> Process | None:
-    """The container's first process, from crun's `status`, runc's `state.json` or gVisor's file. That tells no start
-    time: it is believed while the process is the container's sandbox.
+    """The container's first process, from crun's `status`, runc's `state.json` or gVisor's state file.
+
+    gVisor's has no start time: its pid counts while that process is the container's sandbox.
     """
     crun = _json(state / "status")
     if crun:
@@ -141,7 +143,7 @@ def _is_sandbox(pid: int, container: str) -> bool:
 
 
 def pidfd_of(process: Process | None) -> int:
-    """Of exactly that process; -1 where it is gone."""
+    """A pidfd of exactly that process; -1 where it has ended."""
     if process is None or not process.pid:
         return -1
     try:

@@ -1,4 +1,4 @@
-"""Takes up what containers that run have of the network: sandboxes, endpoints, published ports."""
+"""Recovers the sandboxes, endpoints and published ports of running containers."""
 
 import logging
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class HeldOfNetwork:
-    """What a container that runs was given. `pid`: its first process, 0 where only its shim is left."""
+class RunningNetwork:
+    """The network of a running container. `pid`: its first process, 0 where only its shim is left."""
 
     spec: ContainerSpec
     pid: int
@@ -26,29 +26,29 @@ class HeldOfNetwork:
 
 
 class NetworkRecovery:
-    """Before any container is told what became of it, so that none takes what another one has."""
+    """Runs before any container is recovered, so that none takes a port or an address that another has."""
 
     def __init__(self, networks: NodeNetworks, published: PublishedPorts) -> None:
         self._networks = networks
         self._published = published
 
-    async def restore(self, running: Iterable[HeldOfNetwork]) -> None:
-        """Hold what these have, remove the rest, and begin to keep sandboxes ready."""
+    async def restore(self, running: Iterable[RunningNetwork]) -> None:
+        """Adopt the networks of running containers, remove all others, and start the pools of sandboxes."""
         ports: dict[str, Published] = {}
-        for held in running:
-            if not held.spec.network.sandbox and held.pid:
-                await self._adopt(held)
-            address = port_address(held.endpoints)
-            if held.ports and address is not None and self._networks.endpoints(held.spec.id):
-                ports[held.spec.id] = Published(address, tuple(map(host_binding, held.ports)))
+        for found in running:
+            if not found.spec.network.sandbox and found.pid:
+                await self._adopt(found)
+            address = port_address(found.endpoints)
+            if found.ports and address is not None and self._networks.endpoints(found.spec.id):
+                ports[found.spec.id] = Published(address, tuple(map(host_binding, found.ports)))
         for warning in await self._published.restore(ports):
             log.warning("%s", warning)
         for interface in await self._networks.sweep():
             log.info("removed %s, which belongs to no container", interface)
         self._networks.fill()
 
-    async def _adopt(self, held: HeldOfNetwork) -> None:
+    async def _adopt(self, found: RunningNetwork) -> None:
         try:
-            await self._networks.adopt(held.spec.id, held.pid, requests_again(held.endpoints))
-        except SandboxGone:  # its end is told in a moment
+            await self._networks.adopt(found.spec.id, found.pid, requests_again(found.endpoints))
+        except SandboxGone:  # the container has ended; its exit follows
             return

@@ -1,7 +1,7 @@
-"""Takes up what an agent before this one left: adopts what runs, finishes or undoes what was begun, sweeps the rest.
+"""Recovers a former agent's containers: adopts those that run, finishes or undoes what was begun, removes the rest.
 
-First everything that goes on is held: processes by descriptors, sandboxes and ports by the network. Only then is any
-container told what became of it, as what it does then (it may be launched again) must not take what another one has.
+First come descriptors of all running processes, their sandboxes and their ports. Only then each container's machine
+gets its input, since its reaction (perhaps a new launch) must not take what another container has.
 """
 
 import logging
@@ -20,12 +20,12 @@ from seaway_agent.kernel import launcher
 from seaway_agent.layout import Layout
 from seaway_agent.recovery.execs import ExecRecovery
 from seaway_agent.recovery.leftovers import Leftovers, RunLeftovers
-from seaway_agent.recovery.network import HeldOfNetwork, NetworkRecovery
+from seaway_agent.recovery.network import NetworkRecovery, RunningNetwork
 from seaway_agent.recovery.undo import Undo
 from seaway_agent.runtime.gates import GATE
 from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.run_watch import UNKNOWN_CODE
-from seaway_agent.state.database import Stored
+from seaway_agent.state.database import StoredContainer
 from seaway_contracts.containers import State
 from seaway_kit.tasks import Tasks
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """One pass over everything, before the agent takes commands. `pending`: who waits for the end of a container."""
+    """One pass over all containers, before the agent accepts commands. `pending`: the stored stops, by container."""
 
     def __init__(
         self,
@@ -60,22 +60,22 @@ class Recovery:
         self._tasks = tasks
         self._same_boot = same_boot
 
-    async def run(self, stored: list[Stored]) -> None:
-        """Adopt, finish, undo, sweep."""
+    async def run(self, stored: list[StoredContainer]) -> None:
+        """Adopt, finish, undo and remove; logs the counts."""
         runners = [self._runner(item) for item in stored]
         ran = {runner for runner in runners if runner.status.state in RAN}
         for runner in runners:
-            self._execs.settle(runner)
+            self._execs.restore(runner)
         found = {runner: self._leftovers.of(runner.spec) for runner in runners}
-        held = {runner: _run_of(found[runner]) for runner in runners if _lives(runner, found[runner])}
-        await self._network.restore(_held_of_network(runner, found[runner]) for runner in held)
+        adopted = {runner: _run_of(found[runner]) for runner in runners if _lives(runner, found[runner])}
+        await self._network.restore(_running_network(runner, found[runner]) for runner in adopted)
         for runner in runners:
-            if _is_interrupted(runner, found[runner], held.get(runner)):
-                log.info("container %s: undoes a start that was interrupted", runner.spec.id[:12])
+            if _is_interrupted(runner, found[runner], adopted.get(runner)):
+                log.info("container %s: undoes an interrupted start", runner.spec.id[:12])
                 await self._undo.run(runner.spec, found[runner])
         for runner in runners:
-            self._take_up(runner, found[runner], held.get(runner))
-        for runner, run in held.items():
+            self._recover(runner, found[runner], adopted.get(runner))
+        for runner, run in adopted.items():
             self._adopt(runner, found[runner], run)
             self._execs.adopt(runner)
         self._execs.sweep()
@@ -83,9 +83,9 @@ class Recovery:
         if not self._same_boot:
             self._tasks.spawn("start-with-node", _start_with_node(runners, ran))
         if stored:
-            log.info("took up %d containers, %d of them running", len(stored), len(held))
+            log.info("recovered %d containers, %d of them running", len(stored), len(adopted))
 
-    def _runner(self, stored: Stored) -> ContainerRunner:
+    def _runner(self, stored: StoredContainer) -> ContainerRunner:
         status = stored.status
         phase = {
             State.RUNNING: Phase.RUNNING,
@@ -102,10 +102,10 @@ class Recovery:
         self._inventory.add(runner)
         return runner
 
-    # --- telling each container what became of it: nothing waits here
+    # --- inputs for each machine: nothing waits here
 
-    def _take_up(self, runner: ContainerRunner, found: RunLeftovers, run: ContainerRun | None) -> None:
-        """Bring one container to a state that is true."""
+    def _recover(self, runner: ContainerRunner, found: RunLeftovers, run: ContainerRun | None) -> None:
+        """Bring one container's machine to the state of its run."""
         if runner.machine.phase in (Phase.RUNNING, Phase.PAUSED):
             if run is None:
                 self._ended(runner, found)
@@ -122,7 +122,7 @@ class Recovery:
         elif found.ended is not None:
             how = found.ended
         else:
-            log.warning("container %s ended, and nobody wrote down how", runner.spec.id[:12])
+            log.warning("container %s has ended without an exit file", runner.spec.id[:12])
             how = Exit(UNKNOWN_CODE, time.time_ns())
         ended_ns = not_before(how.time_ns, runner.status.started_ns, time.time_ns())
         how = Exit(how.code, ended_ns, how.oom)
@@ -130,7 +130,7 @@ class Recovery:
         runner.log.end()
 
     def _launching(self, runner: ContainerRunner, found: RunLeftovers) -> None:
-        """A launch that the last agent did not live to finish, and whose program runs or ran: finish it."""
+        """Finish a launch that the former agent did not finish, and whose program runs or ran."""
         (self._leftovers.state(runner.spec)[1] / GATE).unlink(missing_ok=True)
         note, began = found.note, min(time.time_ns(), self._began_ns(runner))
         order = note.order
@@ -148,7 +148,7 @@ class Recovery:
         runner.adopt(run)
 
     def _began_ns(self, runner: ContainerRunner) -> int:
-        """About when the interrupted launch let the program run: conmon's pid file is a little older."""
+        """About when the interrupted launch started the program: conmon's pid file is a little older. Nanoseconds."""
         try:
             return (self._layout.bundle(runner.spec.id) / "pidfile").stat().st_mtime_ns
         except OSError:
@@ -156,7 +156,7 @@ class Recovery:
 
 
 async def _start_with_node(runners: Iterable[ContainerRunner], ran: set[ContainerRunner]) -> None:
-    """After a reboot: restart policies. Who needs another one is started when that one runs."""
+    """Apply restart policies after a reboot. A container starts after those whose namespaces it shares."""
     chosen = {
         runner.spec.id: runner
         for runner in runners
@@ -165,41 +165,39 @@ async def _start_with_node(runners: Iterable[ContainerRunner], ran: set[Containe
     for ids in in_order_of_need({container: needed(runner.spec) for container, runner in chosen.items()}):
         for container in ids:
             await chosen[container].at_rest()
-            if chosen[container].machine.phase is Phase.IDLE:  # nobody was quicker
+            if chosen[container].machine.phase is Phase.IDLE:  # no command has started it meanwhile
                 chosen[container].do(chosen[container].machine.start_again())
         for container in ids:
             await chosen[container].at_rest()
 
 
 def _run_of(found: RunLeftovers) -> ContainerRun:
-    """All that the run has. The descriptors are the run's from now on."""
+    """The adopted run, which owns the descriptors from now on."""
     return ContainerRun(found.pid, found.pidfd, found.conmon_fd, child=False)
 
 
 def _lives(runner: ContainerRunner, found: RunLeftovers) -> bool:
-    """Whether the container's run goes on under this agent."""
+    """Whether this agent adopts the container's run."""
     runs = runner.machine.phase in (Phase.RUNNING, Phase.PAUSED)
-    return found.goes_on and (runs or (_is_new(runner, found) and found.started))
+    return found.is_live and (runs or (_is_new(runner, found) and found.started))
 
 
 def _is_new(runner: ContainerRunner, found: RunLeftovers) -> bool:
-    """Whether the run is one that the last agent did not live to write down."""
+    """Whether the former agent launched the run without storing it."""
     launches = runner.machine.phase in (Phase.IDLE, Phase.TEARING_DOWN)
     return launches and found.note.order.run > runner.status.run
 
 
 def _is_interrupted(runner: ContainerRunner, found: RunLeftovers, run: ContainerRun | None) -> bool:
-    """Whether there is something of a run that is over, or whose program has not begun: as if it had never been asked
-    for, nothing may be left of it.
-    """
+    """Whether there are leftovers of a run that has ended, or whose program has not begun: then they are undone."""
     if runner.machine.phase in (Phase.RUNNING, Phase.PAUSED):
         return False
     if _is_new(runner, found):
         return run is None and not (found.started and found.ended is not None)
-    return found.there and runner.machine.phase is Phase.IDLE
+    return found.has_bundle and runner.machine.phase is Phase.IDLE
 
 
-def _held_of_network(runner: ContainerRunner, found: RunLeftovers) -> HeldOfNetwork:
+def _running_network(runner: ContainerRunner, found: RunLeftovers) -> RunningNetwork:
     given = found.note if _is_new(runner, found) else runner.status
     pid = found.pid if found.pidfd >= 0 else 0
-    return HeldOfNetwork(runner.spec, pid, given.endpoints, given.ports)
+    return RunningNetwork(runner.spec, pid, given.endpoints, given.ports)

@@ -1,16 +1,15 @@
-"""What metadata knows of this node's containers, and the database has lost: its last commits in a power cut, or more
-where an older copy of it was restored.
+"""Restores from metadata what this node's database has lost: its last commits, or more if an older copy was restored.
 
-The database isn't synced at each commit, the stream of events is. So after a reboot the agent asks metadata for its
-containers' records, and brings the database after them: whatever was told is true. Where metadata isn't there just
-then, all that is told from now on counts as newer all the same, as sequence numbers leap ahead.
+The database isn't synced at each commit; the stream of events is. So after a reboot the agent asks metadata for its
+containers' records, and updates the database from them. Where metadata doesn't answer, the agent raises all sequence
+numbers so far that its later events count as newer in any case.
 """
 
 import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
-from seaway_agent.state.database import Store, Stored
+from seaway_agent.state.database import Store, StoredContainer
 from seaway_bus.bus import Bus
 from seaway_contracts.catalogue import KNOWN_CONTAINERS
 from seaway_contracts.commands import KnownContainers, ListKnown
@@ -23,24 +22,24 @@ _PER_SECOND: Final = 1 << 20
 _AT_ONCE: Final = 32
 
 
-def leapt(seq: int, now_s: int) -> int:
-    """A sequence number above all that can have been told since `seq`. Pure.
+def leapt_seq(seq: int, now_s: int) -> int:
+    """A sequence number above all that can have been published since `seq`. Pure.
 
-    By the clock, as an older copy may lack earlier leaps; by a step as well, as the clock may have been lost, too.
+    Derived from the clock, as an older copy may lack earlier leaps, and from a step, as the clock may be wrong too.
     """
     return max(seq + _LEAP, now_s * _PER_SECOND)
 
 
-def brought_after(stored: Stored, record: ContainerRecord) -> Stored:
-    """The container as the record has it, where that is newer; status and spec each by its own number. Pure."""
+def updated_from(stored: StoredContainer, record: ContainerRecord) -> StoredContainer:
+    """The container with the record's spec and status, each where its number is newer. Pure."""
     seq = stored.status.seq
     spec = record.spec if record.spec_seq > seq else stored.spec
     status = record.status if record.status.seq > seq else stored.status
-    return Stored(spec, status, stored.lowers)
+    return StoredContainer(spec, status, stored.lowers)
 
 
 async def replay(store: Store, bus: Bus, node: str) -> None:
-    """Bring the database after what metadata knows. Raises SeawayError with nothing changed."""
+    """Update the database from metadata's records. Raises SeawayError with nothing changed."""
     known = list(store.containers())
     records: dict[str, ContainerRecord] = {}
     removed: set[str] = set()
@@ -53,13 +52,13 @@ async def replay(store: Store, bus: Bus, node: str) -> None:
         for stored in known:
             record = records.get(stored.spec.id)
             if stored.spec.id in removed:
-                _keep(store, stored, None)
+                _update(store, stored, None)
             elif record is not None:
-                _keep(store, stored, brought_after(stored, record))
+                _update(store, stored, updated_from(stored, record))
 
 
 async def _answers(bus: Bus, node: str, asked: tuple[str, ...]) -> AsyncIterator[KnownContainers]:
-    """What is known of these containers; in several answers where one would be too large for the bus."""
+    """Metadata's records of these containers; several answers where one would be too large for the bus."""
     try:
         yield await bus.call(KNOWN_CONTAINERS, ListKnown(ids=asked), node=node)
         return
@@ -72,20 +71,20 @@ async def _answers(bus: Bus, node: str, asked: tuple[str, ...]) -> AsyncIterator
             yield answer
 
 
-def _keep(store: Store, before: Stored, after: Stored | None) -> None:
+def _update(store: Store, before: StoredContainer, after: StoredContainer | None) -> None:
     container = before.spec.id
     if after is None:
-        log.warning("container %s was removed, which this node's database had lost", container[:12])
+        log.warning("container %s: restores its removal, which the database has lost", container[:12])
         store.remove(container)
     elif after != before:
-        log.warning("container %s was %s, which this node's database had lost", container[:12], after.status.state)
+        log.warning("container %s: restores state %s, which the database has lost", container[:12], after.status.state)
         store.set_spec(after.spec)
         store.set_status(container, after.status)
 
 
-def leap(store: Store, now_s: int) -> None:
-    """Let all that is told from now on count as newer than anything before."""
+def leap_sequences(store: Store, now_s: int) -> None:
+    """Raise all sequence numbers above those that have been published."""
     with store.transaction():
         for stored in list(store.containers()):
-            status = stored.status.model_copy(update={"seq": leapt(stored.status.seq, now_s)})
+            status = stored.status.model_copy(update={"seq": leapt_seq(stored.status.seq, now_s)})
             store.set_status(stored.spec.id, status)

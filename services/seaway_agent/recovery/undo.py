@@ -1,4 +1,4 @@
-"""Leaves nothing of runs that are over, or whose program has not begun: as if they had never been asked for."""
+"""Removes the leftovers of runs that have ended, or whose program has not begun."""
 
 import logging
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Undo:
-    """Undoes what is left of runs, whoever began them."""
+    """Undoes leftovers of runs, of known containers and of unknown ones."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Undo:
         self._leftovers = leftovers
 
     async def run(self, spec: ContainerSpec, found: RunLeftovers) -> None:
-        """Undo one container's run, as a launch that failed is undone."""
+        """Undo one container's run, in the same way as a failed launch."""
         end_with_children(found.conmon)
         if found.pidfd >= 0:
             end_with_children(procs.find(found.pid))
@@ -49,16 +49,16 @@ class Undo:
             log.error("%s", error.message)
 
     def sweep(self, known: set[str]) -> None:
-        """Remove what belongs to no container: bundles, shims, runtimes' state, cgroups, exit files, upper layers."""
+        """Remove the leftovers of unknown containers: bundles, shims, state, cgroups, exit files, upper layers."""
         for container in sorted(self._leftovers.containers() - known):
             if is_container_id(container):
                 end_with_children(self._leftovers.shims.get(container))
-                log.info("removed what was left of container %s", container[:12])
-                self._take_down(container, self._leftovers.place(container), *self._runtimes.programs)
+                log.info("removes the leftovers of unknown container %s", container[:12])
+                self._take_down(container, self._leftovers.cgroup_path(container), *self._runtimes.programs)
         self._uppers.start(known)
 
-    def _take_down(self, container: str, place: str, *runtimes: str) -> None:
+    def _take_down(self, container: str, cgroup: str, *runtimes: str) -> None:
         try:
-            take_down(self._layout, self._cgroups, place, container, *runtimes)
+            take_down(self._layout, self._cgroups, cgroup, container, *runtimes)
         except OSError as error:
-            log.error("container %s: something of its run is left: %s", container[:12], error)
+            log.error("container %s: can't remove all of its run: %s", container[:12], error)

@@ -1,8 +1,8 @@
 """Directories of a tree that is being written, resolved in their root and kept open.
 
-Resolution has the meaning of openat2(2) with RESOLVE_IN_ROOT, with one addition: what is missing is made. It goes one
-component at a time, each opened with O_NOFOLLOW relative to a directory held open, so the kernel never follows a link;
-links are expanded here, `..` goes back along names already passed. Nothing outside of the root can be reached.
+Resolution works as openat2(2) with RESOLVE_IN_ROOT, but makes missing directories. It opens one component at a time
+with O_NOFOLLOW, relative to an open directory, so the kernel never follows a link; links are expanded here, `..` goes
+back along names already passed. Nothing outside of the root can be reached.
 """
 
 import errno
@@ -25,7 +25,7 @@ Path = tuple[bytes, ...]
 
 
 class Directory(NamedTuple):
-    """An open directory and where it really is, all links expanded."""
+    """An open directory and its real path, with all links expanded."""
 
     fd: int
     real: Path
@@ -34,7 +34,7 @@ class Directory(NamedTuple):
 class Directories:
     """An LRU cache of open directories below `root_fd` (which stays the caller's).
 
-    `implied` collects the real paths of directories that were made because something stands in them.
+    `implied` collects the real paths of directories that were made because an entry lies below them.
     """
 
     def __init__(self, root_fd: int, limits: Limits) -> None:
@@ -50,7 +50,7 @@ class Directories:
         return found if found is not None else self._resolve(path)
 
     def open_plain(self, path: Path) -> Directory | None:
-        """The directory at `path`, or None where it's missing or reached through a link."""
+        """The directory at `path`; None where it is missing or reached through a link."""
         directory = self._root
         for part in path:
             known = self._cached((*directory.real, part))
@@ -58,18 +58,18 @@ class Directories:
                 fd = self._try_open(directory, part)
                 if fd is None:
                     return None
-                known = self._keep((*directory.real, part), Directory(fd, (*directory.real, part)))
+                known = self._cache((*directory.real, part), Directory(fd, (*directory.real, part)))
             if known.real != (*directory.real, part):
                 return None
             directory = known
         return directory
 
     def adopt(self, real: Path, fd: int) -> None:
-        """Keep `fd`, a directory just made."""
-        self._keep(real, Directory(fd, real))
+        """Cache `fd`, a new directory, and own it."""
+        self._cache(real, Directory(fd, real))
 
-    def forget_all_but(self, kept: Directory) -> None:
-        """Forget what paths lead to, since something below `kept` was removed. `kept` stays open, as its real path."""
+    def close_all_but(self, kept: Directory) -> None:
+        """Empty the cache, except `kept` under its real path: something below `kept` was removed."""
         for directory in self._open.values():
             if directory.fd != kept.fd:
                 os.close(directory.fd)
@@ -79,7 +79,7 @@ class Directories:
 
     def close(self) -> None:
         """Close all but the root."""
-        self.forget_all_but(self._root)
+        self.close_all_but(self._root)
 
     def _cached(self, path: Path) -> Directory | None:
         if not path:
@@ -89,7 +89,7 @@ class Directories:
             self._open.move_to_end(path)
         return found
 
-    def _keep(self, path: Path, directory: Directory) -> Directory:
+    def _cache(self, path: Path, directory: Directory) -> Directory:
         old = self._open.pop(path, None)
         if old is not None:
             os.close(old.fd)
@@ -136,7 +136,7 @@ class Directories:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise
             return self._link_or_whiteout(directory, part)
-        return self._keep(real, Directory(fd, real))
+        return self._cache(real, Directory(fd, real))
 
     def _link_or_whiteout(self, directory: Directory, part: bytes) -> Directory | bytes:
         status = os.stat(part, dir_fd=directory.fd, follow_symlinks=False)
@@ -144,11 +144,11 @@ class Directories:
             return os.readlink(part, dir_fd=directory.fd)
         real = (*directory.real, part)
         if stat.S_ISCHR(status.st_mode):
-            # Our own whiteout: the new directory must go on hiding what lies below.
+            # Our own whiteout: the new directory must hide the layers below too.
             os.unlink(part, dir_fd=directory.fd)
             fd = self._make(directory, part)
             os.setxattr(fd, OPAQUE_XATTR, b"y")
-            return self._keep(real, Directory(fd, real))
+            return self._cache(real, Directory(fd, real))
         raise LayerRejected(f"the layer puts files below {shown(b'/'.join(real))!r}, which is no directory")
 
     def _make(self, directory: Directory, part: bytes) -> int:
@@ -169,10 +169,10 @@ class Directories:
         return directory
 
     def _alias(self, path: Path, directory: Directory) -> Directory:
-        """Remember `directory` under a name that leads to it through links as well."""
+        """Cache `directory` also under a path that leads to it through links."""
         if directory.real == path or not path:
             return directory
-        return self._keep(path, Directory(os.dup(directory.fd), directory.real))
+        return self._cache(path, Directory(os.dup(directory.fd), directory.real))
 
     def _try_open(self, directory: Directory, part: bytes) -> int | None:
         self._count()

@@ -1,24 +1,24 @@
-"""What can go wrong with a root file system. Each is a `SeawayError`, so it crosses the bus as it is."""
+"""Errors of root file systems. Each is a `SeawayError`, so it crosses the bus unchanged."""
 
 from seaway_contracts.errors import Code, SeawayError
 
 
 class LayerRejected(SeawayError):
-    """The layer is malformed or hostile; another try gives the same."""
+    """The layer is malformed or hostile; a retry does not help."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.BAD_REQUEST, message)
 
 
 class LayerTooLarge(SeawayError):
-    """The layer passes one of the `Limits`."""
+    """The layer exceeds one of the `Limits`."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.TOO_LARGE, message)
 
 
 class DigestMismatch(LayerRejected):
-    """The bytes that came are not the bytes that were promised."""
+    """The received bytes don't have the announced digest or size."""
 
 
 class StorageFull(SeawayError):

@@ -1,8 +1,8 @@
 """The init layer of an image: a small directory on top of its layers (Docker's "-init" layer).
 
-It sees to it that the places where a runtime mounts are plain directories and files. A runtime that meets a link there
-may follow it out of the root (CVE-2026-41579: an image whose /dev is a link), so whatever else an image has at these
-places is hidden. The image is only looked at, never mounted, and no link in it is followed.
+It makes each path where a runtime mounts a plain directory or file, and hides anything else that the image has there: a
+runtime may follow a link at such a path out of the root (CVE-2026-41579: an image whose /dev is a link). The image is
+read without mounting it and without following its links.
 """
 
 import os
@@ -63,7 +63,7 @@ class _Builder:
         self._copied: dict[bytes, int] = {}
 
     def add(self, path: tuple[bytes, ...], wanted: _Wanted) -> None:
-        """Make `path`, unless the image has it already as `wanted`."""
+        """Make `path`, unless the image has it in the kind `wanted`."""
         hidden = path[:-1] in self._made
         found = None if hidden else merged.find(self._lowers, path)
         if found is not None and _fits(found, wanted):
@@ -75,7 +75,7 @@ class _Builder:
             os.close(parent)
 
     def restore_times(self) -> None:
-        """Give directories copied from the image their times again, which the new files in them changed."""
+        """Restore the times of directories copied from the image, which new files in them have changed."""
         for name, mtime_ns in self._copied.items():
             os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=self._root, follow_symlinks=False)
 
@@ -89,7 +89,7 @@ class _Builder:
             os.symlink(_MTAB, path[-1], dir_fd=parent)
 
     def _open_parent(self, path: tuple[bytes, ...]) -> int:
-        """The parent of `path` in the init layer, made like the image's where it is that of the image."""
+        """Open the parent of `path` in the init layer; make it with the attributes of the image's if needed."""
         if len(path) == 1:
             return os.dup(self._root)
         name = path[0]

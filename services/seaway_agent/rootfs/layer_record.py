@@ -1,4 +1,4 @@
-"""What the store knows about an unpacked layer, kept in a file beside it."""
+"""The record of an unpacked layer, a file beside it."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,8 +17,8 @@ DIFF: Final = "diff"
 class LayerRecord:
     """One layer. `size` is the bytes of its regular files as Docker counts them; `parent` is "" for a bottom layer.
 
-    `inodes` and `disk_size` were counted on disk during the boot `boot_id` (see `is_whole`). What is added gets a
-    default, and what is not known is passed over: containers need their layers after an upgrade and the way back.
+    `inodes` and `disk_size` were counted on disk during the boot `boot_id` (see `is_whole`). New fields need a default,
+    and unknown ones are ignored: containers need their layers after an upgrade and after a downgrade.
     """
 
     chain_id: str
@@ -31,12 +31,12 @@ class LayerRecord:
     boot_id: str
 
     def save(self, directory: Path) -> None:
-        """Write it into the layer's directory."""
+        """Write the record into the layer's directory."""
         write_private(directory / RECORD, orjson.dumps(asdict(self)))
 
 
 def load_record(directory: Path) -> LayerRecord | None:
-    """The record in `directory`, or None where there is none that can be read."""
+    """The record in `directory`; None where it is missing or unreadable."""
     try:
         found = orjson.loads((directory / RECORD).read_bytes())
         return LayerRecord(**{field.name: found[field.name] for field in fields(LayerRecord) if field.name in found})
@@ -45,7 +45,7 @@ def load_record(directory: Path) -> LayerRecord | None:
 
 
 def count(diff: Path) -> tuple[int, int]:
-    """Inodes below `diff` and the sum of their sizes in bytes, directories left out of the sum."""
+    """The number of inodes below `diff`, and the sum of their sizes in bytes without directories."""
     inodes = size = 0
     for status in walk(diff):
         inodes += 1
@@ -54,7 +54,7 @@ def count(diff: Path) -> tuple[int, int]:
 
 
 def is_whole(record: LayerRecord, diff: Path) -> bool:
-    """Whether a layer that was unpacked before a reboot is all there.
+    """Whether a layer that was unpacked before a reboot is complete.
 
     Layers are written without fsync, as they can be fetched again. After a power cut a journalling file system has
     the names of recent files but maybe not their content; such files are empty, so counting finds them.

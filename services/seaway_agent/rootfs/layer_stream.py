@@ -33,7 +33,7 @@ class LayerStream:
         self._tar_hash = hashlib.sha256()
         self._tar_size = 0
         self._expansion = Expansion(f"layer {layer.digest}", ratio=limits.ratio, start=limits.ratio_from)
-        self._expansion.add(layer.size, 0)  # by the whole blob, as the image service has judged it
+        self._expansion.add(layer.size, 0)  # counts the whole blob at once, as the image service does
         self._plain = InflatingReader(self._read_blob, accepted=LAYER_FORMATS, members=limits.tar.entries)
 
     def read(self, n: int) -> bytes:
@@ -47,7 +47,7 @@ class LayerStream:
         return data
 
     def bound_entries(self, entries: int) -> None:
-        """Refuse a blob that makes `entries` files out of too few bytes."""
+        """Raise `LayerTooLarge` for a blob that makes `entries` files out of too few bytes."""
         excess = entries - self._limits.entries_slack
         if excess > 0 and excess * self._limits.entry_cost > self._blob_size:
             raise LayerTooLarge(
@@ -56,7 +56,7 @@ class LayerStream:
             )
 
     def finish(self) -> None:
-        """Verify; to be called at the end of the stream."""
+        """Verify sizes and digests; call this at the end of the stream."""
         while self._read_blob(_FEED):
             pass
         if self._blob_size != self._layer.size:

@@ -6,7 +6,7 @@ On disk, below the store's root (mode 0700, since layers contain set-uid files):
     <first 12 digits of the chain id>/init         the init layer of the image that ends with this layer
     <first 12 digits of the chain id>/layer.json   its record
     scratch/init                                   the init layer of an image without layers
-    tmp-*, trash-*                                 being made or removed; swept at the start
+    tmp-*, trash-*                                 being made or removed; removed at the start
 
 A layer appears by one rename, complete and verified, or not at all.
 """
@@ -27,22 +27,21 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from seaway_agent.rootfs import tree
-from seaway_agent.rootfs.byte_pipe import BytePipe, PipeClosed
-from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.errors import LayerTooLarge, StorageFull
-from seaway_agent.rootfs.implied import settle_implied
 from seaway_agent.rootfs.initlayer import build_init_layer
 from seaway_agent.rootfs.layer_record import DIFF, LayerRecord, count, is_whole, load_record
 from seaway_agent.rootfs.limits import Limits
-from seaway_agent.rootfs.placement import spread_children
-from seaway_agent.rootfs.threads import ended, run_to_end
+from seaway_agent.rootfs.merged import inherit_attributes
+from seaway_agent.rootfs.names import chain_ids
+from seaway_agent.rootfs.threads import BytePipe, PipeClosed, run_to_end, wait_until_done
+from seaway_agent.rootfs.tree import spread_children
 from seaway_agent.rootfs.unpack import Unpacked, unpack_layer
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import Layer
 from seaway_kit.failpoints import Failpoint, reach
 
 Fetch = Callable[[str, int], AsyncIterator[bytes]]
-"""`fetch(digest, size)` gives the blob's bytes in pieces; its own errors pass through `ensure` unchanged."""
+"""`fetch(digest, size)` yields the blob's bytes; `ensure` passes its errors on unchanged."""
 
 MOST_LAYERS: Final = 127
 _AT_ONCE: Final = 2
@@ -51,14 +50,14 @@ _INIT: Final = "init"
 _SCRATCH: Final = "scratch"
 _TMP: Final = "tmp-"
 _TRASH: Final = "trash-"
-# Nothing else is ever swept: the root may have been pointed at a wrong directory.
+# The start removes nothing else: the configured root may be a wrong directory.
 _OURS: Final = re.compile(rf"({_TMP}|{_TRASH})[0-9a-f]{{16}}\Z|[0-9a-f]{{{_SHORT}}}([0-9a-f]{{{64 - _SHORT}}})?\Z")
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 log = logging.getLogger(__name__)
 
 
 class LayerStore:
-    """Call `start()` once (it blocks), `close()` at the end. All else belongs to the event loop's thread."""
+    """Call `start()` once (it blocks), `close()` at the end, and all else in the event loop's thread."""
 
     def __init__(self, root: Path, boot_id: str, limits: Limits | None = None) -> None:
         self._root = root
@@ -71,7 +70,7 @@ class LayerStore:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="unpack")
 
     def start(self) -> None:
-        """Make the store, sweep what a crash left, learn what is there."""
+        """Make the store, remove what a crash left, index the layers."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root.chmod(0o700)
         spread_children(self._root)
@@ -80,15 +79,15 @@ class LayerStore:
                 tree.remove(directory)
 
     def close(self) -> None:
-        """Let go of the threads; call it when no `ensure` runs."""
+        """End the threads; call this when no `ensure` runs."""
         self._threads.shutdown()
 
     async def ensure(self, layers: Sequence[Layer], fetch: Fetch) -> list[str]:
         """The lower directories for an image's `layers` (bottom first): topmost first, its init layer at the top.
 
-        What is missing is fetched and unpacked, each layer once, however many ask. Raises `LayerRejected`,
-        `LayerTooLarge`, SeawayError (TOO_LARGE: one expands too far), `StorageFull`; then no half-made layer is left.
-        Layers are safe from `drop` while this runs and as long as the caller is `using` them.
+        Missing layers are fetched and unpacked, each once however many callers need it. Raises `LayerRejected`,
+        `LayerTooLarge`, SeawayError (TOO_LARGE: a layer expands too far), `StorageFull`, and leaves no half-made layer.
+        `drop` keeps these layers while this runs, and as long as the caller is `using` them.
         """
         if len(layers) > MOST_LAYERS:
             raise LayerTooLarge(f"the image has {len(layers)} layers; at most {MOST_LAYERS} are supported")
@@ -112,7 +111,7 @@ class LayerStore:
         return self.size(list(self._layers))
 
     async def drop(self, keep: Collection[str]) -> int:
-        """Remove all layers but those in `keep` (chain ids; what lies below them stays too). Bytes freed."""
+        """Remove all layers except those of `keep` (chain ids) and the layers below them; the bytes freed."""
         kept = self._with_parents({*keep, *self._in_use})
         gone = [self._layers.pop(chain_id) for chain_id in list(self._layers) if chain_id not in kept]
         trash = [directory.rename(self._new(_TRASH)) for directory, _ in gone]
@@ -136,7 +135,7 @@ class LayerStore:
                 await self._make(layer, chain, fetch, below)
 
     async def _make(self, layer: Layer, chain: list[str], fetch: Fetch, below: asyncio.Task[None] | None) -> None:
-        """Unpack aside, beside others; put in place when all layers below are."""
+        """Unpack a layer in a scratch directory, in parallel with others; move it in place after the layers below."""
         scratch = self._new(_TMP)
         try:
             async with self._slots:
@@ -148,22 +147,22 @@ class LayerStore:
             reach(Failpoint.UNPACK_PLACED)
             self._layers[chain[-1]] = record
         except BaseException as error:
-            await ended(asyncio.get_running_loop().run_in_executor(None, tree.remove, scratch))
+            await wait_until_done(asyncio.get_running_loop().run_in_executor(None, tree.remove, scratch))
             if isinstance(error, OSError):
-                raise self._explained(error, layer) from error
+                raise self._as_seaway_error(error, layer) from error
             raise
 
     async def _unpack(self, layer: Layer, fetch: Fetch, scratch: Path) -> Unpacked:
         pipe = BytePipe()
         work = asyncio.get_running_loop().run_in_executor(self._threads, self._work, pipe, layer, scratch)
         try:
-            with contextlib.suppress(PipeClosed):  # the thread has failed, and says why
+            with contextlib.suppress(PipeClosed):  # the thread has failed, and its result says why
                 await _feed(pipe, fetch(layer.digest, layer.size))
                 pipe.end()
             await asyncio.wait([work])
         except BaseException:
             pipe.fail()
-            await ended(work)
+            await wait_until_done(work)
             raise
         return work.result()
 
@@ -178,7 +177,7 @@ class LayerStore:
             pipe.abandon()
 
     def _commit(self, scratch: Path, chain: list[str], layer: Layer, unpacked: Unpacked) -> tuple[Path, LayerRecord]:
-        settle_implied(scratch / DIFF, unpacked.implied, self._lowers(chain[:-1]))
+        inherit_attributes(scratch / DIFF, unpacked.implied, self._lowers(chain[:-1]))
         inodes, disk_size = count(scratch / DIFF)
         record = LayerRecord(
             chain_id=chain[-1],
@@ -191,7 +190,7 @@ class LayerStore:
             boot_id=self._boot_id,
         )
         record.save(scratch)
-        return scratch.rename(self._place(chain[-1])), record
+        return scratch.rename(self._directory_for(chain[-1])), record
 
     async def _ensure_init(self, chain: list[str]) -> Path:
         home = self._layers[chain[-1]][0] if chain else self._root / _SCRATCH
@@ -212,12 +211,12 @@ class LayerStore:
             home.mkdir(mode=0o700, exist_ok=True)
             scratch.rename(home / _INIT)
         except OSError as error:
-            raise self._explained(error, None) from error
+            raise self._as_seaway_error(error, None) from error
         finally:
             tree.remove(scratch)
 
     def _lowers(self, chain: Sequence[str]) -> list[Path]:
-        """The layers of `chain`, topmost first, down to one that hides all below."""
+        """The layers of `chain`, topmost first, down to the first that hides all below."""
         lowers = []
         for chain_id in reversed(chain):
             directory, record = self._layers[chain_id]
@@ -227,21 +226,21 @@ class LayerStore:
         return lowers
 
     def _load(self, directory: Path) -> bool:
-        """Take a layer into the index, if it's complete."""
+        """Add a layer to the index; False if it isn't complete."""
         record = load_record(directory)
         if record is None or directory.name.startswith((_TMP, _TRASH)):
             return False
         if record.boot_id != self._boot_id:
             if not is_whole(record, directory / DIFF):
-                log.warning("layer %s is damaged, probably by a power cut; it is fetched again", record.chain_id)
+                log.warning("layer %s is damaged, probably by a power cut, and is fetched again", record.chain_id)
                 return False
             record = replace(record, boot_id=self._boot_id)
             record.save(directory)
         self._layers[record.chain_id] = (directory, record)
         return True
 
-    def _place(self, chain_id: str) -> Path:
-        """A short name, unless another layer has it."""
+    def _directory_for(self, chain_id: str) -> Path:
+        """The directory of a new layer: a short name, unless another layer has it."""
         digits = chain_id.partition(":")[2]
         short = self._root / digits[:_SHORT]
         return self._root / digits if short.exists() else short
@@ -256,7 +255,7 @@ class LayerStore:
 
     @contextlib.contextmanager
     def using(self, layers: Sequence[Layer]) -> Iterator[None]:
-        """Keep an image's layers (bottom first) from `drop`."""
+        """Protect an image's layers (bottom first) from `drop`."""
         chain = chain_ids(layer.diff_id for layer in layers)
         self._in_use.update(chain)
         try:
@@ -268,7 +267,7 @@ class LayerStore:
     def _new(self, prefix: str) -> Path:
         return self._root / f"{prefix}{os.urandom(8).hex()}"
 
-    def _explained(self, error: OSError, layer: Layer | None) -> SeawayError:
+    def _as_seaway_error(self, error: OSError, layer: Layer | None) -> SeawayError:
         what = f"layer {layer.digest}" if layer else "the init layer"
         if error.errno in FULL:
             return StorageFull(f"no space left in {self._root} to unpack {what}: free some, or remove unused images")
@@ -289,4 +288,4 @@ def _remove_all(paths: list[Path]) -> None:
         try:
             tree.remove(path)
         except OSError as error:
-            log.warning("%s can't be removed; the next start tries again: %s", path, error)
+            log.warning("can't remove %s; the next start tries again: %s", path, error)

@@ -1,4 +1,4 @@
-"""Bounds on what one layer may cost."""
+"""Bounds on the size and complexity of one layer."""
 
 from dataclasses import dataclass
 from typing import Final

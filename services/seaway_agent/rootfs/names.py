@@ -1,8 +1,10 @@
-"""Names of layer entries made relative to the root, and what the names of whiteouts mean. Pure.
+"""Chain ids of layers, names of layer entries relative to the root, and names of whiteouts. Pure.
 
-Whiteouts: OCI image spec, layer.md, "Whiteouts".
+OCI image spec: config.md, "Layer ChainID"; layer.md, "Whiteouts".
 """
 
+import hashlib
+from collections.abc import Iterable
 from typing import Final
 
 from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
@@ -13,6 +15,14 @@ WHITEOUT: Final = b".wh."
 AUFS_META: Final = b".wh..wh."
 OPAQUE: Final = b".wh..wh..opq"
 _LONGEST_COMPONENT: Final = 255
+
+
+def chain_ids(diff_ids: Iterable[str]) -> list[str]:
+    """The chain id of each layer; both lists have the bottom layer first."""
+    chain: list[str] = []
+    for diff_id in diff_ids:
+        chain.append(f"sha256:{hashlib.sha256(f'{chain[-1]} {diff_id}'.encode()).hexdigest()}" if chain else diff_id)
+    return chain
 
 
 def parts_of(name: bytes, limits: Limits) -> list[bytes]:
@@ -33,7 +43,7 @@ def parts_of(name: bytes, limits: Limits) -> list[bytes]:
 
 
 def beneath(name: bytes, limits: Limits) -> list[bytes]:
-    """Like `parts_of`, but a name that climbs out of the root is rejected."""
+    """Like `parts_of`, but raises `LayerRejected` for a name that leads out of the root."""
     depth = 0
     for part in name.split(b"/"):
         depth += -1 if part == b".." else part not in (b"", b".")
@@ -43,7 +53,7 @@ def beneath(name: bytes, limits: Limits) -> list[bytes]:
 
 
 def hidden_name(name: bytes) -> bytes:
-    """What the whiteout file `name` hides."""
+    """The name that the whiteout file `name` hides."""
     target = name[len(WHITEOUT) :]
     if target in (b"", b".", b".."):
         raise LayerRejected(f"the layer has the whiteout {shown(name)!r}, which names no file")

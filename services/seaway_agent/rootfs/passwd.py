@@ -1,8 +1,8 @@
-"""Who a container runs as: Docker's `User` resolved against the image's /etc/passwd and /etc/group. Pure.
+"""The user of a container: Docker's `User` resolved against the image's /etc/passwd and /etc/group. Pure.
 
 Semantics and error texts are those of moby/sys/user `GetExecUser`: a number is always an id, never a name; without a
-group the user's own one is taken, and the groups that list the user are added. Malformed lines are skipped, where
-moby reads a broken number as 0, that is as root.
+group the user gets its own group and those that list it. Malformed lines are skipped, where moby reads a broken number
+as 0, that is as root.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from seaway_agent.rootfs.errors import UserUnknown
 
 MOST_TEXT: Final = 4 * 1024 * 1024
-"""How many bytes of /etc/passwd or /etc/group to read; what follows is ignored."""
+"""The number of bytes of /etc/passwd or /etc/group that are read; the rest is ignored."""
 
 _MOST_ID: Final = 2**31 - 1
 _MOST_LINES: Final = 65_536
@@ -22,7 +22,7 @@ _OUT_OF_RANGE: Final = "uids and gids must be in range 0-2147483647"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Ids for the OCI process. `home` is what HOME is set to, unless the environment has one."""
+    """Ids for the OCI process. `home` is the default of HOME."""
 
     uid: int = 0
     gid: int = 0
@@ -121,7 +121,7 @@ def _lines(text: str) -> Iterator[list[str]]:
 
 
 def _number(text: str) -> int | None:
-    """`text` as Go's Atoi reads it, as far as that makes sense here."""
+    """`text` as a number, by the rules of Go's Atoi; None where it is none. Raises `UserUnknown`."""
     digits = text[1:] if text[:1] in ("-", "+") else text
     if not (digits.isascii() and digits.isdigit()):
         return None

@@ -1,7 +1,7 @@
-"""Writes tar entries as files below a root directory: the disk's half of unpacking.
+"""Writes tar entries as files below a root directory.
 
-Every operation is relative to an open directory and follows no link. What stood at a name before is replaced, as a
-later entry of a layer wins over an earlier one; only a directory over a directory keeps its content.
+Every operation is relative to an open directory and follows no link. A later entry of a layer replaces an earlier one
+of the same name; only a directory over a directory keeps its content.
 """
 
 import errno
@@ -32,7 +32,7 @@ _LINKABLE: Final = (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO)
 
 @dataclass(slots=True)
 class Written:
-    """What was written: entries, bytes of regular files and of links' targets, devices left out, an opaque root."""
+    """Counts of a write: entries, bytes of files and link targets, entries left out; whether the root is opaque."""
 
     entries: int = 0
     size: int = 0
@@ -41,7 +41,7 @@ class Written:
 
 
 class TreeWriter:
-    """Writes entries below `root_fd`, which stays the caller's. Call `finish()` last, `close()` always."""
+    """Writes entries below `root_fd`, which the caller owns. Call `finish()` last, `close()` always."""
 
     def __init__(self, root_fd: int, limits: Limits) -> None:
         self._root_fd = root_fd
@@ -56,7 +56,7 @@ class TreeWriter:
         return list(self._directories.implied)
 
     def write(self, entry: TarEntry, pieces: Pieces) -> None:
-        """Write one entry; `pieces` is its data. Raises `LayerRejected`, `LayerTooLarge`, OSError."""
+        """Write one entry, with its data `pieces`. Raises `LayerRejected`, `LayerTooLarge`, OSError."""
         parts = parts_of(entry.name, self._limits)
         self.written.entries += 1
         if not parts:
@@ -80,14 +80,14 @@ class TreeWriter:
             self._write_fifo(entry, parent, name)
 
     def finish(self) -> None:
-        """Set the directories' times, which writing into them had changed."""
+        """Set the directories' times, which later entries have changed."""
         for path, mtime_ns in self._mtimes.items():
             directory = self._directories.open_plain(path)
             if directory is not None:
                 os.utime(directory.fd, ns=(mtime_ns, mtime_ns))
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all open directories."""
         self._directories.close()
 
     def _write_root(self, entry: TarEntry) -> None:
@@ -192,7 +192,7 @@ class TreeWriter:
         return status if stat.S_IFMT(status.st_mode) in _LINKABLE else None
 
     def _write_whiteout(self, parent: Path, name: bytes) -> None:
-        """The file `name` below `parent`, one of which bears the prefix of whiteouts."""
+        """Write a whiteout: the file `name` below `parent`, one of which has the prefix of whiteouts."""
         if name == OPAQUE:
             self._make_opaque(parent)
         elif name.startswith(AUFS_META) or any(part.startswith(AUFS_META) for part in parent):
@@ -211,7 +211,7 @@ class TreeWriter:
             self.written.opaque_root = True
 
     def _hide(self, parent: Path, name: bytes) -> None:
-        """Hide `name` of the layers below. What this layer itself has there stays (OCI layer.md)."""
+        """Hide `name` of the layers below. An entry of this layer itself stays (OCI layer.md)."""
         directory = self._directories.open(parent)
         try:
             os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=directory.fd)
@@ -230,7 +230,7 @@ class TreeWriter:
         self.written.dropped += 1
 
     def _cleared(self, parent: Path, name: bytes) -> int:
-        """The open directory `parent`, with nothing at `name`."""
+        """Open the directory `parent` and remove `name` from it, if it exists."""
         directory = self._directories.open(parent)
         try:
             os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
@@ -246,7 +246,7 @@ class TreeWriter:
         if stat.S_ISDIR(mode):
             self._mtimes.pop((*directory.real, name), None)
         if stat.S_ISDIR(mode) or stat.S_ISLNK(mode):
-            self._directories.forget_all_but(directory)
+            self._directories.close_all_but(directory)
 
 
 def _write_data(fd: int, entry: TarEntry, pieces: Pieces) -> None:
@@ -260,7 +260,7 @@ def _write_data(fd: int, entry: TarEntry, pieces: Pieces) -> None:
 
 
 def _describe(fd: int, entry: TarEntry) -> None:
-    """Owner, then xattrs, then mode: chown clears capabilities and setuid."""
+    """Set owner, then xattrs, then mode: chown clears capabilities and setuid."""
     os.fchown(fd, entry.uid, entry.gid)
     for name, value in entry.xattrs.items():
         if name == _CAPABILITY or (name.startswith(_USER) and not name.startswith(_USER_OVERLAY)):

@@ -1,4 +1,4 @@
-"""Unpacking one image layer into a directory, as the upper layers of an overlay want it.
+"""Unpacks one image layer into a directory, in the form that overlayfs reads.
 
 OCI image spec, layer.md; whiteouts become overlayfs's (kernel, overlayfs.rst, "whiteouts and opaque directories").
 """
@@ -19,9 +19,9 @@ from seaway_contracts.images import Layer
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A layer on disk: its entries, the bytes of its regular files, how many devices and the like were left out.
+    """A layer on disk: the number of its entries, the bytes of its regular files, the number of entries left out.
 
-    `implied` are directories that no entry describes, `opaque_root` says that nothing below this layer shows.
+    `implied`: directories that no entry describes. `opaque_root`: the layer hides all layers below.
     """
 
     entries: int
@@ -32,7 +32,7 @@ class Unpacked:
 
 
 def unpack_layer(read: Read, root: Path, layer: Layer, limits: Limits) -> Unpacked:
-    """Unpack the blob that `read(n)` gives into the empty directory `root`. Blocks: call it in a thread.
+    """Unpack the blob that `read(n)` returns into the empty directory `root`. Blocks: call it in a thread.
 
     Nothing outside of `root` is touched, whatever the blob holds. Raises `LayerRejected` (malformed, hostile, or not
     the bytes that `layer` promises), `LayerTooLarge`, SeawayError (TOO_LARGE: it expands too far), or OSError; then

@@ -1,1 +1,1 @@
-"""What the agent keeps on its disk."""
+"""The agent's database."""

@@ -1,7 +1,7 @@
-"""The agent's memory: SQLite with each container's spec and status, and the outbox beside them.
+"""The agent's database: SQLite with the spec and status of each container, and the outbox of events.
 
-A status and the events that tell of it are written in one transaction, so neither stands alone after a kill.
-WAL without fsync at commit: what a kill of the process must not lose is in the page cache.
+One transaction writes a status and the events that report it, so a kill leaves both or none. WAL without fsync at
+commit: the page cache survives a kill of the process.
 """
 
 import os
@@ -47,8 +47,8 @@ _PENDING_STOPS: Final = TypeAdapter(PendingStop)
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A container as the agent last wrote it down. `lowers`: its layers' directories, topmost first."""
+class StoredContainer:
+    """A container as it is stored. `lowers`: its layers' directories, topmost first."""
 
     spec: ContainerSpec
     status: ContainerStatus
@@ -56,7 +56,7 @@ class Stored:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open or make the database. Raises sqlite3.Error, OSError; SeawayError for one of a later release."""
+    """Open or create the database. Raises sqlite3.Error, OSError; SeawayError for one of a later release."""
     # SQLite gives the files beside it the same mode.
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, isolation_level=None)
@@ -70,76 +70,76 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 class Store:
-    """Reads and writes of the agent's memory. Writes belong in a transaction."""
+    """Reads and writes of the agent's database. Write within a transaction."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All writes inside, or none."""
+        """Commit all writes inside, or none."""
         return transaction(self.db)
 
-    def containers(self) -> Iterator[Stored]:
-        """Everything that is on this node."""
+    def containers(self) -> Iterator[StoredContainer]:
+        """All containers of this node."""
         for spec, status, lowers in self.db.execute("SELECT spec, status, lowers FROM container").fetchall():
-            yield Stored(
+            yield StoredContainer(
                 ContainerSpec.model_validate_json(spec),
                 ContainerStatus.model_validate_json(status),
                 tuple(filter(None, lowers.split("\n"))),
             )
 
     def add(self, spec: ContainerSpec, status: ContainerStatus, lowers: tuple[str, ...]) -> None:
-        """A new container."""
+        """Insert a new container."""
         row = (spec.id, _json(spec), _json(status), "\n".join(lowers))
         self.db.execute("INSERT INTO container (id, spec, status, lowers) VALUES (?, ?, ?, ?)", row)
 
     def set_status(self, container: str, status: ContainerStatus) -> None:
-        """The status after a change."""
+        """Update a container's status."""
         self.db.execute("UPDATE container SET status = ? WHERE id = ?", (_json(status), container))
 
     def set_spec(self, spec: ContainerSpec) -> None:
-        """The spec after a change."""
+        """Update a container's spec."""
         self.db.execute("UPDATE container SET spec = ? WHERE id = ?", (_json(spec), spec.id))
 
     def remove(self, container: str) -> None:
-        """It is gone."""
+        """Delete a container and its execs."""
         self.db.execute("DELETE FROM container WHERE id = ?", (container,))
         self.db.execute("DELETE FROM exec WHERE container = ?", (container,))
 
     def execs(self) -> dict[str, list[ExecInfo]]:
-        """The execs that are known, by container."""
+        """All stored execs, by container."""
         found: dict[str, list[ExecInfo]] = {}
         for container, info in self.db.execute("SELECT container, info FROM exec").fetchall():
             found.setdefault(container, []).append(ExecInfo.model_validate_json(info))
         return found
 
     def put_exec(self, info: ExecInfo) -> None:
-        """An exec that is new, or has changed."""
+        """Insert or update an exec."""
         row = (info.spec.id, info.container, info.model_dump_json(exclude_defaults=True).encode())
         self.db.execute("INSERT OR REPLACE INTO exec (id, container, info) VALUES (?, ?, ?)", row)
 
-    def forget_exec(self, identifier: str) -> None:
-        """An exec that nobody asks for any more."""
+    def delete_exec(self, identifier: str) -> None:
+        """Delete an exec."""
         self.db.execute("DELETE FROM exec WHERE id = ?", (identifier,))
 
     def outcome(self, command: str) -> ContainerStatus | None:
-        """What a command was answered, if it was one of the last four thousand."""
+        """The answer to a command, if it is one of the last 4096; otherwise None."""
         row = self.db.execute("SELECT status FROM outcome WHERE command = ?", (command,)).fetchone()
         return ContainerStatus.model_validate_json(row[0]) if row else None
 
     def put_outcome(self, command: str, status: ContainerStatus) -> None:
-        """What a command is answered: its repeat gets the same, also from the next agent."""
+        """Store the answer to a command: a repeat gets the same, also from the next agent."""
         row = (command, _json(status))
         number = self.db.execute("INSERT OR REPLACE INTO outcome (command, status) VALUES (?, ?)", row).lastrowid or 0
         self.db.execute("DELETE FROM outcome WHERE n <= ?", (number - _OUTCOMES,))
 
     def pending_stops(self) -> dict[str, PendingStop]:
-        """Who waits for the end of which container."""
+        """The pending stops, by container."""
         rows = self.db.execute("SELECT container, what FROM ending").fetchall()
         return {container: _PENDING_STOPS.validate_json(what) for container, what in rows}
 
     def put_pending_stop(self, container: str, what: PendingStop | None) -> None:
-        """Who waits for its end now."""
+        """Store a container's pending stop, or delete it with None."""
         if what is None:
             self.db.execute("DELETE FROM ending WHERE container = ?", (container,))
         else:
@@ -147,12 +147,12 @@ class Store:
             self.db.execute("INSERT OR REPLACE INTO ending (container, what) VALUES (?, ?)", row)
 
     def fact(self, name: str) -> str:
-        """A remembered fact about the node; empty if there is none."""
+        """A stored fact about the node; empty if there is none."""
         row = self.db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
 
-    def remember(self, name: str, value: str) -> None:
-        """Keep a fact about the node."""
+    def put_fact(self, name: str, value: str) -> None:
+        """Store a fact about the node."""
         self.db.execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", (name, value))
 
 

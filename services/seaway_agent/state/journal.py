@@ -1,4 +1,4 @@
-"""Writes a container's changes down: status and events in one transaction, then out on the bus."""
+"""Stores a container's changes: status and events in one transaction, then sends the events on the bus."""
 
 import asyncio
 import secrets
@@ -43,9 +43,9 @@ _RECORDED: Final = {
 
 _CHANGES_SPEC: Final = frozenset({CONTAINER_RENAME.action, CONTAINER_UPDATE.action})
 _CARRIES_SPEC: Final = _CHANGES_SPEC | {CONTAINER_CREATE.action}
-"""At its creation the node fills in what it was left to choose: the runtime, where volumes are."""
+"""At creation the node completes the spec: the runtime, the places of volumes."""
 _SPARE: Final = 8 << 10
-"""By how much another event about a container may be larger than its `create`: by addresses, a longer name."""
+"""How much larger than `create` other events of a container may be, by addresses or a longer name. Bytes."""
 
 
 class Journal:
@@ -56,21 +56,21 @@ class Journal:
         self._outbox = outbox
         self._node = node
         self.pending_stops = store.pending_stops()
-        """Who waits for the end of which container, as it is written down."""
+        """The pending stops as they are stored, by container."""
         self.revision = 0
-        """Grows with every change; beats carry it."""
+        """Grows with each change; heartbeats carry it."""
 
     def write(
         self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...] = (), answers: Sequence[Answer] = ()
     ) -> None:
-        """Store the record's status, events and the answers that it leads to, and send the events.
+        """Store the record's status, its events and the answers in one transaction, then send the events.
 
         Raises SeawayError with nothing written.
         """
         try:
             self._write(spec, record, lowers, answers)
         except sqlite3.Error as error:
-            raise self._unwritten(spec, error) from error
+            raise self._write_error(spec, error) from error
         for event in record.events:
             if event.action in _RECORDED:
                 reach(_RECORDED[event.action])
@@ -83,7 +83,7 @@ class Journal:
         try:
             self._apply(spec, record, lowers)
             self._add_events(spec, record)
-            self._keep_pending_stop(spec.id, record.pending_stop)
+            self._put_pending_stop(spec.id, record.pending_stop)
             for answer in answers:
                 self._store.put_outcome(answer.waiter.command, answer.status)
             db.execute("COMMIT")
@@ -93,7 +93,7 @@ class Journal:
                 db.execute("ROLLBACK")
             raise
 
-    def _keep_pending_stop(self, container: str, what: PendingStop | None) -> None:
+    def _put_pending_stop(self, container: str, what: PendingStop | None) -> None:
         if what != self.pending_stops.get(container):
             self._store.put_pending_stop(container, what)
             if what is None:
@@ -101,20 +101,20 @@ class Journal:
             else:
                 self.pending_stops[container] = what
 
-    def _unwritten(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
+    def _write_error(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
         full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
         advice = "free space on its disk" if full else "see the agent's log"
         text = f"node {self._node} can't write down what happens to container {spec.name}: {error}; {advice}"
         return SeawayError(Code.NO_SPACE if full else Code.INTERNAL, text)
 
-    def check_room(self) -> None:
-        """Raise SeawayError (503) while so many events wait for the bus that nothing new should be begun."""
+    def check_outbox(self) -> None:
+        """Raise SeawayError (503) while the outbox is full: nothing new may begin."""
         if self.trouble:
             raise unavailable(f"{self.trouble}; try again when NATS takes them")
 
     @property
     def trouble(self) -> str:
-        """Why nothing new is begun on this node just now; empty while it is."""
+        """Why nothing new may begin on this node; empty if it may."""
         if not self._outbox.full:
             return ""
         return (
@@ -123,22 +123,22 @@ class Journal:
         )
 
     def execs(self) -> dict[str, list[ExecInfo]]:
-        """The execs that were written down, by container."""
+        """All stored execs, by container."""
         return self._store.execs()
 
     def outcome(self, command: str) -> ContainerStatus | None:
-        """What a command of before was answered, by this agent or one before it. Raises SeawayError."""
+        """The answer to an earlier command, of this agent or a former one. Raises SeawayError."""
         try:
             return self._store.outcome(command)
         except sqlite3.Error as error:
             raise unavailable(f"the agent of node {self._node} is being started anew; try again") from error
 
-    def waits(self, container: str) -> bool:
-        """Whether the stream lacks events of the container."""
+    def has_unstored(self, container: str) -> bool:
+        """Whether the container has events that the stream has not stored."""
         return self._outbox.waits(container)
 
     def sent(self, container: str) -> asyncio.Future[None] | None:
-        """When the container's events so far are on their way; None if they already are."""
+        """A future that is done when the container's events are sent; None if they are."""
         return self._outbox.sent(container)
 
     def _apply(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...]) -> None:
@@ -146,7 +146,7 @@ class Journal:
         for info in record.execs:
             self._store.put_exec(info)
         for identifier in record.forgotten_execs:
-            self._store.forget_exec(identifier)
+            self._store.delete_exec(identifier)
         if "create" in actions or record.new:
             self._store.add(spec, record.status, lowers)
         elif "destroy" in actions:
@@ -165,7 +165,7 @@ class Journal:
             self._add(spec, record, event, seq, now + place)
 
     def _add(self, spec: ContainerSpec, record: Record, event: Emit, seq: int, now: int) -> None:
-        subject, number, body = _told(spec, record, event, seq)
+        subject, number, body = _subject_and_body(spec, record, event, seq)
         cause, actor = (record.waiter.command, record.waiter.actor) if record.waiter else ("", "")
         envelope = Envelope(
             secrets.token_hex(12), self._node, event.noun, event.action, subject, now, number, cause, actor
@@ -175,8 +175,8 @@ class Journal:
             _check_size(spec, body)
 
 
-def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
-    """What an event is about, its place in the order of that, its body."""
+def _subject_and_body(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
+    """The subject of an event, its sequence number and its body."""
     if event.noun == "network" and event.network is not None:
         network = event.network.network_id
         return network, 0, NetworkEvent(network_id=network, attributes={**event.attributes, "container": spec.id})
@@ -192,7 +192,7 @@ def _told(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[s
 
 
 def _check_size(spec: ContainerSpec, body: ContainerEvent) -> None:
-    """Raise SeawayError for a container whose published events would be too large: they have its labels."""
+    """Raise SeawayError where the container's labels make its published events too large."""
     size, limit = len(CONTAINER_CREATE.encode(body.model_copy(update={"spec": None}))), MOST_BYTES - _SPARE
     if size > limit:
         raise SeawayError(

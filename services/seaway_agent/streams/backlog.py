@@ -1,4 +1,4 @@
-"""What a client has not read yet: some of it in memory, the rest in unlinked files, all of it bounded."""
+"""Output that a client has not read yet: some in memory, the rest in unlinked files, all of it bounded."""
 
 import asyncio
 import errno
@@ -8,34 +8,34 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from seaway_agent.streams.spill import Segment, SpillRoom
+from seaway_agent.streams.spill import Segment, SpillStore
 
 IN_MEMORY: Final = 1 << 20
 LEAST: Final = 128 << 10
-"""In memory, for whom the room has no more."""
+"""Bytes in memory for a client when the store has no more memory to give."""
 ON_DISK: Final = 1 << 30
 _PIECE: Final = 1 << 18
 _MOST_WAITING: Final = 1 << 20
 
 
 class Backlog:
-    """A queue of bytes, read by one reader. `put` never waits; False when a bound is reached: the bytes were dropped.
+    """A queue of bytes with one reader. `put` never waits.
 
-    `changed` is called when the disk has taken, or refused, what waited for it: see `pressing` and `failed`.
+    Calls `on_change` after each write to disk, successful or not: see `congested` and `failed`.
     """
 
     def __init__(
         self,
-        room: SpillRoom,
+        spill: SpillStore,
         in_memory: int = IN_MEMORY,
         on_disk: int = ON_DISK,
-        changed: Callable[[], None] = lambda: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._room = room
-        self._taken = in_memory if room.hold(in_memory) else 0
+        self._spill = spill
+        self._taken = in_memory if spill.reserve_memory(in_memory) else 0
         self._in_memory = in_memory if self._taken else min(LEAST, in_memory)
         self._most_on_disk = on_disk
-        self._changed = changed
+        self._on_change = on_change
         self._pieces: deque[bytes] = deque()
         self._held = 0
         self._segments: deque[Segment] = deque()
@@ -45,22 +45,22 @@ class Backlog:
         self._ended = self._closed = False
         self._more = asyncio.Event()
         self.failed: OSError | None = None
-        """Why the disk took no more; what was put before it can still be read."""
+        """The error of a write to disk. What was put before it can still be read."""
 
     @property
-    def pressing(self) -> bool:
-        """Whether much waits in memory for the disk: put no more for now."""
+    def congested(self) -> bool:
+        """Whether more than 1 MiB waits in memory for the disk: put nothing for now."""
         return self._unwritten > _MOST_WAITING
 
     def put(self, data: bytes) -> bool:
-        """Add bytes behind all the others."""
+        """Append bytes; False where a bound is reached, and the bytes are dropped."""
         if self.failed is not None or self._closed:
             return False
         size = len(data)
         if not self._on_disk and self._held + size <= self._in_memory:
             self._pieces.append(data)
             self._held += size
-        elif self._on_disk + size <= self._most_on_disk and self._room.reserve(size):
+        elif self._on_disk + size <= self._most_on_disk and self._spill.reserve_disk(size):
             self._on_disk += size
             self._unwritten += size
             self._waiting.append(data)
@@ -71,12 +71,12 @@ class Backlog:
         return True
 
     def end(self) -> None:
-        """No more will come."""
+        """Mark the end: `get` returns b"" after the last byte."""
         self._ended = True
         self._more.set()
 
     async def get(self) -> bytes:
-        """The next bytes; b"" at the end. Raises OSError where the disk has lost some."""
+        """Wait for the next bytes; b"" at the end. Raises OSError where the disk has lost some."""
         while not self._closed:
             if self._pieces:
                 return self._join()
@@ -91,19 +91,19 @@ class Backlog:
         return b""
 
     def close(self) -> None:
-        """Drop what is left."""
+        """Drop the rest and release memory and disk."""
         if self._closed:
             return
         self._closed = True
         self._pieces.clear()
         self._waiting.clear()
-        self._room.let_go(self._taken)
-        self._room.release(self._on_disk)
+        self._spill.release_memory(self._taken)
+        self._spill.release_disk(self._on_disk)
         self._more.set()
         self._drop()
 
     def _join(self) -> bytes:
-        """What is held in memory, up to the size of a good message."""
+        """Bytes from memory, up to 256 KiB, which makes a good message."""
         pieces = [self._pieces.popleft()]
         size = len(pieces[0])
         while self._pieces and size + len(self._pieces[0]) <= _PIECE:
@@ -115,13 +115,13 @@ class Backlog:
     # --- the disk
 
     def _write_out(self) -> None:
-        """All that waits, in one thread at a time."""
+        """Write all that waits; one thread at a time does it."""
         if self._writing or not self._waiting:
             return
         pieces, self._waiting = self._waiting, []
         self._writing = sum(map(len, pieces))
-        last = self._segments[-1] if self._segments and self._segments[-1].size < self._room.segment else None
-        writing = self._in_thread(lambda: self._room.append(last, b"".join(pieces)))
+        last = self._segments[-1] if self._segments and self._segments[-1].size < self._spill.segment else None
+        writing = self._in_thread(lambda: self._spill.append(last, b"".join(pieces)))
         writing.add_done_callback(partial(self._written, last is None))
 
     def _written(self, fresh: bool, writing: "asyncio.Future[Segment]") -> None:
@@ -140,15 +140,15 @@ class Backlog:
         self._retire()
         self._write_out()
         self._more.set()
-        self._changed()
+        self._on_change()
 
     def _refused(self, size: int, error: BaseException | None) -> None:
-        """The disk hasn't taken these bytes, so what waits behind them is of no use."""
+        """Drop the bytes that could not be written, and those that wait behind them."""
         self.failed = error if isinstance(error, OSError) else OSError(errno.EIO, "the disk could not be written")
         if not self._closed:
             lost = size + self._unwritten
             self._on_disk -= lost
-            self._room.release(lost)
+            self._spill.release_disk(lost)
         self._waiting.clear()
         self._unwritten = 0
 
@@ -163,21 +163,21 @@ class Backlog:
             raise OSError(errno.EIO, "what was written is not there")
         segment.read_at += len(data)
         self._on_disk -= len(data)
-        self._room.release(len(data))
+        self._spill.release_disk(len(data))
         self._retire()
         return data
 
     def _retire(self) -> None:
-        """Give back the files in which nothing is unread; not one that is being written to."""
+        """Close the files that are read to their end, except the one that is being written."""
         while self._segments and self._segments[0].read_at == self._segments[0].size:
             if self._writing and len(self._segments) == 1:
                 return
             os.close(self._segments.popleft().fd)
 
     def _in_thread(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
-        """The files stay open as long as a thread works on them, also when nobody waits for it any more."""
+        """Run `work` in a thread. The files stay open until it ends, also after `close`."""
         self._at_work += 1
-        future = asyncio.get_running_loop().run_in_executor(self._room.threads, work)
+        future = asyncio.get_running_loop().run_in_executor(self._spill.threads, work)
         future.add_done_callback(self._worked)
         return future
 

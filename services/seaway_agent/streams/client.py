@@ -1,4 +1,4 @@
-"""One attached client: what it has still to get, and how it is sent."""
+"""One attached client: its backlog, and the task that sends it."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,12 @@ from seaway_bus.streams import CHUNK, ByteStream
 from seaway_contracts.errors import SeawayError, internal, unavailable
 
 _FLOWING: Final = 4096
-"""Output in pieces of this size or more is no dialogue: wait a moment, so that fewer and larger messages carry it."""
+"""Output in pieces of this size is bulk, not dialogue: a short wait makes fewer and larger messages of it."""
 _TOGETHER_S: Final = 0.001
 
 
 class Client:
-    """Wants some of the streams: `stdin` says that it may write, `raw` that it gets no frames."""
+    """A client of some of the streams. `stdin`: it may write. `raw`: its output has no stdcopy frames."""
 
     def __init__(
         self, stream: ByteStream, backlog: Backlog, *, stdin: bool, stdout: bool, stderr: bool, raw: bool
@@ -28,12 +28,12 @@ class Client:
         self.raw = raw
         self._sending: asyncio.Task[None] | None = None
         self._refusal: SeawayError | None = None
-        self.last_words = b""
+        self.last_message = b""
 
     async def send(self, history: AsyncGenerator[bytes] | None) -> None:
-        """The history and then the backlog, to its end, or until the client goes or is cut off: it is told of that.
+        """Send the history, then the backlog to its end, then `last_message`, or the reason for a disconnection.
 
-        Raises SeawayError if it has gone.
+        Raises SeawayError if the client has gone.
         """
         self._sending = asyncio.current_task()
         try:
@@ -43,7 +43,7 @@ class Client:
                 raise
         except OSError as error:
             self._refusal = internal(f"some of the output is lost: {error.strerror or error}")
-        await (self.stream.end(self.last_words) if self._refusal is None else self.stream.fail(self._refusal))
+        await (self.stream.end(self.last_message) if self._refusal is None else self.stream.fail(self._refusal))
 
     async def _send(self, history: AsyncGenerator[bytes] | None) -> None:
         if self._refusal is not None:
@@ -58,7 +58,7 @@ class Client:
                 await asyncio.sleep(_TOGETHER_S)
 
     def cut_off(self) -> None:
-        """It is too far behind: it gets no more, and is told so instead of an end."""
+        """Stop sending: the client is too far behind. The stream ends with an error that says so."""
         self._refusal = unavailable("this client did not read what the container wrote, and is too far behind")
         self.backlog.close()
         if self._sending is not None:

@@ -1,4 +1,4 @@
-"""One container's log: its files, their rotation while it runs, cursors for readers, publication on the bus."""
+"""One container's log: its files, their rotation while it runs, cursors for readers, publishing on the bus."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,9 @@ from typing import Final
 
 from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.log_files import LogFiles
-from seaway_agent.streams.log_place import LogPlace
+from seaway_agent.streams.log_position import PublishedPosition, tail_position
 from seaway_agent.streams.log_rotation import LogRotation
 from seaway_agent.streams.log_shipper import LogShipper
-from seaway_agent.streams.log_tail import tail_place
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_bus.bus import Bus
 from seaway_contracts.commands import ReadLogs
@@ -28,10 +27,10 @@ _REOPEN: Final = b"2 0 0\n"
 
 
 class ContainerLog:
-    """`spec` gives the container's present spec, `running` says whether more output may come.
+    """The log of one container. `spec` returns its present spec, `running` whether more output may come.
 
-    `path` is the file that conmon writes, `ctl` its control pipe; `packers` compress rotated files. With the log driver
-    `nats`, lines are published on `bus` in the name of `node`.
+    `path` is the file that conmon writes, `ctl` its control pipe; threads of `compressors` compress rotated files. With
+    the log driver `nats`, lines are published on `bus` in the name of `node`.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class ContainerLog:
         path: Path,
         ctl: Path,
         watch: LogWatch,
-        packers: Executor,
+        compressors: Executor,
         tasks: Tasks,
         node: str,
         bus: Bus | None,
@@ -52,7 +51,7 @@ class ContainerLog:
         self._path = path
         self._ctl = ctl
         self._watch = watch
-        self._packers = packers
+        self._compressors = compressors
         self._tasks = tasks
         self._node = node
         self._bus = bus
@@ -77,7 +76,7 @@ class ContainerLog:
 
     @property
     def details(self) -> bytes:
-        """What `--details` puts before each line."""
+        """The attributes that `--details` puts before each line."""
         spec = self._spec()
         facts = TagFacts(spec.id, spec.name, spec.image.id, spec.image.ref)
         config, env = spec.log, spec.command.env
@@ -86,41 +85,41 @@ class ContainerLog:
     # --- a run
 
     def begin(self) -> None:
-        """A run has begun or was taken over: rotate its log by the policy, and publish it with the driver `nats`."""
+        """Rotate the log by its policy, and publish it with the driver `nats`: a run has begun or was adopted."""
         if not self.kept:
             return
         self._ship()
         if self.policy.max_size and self._rotation is None:
-            rotation = LogRotation(self.files, self._watch, self._reopen, self._packers)
+            rotation = LogRotation(self.files, self._watch, self._reopen, self._compressors)
             self._rotation = self._tasks.spawn("log-rotation", rotation.run())
 
     def end(self) -> None:
-        """The run is over, perhaps for long: stop the rotation, have followers read to the end."""
+        """Stop the rotation and have followers read to the end: the run has ended."""
         rotation, self._rotation = self._rotation, None
         if rotation is not None:
             rotation.cancel()
         if self.kept:
             self._ship()
-            self._watch.stir(self._path)
+            self._watch.notify(self._path)
 
-    def part(self) -> None:
-        """The files are about to be removed: keep them open for their readers. Raises OSError."""
+    def keep_open_for_readers(self) -> None:
+        """Open the files for their readers before they are removed. Raises OSError."""
         for reader in list(self.files.readers):
-            reader.hold()
+            reader.keep_open()
 
     def _ship(self) -> None:
-        """With the driver `nats`: publish what has not been published yet, and what follows."""
+        """With the driver `nats`: publish the lines that are not published yet, and all that follow."""
         under_way = self._shipping is not None and not self._shipping.done()
         if self._spec().log.driver != "nats" or self._bus is None or under_way:
             return
-        place = LogPlace(self.files)
-        number, offset = place.find()
+        published = PublishedPosition(self.files)
+        number, offset = published.find()
         cursor = LogCursor(self.files, self._watch, number=number, offset=offset, running=self._running)
-        shipper = LogShipper(self._bus, self._node, self._spec().id, cursor, place)
+        shipper = LogShipper(self._bus, self._node, self._spec().id, cursor, published)
         self._shipping = self._tasks.spawn("log-shipping", shipper.run())
 
     def _reopen(self) -> None:
-        """Have conmon open the log anew. Raises OSError where conmon has ended."""
+        """Have conmon reopen its log. Raises OSError where conmon has ended."""
         fd = os.open(self._ctl, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.write(fd, _REOPEN)
@@ -130,21 +129,21 @@ class ContainerLog:
     # --- reading
 
     async def cursor(self, asked: ReadLogs) -> LogCursor:
-        """A place in the log for what was asked. Raises OSError."""
+        """A cursor at the first line that was asked for. Raises OSError."""
         number, offset = self.files.first, 0
         if asked.tail >= 0:
-            number, offset = await asyncio.to_thread(tail_place, self.files, asked.tail)
+            number, offset = await asyncio.to_thread(tail_position, self.files, asked.tail)
         running = self._running if asked.follow else None
         return LogCursor(self.files, self._watch, number=number, offset=offset, running=running)
 
     def mark(self) -> tuple[int, int]:
-        """Where the log ends now."""
+        """The present end of the log: file number and offset."""
         return self.files.end()
 
     def written_since(self, begin: tuple[int, int], *, stdout: bool, stderr: bool, raw: bool) -> bytes:
-        """What was written since the mark `begin`, framed as `docker logs` gets it. Raises OSError.
+        """The output since the mark `begin`, in the frames of `docker logs`. Raises OSError.
 
-        It is read at once: meant for little.
+        Reads all of it into memory: use it for little output.
         """
         (number, offset), reader, found = begin, Reader(stdout=stdout, stderr=stderr, raw=raw), b""
         while number <= self.files.current:
@@ -155,7 +154,7 @@ class ContainerLog:
         return found
 
     async def history(self, end: tuple[int, int], *, raw: bool, stdout: bool, stderr: bool) -> AsyncGenerator[bytes]:
-        """What was written before the mark `end`, framed as `docker logs` gets it. Raises OSError."""
+        """The output before the mark `end`, in the frames of `docker logs`. Raises OSError."""
         if not self.kept:
             return
         cursor = LogCursor(self.files, self._watch, number=self.files.first, running=None, end=end)

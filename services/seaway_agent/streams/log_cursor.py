@@ -1,4 +1,4 @@
-"""Reads a log's files one after the other, block by block, also while they are written and rotated."""
+"""Reads a log's files in order, block by block, also while conmon writes them and they are rotated."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from seaway_agent.streams.log_files import LogFile, LogFiles, size_of
-from seaway_agent.streams.log_watch import LogWatch, changed
+from seaway_agent.streams.log_watch import LogWatch, wait_for_change
 
 log = logging.getLogger(__name__)
 _BLOCK: Final = 1 << 18
@@ -19,8 +19,9 @@ _SMALL: Final = 1 << 16
 
 
 class LogCursor:
-    """A reader's place: file `number`, `offset` in it. `running` says whether more may come, where it follows; `end` is
-    a place where it ends.
+    """A reader's position: file `number`, and `offset` in it.
+
+    With `running` the cursor follows the log while that returns True. `end`: the position at which reading ends.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class LogCursor:
         self.number = number
         self.offset = offset
         self._end = end
-        self._held: dict[int, LogFile] = {}
+        self._kept_open: dict[int, LogFile] = {}
         files.readers[self] = number - 1
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """The bytes from here on; b"" between two files. Ends where no more will come. Raises OSError.
+        """The bytes from this position on, with b"" between two files, to the log's end. Raises OSError.
 
-        Close it (`contextlib.aclosing`) where it isn't read to its end.
+        Close the generator (`contextlib.aclosing`) where it isn't read to its end.
         """
         try:
             while await self._open_next():
@@ -55,32 +56,32 @@ class LogCursor:
                         yield block
                 if not self._sealed() or (self._end is not None and self.number >= self._end[0]):
                     return
-                self._move_on()
+                self._next_file()
                 yield b""
         finally:
             self.close()
 
     def behind(self) -> int:
-        """Bytes that are written and not yet read."""
+        """The number of bytes that are not read yet."""
         sizes = [size_of(path) for number, path in self._files.rotated().items() if number >= self.number]
         return sum(sizes) + self._files.size() - self.offset
 
-    def hold(self) -> None:
-        """The files are about to be removed: keep what has not been opened yet. Raises OSError."""
-        self._held = self._files.hold(self._files.readers[self])
+    def keep_open(self) -> None:
+        """Open the files that are not read yet, before they are removed. Raises OSError."""
+        self._kept_open = self._files.open_after(self._files.readers[self])
 
     def close(self) -> None:
-        """Hold back no file any more."""
-        held, self._held = self._held, {}
-        for file in held.values():
+        """Close the open files, and let rotation remove those that were kept for this reader."""
+        files, self._kept_open = self._kept_open, {}
+        for file in files.values():
             file.close()
-        self._files.let_go(self)
+        self._files.remove_reader(self)
 
     async def _open_next(self) -> bool:
-        """Open the file of this place; False where there is none and none will come."""
+        """Open the file of this position; False where there is none, and none will follow."""
         while True:
-            if (file := self._held.pop(self.number, None)) is not None:
-                self._fd = await _opened(file.unpacked) if file.packed else file.fd
+            if (file := self._kept_open.pop(self.number, None)) is not None:
+                self._fd = await _opened(file.decompressed) if file.compressed else file.fd
                 return True
             try:
                 if self.number >= self._files.current:
@@ -89,61 +90,62 @@ class LogCursor:
                     self._fd = await _opened(partial(self._files.open, self.number))
                 return True
             except FileNotFoundError:
-                if self.number in self._held:  # they were removed just now
+                if self.number in self._kept_open:  # they were removed just now
                     continue
                 if self.number < self._files.current:
-                    self._move_on()
+                    self._next_file()
                 elif self._running is None or not self._running():
                     return False
                 else:
-                    await changed(None, _LOOK_S)
+                    await wait_for_change(None, _LOOK_S)
 
-    def _move_on(self) -> None:
-        number = min((held for held in self._held if held > self.number), default=self._files.next_after(self.number))
+    def _next_file(self) -> None:
+        later = (number for number in self._kept_open if number > self.number)
+        number = min(later, default=self._files.next_after(self.number))
         if number > self.number + 1:
-            log.warning("a reader of %s was too slow: what it had not read has been rotated away", self._files.path)
+            log.warning("a reader of %s is too slow: files that it has not read were rotated away", self._files.path)
         self.number, self.offset = number, 0
         self._files.readers[self] = number - 1
 
     def _sealed(self) -> bool:
-        return any(number > self.number for number in self._held) or self._files.sealed(self.number)
+        return any(number > self.number for number in self._kept_open) or self._files.sealed(self.number)
 
     async def _file(self) -> AsyncGenerator[bytes, None]:
-        """The rest of one file, to its end or, for the written one, as long as it grows."""
+        """The rest of one file; of the one that conmon writes, as long as it grows."""
         try:
             while True:
                 sealed, more = self._sealed(), self._running is not None and self._running()
-                block = os.pread(self._fd, self._room(), self.offset)
+                block = os.pread(self._fd, self._most(), self.offset)
                 self.offset += len(block)
                 if block:
                     yield block
                 elif sealed or not more:
                     return
                 if more and not sealed and len(block) < _SMALL:
-                    await self._growth(had_some=bool(block))
+                    await self._wait_for_growth(had_some=bool(block))
                 elif len(block) == _BLOCK:
-                    await asyncio.sleep(0)  # who takes a long log as fast as it comes, or skips it, holds up nobody
+                    await asyncio.sleep(0)  # yields to the event loop while reading a long log
         finally:
             os.close(self._fd)
 
-    def _room(self) -> int:
-        """How many bytes may be read at once: none at the end."""
+    def _most(self) -> int:
+        """The number of bytes to read at once; 0 at `end`."""
         if self._end is None or self.number < self._end[0]:
             return _BLOCK
         return min(_BLOCK, max(0, self._end[1] - self.offset)) if self.number == self._end[0] else 0
 
-    async def _growth(self, *, had_some: bool) -> None:
-        """Wait until the file is longer; where it has just grown a moment in any case, as lines come in bursts."""
+    async def _wait_for_growth(self, *, had_some: bool) -> None:
+        """Wait until the file grows. After a read, wait 10 ms at least, as lines come in bursts."""
         if had_some:
             await asyncio.sleep(_TOGETHER_S)
         armed = self._watch.arm(self._files.path)
         with contextlib.suppress(OSError):
             if os.fstat(self._fd).st_size <= self.offset and not self._sealed():
-                await changed(armed, _LOOK_S)
+                await wait_for_change(armed, _LOOK_S)
 
 
 async def _opened(work: Callable[[], int]) -> int:
-    """The descriptor that a thread opens; closed where nobody waits for it any more."""
+    """The descriptor that `work` opens in a thread. A cancellation closes it."""
     opening = asyncio.get_running_loop().run_in_executor(None, work)
     try:
         return await asyncio.shield(opening)

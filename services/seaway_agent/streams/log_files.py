@@ -1,7 +1,7 @@
-"""A container's log on disk: the file that conmon writes, and those that were rotated away from it.
+"""A container's log on disk: the current file, which conmon writes, and the rotated ones.
 
-`ctr.log` is written; `ctr.log.7` (or `ctr.log.7.gz`) was written before it, and before that `ctr.log.6`. Numbers only
-grow, so that a reader knows what it has read, whatever happens meanwhile.
+`ctr.log` is the current file; `ctr.log.7` (or `ctr.log.7.gz`) is the file before it, then comes `ctr.log.6`. A number
+is never used again, so a reader knows which files it has read.
 """
 
 import contextlib
@@ -22,49 +22,49 @@ HELD_FOR_READERS: Final = 256 << 20
 _PIECE: Final = 1 << 18
 _LEVEL: Final = 3
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_PACKED: Final = ".gz"
+_COMPRESSED: Final = ".gz"
 _ROTATED: Final = re.compile(r"\.([1-9][0-9]{0,17})(\.gz)?")
 
 
 @dataclass(frozen=True)
 class LogFile:
-    """One of a log's files, held open whatever becomes of its `path`."""
+    """One of a log's files, open, also after its `path` is renamed or removed."""
 
     fd: int
     path: Path
 
     @classmethod
     def open(cls, path: Path) -> "LogFile":
-        """Raises FileNotFoundError, OSError."""
+        """Open a file. Raises FileNotFoundError, OSError."""
         return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path)
 
     @property
-    def packed(self) -> bool:
+    def compressed(self) -> bool:
         """Whether it is compressed."""
-        return self.path.suffix == _PACKED
+        return self.path.suffix == _COMPRESSED
 
-    def unpacked(self) -> int:
-        """A descriptor of what it holds; this one is closed. Raises OSError. It takes time: call it in a thread."""
+    def decompressed(self) -> int:
+        """A descriptor of the decompressed content; closes this one. Blocks: call it in a thread. Raises OSError."""
         with os.fdopen(self.fd, "rb") as file:
-            return _unpacked(file, self.path)
+            return _decompressed(file, self.path)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the descriptor."""
         os.close(self.fd)
 
 
 class LogReader(Protocol):
-    """Who reads a log's files one after the other."""
+    """A reader of the log's files, in order."""
 
-    def hold(self) -> None:
-        """They are about to be removed."""
+    def keep_open(self) -> None:
+        """Open the files that are not read yet, before they are removed."""
 
 
 class LogFiles:
-    """The files of one log. `current` is the number that the written file will get.
+    """The files of one log. `current` is the number that the current file gets when it is rotated.
 
-    `readers`: the last file that each has opened. What they have still to open is kept beyond `policy.max_files`, up to
-    `held` bytes.
+    `readers`: the last file that each has opened. Files that readers have not opened yet are kept beyond
+    `policy.max_files`, up to `held` bytes.
     """
 
     def __init__(self, path: Path, policy: LogPolicy, held: int = HELD_FOR_READERS) -> None:
@@ -90,25 +90,25 @@ class LogFiles:
         return next(iter(self.rotated()), self.current)
 
     def size(self) -> int:
-        """Bytes in the written file; 0 where it isn't there."""
+        """Bytes in the current file; 0 where it isn't there."""
         return size_of(self.path)
 
     def end(self) -> tuple[int, int]:
-        """Number of the file that conmon writes to just now, and bytes in it."""
+        """The number of the file that conmon writes now, and the bytes in it."""
         if self.path.exists() or self.current == 1:
             return self.current, self.size()
         return self.current - 1, size_of(self._numbered(self.current - 1))
 
     def sealed(self, number: int) -> bool:
-        """Whether nothing more will be written to that file."""
+        """Whether conmon has finished that file."""
         return number < self.current - 1 or (number < self.current and self.path.exists())
 
     # --- reading
 
     def open(self, number: int) -> int:
-        """A descriptor of one file, unpacked where it is compressed. Raises FileNotFoundError, OSError.
+        """A descriptor of one file's decompressed content. Raises FileNotFoundError, OSError.
 
-        Unpacking takes time: call this in a thread for rotated files.
+        Blocks while it decompresses: call it in a thread for rotated files.
         """
         flags = os.O_RDONLY | os.O_CLOEXEC
         if number >= self.current:
@@ -117,38 +117,40 @@ class LogFiles:
         try:
             return os.open(plain, flags)
         except FileNotFoundError:
-            return LogFile.open(self._packed(number)).unpacked()
+            return LogFile.open(self._compressed(number)).decompressed()
 
-    def hold(self, after: int) -> dict[int, LogFile]:
-        """The files behind that one by number, held open. Raises OSError."""
+    def open_after(self, after: int) -> dict[int, LogFile]:
+        """The files that follow `after`, opened, by number. Raises OSError."""
         held: dict[int, LogFile] = {}
         for number, path in {**self.rotated(), self.current: self.path}.items():
             if number > after:
-                with contextlib.suppress(FileNotFoundError):  # pruned, or packed, since
+                with contextlib.suppress(FileNotFoundError):  # pruned or compressed since
                     held[number] = LogFile.open(path)
         return held
 
     def next_after(self, number: int) -> int:
-        """The number of the file to be read after that one; more than one higher where some are gone already."""
+        """The number of the next file; it is more than one higher where files were pruned between."""
         return min((found for found in (*self.rotated(), self.current) if found > number), default=self.current)
 
     # --- rotating
 
     def prepare(self) -> None:
-        """Make the file that conmon will move into place, so that it needs no room that the disk may not have: a
-        shim that can't open its log ends, and takes the container's streams with it. Raises OSError.
+        """Create the file that conmon moves into place when it reopens the log. Raises OSError.
+
+        Otherwise conmon would need space that a full disk lacks: it ends where it can't open its log, and the
+        container's streams end with it.
         """
         os.close(os.open(f"{self.path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
-    def set_aside(self) -> int:
-        """Give the written file its number. Raises OSError."""
+    def rename_current(self) -> int:
+        """Rename the current file to its number, and return that. Raises OSError."""
         number = self.current
         self.path.rename(self._numbered(number))
         self.current += 1
         return number
 
     def prune(self) -> None:
-        """Remove the oldest beyond the policy's number, but not what a reader that keeps up has still to open."""
+        """Remove the oldest files beyond the policy's number, except those that readers have not opened yet."""
         files = self.rotated()
         surplus = list(files)[: max(0, len(files) - (self.policy.max_files - 1))]
         needed_after = min(self.readers.values(), default=self.current)
@@ -158,21 +160,21 @@ class LogFiles:
             if number > needed_after and held + size <= self._held:
                 held += size
                 continue
-            for path in (self._numbered(number), self._packed(number)):
+            for path in (self._numbered(number), self._compressed(number)):
                 path.unlink(missing_ok=True)
 
-    def let_go(self, reader: LogReader) -> None:
-        """A reader has gone: what was kept for it alone is removed, as nobody rotates once the container has ended."""
+    def remove_reader(self, reader: LogReader) -> None:
+        """Forget a reader and prune the files kept for it alone: after the container's end no rotation does it."""
         if self.readers.pop(reader, None) is not None and self.policy.max_size:
             with contextlib.suppress(OSError):
                 self.prune()
 
-    def pack(self, number: int, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Compress a rotated file. One that is gone meanwhile is no error. Raises OSError."""
-        plain, packed = self._numbered(number), self._packed(number)
+    def compress(self, number: int, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Compress a rotated file, if it still exists. Raises OSError."""
+        plain, packed = self._numbered(number), self._compressed(number)
         making = Path(f"{packed}.tmp")
         try:
-            _pack(plain, making, cancelled)
+            _compress(plain, making, cancelled)
             if plain.exists() and not cancelled():
                 making.rename(packed)
                 plain.unlink(missing_ok=True)
@@ -181,15 +183,15 @@ class LogFiles:
         finally:
             making.unlink(missing_ok=True)
 
-    def plain(self) -> list[int]:
-        """Rotated files that are not compressed yet."""
-        return [number for number, path in self.rotated().items() if path.suffix != _PACKED]
+    def uncompressed(self) -> list[int]:
+        """The numbers of rotated files that are not compressed yet."""
+        return [number for number, path in self.rotated().items() if path.suffix != _COMPRESSED]
 
     def _numbered(self, number: int) -> Path:
         return Path(f"{self.path}.{number}")
 
-    def _packed(self, number: int) -> Path:
-        return Path(f"{self.path}.{number}{_PACKED}")
+    def _compressed(self, number: int) -> Path:
+        return Path(f"{self.path}.{number}{_COMPRESSED}")
 
 
 def size_of(path: Path) -> int:
@@ -200,7 +202,7 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def _pack(source: Path, target: Path, cancelled: Callable[[], bool]) -> None:
+def _compress(source: Path, target: Path, cancelled: Callable[[], bool]) -> None:
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as packed, open(source, "rb") as plain:
@@ -209,13 +211,13 @@ def _pack(source: Path, target: Path, cancelled: Callable[[], bool]) -> None:
         packed.write(packer.flush())
 
 
-def _unpacked(packed: BinaryIO, beside: Path) -> int:
-    """A descriptor of the unpacked content, in a file without a name near that path, which may be gone."""
+def _decompressed(packed: BinaryIO, beside: Path) -> int:
+    """A descriptor of the decompressed content, in an unnamed file in the nearest directory above `beside`."""
     place = next(parent for parent in beside.parents if parent.is_dir())
     fd = os.open(place, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(os.dup(fd), "wb") as plain:
-            _inflate(packed.read, plain.write)
+            _decompress(packed.read, plain.write)
     except zlib.error as error:
         os.close(fd)
         raise OSError(errno.EIO, f"the compressed log is broken ({error})", str(beside)) from error
@@ -225,7 +227,7 @@ def _unpacked(packed: BinaryIO, beside: Path) -> int:
     return fd
 
 
-def _inflate(read: Callable[[int], bytes], write: Callable[[bytes], int]) -> None:
+def _decompress(read: Callable[[int], bytes], write: Callable[[bytes], int]) -> None:
     unpacker = zlib.decompressobj(_GZIP)
     while piece := read(_PIECE):
         while piece:

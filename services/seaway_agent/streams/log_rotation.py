@@ -1,8 +1,7 @@
-"""Rotates a running container's log: rename, then conmon is told to open it anew. Compression, in a thread, goes on
-when the container has ended.
+"""Rotates a running container's log: renames the file, has conmon reopen it, then compresses the renamed one.
 
-The written file is looked at as often as the fastest writer would need to overfill it, and not at all while nothing
-is written.
+Compression runs in a thread and continues after the container's end. The current file is polled as often as the fastest
+writer could overfill it, and not at all while it doesn't grow.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from concurrent.futures import Executor
 from typing import ClassVar, Final
 
 from seaway_agent.streams.log_files import LogFiles
-from seaway_agent.streams.log_watch import LogWatch, changed
+from seaway_agent.streams.log_watch import LogWatch, wait_for_change
 
 log = logging.getLogger(__name__)
 FASTEST: Final = 400e6
@@ -24,39 +23,39 @@ _REOPEN_S: Final = 5.0
 _REOPEN_LOOK_S: Final = 0.002
 _FULL_S: Final = 1.0
 _AT_ONCE: Final = 20
-"""So many busy containers are each looked at at the highest rate; more of them share it."""
+"""Up to so many growing logs are each polled at the highest rate; more of them share it."""
 
 
 class LogRotation:
-    """Keeps one log to its policy while the container runs. `reopen` tells conmon; it raises OSError."""
+    """Applies the policy to one log while its container runs. `reopen` has conmon reopen the log; raises OSError."""
 
     busy: ClassVar[set["LogRotation"]] = set()
 
-    def __init__(self, files: LogFiles, watch: LogWatch, reopen: Callable[[], None], packers: Executor) -> None:
+    def __init__(self, files: LogFiles, watch: LogWatch, reopen: Callable[[], None], compressors: Executor) -> None:
         self._files = files
         self._watch = watch
         self._reopen = reopen
-        self._packers = packers
-        self._packing: asyncio.Future[None] | None = None
+        self._compressors = compressors
+        self._compressing: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Rotate until cancelled."""
         try:
-            await self._take_up()
+            await self._complete_rotation()
             while True:
-                await self._busy()
-                await self._quiet()
+                await self._rotate_while_growing()
+                await self._wait_while_idle()
         finally:
             self.busy.discard(self)
 
-    async def _take_up(self) -> None:
-        """An agent before this one may have ended between the rename and the reopening."""
+    async def _complete_rotation(self) -> None:
+        """Complete a rotation that an earlier agent left between the rename and the reopening."""
         if not self._files.path.exists() and self._files.rotated():
-            await self._open_anew()
-        self._pack_next()
+            await self._reopen_and_wait()
+        self._compress_next()
 
-    async def _busy(self) -> None:
-        """Look at the file until it has stopped to grow."""
+    async def _rotate_while_growing(self) -> None:
+        """Poll the file, and rotate it when it is full, until it stops growing."""
         self.busy.add(self)
         size, quiet, limit = self._files.size(), 0, self._files.policy.max_size
         while quiet < _QUIET_LOOKS:
@@ -71,63 +70,63 @@ class LogRotation:
             quiet = quiet + 1 if size == before else 0
         self.busy.discard(self)
 
-    def _pause(self, room: int) -> float:
+    def _pause(self, left: int) -> float:
         least = _LEAST_S * max(1.0, len(self.busy) / _AT_ONCE)
-        return min(max(room / FASTEST, least), max(_MOST_S, least))
+        return min(max(left / FASTEST, least), max(_MOST_S, least))
 
-    async def _quiet(self) -> None:
+    async def _wait_while_idle(self) -> None:
         size = self._files.size()
         armed = self._watch.arm(self._files.path)
         while armed is not None and not armed.is_set() and self._files.size() == size:
-            await changed(armed, 60)
+            await wait_for_change(armed, 60)
 
     async def _rotate(self) -> bool:
-        """False where it can't be done now."""
+        """Rotate once; False where it isn't possible now."""
         try:
             self._files.prepare()
-            self._files.set_aside()
+            self._files.rename_current()
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 log.error("the log %s can't be rotated: %s", self._files.path, error)
             return False
         try:
-            await self._open_anew()
-        finally:  # also where the run ends meanwhile
+            await self._reopen_and_wait()
+        finally:  # also where the run's end cancels this
             self._files.prune()
-            self._pack_next()
+            self._compress_next()
         return True
 
-    async def _open_anew(self) -> None:
-        """Tell conmon, and wait until it has done so: before that the old file still grows."""
+    async def _reopen_and_wait(self) -> None:
+        """Have conmon reopen the log, and wait until it has done so: until then the renamed file grows."""
         try:
             self._reopen()
         except OSError as error:
-            log.warning("conmon can't be told to reopen %s: %s", self._files.path, error)
+            log.warning("conmon did not get the request to reopen %s: %s", self._files.path, error)
             return
         waited = 0.0
         while not self._files.path.exists() and waited < _REOPEN_S:
             await asyncio.sleep(_REOPEN_LOOK_S)
             waited += _REOPEN_LOOK_S
 
-    def _pack_next(self) -> None:
-        """Compress what isn't yet, one file at a time, the oldest first."""
-        if not self._files.policy.compress or self._watch.closed or self._packing is not None:
+    def _compress_next(self) -> None:
+        """Compress the oldest file that isn't compressed; one file at a time."""
+        if not self._files.policy.compress or self._watch.closed or self._compressing is not None:
             return
-        numbers = [number for number in self._files.plain() if self._files.sealed(number)]
+        numbers = [number for number in self._files.uncompressed() if self._files.sealed(number)]
         if numbers:
             loop = asyncio.get_running_loop()
-            packing = loop.run_in_executor(self._packers, self._files.pack, numbers[0], self._is_over)
-            self._packing = packing
-            packing.add_done_callback(self._packed)
+            compressing = loop.run_in_executor(self._compressors, self._files.compress, numbers[0], self._is_cancelled)
+            self._compressing = compressing
+            compressing.add_done_callback(self._compressed)
 
-    def _is_over(self) -> bool:
+    def _is_cancelled(self) -> bool:
         return self._watch.closed
 
-    def _packed(self, packing: asyncio.Future[None]) -> None:
-        self._packing = None
-        if packing.cancelled():
+    def _compressed(self, compressing: asyncio.Future[None]) -> None:
+        self._compressing = None
+        if compressing.cancelled():
             return
-        if (error := packing.exception()) is not None:
+        if (error := compressing.exception()) is not None:
             log.warning("a rotated file of %s can't be compressed: %s", self._files.path, error)
         else:
-            self._pack_next()
+            self._compress_next()

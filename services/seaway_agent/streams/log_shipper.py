@@ -1,4 +1,4 @@
-"""Has a container's lines published by metadata (log driver `nats`). The file is the buffer while that is away."""
+"""Has metadata publish a container's lines (log driver `nats`). The log file is the buffer while metadata is down."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from seaway_agent.streams.log_cursor import LogCursor
-from seaway_agent.streams.log_place import LogPlace
+from seaway_agent.streams.log_position import PublishedPosition
 from seaway_bus.bus import Bus
 from seaway_contracts.catalogue import PUBLISH_LINES
 from seaway_contracts.errors import Code, SeawayError
@@ -26,24 +26,24 @@ _NEVER: Final = frozenset({Code.TOO_LARGE, Code.FORBIDDEN})
 
 
 class LogShipper:
-    """Publishes what comes behind the cursor, and notes how far it has come. What an agent has published and not noted
-    when it is killed comes once more, with the same ids.
+    """Publishes the lines after the cursor, and stores the position up to which it has published.
 
-    Once the bus has been away for `behind` bytes, the oldest are dropped.
+    Lines that a killed agent published without storing the position are published again, with the same ids. Lines that
+    are more than `behind` bytes old are dropped.
     """
 
     def __init__(
-        self, bus: Bus, node: str, container: str, cursor: LogCursor, place: LogPlace, behind: int = BEHIND
+        self, bus: Bus, node: str, container: str, cursor: LogCursor, published: PublishedPosition, behind: int = BEHIND
     ) -> None:
         self._bus = bus
         self._node = node
         self._container = container
         self._cursor = cursor
-        self._place = place
+        self._published = published
         self._behind = behind
 
     async def run(self) -> None:
-        """To the end of the log, when no more will come."""
+        """Publish to the end of the log."""
         records = Records(self._cursor.offset)
         try:
             async for block in self._cursor.blocks():
@@ -53,21 +53,21 @@ class LogShipper:
                 number = self._cursor.number
                 if found := records.feed(block):
                     await self._publish(number, found)
-                    self._note(number, records.position)
+                    self._store_position(number, records.position)
         except OSError as error:
-            log.error("the log of container %s is not published any more: %s", self._container[:12], error)
+            log.error("stops publishing the log of container %s: %s", self._container[:12], error)
         finally:
             self._cursor.close()
 
     async def _publish(self, number: int, records: list[Record]) -> None:
-        """Until the server has them. Whatever was lost on the way is sent again with all the others."""
+        """Publish these lines, again and again until metadata accepts or refuses them, or too many follow."""
         while True:
             refused = len(records)
             try:
                 refused = sum([len(batch) for batch in _batches(records) if not await self._send(number, batch)])
                 break
             except SeawayError as error:
-                log.debug("lines of container %s are not published yet: %s", self._container[:12], error)
+                log.debug("can't publish lines of container %s yet: %s", self._container[:12], error)
             if self._cursor.behind() > self._behind:
                 break
             await asyncio.sleep(_AGAIN_S)
@@ -75,11 +75,11 @@ class LogShipper:
         SHIPPED.inc(len(records) - refused)
 
     async def _send(self, number: int, batch: list[Record]) -> bool:
-        """False where these lines will never be taken: too large, or of another node's container.
+        """Send a batch; False where it is refused for good: too large, or of another node's container.
 
-        Raises SeawayError where they can be sent again.
+        Raises SeawayError where a retry can succeed.
         """
-        lines = LogLines(lines=tuple(_line(number, record) for record in batch))
+        lines = LogLines(lines=tuple(_stdio(number, record) for record in batch))
         message = f"{self._container}:{number}:{batch[0].offset}-{batch[-1].offset}"
         request = PublishLines(container=self._container, message_id=message, lines=lines)
         try:
@@ -90,15 +90,15 @@ class LogShipper:
             return False
         return True
 
-    def _note(self, number: int, offset: int) -> None:
+    def _store_position(self, number: int, offset: int) -> None:
         try:
-            self._place.save(number, offset)
+            self._published.save(number, offset)
         except OSError as error:
-            log.debug("how far the log of container %s is published can't be noted: %s", self._container[:12], error)
+            log.debug("can't store the published position of container %s: %s", self._container[:12], error)
 
 
 def _batches(records: list[Record]) -> list[list[Record]]:
-    """In messages of about 64 KiB."""
+    """The records in batches of about 64 KiB."""
     batches: list[list[Record]] = []
     size = _BATCH
     for record in records:
@@ -110,7 +110,7 @@ def _batches(records: list[Record]) -> list[list[Record]]:
     return batches
 
 
-def _line(number: int, record: Record) -> LogLine:
+def _stdio(number: int, record: Record) -> LogLine:
     return LogLine(
         id=f"{number}:{record.offset}",
         stream="stdout" if record.stdout else "stderr",

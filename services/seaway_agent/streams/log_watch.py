@@ -1,4 +1,4 @@
-"""Tells when a log file grows, so that readers and rotation sleep while nothing is written. One inotify for a node."""
+"""Wakes readers and rotation when a log file changes. One inotify instance for a node."""
 
 import asyncio
 import ctypes
@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LogWatch:
-    """Watches begin when first asked for; each tells of one change and is gone then."""
+    """One-shot watches on log files. inotify is opened by the first."""
 
     def __init__(self) -> None:
         self._fd = -1
@@ -28,9 +28,9 @@ class LogWatch:
         self._paths: dict[Path, int] = {}
 
     def arm(self, path: Path) -> asyncio.Event | None:
-        """Set at the next change of the file. Look at the file once more after this call, then `wait`.
+        """An event that is set at the next change of the file. Check the file after this call, then wait.
 
-        None where it can't be watched (it isn't there, inotify's limits are reached).
+        None where the file can't be watched (it isn't there, inotify's limits are reached).
         """
         if self.closed or (self._fd < 0 and not self._open()):
             return None
@@ -40,14 +40,14 @@ class LogWatch:
         self._paths[path] = watch
         return self._waiting.setdefault(watch, asyncio.Event())
 
-    def stir(self, path: Path) -> None:
-        """Wake who waits for a file, though it has not changed."""
+    def notify(self, path: Path) -> None:
+        """Set the file's event though the file has not changed."""
         found = self._paths.get(path)
         if found is not None:
             self._wake([found])
 
     def close(self) -> None:
-        """Stop watching; who waits is woken."""
+        """Stop watching, and set all events."""
         self.closed = True
         if self._fd >= 0:
             asyncio.get_running_loop().remove_reader(self._fd)
@@ -83,8 +83,8 @@ class LogWatch:
             self._paths.clear()
 
 
-async def changed(event: asyncio.Event | None, at_most_s: float) -> None:
-    """Wait for an armed event, or for so many seconds; a file that can't be watched is looked at often."""
+async def wait_for_change(event: asyncio.Event | None, at_most_s: float) -> None:
+    """Wait for an armed event, at most so many seconds; for None, return after 50 ms, so that callers poll."""
     if event is None:
         await asyncio.sleep(_UNWATCHED_S)
         return

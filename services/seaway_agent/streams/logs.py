@@ -1,4 +1,4 @@
-"""Sends a container's log over a byte stream: from the tail or a time on, and as it grows."""
+"""Sends a container's log over a byte stream: from the tail or a time on, and while it grows."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class LogSender:
         )
 
     async def send(self, tasks: Tasks) -> None:
-        """All of it, then the end, and the cursor is closed. A client that goes away ends it early."""
+        """Send the log, then the end of the stream, and close the cursor. A client that goes ends it early."""
         watcher = tasks.spawn("logs-gone", self._stream.wait_broken())
         sender = tasks.spawn("logs", self._send())
         try:

@@ -1,6 +1,6 @@
-"""Room for what the clients of a node have not read yet: memory and disk, bounded over all of them.
+"""Memory and disk for the backlogs of all clients of a node, both bounded.
 
-Files are written and read in threads: a slow disk must not hold up the agent.
+Files are written and read in threads, so that a slow disk does not block the agent.
 """
 
 import errno
@@ -13,8 +13,8 @@ from typing import Final
 MEMORY: Final = 64 << 20
 DISK: Final = 4 << 30
 SEGMENT: Final = 16 << 20
-_LEFT_ALONE: Final = 20
-"""One part in so many of the disk is not taken."""
+_FREE_PART: Final = 20
+"""One part in so many of the disk stays free."""
 _THREADS: Final = 2
 
 
@@ -27,8 +27,8 @@ class Segment:
     read_at: int = 0
 
 
-class SpillRoom:
-    """One for a node. `hold` and `reserve` say whether so many bytes of memory, of the disk are still to be had."""
+class SpillStore:
+    """One for a node. Counts reserved memory and disk, and writes spilled bytes to unlinked files."""
 
     def __init__(self, directory: Path, memory: int = MEMORY, disk: int = DISK, segment: int = SEGMENT) -> None:
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="spill")
@@ -38,30 +38,30 @@ class SpillRoom:
         self._disk = disk
         self._closed = False
 
-    def hold(self, size: int) -> bool:
-        """Set memory aside, until `let_go`."""
+    def reserve_memory(self, size: int) -> bool:
+        """Reserve memory until `release_memory`; False where too little is left."""
         if size > self._memory:
             return False
         self._memory -= size
         return True
 
-    def let_go(self, size: int) -> None:
-        """Give back memory."""
+    def release_memory(self, size: int) -> None:
+        """Release reserved memory."""
         self._memory += size
 
-    def reserve(self, size: int) -> bool:
-        """Set disk aside, until `release`."""
+    def reserve_disk(self, size: int) -> bool:
+        """Reserve disk until `release_disk`; False where too little is left."""
         if size > self._disk or self._closed:
             return False
         self._disk -= size
         return True
 
-    def release(self, size: int) -> None:
-        """Give back disk."""
+    def release_disk(self, size: int) -> None:
+        """Release reserved disk."""
         self._disk += size
 
     def append(self, segment: Segment | None, data: bytes) -> Segment:
-        """Write behind what a segment holds, or to a new one; the caller raises `size`. Blocks; raises OSError."""
+        """Append to a segment, or to a new one, and return it; the caller raises its `size`. Blocks; raises OSError."""
         written = segment or self._new()
         try:
             _write(written.fd, data, written.size)
@@ -73,18 +73,18 @@ class SpillRoom:
 
     def _new(self) -> Segment:
         found = os.statvfs(self._directory)
-        if found.f_bavail * _LEFT_ALONE < found.f_blocks:
+        if found.f_bavail * _FREE_PART < found.f_blocks:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._directory))
         return Segment(os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
     def close(self) -> None:
-        """Wait for what is being written; nothing more will be."""
+        """Wait for writes under way, and refuse new reservations."""
         self._closed = True
         self.threads.shutdown(cancel_futures=True)
 
 
 def _write(fd: int, data: bytes, offset: int) -> None:
-    """All of it: a disk that is nearly full takes a part, and refuses the rest only when asked again."""
+    """Write all of `data`: a nearly full disk accepts a part, and refuses the rest only at the next call."""
     rest = memoryview(data)
     while rest:
         written = os.pwrite(fd, rest, offset)

@@ -1,4 +1,4 @@
-"""The user's binds: directories and files of the host in a container."""
+"""Bind mounts: directories and files of the host in a container."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from seaway_docker.errors import bind_source_missing
 
 
 def check_binds(spec: ContainerSpec) -> None:
-    """Make missing host directories where the user asked by `-v`; refuse a missing one asked by `--mount`."""
+    """Make missing host directories of `-v`; refuse missing ones of `--mount`. Raises SeawayError."""
     for mount in spec.mounts:
         if mount.type != "bind" or Path(mount.source).exists():
             continue
@@ -30,7 +30,7 @@ def check_binds(spec: ContainerSpec) -> None:
 
 
 def check_propagation(spec: ContainerSpec) -> None:
-    """Refuse a shared or slave bind of what the host doesn't share, as Docker does at the start."""
+    """Refuse a shared or slave bind whose source isn't shared on the host, as Docker does at the start."""
     if not any(mount.type == "bind" and mount.propagation.lstrip("r") in ("shared", "slave") for mount in spec.mounts):
         return
     table = list(parse_mountinfo(Path("/proc/self/mountinfo").read_text()))
@@ -39,29 +39,30 @@ def check_propagation(spec: ContainerSpec) -> None:
         if mount.type != "bind" or kind not in ("shared", "slave"):
             continue
         source = os.path.realpath(mount.source)
-        held = _holding(source, table)
-        shared = any(tag.startswith("shared:") for tag in held.tags)
-        if not shared and (kind == "shared" or not any(tag.startswith("master:") for tag in held.tags)):
+        mounted = _mount_of(source, table)
+        shared = any(tag.startswith("shared:") for tag in mounted.tags)
+        if not shared and (kind == "shared" or not any(tag.startswith("master:") for tag in mounted.tags)):
             wanted = "a shared" if kind == "shared" else "a shared or slave"
-            raise internal(f"path {mount.source} is mounted on {held.target} but it is not {wanted} mount")
+            raise internal(f"path {mount.source} is mounted on {mounted.target} but it is not {wanted} mount")
 
 
-def _holding(path: str, table: Sequence[HostEntry]) -> HostEntry:
-    """The mount that a path is on: the deepest, and of these the latest."""
+def _mount_of(path: str, table: Sequence[HostEntry]) -> HostEntry:
+    """The mount that a path is on: the deepest, and of several the latest."""
     above = [entry for entry in table if f"{path}/".startswith(f"{entry.target.rstrip('/')}/")]
     return max(enumerate(above), key=lambda pair: (len(pair[1].target), pair[0]))[1]
 
 
 def attachments(spec: ContainerSpec) -> tuple[Attachment, ...]:
-    """The binds as the host has them now, to be hung into the bundle: mounts of the host reach the launcher's namespace
-    only where the host shares them.
+    """The bind mounts' sources as mount descriptors, which the launcher attaches in the bundle.
+
+    New mounts of the host don't reach the launcher's own namespace unless the host shares them.
     """
     found = [mount for mount in spec.mounts if mount.type == "bind"]
-    return tuple(Attachment(piece_name(mount), partial(_clone_bind, mount)) for mount in found)
+    return tuple(Attachment(attachment_name(mount), partial(_clone_bind, mount)) for mount in found)
 
 
 def bind_mounts(spec: ContainerSpec, bundle: Path, *, rro: bool) -> tuple[HostMount, ...]:
-    """The user's binds in the runtime's words; `rro`: kernel and runtime know recursive read-only."""
+    """The bind mounts for `config.json`; `rro`: kernel and runtime support recursive read-only."""
     return tuple(_bind(mount, bundle, rro=rro) for mount in spec.mounts if mount.type == "bind")
 
 
@@ -69,19 +70,19 @@ def _bind(mount: Mount, bundle: Path, *, rro: bool) -> HostMount:
     if mount.recursive_read_only == "always" and not rro:
         raise bad_request(f"mount {mount.target}: recursive read-only needs a runtime that knows it, crun or runc")
     options = ["rbind" if mount.recursive else "bind", mount.propagation or "rprivate", *mount.options]
-    options += [word for word in (read_only_word(mount, rro=rro),) if word]
-    return HostMount(str(bundle / piece_name(mount)), mount.target, tuple(dict.fromkeys(options)))
+    options += [option for option in (read_only_option(mount, rro=rro),) if option]
+    return HostMount(str(bundle / attachment_name(mount)), mount.target, tuple(dict.fromkeys(options)))
 
 
-def read_only_word(mount: Mount, *, rro: bool) -> str:
-    """The runtime's word: like Docker since 25, for all mounts below too where that can be had."""
+def read_only_option(mount: Mount, *, rro: bool) -> str:
+    """The mount option: `rro` (with all mounts below) where it is supported, as in Docker since 25; `ro`; or ""."""
     if not mount.read_only:
         return ""
     return "rro" if rro and mount.recursive and mount.recursive_read_only != "never" else "ro"
 
 
-def piece_name(mount: Mount) -> str:
-    """A name below the bundle that no other mount of the container has."""
+def attachment_name(mount: Mount) -> str:
+    """The name of a mount's attachment in the bundle, unique in the container."""
     return f"piece-{hashlib.sha256(mount.target.encode()).hexdigest()[:16]}"
 
 

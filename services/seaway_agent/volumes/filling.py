@@ -1,8 +1,8 @@
-"""Fills an empty volume with what the image has where it is mounted: wholly or not at all, however the agent ends.
+"""Fills an empty volume from the image's directory at its target: wholly or not at all, also if the agent is killed.
 
-The copy grows beside the volume's data, where no container comes. When it is complete, its directory gets another name,
-and what is in it is moved into the volume, name by name: that can be finished by the next agent. Containers that have
-the volume meanwhile can lead nothing astray: what they have put there stays, and no name of theirs is opened.
+The copy is made beside the volume's data, out of the containers' reach. The complete copy is renamed, then its entries
+are moved into the volume one by one, which the next agent can finish. Containers that use the volume meanwhile cannot
+interfere: their files stay, and no name of theirs is opened.
 """
 
 import contextlib
@@ -29,37 +29,37 @@ _TAKEN: Final = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
 def is_empty(volume: Path, subpath: str) -> bool:
-    """Whether there is a directory at `subpath` of a volume's data (itself, if empty) with nothing in it."""
-    with _inside(volume, subpath) as into:
+    """Whether the volume has an empty directory at `subpath` ("": the volume's data itself)."""
+    with _open_inside(volume, subpath) as into:
         return into >= 0 and tree.is_empty(into)
 
 
 def fill(volume: Path, subpath: str, root: int, target: str, check: CancelCheck) -> None:
-    """Copy what the image, open at `root`, has in the directory `target`. A volume that isn't empty is left alone.
+    """Copy the directory `target` of the image, open at `root`, into the volume, unless that has files already.
 
-    Raises OSError (NotADirectoryError for a file at `target`), SeawayError with the volume as it was.
+    Raises OSError (NotADirectoryError for a file at `target`) or SeawayError, with the volume unchanged.
     """
     try:
         source = paths.open_in_root(root, target, _DIRECTORY)
     except FileNotFoundError:
         return
     try:
-        with _alone(volume):
+        with _locked(volume):
             if is_empty(volume, subpath):
                 _copy(volume, subpath, source, check)
-                settle(volume)
+                finish(volume)
     finally:
         os.close(source)
 
 
-def settle(volume: Path) -> None:
-    """Move a complete copy into the volume's data; undo one that isn't complete."""
+def finish(volume: Path) -> None:
+    """Move a complete copy into the volume's data; remove an incomplete one."""
     if (volume / FILLED).exists():
-        with _inside(volume, str((volume / FILLED / _INTO).readlink())) as into:
+        with _open_inside(volume, str((volume / FILLED / _INTO).readlink())) as into:
             if into >= 0:
                 _move_in(volume / FILLED / _TREE, into)
         reach(Failpoint.VOLUME_MOVED)
-        (volume / FILLED).rename(volume / FILLING)  # what is removed by halves is no complete copy any more
+        (volume / FILLED).rename(volume / FILLING)  # a half removed copy must not count as complete
     tree.remove(volume / FILLING)
 
 
@@ -68,7 +68,7 @@ def _copy(volume: Path, subpath: str, source: int, check: CancelCheck) -> None:
     tree.remove(filling)
     try:
         filling.mkdir(mode=0o700)
-        (filling / _INTO).symlink_to(subpath or ".")  # the next agent is told where it belongs
+        (filling / _INTO).symlink_to(subpath or ".")  # tells the next agent where the copy belongs
         (filling / _TREE).mkdir(mode=0o700)
         fd = tree.open_directory(filling / _TREE)
         try:
@@ -84,7 +84,7 @@ def _copy(volume: Path, subpath: str, source: int, check: CancelCheck) -> None:
 
 
 def _move_in(copy: Path, into: int) -> None:
-    """What stands there by now stays."""
+    """Move the copy's entries into a directory, except names that exist there."""
     source = tree.open_directory(copy)
     try:
         status = os.fstat(source)
@@ -105,8 +105,8 @@ def _move_in(copy: Path, into: int) -> None:
 
 
 @contextlib.contextmanager
-def _inside(volume: Path, subpath: str) -> Iterator[int]:
-    """The directory at a path inside a volume's data, open; -1 where none is. No link leads out."""
+def _open_inside(volume: Path, subpath: str) -> Iterator[int]:
+    """Open the directory at a path in a volume's data; -1 where there is none. No link leads out of the volume."""
     with contextlib.ExitStack() as stack:
         into = -1
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -118,8 +118,8 @@ def _inside(volume: Path, subpath: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _alone(volume: Path) -> Iterator[None]:
-    """While nobody else fills this volume."""
+def _locked(volume: Path) -> Iterator[None]:
+    """Lock the volume against others that fill it."""
     fd = tree.open_directory(volume)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

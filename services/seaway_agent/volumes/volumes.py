@@ -1,7 +1,7 @@
 """Local volumes: directories below the node's root, named or anonymous.
 
-A volume's directory holds its data and, meanwhile, the mark of the container that it is being made for, and the copy
-of the image's content (`filling`). Who holds a volume is known from the containers' specs.
+A volume's directory holds its data and, for a while, a mark with the container for which it is made, and the copy of
+the image's content (`filling`). The containers' specs say which volumes are in use.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from seaway_agent.rootfs.errors import StorageFull
 from seaway_agent.rootfs.layers import FULL
 from seaway_agent.runtime.contribution import Attachment
 from seaway_agent.volumes import filling
-from seaway_agent.volumes.binds import piece_name, read_only_word
+from seaway_agent.volumes.binds import attachment_name, read_only_option
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import SeawayError, bad_request, internal, not_found, unavailable
 from seaway_kit.failpoints import Failpoint, reach
@@ -41,8 +41,8 @@ _FILLED_AT_ONCE: Final = 4
 class VolumeMount:
     """A local volume: its data directory on the host.
 
-    `recursively`: read-only with all that is mounted below. `subpath` is the piece of it that is mounted, which an
-    attachment hangs under the name `piece`.
+    `recursively`: read-only with all mounts below. With a `subpath` only that is mounted, from the attachment of the
+    bundle named `attachment`.
     """
 
     source: Path
@@ -50,65 +50,66 @@ class VolumeMount:
     read_only: bool
     recursively: bool = False
     subpath: str = ""
-    piece: str = ""
+    attachment: str = ""
 
 
 class Volumes:
-    """The volumes of one node. Call `start` first, `close` last; all belongs to the event loop's thread."""
+    """The volumes of one node. Call `start` first, `close` last, and all in the event loop's thread."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._holders: defaultdict[str, set[str]] = defaultdict(set)
+        self._users: defaultdict[str, set[str]] = defaultdict(set)
         self._new: dict[str, str] = {}
         self._fillers = ThreadPoolExecutor(_FILLED_AT_ONCE, thread_name_prefix="fill-volume")
         self._remover = ThreadPoolExecutor(1, thread_name_prefix="remove-volume")
         self._closing = threading.Event()
 
     def start(self, specs: Iterable[ContainerSpec]) -> None:
-        """Learn who holds what. Volumes that were made for a container that never came to be are removed, and copies
-        that were under way finished or undone.
+        """Index the volumes in use, and recover from a former agent's end.
+
+        Removes volumes of containers whose creation was not completed; finishes or removes copies under way.
         """
         known = set()
         for spec in specs:
             known.add(spec.id)
             for mount in _volumes(spec):
-                self._holders[mount.source].add(spec.id)
+                self._users[mount.source].add(spec.id)
         for volume in list(self._root.iterdir()):
             if volume.name.startswith((_NEW, _TRASH)):
                 self._remover.submit(_remove, volume)
             elif volume.is_dir() and not volume.is_symlink():
-                self._take_up(volume, known)
+                self._recover(volume, known)
 
     def close(self) -> None:
-        """End copies under way, wait for removals."""
+        """Cancel copies under way, wait for removals."""
         self._closing.set()
         self._fillers.shutdown(cancel_futures=True)
         self._remover.shutdown()
 
     def path(self, name: str) -> Path:
-        """A volume's data directory. Raises SeawayError for a name that isn't one."""
+        """A volume's data directory. Raises SeawayError for an invalid name."""
         if not name or name.startswith(".") or "/" in name or "\0" in name:
             raise bad_request(f"{name!r} is no volume name: use [a-zA-Z0-9][a-zA-Z0-9_.-]")
         return self._root / name / filling.DATA
 
     # --- a container's volumes
 
-    def hold(self, spec: ContainerSpec) -> None:
-        """Make the volumes that a new container names and that aren't there, and keep all of them from removal.
+    def reserve(self, spec: ContainerSpec) -> None:
+        """Make a new container's missing volumes, and protect all its volumes from removal.
 
-        `keep` or `give_back` comes next. Raises SeawayError with nothing made.
+        Call `commit` or `rollback` next. Raises SeawayError with nothing made.
         """
         try:
             for mount in _volumes(spec):
                 self._make(mount.source, spec.id)
                 reach(Failpoint.VOLUME_MADE)
-                self._holders[mount.source].add(spec.id)
+                self._users[mount.source].add(spec.id)
         except BaseException:
-            self.give_back(spec)
+            self.rollback(spec)
             raise
 
     async def fill(self, spec: ContainerSpec, layers: Stack, scratch: Path) -> None:
-        """Give the empty ones what the image has at their targets; `scratch` an empty directory. Raises SeawayError."""
+        """Fill its empty volumes from the image; `scratch` is an empty directory. Raises SeawayError."""
         wanted = [
             mount
             for mount in _volumes(spec)
@@ -118,43 +119,43 @@ class Volumes:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._fillers, self._fill, wanted, layers, scratch)
 
-    def made_for(self, spec: ContainerSpec) -> tuple[str, ...]:
-        """The volumes that are new with this container, which is still being made."""
+    def new_for(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """The volumes that were made for this container, while its creation is under way."""
         return tuple(name for name, container in self._new.items() if container == spec.id)
 
-    def keep(self, spec: ContainerSpec) -> None:
-        """The container has been made."""
-        for name in self.made_for(spec):
-            self._settle(name)
+    def commit(self, spec: ContainerSpec) -> None:
+        """Keep the new volumes: the container is created."""
+        for name in self.new_for(spec):
+            self._unmark(name)
 
-    def give_back(self, spec: ContainerSpec) -> None:
-        """The container has not been made: nor are the volumes that would be new with it."""
-        self._let_go(spec)
-        for name in self.made_for(spec):
+    def rollback(self, spec: ContainerSpec) -> None:
+        """Remove the new volumes: the container's creation has failed."""
+        self._remove_user(spec)
+        for name in self.new_for(spec):
             del self._new[name]
             self._discard(name)
 
     def release(self, spec: ContainerSpec, *, anonymous: bool) -> tuple[str, ...]:
-        """The container is being removed, with its `anonymous` volumes if nobody else holds them: their names.
+        """Release a removed container's volumes; the names of those that were removed with it.
 
-        Raises OSError; then it can be tried again.
+        With `anonymous`, removes its anonymous volumes that no other container uses. Raises OSError; a retry is safe.
         """
-        gone = [m.source for m in _volumes(spec) if anonymous and m.anonymous and self._holders[m.source] <= {spec.id}]
+        gone = [m.source for m in _volumes(spec) if anonymous and m.anonymous and self._users[m.source] <= {spec.id}]
         for name in gone:
             self._discard(name)
             reach(Failpoint.VOLUME_GONE)
-        self._let_go(spec)
+        self._remove_user(spec)
         return tuple(dict.fromkeys(gone))
 
     def mounts(self, spec: ContainerSpec, *, rro: bool = False) -> tuple[VolumeMount, ...]:
-        """The container's volumes, ready to be mounted; pieces of volumes from where `attachments` hangs them."""
+        """The container's volumes as mounts; a missing volume is made anew."""
         found = []
         for mount in _volumes(spec):
             source = self.path(mount.source)
             source.mkdir(parents=True, exist_ok=True)
-            piece = piece_name(mount) if mount.subpath else ""
-            below = read_only_word(mount, rro=rro) == "rro"
-            found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, piece))
+            attachment = attachment_name(mount) if mount.subpath else ""
+            below = read_only_option(mount, rro=rro) == "rro"
+            found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, attachment))
         return tuple(found)
 
     def places(self, spec: ContainerSpec) -> tuple[Place, ...]:
@@ -162,27 +163,27 @@ class Volumes:
         return tuple(Place(one.target, one.source, one.read_only, one.subpath) for one in self.mounts(spec))
 
     def attachments(self, spec: ContainerSpec) -> tuple[Attachment, ...]:
-        """The pieces of volumes, which the launcher must hang into the bundle."""
+        """The subpaths of volumes, which the launcher attaches in the bundle."""
         return tuple(
-            Attachment(piece_name(mount), partial(_clone_piece, str(self.path(mount.source)), mount.subpath))
+            Attachment(attachment_name(mount), partial(_clone_subpath, str(self.path(mount.source)), mount.subpath))
             for mount in _volumes(spec)
             if mount.subpath
         )
 
     # --- steps
 
-    def _take_up(self, volume: Path, known: set[str]) -> None:
-        """A volume that an agent before this one has left."""
+    def _recover(self, volume: Path, known: set[str]) -> None:
+        """Recover a volume of a former agent."""
         try:
             names = {entry.name for entry in volume.iterdir()}
             for mark in (name for name in names if name.startswith(_FOR)):
-                if mark.removeprefix(_FOR) not in known and volume.name not in self._holders:
-                    log.info("removed volume %s, which was made for a container that was not", volume.name)
+                if mark.removeprefix(_FOR) not in known and volume.name not in self._users:
+                    log.info("removes volume %s, whose container was never created", volume.name)
                     self._discard(volume.name)
                     return
                 (volume / mark).unlink()
             if not names.isdisjoint((filling.FILLING, filling.FILLED)):
-                filling.settle(volume)
+                filling.finish(volume)
         except OSError as error:
             log.error("volume %s: %s", volume.name, error)
 
@@ -190,7 +191,7 @@ class Volumes:
         data = self.path(name)
         if data.is_dir():
             if self._new.get(name, container) != container:
-                self._settle(name)  # no longer the first one's alone
+                self._unmark(name)  # a second container uses it: the first one's failure must not remove it
             return
         try:
             if data.parent.exists():
@@ -202,7 +203,7 @@ class Volumes:
             raise StorageFull(text) if error.errno in FULL else internal(text) from error
 
     def _make_new(self, volume: Path, container: str) -> None:
-        """With its mark, in one step."""
+        """Make a volume with its mark, in one step."""
         new = self._root / f"{_NEW}{os.urandom(8).hex()}"
         try:
             new.mkdir(mode=0o700)
@@ -215,7 +216,7 @@ class Volumes:
             raise
         self._new[volume.name] = container
 
-    def _settle(self, name: str) -> None:
+    def _unmark(self, name: str) -> None:
         container = self._new.pop(name)
         try:
             (self._root / name / f"{_FOR}{container}").unlink(missing_ok=True)
@@ -234,15 +235,15 @@ class Volumes:
         if self._closing.is_set():
             raise unavailable("the agent is ending")
 
-    def _let_go(self, spec: ContainerSpec) -> None:
+    def _remove_user(self, spec: ContainerSpec) -> None:
         for mount in _volumes(spec):
-            holders = self._holders[mount.source]
-            holders.discard(spec.id)
-            if not holders:
-                del self._holders[mount.source]
+            users = self._users[mount.source]
+            users.discard(spec.id)
+            if not users:
+                del self._users[mount.source]
 
     def _discard(self, name: str) -> None:
-        """It is gone at once (one rename), its space a little later."""
+        """Remove a volume: it is gone at once (one rename), its space a little later."""
         trash = self._root / f"{_TRASH}{os.urandom(8).hex()}"
         with contextlib.suppress(FileNotFoundError):
             (self._root / name).rename(trash)
@@ -257,11 +258,11 @@ def _remove(path: Path) -> None:
     try:
         tree.remove(path)
     except OSError as error:
-        log.warning("%s can't be removed; the next start tries again: %s", path, error)
+        log.warning("can't remove %s; the next start tries again: %s", path, error)
 
 
 def _refusal(mount: Mount, error: OSError) -> SeawayError:
-    """Docker's words where the image has no directory there."""
+    """The error for a failed copy, in Docker's words where the image has no directory at the target."""
     if isinstance(error, NotADirectoryError):
         if mount.anonymous:
             return internal(f"cannot mount volume over existing file, file exists {mount.target}")
@@ -270,7 +271,7 @@ def _refusal(mount: Mount, error: OSError) -> SeawayError:
     return StorageFull(text) if error.errno in FULL else internal(text)
 
 
-def _clone_piece(volume: str, subpath: str) -> int:
+def _clone_subpath(volume: str, subpath: str) -> int:
     try:
         return clone_below(volume, subpath)
     except FileNotFoundError:

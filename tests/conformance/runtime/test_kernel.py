@@ -19,7 +19,7 @@ from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.runtime.shims import shims_below
 from seaway_agent.streams.console import Console
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.containers import Command, Resources
 from seaway_contracts.errors import Code, SeawayError
@@ -213,7 +213,7 @@ async def test_input_ends_and_output_goes_on(kernel: KernelWorld, tmp_path: Path
     await client.write(b"hello\n")
     await client.end()
     assert (await box.end()).code == 0
-    console.ended()
+    console.end()
     heard = b""
     while piece := await client.read():
         heard += piece
@@ -247,9 +247,9 @@ async def reaped(child: int) -> None:
 
 
 async def attached(kernel: KernelWorld, box: Box, spill: Path, *, tty: bool) -> tuple[ByteStream, Console]:
-    console = Console(box.id, tty=tty, stdin=True, stdin_once=True, spill=SpillRoom(spill), tasks=kernel.tasks)
+    console = Console(box.id, tty=tty, stdin=True, stdin_once=True, spill=SpillStore(spill), tasks=kernel.tasks)
     name = new_stream_id()
     client = await ByteStream(kernel.bus.transport, name, "opening", kernel.tasks).open()
     served = await ByteStream(kernel.bus.transport, name, "serving", kernel.tasks).open()
-    console.join(served, stdin=True, stdout=True, stderr=True)
+    console.attach(served, stdin=True, stdout=True, stderr=True)
     return client, console

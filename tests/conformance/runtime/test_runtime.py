@@ -11,7 +11,7 @@ from tests.conformance.runtime.worlds import SLEEPS, SLEEPS_AS_ANY, Program, Wor
 from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.fake import Script
 from seaway_agent.streams.console import Console
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
 from seaway_contracts.errors import SeawayError, internal
 from seaway_kit.tasks import Tasks
 
@@ -187,7 +187,7 @@ async def test_freeze_and_thaw_without_a_run(world: World) -> None:
 
 async def test_console_and_terminal_without_a_run(world: World, tmp_path: Path, tasks: Tasks) -> None:
     box = await world.make(SLEEPS)
-    console = Console(box.id, tty=False, stdin=False, stdin_once=False, spill=SpillRoom(tmp_path), tasks=tasks)
+    console = Console(box.id, tty=False, stdin=False, stdin_once=False, spill=SpillStore(tmp_path), tasks=tasks)
     with pytest.raises(OSError):
         box.runtime.connect_console(console)
     with pytest.raises(OSError):

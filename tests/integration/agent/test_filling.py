@@ -102,7 +102,7 @@ def test_what_a_container_plants_meanwhile_leads_nowhere(volume: Path, image: in
     killed_at(Failpoint.VOLUME_FILLED, volume, tmp_path)
     (volume / "_data/sub").symlink_to(host)
     (volume / "_data/one").symlink_to(host / "one")
-    filling.settle(volume)
+    filling.finish(volume)
     assert held(host) == set()
     assert held(volume / "_data") == {"one", "sub", "link"}
     assert (volume / "_data/one").is_symlink() and (volume / "_data/sub").is_symlink()
@@ -153,13 +153,13 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path, small: Path, image: in
     spec = builders.spec(1, mounts=mounts)
     layers = Stack((str(tmp_path / "image"),), str(tmp_path / "upper"), str(tmp_path / "work"))
     volumes = Volumes(small)
-    volumes.hold(spec)
+    volumes.reserve(spec)
     text = "volume large can't be filled with what the image has at /data: No space left on device"
     with pytest.raises(SeawayError, match=text) as refused:
         await volumes.fill(spec, layers, tmp_path / "scratch")
     assert refused.value.code is Code.NO_SPACE
     assert held(small / "large/_data") == set()
-    volumes.give_back(spec)
+    volumes.rollback(spec)
     volumes.close()
     assert held(small) == set()
 
@@ -173,7 +173,7 @@ def test_a_complete_copy_is_finished_after_a_kill(
     killed_at(point, volume, tmp_path, subpath)
     moved = held(volume / "_data" / subpath)
     assert (not moved, moved == WHOLE) == (point is Failpoint.VOLUME_FILLED, point is Failpoint.VOLUME_MOVED), moved
-    filling.settle(volume)
+    filling.finish(volume)
     assert held(volume / "_data" / subpath) == WHOLE
     assert (volume / "_data" / subpath).stat().st_uid == 1000
     assert os.listdir(volume) == ["_data"]
@@ -195,13 +195,13 @@ def test_the_removal_of_a_copy_that_has_been_moved_is_finished(
             fill(volume, image)
     assert len(os.listdir(volume)) == 2
     (volume / "_data/one").unlink()  # by a container that has it meanwhile
-    filling.settle(volume)
+    filling.finish(volume)
     assert held(volume) == {"_data", *(f"_data/{name}" for name in WHOLE - {"one"})}
 
 
 def test_another_one_is_undone(volume: Path, image: int, tmp_path: Path) -> None:
     killed_at(Failpoint.VOLUME_COPIED, volume, tmp_path)
-    filling.settle(volume)
+    filling.finish(volume)
     assert held(volume) == {"_data"}
     fill(volume, image)
     assert held(volume / "_data") == WHOLE

@@ -14,9 +14,9 @@ import pytest
 
 from seaway_agent.kernel.overlay import mount_overlay, umount
 from seaway_agent.kernel.syscalls import mount
-from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.errors import DigestMismatch, LayerTooLarge, StorageFull
 from seaway_agent.rootfs.layers import LayerStore
+from seaway_agent.rootfs.names import chain_ids
 from seaway_contracts.errors import SeawayError, bad_request
 from seaway_contracts.images import Layer
 

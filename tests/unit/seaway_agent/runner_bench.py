@@ -34,7 +34,7 @@ from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.state.database import Store, open_database
 from seaway_agent.state.journal import Journal
 from seaway_agent.streams.log_watch import LogWatch
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Bus, Command
 from seaway_bus.event_sender import of_node
@@ -101,7 +101,7 @@ class Bench:
     hooks: RunHooks
     volumes: Volumes
     workers: ThreadPoolExecutor
-    packers: ThreadPoolExecutor
+    compressors: ThreadPoolExecutor
     timers: Timers = field(default_factory=Timers)
     gone: list[ContainerRunner] = field(default_factory=list)
     runtime: FakeRuntime = field(default_factory=FakeRuntime)
@@ -124,7 +124,7 @@ class Bench:
 
     def runner(self, machine: Machine, runtime: Runtime) -> ContainerRunner:
         """One on this runtime, whose timers run out when told."""
-        logs = ContainerLogs(self.layout, LogWatch(), self.packers, self.tasks, "n1", self.bus)
+        logs = ContainerLogs(self.layout, LogWatch(), self.compressors, self.tasks, "n1", self.bus)
         return ContainerRunner(
             machine,
             ("/l/1",),
@@ -135,7 +135,7 @@ class Bench:
             volumes=self.volumes,
             log=logs.make(machine),
             exec_starter=self._exec_starter(),
-            spill=SpillRoom(self.layout.root),
+            spill=SpillStore(self.layout.root),
             tasks=self.tasks,
             gone=self.gone.append,
             later=self.timers.later,
@@ -172,11 +172,11 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     uppers = UpperStore(layout.containers)
     networks = FakeNetworks()
     await networks.make(NetworkSpec("b", "bridge"))
-    workers, packers, volumes = ThreadPoolExecutor(2), ThreadPoolExecutor(2), Volumes(layout.volumes)
+    workers, compressors, volumes = ThreadPoolExecutor(2), ThreadPoolExecutor(2), Volumes(layout.volumes)
     hooks = RunHooks((NetworkHook(networks),))
-    yield Bench(layout, tasks, journal, uppers, fake_bus, hooks, volumes, workers, packers)
+    yield Bench(layout, tasks, journal, uppers, fake_bus, hooks, volumes, workers, compressors)
     await tasks.close()
-    for threads in (workers, packers):
+    for threads in (workers, compressors):
         threads.shutdown()
     volumes.close()
     uppers.close()

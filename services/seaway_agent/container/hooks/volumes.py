@@ -22,7 +22,9 @@ class VolumesHook:
         spec, bundle = request.spec, self._layout.bundle(request.spec.id)
         rro = recursive_read_only(self._runtimes.find(spec.runtime)[0])
         mounts = tuple(
-            HostMount(str(bundle / volume.piece if volume.piece else volume.source), volume.target, _options(volume))
+            HostMount(
+                str(bundle / volume.attachment if volume.attachment else volume.source), volume.target, _options(volume)
+            )
             for volume in self._volumes.mounts(spec, rro=rro)
         )
         return Contribution(mounts=mounts, attachments=self._volumes.attachments(spec))

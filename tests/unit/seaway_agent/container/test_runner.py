@@ -11,7 +11,7 @@ from tests.unit.seaway_agent.runner_bench import ABSENT, Bench, asking, remove, 
 
 from seaway_agent.core.phases import Phase
 from seaway_agent.runtime.fake import Script
-from seaway_agent.streams.acceptance import some_wait
+from seaway_agent.streams.stdio import any_unaccepted
 from seaway_bus.bus import Command
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.containers import Command as Process
@@ -63,14 +63,14 @@ async def test_output_of_a_program_that_ends_before_conmon_has_accepted_the_clie
     name = new_stream_id()
     client = await ByteStream(bench.bus.transport, name, "opening", bench.tasks).open()
     serving = await ByteStream(bench.bus.transport, name, "serving", bench.tasks).open()
-    runner.console.join(serving, stdin=False, stdout=True, stderr=True)
+    runner.console.attach(serving, stdin=False, stdout=True, stderr=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as conmon:
         conmon.bind(str(tmp_path / "attach"))
         conmon.listen()
         monkeypatch.setattr(bench.runtime, "connect_console", lambda console: console.connect(tmp_path))
         starting = start(runner)
         if driver == "none":
-            await until(lambda: some_wait(Path("/proc/net/unix").read_bytes()))
+            await until(lambda: any_unaccepted(Path("/proc/net/unix").read_bytes()))
             assert "start" not in bench.runtime.calls
             peer = conmon.accept()[0]
             peer.send(b"\x02quick\n")

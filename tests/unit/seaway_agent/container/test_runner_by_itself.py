@@ -130,7 +130,7 @@ async def client_of(bench: Bench, runner: ContainerRunner) -> ByteStream:
     name = new_stream_id()
     client = await ByteStream(bench.bus.transport, name, "opening", bench.tasks).open()
     served = await ByteStream(bench.bus.transport, name, "serving", bench.tasks).open()
-    runner.console.join(served, stdin=True, stdout=True, stderr=True)
+    runner.console.attach(served, stdin=True, stdout=True, stderr=True)
     return client
 
 

@@ -8,8 +8,8 @@ import pytest
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.node import layer_sweeper
 from seaway_agent.node.layer_sweeper import LayerSweeper
-from seaway_agent.rootfs.chain import chain_ids
 from seaway_agent.rootfs.layers import LayerStore
+from seaway_agent.rootfs.names import chain_ids
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import IMAGES_DELETED, NODE_IMAGES

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_agent.recovery.replay import brought_after, leap, leapt, replay
-from seaway_agent.state.database import Store, Stored, open_database
+from seaway_agent.recovery.replay import leap_sequences, leapt_seq, replay, updated_from
+from seaway_agent.state.database import Store, StoredContainer, open_database
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import KNOWN_CONTAINERS
 from seaway_contracts.commands import KnownContainers, ListKnown
@@ -25,8 +25,8 @@ EXITED = ContainerStatus(state=State.EXITED, seq=5, run=1, exit_code=3)
 ALWAYS = RestartPolicy(name="always")
 
 
-def stored(status: ContainerStatus | None = None, seed: int = 1) -> Stored:
-    return Stored(builders.spec(seed), status or ContainerStatus(seq=1), ("/l/1",))
+def stored(status: ContainerStatus | None = None, seed: int = 1) -> StoredContainer:
+    return StoredContainer(builders.spec(seed), status or ContainerStatus(seq=1), ("/l/1",))
 
 
 def record(status: ContainerStatus, *, seed: int = 1, spec_seq: int = 1, **spec: object) -> ContainerRecord:
@@ -35,36 +35,36 @@ def record(status: ContainerStatus, *, seed: int = 1, spec_seq: int = 1, **spec:
 
 
 def test_a_newer_record_gives_the_status() -> None:
-    assert brought_after(stored(), record(EXITED)) == stored(EXITED)
+    assert updated_from(stored(), record(EXITED)) == stored(EXITED)
 
 
 @pytest.mark.parametrize("status", [RUNNING, EXITED.model_copy(update={"exit_code": 9})])
 def test_a_record_that_is_not_newer_changes_nothing(status: ContainerStatus) -> None:
-    assert brought_after(stored(EXITED), record(status)) == stored(EXITED)
+    assert updated_from(stored(EXITED), record(status)) == stored(EXITED)
 
 
 def test_a_spec_that_was_changed_is_taken() -> None:
-    found = brought_after(stored(), record(EXITED, spec_seq=2, restart=ALWAYS))
+    found = updated_from(stored(), record(EXITED, spec_seq=2, restart=ALWAYS))
     assert (found.spec.restart, found.status, found.lowers) == (ALWAYS, EXITED, ("/l/1",))
 
 
 def test_a_spec_that_is_older_than_the_status_beside_it_is_left_alone() -> None:
     """Metadata has heard the public part of an event alone: that shows a newer status, and not the spec."""
-    before = Stored(builders.spec(1, restart=ALWAYS), ContainerStatus(seq=3), ("/l/1",))
-    found = brought_after(before, record(EXITED, spec_seq=1))
+    before = StoredContainer(builders.spec(1, restart=ALWAYS), ContainerStatus(seq=3), ("/l/1",))
+    found = updated_from(before, record(EXITED, spec_seq=1))
     assert (found.spec.restart, found.status) == (ALWAYS, EXITED)
 
 
 @given(st.integers(0, 1 << 40), st.integers(0, 1 << 32))
 def test_numbers_leap_ahead_also_without_a_clock(seq: int, now_s: int) -> None:
-    assert leapt(seq, now_s) >= seq + (1 << 32)
-    assert leapt(seq, now_s) <= leapt(seq, now_s + 1)
-    assert json.loads(json.dumps(float(leapt(seq, now_s)))) == leapt(seq, now_s), "a double holds it"
+    assert leapt_seq(seq, now_s) >= seq + (1 << 32)
+    assert leapt_seq(seq, now_s) <= leapt_seq(seq, now_s + 1)
+    assert json.loads(json.dumps(float(leapt_seq(seq, now_s)))) == leapt_seq(seq, now_s), "a double holds it"
 
 
 def test_an_older_copy_is_behind_what_was_told_after_later_reboots() -> None:
-    told = leapt(10, 1_800_000_000) + 50_000
-    assert leapt(10, 1_800_000_060) > told
+    told = leapt_seq(10, 1_800_000_000) + 50_000
+    assert leapt_seq(10, 1_800_000_060) > told
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def fill(store: Store, *seeds: int) -> None:
         store.add(item.spec, item.status, item.lowers)
 
 
-def there(store: Store) -> dict[str, Stored]:
+def there(store: Store) -> dict[str, StoredContainer]:
     return {item.spec.id: item for item in store.containers()}
 
 
@@ -195,7 +195,7 @@ async def test_without_metadata_nothing_is_changed(
     with pytest.raises(SeawayError) as caught:
         await replay(store, bus, "n1")
     assert caught.value.code is Code.UNAVAILABLE
-    leap(store, 5)
+    leap_sequences(store, 5)
     (after,) = store.containers()
-    assert after == stored(ContainerStatus(seq=leapt(1, 5)))
+    assert after == stored(ContainerStatus(seq=leapt_seq(1, 5)))
     assert after.status.seq > RUNNING.seq

@@ -1,10 +1,12 @@
-"""Names of entries, hard links and whiteouts."""
+"""Chain ids, against the definition in the OCI image spec; names of entries, hard links and whiteouts."""
+
+import hashlib
 
 import pytest
 
 from seaway_agent.rootfs.errors import LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import Limits
-from seaway_agent.rootfs.names import beneath, hidden_name, parts_of
+from seaway_agent.rootfs.names import beneath, chain_ids, hidden_name, parts_of
 
 LIMITS = Limits()
 
@@ -48,3 +50,11 @@ def test_whiteouts_name_a_file() -> None:
     for name in (b".wh.", b".wh..", b".wh..."):
         with pytest.raises(LayerRejected, match="names no file"):
             hidden_name(name)
+
+
+def test_the_bottom_layer_is_its_own_chain_and_others_hash_what_is_below() -> None:
+    a, b, c = (f"sha256:{digit * 64}" for digit in "abc")
+    ab = "sha256:" + hashlib.sha256(f"{a} {b}".encode()).hexdigest()
+    abc = "sha256:" + hashlib.sha256(f"{ab} {c}".encode()).hexdigest()
+    assert chain_ids([a, b, c]) == [a, ab, abc]
+    assert chain_ids([]) == []

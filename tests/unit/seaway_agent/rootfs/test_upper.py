@@ -1,11 +1,11 @@
-"""Writable layers."""
+"""Writable layers, and their sizes as docker counts them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.rootfs.upper import ContainerSize, UpperStore, container_size
 
 
 @pytest.fixture
@@ -58,3 +58,16 @@ def test_start_sweeps_what_nobody_owns(store: UpperStore, tmp_path: Path) -> Non
 def test_odd_ids_are_refused(store: UpperStore, name: str) -> None:
     with pytest.raises(ValueError, match="no container id"):
         store.acquire(name)
+
+
+def test_hard_links_count_once_and_directories_nothing(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a").write_bytes(b"x" * 1000)
+    (tmp_path / "b").hardlink_to(tmp_path / "d" / "a")
+    (tmp_path / "c").write_bytes(b"y" * 10)
+    (tmp_path / "l").symlink_to("12345")
+    assert container_size(tmp_path, 5000) == ContainerSize(1015, 6015)
+
+
+def test_an_untouched_layer_is_empty(tmp_path: Path) -> None:
+    assert container_size(tmp_path, 7) == ContainerSize(0, 7)

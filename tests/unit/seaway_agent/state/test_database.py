@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.core.instructions import PendingStop, Waiter
-from seaway_agent.state.database import SCHEMA, Store, Stored, open_database
+from seaway_agent.state.database import SCHEMA, Store, StoredContainer, open_database
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
 from seaway_testing import builders
@@ -26,7 +26,7 @@ def test_what_is_added_is_found_after_a_restart(tmp_path: Path) -> None:
     first.add(spec, status, ("/l/top", "/l/bottom"))
     first.db.close()
     second = Store(open_database(tmp_path / "agent.db"))
-    assert list(second.containers()) == [Stored(spec, status, ("/l/top", "/l/bottom"))]
+    assert list(second.containers()) == [StoredContainer(spec, status, ("/l/top", "/l/bottom"))]
     second.db.close()
 
 
@@ -53,8 +53,8 @@ def test_an_id_stands_for_one_container(store: Store) -> None:
 
 def test_facts(store: Store) -> None:
     assert store.fact("boot") == ""
-    store.remember("boot", "one")
-    store.remember("boot", "two")
+    store.put_fact("boot", "one")
+    store.put_fact("boot", "two")
     assert store.fact("boot") == "two"
 
 

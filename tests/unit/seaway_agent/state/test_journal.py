@@ -243,11 +243,11 @@ async def test_what_is_written_is_told_at_once_and_handed_over_in_order(
     await until(lambda: len(told) == 2)
     assert told == [f"seaway.v1.node.n1.tell.event.container.{action}.{SPEC.id}" for action in ("create", "start")]
     assert journal.sent(SPEC.id) is None, "who answers a command now answers behind its events"
-    assert (journal.waits(SPEC.id), handed) == (True, [])
+    assert (journal.has_unstored(SPEC.id), handed) == (True, [])
     stores.set()
     assert await outbox.flush(GUARD_S)
     assert handed == [(SPEC.id, f"io.seaway.v1.container.{action}") for action in ("create", "start")]
-    assert (journal.waits(SPEC.id), rows(db)) == (False, [])
+    assert (journal.has_unstored(SPEC.id), rows(db)) == (False, [])
 
 
 def test_answer_is_kept_with_the_record(journal: Journal) -> None:
@@ -292,15 +292,15 @@ async def test_with_a_full_outbox_it_says_that_nothing_new_is_begun(
     outbox = Outbox(db, fake_bus.transport, tasks, bound=3_000)
     journal = Journal(Store(db), outbox, "n1")
     created(journal)
-    journal.check_room()
+    journal.check_outbox()
     assert journal.trouble == ""
     while not outbox.full:
         journal.write(SPEC, Record(builders.status(seq=2), (Emit("kill"),)))
     with pytest.raises(SeawayError, match=r"node n1 has .* begins nothing new; try again when NATS takes them") as full:
-        journal.check_room()
+        journal.check_outbox()
     assert (full.value.status, full.value.retryable) == (503, True)
     journal.write(SPEC, Record(builders.status(seq=3), (Emit("die"), Emit("health_status"))))
     assert rows(db)[-1]["subject"].endswith(f".die.{SPEC.id}"), "ends are written down, noise is not"
     outbox.start()
     assert await outbox.flush(GUARD_S)
-    journal.check_room()
+    journal.check_outbox()

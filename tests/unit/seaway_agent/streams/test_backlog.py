@@ -14,22 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaway_agent.streams.backlog import Backlog
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
 from seaway_testing.descriptors import open_descriptors
 from seaway_testing.waiting import until
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[SpillRoom]:
-    made = SpillRoom(tmp_path, disk=1000, segment=6)
+def spill(tmp_path: Path) -> Iterator[SpillStore]:
+    made = SpillStore(tmp_path, disk=1000, segment=6)
     yield made
     made.close()
 
 
 @pytest.fixture
-async def small(room: SpillRoom) -> Backlog:
+async def small(spill: SpillStore) -> Backlog:
     """Four bytes in memory, eight on disk, in files of about six."""
-    return Backlog(room, in_memory=4, on_disk=8)
+    return Backlog(spill, in_memory=4, on_disk=8)
 
 
 async def drain(backlog: Backlog) -> bytes:
@@ -83,8 +83,8 @@ async def test_the_bound_is_open_again_once_all_was_read(small: Backlog) -> None
     assert small.put(b"12345678")
 
 
-async def test_read_files_are_given_back_while_there_are_more(room: SpillRoom) -> None:
-    backlog, before = Backlog(room, in_memory=0, on_disk=100), open_descriptors()
+async def test_read_files_are_given_back_while_there_are_more(spill: SpillStore) -> None:
+    backlog, before = Backlog(spill, in_memory=0, on_disk=100), open_descriptors()
     for _ in range(10):
         backlog.put(b"123456")
         await until(lambda: not backlog._writing)
@@ -98,29 +98,29 @@ async def test_read_files_are_given_back_while_there_are_more(room: SpillRoom) -
 
 
 async def test_disk_is_bounded_over_all_clients(tmp_path: Path) -> None:
-    room = SpillRoom(tmp_path, disk=10)
-    one, two = Backlog(room, in_memory=0), Backlog(room, in_memory=0)
+    spill = SpillStore(tmp_path, disk=10)
+    one, two = Backlog(spill, in_memory=0), Backlog(spill, in_memory=0)
     assert one.put(b"123456") and not two.put(b"12345") and two.put(b"1234")
     assert not one.put(b"7")
-    await until(lambda: not one.pressing and not one._writing and not two._writing)
+    await until(lambda: not one.congested and not one._writing and not two._writing)
     one.close()
     assert two.put(b"567890")
     two.end()
     assert await drain(two) == b"1234567890"
-    room.close()
+    spill.close()
 
 
 async def test_memory_is_bounded_over_all_clients_and_each_has_some(tmp_path: Path) -> None:
-    room, before = SpillRoom(tmp_path, memory=1 << 20), open_descriptors()
-    one, two = Backlog(room), Backlog(room)
+    spill, before = SpillStore(tmp_path, memory=1 << 20), open_descriptors()
+    one, two = Backlog(spill), Backlog(spill)
     assert one.put(bytes(1 << 20)) and two.put(bytes(128 << 10))
     assert open_descriptors() == before
     assert two.put(b"x")
     await until(lambda: open_descriptors() == before + 1)
     one.close()
-    assert Backlog(room).put(bytes(1 << 20))
+    assert Backlog(spill).put(bytes(1 << 20))
     two.close()
-    room.close()
+    spill.close()
 
 
 # --- the disk
@@ -128,7 +128,7 @@ async def test_memory_is_bounded_over_all_clients_and_each_has_some(tmp_path: Pa
 
 async def test_a_directory_that_can_not_be_written_is_a_failure(tmp_path: Path) -> None:
     told: list[str] = []
-    backlog = Backlog(SpillRoom(tmp_path / "missing"), in_memory=1, on_disk=10, changed=lambda: told.append("x"))
+    backlog = Backlog(SpillStore(tmp_path / "missing"), in_memory=1, on_disk=10, on_change=lambda: told.append("x"))
     assert backlog.put(b"a") and backlog.put(b"bc")
     await until(lambda: backlog.failed is not None)
     assert told and not backlog.put(b"d")
@@ -137,10 +137,10 @@ async def test_a_directory_that_can_not_be_written_is_a_failure(tmp_path: Path) 
         await backlog.get()
 
 
-async def test_the_last_twentieth_of_a_disk_is_left_alone(room: SpillRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_last_twentieth_of_a_disk_is_left_alone(spill: SpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
     free = {"blocks": 51}
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_blocks=1000, f_bavail=free["blocks"]))
-    roomy, late = (Backlog(room, in_memory=0, on_disk=100) for _ in range(2))
+    roomy, late = (Backlog(spill, in_memory=0, on_disk=100) for _ in range(2))
     assert roomy.put(b"123456")
     await until(lambda: not roomy._writing)
     assert roomy.failed is None
@@ -164,8 +164,8 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 async def test_a_short_write_is_no_success(tmp_path: Path) -> None:
-    room = SpillRoom(tmp_path)
-    backlog = Backlog(room, in_memory=0)
+    spill = SpillStore(tmp_path)
+    backlog = Backlog(spill, in_memory=0)
     with files_of_at_most(1_000_000):
         backlog.put(b"x" * 900_000)
         await until(lambda: not backlog._writing)
@@ -176,25 +176,25 @@ async def test_a_short_write_is_no_success(tmp_path: Path) -> None:
         while True:
             taken += await backlog.get()
     assert taken == b"x" * 900_000
-    room.close()
+    spill.close()
 
 
 async def test_it_says_when_the_disk_is_behind(tmp_path: Path) -> None:
-    room, told = SpillRoom(tmp_path), asyncio.Event()
-    backlog = Backlog(room, in_memory=0, changed=told.set)
+    spill, told = SpillStore(tmp_path), asyncio.Event()
+    backlog = Backlog(spill, in_memory=0, on_change=told.set)
     backlog.put(bytes(800_000))
-    assert not backlog.pressing
+    assert not backlog.congested
     backlog.put(bytes(800_000))
-    assert backlog.pressing
-    while backlog.pressing:
+    assert backlog.congested
+    while backlog.congested:
         told.clear()
         await told.wait()
-    room.close()
+    spill.close()
 
 
-async def test_closing_amid_reads_and_writes_leaves_nothing_open(room: SpillRoom) -> None:
+async def test_closing_amid_reads_and_writes_leaves_nothing_open(spill: SpillStore) -> None:
     before = open_descriptors()
-    backlog = Backlog(room, in_memory=0, on_disk=100)
+    backlog = Backlog(spill, in_memory=0, on_disk=100)
     backlog.put(b"123456")
     await until(lambda: not backlog._writing)
     reading = asyncio.ensure_future(backlog.get())
@@ -203,7 +203,7 @@ async def test_closing_amid_reads_and_writes_leaves_nothing_open(room: SpillRoom
     reading.cancel()
     backlog.close()
     await until(lambda: open_descriptors() == before)
-    assert room.reserve(1000)
+    assert spill.reserve_disk(1000)
     assert await backlog.get() == b""
 
 
@@ -232,8 +232,8 @@ def test_nothing_is_lost_doubled_or_out_of_order(
     """`None` takes one piece where there is one."""
 
     async def run() -> None:
-        room = SpillRoom(tmp_path_factory.getbasetemp(), disk=1000, segment=8)
-        backlog = Backlog(room, in_memory=5, on_disk=1000)
+        spill = SpillStore(tmp_path_factory.getbasetemp(), disk=1000, segment=8)
+        backlog = Backlog(spill, in_memory=5, on_disk=1000)
         put, taken = b"", b""
         for step in steps:
             if step is not None:
@@ -245,7 +245,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(
         taken += await drain(backlog)
         backlog.close()
         assert taken == put
-        assert room.reserve(1000)
-        room.close()
+        assert spill.reserve_disk(1000)
+        spill.close()
 
     asyncio.run(run())

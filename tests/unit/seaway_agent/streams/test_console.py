@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from seaway_agent.streams.console import Console
-from seaway_agent.streams.line import AttachLine
-from seaway_agent.streams.spill import SpillRoom
+from seaway_agent.streams.spill import SpillStore
+from seaway_agent.streams.stdio import AttachSocket
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.errors import SeawayError
@@ -73,7 +73,7 @@ def shim(bundle: Path) -> Iterator[Shim]:
 class Attached:
     """A console, and the clients that a test lets join."""
 
-    def __init__(self, bus: Bus, tasks: Tasks, spill: SpillRoom, bundle: Path) -> None:
+    def __init__(self, bus: Bus, tasks: Tasks, spill: SpillStore, bundle: Path) -> None:
         self.bus, self.tasks, self.spill, self.bundle = bus, tasks, spill, bundle
         self.console = self.make()
         self.streams: list[ByteStream] = []
@@ -88,16 +88,16 @@ class Attached:
         client = await ByteStream(self.bus.transport, stream, "opening", self.tasks).open()
         serving = await ByteStream(self.bus.transport, stream, "serving", self.tasks).open()
         self.streams.append(client)
-        self.console.join(serving, **({"stdin": False, "stdout": True, "stderr": True} | wanted))
+        self.console.attach(serving, **({"stdin": False, "stdout": True, "stderr": True} | wanted))
         return client
 
 
 @pytest.fixture
 async def attached(fake_bus: Bus, tasks: Tasks, tmp_path: Path, bundle: Path) -> AsyncIterator[Attached]:
-    made = Attached(fake_bus, tasks, SpillRoom(tmp_path), bundle)
+    made = Attached(fake_bus, tasks, SpillStore(tmp_path), bundle)
     yield made
     made.spill.close()
-    made.console.ended()
+    made.console.end()
     for stream in made.streams:
         await stream.close()
 
@@ -135,7 +135,7 @@ async def test_each_client_gets_the_streams_that_it_wants(attached: Attached, sh
     await shim.say(OUT, b"o")
     await shim.say(ERR, b"e")
     shim.close()
-    attached.console.ended()
+    attached.console.end()
     assert (await read_all(out), await read_all(err)) == (frame(1, b"o"), frame(2, b"e"))
 
 
@@ -166,7 +166,7 @@ async def test_what_was_said_before_the_end_is_handed_on(attached: Attached, shi
     shim.accept()
     for number in range(100):
         await shim.say(OUT, b"%03d" % number)
-    attached.console.ended()
+    attached.console.end()
     assert await read_all(client) == b"".join(frame(1, b"%03d" % number) for number in range(100))
 
 
@@ -185,7 +185,7 @@ async def test_output_is_whole_where_conmon_ends_with_unread_input(
         conmon.send(bytes((OUT,)) + word)
     shim.close()
     if noticed == "the exit":
-        attached.console.ended()
+        attached.console.end()
     framed = frame(1, b"one") + frame(1, b"two")
     assert await read_bytes(client, len(framed)) == framed
 
@@ -204,14 +204,14 @@ async def test_a_run_that_ends_before_conmon_has_accepted_us_is_read_elsewhere(
     attached.make(stdin=True, stdin_once=True)
     client = await attached.join(stdin=True)
     attached.console.connect(bundle)
-    attached.console.fall_back(written)
+    attached.console.set_fallback(written)
     if noticed != "before conmon's end":
         shim.close()
     if noticed == "after it, by writing":
-        assert attached.console._line is not None
+        assert attached.console._stdio is not None
         with pytest.raises(ConnectionResetError):
-            attached.console._line.send(b"input")
-    attached.console.ended()
+            attached.console._stdio.send(b"input")
+    attached.console.end()
     assert await read_all(client) == WRITTEN
 
 
@@ -221,27 +221,27 @@ async def test_a_run_that_conmon_has_given_to_us_is_not_read_twice(
 ) -> None:
     client = await attached.join()
     attached.console.connect(bundle)
-    attached.console.fall_back(written)
+    attached.console.set_fallback(written)
     conmon = shim.accept()
     if word:
         conmon.send(bytes((OUT,)) + word)
     conmon.close()
-    attached.console.ended()
+    attached.console.end()
     assert await read_all(client) == (frame(1, word) if word else b"")
 
 
 async def test_what_is_read_elsewhere_is_of_this_run_alone(attached: Attached, shim: Shim, bundle: Path) -> None:
     attached.console.connect(bundle)
-    attached.console.fall_back(written)
+    attached.console.set_fallback(written)
     shim.accept().close()
-    attached.console.ended()
+    attached.console.end()
     client = await attached.join()
     attached.console.connect(bundle)
-    attached.console.ended()
+    attached.console.end()
     assert await read_all(client) == b""
 
 
-class FullLine(AttachLine):
+class FullSocket(AttachSocket):
     """Its input takes nothing."""
 
     waits = False
@@ -265,13 +265,13 @@ async def test_a_descriptor_is_not_watched_once_it_is_closed(attached: Attached,
     """Its number is soon another's: uvloop would abort over it, or wake the wrong one."""
     attached.make(stdin=True, stdin_once=True)
     client = await attached.join(stdin=True)
-    line = FullLine(bundle)
+    line = FullSocket(bundle)
     fill(line._socket)
-    attached.console.take(line)
+    attached.console.use(line)
     await client.write(b"too much")
     await until(lambda: line.waits)
     fd = line._socket.fileno()
-    attached.console.ended()
+    attached.console.end()
     loop = asyncio.get_running_loop()
     assert not loop.remove_writer(fd) and not loop.remove_reader(fd)  # of which uvloop says nothing
     assert await read_all(client) == b""
@@ -384,7 +384,7 @@ async def test_connect_twice_is_one_connection(attached: Attached, shim: Shim, b
 async def test_a_second_run_has_a_connection_of_its_own(attached: Attached, shim: Shim, bundle: Path) -> None:
     attached.console.connect(bundle)
     shim.accept().close()
-    attached.console.ended()
+    attached.console.end()
     client = await attached.join()
     attached.console.connect(bundle)
     shim.accept()
@@ -416,8 +416,8 @@ async def test_a_listener_hears_both_streams_as_they_come(attached: Attached, sh
 async def test_clients_can_be_told_something(attached: Attached, tty: bool) -> None:
     attached.make(tty=tty)
     client = await attached.join()
-    attached.console.say(b"no\r\n")
-    attached.console.ended()
+    attached.console.inject_output(b"no\r\n")
+    attached.console.end()
     assert await read_all(client) == (b"no\r\n" if tty else frame(1, b"no\r\n"))
 
 
@@ -432,7 +432,7 @@ async def test_a_client_that_goes_without_an_end_ends_the_input(attached: Attach
 
 
 async def test_a_client_too_far_behind_is_told_so(attached: Attached, shim: Shim, bundle: Path, tmp_path: Path) -> None:
-    attached.spill = SpillRoom(tmp_path, memory=1 << 20, disk=4 << 20)
+    attached.spill = SpillStore(tmp_path, memory=1 << 20, disk=4 << 20)
     attached.make()
     lazy, eager = await attached.join(), await attached.join()
     attached.console.connect(bundle)
@@ -443,13 +443,13 @@ async def test_a_client_too_far_behind_is_told_so(attached: Attached, shim: Shim
         assert await read_bytes(eager, len(frame(1, piece))) == frame(1, piece)
     with pytest.raises(SeawayError, match="did not read"):
         await read_all(lazy)
-    assert attached.spill.reserve(4 << 20)
+    assert attached.spill.reserve_disk(4 << 20)
 
 
 async def test_a_disk_that_takes_nothing_cuts_off_who_needs_it(
     attached: Attached, shim: Shim, bundle: Path, tmp_path: Path
 ) -> None:
-    attached.spill = SpillRoom(tmp_path / "missing")
+    attached.spill = SpillStore(tmp_path / "missing")
     attached.make()
     lazy, _ = await attached.join(), await attached.join(stdout=False)
     attached.console.connect(bundle)
@@ -464,8 +464,8 @@ async def test_who_joins_behind_the_history_gets_the_rest(attached: Attached, sh
     attached.console.connect(bundle)
     shim.accept()
     await shim.say(OUT, b"old")
-    attached.console.catch_up()
+    attached.console.drain()
     client = await attached.join()
     await shim.say(OUT, b"new")
-    attached.console.ended()
+    attached.console.end()
     assert await read_all(client) == frame(1, b"new")

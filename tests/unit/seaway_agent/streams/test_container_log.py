@@ -41,7 +41,7 @@ async def test_what_was_written_since_a_mark(bench: Bench) -> None:
     begin = runner.log.mark()
     with path.open("ab") as file:
         file.write(record(2) + record(3, "stderr F"))
-    runner.log.files.set_aside()
+    runner.log.files.rename_current()
     path.write_bytes(record(4))
 
     def since(**wanted: bool) -> bytes:

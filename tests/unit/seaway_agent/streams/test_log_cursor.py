@@ -32,13 +32,13 @@ class Log:
             log.write(text)
 
     def turn(self) -> None:
-        self.files.set_aside()
+        self.files.rename_current()
         self.files.path.touch()
         self.files.prune()
 
     def end(self) -> None:
         self.running = False
-        self.watch.stir(self.files.path)
+        self.watch.notify(self.files.path)
 
     def cursor(self, *, follow: bool = True, number: int = 1, offset: int = 0) -> LogCursor:
         running = (lambda: self.running) if follow else None
@@ -66,7 +66,7 @@ async def test_all_files_are_read_oldest_first(log: Log) -> None:
     log.turn()
     log.say(b"two ")
     log.turn()
-    log.files.pack(1)
+    log.files.compress(1)
     log.say(b"three")
     assert await read(log.cursor(follow=False)) == b"one two three"
     assert await read(log.cursor(follow=False, number=2, offset=1)) == b"wo three"
@@ -129,8 +129,8 @@ async def test_a_reader_goes_through_many_rotations(log: Log) -> None:
         if number % 7 == 0:
             await asyncio.sleep(0)
         if number % 5 == 0:
-            for plain in log.files.plain():
-                log.files.pack(plain)
+            for plain in log.files.uncompressed():
+                log.files.compress(plain)
     log.end()
     await asyncio.wait_for(reading, GUARD_S)
     assert found == expected
@@ -142,7 +142,7 @@ async def test_what_conmon_writes_before_it_reopens_is_read(log: Log) -> None:
     reading = Tasks("test").spawn("read", read(log.cursor(), found))
     await until(lambda: found == b"a")
     with open(log.files.path, "ab", buffering=0) as old:
-        log.files.set_aside()
+        log.files.rename_current()
         old.write(b"b")
         await until(lambda: found == b"ab")
         old.write(b"c")
@@ -175,13 +175,13 @@ async def test_what_is_removed_meanwhile_is_read_to_its_end(tmp_path: Path) -> N
     for text in (b"one ", b"two "):
         log.say(text)
         log.turn()
-    log.files.pack(1)
+    log.files.compress(1)
     log.say(b"three")
     begun, unbegun, left = log.cursor(), log.cursor(), log.cursor()
     blocks = begun.blocks()
     first = await anext(blocks)
     for reader in list(log.files.readers):
-        reader.hold()
+        reader.keep_open()
     log.running = False
     shutil.rmtree(place)
     assert first + b"".join([block async for block in blocks]) == b"one two three"
@@ -206,7 +206,7 @@ async def test_what_is_removed_just_when_it_is_opened_is_read_all_the_same(
         """In a thread, as rotated files are."""
 
         async def remove() -> None:
-            cursor.hold()
+            cursor.keep_open()
             for path in (log.files.path, *log.files.rotated().values()):
                 path.unlink()
 

@@ -26,7 +26,7 @@ def turn(files: LogFiles, *texts: bytes) -> None:
     """Write and rotate each."""
     for text in texts:
         write(files, text)
-        files.set_aside()
+        files.rename_current()
 
 
 def text_of(files: LogFiles, number: int) -> bytes:
@@ -101,7 +101,7 @@ def test_compressed_files_read_the_same(tmp_path: Path) -> None:
     files = files_at(tmp_path)
     text = bytes(range(256)) * 4000
     turn(files, text, b"2")
-    files.pack(1)
+    files.compress(1)
     assert names(tmp_path) == ["ctr.log.1.gz", "ctr.log.2"]
     assert (tmp_path / "ctr.log.1.gz").stat().st_mode & 0o777 == 0o600
     assert gzip.decompress((tmp_path / "ctr.log.1.gz").read_bytes()) == text
@@ -110,15 +110,15 @@ def test_compressed_files_read_the_same(tmp_path: Path) -> None:
         assert os.pread(fd, 2 << 20, 0) == text
     finally:
         os.close(fd)
-    assert files.plain() == [2]
+    assert files.uncompressed() == [2]
     assert names(tmp_path) == ["ctr.log.1.gz", "ctr.log.2"]
 
 
 def test_a_file_that_goes_while_it_is_compressed_leaves_nothing(tmp_path: Path) -> None:
     files = files_at(tmp_path)
     turn(files, b"1")
-    files.pack(7)
-    files.pack(1, cancelled=lambda: True)
+    files.compress(7)
+    files.compress(1, cancelled=lambda: True)
     assert names(tmp_path) == ["ctr.log.1"]
 
 
@@ -154,5 +154,5 @@ def test_what_was_kept_for_a_reader_goes_with_it(tmp_path: Path) -> None:
     turn(files, b"one", b"two", b"three", b"four")
     files.prune()
     assert list(files.rotated()) == [1, 2, 3, 4]
-    files.let_go(reader)
+    files.remove_reader(reader)
     assert list(files.rotated()) == [3, 4]

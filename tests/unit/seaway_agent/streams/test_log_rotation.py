@@ -101,7 +101,7 @@ async def test_compression_follows(tmp_path: Path) -> None:
 async def test_a_rename_without_reopening_is_made_up_for(scene: Scene) -> None:
     scene.shim.say(b"old")
     scene.files.prepare()
-    scene.files.set_aside()
+    scene.files.rename_current()
     scene.start()
     await until(lambda: scene.shim.reopened == 1)
     assert scene.files.path.exists()

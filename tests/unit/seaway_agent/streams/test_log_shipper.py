@@ -8,7 +8,7 @@ import pytest
 
 from seaway_agent.streams.log_cursor import LogCursor
 from seaway_agent.streams.log_files import LogFiles
-from seaway_agent.streams.log_place import LogPlace
+from seaway_agent.streams.log_position import PublishedPosition
 from seaway_agent.streams.log_shipper import DROPPED, SHIPPED, LogShipper
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_bus.bus import Bus, Command
@@ -81,7 +81,7 @@ def record(number: int, tag: str = "stdout F", text: bytes = b"text") -> bytes:
 def shipper(bus: Bus, watch: LogWatch, path: Path, behind: int = 1 << 20) -> LogShipper:
     """Of a log that has ended."""
     files = LogFiles(path, LogPolicy())
-    place = LogPlace(files)
+    place = PublishedPosition(files)
     if not Path(f"{path}.published").exists():
         place.save(files.first, 0)
     number, offset = place.find()
@@ -250,7 +250,7 @@ async def test_what_an_earlier_release_has_published_is_not_published_again(
 ) -> None:
     path = tmp_path / "ctr.log"
     path.write_bytes(record(1))
-    assert LogPlace(LogFiles(path, LogPolicy())).find() == (1, 50)
+    assert PublishedPosition(LogFiles(path, LogPolicy())).find() == (1, 50)
     path.write_bytes(record(1) + record(2))
     await shipper(bus, watch, path).run()
     assert len(metadata.lines) == 1

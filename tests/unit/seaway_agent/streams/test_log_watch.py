@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seaway_agent.streams.log_watch import LogWatch, changed
+from seaway_agent.streams.log_watch import LogWatch, wait_for_change
 from seaway_testing.waiting import GUARD_S
 
 
@@ -44,20 +44,20 @@ async def test_those_who_wait_can_be_stirred(watch: LogWatch, tmp_path: Path) ->
     other.touch()
     armed, untouched = watch.arm(path), watch.arm(other)
     assert armed is not None and untouched is not None
-    watch.stir(path)
+    watch.notify(path)
     assert armed.is_set() and not untouched.is_set()
-    watch.stir(tmp_path / "nobody waits for it")
+    watch.notify(tmp_path / "nobody waits for it")
 
 
 async def test_a_file_that_is_not_there(watch: LogWatch, tmp_path: Path) -> None:
     assert watch.arm(tmp_path / "log") is None
-    await asyncio.wait_for(changed(None, 3600), GUARD_S)
+    await asyncio.wait_for(wait_for_change(None, 3600), GUARD_S)
 
 
 async def test_waiting_ends_by_itself(watch: LogWatch, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    await asyncio.wait_for(changed(watch.arm(path), 0.001), GUARD_S)
+    await asyncio.wait_for(wait_for_change(watch.arm(path), 0.001), GUARD_S)
 
 
 async def test_closing_wakes_everybody(tmp_path: Path) -> None:

@@ -124,8 +124,8 @@ async def test_a_program_without_input() -> None:
     with pytest.raises(OSError, match="no input"):
         pipes.send(b"x")
     os.write(theirs_err, b"why")
-    assert pipes.said() == "why"
-    assert pipes.said() == ""
+    assert pipes.read_stderr() == "why"
+    assert pipes.read_stderr() == ""
     pipes.close()
     for fd in (theirs_out, theirs_err):
         os.close(fd)

@@ -37,8 +37,8 @@ def there(root: Path) -> list[str]:
 def made(volumes: Volumes, *mounts: Mount, number: int = 1) -> ContainerSpec:
     """A container that has been made."""
     spec = spec_with(*mounts, number=number)
-    volumes.hold(spec)
-    volumes.keep(spec)
+    volumes.reserve(spec)
+    volumes.commit(spec)
     return spec
 
 
@@ -54,10 +54,10 @@ def test_making_volumes_leaves_binds_alone(volumes: Volumes, tmp_path: Path) -> 
         volume("one"), volume("one", "/again"), Mount(type="bind", source="/nowhere", target="/b"),
         Mount(type="tmpfs", target="/t"),
     )  # fmt: skip
-    volumes.hold(spec)
-    assert volumes.made_for(spec) == ("one",)
-    volumes.keep(spec)
-    assert volumes.made_for(spec) == ()
+    volumes.reserve(spec)
+    assert volumes.new_for(spec) == ("one",)
+    volumes.commit(spec)
+    assert volumes.new_for(spec) == ()
     assert there(tmp_path) == ["one"]
     assert there(tmp_path / "one") == ["_data"]
     assert (tmp_path / "one/_data").stat().st_mode & 0o7777 == 0o755
@@ -67,9 +67,9 @@ def test_a_volume_that_is_there_is_kept(volumes: Volumes, tmp_path: Path) -> Non
     made(volumes, volume("one"))
     (tmp_path / "one/_data/file").write_text("x")
     again = spec_with(volume("one"), number=2)
-    volumes.hold(again)
-    assert volumes.made_for(again) == ()
-    volumes.give_back(again)
+    volumes.reserve(again)
+    assert volumes.new_for(again) == ()
+    volumes.rollback(again)
     assert (tmp_path / "one/_data/file").read_text() == "x"
 
 
@@ -82,18 +82,18 @@ def test_a_volume_whose_data_somebody_has_removed_gets_it_again(volumes: Volumes
 def test_one_that_can_not_be_made_takes_those_before_it_along(volumes: Volumes, tmp_path: Path) -> None:
     (tmp_path / "two").write_text("in the way")
     with pytest.raises(SeawayError, match="volume two can't be made: Not a directory"):
-        volumes.hold(spec_with(volume("one"), volume(ANONYMOUS, anonymous=True), volume("two"), volume("three")))
+        volumes.reserve(spec_with(volume("one"), volume(ANONYMOUS, anonymous=True), volume("two"), volume("three")))
     assert there(tmp_path) == ["two"]
 
 
 def test_what_another_container_has_taken_up_meanwhile_is_not_given_back(volumes: Volumes, tmp_path: Path) -> None:
     first, second = spec_with(volume("one"), volume("own")), spec_with(volume("one"), number=2)
-    volumes.hold(first)
-    volumes.hold(second)
-    volumes.keep(second)
+    volumes.reserve(first)
+    volumes.reserve(second)
+    volumes.commit(second)
     volumes.release(second, anonymous=True)
     (tmp_path / "one/_data/written").touch()
-    volumes.give_back(first)
+    volumes.rollback(first)
     assert there(tmp_path) == ["one"]
     again = Volumes(tmp_path)
     again.start(())
@@ -136,8 +136,8 @@ def test_after_a_kill_what_was_made_for_no_container_goes(tmp_path: Path) -> Non
     dangling = made(before, volume(ANONYMOUS, anonymous=True), number=1)
     before.release(dangling, anonymous=False)
     begun, known = spec_with(volume("b" * 64, anonymous=True), volume("new")), spec_with(volume("kept"), number=2)
-    before.hold(begun)
-    before.hold(known)
+    before.reserve(begun)
+    before.reserve(known)
     (tmp_path / ".new-0/_data").mkdir(parents=True)
     (tmp_path / ".trash-0/_data").mkdir(parents=True)
     (tmp_path / "lost+found").mkdir()
@@ -168,7 +168,7 @@ def test_places_for_a_view_of_the_files(volumes: Volumes, tmp_path: Path) -> Non
 async def test_nothing_is_mounted_where_nothing_is_to_be_filled(volumes: Volumes, tmp_path: Path) -> None:
     (tmp_path / "full/_data/x").mkdir(parents=True)
     spec = spec_with(volume("full"), volume("plain", no_copy=True), volume("full", subpath="none"))
-    volumes.hold(spec)
+    volumes.reserve(spec)
     await volumes.fill(spec, Stack((), "", ""), tmp_path)
 
 
@@ -176,7 +176,7 @@ def test_a_piece_of_a_volume(volumes: Volumes) -> None:
     spec = spec_with(volume("v", subpath="a/b", read_only=True), volume("whole", "/w"))
     (found, _) = volumes.mounts(spec, rro=True)
     (hung,) = volumes.attachments(spec)
-    assert (found.subpath, found.recursively, found.piece) == ("a/b", True, hung.name)
+    assert (found.subpath, found.recursively, found.attachment) == ("a/b", True, hung.name)
 
 
 def test_a_piece_that_is_not_there_is_named(volumes: Volumes) -> None:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seaway_agent.streams.log_files import LogFiles
-from seaway_agent.streams.log_tail import tail_place
+from seaway_agent.streams.log_position import tail_position
 from seaway_docker.log_options import LogPolicy
 from seaway_docker.loglines import Reader
 
@@ -26,14 +26,14 @@ def log_of(tmp_path: Path, *contents: bytes) -> LogFiles:
     files = LogFiles(tmp_path / "ctr.log", LogPolicy(1, 9))
     for content in contents[:-1]:
         files.path.write_bytes(content)
-        files.set_aside()
+        files.rename_current()
     files.path.write_bytes(contents[-1])
     return files
 
 
 def shown(files: LogFiles, lines: int) -> bytes:
     """What is read from there."""
-    number, offset = tail_place(files, lines)
+    number, offset = tail_position(files, lines)
     reader, found = Reader(raw=True), b""
     for one in range(number, files.current + 1):
         with open(files.open(one), "rb") as opened:
@@ -50,8 +50,8 @@ def shown(files: LogFiles, lines: int) -> bytes:
 def test_older_files_give_what_the_newer_lack(tmp_path: Path, lines: int, expected: bytes) -> None:
     files = log_of(tmp_path, line(b"a") + line(b"b"), line(b"c"), line(b"d"))
     assert shown(files, lines) == expected
-    files.pack(1)
-    files.pack(2)
+    files.compress(1)
+    files.compress(2)
     assert shown(files, lines) == expected
 
 
@@ -59,12 +59,12 @@ def test_a_written_file_that_is_not_there_yet(tmp_path: Path) -> None:
     files = log_of(tmp_path, line(b"a") + line(b"b"), b"")
     files.path.unlink()
     assert shown_from(files, 1) == (1, len(line(b"a")))
-    assert tail_place(LogFiles(tmp_path / "none.log", LogPolicy()), 3) == (1, 0)
+    assert tail_position(LogFiles(tmp_path / "none.log", LogPolicy()), 3) == (1, 0)
 
 
 def shown_from(files: LogFiles, lines: int) -> tuple[int, int]:
     """The place itself."""
-    return tail_place(files, lines)
+    return tail_position(files, lines)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from seaway_agent.rootfs.byte_pipe import BytePipe, PipeClosed
+from seaway_agent.rootfs.threads import BytePipe, PipeClosed
 
 
 def read_all(pipe: BytePipe, n: int) -> bytes:
