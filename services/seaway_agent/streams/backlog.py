@@ -12,7 +12,7 @@ from seaway_agent.streams.spill import Segment, SpillStore
 
 IN_MEMORY: Final = 1 << 20
 LEAST: Final = 128 << 10
-"""Bytes in memory for a client when the store has no more memory to give."""
+"""Bytes in memory for a client when the store's memory is used up."""
 ON_DISK: Final = 1 << 30
 _PIECE: Final = 1 << 18
 _MOST_WAITING: Final = 1 << 20

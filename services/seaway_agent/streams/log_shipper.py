@@ -28,8 +28,8 @@ _NEVER: Final = frozenset({Code.TOO_LARGE, Code.FORBIDDEN})
 class LogShipper:
     """Publishes the lines after the cursor, and stores the position up to which it has published.
 
-    Lines that a killed agent published without storing the position are published again, with the same ids. Lines that
-    are more than `behind` bytes old are dropped.
+    Lines that a killed agent published without storing the position are published again, with the same ids. While
+    the bus is down, up to `behind` bytes of lines wait; then the oldest are dropped.
     """
 
     def __init__(
