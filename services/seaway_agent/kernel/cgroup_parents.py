@@ -22,39 +22,39 @@ class CgroupParents:
         self._host = host
         self._file = file
         self._lock = threading.Lock()
-        self._held: set[str] = set()
+        self._reserved: set[str] = set()
         self._made = set(_load(file))
 
-    def hold(self, cgroups_path: str) -> None:
+    def reserve(self, cgroups_path: str) -> None:
         """A container is about to be made at this path: note what of the way to it isn't there. Raises OSError."""
         with self._lock:
-            self._held.add(cgroups_path)
-            missing = {place for place in self._above(cgroups_path) if not Path(place).is_dir()}
-            self._keep(self._made | missing)
+            self._reserved.add(cgroups_path)
+            missing = {place for place in self._ancestors(cgroups_path) if not Path(place).is_dir()}
+            self._save(self._made | missing)
 
-    def let_go(self, cgroups_path: str) -> None:
+    def release(self, cgroups_path: str) -> None:
         """Nothing is left at this path: remove what was made for it and is no longer needed. Raises OSError."""
         with self._lock:
-            self._held.discard(cgroups_path)
-            needed = {place for held in self._held for place in self._above(held)}
-            mine = [place for place in self._above(cgroups_path) if place in self._made - needed]
-            self._keep(self._made - {place for place in mine if _removed(place)})
+            self._reserved.discard(cgroups_path)
+            needed = {place for path in self._reserved for place in self._ancestors(path)}
+            mine = [place for place in self._ancestors(cgroups_path) if place in self._made - needed]
+            self._save(self._made - {place for place in mine if _remove_if_empty(place)})
 
     def clear(self) -> None:
         """No container is left at all."""
         with self._lock:
             for place in sorted(self._made, key=len, reverse=True):
-                _removed(place)
-            self._keep(set())
+                _remove_if_empty(place)
+            self._save(set())
 
-    def _above(self, cgroups_path: str) -> Iterator[str]:
+    def _ancestors(self, cgroups_path: str) -> Iterator[str]:
         """The directories above a cgroup in all hierarchies, the deepest first, without the hierarchies' roots."""
         parent = posixpath.dirname(cgroups_path)
         while parent != "/":
             yield from self._host.directories(parent)
             parent = posixpath.dirname(parent)
 
-    def _keep(self, made: set[str]) -> None:
+    def _save(self, made: set[str]) -> None:
         if made == self._made:
             return
         if made:
@@ -72,7 +72,7 @@ def _load(file: Path) -> list[str]:
     return []
 
 
-def _removed(directory: str) -> bool:
+def _remove_if_empty(directory: str) -> bool:
     """Whether it is gone now; one that is still used isn't."""
     try:
         os.rmdir(directory)  # noqa: PTH106

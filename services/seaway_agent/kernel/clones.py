@@ -60,7 +60,7 @@ def clone_below(directory: str, path: str) -> int:
         os.close(inside)
 
 
-def let_go(path: str) -> None:
+def detach_clone(path: str) -> None:
     """Unmount an attached copy and all below it; fine if it isn't there.
 
     Cut off first: what goes away here must not go away where it was copied from.

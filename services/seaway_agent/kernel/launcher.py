@@ -68,7 +68,7 @@ class Launcher:
         self._lock = threading.Lock()
         self._open = False
         self._unified: str | None = None
-        self.nothing = -1
+        self.dev_null = -1
         """/dev/null, as it is there: nobody can be given it."""
 
     def start(self) -> None:
@@ -85,7 +85,7 @@ class Launcher:
                 self._queue.put(None)
         if was_open:
             self._thread.join()
-            os.close(self.nothing)
+            os.close(self.dev_null)
 
     def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """Run `fn` in the thread, after everything called before. Raises RuntimeError when not started or closed."""
@@ -104,11 +104,11 @@ class Launcher:
             self._queue.put(work)
         return future
 
-    def forget(self, cgroups_path: str) -> "Future[None]":
+    def remove_crun_directory(self, cgroups_path: str) -> "Future[None]":
         """Drop what crun left below the covered cgroup2 mount for one container."""
-        return self.call(self._forget, cgroups_path)
+        return self.call(self._remove_crun_directory, cgroups_path)
 
-    def _forget(self, cgroups_path: str) -> None:
+    def _remove_crun_directory(self, cgroups_path: str) -> None:
         if self._unified is not None:
             shutil.rmtree(self._unified + cgroups_path, ignore_errors=True)
 
@@ -118,7 +118,7 @@ class Launcher:
             self._unified = hide_unified_hierarchy()
             for file in (*self._programs, os.devnull):
                 make_read_only(file)
-            self.nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            self.dev_null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         except BaseException as error:
             self._ready.set_exception(error)
             return

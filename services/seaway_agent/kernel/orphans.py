@@ -1,6 +1,6 @@
 """Processes whose parent was killed come to this one, not to the machine's first (prctl(2), PR_SET_CHILD_SUBREAPER).
 
-So each of them can be asked how it ended until it is reaped: by who watches it, or else after a while by `look_after`.
+So each of them can be asked how it ended until it is reaped: by who watches it, or else after a while by `reap_forever`.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ _EVERY_S: Final = 4.0
 """Longer than whoever watches a process needs to see that it has ended."""
 
 
-def adopt() -> None:
+def become_subreaper() -> None:
     """From now on they come here. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-async def look_after(every_s: float = _EVERY_S) -> None:
+async def reap_forever(every_s: float = _EVERY_S) -> None:
     """For ever, reap what has ended and nobody else reaps."""
     seen: frozenset[Process] = frozenset()
     while True:

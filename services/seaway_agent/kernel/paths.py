@@ -50,7 +50,7 @@ def read_text_in_root(rootfd: int, path: str, limit: int) -> str:
         os.close(fd)
 
 
-def read_text_at_once(rootfd: int, path: str, limit: int) -> str | None:
+def read_text_nonblocking(rootfd: int, path: str, limit: int) -> str | None:
     """The same, for who must not be held up: None where the file is larger, or reading it may wait for somebody.
 
     That is who serves another file system mounted on the way, or who holds a lease on the file.

@@ -33,7 +33,7 @@ class Process(NamedTuple):
     started: int
 
 
-def has_first_root(pid: int) -> bool:
+def has_namespace_root(pid: int) -> bool:
     """Whether its root is that of its mount namespace. It may have changed to a volume, whose server may hang."""
     try:
         return os.readlink(f"/proc/{pid}/root") == "/"  # noqa: PTH115 - asked at each exec
@@ -119,7 +119,7 @@ def child_of(parent: int, pid: int) -> Process | None:
     return Process(pid, parse_stat(text)[1])
 
 
-def naming(word: str) -> list[Process]:
+def with_argument(word: str) -> list[Process]:
     """The processes of which `word` is a word of the command line."""
     numbers = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
     found = [find(number) for number in numbers if word.encode() in _command_line(number)]
@@ -173,7 +173,7 @@ def bounding_set() -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("CapBnd:")), 16)
 
 
-def number_of(pidfd: int) -> int:
+def pid_of(pidfd: int) -> int:
     """The process' number (pidfd_open(2)); -1 for one that is gone."""
     text = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
     return int(text.partition("\nPid:")[2].split()[0])

@@ -42,7 +42,7 @@ class _Comparison(ctypes.Structure):
     )
 
 
-def understood_by(program: str) -> bool:
+def is_supported_by(program: str) -> bool:
     """Whether an OCI runtime knows the annotation: one that doesn't would run a container without any filter."""
     try:
         with Path(program).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:

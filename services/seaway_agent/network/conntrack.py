@@ -30,7 +30,7 @@ class FlowSweeper:
         self._lock = threading.Lock()
         self._changes: list[Change] = []
 
-    def forget_udp(self, ports: Collection[int], address: IPv4Address) -> None:
+    def delete_udp_flows(self, ports: Collection[int], address: IPv4Address) -> None:
         """Soon delete the stale flows of UDP ``ports``, if there are any ports; failures are logged."""
         if not ports:
             return
@@ -39,7 +39,7 @@ class FlowSweeper:
         with self._lock:
             self._changes.append((ports, address))
             if len(self._changes) == 1:
-                self._thread.submit(self._forget)
+                self._thread.submit(self._delete_flows)
 
     def close(self) -> None:
         """Finish what was asked for, and end the thread."""
@@ -48,12 +48,12 @@ class FlowSweeper:
             thread.submit(self._flows.close)
             thread.stop()
 
-    def _forget(self) -> None:
+    def _delete_flows(self) -> None:
         """One listing for all changes that came while the one before was going on."""
         with self._lock:
             changes, self._changes = self._changes, []
         try:
-            self._flows.forget_udp(changes)
+            self._flows.delete_udp_flows(changes)
         except (NetlinkError, OSError) as error:
             _log.warning("UDP clients of %s may be stuck for up to 3 minutes: %s", changes[0][1], error)
 
@@ -64,7 +64,7 @@ class FlowTable:
     def __init__(self) -> None:
         self._socket: NetlinkSocket | None = None
 
-    def forget_udp(self, changes: Sequence[Change]) -> int:
+    def delete_udp_flows(self, changes: Sequence[Change]) -> int:
         """Delete the stale flows of UDP ports that addresses (un)published; gives their number.
 
         Does nothing on a kernel without conntrack's netlink interface.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from seaway_agent.network.netlink import NetlinkSocket
-from seaway_agent.network.port import InterfaceCounters, Joined, NetworkSpec
+from seaway_agent.network.port import EndpointInfo, InterfaceCounters, NetworkSpec
 from seaway_agent.network.rtnl import Link
 
 
@@ -25,19 +25,19 @@ class EndpointPlan:
     mac: str
     gateway: IPv4Address | None = None
 
-    def joined(self, host_interface: str = "") -> Joined:
+    def info(self, host_interface: str = "") -> EndpointInfo:
         """The endpoint, made as planned."""
         network = self.network
-        return Joined(
+        return EndpointInfo(
             network.name, self.interface, self.address, self.prefix_len, network.gateway, self.mac, host_interface
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Plugged:
+class PluggedEndpoint:
     """An endpoint that is there, and the number of its host's end (0: it has none)."""
 
-    joined: Joined
+    info: EndpointInfo
     host_index: int = 0
 
 
@@ -56,10 +56,10 @@ class Driver(ABC):
         """Remove what ``make`` has made, in which no endpoint is left."""
 
     @abstractmethod
-    def plug(self, plan: EndpointPlan, netns_fd: int) -> Plugged:
+    def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
         """Put an endpoint into a namespace in which programs run."""
 
-    def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> Plugged:
+    def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """Put an endpoint into a new namespace, quickly. ``inner`` speaks rtnetlink there.
 
         What is made may stay behind on error: the namespace goes then.
@@ -67,14 +67,14 @@ class Driver(ABC):
         return self.plug(plan, netns_fd)
 
     @abstractmethod
-    def unplug(self, plugged: Plugged, netns_fd: int) -> None:
+    def unplug(self, plugged: PluggedEndpoint, netns_fd: int) -> None:
         """Take an endpoint out of a namespace that stays."""
 
-    def let_go(self, plugged: Plugged) -> None:  # noqa: B027 - there may be nothing to do
+    def release(self, plugged: PluggedEndpoint) -> None:  # noqa: B027 - there may be nothing to do
         """Forget an endpoint whose namespace ends, which removes what is in it."""
 
     @abstractmethod
-    def adopt(self, plan: EndpointPlan, inside: Sequence[Link]) -> Plugged:
+    def adopt(self, plan: EndpointPlan, inside: Sequence[Link]) -> PluggedEndpoint:
         """Find again an endpoint of an earlier agent, among the interfaces of its namespace.
 
         Gives the plan's, without a host's end, where it isn't there any more.
@@ -84,7 +84,7 @@ class Driver(ABC):
         """Remove interfaces of the suite that are neither ``live`` nor of these networks; gives their names."""
         return []
 
-    def counters(self, endpoints: Iterable[Plugged]) -> Mapping[str, InterfaceCounters]:
+    def counters(self, endpoints: Iterable[PluggedEndpoint]) -> Mapping[str, InterfaceCounters]:
         """What these endpoints have received and sent, by their host's end."""
         return {}
 

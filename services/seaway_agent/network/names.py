@@ -48,7 +48,7 @@ def is_host_veth(suite: str, name: str) -> bool:
     return re.fullmatch(f"v{suite}[0-9a-f]{{8}}", name) is not None
 
 
-def doomed_group(suite: str) -> int:
+def stale_group(suite: str) -> int:
     """The link group into which the sweep puts a suite's stale veths to delete them in one request."""
     return 0x40000000 | int(suite, 36) & 0x3FFFFFFF
 

@@ -14,9 +14,9 @@ from typing import TypeVar
 from seaway_agent.network.bridge import BridgeDriver
 from seaway_agent.network.driver import Driver
 from seaway_agent.network.errors import NetworkError, SandboxGone
-from seaway_agent.network.made import MadeNetworks
+from seaway_agent.network.network_table import NetworkTable
 from seaway_agent.network.pool import SandboxPool, SandboxPools
-from seaway_agent.network.port import EndpointRequest, InterfaceCounters, Joined, NetworkSpec, SandboxHandle
+from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, NetworkSpec, SandboxHandle
 from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import Sandboxes
 from seaway_agent.network.thread import NetworkThread
@@ -39,11 +39,11 @@ class NodeNetworks:
         netns_fd: int | None = None,
     ) -> None:
         self.suite = suite
-        self._networks = MadeNetworks({name: make(suite) for name, make in DRIVERS.items()})
+        self._networks = NetworkTable({name: make(suite) for name, make in DRIVERS.items()})
         self._sandboxes = Sandboxes(self._networks)
-        self._held: dict[str, Sandbox] = {}
+        self._by_container: dict[str, Sandbox] = {}
         self._joining: set[str] = set()
-        self._pools = SandboxPools(SandboxPool(pool_size, pool_low), SandboxPool(isolated_size, 1), self._poke)
+        self._pools = SandboxPools(SandboxPool(pool_size, pool_low), SandboxPool(isolated_size, 1), self._wake)
         self._netns_fd = netns_fd
         self._thread: NetworkThread | None = None
 
@@ -78,7 +78,7 @@ class NodeNetworks:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._held.clear()
+        self._by_container.clear()
         try:
             await asyncio.wrap_future(thread.submit(lambda: self._close(teardown=teardown)))
         finally:
@@ -100,58 +100,58 @@ class NodeNetworks:
 
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """See the port: from the pool in microseconds, or built in 1 to 2 milliseconds."""
-        if container in self._held or container in self._joining:
+        if container in self._by_container or container in self._joining:
             raise NetworkError(f"container {container[:12]} has a sandbox already")
         self._required_thread()
-        held = self._pools.take(requests)
-        if held is None:
+        sandbox = self._pools.take(requests)
+        if sandbox is None:
             self._joining.add(container)
             try:
-                held = await self._build(requests)
+                sandbox = await self._build(requests)
             finally:
                 self._joining.discard(container)
-        self._held[container] = held
-        return SandboxHandle(held.path, held.endpoints)
+        self._by_container[container] = sandbox
+        return SandboxHandle(sandbox.path, sandbox.endpoints)
 
-    def handed_over(self, container: str, pid: int) -> None:
+    def hand_over(self, container: str, pid: int) -> None:
         """See the port."""
-        if (held := self._held.get(container)) is not None:
-            held.hand_over(pid)
+        if (sandbox := self._by_container.get(container)) is not None:
+            sandbox.hand_over(pid)
 
-    async def connect(self, container: str, request: EndpointRequest) -> Joined:
+    async def connect(self, container: str, request: EndpointRequest) -> EndpointInfo:
         """See the port. pyroute2 takes some 10 ms."""
-        held = self._held.get(container)
-        if held is None:
+        sandbox = self._by_container.get(container)
+        if sandbox is None:
             raise NetworkError(f"container {container[:12]} has no sandbox on this node")
-        fd = held.open_namespace()
-        return await self._with(fd, lambda: self._sandboxes.connect(held, fd, request))
+        fd = sandbox.open_namespace()
+        return await self._with(fd, lambda: self._sandboxes.connect(sandbox, fd, request))
 
     async def disconnect(self, container: str, network: str) -> None:
         """See the port. The kernel waits some 20 ms for the end of a veth."""
-        held = self._held.get(container)
-        if held is None:
+        sandbox = self._by_container.get(container)
+        if sandbox is None:
             return
         try:
-            fd = held.open_namespace()
+            fd = sandbox.open_namespace()
         except SandboxGone:
             fd = -1
-        await self._with(fd, lambda: self._sandboxes.disconnect(held, fd, network))
+        await self._with(fd, lambda: self._sandboxes.disconnect(sandbox, fd, network))
 
     async def leave(self, container: str) -> None:
         """See the port."""
-        held = self._held.pop(container, None)
-        if held is not None:
-            await self.run(lambda: self._sandboxes.release(held))
+        sandbox = self._by_container.pop(container, None)
+        if sandbox is not None:
+            await self.run(lambda: self._sandboxes.release(sandbox))
 
-    def endpoints(self, container: str) -> tuple[Joined, ...]:
+    def endpoints(self, container: str) -> tuple[EndpointInfo, ...]:
         """See the port."""
-        held = self._held.get(container)
-        return held.endpoints if held is not None else ()
+        sandbox = self._by_container.get(container)
+        return sandbox.endpoints if sandbox is not None else ()
 
-    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[Joined, ...]:
+    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[EndpointInfo, ...]:
         """See the port."""
-        held = self._held[container] = await self.run(lambda: self._sandboxes.adopt(pid, requests))
-        return held.endpoints
+        sandbox = self._by_container[container] = await self.run(lambda: self._sandboxes.adopt(pid, requests))
+        return sandbox.endpoints
 
     async def sweep(self) -> list[str]:
         """See the port."""
@@ -159,7 +159,7 @@ class NodeNetworks:
 
     async def counters(self) -> Mapping[str, Mapping[str, InterfaceCounters]]:
         """See the port."""
-        sandboxes = dict(self._held)
+        sandboxes = dict(self._by_container)
         return await self.run(lambda: self._sandboxes.counters(sandboxes))
 
     # --- the thread
@@ -175,11 +175,11 @@ class NodeNetworks:
             raise
 
     def _build_now(self, requests: Sequence[EndpointRequest]) -> Sandbox:
-        held = self._pools.take_first(requests, self._sandboxes.release)
-        if held is None:
+        sandbox = self._pools.take_partial(requests, self._sandboxes.release)
+        if sandbox is None:
             return self._sandboxes.build(requests)
-        self._sandboxes.extend(held, requests[len(held.plugged) :])
-        return held
+        self._sandboxes.extend(sandbox, requests[len(sandbox.plugged) :])
+        return sandbox
 
     def _release_unclaimed(self, future: Future[Sandbox]) -> None:
         """Runs in the network's thread after a sandbox was built for a caller who was cancelled."""
@@ -198,8 +198,8 @@ class NodeNetworks:
 
         return await self.run(job)
 
-    def _poke(self) -> None:
-        self._required_thread().poke()
+    def _wake(self) -> None:
+        self._required_thread().wake()
 
     def _required_thread(self) -> NetworkThread:
         if self._thread is None:

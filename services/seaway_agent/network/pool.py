@@ -12,9 +12,12 @@ from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest
 from seaway_agent.network.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
-QUIET = 0.02
+IDLE_S = 0.02
 _RETRY = 1.0
-_PLAIN: Mapping[str, tuple[EndpointRequest, ...]] = {"bridge": (EndpointRequest(DEFAULT_NETWORK),), "none": ()}
+_READY_ENDPOINTS: Mapping[str, tuple[EndpointRequest, ...]] = {
+    "bridge": (EndpointRequest(DEFAULT_NETWORK),),
+    "none": (),
+}
 """What ready sandboxes have, by mode: the first endpoint on the default network, or none."""
 
 
@@ -27,7 +30,7 @@ def refill_after(size: int, low: int, ready: int, idle_for: float) -> float | No
         return None
     if ready < low:
         return 0.0
-    return max(0.0, QUIET - idle_for)
+    return max(0.0, IDLE_S - idle_for)
 
 
 class SandboxPool:
@@ -62,11 +65,11 @@ class SandboxPool:
 
 
 class SandboxPools:
-    """The ready sandboxes of each mode. ``poke`` wakes the network's thread, which calls ``refill``."""
+    """The ready sandboxes of each mode. ``wake`` wakes the network's thread, which calls ``refill``."""
 
-    def __init__(self, bridge: SandboxPool, none: SandboxPool, poke: Callable[[], None]) -> None:
+    def __init__(self, bridge: SandboxPool, none: SandboxPool, wake: Callable[[], None]) -> None:
         self._by_mode = {"bridge": bridge, "none": none}
-        self._poke = poke
+        self._wake = wake
         self._filling = False
         self._last_taken = 0.0
         self._refill_planned = False
@@ -78,23 +81,23 @@ class SandboxPools:
     def fill(self) -> None:
         """Start to keep the pools full."""
         self._filling = True
-        self._poke()
+        self._wake()
 
     def take(self, requests: Sequence[EndpointRequest]) -> Sandbox | None:
         """A sandbox that is wholly as asked for.
 
         The thread is woken only if it won't look at the pools in time by itself: each wake-up costs the hot path.
         """
-        for mode, plain in _PLAIN.items():
+        for mode, plain in _READY_ENDPOINTS.items():
             pool = self._by_mode[mode]
-            if tuple(requests) == plain and (held := pool.take()) is not None:
+            if tuple(requests) == plain and (sandbox := pool.take()) is not None:
                 self._last_taken = time.monotonic()
                 if not self._refill_planned or len(pool) == pool.low - 1:
-                    self._poke()
-                return held
+                    self._wake()
+                return sandbox
         return None
 
-    def take_first(self, requests: Sequence[EndpointRequest], release: Callable[[Sandbox], None]) -> Sandbox | None:
+    def take_partial(self, requests: Sequence[EndpointRequest], release: Callable[[Sandbox], None]) -> Sandbox | None:
         """One to which at most further endpoints have to be added. Runs in the network's thread."""
         self._last_taken = time.monotonic()
         if not requests:
@@ -104,11 +107,11 @@ class SandboxPools:
             return None
         if first.address is None:
             return pool.take() if first.mac is None else None
-        held = pool.take_address(first.address)
-        if held is not None and first.mac not in (None, held.mac):
-            release(held)
+        sandbox = pool.take_address(first.address)
+        if sandbox is not None and first.mac not in (None, sandbox.mac):
+            release(sandbox)
             return None
-        return held
+        return sandbox
 
     def refill(self, build: Callable[[Sequence[EndpointRequest]], Sandbox]) -> float | None:
         """One step of keeping the pools full; seconds until the next. Runs in the network's thread."""
@@ -120,8 +123,8 @@ class SandboxPools:
         """Give all back, and make no more. Runs in the network's thread."""
         self._filling = False
         for pool in self._by_mode.values():
-            while (held := pool.take()) is not None:
-                release(held)
+            while (sandbox := pool.take()) is not None:
+                release(sandbox)
 
     def _refill(self, build: Callable[[Sequence[EndpointRequest]], Sandbox]) -> float | None:
         if not self._filling:
@@ -135,7 +138,7 @@ class SandboxPools:
         if delay > 0:
             return delay
         try:
-            self._by_mode[mode].put(build(_PLAIN[mode]))
+            self._by_mode[mode].put(build(_READY_ENDPOINTS[mode]))
         except (NetworkError, OSError) as error:
             _log.warning("no sandbox made in advance: %s", error)
             return _RETRY

@@ -43,7 +43,7 @@ class EndpointRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class EndpointInfo:
     """An endpoint as it was made: `interface` is its name in the sandbox, `host_interface` its other end ("": none)."""
 
     network: str
@@ -56,10 +56,10 @@ class Joined:
 
 
 class SandboxHandle(NamedTuple):
-    """A sandbox that was made: the namespace's path, good until `handed_over`, and its endpoints in the order asked."""
+    """A sandbox that was made: the namespace's path, good until `hand_over`, and its endpoints in the order asked."""
 
     path: str
-    endpoints: tuple[Joined, ...]
+    endpoints: tuple[EndpointInfo, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,10 @@ class Networks(Protocol):
         taken or none of that network's; NetworkError: no such network, or the container has a sandbox.
         """
 
-    def handed_over(self, container: str, pid: int) -> None:
+    def hand_over(self, container: str, pid: int) -> None:
         """The container's process holds the namespace from now on, and the namespace ends with it."""
 
-    async def connect(self, container: str, request: EndpointRequest) -> Joined:
+    async def connect(self, container: str, request: EndpointRequest) -> EndpointInfo:
         """A further endpoint, in the running container. A caller who is cancelled meanwhile calls ``disconnect``.
 
         Raises AddressError; SandboxGone: its process has ended; NetworkError: it has one there, or no sandbox.
@@ -123,10 +123,10 @@ class Networks(Protocol):
     async def leave(self, container: str) -> None:
         """Give back the sandbox and all endpoints. Harmless where there is none, and twice."""
 
-    def endpoints(self, container: str) -> tuple[Joined, ...]:
+    def endpoints(self, container: str) -> tuple[EndpointInfo, ...]:
         """The endpoints of a container's sandbox; none where it has no sandbox."""
 
-    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[Joined, ...]:
+    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[EndpointInfo, ...]:
         """Take over the sandbox of a container that outlived an earlier agent, whatever its process has done to it.
 
         The addresses in the requests are taken from now on. Raises SandboxGone: the process has ended.

@@ -115,7 +115,7 @@ class PortTable:
         for binding in bindings:
             self._taken.setdefault((binding.protocol, binding.host_port), set()).add(binding.host_ip)
 
-    def settle(self, request: PortRequest, port: int) -> None:
+    def advance_past(self, request: PortRequest, port: int) -> None:
         """Note that a request got this port: the next ephemeral one follows it."""
         if not request.host_port:
             self._next = (port - self.first + 1) % (self.last - self.first + 1)
@@ -131,8 +131,8 @@ class PortTable:
 
     def _clashes(self, binding: PortBinding) -> bool:
         host = ip_address(binding.host_ip)
-        for held in self._taken.get((binding.protocol, binding.host_port), ()):
-            other = ip_address(held)
+        for other_ip in self._taken.get((binding.protocol, binding.host_port), ()):
+            other = ip_address(other_ip)
             if other.version == host.version and (other == host or other.is_unspecified or host.is_unspecified):
                 return True
         return False

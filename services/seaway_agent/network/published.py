@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from seaway_agent.network.errors import NetlinkError, NetworkError
-from seaway_agent.network.nft import NatTable
+from seaway_agent.network.nft import NatTable, TableWatch
 from seaway_agent.network.ports import PortBinding, PortRequest
 from seaway_agent.network.publisher import PortPublisher, Published
 from seaway_agent.network.relay import Relays
-from seaway_agent.network.watch import TableWatch
 
 _log = logging.getLogger(__name__)
 _RETRY_REPAIR = 1.0
@@ -84,7 +83,7 @@ class PublishedPorts:
         """Put networks, table and ports right again, after a firewall's reload flushed all nftables rules."""
         await self._networks.run(self._refresh)
 
-    async def guard(self) -> None:
+    async def repair_on_flush(self) -> None:
         """Put all right again whenever somebody has deleted the table; ends only by being cancelled."""
         watch = await self._networks.run(lambda: TableWatch(self._nat.name))
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
@@ -118,9 +117,9 @@ class PublishedPorts:
 
     async def _relay(self, container: str = "") -> None:
         """Take connections at the published IPv6 ports of a container, or of all."""
-        for found, entrances in (await self._networks.run(self._publisher.entrances)).items():
+        for found, relayed_ports in (await self._networks.run(self._publisher.relayed_ports)).items():
             if container in ("", found):
-                self._relays.start(found, entrances)
+                self._relays.start(found, relayed_ports)
 
     def _publish(
         self, container: str, address: IPv4Address, requests: Sequence[PortRequest]

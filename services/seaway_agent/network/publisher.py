@@ -14,7 +14,7 @@ from seaway_agent.network.errors import NetlinkError, PortError
 from seaway_agent.network.nfnl import Dnat
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.ports import PortBinding, PortRequest, PortTable
-from seaway_agent.network.relay import Entrance
+from seaway_agent.network.relay import RelayedPort
 from seaway_kit.failpoints import Failpoint, reach
 
 _RELAYED = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
@@ -58,19 +58,19 @@ class PortPublisher:
             return self._published[container_id].bindings
         for request in requests:
             ports.check(request)
-        attempt = _Attempt(self._table, self._ipv6)
+        claim = _PortClaim(self._table, self._ipv6)
         try:
             for request in requests:
-                attempt.take(request)
-            published = Published(address, tuple(attempt.bindings))
+                claim.take(request)
+            published = Published(address, tuple(claim.bindings))
             self._nat.add(published.elements())
             reach(Failpoint.NETWORK_PORTS)
         except BaseException:
-            attempt.undo()
+            claim.undo()
             raise
         self._published[container_id] = published
-        self._sockets[container_id] = attempt.sockets
-        self._flows.forget_udp(published.udp_ports(), published.address)
+        self._sockets[container_id] = claim.sockets
+        self._flows.delete_udp_flows(published.udp_ports(), published.address)
         return published.bindings
 
     def unpublish(self, container_id: str) -> None:
@@ -81,7 +81,7 @@ class PortPublisher:
         self._table.release(published.bindings)
         _close(self._sockets.pop(container_id, []))
         self._withdraw(published)
-        self._flows.forget_udp(published.udp_ports(), published.address)
+        self._flows.delete_udp_flows(published.udp_ports(), published.address)
 
     def restore(self, live: Mapping[str, Published]) -> list[str]:
         """After a restart: publish what live containers had, and nothing else, in one transaction.
@@ -106,9 +106,9 @@ class PortPublisher:
         """Write all translations anew, after someone else removed them."""
         self._nat.replace(self._elements())
 
-    def entrances(self) -> dict[str, list[Entrance]]:
+    def relayed_ports(self) -> dict[str, list[RelayedPort]]:
         """By container, the sockets to which connections come that nftables can't translate."""
-        return {container: _entrances(held, self._sockets[container]) for container, held in self._published.items()}
+        return {container: _relayed_ports(one, self._sockets[container]) for container, one in self._published.items()}
 
     def close(self) -> None:
         """Close all sockets, but leave the translations to live containers in place."""
@@ -134,10 +134,10 @@ class PortPublisher:
                 self.rewrite()
 
     def _elements(self) -> list[Dnat]:
-        return [element for held in self._published.values() for element in held.elements()]
+        return [element for published in self._published.values() for element in published.elements()]
 
 
-class _Attempt:
+class _PortClaim:
     """One container's ports while they are being taken, so that they can be given back together."""
 
     def __init__(self, table: PortTable, ipv6: bool) -> None:
@@ -158,7 +158,7 @@ class _Attempt:
                 if single:
                     raise
                 continue
-            self._table.settle(request, port)
+            self._table.advance_past(request, port)
             return
         raise PortError("all ports are allocated")
 
@@ -171,8 +171,8 @@ class _Attempt:
         reserved: list[socket.socket] = []
         try:
             for binding in wanted:
-                held = host_sockets.reserve(binding)
-                reserved += [held] if held is not None else []
+                bound = host_sockets.reserve(binding)
+                reserved += [bound] if bound is not None else []
         except BaseException:
             _close(reserved)
             self._table.release(wanted)
@@ -184,20 +184,22 @@ class _Attempt:
 def _reserve_again(bindings: Iterable[PortBinding], warnings: list[str]) -> Iterable[socket.socket]:
     for binding in bindings:
         try:
-            held = host_sockets.reserve(binding)
+            bound = host_sockets.reserve(binding)
         except PortError as error:
             warnings.append(f"published port can't be reserved again, a host process took it: {error}")
         else:
-            if held is not None:
-                yield held
+            if bound is not None:
+                yield bound
 
 
-def _entrances(published: Published, sockets: Iterable[socket.socket]) -> list[Entrance]:
+def _relayed_ports(published: Published, sockets: Iterable[socket.socket]) -> list[RelayedPort]:
     inside = {(_RELAYED.get(b.protocol), b.host_ip, b.host_port): b.container_port for b in published.bindings}
-    outer = [held for held in sockets if held.family == socket.AF_INET6 and held.proto in _RELAYED.values()]
-    return [Entrance(held, str(published.address), inside[held.proto, *held.getsockname()[:2]]) for held in outer]
+    outer = [bound for bound in sockets if bound.family == socket.AF_INET6 and bound.proto in _RELAYED.values()]
+    return [
+        RelayedPort(bound, str(published.address), inside[bound.proto, *bound.getsockname()[:2]]) for bound in outer
+    ]
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:
-    for held in sockets:
-        held.close()
+    for bound in sockets:
+        bound.close()

@@ -23,7 +23,7 @@ _CONNECT_S: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Entrance:
+class RelayedPort:
     """A bound socket of the host, and the address and port in a container that it leads to."""
 
     listener: socket.socket
@@ -32,15 +32,15 @@ class Entrance:
 
 
 class Relays:
-    """The entrances of this node's containers, each with the connections through it."""
+    """The relayed_ports of this node's containers, each with the connections through it."""
 
     def __init__(self) -> None:
         self._open: dict[str, list[_ConnectionRelay | DatagramRelay]] = {}
 
-    def start(self, container: str, entrances: Sequence[Entrance]) -> None:
+    def start(self, container: str, relayed_ports: Sequence[RelayedPort]) -> None:
         """Pass on what comes; for a container whose relays run already nothing changes."""
-        if entrances and container not in self._open:
-            self._open[container] = [_relay(container, entrance) for entrance in entrances]
+        if relayed_ports and container not in self._open:
+            self._open[container] = [_relay(container, relayed) for relayed in relayed_ports]
 
     async def stop(self, container: str) -> None:
         """Take none any more, and end those that are there. The sockets stay bound: they are the publisher's."""
@@ -53,36 +53,36 @@ class Relays:
             await self.stop(container)
 
 
-def _relay(container: str, entrance: Entrance) -> "_ConnectionRelay | DatagramRelay":
-    if entrance.listener.type == socket.SOCK_DGRAM:
-        return DatagramRelay(entrance.listener, entrance.address, entrance.port)
-    return _ConnectionRelay(container, entrance)
+def _relay(container: str, relayed: RelayedPort) -> "_ConnectionRelay | DatagramRelay":
+    if relayed.listener.type == socket.SOCK_DGRAM:
+        return DatagramRelay(relayed.listener, relayed.address, relayed.port)
+    return _ConnectionRelay(container, relayed)
 
 
 class _ConnectionRelay:
-    def __init__(self, container: str, entrance: Entrance) -> None:
-        self._entrance = entrance
-        self._tasks = Tasks(f"relay-{container[:12]}-{entrance.port}")
+    def __init__(self, container: str, relayed: RelayedPort) -> None:
+        self._relayed = relayed
+        self._tasks = Tasks(f"relay-{container[:12]}-{relayed.port}")
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
-        entrance.listener.setblocking(False)
+        relayed.listener.setblocking(False)
         # taken over by each connection: those that are left of this agent mustn't keep the next from the port
-        entrance.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        entrance.listener.listen(_BACKLOG)
+        relayed.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        relayed.listener.listen(_BACKLOG)
         self._listen()
 
     def _listen(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._entrance.listener.fileno(), self._accept)
+        self._loop.add_reader(self._relayed.listener.fileno(), self._accept)
 
     def _accept(self) -> None:
         try:
-            client, _ = self._entrance.listener.accept()
+            client, _ = self._relayed.listener.accept()
         except (BlockingIOError, ConnectionError):
             return
         except OSError as error:
             log.warning("no connection can be taken at a published port just now: %s", error)
-            self._loop.remove_reader(self._entrance.listener.fileno())
+            self._loop.remove_reader(self._relayed.listener.fileno())
             self._pause = self._loop.call_later(_PAUSE_S, self._listen)
             return
         client.setblocking(False)
@@ -92,9 +92,9 @@ class _ConnectionRelay:
         if self._pause is not None:
             self._pause.cancel()
         else:
-            self._loop.remove_reader(self._entrance.listener.fileno())
+            self._loop.remove_reader(self._relayed.listener.fileno())
         with contextlib.suppress(OSError):
-            self._entrance.listener.shutdown(socket.SHUT_RD)  # it takes no connections, but stays bound
+            self._relayed.listener.shutdown(socket.SHUT_RD)  # it takes no connections, but stays bound
         await self._tasks.close()
 
     async def _pass_on(self, client: socket.socket) -> None:
@@ -102,7 +102,7 @@ class _ConnectionRelay:
         inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         with client, inner, contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_CONNECT_S):
-                await loop.sock_connect(inner, (self._entrance.address, self._entrance.port))
+                await loop.sock_connect(inner, (self._relayed.address, self._relayed.port))
             there = self._tasks.spawn("there", _copy(loop, client, inner))
             back = self._tasks.spawn("back", _copy(loop, inner, client))
             try:

@@ -22,7 +22,7 @@ _WITHOUT_IPV6 = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 
 
 
 @contextlib.contextmanager
-def opened(netns_fd: int | None = None) -> Iterator["Interfaces"]:
+def open_interfaces(netns_fd: int | None = None) -> Iterator["Interfaces"]:
     """The interfaces of the calling thread's network namespace, or of another one. Raises OSError."""
     import pyroute2
 
@@ -128,9 +128,9 @@ class Interfaces:
                 if route.get_attr("RTA_OIF") != own or own is None
             ]
             addresses = [
-                IPv4Network((held.get_attr("IFA_LOCAL"), held["prefixlen"]), strict=False)
-                for held in self._route.get_addr(family=AF_INET)
-                if held["index"] != own
+                IPv4Network((entry.get_attr("IFA_LOCAL"), entry["prefixlen"]), strict=False)
+                for entry in self._route.get_addr(family=AF_INET)
+                if entry["index"] != own
             ]
         return routes + addresses
 

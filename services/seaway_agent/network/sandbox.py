@@ -12,10 +12,10 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from seaway_agent.network import netns, rtnl
-from seaway_agent.network.driver import Plugged
+from seaway_agent.network.driver import PluggedEndpoint
 from seaway_agent.network.errors import NetworkError, SandboxGone
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
-from seaway_agent.network.port import Joined
+from seaway_agent.network.port import EndpointInfo
 from seaway_kit.failpoints import Failpoint, reach
 
 # What Docker sets in each container's namespace of its own.
@@ -31,29 +31,29 @@ class Sandbox:
     """
 
     netns_fd: int
-    plugged: tuple[Plugged, ...] = ()
+    plugged: tuple[PluggedEndpoint, ...] = ()
     pid: int = 0
     inode: int = 0
 
     @property
-    def endpoints(self) -> tuple[Joined, ...]:
+    def endpoints(self) -> tuple[EndpointInfo, ...]:
         """The endpoints as others see them."""
-        return tuple(plugged.joined for plugged in self.plugged)
+        return tuple(plugged.info for plugged in self.plugged)
 
     @property
     def address(self) -> IPv4Address | None:
         """That of the first endpoint."""
-        return self.plugged[0].joined.address if self.plugged else None
+        return self.plugged[0].info.address if self.plugged else None
 
     @property
     def mac(self) -> str:
         """That of the first endpoint."""
-        return self.plugged[0].joined.mac if self.plugged else ""
+        return self.plugged[0].info.mac if self.plugged else ""
 
     @property
-    def gateway(self) -> Plugged | None:
+    def gateway(self) -> PluggedEndpoint | None:
         """The endpoint by which the default route leads."""
-        return next((plugged for plugged in self.plugged if plugged.joined.gateway is not None), None)
+        return next((plugged for plugged in self.plugged if plugged.info.gateway is not None), None)
 
     @property
     def path(self) -> str:
@@ -62,9 +62,9 @@ class Sandbox:
             raise NetworkError("this sandbox's namespace has been handed over to its container")
         return f"/proc/{os.getpid()}/fd/{self.netns_fd}"
 
-    def on(self, network: str) -> Plugged | None:
+    def on(self, network: str) -> PluggedEndpoint | None:
         """The endpoint in a network."""
-        return next((plugged for plugged in self.plugged if plugged.joined.network == network), None)
+        return next((plugged for plugged in self.plugged if plugged.info.network == network), None)
 
     def hand_over(self, pid: int = 0) -> None:
         """Let go of the namespace: from now on it lives and ends with the container's processes."""
@@ -93,7 +93,7 @@ def namespace_of(pid: int) -> int:
 
 
 @contextmanager
-def built(home: int) -> Iterator[tuple[Sandbox, NetlinkSocket]]:
+def new_sandbox(home: int) -> Iterator[tuple[Sandbox, NetlinkSocket]]:
     """A new sandbox with nothing but loopback, and a route socket in it; nothing stays of it where the block fails.
 
     ``home`` is the calling thread's own namespace.

@@ -15,7 +15,7 @@ class NetworkThread:
     """Runs jobs one after the other, in the network namespace that it was started for.
 
     ``idle`` is called when no job waits; it does a piece of work or none, and gives the seconds until it wants to be
-    called again (None: not before the next job or ``poke``). It must not raise.
+    called again (None: not before the next job or ``wake``). It must not raise.
     """
 
     def __init__(self, name: str, idle: Callable[[], float | None], netns_fd: int | None = None) -> None:
@@ -41,7 +41,7 @@ class NetworkThread:
         self._jobs.put(job)
         return future
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Have ``idle`` called soon."""
         self._jobs.put(_nothing)
 

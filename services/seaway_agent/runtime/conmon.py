@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 SYNC_FD: Final = 3
-SURROUNDINGS: Final = {
+ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TMPDIR": ".",
     "TZ": "UTC",
@@ -59,7 +59,7 @@ class ShimPlan:
 
     def env(self) -> dict[str, str]:
         """conmon's environment: its report pipe, and what all have."""
-        return {"_OCI_SYNCPIPE": str(SYNC_FD), **SURROUNDINGS}
+        return {"_OCI_SYNCPIPE": str(SYNC_FD), **ENVIRONMENT}
 
 
 @dataclass(frozen=True)

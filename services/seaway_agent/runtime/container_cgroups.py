@@ -36,15 +36,15 @@ class ContainerCgroups:
         """The place of a container that was given no other."""
         return cgroups_path(self.suite, container)
 
-    def hold(self, path: str) -> None:
+    def reserve(self, path: str) -> None:
         """A container is about to be made there: note what above it isn't there yet. Raises OSError."""
         if self._has_own_parent(path):
-            self._parents.hold(path)
+            self._parents.reserve(path)
 
-    def let_go(self, path: str) -> None:
+    def release(self, path: str) -> None:
         """Nothing is left there: remove what was made above it and is no longer needed. Raises OSError."""
         if self._has_own_parent(path):
-            self._parents.let_go(path)
+            self._parents.release(path)
 
     def _has_own_parent(self, path: str) -> bool:
         return posixpath.dirname(path) != self.suite

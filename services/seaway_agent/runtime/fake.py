@@ -79,9 +79,9 @@ class FakeRuntime:
         """See the port."""
         self.calls.append("watch")
         self._ended = ended
-        self.look()
+        self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See the port."""
         ended = self._ended
         if ended is not None and self._over is not None:
@@ -148,7 +148,7 @@ class FakeRuntime:
         self._running = self.frozen = False
         known = Exit(code, self._clock(), oom)
         self._over = known if self._shim else Exit(UNKNOWN_CODE, self._clock())
-        self.look()
+        self.check()
 
     def kill_shim(self) -> None:
         """Somebody kills the shim; the program goes on."""

@@ -1,7 +1,7 @@
 """Checks that a container's system calls are filtered: its runtime may have left the filter out, or not understood it.
 
 Runtimes load the filter before init waits at its gate, as long as that needs a capability. crun, where there may be no
-new privileges, loads it behind the gate, just before execve(2) (`flags.filters_late`).
+new privileges, loads it behind the gate, just before execve(2) (`runtimes.filters_late`).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LOOK_S: Final = 0.001
 
 
 class FilterCheck:
-    """Of one start of a container that must be filtered. `pid`, `pidfd`: its init; `late`: see `flags.filters_late`."""
+    """Of one start of a container that must be filtered. `pid`, `pidfd`: its init; `late`: see `runtimes.filters_late`."""
 
     def __init__(self, pid: int, pidfd: int, runtime: str, *, late: bool) -> None:
         self._pid = pid
@@ -31,7 +31,7 @@ class FilterCheck:
         self._late = late
         self._init = b""
 
-    def at_gate(self) -> None:
+    def before_start(self) -> None:
         """To be called while init waits there. Raises SeawayError where it has no filter, and should have it by now.
 
         An init that has ended is the gate's to report.
@@ -40,7 +40,7 @@ class FilterCheck:
         if not self._late and mode != _FILTERED and self._pidfd >= 0 and not procs.has_ended(self._pidfd):
             raise self._refusal()
 
-    async def behind_gate(self) -> None:
+    async def after_start(self) -> None:
         """To be called when init has passed the gate: where its filter comes late, wait for that.
 
         Raises SeawayError, and kills it, where it has become the program without a filter, or does neither for 30 s.
@@ -53,7 +53,7 @@ class FilterCheck:
         """Filtered, or ended before it was the program. If it has been reaped nobody knows, but nothing runs."""
         for _ in range(_LOOKS):
             name, mode = _look(self._pid)
-            if mode == _FILTERED or self._pidfd < 0 or procs.number_of(self._pidfd) != self._pid:
+            if mode == _FILTERED or self._pidfd < 0 or procs.pid_of(self._pidfd) != self._pid:
                 return True
             if name != self._init:
                 return False

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from seaway_agent.runtime.flags import RUNSC, global_flags
+from seaway_agent.runtime.runtimes import RUNSC, global_flags
 from seaway_contracts.commands import ProcessList
 from seaway_contracts.errors import bad_request, internal
 

@@ -15,10 +15,8 @@ from seaway_agent.runtime.bundle import BundlePlan
 from seaway_agent.runtime.conmon import LOG_DRIVERS_WITHOUT_FILE, ShimPlan
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.contribution import SHARED_MEMORY
-from seaway_agent.runtime.flags import global_flags, is_filtered_by_host, knows_keyrings
-from seaway_agent.runtime.run import ContainerRun, RunPlan
-from seaway_agent.runtime.run_note import RunNote
-from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.run import ContainerRun, RunPlan, RunRecord
+from seaway_agent.runtime.runtimes import Runtimes, global_flags, is_filtered_by_host, knows_keyrings
 from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import internal
@@ -110,12 +108,12 @@ class Launch:
         spec, parts = self._plan.spec, self._plan.parts
         if parts.rootfs is None:
             raise internal(f"container {spec.name} has no rootfs: no hook has contributed one")
-        note = RunNote(self._plan.order, parts.endpoints, parts.ports, parts.apparmor).dump()
-        return BundlePlan(spec, self._shim, parts, parts.rootfs, self._surroundings, note)
+        record = RunRecord(self._plan.order, parts.endpoints, parts.ports, parts.apparmor).dump()
+        return BundlePlan(spec, self._shim, parts, parts.rootfs, self._spec_options, record)
 
-    def _surroundings(self, user: oci.User, mounts: tuple[oci.HostMount, ...]) -> oci.Surroundings:
+    def _spec_options(self, user: oci.User, mounts: tuple[oci.HostMount, ...]) -> oci.SpecOptions:
         spec, parts, cgroups = self._plan.spec, self._plan.parts, self._cgroups
-        return oci.Surroundings(
+        return oci.SpecOptions(
             rootfs=str(rootfs_of(self._layout, spec.id)),
             cgroups_path=cgroups.path(spec),
             hostname=parts.files["hostname"].strip(),

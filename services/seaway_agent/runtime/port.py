@@ -46,7 +46,7 @@ class Runtime(Protocol):
         What the shim wrote down is told; where it was killed, the kernel's word; the code is -1 where nobody knows.
         """
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Something has been heard of an end: look at once whether the run is over. Harmless at any time."""
 
     def signal(self, number: int) -> None:

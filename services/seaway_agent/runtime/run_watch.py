@@ -12,13 +12,13 @@ from typing import Final, Protocol
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.kernel import procs
-from seaway_agent.runtime.shim import ExitFiles, Watched
+from seaway_agent.runtime.shim import ExitFiles, PidfdWatch
 
 log = logging.getLogger(__name__)
 UNKNOWN_CODE: Final = -1
 
 
-class Held(Protocol):
+class WatchedRun(Protocol):
     """What is watched. `pidfd` is the process, `conmon_fd` its shim (-1: gone), a child of ours or not."""
 
     pid: int
@@ -33,33 +33,33 @@ class RunWatch:
     One object for each run, so that the last word of an old shim is never taken for the new one's.
     """
 
-    def __init__(self, container: str, run: Held, files: ExitFiles, *, shimless: bool = False) -> None:
+    def __init__(self, container: str, run: WatchedRun, files: ExitFiles, *, shimless: bool = False) -> None:
         """`shimless`: there is none of its own, and another process writes the exit file, before it reaps."""
-        self.told = False
+        self.reported = False
         self._shimless = shimless
         self._container = container
         self._run = run
         self._files = files
         self._ended: Callable[[Exit], None] | None = None
         self._shim_gone = asyncio.Event()
-        self._orphan: Watched | None = None
-        self._shim: Watched | None = None
+        self._orphan: PidfdWatch | None = None
+        self._shim: PidfdWatch | None = None
         if run.conmon_fd >= 0:
-            self._shim = Watched(run.conmon_fd, self._shim_ended, run.child)
+            self._shim = PidfdWatch(run.conmon_fd, self._shim_ended, run.child)
         else:
             self._shim_gone.set()
 
     def begin(self, ended: Callable[[Exit], None]) -> None:
         """From now on `ended` may be called, also from here."""
         self._ended = ended
-        self.look()
+        self.check()
         if self._shim_gone.is_set():
             self._watch_orphan()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Tell of the end, if it has been written down."""
         if self._ended is not None and (how := self._files.read()) is not None:
-            self._tell(how)
+            self._report(how)
 
     async def shim_gone(self, seconds: float) -> bool:
         """Whether the shim ends within that time."""
@@ -85,15 +85,15 @@ class RunWatch:
             os.close(self._run.pidfd)
             self._run.pidfd = -1
 
-    def _tell(self, how: Exit) -> None:
-        ended, self._ended, self.told = self._ended, None, True
+    def _report(self, how: Exit) -> None:
+        ended, self._ended, self.reported = self._ended, None, True
         if ended is not None:
             ended(how)
 
     def _shim_ended(self) -> None:
         self._shim = None
         self._shim_gone.set()
-        self.look()
+        self.check()
         self._watch_orphan()
 
     def _watch_orphan(self) -> None:
@@ -105,20 +105,20 @@ class RunWatch:
         if self._run.pidfd < 0:
             self._orphan_ended()
         else:
-            self._orphan = Watched(os.dup(self._run.pidfd), self._orphan_ended, child=False)
+            self._orphan = PidfdWatch(os.dup(self._run.pidfd), self._orphan_ended, child=False)
 
     def _orphan_ended(self) -> None:
         self._orphan = None
-        self.look()
-        code = code_of_orphan(self._run.pid, self._run.pidfd) if self._run.pidfd >= 0 else None
+        self.check()
+        code = exit_code_of_orphan(self._run.pid, self._run.pidfd) if self._run.pidfd >= 0 else None
         if code is None:
-            self.look()
+            self.check()
         if self._run.pidfd >= 0:
             procs.reap(self._run.pidfd)
-        self._tell(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))
+        self._report(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))
 
 
-def code_of_orphan(pid: int, pidfd: int) -> int | None:
+def exit_code_of_orphan(pid: int, pidfd: int) -> int | None:
     """The exit code of a process that has ended, whether its new parent has reaped it or not yet; None if unknown."""
     code = procs.exit_code_from_pidfd(pidfd)
     if code is None:

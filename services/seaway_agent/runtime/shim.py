@@ -15,6 +15,9 @@ from seaway_agent.runtime import conmon
 from seaway_contracts.errors import internal
 
 _REPORT_S: Final = 120.0
+_READ: Final = 199
+"""How many bytes conmon reads at once: of two messages in one read, conmon 2.1.12 carries out the first one twice."""
+_RESIZE_FLAGS: Final = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 async def read_report(fd: int) -> conmon.Report:
@@ -76,7 +79,7 @@ class ExitFiles:
                 path.unlink()
 
 
-class Watched:
+class PidfdWatch:
     """A process whose end is noticed through its pidfd; a child of ours is reaped."""
 
     def __init__(self, pidfd: int, ended: Callable[[], None], child: bool) -> None:
@@ -100,7 +103,7 @@ class Watched:
         self._pidfd = -1
 
 
-async def reaped(pidfd: int) -> int:
+async def wait_and_reap(pidfd: int) -> int:
     """Wait for the end of a child of ours, reap it, close the descriptor. Gives its exit code; -1 after a signal."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -119,3 +122,15 @@ def _reap(pidfd: int) -> int:
     except ChildProcessError:
         return -1
     return result.si_status if result is not None and result.si_code == os.CLD_EXITED else -1
+
+
+def resize_terminal(bundle: Path, height: int, width: int) -> None:
+    """The size in character cells; without a terminal nothing is to be done. Raises OSError where the shim is gone."""
+    try:
+        fd = os.open(bundle / "winsz", _RESIZE_FLAGS)
+    except FileNotFoundError:
+        return os.close(os.open(bundle / "ctl", _RESIZE_FLAGS))
+    try:
+        os.write(fd, f"{height} {width}\n".rjust(_READ).encode())
+    finally:
+        os.close(fd)

@@ -16,7 +16,7 @@ from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.shims import end_with_children
 from seaway_kit.failpoints import Failpoint, reach
 
-_SAID: Final = 4096
+_MOST_OUTPUT: Final = 4096
 
 
 class ShimStarter:
@@ -57,25 +57,25 @@ class ShimStarter:
             os.close(reader)
             self._launcher.call(unmount, plan)
         if report.pid <= 0:
-            await shim.reaped(spawned.pidfd)
+            await shim.wait_and_reap(spawned.pidfd)
             raise runtime_failure(report.message, plan.parts.apparmor)
         return spawned, report.pid
 
     async def start_container(self, plan: ShimPlan) -> None:
         """Let the container's program run by the runtime's own `start`. Raises SeawayError, OSError."""
         argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
-        with open(plan.bundle / "start", "w+b") as said:
-            fds = {1: said.fileno(), 2: said.fileno()}
+        with open(plan.bundle / "start", "w+b") as output:
+            fds = {1: output.fileno(), 2: output.fileno()}
             child = await asyncio.wrap_future(self._launcher.call(spawn, argv, env=plan.env(), fds=fds))
-            code = await shim.reaped(child.pidfd)
+            code = await shim.wait_and_reap(child.pidfd)
             if code != 0:
-                said.seek(0)
-                text = said.read(_SAID).decode(errors="replace").strip()
+                output.seek(0)
+                text = output.read(_MOST_OUTPUT).decode(errors="replace").strip()
                 raise runtime_failure(text or f"{plan.runtime} ended with {code}")
 
-    def forget(self, cgroups_path: str) -> None:
+    def remove_crun_directory(self, cgroups_path: str) -> None:
         """Have the launcher drop what crun left in its namespace for one container."""
-        self._launcher.forget(cgroups_path)
+        self._launcher.remove_crun_directory(cgroups_path)
 
     async def _end(self, spawned: Spawned) -> None:
         """It hangs, and the runtime below it maybe as well."""

@@ -17,14 +17,16 @@ _SOCKETS: Final = (Path("/run"), Path("/tmp"))
 """Where gVisor's runtime puts its socket when the path of its own directory is too long for one."""
 
 
-def take_down(layout: Layout, places: ContainerCgroups, cgroups_path: str, container: str, *runtimes: str) -> None:
+def tear_down(
+    layout: Layout, container_cgroups: ContainerCgroups, cgroups_path: str, container: str, *runtimes: str
+) -> None:
     """Leave nothing of a run: own work instead of the runtime's `delete`, which costs another process.
 
     `runtimes`: whose state is removed; more than one where it isn't known which of them ran it.
     Raises OSError, the first one, where something can't be removed; all the rest is removed all the same.
     """
-    failed = [_remove_cgroups(places.host, cgroups_path)]
-    failed.append(_tried(partial(places.let_go, cgroups_path)))
+    failed = [_remove_cgroups(container_cgroups.host, cgroups_path)]
+    failed.append(_tried(partial(container_cgroups.release, cgroups_path)))
     reach(Failpoint.TEARDOWN_CGROUPS)
     files = (layout.exits / container, *(place / f"runsc-{container}.sock" for place in _SOCKETS))
     failed += [_tried(partial(path.unlink, missing_ok=True)) for path in files]

@@ -103,16 +103,16 @@ def test_a_pidfd_has_a_number_and_tells_of_the_end() -> None:
     child = subprocess.Popen(["sleep", "60"])
     pidfd = os.pidfd_open(child.pid)
     try:
-        assert procs.number_of(pidfd) == child.pid and not procs.has_ended(pidfd)
+        assert procs.pid_of(pidfd) == child.pid and not procs.has_ended(pidfd)
         child.kill()
         child.wait()
-        assert procs.number_of(pidfd) == -1 and procs.has_ended(pidfd)
+        assert procs.pid_of(pidfd) == -1 and procs.has_ended(pidfd)
     finally:
         os.close(pidfd)
 
 
 def test_who_has_ended_has_no_root() -> None:
-    assert procs.has_first_root(os.getpid())
+    assert procs.has_namespace_root(os.getpid())
     child = subprocess.Popen(["true"])
     child.wait()
-    assert not procs.has_first_root(child.pid)
+    assert not procs.has_namespace_root(child.pid)

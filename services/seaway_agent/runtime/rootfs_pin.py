@@ -9,7 +9,7 @@ import os
 from seaway_agent.kernel import procs
 
 
-class RootHold:
+class RootfsPin:
     """A descriptor of the root of a run's first process.
 
     With gVisor that isn't the container's: there the exit goes on waiting, as where no descriptor is to be had.

@@ -15,7 +15,7 @@ _POLL_S: Final = 0.01
 
 
 @contextlib.contextmanager
-def one_at_a_time(wait_s: float = _WAIT_S) -> Iterator[None]:
+def subnet_lock(wait_s: float = _WAIT_S) -> Iterator[None]:
     """Hold the right to choose: an abstract unix address, which is the namespace's own and goes with a killed process.
 
     Blocks while another has it; whoever holds it for too long is not waited for.

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from seaway_agent.network.driver import Driver, Plugged
+from seaway_agent.network.driver import Driver, PluggedEndpoint
 from seaway_agent.network.errors import AddressError, NetworkError, SubnetError
 from seaway_agent.network.ipam import AddressPool
 from seaway_agent.network.port import DEFAULT_NETWORK, InterfaceCounters, NetworkSpec
@@ -33,7 +33,7 @@ class Network:
         self._holders[wanted] = holder
         return wanted
 
-    def take_again(self, address: IPv4Address, holder: object) -> None:
+    def restore(self, address: IPv4Address, holder: object) -> None:
         """Take an address that somebody has, if it is that one's alone. Raises AddressError."""
         if address in self.addresses:
             raise AddressError("it belongs to another sandbox already")
@@ -47,7 +47,7 @@ class Network:
             self.addresses.release(address)
 
 
-class MadeNetworks:
+class NetworkTable:
     """The networks by name. ``by_name`` is replaced and never changed, so that any thread may read it."""
 
     def __init__(self, drivers: Mapping[str, Driver]) -> None:
@@ -80,7 +80,7 @@ class MadeNetworks:
         if in_use:
             raise NetworkError(f"network {name} has active endpoints: disconnect its containers first")
         network.driver.remove(network.spec)
-        self.by_name = {other: held for other, held in self.by_name.items() if other != name}
+        self.by_name = {other: kept for other, kept in self.by_name.items() if other != name}
 
     def named(self, name: str) -> Network:
         """A network. Raises NetworkError."""
@@ -88,9 +88,9 @@ class MadeNetworks:
             raise NetworkError(f"network {name} is not on this node")
         return self.by_name[name]
 
-    def of(self, plugged: Plugged) -> Network:
+    def of(self, plugged: PluggedEndpoint) -> Network:
         """That of an endpoint: none is removed before its endpoints."""
-        return self.by_name[plugged.joined.network]
+        return self.by_name[plugged.info.network]
 
     def refresh(self) -> None:
         """Make again what somebody else has removed of the networks."""
@@ -101,9 +101,9 @@ class MadeNetworks:
         """Remove interfaces on the host that are neither live nor a network's; gives their names."""
         return [name for driver in self._drivers.values() for name in driver.sweep(live, self._specs(driver))]
 
-    def counters(self, endpoints: Iterable[Plugged]) -> dict[str, InterfaceCounters]:
+    def counters(self, endpoints: Iterable[PluggedEndpoint]) -> dict[str, InterfaceCounters]:
         """What these endpoints have received and sent, by their host's end."""
-        theirs: dict[Driver, list[Plugged]] = {}
+        theirs: dict[Driver, list[PluggedEndpoint]] = {}
         for plugged in endpoints:
             theirs.setdefault(self.of(plugged).driver, []).append(plugged)
         return {name: one for driver, some in theirs.items() for name, one in driver.counters(some).items()}

@@ -15,9 +15,9 @@ from typing import Final
 from seaway_agent.kernel import procs
 from seaway_contracts.errors import SeawayError, internal
 
-GATE: Final = "exec.fifo"
+EXEC_FIFO: Final = "exec.fifo"
 """The gate's name in the runtime's state directory."""
-_WORD: Final = b"0"
+_READY: Final = b"0"
 _PATIENCE_S: Final = 30.0
 _TRIES: Final = 200
 _SETTLES: Final = 50
@@ -27,19 +27,19 @@ _LOOKS: Final = 1000
 _LOOK_S: Final = 0.001  # with less uvloop doesn't pause at all
 
 
-async def pass_gate(runtime: str, fifo: Path, pidfd: int) -> bool:
+async def open_exec_fifo(runtime: str, fifo: Path, pidfd: int) -> bool:
     """Let a created container of that runtime run; False where it has to be done by `start`.
 
     Raises OSError; SeawayError where the container has ended before it could run.
     """
     if runtime == "crun":
-        return await write_gate(fifo, pidfd)
+        return await write_fifo(fifo, pidfd)
     if runtime == "runc" and pidfd >= 0:
-        return await read_gate(fifo, pidfd)
+        return await read_fifo(fifo, pidfd)
     return False
 
 
-def held_at_gate(pid: int) -> bool:
+def stop_if_init(pid: int) -> bool:
     """Whether a process is runc's init, and not yet the program. If so it is left stopped, and never will be.
 
     runc names it `runc:[2:INIT]` (libcontainer, nsexec.c); the program's execve(2) takes that name away. Stopped first,
@@ -78,9 +78,9 @@ def _until_stopped(pid: int) -> None:
             time.sleep(0.001)
 
 
-async def write_gate(fifo: Path, pidfd: int) -> bool:
+async def write_fifo(fifo: Path, pidfd: int) -> bool:
     """crun's side: its init waits for a byte, and takes the end of its wait without one for an error."""
-    await _settled(pidfd)
+    await _wait_until_asleep(pidfd)
     for _ in range(_TRIES):
         try:
             fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -96,58 +96,58 @@ async def write_gate(fifo: Path, pidfd: int) -> bool:
                 fifo.unlink()
             os.write(fd, b"\0")
         except BrokenPipeError:
-            raise _ended() from None
+            raise _ended_early() from None
         finally:
             os.close(fd)
         return True
     return False
 
 
-async def _settled(pidfd: int) -> None:
+async def _wait_until_asleep(pidfd: int) -> None:
     """Wait, for a moment at most, until init sleeps. While its select(2) begins, an open for writing can look to it as
     the end of a writer does (the kernel looks at the FIFO without a lock): it reads, finds nothing, and ends.
     """
-    pid = procs.number_of(pidfd) if pidfd >= 0 else -1
+    pid = procs.pid_of(pidfd) if pidfd >= 0 else -1
     for _ in range(_SETTLES):
         if (status := procs.state_of(pid)) is None or status in "SZX":
             return
         await asyncio.sleep(_LOOK_S)
 
 
-def _ended() -> SeawayError:
+def _ended_early() -> SeawayError:
     return internal("the container's init ended before its program could be started")
 
 
-async def read_gate(fifo: Path, pidfd: int) -> bool:
+async def read_fifo(fifo: Path, pidfd: int) -> bool:
     """runc's side: its init blocks until somebody reads, writes `0`, and runs the program (runc, `Container.Exec`)."""
     try:
         fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        if await _word_of(fd, pidfd) != _WORD:
-            raise _ended()
+        if await _wait_for_ready(fd, pidfd) != _READY:
+            raise _ended_early()
         with contextlib.suppress(FileNotFoundError):
             fifo.unlink()
     finally:
         os.close(fd)
-    await _become(pidfd)
+    await _wait_for_exec(pidfd)
     return True
 
 
-async def _become(pidfd: int) -> None:
+async def _wait_for_exec(pidfd: int) -> None:
     """Wait, for a moment at most, until init is the program: signals that come before are met by Go's runtime."""
-    pid = procs.number_of(pidfd)
+    pid = procs.pid_of(pidfd)
     for _ in range(_LOOKS):
         if not _is_init(pid):
             return
         await asyncio.sleep(_LOOK_S)
 
 
-async def _word_of(fd: int, pidfd: int) -> bytes:
+async def _wait_for_ready(fd: int, pidfd: int) -> bytes:
     """What init writes; empty where it ends without a word. Raises SeawayError when it does neither for long.
 
-    A FIFO can seem to be at its end in the moment in which its writer comes (see `_settled`).
+    A FIFO can seem to be at its end in the moment in which its writer comes (see `_wait_until_asleep`).
     """
     loop = asyncio.get_running_loop()
     said: asyncio.Future[bytes] = loop.create_future()
