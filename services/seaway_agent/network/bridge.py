@@ -1,4 +1,4 @@
-"""Networks that are bridges of this host, with NAT: each has an interface, an address in its subnet, and rules."""
+"""The driver of bridge networks with NAT: each is a bridge of this host with an address in its subnet, and rules."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -31,8 +31,8 @@ class _Bridge:
 class BridgeDriver(Driver):
     """One suite's bridges, the default network's among them.
 
-    A network without ``subnet`` keeps that of its bridge, or else gets the first free one of Docker's pools. IP
-    forwarding is switched on for the host, as Docker does, and stays on.
+    A network without ``subnet`` keeps its bridge's, or else gets the first free one of Docker's pools. The driver
+    enables IP forwarding on the host, as Docker does, and leaves it on.
     """
 
     def __init__(self, suite: str) -> None:
@@ -110,7 +110,7 @@ class BridgeDriver(Driver):
         return bridge_name(self.suite, "" if spec.name == DEFAULT_NETWORK else spec.id)
 
     def _set_up(self, spec: NetworkSpec) -> tuple[NetworkSpec, _Bridge]:
-        """All but the rules. Safe to repeat: live containers don't notice."""
+        """Make all but the rules. Safe to repeat: it doesn't disturb live containers."""
         name = self._name(spec)
         present = self._present_subnet(name)
         with subnet_lock() if present is None else nullcontext():
@@ -156,7 +156,7 @@ class BridgeDriver(Driver):
             return host.make_bridge(name, mac_of(spec.gateway), spec.mtu, spec.gateway, spec.subnet.prefixlen)
 
     def _bring_up(self, name: str) -> int:
-        """The index of a bridge that is there: an agent that starts again needs no pyroute2."""
+        """Bring an existing bridge up; returns its index. Without pyroute2, whose import would slow a restart."""
         answers = self._veths.host.transact([rtnl.bring_up(name), rtnl.get_link(name)], f"bring up bridge {name}")
         return rtnl.parse_link(answers[0].body).index
 
@@ -164,7 +164,7 @@ class BridgeDriver(Driver):
         self._nat.install({bridge.name: bridge.subnet for bridge in bridges})
 
     def _present(self) -> list[str]:
-        """The names of this suite's bridges, whoever made them."""
+        """The names of this suite's bridges on the host."""
         return [link.name for link in self._veths.links() if is_bridge(self.suite, link.name)]
 
     def _remove(self, name: str) -> None:
@@ -174,6 +174,6 @@ class BridgeDriver(Driver):
 
 
 def _set_sysctl(path: Path, value: str) -> None:
-    """Write a sysctl only if it differs: /proc/sys may be read-only where it has been set for us."""
+    """Write a sysctl only if it differs: /proc/sys may be read-only where the value is preset."""
     if path.read_text().strip() != value:
         path.write_text(value)

@@ -1,4 +1,4 @@
-"""UDP ports published on IPv6 addresses: datagrams are passed on over IPv4, each client's by a socket of its own.
+"""Relay UDP ports published on IPv6 addresses to IPv4, with one inner socket per client.
 
 Belongs to the agent's event loop, as `relay` does.
 """
@@ -23,7 +23,7 @@ class _Client:
 
 
 class DatagramRelay:
-    """Passes datagrams on from the moment that it is made."""
+    """Relays datagrams as soon as it is constructed."""
 
     def __init__(self, listener: socket.socket, address: str, port: int) -> None:
         self._listener = listener
@@ -35,7 +35,7 @@ class DatagramRelay:
         self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
     async def stop(self) -> None:
-        """Pass nothing on any more; the listening socket stays bound."""
+        """Stop relaying; the listening socket stays bound."""
         self._sweeping.cancel()
         self._loop.remove_reader(self._listener.fileno())
         for source in list(self._clients):
@@ -67,7 +67,7 @@ class DatagramRelay:
 
     def _outward(self, source: Any) -> None:
         client = self._clients[source]
-        with contextlib.suppress(OSError):  # that nobody listens in the container is such an error
+        with contextlib.suppress(OSError):  # such as: nobody listens in the container
             self._listener.sendto(client.inner.recv(_LARGEST), source)
             client.last_used = self._loop.time()
 

@@ -1,4 +1,4 @@
-"""The networks' twin in memory: obeys the port's contract. No root, no kernel."""
+"""The in-memory networks for tests: keep the port's contract. Need no root and no kernel."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from seaway_agent.network.subnets import choose
 
 @dataclass(eq=False)
 class FakeSandbox:
-    """A namespace, and the process that holds it (0: the agent does)."""
+    """A namespace, and the pid of the process that keeps it (0: the agent)."""
 
     endpoints: tuple[EndpointInfo, ...] = ()
     pid: int = 0
@@ -32,14 +32,14 @@ class FakeSandbox:
 
 @dataclass
 class FakeHost:
-    """What stays where an agent ends: networks, and the sandboxes that processes hold."""
+    """What survives an agent: networks, and the sandboxes that processes keep."""
 
     networks: dict[str, NetworkSpec] = field(default_factory=dict)
     processes: dict[int, FakeSandbox] = field(default_factory=dict)
 
 
 class FakeNetworks:
-    """One agent's view of a host. `failures`: what a method of that name raises, once. `calls`: what was asked for."""
+    """One agent's view of a host. `failures`: method → the error that it raises, once. `calls`: the methods called."""
 
     def __init__(self, host: FakeHost | None = None) -> None:
         self.host = host if host is not None else FakeHost()

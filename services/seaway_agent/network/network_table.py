@@ -1,4 +1,4 @@
-"""The networks that a node has: made by drivers, each with its addresses. Belongs to the network's thread."""
+"""The node's networks, each with its driver and addresses. Belongs to the network's thread."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that was made, and who holds which of its addresses: any object, by identity."""
+    """A network, and the holder of each of its addresses: any object, by identity."""
 
     spec: NetworkSpec
     driver: Driver
@@ -23,7 +23,7 @@ class Network:
     _holders: dict[IPv4Address, object] = field(default_factory=dict)
 
     def take(self, wanted: IPv4Address | None, holder: object) -> IPv4Address:
-        """The wanted address, or one that the node chooses. Raises AddressError, NetworkError."""
+        """Allocate the wanted address, or one that the node chooses. Raises AddressError, NetworkError."""
         if wanted is not None:
             self.addresses.reserve(wanted)
         elif self.spec.name == DEFAULT_NETWORK:
@@ -34,21 +34,21 @@ class Network:
         return wanted
 
     def restore(self, address: IPv4Address, holder: object) -> None:
-        """Take an address that somebody has, if it is that one's alone. Raises AddressError."""
+        """Mark the address of a live sandbox as its own. Raises AddressError if another sandbox has it."""
         if address in self.addresses:
             raise AddressError("it belongs to another sandbox already")
         self.addresses.restore([address])
         self._holders[address] = holder
 
     def free(self, address: IPv4Address, holder: object) -> None:
-        """Give an address back; one that is another holder's stays that one's."""
+        """Free an address, unless another holder has it."""
         if self._holders.get(address) is holder:
             del self._holders[address]
             self.addresses.release(address)
 
 
 class NetworkTable:
-    """The networks by name. ``by_name`` is replaced and never changed, so that any thread may read it."""
+    """The networks by name. ``by_name`` is replaced, never mutated, so that any thread may read it."""
 
     def __init__(self, drivers: Mapping[str, Driver]) -> None:
         self.by_name: Mapping[str, Network] = {}
@@ -89,20 +89,20 @@ class NetworkTable:
         return self.by_name[name]
 
     def of(self, plugged: PluggedEndpoint) -> Network:
-        """That of an endpoint: none is removed before its endpoints."""
+        """The network of an endpoint, which always exists: it is removed after its endpoints."""
         return self.by_name[plugged.info.network]
 
     def refresh(self) -> None:
-        """Make again what somebody else has removed of the networks."""
+        """Restore what another program removed of the networks."""
         for driver in self._drivers.values():
             driver.refresh(self._specs(driver))
 
     def sweep(self, live: Collection[str]) -> list[str]:
-        """Remove interfaces on the host that are neither live nor a network's; gives their names."""
+        """Remove the host's interfaces that are neither live nor a network's; returns their names."""
         return [name for driver in self._drivers.values() for name in driver.sweep(live, self._specs(driver))]
 
     def counters(self, endpoints: Iterable[PluggedEndpoint]) -> dict[str, InterfaceCounters]:
-        """What these endpoints have received and sent, by their host's end."""
+        """The endpoints' counters, by host interface."""
         theirs: dict[Driver, list[PluggedEndpoint]] = {}
         for plugged in endpoints:
             theirs.setdefault(self.of(plugged).driver, []).append(plugged)

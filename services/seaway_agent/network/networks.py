@@ -1,7 +1,7 @@
-"""The kernel's networks: `port.Networks` for the rest of the agent, in asyncio; one thread of its own does the work.
+"""The kernel's networks: the asyncio facade `port.Networks`, with one thread of its own for the work.
 
 Order after a start: ``open``; ``make`` the networks, the default one first; ``adopt`` each live container; ``sweep``;
-``fill`` the pools. All of it works before ``fill``, only slower.
+``fill`` the pools. All works before ``fill``, but slower.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from seaway_agent.network.sandboxes import Sandboxes
 from seaway_agent.network.thread import NetworkThread
 
 DRIVERS: dict[str, Callable[[str], Driver]] = {"bridge": BridgeDriver}
-"""The kinds of networks, each made for a suite."""
+"""Driver name → the driver's constructor, which takes a suite."""
 T = TypeVar("T")
 
 
 class NodeNetworks:
-    """One suite's networks on this node. ``netns_fd``: the namespace that they are in; by default the process's own."""
+    """One suite's networks on this node. ``netns_fd``: their namespace; by default the process's own."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class NodeNetworks:
         self._thread: NetworkThread | None = None
 
     async def open(self) -> None:
-        """Begin. Raises OSError."""
+        """Start the thread. Raises OSError."""
         refill = self._pools.refill
         self._thread = NetworkThread(f"network-{self.suite}", lambda: refill(self._sandboxes.build), self._netns_fd)
         try:
@@ -58,23 +58,23 @@ class NodeNetworks:
             raise
 
     def fill(self) -> None:
-        """Start to keep the pools full."""
+        """Start keeping the pools full."""
         self._pools.fill()
 
     def ready(self, mode: str = "bridge") -> int:
-        """How many sandboxes are ready to be taken: with an endpoint on the default network, or ``none``."""
+        """How many sandboxes are ready: ``bridge`` with an endpoint on the default network, ``none`` without."""
         return self._pools.ready(mode)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Have the network's thread do something, to its end even if the caller is cancelled."""
+        """Run ``work`` in the network's thread, to its end even if the caller is cancelled."""
         return await asyncio.shield(asyncio.wrap_future(self._required_thread().submit(work)))
 
     def refresh(self) -> None:
-        """Make again what somebody else has removed of the networks. Runs in the network's thread."""
+        """Restore what another program removed of the networks. Runs in the network's thread."""
         self._networks.refresh()
 
     async def close(self, *, teardown: bool = False) -> None:
-        """End the thread and let go of all. Live containers keep their network, unless ``teardown``."""
+        """Release all, and end the thread. Live containers keep their network, unless ``teardown``."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -182,12 +182,12 @@ class NodeNetworks:
         return sandbox
 
     def _release_unclaimed(self, future: Future[Sandbox]) -> None:
-        """Runs in the network's thread after a sandbox was built for a caller who was cancelled."""
+        """Release a sandbox whose caller was cancelled. Runs in the network's thread."""
         with contextlib.suppress(NetworkError, OSError):
             self._sandboxes.release(future.result())
 
     async def _with(self, fd: int, work: Callable[[], T]) -> T:
-        """Have the thread do something with a descriptor, which is closed then."""
+        """Run ``work`` in the thread, then close the descriptor that it uses."""
 
         def job() -> T:
             try:
@@ -217,7 +217,7 @@ class NodeNetworks:
 
 
 def teardown(suite: str) -> None:
-    """Remove all that a suite's networks have in this namespace, with no agent there. Raises NetworkError, OSError."""
+    """Remove all of a suite's networks from this namespace, without an agent. Raises NetworkError, OSError."""
     # In a thread of its own: pyroute2 runs an event loop, and the caller may be in another one.
     thread = NetworkThread(f"network-{suite}", lambda: None)
     try:

@@ -1,4 +1,4 @@
-"""The node's nftables table: set up by one ``nft`` run, its map elements changed over a raw nfnetlink socket."""
+"""The node's nftables table: rules by ``nft``, map elements by raw nfnetlink, and a watch for its deletion."""
 
 import errno
 import socket
@@ -21,7 +21,7 @@ _DATAGRAM: Final = 1 << 16
 
 
 class NatTable:
-    """Masquerade, published ports and isolation of one suite's bridges. See ``ruleset`` for what it does.
+    """Masquerade, published ports and isolation of one suite's bridges. See ``ruleset`` for the rules.
 
     Belongs to one thread, in the host's network namespace.
     """
@@ -32,7 +32,7 @@ class NatTable:
         self._socket: NetlinkSocket | None = None
 
     def install(self, bridges: Mapping[str, IPv4Network]) -> None:
-        """Make the table with the rules of these bridges, or renew them; all else in it stays. Raises NatError."""
+        """Make or update the table with the rules of these bridges; all else in it stays. Raises NatError."""
         try:
             _run_nft(ruleset.install(self.suite, bridges))
         except NatError:
@@ -53,12 +53,12 @@ class NatTable:
             self._apply(nfnl.add(self.name, elements), "publish ports")
 
     def discard(self, elements: Sequence[Dnat]) -> None:
-        """Take elements out, all or nothing. Raises NetlinkError (ENOENT if one isn't there)."""
+        """Remove elements, all or nothing. Raises NetlinkError (ENOENT if one is missing)."""
         if elements:
             self._apply(nfnl.discard(self.name, elements), "withdraw published ports")
 
     def replace(self, elements: Sequence[Dnat]) -> None:
-        """Make the maps hold exactly these elements. Packets see the old or the new maps, nothing between."""
+        """Make the maps hold exactly these elements. Packets see the old or the new maps, nothing in between."""
         self._apply([*nfnl.flush(self.name), *nfnl.add(self.name, elements)], "restore published ports")
 
     def close(self) -> None:
@@ -73,7 +73,10 @@ class NatTable:
 
 
 class TableWatch:
-    """A socket that is readable when nftables have changed, in the network namespace of the thread that made it."""
+    """A socket that is readable after a change of nftables, in the network namespace of the thread that made it.
+
+    A firewall's reload flushes all tables, ours among them.
+    """
 
     def __init__(self, table: str) -> None:
         self._table = table
@@ -101,10 +104,10 @@ class TableWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                gone = True  # more has happened than the socket could hold
+                gone = True  # the socket's buffer overflowed, so a deletion may be lost
 
     def close(self) -> None:
-        """Hear no more."""
+        """Close the socket."""
         self._socket.close()
 
 

@@ -1,4 +1,4 @@
-"""Publishes containers' ports on the host: claims them, reserves them by sockets, translates them by nftables."""
+"""Publish containers' ports on the host: claim them, reserve them by sockets, translate them by nftables."""
 
 import errno
 import logging
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a live container has published: the agent keeps it and gives it to ``restore``."""
+    """A container's published ports, which the agent stores for ``restore``."""
 
     address: IPv4Address
     bindings: tuple[PortBinding, ...]
@@ -50,9 +50,9 @@ class PortPublisher:
     def publish(
         self, container_id: str, address: IPv4Address, requests: Sequence[PortRequest]
     ) -> tuple[PortBinding, ...]:
-        """Publish all of a container's ports or none. The same call twice gives the same answer.
+        """Publish all of a container's ports or none. Idempotent.
 
-        Raises PortError with Docker's text if a port can't be had, PortInvalid, NetlinkError.
+        Raises PortError with Docker's text if a port can't be allocated, PortInvalid, NetlinkError.
         """
         if container_id in self._published:
             return self._published[container_id].bindings
@@ -74,7 +74,7 @@ class PortPublisher:
         return published.bindings
 
     def unpublish(self, container_id: str) -> None:
-        """Withdraw a container's ports; one that has none is ignored."""
+        """Withdraw a container's ports, if it has any."""
         published = self._published.pop(container_id, None)
         if published is None:
             return
@@ -84,10 +84,9 @@ class PortPublisher:
         self._flows.delete_udp_flows(published.udp_ports(), published.address)
 
     def restore(self, live: Mapping[str, Published]) -> list[str]:
-        """After a restart: publish what live containers had, and nothing else, in one transaction.
+        """After a restart, publish exactly the live containers' ports, in one transaction; returns warnings to users.
 
-        Ports of which a host process took hold meanwhile are translated all the same; what to tell the user about
-        them is given back.
+        Ports that a host process has bound meanwhile are translated all the same, with a warning.
         """
         self._forget_all()
         warnings: list[str] = []
@@ -103,11 +102,11 @@ class PortPublisher:
         return warnings
 
     def rewrite(self) -> None:
-        """Write all translations anew, after someone else removed them."""
+        """Write all translations again, after another program removed them."""
         self._nat.replace(self._elements())
 
     def relayed_ports(self) -> dict[str, list[RelayedPort]]:
-        """By container, the sockets to which connections come that nftables can't translate."""
+        """By container, the ports that nftables can't translate."""
         return {container: _relayed_ports(one, self._sockets[container]) for container, one in self._published.items()}
 
     def close(self) -> None:
@@ -123,7 +122,7 @@ class PortPublisher:
         self._table = PortTable()
 
     def _withdraw(self, published: Published) -> None:
-        """Remove translations; where some are missing, someone else was at work: then write what should be there."""
+        """Remove translations; if another program removed some before, rewrite all that remain."""
         try:
             self._nat.discard(published.elements())
         except NetlinkError as error:
@@ -138,7 +137,7 @@ class PortPublisher:
 
 
 class _PortClaim:
-    """One container's ports while they are being taken, so that they can be given back together."""
+    """One container's ports while they are being claimed, so that they can be released together."""
 
     def __init__(self, table: PortTable, ipv6: bool) -> None:
         self._table = table
@@ -147,7 +146,7 @@ class _PortClaim:
         self.sockets: list[socket.socket] = []
 
     def take(self, request: PortRequest) -> None:
-        """Take the first port that can be had; if none, the error tells why, or for several ports only that."""
+        """Claim the first free port. Raises PortError: for a single port with its reason."""
         single = request.host_port != 0 and request.host_port >= request.host_port_end
         hosts = ports.host_ips(request, ipv6=self._ipv6)
         for port in self._table.candidates(request):

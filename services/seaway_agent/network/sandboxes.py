@@ -1,4 +1,4 @@
-"""All sandboxes of a node: built, info to networks, adopted, given back. Belongs to the network's thread."""
+"""All sandboxes of a node: build, connect, adopt, release them. Belongs to the network's thread."""
 
 import itertools
 import logging
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Sandboxes:
-    """Which endpoints and addresses belong to which sandbox."""
+    """The live sandboxes, with their endpoints and addresses."""
 
     def __init__(self, networks: NetworkTable) -> None:
         self._networks = networks
@@ -26,11 +26,11 @@ class Sandboxes:
         self._all_readable = True
 
     def open(self) -> None:
-        """To be called first, in the thread and the namespace in which all the rest will run."""
+        """Call this first, in the thread and the namespace of all later calls."""
         self._home = netns.current()
 
     def build(self, requests: Sequence[EndpointRequest]) -> Sandbox:
-        """A new sandbox with these endpoints. Nothing stays behind on error."""
+        """Build a sandbox with these endpoints. Leaves nothing on error."""
         with new_sandbox(self._home) as (made, inner):
             try:
                 self._plug_all(made, requests, inner)
@@ -41,7 +41,7 @@ class Sandboxes:
         return made
 
     def extend(self, sandbox: Sandbox, requests: Sequence[EndpointRequest]) -> None:
-        """Put further endpoints into a sandbox that no program is in yet; on error it is released."""
+        """Add endpoints to a sandbox without programs; releases it on error."""
         if not requests:
             return
         try:
@@ -52,7 +52,7 @@ class Sandboxes:
             raise
 
     def connect(self, sandbox: Sandbox, netns_fd: int, request: EndpointRequest) -> EndpointInfo:
-        """A further endpoint in the namespace of a container that runs."""
+        """Add an endpoint to the namespace of a running container."""
         taken = {link.name for link in links(netns_fd, self._home)}
         interface = next(name for name in map(names.interface, itertools.count()) if name not in taken)
         network, plan = self._plan(sandbox, request, interface)
@@ -65,7 +65,7 @@ class Sandboxes:
         return plugged.info
 
     def disconnect(self, sandbox: Sandbox, netns_fd: int, name: str) -> None:
-        """Take an endpoint away; the next one with a gateway gets the default route. ``netns_fd`` -1: it is gone."""
+        """Remove an endpoint; the next one with a gateway gets the default route. ``netns_fd`` -1: namespace gone."""
         plugged = sandbox.on(name)
         if plugged is None:
             return
@@ -78,9 +78,9 @@ class Sandboxes:
             _replace_default_route(sandbox, netns_fd)
 
     def release(self, sandbox: Sandbox) -> None:
-        """Let go of a sandbox, whose addresses are free from now on. Twice does no harm.
+        """Release a sandbox and its addresses. Safe to call twice.
 
-        The kernel removes namespace and interfaces as soon as no process is left in it.
+        The kernel removes namespace and interfaces when its last process ends.
         """
         sandbox.hand_over()
         if sandbox in self._live:
@@ -88,9 +88,9 @@ class Sandboxes:
             self._give_back(sandbox, sandbox.plugged)
 
     def adopt(self, pid: int, requests: Sequence[EndpointRequest]) -> Sandbox:
-        """The sandbox of a process that outlived an earlier agent, whatever that process has done to it.
+        """The sandbox of a process that outlived an earlier agent, even if the process has changed it.
 
-        The addresses that it was given are taken from now on. Raises SandboxGone if the process has ended.
+        Allocates its addresses again. Raises SandboxGone if the process has ended.
         """
         fd = namespace_of(pid)
         try:
@@ -107,9 +107,9 @@ class Sandboxes:
         return adopted
 
     def sweep(self) -> list[str]:
-        """Remove interfaces that belong to no sandbox and no network; their names are given back.
+        """Remove interfaces without a sandbox or network; returns their names.
 
-        None is removed while nobody knows which of them is a living process's.
+        Removes none if the interfaces of a live process could not be read.
         """
         if not self._all_readable:
             return []
@@ -122,12 +122,12 @@ class Sandboxes:
         return any(sandbox.on(network) for sandbox in self._live)
 
     def counters(self, sandboxes: Mapping[str, Sandbox]) -> dict[str, dict[str, InterfaceCounters]]:
-        """Of these sandboxes, by name and interface."""
+        """The counters of these sandboxes, by name and interface."""
         found = self._networks.counters(plugged for sandbox in sandboxes.values() for plugged in sandbox.plugged)
         return {name: _by_interface(sandbox.plugged, found) for name, sandbox in sandboxes.items()}
 
     def close(self) -> None:
-        """Forget all sandboxes; those that containers hold live on."""
+        """Forget all sandboxes; those of live containers stay."""
         for sandbox in self._live:
             sandbox.hand_over()
         self._live.clear()
@@ -148,7 +148,7 @@ class Sandboxes:
             sandbox.plugged = (*sandbox.plugged, plugged)
 
     def _plan(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> tuple[Network, EndpointPlan]:
-        """What the endpoint is to be; its address is taken from now on."""
+        """Plan an endpoint, and allocate its address."""
         network = self._networks.named(request.network)
         if sandbox.on(request.network) is not None:
             raise NetworkError(f"the container has an endpoint in network {request.network} already")
@@ -166,7 +166,7 @@ class Sandboxes:
     # --- adopting
 
     def _inode(self, fd: int) -> int:
-        """That of a container's namespace; 0 where its process has moved to the host's, which nobody must change."""
+        """The inode of a container's namespace; 0 if its process has moved to the host's, which must not be changed."""
         found = os.fstat(fd).st_ino
         return found if found != os.fstat(self._home).st_ino else 0
 

@@ -1,4 +1,4 @@
-"""The veths of one suite: between a bridge of the host and a sandbox. Packed datagrams: a start waits for them."""
+"""The veths of one suite, from a bridge of the host to a sandbox; hand-packed datagrams keep starts fast."""
 
 import errno
 import logging
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Veths:
-    """Belongs to one thread, in the host's network namespace. Everything raises NetlinkError, OSError."""
+    """Belongs to one thread, in the host's network namespace. Every method raises NetlinkError, OSError."""
 
     def __init__(self, suite: str, *, ipv6: bool) -> None:
         self._suite = suite
@@ -49,19 +49,19 @@ class Veths:
         return PluggedEndpoint(plan.info(name), index)
 
     def unplug(self, plugged: PluggedEndpoint) -> None:
-        """Delete one of a namespace that stays. The kernel waits some 20 ms."""
+        """Delete an endpoint of a namespace that stays. The kernel waits some 20 ms."""
         with rtnetlink.open_interfaces() as host:
             host.delete(plugged.info.host_interface)
 
     def flush_port(self, plugged: PluggedEndpoint) -> None:
-        """Let the addresses learned on a port move to another port at once."""
+        """Flush the addresses that the bridge learned on a port, so that another port can use them at once."""
         if plugged.host_index:
             self._tolerate([rtnl.flush_port(plugged.host_index)], f"flush port {plugged.host_index}")
 
     def find(self, plan: EndpointPlan, bridge: int, inside: Iterable[rtnl.Link]) -> PluggedEndpoint:
-        """An endpoint on this bridge, by the interfaces of its namespace; without a host's end if it is gone.
+        """Find an endpoint on this bridge by the interfaces of its namespace; without a host end if that is gone.
 
-        A port that has lost its bridge is taken as well: somebody may have removed that.
+        Accepts a port without a bridge, as another program may have removed the bridge.
         """
         for inner in inside:
             if inner.kind != "veth":
@@ -76,7 +76,7 @@ class Veths:
         return PluggedEndpoint(plan.info())
 
     def sweep(self, live: Collection[str]) -> list[str]:
-        """Delete those that aren't live, in one request, with one wait for RCU; gives their names."""
+        """Delete stale veths in one request, with one wait for RCU; returns their names."""
         stale = [link.name for link in self.links() if is_host_veth(self._suite, link.name) and link.name not in live]
         group = stale_group(self._suite)
         for name in stale:
@@ -86,7 +86,7 @@ class Veths:
         return stale
 
     def counters(self, endpoints: Iterable[PluggedEndpoint]) -> Mapping[str, InterfaceCounters]:
-        """What endpoints have received and sent, by their host's end, from one dump."""
+        """The endpoints' counters by host interface, from one dump."""
         dumped = self.host.dump(rtnl.dump_counters(), "read counters")
         by_index = dict(rtnl.parse_counters(reply.body) for reply in dumped)
         return {
@@ -107,7 +107,7 @@ class Veths:
         return [rtnl.parse_link(reply.body) for reply in self.host.dump(rtnl.dump_links(), "list interfaces")]
 
     def link(self, request: Message, doing: str) -> rtnl.Link | None:
-        """The interface that a request names, None if there is no such one."""
+        """The interface that a request names; None if there is none."""
         try:
             answers = self.host.transact([request], doing)
         except NetlinkError as error:
@@ -127,7 +127,7 @@ class Veths:
         return host_veth(self._suite, self._serial)
 
     def _plug(self, plan: EndpointPlan, name: str, bridge: int, netns_fd: int) -> rtnl.Link:
-        """Make the veth between bridge and namespace; the host's end, up, is given back."""
+        """Make the veth between bridge and namespace; returns the host's end, up."""
         mtu = plan.network.mtu
         messages = [
             rtnl.create_veth(name, bridge, mtu, peer=plan.interface, peer_mac=plan.mac, netns_fd=netns_fd),
@@ -152,7 +152,7 @@ class Veths:
         return [rtnl.without_ipv6(name)] if self._ipv6 else []
 
     def _tolerate(self, messages: list[Message], doing: str) -> None:
-        """Do something to an interface that may have gone meanwhile."""
+        """Change an interface that may be gone meanwhile."""
         try:
             self.host.transact(messages, doing)
         except NetlinkError as error:

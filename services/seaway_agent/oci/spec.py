@@ -18,7 +18,7 @@ MASKED: Final = (
 )  # fmt: skip
 _OPEN_FILES: Final = "RLIMIT_NOFILE"
 ANNOTATIONS: Final = ("org.opencontainers.image.",)
-"""The user's annotations that are passed on to the runtime, by the beginnings of their names: no runtime acts on these.
+"""Name prefixes of the user's annotations that are passed to the runtime: no runtime acts on these.
 
 Runtimes act on others as root of the host. `run.oci.*` has crun load another seccomp filter, open files and sockets, or
 run the container by another program, as do `module.wasm.*` and `krun.*`; `org.systemd.property.*` and `org.criu.*` are
@@ -30,7 +30,7 @@ DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 
 @dataclass(frozen=True)
 class User:
-    """Who the first process is, looked up in the image's passwd and group."""
+    """The first process's user, looked up in the image's passwd and group."""
 
     uid: int = 0
     gid: int = 0
@@ -40,11 +40,11 @@ class User:
 
 @dataclass(frozen=True)
 class SpecOptions:
-    """What the node adds to a spec: paths, the looked-up user, namespaces to join, host facts.
+    """What the node adds to a spec: paths, the resolved user, namespaces to join, host facts.
 
     `env` goes before the user's variables, `late_env` after them (CDI). `hooks` are OCI's, by name, `annotations` the
-    node's own. `weights` says whether the kernel has block I/O weights. `apparmor` is the profile to run under, if any.
-    `open_files` are the limits, soft and hard, of who asks for none.
+    node's own. `weights`: the kernel has block I/O weights. `apparmor`: the profile to run under, if any.
+    `open_files`: soft and hard limit of containers that set none.
     """
 
     rootfs: str
@@ -153,13 +153,13 @@ def _linux(spec: ContainerSpec, options: SpecOptions) -> Json:
 
 
 def _sysctls(spec: ContainerSpec) -> dict[str, str]:
-    """The user's, over the domain name: a sysctl, as Docker sets it, since runc 1.1 knows no `domainname`."""
+    """The user's sysctls and the domain name, which Docker sets by sysctl, as runc 1.1 knows no `domainname`."""
     named = spec.network.domainname and spec.namespaces.uts != "host"
     return {**({"kernel.domainname": spec.network.domainname} if named else {}), **spec.sysctls}
 
 
 def _propagation(spec: ContainerSpec) -> str:
-    """A shared or slave bind needs the container's root to pass mounts on."""
+    """The rootfs propagation: a shared or slave bind needs the same of the root."""
     kinds = {mount.propagation for mount in spec.mounts if mount.type == "bind"}
     if kinds & {"shared", "rshared"}:
         return "shared"

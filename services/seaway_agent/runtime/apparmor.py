@@ -1,7 +1,7 @@
-"""This machine's AppArmor: whether it is there, and the default profile, which is loaded where it isn't.
+"""AppArmor on this machine: detect it, and load the default profile where it is missing.
 
-The profile is the machine's, not ours: dockerd and other suites use it by the same name. So one that is there is left
-as it is, also at the end.
+The profile belongs to the machine: dockerd and other suites share it under the same name. So the agent never replaces
+or removes a loaded profile.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _PARSER_S: Final = 30.0
 
 @dataclass(frozen=True)
 class AppArmorPaths:
-    """Where the kernel and the distribution have what belongs to AppArmor."""
+    """Where the kernel and the distribution keep AppArmor's files."""
 
     enabled: Path = Path("/sys/module/apparmor/parameters/enabled")
     profiles: Path = Path("/sys/kernel/security/apparmor/profiles")
@@ -34,7 +34,7 @@ class AppArmorPaths:
 
 @dataclass
 class AppArmor:
-    """`on`: the kernel has it. `parser`: what loads profiles; empty where none can be loaded."""
+    """AppArmor's state. `on`: the kernel has it. `parser`: the program that loads profiles (empty: none)."""
 
     on: bool = False
     parser: str = ""
@@ -47,18 +47,18 @@ class AppArmor:
         return self.on and bool(self.parser)
 
     def profile_for(self, security: Security) -> str:
-        """The profile that a container here runs under; empty where the runtime is to set none."""
+        """The profile that a container here runs under; empty: the runtime sets none."""
         return apparmor.profile_for(security, on=self.on, default=self.usable)
 
     async def prepare(self) -> None:
-        """Have the default profile loaded before the first container needs it. What goes wrong is logged."""
+        """Load the default profile before the first container needs it; log a failure."""
         try:
             await self.ensure_loaded(apparmor.DEFAULT if self.usable else "")
         except SeawayError as error:
             log.error("%s; no container can start that needs it", error.message)
 
     async def ensure_loaded(self, profile: str) -> None:
-        """See that a profile is there that containers get by default: whoever reloads AppArmor's may remove it.
+        """Load `profile` again if it is the default one and missing: a reload of AppArmor may remove it.
 
         Raises SeawayError.
         """
@@ -97,7 +97,7 @@ class AppArmor:
 
 
 def find(paths: AppArmorPaths | None = None, path: str | None = None) -> AppArmor:
-    """What this machine has. `path`: where to look for the parser. One warning where something is missing."""
+    """This machine's AppArmor; logs one warning where a part is missing. `path`: where to look for the parser."""
     paths = paths or AppArmorPaths()
     if _read(paths.enabled).strip() != "Y":
         return AppArmor(paths=paths)
@@ -111,7 +111,7 @@ def find(paths: AppArmorPaths | None = None, path: str | None = None) -> AppArmo
 
 
 def is_loaded(paths: AppArmorPaths | None = None) -> bool:
-    """Whether the default profile is loaded, by whomever."""
+    """Whether the default profile is loaded, by Seaway or by another program."""
     return apparmor.DEFAULT in apparmor.loaded(_read((paths or AppArmorPaths()).profiles))
 
 

@@ -1,7 +1,7 @@
 """Makes a container's bundle and starts its shim, in one go, in the launcher's thread and mount namespace.
 
-The overlay is mounted only between here and the shim's report: by then the container's own mount
-namespace holds it, and the launcher lets go. So a killed agent leaves no mount on the host.
+The overlay is mounted in the launcher's namespace only until the shim reports: by then the container's mount namespace
+has its own copy. So a killed agent leaves no mount on the host.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from seaway_kit.private_files import write_private
 
 @dataclass(frozen=True)
 class BundlePlan:
-    """What a bundle is made of. `spec_options` gives what the node adds to the spec, for a user and these mounts."""
+    """What a bundle is made of. `spec_options` returns what the node adds to the spec, given a user and mounts."""
 
     spec: ContainerSpec
     shim: ShimPlan
@@ -40,12 +40,12 @@ class BundlePlan:
 
     @property
     def rootfs(self) -> Path:
-        """Where the overlay is mounted meanwhile."""
+        """Where the overlay is mounted until the shim reports."""
         return self.shim.bundle / "rootfs"
 
 
 def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
-    """Write the bundle, mount the rootfs, start conmon. On any error nothing is left but the bundle's plain files."""
+    """Write the bundle, mount the rootfs, start conmon. An error leaves at most the bundle's plain files."""
     _make_directories(plan)
     reach(Failpoint.START_DIRECTORIES)
     layers = plan.layers
@@ -63,7 +63,7 @@ def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
 
 
 def unmount(plan: BundlePlan) -> None:
-    """Let go of overlay and attachments in the launcher's namespace; fine if they aren't there."""
+    """Unmount overlay and attachments in the launcher's namespace, if they are mounted."""
     with contextlib.suppress(OSError):
         overlay.umount(str(plan.rootfs))
     for one in plan.parts.attachments:
@@ -119,7 +119,7 @@ def _user(user: str, passwd: str, group: str, further: tuple[str, ...]) -> oci.U
 
 
 def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:
-    """The files over /etc, unless the user mounts his own there, and what the hooks have contributed."""
+    """The generated files for /etc, except where the user mounts over them, then the hooks' mounts."""
     own = tuple(
         oci.HostMount(str(plan.shim.bundle / name), f"/etc/{name}", ("rbind", "rprivate")) for name in plan.parts.files
     )

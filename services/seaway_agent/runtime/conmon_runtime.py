@@ -18,7 +18,7 @@ from seaway_agent.runtime import shim
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.exec_fifo import EXEC_FIFO, open_exec_fifo
 from seaway_agent.runtime.filter_check import FilterCheck
-from seaway_agent.runtime.launch import Launch, ProcessDefaults, exit_files, shim_plan
+from seaway_agent.runtime.launch import ProcessDefaults, RunBuilder, exit_files, shim_plan
 from seaway_agent.runtime.run import ContainerRun, RunPlan
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.runtimes import Runtimes, filters_late
@@ -36,7 +36,7 @@ _THAWED_S: Final = 0.01
 
 
 class ConmonRuntime:
-    """`port.Runtime` on this machine's kernel. A container's id and runtime never change, the rest of its spec may."""
+    """`port.Runtime` on this machine's kernel. A container's spec may change, but for its id and runtime."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class ConmonRuntime:
         self._spec = plan.spec
         try:
             self._cgroups.reserve(self._path)
-            launch = Launch(plan, self._layout, self._runtimes, self._cgroups, self._shims, self._defaults)
-            run = await launch.create()
-        except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
+            builder = RunBuilder(plan, self._layout, self._runtimes, self._cgroups, self._shims, self._defaults)
+            run = await builder.create()
+        except Exception:  # not on cancellation, which means that the agent ends: the next agent undoes the launch
             await self._undo()
             raise
         self.adopt(run)
@@ -150,24 +150,24 @@ class ConmonRuntime:
 
     @property
     def _path(self) -> str:
-        """Where its cgroups are."""
+        """The container's cgroup path."""
         return self._cgroups.path(self._spec)
 
     async def _undo(self) -> None:
-        """After a launch that failed: its own error is what matters to the caller."""
+        """Clean up after a failed launch; only log an error, as the caller needs the launch's own."""
         try:
             await self.clean_up()
         except SeawayError as error:
             log.error("%s", error.message)
 
     async def _end(self, watch: RunWatch) -> None:
-        """Kill a run whose end nobody has been reported of."""
+        """Kill a run whose exit has not been reported."""
         self.signal(signals.SIGKILL)
         self.thaw()
         await watch.shim_gone(_SHIM_ENDS_S)
 
     async def _tear_down(self) -> str:
-        """Gives the text of what went wrong. The runtime's program may be gone from the node by now."""
+        """Remove the run's files and cgroups; returns the error's text. The runtime's program may be missing by now."""
         spec, loop = self._spec, asyncio.get_running_loop()
         runtime = spec.runtime or self._runtimes.default
         try:
@@ -180,7 +180,7 @@ class ConmonRuntime:
 
 
 async def _end_shim(watch: RunWatch) -> str:
-    """conmon ends right after it has written the exit file, and is reaped then."""
+    """Wait for conmon, which ends right after it wrote the exit file; kill it if it hangs. Returns what went wrong."""
     gone = await watch.shim_gone(_SHIM_ENDS_S)
     if not gone:
         watch.kill_shim()
@@ -199,8 +199,10 @@ def _limit(host: CgroupLayout, path: str, changes: Resources, old: Resources) ->
 
 
 def _freeze(host: CgroupLayout, path: str) -> None:
-    """Caught amid the execve of a process with threads (runc's init is one), cgroup v1 never gets to frozen: thaw it
-    for a moment and try again, as runc does.
+    """Freeze a cgroup, with retries.
+
+    cgroup v1 never reaches FROZEN if it meets a process with threads in execve (runc's init is one): thaw it for a
+    moment and retry, as runc does.
     """
     for _ in range(_FREEZE_TRIES):
         try:

@@ -20,7 +20,7 @@ _MADE_BY_RUNTIME: Final = frozenset({"console", "null", "zero", "full", "random"
 
 
 def requested_devices(devices: Iterable[Device]) -> tuple[HostDevice, ...]:
-    """The devices of `--device` and of CDI files. Raises SeawayError with Docker's text for one that isn't there."""
+    """The devices of `--device` and of CDI files. Raises SeawayError with Docker's text for a missing one."""
     found: list[HostDevice] = []
     for device in devices:
         path = Path(device.host_path)
@@ -71,7 +71,7 @@ def _node(path: Path, target: str, permissions: str) -> HostDevice | None:
 
 
 def cdi_specs(directories: tuple[Path, ...] = CDI_DIRECTORIES) -> list[dict[str, Any]]:
-    """The node's CDI files; a later directory's go before an earlier one's. What can't be read is logged."""
+    """The node's CDI files; a later directory overrides an earlier one. Logs the files that it can't read."""
     found = []
     for directory in reversed(directories):
         for path in sorted((*directory.glob("*.json"), *directory.glob("*.yaml"))):
@@ -86,7 +86,7 @@ def cdi_specs(directories: tuple[Path, ...] = CDI_DIRECTORIES) -> list[dict[str,
 
 
 def _document(path: Path) -> object:
-    """What a file says. Raises OSError, ValueError."""
+    """The parsed file. Raises OSError, ValueError."""
     if path.suffix == ".json":
         return orjson.loads(path.read_bytes())
     import yaml  # only here: few nodes have such a file

@@ -1,7 +1,7 @@
-"""Keeps a run's rootfs mounted over its end, so that its exit does not wait for the disk.
+"""Keep a run's rootfs mounted beyond its exit, so that the exit does not wait for the disk.
 
-The last unmount of an overlay syncs the whole file system below it. Without this the kernel does that while the
-container's first process exits, before anybody can learn that it did.
+The last unmount of an overlay syncs the whole file system below it. Without the pin the kernel does that while the
+container's first process exits, before anybody can see the exit.
 """
 
 import os
@@ -10,17 +10,17 @@ from seaway_agent.kernel import procs
 
 
 class RootfsPin:
-    """A descriptor of the root of a run's first process.
+    """A descriptor of the root directory of a run's first process.
 
-    With gVisor that isn't the container's: there the exit goes on waiting, as where no descriptor is to be had.
+    With gVisor that isn't the container's root, so the exit still waits; likewise if the descriptor can't be opened.
     """
 
     def __init__(self, pid: int, pidfd: int) -> None:
-        """`pidfd` says that `pid` is still the run's; -1: there is nothing to hold."""
+        """`pidfd` proves that `pid` is still the run's; -1: there is nothing to pin."""
         self._fd = _root_of(pid, pidfd)
 
     def release(self) -> None:
-        """Let go; where that is the last unmount, it lasts until the file system is on disk. Safe to call twice."""
+        """Close the descriptor; if that is the last unmount, it blocks for a sync. Safe to call twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

@@ -15,7 +15,7 @@ _UNKNOWN: Final = Launch(0)
 
 @dataclass(frozen=True)
 class RunPlan:
-    """`order` says which run it is, and who asked; `parts` is what the hooks have prepared for it."""
+    """A run to create. `order`: its number and who asked for it; `parts`: what the hooks prepared."""
 
     spec: ContainerSpec
     order: Launch
@@ -24,9 +24,9 @@ class RunPlan:
 
 @dataclass
 class ContainerRun:
-    """What a run holds. `pidfd` is the first process, `conmon_fd` its shim (-1: it is gone), a child of ours or not.
+    """A run's processes. `pidfd`: the first one; `conmon_fd`: its shim (-1: gone); `child`: the shim is our child.
 
-    `filtered`: it must have a seccomp filter when it is started.
+    `filtered`: the run must have a seccomp filter when it is started.
     """
 
     pid: int
@@ -38,7 +38,10 @@ class ContainerRun:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """`order` says which run it is (0: unknown), and who asked; `apparmor` None: unknown."""
+    """What the next agent must know of a run, should this one die before it stores it.
+
+    `order`: the run's number (0: unknown) and who asked for it; `apparmor` None: unknown.
+    """
 
     order: Launch = _UNKNOWN
     endpoints: tuple[Endpoint, ...] = ()
@@ -46,7 +49,7 @@ class RunRecord:
     apparmor: str | None = None
 
     def dump(self) -> bytes:
-        """As it is written."""
+        """The file's content."""
         body = {
             "run": self.order.run,
             "starters": [(waiter.command, waiter.actor) for waiter in self.order.starters],
@@ -59,7 +62,7 @@ class RunRecord:
 
     @classmethod
     def load(cls, body: dict[str, Any]) -> "RunRecord":
-        """What was written, perhaps by an earlier release; empty fields for what it lacks."""
+        """The record in a file, perhaps of an earlier release; missing fields are empty."""
         return cls(
             Launch(int(body.get("run", 0)), _waiters(body.get("starters")), _waiters(body.get("restarters"))),
             tuple(Endpoint.model_validate(endpoint) for endpoint in body.get("endpoints") or ()),

@@ -1,4 +1,4 @@
-"""Notices the end of one run, and tells of it once."""
+"""Watch one run, and report its exit once."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ UNKNOWN_CODE: Final = -1
 
 
 class WatchedRun(Protocol):
-    """What is watched. `pidfd` is the process, `conmon_fd` its shim (-1: gone), a child of ours or not."""
+    """The watched processes. `pidfd`: the program; `conmon_fd`: its shim (-1: gone); `child`: the shim is our child."""
 
     pid: int
     pidfd: int
@@ -28,13 +28,13 @@ class WatchedRun(Protocol):
 
 
 class RunWatch:
-    """The end comes from conmon's exit file, or from the first process itself where its shim was killed.
+    """Takes the exit from conmon's file, or from the first process if its shim was killed.
 
-    One object for each run, so that the last word of an old shim is never taken for the new one's.
+    One object for each run, so that an old shim's exit is never taken for the new one's.
     """
 
     def __init__(self, container: str, run: WatchedRun, files: ExitFiles, *, shimless: bool = False) -> None:
-        """`shimless`: there is none of its own, and another process writes the exit file, before it reaps."""
+        """`shimless`: the process has no shim; another process writes the exit file, before it reaps."""
         self.reported = False
         self._shimless = shimless
         self._container = container
@@ -50,19 +50,19 @@ class RunWatch:
             self._shim_gone.set()
 
     def begin(self, ended: Callable[[Exit], None]) -> None:
-        """From now on `ended` may be called, also from here."""
+        """Start watching; `ended` may be called from inside this call."""
         self._ended = ended
         self.check()
         if self._shim_gone.is_set():
             self._watch_orphan()
 
     def check(self) -> None:
-        """Tell of the end, if it has been written down."""
+        """Report the exit if its file exists."""
         if self._ended is not None and (how := self._files.read()) is not None:
             self._report(how)
 
     async def shim_gone(self, seconds: float) -> bool:
-        """Whether the shim ends within that time."""
+        """Wait for the shim's end; False if it still runs after that time."""
         if not self._shim_gone.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -70,12 +70,12 @@ class RunWatch:
         return self._shim_gone.is_set()
 
     def kill_shim(self) -> None:
-        """The last means against one that hangs."""
+        """Kill a shim that hangs."""
         if self._shim is not None:
             procs.send_signal(self._run.conmon_fd, signals.SIGKILL)
 
     def close(self) -> None:
-        """Stop watching, let go of all descriptors. Safe to call twice."""
+        """Stop watching, close all descriptors. Safe to call twice."""
         self._ended = None
         for watched in (self._shim, self._orphan):
             if watched is not None:
@@ -97,7 +97,7 @@ class RunWatch:
         self._watch_orphan()
 
     def _watch_orphan(self) -> None:
-        """The shim is gone and wrote nothing."""
+        """Watch the first process itself: its shim is gone and wrote no exit file."""
         if self._ended is None:
             return
         if not self._shimless:
@@ -119,7 +119,7 @@ class RunWatch:
 
 
 def exit_code_of_orphan(pid: int, pidfd: int) -> int | None:
-    """The exit code of a process that has ended, whether its new parent has reaped it or not yet; None if unknown."""
+    """The exit code of an ended process, reaped by its new parent or not; None if unknown."""
     code = procs.exit_code_from_pidfd(pidfd)
     if code is None:
         code = _code_of_zombie(pid)
@@ -127,7 +127,7 @@ def exit_code_of_orphan(pid: int, pidfd: int) -> int | None:
 
 
 def _code_of_zombie(pid: int) -> int | None:
-    """proc_pid_stat(5): the state is field 3, the wait status the last one."""
+    """The exit code in /proc/<pid>/stat (proc_pid_stat(5)): field 3 is the state, the last one the wait status."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

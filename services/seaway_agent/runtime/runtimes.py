@@ -8,14 +8,14 @@ from seaway_contracts.errors import bad_request
 
 CRUN: Final = "crun"
 RUNSC: Final = "runsc"
-# The container's own network namespace is what gVisor calls the host's: its own network stack (`sandbox`) takes every
-# namespace of a new kernel for the root one, and refuses it. overlay2: what is written goes to our upper directory.
+# gVisor calls the container's own network namespace the host's. Its own stack (`sandbox`) mistakes every namespace of a
+# new kernel for the root one, and refuses it. overlay2=none: writes go to our upper directory.
 _RUNSC_FLAGS: Final = ("--platform=systrap", "--network=host", "--overlay2=none")
 
 
 @dataclass(frozen=True)
 class Runtimes:
-    """Name → program; `default` is what a container gets that names none."""
+    """Name → program; `default`: the runtime of containers that name none."""
 
     programs: Mapping[str, str]
     default: str
@@ -29,12 +29,12 @@ class Runtimes:
 
 
 def global_flags(runtime: str) -> tuple[str, ...]:
-    """Flags that go before every command of that runtime."""
+    """The flags before every command of this runtime."""
     return _RUNSC_FLAGS if runtime == RUNSC else ()
 
 
 def knows_keyrings(runtime: str) -> bool:
-    """Whether its `create` takes `--no-new-keyring`."""
+    """Whether the runtime's `create` takes `--no-new-keyring`."""
     return runtime != RUNSC
 
 
@@ -44,10 +44,10 @@ def is_filtered_by_host(runtime: str) -> bool:
 
 
 def filters_late(runtime: str, *, no_new_privileges: bool) -> bool:
-    """Whether it loads the seccomp filter only when its init has passed the gate."""
+    """Whether the runtime loads the seccomp filter only after the exec FIFO."""
     return runtime == CRUN and no_new_privileges
 
 
 def recursive_read_only(runtime: str) -> bool:
-    """Whether it knows the mount option `rro`; the kernels that Seaway runs on do (5.12)."""
+    """Whether the runtime knows the mount option `rro`; all kernels that Seaway supports do (5.12)."""
     return runtime != RUNSC

@@ -1,4 +1,4 @@
-"""Starts conmon in the launcher's thread, whose mount namespace the runtimes need, and hears its report."""
+"""Start conmon in the launcher's thread, whose mount namespace runtimes need, and read its report."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ _MOST_OUTPUT: Final = 4096
 
 
 class ShimStarter:
-    """`conmon` is its program; `output_fd` gets what it prints. `workers` ends a shim that hangs."""
+    """Starts shims. `conmon`: the program; `output_fd`: its output; `workers`: threads that kill a hanging shim."""
 
     def __init__(
         self, conmon: str, launcher: Launcher, attach_lock: AttachLock, output_fd: int, workers: Executor
@@ -32,13 +32,13 @@ class ShimStarter:
         self._workers = workers
 
     def warm(self) -> None:
-        """A shim will be started in a moment."""
+        """Prepare the kernel for a shim that starts soon (see `AttachLock`)."""
         self._attach_lock.warm()
 
     async def start(self, plan: BundlePlan) -> tuple[Spawned, int]:
-        """Make the bundle and start its shim: that, and the container's first process, which waits for its start.
+        """Make the bundle, start its shim; returns the shim and the pid of init, which waits for the start.
 
-        Raises SeawayError (in Docker's words where the runtime refused), OSError; plain files are left at most then.
+        Raises SeawayError (with Docker's text if the runtime refused), OSError; leaves at most plain files.
         """
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
@@ -62,7 +62,7 @@ class ShimStarter:
         return spawned, report.pid
 
     async def start_container(self, plan: ShimPlan) -> None:
-        """Let the container's program run by the runtime's own `start`. Raises SeawayError, OSError."""
+        """Start the container by the runtime's own `start`. Raises SeawayError, OSError."""
         argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
         with open(plan.bundle / "start", "w+b") as output:
             fds = {1: output.fileno(), 2: output.fileno()}
@@ -74,11 +74,11 @@ class ShimStarter:
                 raise runtime_failure(text or f"{plan.runtime} ended with {code}")
 
     def remove_crun_directory(self, cgroups_path: str) -> None:
-        """Have the launcher drop what crun left in its namespace for one container."""
+        """Remove the directory that crun made in the launcher's namespace for a container."""
         self._launcher.remove_crun_directory(cgroups_path)
 
     async def _end(self, spawned: Spawned) -> None:
-        """It hangs, and the runtime below it maybe as well."""
+        """Kill a shim that failed to report, with its children."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._workers, end_with_children, find(spawned.pid))
         os.close(spawned.pidfd)
