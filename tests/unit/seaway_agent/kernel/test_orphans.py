@@ -64,7 +64,7 @@ def test_what_runs_is_left_alone() -> None:
         assert child.poll() is None
 
 
-async def test_they_are_looked_after() -> None:
+async def test_they_are_reaped_for_ever() -> None:
     process = orphan(0)
     looking = asyncio.ensure_future(orphans.reap_forever(0.01))
     try:

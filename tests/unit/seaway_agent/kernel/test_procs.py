@@ -88,7 +88,7 @@ def test_a_pidfd_is_of_exactly_the_process_that_was_meant() -> None:
         procs.open_process(procs.Process(own.pid, own.started + 1))
 
 
-def test_children_are_told_by_their_parent() -> None:
+def test_children_are_found_by_their_parent() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         assert procs.child_of(os.getpid(), child.pid) == procs.find(child.pid)
@@ -99,7 +99,7 @@ def test_children_are_told_by_their_parent() -> None:
         child.wait()
 
 
-def test_a_pidfd_has_a_number_and_tells_of_the_end() -> None:
+def test_a_pidfd_has_a_pid_and_shows_the_end() -> None:
     child = subprocess.Popen(["sleep", "60"])
     pidfd = os.pidfd_open(child.pid)
     try:
@@ -111,7 +111,7 @@ def test_a_pidfd_has_a_number_and_tells_of_the_end() -> None:
         os.close(pidfd)
 
 
-def test_who_has_ended_has_no_root() -> None:
+def test_an_ended_process_has_no_root() -> None:
     assert procs.has_namespace_root(os.getpid())
     child = subprocess.Popen(["true"])
     child.wait()

@@ -22,6 +22,6 @@ def test_the_second_waits_for_the_first() -> None:
     assert order == ["first", "second"]
 
 
-def test_nobody_is_waited_for_without_end() -> None:
+def test_the_wait_is_limited() -> None:
     with subnet_lock(), subnet_lock(wait_s=0.02):
         pass

@@ -114,7 +114,7 @@ async def test_a_list_that_can_not_be_read_any_more(machine: Machine) -> None:
         await found.ensure_loaded(DEFAULT)
 
 
-def test_what_is_left(machine: Machine) -> None:
+def test_is_loaded(machine: Machine) -> None:
     assert not is_loaded(machine.paths)
     machine.paths.profiles.write_text("docker-default (enforce)\n")
     assert is_loaded(machine.paths)

@@ -1,4 +1,4 @@
-"""What keeps a rootfs over the end of its run."""
+"""The pin that keeps a rootfs mounted beyond the end of its run."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def roots() -> list[set[str]]:
     return [names for names in found if "busybox" in names]
 
 
-def test_it_holds_until_it_is_released(jailed: subprocess.Popen[bytes]) -> None:
+def test_it_pins_until_it_is_released(jailed: subprocess.Popen[bytes]) -> None:
     pidfd = os.pidfd_open(jailed.pid)
     pin = RootfsPin(jailed.pid, pidfd)
     jailed.kill()

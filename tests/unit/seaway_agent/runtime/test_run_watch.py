@@ -20,7 +20,7 @@ def child(script: str) -> int:
 
 
 class Stage:
-    """A watch over a run of two children, and what it told."""
+    """A watch over a run of two children, and the exits that it reported."""
 
     def __init__(self, directory: Path, *, shim_there: bool = True) -> None:
         for name in ("exits", "persist", "bundle"):
@@ -59,7 +59,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         await made.close()
 
 
-async def test_the_exit_file_is_told_once(stage: Stage) -> None:
+async def test_the_exit_file_is_reported_once(stage: Stage) -> None:
     stage.begin()
     stage.watch.check()
     assert stage.reported == []
@@ -72,7 +72,7 @@ async def test_the_exit_file_is_told_once(stage: Stage) -> None:
     assert stage.watch.reported
 
 
-async def test_nobody_is_told_before_the_beginning(stage: Stage) -> None:
+async def test_nothing_is_reported_before_the_beginning(stage: Stage) -> None:
     stage.write(7)
     stage.watch.check()
     stage.kill(stage.shim)
@@ -82,7 +82,7 @@ async def test_nobody_is_told_before_the_beginning(stage: Stage) -> None:
     assert [how.code for how in stage.reported] == [7]
 
 
-async def test_a_shim_that_ends_well_tells_without_a_look(stage: Stage) -> None:
+async def test_a_shims_normal_end_is_reported_without_a_check(stage: Stage) -> None:
     stage.begin()
     stage.write(3)
     stage.kill(stage.shim)
@@ -90,7 +90,7 @@ async def test_a_shim_that_ends_well_tells_without_a_look(stage: Stage) -> None:
     assert stage.reported[0].code == 3
 
 
-async def test_a_killed_shim_leaves_the_kernels_word(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_killed_shim_leaves_the_kernels_exit_code(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.begin()
     with caplog.at_level(logging.WARNING):
         stage.kill(stage.shim)
@@ -101,7 +101,7 @@ async def test_a_killed_shim_leaves_the_kernels_word(stage: Stage, caplog: pytes
     assert [how.code for how in stage.reported] == [137]
 
 
-async def test_an_exit_file_beats_the_kernels_word(stage: Stage) -> None:
+async def test_an_exit_file_beats_the_kernels_exit_code(stage: Stage) -> None:
     stage.kill(stage.shim)
     assert await stage.watch.shim_gone(5)
     stage.begin()
@@ -118,7 +118,7 @@ async def test_a_shim_that_does_not_end_is_killed(stage: Stage) -> None:
     assert not Path(f"/proc/{stage.shim}").exists()
 
 
-async def test_what_is_closed_tells_nothing(stage: Stage) -> None:
+async def test_a_closed_watch_reports_nothing(stage: Stage) -> None:
     stage.begin()
     stage.watch.close()
     stage.watch.close()

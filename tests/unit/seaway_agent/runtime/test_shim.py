@@ -1,4 +1,4 @@
-"""Reports on a real pipe, the start gate, exit files, pidfds."""
+"""Reports on a real pipe, exit files, pidfds, terminal sizes."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ async def test_a_report_in_two_pieces(pipe: tuple[int, int]) -> None:
     assert await reading == Report(42)
 
 
-async def test_a_shim_that_ends_without_a_word(pipe: tuple[int, int]) -> None:
+async def test_a_shim_that_ends_without_a_report(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.close(writer)
     report = await shim.read_report(reader)
@@ -100,7 +100,7 @@ async def test_the_end_of_a_child_is_seen_and_the_child_is_reaped() -> None:
     child.wait()
 
 
-async def test_what_is_no_longer_watched_is_not_told(tmp_path: Path) -> None:
+async def test_a_closed_watch_does_not_call_back(tmp_path: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220
     with none_left_open():
         watched = shim.PidfdWatch(os.pidfd_open(child.pid), pytest.fail, child=False)  # type: ignore[arg-type]
