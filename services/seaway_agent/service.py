@@ -105,7 +105,7 @@ class Agent:
         self._programs = find_programs(settings.runtime)
         self._runtimes = self._programs.runtimes
         self._open_files = raise_file_limit()
-        orphans.adopt()
+        orphans.become_subreaper()
         await self._be_alone(self._layout.root)
         early = await self._joined_within(_JOINS_S)
         if early:
@@ -130,8 +130,8 @@ class Agent:
         self._open_containers(lost_memory=bool(former) and not same_boot)
         await self._recover(store, same_boot)
         store.put_fact("boot", boot)
-        context.tasks.eternal("firewall", self._published.guard())
-        context.tasks.eternal("orphans", orphans.look_after())
+        context.tasks.eternal("firewall", self._published.repair_on_flush())
+        context.tasks.eternal("orphans", orphans.reap_forever())
         self._outbox.start()
         stack.push_async_callback(self._outbox.flush, _FLUSH_S)
         info = read_host_info(str(self._layout.root), self._cgroups.host, apparmor=self._apparmor.usable)

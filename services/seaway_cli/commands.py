@@ -78,10 +78,10 @@ def purge(layout: Layout, clean_node: Callable[[Layout, str], None]) -> list[str
 
 def stays() -> list[str]:
     """What a purge leaves, as it isn't the suite's alone, in words."""
-    from seaway_agent.runtime.apparmor import is_left
+    from seaway_agent.runtime.apparmor import is_loaded
 
     words = "left the AppArmor profile docker-default loaded: other engines' containers may run under it"
-    return [words] if is_left() else []
+    return [words] if is_loaded() else []
 
 
 def _purge_agent(layout: Layout, clean_node: Callable[[Layout, str], None]) -> list[str]:

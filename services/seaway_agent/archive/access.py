@@ -18,8 +18,7 @@ from seaway_agent.layout import Layout
 from seaway_agent.rootfs.threads import wait_until_done
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime import gvisor
-from seaway_agent.runtime.flags import RUNSC
-from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.runtimes import RUNSC, Runtimes
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import internal
 

@@ -13,8 +13,7 @@ from seaway_agent.layout import Layout
 from seaway_agent.metrics.stats import StatsSampling
 from seaway_agent.runtime import gvisor
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
-from seaway_agent.runtime.flags import RUNSC
-from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.runtimes import RUNSC, Runtimes
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty

@@ -185,7 +185,7 @@ class ContainerRunner:
 
     def exit_seen(self) -> None:
         """conmon may have written how the container ended."""
-        self._runtime.look()
+        self._runtime.check()
 
     def _ended(self, how: Exit) -> None:
         """Report the end of the first process, behind the ends of execs that came before it."""

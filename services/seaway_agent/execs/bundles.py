@@ -35,7 +35,7 @@ class ExecBundles:
 
         In the launcher's thread only where a read may block, as the change of threads takes longer than the work.
         """
-        user = _user(plan, paths.read_text_at_once, _SMALL_TEXT) if procs.has_first_root(plan.pid) else None
+        user = _user(plan, paths.read_text_nonblocking, _SMALL_TEXT) if procs.has_namespace_root(plan.pid) else None
         if user is not None:
             self._write(plan, user)
         else:

@@ -38,7 +38,7 @@ def begun_alone(bundle: Path) -> int | None:
     program may have run.
     """
     end = time.monotonic() + _BEGINS_S
-    while (runtimes := procs.naming(str(bundle / PID_FILE))) and time.monotonic() < end:
+    while (runtimes := procs.with_argument(str(bundle / PID_FILE))) and time.monotonic() < end:
         while any(procs.alive(*one) for one in runtimes) and time.monotonic() < end:
             time.sleep(_PAUSE_S)
     for runtime in runtimes:
@@ -73,7 +73,7 @@ def await_end(bundle: Path, files: ExitFiles, supervisors: Collection[Process]) 
     end, written_by = time.monotonic() + _BEGINS_S, 0.0
     while files.read() is None and any(procs.alive(*supervisor) for supervisor in supervisors):
         now = time.monotonic()
-        if not written_by and not procs.naming(str(bundle / PID_FILE)):
+        if not written_by and not procs.with_argument(str(bundle / PID_FILE)):
             written_by = now + _WRITES_S
         if now > end or 0 < written_by < now:
             return

@@ -86,7 +86,7 @@ class ExecLaunch:
             await self._end_shim(spawned)
             raise
         if report.pid <= 0:
-            await shim.reaped(spawned.pidfd)
+            await shim.wait_and_reap(spawned.pidfd)
             raise exec_failure(_logged(plan.shim) or report.message)
         return ExecRun(report.pid, pidfd_of(report.pid), spawned.pidfd, child=True)
 

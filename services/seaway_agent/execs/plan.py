@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seaway_agent.runtime.conmon import SURROUNDINGS
+from seaway_agent.runtime.conmon import ENVIRONMENT
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.execs import ExecSpec
 
@@ -86,7 +86,7 @@ class ExecShim:
         pipes = {"_OCI_SYNCPIPE": str(SYNC_FD)}
         if self.attached:
             pipes |= {"_OCI_STARTPIPE": str(START_FD), "_OCI_ATTACHPIPE": str(ATTACH_FD)}
-        return {**pipes, **SURROUNDINGS}
+        return {**pipes, **ENVIRONMENT}
 
 
 @dataclass(frozen=True)

@@ -38,5 +38,5 @@ def _environment(process: Json, spec: ContainerSpec, asked: ExecSpec, user: oci.
     command = spec.command.model_copy(update={"tty": asked.tty, "env": (*spec.command.env, *asked.env)})
     named = [item for item in process.get("env", ()) if item.startswith(_HOSTNAME)]
     hostname = named[0].removeprefix(_HOSTNAME) if named else ""
-    around = oci.Surroundings(rootfs="", cgroups_path="", hostname=hostname, user=user)
-    return oci.environment(spec.model_copy(update={"command": command}), around)
+    options = oci.SpecOptions(rootfs="", cgroups_path="", hostname=hostname, user=user)
+    return oci.environment(spec.model_copy(update={"command": command}), options)

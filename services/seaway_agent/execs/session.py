@@ -13,7 +13,7 @@ from seaway_agent.execs.plan import ExecPlan
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.execs.supervised import SupervisedWatch, watch_of
 from seaway_agent.kernel import procs
-from seaway_agent.runtime import terminal
+from seaway_agent.runtime import shim
 from seaway_agent.runtime.run_watch import RunWatch
 from seaway_agent.runtime.teardown import remove_tree
 from seaway_agent.streams.console import Console
@@ -92,7 +92,7 @@ class Session:
         if self._run is None or self.over.is_set():
             return False
         try:
-            terminal.resize(self._bundle, height, width)
+            shim.resize_terminal(self._bundle, height, width)
         except OSError:
             return False
         return True

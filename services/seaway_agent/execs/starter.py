@@ -13,8 +13,7 @@ from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
 from seaway_agent.runtime.apparmor import AppArmor
-from seaway_agent.runtime.flags import RUNSC, global_flags
-from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.runtimes import RUNSC, Runtimes, global_flags
 from seaway_agent.streams.console import Console
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.execs import ExecSpec
@@ -74,7 +73,7 @@ class ExecStarter:
 
         Raises SeawayError (in Docker's words where the runtime refused), OSError; nothing is left then.
         """
-        await self._apparmor.see_to(self._apparmor.profile_for(plan.container.security))
+        await self._apparmor.ensure_loaded(self._apparmor.profile_for(plan.container.security))
         self.warm()
         if not plan.supervised:
             return await self._by_conmon.run(plan, console.connect)

@@ -110,7 +110,7 @@ class SupervisedLaunch:
 
     def _nothing(self, reading: contextlib.ExitStack) -> int:
         """/dev/null, opened anew: a program may change the flags of a descriptor for everybody who shares it."""
-        fd = os.open(f"/proc/self/fd/{self._launcher.nothing}", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"/proc/self/fd/{self._launcher.dev_null}", os.O_RDONLY | os.O_CLOEXEC)
         reading.callback(os.close, fd)
         return fd
 

@@ -1,9 +1,9 @@
-"""Has the kernel's lock for moving processes between cgroups ready before a runtime needs it.
+"""Warm up the kernel's lock for moving processes between cgroups before a runtime needs it.
 
 The first write to any `cgroup.procs` waits for an RCU grace period (5 to 15 ms), as the kernel's
-`cgroup_threadgroup_rwsem` favours fork and exit over moves. Writes within the next 15 ms or so don't wait. So an idle
-write, made while a container is still being prepared, takes that wait off its start. Where cgroups are mounted with
-`favordynmods` there is nothing to wait for, and this does no harm.
+`cgroup_threadgroup_rwsem` favours fork and exit over moves. Writes within the next 15 ms or so don't wait. So a write
+without effect, made while a container is being prepared, removes that wait from its start. With cgroups mounted with
+`favordynmods` there is no wait, and the write is harmless.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from seaway_agent.kernel.cgroup_text import CgroupLayout, own_cgroup
 log = logging.getLogger(__name__)
 _MYSELF = b"0"
 _WARM_S: Final = 0.007
-"""After a write the next ones don't wait for twice as long: enough for a runtime to come to its own."""
+"""Half the time in which writes after a write don't wait, so that a runtime reaches its own write in time."""
 
 
 class AttachLock:
-    """A thread that writes itself into the cgroup where it is already. Without `start`, `warm` does nothing."""
+    """A thread that moves itself into its own cgroup, on request. Without `start`, `warm` does nothing."""
 
     def __init__(self, layout: CgroupLayout, now: Callable[[], float] = time.monotonic) -> None:
         self._layout = layout
@@ -36,27 +36,27 @@ class AttachLock:
         self._warmed = 0.0
 
     def start(self) -> None:
-        """Begin; where the agent's own cgroup can't be written, containers only start a little later."""
+        """Start the thread; if the agent's cgroup is not writable, containers start a little slower."""
         path = own_cgroup(self._layout, Path("/proc/self/cgroup").read_text())
         if path is None:
             return
         try:
             self._fd = os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:
-            log.info("starts can't be hastened by %s/cgroup.procs: %s", path, error.strerror)
+            log.info("container starts are slower, as %s/cgroup.procs is not writable: %s", path, error.strerror)
             return
         self._thread = threading.Thread(target=self._run, name="attach-lock", daemon=True)
         self._thread.start()
 
     def warm(self) -> None:
-        """A process will soon be moved into a cgroup. Returns at once."""
+        """Warm up the lock, as a process will soon be moved. Returns at once."""
         now = self._now()
         if now - self._warmed > _WARM_S:
             self._warmed = now
             self._wanted.set()
 
     def used(self) -> None:
-        """A runtime has just moved a process: that is as good as a write of ours."""
+        """Note that a runtime has just moved a process, which warms up the lock as well."""
         self._warmed = self._now()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Pure: new limits of a running container -> the writes, in an order that the kernel accepts."""
+"""Pure: new limits of a running container → writes, in an order that the kernel accepts."""
 
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,7 +13,7 @@ _CORE: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits to change; None leaves one as it is, -1 lifts it.
+    """Limits to change; None: unchanged, -1: unlimited.
 
     Sizes in bytes; `memory_swap` is memory and swap together (Docker's MemorySwap). Times in microseconds.
     """
@@ -57,7 +57,7 @@ _LIFTED: Final[dict[str, int]] = {
 
 
 def changed_limits(changes: Resources) -> Limits:
-    """What an update asks for: a field at its default stays as it is."""
+    """The limits that an update changes; fields at their default stay unchanged."""
     found: dict[str, Any] = {_PLAIN[name]: value for name in _PLAIN if (value := getattr(changes, name))}
     if changes.nano_cpus:
         found["cpu_period_us"] = DEFAULT_PERIOD_US
@@ -68,7 +68,7 @@ def changed_limits(changes: Resources) -> Limits:
 
 
 def former_limits(changes: Resources, old: Resources) -> Limits:
-    """What takes those changes back."""
+    """The limits that revert an update."""
     back = {
         name: getattr(old, name) or _LIFTED.get(name, getattr(old, name)) for name in _PLAIN if getattr(changes, name)
     }
@@ -117,7 +117,7 @@ def writes_v1(limits: Limits, *, memory_swap_now: int | None) -> list[Write]:
 
 
 def writes_v2(limits: Limits, *, memory_now: int | None, quota_now: int | None, period_now: int) -> list[Write]:
-    """The writes for cgroup v2, where swap is counted apart and quota and period share a file."""
+    """The writes for cgroup v2, where swap is counted separately and quota and period share a file."""
     writes = []
     if limits.memory is not None:
         writes.append(Write("memory", "memory.max", _or_max(limits.memory)))
@@ -138,7 +138,7 @@ def writes_v2(limits: Limits, *, memory_now: int | None, quota_now: int | None, 
 
 
 def weight_of_shares(shares: int) -> int:
-    """cpu.shares (2-262144) as cpu.weight (1-10000), by the line that crun 1.21 and runc 1.1 draw."""
+    """cpu.shares (2-262144) as cpu.weight (1-10000), by the linear mapping of crun 1.21 and runc 1.1."""
     return 1 + (min(max(shares, 2), 262_144) - 2) * 9999 // 262_142
 
 

@@ -1,7 +1,7 @@
 """The cgroups that users put above their containers (`--cgroup-parent`). All of it blocks.
 
-The runtime makes what is missing, as Docker's cgroupfs driver has it. What it made so goes with the last container
-below it; what was there before stays.
+The runtime creates missing ones, as with Docker's cgroupfs driver. Seaway removes those with the last container below
+them; cgroups that existed before stay.
 """
 
 import contextlib
@@ -16,45 +16,45 @@ from seaway_agent.kernel.cgroup_text import CgroupLayout
 
 
 class CgroupParents:
-    """Remembers in a file which directories were missing. On tmpfs: cgroups don't survive a reboot either."""
+    """Records in a file (on tmpfs, as cgroups don't survive a reboot) which directories were missing."""
 
     def __init__(self, host: CgroupLayout, file: Path) -> None:
         self._host = host
         self._file = file
         self._lock = threading.Lock()
-        self._held: set[str] = set()
+        self._reserved: set[str] = set()
         self._made = set(_load(file))
 
-    def hold(self, cgroups_path: str) -> None:
-        """A container is about to be made at this path: note what of the way to it isn't there. Raises OSError."""
+    def reserve(self, cgroups_path: str) -> None:
+        """Record the missing parents of a path before a container is created there. Raises OSError."""
         with self._lock:
-            self._held.add(cgroups_path)
-            missing = {place for place in self._above(cgroups_path) if not Path(place).is_dir()}
-            self._keep(self._made | missing)
+            self._reserved.add(cgroups_path)
+            missing = {place for place in self._ancestors(cgroups_path) if not Path(place).is_dir()}
+            self._save(self._made | missing)
 
-    def let_go(self, cgroups_path: str) -> None:
-        """Nothing is left at this path: remove what was made for it and is no longer needed. Raises OSError."""
+    def release(self, cgroups_path: str) -> None:
+        """Remove the recorded parents of a removed container that no other one needs. Raises OSError."""
         with self._lock:
-            self._held.discard(cgroups_path)
-            needed = {place for held in self._held for place in self._above(held)}
-            mine = [place for place in self._above(cgroups_path) if place in self._made - needed]
-            self._keep(self._made - {place for place in mine if _removed(place)})
+            self._reserved.discard(cgroups_path)
+            needed = {place for path in self._reserved for place in self._ancestors(path)}
+            mine = [place for place in self._ancestors(cgroups_path) if place in self._made - needed]
+            self._save(self._made - {place for place in mine if _remove_if_empty(place)})
 
     def clear(self) -> None:
-        """No container is left at all."""
+        """Remove all recorded parents, when no container is left."""
         with self._lock:
             for place in sorted(self._made, key=len, reverse=True):
-                _removed(place)
-            self._keep(set())
+                _remove_if_empty(place)
+            self._save(set())
 
-    def _above(self, cgroups_path: str) -> Iterator[str]:
-        """The directories above a cgroup in all hierarchies, the deepest first, without the hierarchies' roots."""
+    def _ancestors(self, cgroups_path: str) -> Iterator[str]:
+        """The parents of a cgroup in all hierarchies, the deepest first, without the roots."""
         parent = posixpath.dirname(cgroups_path)
         while parent != "/":
             yield from self._host.directories(parent)
             parent = posixpath.dirname(parent)
 
-    def _keep(self, made: set[str]) -> None:
+    def _save(self, made: set[str]) -> None:
         if made == self._made:
             return
         if made:
@@ -72,8 +72,8 @@ def _load(file: Path) -> list[str]:
     return []
 
 
-def _removed(directory: str) -> bool:
-    """Whether it is gone now; one that is still used isn't."""
+def _remove_if_empty(directory: str) -> bool:
+    """Remove the directory unless it is in use; whether it is gone."""
     try:
         os.rmdir(directory)  # noqa: PTH106
     except FileNotFoundError:

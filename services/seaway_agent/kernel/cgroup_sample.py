@@ -1,4 +1,4 @@
-"""Pure: the texts of a container's cgroup files -> one sample, the same for cgroup v1 and v2."""
+"""Pure: the texts of a container's cgroup files → one sample, the same for cgroup v1 and v2."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from seaway_agent.kernel.cgroup_text import (
 _USEC: Final = 1000
 PROCESSES: Final = "cgroup.procs"
 
-# (controller, file) that a sample is made of.
+# The files of a sample: (controller, file).
 V1_FILES: Final = (
     ("cpuacct", "cpuacct.usage"),
     ("cpuacct", "cpuacct.usage_user"),
@@ -53,8 +53,8 @@ V2_FILES: Final = (
 class CgroupSample:
     """What a container has used so far. Times in nanoseconds, sizes in bytes; a limit is None where there is none.
 
-    `memory_working_set` is usage less the page cache that can go at once, which is what `docker stats` shows.
-    `processes` are those of the cgroup itself; `pids_current`, the kernel's word, counts their threads.
+    `memory_working_set` is usage less inactive page cache, which `docker stats` shows.
+    `processes` are those of the cgroup itself; `pids_current` counts their threads.
     `memory_stat` has the kernel's own names and values for Docker's `memory_stats.stats`.
     """
 

@@ -1,4 +1,4 @@
-"""Pure cgroup knowledge: what is mounted where, what the files say, what to write into them.
+"""Pure: parse cgroup mounts and files, compute cgroup paths.
 
 Sources: Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst of Linux; for shares -> weight the OCI runtimes.
 """
@@ -39,7 +39,7 @@ class CgroupLayout:
         return None if mounted is None else mounted + cgroups_path
 
     def directories(self, cgroups_path: str) -> tuple[str, ...]:
-        """Every directory that a runtime may have made for an OCI cgroupsPath, each once."""
+        """The directories of an OCI cgroupsPath in all hierarchies, each once."""
         mounted = dict.fromkeys(self.controllers.values())
         if self.unified is not None:
             mounted[self.unified] = None
@@ -52,7 +52,7 @@ def cgroups_path(parent: str, container_id: str) -> str:
 
 
 def suite_cgroup(suite: str) -> str:
-    """Above the containers of a suite that were given no other place."""
+    """The parent cgroup of a suite's containers without `--cgroup-parent`."""
     return f"/seaway/{suite}"
 
 
@@ -76,8 +76,9 @@ def parse_layout(mountinfo_text: str) -> CgroupLayout:
 
 
 def own_cgroup(layout: CgroupLayout, proc_cgroup_text: str) -> str | None:
-    """The directory of a process's cgroup by its `/proc/<pid>/cgroup`: of a controller on v1, of the unified
-    hierarchy on v2. None where there is no such mount.
+    """The directory of a process's cgroup, by its `/proc/<pid>/cgroup`; None if the hierarchy isn't mounted.
+
+    Of a controller on v1, of the unified hierarchy on v2.
     """
     rows = [line.split(":", 2) for line in proc_cgroup_text.splitlines() if line.count(":") >= 2]
     if layout.mode is CgroupMode.V2:
@@ -96,7 +97,7 @@ def parse_keyed(text: str) -> dict[str, int]:
 
 
 def parse_count(text: str) -> int:
-    """A file with one number; 0 when it is empty or isn't there."""
+    """The number in a file; 0 when it is empty or missing."""
     text = text.strip()
     return int(text) if text.isdigit() else 0
 
@@ -109,7 +110,7 @@ def parse_limit(text: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class BlockIo:
-    """What went to and from one block device since the cgroup was made."""
+    """I/O of one block device since the cgroup was made."""
 
     major: int
     minor: int

@@ -73,7 +73,7 @@ def _inherit_cpuset(mount: str, cgroups_path: str) -> None:
 
 
 def remove(directories: Iterable[str]) -> None:
-    """Remove cgroups and all below them; those that are gone are fine.
+    """Remove cgroups and all below them; missing ones are ignored.
 
     Raises OSError (EBUSY) for the first one that still has processes after about 130 ms; the others are removed.
     """
@@ -118,7 +118,7 @@ def _scan(directory: str) -> list[os.DirEntry[str]]:
 
 
 def procs(directory: str) -> list[int]:
-    """The processes of a cgroup and of all below it."""
+    """The processes of a cgroup and of its descendants."""
     found = [int(line) for line in read_text(f"{directory}/cgroup.procs").split()]
     for entry in _scan(directory):
         if entry.is_dir(follow_symlinks=False):
@@ -136,7 +136,7 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def freeze(layout: CgroupLayout, cgroups_path: str, *, seconds: float = 2.0) -> None:
-    """Stop every process of a cgroup. Raises TimeoutError, with all thawed again, when the kernel can't in time."""
+    """Freeze a cgroup. Raises TimeoutError, with all thawed again, when it isn't frozen in time."""
     if layout.mode is CgroupMode.V2:
         directory = f"{layout.unified}{cgroups_path}"
         write_text(f"{directory}/cgroup.freeze", "1")
@@ -155,7 +155,7 @@ def freeze(layout: CgroupLayout, cgroups_path: str, *, seconds: float = 2.0) -> 
 
 
 def thaw(layout: CgroupLayout, cgroups_path: str) -> None:
-    """Let the processes of a frozen cgroup run on."""
+    """Thaw a cgroup: its processes continue."""
     if layout.mode is CgroupMode.V2:
         write_text(f"{layout.unified}{cgroups_path}/cgroup.freeze", "0")
     else:
@@ -176,7 +176,7 @@ def kill_all(layout: CgroupLayout, cgroups_path: str, *, seconds: float = 2.0) -
 
 
 def _kill_each(layout: CgroupLayout, cgroups_path: str) -> list[int]:
-    """One round: those found are killed; a fork in between is found by the next round."""
+    """Kill the processes found; returns them. The next round finds forks in between."""
     directory = layout.directory("freezer", cgroups_path) or layout.directories(cgroups_path)[0]
     found = procs(directory)
     for pid in found:
@@ -189,7 +189,7 @@ def _kill_each(layout: CgroupLayout, cgroups_path: str) -> list[int]:
 
 
 def oom_kills(layout: CgroupLayout, cgroups_path: str) -> int:
-    """How many processes of the cgroup the kernel has killed for want of memory."""
+    """How many processes of the cgroup the OOM killer has killed."""
     file = "memory.events" if layout.mode is CgroupMode.V2 else "memory.oom_control"
     return parse_keyed(read_text(f"{layout.directory('memory', cgroups_path)}/{file}")).get("oom_kill", 0)
 
@@ -205,10 +205,9 @@ def update_limits(layout: CgroupLayout, cgroups_path: str, limits: Limits) -> No
 
 
 def has_weights(layout: CgroupLayout) -> bool:
-    """Whether the kernel knows block I/O weights; without them Docker discards what was asked.
+    """Whether the kernel supports block I/O weights; without it Docker discards the option.
 
-    On cgroup v2 the root has no weight. Where its controller is iocost it has `io.cost.qos`, and where it is BFQ the
-    cgroups below it tell.
+    On cgroup v2 the root has no weight file: with iocost it has `io.cost.qos`, with BFQ its children have weights.
     """
     if layout.mode is not CgroupMode.V2:
         return weight_file(layout, "") is not None
@@ -217,7 +216,7 @@ def has_weights(layout: CgroupLayout) -> bool:
 
 
 def has_realtime(layout: CgroupLayout) -> bool:
-    """Whether time can be given to real-time processes of a cgroup: on cgroup v1, with RT_GROUP_SCHED in the kernel."""
+    """Whether cgroups have real-time limits: on cgroup v1, with RT_GROUP_SCHED in the kernel."""
     directory = layout.directory("cpu", "")
     return layout.mode is not CgroupMode.V2 and os.path.exists(f"{directory}/cpu.rt_period_us")
 

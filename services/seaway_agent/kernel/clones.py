@@ -1,6 +1,6 @@
 """Copies of mounts that the launcher's mount namespace doesn't show, or that must not be looked up twice.
 
-A copy is a descriptor; `syscalls.attach_mount` gives it a place, and it goes away with the last of both.
+A copy is a descriptor, which `syscalls.attach_mount` attaches; it ends when the descriptor and the mount are gone.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from seaway_agent.kernel import mount_trees, paths, syscalls
 
 
 def clone_in_namespace_of(pid: int, path: str, *, recursive: bool = False, own: bool = True) -> int:
-    """A copy of the mount at `path` as that process's mount namespace has it; an `own` one shares nothing with it.
+    """A copy of the mount at `path` in a process's mount namespace; `own`: without propagation to the original.
 
     Raises OSError; ProcessLookupError when the process is gone.
     """
@@ -48,7 +48,7 @@ def _clone_there(pid: int, path: str, *, recursive: bool) -> int:
 
 
 def clone_below(directory: str, path: str) -> int:
-    """A copy of what is at `path` inside `directory`: no link and no `..` leads out. Raises OSError."""
+    """A copy of the mount or file at `path` inside `directory`, which no link and no `..` can leave. Raises OSError."""
     root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         inside = paths.open_in_root(root, path, os.O_PATH | os.O_CLOEXEC)
@@ -60,10 +60,10 @@ def clone_below(directory: str, path: str) -> int:
         os.close(inside)
 
 
-def let_go(path: str) -> None:
-    """Unmount an attached copy and all below it; fine if it isn't there.
+def detach_clone(path: str) -> None:
+    """Unmount an attached copy and all below it, if it is mounted.
 
-    Cut off first: what goes away here must not go away where it was copied from.
+    It is made private first, so that the unmount doesn't propagate to the original.
     """
     with contextlib.suppress(OSError):
         syscalls.mount(None, path, None, syscalls.MS_REC | syscalls.MS_PRIVATE)

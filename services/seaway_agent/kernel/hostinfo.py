@@ -1,4 +1,4 @@
-"""What `docker info` and the scheduler want to know of a node. Read once at start: none of it changes."""
+"""Facts of a node for `docker info` and the scheduler. Read once at start: none of them changes."""
 
 import os
 import platform
@@ -60,7 +60,7 @@ class HostInfo:
 
 
 def parse_os_release(text: str) -> dict[str, str]:
-    """The assignments of os-release(5), quotes taken off."""
+    """The assignments of os-release(5), unquoted."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
     return {key.strip(): "".join(shlex.split(value)[:1]) for key, _, value in pairs}
 

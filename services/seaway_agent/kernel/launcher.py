@@ -1,12 +1,11 @@
-"""The thread in which containers are made: it has a mount namespace and a working directory of its own.
+"""The thread that creates containers, with its own mount namespace and working directory.
 
-What is mounted here is never seen on the host, and goes away with the last process of the namespace. Two things
-follow. Programs started here stay in the namespace (a shim does so for as long as its container lives), so a rootfs
-must be unmounted here as soon as the container has its own copy. And after the agent was killed between mount and
-unmount, a shim may still hold such a mount: `unmount_in_namespace_of` clears it.
+Its mounts are invisible on the host, and end with the last process of the namespace. A shim started here stays in the
+namespace for as long as its container lives, so the launcher must unmount a rootfs as soon as the container has its own
+copy. If the agent is killed between mount and unmount, `unmount_in_namespace_of` removes the mount that a shim keeps.
 
-On hybrid cgroup hosts the namespace has an empty tmpfs in place of the cgroup2 mount: crun refuses to run when it sees
-both hierarchies, and makes a plain directory per container below that path, which must not land on the host's tmpfs.
+On hybrid cgroup hosts the namespace has an empty tmpfs over the cgroup2 mount: crun refuses to run when it sees both
+hierarchies, and makes a plain directory per container below that path, which must not land on the host's tmpfs.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ T = TypeVar("T")
 
 
 def enter_private_mounts() -> None:
-    """Give the calling thread its own mount namespace, in which host mounts appear but which shows nothing back."""
+    """Give the calling thread its own mount namespace: host mounts propagate into it, but not back."""
     syscalls.unshare(syscalls.CLONE_FS | syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
 
@@ -45,8 +44,8 @@ def hide_unified_hierarchy() -> str | None:
 def make_read_only(file: str) -> None:
     """Mount a file read-only over itself.
 
-    crun, so that no container can write it through `/proc/self/exe`, executes itself a second time from such a mount
-    unless it is on one already. And it gives the streams of an exec to its user: `/dev/null` would be the host's own.
+    crun re-executes itself from such a mount unless it is on one, so that no container can write it through
+    `/proc/self/exe`. And crun chowns an exec's streams to its user, which must not hit the host's `/dev/null`.
     """
     syscalls.mount(file, file, None, syscalls.MS_BIND)
     kept = os.statvfs(file).f_flag & (syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
@@ -68,8 +67,8 @@ class Launcher:
         self._lock = threading.Lock()
         self._open = False
         self._unified: str | None = None
-        self.nothing = -1
-        """/dev/null, as it is there: nobody can be given it."""
+        self.dev_null = -1
+        """A descriptor of the namespace's read-only /dev/null, whose owner can't be changed."""
 
     def start(self) -> None:
         """Make the namespace; returns when it is ready. Raises OSError when the kernel refuses (no root)."""
@@ -85,7 +84,7 @@ class Launcher:
                 self._queue.put(None)
         if was_open:
             self._thread.join()
-            os.close(self.nothing)
+            os.close(self.dev_null)
 
     def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """Run `fn` in the thread, after everything called before. Raises RuntimeError when not started or closed."""
@@ -104,11 +103,11 @@ class Launcher:
             self._queue.put(work)
         return future
 
-    def forget(self, cgroups_path: str) -> "Future[None]":
-        """Drop what crun left below the covered cgroup2 mount for one container."""
-        return self.call(self._forget, cgroups_path)
+    def remove_crun_directory(self, cgroups_path: str) -> "Future[None]":
+        """Remove the directory that crun made below the covered cgroup2 mount for one container."""
+        return self.call(self._remove_crun_directory, cgroups_path)
 
-    def _forget(self, cgroups_path: str) -> None:
+    def _remove_crun_directory(self, cgroups_path: str) -> None:
         if self._unified is not None:
             shutil.rmtree(self._unified + cgroups_path, ignore_errors=True)
 
@@ -118,7 +117,7 @@ class Launcher:
             self._unified = hide_unified_hierarchy()
             for file in (*self._programs, os.devnull):
                 make_read_only(file)
-            self.nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            self.dev_null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         except BaseException as error:
             self._ready.set_exception(error)
             return

@@ -1,6 +1,6 @@
-"""Mounts as descriptors: copied, changed and attached by number, so that no path can lead astray (open_tree(2)).
+"""Copy, change and attach mounts by descriptor instead of by path, which could be redirected (open_tree(2)).
 
-A copied tree belongs to no namespace and goes away with its descriptor.
+A copied tree belongs to no namespace and ends with its descriptor.
 """
 
 import ctypes
@@ -49,7 +49,7 @@ def copy_tree(path: str, *, recursive: bool) -> int:
 
 
 def make_own(tree: int, *, read_only: bool = False) -> None:
-    """Cut a copied tree off from its original: mounts in one don't appear in the other. Needs Linux 5.12."""
+    """Make a copied tree private: no mount propagates between it and its original. Needs Linux 5.12."""
     attr = _MountAttr(MOUNT_ATTR_RDONLY if read_only else 0, 0, syscalls.MS_PRIVATE, 0)
     flags = _AT_EMPTY_PATH | AT_RECURSIVE
     where = (ctypes.c_int(tree), ctypes.c_char_p(b""), ctypes.c_uint(flags))

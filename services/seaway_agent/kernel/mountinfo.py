@@ -23,7 +23,7 @@ class Mount:
 
 
 def _unescape(field: str) -> str:
-    """Blanks and backslashes stand as three octal digits in mountinfo."""
+    """Decode blanks and backslashes, which mountinfo writes as three octal digits."""
     if "\\" not in field:
         return field
     return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), field)

@@ -1,6 +1,6 @@
-"""Processes whose parent was killed come to this one, not to the machine's first (prctl(2), PR_SET_CHILD_SUBREAPER).
+"""Make this process the subreaper of orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER), and reap them.
 
-So each of them can be asked how it ended until it is reaped: by who watches it, or else after a while by `look_after`.
+So an orphan's exit code can be read until it is reaped: by its watcher, or else after a few seconds by `reap_forever`.
 """
 
 import asyncio
@@ -16,29 +16,29 @@ from seaway_agent.kernel.procs import Process
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _EVERY_S: Final = 4.0
-"""Longer than whoever watches a process needs to see that it has ended."""
+"""Longer than a process's watcher needs to see the exit."""
 
 
-def adopt() -> None:
-    """From now on they come here. Raises OSError."""
+def become_subreaper() -> None:
+    """Make this process the parent of orphaned descendants. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-async def look_after(every_s: float = _EVERY_S) -> None:
-    """For ever, reap what has ended and nobody else reaps."""
+async def reap_forever(every_s: float = _EVERY_S) -> None:
+    """Reap ended orphans that nobody else reaps, until cancelled."""
     seen: frozenset[Process] = frozenset()
     while True:
         before = time.monotonic()
         await asyncio.sleep(every_s)
-        if time.monotonic() - before > 2 * every_s:  # this process stood still, and so did those who would have reaped
+        if time.monotonic() - before > 2 * every_s:  # this process was suspended, and so were the watchers
             seen = frozenset()
         seen = reap(seen)
 
 
 def reap(seen: frozenset[Process]) -> frozenset[Process]:
-    """Reap those of `seen` that have ended and are still here; gives the others that have ended."""
+    """Reap the ended orphans in `seen`; returns the other ended ones, for the next call."""
     ended = frozenset(_ended())
     for process in ended & seen:
         with contextlib.suppress(ChildProcessError):
@@ -47,7 +47,7 @@ def reap(seen: frozenset[Process]) -> frozenset[Process]:
 
 
 def _ended() -> list[Process]:
-    """Children that nobody has reaped yet. There are mostly none, which is cheap to know."""
+    """Ended children that are not reaped yet. Cheap in the usual case of none."""
     if not _has_ended(os.P_ALL, 0):
         return []
     found = [procs.find(pid) for pid in _children() if _has_ended(os.P_PID, pid)]
@@ -62,7 +62,7 @@ def _has_ended(kind: int, number: int) -> bool:
 
 
 def _children() -> list[int]:
-    """Of all threads; one may end meanwhile."""
+    """The children of all threads; a thread may end meanwhile."""
     found: list[int] = []
     for thread in Path("/proc/self/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):

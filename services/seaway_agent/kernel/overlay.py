@@ -19,13 +19,13 @@ from seaway_agent.kernel import syscalls
 _FSCONFIG_MAX: Final = 255
 # OVL_MAX_STACK of fs/overlayfs/params.h.
 MAX_LOWERS: Final = 500
-# What an upper directory holds must be whole files in plain places: diff and commit read it.
+# An upper directory must hold whole files under their own paths: diff and commit read it.
 _UPPER_OPTIONS: Final = {"index": "off", "redirect_dir": "off", "metacopy": "off"}
 _OPTION_SEPARATORS: Final = frozenset(",:\\")
 
 
 class _Names:
-    """Names the kernel takes for directories: themselves, or /proc/self/fd/N of a descriptor kept open meanwhile."""
+    """Names of directories for the kernel: the path, or /proc/self/fd/N of a descriptor kept open."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
@@ -100,7 +100,7 @@ def _mount_by_mount(target: str, overlay: _Overlay) -> None:
 
 
 def _knows_lowerdir_plus() -> bool:
-    """Whether this kernel takes lower directories one by one, asked with a context that is thrown away."""
+    """Whether this kernel supports `lowerdir+`, tested with a throw-away context."""
     try:
         context = syscalls.fsopen("overlay")
     except OSError:
@@ -115,13 +115,13 @@ def _knows_lowerdir_plus() -> bool:
 
 
 class _Support:
-    """The answer of the kernel, asked once per process."""
+    """What the kernel supports, tested once per process."""
 
     lowerdir_plus: bool | None = None
 
 
 def _forget_volatile(work: str) -> None:
-    """Remove the mark of an earlier volatile mount, with which the kernel would refuse this one."""
+    """Remove the mark of an earlier volatile mount, which would make the kernel refuse this one."""
     for mark in ("work/incompat/volatile/dirty", "work/incompat/volatile", "work/incompat"):
         with contextlib.suppress(FileNotFoundError):
             (os.unlink if mark.endswith("dirty") else os.rmdir)(f"{work}/{mark}")
@@ -138,9 +138,9 @@ def mount_overlay(
 ) -> None:
     """Mount an overlay at `target`; `lowers` has the topmost first.
 
-    Without `upper` and `work` (both None) it is a read-only view of at least two lowers. `volatile` leaves out every
-    sync of the upper directory: fsync inside does nothing, and the last unmount doesn't wait until the whole file
-    system below is on disk. Raises OSError, with nothing mounted.
+    Without `upper` and `work` (both None) it is a read-only view of at least two lowers. `volatile` skips every
+    sync of the upper directory: fsync inside does nothing, and the last unmount doesn't sync the file system below.
+    Raises OSError, with nothing mounted.
     """
     if not lowers or len(lowers) > MAX_LOWERS:
         raise OSError(errno.EINVAL, f"an overlay takes 1 to {MAX_LOWERS} lower directories, not {len(lowers)}", target)
@@ -155,5 +155,5 @@ def mount_overlay(
 
 
 def umount(target: str, *, detach: bool = True) -> None:
-    """Unmount `target`; with `detach` also while it is in use (it goes away with its last user)."""
+    """Unmount `target`; with `detach` also while it is in use (the mount ends with its last user)."""
     syscalls.umount2(target, syscalls.UMOUNT_NOFOLLOW | (syscalls.MNT_DETACH if detach else 0))

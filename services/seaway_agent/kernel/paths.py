@@ -1,8 +1,8 @@
-"""Paths inside a rootfs that a container may have filled with hostile links: nothing here can leave it.
+"""Open paths inside a rootfs whose links may be hostile: no function here can leave the rootfs.
 
 Every function takes a descriptor of the rootfs (O_PATH will do) and a path that is absolute within it. openat2(2) with
-RESOLVE_IN_ROOT takes absolute links and ".." within the rootfs, also while they are being changed by others. Modes of
-what is made are less the umask.
+RESOLVE_IN_ROOT resolves absolute links and ".." within the rootfs, even while others change them. The umask applies
+to modes.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from seaway_agent.kernel import syscalls
 _IN_ROOT: Final = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _SAME_MOUNT: Final = _IN_ROOT | syscalls.RESOLVE_NO_XDEV
 _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY
-# The kernel gives EAGAIN when something on the way is renamed meanwhile (openat2(2)).
+# The kernel returns EAGAIN when a part of the path is renamed meanwhile (openat2(2)).
 _RACES: Final = 64
 # MAXSYMLINKS of the kernel.
 _MAX_LINKS: Final = 40
@@ -36,7 +36,7 @@ def open_in_root(rootfd: int, path: str, flags: int, mode: int = 0, resolve: int
 
 
 def read_text_in_root(rootfd: int, path: str, limit: int) -> str:
-    """The first `limit` bytes of a text file; empty where it is missing or no plain file, which is never opened."""
+    """The first `limit` bytes of a text file; empty if it is missing or no plain file (never opened then)."""
     try:
         fd = open_in_root(rootfd, path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
@@ -50,10 +50,10 @@ def read_text_in_root(rootfd: int, path: str, limit: int) -> str:
         os.close(fd)
 
 
-def read_text_at_once(rootfd: int, path: str, limit: int) -> str | None:
-    """The same, for who must not be held up: None where the file is larger, or reading it may wait for somebody.
+def read_text_nonblocking(rootfd: int, path: str, limit: int) -> str | None:
+    """The text of a file, without blocking; None if it is larger than `limit`, or reading it may block.
 
-    That is who serves another file system mounted on the way, or who holds a lease on the file.
+    Reading may block on the server of another file system on the path, or on the holder of a lease on the file.
     """
     try:
         fd = open_in_root(rootfd, path, os.O_PATH | os.O_CLOEXEC, resolve=_SAME_MOUNT)
@@ -73,7 +73,7 @@ def read_text_at_once(rootfd: int, path: str, limit: int) -> str | None:
 
 
 def _read(path: str, size: int, flags: int = 0) -> bytes:
-    """In few calls, as each lets other threads go first."""
+    """Read a file in few calls, as each releases the GIL."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         return os.read(fd, size)
@@ -82,7 +82,7 @@ def _read(path: str, size: int, flags: int = 0) -> bytes:
 
 
 def lstat_in_root(rootfd: int, path: str) -> os.stat_result:
-    """What stands at the path itself; links only followed on the way there. Raises FileNotFoundError."""
+    """The status of the path itself; follows links only in its parents. Raises FileNotFoundError."""
     fd = open_in_root(rootfd, path, os.O_PATH | os.O_NOFOLLOW)
     try:
         return os.fstat(fd)
@@ -100,14 +100,14 @@ def _directory(rootfd: int, path: str) -> Iterator[int]:
 
 
 LinkTarget = Callable[[str, str], str | None]
-"""Where the link of a name in a directory points to; None for anything else."""
+"""(directory, name) → the link's target; None for anything else."""
 
 
 def resolve(rootfd: int, path: str, link_of: LinkTarget | None = None) -> str:
-    """The path without links and dots, absolute within the rootfs; the part that doesn't exist is kept as it is.
+    """The path without links and dots, absolute within the rootfs; a missing part is kept unchanged.
 
-    `link_of` reads the links, where they are not those of the rootfs alone. Only good for showing and for creating what
-    is missing: open the result with these functions as well. Raises OSError (ELOOP) after 40 links.
+    `link_of` reads links if they are not those of the rootfs alone. Use the result only to show it or to create what is
+    missing, and open it with these functions as well. Raises OSError (ELOOP) after 40 links.
     """
     done: list[str] = []
     todo = path.split("/")[::-1]
@@ -131,7 +131,7 @@ def resolve(rootfd: int, path: str, link_of: LinkTarget | None = None) -> str:
 
 
 def link_target(rootfd: int, parent: str, name: str) -> str | None:
-    """Where a link points to; None for anything else and where nothing is."""
+    """The target of a link; None for anything else."""
     try:
         with _directory(rootfd, "/" + parent) as parent_fd:
             return os.readlink(name, dir_fd=parent_fd)
@@ -144,7 +144,7 @@ def link_target(rootfd: int, parent: str, name: str) -> str | None:
 def mkdir_all_in_root(rootfd: int, path: str, mode: int = 0o755) -> int:
     """Make a directory and those above it that are missing; returns an O_PATH descriptor of it.
 
-    A link to what doesn't exist is followed, as `mkdir -p` in the container wouldn't but Docker does. Raises
+    Follows dangling links, as Docker does (`mkdir -p` in the container wouldn't). Raises
     NotADirectoryError when something else stands on the way.
     """
     try:
@@ -170,7 +170,7 @@ def _enter_or_make(parent: int, name: str, mode: int) -> int:
 
 
 def replace_with_file_in_root(rootfd: int, path: str, mode: int = 0o644) -> bool:
-    """Leave a plain file at the path (empty if new): links, directories with all in them, devices are removed.
+    """Put a plain file at the path (empty if new), in place of a link, directory tree or device.
 
     True if something changed.
     """

@@ -1,4 +1,4 @@
-"""Processes held by pidfd, and told apart by start time where only a number was kept."""
+"""Processes by pidfd, or by pid and start time where only a number was stored."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 _PIDFD_INFO: Final = struct.Struct("=QQ11Ii")
 _PIDFD_GET_INFO: Final = (3 << 30) | (_PIDFD_INFO.size << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT: Final = 1 << 3
-# starttime is field 22 (proc_pid_stat(5)); fields count on from 3 after the ")" that ends comm.
+# starttime is field 22 (proc_pid_stat(5)); field 3 is the first one after the ")" that ends comm.
 _SECOND_NS: Final = 1_000_000_000
 _OOM_SCORE: Final = Path("/proc/self/oom_score_adj")
 _START_TIME_INDEX: Final = 22 - 3
@@ -27,14 +27,14 @@ _DEAD_STATES: Final = frozenset({"Z", "X", "x"})
 
 
 class Process(NamedTuple):
-    """A process. When it `started` (clock ticks since boot) tells it from a later one that was given its number."""
+    """A process. `started` (clock ticks since boot) tells it from a later one with the same pid."""
 
     pid: int
     started: int
 
 
-def has_first_root(pid: int) -> bool:
-    """Whether its root is that of its mount namespace. It may have changed to a volume, whose server may hang."""
+def has_namespace_root(pid: int) -> bool:
+    """Whether a process's root is that of its mount namespace, not a volume, say, whose server may hang."""
     try:
         return os.readlink(f"/proc/{pid}/root") == "/"  # noqa: PTH115 - asked at each exec
     except OSError:
@@ -53,7 +53,7 @@ def open_pidfd(pid: int) -> int:
 
 
 def open_process(process: Process) -> int:
-    """A close-on-exec pidfd of exactly that process. Raises ProcessLookupError when it runs no more."""
+    """A close-on-exec pidfd of exactly that process. Raises ProcessLookupError when it has ended."""
     pidfd = open_pidfd(process.pid)
     if not alive(*process):
         os.close(pidfd)
@@ -62,7 +62,7 @@ def open_process(process: Process) -> int:
 
 
 def send_signal(pidfd: int, sig: int) -> bool:
-    """Signal the process; False when it has ended already."""
+    """Send a signal; False when the process has ended already."""
     try:
         signal.pidfd_send_signal(pidfd, signal.Signals(sig) if sig in _STANDARD else sig)
     except ProcessLookupError:
@@ -80,7 +80,7 @@ def parse_stat(text: str) -> tuple[str, int]:
 
 
 def state_of(pid: int) -> str | None:
-    """Its state's letter (proc_pid_stat(5), field 3); None when there is no such process."""
+    """A process's state letter (proc_pid_stat(5), field 3); None when there is no such process."""
     status = _read_stat(pid)
     return None if status is None else status[0]
 
@@ -92,7 +92,7 @@ def start_time(pid: int) -> int | None:
 
 
 def age_ns(pid: int) -> int:
-    """How long a process has lived, by the clock that counts from boot; 0 when there is none."""
+    """A process's age by CLOCK_BOOTTIME; 0 when there is no such process."""
     started = start_time(pid)
     if started is None:
         return 0
@@ -119,8 +119,8 @@ def child_of(parent: int, pid: int) -> Process | None:
     return Process(pid, parse_stat(text)[1])
 
 
-def naming(word: str) -> list[Process]:
-    """The processes of which `word` is a word of the command line."""
+def with_argument(word: str) -> list[Process]:
+    """The processes with `word` among their arguments."""
     numbers = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
     found = [find(number) for number in numbers if word.encode() in _command_line(number)]
     return [process for process in found if process is not None]
@@ -134,7 +134,7 @@ def _command_line(pid: int) -> list[bytes]:
 
 
 def cgroup_text(pid: int) -> str:
-    """In which cgroups the process is (cgroups(7), /proc/pid/cgroup); empty for one that is gone."""
+    """The text of /proc/<pid>/cgroup (cgroups(7)); empty for an ended process."""
     try:
         return Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
@@ -163,40 +163,40 @@ def _stat_text(pid: int) -> str | None:
 
 
 def _fields(text: str) -> list[str]:
-    """What follows comm, which may hold blanks and ")"."""
+    """The fields after comm, which may contain blanks and ")"."""
     return text[text.rindex(")") + 2 :].split(" ")
 
 
 def bounding_set() -> int:
-    """The capabilities that this process can pass on, as a mask (proc_pid_status(5), CapBnd)."""
+    """This process's capability bounding set, as a mask (proc_pid_status(5), CapBnd)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("CapBnd:")), 16)
 
 
-def number_of(pidfd: int) -> int:
-    """The process' number (pidfd_open(2)); -1 for one that is gone."""
+def pid_of(pidfd: int) -> int:
+    """The pid of a pidfd (pidfd_open(2)); -1 for a reaped process."""
     text = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
     return int(text.partition("\nPid:")[2].split()[0])
 
 
 def has_ended(pidfd: int) -> bool:
-    """Whether the process runs no more."""
+    """Whether the process has ended."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def reap(pidfd: int) -> None:
-    """If it has ended and is a child of this process; else nothing."""
+    """Reap the process if it has ended and is a child of this one."""
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
 
 
 @contextlib.contextmanager
 def oom_score(adjustment: int) -> Iterator[None]:
-    """Children that are made meanwhile are as likely to be ended where memory is short (proc(5), oom_score_adj).
+    """Set oom_score_adj (proc(5)) for children made inside the block.
 
-    Of all threads, so only one may do this. What the kernel doesn't let us say stays as it is.
+    The value is per process, so only one thread may do this. A value that the kernel refuses is ignored.
     """
     before = _OOM_SCORE.read_text()
     with contextlib.suppress(OSError):
@@ -215,7 +215,7 @@ def exit_code_from_wait_status(status: int) -> int:
 
 
 def exit_code_from_pidfd(pidfd: int) -> int | None:
-    """How a process ended that someone else has reaped.
+    """The exit code of a process that someone else has reaped.
 
     None while it runs or is a zombie, and where the kernel keeps no exit codes (before Linux 6.15).
     """
@@ -231,8 +231,8 @@ def exit_code_from_pidfd(pidfd: int) -> int | None:
 
 @functools.cache
 def boot_id() -> str:
-    """The kernel's random name for this boot: another one means that every process of before is gone.
+    """The kernel's random id of this boot: a new one means that all earlier processes are gone.
 
-    What plays a machine, such as a container that others' processes are in, names its own by SEAWAY_BOOT_ID.
+    A container that plays a machine sets its own by SEAWAY_BOOT_ID.
     """
     return os.environ.get("SEAWAY_BOOT_ID") or Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,8 +1,8 @@
-"""Compiles a seccomp section of the OCI spec to the kernel's BPF by libseccomp, which crun brings along.
+"""Compile a seccomp section of the OCI spec to the kernel's BPF by libseccomp, a dependency of crun.
 
-crun does the same, but has libseccomp write one comparison after another. Whoever installs such a filter waits while
-the kernel tries it for each system call that there is; a tree of comparisons is tried, and later runs, in a third of
-the time. What is allowed doesn't differ: the rules are given to libseccomp as crun gives them.
+crun does the same, but lets libseccomp emit a linear list of comparisons. On installation the kernel evaluates a filter
+for every system call; a tree of comparisons takes a third of that time, and of each later call's. The rules are passed
+to libseccomp as crun passes them, so the filter allows the same.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ANNOTATION: Final = "run.oci.seccomp_bpf_data"
-"""Under it crun (0.19 or newer) takes a filter as base64, in place of the section."""
+"""The annotation under which crun (0.19 or newer) takes a filter as base64, in place of the section."""
 
 _LIBRARY: Final = "libseccomp.so.2"
 _ALLOW: Final = 0x7FFF0000
@@ -42,8 +42,8 @@ class _Comparison(ctypes.Structure):
     )
 
 
-def understood_by(program: str) -> bool:
-    """Whether an OCI runtime knows the annotation: one that doesn't would run a container without any filter."""
+def is_supported_by(program: str) -> bool:
+    """Whether an OCI runtime knows the annotation; any other would run a container without a filter."""
     try:
         with Path(program).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             return text.find(ANNOTATION.encode()) >= 0
@@ -52,7 +52,7 @@ def understood_by(program: str) -> bool:
 
 
 def compile_tree(section: Mapping[str, Any]) -> bytes | None:
-    """The section's filter, an array of struct sock_filter; None where this machine's libseccomp can't make it.
+    """The section's filter, an array of struct sock_filter; None if this machine's libseccomp can't make it.
 
     Knows the actions SCMP_ACT_ALLOW and SCMP_ACT_ERRNO. Raises ValueError for others, OSError where libseccomp refuses.
     """
@@ -111,7 +111,7 @@ def _add_architectures(library: ctypes.CDLL, context: ctypes.c_void_p, names: Se
 def _add(
     library: ctypes.CDLL, context: ctypes.c_void_p, action: int, names: Sequence[str], args: Sequence[Mapping[str, Any]]
 ) -> None:
-    """One rule. A call that this libseccomp doesn't know is left out, as crun leaves it out."""
+    """Add one rule. Skips calls that this libseccomp doesn't know, as crun does."""
     compared = (_Comparison * len(args))(
         *(_Comparison(arg["index"], _OPERATORS[arg["op"]], arg["value"], arg.get("valueTwo", 0)) for arg in args)
     )
@@ -132,6 +132,6 @@ def _exported(library: ctypes.CDLL, context: ctypes.c_void_p) -> bytes:
 
 
 def _checked(code: int, what: str, fine: int = 0) -> None:
-    """libseccomp returns negative error numbers."""
+    """Raise OSError for libseccomp's negative error numbers."""
     if code < 0 and -code != fine:
         raise OSError(-code, os.strerror(-code), what)

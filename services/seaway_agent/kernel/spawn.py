@@ -22,7 +22,7 @@ _SIGSET_SIZE: Final = 128
 _SETSIGDEF: Final = 0x04
 _SETSIGMASK: Final = 0x08
 _SETSID: Final = 0x80
-# execve resets handlers by itself; only signals that the caller ignores would go on being ignored.
+# execve resets handlers, but signals that the caller ignores stay ignored.
 _RESET_SIGNALS: Final = (
     signal.SIGPIPE,
     signal.SIGXFSZ,
@@ -35,7 +35,7 @@ _RESET_SIGNALS: Final = (
     signal.SIGUSR2,
 )
 
-# Signals that glibc keeps to itself. Up to 2.36 it leaves them ignored in the child; sigaddset(3) refuses them.
+# Signals that glibc reserves. Up to 2.36 it leaves them ignored in the child; sigaddset(3) refuses them.
 _INTERNAL_SIGNALS: Final = (32, 33)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -50,7 +50,7 @@ class Spawned:
 
 
 def _checked(code: int, what: str) -> None:
-    """The posix_spawn family returns the error number."""
+    """Raise OSError for the error number that the posix_spawn family returns."""
     if code:
         raise OSError(code, os.strerror(code), what)
 
@@ -135,7 +135,7 @@ def spawn(
 ) -> Spawned:
     """Start `argv` in a session of its own; `fds` says child descriptor -> descriptor here.
 
-    Raises OSError when it can't be started; no child is left then. The program is looked up in PATH if it has no slash.
+    Raises OSError, without a child, when it can't be started. The program is looked up in PATH if it has no slash.
     The child has the calling thread's mount namespace and, on cgroup v1, its cgroups.
     """
     pid = ctypes.c_int()

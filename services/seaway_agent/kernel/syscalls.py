@@ -129,7 +129,7 @@ def fsconfig_create(fd: int) -> None:
 
 
 def context_log(fd: int) -> str:
-    """The kernel's own words on why a file system context failed ("" where it said nothing)."""
+    """The kernel's messages on why a file system context failed ("": none)."""
     lines = []
     while True:
         try:
@@ -139,7 +139,7 @@ def context_log(fd: int) -> str:
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
-    """A mount of the created superblock, not attached anywhere yet; it goes away when the descriptor is closed."""
+    """A detached mount of the created superblock; closing the descriptor ends it."""
     args = (ctypes.c_int(fd), ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(attributes))
     return _checked(_libc.syscall(_SYS_FSMOUNT, *args), "fsmount", f"fd {fd}")
 

@@ -1,4 +1,4 @@
-"""Run-time state belongs on tmpfs (fast, and gone after a reboot like the processes it tells of)."""
+"""A tmpfs for run-time state: fast, and empty after a reboot, like the process table."""
 
 import errno
 from pathlib import Path
@@ -11,14 +11,14 @@ _RAMFS_MAGIC: Final = 0x858458F6
 
 
 def is_tmpfs(path: str) -> bool:
-    """Whether the path lies in memory. Raises FileNotFoundError."""
+    """Whether the path is on tmpfs or ramfs. Raises FileNotFoundError."""
     return syscalls.filesystem_magic(path) & 0xFFFFFFFF in (_TMPFS_MAGIC, _RAMFS_MAGIC)
 
 
 def ensure_tmpfs(path: str, mode: int = 0o755, size: int | None = None) -> bool:
-    """Make the directory and see that it lies on tmpfs: where it doesn't, mount one of `size` bytes there.
+    """Make the directory, and mount a tmpfs of `size` bytes there unless it is on one.
 
-    True if something was mounted. What was in the directory before is hidden, not lost. `size` None takes the kernel's
+    True if something was mounted. The mount hides the directory's earlier content. `size` None takes the kernel's
     default, half of the memory. Mount before a launcher starts, so that it sees the mount.
     """
     Path(path).mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def ensure_tmpfs(path: str, mode: int = 0o755, size: int | None = None) -> bool:
 
 
 def unmount(path: str) -> bool:
-    """Unmount what is mounted at the path, also while in use; False when nothing is, or there is no such path."""
+    """Unmount the path, also while in use; False when nothing is mounted there."""
     try:
         overlay.umount(path)
     except OSError as error:

@@ -63,7 +63,7 @@ def text(kind: int, value: str) -> bytes:
 
 
 def parse_attributes(data: bytes) -> dict[int, bytes]:
-    """Attribute type to payload; of repeated types the last one stays. Stops at a malformed attribute."""
+    """Attribute type → payload; the last one of repeated types. Stops at a malformed attribute."""
     found: dict[int, bytes] = {}
     at = 0
     while at + _ATTRIBUTE.size <= len(data):
@@ -91,7 +91,7 @@ def parse_replies(data: bytes) -> Iterator[Reply]:
 
 
 def _explanation(flags: int, body: bytes) -> str:
-    """The kernel's own words on an error (NETLINK_EXT_ACK), if it gave any."""
+    """The kernel's message on an error (NETLINK_EXT_ACK), if there is one."""
     if not flags & _ACK_TLVS:
         return ""
     refused = _HEADER.size if flags & _CAPPED else _HEADER.unpack_from(body, _ERROR.size)[0]

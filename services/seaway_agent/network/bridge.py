@@ -1,4 +1,4 @@
-"""Networks that are bridges of this host, with NAT: each has an interface, an address in its subnet, and rules."""
+"""The driver of bridge networks with NAT: each is a bridge of this host with an address in its subnet, and rules."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -7,14 +7,14 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from seaway_agent.network import rtnetlink, rtnl, subnets
-from seaway_agent.network.choosing import one_at_a_time
-from seaway_agent.network.driver import Driver, EndpointPlan, Plugged
+from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import SubnetError
 from seaway_agent.network.ipam import AddressPool
 from seaway_agent.network.names import bridge_name, check_suite, is_bridge, mac_of
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.port import DEFAULT_NETWORK, InterfaceCounters, NetworkSpec
+from seaway_agent.network.subnet_lock import subnet_lock
 from seaway_agent.network.veths import Veths
 
 _SYSCTL = Path("/proc/sys/net/ipv4")
@@ -31,8 +31,8 @@ class _Bridge:
 class BridgeDriver(Driver):
     """One suite's bridges, the default network's among them.
 
-    A network without ``subnet`` keeps that of its bridge, or else gets the first free one of Docker's pools. IP
-    forwarding is switched on for the host, as Docker does, and stays on.
+    A network without ``subnet`` keeps its bridge's, or else gets the first free one of Docker's pools. The driver
+    enables IP forwarding on the host, as Docker does, and leaves it on.
     """
 
     def __init__(self, suite: str) -> None:
@@ -54,23 +54,23 @@ class BridgeDriver(Driver):
         self._remove(self._name(spec))
         self._bridges.pop(spec.name, None)
 
-    def plug(self, plan: EndpointPlan, netns_fd: int) -> Plugged:
+    def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
         """See `Driver`."""
         return self._veths.plug(plan, self._bridges[plan.network.name].index, netns_fd)
 
-    def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> Plugged:
+    def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """See `Driver`."""
         return self._veths.plug_at_start(plan, self._bridges[plan.network.name].index, netns_fd, inner)
 
-    def unplug(self, plugged: Plugged, netns_fd: int) -> None:
+    def unplug(self, plugged: PluggedEndpoint, netns_fd: int) -> None:
         """See `Driver`."""
         self._veths.unplug(plugged)
 
-    def let_go(self, plugged: Plugged) -> None:
+    def release(self, plugged: PluggedEndpoint) -> None:
         """See `Driver`."""
-        self._veths.let_go(plugged)
+        self._veths.flush_port(plugged)
 
-    def adopt(self, plan: EndpointPlan, inside: Sequence[rtnl.Link]) -> Plugged:
+    def adopt(self, plan: EndpointPlan, inside: Sequence[rtnl.Link]) -> PluggedEndpoint:
         """See `Driver`. A program may have renamed its interface or changed its address, but not the host's end."""
         return self._veths.find(plan, self._bridges[plan.network.name].index, inside)
 
@@ -83,7 +83,7 @@ class BridgeDriver(Driver):
             self._remove(name)
         return stale + orphans
 
-    def counters(self, endpoints: Iterable[Plugged]) -> Mapping[str, InterfaceCounters]:
+    def counters(self, endpoints: Iterable[PluggedEndpoint]) -> Mapping[str, InterfaceCounters]:
         """See `Driver`."""
         return self._veths.counters(endpoints)
 
@@ -97,7 +97,7 @@ class BridgeDriver(Driver):
         self._nat.remove()
         self._veths.sweep(live=())
         if names := self._present():
-            with rtnetlink.opened() as host:
+            with rtnetlink.open_interfaces() as host:
                 for name in names:
                     host.delete(name)
 
@@ -110,10 +110,10 @@ class BridgeDriver(Driver):
         return bridge_name(self.suite, "" if spec.name == DEFAULT_NETWORK else spec.id)
 
     def _set_up(self, spec: NetworkSpec) -> tuple[NetworkSpec, _Bridge]:
-        """All but the rules. Safe to repeat: live containers don't notice."""
+        """Make all but the rules. Safe to repeat: it doesn't disturb live containers."""
         name = self._name(spec)
         present = self._present_subnet(name)
-        with one_at_a_time() if present is None else nullcontext():
+        with subnet_lock() if present is None else nullcontext():
             subnet = self._choose_subnet(spec, name, present)
             made = replace(spec, subnet=subnet, gateway=AddressPool(subnet, spec.gateway).gateway)
             index = self._make_bridge(made, name) if present is None else self._bring_up(name)
@@ -142,7 +142,7 @@ class BridgeDriver(Driver):
                     " configure its subnet"
                 )
             return present
-        with rtnetlink.opened() as host:
+        with rtnetlink.open_interfaces() as host:
             occupied = host.occupied(besides=name)
         if spec.subnet is None:
             return subnets.choose(occupied)
@@ -152,11 +152,11 @@ class BridgeDriver(Driver):
     def _make_bridge(self, spec: NetworkSpec, name: str) -> int:
         assert spec.subnet is not None
         assert spec.gateway is not None
-        with rtnetlink.opened() as host:
+        with rtnetlink.open_interfaces() as host:
             return host.make_bridge(name, mac_of(spec.gateway), spec.mtu, spec.gateway, spec.subnet.prefixlen)
 
     def _bring_up(self, name: str) -> int:
-        """The index of a bridge that is there: an agent that starts again needs no pyroute2."""
+        """Bring an existing bridge up; returns its index. Without pyroute2, whose import would slow a restart."""
         answers = self._veths.host.transact([rtnl.bring_up(name), rtnl.get_link(name)], f"bring up bridge {name}")
         return rtnl.parse_link(answers[0].body).index
 
@@ -164,16 +164,16 @@ class BridgeDriver(Driver):
         self._nat.install({bridge.name: bridge.subnet for bridge in bridges})
 
     def _present(self) -> list[str]:
-        """The names of this suite's bridges, whoever made them."""
+        """The names of this suite's bridges on the host."""
         return [link.name for link in self._veths.links() if is_bridge(self.suite, link.name)]
 
     def _remove(self, name: str) -> None:
         self._nat.uninstall(name)
-        with rtnetlink.opened() as host:
+        with rtnetlink.open_interfaces() as host:
             host.delete(name)
 
 
 def _set_sysctl(path: Path, value: str) -> None:
-    """Write a sysctl only if it differs: /proc/sys may be read-only where it has been set for us."""
+    """Write a sysctl only if it differs: /proc/sys may be read-only where the value is preset."""
     if path.read_text().strip() != value:
         path.write_text(value)

@@ -1,8 +1,8 @@
-"""Forgets UDP flows that a change of published ports leaves with the wrong translation, as Docker does.
+"""Delete UDP flows whose translation a change of published ports has made stale, as Docker does.
 
-A UDP client with a fixed source port keeps its flow alive by sending; without this it would go on talking to a
-container that is gone. Listing the flows walks the kernel's whole hash table, some 10 ms even if it is empty, so this
-has a thread of its own, started when it is first needed.
+A UDP client with a fixed source port keeps its flow alive by sending; without this it would keep sending to a
+removed container's address. Listing the flows walks the kernel's whole hash table, some 10 ms even if it is empty, so
+this runs in a thread of its own, started on first use.
 """
 
 import errno
@@ -18,11 +18,11 @@ from seaway_agent.network.thread import NetworkThread
 
 _log = logging.getLogger(__name__)
 Change = tuple[Collection[int], IPv4Address]
-"""Host ports, and the container's address that they were published or withdrawn for."""
+"""Host ports, and the address of the container that published or withdrew them."""
 
 
 class FlowSweeper:
-    """Forgets flows in the background, in the network namespace of the thread that first asks for it."""
+    """Deletes flows in the background, in the network namespace of the thread that first calls it."""
 
     def __init__(self) -> None:
         self._flows = FlowTable()
@@ -30,8 +30,8 @@ class FlowSweeper:
         self._lock = threading.Lock()
         self._changes: list[Change] = []
 
-    def forget_udp(self, ports: Collection[int], address: IPv4Address) -> None:
-        """Soon delete the stale flows of UDP ``ports``, if there are any ports; failures are logged."""
+    def delete_udp_flows(self, ports: Collection[int], address: IPv4Address) -> None:
+        """Schedule the deletion of stale flows of UDP ``ports``; failures are logged."""
         if not ports:
             return
         if self._thread is None:
@@ -39,21 +39,21 @@ class FlowSweeper:
         with self._lock:
             self._changes.append((ports, address))
             if len(self._changes) == 1:
-                self._thread.submit(self._forget)
+                self._thread.submit(self._delete_flows)
 
     def close(self) -> None:
-        """Finish what was asked for, and end the thread."""
+        """Finish the scheduled deletions, and end the thread."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.submit(self._flows.close)
             thread.stop()
 
-    def _forget(self) -> None:
-        """One listing for all changes that came while the one before was going on."""
+    def _delete_flows(self) -> None:
+        """Delete the flows of all changes that came during the last listing, by one listing."""
         with self._lock:
             changes, self._changes = self._changes, []
         try:
-            self._flows.forget_udp(changes)
+            self._flows.delete_udp_flows(changes)
         except (NetlinkError, OSError) as error:
             _log.warning("UDP clients of %s may be stuck for up to 3 minutes: %s", changes[0][1], error)
 
@@ -64,8 +64,8 @@ class FlowTable:
     def __init__(self) -> None:
         self._socket: NetlinkSocket | None = None
 
-    def forget_udp(self, changes: Sequence[Change]) -> int:
-        """Delete the stale flows of UDP ports that addresses (un)published; gives their number.
+    def delete_udp_flows(self, changes: Sequence[Change]) -> int:
+        """Delete the stale flows of UDP ports that addresses (un)published; returns their number.
 
         Does nothing on a kernel without conntrack's netlink interface.
         """

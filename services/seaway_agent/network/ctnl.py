@@ -17,7 +17,7 @@ _UDP = 17
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One tracked flow: as its first packet was, and where answers come from and go to."""
+    """One tracked flow: addresses of its first packet, and of replies."""
 
     protocol: int
     source: IPv4Address
@@ -34,7 +34,7 @@ def dump() -> Message:
 
 
 def delete(flow: Flow) -> Message:
-    """Delete just this flow; a new one with the same addresses has another identity."""
+    """Delete only this flow; a new one with the same addresses has another identity."""
     body = _GENERIC + attribute(_ORIG | NESTED, flow.original) + attribute(_ID, flow.identity)
     return Message(_DELETE, 0, body)
 
@@ -57,10 +57,10 @@ def parse(body: bytes) -> Flow:
 
 
 def is_stale(flow: Flow, ports: Collection[int], address: IPv4Address) -> bool:
-    """Whether a UDP flow to one of the published ``ports`` would go astray now that ``address`` (un)publishes them.
+    """Whether a UDP flow to one of ``ports`` is misdirected now that ``address`` (un)publishes them.
 
-    That is one still translated to the container, or one to the host itself from before the port was published; a flow
-    that is merely forwarded with the host's address as source is left alone.
+    Stale are flows that are still translated to the container, and flows to the host itself from before the port was
+    published; not flows that are merely forwarded with the host's address as source.
     """
     if flow.protocol != _UDP or flow.port not in ports:
         return False

@@ -1,4 +1,4 @@
-"""UDP ports published on IPv6 addresses: datagrams are passed on over IPv4, each client's by a socket of its own.
+"""Relay UDP ports published on IPv6 addresses to IPv4, with one inner socket per client.
 
 Belongs to the agent's event loop, as `relay` does.
 """
@@ -19,11 +19,11 @@ _AT_ONCE: Final = 64
 @dataclass
 class _Client:
     inner: socket.socket
-    heard: float
+    last_used: float
 
 
 class DatagramRelay:
-    """Passes datagrams on from the moment that it is made."""
+    """Relays datagrams as soon as it is constructed."""
 
     def __init__(self, listener: socket.socket, address: str, port: int) -> None:
         self._listener = listener
@@ -35,11 +35,11 @@ class DatagramRelay:
         self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
     async def stop(self) -> None:
-        """Pass nothing on any more; the listening socket stays bound."""
+        """Stop relaying; the listening socket stays bound."""
         self._sweeping.cancel()
         self._loop.remove_reader(self._listener.fileno())
         for source in list(self._clients):
-            self._forget(source)
+            self._drop_client(source)
 
     def _inward(self) -> None:
         for _ in range(_AT_ONCE):
@@ -48,13 +48,13 @@ class DatagramRelay:
             except OSError:
                 return
             with contextlib.suppress(OSError):  # a datagram may be lost
-                client = self._clients.get(source) or self._admit(source)
-                client.heard = self._loop.time()
+                client = self._clients.get(source) or self._add_client(source)
+                client.last_used = self._loop.time()
                 client.inner.send(data)
 
-    def _admit(self, source: Any) -> _Client:
+    def _add_client(self, source: Any) -> _Client:
         if len(self._clients) >= _MOST_CLIENTS:
-            self._forget(min(self._clients, key=lambda known: self._clients[known].heard))
+            self._drop_client(min(self._clients, key=lambda known: self._clients[known].last_used))
         inner = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             inner.connect(self._target)
@@ -67,17 +67,17 @@ class DatagramRelay:
 
     def _outward(self, source: Any) -> None:
         client = self._clients[source]
-        with contextlib.suppress(OSError):  # that nobody listens in the container is such an error
+        with contextlib.suppress(OSError):  # such as: nobody listens in the container
             self._listener.sendto(client.inner.recv(_LARGEST), source)
-            client.heard = self._loop.time()
+            client.last_used = self._loop.time()
 
-    def _forget(self, source: Any) -> None:
+    def _drop_client(self, source: Any) -> None:
         client = self._clients.pop(source)
         self._loop.remove_reader(client.inner.fileno())
         client.inner.close()
 
     def _sweep(self) -> None:
         limit = self._loop.time() - _IDLE_S
-        for source in [source for source, client in self._clients.items() if client.heard < limit]:
-            self._forget(source)
+        for source in [source for source, client in self._clients.items() if client.last_used < limit]:
+            self._drop_client(source)
         self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)

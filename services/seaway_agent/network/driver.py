@@ -1,7 +1,7 @@
-"""What makes one kind of network: a driver. `networks.DRIVERS` names them all.
+"""The interface of network drivers, each of which makes one kind of network. `networks.DRIVERS` lists them.
 
-A driver runs in the network's own thread, in the host's namespace, and may block there. It makes and removes what the
-kernel has; which addresses are taken and which container has which sandbox is kept by `networks.NodeNetworks`.
+A driver runs in the network's own thread, in the host's namespace, and may block there. It makes and removes
+kernel objects; `networks.NodeNetworks` tracks addresses and the containers' sandboxes.
 """
 
 from abc import ABC, abstractmethod
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from seaway_agent.network.netlink import NetlinkSocket
-from seaway_agent.network.port import InterfaceCounters, Joined, NetworkSpec
+from seaway_agent.network.port import EndpointInfo, InterfaceCounters, NetworkSpec
 from seaway_agent.network.rtnl import Link
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointPlan:
-    """What an endpoint is to be. ``gateway`` is told where it gets the sandbox's default route."""
+    """An endpoint to make. ``gateway``: set if it gets the sandbox's default route."""
 
     network: NetworkSpec
     interface: str
@@ -25,74 +25,74 @@ class EndpointPlan:
     mac: str
     gateway: IPv4Address | None = None
 
-    def joined(self, host_interface: str = "") -> Joined:
-        """The endpoint, made as planned."""
+    def info(self, host_interface: str = "") -> EndpointInfo:
+        """The endpoint as planned, with its host interface."""
         network = self.network
-        return Joined(
+        return EndpointInfo(
             network.name, self.interface, self.address, self.prefix_len, network.gateway, self.mac, host_interface
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Plugged:
-    """An endpoint that is there, and the number of its host's end (0: it has none)."""
+class PluggedEndpoint:
+    """An existing endpoint, and the interface index of its host end (0: none)."""
 
-    joined: Joined
+    info: EndpointInfo
     host_index: int = 0
 
 
 class Driver(ABC):
-    """One suite's networks of one kind. Everything raises NetworkError or OSError, with nothing left half made."""
+    """One suite's networks of one kind. Every method raises NetworkError or OSError, and leaves nothing half made."""
 
     def __init__(self, suite: str) -> None:
         self.suite = suite
 
     @abstractmethod
     def make(self, spec: NetworkSpec) -> NetworkSpec:
-        """Make all of a network that isn't there yet; gives it with subnet and gateway. Raises SubnetError."""
+        """Make the missing parts of a network; returns it with subnet and gateway. Raises SubnetError."""
 
     @abstractmethod
     def remove(self, spec: NetworkSpec) -> None:
-        """Remove what ``make`` has made, in which no endpoint is left."""
+        """Remove a network without endpoints."""
 
     @abstractmethod
-    def plug(self, plan: EndpointPlan, netns_fd: int) -> Plugged:
+    def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
         """Put an endpoint into a namespace in which programs run."""
 
-    def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> Plugged:
+    def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """Put an endpoint into a new namespace, quickly. ``inner`` speaks rtnetlink there.
 
-        What is made may stay behind on error: the namespace goes then.
+        On error parts may be left: the caller removes the namespace.
         """
         return self.plug(plan, netns_fd)
 
     @abstractmethod
-    def unplug(self, plugged: Plugged, netns_fd: int) -> None:
+    def unplug(self, plugged: PluggedEndpoint, netns_fd: int) -> None:
         """Take an endpoint out of a namespace that stays."""
 
-    def let_go(self, plugged: Plugged) -> None:  # noqa: B027 - there may be nothing to do
-        """Forget an endpoint whose namespace ends, which removes what is in it."""
+    def release(self, plugged: PluggedEndpoint) -> None:  # noqa: B027 - optional
+        """Release the host's state of an endpoint whose namespace ends, and with it the endpoint."""
 
     @abstractmethod
-    def adopt(self, plan: EndpointPlan, inside: Sequence[Link]) -> Plugged:
-        """Find again an endpoint of an earlier agent, among the interfaces of its namespace.
+    def adopt(self, plan: EndpointPlan, inside: Sequence[Link]) -> PluggedEndpoint:
+        """Find an earlier agent's endpoint among the interfaces of its namespace.
 
-        Gives the plan's, without a host's end, where it isn't there any more.
+        Returns the planned one, without a host end, if it is gone.
         """
 
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
-        """Remove interfaces of the suite that are neither ``live`` nor of these networks; gives their names."""
+        """Remove interfaces of the suite that are neither ``live`` nor of these networks; returns their names."""
         return []
 
-    def counters(self, endpoints: Iterable[Plugged]) -> Mapping[str, InterfaceCounters]:
-        """What these endpoints have received and sent, by their host's end."""
+    def counters(self, endpoints: Iterable[PluggedEndpoint]) -> Mapping[str, InterfaceCounters]:
+        """The endpoints' counters, by host interface."""
         return {}
 
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:  # noqa: B027
-        """Make again what somebody else has removed of these networks."""
+        """Restore what another program removed of these networks."""
 
     def teardown(self) -> None:  # noqa: B027
-        """Remove all that this suite's networks have on the host, made by this driver or one before it."""
+        """Remove all of this suite's networks from the host, including those of earlier agents."""
 
     def close(self) -> None:  # noqa: B027
         """Close what is open; networks stay."""

@@ -1,4 +1,4 @@
-"""What can go wrong in a node's networking. Each message names the thing and what to do about it."""
+"""Errors of a node's networking. Each message names the object and the remedy."""
 
 
 class NetworkError(Exception):
@@ -14,7 +14,7 @@ class NetlinkError(NetworkError):
 
 
 class AddressError(NetworkError):
-    """An address can't be handed out: taken, outside the subnet, or the subnet is full."""
+    """An address can't be allocated: taken, outside the subnet, or the subnet is full."""
 
 
 class SubnetError(NetworkError):
@@ -22,15 +22,15 @@ class SubnetError(NetworkError):
 
 
 class SandboxGone(NetworkError):
-    """The process whose network sandbox was to be adopted has ended."""
+    """The process that kept a network sandbox has ended, or left it."""
 
 
 class PortError(NetworkError):
-    """A host port can't be had. The text is Docker's own, clients match on it."""
+    """A host port can't be allocated. Clients match Docker's text."""
 
 
 class PortInvalid(NetworkError):
-    """A request for a published port makes no sense."""
+    """A request for a published port is invalid."""
 
 
 class NatError(NetworkError):

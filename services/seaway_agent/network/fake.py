@@ -1,4 +1,4 @@
-"""The networks' twin in memory: obeys the port's contract. No root, no kernel."""
+"""The in-memory networks for tests: keep the port's contract. Need no root and no kernel."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from seaway_agent.network.ipam import AddressPool
 from seaway_agent.network.names import interface, mac_of
 from seaway_agent.network.port import (
     DEFAULT_NETWORK,
+    EndpointInfo,
     EndpointRequest,
     InterfaceCounters,
-    Joined,
     NetworkSpec,
     SandboxHandle,
 )
@@ -20,26 +20,26 @@ from seaway_agent.network.subnets import choose
 
 @dataclass(eq=False)
 class FakeSandbox:
-    """A namespace, and the process that holds it (0: the agent does)."""
+    """A namespace, and the pid of the process that keeps it (0: the agent)."""
 
-    endpoints: tuple[Joined, ...] = ()
+    endpoints: tuple[EndpointInfo, ...] = ()
     pid: int = 0
 
-    def on(self, network: str) -> Joined | None:
+    def on(self, network: str) -> EndpointInfo | None:
         """The endpoint in a network."""
-        return next((joined for joined in self.endpoints if joined.network == network), None)
+        return next((endpoint for endpoint in self.endpoints if endpoint.network == network), None)
 
 
 @dataclass
 class FakeHost:
-    """What stays where an agent ends: networks, and the sandboxes that processes hold."""
+    """What survives an agent: networks, and the sandboxes that processes keep."""
 
     networks: dict[str, NetworkSpec] = field(default_factory=dict)
     processes: dict[int, FakeSandbox] = field(default_factory=dict)
 
 
 class FakeNetworks:
-    """One agent's view of a host. `failures`: what a method of that name raises, once. `calls`: what was asked for."""
+    """One agent's view of a host. `failures`: method → the error that it raises, once. `calls`: the methods called."""
 
     def __init__(self, host: FakeHost | None = None) -> None:
         self.host = host if host is not None else FakeHost()
@@ -47,7 +47,7 @@ class FakeNetworks:
         self.calls: list[str] = []
         self._made: dict[str, NetworkSpec] = {}
         self._addresses: dict[str, AddressPool] = {}
-        self._held: dict[str, FakeSandbox] = {}
+        self._sandboxes: dict[str, FakeSandbox] = {}
         self._serial = itertools.count(1)
 
     async def make(self, spec: NetworkSpec) -> NetworkSpec:
@@ -69,7 +69,7 @@ class FakeNetworks:
         self._called("remove")
         if name == DEFAULT_NETWORK:
             raise NetworkError(f"network {name} is the node's own and can't be removed")
-        if any(held.on(name) for held in self._held.values()):
+        if any(sandbox.on(name) for sandbox in self._sandboxes.values()):
             raise NetworkError(f"network {name} has active endpoints: disconnect its containers first")
         for networks in (self._made, self._addresses, self.host.networks):
             networks.pop(name, None)
@@ -81,75 +81,75 @@ class FakeNetworks:
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """See the port."""
         self._called("join")
-        if container in self._held:
+        if container in self._sandboxes:
             raise NetworkError(f"container {container[:12]} has a sandbox already")
-        held = FakeSandbox()
+        sandbox = FakeSandbox()
         try:
             for request in requests:
-                self._plug(held, request)
+                self._plug(sandbox, request)
         except BaseException:
-            self._free(held)
+            self._free(sandbox)
             raise
-        self._held[container] = held
-        return SandboxHandle(f"/sandboxes/{container}", held.endpoints)
+        self._sandboxes[container] = sandbox
+        return SandboxHandle(f"/sandboxes/{container}", sandbox.endpoints)
 
-    def handed_over(self, container: str, pid: int) -> None:
+    def hand_over(self, container: str, pid: int) -> None:
         """See the port."""
-        if (held := self._held.get(container)) is not None:
-            held.pid = pid
-            self.host.processes[pid] = held
+        if (sandbox := self._sandboxes.get(container)) is not None:
+            sandbox.pid = pid
+            self.host.processes[pid] = sandbox
 
-    async def connect(self, container: str, request: EndpointRequest) -> Joined:
+    async def connect(self, container: str, request: EndpointRequest) -> EndpointInfo:
         """See the port."""
         self._called("connect")
-        held = self._held.get(container)
-        if held is None:
+        sandbox = self._sandboxes.get(container)
+        if sandbox is None:
             raise NetworkError(f"container {container[:12]} has no sandbox on this node")
-        if held.pid and held.pid not in self.host.processes:
-            raise SandboxGone(f"process {held.pid} has ended, and its network sandbox with it")
-        return self._plug(held, request)
+        if sandbox.pid and sandbox.pid not in self.host.processes:
+            raise SandboxGone(f"process {sandbox.pid} has ended, and its network sandbox with it")
+        return self._plug(sandbox, request)
 
     async def disconnect(self, container: str, network: str) -> None:
         """See the port."""
         self._called("disconnect")
-        held = self._held.get(container)
-        leaving = held.on(network) if held is not None else None
-        if held is not None and leaving is not None:
-            held.endpoints = tuple(joined for joined in held.endpoints if joined is not leaving)
+        sandbox = self._sandboxes.get(container)
+        leaving = sandbox.on(network) if sandbox is not None else None
+        if sandbox is not None and leaving is not None:
+            sandbox.endpoints = tuple(endpoint for endpoint in sandbox.endpoints if endpoint is not leaving)
             self._addresses[network].release(leaving.address)
 
     async def leave(self, container: str) -> None:
         """See the port."""
         self._called("leave")
-        if (held := self._held.pop(container, None)) is not None:
-            self._free(held)
+        if (sandbox := self._sandboxes.pop(container, None)) is not None:
+            self._free(sandbox)
 
-    def endpoints(self, container: str) -> tuple[Joined, ...]:
+    def endpoints(self, container: str) -> tuple[EndpointInfo, ...]:
         """See the port."""
-        held = self._held.get(container)
-        return held.endpoints if held is not None else ()
+        sandbox = self._sandboxes.get(container)
+        return sandbox.endpoints if sandbox is not None else ()
 
-    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[Joined, ...]:
+    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[EndpointInfo, ...]:
         """See the port."""
         self._called("adopt")
-        held = self.host.processes.get(pid)
-        if held is None:
+        sandbox = self.host.processes.get(pid)
+        if sandbox is None:
             raise SandboxGone(f"process {pid} has ended, and its network sandbox with it")
         asked = {request.network for request in requests if request.network in self._made}
-        held.endpoints = tuple(joined for joined in held.endpoints if joined.network in asked)
-        for joined in held.endpoints:
-            self._addresses[joined.network].restore([joined.address])
-        self._held[container] = held
-        return held.endpoints
+        sandbox.endpoints = tuple(endpoint for endpoint in sandbox.endpoints if endpoint.network in asked)
+        for endpoint in sandbox.endpoints:
+            self._addresses[endpoint.network].restore([endpoint.address])
+        self._sandboxes[container] = sandbox
+        return sandbox.endpoints
 
     async def sweep(self) -> list[str]:
         """See the port."""
         self._called("sweep")
-        known = self._held.values()
-        orphans = [held for held in self.host.processes.values() if all(held is not other for other in known)]
-        swept = [joined.host_interface for held in orphans for joined in held.endpoints]
-        for held in orphans:
-            held.endpoints = ()
+        known = self._sandboxes.values()
+        orphans = [sandbox for sandbox in self.host.processes.values() if all(sandbox is not other for other in known)]
+        swept = [endpoint.host_interface for sandbox in orphans for endpoint in sandbox.endpoints]
+        for sandbox in orphans:
+            sandbox.endpoints = ()
         unknown = [name for name in self.host.networks if name not in self._made]
         for name in unknown:
             del self.host.networks[name]
@@ -159,8 +159,8 @@ class FakeNetworks:
         """See the port."""
         self._called("counters")
         return {
-            container: {joined.interface: InterfaceCounters() for joined in held.endpoints}
-            for container, held in self._held.items()
+            container: {endpoint.interface: InterfaceCounters() for endpoint in sandbox.endpoints}
+            for container, sandbox in self._sandboxes.items()
         }
 
     def _called(self, name: str) -> None:
@@ -177,11 +177,11 @@ class FakeNetworks:
         subnet = spec.subnet or choose(taken)
         return replace(spec, subnet=subnet, gateway=AddressPool(subnet, spec.gateway).gateway)
 
-    def _plug(self, held: FakeSandbox, request: EndpointRequest) -> Joined:
+    def _plug(self, sandbox: FakeSandbox, request: EndpointRequest) -> EndpointInfo:
         network = self._made.get(request.network)
         if network is None:
             raise NetworkError(f"network {request.network} is not on this node")
-        if held.on(request.network) is not None:
+        if sandbox.on(request.network) is not None:
             raise NetworkError(f"the container has an endpoint in network {request.network} already")
         addresses, address = self._addresses[request.network], request.address
         if address is not None:
@@ -190,14 +190,14 @@ class FakeNetworks:
             address = addresses.allocate()
         else:
             raise NetworkError(f"an endpoint in network {request.network} needs an address: none was told")
-        taken = {joined.interface for joined in held.endpoints}
+        taken = {endpoint.interface for endpoint in sandbox.endpoints}
         name = next(name for name in map(interface, itertools.count()) if name not in taken)
         mac, prefix_len = request.mac or mac_of(address), addresses.subnet.prefixlen
         host = f"veth{next(self._serial)}"
-        joined = Joined(request.network, name, address, prefix_len, network.gateway, mac, host)
-        held.endpoints = (*held.endpoints, joined)
-        return joined
+        endpoint = EndpointInfo(request.network, name, address, prefix_len, network.gateway, mac, host)
+        sandbox.endpoints = (*sandbox.endpoints, endpoint)
+        return endpoint
 
-    def _free(self, held: FakeSandbox) -> None:
-        for joined in held.endpoints:
-            self._addresses[joined.network].release(joined.address)
+    def _free(self, sandbox: FakeSandbox) -> None:
+        for endpoint in sandbox.endpoints:
+            self._addresses[endpoint.network].release(endpoint.address)

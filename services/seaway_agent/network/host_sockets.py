@@ -1,5 +1,7 @@
-"""Sockets that reserve published ports on the host. IPv4: bound, never read, as traffic is translated before it gets
-there. IPv6: the relay takes connections."""
+"""Sockets that reserve published ports on the host.
+
+IPv4: bound and never read, as nftables translates the traffic before. IPv6: the relay accepts connections there.
+"""
 
 import errno
 import os
@@ -20,7 +22,7 @@ _UNSUPPORTED = (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT, errno.EAFNOSUPPORT
 def reserve(binding: PortBinding) -> socket.socket | None:
     """Bind a binding's host address and port. None if the host's kernel lacks the protocol (SCTP is a module).
 
-    Raises PortError in the words of Docker's (Go's) listener if a process of the host has the port.
+    Raises PortError with the text of Docker's (Go's) listener if a process of the host has the port.
     """
     family = socket.AF_INET6 if ":" in binding.host_ip else socket.AF_INET
     try:
@@ -61,8 +63,8 @@ def _bind_once(binding: PortBinding, family: socket.AddressFamily, *, reuse: boo
 def _bind_despite_time_wait(binding: PortBinding, family: socket.AddressFamily) -> socket.socket:
     """A port whose only users are closed connections in TIME_WAIT is free, as Go sees it.
 
-    Only listening tells them from a live listener; the socket stops listening at once, so that nobody gets connected
-    to a socket that never accepts.
+    Only listen(2) tells them from a live listener; the socket stops listening at once, so that no client connects to a
+    socket that never accepts.
     """
     bound = _bind_once(binding, family, reuse=True)
     try:

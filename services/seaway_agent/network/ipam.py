@@ -1,8 +1,8 @@
-"""Addresses of one subnet, handed out in Docker's order. Pure.
+"""Allocate the addresses of one subnet in Docker's order. Pure.
 
-The gateway is the first host address unless told otherwise; each next address follows the last one handed out,
-so that a freed address rests as long as possible; at the end the search wraps around. Network and broadcast
-addresses are never handed out. A look for a free address costs one step per taken neighbour.
+The gateway is the first host address by default; each allocation follows the last one, so that a freed address is
+reused as late as possible; at the end the search wraps around. Network and broadcast addresses are never allocated.
+The search costs one step per taken neighbour.
 """
 
 from collections.abc import Iterable
@@ -33,11 +33,11 @@ class AddressPool:
 
     @property
     def free(self) -> int:
-        """How many addresses can still be handed out."""
+        """How many addresses are free."""
         return self._last - self._first + 1 - len(self._used)
 
     def allocate(self) -> IPv4Address:
-        """Hand out the next free address, or raise AddressError if there is none."""
+        """Allocate the next free address. Raises AddressError if there is none."""
         if self.free <= 0:
             raise AddressError(f"no available IPv4 addresses on this network's address pools: {self.subnet} is full")
         candidate = self._after(self._previous)
@@ -48,19 +48,19 @@ class AddressPool:
         return IPv4Address(candidate)
 
     def reserve(self, address: IPv4Address) -> None:
-        """Take one particular address; the order of the others doesn't change."""
+        """Allocate one particular address; the order of the others doesn't change. Raises AddressError."""
         self._check_inside(address)
         if int(address) in self._used:
             raise AddressError("Address already in use")
         self._used.add(int(address))
 
     def release(self, address: IPv4Address) -> None:
-        """Give an address back. Giving it back twice does no harm; the gateway stays taken."""
+        """Free an address. Harmless when repeated; the gateway stays allocated."""
         if address != self.gateway:
             self._used.discard(int(address))
 
     def restore(self, addresses: Iterable[IPv4Address]) -> None:
-        """Mark addresses of live containers after a restart, and go on after the highest of them."""
+        """Mark the addresses of live containers after a restart; the order continues after the highest one."""
         for address in addresses:
             self._check_inside(address)
             self._used.add(int(address))

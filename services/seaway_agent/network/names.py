@@ -1,4 +1,4 @@
-"""Names in the kernel, derived from a node's suite token so that several nodes can share one machine. Pure.
+"""Names of kernel objects, derived from a node's suite token, so that several nodes can share a machine. Pure.
 
 The token is 1 to 6 lower-case letters or digits. Interface names have at most 15 characters (IFNAMSIZ).
 """
@@ -13,14 +13,14 @@ _ID_DIGITS = 7
 
 
 def check_suite(suite: str) -> str:
-    """Give the token back, or raise ValueError if it can't stand in interface names."""
+    """The token itself. Raises ValueError if it can't be part of interface names."""
     if not _TOKEN.fullmatch(suite):
         raise ValueError(f"network suite {suite!r} must be 1 to 6 lower-case letters or digits")
     return suite
 
 
 def interface(number: int) -> str:
-    """An endpoint's name in its sandbox, counted from 0."""
+    """The name of an endpoint's interface in its sandbox, counted from 0."""
     return f"{_INTERFACE}{number}"
 
 
@@ -48,8 +48,8 @@ def is_host_veth(suite: str, name: str) -> bool:
     return re.fullmatch(f"v{suite}[0-9a-f]{{8}}", name) is not None
 
 
-def doomed_group(suite: str) -> int:
-    """The link group into which the sweep puts a suite's stale veths to delete them in one request."""
+def stale_group(suite: str) -> int:
+    """The link group of a suite's stale veths, by which the sweep deletes them in one request."""
     return 0x40000000 | int(suite, 36) & 0x3FFFFFFF
 
 

@@ -1,4 +1,4 @@
-"""A blocking netlink socket, bound for life to the network namespace of the thread that opened it."""
+"""A blocking netlink socket, in the network namespace of the thread that opened it."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ _RECEIVE_BUFFER = 1 << 20
 
 
 class NetlinkSocket:
-    """Requests are answered while they are sent, so reading never waits (dumps go on at each read)."""
+    """The kernel replies while a request is sent, so reading never waits (each read continues a dump)."""
 
     def __init__(self, protocol: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
@@ -42,14 +42,14 @@ class NetlinkSocket:
         self._socket.close()
 
     def transact(self, messages: Sequence[Message], doing: str) -> list[Reply]:
-        """Send requests in one datagram, each to be acknowledged; give what else was answered.
+        """Send requests in one datagram, each with an acknowledgement; returns the other replies.
 
-        ``doing`` says what for, in the error: NetlinkError for the first request that the kernel refused.
+        Raises NetlinkError for the first request that the kernel refused; ``doing`` is the purpose, for its text.
         """
         return self.exchange([Message(m.kind, m.flags | ACK, m.body) for m in messages], doing)
 
     def exchange(self, messages: Sequence[Message], doing: str) -> list[Reply]:
-        """Like ``transact``, but only messages that ask for an acknowledgement get one (nfnetlink batches)."""
+        """Like ``transact``, but acknowledges only messages with the ACK flag (nfnetlink batches)."""
         self._send(messages)
         answers: list[Reply] = []
         acknowledged = 0
@@ -87,7 +87,7 @@ class NetlinkSocket:
         self._socket.send(b"".join(packed))
 
     def _discard(self) -> None:
-        """Throw away what an earlier request that ended in an error left unread."""
+        """Discard unread replies of an earlier request that failed."""
         for _ in self._drain():
             pass
 

@@ -1,4 +1,4 @@
-"""Network namespaces of threads. A namespace lives as long as a file descriptor or a process holds it."""
+"""Network namespaces of threads. A namespace lives as long as a descriptor or a process refers to it."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def enter(fd: int) -> None:
 
 @contextmanager
 def inside(fd: int, home: int) -> Iterator[None]:
-    """Be in one namespace, then back in ``home``."""
+    """Enter a namespace for the block, then return to ``home``."""
     enter(fd)
     try:
         yield
@@ -29,7 +29,7 @@ def inside(fd: int, home: int) -> Iterator[None]:
 
 @contextmanager
 def inside_new(home: int) -> Iterator[int]:
-    """Be in a new namespace, then back in ``home``; yields a descriptor of the new one, the caller's to close."""
+    """Enter a new namespace for the block, then return to ``home``; yields its descriptor, which the caller closes."""
     syscalls.unshare(syscalls.CLONE_NEWNET)
     try:
         yield current()

@@ -1,7 +1,7 @@
-"""The kernel's networks: `port.Networks` for the rest of the agent, in asyncio; one thread of its own does the work.
+"""The kernel's networks: the asyncio facade `port.Networks`, with one thread of its own for the work.
 
 Order after a start: ``open``; ``make`` the networks, the default one first; ``adopt`` each live container; ``sweep``;
-``fill`` the pools. All of it works before ``fill``, only slower.
+``fill`` the pools. All works before ``fill``, but slower.
 """
 
 import asyncio
@@ -14,20 +14,20 @@ from typing import TypeVar
 from seaway_agent.network.bridge import BridgeDriver
 from seaway_agent.network.driver import Driver
 from seaway_agent.network.errors import NetworkError, SandboxGone
-from seaway_agent.network.made import MadeNetworks
+from seaway_agent.network.network_table import NetworkTable
 from seaway_agent.network.pool import SandboxPool, SandboxPools
-from seaway_agent.network.port import EndpointRequest, InterfaceCounters, Joined, NetworkSpec, SandboxHandle
+from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, NetworkSpec, SandboxHandle
 from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import Sandboxes
 from seaway_agent.network.thread import NetworkThread
 
 DRIVERS: dict[str, Callable[[str], Driver]] = {"bridge": BridgeDriver}
-"""The kinds of networks, each made for a suite."""
+"""Driver name → the driver's constructor, which takes a suite."""
 T = TypeVar("T")
 
 
 class NodeNetworks:
-    """One suite's networks on this node. ``netns_fd``: the namespace that they are in; by default the process's own."""
+    """One suite's networks on this node. ``netns_fd``: their namespace; by default the process's own."""
 
     def __init__(
         self,
@@ -39,16 +39,16 @@ class NodeNetworks:
         netns_fd: int | None = None,
     ) -> None:
         self.suite = suite
-        self._networks = MadeNetworks({name: make(suite) for name, make in DRIVERS.items()})
+        self._networks = NetworkTable({name: make(suite) for name, make in DRIVERS.items()})
         self._sandboxes = Sandboxes(self._networks)
-        self._held: dict[str, Sandbox] = {}
+        self._by_container: dict[str, Sandbox] = {}
         self._joining: set[str] = set()
-        self._pools = SandboxPools(SandboxPool(pool_size, pool_low), SandboxPool(isolated_size, 1), self._poke)
+        self._pools = SandboxPools(SandboxPool(pool_size, pool_low), SandboxPool(isolated_size, 1), self._wake)
         self._netns_fd = netns_fd
         self._thread: NetworkThread | None = None
 
     async def open(self) -> None:
-        """Begin. Raises OSError."""
+        """Start the thread. Raises OSError."""
         refill = self._pools.refill
         self._thread = NetworkThread(f"network-{self.suite}", lambda: refill(self._sandboxes.build), self._netns_fd)
         try:
@@ -58,27 +58,27 @@ class NodeNetworks:
             raise
 
     def fill(self) -> None:
-        """Start to keep the pools full."""
+        """Start keeping the pools full."""
         self._pools.fill()
 
     def ready(self, mode: str = "bridge") -> int:
-        """How many sandboxes are ready to be taken: with an endpoint on the default network, or ``none``."""
+        """How many sandboxes are ready: ``bridge`` with an endpoint on the default network, ``none`` without."""
         return self._pools.ready(mode)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Have the network's thread do something, to its end even if the caller is cancelled."""
+        """Run ``work`` in the network's thread, to its end even if the caller is cancelled."""
         return await asyncio.shield(asyncio.wrap_future(self._required_thread().submit(work)))
 
     def refresh(self) -> None:
-        """Make again what somebody else has removed of the networks. Runs in the network's thread."""
+        """Restore what another program removed of the networks. Runs in the network's thread."""
         self._networks.refresh()
 
     async def close(self, *, teardown: bool = False) -> None:
-        """End the thread and let go of all. Live containers keep their network, unless ``teardown``."""
+        """Release all, and end the thread. Live containers keep their network, unless ``teardown``."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._held.clear()
+        self._by_container.clear()
         try:
             await asyncio.wrap_future(thread.submit(lambda: self._close(teardown=teardown)))
         finally:
@@ -100,58 +100,58 @@ class NodeNetworks:
 
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """See the port: from the pool in microseconds, or built in 1 to 2 milliseconds."""
-        if container in self._held or container in self._joining:
+        if container in self._by_container or container in self._joining:
             raise NetworkError(f"container {container[:12]} has a sandbox already")
         self._required_thread()
-        held = self._pools.take(requests)
-        if held is None:
+        sandbox = self._pools.take(requests)
+        if sandbox is None:
             self._joining.add(container)
             try:
-                held = await self._build(requests)
+                sandbox = await self._build(requests)
             finally:
                 self._joining.discard(container)
-        self._held[container] = held
-        return SandboxHandle(held.path, held.endpoints)
+        self._by_container[container] = sandbox
+        return SandboxHandle(sandbox.path, sandbox.endpoints)
 
-    def handed_over(self, container: str, pid: int) -> None:
+    def hand_over(self, container: str, pid: int) -> None:
         """See the port."""
-        if (held := self._held.get(container)) is not None:
-            held.hand_over(pid)
+        if (sandbox := self._by_container.get(container)) is not None:
+            sandbox.hand_over(pid)
 
-    async def connect(self, container: str, request: EndpointRequest) -> Joined:
+    async def connect(self, container: str, request: EndpointRequest) -> EndpointInfo:
         """See the port. pyroute2 takes some 10 ms."""
-        held = self._held.get(container)
-        if held is None:
+        sandbox = self._by_container.get(container)
+        if sandbox is None:
             raise NetworkError(f"container {container[:12]} has no sandbox on this node")
-        fd = held.open_namespace()
-        return await self._with(fd, lambda: self._sandboxes.connect(held, fd, request))
+        fd = sandbox.open_namespace()
+        return await self._with(fd, lambda: self._sandboxes.connect(sandbox, fd, request))
 
     async def disconnect(self, container: str, network: str) -> None:
         """See the port. The kernel waits some 20 ms for the end of a veth."""
-        held = self._held.get(container)
-        if held is None:
+        sandbox = self._by_container.get(container)
+        if sandbox is None:
             return
         try:
-            fd = held.open_namespace()
+            fd = sandbox.open_namespace()
         except SandboxGone:
             fd = -1
-        await self._with(fd, lambda: self._sandboxes.disconnect(held, fd, network))
+        await self._with(fd, lambda: self._sandboxes.disconnect(sandbox, fd, network))
 
     async def leave(self, container: str) -> None:
         """See the port."""
-        held = self._held.pop(container, None)
-        if held is not None:
-            await self.run(lambda: self._sandboxes.release(held))
+        sandbox = self._by_container.pop(container, None)
+        if sandbox is not None:
+            await self.run(lambda: self._sandboxes.release(sandbox))
 
-    def endpoints(self, container: str) -> tuple[Joined, ...]:
+    def endpoints(self, container: str) -> tuple[EndpointInfo, ...]:
         """See the port."""
-        held = self._held.get(container)
-        return held.endpoints if held is not None else ()
+        sandbox = self._by_container.get(container)
+        return sandbox.endpoints if sandbox is not None else ()
 
-    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[Joined, ...]:
+    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[EndpointInfo, ...]:
         """See the port."""
-        held = self._held[container] = await self.run(lambda: self._sandboxes.adopt(pid, requests))
-        return held.endpoints
+        sandbox = self._by_container[container] = await self.run(lambda: self._sandboxes.adopt(pid, requests))
+        return sandbox.endpoints
 
     async def sweep(self) -> list[str]:
         """See the port."""
@@ -159,7 +159,7 @@ class NodeNetworks:
 
     async def counters(self) -> Mapping[str, Mapping[str, InterfaceCounters]]:
         """See the port."""
-        sandboxes = dict(self._held)
+        sandboxes = dict(self._by_container)
         return await self.run(lambda: self._sandboxes.counters(sandboxes))
 
     # --- the thread
@@ -175,19 +175,19 @@ class NodeNetworks:
             raise
 
     def _build_now(self, requests: Sequence[EndpointRequest]) -> Sandbox:
-        held = self._pools.take_first(requests, self._sandboxes.release)
-        if held is None:
+        sandbox = self._pools.take_partial(requests, self._sandboxes.release)
+        if sandbox is None:
             return self._sandboxes.build(requests)
-        self._sandboxes.extend(held, requests[len(held.plugged) :])
-        return held
+        self._sandboxes.extend(sandbox, requests[len(sandbox.plugged) :])
+        return sandbox
 
     def _release_unclaimed(self, future: Future[Sandbox]) -> None:
-        """Runs in the network's thread after a sandbox was built for a caller who was cancelled."""
+        """Release a sandbox whose caller was cancelled. Runs in the network's thread."""
         with contextlib.suppress(NetworkError, OSError):
             self._sandboxes.release(future.result())
 
     async def _with(self, fd: int, work: Callable[[], T]) -> T:
-        """Have the thread do something with a descriptor, which is closed then."""
+        """Run ``work`` in the thread, then close the descriptor that it uses."""
 
         def job() -> T:
             try:
@@ -198,8 +198,8 @@ class NodeNetworks:
 
         return await self.run(job)
 
-    def _poke(self) -> None:
-        self._required_thread().poke()
+    def _wake(self) -> None:
+        self._required_thread().wake()
 
     def _required_thread(self) -> NetworkThread:
         if self._thread is None:
@@ -217,7 +217,7 @@ class NodeNetworks:
 
 
 def teardown(suite: str) -> None:
-    """Remove all that a suite's networks have in this namespace, with no agent there. Raises NetworkError, OSError."""
+    """Remove all of a suite's networks from this namespace, without an agent. Raises NetworkError, OSError."""
     # In a thread of its own: pyroute2 runs an event loop, and the caller may be in another one.
     thread = NetworkThread(f"network-{suite}", lambda: None)
     try:

@@ -1,7 +1,7 @@
 """nfnetlink messages that change the elements of an nftables map, one atomic batch at a time. Pure.
 
 A batch is BEGIN, any number of element messages, END; the kernel applies all of it or nothing, so that packets
-never meet a half-changed map. See linux/netfilter/nf_tables.h.
+never see a half-changed map. See linux/netfilter/nf_tables.h.
 """
 
 import struct
@@ -36,7 +36,7 @@ _CHUNK = 400
 
 @dataclass(frozen=True, slots=True)
 class Dnat:
-    """One published port: what arrives at ``host_ip`` (None: any of the host's addresses) goes to ``address``."""
+    """One published port: traffic to ``host_ip`` (None: any of the host's addresses) goes to ``address``."""
 
     protocol: str
     host_ip: IPv4Address | None
@@ -63,12 +63,12 @@ def add(table: str, elements: Sequence[Dnat]) -> list[Message]:
 
 
 def discard(table: str, elements: Sequence[Dnat]) -> list[Message]:
-    """Messages that remove elements; the kernel refuses the whole batch if one isn't there."""
+    """Messages that remove elements; the kernel refuses the whole batch if one is missing."""
     return list(_element_messages(_DELSETELEM, 0, table, elements, with_target=False))
 
 
 def deleted_tables(datagram: bytes) -> set[str]:
-    """The tables whose deletion the kernel tells of."""
+    """The tables whose deletion a notification reports."""
     bodies = [message.body for message in parse_replies(datagram) if message.kind == _DELTABLE]
     names = [parse_attributes(body[_NFGENMSG.size :]).get(_TABLE_NAME, b"") for body in bodies]
     return {name.rstrip(b"\0").decode(errors="replace") for name in names}

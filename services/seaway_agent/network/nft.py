@@ -1,8 +1,11 @@
-"""The node's nftables table: set up by one ``nft`` run, its map elements changed over a raw nfnetlink socket."""
+"""The node's nftables table: rules by ``nft``, map elements by raw nfnetlink, and a watch for its deletion."""
 
+import errno
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
+from typing import Final
 
 from seaway_agent.network import nfnl, ruleset
 from seaway_agent.network.attributes import Message
@@ -12,10 +15,13 @@ from seaway_agent.network.netlink import NETFILTER, NetlinkSocket
 from seaway_agent.network.nfnl import Dnat
 
 _NFT_TIMEOUT = 30.0
+_GROUP: Final = 7  # NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h)
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_DATAGRAM: Final = 1 << 16
 
 
 class NatTable:
-    """Masquerade, published ports and isolation of one suite's bridges. See ``ruleset`` for what it does.
+    """Masquerade, published ports and isolation of one suite's bridges. See ``ruleset`` for the rules.
 
     Belongs to one thread, in the host's network namespace.
     """
@@ -26,7 +32,7 @@ class NatTable:
         self._socket: NetlinkSocket | None = None
 
     def install(self, bridges: Mapping[str, IPv4Network]) -> None:
-        """Make the table with the rules of these bridges, or renew them; all else in it stays. Raises NatError."""
+        """Make or update the table with the rules of these bridges; all else in it stays. Raises NatError."""
         try:
             _run_nft(ruleset.install(self.suite, bridges))
         except NatError:
@@ -47,12 +53,12 @@ class NatTable:
             self._apply(nfnl.add(self.name, elements), "publish ports")
 
     def discard(self, elements: Sequence[Dnat]) -> None:
-        """Take elements out, all or nothing. Raises NetlinkError (ENOENT if one isn't there)."""
+        """Remove elements, all or nothing. Raises NetlinkError (ENOENT if one is missing)."""
         if elements:
             self._apply(nfnl.discard(self.name, elements), "withdraw published ports")
 
     def replace(self, elements: Sequence[Dnat]) -> None:
-        """Make the maps hold exactly these elements. Packets see the old or the new maps, nothing between."""
+        """Make the maps hold exactly these elements. Packets see the old or the new maps, nothing in between."""
         self._apply([*nfnl.flush(self.name), *nfnl.add(self.name, elements)], "restore published ports")
 
     def close(self) -> None:
@@ -64,6 +70,45 @@ class NatTable:
         if self._socket is None:
             self._socket = NetlinkSocket(NETFILTER)
         self._socket.exchange(nfnl.batch(messages), f"{doing} in nftables table {self.name}")
+
+
+class TableWatch:
+    """A socket that is readable after a change of nftables, in the network namespace of the thread that made it.
+
+    A firewall's reload flushes all tables, ours among them.
+    """
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETFILTER)
+        try:
+            self._socket.setblocking(False)
+            self._socket.bind((0, 0))
+            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """The descriptor to watch."""
+        return self._socket.fileno()
+
+    def deleted(self) -> bool:
+        """Whether the table has been deleted, or may have been, since the last call."""
+        gone = False
+        while True:
+            try:
+                gone |= self._table in nfnl.deleted_tables(self._socket.recv(_DATAGRAM))
+            except BlockingIOError:
+                return gone
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                gone = True  # the socket's buffer overflowed, so a deletion may be lost
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
 
 
 def _run_nft(script: str) -> None:

@@ -1,4 +1,4 @@
-"""Ready sandboxes, kept full in the background. Taken from any thread, filled by the network's thread."""
+"""Pools of ready sandboxes. Any thread takes from them; the network's thread refills them."""
 
 import logging
 import threading
@@ -12,26 +12,29 @@ from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest
 from seaway_agent.network.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
-QUIET = 0.02
+IDLE_S = 0.02
 _RETRY = 1.0
-_PLAIN: Mapping[str, tuple[EndpointRequest, ...]] = {"bridge": (EndpointRequest(DEFAULT_NETWORK),), "none": ()}
-"""What ready sandboxes have, by mode: the first endpoint on the default network, or none."""
+_READY_ENDPOINTS: Mapping[str, tuple[EndpointRequest, ...]] = {
+    "bridge": (EndpointRequest(DEFAULT_NETWORK),),
+    "none": (),
+}
+"""The endpoints of ready sandboxes, by mode: one on the default network, or none."""
 
 
 def refill_after(size: int, low: int, ready: int, idle_for: float) -> float | None:
     """Seconds until the next sandbox should be built: 0 is now, None never (the pool is full). Pure.
 
-    Below the low mark at once; otherwise when nothing was taken for a while, so as not to slow starts down.
+    Below the low mark at once; otherwise after an idle time, so that a refill doesn't slow down starts.
     """
     if ready >= size:
         return None
     if ready < low:
         return 0.0
-    return max(0.0, QUIET - idle_for)
+    return max(0.0, IDLE_S - idle_for)
 
 
 class SandboxPool:
-    """Sandboxes of one kind, first built first taken, at most ``size``."""
+    """At most ``size`` sandboxes of one kind, first in first out."""
 
     def __init__(self, size: int, low: int) -> None:
         self.size = size
@@ -52,7 +55,7 @@ class SandboxPool:
             return self._ready.popleft() if self._ready else None
 
     def take_address(self, address: IPv4Address) -> Sandbox | None:
-        """The ready sandbox that has this address, if one does."""
+        """The ready sandbox with this address, if there is one."""
         with self._lock:
             for sandbox in self._ready:
                 if sandbox.address == address:
@@ -62,40 +65,40 @@ class SandboxPool:
 
 
 class SandboxPools:
-    """The ready sandboxes of each mode. ``poke`` wakes the network's thread, which calls ``refill``."""
+    """The ready sandboxes of each mode. ``wake`` wakes the network's thread, which calls ``refill``."""
 
-    def __init__(self, bridge: SandboxPool, none: SandboxPool, poke: Callable[[], None]) -> None:
+    def __init__(self, bridge: SandboxPool, none: SandboxPool, wake: Callable[[], None]) -> None:
         self._by_mode = {"bridge": bridge, "none": none}
-        self._poke = poke
+        self._wake = wake
         self._filling = False
         self._last_taken = 0.0
         self._refill_planned = False
 
     def ready(self, mode: str) -> int:
-        """How many can be taken."""
+        """How many sandboxes are ready."""
         return len(self._by_mode[mode])
 
     def fill(self) -> None:
-        """Start to keep the pools full."""
+        """Start keeping the pools full."""
         self._filling = True
-        self._poke()
+        self._wake()
 
     def take(self, requests: Sequence[EndpointRequest]) -> Sandbox | None:
-        """A sandbox that is wholly as asked for.
+        """A ready sandbox with exactly the requested endpoints, if there is one.
 
-        The thread is woken only if it won't look at the pools in time by itself: each wake-up costs the hot path.
+        Wakes the thread only if it won't refill the pools in time by itself: each wake-up slows the hot path down.
         """
-        for mode, plain in _PLAIN.items():
+        for mode, plain in _READY_ENDPOINTS.items():
             pool = self._by_mode[mode]
-            if tuple(requests) == plain and (held := pool.take()) is not None:
+            if tuple(requests) == plain and (sandbox := pool.take()) is not None:
                 self._last_taken = time.monotonic()
                 if not self._refill_planned or len(pool) == pool.low - 1:
-                    self._poke()
-                return held
+                    self._wake()
+                return sandbox
         return None
 
-    def take_first(self, requests: Sequence[EndpointRequest], release: Callable[[Sandbox], None]) -> Sandbox | None:
-        """One to which at most further endpoints have to be added. Runs in the network's thread."""
+    def take_partial(self, requests: Sequence[EndpointRequest], release: Callable[[Sandbox], None]) -> Sandbox | None:
+        """A ready sandbox with the first requested endpoints, if there is one. Runs in the network's thread."""
         self._last_taken = time.monotonic()
         if not requests:
             return self._by_mode["none"].take()
@@ -104,24 +107,24 @@ class SandboxPools:
             return None
         if first.address is None:
             return pool.take() if first.mac is None else None
-        held = pool.take_address(first.address)
-        if held is not None and first.mac not in (None, held.mac):
-            release(held)
+        sandbox = pool.take_address(first.address)
+        if sandbox is not None and first.mac not in (None, sandbox.mac):
+            release(sandbox)
             return None
-        return held
+        return sandbox
 
     def refill(self, build: Callable[[Sequence[EndpointRequest]], Sandbox]) -> float | None:
-        """One step of keeping the pools full; seconds until the next. Runs in the network's thread."""
+        """Build at most one sandbox; returns the seconds until the next call. Runs in the network's thread."""
         delay = self._refill(build)
         self._refill_planned = delay is not None
         return delay
 
     def drain(self, release: Callable[[Sandbox], None]) -> None:
-        """Give all back, and make no more. Runs in the network's thread."""
+        """Release all ready sandboxes, and stop refilling. Runs in the network's thread."""
         self._filling = False
         for pool in self._by_mode.values():
-            while (held := pool.take()) is not None:
-                release(held)
+            while (sandbox := pool.take()) is not None:
+                release(sandbox)
 
     def _refill(self, build: Callable[[Sequence[EndpointRequest]], Sandbox]) -> float | None:
         if not self._filling:
@@ -135,7 +138,7 @@ class SandboxPools:
         if delay > 0:
             return delay
         try:
-            self._by_mode[mode].put(build(_PLAIN[mode]))
+            self._by_mode[mode].put(build(_READY_ENDPOINTS[mode]))
         except (NetworkError, OSError) as error:
             _log.warning("no sandbox made in advance: %s", error)
             return _RETRY

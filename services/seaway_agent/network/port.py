@@ -1,8 +1,8 @@
-"""The port of the node's networking: networks, sandboxes, endpoints, in libnetwork's words. Pure.
+"""The port of the node's networking: networks, sandboxes, endpoints, as in libnetwork. Pure.
 
-A sandbox is a container's network namespace. Endpoints tie it to networks: none, one or many, and they come and go
-while the container runs. `networks.NodeNetworks` is the kernel's, `fake.FakeNetworks` its twin in memory; both pass
-tests/conformance/network. How one kind of network is made is a driver's concern (`driver.Driver`).
+A sandbox is a container's network namespace. Endpoints connect it to any number of networks, and come and go while
+the container runs. `networks.NodeNetworks` implements the port on the kernel, `fake.FakeNetworks` in memory; both pass
+tests/conformance/network. A driver (`driver.Driver`) makes one kind of network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple, Protocol
 
 DEFAULT_NETWORK: Final = "bridge"
-"""The network whose addresses the node chooses itself; a ready sandbox has its first endpoint there."""
+"""The network whose addresses the node allocates itself; a ready sandbox has its first endpoint there."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A network as this node has to make it.
+    """A network to make on this node.
 
     `id` is hexadecimal. `subnet` None: the node chooses (the default network alone). `gateway` None: the first address.
     """
@@ -32,7 +32,7 @@ class NetworkSpec:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRequest:
-    """A container's place in a network, named by its name, as asked for.
+    """A requested endpoint in the network of that name.
 
     `address` None: the node chooses, on the default network alone. `mac` None: made from the address, as Docker does.
     """
@@ -43,8 +43,8 @@ class EndpointRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """An endpoint as it was made: `interface` is its name in the sandbox, `host_interface` its other end ("": none)."""
+class EndpointInfo:
+    """An existing endpoint. `interface`: its name in the sandbox; `host_interface`: its host end ("": none)."""
 
     network: str
     interface: str
@@ -56,10 +56,10 @@ class Joined:
 
 
 class SandboxHandle(NamedTuple):
-    """A sandbox that was made: the namespace's path, good until `handed_over`, and its endpoints in the order asked."""
+    """A sandbox: the namespace's path, valid until `hand_over`, and its endpoints in the order of the requests."""
 
     path: str
-    endpoints: tuple[Joined, ...]
+    endpoints: tuple[EndpointInfo, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,63 +77,63 @@ class InterfaceCounters:
 
 
 class Networks(Protocol):
-    """One node's networks, and the sandboxes of its containers, which are known by the container's id.
+    """One node's networks, and the sandboxes of its containers, by the container's id.
 
     After a start: ``make`` each network; ``adopt`` each live container; ``sweep``. Every method raises NetworkError
-    (or a subclass that is named here) or OSError, with nothing left half made.
+    (or a subclass that is named here) or OSError, and leaves nothing half made.
     """
 
     async def make(self, spec: NetworkSpec) -> NetworkSpec:
-        """The network, with what was chosen for it. Again with the same spec it changes nothing; what runs stays.
+        """Make a network; returns it with subnet and gateway. Idempotent for the same spec.
 
-        Raises SubnetError: it overlaps a network of the host, or is there with another subnet.
+        Raises SubnetError: it overlaps a network of the host, or exists with another subnet.
         """
 
     async def remove(self, name: str) -> None:
-        """Take a network away. Harmless where there is none.
+        """Remove a network. Harmless if there is none.
 
-        Raises NetworkError where a container has an endpoint in it, and for the default network.
+        Raises NetworkError if a container has an endpoint in it, and for the default network.
         """
 
     def present(self) -> tuple[NetworkSpec, ...]:
         """The networks that were made, in that order."""
 
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
-        """A new sandbox with all its endpoints, ``eth0`` first; without requests one with nothing but loopback.
+        """Make a sandbox with these endpoints, ``eth0`` first; without requests it has only loopback.
 
         The first endpoint whose network has a gateway gets the default route. Raises AddressError: an address is
         taken or none of that network's; NetworkError: no such network, or the container has a sandbox.
         """
 
-    def handed_over(self, container: str, pid: int) -> None:
-        """The container's process holds the namespace from now on, and the namespace ends with it."""
+    def hand_over(self, container: str, pid: int) -> None:
+        """Leave the namespace to the container's process: it ends with that."""
 
-    async def connect(self, container: str, request: EndpointRequest) -> Joined:
-        """A further endpoint, in the running container. A caller who is cancelled meanwhile calls ``disconnect``.
+    async def connect(self, container: str, request: EndpointRequest) -> EndpointInfo:
+        """Add an endpoint to the running container. A cancelled caller calls ``disconnect``.
 
-        Raises AddressError; SandboxGone: its process has ended; NetworkError: it has one there, or no sandbox.
+        Raises AddressError; SandboxGone: its process has ended; NetworkError: it has an endpoint there, or no sandbox.
         """
 
     async def disconnect(self, container: str, network: str) -> None:
-        """Take an endpoint from the running container; the next one with a gateway gets the default route.
+        """Remove an endpoint from the running container; the next one with a gateway gets the default route.
 
-        Harmless where it has none there. Raises NetlinkError.
+        Harmless if there is no endpoint. Raises NetlinkError.
         """
 
     async def leave(self, container: str) -> None:
-        """Give back the sandbox and all endpoints. Harmless where there is none, and twice."""
+        """Release the sandbox and all endpoints. Harmless if there is none, and twice."""
 
-    def endpoints(self, container: str) -> tuple[Joined, ...]:
-        """The endpoints of a container's sandbox; none where it has no sandbox."""
+    def endpoints(self, container: str) -> tuple[EndpointInfo, ...]:
+        """The endpoints of a container's sandbox; empty without a sandbox."""
 
-    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[Joined, ...]:
-        """Take over the sandbox of a container that outlived an earlier agent, whatever its process has done to it.
+    async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[EndpointInfo, ...]:
+        """Take over the sandbox of a container that outlived an earlier agent, even if its process has changed it.
 
-        The addresses in the requests are taken from now on. Raises SandboxGone: the process has ended.
+        Allocates the addresses in the requests. Raises SandboxGone: the process has ended.
         """
 
     async def sweep(self) -> list[str]:
-        """Remove the interfaces and networks that belong to nobody; gives their names."""
+        """Remove the interfaces and networks without an owner; returns their names."""
 
     async def counters(self) -> Mapping[str, Mapping[str, InterfaceCounters]]:
-        """The counters of all endpoints that have any, by container and interface."""
+        """The endpoints' counters, by container and interface."""

@@ -1,8 +1,7 @@
-"""Published ports: which host ports are taken, by whom, and which may be tried next. Pure.
+"""Published ports: the table of taken host ports, and the candidates for a request. Pure.
 
-Docker's rules: a port is taken per protocol and host address, an unspecified address (0.0.0.0, ::) clashes with all
-of its family; a port asked for as 0 comes from the ephemeral range, each time the next one; of a range of host ports
-the first free one is used.
+Docker's rules: a port is taken per protocol and host address; an unspecified address (0.0.0.0, ::) conflicts with all
+of its family; port 0 means the next one of the ephemeral range; a range of host ports means its first free one.
 """
 
 from collections.abc import Iterator
@@ -44,7 +43,7 @@ class PortBinding:
 
 
 def check(request: PortRequest) -> None:
-    """Raise PortInvalid if a request can't be met by any host."""
+    """Raise PortInvalid for a request that no host can meet."""
     if request.protocol not in PROTOCOLS:
         raise PortInvalid(f"invalid proto: {request.protocol}: use tcp, udp or sctp")
     if not 1 <= request.container_port <= _HIGHEST_PORT:
@@ -62,7 +61,7 @@ def check(request: PortRequest) -> None:
 
 
 def host_ips(request: PortRequest, *, ipv6: bool) -> tuple[str, ...]:
-    """The host addresses to bind for a request, in canonical form: those of IPv6 only where connections are relayed."""
+    """The host addresses to bind for a request, in canonical form; IPv6 only where ports are relayed."""
     if not request.host_ip:
         return EVERY_HOST if ipv6 and request.protocol in _RELAYED else EVERY_HOST[:1]
     return (str(ip_address(request.host_ip)),)
@@ -107,7 +106,7 @@ class PortTable:
             yield self.first + (start + step) % count
 
     def claim(self, bindings: tuple[PortBinding, ...]) -> None:
-        """Take ports, all or none. Raises PortError with Docker's text if one is taken."""
+        """Claim ports, all or none. Raises PortError with Docker's text if one is taken."""
         for binding in bindings:
             if self._clashes(binding):
                 where = with_port(binding.host_ip, binding.host_port)
@@ -115,13 +114,13 @@ class PortTable:
         for binding in bindings:
             self._taken.setdefault((binding.protocol, binding.host_port), set()).add(binding.host_ip)
 
-    def settle(self, request: PortRequest, port: int) -> None:
-        """Note that a request got this port: the next ephemeral one follows it."""
+    def advance_past(self, request: PortRequest, port: int) -> None:
+        """Continue after this port with the next ephemeral one."""
         if not request.host_port:
             self._next = (port - self.first + 1) % (self.last - self.first + 1)
 
     def release(self, bindings: tuple[PortBinding, ...]) -> None:
-        """Give ports back; those that weren't taken are ignored."""
+        """Release ports; ports that aren't taken are ignored."""
         for binding in bindings:
             key = (binding.protocol, binding.host_port)
             holders = self._taken.get(key, set())
@@ -131,8 +130,8 @@ class PortTable:
 
     def _clashes(self, binding: PortBinding) -> bool:
         host = ip_address(binding.host_ip)
-        for held in self._taken.get((binding.protocol, binding.host_port), ()):
-            other = ip_address(held)
+        for other_ip in self._taken.get((binding.protocol, binding.host_port), ()):
+            other = ip_address(other_ip)
             if other.version == host.version and (other == host or other.is_unspecified or host.is_unspecified):
                 return True
         return False

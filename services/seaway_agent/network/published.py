@@ -1,7 +1,7 @@
-"""Ports that containers publish on the host: translated by nftables, or relayed where that can't be.
+"""Ports that containers publish on the host: nftables translates IPv4, the agent relays IPv6.
 
-They are a concern of their own beside the networks: they share the network's thread, and know of a container its id
-and the address that its ports lead to. Order after a start: the networks' own, and ``restore`` before their ``sweep``.
+Independent of the networks but for their thread; a container is its id and the address that its ports lead to. Order
+after a start: the networks' own, with ``restore`` before their ``sweep``.
 """
 
 import asyncio
@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from seaway_agent.network.errors import NetlinkError, NetworkError
-from seaway_agent.network.nft import NatTable
+from seaway_agent.network.nft import NatTable, TableWatch
 from seaway_agent.network.ports import PortBinding, PortRequest
 from seaway_agent.network.publisher import PortPublisher, Published
 from seaway_agent.network.relay import Relays
-from seaway_agent.network.watch import TableWatch
 
 _log = logging.getLogger(__name__)
 _RETRY_REPAIR = 1.0
@@ -26,19 +25,19 @@ T = TypeVar("T")
 
 
 class NetworkWorker(Protocol):
-    """What is used of `networks.NodeNetworks`."""
+    """The part of `networks.NodeNetworks` that published ports use."""
 
     suite: str
 
     def run(self, work: Callable[[], T]) -> Awaitable[T]:
-        """Have the network's thread do something, to its end even if the caller is cancelled."""
+        """Run ``work`` in the network's thread, to its end even if the caller is cancelled."""
 
     def refresh(self) -> None:
-        """Make again what somebody else has removed of the networks. Runs in the network's thread."""
+        """Restore what another program removed of the networks. Runs in the network's thread."""
 
 
 class PublishedPorts:
-    """The ports of one node's containers. To be closed before the networks are."""
+    """The ports of one node's containers. Close it before the networks."""
 
     def __init__(self, networks: NetworkWorker) -> None:
         self._networks = networks
@@ -52,7 +51,7 @@ class PublishedPorts:
     ) -> tuple[PortBinding, ...]:
         """Publish a container's ports, all or none. Raises PortError (Docker's text), PortInvalid.
 
-        A caller who is cancelled meanwhile calls ``unpublish``.
+        A cancelled caller calls ``unpublish``.
         """
         self._containers.add(container)
         try:
@@ -65,7 +64,7 @@ class PublishedPorts:
         return bindings
 
     async def unpublish(self, container: str) -> None:
-        """Withdraw a container's ports. Where it has none, this is harmless, and no other thread is asked."""
+        """Withdraw a container's ports. Without any it does nothing, and wakes no other thread."""
         if container not in self._containers:
             return
         await self._relays.stop(container)
@@ -73,7 +72,7 @@ class PublishedPorts:
         self._containers.discard(container)
 
     async def restore(self, live: Mapping[str, Published]) -> list[str]:
-        """Publish exactly what these containers had, without a gap; gives warnings for the user."""
+        """Publish exactly these containers' ports, without a gap; returns warnings for the user."""
         await self._relays.stop_all()
         self._containers = set(live)
         warnings = await self._networks.run(lambda: self._publisher.restore(live))
@@ -81,11 +80,11 @@ class PublishedPorts:
         return warnings
 
     async def refresh(self) -> None:
-        """Put networks, table and ports right again, after a firewall's reload flushed all nftables rules."""
+        """Restore networks, table and ports, after a firewall's reload flushed all nftables rules."""
         await self._networks.run(self._refresh)
 
-    async def guard(self) -> None:
-        """Put all right again whenever somebody has deleted the table; ends only by being cancelled."""
+    async def repair_on_flush(self) -> None:
+        """Restore all whenever the table is deleted, until cancelled."""
         watch = await self._networks.run(lambda: TableWatch(self._nat.name))
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(watch.fileno(), changed.set)
@@ -100,13 +99,13 @@ class PublishedPorts:
             watch.close()
 
     async def close(self) -> None:
-        """Let go of all; what live containers have published stays."""
+        """Close all sockets; the translations to live containers stay."""
         await self._relays.stop_all()
         self._containers.clear()
         await self._networks.run(self._close)
 
     async def _repair(self) -> None:
-        """Until it is done: another program may be at the rules just now."""
+        """Restore all, with retries: another program may be changing the rules."""
         _log.warning("the table %s was deleted, as by a flush of the firewall: making it again", self._nat.name)
         while True:
             try:
@@ -117,10 +116,10 @@ class PublishedPorts:
             await asyncio.sleep(_RETRY_REPAIR)
 
     async def _relay(self, container: str = "") -> None:
-        """Take connections at the published IPv6 ports of a container, or of all."""
-        for found, entrances in (await self._networks.run(self._publisher.entrances)).items():
+        """Relay the published IPv6 ports of a container, or of all."""
+        for found, relayed_ports in (await self._networks.run(self._publisher.relayed_ports)).items():
             if container in ("", found):
-                self._relays.start(found, entrances)
+                self._relays.start(found, relayed_ports)
 
     def _publish(
         self, container: str, address: IPv4Address, requests: Sequence[PortRequest]

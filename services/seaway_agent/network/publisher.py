@@ -1,4 +1,4 @@
-"""Publishes containers' ports on the host: claims them, reserves them by sockets, translates them by nftables."""
+"""Publish containers' ports on the host: claim them, reserve them by sockets, translate them by nftables."""
 
 import errno
 import logging
@@ -14,7 +14,7 @@ from seaway_agent.network.errors import NetlinkError, PortError
 from seaway_agent.network.nfnl import Dnat
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.ports import PortBinding, PortRequest, PortTable
-from seaway_agent.network.relay import Entrance
+from seaway_agent.network.relay import RelayedPort
 from seaway_kit.failpoints import Failpoint, reach
 
 _RELAYED = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a live container has published: the agent keeps it and gives it to ``restore``."""
+    """A container's published ports, which the agent stores for ``restore``."""
 
     address: IPv4Address
     bindings: tuple[PortBinding, ...]
@@ -50,44 +50,43 @@ class PortPublisher:
     def publish(
         self, container_id: str, address: IPv4Address, requests: Sequence[PortRequest]
     ) -> tuple[PortBinding, ...]:
-        """Publish all of a container's ports or none. The same call twice gives the same answer.
+        """Publish all of a container's ports or none. Idempotent.
 
-        Raises PortError with Docker's text if a port can't be had, PortInvalid, NetlinkError.
+        Raises PortError with Docker's text if a port can't be allocated, PortInvalid, NetlinkError.
         """
         if container_id in self._published:
             return self._published[container_id].bindings
         for request in requests:
             ports.check(request)
-        attempt = _Attempt(self._table, self._ipv6)
+        claim = _PortClaim(self._table, self._ipv6)
         try:
             for request in requests:
-                attempt.take(request)
-            published = Published(address, tuple(attempt.bindings))
+                claim.take(request)
+            published = Published(address, tuple(claim.bindings))
             self._nat.add(published.elements())
             reach(Failpoint.NETWORK_PORTS)
         except BaseException:
-            attempt.undo()
+            claim.undo()
             raise
         self._published[container_id] = published
-        self._sockets[container_id] = attempt.sockets
-        self._flows.forget_udp(published.udp_ports(), published.address)
+        self._sockets[container_id] = claim.sockets
+        self._flows.delete_udp_flows(published.udp_ports(), published.address)
         return published.bindings
 
     def unpublish(self, container_id: str) -> None:
-        """Withdraw a container's ports; one that has none is ignored."""
+        """Withdraw a container's ports, if it has any."""
         published = self._published.pop(container_id, None)
         if published is None:
             return
         self._table.release(published.bindings)
         _close(self._sockets.pop(container_id, []))
         self._withdraw(published)
-        self._flows.forget_udp(published.udp_ports(), published.address)
+        self._flows.delete_udp_flows(published.udp_ports(), published.address)
 
     def restore(self, live: Mapping[str, Published]) -> list[str]:
-        """After a restart: publish what live containers had, and nothing else, in one transaction.
+        """After a restart, publish exactly the live containers' ports, in one transaction; returns warnings to users.
 
-        Ports of which a host process took hold meanwhile are translated all the same; what to tell the user about
-        them is given back.
+        Ports that a host process has bound meanwhile are translated all the same, with a warning.
         """
         self._forget_all()
         warnings: list[str] = []
@@ -103,12 +102,12 @@ class PortPublisher:
         return warnings
 
     def rewrite(self) -> None:
-        """Write all translations anew, after someone else removed them."""
+        """Write all translations again, after another program removed them."""
         self._nat.replace(self._elements())
 
-    def entrances(self) -> dict[str, list[Entrance]]:
-        """By container, the sockets to which connections come that nftables can't translate."""
-        return {container: _entrances(held, self._sockets[container]) for container, held in self._published.items()}
+    def relayed_ports(self) -> dict[str, list[RelayedPort]]:
+        """By container, the ports that nftables can't translate."""
+        return {container: _relayed_ports(one, self._sockets[container]) for container, one in self._published.items()}
 
     def close(self) -> None:
         """Close all sockets, but leave the translations to live containers in place."""
@@ -123,7 +122,7 @@ class PortPublisher:
         self._table = PortTable()
 
     def _withdraw(self, published: Published) -> None:
-        """Remove translations; where some are missing, someone else was at work: then write what should be there."""
+        """Remove translations; if another program removed some before, rewrite all that remain."""
         try:
             self._nat.discard(published.elements())
         except NetlinkError as error:
@@ -134,11 +133,11 @@ class PortPublisher:
                 self.rewrite()
 
     def _elements(self) -> list[Dnat]:
-        return [element for held in self._published.values() for element in held.elements()]
+        return [element for published in self._published.values() for element in published.elements()]
 
 
-class _Attempt:
-    """One container's ports while they are being taken, so that they can be given back together."""
+class _PortClaim:
+    """One container's ports while they are being claimed, so that they can be released together."""
 
     def __init__(self, table: PortTable, ipv6: bool) -> None:
         self._table = table
@@ -147,7 +146,7 @@ class _Attempt:
         self.sockets: list[socket.socket] = []
 
     def take(self, request: PortRequest) -> None:
-        """Take the first port that can be had; if none, the error tells why, or for several ports only that."""
+        """Claim the first free port. Raises PortError: for a single port with its reason."""
         single = request.host_port != 0 and request.host_port >= request.host_port_end
         hosts = ports.host_ips(request, ipv6=self._ipv6)
         for port in self._table.candidates(request):
@@ -158,7 +157,7 @@ class _Attempt:
                 if single:
                     raise
                 continue
-            self._table.settle(request, port)
+            self._table.advance_past(request, port)
             return
         raise PortError("all ports are allocated")
 
@@ -171,8 +170,8 @@ class _Attempt:
         reserved: list[socket.socket] = []
         try:
             for binding in wanted:
-                held = host_sockets.reserve(binding)
-                reserved += [held] if held is not None else []
+                bound = host_sockets.reserve(binding)
+                reserved += [bound] if bound is not None else []
         except BaseException:
             _close(reserved)
             self._table.release(wanted)
@@ -184,20 +183,22 @@ class _Attempt:
 def _reserve_again(bindings: Iterable[PortBinding], warnings: list[str]) -> Iterable[socket.socket]:
     for binding in bindings:
         try:
-            held = host_sockets.reserve(binding)
+            bound = host_sockets.reserve(binding)
         except PortError as error:
             warnings.append(f"published port can't be reserved again, a host process took it: {error}")
         else:
-            if held is not None:
-                yield held
+            if bound is not None:
+                yield bound
 
 
-def _entrances(published: Published, sockets: Iterable[socket.socket]) -> list[Entrance]:
+def _relayed_ports(published: Published, sockets: Iterable[socket.socket]) -> list[RelayedPort]:
     inside = {(_RELAYED.get(b.protocol), b.host_ip, b.host_port): b.container_port for b in published.bindings}
-    outer = [held for held in sockets if held.family == socket.AF_INET6 and held.proto in _RELAYED.values()]
-    return [Entrance(held, str(published.address), inside[held.proto, *held.getsockname()[:2]]) for held in outer]
+    outer = [bound for bound in sockets if bound.family == socket.AF_INET6 and bound.proto in _RELAYED.values()]
+    return [
+        RelayedPort(bound, str(published.address), inside[bound.proto, *bound.getsockname()[:2]]) for bound in outer
+    ]
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:
-    for held in sockets:
-        held.close()
+    for bound in sockets:
+        bound.close()

@@ -1,7 +1,7 @@
-"""Ports published on IPv6 addresses: what comes there is passed on over IPv4, which is all that a container has.
+"""Relay ports published on IPv6 addresses to IPv4, as containers have no IPv6.
 
-The kernel can't translate one into the other, so the bytes go through the agent, as they go through docker-proxy with
-Docker. Connections end with the agent; the next one takes new ones. Belongs to the agent's event loop.
+The kernel can't translate between the two, so the bytes pass through the agent, as they pass through docker-proxy with
+Docker. Connections end with the agent; the next agent accepts new ones. Belongs to the agent's event loop.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ _CONNECT_S: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Entrance:
-    """A bound socket of the host, and the address and port in a container that it leads to."""
+class RelayedPort:
+    """A bound socket of the host, and its target: address and port of a container."""
 
     listener: socket.socket
     address: str
@@ -32,77 +32,77 @@ class Entrance:
 
 
 class Relays:
-    """The entrances of this node's containers, each with the connections through it."""
+    """The running relays of this node's containers."""
 
     def __init__(self) -> None:
         self._open: dict[str, list[_ConnectionRelay | DatagramRelay]] = {}
 
-    def start(self, container: str, entrances: Sequence[Entrance]) -> None:
-        """Pass on what comes; for a container whose relays run already nothing changes."""
-        if entrances and container not in self._open:
-            self._open[container] = [_relay(container, entrance) for entrance in entrances]
+    def start(self, container: str, relayed_ports: Sequence[RelayedPort]) -> None:
+        """Start a container's relays, unless they run already."""
+        if relayed_ports and container not in self._open:
+            self._open[container] = [_relay(container, relayed) for relayed in relayed_ports]
 
     async def stop(self, container: str) -> None:
-        """Take none any more, and end those that are there. The sockets stay bound: they are the publisher's."""
+        """Stop a container's relays and end their connections. The sockets stay bound: the publisher owns them."""
         for relay in self._open.pop(container, []):
             await relay.stop()
 
     async def stop_all(self) -> None:
-        """The same, for every container."""
+        """Stop the relays of all containers."""
         for container in list(self._open):
             await self.stop(container)
 
 
-def _relay(container: str, entrance: Entrance) -> "_ConnectionRelay | DatagramRelay":
-    if entrance.listener.type == socket.SOCK_DGRAM:
-        return DatagramRelay(entrance.listener, entrance.address, entrance.port)
-    return _ConnectionRelay(container, entrance)
+def _relay(container: str, relayed: RelayedPort) -> "_ConnectionRelay | DatagramRelay":
+    if relayed.listener.type == socket.SOCK_DGRAM:
+        return DatagramRelay(relayed.listener, relayed.address, relayed.port)
+    return _ConnectionRelay(container, relayed)
 
 
 class _ConnectionRelay:
-    def __init__(self, container: str, entrance: Entrance) -> None:
-        self._entrance = entrance
-        self._tasks = Tasks(f"relay-{container[:12]}-{entrance.port}")
+    def __init__(self, container: str, relayed: RelayedPort) -> None:
+        self._relayed = relayed
+        self._tasks = Tasks(f"relay-{container[:12]}-{relayed.port}")
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
-        entrance.listener.setblocking(False)
-        # taken over by each connection: those that are left of this agent mustn't keep the next from the port
-        entrance.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        entrance.listener.listen(_BACKLOG)
+        relayed.listener.setblocking(False)
+        # inherited by each connection: one that is left of this agent must not block the next agent's bind
+        relayed.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        relayed.listener.listen(_BACKLOG)
         self._listen()
 
     def _listen(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._entrance.listener.fileno(), self._accept)
+        self._loop.add_reader(self._relayed.listener.fileno(), self._accept)
 
     def _accept(self) -> None:
         try:
-            client, _ = self._entrance.listener.accept()
+            client, _ = self._relayed.listener.accept()
         except (BlockingIOError, ConnectionError):
             return
         except OSError as error:
             log.warning("no connection can be taken at a published port just now: %s", error)
-            self._loop.remove_reader(self._entrance.listener.fileno())
+            self._loop.remove_reader(self._relayed.listener.fileno())
             self._pause = self._loop.call_later(_PAUSE_S, self._listen)
             return
         client.setblocking(False)
-        self._tasks.spawn("connection", self._pass_on(client))
+        self._tasks.spawn("connection", self._relay(client))
 
     async def stop(self) -> None:
         if self._pause is not None:
             self._pause.cancel()
         else:
-            self._loop.remove_reader(self._entrance.listener.fileno())
+            self._loop.remove_reader(self._relayed.listener.fileno())
         with contextlib.suppress(OSError):
-            self._entrance.listener.shutdown(socket.SHUT_RD)  # it takes no connections, but stays bound
+            self._relayed.listener.shutdown(socket.SHUT_RD)  # stop accepting, but stay bound
         await self._tasks.close()
 
-    async def _pass_on(self, client: socket.socket) -> None:
+    async def _relay(self, client: socket.socket) -> None:
         loop = self._loop
         inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         with client, inner, contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_CONNECT_S):
-                await loop.sock_connect(inner, (self._entrance.address, self._entrance.port))
+                await loop.sock_connect(inner, (self._relayed.address, self._relayed.port))
             there = self._tasks.spawn("there", _copy(loop, client, inner))
             back = self._tasks.spawn("back", _copy(loop, inner, client))
             try:
@@ -113,7 +113,7 @@ class _ConnectionRelay:
 
 
 async def _copy(loop: asyncio.AbstractEventLoop, source: socket.socket, target: socket.socket) -> None:
-    """All bytes, then their end; a connection that breaks ends the other half too."""
+    """Copy all bytes, then the end of stream; a broken connection ends both halves."""
     with contextlib.suppress(OSError):
         while piece := await loop.sock_recv(source, _PIECE):
             await loop.sock_sendall(target, piece)

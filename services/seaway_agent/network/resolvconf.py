@@ -1,8 +1,8 @@
 """A container's /etc/resolv.conf on the default bridge, from the host's file and the --dns options. Pure.
 
 Behaviour of Docker 26 on a network without internal resolver: loopback and IPv6 nameservers of the host are
-dropped, Google's public ones step in when none is left, the last ``search`` (or ``domain``) line counts,
-``options`` add up, unknown directives are kept. ``--dns`` values are taken as they are.
+dropped, Google's public ones replace them when none is left, the last ``search`` (or ``domain``) line counts,
+``options`` add up, unknown directives are kept. ``--dns`` values are used unchanged.
 """
 
 from collections.abc import Sequence

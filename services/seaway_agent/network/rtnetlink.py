@@ -1,6 +1,6 @@
-"""rtnetlink by pyroute2: networks, endpoints that come and go while a container runs, and what else is asked rarely.
+"""rtnetlink by pyroute2: networks, endpoints that come and go while a container runs, and other rare requests.
 
-What a start waits for is packed by hand (`rtnl`). pyroute2 is imported when it is first used: 0.2 s and 10 MB.
+`rtnl` packs the requests of a container's start. pyroute2 is imported on first use: 0.2 s and 10 MB.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _WITHOUT_IPV6 = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 
 
 
 @contextlib.contextmanager
-def opened(netns_fd: int | None = None) -> Iterator["Interfaces"]:
+def open_interfaces(netns_fd: int | None = None) -> Iterator["Interfaces"]:
     """The interfaces of the calling thread's network namespace, or of another one. Raises OSError."""
     import pyroute2
 
@@ -54,7 +54,7 @@ def _inside(netns_fd: int | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _doing(what: str, *tolerated: int) -> Iterator[None]:
-    """Translate pyroute2's error; the errnos that are tolerated end the block without one."""
+    """Translate pyroute2's error; tolerated errnos end the block without one."""
     import pyroute2
 
     try:
@@ -71,9 +71,9 @@ class Interfaces:
         self._route = route
 
     def make_bridge(self, name: str, mac: str, mtu: int, address: IPv4Address, prefix_len: int) -> int:
-        """A bridge that is up and has the address, whatever of it is there; gives its index.
+        """Make the missing parts of a bridge that is up and has the address; returns its index.
 
-        Multicast is flooded, since snooping only adds work without a querier.
+        It floods multicast, since snooping only adds work without a querier.
         """
         with _doing(f"make bridge {name} with address {address}/{prefix_len}"):
             index = self._index(name)
@@ -86,7 +86,7 @@ class Interfaces:
             return index
 
     def make_veth(self, name: str, bridge: int, mtu: int, *, peer: str, peer_mac: str, netns_fd: int) -> int:
-        """A veth from a port of the bridge, up and in hairpin mode, into a namespace; gives the port's index."""
+        """Make a veth from a bridge port, up and in hairpin mode, into a namespace; returns the port's index."""
         with _doing(f"make the veth {name}"):
             other = {"ifname": peer, "address": peer_mac, "mtu": mtu, "net_ns_fd": netns_fd}
             self._route.link("add", ifname=name, kind="veth", mtu=mtu, master=bridge, peer=other)
@@ -97,7 +97,7 @@ class Interfaces:
             return index
 
     def configure(self, name: str, address: IPv4Address, prefix_len: int, gateway: IPv4Address | None) -> None:
-        """Bring an interface up with its address, and with the default route where a gateway is told."""
+        """Bring an interface up with its address, and with the default route if a gateway is given."""
         with _doing(f"configure {name} with address {address}"):
             index = self.index(name)
             self._without_ipv6(index)
@@ -107,19 +107,19 @@ class Interfaces:
             self.route_by(name, gateway)
 
     def route_by(self, name: str, gateway: IPv4Address) -> None:
-        """Have the default route lead over an interface, if there is none."""
+        """Set the default route over an interface, if there is none."""
         with _doing(f"route by {gateway} over {name}", errno.EEXIST):
             self._route.route("add", dst="default", gateway=str(gateway), oif=self.index(name))
 
     def delete(self, name: str) -> None:
-        """Delete an interface, if it is there. A veth's takes some 20 ms, which the kernel waits."""
+        """Delete an interface, if it exists. For a veth the kernel waits some 20 ms."""
         with _doing(f"delete interface {name}", errno.ENODEV):
             index = self._index(name)
             if index is not None:
                 self._route.link("del", index=index)
 
     def occupied(self, besides: str) -> list[IPv4Network]:
-        """The networks that the host has addresses in or routes to, one interface's own left out."""
+        """The networks of the host's addresses and routes, except those of one interface."""
         with _doing("list addresses and routes"):
             own = self._index(besides)
             routes = [
@@ -128,14 +128,14 @@ class Interfaces:
                 if route.get_attr("RTA_OIF") != own or own is None
             ]
             addresses = [
-                IPv4Network((held.get_attr("IFA_LOCAL"), held["prefixlen"]), strict=False)
-                for held in self._route.get_addr(family=AF_INET)
-                if held["index"] != own
+                IPv4Network((entry.get_attr("IFA_LOCAL"), entry["prefixlen"]), strict=False)
+                for entry in self._route.get_addr(family=AF_INET)
+                if entry["index"] != own
             ]
         return routes + addresses
 
     def index(self, name: str) -> int:
-        """The number of an interface."""
+        """The index of an interface. Raises NetlinkError (ENODEV)."""
         found = self._index(name)
         if found is None:
             raise NetlinkError(errno.ENODEV, f"there is no interface {name}")
@@ -150,6 +150,6 @@ class Interfaces:
             self._route.addr("add", index=index, address=str(address), prefixlen=prefix_len, broadcast=str(broadcast))
 
     def _without_ipv6(self, index: int) -> None:
-        """No IPv6 link-local address when it comes up: no address, no router solicitation, no MLD."""
+        """Disable the IPv6 link-local address, and with it router solicitations and MLD."""
         if _IPV6.exists():
             self._route.link("update", index=index, IFLA_AF_SPEC=_WITHOUT_IPV6)

@@ -1,9 +1,8 @@
 """The rtnetlink messages of the hot paths, and the answers' parsers. Pure. See linux/rtnetlink.h.
 
-Packed are those that a start waits for, that are sent at each scrape for thousands of interfaces, and that an agent
-sends when it takes up what an earlier one left: veths and their addresses, counters, the look at what is there. A
-network's making and removing, endpoints that come and go while a container runs, and what else is rare go by pyroute2
-(`rtnetlink`), which takes four times as long.
+Packed by hand are the requests of a container's start, those at each scrape for thousands of interfaces, and those of
+an agent that takes over from an earlier one: veths and their addresses, counters, lists. Rare requests (networks,
+endpoints that come and go while a container runs) use pyroute2 (`rtnetlink`), which takes four times as long.
 """
 
 import struct
@@ -70,7 +69,7 @@ def _mac(mac: str) -> bytes:
 
 
 def create_veth(host: str, bridge: int, mtu: int, *, peer: str, peer_mac: str, netns_fd: int) -> Message:
-    """A veth, down: the host's end on the bridge, the other end made right in the sandbox's netns."""
+    """Make a veth, down: the host's end on the bridge, the other end in the sandbox's netns."""
     peer_end = _IFINFO.pack(0, 0, 0, 0, 0) + text(_NAME, peer) + _mac(peer_mac) + u32(_MTU, mtu) + u32(_NS_FD, netns_fd)
     info = nested(
         _LINKINFO, attribute(_INFO_KIND, b"veth"), nested(_INFO_DATA, attribute(_VETH_PEER | 0x8000, peer_end))
@@ -79,7 +78,7 @@ def create_veth(host: str, bridge: int, mtu: int, *, peer: str, peer_mac: str, n
 
 
 def without_ipv6(name: str) -> Message:
-    """No IPv6 link-local address when the interface comes up: no address, no router solicitation, no MLD."""
+    """Disable the IPv6 link-local address, and with it router solicitations and MLD."""
     spec = nested(_AF_SPEC, nested(_AF_INET6, attribute(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE)))
     return _link(SETLINK, 0, text(_NAME, name), spec)
 
@@ -169,7 +168,7 @@ def parse_address(body: bytes) -> tuple[int, IPv4Address, int]:
 
 
 def parse_counters(body: bytes) -> tuple[int, InterfaceCounters]:
-    """``(interface index, counters)`` with the two directions swapped: what the host's end sends, the sandbox gets."""
+    """``(interface index, counters)`` with the directions swapped: the host's end sends what the sandbox receives."""
     _, _, index, _ = _IFSTATS.unpack_from(body)
     stats = parse_attributes(body[_IFSTATS.size :]).get(_STATS_LINK_64, b"")
     if len(stats) < _COUNTERS.size:

@@ -1,19 +1,19 @@
 """The nftables table of one node's bridges, as the text of one ``nft -f -`` transaction. Pure.
 
-Published ports have chains of their own, and each bridge has three, named after it: so a bridge comes and goes without
-the others noticing. What the chains do:
+Published ports have chains of their own, and each bridge has three, named after it: so changing a bridge doesn't affect
+the others. What the chains do:
 
-- ``raw``: route_localnet is on for the bridge, so that answers to connections from 127.0.0.1 find their way back;
+- ``raw``: route_localnet is on for the bridge, so that replies to connections from 127.0.0.1 are routed back;
   a container must not reach the host's loopback services that way.
 - ``prerouting``, ``output``: published ports, from outside and from the host itself. The map ``published_at`` is
   looked up first (a port published at one host address), then ``published`` (at any local address).
 - ``postrouting``: containers leave with the host's address; connections that come back to the bridge they left
-  (hairpin) or from the host's loopback get the bridge's address, or the answer would bypass the host.
-- ``forward``: containers reach each other and the outside; what comes from outside must be an answer or go to a
+  (hairpin) or from the host's loopback get the bridge's address, or the reply would bypass the host.
+- ``forward``: containers reach each other and the outside; what comes from outside must be a reply or go to a
   published port, as with Docker. That also isolates the bridges of several suites from each other.
 
-No rule has an anonymous set: those are exchanged with the rules, and a packet that is under way in the moment of the
-exchange meets the old rule with an old set that is empty already (measured: a few lost per thousand exchanges).
+No rule has an anonymous set: sets are replaced with their rules, and a packet in flight during the replacement can meet
+the old rule with its set emptied already (measured: a few lost packets per thousand replacements).
 
 Limit: an accept here can't overrule a drop elsewhere. A co-installed Docker sets the policy of iptables' FORWARD chain
 to drop; then the host's owner must accept the bridge in DOCKER-USER.

@@ -1,7 +1,7 @@
-"""A container's network sandbox: a namespace with loopback, and the endpoints that drivers put into it.
+"""A container's network sandbox: a namespace with loopback and the drivers' endpoints.
 
-No file pins the namespace. The agent's descriptor holds it until the container's process does; if the agent is killed
-before that, the kernel removes namespace and veths by itself. None is deleted here, since that waits for RCU.
+No file pins the namespace. The agent's descriptor keeps it until the container's process does; if the agent is killed
+before, the kernel removes namespace and veths. This module deletes none, since a deletion waits for RCU.
 """
 
 import os
@@ -12,69 +12,69 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from seaway_agent.network import netns, rtnl
-from seaway_agent.network.driver import Plugged
+from seaway_agent.network.driver import PluggedEndpoint
 from seaway_agent.network.errors import NetworkError, SandboxGone
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
-from seaway_agent.network.port import Joined
+from seaway_agent.network.port import EndpointInfo
 from seaway_kit.failpoints import Failpoint, reach
 
-# What Docker sets in each container's namespace of its own.
+# Docker's settings in each container's own namespace.
 _SYSCTLS = (("net/ipv4/ip_unprivileged_port_start", "0"), ("net/ipv4/ping_group_range", "0 2147483647"))
 
 
 @dataclass(slots=True, eq=False)
 class Sandbox:
-    """One sandbox, and its endpoints, which the network's thread alone changes.
+    """One sandbox with its endpoints, which only the network's thread changes.
 
-    ``netns_fd`` is -1 once a process alone holds the namespace (handed over or adopted): ``pid``. ``inode`` tells the
-    namespace from any other in which that process, or a later one of that number, may be.
+    ``netns_fd`` is -1 once only the process ``pid`` keeps the namespace (handed over or adopted). ``inode`` identifies
+    the namespace, as that process, or a later one with its pid, may be in another.
     """
 
     netns_fd: int
-    plugged: tuple[Plugged, ...] = ()
+    plugged: tuple[PluggedEndpoint, ...] = ()
     pid: int = 0
     inode: int = 0
 
     @property
-    def endpoints(self) -> tuple[Joined, ...]:
-        """The endpoints as others see them."""
-        return tuple(plugged.joined for plugged in self.plugged)
+    def endpoints(self) -> tuple[EndpointInfo, ...]:
+        """The endpoints, for the port's users."""
+        return tuple(plugged.info for plugged in self.plugged)
 
     @property
     def address(self) -> IPv4Address | None:
-        """That of the first endpoint."""
-        return self.plugged[0].joined.address if self.plugged else None
+        """The first endpoint's address."""
+        return self.plugged[0].info.address if self.plugged else None
 
     @property
     def mac(self) -> str:
-        """That of the first endpoint."""
-        return self.plugged[0].joined.mac if self.plugged else ""
+        """The first endpoint's MAC address."""
+        return self.plugged[0].info.mac if self.plugged else ""
 
     @property
-    def gateway(self) -> Plugged | None:
-        """The endpoint by which the default route leads."""
-        return next((plugged for plugged in self.plugged if plugged.joined.gateway is not None), None)
+    def gateway(self) -> PluggedEndpoint | None:
+        """The endpoint of the default route."""
+        return next((plugged for plugged in self.plugged if plugged.info.gateway is not None), None)
 
     @property
     def path(self) -> str:
-        """Where a runtime, while the agent lives, finds the namespace."""
+        """The namespace's path for a runtime, valid while the agent lives."""
         if self.netns_fd < 0:
             raise NetworkError("this sandbox's namespace has been handed over to its container")
         return f"/proc/{os.getpid()}/fd/{self.netns_fd}"
 
-    def on(self, network: str) -> Plugged | None:
+    def on(self, network: str) -> PluggedEndpoint | None:
         """The endpoint in a network."""
-        return next((plugged for plugged in self.plugged if plugged.joined.network == network), None)
+        return next((plugged for plugged in self.plugged if plugged.info.network == network), None)
 
     def hand_over(self, pid: int = 0) -> None:
-        """Let go of the namespace: from now on it lives and ends with the container's processes."""
+        """Close the descriptor: from now on the namespace lives as long as the container's processes."""
         fd, self.netns_fd = self.netns_fd, -1
         self.pid = pid
         if fd >= 0:
             os.close(fd)
 
     def open_namespace(self) -> int:
-        """A descriptor of the namespace, the caller's to close. Raises SandboxGone."""
+        """A descriptor of the namespace, which the caller closes. Raises SandboxGone."""
         if self.netns_fd >= 0:
             return os.dup(self.netns_fd)
         fd = namespace_of(self.pid)
@@ -85,7 +85,7 @@ class Sandbox:
 
 
 def namespace_of(pid: int) -> int:
-    """A descriptor of the namespace of a live process, the caller's to close. Raises SandboxGone."""
+    """A descriptor of a live process's namespace, which the caller closes. Raises SandboxGone."""
     try:
         return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError) as error:
@@ -93,8 +93,8 @@ def namespace_of(pid: int) -> int:
 
 
 @contextmanager
-def built(home: int) -> Iterator[tuple[Sandbox, NetlinkSocket]]:
-    """A new sandbox with nothing but loopback, and a route socket in it; nothing stays of it where the block fails.
+def new_sandbox(home: int) -> Iterator[tuple[Sandbox, NetlinkSocket]]:
+    """A new sandbox with only loopback, and a route socket in it; removed if the block fails.
 
     ``home`` is the calling thread's own namespace.
     """

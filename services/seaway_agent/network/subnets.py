@@ -1,4 +1,4 @@
-"""Choice of the bridge's subnet, from the pools that Docker uses too. Pure.
+"""Choose a bridge's subnet, from Docker's pools. Pure.
 
 Docker's local address pools are 172.17.0.0/16 … 172.31.0.0/16 and 192.168.0.0/20 … 192.168.240.0/20; its own
 first bridge usually sits on 172.17.0.0/16, so that one is left out.
@@ -11,7 +11,7 @@ from seaway_agent.network.errors import SubnetError
 
 
 def candidates() -> Iterator[IPv4Network]:
-    """The subnets that are tried, in order."""
+    """The subnets to try, in order."""
     for second in range(18, 32):
         yield IPv4Network(f"172.{second}.0.0/16")
     yield from IPv4Network("192.168.0.0/16").subnets(new_prefix=20)
@@ -20,7 +20,7 @@ def candidates() -> Iterator[IPv4Network]:
 def choose(occupied: Iterable[IPv4Network]) -> IPv4Network:
     """The first candidate that overlaps none of the host's networks; raises SubnetError if all do.
 
-    Default routes (prefix length 0) say nothing about who owns an address and are ignored.
+    Ignores default routes (prefix length 0), which don't claim addresses.
     """
     taken = [network for network in occupied if network.prefixlen > 0]
     for candidate in candidates():

@@ -1,4 +1,4 @@
-"""The network's own thread: jobs in order, and background work while there are none."""
+"""The network's own thread: runs jobs in order, and background work in between."""
 
 import queue
 import threading
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class NetworkThread:
     """Runs jobs one after the other, in the network namespace that it was started for.
 
-    ``idle`` is called when no job waits; it does a piece of work or none, and gives the seconds until it wants to be
-    called again (None: not before the next job or ``poke``). It must not raise.
+    ``idle`` is called when no job waits; it may do a piece of work, and returns the seconds until its next call (None:
+    not before the next job or ``wake``). It must not raise.
     """
 
     def __init__(self, name: str, idle: Callable[[], float | None], netns_fd: int | None = None) -> None:
@@ -27,7 +27,7 @@ class NetworkThread:
             self.submit(lambda: netns.enter(netns_fd)).result()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Have a job done; what it gives or raises is in the future. A future cancelled in time isn't run."""
+        """Queue a job; the future gets its result or exception. Cancelling it before the job starts skips the job."""
         future: Future[T] = Future()
 
         def job() -> None:
@@ -41,12 +41,12 @@ class NetworkThread:
         self._jobs.put(job)
         return future
 
-    def poke(self) -> None:
-        """Have ``idle`` called soon."""
+    def wake(self) -> None:
+        """Call ``idle`` soon."""
         self._jobs.put(_nothing)
 
     def stop(self) -> None:
-        """Finish the jobs submitted before, then end. Waits for it."""
+        """Finish the queued jobs, then end the thread; waits for it."""
         self._jobs.put(None)
         self._thread.join()
 

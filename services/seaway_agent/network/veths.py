@@ -1,4 +1,4 @@
-"""The veths of one suite: between a bridge of the host and a sandbox. Packed datagrams: a start waits for them."""
+"""The veths of one suite, from a bridge of the host to a sandbox; hand-packed datagrams keep starts fast."""
 
 import errno
 import logging
@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from seaway_agent.network import rtnetlink, rtnl
 from seaway_agent.network.attributes import Message
-from seaway_agent.network.driver import EndpointPlan, Plugged
+from seaway_agent.network.driver import EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import NetlinkError
-from seaway_agent.network.names import doomed_group, host_veth, is_host_veth
+from seaway_agent.network.names import host_veth, is_host_veth, stale_group
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
 from seaway_agent.network.port import InterfaceCounters
 from seaway_kit.failpoints import Failpoint, reach
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Veths:
-    """Belongs to one thread, in the host's network namespace. Everything raises NetlinkError, OSError."""
+    """Belongs to one thread, in the host's network namespace. Every method raises NetlinkError, OSError."""
 
     def __init__(self, suite: str, *, ipv6: bool) -> None:
         self._suite = suite
@@ -27,41 +27,41 @@ class Veths:
         self._serial = random.getrandbits(32)
         self._socket: NetlinkSocket | None = None
 
-    def plug_at_start(self, plan: EndpointPlan, bridge: int, netns_fd: int, inner: NetlinkSocket) -> Plugged:
+    def plug_at_start(self, plan: EndpointPlan, bridge: int, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """Make an endpoint in a new namespace, in two datagrams."""
         name = self._next_name()
         link = self._plug(plan, name, bridge, netns_fd)
         reach(Failpoint.NETWORK_VETH)
         self._configure(plan, inner, link.peer)
         reach(Failpoint.NETWORK_ADDRESS)
-        return Plugged(plan.joined(name), link.index)
+        return PluggedEndpoint(plan.info(name), link.index)
 
-    def plug(self, plan: EndpointPlan, bridge: int, netns_fd: int) -> Plugged:
+    def plug(self, plan: EndpointPlan, bridge: int, netns_fd: int) -> PluggedEndpoint:
         """Make an endpoint in a namespace in which programs run."""
         name, mtu = self._next_name(), plan.network.mtu
-        with rtnetlink.opened() as host, rtnetlink.opened(netns_fd) as inner:
+        with rtnetlink.open_interfaces() as host, rtnetlink.open_interfaces(netns_fd) as inner:
             try:
                 index = host.make_veth(name, bridge, mtu, peer=plan.interface, peer_mac=plan.mac, netns_fd=netns_fd)
                 inner.configure(plan.interface, plan.address, plan.prefix_len, plan.gateway)
             except BaseException:
                 host.delete(name)
                 raise
-        return Plugged(plan.joined(name), index)
+        return PluggedEndpoint(plan.info(name), index)
 
-    def unplug(self, plugged: Plugged) -> None:
-        """Delete one of a namespace that stays. The kernel waits some 20 ms."""
-        with rtnetlink.opened() as host:
-            host.delete(plugged.joined.host_interface)
+    def unplug(self, plugged: PluggedEndpoint) -> None:
+        """Delete an endpoint of a namespace that stays. The kernel waits some 20 ms."""
+        with rtnetlink.open_interfaces() as host:
+            host.delete(plugged.info.host_interface)
 
-    def let_go(self, plugged: Plugged) -> None:
-        """Let the addresses learned on a port move to another port at once."""
+    def flush_port(self, plugged: PluggedEndpoint) -> None:
+        """Flush the addresses that the bridge learned on a port, so that another port can use them at once."""
         if plugged.host_index:
             self._tolerate([rtnl.flush_port(plugged.host_index)], f"flush port {plugged.host_index}")
 
-    def find(self, plan: EndpointPlan, bridge: int, inside: Iterable[rtnl.Link]) -> Plugged:
-        """An endpoint on this bridge, by the interfaces of its namespace; without a host's end if it is gone.
+    def find(self, plan: EndpointPlan, bridge: int, inside: Iterable[rtnl.Link]) -> PluggedEndpoint:
+        """Find an endpoint on this bridge by the interfaces of its namespace; without a host end if that is gone.
 
-        A port that has lost its bridge is taken as well: somebody may have removed that.
+        Accepts a port without a bridge, as another program may have removed the bridge.
         """
         for inner in inside:
             if inner.kind != "veth":
@@ -70,27 +70,27 @@ class Veths:
             if outer is None or outer.peer != inner.index or outer.master not in (bridge, 0):
                 continue
             if is_host_veth(self._suite, outer.name):
-                joined = replace(plan.joined(outer.name), interface=inner.name, mac=inner.mac)
-                return Plugged(joined, outer.index)
+                info = replace(plan.info(outer.name), interface=inner.name, mac=inner.mac)
+                return PluggedEndpoint(info, outer.index)
         _log.warning("the endpoint with address %s has no veth on this host any more", plan.address)
-        return Plugged(plan.joined())
+        return PluggedEndpoint(plan.info())
 
     def sweep(self, live: Collection[str]) -> list[str]:
-        """Delete those that aren't live, in one request, with one wait for RCU; gives their names."""
+        """Delete stale veths in one request, with one wait for RCU; returns their names."""
         stale = [link.name for link in self.links() if is_host_veth(self._suite, link.name) and link.name not in live]
-        group = doomed_group(self._suite)
+        group = stale_group(self._suite)
         for name in stale:
             self._tolerate([rtnl.set_group(name, group)], f"mark stale veth {name}")
         if stale:
             self._tolerate([rtnl.delete_group(group)], f"delete {len(stale)} stale veths of suite {self._suite}")
         return stale
 
-    def counters(self, endpoints: Iterable[Plugged]) -> Mapping[str, InterfaceCounters]:
-        """What endpoints have received and sent, by their host's end, from one dump."""
+    def counters(self, endpoints: Iterable[PluggedEndpoint]) -> Mapping[str, InterfaceCounters]:
+        """The endpoints' counters by host interface, from one dump."""
         dumped = self.host.dump(rtnl.dump_counters(), "read counters")
         by_index = dict(rtnl.parse_counters(reply.body) for reply in dumped)
         return {
-            plugged.joined.host_interface: by_index[plugged.host_index]
+            plugged.info.host_interface: by_index[plugged.host_index]
             for plugged in endpoints
             if plugged.host_index in by_index
         }
@@ -107,7 +107,7 @@ class Veths:
         return [rtnl.parse_link(reply.body) for reply in self.host.dump(rtnl.dump_links(), "list interfaces")]
 
     def link(self, request: Message, doing: str) -> rtnl.Link | None:
-        """The interface that a request names, None if there is no such one."""
+        """The interface that a request names; None if there is none."""
         try:
             answers = self.host.transact([request], doing)
         except NetlinkError as error:
@@ -127,7 +127,7 @@ class Veths:
         return host_veth(self._suite, self._serial)
 
     def _plug(self, plan: EndpointPlan, name: str, bridge: int, netns_fd: int) -> rtnl.Link:
-        """Make the veth between bridge and namespace; the host's end, up, is given back."""
+        """Make the veth between bridge and namespace; returns the host's end, up."""
         mtu = plan.network.mtu
         messages = [
             rtnl.create_veth(name, bridge, mtu, peer=plan.interface, peer_mac=plan.mac, netns_fd=netns_fd),
@@ -152,7 +152,7 @@ class Veths:
         return [rtnl.without_ipv6(name)] if self._ipv6 else []
 
     def _tolerate(self, messages: list[Message], doing: str) -> None:
-        """Do something to an interface that may have gone meanwhile."""
+        """Change an interface that may be gone meanwhile."""
         try:
             self.host.transact(messages, doing)
         except NetlinkError as error:

@@ -11,7 +11,7 @@ from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.network.names import bridge_name
 from seaway_agent.network.port import NetworkSpec
-from seaway_agent.runtime.cdi_files import CDI_DIRECTORIES
+from seaway_agent.runtime.host_devices import CDI_DIRECTORIES
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus

@@ -34,7 +34,7 @@ class Programs:
     @property
     def filter_takers(self) -> list[str]:
         """The runtimes that take a compiled seccomp filter."""
-        return [name for name, program in self.runtimes.programs.items() if seccomp_bpf.understood_by(program)]
+        return [name for name, program in self.runtimes.programs.items() if seccomp_bpf.is_supported_by(program)]
 
 
 def find_programs(default_runtime: str) -> Programs:

@@ -1,1 +1,1 @@
-"""From a container's spec to the OCI runtime's `config.json`. Pure."""
+"""Compose the OCI runtime's `config.json` from a container's spec. Pure."""

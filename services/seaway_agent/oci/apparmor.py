@@ -1,7 +1,7 @@
 """AppArmor as Docker has it: which profile a container gets, and the text of the default one. Pure.
 
-The default profile grants and denies what moby 26.1's does (profiles/apparmor); its rules are our own. What a profile
-must say as "everything but" is made by `_all_but`, as AppArmor's patterns know no such thing.
+The default profile grants and denies what moby 26.1's does (profiles/apparmor), by rules of our own. AppArmor has no
+pattern for "everything but": `_all_but` spells it out.
 """
 
 import re
@@ -13,12 +13,12 @@ from seaway_contracts.containers import Security
 DEFAULT: Final = "docker-default"
 UNCONFINED: Final = "unconfined"
 
-# Whose signals reach a container, besides those of processes without a profile: the runtimes, where the distribution
-# has given them one (Ubuntu 24.04 has).
+# The profiles that may signal a container, besides unconfined: the runtimes', where the distribution has some (Ubuntu
+# 24.04 does).
 _RUNTIMES: Final = ("runc", "crun")
 # Other names would be patterns, or several profiles in one.
 _PLAIN: Final = re.compile(r"[\w./-]+")
-# Nothing there may be touched in any way.
+# All access to these paths is denied.
 _SEALED: Final = (
     "@{PROC}/sysrq-trigger", "@{PROC}/kcore", "/sys/firmware/**", "/sys/kernel/security/**",
     "/sys/devices/virtual/powercap/**",
@@ -26,10 +26,10 @@ _SEALED: Final = (
 
 
 def profile_for(security: Security, *, on: bool, default: bool) -> str:
-    """The profile to run under; empty where the runtime is to set none.
+    """The profile to run under; empty: the runtime sets none.
 
-    `on`: the kernel has AppArmor; without it what was asked for is ignored, as in Docker. `default`: it can be seen to
-    that the default profile is there.
+    `on`: the kernel has AppArmor; without it the option is ignored, as in Docker. `default`: the default profile can be
+    loaded.
     """
     asked = security.apparmor or (UNCONFINED if security.privileged else DEFAULT)
     return asked if on and (default or asked != DEFAULT) else ""
@@ -38,7 +38,7 @@ def profile_for(security: Security, *, on: bool, default: bool) -> str:
 def profile_text(agent: str, *, abi: bool, tunables: bool, base: bool) -> str:
     """The default profile's text. `agent` is the profile that the agent runs under itself.
 
-    The others say which files of /etc/apparmor.d there are: abi/3.0, tunables/global, abstractions/base.
+    `abi`, `tunables`, `base`: whether /etc/apparmor.d has abi/3.0, tunables/global, abstractions/base.
     """
     return "\n".join(
         (
@@ -55,7 +55,7 @@ def profile_text(agent: str, *, abi: bool, tunables: bool, base: bool) -> str:
 
 
 def _grants(agent: str) -> Iterator[str]:
-    """All that the denials leave; in the kernel's other matters only what is among the containers' own."""
+    """Rules that allow all but the denials; signals and ptrace only among containers."""
     yield from ("capability,", "file,", "network,", "umount,")
     outer = [peer for peer in dict.fromkeys((UNCONFINED, *_RUNTIMES, agent)) if _PLAIN.fullmatch(peer)]
     for peer in outer:
@@ -66,12 +66,12 @@ def _grants(agent: str) -> Iterator[str]:
 
 
 def _stacked(profile: str) -> str:
-    """Both in the kernel's words: crun adds its own to a container's with no-new-privileges, where it has one."""
+    """A profile stacked on the default one: crun stacks its own, if any, with no-new-privileges."""
     return "//&".join(sorted((profile, DEFAULT)))
 
 
 def _denials() -> Iterator[str]:
-    """No mounts; of /proc only the processes and the kernel's shm limits can be written; of /sys only cgroups."""
+    """Rules that deny mounts, writes to /proc but for processes and shm limits, and writes to /sys but for cgroups."""
     yield "deny mount,"
     yield "deny @{PROC}/* w,"
     for pattern in (
@@ -90,10 +90,10 @@ def _denials() -> Iterator[str]:
 
 
 def _all_but(word: str, *, or_begins: str = "", whole: bool = True) -> Iterator[str]:
-    """Patterns for all paths but `word` and what is below it (`whole`), or but those that begin with it.
+    """Patterns for all paths except `word` and those below it (`whole`), or except those that begin with it.
 
-    Nor for one that is a mere beginning of `word`: there is none. `or_begins`: nor for those that begin with one of
-    these characters.
+    They don't match a mere prefix of `word` either: there is none. `or_begins`: they don't match paths that begin with
+    one of these characters.
     """
     for place, letter in enumerate(word):
         yield f"{word[:place]}[^{letter}]**" if place else f"[^{or_begins}{letter}/]**"
@@ -107,7 +107,7 @@ def loaded(profiles: str) -> frozenset[str]:
 
 
 def label(current: str) -> str:
-    """The profile in what a process's attr/current says (`name (mode)`); "unconfined" where it says nothing."""
+    """The profile in a process's attr/current (`name (mode)`); "unconfined" if that is empty."""
     text = current.strip("\0\n ")
     name, sign, _ = text.rpartition(" (")
     return (name if sign else text) or UNCONFINED

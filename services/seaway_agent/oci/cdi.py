@@ -1,6 +1,6 @@
-"""Container Device Interface: names such as `vendor.com/class=name` and what a spec file does for them (CDI 0.8). Pure.
+"""Container Device Interface: names such as `vendor.com/class=name` and their edits in spec files (CDI 0.8). Pure.
 
-Also which requests for devices (`--gpus`) can be met by such names.
+Also translates requests for devices (`--gpus`) to such names.
 """
 
 import re
@@ -30,7 +30,7 @@ class DeviceRefused(ValueError):
 
 @dataclass(frozen=True)
 class Edits:
-    """What a container gets for its devices."""
+    """The edits of a container's spec for its devices."""
 
     env: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
@@ -83,7 +83,7 @@ def _gpus(request: DeviceRequest, there: Sequence[str]) -> list[str]:
 
 
 def kinds_of(specs: Iterable[Json]) -> dict[str, list[str]]:
-    """The devices that spec files tell of, by kind."""
+    """The devices in spec files, by kind."""
     found: dict[str, list[str]] = {}
     for spec in specs:
         found.setdefault(str(spec.get("kind", "")), []).extend(str(one["name"]) for one in spec.get("devices", ()))
@@ -91,7 +91,7 @@ def kinds_of(specs: Iterable[Json]) -> dict[str, list[str]]:
 
 
 def edits_for(names: Sequence[str], specs: Sequence[Json]) -> Edits:
-    """What the files do for these devices; a file's common edits come once. Raises DeviceRefused."""
+    """The edits for these devices; a file's common edits once. Raises DeviceRefused."""
     total, used, unknown = Edits(), set[int](), []
     for name in names:
         match = _NAME.fullmatch(name)

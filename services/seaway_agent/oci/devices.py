@@ -57,13 +57,17 @@ def rules(spec: ContainerSpec, found: Sequence[HostDevice]) -> list[Json]:
         return [{"allow": True, "access": "rwm"}]
     table = [{"allow": False, "access": "rwm"}]
     table += [_rule(kind, major, minor, access) for kind, major, minor, access in _DEFAULT]
-    table += [_rule(one.kind, one.major, one.minor, access) for one in found if (access := _known(one.permissions))]
+    table += [
+        _rule(one.kind, one.major, one.minor, access)
+        for one in found
+        if (access := _kernel_permissions(one.permissions))
+    ]
     table += [_parsed(text) for text in spec.resources.device_cgroup_rules]
     return table
 
 
-def _known(permissions: str) -> str:
-    """Those that a kernel knows: others grant nothing, as with runc; crun would refuse them."""
+def _kernel_permissions(permissions: str) -> str:
+    """The permissions that the kernel knows: others grant nothing, as with runc; crun would refuse them."""
     return "".join(letter for letter in "rwm" if letter in permissions)
 
 

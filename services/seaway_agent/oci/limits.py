@@ -22,7 +22,7 @@ def limits(asked: Resources, block_devices: Mapping[str, tuple[int, int]], *, we
 
 
 def throttled(asked: Resources) -> tuple[str, ...]:
-    """The block devices that limits are about."""
+    """The block devices with limits."""
     groups = (
         asked.blkio_weight_device,
         asked.blkio_read_bps,
@@ -40,7 +40,7 @@ def _memory(asked: Resources, *, cgroup_v2: bool) -> Json:
         section["swap"] = asked.memory_swap or 2 * asked.memory
     if asked.memory_reservation > 0:
         section["reservation"] = asked.memory_reservation
-    if cgroup_v2:  # it has neither
+    if cgroup_v2:  # which has neither
         return section
     if asked.memory_swappiness is not None and asked.memory_swappiness >= 0:
         section["swappiness"] = asked.memory_swappiness

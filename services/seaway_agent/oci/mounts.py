@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class HostMount:
-    """A mount whose source is known on the host."""
+    """A mount with its source on the host."""
 
     source: str
     target: str
@@ -20,10 +20,10 @@ class HostMount:
 
 
 def mounts(spec: ContainerSpec, given: Sequence[HostMount], shared_memory: str = "") -> list[Json]:
-    """The kernel's filesystems, then the user's by depth of their target; /proc and what stands in it last.
+    """The kernel's filesystems, then the user's by depth of their target; /proc and mounts in it last.
 
-    So nothing that a link leads into /proc stays in sight there: `runtime.proc_mounts` says what it is for.
-    `shared_memory` is where another container's /dev/shm is, for one that shares its ipc namespace.
+    So /proc hides what a link leads into it: see `runtime.proc_mounts`. `shared_memory`: path of another container's
+    /dev/shm, for a container that shares its ipc namespace.
     """
     privileged = spec.security.privileged
     tmpfs_targets = {mount.target for mount in spec.mounts if mount.type == "tmpfs"}
@@ -56,7 +56,7 @@ def _is_in_proc(mount: Json) -> bool:
 
 
 def _shm(spec: ContainerSpec, shared_memory: str) -> list[Json]:
-    """Shared memory goes with the ipc namespace."""
+    """The mount of /dev/shm, which depends on the ipc namespace."""
     if spec.namespaces.ipc == "host":
         return [_mount("/dev/shm", "bind", "/dev/shm", "rbind", "rprivate")]
     if shared_memory:

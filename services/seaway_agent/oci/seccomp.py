@@ -1,7 +1,7 @@
-"""The default seccomp filter: the distribution's profile brought down to what Docker's allows.
+"""The default seccomp filter: the distribution's profile, reduced to what Docker's allows.
 
 Debian's `/usr/share/containers/seccomp.json` (containers-common) has Docker's profile format but lets
-every container unshare, mount and use keys. Here those need the capability that Docker asks for.
+every container unshare, mount and use keys. Here those need the capability that Docker requires.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -53,7 +53,7 @@ Rule = dict[str, Any]
 
 
 def base_names(source: Mapping[str, Any]) -> frozenset[str]:
-    """The calls that a profile file in Docker's format allows without condition."""
+    """The calls that a profile in Docker's format allows unconditionally."""
     names: set[str] = set()
     for entry in source["syscalls"]:
         plain = not entry.get("includes") and not entry.get("excludes") and not entry.get("args")
@@ -87,7 +87,7 @@ def compile_filter(base: Collection[str], capabilities: Iterable[str], machine: 
 def from_docker_profile(source: Mapping[str, Any], capabilities: Iterable[str], machine: str) -> dict[str, Any] | None:
     """A user's profile (`--security-opt seccomp=FILE`, Docker's format) as the OCI section.
 
-    None for one that says nothing, which means no filter (moby, profiles/seccomp/seccomp_linux.go).
+    None for an empty one, which means no filter (moby, profiles/seccomp/seccomp_linux.go).
     """
     if not source["defaultAction"] and not source.get("syscalls"):
         return None
@@ -136,7 +136,7 @@ def _arg(index: int, value: int, op: str) -> Rule:
 
 
 def _clone_rules() -> list[Rule]:
-    """No new namespaces (EPERM, as Docker has it); clone3 can't be looked into, and libc falls back on ENOSYS."""
+    """Rules against new namespaces (EPERM, as in Docker). clone3 can't be filtered: ENOSYS makes libc use clone."""
     rules = [_allow(["clone"], _arg(0, _NAMESPACE_FLAGS, "SCMP_CMP_MASKED_EQ"))]
     for flag in _NAMESPACES:
         has_it = {"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}
@@ -145,7 +145,7 @@ def _clone_rules() -> list[Rule]:
 
 
 def _socket_rules() -> list[Rule]:
-    """Every address family but AF_ALG and AF_VSOCK; a rule may compare an argument only once."""
+    """Rules that allow all address families but AF_ALG and AF_VSOCK; a rule may compare an argument only once."""
     return [
         _allow(["socket"], _arg(0, _AF_ALG, "SCMP_CMP_LT")),
         _allow(["socket"], _arg(0, _AF_ALG + 1, "SCMP_CMP_EQ")),

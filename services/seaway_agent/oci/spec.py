@@ -18,7 +18,7 @@ MASKED: Final = (
 )  # fmt: skip
 _OPEN_FILES: Final = "RLIMIT_NOFILE"
 ANNOTATIONS: Final = ("org.opencontainers.image.",)
-"""The user's annotations that are passed on to the runtime, by the beginnings of their names: no runtime acts on these.
+"""Name prefixes of the user's annotations that are passed to the runtime: no runtime acts on these.
 
 Runtimes act on others as root of the host. `run.oci.*` has crun load another seccomp filter, open files and sockets, or
 run the container by another program, as do `module.wasm.*` and `krun.*`; `org.systemd.property.*` and `org.criu.*` are
@@ -30,7 +30,7 @@ DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 
 @dataclass(frozen=True)
 class User:
-    """Who the first process is, looked up in the image's passwd and group."""
+    """The first process's user, looked up in the image's passwd and group."""
 
     uid: int = 0
     gid: int = 0
@@ -39,12 +39,12 @@ class User:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What the node adds to a spec: paths, the looked-up user, namespaces to join, host facts.
+class SpecOptions:
+    """What the node adds to a spec: paths, the resolved user, namespaces to join, host facts.
 
     `env` goes before the user's variables, `late_env` after them (CDI). `hooks` are OCI's, by name, `annotations` the
-    node's own. `weights` says whether the kernel has block I/O weights. `apparmor` is the profile to run under, if any.
-    `open_files` are the limits, soft and hard, of who asks for none.
+    node's own. `weights`: the kernel has block I/O weights. `apparmor`: the profile to run under, if any.
+    `open_files`: soft and hard limit of containers that set none.
     """
 
     rootfs: str
@@ -69,34 +69,34 @@ class Surroundings:
     open_files: tuple[int, int] | None = None
 
 
-def compose(spec: ContainerSpec, around: Surroundings) -> Json:
+def compose(spec: ContainerSpec, options: SpecOptions) -> Json:
     """The whole `config.json`."""
     return {
         "ociVersion": "1.0.2",
-        "process": _process(spec, around),
-        "root": {"path": around.rootfs, "readonly": spec.security.read_only_rootfs},
-        **({"hostname": around.hostname} if spec.namespaces.uts != "host" else {}),
-        "mounts": mounts(spec, around.mounts, around.shared_memory),
-        "annotations": {**_passed_on(spec.annotations), **around.annotations},
-        **({"hooks": {name: list(entries) for name, entries in around.hooks.items()}} if around.hooks else {}),
-        "linux": _linux(spec, around),
+        "process": _process(spec, options),
+        "root": {"path": options.rootfs, "readonly": spec.security.read_only_rootfs},
+        **({"hostname": options.hostname} if spec.namespaces.uts != "host" else {}),
+        "mounts": mounts(spec, options.mounts, options.shared_memory),
+        "annotations": {**_allowed_annotations(spec.annotations), **options.annotations},
+        **({"hooks": {name: list(entries) for name, entries in options.hooks.items()}} if options.hooks else {}),
+        "linux": _linux(spec, options),
     }
 
 
-def _passed_on(annotations: Mapping[str, str]) -> dict[str, str]:
+def _allowed_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in annotations.items() if name.startswith(ANNOTATIONS)}
 
 
-def _process(spec: ContainerSpec, around: Surroundings) -> Json:
-    command, user = spec.command, around.user
+def _process(spec: ContainerSpec, options: SpecOptions) -> Json:
+    command, user = spec.command, options.user
     chosen = capabilities.effective(spec.security.cap_add, spec.security.cap_drop, spec.security.privileged)
-    caps = [name for name in chosen if name in around.grantable]
+    caps = [name for name in chosen if name in options.grantable]
     args = list(command.args)
     process: Json = {
         "terminal": command.tty,
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(dict.fromkeys((user.gid, *user.groups)))},
         "args": ["/sbin/docker-init", "--", *args] if command.init else args,
-        "env": environment(spec, around),
+        "env": environment(spec, options),
         "cwd": command.workdir or "/",
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
         "noNewPrivileges": spec.security.no_new_privileges,
@@ -104,42 +104,42 @@ def _process(spec: ContainerSpec, around: Surroundings) -> Json:
     }
     if command.tty and (command.height or command.width):
         process["consoleSize"] = {"height": command.height, "width": command.width}
-    if limits := _limits(spec, around):
+    if limits := _limits(spec, options):
         process["rlimits"] = limits
-    if around.apparmor:
-        process["apparmorProfile"] = around.apparmor
+    if options.apparmor:
+        process["apparmorProfile"] = options.apparmor
     return process
 
 
-def _limits(spec: ContainerSpec, around: Surroundings) -> list[Json]:
+def _limits(spec: ContainerSpec, options: SpecOptions) -> list[Json]:
     asked = [(f"RLIMIT_{limit.name.upper()}", limit.soft, limit.hard) for limit in spec.resources.ulimits]
-    if around.open_files is not None and _OPEN_FILES not in (name for name, *_ in asked):
-        asked.append((_OPEN_FILES, *around.open_files))
+    if options.open_files is not None and _OPEN_FILES not in (name for name, *_ in asked):
+        asked.append((_OPEN_FILES, *options.open_files))
     return [{"type": name, "soft": _unsigned(soft), "hard": _unsigned(hard)} for name, soft, hard in asked]
 
 
-def environment(spec: ContainerSpec, around: Surroundings) -> list[str]:
+def environment(spec: ContainerSpec, options: SpecOptions) -> list[str]:
     """Docker's order: PATH, HOSTNAME, TERM with a terminal, links, the image's and the user's, HOME."""
-    values = {"PATH": DEFAULT_PATH, "HOSTNAME": around.hostname}
+    values = {"PATH": DEFAULT_PATH, "HOSTNAME": options.hostname}
     if spec.command.tty:
         values["TERM"] = "xterm"
-    for item in (*around.env, *spec.command.env, *around.late_env):
+    for item in (*options.env, *spec.command.env, *options.late_env):
         name, sign, value = item.partition("=")
         if sign:
             values[name] = value
         else:
             values.pop(name, None)
-    values.setdefault("HOME", around.user.home)
+    values.setdefault("HOME", options.user.home)
     return [f"{name}={value}" for name, value in values.items()]
 
 
-def _linux(spec: ContainerSpec, around: Surroundings) -> Json:
+def _linux(spec: ContainerSpec, options: SpecOptions) -> Json:
     security = spec.security
     section: Json = {
-        "cgroupsPath": around.cgroups_path,
-        "namespaces": _namespaces(spec, around),
-        "resources": resources(spec, around),
-        "devices": devices.nodes(spec, around.host_devices),
+        "cgroupsPath": options.cgroups_path,
+        "namespaces": _namespaces(spec, options),
+        "resources": resources(spec, options),
+        "devices": devices.nodes(spec, options.host_devices),
         "rootfsPropagation": _propagation(spec),
     }
     if sysctls := _sysctls(spec):
@@ -147,46 +147,46 @@ def _linux(spec: ContainerSpec, around: Surroundings) -> Json:
     if not security.privileged:
         section["maskedPaths"] = list(MASKED if security.masked_paths is None else security.masked_paths)
         section["readonlyPaths"] = list(READ_ONLY if security.readonly_paths is None else security.readonly_paths)
-    if around.seccomp is not None:
-        section["seccomp"] = around.seccomp
+    if options.seccomp is not None:
+        section["seccomp"] = options.seccomp
     return {key: value for key, value in section.items() if value not in ([], "")}
 
 
 def _sysctls(spec: ContainerSpec) -> dict[str, str]:
-    """The user's, over the domain name: a sysctl, as Docker sets it, since runc 1.1 knows no `domainname`."""
+    """The user's sysctls and the domain name, which Docker sets by sysctl, as runc 1.1 knows no `domainname`."""
     named = spec.network.domainname and spec.namespaces.uts != "host"
     return {**({"kernel.domainname": spec.network.domainname} if named else {}), **spec.sysctls}
 
 
 def _propagation(spec: ContainerSpec) -> str:
-    """A shared or slave bind needs the container's root to pass mounts on."""
+    """The rootfs propagation: a shared or slave bind needs the same of the root."""
     kinds = {mount.propagation for mount in spec.mounts if mount.type == "bind"}
     if kinds & {"shared", "rshared"}:
         return "shared"
     return "slave" if kinds & {"slave", "rslave"} else ""
 
 
-def _namespaces(spec: ContainerSpec, around: Surroundings) -> list[Json]:
+def _namespaces(spec: ContainerSpec, options: SpecOptions) -> list[Json]:
     modes = spec.namespaces
     hosted = {
         "pid": modes.pid == "host",
         "ipc": modes.ipc == "host",
         "uts": modes.uts == "host",
         "network": spec.network.sandbox == "host",
-        "cgroup": modes.cgroup == "host" or (not around.cgroup_v2 and modes.cgroup != "private"),
+        "cgroup": modes.cgroup == "host" or (not options.cgroup_v2 and modes.cgroup != "private"),
     }
     table: list[Json] = [{"type": "mount"}]
     for kind, host in hosted.items():
         if not host:
-            path = around.joined.get(kind)
+            path = options.joined.get(kind)
             table.append({"type": kind, "path": path} if path else {"type": kind})
     return table
 
 
-def resources(spec: ContainerSpec, around: Surroundings) -> Json:
+def resources(spec: ContainerSpec, options: SpecOptions) -> Json:
     """The limits, in OCI's form (config-linux.md)."""
-    found = limits(spec.resources, around.block_devices, weights=around.weights, cgroup_v2=around.cgroup_v2)
-    return {"devices": devices.rules(spec, around.host_devices), **found}
+    found = limits(spec.resources, options.block_devices, weights=options.weights, cgroup_v2=options.cgroup_v2)
+    return {"devices": devices.rules(spec, options.host_devices), **found}
 
 
 def _unsigned(value: int) -> int:

@@ -11,11 +11,10 @@ from seaway_agent.core.instructions import Exit
 from seaway_agent.kernel import procs
 from seaway_agent.kernel.procs import Process
 from seaway_agent.layout import Layout
-from seaway_agent.runtime import run_note
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
-from seaway_agent.runtime.gates import GATE, held_at_gate
+from seaway_agent.runtime.exec_fifo import EXEC_FIFO, stop_if_init
 from seaway_agent.runtime.launch import exit_files
-from seaway_agent.runtime.run_note import RunNote
+from seaway_agent.runtime.run import RUN_FILE, RunRecord
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.runtime.shims import shims_below
 from seaway_contracts.containers import ContainerSpec
@@ -34,7 +33,7 @@ class RunLeftovers:
     conmon: Process | None = None
     conmon_fd: int = -1
     started: bool = False
-    note: RunNote = field(default_factory=RunNote)
+    note: RunRecord = field(default_factory=RunRecord)
     ended: Exit | None = None
 
     @property
@@ -75,7 +74,7 @@ class Leftovers:
         # Read after the look at the shim: one that has ended has written its file.
         found.ended = self.exit(container)
         found.started = state.exists() and not self._is_gated(name, state, found)
-        found.note = RunNote.load(_json(bundle / run_note.NAME))
+        found.note = RunRecord.load(_json(bundle / RUN_FILE))
         return found
 
     def exit(self, container: str) -> Exit | None:
@@ -109,12 +108,12 @@ class Leftovers:
 
         runc's init opens the fifo itself, and runs the program before anybody can remove the fifo.
         """
-        if not (state / GATE).exists():
+        if not (state / EXEC_FIFO).exists():
             return False
         if runtime != "runc":
             return True
         if found.pidfd >= 0:
-            return held_at_gate(found.pid)
+            return stop_if_init(found.pid)
         return found.conmon_fd < 0 and found.ended is None
 
 

@@ -22,7 +22,7 @@ from seaway_agent.recovery.execs import ExecRecovery
 from seaway_agent.recovery.leftovers import Leftovers, RunLeftovers
 from seaway_agent.recovery.network import NetworkRecovery, RunningNetwork
 from seaway_agent.recovery.undo import Undo
-from seaway_agent.runtime.gates import GATE
+from seaway_agent.runtime.exec_fifo import EXEC_FIFO
 from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.run_watch import UNKNOWN_CODE
 from seaway_agent.state.database import StoredContainer
@@ -131,7 +131,7 @@ class Recovery:
 
     def _launching(self, runner: ContainerRunner, found: RunLeftovers) -> None:
         """Finish a launch that the former agent did not finish, and whose program runs or ran."""
-        (self._leftovers.state(runner.spec)[1] / GATE).unlink(missing_ok=True)
+        (self._leftovers.state(runner.spec)[1] / EXEC_FIFO).unlink(missing_ok=True)
         note, began = found.note, min(time.time_ns(), self._began_ns(runner))
         order = note.order
         runner.do(runner.machine.launching(order.run, order.starters, order.restarters))

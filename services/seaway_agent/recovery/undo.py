@@ -10,7 +10,7 @@ from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.runtime.shims import end_with_children
-from seaway_agent.runtime.teardown import take_down
+from seaway_agent.runtime.teardown import tear_down
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.ids import is_container_id
@@ -42,7 +42,7 @@ class Undo:
         end_with_children(found.conmon)
         if found.pidfd >= 0:
             end_with_children(procs.find(found.pid))
-        self._take_down(spec.id, self._cgroups.path(spec), self._leftovers.state(spec)[0])
+        self._tear_down(spec.id, self._cgroups.path(spec), self._leftovers.state(spec)[0])
         try:
             await self._hooks.undo(spec.id)
         except SeawayError as error:
@@ -54,11 +54,11 @@ class Undo:
             if is_container_id(container):
                 end_with_children(self._leftovers.shims.get(container))
                 log.info("removes the leftovers of unknown container %s", container[:12])
-                self._take_down(container, self._leftovers.cgroup_path(container), *self._runtimes.programs)
+                self._tear_down(container, self._leftovers.cgroup_path(container), *self._runtimes.programs)
         self._uppers.start(known)
 
-    def _take_down(self, container: str, cgroup: str, *runtimes: str) -> None:
+    def _tear_down(self, container: str, cgroup: str, *runtimes: str) -> None:
         try:
-            take_down(self._layout, self._cgroups, cgroup, container, *runtimes)
+            tear_down(self._layout, self._cgroups, cgroup, container, *runtimes)
         except OSError as error:
             log.error("container %s: can't remove all of its run: %s", container[:12], error)

@@ -1,7 +1,7 @@
-"""This machine's AppArmor: whether it is there, and the default profile, which is loaded where it isn't.
+"""AppArmor on this machine: detect it, and load the default profile where it is missing.
 
-The profile is the machine's, not ours: dockerd and other suites use it by the same name. So one that is there is left
-as it is, also at the end.
+The profile belongs to the machine: dockerd and other suites share it under the same name. So the agent never replaces
+or removes a loaded profile.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ _PARSER_S: Final = 30.0
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the kernel and the distribution have what belongs to AppArmor."""
+class AppArmorPaths:
+    """Where the kernel and the distribution keep AppArmor's files."""
 
     enabled: Path = Path("/sys/module/apparmor/parameters/enabled")
     profiles: Path = Path("/sys/kernel/security/apparmor/profiles")
@@ -34,11 +34,11 @@ class Places:
 
 @dataclass
 class AppArmor:
-    """`on`: the kernel has it. `parser`: what loads profiles; empty where none can be loaded."""
+    """AppArmor's state. `on`: the kernel has it. `parser`: the program that loads profiles (empty: none)."""
 
     on: bool = False
     parser: str = ""
-    places: Places = field(default_factory=Places)
+    paths: AppArmorPaths = field(default_factory=AppArmorPaths)
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -47,31 +47,31 @@ class AppArmor:
         return self.on and bool(self.parser)
 
     def profile_for(self, security: Security) -> str:
-        """The profile that a container here runs under; empty where the runtime is to set none."""
+        """The profile that a container here runs under; empty: the runtime sets none."""
         return apparmor.profile_for(security, on=self.on, default=self.usable)
 
     async def prepare(self) -> None:
-        """Have the default profile loaded before the first container needs it. What goes wrong is logged."""
+        """Load the default profile before the first container needs it; log a failure."""
         try:
-            await self.see_to(apparmor.DEFAULT if self.usable else "")
+            await self.ensure_loaded(apparmor.DEFAULT if self.usable else "")
         except SeawayError as error:
             log.error("%s; no container can start that needs it", error.message)
 
-    async def see_to(self, profile: str) -> None:
-        """See that a profile is there that containers get by default: whoever reloads AppArmor's may remove it.
+    async def ensure_loaded(self, profile: str) -> None:
+        """Load `profile` again if it is the default one and missing: a reload of AppArmor may remove it.
 
         Raises SeawayError.
         """
-        if profile != apparmor.DEFAULT or self._is_loaded():
+        if profile != apparmor.DEFAULT or self._has_default():
             return
         async with self._loading:
-            if not self._is_loaded():
+            if not self._has_default():
                 await asyncio.to_thread(self._load)
                 log.info("loaded the AppArmor profile %s", profile)
 
-    def _is_loaded(self) -> bool:
+    def _has_default(self) -> bool:
         try:
-            return apparmor.DEFAULT in apparmor.loaded(self.places.profiles.read_text())
+            return apparmor.DEFAULT in apparmor.loaded(self.paths.profiles.read_text())
         except OSError as error:
             raise internal(f"AppArmor's list of profiles can't be read: {error}") from error
 
@@ -87,32 +87,32 @@ class AppArmor:
             raise _not_loaded(done.stderr.strip() or f"{_PARSER} ended with code {done.returncode}")
 
     def _text(self) -> str:
-        included = self.places.included
+        included = self.paths.included
         return apparmor.profile_text(
-            apparmor.label(_read(self.places.own)),
+            apparmor.label(_read(self.paths.own)),
             abi=(included / "abi/3.0").exists(),
             tunables=(included / "tunables/global").exists(),
             base=(included / "abstractions/base").exists(),
         )
 
 
-def find(places: Places | None = None, path: str | None = None) -> AppArmor:
-    """What this machine has. `path`: where to look for the parser. One warning where something is missing."""
-    places = places or Places()
-    if _read(places.enabled).strip() != "Y":
-        return AppArmor(places=places)
+def find(paths: AppArmorPaths | None = None, path: str | None = None) -> AppArmor:
+    """This machine's AppArmor; logs one warning where a part is missing. `path`: where to look for the parser."""
+    paths = paths or AppArmorPaths()
+    if _read(paths.enabled).strip() != "Y":
+        return AppArmor(paths=paths)
     parser = shutil.which(_PARSER, path=path) or shutil.which(_PARSER, path=path or _SYSTEM_PATH) or ""
     if not parser:
         _warn(f"{_PARSER} is missing: install the package apparmor")
-    elif not _is_readable(places.profiles):
+    elif not _is_readable(paths.profiles):
         parser = ""
-        _warn(f"{places.profiles} can't be read: mount securityfs on /sys/kernel/security")
-    return AppArmor(True, parser, places)
+        _warn(f"{paths.profiles} can't be read: mount securityfs on /sys/kernel/security")
+    return AppArmor(True, parser, paths)
 
 
-def is_left(places: Places | None = None) -> bool:
-    """Whether the default profile is loaded, by whomever."""
-    return apparmor.DEFAULT in apparmor.loaded(_read((places or Places()).profiles))
+def is_loaded(paths: AppArmorPaths | None = None) -> bool:
+    """Whether the default profile is loaded, by Seaway or by another program."""
+    return apparmor.DEFAULT in apparmor.loaded(_read((paths or AppArmorPaths()).profiles))
 
 
 def _is_readable(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Makes a container's bundle and starts its shim, in one go, in the launcher's thread and mount namespace.
 
-The overlay is mounted only between here and the shim's report: by then the container's own mount
-namespace holds it, and the launcher lets go. So a killed agent leaves no mount on the host.
+The overlay is mounted in the launcher's namespace only until the shim reports: by then the container's mount namespace
+has its own copy. So a killed agent leaves no mount on the host.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from pathlib import Path
 import orjson
 
 from seaway_agent.kernel import overlay, paths, syscalls
-from seaway_agent.kernel.clones import let_go
+from seaway_agent.kernel.clones import detach_clone
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.oci import spec as oci
 from seaway_agent.rootfs.passwd import MOST_TEXT, additional_groups, resolve_user
-from seaway_agent.runtime import run_note
 from seaway_agent.runtime.conmon import SYNC_FD, ShimPlan
 from seaway_agent.runtime.contribution import Contribution, Rootfs
 from seaway_agent.runtime.proc_mounts import check_proc_mounts
+from seaway_agent.runtime.run import RUN_FILE
 from seaway_contracts.containers import ContainerSpec
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.private_files import write_private
@@ -29,23 +29,23 @@ from seaway_kit.private_files import write_private
 
 @dataclass(frozen=True)
 class BundlePlan:
-    """What a bundle is made of. `surroundings` gives what the node adds to the spec, for a user and these mounts."""
+    """What a bundle is made of. `spec_options` returns what the node adds to the spec, given a user and mounts."""
 
     spec: ContainerSpec
     shim: ShimPlan
     parts: Contribution
     layers: Rootfs
-    surroundings: Callable[[oci.User, tuple[oci.HostMount, ...]], oci.Surroundings]
-    note: bytes
+    spec_options: Callable[[oci.User, tuple[oci.HostMount, ...]], oci.SpecOptions]
+    record: bytes
 
     @property
     def rootfs(self) -> Path:
-        """Where the overlay is mounted meanwhile."""
+        """Where the overlay is mounted until the shim reports."""
         return self.shim.bundle / "rootfs"
 
 
 def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
-    """Write the bundle, mount the rootfs, start conmon. On any error nothing is left but the bundle's plain files."""
+    """Write the bundle, mount the rootfs, start conmon. An error leaves at most the bundle's plain files."""
     _make_directories(plan)
     reach(Failpoint.START_DIRECTORIES)
     layers = plan.layers
@@ -63,11 +63,11 @@ def make_and_start(plan: BundlePlan, report_fd: int, output_fd: int) -> Spawned:
 
 
 def unmount(plan: BundlePlan) -> None:
-    """Let go of overlay and attachments in the launcher's namespace; fine if they aren't there."""
+    """Unmount overlay and attachments in the launcher's namespace, if they are mounted."""
     with contextlib.suppress(OSError):
         overlay.umount(str(plan.rootfs))
     for one in plan.parts.attachments:
-        let_go(str(plan.shim.bundle / one.name))
+        detach_clone(str(plan.shim.bundle / one.name))
 
 
 def _attach(plan: BundlePlan) -> None:
@@ -87,7 +87,7 @@ def _make_directories(plan: BundlePlan) -> None:
     shim = plan.shim
     for directory in (shim.bundle, plan.rootfs, shim.persist, shim.runtime_root):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(shim.bundle / run_note.NAME, plan.note)
+    write_private(shim.bundle / RUN_FILE, plan.record)
     for name, content in plan.parts.files.items():
         path = shim.bundle / name
         path.write_text(content)
@@ -102,7 +102,7 @@ def _prepare(plan: BundlePlan) -> None:
         user = _user(command.user, passwd, group, plan.spec.security.group_add)
         if command.workdir not in ("", "/"):
             os.close(paths.mkdir_all_in_root(root, command.workdir))
-        config = oci.compose(plan.spec, plan.surroundings(user, _mounts(plan)))
+        config = oci.compose(plan.spec, plan.spec_options(user, _mounts(plan)))
         if plan.spec.mounts:
             check_proc_mounts(
                 root, config["mounts"], {mount.target: mount.source or mount.type for mount in plan.spec.mounts}
@@ -119,7 +119,7 @@ def _user(user: str, passwd: str, group: str, further: tuple[str, ...]) -> oci.U
 
 
 def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:
-    """The files over /etc, unless the user mounts his own there, and what the hooks have contributed."""
+    """The generated files for /etc, except where the user mounts over them, then the hooks' mounts."""
     own = tuple(
         oci.HostMount(str(plan.shim.bundle / name), f"/etc/{name}", ("rbind", "rprivate")) for name in plan.parts.files
     )

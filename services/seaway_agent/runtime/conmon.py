@@ -1,4 +1,4 @@
-"""conmon, the shim: one small C process per container that outlives the agent. Pure: its command line and its words."""
+"""conmon, the shim (one C process per container, which outlives the agent): command line and report format. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Final
 
 SYNC_FD: Final = 3
-SURROUNDINGS: Final = {
+ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TMPDIR": ".",
     "TZ": "UTC",
 }
-"""Environment of conmon and its runtime. The socket by which conmon gets a terminal is made in TMPDIR: here that is the
-bundle, in which it runs, so that one that is killed meanwhile leaves nothing elsewhere. Log times in UTC are read twice
-as fast."""
+"""Environment of conmon and its runtime.
+
+conmon makes its console socket in TMPDIR: with `.` that is the bundle, so a killed conmon leaves no file elsewhere. Log
+times in UTC parse twice as fast."""
 
 LOG_DRIVERS_WITHOUT_FILE: Final = frozenset({"none"})
 
 
 @dataclass(frozen=True)
 class ShimPlan:
-    """All that conmon must know. `leave_stdin_open`: stdin outlives its clients (Docker's StdinOnce=false)."""
+    """Parameters of one conmon. `leave_stdin_open`: stdin outlives its clients (Docker's StdinOnce=false)."""
 
     container: str
     conmon: str
@@ -58,20 +59,20 @@ class ShimPlan:
         ]  # fmt: skip
 
     def env(self) -> dict[str, str]:
-        """conmon's environment: its report pipe, and what all have."""
-        return {"_OCI_SYNCPIPE": str(SYNC_FD), **SURROUNDINGS}
+        """conmon's environment: the sync pipe, and what every conmon gets."""
+        return {"_OCI_SYNCPIPE": str(SYNC_FD), **ENVIRONMENT}
 
 
 @dataclass(frozen=True)
 class Report:
-    """conmon's word on the sync pipe: the first process's pid, or the runtime's error."""
+    """conmon's report on the sync pipe: the first process's pid, or the runtime's error."""
 
     pid: int
     message: str = ""
 
 
 def parse_report(line: bytes) -> Report | None:
-    """The report in what has been read so far; None while it is incomplete. Raises ValueError for garbage."""
+    """The report in the bytes read so far; None while it is incomplete. Raises ValueError for garbage."""
     text, end, _ = line.partition(b"\n")
     if not end and not text.endswith(b"}"):
         return None
@@ -82,5 +83,5 @@ def parse_report(line: bytes) -> Report | None:
 
 
 def exit_code(text: str) -> int:
-    """The code in an exit file (128 + n for signal n). Raises ValueError for an unfinished one."""
+    """The exit code in an exit file (128 + n for signal n). Raises ValueError for an incomplete file."""
     return int(text.strip())

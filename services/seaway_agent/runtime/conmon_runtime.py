@@ -14,17 +14,16 @@ from seaway_agent.kernel import cgroups, procs
 from seaway_agent.kernel.cgroup_limits import changed_limits, former_limits
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.layout import Layout
-from seaway_agent.runtime import terminal
+from seaway_agent.runtime import shim
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
+from seaway_agent.runtime.exec_fifo import EXEC_FIFO, open_exec_fifo
 from seaway_agent.runtime.filter_check import FilterCheck
-from seaway_agent.runtime.flags import filters_late
-from seaway_agent.runtime.gates import GATE, pass_gate
-from seaway_agent.runtime.launch import Launch, ProcessDefaults, exit_files, shim_plan
+from seaway_agent.runtime.launch import ProcessDefaults, RunBuilder, exit_files, shim_plan
 from seaway_agent.runtime.run import ContainerRun, RunPlan
 from seaway_agent.runtime.run_watch import RunWatch
-from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.runtimes import Runtimes, filters_late
 from seaway_agent.runtime.shim_starter import ShimStarter
-from seaway_agent.runtime.teardown import take_down
+from seaway_agent.runtime.teardown import tear_down
 from seaway_agent.streams.console import Console
 from seaway_contracts.containers import ContainerSpec, Resources
 from seaway_contracts.errors import SeawayError, internal
@@ -37,7 +36,7 @@ _THAWED_S: Final = 0.01
 
 
 class ConmonRuntime:
-    """`port.Runtime` on this machine's kernel. A container's id and runtime never change, the rest of its spec may."""
+    """`port.Runtime` on this machine's kernel. A container's spec may change, but for its id and runtime."""
 
     def __init__(
         self,
@@ -63,10 +62,10 @@ class ConmonRuntime:
         """See the port."""
         self._spec = plan.spec
         try:
-            self._cgroups.hold(self._path)
-            launch = Launch(plan, self._layout, self._runtimes, self._cgroups, self._shims, self._defaults)
-            run = await launch.create()
-        except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
+            self._cgroups.reserve(self._path)
+            builder = RunBuilder(plan, self._layout, self._runtimes, self._cgroups, self._shims, self._defaults)
+            run = await builder.create()
+        except Exception:  # not on cancellation, which means that the agent ends: the next agent undoes the launch
             await self._undo()
             raise
         self.adopt(run)
@@ -80,11 +79,11 @@ class ConmonRuntime:
         if run is not None and run.filtered:
             late = filters_late(name, no_new_privileges=self._spec.security.no_new_privileges)
             check = FilterCheck(run.pid, pidfd, name, late=late)
-            check.at_gate()
-        if not await pass_gate(name, plan.runtime_root / self._spec.id / GATE, pidfd):
+            check.before_start()
+        if not await open_exec_fifo(name, plan.runtime_root / self._spec.id / EXEC_FIFO, pidfd):
             await self._shims.start_container(plan)
         if check is not None:
-            await check.behind_gate()
+            await check.after_start()
 
     def adopt(self, run: ContainerRun) -> None:
         """See the port."""
@@ -96,10 +95,10 @@ class ConmonRuntime:
         if self._watch is not None:
             self._watch.begin(ended)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See the port."""
         if self._watch is not None:
-            self._watch.look()
+            self._watch.check()
 
     def signal(self, number: int) -> None:
         """See the port."""
@@ -127,18 +126,18 @@ class ConmonRuntime:
 
     def resize(self, height: int, width: int) -> None:
         """See the port."""
-        terminal.resize(self._layout.bundle(self._spec.id), height, width)
+        shim.resize_terminal(self._layout.bundle(self._spec.id), height, width)
 
     async def clean_up(self) -> None:
         """See the port."""
         watch = self._watch
-        if watch is not None and not watch.told:
+        if watch is not None and not watch.reported:
             await self._end(watch)
         self.run = self._watch = None
-        left = [await self._take_down()]
-        self._shims.forget(self._path)
+        left = [await self._tear_down()]
+        self._shims.remove_crun_directory(self._path)
         if watch is not None:
-            left.append(await _let_go(watch))
+            left.append(await _end_shim(watch))
         if any(left):
             what = "; ".join(filter(None, left))
             raise internal(f"something of the run of container {self._spec.id[:12]} is left: {what}")
@@ -151,37 +150,37 @@ class ConmonRuntime:
 
     @property
     def _path(self) -> str:
-        """Where its cgroups are."""
+        """The container's cgroup path."""
         return self._cgroups.path(self._spec)
 
     async def _undo(self) -> None:
-        """After a launch that failed: its own error is what matters to the caller."""
+        """Clean up after a failed launch; only log an error, as the caller needs the launch's own."""
         try:
             await self.clean_up()
         except SeawayError as error:
             log.error("%s", error.message)
 
     async def _end(self, watch: RunWatch) -> None:
-        """Kill a run whose end nobody has been told of."""
+        """Kill a run whose exit has not been reported."""
         self.signal(signals.SIGKILL)
         self.thaw()
         await watch.shim_gone(_SHIM_ENDS_S)
 
-    async def _take_down(self) -> str:
-        """Gives the text of what went wrong. The runtime's program may be gone from the node by now."""
+    async def _tear_down(self) -> str:
+        """Remove the run's files and cgroups; returns the error's text. The runtime's program may be missing by now."""
         spec, loop = self._spec, asyncio.get_running_loop()
         runtime = spec.runtime or self._runtimes.default
         try:
             await loop.run_in_executor(
-                self._workers, take_down, self._layout, self._cgroups, self._path, spec.id, runtime
+                self._workers, tear_down, self._layout, self._cgroups, self._path, spec.id, runtime
             )
         except OSError as error:
             return str(error)
         return ""
 
 
-async def _let_go(watch: RunWatch) -> str:
-    """conmon ends right after it has written the exit file, and is reaped then."""
+async def _end_shim(watch: RunWatch) -> str:
+    """Wait for conmon, which ends right after it wrote the exit file; kill it if it hangs. Returns what went wrong."""
     gone = await watch.shim_gone(_SHIM_ENDS_S)
     if not gone:
         watch.kill_shim()
@@ -200,8 +199,10 @@ def _limit(host: CgroupLayout, path: str, changes: Resources, old: Resources) ->
 
 
 def _freeze(host: CgroupLayout, path: str) -> None:
-    """Caught amid the execve of a process with threads (runc's init is one), cgroup v1 never gets to frozen: thaw it
-    for a moment and try again, as runc does.
+    """Freeze a cgroup, with retries.
+
+    cgroup v1 never reaches FROZEN if it meets a process with threads in execve (runc's init is one): thaw it for a
+    moment and retry, as runc does.
     """
     for _ in range(_FREEZE_TRIES):
         try:

@@ -1,4 +1,4 @@
-"""Where the cgroups of this node's containers are."""
+"""Paths of the cgroups of this node's containers, and the parents that `--cgroup-parent` needs."""
 
 import posixpath
 from pathlib import Path
@@ -10,12 +10,12 @@ from seaway_contracts.containers import ContainerSpec
 
 
 class ContainerCgroups:
-    """`host` is how the hierarchies are mounted; `parents` the file that remembers what `--cgroup-parent` made."""
+    """The containers' cgroups. `host`: the mounted hierarchies. `parents`: the file that records created parents."""
 
     def __init__(self, host: CgroupLayout, suite: str, parents: Path) -> None:
         self.host = host
         self.suite = suite_cgroup(suite)
-        """Above the containers that were given no other place."""
+        """The parent of containers without `--cgroup-parent`."""
         self._parents = CgroupParents(host, parents)
 
     @property
@@ -29,22 +29,22 @@ class ContainerCgroups:
         return cgroups.has_weights(self.host)
 
     def path(self, spec: ContainerSpec) -> str:
-        """A container's place below every hierarchy."""
+        """A container's cgroup path, the same in every hierarchy."""
         return cgroups_path(spec.resources.cgroup_parent or self.suite, spec.id)
 
     def default_path(self, container: str) -> str:
-        """The place of a container that was given no other."""
+        """The cgroup path of a container without `--cgroup-parent`."""
         return cgroups_path(self.suite, container)
 
-    def hold(self, path: str) -> None:
-        """A container is about to be made there: note what above it isn't there yet. Raises OSError."""
+    def reserve(self, path: str) -> None:
+        """Record which parents of a container's path are missing, before it is created. Raises OSError."""
         if self._has_own_parent(path):
-            self._parents.hold(path)
+            self._parents.reserve(path)
 
-    def let_go(self, path: str) -> None:
-        """Nothing is left there: remove what was made above it and is no longer needed. Raises OSError."""
+    def release(self, path: str) -> None:
+        """Remove the created parents of a removed container that no other one needs. Raises OSError."""
         if self._has_own_parent(path):
-            self._parents.let_go(path)
+            self._parents.release(path)
 
     def _has_own_parent(self, path: str) -> bool:
         return posixpath.dirname(path) != self.suite

@@ -1,4 +1,4 @@
-"""What a run is made of beside its container's spec. Each hook contributes its part; they are added up in order."""
+"""What a run needs besides its container's spec: the sum of what the hooks contribute, in their order."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from seaway_contracts.containers import Endpoint, PublishedPort
 
 Json = dict[str, Any]
 SHARED_MEMORY: Final = "shm"
-"""The name of the attachment that is another container's /dev/shm."""
+"""The name of the attachment with another container's /dev/shm."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Rootfs:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A copy of a mount that hangs below the bundle, under `name`, while the runtime makes the container.
+    """A copy of a mount, attached below the bundle as `name` while the runtime creates the container.
 
-    `clone` gives the copy's descriptor (`kernel.clones`); it runs in the launcher's thread.
+    `clone` returns the copy's descriptor (`kernel.clones`); it runs in the launcher's thread.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Attachment:
 class Contribution:
     """One hook's part, or the sum of several.
 
-    `files`: name → content of what is bound over /etc. `namespaces`: OCI type → path of one to join. `env` goes before
+    `files`: name → content, bound over /etc. `namespaces`: OCI type → path of one to join. `env` goes before
     the user's variables, `late_env` after them. `host_names`: address and names for /etc/hosts. `runtime_hooks`: OCI's,
     by name. `block_devices`: path → major and minor number. `seccomp`: the filter as OCI has it; `annotations` has it
     compiled. `apparmor`: the profile to run under, if any.

@@ -1,4 +1,4 @@
-"""Learns of exits at once: conmon renames an exit file into a directory, inotify says so."""
+"""Watch for exit files: conmon renames them into a directory, which inotify reports at once."""
 
 import asyncio
 import ctypes
@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ExitWatch:
-    """Calls back with the container's id for each exit file that appears."""
+    """Calls `ended` with the container's id for each exit file that appears."""
 
     def __init__(self, directory: Path, ended: Callable[[str], None]) -> None:
         self._directory = directory
@@ -27,7 +27,7 @@ class ExitWatch:
         self._fd = -1
 
     def start(self) -> None:
-        """Begin to watch. Raises OSError where the directory is missing or inotify's limits are reached."""
+        """Start watching. Raises OSError where the directory is missing or inotify's limits are reached."""
         fd = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if fd < 0:
             raise OSError(ctypes.get_errno(), "inotify can't be used: raise fs.inotify.max_user_instances")

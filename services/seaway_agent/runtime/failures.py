@@ -1,7 +1,6 @@
-"""What a runtime says when it can't make a container, in Docker's words. Pure.
+"""Translate runtimes' errors into Docker's texts. Pure.
 
-Clients read the exit codes 125, 126 and 127 out of the sentence, letter by letter (docker/cli, run.go), and runc's
-words are the ones that they know.
+Clients derive the exit codes 125, 126 and 127 from the text, letter by letter (docker/cli, run.go), and expect runc's.
 """
 
 import contextlib
@@ -59,7 +58,7 @@ _FATAL: Final = frozenset({"error", "fatal", "panic"})
 
 
 def runtime_failure(message: str, profile: str = "") -> SeawayError:
-    """The error for the runtime's words. `profile`: AppArmor's for the container, which they don't name."""
+    """The error for a runtime's message. `profile`: the container's AppArmor profile, which messages don't name."""
     text = _in_docker_words(_plain(message.strip()) or _NO_REASON)
     if _NO_PROFILE in text and profile:
         text = text.replace(_NO_PROFILE, f"{_NO_PROFILE}{profile} (is it loaded?): ")
@@ -67,7 +66,7 @@ def runtime_failure(message: str, profile: str = "") -> SeawayError:
 
 
 def exec_failure(message: str) -> SeawayError:
-    """The error for what it said when it could not run a further process."""
+    """The error for a runtime's message about a failed exec."""
     text = _plain(message.strip()) or _NO_REASON
     for found, words in _CRUN_EXEC:
         text = re.sub(found, words, text)
@@ -76,7 +75,7 @@ def exec_failure(message: str) -> SeawayError:
 
 
 def last_error(log: bytes) -> str:
-    """The last error of a runtime's log in JSON lines (`--log-format json`); empty where there is none."""
+    """The last error in a runtime's JSON log (`--log-format json`); empty if there is none."""
     errors = [line["msg"] for line in _json_lines(log) if line.get("level") in _FATAL and "msg" in line]
     return str(errors[-1]) if errors else ""
 
@@ -90,7 +89,7 @@ def _json_lines(log: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _plain(message: str) -> str:
-    """runc writes log lines (logrus): the last error among them, without its wrapping."""
+    """The last error in runc's log lines (logrus), unquoted; other messages unchanged."""
     lines = [(found["level"], found["text"]) for found in _LOG_LINE.finditer(message)]
     errors = [text for level, text in lines if level in _FATAL]
     if not errors:
@@ -104,7 +103,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _in_docker_words(text: str) -> str:
-    """crun's and gVisor's errors as runc words them."""
+    """crun's and gVisor's errors in runc's wording."""
     for found, words in (*_CRUN, *_GVISOR):
         text = re.sub(found, words, text)
     for words in ("No such file or directory", "Permission denied", "Is a directory", "Not a directory"):

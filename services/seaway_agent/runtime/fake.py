@@ -1,4 +1,4 @@
-"""The runtime's twin in memory: obeys the port's contract, and plays what a script says. No root, no kernel."""
+"""The in-memory runtime for tests: keeps the port's contract and follows a script. Needs no root and no kernel."""
 
 import asyncio
 import itertools
@@ -22,8 +22,8 @@ _pids = itertools.count(1_000_000)
 class Script:
     """What one run does.
 
-    `exits`: it ends with this code by itself, as soon as it has been started (None: it runs until a signal).
-    `fails`: the step raises this. `waits`: the step goes on when the event is set. `ignores`: signals without effect.
+    `exits`: the program ends with this code as soon as it is started (None: it runs until a signal).
+    `fails`: the step raises this. `waits`: the step continues when the event is set. `ignores`: signals without effect.
     """
 
     exits: int | None = None
@@ -34,7 +34,7 @@ class Script:
 
 
 class FakeRuntime:
-    """Each run takes the next script; the last one serves all that follow. `calls` tells what was asked for."""
+    """Each run takes the next script, the last one repeatedly. `calls` records the calls."""
 
     def __init__(self, *scripts: Script, clock: Callable[[], int] = lambda: 0) -> None:
         self.run: ContainerRun | None = None
@@ -79,9 +79,9 @@ class FakeRuntime:
         """See the port."""
         self.calls.append("watch")
         self._ended = ended
-        self.look()
+        self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See the port."""
         ended = self._ended
         if ended is not None and self._over is not None:
@@ -89,7 +89,7 @@ class FakeRuntime:
             ended(self._over)
 
     def signal(self, number: int) -> None:
-        """See the port. A frozen process takes no signal but when it is thawed."""
+        """See the port. A frozen process handles signals when it is thawed."""
         self.calls.append(f"signal {int(number)}")
         if self.frozen:
             self._held_back.append(number)
@@ -116,7 +116,7 @@ class FakeRuntime:
             self.signal(number)
 
     def connect_console(self, console: Console) -> None:
-        """See the port. There are no streams behind it."""
+        """See the port. There are no streams."""
         self.calls.append("connect_console")
         self._raise("connect_console")
         if not self._shim:
@@ -140,18 +140,18 @@ class FakeRuntime:
         self.calls.append("close")
         self.run, self._ended = None, None
 
-    # --- the world's part
+    # --- what the test makes happen
 
     def end(self, code: int, *, oom: bool = False) -> None:
-        """The program ends; its code is lost where the shim was killed."""
+        """End the program; the code is lost if the shim was killed."""
         assert self._running, "nothing runs that could end"
         self._running = self.frozen = False
         known = Exit(code, self._clock(), oom)
         self._over = known if self._shim else Exit(UNKNOWN_CODE, self._clock())
-        self.look()
+        self.check()
 
     def kill_shim(self) -> None:
-        """Somebody kills the shim; the program goes on."""
+        """Kill the shim; the program keeps running."""
         self._shim = False
 
     async def _step(self, step: Step) -> None:

@@ -1,7 +1,7 @@
-"""Checks that a container's system calls are filtered: its runtime may have left the filter out, or not understood it.
+"""Check that a container has its seccomp filter: the runtime may have omitted or ignored it.
 
-Runtimes load the filter before init waits at its gate, as long as that needs a capability. crun, where there may be no
-new privileges, loads it behind the gate, just before execve(2) (`flags.filters_late`).
+Runtimes load the filter before init waits at the exec FIFO, as long as that needs a capability. crun, with
+no-new-privileges, loads it after the FIFO, just before execve(2) (`runtimes.filters_late`).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LOOK_S: Final = 0.001
 
 
 class FilterCheck:
-    """Of one start of a container that must be filtered. `pid`, `pidfd`: its init; `late`: see `flags.filters_late`."""
+    """The check for one start. `pid`, `pidfd`: the container's init; `late`: see `runtimes.filters_late`."""
 
     def __init__(self, pid: int, pidfd: int, runtime: str, *, late: bool) -> None:
         self._pid = pid
@@ -31,29 +31,29 @@ class FilterCheck:
         self._late = late
         self._init = b""
 
-    def at_gate(self) -> None:
-        """To be called while init waits there. Raises SeawayError where it has no filter, and should have it by now.
+    def before_start(self) -> None:
+        """Call while init waits at the FIFO. Raises SeawayError if init lacks a filter that it must have by now.
 
-        An init that has ended is the gate's to report.
+        Opening the FIFO reports an init that has ended.
         """
         self._init, mode = _look(self._pid)
         if not self._late and mode != _FILTERED and self._pidfd >= 0 and not procs.has_ended(self._pidfd):
             raise self._refusal()
 
-    async def behind_gate(self) -> None:
-        """To be called when init has passed the gate: where its filter comes late, wait for that.
+    async def after_start(self) -> None:
+        """Call when init has passed the FIFO: wait for a filter that is loaded late.
 
-        Raises SeawayError, and kills it, where it has become the program without a filter, or does neither for 30 s.
+        Kills the process and raises SeawayError if it became the program without a filter, or did neither for 30 s.
         """
         if self._late and not await self._is_harmless():
             procs.send_signal(self._pidfd, signals.SIGKILL)
             raise self._refusal()
 
     async def _is_harmless(self) -> bool:
-        """Filtered, or ended before it was the program. If it has been reaped nobody knows, but nothing runs."""
+        """Whether it is filtered, or ended before it became the program. True if it was reaped: nothing runs."""
         for _ in range(_LOOKS):
             name, mode = _look(self._pid)
-            if mode == _FILTERED or self._pidfd < 0 or procs.number_of(self._pidfd) != self._pid:
+            if mode == _FILTERED or self._pidfd < 0 or procs.pid_of(self._pidfd) != self._pid:
                 return True
             if name != self._init:
                 return False
@@ -67,7 +67,7 @@ class FilterCheck:
 
 
 def _look(pid: int) -> tuple[bytes, bytes]:
-    """Name and seccomp mode, in this order: whoever has the program's name has the program's mode. Empty: unknown."""
+    """Name and seccomp mode, read in this order, so that the program's name implies its mode. Empty: unknown."""
     try:
         fd = os.open(f"/proc/{pid}/status", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""What is different with gVisor: the container's processes and files aren't the host's, but its sandbox's."""
+"""gVisor's differences: the container's processes and files belong to its sandbox, not to the host."""
 
 import contextlib
 import subprocess
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from seaway_agent.runtime.flags import RUNSC, global_flags
+from seaway_agent.runtime.runtimes import RUNSC, global_flags
 from seaway_contracts.commands import ProcessList
 from seaway_contracts.errors import bad_request, internal
 
@@ -16,7 +16,7 @@ _PLAIN: Final = ("", "-ef")
 
 
 def gofer(state: Path, container: str) -> int:
-    """The process that serves the sandbox's files, whose root is the container's: raises ProcessLookupError."""
+    """The gofer's pid, whose root directory is the container's. Raises ProcessLookupError."""
     for path in state.glob("*.state"):
         with contextlib.suppress(OSError, ValueError):
             found: dict[str, Any] = orjson.loads(path.read_bytes())
@@ -28,7 +28,7 @@ def gofer(state: Path, container: str) -> int:
 
 
 def list_processes(program: str, state: Path, container: str, ps_args: str) -> ProcessList:
-    """What runs in the sandbox, by its own numbers. Blocks. Raises SeawayError."""
+    """The sandbox's processes, with its own pids. Blocks. Raises SeawayError."""
     if ps_args.strip() not in _PLAIN:
         raise bad_request(f"container {container[:12]} runs in runsc, which takes no options of ps")
     words = [program, "--root", str(state), *global_flags(RUNSC), "ps", container]
@@ -43,7 +43,7 @@ def list_processes(program: str, state: Path, container: str, ps_args: str) -> P
 
 
 def parse(output: str) -> ProcessList:
-    """A table, whose last column may have spaces."""
+    """The process list in a table whose last column may contain spaces."""
     titles, *rows = [line.split() for line in output.splitlines() if line.strip()] or [[]]
     last = len(titles) - 1
     return ProcessList(

@@ -1,21 +1,26 @@
-"""Device nodes of the host, for `--device` and `--privileged`."""
+"""Devices of the host: nodes for `--device` and `--privileged`, and the CDI files that describe others."""
 
+import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from seaway_agent.oci.devices import HostDevice
 from seaway_contracts.containers import Device
 from seaway_contracts.errors import internal
 
+log = logging.getLogger(__name__)
+CDI_DIRECTORIES: Final = (Path("/etc/cdi"), Path("/var/run/cdi"))
 _LEFT_OUT: Final = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"})
 _MADE_BY_RUNTIME: Final = frozenset({"console", "null", "zero", "full", "random", "urandom", "tty", "ptmx"})
 
 
-def asked_for(devices: Iterable[Device]) -> tuple[HostDevice, ...]:
-    """The devices of `--device` and of CDI files. Raises SeawayError with Docker's text for one that isn't there."""
+def requested_devices(devices: Iterable[Device]) -> tuple[HostDevice, ...]:
+    """The devices of `--device` and of CDI files. Raises SeawayError with Docker's text for a missing one."""
     found: list[HostDevice] = []
     for device in devices:
         path = Path(device.host_path)
@@ -30,7 +35,7 @@ def asked_for(devices: Iterable[Device]) -> tuple[HostDevice, ...]:
     return tuple(found)
 
 
-def all_of_host() -> tuple[HostDevice, ...]:
+def all_devices() -> tuple[HostDevice, ...]:
     """Every device node below /dev, as a privileged container sees them."""
     return tuple(
         device for device in _walk(Path("/dev"), "/dev", "rwm") if Path(device.path).name not in _MADE_BY_RUNTIME
@@ -63,3 +68,30 @@ def _node(path: Path, target: str, permissions: str) -> HostDevice | None:
     return HostDevice(
         target, "c" if kind == "c" else "b", major, minor, found.st_mode, found.st_uid, found.st_gid, permissions
     )
+
+
+def cdi_specs(directories: tuple[Path, ...] = CDI_DIRECTORIES) -> list[dict[str, Any]]:
+    """The node's CDI files; a later directory overrides an earlier one. Logs the files that it can't read."""
+    found = []
+    for directory in reversed(directories):
+        for path in sorted((*directory.glob("*.json"), *directory.glob("*.yaml"))):
+            try:
+                body = _document(path)
+            except (OSError, ValueError) as error:
+                log.warning("the CDI file %s can't be read: %s", path, error)
+                continue
+            if isinstance(body, dict):
+                found.append(body)
+    return found
+
+
+def _document(path: Path) -> object:
+    """The parsed file. Raises OSError, ValueError."""
+    if path.suffix == ".json":
+        return orjson.loads(path.read_bytes())
+    import yaml  # only here: few nodes have such a file
+
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error

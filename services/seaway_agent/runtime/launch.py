@@ -1,4 +1,4 @@
-"""One launch of a container, from its bundle to its loaded program: everything is made here, or nothing is left."""
+"""Create one run of a container, from its bundle to its loaded program; a failure leaves nothing running."""
 
 import contextlib
 from collections.abc import Collection
@@ -15,10 +15,8 @@ from seaway_agent.runtime.bundle import BundlePlan
 from seaway_agent.runtime.conmon import LOG_DRIVERS_WITHOUT_FILE, ShimPlan
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.contribution import SHARED_MEMORY
-from seaway_agent.runtime.flags import global_flags, is_filtered_by_host, knows_keyrings
-from seaway_agent.runtime.run import ContainerRun, RunPlan
-from seaway_agent.runtime.run_note import RunNote
-from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.run import ContainerRun, RunPlan, RunRecord
+from seaway_agent.runtime.runtimes import Runtimes, global_flags, is_filtered_by_host, knows_keyrings
 from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import internal
@@ -27,9 +25,9 @@ from seaway_kit.failpoints import Failpoint, reach
 
 @dataclass(frozen=True)
 class ProcessDefaults:
-    """What all containers of a node have. `grantable`: the capabilities that it can give.
+    """What all containers of a node get. `grantable`: the capabilities that the node can give.
 
-    `open_files`: the limits, soft and hard, of who asks for none; None: those of the agent.
+    `open_files`: soft and hard limit of containers that set none; None: the agent's own.
     """
 
     grantable: Collection[str] = capabilities.ALL
@@ -37,7 +35,7 @@ class ProcessDefaults:
 
 
 def shim_plan(layout: Layout, runtimes: Runtimes, conmon: str, spec: ContainerSpec) -> ShimPlan:
-    """How conmon is to be called for a container. Raises SeawayError for an unknown runtime."""
+    """The parameters of a container's conmon. Raises SeawayError for an unknown runtime."""
     name, program = runtimes.find(spec.runtime)
     command = spec.command
     return ShimPlan(
@@ -67,8 +65,8 @@ def rootfs_of(layout: Layout, container: str) -> Path:
     return layout.bundle(container) / "rootfs"
 
 
-class Launch:
-    """Carries out one launch, but for the start."""
+class RunBuilder:
+    """Builds one run, up to its start."""
 
     def __init__(
         self,
@@ -88,7 +86,7 @@ class Launch:
         self._shim = shim_plan(layout, runtimes, shims.conmon, plan.spec)
 
     async def create(self) -> ContainerRun:
-        """Everything but the start. Raises SeawayError, OSError, ValueError with plain files left at most."""
+        """Create the run without starting it. Raises SeawayError, OSError, ValueError; leaves at most plain files."""
         bundle = self._bundle()
         self._clear_leftovers()
         spawned, pid = await self._shims.start(bundle)
@@ -101,7 +99,7 @@ class Launch:
         return ContainerRun(pid, pidfd, spawned.pidfd, child=True, filtered=filtered)
 
     def _clear_leftovers(self) -> None:
-        """Of a run before this one: a stale exit file would end the new one at once; conmon needs its socket's name."""
+        """Remove an earlier run's exit file, which would end this run at once, and its conmon's socket."""
         exit_files(self._layout, self._plan.spec.id).clear()
         with contextlib.suppress(FileNotFoundError):
             (self._shim.bundle / "attach").unlink()
@@ -110,12 +108,12 @@ class Launch:
         spec, parts = self._plan.spec, self._plan.parts
         if parts.rootfs is None:
             raise internal(f"container {spec.name} has no rootfs: no hook has contributed one")
-        note = RunNote(self._plan.order, parts.endpoints, parts.ports, parts.apparmor).dump()
-        return BundlePlan(spec, self._shim, parts, parts.rootfs, self._surroundings, note)
+        record = RunRecord(self._plan.order, parts.endpoints, parts.ports, parts.apparmor).dump()
+        return BundlePlan(spec, self._shim, parts, parts.rootfs, self._spec_options, record)
 
-    def _surroundings(self, user: oci.User, mounts: tuple[oci.HostMount, ...]) -> oci.Surroundings:
+    def _spec_options(self, user: oci.User, mounts: tuple[oci.HostMount, ...]) -> oci.SpecOptions:
         spec, parts, cgroups = self._plan.spec, self._plan.parts, self._cgroups
-        return oci.Surroundings(
+        return oci.SpecOptions(
             rootfs=str(rootfs_of(self._layout, spec.id)),
             cgroups_path=cgroups.path(spec),
             hostname=parts.files["hostname"].strip(),

@@ -1,11 +1,11 @@
-"""The port between a container's runner and what runs it: conmon with an OCI runtime, or a twin in memory (`fake.py`).
+"""The port between a container's runner and its runtime: conmon with an OCI runtime, or the in-memory `fake.py`.
 
-The order of calls, each run anew:
+The order of calls for each run:
 
-    create ──► (connect_console) ──► start ──► watch ──► the end is told ──► clean_up
-    adopt ───► (connect_console) ─────────────► watch ──► the end is told ──► clean_up
+    create ──► (connect_console) ──► start ──► watch ──► exit reported ──► clean_up
+    adopt ───► (connect_console) ─────────────► watch ──► exit reported ──► clean_up
 
-`clean_up` may come at any point, and ends what still runs. Everything happens in the event loop's thread.
+`clean_up` may come at any point, and kills what still runs. Everything happens in the event loop's thread.
 """
 
 from collections.abc import Callable
@@ -18,61 +18,61 @@ from seaway_contracts.containers import Resources
 
 
 class Runtime(Protocol):
-    """Runs one container, as often as it is asked to; at most one run at a time."""
+    """Runs one container, repeatedly; at most one run at a time."""
 
     @property
     def run(self) -> ContainerRun | None:
-        """The run that is held: from a `create` or `adopt` that succeeded to `clean_up` or `close`."""
+        """The current run: from a successful `create` or `adopt` to `clean_up` or `close`."""
 
     async def create(self, plan: RunPlan) -> ContainerRun:
         """Make bundle, cgroups and shim, up to the program's first instruction, which waits for `start`.
 
-        What the run needs besides (rootfs, network, mounts …) the plan has, made by its hooks. Raises SeawayError (in
-        Docker's words where the runtime refused), OSError, ValueError; nothing that this call made is left then.
+        The plan has what the hooks prepared (rootfs, network, mounts …). Raises SeawayError (with Docker's text if the
+        runtime refused), OSError, ValueError; then nothing that this call made is left.
         """
 
     async def start(self) -> None:
-        """Let the program run. It may have ended by the time this returns; `watch` tells of that as well.
+        """Let the program run. It may have ended when this returns; `watch` reports that as well.
 
-        Raises SeawayError, OSError; the run is still held then, and `clean_up` gives it back.
+        Raises SeawayError, OSError; the run is still current then, and `clean_up` removes it.
         """
 
     def adopt(self, run: ContainerRun) -> None:
-        """Hold a run that an earlier agent has started."""
+        """Take over a run that an earlier agent started."""
 
     def watch(self, ended: Callable[[Exit], None]) -> None:
-        """Call `ended` once for this run, at its end; from inside this call where it is over already.
+        """Call `ended` once when this run ends; from inside this call if it has ended already.
 
-        What the shim wrote down is told; where it was killed, the kernel's word; the code is -1 where nobody knows.
+        The exit comes from the shim's file, or from the kernel if the shim was killed; code -1: unknown.
         """
 
-    def look(self) -> None:
-        """Something has been heard of an end: look at once whether the run is over. Harmless at any time."""
+    def check(self) -> None:
+        """Check now whether the run has ended, after a hint that it may have. Harmless at any time."""
 
     def signal(self, number: int) -> None:
-        """Send a signal to the first process. Harmless where there is none any more."""
+        """Send a signal to the first process. Harmless if it is gone."""
 
     async def freeze(self) -> None:
-        """Stop all processes of the run. Raises OSError, with all of them running, where that can't be done."""
+        """Freeze all processes of the run. Raises OSError, with all of them running."""
 
     async def limit(self, changes: Resources) -> None:
-        """Change the run's limits; one at its default stays. Raises OSError, with the old ones in force."""
+        """Change the run's limits; fields at their default stay. Raises OSError, with the old limits in force."""
 
     def thaw(self) -> None:
-        """Let frozen processes go on. Harmless where nothing is frozen, or nothing runs."""
+        """Resume frozen processes. Harmless if nothing is frozen or running."""
 
     def connect_console(self, console: Console) -> None:
-        """Join the console to the run's streams; once is enough. Raises OSError where its shim is gone."""
+        """Connect the console to the run's streams, once per run. Raises OSError if the shim is gone."""
 
     def resize(self, height: int, width: int) -> None:
-        """Size the terminal, in characters. Raises OSError where nothing runs."""
+        """Resize the terminal, in characters. Raises OSError if nothing runs."""
 
     async def clean_up(self) -> None:
-        """Give back all that `create` made, and kill what runs where its end wasn't told; then another may be created.
+        """Remove all that `create` made, and kill a run whose exit wasn't reported; then another run may be created.
 
-        Safe without a run, and twice. Goes on past errors, and raises SeawayError that names what is left. What the
-        hooks made is theirs to undo, after this: no process is left that could use it.
+        Safe without a run, and twice. Continues past errors, and raises SeawayError that names what is left. The hooks
+        undo their own part after this, when no process is left that could use it.
         """
 
     def close(self) -> None:
-        """Let go without a trace: the run goes on, for the next agent to adopt."""
+        """Close descriptors only: the run continues, for the next agent to adopt."""

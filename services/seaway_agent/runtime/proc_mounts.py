@@ -1,6 +1,6 @@
-"""No mount of the user's may stand at or below /proc, but for a few files: runc's rule, here for every runtime.
+"""Refuse user mounts at or below /proc, except for a few files: runc's rule, here for every runtime.
 
-What a runtime writes to /proc (an AppArmor profile, sysctls) would else end where the image or the user wants it.
+Otherwise the image or the user could redirect what a runtime writes to /proc (an AppArmor profile, sysctls).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,9 @@ Json = dict[str, Any]
 def check_proc_mounts(root: int, mounts: Sequence[Json], sources: Mapping[str, str]) -> None:
     """Raise SeawayError for the first mount that would land at or below /proc.
 
-    `root` is a descriptor of the container's root, `mounts` the bundle's in their order, `sources` the user's names for
-    what is mounted where. Links of the image, and of what is mounted before, are followed. The runtime follows them
-    again, and a volume's could change in between: what lands below /proc then is hidden by /proc itself, which
-    `oci.mounts` puts last.
+    `root`: descriptor of the container's root; `mounts`: the bundle's, in order; `sources`: target → the user's source.
+    Follows links of the image and of earlier mounts. The runtime follows them again, and a volume's links could change
+    in between: then /proc, which `oci.mounts` puts last, hides what lands below it.
     """
     placed: list[tuple[str, str]] = []
     for mount in mounts:
@@ -56,7 +55,7 @@ def _refused(source: str, target: str, real: str, why: str) -> Exception:
 
 
 class _Links:
-    """Where the links in a container's root point to that has mounts already."""
+    """Reads links in a container's root as they are with the mounts so far."""
 
     def __init__(self, root: int, placed: Sequence[tuple[str, str]]) -> None:
         self._root = root

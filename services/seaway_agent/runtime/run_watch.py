@@ -1,4 +1,4 @@
-"""Notices the end of one run, and tells of it once."""
+"""Watch one run, and report its exit once."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,14 @@ from typing import Final, Protocol
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.kernel import procs
-from seaway_agent.runtime.shim import ExitFiles, Watched
+from seaway_agent.runtime.shim import ExitFiles, PidfdWatch
 
 log = logging.getLogger(__name__)
 UNKNOWN_CODE: Final = -1
 
 
-class Held(Protocol):
-    """What is watched. `pidfd` is the process, `conmon_fd` its shim (-1: gone), a child of ours or not."""
+class WatchedRun(Protocol):
+    """The watched processes. `pidfd`: the program; `conmon_fd`: its shim (-1: gone); `child`: the shim is our child."""
 
     pid: int
     pidfd: int
@@ -28,41 +28,41 @@ class Held(Protocol):
 
 
 class RunWatch:
-    """The end comes from conmon's exit file, or from the first process itself where its shim was killed.
+    """Takes the exit from conmon's file, or from the first process if its shim was killed.
 
-    One object for each run, so that the last word of an old shim is never taken for the new one's.
+    One object for each run, so that an old shim's exit is never taken for the new one's.
     """
 
-    def __init__(self, container: str, run: Held, files: ExitFiles, *, shimless: bool = False) -> None:
-        """`shimless`: there is none of its own, and another process writes the exit file, before it reaps."""
-        self.told = False
+    def __init__(self, container: str, run: WatchedRun, files: ExitFiles, *, shimless: bool = False) -> None:
+        """`shimless`: the process has no shim; another process writes the exit file, before it reaps."""
+        self.reported = False
         self._shimless = shimless
         self._container = container
         self._run = run
         self._files = files
         self._ended: Callable[[Exit], None] | None = None
         self._shim_gone = asyncio.Event()
-        self._orphan: Watched | None = None
-        self._shim: Watched | None = None
+        self._orphan: PidfdWatch | None = None
+        self._shim: PidfdWatch | None = None
         if run.conmon_fd >= 0:
-            self._shim = Watched(run.conmon_fd, self._shim_ended, run.child)
+            self._shim = PidfdWatch(run.conmon_fd, self._shim_ended, run.child)
         else:
             self._shim_gone.set()
 
     def begin(self, ended: Callable[[Exit], None]) -> None:
-        """From now on `ended` may be called, also from here."""
+        """Start watching; `ended` may be called from inside this call."""
         self._ended = ended
-        self.look()
+        self.check()
         if self._shim_gone.is_set():
             self._watch_orphan()
 
-    def look(self) -> None:
-        """Tell of the end, if it has been written down."""
+    def check(self) -> None:
+        """Report the exit if its file exists."""
         if self._ended is not None and (how := self._files.read()) is not None:
-            self._tell(how)
+            self._report(how)
 
     async def shim_gone(self, seconds: float) -> bool:
-        """Whether the shim ends within that time."""
+        """Wait for the shim's end; False if it still runs after that time."""
         if not self._shim_gone.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -70,12 +70,12 @@ class RunWatch:
         return self._shim_gone.is_set()
 
     def kill_shim(self) -> None:
-        """The last means against one that hangs."""
+        """Kill a shim that hangs."""
         if self._shim is not None:
             procs.send_signal(self._run.conmon_fd, signals.SIGKILL)
 
     def close(self) -> None:
-        """Stop watching, let go of all descriptors. Safe to call twice."""
+        """Stop watching, close all descriptors. Safe to call twice."""
         self._ended = None
         for watched in (self._shim, self._orphan):
             if watched is not None:
@@ -85,19 +85,19 @@ class RunWatch:
             os.close(self._run.pidfd)
             self._run.pidfd = -1
 
-    def _tell(self, how: Exit) -> None:
-        ended, self._ended, self.told = self._ended, None, True
+    def _report(self, how: Exit) -> None:
+        ended, self._ended, self.reported = self._ended, None, True
         if ended is not None:
             ended(how)
 
     def _shim_ended(self) -> None:
         self._shim = None
         self._shim_gone.set()
-        self.look()
+        self.check()
         self._watch_orphan()
 
     def _watch_orphan(self) -> None:
-        """The shim is gone and wrote nothing."""
+        """Watch the first process itself: its shim is gone and wrote no exit file."""
         if self._ended is None:
             return
         if not self._shimless:
@@ -105,21 +105,21 @@ class RunWatch:
         if self._run.pidfd < 0:
             self._orphan_ended()
         else:
-            self._orphan = Watched(os.dup(self._run.pidfd), self._orphan_ended, child=False)
+            self._orphan = PidfdWatch(os.dup(self._run.pidfd), self._orphan_ended, child=False)
 
     def _orphan_ended(self) -> None:
         self._orphan = None
-        self.look()
-        code = code_of_orphan(self._run.pid, self._run.pidfd) if self._run.pidfd >= 0 else None
+        self.check()
+        code = exit_code_of_orphan(self._run.pid, self._run.pidfd) if self._run.pidfd >= 0 else None
         if code is None:
-            self.look()
+            self.check()
         if self._run.pidfd >= 0:
             procs.reap(self._run.pidfd)
-        self._tell(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))
+        self._report(Exit(UNKNOWN_CODE if code is None else code, time.time_ns()))
 
 
-def code_of_orphan(pid: int, pidfd: int) -> int | None:
-    """The exit code of a process that has ended, whether its new parent has reaped it or not yet; None if unknown."""
+def exit_code_of_orphan(pid: int, pidfd: int) -> int | None:
+    """The exit code of an ended process, reaped by its new parent or not; None if unknown."""
     code = procs.exit_code_from_pidfd(pidfd)
     if code is None:
         code = _code_of_zombie(pid)
@@ -127,7 +127,7 @@ def code_of_orphan(pid: int, pidfd: int) -> int | None:
 
 
 def _code_of_zombie(pid: int) -> int | None:
-    """proc_pid_stat(5): the state is field 3, the wait status the last one."""
+    """The exit code in /proc/<pid>/stat (proc_pid_stat(5)): field 3 is the state, the last one the wait status."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""The seccomp filters of this node's containers: the default one, made once for each set of capabilities."""
+"""The seccomp filters of this node's containers."""
 
 import base64
 import logging
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 class Seccomp:
-    """The node's default filter, made once for each set of capabilities.
+    """Builds the default filter, once for each set of capabilities.
 
-    `takers`: the runtimes that take it compiled.
+    `takers`: the runtimes that accept a compiled filter.
     """
 
     def __init__(self, profile: Path, takers: Collection[str] = ()) -> None:
@@ -30,7 +30,7 @@ class Seccomp:
         self._compiled: dict[tuple[str, ...], str] = {}
 
     def section(self, spec: ContainerSpec) -> dict[str, Any] | None:
-        """A container's filter; None for an unconfined one. Raises SeawayError for a bad profile of the user's."""
+        """A container's filter as OCI section; None: unconfined. Raises SeawayError for a bad user profile."""
         security = spec.security
         if security.seccomp == "unconfined" or (security.privileged and not security.seccomp):
             return None
@@ -45,7 +45,7 @@ class Seccomp:
         return self._made[caps]
 
     def compiled(self, spec: ContainerSpec, runtime: str) -> str:
-        """The default filter in the form of `seccomp_bpf.ANNOTATION`; empty where the section is to be used."""
+        """The default filter compiled, for `seccomp_bpf.ANNOTATION`; empty: the container needs the section."""
         security = spec.security
         if runtime not in self._takers or security.seccomp or security.privileged:
             return ""
@@ -59,6 +59,6 @@ def _compiled(section: dict[str, Any] | None) -> str:
     try:
         found = seccomp_bpf.compile_tree(section) if section is not None else None
     except (OSError, ValueError) as error:
-        log.warning("the seccomp filter is left to the runtime to compile: %s", error)
+        log.warning("the runtime compiles the seccomp filter, as the agent can't: %s", error)
         found = None
     return base64.b64encode(found or b"").decode()

@@ -1,4 +1,4 @@
-"""Talks to one container's conmon: waits for its report, reads its word of the end, watches its own life."""
+"""One container's conmon: its report, exit files, terminal size, and the end of processes by pidfd."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,13 @@ from seaway_agent.runtime import conmon
 from seaway_contracts.errors import internal
 
 _REPORT_S: Final = 120.0
+_READ: Final = 199
+"""How many bytes conmon reads at once: of two messages in one read, conmon 2.1.12 applies the first one twice."""
+_RESIZE_FLAGS: Final = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 async def read_report(fd: int) -> conmon.Report:
-    """conmon's report from the sync pipe. Raises SeawayError when conmon ends without one, or says nothing for long."""
+    """conmon's report from the sync pipe; pid -1 if conmon ends without one. Raises SeawayError after 120 s."""
     loop = asyncio.get_running_loop()
     got: asyncio.Future[conmon.Report] = loop.create_future()
     buffer = bytearray()
@@ -49,7 +52,7 @@ async def read_report(fd: int) -> conmon.Report:
 
 @dataclass(frozen=True)
 class ExitFiles:
-    """Where conmon leaves word of one container's end."""
+    """The files in which conmon records one container's exit."""
 
     exit: Path
     oom: tuple[Path, ...]
@@ -60,24 +63,24 @@ class ExitFiles:
         return cls(exits / container, (persist / "oom", bundle / "oom"))
 
     def read(self) -> Exit | None:
-        """How it ended; None while it hasn't, or nobody wrote it down."""
+        """The recorded exit; None if there is none (yet)."""
         try:
             with open(self.exit) as file:
                 code = conmon.exit_code(file.read())
-                ended_ns = min(os.fstat(file.fileno()).st_mtime_ns, time.time_ns())  # the clock may have gone back
+                ended_ns = min(os.fstat(file.fileno()).st_mtime_ns, time.time_ns())  # the clock may have been set back
         except (FileNotFoundError, ValueError):
             return None
         return Exit(code, ended_ns, any(path.exists() for path in self.oom))
 
     def clear(self) -> None:
-        """Remove them: a stale one would end the next run at once."""
+        """Remove the files: a stale one would end the next run at once."""
         for path in (self.exit, *self.oom):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
 
-class Watched:
-    """A process whose end is noticed through its pidfd; a child of ours is reaped."""
+class PidfdWatch:
+    """Calls `ended` when a process ends, by its pidfd; reaps a child of ours."""
 
     def __init__(self, pidfd: int, ended: Callable[[], None], child: bool) -> None:
         self._pidfd = pidfd
@@ -90,7 +93,7 @@ class Watched:
         self._ended()
 
     def close(self) -> None:
-        """Stop watching, reap what is ours. Safe to call twice."""
+        """Stop watching, reap a child that has ended. Safe to call twice."""
         if self._pidfd < 0:
             return
         asyncio.get_running_loop().remove_reader(self._pidfd)
@@ -100,8 +103,8 @@ class Watched:
         self._pidfd = -1
 
 
-async def reaped(pidfd: int) -> int:
-    """Wait for the end of a child of ours, reap it, close the descriptor. Gives its exit code; -1 after a signal."""
+async def wait_and_reap(pidfd: int) -> int:
+    """Wait for a child's end, reap it, close the descriptor. Returns its exit code; -1 after a signal."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(pidfd, ended.set)
@@ -119,3 +122,15 @@ def _reap(pidfd: int) -> int:
     except ChildProcessError:
         return -1
     return result.si_status if result is not None and result.si_code == os.CLD_EXITED else -1
+
+
+def resize_terminal(bundle: Path, height: int, width: int) -> None:
+    """Resize conmon's terminal, in characters; does nothing without a terminal. Raises OSError if the shim is gone."""
+    try:
+        fd = os.open(bundle / "winsz", _RESIZE_FLAGS)
+    except FileNotFoundError:
+        return os.close(os.open(bundle / "ctl", _RESIZE_FLAGS))
+    try:
+        os.write(fd, f"{height} {width}\n".rjust(_READ).encode())
+    finally:
+        os.close(fd)

@@ -1,4 +1,4 @@
-"""Starts conmon in the launcher's thread, whose mount namespace the runtimes need, and hears its report."""
+"""Start conmon in the launcher's thread, whose mount namespace runtimes need, and read its report."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ from seaway_agent.runtime.failures import runtime_failure
 from seaway_agent.runtime.shims import end_with_children
 from seaway_kit.failpoints import Failpoint, reach
 
-_SAID: Final = 4096
+_MOST_OUTPUT: Final = 4096
 
 
 class ShimStarter:
-    """`conmon` is its program; `output_fd` gets what it prints. `workers` ends a shim that hangs."""
+    """Starts shims. `conmon`: the program; `output_fd`: its output; `workers`: threads that kill a hanging shim."""
 
     def __init__(
         self, conmon: str, launcher: Launcher, attach_lock: AttachLock, output_fd: int, workers: Executor
@@ -32,13 +32,13 @@ class ShimStarter:
         self._workers = workers
 
     def warm(self) -> None:
-        """A shim will be started in a moment."""
+        """Prepare the kernel for a shim that starts soon (see `AttachLock`)."""
         self._attach_lock.warm()
 
     async def start(self, plan: BundlePlan) -> tuple[Spawned, int]:
-        """Make the bundle and start its shim: that, and the container's first process, which waits for its start.
+        """Make the bundle, start its shim; returns the shim and the pid of init, which waits for the start.
 
-        Raises SeawayError (in Docker's words where the runtime refused), OSError; plain files are left at most then.
+        Raises SeawayError (with Docker's text if the runtime refused), OSError; leaves at most plain files.
         """
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
@@ -57,28 +57,28 @@ class ShimStarter:
             os.close(reader)
             self._launcher.call(unmount, plan)
         if report.pid <= 0:
-            await shim.reaped(spawned.pidfd)
+            await shim.wait_and_reap(spawned.pidfd)
             raise runtime_failure(report.message, plan.parts.apparmor)
         return spawned, report.pid
 
     async def start_container(self, plan: ShimPlan) -> None:
-        """Let the container's program run by the runtime's own `start`. Raises SeawayError, OSError."""
+        """Start the container by the runtime's own `start`. Raises SeawayError, OSError."""
         argv = [plan.runtime, "--root", str(plan.runtime_root), *plan.runtime_args, "start", plan.container]
-        with open(plan.bundle / "start", "w+b") as said:
-            fds = {1: said.fileno(), 2: said.fileno()}
+        with open(plan.bundle / "start", "w+b") as output:
+            fds = {1: output.fileno(), 2: output.fileno()}
             child = await asyncio.wrap_future(self._launcher.call(spawn, argv, env=plan.env(), fds=fds))
-            code = await shim.reaped(child.pidfd)
+            code = await shim.wait_and_reap(child.pidfd)
             if code != 0:
-                said.seek(0)
-                text = said.read(_SAID).decode(errors="replace").strip()
+                output.seek(0)
+                text = output.read(_MOST_OUTPUT).decode(errors="replace").strip()
                 raise runtime_failure(text or f"{plan.runtime} ended with {code}")
 
-    def forget(self, cgroups_path: str) -> None:
-        """Have the launcher drop what crun left in its namespace for one container."""
-        self._launcher.forget(cgroups_path)
+    def remove_crun_directory(self, cgroups_path: str) -> None:
+        """Remove the directory that crun made in the launcher's namespace for a container."""
+        self._launcher.remove_crun_directory(cgroups_path)
 
     async def _end(self, spawned: Spawned) -> None:
-        """It hangs, and the runtime below it maybe as well."""
+        """Kill a shim that failed to report, with its children."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._workers, end_with_children, find(spawned.pid))
         os.close(spawned.pidfd)

@@ -1,4 +1,4 @@
-"""Finds the shims of a node among the host's processes: the only record of them that no kill can leave half-written."""
+"""Find a node's shims among the host's processes: the only record of them that no crash can truncate."""
 
 import contextlib
 import itertools
@@ -16,18 +16,19 @@ _END_S: Final = 5.0
 
 
 def shims_below(run: Path) -> dict[str, Process]:
-    """Container id → its conmon, for every conmon of a container that works below a node's run directory."""
+    """Container id → its conmon, for every container's conmon below a node's run directory."""
     return {words[b"-c"]: process for process, words in _conmons(run) if b"-e" not in words}
 
 
 def exec_shims_below(run: Path) -> dict[str, Process]:
-    """Exec id → its conmon, likewise."""
+    """Exec id → its conmon, for every exec's conmon below a node's run directory."""
     return {words[b"-u"]: process for process, words in _conmons(run) if b"-e" in words}
 
 
 def _conmons(run: Path) -> Iterator[tuple[Process, dict[bytes, str]]]:
-    """Each, and its words with the word that follows. Its bundle says whose it is: another suite's run directory may
-    end with the path of ours.
+    """Each conmon of this node with its arguments.
+
+    The bundle's path identifies the node: another suite's run directory may end with the path of ours.
     """
     for entry in os.scandir("/proc"):
         words = _words(entry.name) if entry.name.isdigit() else {}
@@ -38,7 +39,7 @@ def _conmons(run: Path) -> Iterator[tuple[Process, dict[bytes, str]]]:
 
 
 def _words(pid: str) -> dict[bytes, str]:
-    """Of a conmon's command line, each word with the one that follows; nothing of any other process."""
+    """A conmon's arguments, each with the one that follows it; empty for any other process."""
     try:
         words = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -49,7 +50,7 @@ def _words(pid: str) -> dict[bytes, str]:
 
 
 def end_with_children(process: Process | None) -> None:
-    """Kill a shim and all below it (a runtime at work, the container's first process) and wait until they are gone."""
+    """Kill a shim and its descendants (the runtime, the container's init) and wait until they are gone."""
     if process is None:
         return
     for victim in (process, *_descendants(process)):
@@ -62,7 +63,7 @@ def _descendants(process: Process) -> list[Process]:
 
 
 def kill_and_wait(process: Process) -> None:
-    """SIGKILL, then wait at most five seconds for the end; whoever is the parent may reap it later."""
+    """Send SIGKILL, and wait at most five seconds for the end; the parent may reap it later."""
     try:
         pidfd = procs.open_process(process)
         procs.send_signal(pidfd, signals.SIGKILL)

@@ -1,4 +1,4 @@
-"""Takes a run apart: cgroups, the runtime's state, the bundle. Blocking; runs in a worker thread."""
+"""Remove a run: cgroups, the runtime's state, the bundle. Blocks; runs in a worker thread."""
 
 import os
 import shutil
@@ -17,19 +17,21 @@ _SOCKETS: Final = (Path("/run"), Path("/tmp"))
 """Where gVisor's runtime puts its socket when the path of its own directory is too long for one."""
 
 
-def take_down(layout: Layout, places: ContainerCgroups, cgroups_path: str, container: str, *runtimes: str) -> None:
-    """Leave nothing of a run: own work instead of the runtime's `delete`, which costs another process.
+def tear_down(
+    layout: Layout, container_cgroups: ContainerCgroups, cgroups_path: str, container: str, *runtimes: str
+) -> None:
+    """Remove all of a run, without the runtime's `delete`, which would cost a process.
 
-    `runtimes`: whose state is removed; more than one where it isn't known which of them ran it.
-    Raises OSError, the first one, where something can't be removed; all the rest is removed all the same.
+    `runtimes`: the runtimes whose state is removed; several if it is unknown which of them ran it.
+    Raises the first OSError after removing everything else.
     """
-    failed = [_remove_cgroups(places.host, cgroups_path)]
-    failed.append(_tried(partial(places.let_go, cgroups_path)))
+    failed = [_remove_cgroups(container_cgroups.host, cgroups_path)]
+    failed.append(_tried(partial(container_cgroups.release, cgroups_path)))
     reach(Failpoint.TEARDOWN_CGROUPS)
     files = (layout.exits / container, *(place / f"runsc-{container}.sock" for place in _SOCKETS))
     failed += [_tried(partial(path.unlink, missing_ok=True)) for path in files]
     reach(Failpoint.TEARDOWN_FILES)
-    # The bundle goes last: by it the next agent sees that something of the run may be left.
+    # The bundle goes last: it tells the next agent that something of the run may be left.
     states = (layout.runtime_root(runtime) / container for runtime in runtimes)
     directories = (*states, layout.persist(container), layout.bundle(container))
     failed += [_tried(partial(remove_tree, path)) for path in directories]
@@ -56,7 +58,7 @@ def _remove_cgroups(host: CgroupLayout, cgroups_path: str) -> OSError | None:
 
 
 def _kill_and_remove(host: CgroupLayout, cgroups_path: str, directories: tuple[str, ...]) -> OSError | None:
-    """Processes outlived the container's first one (no pid namespace of its own): they go with it."""
+    """Kill processes that outlived the container's first one (without a pid namespace), then remove the cgroups."""
     try:
         cgroups.kill_all(host, cgroups_path)
         cgroups.remove(directories)
@@ -66,7 +68,7 @@ def _kill_and_remove(host: CgroupLayout, cgroups_path: str, directories: tuple[s
 
 
 def remove_tree(directory: Path) -> None:
-    """Remove a directory of few plain files quickly; one that isn't so plain, or changes meanwhile, by shutil."""
+    """Remove a directory of a few plain files quickly; fall back to shutil for any other."""
     try:
         _remove_plain(directory)
     except OSError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seaway_agent.network import rtnetlink
-from seaway_agent.network.driver import Driver, EndpointPlan, Plugged
+from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
 from seaway_agent.network.port import NetworkSpec
 from seaway_agent.network.rtnl import Link
 
@@ -22,17 +22,17 @@ class DummyDriver(Driver):
     def remove(self, spec: NetworkSpec) -> None:
         """Nothing is there."""
 
-    def plug(self, plan: EndpointPlan, netns_fd: int) -> Plugged:
-        with rtnetlink.opened(netns_fd) as inner:
+    def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
+        with rtnetlink.open_interfaces(netns_fd) as inner:
             inner.make_bridge(plan.interface, plan.mac, plan.network.mtu, plan.address, plan.prefix_len)
             if plan.gateway is not None:
                 inner.route_by(plan.interface, plan.gateway)
-        return Plugged(plan.joined())
+        return PluggedEndpoint(plan.info())
 
-    def unplug(self, plugged: Plugged, netns_fd: int) -> None:
-        with rtnetlink.opened(netns_fd) as inner:
-            inner.delete(plugged.joined.interface)
+    def unplug(self, plugged: PluggedEndpoint, netns_fd: int) -> None:
+        with rtnetlink.open_interfaces(netns_fd) as inner:
+            inner.delete(plugged.info.interface)
 
-    def adopt(self, plan: EndpointPlan, inside: Sequence[Link]) -> Plugged:
+    def adopt(self, plan: EndpointPlan, inside: Sequence[Link]) -> PluggedEndpoint:
         found = next((link.name for link in inside if link.mac == plan.mac), plan.interface)
-        return Plugged(replace(plan, interface=found).joined())
+        return PluggedEndpoint(replace(plan, interface=found).info())

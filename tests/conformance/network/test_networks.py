@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.network.worlds import DEFAULT, World
 
 from seaway_agent.network.errors import AddressError, NetworkError, SandboxGone, SubnetError
-from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, Joined, NetworkSpec
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointInfo, EndpointRequest, NetworkSpec
 
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
 ON_DEFAULT = EndpointRequest(DEFAULT_NETWORK)
@@ -31,7 +31,9 @@ def at(network: str, last: int, mac: str | None = None) -> EndpointRequest:
     return EndpointRequest(network, IPv4Address(f"10.{third}.0.{last}"), mac)
 
 
-async def run(world: World, container: str, requests: Sequence[EndpointRequest]) -> tuple[int, tuple[Joined, ...]]:
+async def run(
+    world: World, container: str, requests: Sequence[EndpointRequest]
+) -> tuple[int, tuple[EndpointInfo, ...]]:
     """A container that runs: its pid and endpoints."""
     sandbox = await world.networks.join(container, requests)
     return await world.start(container, sandbox), sandbox.endpoints
@@ -124,13 +126,13 @@ async def test_a_sandbox_without_endpoints_has_loopback_alone(world: World) -> N
 
 
 async def test_the_default_network_chooses_addresses(world: World) -> None:
-    pid, [joined] = await run(world, ONE, [ON_DEFAULT])
+    pid, [endpoint] = await run(world, ONE, [ON_DEFAULT])
     other, [further] = await run(world, TWO, [ON_DEFAULT])
-    assert (joined.network, joined.interface, joined.prefix_len) == ("bridge", "eth0", 24)
-    assert (str(joined.address), str(further.address)) == ("172.30.0.2", "172.30.0.3")
-    assert (joined.mac, joined.gateway) == ("02:42:ac:1e:00:02", IPv4Address("172.30.0.1"))
+    assert (endpoint.network, endpoint.interface, endpoint.prefix_len) == ("bridge", "eth0", 24)
+    assert (str(endpoint.address), str(further.address)) == ("172.30.0.2", "172.30.0.3")
+    assert (endpoint.mac, endpoint.gateway) == ("02:42:ac:1e:00:02", IPv4Address("172.30.0.1"))
     found = world.inside(pid)
-    assert (found.addresses, found.macs) == ({"eth0": "172.30.0.2/24"}, {"eth0": joined.mac})
+    assert (found.addresses, found.macs) == ({"eth0": "172.30.0.2/24"}, {"eth0": endpoint.mac})
     assert found.route == ("172.30.0.1", "eth0")
     await stop(world, pid, ONE)
     await stop(world, other, TWO)
@@ -185,10 +187,10 @@ async def test_what_cannot_be_joined(
         with pytest.raises(error, match=text):
             await world.networks.join(ONE, requests)
         assert world.networks.endpoints(ONE) == ()
-    pid, [joined] = await run(world, ONE, [EndpointRequest(DEFAULT_NETWORK, IPv4Address("172.30.0.2"))])
+    pid, [endpoint] = await run(world, ONE, [EndpointRequest(DEFAULT_NETWORK, IPv4Address("172.30.0.2"))])
     with pytest.raises(error, match=text):
         await world.networks.connect(ONE, request_)
-    assert world.networks.endpoints(ONE) == (joined,)
+    assert world.networks.endpoints(ONE) == (endpoint,)
     await stop(world, pid, ONE)
     await remove(world)
 
@@ -196,12 +198,12 @@ async def test_what_cannot_be_joined(
 async def test_a_network_is_joined_once(world: World) -> None:
     with pytest.raises(NetworkError, match="has an endpoint in network bridge already"):
         await world.networks.join(ONE, [ON_DEFAULT, ON_DEFAULT])
-    pid, [joined] = await run(world, ONE, [ON_DEFAULT])
+    pid, [endpoint] = await run(world, ONE, [ON_DEFAULT])
     with pytest.raises(NetworkError, match="has an endpoint in network bridge already"):
         await world.networks.connect(ONE, ON_DEFAULT)
     with pytest.raises(NetworkError, match="has a sandbox already"):
         await world.networks.join(ONE, [])
-    assert world.networks.endpoints(ONE) == (joined,)
+    assert world.networks.endpoints(ONE) == (endpoint,)
     await stop(world, pid, ONE)
 
 
@@ -287,13 +289,13 @@ async def test_without_sandbox_or_process_there_is_nothing_to_connect(world: Wor
 
 async def test_leaving_is_harmless(world: World) -> None:
     await world.networks.leave(THREE)
-    world.networks.handed_over(THREE, 1)
+    world.networks.hand_over(THREE, 1)
     sandbox = await world.networks.join(ONE, [ON_DEFAULT])
     for _ in range(2):
         await world.networks.leave(ONE)
         assert world.networks.endpoints(ONE) == ()
-    pid, [joined] = await run(world, ONE, [EndpointRequest(DEFAULT_NETWORK, sandbox.endpoints[0].address)])
-    assert joined.address == sandbox.endpoints[0].address
+    pid, [endpoint] = await run(world, ONE, [EndpointRequest(DEFAULT_NETWORK, sandbox.endpoints[0].address)])
+    assert endpoint.address == sandbox.endpoints[0].address
     await stop(world, pid, ONE)
 
 
@@ -354,14 +356,14 @@ async def test_the_next_agent_takes_over_what_runs(world: World) -> None:
 
 
 async def test_a_process_that_has_ended_is_not_adopted(world: World) -> None:
-    pid, [joined] = await run(world, ONE, [ON_DEFAULT])
+    pid, [endpoint] = await run(world, ONE, [ON_DEFAULT])
     await world.reopen()
     await world.end(pid)
     with pytest.raises(SandboxGone):
-        await world.networks.adopt(ONE, pid, [EndpointRequest(DEFAULT_NETWORK, joined.address)])
+        await world.networks.adopt(ONE, pid, [EndpointRequest(DEFAULT_NETWORK, endpoint.address)])
     await world.networks.leave(ONE)
     again, [fresh] = await run(world, ONE, [ON_DEFAULT])
-    assert fresh.address == joined.address
+    assert fresh.address == endpoint.address
     await stop(world, again, ONE)
 
 

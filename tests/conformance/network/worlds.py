@@ -71,7 +71,7 @@ class FakeWorld:
 
     async def start(self, container: str, sandbox: SandboxHandle) -> int:
         pid = next(self._pids)
-        self.networks.handed_over(container, pid)
+        self.networks.hand_over(container, pid)
         return pid
 
     async def end(self, pid: int) -> None:
@@ -82,11 +82,11 @@ class FakeWorld:
         await self.open()
 
     def inside(self, pid: int) -> Inside:
-        joined = self._host.processes[pid].endpoints
-        routes = [(str(one.gateway), one.interface) for one in joined if one.gateway is not None]
+        endpoints = self._host.processes[pid].endpoints
+        routes = [(str(one.gateway), one.interface) for one in endpoints if one.gateway is not None]
         return Inside(
-            {one.interface: f"{one.address}/{one.prefix_len}" for one in joined},
-            {one.interface: one.mac for one in joined},
+            {one.interface: f"{one.address}/{one.prefix_len}" for one in endpoints},
+            {one.interface: one.mac for one in endpoints},
             routes[0] if routes else None,
         )
 
@@ -117,7 +117,7 @@ class KernelWorld:
 
     async def start(self, container: str, sandbox: SandboxHandle) -> int:
         process = await asyncio.to_thread(start_container, int(sandbox.path.rpartition("/")[2]))
-        self.networks.handed_over(container, process.pid)
+        self.networks.hand_over(container, process.pid)
         self._processes[process.pid] = process
         return process.pid
 

@@ -98,7 +98,7 @@ async def test_a_start_by_the_runtimes_own_command(kernel: KernelWorld, monkeypa
     async def no_gate(*_: object) -> bool:
         return False
 
-    monkeypatch.setattr("seaway_agent.runtime.conmon_runtime.pass_gate", no_gate)
+    monkeypatch.setattr("seaway_agent.runtime.conmon_runtime.open_exec_fifo", no_gate)
     box = await kernel.make(exits(4), exits(5))
     assert [(await box.ran()).code, (await box.ran()).code] == [4, 5]
 

@@ -47,7 +47,7 @@ async def test_signals_that_are_ignored_change_nothing(world: World) -> None:
     await box.started()
     for number in (signal.SIGHUP, signal.SIGTERM, 35, 36, 64):
         box.runtime.signal(number)
-    box.runtime.look()
+    box.runtime.check()
     assert box.ends == []
     box.runtime.signal(signal.SIGKILL)
     assert (await box.end()).code == 137
@@ -59,11 +59,11 @@ async def test_an_end_is_told_once(world: World) -> None:
     await box.started()
     await box.end()
     for _ in range(3):
-        box.runtime.look()
+        box.runtime.check()
         await asyncio.sleep(0)
     assert len(box.ends) == 1
     await box.clean_up()
-    box.runtime.look()
+    box.runtime.check()
     assert len(box.ends) == 1
 
 
@@ -72,7 +72,7 @@ async def test_an_end_before_anybody_watches_is_told_by_watch(world: World) -> N
     await box.create()
     await box.runtime.start()
     await world.over(box)
-    box.runtime.look()
+    box.runtime.check()
     assert box.ends == []
     box.watch()
     assert [how.code for how in box.ends] == [5]
@@ -83,7 +83,7 @@ async def test_nothing_runs_before_the_start(world: World) -> None:
     box = await world.make(exits(0))
     run = await box.create()
     box.watch()
-    box.runtime.look()
+    box.runtime.check()
     assert run.pid > 0
     assert box.ends == []
     await box.runtime.start()
@@ -170,7 +170,7 @@ async def test_a_frozen_one_goes_on_when_it_is_thawed(world: World) -> None:
     box = await world.make(SLEEPS)
     await box.started()
     await box.runtime.freeze()
-    box.runtime.look()
+    box.runtime.check()
     assert box.ends == []
     box.runtime.signal(signal.SIGKILL)
     box.runtime.thaw()
@@ -198,7 +198,7 @@ async def test_a_killed_shim_loses_at_most_the_code(world: World) -> None:
     box = await world.make(SLEEPS)
     await box.started()
     await world.kill_shim(box)
-    box.runtime.look()
+    box.runtime.check()
     assert box.ends == []
     world.kill(box)
     how = await box.end()

@@ -233,7 +233,7 @@ class KernelWorld:
 
     def _exit_seen(self, container: str) -> None:
         if container in self._boxes:
-            self._boxes[container].runtime.look()
+            self._boxes[container].runtime.check()
 
     async def make(self, *programs: Program, **fields: Any) -> Box:
         container = os.urandom(32).hex()

@@ -362,7 +362,7 @@ async def test_its_user_may_stand_in_a_volume_that_is_its_containers_root_by_now
     bind = Mount(type="bind", source=str(tmp_path), target="/other")
     other = Execs(execs.rig, await execs.rig.create(execs.rig.spec("sh", "-c", change, mounts=(bind,))))
     pid = (await execs.rig.start_container(other.container)).status.pid
-    await execs.rig.until(lambda: not procs.has_first_root(pid))
+    await execs.rig.until(lambda: not procs.has_namespace_root(pid))
     said = await other.output(await other.make("sh", "-c", "echo $(id -u):$(id -g):$HOME", user="somebody"))
     assert said == frame(1, b"4321:8765:/somewhere\n")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.kernel import launcher, syscalls
-from seaway_agent.kernel.clones import clone_below, clone_in_namespace_of, let_go
+from seaway_agent.kernel.clones import clone_below, clone_in_namespace_of, detach_clone
 
 pytestmark = pytest.mark.root
 
@@ -59,7 +59,7 @@ def test_what_only_another_namespace_shows(tmp_path: Path, other: int, recursive
             os.close(fd)
         seen.append(os.listdir(place / "b"))
         (place / "written").touch()
-        let_go(str(place))
+        detach_clone(str(place))
         seen.append(os.listdir(place))
 
     apart(work)
@@ -92,7 +92,7 @@ def test_letting_go_of_a_shared_copy_leaves_the_original(tmp_path: Path) -> None
                 syscalls.attach_mount(fd, str(tmp_path / "place"))
             finally:
                 os.close(fd)
-            let_go(str(tmp_path / "place"))
+            detach_clone(str(tmp_path / "place"))
 
         apart(work)
         assert os.path.ismount(shared / "below")
@@ -117,7 +117,7 @@ def test_nothing_leads_out_of_a_directory(tmp_path: Path) -> None:
             finally:
                 os.close(fd)
             seen[name] = sorted(os.listdir(place))
-            let_go(str(place))
+            detach_clone(str(place))
 
     apart(work)
     everything = ["in", "root", "sideways", "up"]

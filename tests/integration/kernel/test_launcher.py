@@ -82,7 +82,7 @@ def test_the_unified_hierarchy_of_a_hybrid_host_is_covered(launcher: Launcher, l
     launcher.call(os.makedirs, f"{layout.unified}/seaway/s/c1").result()
     launcher.call((Path(layout.unified) / "seaway/s/c1/cgroup.procs").write_text, "1").result()
     assert not os.path.exists(f"{layout.unified}/seaway/s/c1")
-    launcher.forget("/seaway/s/c1").result()
+    launcher.remove_crun_directory("/seaway/s/c1").result()
     assert launcher.call(os.listdir, f"{layout.unified}/seaway/s").result() == []
     assert "cgroup.procs" in os.listdir(layout.unified)
 
@@ -130,7 +130,7 @@ def test_nobody_is_given_the_hosts_null_device() -> None:
     launcher = Launcher()
     launcher.start()
     try:
-        fd = os.open(f"/proc/self/fd/{launcher.nothing}", os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(f"/proc/self/fd/{launcher.dev_null}", os.O_RDWR | os.O_CLOEXEC)
         try:
             with pytest.raises(OSError, match="Read-only file system"):
                 os.fchown(fd, 1000, 1000)

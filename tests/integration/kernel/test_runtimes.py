@@ -122,7 +122,7 @@ def test_a_whole_life_without_start_and_delete(
         os.close(pidfd)
     cgroups.remove(layout.directories(path))
     shutil.rmtree(state / "c1")
-    launcher.forget(path).result()
+    launcher.remove_crun_directory(path).result()
     assert not any(os.path.exists(directory) for directory in layout.directories(path))
     assert os.listdir(state) == []
     assert not exists_below_covered_mount(layout, path)

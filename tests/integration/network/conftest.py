@@ -15,7 +15,7 @@ from tests.namespaces import PATIENCE, Namespace, Process, call_in, end, start_c
 
 from seaway_agent.network.names import bridge_name
 from seaway_agent.network.networks import NodeNetworks
-from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, Joined, NetworkSpec
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointInfo, EndpointRequest, NetworkSpec
 from seaway_agent.network.published import PublishedPorts
 from seaway_contracts.networks import network_id
 
@@ -28,14 +28,14 @@ class Held:
 
     container: str
     path: str
-    endpoints: tuple[Joined, ...]
+    endpoints: tuple[EndpointInfo, ...]
 
     @property
     def netns_fd(self) -> int:
         return int(self.path.rpartition("/")[2])
 
     @property
-    def first(self) -> Joined:
+    def first(self) -> EndpointInfo:
         return self.endpoints[0]
 
     @property

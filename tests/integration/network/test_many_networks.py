@@ -138,7 +138,7 @@ async def test_a_start_from_the_pool_asks_no_other_thread(node: Node, monkeypatc
     monkeypatch.setattr(NetworkThread, "submit", noted)
     held, isolated = await node.acquire(), await node.join([])
     for one in (held, isolated):
-        node.networks.handed_over(one.container, os.getpid())
+        node.networks.hand_over(one.container, os.getpid())
         await node.ports.unpublish(one.container)
     await node.networks.leave("nobody")
     assert asked == []
@@ -152,7 +152,7 @@ async def test_an_endpoint_takes_a_name_that_the_container_has_not_taken(node: N
     held = await node.acquire()
     process = start(held.netns_fd)
     Namespace(held.netns_fd).run("ip", "link", "add", "eth1", "type", "bridge")
-    node.networks.handed_over(held.container, process.pid)
+    node.networks.hand_over(held.container, process.pid)
     assert (await node.networks.connect(held.container, at(BACK, 2))).interface == "eth2"
     await node.networks.disconnect(held.container, "back")
     await node.release(held)
@@ -170,7 +170,7 @@ async def test_a_process_that_left_its_sandbox_is_not_followed(
         await node.release(held)
         await node.networks.adopt(held.container, stranger.pid, [])
     else:
-        node.networks.handed_over(held.container, stranger.pid)
+        node.networks.hand_over(held.container, stranger.pid)
     before = host.links()
     with pytest.raises(SandboxGone):
         await node.networks.connect(held.container, at(BACK, 2))
@@ -186,7 +186,7 @@ async def test_an_error_half_way_of_a_connect_leaves_nothing(
     await make_both(node)
     held = await node.acquire()
     process = start(held.netns_fd)
-    node.networks.handed_over(held.container, process.pid)
+    node.networks.hand_over(held.container, process.pid)
     before = host.links()
     monkeypatch.setattr(Interfaces, "configure", refuse)
     with pytest.raises(NetlinkError):
@@ -210,7 +210,7 @@ async def test_an_agent_that_starts_again_needs_no_pyroute2(
 
     again = Node(node.suite, host)
     with monkeypatch.context() as patch:
-        patch.setattr("seaway_agent.network.rtnetlink.opened", missed)
+        patch.setattr("seaway_agent.network.rtnetlink.open_interfaces", missed)
         await again.open()
         await make_both(again)
         assert await again.networks.sweep() == []

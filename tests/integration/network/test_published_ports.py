@@ -211,7 +211,7 @@ def _answers(host: Namespace) -> bool:
 
 
 async def test_a_flushed_firewall_is_put_right_at_once(node: Node, host: Namespace, serve: Serve) -> None:
-    guard = asyncio.ensure_future(node.ports.guard())
+    guard = asyncio.ensure_future(node.ports.repair_on_flush())
     try:
         await published(node, serve, PortRequest(80, host_port=8080))
         for _ in range(2):

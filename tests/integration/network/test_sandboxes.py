@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.namespaces import Namespace, Process, call_in, end, wait_until
 
-from seaway_agent.network import sandbox as sandbox_module
+from seaway_agent.network import sandboxes as sandboxes_module
 from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError, SandboxGone, SubnetError
 from seaway_agent.network.names import table_name
 from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest
@@ -131,7 +131,7 @@ async def test_handed_over_sandbox_lives_with_its_process(node: Node, host: Name
     sandbox = await node.acquire()
     process = start(sandbox.netns_fd)
     fd = sandbox.netns_fd
-    node.networks.handed_over(sandbox.container, process.pid)
+    node.networks.hand_over(sandbox.container, process.pid)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
     assert sandbox.host_veth in host.links()
@@ -301,7 +301,7 @@ async def test_where_a_living_sandbox_can_t_be_looked_at_nothing_is_swept(
     def refuse(*_: object) -> None:
         raise NetlinkError(105, "cannot list interfaces: No buffer space available")
 
-    monkeypatch.setattr(sandbox_module, "links", refuse)
+    monkeypatch.setattr(sandboxes_module, "links", refuse)
     second = Node(suite, host, subnet)
     await second.open()
     await second.networks.adopt(sandbox.container, process.pid, [sandbox.request])

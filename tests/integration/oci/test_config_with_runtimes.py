@@ -20,7 +20,7 @@ from seaway_agent.kernel import cgroups, seccomp_bpf
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.oci.capabilities import effective
 from seaway_agent.oci.seccomp import base_names, compile_filter
-from seaway_agent.oci.spec import HostMount, Surroundings, User, compose
+from seaway_agent.oci.spec import HostMount, SpecOptions, User, compose
 from seaway_contracts.containers import Command, Security
 from seaway_testing import builders
 
@@ -78,7 +78,7 @@ def given(request: pytest.FixtureRequest, runtime: str) -> Callable[[dict[str, A
     """How the runtime is given the filter: what of the surroundings says so."""
     if request.param == "as a section":
         return lambda section: {"seccomp": section}
-    if not seccomp_bpf.understood_by(runtime):
+    if not seccomp_bpf.is_supported_by(runtime):
         pytest.skip(f"{runtime} takes no compiled filter")
 
     def compiled(section: dict[str, Any]) -> dict[str, Any]:
@@ -108,10 +108,10 @@ def probe(
         )
         tops = sorted({"/usr", "/lib", "/lib64", "/bin", *_parts_of_python()})
         mounts = tuple(HostMount(top, top, ("rbind", "ro")) for top in tops if Path(top).exists())
-        around = Surroundings(
+        options = SpecOptions(
             str(bundle / "rootfs"), path, "probe", user=User(0, 0, (7,)), mounts=mounts, **given(filtered)
         )
-        (bundle / "config.json").write_text(json.dumps(compose(spec, around)))
+        (bundle / "config.json").write_text(json.dumps(compose(spec, options)))
         argv = [runtime, "--root", str(tmp_path / "state"), "run", "-b", str(bundle), name]
 
         def start() -> subprocess.CompletedProcess[str]:

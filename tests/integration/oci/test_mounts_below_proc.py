@@ -10,7 +10,7 @@ import pytest
 
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.launcher import Launcher
-from seaway_agent.oci.spec import HostMount, Surroundings, compose
+from seaway_agent.oci.spec import HostMount, SpecOptions, compose
 from seaway_contracts.containers import Command, ContainerNetworking
 from seaway_testing import builders
 
@@ -28,7 +28,7 @@ def test_crun_follows_the_link_but_proc_stays_the_kernels(tmp_path: Path) -> Non
     spec = builders.spec(1, command=Command(cmd=("/bin/busybox", "cat", "/proc/sys/kernel/ostype")), network=network)
     path = f"/seaway-test/{name}"
     mounts = (HostMount(str(hostile), "/link/sys", ("rbind",)),)
-    config = compose(spec, Surroundings(str(rootfs), path, name, mounts=mounts))
+    config = compose(spec, SpecOptions(str(rootfs), path, name, mounts=mounts))
     (tmp_path / "config.json").write_text(json.dumps(config))
     argv = ["crun", "--root", str(tmp_path / "state"), "run", "-b", str(tmp_path), name]
     launcher, layout = Launcher(), cgroups.host_layout()

@@ -31,7 +31,7 @@ def test_purge_cleans_the_node_then_removes_directories(layout: Layout) -> None:
 
 @pytest.mark.parametrize("left", [True, False])
 def test_what_isnt_the_suites_alone_stays_and_is_told(left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seaway_agent.runtime.apparmor.is_left", lambda: left)
+    monkeypatch.setattr("seaway_agent.runtime.apparmor.is_loaded", lambda: left)
     assert any("docker-default" in line for line in commands.stays()) is left
 
 

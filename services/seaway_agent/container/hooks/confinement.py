@@ -21,7 +21,7 @@ class ConfinementHook(Hook):
         spec = request.spec
         profile = self._apparmor.profile_for(spec.security)
         section = self._seccomp.section(spec)
-        await self._apparmor.see_to(profile)
+        await self._apparmor.ensure_loaded(profile)
         compiled = self._seccomp.compiled(spec, self._runtimes.find(spec.runtime)[0])
         annotations = {seccomp_bpf.ANNOTATION: compiled} if compiled else {}
         return Contribution(apparmor=profile, seccomp=section, annotations=annotations)

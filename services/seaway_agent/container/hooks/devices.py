@@ -10,9 +10,8 @@ from pathlib import Path
 from seaway_agent.container.hook import RunRequest
 from seaway_agent.oci import cdi
 from seaway_agent.oci.limits import throttled
-from seaway_agent.runtime.cdi_files import CDI_DIRECTORIES, cdi_specs
 from seaway_agent.runtime.contribution import Contribution
-from seaway_agent.runtime.host_devices import all_of_host, asked_for
+from seaway_agent.runtime.host_devices import CDI_DIRECTORIES, all_devices, cdi_specs, requested_devices
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import internal
 
@@ -28,9 +27,9 @@ class DevicesHook:
         spec = request.spec
         edits = device_edits(spec, self._directories)
         block_devices = {path: _numbers(path) for path in throttled(spec.resources)}
-        devices = asked_for((*spec.resources.devices, *edits.devices))
+        devices = requested_devices((*spec.resources.devices, *edits.devices))
         if spec.security.privileged:
-            devices = (*devices, *all_of_host())
+            devices = (*devices, *all_devices())
         return Contribution(
             mounts=edits.mounts,
             devices=devices,

@@ -8,7 +8,7 @@ from typing import Any
 from seaway_agent.container.hook import Hook, RunRequest
 from seaway_agent.core.events import JOINED
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, Joined, Networks
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointInfo, EndpointRequest, Networks
 from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.run import ContainerRun
 from seaway_contracts.containers import ContainerNetworking, ContainerSpec, Endpoint
@@ -42,7 +42,7 @@ class NetworkHook(Hook):
 
     def created(self, container: str, run: ContainerRun) -> None:
         """See the base."""
-        self._networks.handed_over(container, run.pid)
+        self._networks.hand_over(container, run.pid)
 
     async def undo(self, container: str) -> None:
         """See the base."""
@@ -80,13 +80,13 @@ def requests_again(endpoints: Iterable[Endpoint]) -> list[EndpointRequest]:
 
 
 def endpoints_of(
-    network: ContainerNetworking, joined: Iterable[Joined] = (), ids: Mapping[str, str] | None = None
+    network: ContainerNetworking, made: Iterable[EndpointInfo] = (), ids: Mapping[str, str] | None = None
 ) -> tuple[Endpoint, ...]:
     """The endpoints for the status: one in each network that Docker shows, JOINED in another container's sandbox.
 
     `ids` are those of the networks that aren't the same on every node.
     """
-    given, known = {endpoint.network: _given(endpoint) for endpoint in joined}, ids or {}
+    given, known = {endpoint.network: _given(endpoint) for endpoint in made}, ids or {}
     return tuple(
         Endpoint(
             network=name,
@@ -98,10 +98,10 @@ def endpoints_of(
     )
 
 
-def _given(joined: Joined) -> dict[str, Any]:
+def _given(endpoint: EndpointInfo) -> dict[str, Any]:
     return {
-        "address": str(joined.address),
-        "prefix_len": joined.prefix_len,
-        "gateway": str(joined.gateway or ""),
-        "mac_address": joined.mac,
+        "address": str(endpoint.address),
+        "prefix_len": endpoint.prefix_len,
+        "gateway": str(endpoint.gateway or ""),
+        "mac_address": endpoint.mac,
     }

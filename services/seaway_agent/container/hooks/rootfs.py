@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from seaway_agent.container.hook import Hook, RunRequest
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.contribution import Contribution, Rootfs
-from seaway_agent.runtime.root_hold import RootHold
+from seaway_agent.runtime.rootfs_pin import RootfsPin
 from seaway_agent.runtime.run import ContainerRun
 
 
@@ -19,7 +19,7 @@ class RootfsHook(Hook):
     def __init__(self, uppers: UpperStore, unmounters: Executor) -> None:
         self._uppers = uppers
         self._unmounters = unmounters
-        self._holds: dict[str, RootHold] = {}
+        self._holds: dict[str, RootfsPin] = {}
 
     async def prepare(self, request: RunRequest, before: Contribution) -> Contribution:
         """See the base."""
@@ -28,7 +28,7 @@ class RootfsHook(Hook):
 
     def created(self, container: str, run: ContainerRun) -> None:
         """See the base."""
-        former, self._holds[container] = self._holds.get(container), RootHold(run.pid, run.pidfd)
+        former, self._holds[container] = self._holds.get(container), RootfsPin(run.pid, run.pidfd)
         if former is not None:
             former.release()
 

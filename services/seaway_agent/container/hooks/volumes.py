@@ -4,8 +4,7 @@ from seaway_agent.container.hook import RunRequest
 from seaway_agent.layout import Layout
 from seaway_agent.oci.mounts import HostMount
 from seaway_agent.runtime.contribution import Contribution
-from seaway_agent.runtime.flags import recursive_read_only
-from seaway_agent.runtime.runtimes import Runtimes
+from seaway_agent.runtime.runtimes import Runtimes, recursive_read_only
 from seaway_agent.volumes.volumes import VolumeMount, Volumes
 
 

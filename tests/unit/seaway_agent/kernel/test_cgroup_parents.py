@@ -24,7 +24,7 @@ def make(host: CgroupLayout, path: str) -> None:
 def end(host: CgroupLayout, parents: CgroupParents, path: str) -> None:
     for directory in host.directories(path):
         Path(directory).rmdir()
-    parents.let_go(path)
+    parents.release(path)
 
 
 def left(tmp_path: Path) -> list[str]:
@@ -34,7 +34,7 @@ def left(tmp_path: Path) -> list[str]:
 def test_what_was_made_goes_and_what_was_there_stays(host: CgroupLayout, tmp_path: Path) -> None:
     (tmp_path / "memory" / "team").mkdir()
     parents = CgroupParents(host, tmp_path / "parents")
-    parents.hold("/team/web/c1")
+    parents.reserve("/team/web/c1")
     make(host, "/team/web/c1")
     end(host, parents, "/team/web/c1")
     assert left(tmp_path) == ["memory/team"]
@@ -43,7 +43,7 @@ def test_what_was_made_goes_and_what_was_there_stays(host: CgroupLayout, tmp_pat
 def test_it_goes_with_the_last_container(host: CgroupLayout, tmp_path: Path) -> None:
     parents = CgroupParents(host, tmp_path / "parents")
     for path in ("/team/c1", "/team/c2"):
-        parents.hold(path)
+        parents.reserve(path)
         make(host, path)
     end(host, parents, "/team/c1")
     assert left(tmp_path) == ["cpu/team", "cpu/team/c2", "memory/team", "memory/team/c2"]
@@ -53,18 +53,18 @@ def test_it_goes_with_the_last_container(host: CgroupLayout, tmp_path: Path) -> 
 
 def test_one_that_is_about_to_begin_keeps_it(host: CgroupLayout, tmp_path: Path) -> None:
     parents = CgroupParents(host, tmp_path / "parents")
-    parents.hold("/team/c1")
+    parents.reserve("/team/c1")
     make(host, "/team/c1")
-    parents.hold("/team/c2")
+    parents.reserve("/team/c2")
     end(host, parents, "/team/c1")
     assert left(tmp_path) == ["cpu/team", "memory/team"]
-    parents.let_go("/team/c2")
+    parents.release("/team/c2")
     assert left(tmp_path) == []
 
 
 def test_the_next_agent_knows(host: CgroupLayout, tmp_path: Path) -> None:
     parents = CgroupParents(host, tmp_path / "parents")
-    parents.hold("/team/c1")
+    parents.reserve("/team/c1")
     make(host, "/team/c1")
     end(host, CgroupParents(host, tmp_path / "parents"), "/team/c1")
     assert left(tmp_path) == []
@@ -72,14 +72,14 @@ def test_the_next_agent_knows(host: CgroupLayout, tmp_path: Path) -> None:
 
 def test_a_container_in_the_root_has_none(host: CgroupLayout, tmp_path: Path) -> None:
     parents = CgroupParents(host, tmp_path / "parents")
-    parents.hold("/c1")
-    parents.let_go("/c1")
+    parents.reserve("/c1")
+    parents.release("/c1")
     assert not (tmp_path / "parents").exists()
 
 
 def test_all_that_was_made_can_be_cleared(host: CgroupLayout, tmp_path: Path) -> None:
     parents = CgroupParents(host, tmp_path / "parents")
-    parents.hold("/a/b/c1")
+    parents.reserve("/a/b/c1")
     make(host, "/a/b")
     CgroupParents(host, tmp_path / "parents").clear()
     assert left(tmp_path) == []

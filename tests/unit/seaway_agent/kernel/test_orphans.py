@@ -16,7 +16,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @pytest.fixture(autouse=True)
 def adopting() -> Iterator[None]:
-    orphans.adopt()
+    orphans.become_subreaper()
     yield
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
@@ -64,9 +64,9 @@ def test_what_runs_is_left_alone() -> None:
         assert child.poll() is None
 
 
-async def test_they_are_looked_after() -> None:
+async def test_they_are_reaped_for_ever() -> None:
     process = orphan(0)
-    looking = asyncio.ensure_future(orphans.look_after(0.01))
+    looking = asyncio.ensure_future(orphans.reap_forever(0.01))
     try:
         await until(lambda: procs.find(process.pid) is None)
     finally:

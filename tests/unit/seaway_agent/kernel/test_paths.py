@@ -14,7 +14,7 @@ from seaway_testing.descriptors import none_left_open
 Read = Callable[[int, str, int], str | None]
 
 
-@pytest.fixture(params=[paths.read_text_in_root, paths.read_text_at_once])
+@pytest.fixture(params=[paths.read_text_in_root, paths.read_text_nonblocking])
 def read(request: pytest.FixtureRequest) -> Read:
     found: Read = request.param
     return found
@@ -90,7 +90,7 @@ def test_text_that_is_a_directory_or_a_socket_is_none(read: Read, root: Path, fd
 
 
 def test_what_is_no_plain_file_is_never_opened(read: Read, root: Path, fd: int) -> None:
-    """A device may do something as soon as it is opened. Whoever opens this FIFO would let its writer go on."""
+    """Opening a device may have effects. Opening this FIFO would unblock its writer."""
     (root / "etc").mkdir()
     fifo = root / "etc/passwd"
     os.mkfifo(fifo)
@@ -108,23 +108,23 @@ def test_what_is_no_plain_file_is_never_opened(read: Read, root: Path, fd: int) 
             os.close(end)
 
 
-def test_text_at_once_is_whole_or_not_read(root: Path, fd: int) -> None:
+def test_nonblocking_text_is_whole_or_not_read(root: Path, fd: int) -> None:
     (root / "etc").mkdir()
     (root / "etc/passwd").write_bytes(b"root:\xff:0")
-    assert paths.read_text_at_once(fd, "etc/passwd", 8) == "root:\ufffd:0"
-    assert paths.read_text_at_once(fd, "etc/passwd", 7) is None
-    assert paths.read_text_at_once(fd, "etc/group", 100) == ""
+    assert paths.read_text_nonblocking(fd, "etc/passwd", 8) == "root:\ufffd:0"
+    assert paths.read_text_nonblocking(fd, "etc/passwd", 7) is None
+    assert paths.read_text_nonblocking(fd, "etc/group", 100) == ""
 
 
-def test_nobody_who_reads_at_once_waits_for_a_lease(root: Path, fd: int) -> None:
-    """Else whoever may lease a file of his holds up its readers for 45 s."""
+def test_a_nonblocking_read_waits_for_no_lease(root: Path, fd: int) -> None:
+    """Otherwise the holder of a lease blocks readers for 45 s."""
     (root / "passwd").write_text("root")
     before = signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
         with open(root / "passwd", "r+") as leased:
             fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-            assert paths.read_text_at_once(fd, "passwd", 100) is None
-        assert paths.read_text_at_once(fd, "passwd", 100) == "root"
+            assert paths.read_text_nonblocking(fd, "passwd", 100) is None
+        assert paths.read_text_nonblocking(fd, "passwd", 100) == "root"
     finally:
         signal.signal(signal.SIGIO, before)
 

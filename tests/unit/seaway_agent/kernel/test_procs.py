@@ -88,7 +88,7 @@ def test_a_pidfd_is_of_exactly_the_process_that_was_meant() -> None:
         procs.open_process(procs.Process(own.pid, own.started + 1))
 
 
-def test_children_are_told_by_their_parent() -> None:
+def test_children_are_found_by_their_parent() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         assert procs.child_of(os.getpid(), child.pid) == procs.find(child.pid)
@@ -99,20 +99,20 @@ def test_children_are_told_by_their_parent() -> None:
         child.wait()
 
 
-def test_a_pidfd_has_a_number_and_tells_of_the_end() -> None:
+def test_a_pidfd_has_a_pid_and_shows_the_end() -> None:
     child = subprocess.Popen(["sleep", "60"])
     pidfd = os.pidfd_open(child.pid)
     try:
-        assert procs.number_of(pidfd) == child.pid and not procs.has_ended(pidfd)
+        assert procs.pid_of(pidfd) == child.pid and not procs.has_ended(pidfd)
         child.kill()
         child.wait()
-        assert procs.number_of(pidfd) == -1 and procs.has_ended(pidfd)
+        assert procs.pid_of(pidfd) == -1 and procs.has_ended(pidfd)
     finally:
         os.close(pidfd)
 
 
-def test_who_has_ended_has_no_root() -> None:
-    assert procs.has_first_root(os.getpid())
+def test_an_ended_process_has_no_root() -> None:
+    assert procs.has_namespace_root(os.getpid())
     child = subprocess.Popen(["true"])
     child.wait()
-    assert not procs.has_first_root(child.pid)
+    assert not procs.has_namespace_root(child.pid)

@@ -160,7 +160,7 @@ def test_no_library_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(shutil.which("crun") is None, reason="needs the package crun")
-def test_who_understands_it() -> None:
-    assert seccomp_bpf.understood_by(shutil.which("crun") or "")
-    assert not seccomp_bpf.understood_by(shutil.which("sh") or "")
-    assert not seccomp_bpf.understood_by(os.devnull)
+def test_which_programs_support_it() -> None:
+    assert seccomp_bpf.is_supported_by(shutil.which("crun") or "")
+    assert not seccomp_bpf.is_supported_by(shutil.which("sh") or "")
+    assert not seccomp_bpf.is_supported_by(os.devnull)

@@ -36,8 +36,8 @@ def test_a_suite_knows_its_own_bridges_only() -> None:
     assert not names.is_bridge("ab", "swab1")
 
 
-def test_doomed_groups_differ_and_are_not_the_default_group() -> None:
-    groups = {names.doomed_group(suite) for suite in ("0", "ab12cd", "zzzzzz", "ffffff")}
+def test_stale_groups_differ_and_are_not_the_default_group() -> None:
+    groups = {names.stale_group(suite) for suite in ("0", "ab12cd", "zzzzzz", "ffffff")}
     assert len(groups) == 4
     assert all(0 < group < 1 << 31 for group in groups)
 

@@ -2,20 +2,28 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from seaway_agent.network.driver import Plugged
-from seaway_agent.network.pool import QUIET, SandboxPool, SandboxPools, refill_after
-from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, Joined
+from seaway_agent.network.driver import PluggedEndpoint
+from seaway_agent.network.pool import IDLE_S, SandboxPool, SandboxPools, refill_after
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointInfo, EndpointRequest
 from seaway_agent.network.sandbox import Sandbox
 
 
 def sandbox(address: str) -> Sandbox:
-    joined = Joined(DEFAULT_NETWORK, "eth0", IPv4Address(address), 24, None, "02:42:00:00:00:01", "v1")
-    return Sandbox(-1, (Plugged(joined),))
+    endpoint = EndpointInfo(DEFAULT_NETWORK, "eth0", IPv4Address(address), 24, None, "02:42:00:00:00:01", "v1")
+    return Sandbox(-1, (PluggedEndpoint(endpoint),))
 
 
 @pytest.mark.parametrize(
     ("ready", "idle_for", "delay"),
-    [(8, 99.0, None), (9, 99.0, None), (7, 0.0, QUIET), (7, QUIET, 0.0), (2, 0.0, QUIET), (1, 0.0, 0.0), (0, 0.0, 0.0)],
+    [
+        (8, 99.0, None),
+        (9, 99.0, None),
+        (7, 0.0, IDLE_S),
+        (7, IDLE_S, 0.0),
+        (2, 0.0, IDLE_S),
+        (1, 0.0, 0.0),
+        (0, 0.0, 0.0),
+    ],
 )
 def test_when_to_refill(ready: int, idle_for: float, delay: float | None) -> None:
     assert refill_after(8, 2, ready, idle_for) == delay
@@ -73,9 +81,9 @@ def test_one_that_lacks_further_endpoints_is_taken_for_its_first() -> None:
     back = EndpointRequest("back", FIXED)
     made, plugged, isolated, _ = pools()
     released: list[Sandbox] = []
-    assert made.take_first([back, ON_BRIDGE], released.append) is None
-    assert made.take_first([ON_BRIDGE, back], released.append) is plugged
-    assert made.take_first([], released.append) is isolated
+    assert made.take_partial([back, ON_BRIDGE], released.append) is None
+    assert made.take_partial([ON_BRIDGE, back], released.append) is plugged
+    assert made.take_partial([], released.append) is isolated
     assert released == []
 
 
@@ -83,5 +91,5 @@ def test_one_that_lacks_further_endpoints_is_taken_for_its_first() -> None:
 def test_one_with_the_fixed_address_is_taken_or_gives_it_back(mac: str | None, fits: bool) -> None:
     made, plugged, _, _ = pools()
     released: list[Sandbox] = []
-    taken = made.take_first([EndpointRequest(DEFAULT_NETWORK, FIXED, mac)], released.append)
+    taken = made.take_partial([EndpointRequest(DEFAULT_NETWORK, FIXED, mac)], released.append)
     assert (taken, released) == ((plugged, []) if fits else (None, [plugged]))

@@ -52,10 +52,10 @@ def test_ephemeral_ports_go_on_after_the_last_one_and_wrap_around() -> None:
     table = PortTable(first=100, last=102)
     request = PortRequest(80)
     assert list(table.candidates(request)) == [100, 101, 102]
-    table.settle(request, 101)
+    table.advance_past(request, 101)
     assert list(table.candidates(request)) == [102, 100, 101]
-    table.settle(request, 102)
-    table.settle(PortRequest(80, host_port=100), 100)
+    table.advance_past(request, 102)
+    table.advance_past(PortRequest(80, host_port=100), 100)
     assert list(table.candidates(request)) == [100, 101, 102]
     assert next(islice(PortTable().candidates(request), 1)) == 32768
 

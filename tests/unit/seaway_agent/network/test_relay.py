@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from seaway_agent.network.relay import Entrance, Relays
+from seaway_agent.network.relay import RelayedPort, Relays
 from seaway_testing.waiting import GUARD_S
 
 
@@ -46,7 +46,7 @@ def port_of(bound: socket.socket) -> int:
 
 async def test_bytes_and_their_ends_go_both_ways(relays: Relays, inside: int, outside: socket.socket) -> None:
     for _ in range(2):
-        relays.start("web", [Entrance(outside, "127.0.0.1", inside)])
+        relays.start("web", [RelayedPort(outside, "127.0.0.1", inside)])
     reader, writer = await asyncio.open_connection("::1", port_of(outside))
     sent = bytes(range(256)) * 4_000
     writer.write(sent)
@@ -56,7 +56,7 @@ async def test_bytes_and_their_ends_go_both_ways(relays: Relays, inside: int, ou
 
 
 async def test_stopping_ends_connections_and_takes_no_more(relays: Relays, inside: int, outside: socket.socket) -> None:
-    relays.start("web", [Entrance(outside, "127.0.0.1", inside)])
+    relays.start("web", [RelayedPort(outside, "127.0.0.1", inside)])
     reader, writer = await asyncio.open_connection("::1", port_of(outside))
     writer.write(b"x")
     assert await reader.read(1) == b"x"
@@ -65,7 +65,7 @@ async def test_stopping_ends_connections_and_takes_no_more(relays: Relays, insid
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("::1", port_of(outside))
-    relays.start("web", [Entrance(outside, "127.0.0.1", inside)])
+    relays.start("web", [RelayedPort(outside, "127.0.0.1", inside)])
     _, again = await asyncio.open_connection("::1", port_of(outside))
     again.close()
 
@@ -73,7 +73,7 @@ async def test_stopping_ends_connections_and_takes_no_more(relays: Relays, insid
 async def test_nobody_listens_in_the_container(relays: Relays, outside: socket.socket) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        relays.start("web", [Entrance(outside, "127.0.0.1", port_of(closed))])
+        relays.start("web", [RelayedPort(outside, "127.0.0.1", port_of(closed))])
         reader, writer = await asyncio.open_connection("::1", port_of(outside))
         assert await reader.read() == b""
         writer.close()
@@ -92,7 +92,7 @@ async def test_datagrams_find_their_way_back_to_each_client(relays: Relays) -> N
     server, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as bound:
         bound.bind(("::1", 0))
-        relays.start("dns", [Entrance(bound, "127.0.0.1", server.get_extra_info("sockname")[1])])
+        relays.start("dns", [RelayedPort(bound, "127.0.0.1", server.get_extra_info("sockname")[1])])
         clients = [socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) for _ in range(3)]
         for number, client in enumerate(clients):
             client.connect(("::1", port_of(bound)))

@@ -47,11 +47,11 @@ def test_idle_work_is_repeated_while_it_asks_for_it_and_then_waits_for_a_poke() 
 
     thread = NetworkThread("test-network", idle)
     try:
-        thread.poke()
+        thread.wake()
         assert done.wait(5)
         assert len(calls) == 3
         done.clear()
-        thread.poke()
+        thread.wake()
         assert done.wait(5)
         assert len(calls) == 6
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seaway_agent.oci.devices import HostDevice
-from seaway_agent.oci.spec import HostMount, Surroundings, User, compose
+from seaway_agent.oci.spec import HostMount, SpecOptions, User, compose
 from seaway_contracts.containers import (
     Command,
     Mount,
@@ -29,10 +29,10 @@ FOURTEEN = {
 }  # fmt: skip
 
 
-def composed(around: Json | None = None, **spec: Any) -> Json:
+def composed(options: Json | None = None, **spec: Any) -> Json:
     plain: Json = {"rootfs": "/b/rootfs", "cgroups_path": "/seaway/abc/1", "hostname": "h"}
     asked = {"command": Command(cmd=("/bin/true",)), **spec}
-    return compose(builders.spec(**asked), Surroundings(**(plain | (around or {}))))
+    return compose(builders.spec(**asked), SpecOptions(**(plain | (options or {}))))
 
 
 def mount_at(config: Json, target: str) -> Json:
@@ -197,13 +197,13 @@ def test_ulimits_and_minus_one() -> None:
 
 
 def test_open_files_are_limited_as_for_the_node_unless_asked_otherwise() -> None:
-    around, core = {"open_files": (1024, 4096)}, Ulimit(name="core", soft=0, hard=0)
+    options, core = {"open_files": (1024, 4096)}, Ulimit(name="core", soft=0, hard=0)
     limit = {"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 4096}
-    assert composed(around)["process"]["rlimits"] == [limit]
-    with_core = composed(around, resources=Resources(ulimits=(core,)))["process"]["rlimits"]
+    assert composed(options)["process"]["rlimits"] == [limit]
+    with_core = composed(options, resources=Resources(ulimits=(core,)))["process"]["rlimits"]
     assert with_core == [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}, limit]
     own = Ulimit(name="nofile", soft=5, hard=6)
-    assert composed(around, resources=Resources(ulimits=(own,)))["process"]["rlimits"] == [
+    assert composed(options, resources=Resources(ulimits=(own,)))["process"]["rlimits"] == [
         {"type": "RLIMIT_NOFILE", "soft": 5, "hard": 6}
     ]
     assert "rlimits" not in composed()["process"]
@@ -216,8 +216,8 @@ def test_apparmor() -> None:
 
 def test_what_devices_and_links_bring() -> None:
     hooks = {"createContainer": ({"path": "/bin/x"},)}
-    around = {"env": ("A=link", "B=link"), "late_env": ("C=device",), "hooks": hooks}
-    config = composed(around, command=Command(cmd=("x",), env=("A=own", "C=own")))
+    options = {"env": ("A=link", "B=link"), "late_env": ("C=device",), "hooks": hooks}
+    config = composed(options, command=Command(cmd=("x",), env=("A=own", "C=own")))
     assert config["process"]["env"][-4:] == ["A=own", "B=link", "C=device", "HOME=/"]
     assert config["hooks"] == {"createContainer": [{"path": "/bin/x"}]}
 

@@ -1,4 +1,4 @@
-"""conmon's command line and its words."""
+"""conmon's command line and its reports."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_without_a_log_file() -> None:
     assert not [word for word in argv if "k8s-file" in word]
 
 
-def test_the_report_pipe_is_told_in_the_environment() -> None:
+def test_the_report_pipe_is_in_the_environment() -> None:
     env = PLAN.env()
     assert env["_OCI_SYNCPIPE"] == "3"
     assert "/usr/sbin" in env["PATH"]
@@ -103,6 +103,6 @@ def test_an_exit_file_that_is_still_empty_has_no_code() -> None:
         exit_code("")
 
 
-def test_a_runtime_without_keyrings_is_not_told_of_them() -> None:
+def test_a_runtime_without_keyrings_gets_no_keyring_flag() -> None:
     assert "--no-new-keyring" in PLAN.argv()
     assert "--no-new-keyring" not in replace(PLAN, keyring_flag=False).argv()

@@ -13,29 +13,29 @@ ID = builders.container_id(1)
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> ContainerCgroups:
+def cgroups(tmp_path: Path) -> ContainerCgroups:
     (tmp_path / "fs").mkdir()
     return ContainerCgroups(CgroupLayout(CgroupMode.V2, {}, str(tmp_path / "fs")), "abc", tmp_path / "parents")
 
 
-def test_below_the_suite_unless_it_was_given_a_parent(places: ContainerCgroups) -> None:
-    assert places.path(builders.spec(1)) == places.default_path(ID) == f"/seaway/abc/{ID}"
-    assert places.path(builders.spec(1, resources=Resources(cgroup_parent="mine"))) == f"/mine/{ID}"
+def test_below_the_suite_unless_it_was_given_a_parent(cgroups: ContainerCgroups) -> None:
+    assert cgroups.path(builders.spec(1)) == cgroups.default_path(ID) == f"/seaway/abc/{ID}"
+    assert cgroups.path(builders.spec(1, resources=Resources(cgroup_parent="mine"))) == f"/mine/{ID}"
 
 
-def test_a_parent_that_was_made_goes_with_its_last_container(places: ContainerCgroups, tmp_path: Path) -> None:
+def test_a_parent_that_was_made_goes_with_its_last_container(cgroups: ContainerCgroups, tmp_path: Path) -> None:
     path, parent = f"/mine/{ID}", tmp_path / "fs" / "mine"
-    places.hold(path)
+    cgroups.reserve(path)
     parent.mkdir()
-    places.let_go(path)
+    cgroups.release(path)
     assert not parent.exists()
     assert not (tmp_path / "parents").exists()
 
 
-def test_the_suites_own_is_left_alone(places: ContainerCgroups, tmp_path: Path) -> None:
+def test_the_suites_own_is_left_alone(cgroups: ContainerCgroups, tmp_path: Path) -> None:
     suite = tmp_path / "fs" / "seaway" / "abc"
     suite.mkdir(parents=True)
-    places.hold(places.default_path(ID))
-    places.let_go(places.default_path(ID))
+    cgroups.reserve(cgroups.default_path(ID))
+    cgroups.release(cgroups.default_path(ID))
     assert suite.exists()
     assert not (tmp_path / "parents").exists()

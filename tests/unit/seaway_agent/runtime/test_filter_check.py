@@ -52,54 +52,54 @@ async def init() -> AsyncIterator[Init]:
     os.close(made.pidfd)
 
 
-async def test_at_the_gate(init: Init) -> None:
+async def test_a_start_without_a_filter_is_refused(init: Init) -> None:
     with pytest.raises(SeawayError, match=NO_FILTER):
-        init.check(late=False).at_gate()
+        init.check(late=False).before_start()
 
 
-async def test_one_that_has_ended_at_the_gate_is_left_to_that(init: Init) -> None:
+async def test_an_init_that_ended_before_the_start_is_not_refused(init: Init) -> None:
     await init.end()
-    init.check(late=False).at_gate()
-    FilterCheck(init.pid, -1, "crun", late=False).at_gate()
+    init.check(late=False).before_start()
+    FilterCheck(init.pid, -1, "crun", late=False).before_start()
 
 
-async def test_what_was_checked_at_the_gate_is_not_checked_again(init: Init) -> None:
-    await init.check(late=False).behind_gate()
+async def test_what_was_checked_before_the_start_is_not_checked_again(init: Init) -> None:
+    await init.check(late=False).after_start()
     assert init.process.poll() is None
 
 
-async def test_behind_the_gate_it_is_killed(init: Init) -> None:
+async def test_a_started_program_without_a_filter_is_killed(init: Init) -> None:
     check = init.check(late=True)
-    check.at_gate()
+    check.before_start()
     init.passes()
     with pytest.raises(SeawayError, match=NO_FILTER):
-        await check.behind_gate()
+        await check.after_start()
     assert init.process.wait(GUARD_S) == -9
 
 
 async def test_a_program_that_has_ended_meanwhile(init: Init) -> None:
     check = init.check(late=True)
-    check.at_gate()
+    check.before_start()
     init.passes()
     await until(lambda: init.name() == "sleep")
     await init.end()
     with pytest.raises(SeawayError, match=NO_FILTER):
-        await check.behind_gate()
+        await check.after_start()
     init.process.wait()
-    await check.behind_gate()
+    await check.after_start()
 
 
-async def test_an_init_that_has_ended_behind_the_gate(init: Init) -> None:
+async def test_an_init_that_ended_after_the_start(init: Init) -> None:
     check = init.check(late=True)
-    check.at_gate()
+    check.before_start()
     await init.end()
-    await check.behind_gate()
+    await check.after_start()
 
 
 async def test_an_init_that_stays_as_it_is(init: Init, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filter_check, "_LOOKS", 3)
     check = init.check(late=True)
-    check.at_gate()
+    check.before_start()
     with pytest.raises(SeawayError, match=NO_FILTER):
-        await check.behind_gate()
+        await check.after_start()
     assert init.process.wait(GUARD_S) == -9

@@ -9,8 +9,8 @@ import pytest
 
 from seaway_agent.core.instructions import Exit
 from seaway_agent.runtime.run import ContainerRun
-from seaway_agent.runtime.run_watch import RunWatch, code_of_orphan
-from seaway_agent.runtime.shim import ExitFiles, reaped
+from seaway_agent.runtime.run_watch import RunWatch, exit_code_of_orphan
+from seaway_agent.runtime.shim import ExitFiles, wait_and_reap
 from seaway_testing.descriptors import none_left_open
 from seaway_testing.waiting import until
 
@@ -20,7 +20,7 @@ def child(script: str) -> int:
 
 
 class Stage:
-    """A watch over a run of two children, and what it told."""
+    """A watch over a run of two children, and the exits that it reported."""
 
     def __init__(self, directory: Path, *, shim_there: bool = True) -> None:
         for name in ("exits", "persist", "bundle"):
@@ -30,10 +30,10 @@ class Stage:
         conmon_fd = os.pidfd_open(self.shim) if shim_there else -1
         self.run = ContainerRun(self.init, os.pidfd_open(self.init), conmon_fd, child=True)
         self.watch = RunWatch("abc", self.run, self.files)
-        self.told: list[Exit] = []
+        self.reported: list[Exit] = []
 
     def begin(self) -> None:
-        self.watch.begin(self.told.append)
+        self.watch.begin(self.reported.append)
 
     def kill(self, pid: int) -> None:
         os.kill(pid, 9)
@@ -59,56 +59,56 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         await made.close()
 
 
-async def test_the_exit_file_is_told_once(stage: Stage) -> None:
+async def test_the_exit_file_is_reported_once(stage: Stage) -> None:
     stage.begin()
-    stage.watch.look()
-    assert stage.told == []
+    stage.watch.check()
+    assert stage.reported == []
     stage.write(7)
-    stage.watch.look()
-    stage.watch.look()
+    stage.watch.check()
+    stage.watch.check()
     stage.kill(stage.shim)
     assert await stage.watch.shim_gone(5)
-    assert [how.code for how in stage.told] == [7]
-    assert stage.watch.told
+    assert [how.code for how in stage.reported] == [7]
+    assert stage.watch.reported
 
 
-async def test_nobody_is_told_before_the_beginning(stage: Stage) -> None:
+async def test_nothing_is_reported_before_the_beginning(stage: Stage) -> None:
     stage.write(7)
-    stage.watch.look()
+    stage.watch.check()
     stage.kill(stage.shim)
     assert await stage.watch.shim_gone(5)
-    assert not stage.watch.told
+    assert not stage.watch.reported
     stage.begin()
-    assert [how.code for how in stage.told] == [7]
+    assert [how.code for how in stage.reported] == [7]
 
 
-async def test_a_shim_that_ends_well_tells_without_a_look(stage: Stage) -> None:
+async def test_a_shims_normal_end_is_reported_without_a_check(stage: Stage) -> None:
     stage.begin()
     stage.write(3)
     stage.kill(stage.shim)
-    await until(lambda: stage.told)
-    assert stage.told[0].code == 3
+    await until(lambda: stage.reported)
+    assert stage.reported[0].code == 3
 
 
-async def test_a_killed_shim_leaves_the_kernels_word(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_killed_shim_leaves_the_kernels_exit_code(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.begin()
     with caplog.at_level(logging.WARNING):
         stage.kill(stage.shim)
         await until(lambda: caplog.records)
-    assert stage.told == []
+    assert stage.reported == []
     stage.kill(stage.init)
-    await until(lambda: stage.told)
-    assert [how.code for how in stage.told] == [137]
+    await until(lambda: stage.reported)
+    assert [how.code for how in stage.reported] == [137]
 
 
-async def test_an_exit_file_beats_the_kernels_word(stage: Stage) -> None:
+async def test_an_exit_file_beats_the_kernels_exit_code(stage: Stage) -> None:
     stage.kill(stage.shim)
     assert await stage.watch.shim_gone(5)
     stage.begin()
     stage.write(5)
     stage.kill(stage.init)
-    await until(lambda: stage.told)
-    assert [how.code for how in stage.told] == [5]
+    await until(lambda: stage.reported)
+    assert [how.code for how in stage.reported] == [5]
 
 
 async def test_a_shim_that_does_not_end_is_killed(stage: Stage) -> None:
@@ -118,13 +118,13 @@ async def test_a_shim_that_does_not_end_is_killed(stage: Stage) -> None:
     assert not Path(f"/proc/{stage.shim}").exists()
 
 
-async def test_what_is_closed_tells_nothing(stage: Stage) -> None:
+async def test_a_closed_watch_reports_nothing(stage: Stage) -> None:
     stage.begin()
     stage.watch.close()
     stage.watch.close()
     stage.write(1)
-    stage.watch.look()
-    assert stage.told == []
+    stage.watch.check()
+    assert stage.reported == []
     assert stage.run.pidfd == -1
 
 
@@ -133,7 +133,7 @@ async def test_without_a_shim_and_without_a_process_the_code_is_unknown(tmp_path
     os.close(stage.run.pidfd)
     stage.run.pidfd = -1
     stage.begin()
-    assert [how.code for how in stage.told] == [-1]
+    assert [how.code for how in stage.reported] == [-1]
     await stage.close()
 
 
@@ -141,12 +141,12 @@ async def test_the_code_of_a_zombie_and_of_one_that_runs() -> None:
     pid = child("exit 9")
     pidfd = os.pidfd_open(pid)
     try:
-        await until(lambda: code_of_orphan(pid, pidfd) is not None)
-        assert code_of_orphan(pid, pidfd) == 9
-        assert await reaped(os.dup(pidfd)) == 9
-        assert code_of_orphan(pid, pidfd) in (9, None)
+        await until(lambda: exit_code_of_orphan(pid, pidfd) is not None)
+        assert exit_code_of_orphan(pid, pidfd) == 9
+        assert await wait_and_reap(os.dup(pidfd)) == 9
+        assert exit_code_of_orphan(pid, pidfd) in (9, None)
     finally:
         os.close(pidfd)
     own = os.pidfd_open(os.getpid())
-    assert code_of_orphan(os.getpid(), own) is None
+    assert exit_code_of_orphan(os.getpid(), own) is None
     os.close(own)

@@ -1,4 +1,4 @@
-"""Reports on a real pipe, the start gate, exit files, pidfds."""
+"""Reports on a real pipe, exit files, pidfds, terminal sizes."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ async def test_a_report_in_two_pieces(pipe: tuple[int, int]) -> None:
     assert await reading == Report(42)
 
 
-async def test_a_shim_that_ends_without_a_word(pipe: tuple[int, int]) -> None:
+async def test_a_shim_that_ends_without_a_report(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.close(writer)
     report = await shim.read_report(reader)
@@ -90,7 +90,7 @@ def test_an_oom_file_in_either_place(tmp_path: Path, place: str) -> None:
 async def test_the_end_of_a_child_is_seen_and_the_child_is_reaped() -> None:
     child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)  # noqa: ASYNC220
     ended: list[str] = []
-    watched = shim.Watched(os.pidfd_open(child.pid), lambda: ended.append("ended"), child=True)
+    watched = shim.PidfdWatch(os.pidfd_open(child.pid), lambda: ended.append("ended"), child=True)
     assert child.stdin is not None
     child.stdin.close()
     await until(lambda: ended)
@@ -100,10 +100,10 @@ async def test_the_end_of_a_child_is_seen_and_the_child_is_reaped() -> None:
     child.wait()
 
 
-async def test_what_is_no_longer_watched_is_not_told(tmp_path: Path) -> None:
+async def test_a_closed_watch_does_not_call_back(tmp_path: Path) -> None:
     child = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220
     with none_left_open():
-        watched = shim.Watched(os.pidfd_open(child.pid), pytest.fail, child=False)  # type: ignore[arg-type]
+        watched = shim.PidfdWatch(os.pidfd_open(child.pid), pytest.fail, child=False)  # type: ignore[arg-type]
         watched.close()
         child.kill()
         child.wait()
@@ -114,5 +114,31 @@ async def test_what_is_no_longer_watched_is_not_told(tmp_path: Path) -> None:
 async def test_a_short_lived_child_is_reaped(script: str, code: int) -> None:
     with none_left_open():
         pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], {})  # noqa: ASYNC221
-        assert await shim.reaped(os.pidfd_open(pid)) == code
+        assert await shim.wait_and_reap(os.pidfd_open(pid)) == code
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_each_size_fills_one_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "winsz")
+    reader = os.open(tmp_path / "winsz", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        shim.resize_terminal(tmp_path, 20, 70)
+        shim.resize_terminal(tmp_path, 65_535, 65_535)
+        assert [os.read(reader, 199).split() for _ in range(2)] == [[b"20", b"70"], [b"65535", b"65535"]]
+    finally:
+        os.close(reader)
+
+
+def test_without_a_terminal_there_is_nothing_to_size(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ctl")
+    reader = os.open(tmp_path / "ctl", os.O_RDONLY | os.O_NONBLOCK)
+    shim.resize_terminal(tmp_path, 20, 70)
+    assert os.read(reader, 10) == b""
+    os.close(reader)
+
+
+@pytest.mark.parametrize("name", ["winsz", "ctl", "neither"])
+def test_a_shim_that_is_gone(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match="No such"):
+        shim.resize_terminal(tmp_path, 20, 70)

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.seaway_agent.container.hooks.peers import NOTHING, request
 
 from seaway_agent.container.hooks.devices import DevicesHook, device_edits
-from seaway_agent.runtime.cdi_files import cdi_specs
+from seaway_agent.runtime.host_devices import cdi_specs
 from seaway_contracts.containers import DeviceLimit, DeviceRequest, Resources
 from seaway_contracts.errors import Code, SeawayError
 from seaway_testing import builders

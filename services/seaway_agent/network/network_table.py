@@ -1,11 +1,11 @@
-"""The networks that a node has: made by drivers, each with its addresses. Belongs to the network's thread."""
+"""The node's networks, each with its driver and addresses. Belongs to the network's thread."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from seaway_agent.network.driver import Driver, Plugged
+from seaway_agent.network.driver import Driver, PluggedEndpoint
 from seaway_agent.network.errors import AddressError, NetworkError, SubnetError
 from seaway_agent.network.ipam import AddressPool
 from seaway_agent.network.port import DEFAULT_NETWORK, InterfaceCounters, NetworkSpec
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that was made, and who holds which of its addresses: any object, by identity."""
+    """A network, and the holder of each of its addresses: any object, by identity."""
 
     spec: NetworkSpec
     driver: Driver
@@ -23,7 +23,7 @@ class Network:
     _holders: dict[IPv4Address, object] = field(default_factory=dict)
 
     def take(self, wanted: IPv4Address | None, holder: object) -> IPv4Address:
-        """The wanted address, or one that the node chooses. Raises AddressError, NetworkError."""
+        """Allocate the wanted address, or one that the node chooses. Raises AddressError, NetworkError."""
         if wanted is not None:
             self.addresses.reserve(wanted)
         elif self.spec.name == DEFAULT_NETWORK:
@@ -33,22 +33,22 @@ class Network:
         self._holders[wanted] = holder
         return wanted
 
-    def take_again(self, address: IPv4Address, holder: object) -> None:
-        """Take an address that somebody has, if it is that one's alone. Raises AddressError."""
+    def restore(self, address: IPv4Address, holder: object) -> None:
+        """Mark the address of a live sandbox as its own. Raises AddressError if another sandbox has it."""
         if address in self.addresses:
             raise AddressError("it belongs to another sandbox already")
         self.addresses.restore([address])
         self._holders[address] = holder
 
     def free(self, address: IPv4Address, holder: object) -> None:
-        """Give an address back; one that is another holder's stays that one's."""
+        """Free an address, unless another holder has it."""
         if self._holders.get(address) is holder:
             del self._holders[address]
             self.addresses.release(address)
 
 
-class MadeNetworks:
-    """The networks by name. ``by_name`` is replaced and never changed, so that any thread may read it."""
+class NetworkTable:
+    """The networks by name. ``by_name`` is replaced, never mutated, so that any thread may read it."""
 
     def __init__(self, drivers: Mapping[str, Driver]) -> None:
         self.by_name: Mapping[str, Network] = {}
@@ -80,7 +80,7 @@ class MadeNetworks:
         if in_use:
             raise NetworkError(f"network {name} has active endpoints: disconnect its containers first")
         network.driver.remove(network.spec)
-        self.by_name = {other: held for other, held in self.by_name.items() if other != name}
+        self.by_name = {other: kept for other, kept in self.by_name.items() if other != name}
 
     def named(self, name: str) -> Network:
         """A network. Raises NetworkError."""
@@ -88,22 +88,22 @@ class MadeNetworks:
             raise NetworkError(f"network {name} is not on this node")
         return self.by_name[name]
 
-    def of(self, plugged: Plugged) -> Network:
-        """That of an endpoint: none is removed before its endpoints."""
-        return self.by_name[plugged.joined.network]
+    def of(self, plugged: PluggedEndpoint) -> Network:
+        """The network of an endpoint, which always exists: it is removed after its endpoints."""
+        return self.by_name[plugged.info.network]
 
     def refresh(self) -> None:
-        """Make again what somebody else has removed of the networks."""
+        """Restore what another program removed of the networks."""
         for driver in self._drivers.values():
             driver.refresh(self._specs(driver))
 
     def sweep(self, live: Collection[str]) -> list[str]:
-        """Remove interfaces on the host that are neither live nor a network's; gives their names."""
+        """Remove the host's interfaces that are neither live nor a network's; returns their names."""
         return [name for driver in self._drivers.values() for name in driver.sweep(live, self._specs(driver))]
 
-    def counters(self, endpoints: Iterable[Plugged]) -> dict[str, InterfaceCounters]:
-        """What these endpoints have received and sent, by their host's end."""
-        theirs: dict[Driver, list[Plugged]] = {}
+    def counters(self, endpoints: Iterable[PluggedEndpoint]) -> dict[str, InterfaceCounters]:
+        """The endpoints' counters, by host interface."""
+        theirs: dict[Driver, list[PluggedEndpoint]] = {}
         for plugged in endpoints:
             theirs.setdefault(self.of(plugged).driver, []).append(plugged)
         return {name: one for driver, some in theirs.items() for name, one in driver.counters(some).items()}

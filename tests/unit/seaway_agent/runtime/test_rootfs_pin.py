@@ -1,4 +1,4 @@
-"""What keeps a rootfs over the end of its run."""
+"""The pin that keeps a rootfs mounted beyond the end of its run."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seaway_agent.runtime.root_hold import RootHold
+from seaway_agent.runtime.rootfs_pin import RootfsPin
 from seaway_testing.descriptors import none_left_open
 
 pytestmark = pytest.mark.root
@@ -42,14 +42,14 @@ def roots() -> list[set[str]]:
     return [names for names in found if "busybox" in names]
 
 
-def test_it_holds_until_it_is_released(jailed: subprocess.Popen[bytes]) -> None:
+def test_it_pins_until_it_is_released(jailed: subprocess.Popen[bytes]) -> None:
     pidfd = os.pidfd_open(jailed.pid)
-    hold = RootHold(jailed.pid, pidfd)
+    pin = RootfsPin(jailed.pid, pidfd)
     jailed.kill()
     jailed.wait()
     assert roots() == [{"busybox"}]
-    hold.release()
-    hold.release()
+    pin.release()
+    pin.release()
     assert roots() == []
     os.close(pidfd)
 
@@ -59,18 +59,18 @@ def test_nothing_of_a_process_that_has_ended(jailed: subprocess.Popen[bytes]) ->
     jailed.kill()
     for wait in (lambda: os.waitid(os.P_PID, jailed.pid, os.WEXITED | os.WNOWAIT), jailed.wait):
         wait()
-        RootHold(jailed.pid, pidfd).release()
+        RootfsPin(jailed.pid, pidfd).release()
     os.close(pidfd)
 
 
 def test_nothing_of_another_process_under_its_number(jailed: subprocess.Popen[bytes]) -> None:
     with subprocess.Popen(["true"]) as gone:
         pidfd = os.pidfd_open(gone.pid)
-    RootHold(jailed.pid, pidfd)
+    RootfsPin(jailed.pid, pidfd)
     assert roots() == []
     os.close(pidfd)
 
 
 def test_nothing_where_nobody_knows_the_process(jailed: subprocess.Popen[bytes]) -> None:
-    RootHold(jailed.pid, -1)
+    RootfsPin(jailed.pid, -1)
     assert roots() == []

@@ -1,6 +1,7 @@
-"""Starts a created container by its runtime's own `exec.fifo`, which spares a process: what `start` would do.
+"""Start a created container by its runtime's `exec.fifo`, as the runtime's `start` does, but without that process.
 
-crun's init reads the fifo, so one writes a byte; runc's init writes it, so one reads. Others have no such gate.
+crun's init reads the FIFO, so the agent writes a byte; runc's init writes, so the agent reads. Other runtimes have no
+such FIFO.
 """
 
 import asyncio
@@ -15,9 +16,9 @@ from typing import Final
 from seaway_agent.kernel import procs
 from seaway_contracts.errors import SeawayError, internal
 
-GATE: Final = "exec.fifo"
-"""The gate's name in the runtime's state directory."""
-_WORD: Final = b"0"
+EXEC_FIFO: Final = "exec.fifo"
+"""The FIFO's name in the runtime's state directory."""
+_READY: Final = b"0"
 _PATIENCE_S: Final = 30.0
 _TRIES: Final = 200
 _SETTLES: Final = 50
@@ -27,23 +28,23 @@ _LOOKS: Final = 1000
 _LOOK_S: Final = 0.001  # with less uvloop doesn't pause at all
 
 
-async def pass_gate(runtime: str, fifo: Path, pidfd: int) -> bool:
-    """Let a created container of that runtime run; False where it has to be done by `start`.
+async def open_exec_fifo(runtime: str, fifo: Path, pidfd: int) -> bool:
+    """Let a created container run; False if it needs the runtime's `start`.
 
-    Raises OSError; SeawayError where the container has ended before it could run.
+    Raises OSError; SeawayError if init ended before the program ran.
     """
     if runtime == "crun":
-        return await write_gate(fifo, pidfd)
+        return await write_fifo(fifo, pidfd)
     if runtime == "runc" and pidfd >= 0:
-        return await read_gate(fifo, pidfd)
+        return await read_fifo(fifo, pidfd)
     return False
 
 
-def held_at_gate(pid: int) -> bool:
-    """Whether a process is runc's init, and not yet the program. If so it is left stopped, and never will be.
+def stop_if_init(pid: int) -> bool:
+    """Stop a process that is runc's init, so that it never becomes the program; False if it already is.
 
-    runc names it `runc:[2:INIT]` (libcontainer, nsexec.c); the program's execve(2) takes that name away. Stopped first,
-    so that it can't become the program behind our back.
+    runc names its init `runc:[2:INIT]` (libcontainer, nsexec.c) until execve(2). It is stopped before the final check,
+    so that it can't become the program in between.
     """
     try:
         pidfd = procs.open_pidfd(pid)
@@ -69,7 +70,7 @@ def _is_init(pid: int) -> bool:
 
 
 def _until_stopped(pid: int) -> None:
-    """proc_pid_stat(5), field 3. One that sleeps uninterruptibly comes to it later, before it runs on."""
+    """Wait up to a second for the state `T` (proc_pid_stat(5)). An uninterruptible sleeper stops when it wakes."""
     end = time.monotonic() + _STOPS_S
     with contextlib.suppress(OSError):
         while time.monotonic() < end:
@@ -78,16 +79,16 @@ def _until_stopped(pid: int) -> None:
             time.sleep(0.001)
 
 
-async def write_gate(fifo: Path, pidfd: int) -> bool:
-    """crun's side: its init waits for a byte, and takes the end of its wait without one for an error."""
-    await _settled(pidfd)
+async def write_fifo(fifo: Path, pidfd: int) -> bool:
+    """Start crun's init, which waits for a byte and fails if the FIFO is closed without one."""
+    await _wait_until_asleep(pidfd)
     for _ in range(_TRIES):
         try:
             fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         except OSError as error:
-            if error.errno != errno.ENXIO:  # nobody has it open to read
+            if error.errno != errno.ENXIO:  # no reader yet
                 raise
             await asyncio.sleep(_LOOK_S)
             continue
@@ -96,73 +97,75 @@ async def write_gate(fifo: Path, pidfd: int) -> bool:
                 fifo.unlink()
             os.write(fd, b"\0")
         except BrokenPipeError:
-            raise _ended() from None
+            raise _ended_early() from None
         finally:
             os.close(fd)
         return True
     return False
 
 
-async def _settled(pidfd: int) -> None:
-    """Wait, for a moment at most, until init sleeps. While its select(2) begins, an open for writing can look to it as
-    the end of a writer does (the kernel looks at the FIFO without a lock): it reads, finds nothing, and ends.
+async def _wait_until_asleep(pidfd: int) -> None:
+    """Wait, at most 50 ms, until init sleeps.
+
+    An open for writing while its select(2) begins can look like the end of a writer, as the kernel checks the FIFO
+    without a lock: init would read nothing and end.
     """
-    pid = procs.number_of(pidfd) if pidfd >= 0 else -1
+    pid = procs.pid_of(pidfd) if pidfd >= 0 else -1
     for _ in range(_SETTLES):
         if (status := procs.state_of(pid)) is None or status in "SZX":
             return
         await asyncio.sleep(_LOOK_S)
 
 
-def _ended() -> SeawayError:
+def _ended_early() -> SeawayError:
     return internal("the container's init ended before its program could be started")
 
 
-async def read_gate(fifo: Path, pidfd: int) -> bool:
-    """runc's side: its init blocks until somebody reads, writes `0`, and runs the program (runc, `Container.Exec`)."""
+async def read_fifo(fifo: Path, pidfd: int) -> bool:
+    """Start runc's init, which blocks for a reader, writes `0`, and runs the program (runc, `Container.Exec`)."""
     try:
         fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        if await _word_of(fd, pidfd) != _WORD:
-            raise _ended()
+        if await _wait_for_ready(fd, pidfd) != _READY:
+            raise _ended_early()
         with contextlib.suppress(FileNotFoundError):
             fifo.unlink()
     finally:
         os.close(fd)
-    await _become(pidfd)
+    await _wait_for_exec(pidfd)
     return True
 
 
-async def _become(pidfd: int) -> None:
-    """Wait, for a moment at most, until init is the program: signals that come before are met by Go's runtime."""
-    pid = procs.number_of(pidfd)
+async def _wait_for_exec(pidfd: int) -> None:
+    """Wait, at most a second, until init is the program: Go's runtime would handle earlier signals."""
+    pid = procs.pid_of(pidfd)
     for _ in range(_LOOKS):
         if not _is_init(pid):
             return
         await asyncio.sleep(_LOOK_S)
 
 
-async def _word_of(fd: int, pidfd: int) -> bytes:
-    """What init writes; empty where it ends without a word. Raises SeawayError when it does neither for long.
+async def _wait_for_ready(fd: int, pidfd: int) -> bytes:
+    """What init writes; empty if it ends without writing. Raises SeawayError after 30 s.
 
-    A FIFO can seem to be at its end in the moment in which its writer comes (see `_settled`).
+    A FIFO can report its end in the moment in which its writer opens it (see `_wait_until_asleep`).
     """
     loop = asyncio.get_running_loop()
-    said: asyncio.Future[bytes] = loop.create_future()
+    written: asyncio.Future[bytes] = loop.create_future()
 
-    def heard() -> None:
+    def readable() -> None:
         ended = procs.has_ended(pidfd)
-        word = _read(fd)
-        if not said.done() and (word or ended):
-            said.set_result(word)
+        data = _read(fd)
+        if not written.done() and (data or ended):
+            written.set_result(data)
 
     for each in (fd, pidfd):
-        loop.add_reader(each, heard)
+        loop.add_reader(each, readable)
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            return await said
+            return await written
     except TimeoutError:
         raise internal(f"the container's init did not come to its start within {_PATIENCE_S:.0f} s") from None
     finally:

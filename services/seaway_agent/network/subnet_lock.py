@@ -1,4 +1,4 @@
-"""Only one agent of a network namespace chooses a subnet at a time: two would both find the same one free."""
+"""A lock among the agents of a network namespace: two that choose a subnet at once would take the same one."""
 
 import contextlib
 import errno
@@ -15,14 +15,14 @@ _POLL_S: Final = 0.01
 
 
 @contextlib.contextmanager
-def one_at_a_time(wait_s: float = _WAIT_S) -> Iterator[None]:
-    """Hold the right to choose: an abstract unix address, which is the namespace's own and goes with a killed process.
+def subnet_lock(wait_s: float = _WAIT_S) -> Iterator[None]:
+    """Hold the lock, an abstract unix address: the kernel scopes it to the namespace, and frees it if the process dies.
 
-    Blocks while another has it; whoever holds it for too long is not waited for.
+    Blocks while another process holds it, for ``wait_s`` seconds at most: then it continues without the lock.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as right:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as lock:
         deadline = time.monotonic() + wait_s
-        while not _taken(right):
+        while not _taken(lock):
             if time.monotonic() > deadline:
                 _log.warning("another agent has been choosing a subnet for %g s: choosing as well", wait_s)
                 break
@@ -30,9 +30,9 @@ def one_at_a_time(wait_s: float = _WAIT_S) -> Iterator[None]:
         yield
 
 
-def _taken(right: socket.socket) -> bool:
+def _taken(lock: socket.socket) -> bool:
     try:
-        right.bind(_NAME)
+        lock.bind(_NAME)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise

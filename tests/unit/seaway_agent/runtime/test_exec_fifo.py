@@ -1,4 +1,4 @@
-"""The runtimes' gates on real FIFOs, with processes that play their inits."""
+"""The runtimes' exec FIFO on real FIFOs, with processes that play their inits."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seaway_agent.runtime import gates
+from seaway_agent.runtime import exec_fifo
 from seaway_contracts.errors import SeawayError
 from seaway_testing.descriptors import none_left_open
 from seaway_testing.waiting import GUARD_S, until
@@ -52,9 +52,9 @@ def dying(fifo: Path) -> Iterator[Init]:
     init.close()
 
 
-async def test_runcs_gate_is_read_and_removed(fifo: Path, writing: Init) -> None:
+async def test_runcs_fifo_is_read_and_removed(fifo: Path, writing: Init) -> None:
     with none_left_open():
-        assert await gates.pass_gate("runc", fifo, writing.pidfd) is True
+        assert await exec_fifo.open_exec_fifo("runc", fifo, writing.pidfd) is True
         assert not fifo.exists()
 
 
@@ -63,7 +63,7 @@ async def test_it_is_the_program_that_has_been_started(fifo: Path) -> None:
     script = 'printf runc:[2:INIT] >/proc/$$/comm; exec 9>"$0"; printf 0 >&9; n=0; while [ $n -lt 20000 ]; '
     init = Init(fifo, script + "do n=$((n+1)); done; exec sleep 60")
     try:
-        assert await gates.pass_gate("runc", fifo, init.pidfd) is True
+        assert await exec_fifo.open_exec_fifo("runc", fifo, init.pidfd) is True
         assert Path(f"/proc/{init.pid}/comm").read_text() == "sleep\n"
     finally:
         init.close()
@@ -72,14 +72,14 @@ async def test_it_is_the_program_that_has_been_started(fifo: Path) -> None:
 async def test_an_end_of_the_fifo_is_not_that_of_init(fifo: Path) -> None:
     init = Init(fifo, 'exec 9>"$0"; exec 9>&-; sleep 0.05; exec 9>"$0"; printf 0 >&9; exec sleep 60')
     try:
-        assert await gates.pass_gate("runc", fifo, init.pidfd) is True
+        assert await exec_fifo.open_exec_fifo("runc", fifo, init.pidfd) is True
     finally:
         init.close()
 
 
-async def test_an_init_that_ends_before_its_word_is_an_error(fifo: Path, dying: Init) -> None:
+async def test_an_init_that_ends_before_it_writes_is_an_error(fifo: Path, dying: Init) -> None:
     with pytest.raises(SeawayError, match="ended before its program could be started"):
-        await gates.pass_gate("runc", fifo, dying.pidfd)
+        await exec_fifo.open_exec_fifo("runc", fifo, dying.pidfd)
     assert fifo.exists(), "the next agent must see that it has not been started"
 
 
@@ -104,47 +104,47 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def test_an_init_that_waits_at_its_gate_is_stopped_there(named: Init, tmp_path: Path) -> None:
-    assert gates.held_at_gate(named.pid) is True
+def test_an_init_that_waits_at_its_fifo_is_stopped(named: Init, tmp_path: Path) -> None:
+    assert exec_fifo.stop_if_init(named.pid) is True
     (tmp_path / "n.go").touch()
     assert state_of(named.pid) == "T"
     assert Path(f"/proc/{named.pid}/comm").read_text() == "runc:[2:INIT]\n"
 
 
-def test_a_program_that_has_begun_goes_on(named: Init, tmp_path: Path) -> None:
+def test_a_started_program_continues(named: Init, tmp_path: Path) -> None:
     (tmp_path / "n.go").touch()
     wait_for(lambda: Path(f"/proc/{named.pid}/comm").read_text() == "sleep\n")
-    assert gates.held_at_gate(named.pid) is False
+    assert exec_fifo.stop_if_init(named.pid) is False
     assert state_of(named.pid) in "RS"
 
 
-def test_a_process_that_is_gone_is_at_no_gate(fifo: Path) -> None:
+def test_a_process_that_is_gone_is_no_init(fifo: Path) -> None:
     init = Init(fifo, "exit 0")
     init.close()
-    assert gates.held_at_gate(init.pid) is False
+    assert exec_fifo.stop_if_init(init.pid) is False
 
 
 async def test_an_init_that_does_nothing_is_given_up(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(exec_fifo, "_PATIENCE_S", 0.01)
     init = Init(fifo, "exec sleep 60")
     try:
         with pytest.raises(SeawayError, match="did not come to its start"):
-            await gates.pass_gate("runc", fifo, init.pidfd)
+            await exec_fifo.open_exec_fifo("runc", fifo, init.pidfd)
     finally:
         init.close()
 
 
-async def test_without_a_gate_the_runtimes_own_start_is_needed(fifo: Path) -> None:
-    assert await gates.pass_gate("runc", fifo, 0) is False
-    assert await gates.pass_gate("crun", fifo, -1) is False
+async def test_without_a_fifo_the_runtimes_own_start_is_needed(fifo: Path) -> None:
+    assert await exec_fifo.open_exec_fifo("runc", fifo, 0) is False
+    assert await exec_fifo.open_exec_fifo("crun", fifo, -1) is False
     os.mkfifo(fifo)
-    assert await gates.pass_gate("runsc", fifo, -1) is False
-    assert await gates.pass_gate("runc", fifo, -1) is False
+    assert await exec_fifo.open_exec_fifo("runsc", fifo, -1) is False
+    assert await exec_fifo.open_exec_fifo("runc", fifo, -1) is False
 
 
-async def test_cruns_gate_is_written_once_init_has_it_open(fifo: Path) -> None:
+async def test_cruns_fifo_is_written_once_init_has_it_open(fifo: Path) -> None:
     os.mkfifo(fifo)
-    passing = asyncio.ensure_future(gates.pass_gate("crun", fifo, -1))
+    passing = asyncio.ensure_future(exec_fifo.open_exec_fifo("crun", fifo, -1))
     await asyncio.sleep(0)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -155,14 +155,14 @@ async def test_cruns_gate_is_written_once_init_has_it_open(fifo: Path) -> None:
     assert not fifo.exists()
 
 
-async def test_cruns_gate_is_written_once_init_sleeps_at_it(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state_of, looks = gates.procs.state_of, []
-    monkeypatch.setattr(gates.procs, "state_of", lambda pid: looks.append(pid) or state_of(pid))
+async def test_cruns_fifo_is_written_once_init_sleeps(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state_of, looks = exec_fifo.procs.state_of, []
+    monkeypatch.setattr(exec_fifo.procs, "state_of", lambda pid: looks.append(pid) or state_of(pid))
     script = 'exec 9<>"$0"; until test -e "$0.go"; do :; done; read -r word <&9; exit 7'
     init = Init(fifo, script)
     try:
         wait_for(Path(f"/proc/{init.pid}/fd/9").exists)
-        passing = asyncio.ensure_future(gates.pass_gate("crun", fifo, init.pidfd))
+        passing = asyncio.ensure_future(exec_fifo.open_exec_fifo("crun", fifo, init.pidfd))
         await until(lambda: len(looks) > 3)
         assert fifo.exists() and not passing.done()
         fifo.with_name("exec.fifo.go").touch()
@@ -172,25 +172,25 @@ async def test_cruns_gate_is_written_once_init_sleeps_at_it(fifo: Path, monkeypa
         init.close()
 
 
-async def test_an_init_that_never_sleeps_does_not_hold_up_for_ever(fifo: Path) -> None:
+async def test_an_init_that_never_sleeps_does_not_block_for_ever(fifo: Path) -> None:
     init = Init(fifo, 'exec 9<>"$0"; while :; do :; done')
     try:
         wait_for(Path(f"/proc/{init.pid}/fd/9").exists)
-        assert await gates.pass_gate("crun", fifo, init.pidfd) is True
+        assert await exec_fifo.open_exec_fifo("crun", fifo, init.pidfd) is True
     finally:
         init.close()
 
 
-async def test_an_init_that_ends_at_cruns_gate_is_an_error(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_init_that_ends_at_cruns_fifo_is_an_error(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     monkeypatch.setattr(Path, "unlink", lambda *_: os.close(reader))
     with none_left_open(), pytest.raises(SeawayError, match="ended before its program could be started"):
-        await gates.pass_gate("crun", fifo, -1)
+        await exec_fifo.open_exec_fifo("crun", fifo, -1)
 
 
-async def test_a_gate_that_nobody_reads_is_given_up(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "_TRIES", 3)
+async def test_a_fifo_without_a_reader_is_given_up(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exec_fifo, "_TRIES", 3)
     os.mkfifo(fifo)
-    assert await gates.pass_gate("crun", fifo, -1) is False
+    assert await exec_fifo.open_exec_fifo("crun", fifo, -1) is False
     assert fifo.exists()

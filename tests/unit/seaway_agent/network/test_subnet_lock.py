@@ -1,6 +1,6 @@
 import threading
 
-from seaway_agent.network.choosing import one_at_a_time
+from seaway_agent.network.subnet_lock import subnet_lock
 from seaway_testing.waiting import GUARD_S
 
 
@@ -10,10 +10,10 @@ def test_the_second_waits_for_the_first() -> None:
 
     def second() -> None:
         started.set()
-        with one_at_a_time():
+        with subnet_lock():
             order.append("second")
 
-    with one_at_a_time():
+    with subnet_lock():
         other = threading.Thread(target=second)
         other.start()
         started.wait()
@@ -22,6 +22,6 @@ def test_the_second_waits_for_the_first() -> None:
     assert order == ["first", "second"]
 
 
-def test_nobody_is_waited_for_without_end() -> None:
-    with one_at_a_time(), one_at_a_time(wait_s=0.02):
+def test_the_wait_is_limited() -> None:
+    with subnet_lock(), subnet_lock(wait_s=0.02):
         pass
