@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,7 @@ from seaway_agent.commands.observe import ObserveCommands
 from seaway_agent.commands.spec_checks import SpecChecks
 from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.commands.update import UpdateCommands
-from seaway_agent.container.factory import ConmonRuntimes, ContainerLogs, RunnerFactory
+from seaway_agent.container.factory import ContainerLogs, RunnerFactory
 from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook
 from seaway_agent.container.run_hooks import run_hooks
@@ -59,6 +60,7 @@ from seaway_agent.recovery.undo import Undo
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime import apparmor
+from seaway_agent.runtime.conmon_runtime import ConmonRuntime
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_agent.runtime.exits import ExitWatch
 from seaway_agent.runtime.launch import ProcessDefaults
@@ -188,21 +190,23 @@ class Agent:
         return threads
 
     async def _open_networks(self, store: Store, suite: str) -> NodeNetworks:
-        """The node's networks, the default one on the subnet of the last time where nobody has taken that since."""
         networks = NodeNetworks(suite, pool_size=self._settings.sandboxes)
         await networks.open()
         self._stack.push_async_callback(networks.close)
-        chosen = self._settings.subnet or store.fact("subnet")
+        self._bridge = await self._make_default_network(networks, self._settings.subnet or store.fact("subnet"))
+        store.put_fact("subnet", str(self._bridge.subnet))
+        return networks
+
+    async def _make_default_network(self, networks: NodeNetworks, subnet: str) -> NetworkSpec:
+        """Docker's network `bridge`, on the subnet of the last time unless that has been taken since."""
+        wanted = IPv4Network(subnet) if subnet else None
         try:
-            made = await networks.make(_default_network(chosen))
+            return await networks.make(NetworkSpec(network_id(DEFAULT_NETWORK), DEFAULT_NETWORK, subnet=wanted))
         except SubnetError as error:
-            if not chosen or self._settings.subnet:
+            if wanted is None or self._settings.subnet:
                 raise internal(str(error)) from error
             log.warning("%s; taking another", error)
-            made = await networks.make(_default_network(""))
-        self._bridge = made
-        store.put_fact("subnet", str(made.subnet))
-        return networks
+            return await self._make_default_network(networks, "")
 
     def _open_containers(self, *, lost_memory: bool) -> None:
         """The inventory, and what makes runners for it."""
@@ -211,7 +215,15 @@ class Agent:
         grantable = capabilities.in_mask(procs.bounding_set())
         shims = ShimStarter(self._programs.conmon, self._launcher, self._attach_lock, _OUTPUT_FD, self._workers)
         defaults = ProcessDefaults(grantable, self._open_files)
-        runtimes = ConmonRuntimes(layout, self._runtimes, self._cgroups, shims, self._workers, defaults)
+        make_runtime = partial(
+            ConmonRuntime,
+            layout=layout,
+            runtimes=self._runtimes,
+            cgroups=self._cgroups,
+            shims=shims,
+            workers=self._workers,
+            defaults=defaults,
+        )
         self._hooks = self._run_hooks()
         self._log_watch = LogWatch()
         self._stack.callback(self._log_watch.close)
@@ -219,7 +231,7 @@ class Agent:
         self._stack.callback(spill.close)
         compressors = self._threads("pack", 2)  # for rotated logs, which may take their time
         self._factory = RunnerFactory(
-            runtimes=runtimes.make,
+            make_runtime=make_runtime,
             hooks=self._hooks,
             journal=self._journal,
             uppers=self._uppers,
@@ -370,11 +382,6 @@ class Agent:
         self._stack.callback(commit.close)
         await archive.serve()
         await commit.serve(bus)
-
-
-def _default_network(subnet: str) -> NetworkSpec:
-    """Docker's network `bridge`; without a subnet the node chooses a free one."""
-    return NetworkSpec(network_id(DEFAULT_NETWORK), DEFAULT_NETWORK, subnet=IPv4Network(subnet) if subnet else None)
 
 
 def build(context: ServiceContext) -> contextlib.AbstractAsyncContextManager[None]:

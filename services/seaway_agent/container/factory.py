@@ -10,12 +10,7 @@ from seaway_agent.core.phases import Phase
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.layout import Layout
 from seaway_agent.rootfs.upper import UpperStore
-from seaway_agent.runtime.conmon_runtime import ConmonRuntime
-from seaway_agent.runtime.container_cgroups import ContainerCgroups
-from seaway_agent.runtime.launch import ProcessDefaults
 from seaway_agent.runtime.port import Runtime
-from seaway_agent.runtime.runtimes import Runtimes
-from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.state.journal import Journal
 from seaway_agent.streams.container_log import ContainerLog
 from seaway_agent.streams.log_watch import LogWatch
@@ -24,25 +19,6 @@ from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Bus
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_kit.tasks import Tasks
-
-
-class ConmonRuntimes:
-    """Makes the runtime of each container: conmon with crun, runc or runsc on this machine's kernel."""
-
-    def __init__(
-        self,
-        layout: Layout,
-        runtimes: Runtimes,
-        cgroups: ContainerCgroups,
-        shims: ShimStarter,
-        workers: Executor,
-        defaults: ProcessDefaults,
-    ) -> None:
-        self._parts = layout, runtimes, cgroups, shims, workers, defaults
-
-    def make(self, spec: ContainerSpec) -> Runtime:
-        """One container's."""
-        return ConmonRuntime(spec, *self._parts)
 
 
 class ContainerLogs:
@@ -80,7 +56,7 @@ class RunnerFactory:
     def __init__(
         self,
         *,
-        runtimes: Callable[[ContainerSpec], Runtime],
+        make_runtime: Callable[[ContainerSpec], Runtime],
         hooks: RunHooks,
         journal: Journal,
         uppers: UpperStore,
@@ -91,7 +67,7 @@ class RunnerFactory:
         tasks: Tasks,
         gone: Callable[[ContainerRunner], None],
     ) -> None:
-        self._runtimes = runtimes
+        self._make_runtime = make_runtime
         self._hooks = hooks
         self._journal = journal
         self._uppers = uppers
@@ -110,7 +86,7 @@ class RunnerFactory:
         return ContainerRunner(
             machine,
             lowers,
-            runtime=self._runtimes(spec),
+            runtime=self._make_runtime(spec),
             hooks=self._hooks,
             journal=self._journal,
             uppers=self._uppers,

@@ -3,7 +3,7 @@
     prepare, in order ──► the runtime creates the run ──► created ──► it runs … ends ──► undo, in reverse order
 
 A hook's `prepare` returns its contribution to the run, frozen, and sees what the hooks before it have contributed.
-Where it raises, nothing that it made is left, and the hooks before it are undone. `undo` knows nothing but the
+Where it raises, it and the hooks before it are undone. `undo` knows nothing but the
 container's id, the disk and the kernel: the same one serves a launch that failed, a teardown, and recovery.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.runtime.contribution import Contribution
@@ -21,6 +21,8 @@ from seaway_contracts.errors import SeawayError, internal
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
+FORESEEN: Final = (SeawayError, NetworkError, OSError, ValueError)
+"""What a launch or a teardown may fail of without a bug of ours."""
 
 Peers = Callable[[str], ContainerRecord | None]
 """Another container of this node by its id; None where it isn't there."""
@@ -38,7 +40,7 @@ class Hook:
     """One concern of a run."""
 
     async def prepare(self, request: RunRequest, before: Contribution) -> Contribution:
-        """Make what the run needs. Raises SeawayError, OSError, ValueError with nothing left."""
+        """Make what the run needs. Raises SeawayError, OSError, ValueError; `undo` is called then."""
         raise NotImplementedError
 
     def created(self, container: str, run: ContainerRun) -> None:
@@ -93,7 +95,7 @@ class RunHooks:
             try:
                 parts += await hook.prepare(request, parts)
             except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
-                if errors := await self._undone(self._hooks[:number], request.spec.id):
+                if errors := await self._undone(self._hooks[: number + 1], request.spec.id):
                     log.error("container %s: %s", request.spec.id[:12], "; ".join(errors))
                 reach(Failpoint.START_DISCONNECTED)
                 raise
@@ -114,6 +116,8 @@ class RunHooks:
         for hook in reversed(hooks):
             try:
                 await hook.undo(container)
-            except (SeawayError, NetworkError, OSError) as error:
+            except Exception as error:
+                if not isinstance(error, FORESEEN):
+                    log.exception("%s can't be undone", type(hook).__name__)
                 errors.append(f"{type(hook).__name__}: {error}")
         return errors

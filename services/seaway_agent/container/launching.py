@@ -5,9 +5,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
 
-from seaway_agent.container.hook import RunHooks, RunRequest
+from seaway_agent.container.hook import FORESEEN, RunHooks, RunRequest
 from seaway_agent.container.measures import LaunchTimer
 from seaway_agent.core.instructions import Launch, Launched
 from seaway_agent.runtime.contribution import Contribution
@@ -17,12 +16,9 @@ from seaway_agent.streams.console import Console
 from seaway_agent.streams.container_log import ContainerLog
 from seaway_agent.streams.stdio import all_accepted
 from seaway_contracts.containers import ContainerSpec
-from seaway_contracts.errors import SeawayError
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
-FORESEEN: Final = (SeawayError, OSError, ValueError)
-"""What a launch or a teardown may fail of without a bug of ours."""
 
 
 class Launching:
@@ -37,6 +33,7 @@ class Launching:
     async def launch(self, spec: ContainerSpec, lowers: tuple[str, ...], order: Launch) -> Launched:
         """Run it. Raises what a hook or the runtime raises, with nothing left."""
         timer = LaunchTimer()
+        self._runtime.warm()
         if order.restarters:
             reach(Failpoint.RESTART_LAUNCHING)
         try:

@@ -11,8 +11,8 @@ from seaway_agent.archive.gate import RootfsGate
 from seaway_agent.container import measures
 from seaway_agent.container.answers import Answers
 from seaway_agent.container.health import probe
-from seaway_agent.container.hook import RunHooks
-from seaway_agent.container.launching import FORESEEN, Launching
+from seaway_agent.container.hook import FORESEEN, RunHooks
+from seaway_agent.container.launching import Launching
 from seaway_agent.container.timers import Later, Timers
 from seaway_agent.core.events import not_before
 from seaway_agent.core.instructions import (

@@ -40,9 +40,13 @@ class Network:
         self.addresses.restore([address])
         self._holders[address] = holder
 
+    def is_held_by(self, address: IPv4Address, holder: object) -> bool:
+        """Whether the address is that holder's alone."""
+        return self._holders.get(address) is holder
+
     def free(self, address: IPv4Address, holder: object) -> None:
         """Free an address, unless another holder has it."""
-        if self._holders.get(address) is holder:
+        if self.is_held_by(address, holder):
             del self._holders[address]
             self.addresses.release(address)
 

@@ -151,7 +151,7 @@ class NodeNetworks:
     async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[EndpointInfo, ...]:
         """See the port."""
         sandbox = self._by_container[container] = await self.run(lambda: self._sandboxes.adopt(pid, requests))
-        return sandbox.endpoints
+        return self._sandboxes.own_endpoints(sandbox)
 
     async def sweep(self) -> list[str]:
         """See the port."""

@@ -75,7 +75,15 @@ def install(suite: str, bridges: Mapping[str, IPv4Network]) -> str:
     for bridge, subnet in bridges.items():
         for hook, rules in _bridge_rules(bridge, subnet).items():
             lines += _chain(table, f"{hook}_{bridge}", hook, rules)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_without_shared_chains(table)]) + "\n"
+
+
+def _without_shared_chains(table: str) -> list[str]:
+    """Delete the chains that releases before had for their one bridge, whether they exist or not."""
+    lines = []
+    for hook in _BRIDGE_HOOKS:
+        lines += [*_chain(table, hook, hook, ()), f"delete chain ip {table} {hook}"]
+    return lines
 
 
 def uninstall(suite: str, bridge: str) -> str:

@@ -66,10 +66,14 @@ class Sandbox:
         """The endpoint in a network."""
         return next((plugged for plugged in self.plugged if plugged.info.network == network), None)
 
-    def hand_over(self, pid: int = 0) -> None:
-        """Close the descriptor: from now on the namespace lives as long as the container's processes."""
-        fd, self.netns_fd = self.netns_fd, -1
+    def hand_over(self, pid: int) -> None:
+        """Leave the namespace to a process: from now on it lives as long as the container's processes."""
+        self.close()
         self.pid = pid
+
+    def close(self) -> None:
+        """Close the descriptor. Safe to call twice."""
+        fd, self.netns_fd, self.pid = self.netns_fd, -1, 0
         if fd >= 0:
             os.close(fd)
 

@@ -82,7 +82,7 @@ class Sandboxes:
 
         The kernel removes namespace and interfaces when its last process ends.
         """
-        sandbox.hand_over()
+        sandbox.close()
         if sandbox in self._live:
             self._live.remove(sandbox)
             self._give_back(sandbox, sandbox.plugged)
@@ -105,6 +105,14 @@ class Sandboxes:
                 inside = [link for link in inside if link.name != plugged.info.interface]
         self._live.add(adopted)
         return adopted
+
+    def own_endpoints(self, sandbox: Sandbox) -> tuple[EndpointInfo, ...]:
+        """Its endpoints, without those whose address another sandbox has."""
+        return tuple(
+            plugged.info
+            for plugged in sandbox.plugged
+            if self._networks.of(plugged).is_held_by(plugged.info.address, sandbox)
+        )
 
     def sweep(self) -> list[str]:
         """Remove interfaces without a sandbox or network; returns their names.
@@ -129,7 +137,7 @@ class Sandboxes:
     def close(self) -> None:
         """Forget all sandboxes; those of live containers stay."""
         for sandbox in self._live:
-            sandbox.hand_over()
+            sandbox.close()
         self._live.clear()
         if self._home >= 0:
             os.close(self._home)
@@ -182,6 +190,7 @@ class Sandboxes:
     ) -> PluggedEndpoint | None:
         network, address = self._networks.by_name.get(request.network), request.address
         if network is None or address is None:
+            self._all_readable = False  # its interfaces must not be taken for stale ones
             _log.error("process %d is in network %s, which is not on this node", adopted.pid, request.network)
             return None
         prefix_len, mac = network.addresses.subnet.prefixlen, request.mac or names.mac_of(address)

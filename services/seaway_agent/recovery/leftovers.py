@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from seaway_agent.runtime.run import RUN_FILE, RunRecord
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.runtime.shims import shims_below
 from seaway_contracts.containers import ContainerSpec
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -74,7 +77,7 @@ class Leftovers:
         # Read after the look at the shim: one that has ended has written its file.
         found.ended = self.exit(container)
         found.started = state.exists() and not self._is_gated(name, state, found)
-        found.note = RunRecord.load(_json(bundle / RUN_FILE))
+        found.note = _record(bundle / RUN_FILE)
         return found
 
     def exit(self, container: str) -> Exit | None:
@@ -157,3 +160,12 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _record(file: Path) -> RunRecord:
+    """What the former agent wrote of the run; empty where that can't be read."""
+    try:
+        return RunRecord.load(_json(file))
+    except (TypeError, ValueError) as error:
+        log.error("%s can't be read: %s", file, error)
+        return RunRecord()

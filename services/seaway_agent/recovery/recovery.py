@@ -19,6 +19,7 @@ from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import launcher
 from seaway_agent.layout import Layout
 from seaway_agent.recovery.execs import ExecRecovery
+from seaway_agent.recovery.fate import Fate, fate_of
 from seaway_agent.recovery.leftovers import Leftovers, RunLeftovers
 from seaway_agent.recovery.network import NetworkRecovery, RunningNetwork
 from seaway_agent.recovery.undo import Undo
@@ -67,19 +68,18 @@ class Recovery:
         for runner in runners:
             self._execs.restore(runner)
         found = {runner: self._leftovers.of(runner.spec) for runner in runners}
-        adopted = {runner: _run_of(found[runner]) for runner in runners if _lives(runner, found[runner])}
-        await self._network.restore(_running_network(runner, found[runner]) for runner in adopted)
+        fates = {runner: fate_of(runner.machine.phase, runner.status, found[runner]) for runner in runners}
+        adopted = {runner: _run_of(found[runner]) for runner in runners if fates[runner].is_adopted}
+        await self._network.restore(_running_network(runner, fates[runner], found[runner]) for runner in adopted)
         for runner in runners:
-            if _is_interrupted(runner, found[runner], adopted.get(runner)):
-                log.info("container %s: undoes an interrupted start", runner.spec.id[:12])
-                await self._undo.run(runner.spec, found[runner])
+            await self._undo_leftovers(runner, fates[runner], found[runner])
         for runner in runners:
-            self._recover(runner, found[runner], adopted.get(runner))
+            self._recover(runner, fates[runner], found[runner])
         for runner, run in adopted.items():
             self._adopt(runner, found[runner], run)
             self._execs.adopt(runner)
         self._execs.sweep()
-        self._undo.sweep(known={runner.spec.id for runner in runners})
+        await self._undo.sweep(known={runner.spec.id for runner in runners})
         if not self._same_boot:
             self._tasks.spawn("start-with-node", _start_with_node(runners, ran))
         if stored:
@@ -102,18 +102,24 @@ class Recovery:
         self._inventory.add(runner)
         return runner
 
+    async def _undo_leftovers(self, runner: ContainerRunner, fate: Fate, found: RunLeftovers) -> None:
+        if fate is Fate.UNDO:
+            log.info("container %s: undoes an interrupted start", runner.spec.id[:12])
+            await self._undo.run(runner.spec, found)
+        elif fate is Fate.RESUME and runner.machine.phase is Phase.IDLE:
+            await self._undo.hooks(runner.spec.id)
+
     # --- inputs for each machine: nothing waits here
 
-    def _recover(self, runner: ContainerRunner, found: RunLeftovers, run: ContainerRun | None) -> None:
+    def _recover(self, runner: ContainerRunner, fate: Fate, found: RunLeftovers) -> None:
         """Bring one container's machine to the state of its run."""
-        if runner.machine.phase in (Phase.RUNNING, Phase.PAUSED):
-            if run is None:
-                self._ended(runner, found)
-        elif _is_new(runner, found) and not _is_interrupted(runner, found, run):
+        if fate is Fate.ENDED:
+            self._ended(runner, found)
+        elif fate.is_unrecorded:
             self._launching(runner, found)
-        else:
+        elif fate is not Fate.ADOPT:
             runner.do(runner.machine.resume(with_node=not self._same_boot))
-        if run is None:
+        if not fate.is_adopted:
             found.close()
 
     def _ended(self, runner: ContainerRunner, found: RunLeftovers) -> None:
@@ -176,28 +182,7 @@ def _run_of(found: RunLeftovers) -> ContainerRun:
     return ContainerRun(found.pid, found.pidfd, found.conmon_fd, child=False)
 
 
-def _lives(runner: ContainerRunner, found: RunLeftovers) -> bool:
-    """Whether this agent adopts the container's run."""
-    runs = runner.machine.phase in (Phase.RUNNING, Phase.PAUSED)
-    return found.is_live and (runs or (_is_new(runner, found) and found.started))
-
-
-def _is_new(runner: ContainerRunner, found: RunLeftovers) -> bool:
-    """Whether the former agent launched the run without storing it."""
-    launches = runner.machine.phase in (Phase.IDLE, Phase.TEARING_DOWN)
-    return launches and found.note.order.run > runner.status.run
-
-
-def _is_interrupted(runner: ContainerRunner, found: RunLeftovers, run: ContainerRun | None) -> bool:
-    """Whether there are leftovers of a run that has ended, or whose program has not begun: then they are undone."""
-    if runner.machine.phase in (Phase.RUNNING, Phase.PAUSED):
-        return False
-    if _is_new(runner, found):
-        return run is None and not (found.started and found.ended is not None)
-    return found.has_bundle and runner.machine.phase is Phase.IDLE
-
-
-def _running_network(runner: ContainerRunner, found: RunLeftovers) -> RunningNetwork:
-    given = found.note if _is_new(runner, found) else runner.status
+def _running_network(runner: ContainerRunner, fate: Fate, found: RunLeftovers) -> RunningNetwork:
+    given = found.note if fate.is_unrecorded else runner.status
     pid = found.pid if found.pidfd >= 0 else 0
     return RunningNetwork(runner.spec, pid, given.endpoints, given.ports)

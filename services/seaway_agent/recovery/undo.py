@@ -43,18 +43,23 @@ class Undo:
         if found.pidfd >= 0:
             end_with_children(procs.find(found.pid))
         self._tear_down(spec.id, self._cgroups.path(spec), self._leftovers.state(spec)[0])
+        await self.hooks(spec.id)
+
+    async def hooks(self, container: str) -> None:
+        """Undo what hooks made for a run of which nothing else is left; a killed agent may have come no further."""
         try:
-            await self._hooks.undo(spec.id)
+            await self._hooks.undo(container)
         except SeawayError as error:
             log.error("%s", error.message)
 
-    def sweep(self, known: set[str]) -> None:
+    async def sweep(self, known: set[str]) -> None:
         """Remove the leftovers of unknown containers: bundles, shims, state, cgroups, exit files, upper layers."""
         for container in sorted(self._leftovers.containers() - known):
             if is_container_id(container):
                 end_with_children(self._leftovers.shims.get(container))
                 log.info("removes the leftovers of unknown container %s", container[:12])
                 self._tear_down(container, self._leftovers.cgroup_path(container), *self._runtimes.programs)
+                await self.hooks(container)
         self._uppers.start(known)
 
     def _tear_down(self, container: str, cgroup: str, *runtimes: str) -> None:

@@ -58,6 +58,10 @@ class ConmonRuntime:
         self._defaults = defaults
         self._watch: RunWatch | None = None
 
+    def warm(self) -> None:
+        """See the port."""
+        self._shims.warm()
+
     async def create(self, plan: RunPlan) -> ContainerRun:
         """See the port."""
         self._spec = plan.spec

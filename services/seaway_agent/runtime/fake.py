@@ -39,6 +39,7 @@ class FakeRuntime:
     def __init__(self, *scripts: Script, clock: Callable[[], int] = lambda: 0) -> None:
         self.run: ContainerRun | None = None
         self.calls: list[str] = []
+        self.warmed = 0
         self.size: tuple[int, int] | None = None
         self.limits: list[Resources] = []
         self.frozen = False
@@ -52,6 +53,10 @@ class FakeRuntime:
         self._ended: Callable[[Exit], None] | None = None
 
     # --- the port
+
+    def warm(self) -> None:
+        """See the port. Nothing takes time here."""
+        self.warmed += 1
 
     async def create(self, plan: RunPlan) -> ContainerRun:
         """See the port."""

@@ -24,6 +24,9 @@ class Runtime(Protocol):
     def run(self) -> ContainerRun | None:
         """The current run: from a successful `create` or `adopt` to `clean_up` or `close`."""
 
+    def warm(self) -> None:
+        """Say that a run will be created in a moment: what takes time by itself can begin. Returns at once."""
+
     async def create(self, plan: RunPlan) -> ContainerRun:
         """Make bundle, cgroups and shim, up to the program's first instruction, which waits for `start`.
 

@@ -1,5 +1,7 @@
 """What a container may not do: its AppArmor profile and its seccomp filter."""
 
+import asyncio
+
 from seaway_agent.container.hook import Hook, RunRequest
 from seaway_agent.kernel import seccomp_bpf
 from seaway_agent.runtime.apparmor import AppArmor
@@ -22,6 +24,10 @@ class ConfinementHook(Hook):
         profile = self._apparmor.profile_for(spec.security)
         section = self._seccomp.section(spec)
         await self._apparmor.ensure_loaded(profile)
-        compiled = self._seccomp.compiled(spec, self._runtimes.find(spec.runtime)[0])
+        runtime = self._runtimes.find(spec.runtime)[0]
+        if self._seccomp.is_compiled(spec):
+            compiled = self._seccomp.compiled(spec, runtime)
+        else:
+            compiled = await asyncio.to_thread(self._seccomp.compiled, spec, runtime)
         annotations = {seccomp_bpf.ANNOTATION: compiled} if compiled else {}
         return Contribution(apparmor=profile, seccomp=section, annotations=annotations)

@@ -59,12 +59,12 @@ async def test_undo_goes_backwards() -> None:
     assert calls == ["created a", "created b", "created c", "undo c", "undo b", "undo a"]
 
 
-async def test_where_one_fails_those_before_it_are_undone() -> None:
+async def test_where_one_fails_it_and_those_before_it_are_undone() -> None:
     calls: list[str] = []
     hooks = RunHooks([Recording("a", calls), Recording("b", calls, fails="prepare"), Recording("c", calls)])
     with pytest.raises(SeawayError, match="b can't prepare"):
         await hooks.prepare(request())
-    assert calls == ["prepare a", "prepare b", "undo a"]
+    assert calls == ["prepare a", "prepare b", "undo b", "undo a"]
 
 
 async def test_undo_goes_on_past_errors_and_names_them() -> None:
@@ -73,6 +73,18 @@ async def test_undo_goes_on_past_errors_and_names_them() -> None:
     with pytest.raises(SeawayError, match="Recording: b can't undo"):
         await hooks.undo(ID)
     assert calls == ["undo c", "undo b", "undo a"]
+
+
+async def test_a_bug_in_an_undo_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Hook):
+        async def undo(self, container: str) -> None:
+            raise KeyError(container)
+
+    calls: list[str] = []
+    with pytest.raises(SeawayError, match="Broken"):
+        await RunHooks([Recording("a", calls), Broken()]).undo(ID)
+    assert calls == ["undo a"]
+    assert "Broken can't be undone" in caplog.text
 
 
 class Mounting:

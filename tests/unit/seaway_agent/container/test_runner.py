@@ -30,6 +30,7 @@ async def test_a_start_creates_starts_and_watches_in_this_order(bench: Bench) ->
     runner = await bench.make()
     status = await start(runner)
     assert bench.runtime.calls == STEPS
+    assert bench.runtime.warmed == 1
     assert (status.state, status.endpoints[0].network) == (State.RUNNING, "bridge")
     assert bench.runtime.run is not None
     assert status.pid == bench.runtime.run.pid

@@ -8,7 +8,9 @@ BRIDGES = {"swab12cd0": IPv4Network("172.18.0.0/16"), "swab12cd0123456": IPv4Net
 def test_rules_are_renewed_in_place_and_maps_are_never_flushed() -> None:
     lines = ruleset.install("ab12cd", BRIDGES).splitlines()
     assert lines[0] == "add table ip seaway_ab12cd"
-    assert not [line for line in lines if line.startswith(("delete", "flush map", "flush table", "flush ruleset"))]
+    assert not [line for line in lines if line.startswith(("flush map", "flush table", "flush ruleset"))]
+    former = [f"delete chain ip seaway_ab12cd {hook}" for hook in ("raw", "postrouting", "forward")]
+    assert [line for line in lines if line.startswith("delete")] == former
     own = [f"{hook}_{bridge}" for bridge in BRIDGES for hook in ("raw", "postrouting", "forward")]
     for chain in ("prerouting", "output", *own):
         [flush] = [at for at, line in enumerate(lines) if line == f"flush chain ip seaway_ab12cd {chain}"]
