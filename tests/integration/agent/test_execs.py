@@ -237,10 +237,9 @@ async def test_its_input_ends_with_the_agent(execs: Execs) -> None:
 
 
 async def test_a_killed_supervisor_leaves_what_runs_to_the_agent(execs: Execs) -> None:
-    async with execs.attached("sh", "-c", "trap 'echo bye; exit 7' TERM; while :; do sleep 0.05; done") as (
-        identifier,
-        stream,
-    ):
+    script = "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+    async with execs.attached("sh", "-c", script) as (identifier, stream):
+        assert await stream.read() == frame(1, b"ready\n")
         (supervisor,) = supervisors_below(execs.rig.run)
         os.kill(supervisor.pid, signal.SIGKILL)
         await execs.rig.until(lambda: not supervisors_below(execs.rig.run))
