@@ -187,7 +187,7 @@ class ExecSupervisor:
                 self._supervised.pop(words["id"], None)
 
     def _gone(self) -> None:
-        log.warning("the supervisor of execs ended; the agent looks after those that run")
+        log.warning("the supervisor of execs ended; the agent watches those that run")
         self.close()
         orphans, self._supervised = list(self._supervised.values()), {}
         # It may write exit files until it has ended.
