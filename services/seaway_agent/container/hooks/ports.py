@@ -37,7 +37,7 @@ class PortsHook(Hook):
         return Contribution(ports=tuple(map(_published, bindings)))
 
     async def undo(self, container: str) -> None:
-        """See the base."""
+        """See the base. After a killed agent recovery publishes what running containers have, and nothing else."""
         await self._published.unpublish(container)
         reach(Failpoint.TEARDOWN_PORTS)
 

@@ -33,7 +33,7 @@ class RootfsHook(Hook):
             former.release()
 
     async def undo(self, container: str) -> None:
-        """See the base. Its disk may be busy for long, so this has threads of its own."""
+        """See the base. The disk may be busy for long, so this has threads of its own. A killed agent pins nothing."""
         hold = self._holds.pop(container, None)
         if hold is not None:
             await asyncio.get_running_loop().run_in_executor(self._unmounters, hold.release)
