@@ -3,9 +3,8 @@
     prepare, in order ──► the runtime creates the run ──► created ──► it runs … ends ──► undo, in reverse order
 
 A hook's `prepare` returns its contribution to the run, frozen, and sees what the hooks before it have contributed.
-Where it raises, it and the hooks before it are undone. `undo` knows nothing but the
-container's id, the disk and the kernel: the same one serves a launch that failed, a teardown, and recovery, where
-what an earlier agent had in memory is gone.
+Where it raises, it and the hooks before it are undone. `undo` knows nothing but the container's id, the disk and the
+kernel: the same one serves a launch that failed, a teardown, and recovery, where an earlier agent's memory is gone.
 """
 
 import asyncio

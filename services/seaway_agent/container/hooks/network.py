@@ -45,7 +45,7 @@ class NetworkHook(Hook):
         self._networks.hand_over(container, run.pid)
 
     async def undo(self, container: str) -> None:
-        """See the base. After a killed agent nothing is there to undo: namespace and interfaces end with their processes."""
+        """See the base. A killed agent leaves nothing: namespace and interfaces end with their processes."""
         await self._networks.leave(container)
 
 
