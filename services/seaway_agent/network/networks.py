@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from ipaddress import IPv4Address
 from typing import TypeVar
 
 from seaway_agent.network.bridge import BridgeDriver
@@ -151,7 +152,12 @@ class NodeNetworks:
     async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[EndpointInfo, ...]:
         """See the port."""
         sandbox = self._by_container[container] = await self.run(lambda: self._sandboxes.adopt(pid, requests))
-        return self._sandboxes.own_endpoints(sandbox)
+        return sandbox.endpoints
+
+    def owns(self, container: str, address: IPv4Address) -> bool:
+        """Whether an address is that of one of the container's endpoints, and its alone."""
+        sandbox = self._by_container.get(container)
+        return sandbox is not None and self._sandboxes.owns(sandbox, address)
 
     async def sweep(self) -> list[str]:
         """See the port."""

@@ -129,8 +129,7 @@ class Networks(Protocol):
     async def adopt(self, container: str, pid: int, requests: Sequence[EndpointRequest]) -> tuple[EndpointInfo, ...]:
         """Take over the sandbox of a container that outlived an earlier agent, even if its process has changed it.
 
-        Allocates the addresses in the requests, and returns the endpoints that have theirs to themselves. Raises
-        SandboxGone: the process has ended.
+        Allocates the addresses in the requests. Raises SandboxGone: the process has ended.
         """
 
     async def sweep(self) -> list[str]:

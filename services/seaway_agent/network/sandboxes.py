@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address
 
 from seaway_agent.network import names, netns, rtnetlink, rtnl
 from seaway_agent.network.driver import EndpointPlan, PluggedEndpoint
@@ -106,12 +107,11 @@ class Sandboxes:
         self._live.add(adopted)
         return adopted
 
-    def own_endpoints(self, sandbox: Sandbox) -> tuple[EndpointInfo, ...]:
-        """Its endpoints, without those whose address another sandbox has."""
-        return tuple(
-            plugged.info
+    def owns(self, sandbox: Sandbox, address: IPv4Address) -> bool:
+        """Whether an address of its endpoints is its alone: a restored one may be another sandbox's already."""
+        return any(
+            plugged.info.address == address and self._networks.of(plugged).is_held_by(address, sandbox)
             for plugged in sandbox.plugged
-            if self._networks.of(plugged).is_held_by(plugged.info.address, sandbox)
         )
 
     def sweep(self) -> list[str]:
@@ -190,7 +190,6 @@ class Sandboxes:
     ) -> PluggedEndpoint | None:
         network, address = self._networks.by_name.get(request.network), request.address
         if network is None or address is None:
-            self._all_readable = False  # its interfaces must not be taken for stale ones
             _log.error("process %d is in network %s, which is not on this node", adopted.pid, request.network)
             return None
         prefix_len, mac = network.addresses.subnet.prefixlen, request.mac or names.mac_of(address)

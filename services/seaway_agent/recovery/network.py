@@ -8,7 +8,6 @@ from seaway_agent.container.hooks.network import requests_again
 from seaway_agent.container.hooks.ports import host_binding, port_address
 from seaway_agent.network.errors import SandboxGone
 from seaway_agent.network.networks import NodeNetworks
-from seaway_agent.network.port import EndpointInfo
 from seaway_agent.network.published import PublishedPorts
 from seaway_agent.network.publisher import Published
 from seaway_contracts.containers import ContainerSpec, Endpoint, PublishedPort
@@ -37,9 +36,10 @@ class NetworkRecovery:
         """Adopt the networks of running containers, remove all others, and start the pools of sandboxes."""
         ports: dict[str, Published] = {}
         for found in running:
-            own = await self._adopt(found) if not found.spec.network.sandbox and found.pid else ()
+            if not found.spec.network.sandbox and found.pid:
+                await self._adopt(found)
             address = port_address(found.endpoints)
-            if found.ports and address is not None and address in {endpoint.address for endpoint in own}:
+            if found.ports and address is not None and self._networks.owns(found.spec.id, address):
                 ports[found.spec.id] = Published(address, tuple(map(host_binding, found.ports)))
         for warning in await self._published.restore(ports):
             log.warning("%s", warning)
@@ -47,9 +47,8 @@ class NetworkRecovery:
             log.info("removed %s, which belongs to no container", interface)
         self._networks.fill()
 
-    async def _adopt(self, found: RunningNetwork) -> tuple[EndpointInfo, ...]:
-        """The endpoints that have their address to themselves."""
+    async def _adopt(self, found: RunningNetwork) -> None:
         try:
-            return await self._networks.adopt(found.spec.id, found.pid, requests_again(found.endpoints))
+            await self._networks.adopt(found.spec.id, found.pid, requests_again(found.endpoints))
         except SandboxGone:  # the container has ended; its exit follows
-            return ()
+            return

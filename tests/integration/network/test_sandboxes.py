@@ -279,6 +279,7 @@ async def test_two_that_claim_one_address_both_keep_their_network(suite: str, ho
         for held, process in zip((one, two), processes, strict=True)
     ]
     assert (kept.host_interface, other.host_interface) == (one.host_veth, two.host_veth)
+    assert [second.networks.owns(held.container, kept.address) for held in (one, two)] == [True, False]
     assert await second.networks.sweep() == []
     await second.release(two)
     with pytest.raises(AddressError, match="Address already in use"):
