@@ -15,8 +15,8 @@ from typing import Final, Generic
 from pydantic import ValidationError
 
 from seaway_bus import deadlines, metrics
-from seaway_bus.absence import Absence
 from seaway_bus.deadlines import DEADLINE
+from seaway_bus.down_nodes import DownNodes
 from seaway_bus.ears import Ears
 from seaway_bus.local_links import Doors
 from seaway_bus.micro import Endpoint, Micro
@@ -94,7 +94,7 @@ class Bus:
         self._ears = Ears(transport)
         self._patience_s = patience_s
         self._outcomes = Outcomes()
-        self.absence = Absence(patience_s)
+        self.down_nodes = DownNodes(patience_s)
         self._tasks = tasks or Tasks("bus")
         self._subscriptions: list[Subscription] = []
         self._micro: Micro | None = None
@@ -209,7 +209,7 @@ class Bus:
         asking = Asking(self.transport, subject, data, headers, channel.repeat, self._patience_s, to)
         started = time.perf_counter()
         try:
-            async with self.absence.call(to) if to else contextlib.nullcontext():
+            async with self.down_nodes.call(to) if to else contextlib.nullcontext():
                 reply = await asking.answer(limit + _GRACE_S)
         except TransportError as error:
             raise _unreachable(channel, to, error) from error

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from seaway_api.blobs import ArchiveClient
-from seaway_api.hub import Hub
-from seaway_api.seen import Seen
+from seaway_api.cache.hub import Hub
+from seaway_api.cache.record_cache import CachedContainer
+from seaway_api.cache.stats_feeds import StatsFeeds
+from seaway_api.http.archive_client import ArchiveClient
 from seaway_api.settings import ApiSettings
-from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream
 from seaway_bus.transport import TransportError
@@ -46,46 +46,48 @@ class Api:
         """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""
         if is_container_id(ref) and (node := self.hub.place(ref)) is not None:
             return ref, node
-        if (seen := await self._known(ref)) is not None:
-            return seen.record.id, seen.record.node
+        if (known := await self._known(ref)) is not None:
+            return known.record.id, known.record.node
         found: ContainerLocation = await self.bus.call(cat.RESOLVE, self._asked(ref))
         self.hub.remember(found.id, found.node)
         return found.id, found.node
 
     async def record(self, ref: str) -> ContainerRecord:
         """A container's record; raises SeawayError(NOT_FOUND)."""
-        return (await self.seen(ref)).record
+        return (await self.cached(ref)).record
 
-    async def seen(self, ref: str, meanwhile: Callable[[Seen], object] | None = None) -> Seen:
-        """The same, with what is known of it from before.
+    async def cached(self, ref: str, meanwhile: Callable[[CachedContainer], object] | None = None) -> CachedContainer:
+        """The same, with what is known of it from reads before.
 
         `meanwhile` is done with what is likely to be given, while it isn't sure.
         """
         if (known := await self._known(ref, meanwhile)) is not None:
             return known
         data = await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))
-        seen = self.hub.newest(self.hub.seen.of(data))
-        self.hub.remember(seen.record.id, seen.record.node)
-        return seen
+        container = self.hub.newest(self.hub.records.of(data))
+        self.hub.remember(container.record.id, container.record.node)
+        return container
 
-    async def _known(self, ref: str, meanwhile: Callable[[Seen], object] | None = None) -> Seen | None:
+    async def _known(
+        self, ref: str, meanwhile: Callable[[CachedContainer], object] | None = None
+    ) -> CachedContainer | None:
         """A container that has been read before, once it is sure that nothing has happened to it since.
 
         What the server has sent before it answers has come by then: all events that were published before the request.
         """
         hub = self.hub
-        likely = hub.seen.current(ref)
+        likely = hub.records.current(ref)
         if likely is None or not hub.live:
             return None
         try:
             await self.bus.transport.flush(_SURE_S, partial(meanwhile, likely) if meanwhile is not None else None)
         except TransportError:
             return None
-        seen = hub.seen.current(ref) if hub.live else None
-        return hub.newest(seen) if seen is not None else None
+        known = hub.records.current(ref) if hub.live else None
+        return hub.newest(known) if known is not None else None
 
     def _asked(self, ref: str) -> ResolveContainer:
-        return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref) | self.hub.seen.basis(ref))
+        return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref) | self.hub.records.basis(ref))
 
     def stream(self, node: str | None = None, service: str = "") -> ByteStream:
         """A fresh byte stream, of which this is the opening side, to a node's agent or to a service."""

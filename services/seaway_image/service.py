@@ -32,21 +32,21 @@ from seaway_contracts.images import (
     TagRequest,
 )
 from seaway_contracts.version import VERSION
-from seaway_image.access import Access
-from seaway_image.credentials import credentials_from
-from seaway_image.documents import MAX_CONFIG
-from seaway_image.durable import write_file
-from seaway_image.events import ImageEvents
-from seaway_image.httpd import ImageHttp
-from seaway_image.login import RegistryCalls
-from seaway_image.names import read_reference
-from seaway_image.news import By
-from seaway_image.paging import page
-from seaway_image.platforms import parse_platform
-from seaway_image.pull import PullOrder, Pulls
+from seaway_image.http.access import Access
+from seaway_image.http.application import ImageHttp
+from seaway_image.oci.documents import MAX_CONFIG
+from seaway_image.oci.platforms import parse_platform
+from seaway_image.registry.credentials import credentials_from
+from seaway_image.registry.login import RegistryCalls
+from seaway_image.registry.pull import PullOrder, Pulls
+from seaway_image.registry.transport import HttpTransport
 from seaway_image.settings import ImageSettings
-from seaway_image.store import ImageStore
-from seaway_image.transport import HttpTransport
+from seaway_image.store.durable import write_file
+from seaway_image.store.events import ImageEvents
+from seaway_image.store.image_changes import By
+from seaway_image.store.image_store import ImageStore
+from seaway_image.store.names import read_reference
+from seaway_image.store.paging import page
 from seaway_kit import tls
 from seaway_kit.addresses import join_address, split_address
 from seaway_kit.service import ServiceContext

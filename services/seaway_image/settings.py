@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from seaway_docker.references import DEFAULT_DOMAIN
-from seaway_image.endpoints import RegistrySettings, endpoints_for
+from seaway_image.registry.endpoints import RegistrySettings, endpoints_for
 from seaway_kit.addresses import split_address
 from seaway_kit.settings import ServiceSettings
 

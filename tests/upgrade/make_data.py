@@ -20,8 +20,8 @@ from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.nodes import NodeEvent
 from seaway_docker.references import parse_reference
-from seaway_image.digests import Digest
-from seaway_image.names import NameTable, StoredImage, StoredLayer
+from seaway_image.oci.digests import Digest
+from seaway_image.store.names import NameTable, StoredImage, StoredLayer
 from seaway_kit.tasks import Tasks
 from seaway_metadata.history_share import MARK_BYTES, Mark, Marks
 from seaway_metadata.stored import HORIZON_KEY, Horizon, NameHolder, encode, name_key, record_json, spec_json, stamp

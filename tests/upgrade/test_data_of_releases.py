@@ -32,8 +32,8 @@ from seaway_contracts.commands import (
 from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import SeawayError, not_found
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_image.names import resolve
-from seaway_image.store import ImageStore
+from seaway_image.store.image_store import ImageStore
+from seaway_image.store.names import resolve
 from seaway_kit.tasks import Tasks
 from seaway_metadata import registrations, write_behind
 from seaway_metadata.history_share import MARK_BYTES, Mark, Marks

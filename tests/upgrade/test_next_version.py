@@ -36,10 +36,10 @@ from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.stored_forms import Form, Json
 from seaway_docker.references import parse_reference
-from seaway_image import names
-from seaway_image.digests import Digest
-from seaway_image.names import resolve
-from seaway_image.store import ImageStore
+from seaway_image.oci.digests import Digest
+from seaway_image.store import names
+from seaway_image.store.image_store import ImageStore
+from seaway_image.store.names import resolve
 from seaway_kit.tasks import Tasks
 from seaway_metadata import stored
 from seaway_metadata.service import running

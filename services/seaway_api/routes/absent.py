@@ -4,10 +4,9 @@ from typing import Final
 
 from aiohttp import web
 
-from seaway_api.call import Call
-from seaway_api.dispatch import ApiRoute
-from seaway_api.errors import ApiError
-from seaway_api.routing import Route
+from seaway_api.http.errors import ApiError
+from seaway_api.http.routing import Route
+from seaway_api.routes.call import ApiRoute, Call
 from seaway_docker.errors import NODE_NOT_SWARM
 
 _SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")

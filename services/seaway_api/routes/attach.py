@@ -4,12 +4,12 @@ import logging
 
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.detach import DetachScanner, parse_detach_keys
-from seaway_api.relay import both_ways, take_over
+from seaway_api.http import replies
+from seaway_api.routes.call import Call
+from seaway_api.routes.detach import DetachScanner, parse_detach_keys
 from seaway_api.routes.half_made import made_first
 from seaway_api.routes.logs import media_type
+from seaway_api.routes.relay import both_ways, take_over
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer, ContainerId
 from seaway_contracts.containers import ContainerRecord, State

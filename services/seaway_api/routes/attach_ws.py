@@ -7,9 +7,9 @@ from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from seaway_api.call import Call
-from seaway_api.detach import DetachScanner, parse_detach_keys
 from seaway_api.routes.attach import ask_node, attach_request, check_state, tell_detached
+from seaway_api.routes.call import Call
+from seaway_api.routes.detach import DetachScanner, parse_detach_keys
 from seaway_bus.streams import ByteStream
 from seaway_contracts.commands import AttachContainer
 from seaway_contracts.containers import ContainerRecord

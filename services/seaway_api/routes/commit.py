@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call
+from seaway_api.http import replies
+from seaway_api.routes.call import Call
 from seaway_api.translate.commit import image_order
 from seaway_contracts import catalogue as cat
 from seaway_contracts.archives import CommitContainer, GrantCommit

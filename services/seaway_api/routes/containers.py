@@ -2,12 +2,13 @@
 
 from aiohttp import web
 
-from seaway_api import pruned, replies
 from seaway_api.api import Api
-from seaway_api.call import Call
-from seaway_api.lists import all_containers, listed_containers
-from seaway_api.seen import Seen
-from seaway_api.sizes import container_sizes
+from seaway_api.cache.lists import all_containers, listed_containers
+from seaway_api.cache.record_cache import CachedContainer
+from seaway_api.http import replies
+from seaway_api.routes import prune_events
+from seaway_api.routes.call import Call
+from seaway_api.routes.container_sizes import container_sizes
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import timed_line
 from seaway_contracts import catalogue as cat
@@ -38,9 +39,9 @@ async def list_containers(call: Call) -> web.StreamResponse:
     return replies.json(lines)
 
 
-async def _shown(api: Api, query: ContainerQuery, limit: int, *, stopped: bool) -> list[Seen]:
-    shown: list[Seen] = []
-    async for page in listed_containers(api, stopped=stopped):
+async def _shown(api: Api, query: ContainerQuery, limit: int, *, stopped: bool) -> list[CachedContainer]:
+    shown: list[CachedContainer] = []
+    async for page in listed_containers(api.bus, api.hub, stopped=stopped):
         newest = [*map(api.hub.newest, page)] if api.hub.answers else page
         shown += newest if query.takes_all else (one for one in newest if query.matches(one.facts))
         if limit and len(shown) >= limit:
@@ -71,7 +72,7 @@ async def _image_id(api: Api, ref: str) -> str | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
-    seen = await call.api.seen(call.name, Seen.prepare)
+    seen = await call.api.cached(call.name, CachedContainer.prepare)
     record = await with_health(call, seen.record)
     if record is seen.record and not call.flag("size"):
         return replies.json_bytes(seen.inspected_json)
@@ -99,7 +100,7 @@ async def prune(call: Call) -> web.StreamResponse:
     """POST /containers/prune. One that can't be removed is left, as in Docker."""
     filters = parse_filters(call.text("filters"), CONTAINER_PRUNE_KEYS)
     until = until_ns(filters, call.api.now_ns())
-    records = [record async for record in all_containers(call.api)]
+    records = [record async for record in all_containers(call.api.bus, call.api.hub)]
     chosen = [
         record
         for record in records
@@ -108,7 +109,7 @@ async def prune(call: Call) -> web.StreamResponse:
     sizes = await container_sizes(call, chosen)
     removed = [record.id for record in chosen if await _removed(call, record)]
     reclaimed = sum(sizes[identifier].rw for identifier in removed if identifier in sizes)
-    await pruned.tell(call, "container", reclaimed)
+    await prune_events.tell(call, "container", reclaimed)
     return replies.json({"ContainersDeleted": removed or None, "SpaceReclaimed": reclaimed})
 
 

@@ -8,10 +8,10 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from seaway_api import replies
 from seaway_api.api import Api
-from seaway_api.call import Call
-from seaway_api.forgetting import forget, forget_later
+from seaway_api.http import replies
+from seaway_api.routes.call import Call
+from seaway_api.routes.undo_create import forget, forget_later
 from seaway_api.translate.platforms import check_platform
 from seaway_api.translate.spec import (
     Naming,

@@ -6,10 +6,10 @@ from typing import Final
 
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.errors import bus_away
-from seaway_api.hub import CutOff, Reader
+from seaway_api.cache.readers import CutOff, Reader
+from seaway_api.http import replies
+from seaway_api.http.errors import bus_away
+from seaway_api.routes.call import Call
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
 from seaway_bus.feed import Event, history
 from seaway_bus.transport import TransportError

@@ -4,11 +4,11 @@ import secrets
 
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call, parse_int
-from seaway_api.detach import DetachScanner, parse_detach_keys
-from seaway_api.relay import both_ways, take_over
+from seaway_api.http import replies
+from seaway_api.routes.call import Call, parse_int
+from seaway_api.routes.detach import DetachScanner, parse_detach_keys
 from seaway_api.routes.logs import TYPED_SINCE
+from seaway_api.routes.relay import both_ways, take_over
 from seaway_api.routes.run import check_size
 from seaway_api.translate.execs import console_size, exec_json, exec_spec
 from seaway_contracts import catalogue as cat

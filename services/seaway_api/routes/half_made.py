@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from seaway_api.call import Call
+from seaway_api.routes.call import Call
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import CreateContainer
 from seaway_contracts.containers import ContainerRecord

@@ -2,10 +2,11 @@
 
 from aiohttp import web
 
-from seaway_api import pruned, replies
 from seaway_api.api import Api
-from seaway_api.call import Call
-from seaway_api.lists import all_containers, all_images
+from seaway_api.cache.lists import all_containers, all_images
+from seaway_api.http import replies
+from seaway_api.routes import prune_events
+from seaway_api.routes.call import Call
 from seaway_api.translate.images import history_json, image_facts, image_json, image_line, removed_json, shared_sizes
 from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import State
@@ -97,7 +98,7 @@ async def _in_use(api: Api) -> tuple[ImageInUse, ...]:
     making = [ImageInUse(image_id=image, container_id=one, running=False) for one, image in api.making.items()]
     made = [
         ImageInUse(image_id=record.spec.image.id, container_id=record.id, running=record.status.state in _LIVE)
-        async for record in all_containers(api)
+        async for record in all_containers(api.bus, api.hub)
     ]
     known = {use.container_id for use in made}
     return (*made, *(use for use in making if use.container_id not in known))
@@ -118,7 +119,7 @@ async def prune(call: Call) -> web.StreamResponse:
             removed = await _removed(call, image, in_use)
             deleted += removed_json(removed)
             reclaimed += removed.reclaimed
-    await pruned.tell(call, "image", reclaimed)
+    await prune_events.tell(call, "image", reclaimed)
     return replies.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 

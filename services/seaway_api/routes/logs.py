@@ -5,10 +5,10 @@ from typing import Final
 
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.errors import ApiError
-from seaway_api.version import ApiVersion
+from seaway_api.http import replies
+from seaway_api.http.errors import ApiError
+from seaway_api.routes.call import Call
+from seaway_api.translate.version import ApiVersion
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ReadLogs

@@ -2,10 +2,11 @@
 
 from aiohttp import web
 
-from seaway_api import pruned, replies
-from seaway_api.call import Call
-from seaway_api.errors import ApiError
-from seaway_api.lists import all_containers
+from seaway_api.cache.lists import all_containers
+from seaway_api.http import replies
+from seaway_api.http.errors import ApiError
+from seaway_api.routes import prune_events
+from seaway_api.routes.call import Call
 from seaway_api.translate.networking import find_predefined, network_json
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
@@ -36,7 +37,7 @@ async def inspect_network(call: Call) -> web.StreamResponse:
     name = find_predefined(call.params["name"])
     if name is None:
         raise not_found(no_such_network(call.params["name"]))
-    records = [record async for record in all_containers(call.api, stopped=False)]
+    records = [record async for record in all_containers(call.api.bus, call.api.hub, stopped=False)]
     return replies.json(network_json(name, records, await _bridges(call)))
 
 
@@ -61,7 +62,7 @@ async def remove_network(call: Call) -> web.StreamResponse:
 async def prune(call: Call) -> web.StreamResponse:
     """POST /networks/prune. Those that every node has stay."""
     until_ns(parse_filters(call.text("filters"), NETWORK_PRUNE_KEYS), call.api.now_ns())
-    await pruned.tell(call, "network", 0)
+    await prune_events.tell(call, "network", 0)
     return replies.json({"NetworksDeleted": None})
 
 

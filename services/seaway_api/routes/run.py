@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call, parse_int
+from seaway_api.http import replies
+from seaway_api.routes.call import Call, parse_int
 from seaway_api.routes.half_made import half_made, made_first
 from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel

@@ -5,9 +5,9 @@ from typing import Final
 
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.stats import Listener
+from seaway_api.cache.stats_feeds import Listener
+from seaway_api.http import replies
+from seaway_api.routes.call import Call
 from seaway_api.translate.stats import Shown, idle_line
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError

@@ -6,10 +6,10 @@ from aiohttp import web
 from multidict import CIMultiDict
 from pydantic import Field
 
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.errors import bus_away
-from seaway_api.lists import all_containers, all_images
+from seaway_api.cache.lists import all_containers, all_images
+from seaway_api.http import replies
+from seaway_api.http.errors import bus_away
+from seaway_api.routes.call import Call
 from seaway_api.translate.info import Cluster, disk_usage_json, info_json, version_json
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
@@ -96,7 +96,7 @@ async def _cluster(call: Call) -> Cluster:
     images: tuple[ImageRecord, ...] = ()
     registries = Registries()
     try:
-        containers = tuple([record async for record in all_containers(call.api)])
+        containers = tuple([record async for record in all_containers(call.api.bus, call.api.hub)])
     except SeawayError:
         silent.append("metadata")
     try:

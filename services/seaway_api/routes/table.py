@@ -1,6 +1,6 @@
 """All endpoints. More specific templates come first: `{name}` takes slashes too."""
 
-from seaway_api.dispatch import ApiRoute
+from seaway_api.http.routing import Route
 from seaway_api.routes import (
     archive,
     attach,
@@ -23,7 +23,7 @@ from seaway_api.routes import (
     wait,
 )
 from seaway_api.routes.absent import checkpoint_routes, missing_routes, swarm_routes
-from seaway_api.routing import Route
+from seaway_api.routes.call import ApiRoute
 
 
 def all_routes() -> list[ApiRoute]:

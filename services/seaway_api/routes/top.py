@@ -4,8 +4,8 @@ from typing import Final
 
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call
+from seaway_api.http import replies
+from seaway_api.routes.call import Call
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ListProcesses
 

@@ -6,10 +6,10 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.errors import ApiError
-from seaway_api.registry_auth import parse_registry_auth
+from seaway_api.http import replies
+from seaway_api.http.errors import ApiError
+from seaway_api.routes.call import Call
+from seaway_api.translate.registry_auth import parse_registry_auth
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.errors import SeawayError

@@ -5,9 +5,9 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from seaway_api import replies
-from seaway_api.call import Call
-from seaway_api.hub import Watch
+from seaway_api.cache.readers import Watch
+from seaway_api.http import replies
+from seaway_api.routes.call import Call
 from seaway_contracts.containers import ContainerStatus, State
 from seaway_docker.errors import InvalidParameter, invalid_wait_condition
 

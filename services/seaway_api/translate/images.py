@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from seaway_api.translate.inspect import healthcheck_json
-from seaway_api.version import ApiVersion
+from seaway_api.translate.version import ApiVersion
 from seaway_contracts.images import History, ImageConfig, ImageRecord, Layer, RemovedImages
 from seaway_docker.object_filters import ImageFacts
 from seaway_docker.timestamps import ZERO_TIME, rfc3339nano

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from seaway_api.translate.images import image_line
 from seaway_api.translate.listing import list_json
-from seaway_api.version import API_VERSION, MIN_API_VERSION, ApiVersion
+from seaway_api.translate.version import API_VERSION, MIN_API_VERSION, ApiVersion
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.images import ImageRecord, Registries
 from seaway_contracts.nodes import NodeFacts, NodeRecord

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from seaway_api.version import ApiVersion
+from seaway_api.translate.version import ApiVersion
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.model_host import Resources
 from seaway_kit.docker_hosts import TCP

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from seaway_api.connection import HEAD_S, Connection, HttpServer
+from seaway_api.http.connection import HEAD_S, Connection, HttpServer
 from seaway_testing.waiting import GUARD_S
 
 _HEAD_S = 3.0  # a stopped machine must not make an honest client of these tests late

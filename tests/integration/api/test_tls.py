@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "e2e"))
 
 from e2e_rig.certificates import Authority
 
-from seaway_api import tls
-from seaway_api.tls import TlsTransport
+from seaway_api.http import tls
+from seaway_api.http.tls import TlsTransport
 from seaway_testing.waiting import until
 
 pytestmark = pytest.mark.both_loops

@@ -21,11 +21,11 @@ from tests.integration.image.rig import (
 )
 
 from seaway_docker.references import parse_reference
-from seaway_image.credentials import Credentials
-from seaway_image.endpoints import RegistrySettings
-from seaway_image.pull import PullOrder, Pulls
-from seaway_image.store import ImageStore
-from seaway_image.transport import HttpTransport
+from seaway_image.registry.credentials import Credentials
+from seaway_image.registry.endpoints import RegistrySettings
+from seaway_image.registry.pull import PullOrder, Pulls
+from seaway_image.registry.transport import HttpTransport
+from seaway_image.store.image_store import ImageStore
 from seaway_kit.tasks import Tasks
 from seaway_testing.ports import free_port
 

@@ -15,14 +15,14 @@ from tests.integration.image.conftest import HOST, PASSWORD
 from tests.integration.image.rig import TokenServer, tar_of, write_archive
 
 from seaway_api.api import Api
-from seaway_api.blobs import ArchiveClient
-from seaway_api.hub import Hub
-from seaway_api.server import serve
+from seaway_api.cache.hub import Hub
+from seaway_api.cache.stats_feeds import StatsFeeds
+from seaway_api.http.archive_client import ArchiveClient
+from seaway_api.service import serve
 from seaway_api.settings import ApiSettings
-from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus
-from seaway_image.access import Access
-from seaway_image.httpd import ImageHttp
+from seaway_image.http.access import Access
+from seaway_image.http.application import ImageHttp
 from seaway_image.service import ImageService
 from seaway_kit.tasks import Tasks
 from seaway_testing.fake_transport import FakeServer, FakeTransport

@@ -14,10 +14,10 @@ from tests.integration.image.conftest import HOST, PASSWORD
 from tests.integration.image.rig import SERVICE, TokenServer
 
 from seaway_contracts.errors import SeawayError
-from seaway_image.credentials import Credentials
-from seaway_image.endpoints import RegistrySettings
-from seaway_image.login import login
-from seaway_image.transport import HttpTransport
+from seaway_image.registry.credentials import Credentials
+from seaway_image.registry.endpoints import RegistrySettings
+from seaway_image.registry.login import login
+from seaway_image.registry.transport import HttpTransport
 from seaway_testing.ports import free_port
 
 ANN = Credentials("ann", PASSWORD)

@@ -12,7 +12,7 @@ from tests.integration.image.conftest import HUB
 from tests.integration.image.rig import Certificates, docker_registry
 
 from seaway_contracts.errors import SeawayError
-from seaway_image.credentials import Credentials
+from seaway_image.registry.credentials import Credentials
 from seaway_testing.ports import free_port
 
 

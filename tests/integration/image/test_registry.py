@@ -10,13 +10,13 @@ from tests.integration.image.rig import docker_registry, push, skopeo, write_arc
 
 from seaway_contracts.errors import SeawayError
 from seaway_docker.references import parse_reference
-from seaway_image.endpoints import RegistrySettings
-from seaway_image.load import load
-from seaway_image.platforms import parse_platform
-from seaway_image.pull import PullOrder, Pulls
-from seaway_image.save import save
-from seaway_image.store import ImageStore
-from seaway_image.transport import HttpTransport
+from seaway_image.archives.load import load
+from seaway_image.archives.save import save
+from seaway_image.oci.platforms import parse_platform
+from seaway_image.registry.endpoints import RegistrySettings
+from seaway_image.registry.pull import PullOrder, Pulls
+from seaway_image.registry.transport import HttpTransport
+from seaway_image.store.image_store import ImageStore
 from seaway_kit.tasks import Tasks
 from seaway_testing.ports import free_port
 

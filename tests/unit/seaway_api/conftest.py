@@ -12,11 +12,11 @@ import orjson
 import pytest
 
 from seaway_api.api import Api
-from seaway_api.blobs import ArchiveClient
-from seaway_api.hub import Hub
-from seaway_api.server import serve
+from seaway_api.cache.hub import Hub
+from seaway_api.cache.stats_feeds import StatsFeeds
+from seaway_api.http.archive_client import ArchiveClient
+from seaway_api.service import serve
 from seaway_api.settings import ApiSettings
-from seaway_api.stats import StatsFeeds
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat

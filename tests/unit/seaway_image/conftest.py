@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from seaway_image.digests import Digest, digest_of
-from seaway_image.manifests import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_LIST, DOCKER_MANIFEST
-from seaway_image.news import News
-from seaway_image.store import ImageStore
+from seaway_image.oci.digests import Digest, digest_of
+from seaway_image.oci.manifests import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_LIST, DOCKER_MANIFEST
+from seaway_image.store.image_changes import News
+from seaway_image.store.image_store import ImageStore
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:

@@ -24,14 +24,14 @@ from seaway_contracts.images import (
     TagRequest,
 )
 from seaway_contracts.lifecycle import Envelope
-from seaway_image.access import Access
-from seaway_image.endpoints import RegistrySettings
-from seaway_image.events import ImageEvents
-from seaway_image.load import load
-from seaway_image.pull import Pulls
+from seaway_image.archives.load import load
+from seaway_image.http.access import Access
+from seaway_image.registry.endpoints import RegistrySettings
+from seaway_image.registry.pull import Pulls
+from seaway_image.registry.transport import HttpTransport
 from seaway_image.service import ImageService
-from seaway_image.store import ImageStore
-from seaway_image.transport import HttpTransport
+from seaway_image.store.events import ImageEvents
+from seaway_image.store.image_store import ImageStore
 from seaway_kit.tasks import Tasks
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until

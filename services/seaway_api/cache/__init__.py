@@ -1,0 +1,1 @@
+"""What this process knows and its requests share: the event feed, records, nodes' replies, execs, samples."""

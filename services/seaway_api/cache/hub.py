@@ -1,0 +1,204 @@
+"""One event feed for the whole process, and who listens to it: readers of /events, and those who wait for a container.
+
+Everything here runs in the feed's plain callback: nobody can hold up anybody else. A reader that falls behind is
+cut off.
+"""
+
+import logging
+from collections import OrderedDict
+from typing import Final
+
+from prometheus_client import Gauge
+from pydantic import ValidationError
+
+from seaway_api.cache.container_nodes import ContainerNodes
+from seaway_api.cache.ended_execs import EndedExecs
+from seaway_api.cache.exec_commands import ExecCommands
+from seaway_api.cache.readers import Reader, Watch
+from seaway_api.cache.record_cache import CachedContainer, RecordCache
+from seaway_api.cache.reply_cache import ReplyCache
+from seaway_api.translate.events import docker_event
+from seaway_bus.down_nodes import DownNodes
+from seaway_bus.feed import Event, EventFeed
+from seaway_bus.transport import Transport
+from seaway_contracts.execs import container_prefix
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_contracts.nodes import NodeEvent
+from seaway_kit.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
+_MOST_UNSTORED: Final = 16_384
+_MOST_UNSTORED_BYTES: Final = 32 << 20
+_LATE_NS: Final = 300_000_000_000
+
+
+class Hub:
+    """Hands each event to those whom it concerns, and remembers where containers are."""
+
+    def __init__(self, transport: Transport, tasks: Tasks, down_nodes: DownNodes | None = None) -> None:
+        self._down_nodes = down_nodes or DownNodes()
+        self._nodes = ContainerNodes()
+        self._feed = EventFeed(transport, self.receive, tasks, holders=self._nodes, stored=self._stored)
+        self._readers: set[Reader] = set()
+        self._unstored: OrderedDict[str, Event] = OrderedDict()
+        self._unstored_bytes = 0
+        self._watches: dict[str, list[Watch]] = {}
+        self._back_ns: dict[str, int] = {}
+        self.records = RecordCache()
+        """What reads have brought."""
+        self.answers = ReplyCache(self.records.heard)
+        self.ended_execs = EndedExecs()
+        self.exec_commands = ExecCommands()
+
+    async def start(self) -> None:
+        """Listen to all new events."""
+        await self._feed.start()
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self._feed.close()
+
+    @property
+    def handed_on(self) -> int:
+        """All events stored up to this sequence number were handed on."""
+        return self._feed.delivered
+
+    @property
+    def live(self) -> bool:
+        """Whether events are handed on as they come; not so for some seconds after a lost connection."""
+        return self._feed.live
+
+    async def current(self) -> None:
+        """Wait, for a moment at most, until all that had come is handed on: at once, but after a lost connection."""
+        await self._feed.current()
+
+    @property
+    def unstored(self) -> list[Event]:
+        """What agents have told and the stream may not have yet: a reading of it may not bring these."""
+        return list(self._unstored.values())
+
+    def _keep_unstored(self, event: Event) -> None:
+        self._unstored[event.envelope.id] = event
+        self._unstored_bytes += len(event.data)
+        while len(self._unstored) > _MOST_UNSTORED or self._unstored_bytes > _MOST_UNSTORED_BYTES:
+            self._stored(next(iter(self._unstored)))
+
+    def _stored(self, identifier: str) -> None:
+        event = self._unstored.pop(identifier, None)
+        if event is not None:
+            self._unstored_bytes -= len(event.data)
+
+    # --- who listens
+
+    @property
+    def reader_count(self) -> int:
+        """How many clients read events."""
+        return len(self._readers)
+
+    @property
+    def watched(self) -> int:
+        """How many containers are watched."""
+        return len(self._watches)
+
+    def read(self) -> Reader:
+        """A reader of everything from now on; give it back with `unread`."""
+        reader = Reader()
+        self._readers.add(reader)
+        READERS.set(self.reader_count)
+        return reader
+
+    def unread(self, reader: Reader) -> None:
+        """This reader has gone."""
+        self._readers.discard(reader)
+        READERS.set(self.reader_count)
+
+    def watch(self, container_id: str) -> Watch:
+        """A watch over one container from now on; give it back with `unwatch`."""
+        watch = Watch()
+        self._watches.setdefault(container_id, []).append(watch)
+        return watch
+
+    def unwatch(self, container_id: str, watch: Watch) -> None:
+        """This watch is over."""
+        watches = self._watches.get(container_id, [])
+        if watch in watches:
+            watches.remove(watch)
+        if not watches:
+            self._watches.pop(container_id, None)
+
+    # --- where containers are
+
+    def place(self, container_id: str) -> str | None:
+        """The node of a container by its whole id, where this process knows it."""
+        return self._nodes.find(container_id)
+
+    def remember(self, container_id: str, node: str) -> None:
+        """Metadata says that this container is on that node."""
+        self._nodes.note(container_id, node)
+        self._feed.release(container_id)
+
+    def forget(self, container_id: str) -> None:
+        """There is no such container; no event says so."""
+        self._nodes.forget(container_id)
+
+    def newest(self, seen: CachedContainer) -> CachedContainer:
+        """A container that was read, with the status that its node has answered where that is newer."""
+        record = self.answers.newest(seen.record)
+        return seen if record is seen.record else CachedContainer(record)
+
+    # --- what happens
+
+    def receive(self, event: Event) -> None:
+        """The feed's callback."""
+        envelope = event.envelope
+        if event.told:
+            self._keep_unstored(event)
+        if envelope.noun == "container":
+            if event.told:
+                self.exec_commands.add(envelope, event.data)
+            self._container(event)
+        elif envelope.noun == "node":
+            self._node(event)
+        if self._readers:
+            shown = docker_event(envelope, event.data, stored=event.stream_seq > 0, commands=self.exec_commands)
+            if shown is not None:
+                for reader in self._readers:
+                    reader.feed(shown)
+
+    def _node(self, event: Event) -> None:
+        """Who asks a node that is down is not to wait for long. A `down` that comes behind the `up` after it is past;
+        but one that seems much older comes from a clock that was set back.
+        """
+        envelope = event.envelope
+        if envelope.action == "remove":
+            self._down_nodes.gone(envelope.node, "it was removed")
+            return
+        if envelope.action != "down":
+            self._down_nodes.back(envelope.node)
+            self._back_ns[envelope.node] = max(envelope.time_ns, self._back_ns.get(envelope.node, 0))
+            return
+        if not 0 < self._back_ns.get(envelope.node, 0) - envelope.time_ns < _LATE_NS:
+            body = event.body()
+            self._down_nodes.gone(envelope.node, body.reason if isinstance(body, NodeEvent) else "")
+
+    def _container(self, event: Event) -> None:
+        identifier = event.envelope.subject_id
+        self.records.heard(identifier, event.envelope.seq)
+        if event.envelope.action == "destroy":
+            self._nodes.forget(identifier)
+            self._nodes.forget(container_prefix(identifier))
+            self.answers.forget(identifier)
+            self.records.forget(identifier)
+            self.ended_execs.forget(container_prefix(identifier))
+        watches = self._watches.get(identifier)
+        if not watches:
+            return
+        try:
+            body = ContainerEvent.model_validate_json(event.data)
+        except ValidationError as error:
+            log.warning("an event of container %s has an unreadable body: %s", identifier, error)
+            return
+        for watch in list(watches):
+            watch.feed(event.envelope.action, body.status)

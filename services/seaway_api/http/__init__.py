@@ -1,0 +1,1 @@
+"""The HTTP server below Docker's API: sockets, TLS, connections and their hijacking, dispatch, replies."""

@@ -1,0 +1,71 @@
+"""The API service: its parts put together, and what it does before it answers."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import cast
+
+from seaway_api.api import Api
+from seaway_api.cache.hub import Hub
+from seaway_api.cache.lists import learn_container_nodes
+from seaway_api.cache.stats_feeds import StatsFeeds
+from seaway_api.http.archive_client import ArchiveClient
+from seaway_api.http.dispatch import Dispatcher
+from seaway_api.http.server import serve_http
+from seaway_api.routes.call import Call
+from seaway_api.routes.table import all_routes
+from seaway_api.settings import ApiSettings
+from seaway_api.translate.warnings import endpoint_warnings
+from seaway_contracts.version import VERSION
+from seaway_kit.listeners import Listener
+from seaway_kit.service import ServiceContext
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncIterator[None]:
+    """What the shell enters and leaves. Clients may come before the bus is there; they are answered when it is."""
+    hub = Hub(context.bus.transport, context.tasks, context.bus.down_nodes)
+    archives = ArchiveClient(context.bus, context.settings.nats_ca)
+    try:
+        feeds = StatsFeeds(context.bus, context.tasks)
+        begun = asyncio.Event()
+        api = Api(cast(ApiSettings, context.settings), context.bus, hub, context.tasks, archives, feeds, begun=begun)
+        async with serve(api, lent):
+            await _begin(context, hub)
+            begun.set()
+            yield
+    finally:
+        await archives.close()
+        await hub.close()
+
+
+async def _begin(context: ServiceContext, hub: Hub) -> None:
+    """Event feed first, so that the first request already sees every event."""
+    await context.joined
+    await context.bus.prepared()
+    if context.bus.doors is not None:
+        await context.bus.doors.open()
+    await hub.start()
+    context.tasks.spawn("places", learn_container_nodes(context.bus, hub))
+    await context.bus.announce("api", VERSION)
+
+
+@asynccontextmanager
+async def serve(api: Api, lent: Sequence[Listener] = ()) -> AsyncIterator[tuple[str, ...]]:
+    """Serve the Engine API until the end of the context; gives its endpoints, with the real ports.
+
+    Raises OSError if one can't be had.
+    """
+    settings = api.settings
+    dispatcher = Dispatcher(
+        all_routes(), partial(Call, api), lambda: api.bus.trouble, api.begun, behind_proxy=settings.behind_proxy
+    )
+    async with serve_http(settings, dispatcher, lent) as hosts:
+        api.warnings[:] = endpoint_warnings(hosts, tls=settings.tls, verified=settings.verified)
+        for text in api.warnings:
+            log.warning(" ".join(text.split()))
+        yield hosts

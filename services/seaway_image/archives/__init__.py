@@ -1,0 +1,1 @@
+"""Images from and to tar archives: load, save, import, commit."""

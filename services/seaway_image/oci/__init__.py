@@ -1,0 +1,1 @@
+"""Pure: images as OCI has them: digests, documents, manifests, configs, platforms."""

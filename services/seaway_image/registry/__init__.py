@@ -1,0 +1,1 @@
+"""The client of registries: connections, tokens, login, pulls."""

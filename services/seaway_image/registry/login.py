@@ -1,0 +1,72 @@
+"""`docker login`: whether a registry takes these credentials (moby 26.1 `registry/auth.go`, loginV2)."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from seaway_bus.bus import Bus, Command
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.errors import Code, SeawayError, bad_request, internal
+from seaway_contracts.images import Registries, RegistryLogin
+from seaway_docker.references import DEFAULT_DOMAIN, Reference
+from seaway_image.registry.credentials import Credentials, credentials_from
+from seaway_image.registry.endpoints import RegistrySettings, endpoints_for
+from seaway_image.registry.refusals import Refusal, Unauthorized
+from seaway_image.registry.session import RegistrySession
+from seaway_image.registry.transport import HttpTransport, Unreachable
+
+_HUB: Final = frozenset({"", "docker.io", "index.docker.io", "registry-1.docker.io"})
+
+
+def registry_domain(address: str) -> str:
+    """The registry that a client's `serveraddress` names, as a host or a URL. Raises SeawayError (400)."""
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        host, name = parts.netloc, parts.hostname
+    except ValueError:
+        host, name = "", None
+    if host in _HUB and (name or not address):
+        return DEFAULT_DOMAIN
+    if not name or "@" in host:
+        raise bad_request(f"invalid registry address {address[:200]!r}")
+    return host
+
+
+class RegistryCalls:
+    """The calls about registries as such."""
+
+    def __init__(self, transport: HttpTransport, settings: RegistrySettings) -> None:
+        self._transport = transport
+        self._settings = settings
+
+    async def serve(self, bus: Bus) -> None:
+        """Answer on the bus from now on."""
+        await bus.serve(catalogue.LOGIN, self._login)
+        await bus.serve(catalogue.REGISTRIES, self._registries)
+
+    async def _login(self, request: RegistryLogin, _: Command) -> Empty:
+        await login(self._transport, self._settings, request.auth.server_address, credentials_from(request.auth))
+        return Empty()
+
+    async def _registries(self, _: Empty, __: Command) -> Registries:
+        return Registries(mirrors=self._settings.mirrors, insecure=self._settings.insecure)
+
+
+async def login(transport: HttpTransport, settings: RegistrySettings, address: str, credentials: Credentials) -> None:
+    """Raises SeawayError: UNAUTHORIZED where the registry refuses them, INTERNAL where it can't be asked."""
+    domain = registry_domain(address)
+    session = RegistrySession(transport, Reference(domain, ""), settings, credentials)
+    failure = internal(f"no endpoint of {domain} takes credentials")
+    for endpoint in endpoints_for(domain, settings):
+        if not endpoint.trusted:
+            continue
+        try:
+            return await session.enter(endpoint)
+        except Unauthorized as error:
+            raise SeawayError(Code.UNAUTHORIZED, error.message) from error
+        except Refusal as refusal:
+            code = Code.UNAUTHORIZED if refusal.status == 401 else Code.INTERNAL
+            raise SeawayError(code, f'Get "{endpoint.url}/v2/": {refusal}') from refusal
+        except Unreachable as error:
+            failure = internal(error.message)
+    raise failure

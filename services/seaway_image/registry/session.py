@@ -1,0 +1,279 @@
+"""A client for registries (OCI distribution spec 1.1): manifests and blobs, with tokens, mirrors and retries."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from urllib.parse import quote, urljoin
+
+import aiohttp
+
+from seaway_contracts.errors import Code, SeawayError
+from seaway_docker.references import Reference
+from seaway_image.oci.digests import Digest, digest_of, is_digest, parse_digest
+from seaway_image.oci.documents import MAX_MANIFEST
+from seaway_image.oci.manifests import ACCEPT, Descriptor
+from seaway_image.registry.challenges import (
+    MAX_TOKEN,
+    Challenge,
+    is_scope_refusal,
+    parse_challenges,
+    parse_token,
+    refresh_form,
+    token_url,
+)
+from seaway_image.registry.credentials import Credentials
+from seaway_image.registry.endpoints import (
+    Endpoint,
+    RegistrySettings,
+    check_hop,
+    endpoints_for,
+    may_carry_credentials,
+)
+from seaway_image.registry.refusals import Refusal, Unauthorized, denied, docker_error, parse_refusal
+from seaway_image.registry.transport import Broken, HttpTransport, Unreachable
+from seaway_image.store.ingest import BlobWriter, DigestMismatch
+
+ATTEMPTS: Final = 5
+_BACKOFF_S: Final = 0.5
+_LONGEST_WAIT_S: Final = 30.0
+_ERROR_BODY: Final = 64 << 10
+_CHUNK: Final = 1 << 18
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class FetchedManifest:
+    """A manifest as it came: exact bytes, their digest, and what the registry called them."""
+
+    data: bytes
+    digest: Digest
+    media_type: str
+
+
+@dataclass(frozen=True)
+class _Cached:
+    authorization: str
+    until: float
+
+
+class RegistrySession:
+    """The dealings of one pull with one repository: it keeps to the endpoint that answered, and to its token."""
+
+    def __init__(
+        self,
+        transport: HttpTransport,
+        repository: Reference,
+        settings: RegistrySettings,
+        credentials: Credentials | None = None,
+        *,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.repository = repository
+        self._transport = transport
+        self._credentials = credentials or Credentials()
+        self._sleep = sleep
+        self._endpoints = list(endpoints_for(repository.domain, settings))
+        self._tokens: dict[str, _Cached] = {}
+        self._authorizing = asyncio.Lock()
+
+    # --- what a pull needs
+
+    async def manifest(self, reference: str) -> FetchedManifest:
+        """The manifest or index under a tag or digest, its digest verified; raises SeawayError in Docker's words."""
+
+        async def fetch(endpoint: Endpoint) -> FetchedManifest:
+            return await self._retrying(lambda: self._fetch_manifest(endpoint, reference))
+
+        return await self._across(fetch, reference)
+
+    async def download(self, blob: Descriptor, writer: BlobWriter, progress: Callable[[int], None]) -> None:
+        """Fetch a blob into `writer`, going on where it stands; `progress` is told the bytes there are so far.
+
+        Raises SeawayError; what has come stays with the writer for a later attempt.
+        """
+
+        async def fetch(endpoint: Endpoint) -> None:
+            await self._retrying(lambda: self._fetch_blob(endpoint, blob, writer, progress))
+
+        await self._across(fetch, blob.digest)
+        try:
+            await writer.finish()
+        except DigestMismatch as mismatch:
+            if not mismatch.resumed:
+                raise
+            await writer.restart()
+            await self._across(fetch, blob.digest)
+            await writer.finish()
+
+    async def enter(self, endpoint: Endpoint) -> None:
+        """Ask the registry itself for nothing but to be let in. Raises Refusal, Unauthorized, Unreachable."""
+        async with self._get(f"{endpoint.url}/v2/", endpoint, {}):
+            return
+
+    # --- endpoints and attempts
+
+    async def _across(self, call: Callable[[Endpoint], Awaitable[T]], reference: str) -> T:
+        last: Exception | None = None
+        for endpoint in list(self._endpoints):
+            try:
+                found = await call(endpoint)
+            except (Refusal, Unreachable) as error:
+                last = self._preferred(last, error)
+                continue
+            self._endpoints.remove(endpoint)
+            self._endpoints.insert(0, endpoint)
+            return found
+        if isinstance(last, Refusal):
+            raise docker_error(last, self.repository, reference) from last
+        raise last or RuntimeError("a registry without endpoints")
+
+    def _preferred(self, before: Exception | None, error: Exception) -> Exception:
+        """What a registry said counts for more than that another of its endpoints was silent."""
+        return before if isinstance(before, Refusal) and not isinstance(error, Refusal) else error
+
+    async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await call()
+            except Refusal as refusal:
+                if not refusal.transient or attempt == ATTEMPTS:
+                    raise
+                wait = refusal.retry_after_s
+            except Broken:
+                if attempt == ATTEMPTS:
+                    raise
+                wait = None
+            backoff = _BACKOFF_S * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)
+            await self._sleep(min(_LONGEST_WAIT_S, backoff if wait is None else max(wait, backoff)))
+        raise RuntimeError("no attempt was made")
+
+    # --- requests
+
+    def _url(self, endpoint: Endpoint, what: str) -> str:
+        return f"{endpoint.url}/v2/{quote(self.repository.path)}/{quote(what, safe='/:@')}"
+
+    async def _fetch_manifest(self, endpoint: Endpoint, reference: str) -> FetchedManifest:
+        url, headers = self._url(endpoint, f"manifests/{reference}"), {"Accept": ", ".join(ACCEPT)}
+        async with self._get(url, endpoint, headers) as response:
+            data = await _body(response, MAX_MANIFEST)
+            digest = digest_of(data)
+            stated = reference if is_digest(reference) else response.headers.get("Docker-Content-Digest", "")
+            if stated.startswith("sha256:") and parse_digest(stated) != digest:
+                raise SeawayError(Code.INTERNAL, f"manifest verification failed for digest {stated}: received {digest}")
+            return FetchedManifest(data, digest, response.headers.get("Content-Type", ""))
+
+    async def _fetch_blob(
+        self, endpoint: Endpoint, blob: Descriptor, writer: BlobWriter, progress: Callable[[int], None]
+    ) -> None:
+        if writer.offset >= blob.size > 0:
+            return
+        headers = {"Range": f"bytes={writer.offset}-"} if writer.offset else {}
+        try:
+            async with self._get(self._url(endpoint, f"blobs/{blob.digest}"), endpoint, headers) as response:
+                if not _continues(response, writer.offset):
+                    await writer.restart()
+                await _copy(response, writer, progress)
+        except Refusal as refusal:
+            if refusal.status != 416:
+                raise
+            await writer.restart()
+            raise Broken(str(refusal)) from refusal
+        if writer.offset < blob.size:
+            raise Broken(f"blob {blob.digest}: unexpected EOF after {writer.offset} of {blob.size} bytes")
+
+    @asynccontextmanager
+    async def _get(
+        self, url: str, endpoint: Endpoint, headers: dict[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A successful response; raises Refusal, Unreachable, or Broken if the connection fails on the way."""
+        for again in (True, False):
+            known = self._tokens.get(endpoint.url)
+            fresh = known is not None and known.until > time.monotonic()
+            authorization = {"Authorization": known.authorization} if known and fresh else {}
+            async with self._transport.request(endpoint, "GET", url, headers | authorization) as response:
+                if response.status in (200, 206):
+                    yield response
+                    return
+                refusal = await _refusal(response)
+                challenges = parse_challenges(response.headers.getall("WWW-Authenticate", []))
+            if refusal.status == 401 and not again and is_scope_refusal(challenges):
+                raise denied()
+            if refusal.status != 401 or not again:
+                raise refusal
+            await self._authorize(endpoint, challenges, known if fresh else None, refusal, url)
+
+    # --- authorization
+
+    async def _authorize(
+        self, endpoint: Endpoint, challenges: Sequence[Challenge], used: _Cached | None, refusal: Refusal, url: str
+    ) -> None:
+        async with self._authorizing:
+            known = self._tokens.get(endpoint.url)
+            if known is not None and known is not used and known.until > time.monotonic():
+                return
+            credentials = self._credentials if endpoint.trusted else Credentials()
+            bearer = next((one for one in challenges if one.scheme == "bearer"), None)
+            if bearer is not None:
+                self._tokens[endpoint.url] = await self._bearer(endpoint, bearer, credentials, url)
+            elif any(one.scheme == "basic" for one in challenges):
+                self._tokens[endpoint.url] = _Cached(_basic(credentials, url), float("inf"))
+            else:
+                raise refusal
+
+    async def _bearer(self, endpoint: Endpoint, challenge: Challenge, credentials: Credentials, wanted: str) -> _Cached:
+        if credentials.registry_token:
+            return _Cached(f"Bearer {credentials.registry_token}", float("inf"))
+        own = f"repository:{self.repository.path}:pull" if self.repository.path else ""
+        scope = challenge.parameters.get("scope") or own
+        realm = check_hop(endpoint, urljoin(endpoint.url, challenge.parameters.get("realm", "")), "token realm")
+        form, headers, method = None, {}, "GET"
+        url = token_url(Challenge("bearer", challenge.parameters | {"realm": realm}), scope, credentials.username)
+        if credentials.identity_token:
+            form, method, url = refresh_form(challenge, scope, credentials.identity_token), "POST", realm
+        elif credentials.basic and may_carry_credentials(realm):
+            headers = {"Authorization": credentials.basic}
+        async with self._transport.request(endpoint, method, url, headers, form=form) as response:
+            if response.status == 401:
+                raise Unauthorized(f'Get "{wanted}": {await _refusal(response)}')
+            if response.status != 200:
+                raise await _refusal(response)
+            data = await _body(response, MAX_TOKEN)
+        token = parse_token(data)
+        return _Cached(f"Bearer {token.value}", time.monotonic() + token.life_s * 0.9)
+
+
+def _basic(credentials: Credentials, url: str) -> str:
+    if not credentials.basic:
+        raise Unauthorized(f'Get "{url}": no basic auth credentials')
+    return credentials.basic
+
+
+def _continues(response: aiohttp.ClientResponse, offset: int) -> bool:
+    if offset == 0:
+        return True
+    return response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Refusal:
+    body = await response.content.read(_ERROR_BODY)
+    return parse_refusal(response.status, response.reason or "", body, response.headers.get("Retry-After", ""))
+
+
+async def _copy(response: aiohttp.ClientResponse, writer: BlobWriter, progress: Callable[[int], None]) -> None:
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        await writer.write(chunk)
+        progress(writer.offset)
+
+
+async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    data = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        data += chunk
+        if len(data) > limit:
+            raise SeawayError(Code.TOO_LARGE, f"registry sent more than {limit} bytes for {response.url.path}")
+    return bytes(data)

@@ -1,0 +1,249 @@
+"""The image store: blobs and the durable table of names, changed together and never half."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_contracts.images import ImageInUse, ImageRecord, Layer
+from seaway_docker.references import Reference
+from seaway_image.oci.configs import ImageDocument, parse_config
+from seaway_image.oci.digests import Digest
+from seaway_image.oci.documents import MAX_CONFIG, MAX_MANIFEST
+from seaway_image.oci.manifests import Descriptor, Manifest, encode_manifest, parse_manifest
+from seaway_image.store.blobs import Blob, BlobStore, Lease
+from seaway_image.store.durable import write_file
+from seaway_image.store.image_changes import NOBODY, By, News, news
+from seaway_image.store.layers import LayerFacts, measure_layer
+from seaway_image.store.names import NameTable, Outcome, StoredImage, StoredLayer, read_table, read_target, resolve
+from seaway_image.store.removal import remove
+from seaway_kit.failpoints import Failpoint, reach
+
+COLLECT_GRACE_S: Final = 3600.0
+Change = Callable[[NameTable], NameTable]
+Tell = Callable[[Sequence[News]], None]
+
+
+def _nobody(_: Sequence[News]) -> None:
+    """Nobody wants to know."""
+
+
+class ImageStore:
+    """All images of the cluster. One process owns a root. `tell` hears of each change once it stands on disk.
+
+    Who is killed before that finds what was not told in the table (`news`).
+    """
+
+    def __init__(self, root: Path, *, clock_ns: Callable[[], int] = time.time_ns, tell: Tell = _nobody) -> None:
+        self.blobs = BlobStore(root)
+        self.table = NameTable()
+        self._path = root / "names.json"
+        self._clock_ns = clock_ns
+        self._tell = tell
+        self._changing = asyncio.Lock()
+        self._documents: dict[Digest, ImageDocument] = {}
+        self._facts: dict[Digest, LayerFacts] = {}
+
+    def open(self) -> None:
+        """Read the table, sweep leftovers; raises SeawayError(INTERNAL) if the table can't be read."""
+        self.blobs.open()
+        try:
+            self.table = read_table(self._path.read_bytes(), self._path)
+        except FileNotFoundError:
+            self.table = NameTable()
+        except (OSError, ValueError) as error:
+            text = f"image table {self._path} can't be read: {error}; restore it, or move it away and pull again"
+            raise SeawayError(Code.INTERNAL, text) from error
+
+    # --- reading
+
+    async def get(self, text: str) -> ImageRecord:
+        """One image by name, digest, id or the beginning of an id; raises as `names.resolve`."""
+        return await self.record(resolve(self.table, text))
+
+    async def all(self) -> list[ImageRecord]:
+        """All images, newest first."""
+        records = [await self.record(image) for image in self.table.images]
+        return sorted(records, key=lambda record: (-record.created_ns, record.id))
+
+    async def record(self, image: Digest) -> ImageRecord:
+        """What the other services know of an image."""
+        document = await self.document(image)
+        stored = self.table.images[image]
+        return ImageRecord(
+            id=image,
+            repo_tags=tuple(name.familiar for name in self.table.tags_of(image)),
+            repo_digests=tuple(name.familiar for name in self.table.digests_of(image)),
+            created_ns=document.created_ns,
+            size=stored.size,
+            architecture=document.platform.architecture,
+            os=document.platform.os,
+            variant=document.platform.variant,
+            author=document.author,
+            comment=document.comment,
+            config=document.config,
+            layers=tuple(Layer.model_validate(layer.model_dump()) for layer in stored.layers),
+            history=document.history,
+            last_tag_ns=stored.last_tag_ns,
+        )
+
+    async def document(self, image: Digest) -> ImageDocument:
+        """The image's config, checked; kept in memory."""
+        found = self._documents.get(image)
+        if found is None:
+            found = self._documents[image] = parse_config(await self.blobs.read_bytes(image, MAX_CONFIG))
+        return found
+
+    # --- changing
+
+    async def change(self, change: Change) -> NameTable:
+        """Replace the table by what `change` makes of it, on disk first; when it raises, nothing has changed."""
+        async with self._changing:
+            before = self.table.without_news()
+            table = change(before)
+            if table is before:
+                return self.table
+            table = self._dated(table)
+            data = table.model_dump_json().encode()
+            writing = asyncio.get_running_loop().run_in_executor(None, write_file, self._path, data)
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:  # what is being written is written all the same
+                await asyncio.wait({writing})
+                if writing.exception() is None:
+                    self._enter(table)
+                raise
+            self._enter(table)
+            return table
+
+    def _enter(self, table: NameTable) -> None:
+        self.table = table
+        reach(Failpoint.IMAGE_NAMED)
+        self._tell(table.news)
+
+    def _dated(self, table: NameTable) -> NameTable:
+        if not table.news:
+            return table
+        now = self._clock_ns()
+        dated = [one.model_copy(update={"id": secrets.token_hex(16), "time_ns": now}) for one in table.news]
+        return table.model_copy(update={"news": tuple(dated)})
+
+    async def tag(self, source: str, target: str, by: By = NOBODY) -> None:
+        """Give an image a further name, once for each command; raises SeawayError(NOT_FOUND or BAD_REQUEST)."""
+        reference = read_target(target)
+        now = self._clock_ns()
+
+        def change(table: NameTable) -> NameTable:
+            if table.outcome_of(by.cause) is not None:
+                return table
+            image = resolve(table, source)
+            tagged = table.with_tag(reference, image, now).with_outcome(Outcome(command=by.cause, time_ns=now))
+            return tagged.with_news([news("tag", image, reference.familiar, by)])
+
+        await self.change(change)
+
+    async def remove(
+        self, text: str, *, force: bool = False, in_use: Sequence[ImageInUse] = (), by: By = NOBODY
+    ) -> Outcome:
+        """Untag or delete, as Docker does, once for each command; blobs that nobody needs go at the next collection."""
+        now = self._clock_ns()
+        outcomes: list[Outcome] = []
+
+        def change(table: NameTable) -> NameTable:
+            if (known := table.outcome_of(by.cause)) is not None:
+                outcomes.append(known)
+                return table
+            done = remove(table, text, force=force, in_use=in_use)
+            outcomes.append(Outcome(command=by.cause, time_ns=now, items=done.items, reclaimed=done.reclaimed))
+            return done.table.with_outcome(outcomes[-1]).with_news(done.news(by))
+
+        await self.change(change)
+        for item in outcomes[-1].items:
+            self._documents.pop(Digest(item.deleted), None)
+        return outcomes[-1]
+
+    async def collect(self, *, grace_s: float = COLLECT_GRACE_S) -> list[Blob]:
+        """Delete the blobs that no image and no running operation needs."""
+        async with self._changing:
+            gone = self.blobs.collect(self.table.blobs(), grace_s=grace_s)
+        for blob in gone:
+            self._facts.pop(blob.digest, None)
+        return gone
+
+    def discard(self, lease: Lease) -> None:
+        """Take away what an operation stored, or has begun to store, and no image uses."""
+        self.blobs.discard(lease, self.table.blobs())
+
+    # --- registering
+
+    async def facts(self, layer: Digest) -> LayerFacts:
+        """What is in a stored layer blob: known from an image that has it, or found by inflating it."""
+        for image in self.table.images.values():
+            for known in image.layers:
+                if known.digest == layer:
+                    return LayerFacts(known.diff_id, known.diff_size)
+        if layer not in self._facts:
+            self.blobs.require(layer)
+            self._facts[layer] = await measure_layer(self.blobs.path(layer))
+        return self._facts[layer]
+
+    async def check(self, manifest_digest: Digest) -> StoredImage:
+        """The image under a stored manifest, every blob there and every diffID right; raises SeawayError."""
+        data = await self.blobs.read_bytes(manifest_digest, MAX_MANIFEST)
+        manifest = parse_manifest(data)
+        if not isinstance(manifest, Manifest):
+            raise bad_request(f"{manifest_digest} is an index, not one image's manifest")
+        document = parse_config(await self.blobs.read_bytes(manifest.config.digest, MAX_CONFIG))
+        if len(document.diff_ids) != len(manifest.layers):
+            named, given = len(document.diff_ids), len(manifest.layers)
+            raise bad_request(f"image {document.id}: its config names {named} layers, its manifest {given}")
+        layers = [
+            await self._check_layer(layer, diff_id)
+            for layer, diff_id in zip(manifest.layers, document.diff_ids, strict=True)
+        ]
+        return StoredImage(id=document.id, manifest=manifest_digest, layers=tuple(layers))
+
+    async def _check_layer(self, layer: Descriptor, diff_id: Digest) -> StoredLayer:
+        size = self.blobs.require(layer.digest)
+        if size != layer.size:
+            raise bad_request(f"layer {layer.digest} has {size} bytes, its manifest says {layer.size}")
+        facts = await self.facts(layer.digest)
+        if facts.diff_id != diff_id:
+            raise bad_request(
+                f"layer {layer.digest} unpacks to {facts.diff_id}, not to {diff_id} as the image's config says"
+            )
+        return StoredLayer(
+            digest=layer.digest,
+            size=layer.size,
+            media_type=layer.media_type,
+            diff_id=diff_id,
+            diff_size=facts.size,
+        )
+
+    async def register(
+        self,
+        image: StoredImage,
+        *,
+        tags: Sequence[Reference] = (),
+        digests: Sequence[tuple[Reference, Digest]] = (),
+        told: Sequence[News] = (),
+    ) -> None:
+        """Enter a checked image with its names, and what is told of it, all at once."""
+
+        def change(table: NameTable) -> NameTable:
+            table = table.with_image(image)
+            for tag in tags:
+                table = table.with_tag(tag, image.id)
+            for repository, digest in digests:
+                table = table.with_digest(repository, digest, image.id)
+            return table.with_news(told)
+
+        await self.change(change)
+
+    async def assemble(self, config: Descriptor, layers: Sequence[Descriptor], lease: Lease) -> StoredImage:
+        """Make and store the manifest for blobs that are stored already, and check the whole."""
+        manifest = await self.blobs.put(encode_manifest(config, layers), lease=lease)
+        return await self.check(manifest.digest)

@@ -1,0 +1,84 @@
+"""The hub, with events twice and out of order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from seaway_api.cache.hub import Hub
+from seaway_bus.bus import Bus
+from seaway_bus.down_nodes import DownNodes
+from seaway_contracts.catalogue import NODE_DOWN, NODE_UP, event_channel
+from seaway_contracts.containers import State
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.nodes import NodeEvent
+from seaway_kit.tasks import Tasks
+from seaway_testing.builders import START_NS, container_event, container_id, status
+from seaway_testing.fake_transport import FakeServer, FakeTransport
+
+_MINUTE = 60_000_000_000
+
+
+@pytest.fixture
+def down_nodes() -> DownNodes:
+    return DownNodes(0.02)
+
+
+@pytest.fixture
+async def hub(fake_bus: Bus, fake_server: FakeServer, tasks: Tasks, down_nodes: DownNodes) -> AsyncIterator[Hub]:
+    fake_server.deliver_twice = True
+    made = Hub(FakeTransport(fake_server), tasks, down_nodes)
+    await made.start()
+    yield made
+    await made.close()
+
+
+async def tell(bus: Bus, hub: Hub, action: str, time_ns: int) -> None:
+    channel = NODE_DOWN if action == "down" else NODE_UP
+    envelope = Envelope(f"node-{action}-{time_ns}", "n1", "node", action, "n1", time_ns)
+    await bus.transport.store(channel.subject("n1", "n1"), channel.encode(NodeEvent(node="n1")), envelope.headers())
+    await bus.transport.flush()
+    await hub.current()
+
+
+async def cut(down_nodes: DownNodes) -> bool:
+    """Whether a call to the node is cut off."""
+    try:
+        async with down_nodes.call("n1"):
+            await asyncio.sleep(0.1)
+    except SeawayError:
+        return True
+    return False
+
+
+async def test_a_down_that_comes_behind_its_up_is_past(hub: Hub, fake_bus: Bus, down_nodes: DownNodes) -> None:
+    await tell(fake_bus, hub, "down", START_NS)
+    assert await cut(down_nodes)
+    await tell(fake_bus, hub, "up", START_NS + 2 * _MINUTE)
+    await tell(fake_bus, hub, "down", START_NS + _MINUTE)
+    assert not await cut(down_nodes)
+    await tell(fake_bus, hub, "down", START_NS + 3 * _MINUTE)
+    assert await cut(down_nodes)
+
+
+async def test_a_clock_that_was_set_back_hides_no_down(hub: Hub, fake_bus: Bus, down_nodes: DownNodes) -> None:
+    await tell(fake_bus, hub, "up", START_NS + 60 * _MINUTE)
+    await tell(fake_bus, hub, "down", START_NS)
+    assert await cut(down_nodes)
+
+
+async def test_a_containers_events_twice_and_late(hub: Hub, fake_bus: Bus) -> None:
+    """Each is handed on once; what comes behind the end changes nothing for those who have seen the end."""
+    watch, reader = hub.watch(container_id()), hub.read()
+    for action, seq in (("create", 1), ("die", 3), ("start", 2), ("destroy", 4), ("die", 3)):
+        envelope, body = container_event(action, status(State.EXITED, seq))
+        channel = event_channel("container", action)
+        await fake_bus.transport.store(
+            channel.subject("n1", envelope.subject_id), channel.encode(body), envelope.headers()
+        )
+    await fake_bus.transport.flush()
+    await hub.current()
+    assert [(await watch.next())[0] for _ in range(4)] == ["create", "die", "start", "destroy"]
+    assert [event.facts.action for event in await reader.next(1)] == ["create", "die", "start", "destroy"]
+    assert hub.place(container_id()) is None
