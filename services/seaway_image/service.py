@@ -43,7 +43,7 @@ from seaway_image.registry.transport import HttpTransport
 from seaway_image.settings import ImageSettings
 from seaway_image.store.durable import write_file
 from seaway_image.store.events import ImageEvents
-from seaway_image.store.image_changes import By
+from seaway_image.store.image_changes import Cause
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import read_reference
 from seaway_image.store.paging import page
@@ -111,12 +111,12 @@ class ImageService:
 
     async def tag(self, request: TagRequest, command: Command) -> Empty:
         """A further name."""
-        await self._store.tag(request.source, request.target, By(command.id, command.actor))
+        await self._store.tag(request.source, request.target, Cause(command.id, command.actor))
         return Empty()
 
     async def remove(self, request: RemoveImage, command: Command) -> RemovedImages:
         """Untag, delete; the disk is freed at once."""
-        by = By(command.id, command.actor)
+        by = Cause(command.id, command.actor)
         done = await self._store.remove(request.ref, force=request.force, in_use=request.in_use, by=by)
         if any(item.deleted for item in done.items):
             await self.collect(grace_s=0)

@@ -17,7 +17,7 @@ from seaway_image.oci.configs import ImageDocument
 from seaway_image.oci.digests import Digest, parse_digest
 from seaway_image.oci.manifests import MAX_LAYERS, OCI_CONFIG, Descriptor
 from seaway_image.store.blobs import Lease
-from seaway_image.store.image_changes import By, news
+from seaway_image.store.image_changes import Cause, image_change
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.layers import check_tar
 from seaway_image.store.names import StoredImage, read_target
@@ -85,8 +85,8 @@ async def commit_image(
         try:
             layer = await _ingest(store, source, lease)
             image = await _make(store, below, layer, config, order, clock_ns(), lease)
-            by = By(order.cause, order.actor)
-            told = [news("tag", image.id, target.familiar, by)] if target else []
+            by = Cause(order.cause, order.actor)
+            told = [image_change("tag", image.id, target.familiar, by)] if target else []
             await store.register(image, tags=[target] if target else [], told=told)
             return MadeImage(image.id, target)
         finally:

@@ -17,7 +17,7 @@ from seaway_image.oci.digests import Digest
 from seaway_image.oci.manifests import OCI_CONFIG, Descriptor
 from seaway_image.oci.platforms import NOT_SUPPORTED, OURS, Platform
 from seaway_image.store.blobs import Lease
-from seaway_image.store.image_changes import NOBODY, By, news
+from seaway_image.store.image_changes import NOBODY, Cause, image_change
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.layers import check_tar
 
@@ -31,7 +31,7 @@ class ImportOrder:
     message: str = ""
     source: str = "-"
     platform: Platform = Platform()  # noqa: RUF009 — frozen, so one for all is right
-    by: By = NOBODY
+    by: Cause = NOBODY
 
 
 async def import_image(
@@ -79,6 +79,6 @@ async def _make(
     blob = await store.blobs.put(document, lease=lease)
     described = await layer_descriptor(store, layer)
     image = await store.assemble(Descriptor(OCI_CONFIG, blob.digest, blob.size), [described], lease)
-    told = news("import", image.id, order.target.familiar if order.target else "", order.by)
+    told = image_change("import", image.id, order.target.familiar if order.target else "", order.by)
     await store.register(image, tags=[order.target] if order.target else [], told=[told])
     return image.id

@@ -39,7 +39,7 @@ from seaway_image.oci.manifests import (
 )
 from seaway_image.oci.platforms import OURS, Platform
 from seaway_image.store.blobs import Lease
-from seaway_image.store.image_changes import NOBODY, By, news
+from seaway_image.store.image_changes import NOBODY, Cause, image_change
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.layers import compression_of
 from seaway_image.store.names import StoredImage
@@ -81,7 +81,7 @@ async def load(
     *,
     platform: Platform | None = None,
     say: Say = _nothing,
-    by: By = NOBODY,
+    by: Cause = NOBODY,
 ) -> Loaded:
     """Load all images of an archive, or none; raises SeawayError and then nothing is left.
 
@@ -101,7 +101,7 @@ class _Load:
         self._platform = platform
         self._say = say
 
-    async def run(self, source: AsyncIterator[bytes], by: By) -> Loaded:
+    async def run(self, source: AsyncIterator[bytes], by: Cause) -> Loaded:
         """Ingest, check everything, then enter all images."""
         contents = await self._ingest(AsyncTarReader(decompressed(source), _LIMITS))
         found = await self._images(contents)
@@ -109,7 +109,9 @@ class _Load:
         for image, tags in found:
             lines += self._renamed(image.id, tags)
             names = [tag.familiar for tag in tags] or [""]
-            await self._store.register(image, tags=tags, told=[news("load", image.id, name, by) for name in names])
+            await self._store.register(
+                image, tags=tags, told=[image_change("load", image.id, name, by) for name in names]
+            )
         images = tuple(LoadedImage(image.id, tuple(tags)) for image, tags in found)
         return Loaded(images, (*lines, *(line for image in images for line in image.lines())))
 

@@ -23,7 +23,7 @@ from seaway_image.oci.digests import Digest, is_digest, parse_digest
 from seaway_image.oci.documents import MAX_MANIFEST
 from seaway_image.oci.manifests import parse_manifest
 from seaway_image.oci.platforms import parse_platform
-from seaway_image.store.image_changes import By
+from seaway_image.store.image_changes import Cause
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import read_target
 from seaway_image.store.progress import Progress
@@ -161,9 +161,9 @@ class ImageHttp:
         return web.json_response(upload.made.model_dump())
 
 
-def _by(request: web.Request) -> By:
+def _by(request: web.Request) -> Cause:
     """By which command, and in whose name, the archive came."""
-    return By(request.headers.get(COMMAND, ""), request.headers.get(ACTOR, ""))
+    return Cause(request.headers.get(COMMAND, ""), request.headers.get(ACTOR, ""))
 
 
 def _import_order(request: web.Request) -> ImportOrder:

@@ -19,7 +19,7 @@ from seaway_image.registry.pull_plan import PlannedLayer, asked, check_platform,
 from seaway_image.registry.session import RegistrySession
 from seaway_image.registry.transport import HttpTransport
 from seaway_image.store.blobs import Lease
-from seaway_image.store.image_changes import By, News, news
+from seaway_image.store.image_changes import Cause, ImageChange, image_change
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.progress import Emit, Progress, SharedWork
 from seaway_kit.failpoints import Failpoint, reach
@@ -43,10 +43,12 @@ class PullOrder:
     cause: str = ""
     actor: str = ""
 
-    def news(self, image: Digest) -> News:
+    def change(self, image: Digest) -> ImageChange:
         """What is told of a pull that ended well."""
         reference = self.reference
-        return news("pull", image, reference.familiar, By(self.cause, self.actor), name=reference.familiar_name)
+        return image_change(
+            "pull", image, reference.familiar, Cause(self.cause, self.actor), name=reference.familiar_name
+        )
 
 
 class Pulls:
@@ -137,7 +139,7 @@ class _Pull:
         image = await self._store.check(manifest_digest)
         reach(Failpoint.PULL_CHECKED)
         tags = [] if reference.digest else [reference.with_default_tag()]
-        told = [self._order.news(image.id)]
+        told = [self._order.change(image.id)]
         await self._store.register(image, tags=tags, digests=[(reference, named.digest)], told=told)
         reach(Failpoint.PULL_TOLD)
         moved = any(before.get(tag.canonical) != image.id for tag in tags)

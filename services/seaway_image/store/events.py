@@ -15,7 +15,7 @@ from seaway_contracts.channels import EventChannel
 from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import Envelope
 from seaway_image.oci.digests import hex_of
-from seaway_image.store.image_changes import News
+from seaway_image.store.image_changes import ImageChange
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class ImageEvents:
         self._outbox = Outbox(db, transport, tasks, deliver)
         db.execute(_TOLD)
 
-    def start(self, last: Sequence[News] = ()) -> None:
+    def start(self, last: Sequence[ImageChange] = ()) -> None:
         """Publish what an earlier life left: in the outbox, and of the `last` change that it made."""
         if last and last[-1].id != self._told():
             try:
@@ -61,19 +61,19 @@ class ImageEvents:
         self._transport.on_reconnect(self._tell_nodes)
         self._tell_nodes()
 
-    def tell(self, news: Sequence[News]) -> None:
+    def tell(self, changes: Sequence[ImageChange]) -> None:
         """Publish what a change tells. Where the disk is full it is kept in memory only."""
-        if not news:
+        if not changes:
             return
         try:
-            self._put(news)
+            self._put(changes)
         except sqlite3.Error as error:
             log.error("events of images are kept in memory only: %s", error)
             self._outbox.discard()
-            for one in news:
+            for one in changes:
                 self._outbox.tell(*self._event(one))
         self._outbox.kick()
-        if any(one.action == catalogue.IMAGE_DELETE.action for one in news):
+        if any(one.action == catalogue.IMAGE_DELETE.action for one in changes):
             self._tell_nodes()
 
     def _tell_nodes(self) -> None:
@@ -84,17 +84,17 @@ class ImageEvents:
         with contextlib.suppress(TransportError):
             self._transport.send(channel.subject(), channel.encode(Empty()))
 
-    def _put(self, news: Sequence[News]) -> None:
+    def _put(self, changes: Sequence[ImageChange]) -> None:
         with transaction(self._db):
-            for one in news:
+            for one in changes:
                 self._outbox.add(*self._event(one))
-            self._db.execute("INSERT OR REPLACE INTO told VALUES (1, ?)", (news[-1].id,))
+            self._db.execute("INSERT OR REPLACE INTO told VALUES (1, ?)", (changes[-1].id,))
 
     def _told(self) -> str:
         found = self._db.execute("SELECT id FROM told").fetchone()
         return str(found[0]) if found is not None else ""
 
-    def _event(self, one: News) -> tuple[EventChannel[ImageEvent], Envelope, ImageEvent]:
+    def _event(self, one: ImageChange) -> tuple[EventChannel[ImageEvent], Envelope, ImageEvent]:
         channel = _CHANNELS[one.action]
         envelope = Envelope(
             id=one.id,

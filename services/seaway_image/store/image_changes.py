@@ -7,17 +7,17 @@ from pydantic import BaseModel, ConfigDict
 from seaway_image.oci.digests import Digest
 
 
-class By(NamedTuple):
-    """By which command something is done, and who asked."""
+class Cause(NamedTuple):
+    """The command by whose id something is done, and who asked."""
 
-    cause: str = ""
+    command: str = ""
     actor: str = ""
 
 
-NOBODY: Final = By()
+NOBODY: Final = Cause()
 
 
-class News(BaseModel):
+class ImageChange(BaseModel):
     """What happened to an image: `action` in Docker's words, `ref` the name that it was about.
 
     `name` is Docker's actor attribute. `id` and `time_ns` (Unix) are given when it has happened.
@@ -35,6 +35,6 @@ class News(BaseModel):
     time_ns: int = 0
 
 
-def news(action: str, image: Digest, ref: str = "", by: By = NOBODY, *, name: str = "") -> News:
+def image_change(action: str, image: Digest, ref: str = "", by: Cause = NOBODY, *, name: str = "") -> ImageChange:
     """Of something that is about to happen. `name` is by default what else it is called."""
-    return News(action=action, image=image, ref=ref, name=name or ref or image, cause=by.cause, actor=by.actor)
+    return ImageChange(action=action, image=image, ref=ref, name=name or ref or image, cause=by.command, actor=by.actor)

@@ -16,7 +16,7 @@ from seaway_image.oci.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.oci.manifests import Descriptor, Manifest, encode_manifest, parse_manifest
 from seaway_image.store.blobs import Blob, BlobStore, Lease
 from seaway_image.store.durable import write_file
-from seaway_image.store.image_changes import NOBODY, By, News, news
+from seaway_image.store.image_changes import NOBODY, Cause, ImageChange, image_change
 from seaway_image.store.layers import LayerFacts, measure_layer
 from seaway_image.store.names import NameTable, Outcome, StoredImage, StoredLayer, read_table, read_target, resolve
 from seaway_image.store.removal import remove
@@ -24,10 +24,10 @@ from seaway_kit.failpoints import Failpoint, reach
 
 COLLECT_GRACE_S: Final = 3600.0
 Change = Callable[[NameTable], NameTable]
-Tell = Callable[[Sequence[News]], None]
+Tell = Callable[[Sequence[ImageChange]], None]
 
 
-def _nobody(_: Sequence[News]) -> None:
+def _nobody(_: Sequence[ImageChange]) -> None:
     """Nobody wants to know."""
 
 
@@ -131,34 +131,34 @@ class ImageStore:
         dated = [one.model_copy(update={"id": secrets.token_hex(16), "time_ns": now}) for one in table.news]
         return table.model_copy(update={"news": tuple(dated)})
 
-    async def tag(self, source: str, target: str, by: By = NOBODY) -> None:
+    async def tag(self, source: str, target: str, by: Cause = NOBODY) -> None:
         """Give an image a further name, once for each command; raises SeawayError(NOT_FOUND or BAD_REQUEST)."""
         reference = read_target(target)
         now = self._clock_ns()
 
         def change(table: NameTable) -> NameTable:
-            if table.outcome_of(by.cause) is not None:
+            if table.outcome_of(by.command) is not None:
                 return table
             image = resolve(table, source)
-            tagged = table.with_tag(reference, image, now).with_outcome(Outcome(command=by.cause, time_ns=now))
-            return tagged.with_news([news("tag", image, reference.familiar, by)])
+            tagged = table.with_tag(reference, image, now).with_outcome(Outcome(command=by.command, time_ns=now))
+            return tagged.with_news([image_change("tag", image, reference.familiar, by)])
 
         await self.change(change)
 
     async def remove(
-        self, text: str, *, force: bool = False, in_use: Sequence[ImageInUse] = (), by: By = NOBODY
+        self, text: str, *, force: bool = False, in_use: Sequence[ImageInUse] = (), by: Cause = NOBODY
     ) -> Outcome:
         """Untag or delete, as Docker does, once for each command; blobs that nobody needs go at the next collection."""
         now = self._clock_ns()
         outcomes: list[Outcome] = []
 
         def change(table: NameTable) -> NameTable:
-            if (known := table.outcome_of(by.cause)) is not None:
+            if (known := table.outcome_of(by.command)) is not None:
                 outcomes.append(known)
                 return table
             done = remove(table, text, force=force, in_use=in_use)
-            outcomes.append(Outcome(command=by.cause, time_ns=now, items=done.items, reclaimed=done.reclaimed))
-            return done.table.with_outcome(outcomes[-1]).with_news(done.news(by))
+            outcomes.append(Outcome(command=by.command, time_ns=now, items=done.items, reclaimed=done.reclaimed))
+            return done.table.with_outcome(outcomes[-1]).with_news(done.changes(by))
 
         await self.change(change)
         for item in outcomes[-1].items:
@@ -229,7 +229,7 @@ class ImageStore:
         *,
         tags: Sequence[Reference] = (),
         digests: Sequence[tuple[Reference, Digest]] = (),
-        told: Sequence[News] = (),
+        told: Sequence[ImageChange] = (),
     ) -> None:
         """Enter a checked image with its names, and what is told of it, all at once."""
 

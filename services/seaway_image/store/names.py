@@ -21,7 +21,7 @@ from seaway_docker.references import (
     parse_reference,
 )
 from seaway_image.oci.digests import Digest
-from seaway_image.store.image_changes import News
+from seaway_image.store.image_changes import ImageChange
 
 FORM: Final = Form()
 """Of `names.json`."""
@@ -85,7 +85,7 @@ class NameTable(BaseModel):
     images: dict[Digest, StoredImage] = Field(default_factory=dict)
     tags: dict[str, Digest] = Field(default_factory=dict)
     digests: dict[str, Digest] = Field(default_factory=dict)
-    news: tuple[News, ...] = ()
+    news: tuple[ImageChange, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 
     def tags_of(self, image: Digest) -> tuple[Reference, ...]:
@@ -101,7 +101,7 @@ class NameTable(BaseModel):
         indexes = {Digest(name.rpartition("@")[2]) for name in self.digests}
         return frozenset(indexes.union(*(image.blobs for image in self.images.values())))
 
-    def with_news(self, news: Iterable[News]) -> "NameTable":
+    def with_news(self, news: Iterable[ImageChange]) -> "NameTable":
         """With what is to be told of this change."""
         added = tuple(news)
         return self.model_copy(update={"news": self.news + added}) if added else self

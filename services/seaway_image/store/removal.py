@@ -10,7 +10,7 @@ from seaway_contracts.ids import short_id
 from seaway_contracts.images import ImageInUse, RemovedImage
 from seaway_docker.references import Reference
 from seaway_image.oci.digests import Digest
-from seaway_image.store.image_changes import By, News, news
+from seaway_image.store.image_changes import Cause, ImageChange, image_change
 from seaway_image.store.names import NameTable, StoredImage, is_id_of, read_reference, resolve
 
 
@@ -28,10 +28,10 @@ class Removal:
     deleted: bool
     reclaimed: int = 0
 
-    def news(self, by: By) -> list[News]:
+    def changes(self, by: Cause) -> list[ImageChange]:
         """What is told of it."""
-        gone = [news("delete", self.image, by=by)] if self.deleted else []
-        return [*(news("untag", self.image, name, by, name=self.image) for name in self.untagged), *gone]
+        gone = [image_change("delete", self.image, by=by)] if self.deleted else []
+        return [*(image_change("untag", self.image, name, by, name=self.image) for name in self.untagged), *gone]
 
 
 Level = Literal["names", "containers", "running"]

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from seaway_image.oci.digests import Digest, digest_of
 from seaway_image.oci.manifests import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_LIST, DOCKER_MANIFEST
-from seaway_image.store.image_changes import News
+from seaway_image.store.image_changes import ImageChange
 from seaway_image.store.image_store import ImageStore
 
 
@@ -147,13 +147,13 @@ async def registry() -> AsyncIterator[FakeRegistry]:
 
 
 @pytest.fixture
-def heard() -> list[News]:
+def heard() -> list[ImageChange]:
     """What the store's changes have told."""
     return []
 
 
 @pytest.fixture
-def store(tmp_path: Path, heard: list[News]) -> ImageStore:
+def store(tmp_path: Path, heard: list[ImageChange]) -> ImageStore:
     made = ImageStore(tmp_path / "image", tell=heard.extend)
     made.open()
     return made

@@ -15,7 +15,7 @@ from seaway_image.archives.commit import EMPTY_LAYER
 from seaway_image.http.access import Access
 from seaway_image.http.application import ImageHttp
 from seaway_image.oci.digests import digest_of
-from seaway_image.store.image_changes import News
+from seaway_image.store.image_changes import ImageChange
 from seaway_image.store.image_store import ImageStore
 
 AUTH = {"Authorization": "Bearer t0k"}
@@ -34,7 +34,7 @@ async def client(store: ImageStore, access: Access) -> AsyncIterator[TestClient[
         yield made
 
 
-def told(heard: list[News]) -> list[tuple[str, ...]]:
+def told(heard: list[ImageChange]) -> list[tuple[str, ...]]:
     return [(one.action, one.image, one.ref, one.cause, one.actor) for one in heard]
 
 

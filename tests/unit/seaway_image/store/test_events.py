@@ -16,7 +16,7 @@ from seaway_contracts.lifecycle import MSG_ID
 from seaway_image.archives.load import load
 from seaway_image.store import image_store
 from seaway_image.store.events import ImageEvents
-from seaway_image.store.image_changes import By
+from seaway_image.store.image_changes import Cause
 from seaway_image.store.image_store import ImageStore
 from seaway_kit.tasks import Tasks
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -65,7 +65,7 @@ async def test_what_was_not_told_is_told_by_the_next_life_and_not_again(
 ) -> None:
     killed = Life(tmp_path, server, tasks, tells=False)
     killed.start()
-    await load(killed.store, archive, by=By("c7", "uid:7"))
+    await load(killed.store, archive, by=Cause("c7", "uid:7"))
     for _ in range(3):
         Life(tmp_path, server, tasks).start()
         await until(lambda: len(told(server)) >= 2)
@@ -85,16 +85,16 @@ async def test_a_command_that_is_asked_again_after_a_kill_is_done_and_told_once(
     first.start()
     await load(first.store, archive)
     killed = Life(tmp_path, server, tasks, tells=False)
-    await killed.store.tag("a:1", "b:1", By("c1"))
+    await killed.store.tag("a:1", "b:1", Cause("c1"))
     second = Life(tmp_path, server, tasks)
     second.start()
-    await second.store.tag("a:1", "b:1", By("c1"))
+    await second.store.tag("a:1", "b:1", Cause("c1"))
     killed = Life(tmp_path, server, tasks, tells=False)
-    done = await killed.store.remove("b:1", by=By("c2"))
+    done = await killed.store.remove("b:1", by=Cause("c2"))
     third = Life(tmp_path, server, tasks)
     third.start()
-    await third.store.tag("a:1", "b:1", By("c3"))
-    assert await third.store.remove("b:1", by=By("c2")) == done
+    await third.store.tag("a:1", "b:1", Cause("c3"))
+    assert await third.store.remove("b:1", by=Cause("c2")) == done
     assert [item.untagged for item in done.items] == ["b:1"]
     assert "docker.io/library/b:1" in third.store.table.tags, "another command's name"
     await until(lambda: len(told(server)) >= 5)
