@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.hub import Hub
-from seaway_api.cache.record_cache import CachedContainer
 from seaway_api.cache.stats_feeds import StatsFeeds
 from seaway_api.http.archive_client import ArchiveClient
 from seaway_api.settings import ApiSettings

@@ -12,10 +12,11 @@ from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from seaway_api.cache.container_nodes import ContainerNodes
+from seaway_api.cache.containers import CONTAINERS, CachedContainer
 from seaway_api.cache.ended_execs import EndedExecs
 from seaway_api.cache.exec_commands import ExecCommands
 from seaway_api.cache.readers import Reader, Watch
-from seaway_api.cache.record_cache import CachedContainer, RecordCache
+from seaway_api.cache.record_cache import RecordCache
 from seaway_api.cache.reply_cache import ReplyCache
 from seaway_api.translate.events import docker_event
 from seaway_bus.down_nodes import DownNodes
@@ -46,8 +47,9 @@ class Hub:
         self._unstored_bytes = 0
         self._watches: dict[str, list[Watch]] = {}
         self._back_ns: dict[str, int] = {}
-        self.records = RecordCache()
-        """What reads have brought."""
+        self.records = RecordCache(CONTAINERS)
+        """Containers, as reads have brought them."""
+        self._caches = {CONTAINERS.noun: self.records}
         self.answers = ReplyCache(self.records.heard)
         self.ended_execs = EndedExecs()
         self.exec_commands = ExecCommands()
@@ -143,10 +145,10 @@ class Hub:
         """There is no such container; no event says so."""
         self._nodes.forget(container_id)
 
-    def newest(self, seen: CachedContainer) -> CachedContainer:
+    def newest(self, cached: CachedContainer) -> CachedContainer:
         """A container that was read, with the status that its node has answered where that is newer."""
-        record = self.answers.newest(seen.record)
-        return seen if record is seen.record else CachedContainer(record)
+        record = self.answers.newest(cached.record)
+        return cached if record is cached.record else CachedContainer(record)
 
     # --- what happens
 
@@ -155,6 +157,8 @@ class Hub:
         envelope = event.envelope
         if event.told:
             self._keep_unstored(event)
+        if (cache := self._caches.get(envelope.noun)) is not None:
+            cache.receive(envelope)
         if envelope.noun == "container":
             if event.told:
                 self.exec_commands.add(envelope, event.data)
@@ -185,12 +189,10 @@ class Hub:
 
     def _container(self, event: Event) -> None:
         identifier = event.envelope.subject_id
-        self.records.heard(identifier, event.envelope.seq)
-        if event.envelope.action == "destroy":
+        if event.envelope.action == CONTAINERS.gone:
             self._nodes.forget(identifier)
             self._nodes.forget(container_prefix(identifier))
             self.answers.forget(identifier)
-            self.records.forget(identifier)
             self.ended_execs.forget(container_prefix(identifier))
         watches = self._watches.get(identifier)
         if not watches:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import orjson
 
+from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.hub import Hub
-from seaway_api.cache.record_cache import CachedContainer
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ListContainers, page_lines

@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from seaway_api.api import Api
+from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.lists import all_containers, listed_containers
-from seaway_api.cache.record_cache import CachedContainer
 from seaway_api.http import replies
 from seaway_api.routes import prune_events
 from seaway_api.routes.call import Call
@@ -72,10 +72,10 @@ async def _image_id(api: Api, ref: str) -> str | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
-    seen = await call.api.cached(call.name, CachedContainer.prepare)
-    record = await with_health(call, seen.record)
-    if record is seen.record and not call.flag("size"):
-        return replies.json_bytes(seen.inspected_json)
+    cached = await call.api.cached(call.name, CachedContainer.prepare)
+    record = await with_health(call, cached.record)
+    if record is cached.record and not call.flag("size"):
+        return replies.json_bytes(cached.inspected_json)
     shown = inspect_json(record)
     if call.flag("size"):
         size = (await container_sizes(call, [record])).get(record.id)

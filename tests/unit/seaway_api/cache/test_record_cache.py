@@ -2,11 +2,13 @@ from typing import Any
 
 import orjson
 
-from seaway_api.cache.record_cache import CachedContainer, RecordCache
+from seaway_api.cache.containers import CONTAINERS, CachedContainer
+from seaway_api.cache.record_cache import Kind, RecordCache
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import list_json
 from seaway_contracts.commands import GONE
 from seaway_contracts.containers import ContainerRecord, State
+from seaway_contracts.lifecycle import Envelope
 from seaway_testing import builders
 from seaway_testing.clock import FakeClock
 
@@ -18,42 +20,42 @@ def raw_of(**fields: Any) -> bytes:
 
 
 def test_what_has_not_changed_is_not_read_again() -> None:
-    seen = RecordCache()
-    first = seen.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
-    assert seen.of(raw_of(status=builders.status(State.RUNNING, seq=3))) is first
+    cache = RecordCache(CONTAINERS)
+    first = cache.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
+    assert cache.of(raw_of(status=builders.status(State.RUNNING, seq=3))) is first
     assert first.record.status.state is State.RUNNING
     assert first.line["State"] == "running"
     assert first.facts.state == "running"
 
 
 def test_a_new_status_is_read() -> None:
-    seen = RecordCache()
-    seen.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
-    assert seen.of(raw_of(status=builders.status(State.EXITED, seq=4))).record.status.state is State.EXITED
+    cache = RecordCache(CONTAINERS)
+    cache.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
+    assert cache.of(raw_of(status=builders.status(State.EXITED, seq=4))).record.status.state is State.EXITED
 
 
 def test_a_new_spec_is_read() -> None:
-    seen = RecordCache()
-    seen.of(raw_of(spec={"name": "old"}, status=builders.status(seq=3)))
+    cache = RecordCache(CONTAINERS)
+    cache.of(raw_of(spec={"name": "old"}, status=builders.status(seq=3)))
     renamed = raw_of(spec={"name": "new"}, status=builders.status(seq=3), spec_seq=3)
-    assert seen.of(renamed).line["Names"] == ["/new"]
+    assert cache.of(renamed).line["Names"] == ["/new"]
 
 
 def test_a_registration_without_a_status_is_read() -> None:
-    assert RecordCache().of(raw_of()).record.status.state is State.CREATED
+    assert RecordCache(CONTAINERS).of(raw_of()).record.status.state is State.CREATED
 
 
 def test_what_is_kept_is_bounded_and_each_is_kept_once() -> None:
-    seen = RecordCache(most=2)
+    cache = RecordCache(CONTAINERS, most=2)
     first, second, third = (raw_of(spec={"seed": seed}, status=builders.status(seq=3)) for seed in (1, 2, 3))
     later = raw_of(spec={"seed": 2}, status=builders.status(seq=4))
-    kept = [seen.of(data) for data in (first, second, later)]
-    assert seen.of(first) is kept[0]
-    assert seen.of(later) is kept[2]
-    seen.of(third)
-    assert seen.of(later) is kept[2]
-    assert seen.of(first) is not kept[0]
-    assert len(seen._known) == len(seen._bytes) == 2
+    kept = [cache.of(data) for data in (first, second, later)]
+    assert cache.of(first) is kept[0]
+    assert cache.of(later) is kept[2]
+    cache.of(third)
+    assert cache.of(later) is kept[2]
+    assert cache.of(first) is not kept[0]
+    assert len(cache._known) == len(cache._bytes) == 2
 
 
 def test_json_that_is_kept_is_what_would_be_made_anew() -> None:
@@ -61,84 +63,109 @@ def test_json_that_is_kept_is_what_would_be_made_anew() -> None:
     for state, run in ((State.CREATED, 0), (State.RUNNING, 1), (State.EXITED, 1)):
         status = builders.status(state, run=run, started_ns=10**18 * run, finished_ns=2 * 10**18 * run)
         record = ContainerRecord(spec=builders.spec(1, labels=labels), node="n1", status=status)
-        seen = CachedContainer(record)
+        kept = CachedContainer(record)
         for now_ns in (3 * 10**18, 4 * 10**18):
-            assert orjson.loads(seen.line_json(now_ns)) == orjson.loads(orjson.dumps(list_json(record, now_ns=now_ns)))
-            assert list(orjson.loads(seen.line_json(now_ns))) == list(list_json(record, now_ns=now_ns))
-        assert orjson.loads(seen.inspected_json) == orjson.loads(orjson.dumps(inspect_json(record)))
+            assert orjson.loads(kept.line_json(now_ns)) == orjson.loads(orjson.dumps(list_json(record, now_ns=now_ns)))
+            assert list(orjson.loads(kept.line_json(now_ns))) == list(list_json(record, now_ns=now_ns))
+        assert orjson.loads(kept.inspected_json) == orjson.loads(orjson.dumps(inspect_json(record)))
 
 
 def test_what_was_read_is_current_until_something_newer_is_heard() -> None:
-    seen = RecordCache()
-    known = seen.of(raw_of(spec={"name": "one"}, status=builders.status(seq=3)))
+    cache = RecordCache(CONTAINERS)
+    known = cache.of(raw_of(spec={"name": "one"}, status=builders.status(seq=3)))
     for ref in ("one", known.record.id):
-        assert seen.current(ref) is known
-    assert seen.current("on") is None and seen.current(known.record.id[:12]) is None
-    seen.heard(known.record.id, 3)
-    assert seen.current("one") is known
-    seen.heard(known.record.id, 4)
-    assert seen.current("one") is None and seen.current(known.record.id) is None
-    later = seen.of(raw_of(spec={"name": "one"}, status=builders.status(seq=4)))
-    assert seen.current("one") is later
+        assert cache.current(ref) is known
+    assert cache.current("on") is None and cache.current(known.record.id[:12]) is None
+    cache.heard(known.record.id, 3)
+    assert cache.current("one") is known
+    cache.heard(known.record.id, 4)
+    assert cache.current("one") is None and cache.current(known.record.id) is None
+    later = cache.of(raw_of(spec={"name": "one"}, status=builders.status(seq=4)))
+    assert cache.current("one") is later
 
 
 def test_an_answer_that_was_on_its_way_when_news_came_is_not_current() -> None:
-    seen = RecordCache()
+    cache = RecordCache(CONTAINERS)
     identifier = builders.container_id(1)
-    seen.heard(identifier, 4)
-    seen.heard(identifier, 2)
-    seen.of(raw_of(status=builders.status(seq=3)))
-    assert seen.current(identifier) is None
-    seen.of(raw_of(status=builders.status(seq=4)))
-    assert seen.current(identifier) is not None
+    cache.heard(identifier, 4)
+    cache.heard(identifier, 2)
+    cache.of(raw_of(status=builders.status(seq=3)))
+    assert cache.current(identifier) is None
+    cache.of(raw_of(status=builders.status(seq=4)))
+    assert cache.current(identifier) is not None
 
 
 def test_what_was_read_long_ago_is_looked_at_again(clock: FakeClock) -> None:
-    seen = RecordCache(now=clock.monotonic)
+    cache = RecordCache(CONTAINERS, now=clock.monotonic)
     data = raw_of(spec={"name": "one"}, status=builders.status(seq=3))
-    known = seen.of(data)
+    known = cache.of(data)
     clock.advance(5)
-    assert seen.current("one") is None
-    assert seen.of(data) is known and seen.current("one") is known
+    assert cache.current("one") is None
+    assert cache.of(data) is known and cache.current("one") is known
 
 
 def test_a_registration_is_never_current() -> None:
-    seen = RecordCache()
-    assert seen.current(seen.of(raw_of()).record.id) is None
+    cache = RecordCache(CONTAINERS)
+    assert cache.current(cache.of(raw_of()).record.id) is None
 
 
 def test_a_name_is_whose_it_was_last() -> None:
-    seen = RecordCache()
-    seen.of(raw_of(spec={"seed": 1, "name": "a"}, status=builders.status(seq=3)))
-    seen.of(raw_of(spec={"seed": 1, "name": "b"}, status=builders.status(seq=4)))
-    assert seen.current("a") is None
-    other = seen.of(raw_of(spec={"seed": 2, "name": "a"}, status=builders.status(seq=1)))
-    again = seen.of(raw_of(spec={"seed": 1, "name": "c"}, status=builders.status(seq=5)))
-    assert (seen.current("a"), seen.current("b"), seen.current("c")) == (other, None, again)
+    cache = RecordCache(CONTAINERS)
+    cache.of(raw_of(spec={"seed": 1, "name": "a"}, status=builders.status(seq=3)))
+    cache.of(raw_of(spec={"seed": 1, "name": "b"}, status=builders.status(seq=4)))
+    assert cache.current("a") is None
+    other = cache.of(raw_of(spec={"seed": 2, "name": "a"}, status=builders.status(seq=1)))
+    again = cache.of(raw_of(spec={"seed": 1, "name": "c"}, status=builders.status(seq=5)))
+    assert (cache.current("a"), cache.current("b"), cache.current("c")) == (other, None, again)
 
 
 def test_what_is_heard_is_bounded() -> None:
-    seen = RecordCache()
+    cache = RecordCache(CONTAINERS)
     for seed in range(8200):
-        seen.heard(builders.container_id(seed), 1)
-    assert len(seen._heard) == 8192
+        cache.heard(builders.container_id(seed), 1)
+    assert len(cache._heard) == 8192
 
 
 def test_of_what_is_gone_nothing_is_kept() -> None:
-    seen = RecordCache()
-    known = seen.of(raw_of(spec={"name": "one"}, status=builders.status(seq=3)))
-    seen.forget(known.record.id)
-    seen.forget(known.record.id)
-    assert seen.current("one") is None and not (seen._known or seen._bytes or seen._names)
+    cache = RecordCache(CONTAINERS)
+    known = cache.of(raw_of(spec={"name": "one"}, status=builders.status(seq=3)))
+    cache.forget(known.record.id)
+    cache.forget(known.record.id)
+    assert cache.current("one") is None and not (cache._known or cache._bytes or cache._names)
 
 
 def test_a_read_must_not_be_older_than_what_was_heard() -> None:
-    seen = RecordCache()
+    cache = RecordCache(CONTAINERS)
     one, name = builders.container_id(1), builders.spec(1).name
-    assert seen.basis(one) == seen.basis(name) == {}
-    seen.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
-    assert seen.basis(one) == seen.basis(name) == {one: 3}, "another copy may not have yet what one has shown"
-    seen.heard(one, 4)
-    assert seen.basis(one) == seen.basis(name) == {one: 4}
-    seen.forget(one)
-    assert seen.basis(one) == {one: GONE}
+    assert cache.basis(one) == cache.basis(name) == {}
+    cache.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
+    assert cache.basis(one) == cache.basis(name) == {one: 3}, "another copy may not have yet what one has shown"
+    cache.heard(one, 4)
+    assert cache.basis(one) == cache.basis(name) == {one: 4}
+    cache.forget(one)
+    assert cache.basis(one) == {one: GONE}
+
+
+class Shelf:
+    """Of a kind that there isn't, numbered by its events."""
+
+    def __init__(self, data: bytes) -> None:
+        fields = orjson.loads(data)
+        self.id, self.name, self.seq = str(fields["id"]), str(fields["name"]), int(fields["seq"])
+        self.read_at = 0.0
+        self.outdated = False
+
+
+SHELVES = Kind("shelf", gone="remove", read=Shelf, is_id=lambda ref: ref.startswith("id-"))
+
+
+def test_another_kind_is_kept_by_its_description() -> None:
+    shelves = RecordCache(SHELVES)
+    first = shelves.of(b'{"id":"id-1","name":"a","seq":2}')
+    assert shelves.current("a") is shelves.current("id-1") is first
+    shelves.receive(Envelope("e1", "n1", "shelf", "change", "id-1", builders.START_NS, 3))
+    assert shelves.current("a") is None and shelves.basis("a") == {"id-1": 3}
+    later = shelves.of(b'{"id":"id-1","name":"a","seq":3}')
+    assert shelves.current("a") is later
+    shelves.receive(Envelope("e2", "n1", "shelf", "remove", "id-1", builders.START_NS, 4))
+    assert shelves.current("id-1") is None and shelves.basis("id-1") == {"id-1": GONE}

@@ -1,0 +1,82 @@
+"""Containers as the cache keeps them: each record with what lists and inspect make of it."""
+
+from functools import cached_property
+from typing import Any, Final
+
+import orjson
+
+from seaway_api.cache.record_cache import Kind
+from seaway_api.translate.inspect import inspect_json
+from seaway_api.translate.listing import container_facts, list_line, state_text
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.ids import is_container_id
+from seaway_docker.container_filters import ContainerFacts
+
+
+class CachedContainer:
+    """One container, with what lists make of it."""
+
+    def __init__(self, record: ContainerRecord) -> None:
+        self.record = record
+        self.read_at = 0.0
+        self.outdated = False
+
+    @classmethod
+    def read(cls, data: bytes) -> "CachedContainer":
+        """From a record's JSON. Raises pydantic.ValidationError for what is none."""
+        return cls(ContainerRecord.model_validate_json(data))
+
+    def prepare(self) -> None:
+        """Make what `docker inspect` shows, so that it is there when it is asked for."""
+        _ = self.inspected_json
+
+    @property
+    def id(self) -> str:
+        """The whole id."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """The name, without Docker's slash."""
+        return self.record.spec.name
+
+    @property
+    def seq(self) -> int:
+        """The number of its status. 0: registered, not created yet."""
+        return self.record.status.seq
+
+    @cached_property
+    def facts(self) -> ContainerFacts:
+        """What filters compare."""
+        return container_facts(self.record)
+
+    @cached_property
+    def line(self) -> dict[str, Any]:
+        """Its line in a list, but for what the time of day changes."""
+        return list_line(self.record)
+
+    def line_json(self, now_ns: int) -> bytes:
+        """Its line as it is now."""
+        before, after = self._around
+        return before + orjson.dumps(state_text(self.record.status, now_ns)) + after
+
+    @cached_property
+    def _around(self) -> tuple[bytes, bytes]:
+        """The line's JSON before and after the one field that changes with time."""
+        fields = list(self.line.items())
+        place = list(self.line).index("Status")
+        before, after = orjson.dumps(dict(fields[:place])), orjson.dumps(dict(fields[place + 1 :]))
+        return before[:-1] + b',"Status":', b"," + after[1:]
+
+    @cached_property
+    def inspected(self) -> dict[str, Any]:
+        """What `docker inspect` shows, but for its size and the last probes of its health. Not to be changed."""
+        return inspect_json(self.record)
+
+    @cached_property
+    def inspected_json(self) -> bytes:
+        """The same as JSON, with the line feed that Go's encoder writes."""
+        return orjson.dumps(self.inspected, option=orjson.OPT_APPEND_NEWLINE)
+
+
+CONTAINERS: Final = Kind("container", gone="destroy", read=CachedContainer.read, is_id=is_container_id)
