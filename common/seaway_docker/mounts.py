@@ -41,8 +41,6 @@ class MountSpec:
     tmpfs: TmpfsOptions = field(default_factory=TmpfsOptions)
     tmpfs_data: str = ""
     """Options of HostConfig.Tmpfs as written; see `tmpfs.tmpfs_options`."""
-    declared: bool = False
-    """It comes from Config.Volumes, the user's or the image's."""
     listed: bool = True
     """Inspect lists it; it doesn't what came from HostConfig.Tmpfs."""
 
@@ -94,9 +92,8 @@ def collect_mounts(
     binds: Iterable[str] = (),
     mounts: Iterable[Mount] = (),
     tmpfs: Mapping[str, str] | None = None,
-    volumes: Iterable[str] = (),
 ) -> tuple[MountSpec, ...]:
-    """All mounts of a create request; `volumes` (Config.Volumes, also an image's) yield to the others.
+    """All that a create request mounts, but for its Config.Volumes, which yield to the others.
 
     Raises InvalidParameter for a bad entry or a target that is used twice.
     """
@@ -107,11 +104,6 @@ def collect_mounts(
         if spec.target in specs:
             raise InvalidParameter(f"Duplicate mount point: {spec.target}")
         specs[spec.target] = spec
-    for path in volumes:
-        # An image may declare `VOLUME data` or `VOLUME ../x`: both count from the root, and never leave it.
-        target = normal_path(f"/{path}")
-        if target != "/":
-            specs.setdefault(target, MountSpec(kind=VOLUME, target=target, declared=True))
     return tuple(specs.values())
 
 

@@ -1,7 +1,6 @@
 """What the handlers work with."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ContainerLocation, ResolveContainer
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.ids import is_container_id, short_id
+from seaway_contracts.ids import is_container_id
 from seaway_kit.tasks import Tasks
 
 _SURE_S: Final = 1.0
@@ -92,12 +91,6 @@ class Api:
     def stream(self, node: str | None = None, service: str = "") -> ByteStream:
         """A fresh byte stream, of which this is the opening side, to a node's agent or to a service."""
         return self.bus.new_stream(self.tasks, node, service)
-
-    def new_id(self) -> str:
-        """A container's id: 64 random hex digits. It begins as a host name can, which must not look like a number."""
-        while short_id(identifier := secrets.token_hex(32)).isdigit():
-            pass
-        return identifier
 
     def now_ns(self) -> int:
         """Unix time in nanoseconds."""

@@ -4,30 +4,26 @@ Everything here runs in the feed's plain callback: nobody can hold up anybody el
 cut off.
 """
 
-import logging
 from collections import OrderedDict
 from typing import Final
 
 from prometheus_client import Gauge
-from pydantic import ValidationError
 
 from seaway_api.cache.container_nodes import ContainerNodes
 from seaway_api.cache.containers import CONTAINERS, CachedContainer
 from seaway_api.cache.ended_execs import EndedExecs
 from seaway_api.cache.exec_commands import ExecCommands
-from seaway_api.cache.readers import Reader, Watch
+from seaway_api.cache.readers import Reader
 from seaway_api.cache.record_cache import RecordCache
 from seaway_api.cache.reply_cache import ReplyCache
 from seaway_api.translate.events import docker_event
 from seaway_bus.down_nodes import DownNodes
 from seaway_bus.feed import Event, EventFeed
 from seaway_bus.transport import Transport
+from seaway_cluster.wait import Watch, WatchList
 from seaway_contracts.execs import container_prefix
-from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.nodes import NodeEvent
 from seaway_kit.tasks import Tasks
-
-log = logging.getLogger(__name__)
 
 READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
 _MOST_UNSTORED: Final = 16_384
@@ -45,7 +41,7 @@ class Hub:
         self._readers: set[Reader] = set()
         self._unstored: OrderedDict[str, Event] = OrderedDict()
         self._unstored_bytes = 0
-        self._watches: dict[str, list[Watch]] = {}
+        self._watches = WatchList()
         self._back_ns: dict[str, int] = {}
         self.records = RecordCache(CONTAINERS)
         """Containers, as reads have brought them."""
@@ -118,17 +114,11 @@ class Hub:
 
     def watch(self, container_id: str) -> Watch:
         """A watch over one container from now on; give it back with `unwatch`."""
-        watch = Watch()
-        self._watches.setdefault(container_id, []).append(watch)
-        return watch
+        return self._watches.watch(container_id)
 
     def unwatch(self, container_id: str, watch: Watch) -> None:
         """This watch is over."""
-        watches = self._watches.get(container_id, [])
-        if watch in watches:
-            watches.remove(watch)
-        if not watches:
-            self._watches.pop(container_id, None)
+        self._watches.unwatch(container_id, watch)
 
     # --- where containers are
 
@@ -194,13 +184,4 @@ class Hub:
             self._nodes.forget(container_prefix(identifier))
             self.answers.forget(identifier)
             self.ended_execs.forget(container_prefix(identifier))
-        watches = self._watches.get(identifier)
-        if not watches:
-            return
-        try:
-            body = ContainerEvent.model_validate_json(event.data)
-        except ValidationError as error:
-            log.warning("an event of container %s has an unreadable body: %s", identifier, error)
-            return
-        for watch in list(watches):
-            watch.feed(event.envelope.action, body.status)
+        self._watches.receive(event)

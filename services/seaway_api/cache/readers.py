@@ -1,4 +1,4 @@
-"""Who takes events from the hub: readers of /events, and those who wait for one container."""
+"""Who takes all events from the hub: readers of /events."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,6 @@ from typing import Final
 from prometheus_client import Counter
 
 from seaway_api.translate.events import DockerEvent
-from seaway_contracts.containers import ContainerStatus
 
 CUT_OFF: Final = Counter("seaway_api_event_readers_cut_off_total", "Readers of /events that were too slow.")
 _MOST_BEHIND: Final = 16_384
@@ -47,23 +46,3 @@ class Reader:
             async with asyncio.timeout(limit_s):
                 await self._wake.wait()
         return [self._events.popleft() for _ in range(min(_AT_ONCE, len(self._events)))]
-
-
-class Watch:
-    """What happens to one container from now on."""
-
-    def __init__(self) -> None:
-        self._events: deque[tuple[str, ContainerStatus]] = deque()
-        self._wake = asyncio.Event()
-
-    def feed(self, action: str, status: ContainerStatus) -> None:
-        """An event of the container happened."""
-        self._events.append((action, status))
-        self._wake.set()
-
-    async def next(self) -> tuple[str, ContainerStatus]:
-        """The next event's action and the status after it."""
-        while not self._events:
-            self._wake.clear()
-            await self._wake.wait()
-        return self._events.popleft()

@@ -7,9 +7,9 @@ from aiohttp import web
 from seaway_api.http import replies
 from seaway_api.routes.call import Call
 from seaway_api.routes.detach import DetachScanner, parse_detach_keys
-from seaway_api.routes.half_made import made_first
 from seaway_api.routes.logs import media_type
 from seaway_api.routes.relay import both_ways, take_over
+from seaway_cluster.start import made_first
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer, ContainerId
 from seaway_contracts.containers import ContainerRecord, State
@@ -41,7 +41,7 @@ async def ask_node(call: Call, record: ContainerRecord, request: AttachContainer
     async def ask() -> None:
         await call.api.bus.call(cat.ATTACH, request, node=record.node, command=call.command())
 
-    await made_first(call, record.id, record.node, ask)
+    await made_first(call.api.bus, call.connection.actor, call.api.record, record.id, record.node, ask)
 
 
 async def tell_detached(call: Call, record: ContainerRecord) -> None:

@@ -1,7 +1,5 @@
 """Execs: create, start, resize, inspect. Their container and its node are found by the beginning of their id."""
 
-import secrets
-
 from aiohttp import web
 
 from seaway_api.http import replies
@@ -11,10 +9,11 @@ from seaway_api.routes.logs import TYPED_SINCE
 from seaway_api.routes.relay import both_ways, take_over
 from seaway_api.routes.run import check_size
 from seaway_api.translate.execs import console_size, exec_json, exec_spec
+from seaway_cluster.run import prepare
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ResolveContainer
 from seaway_contracts.errors import Code, SeawayError, conflict, not_found
-from seaway_contracts.execs import CreateExec, ExecId, ResizeExec, StartExec, container_prefix, exec_id, is_exec_id
+from seaway_contracts.execs import ExecId, ResizeExec, StartExec, container_prefix, is_exec_id
 from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter, container_paused, no_such_exec
 from seaway_docker.model_container import ExecCreate, ExecStart
 from seaway_docker.streams import RAW_STREAM, stream_media_type
@@ -26,19 +25,17 @@ async def create(call: Call) -> web.StreamResponse:
         raise InvalidParameter(NO_EXEC_COMMAND)
     body = await call.body(ExecCreate)
     parse_detach_keys(body.detach_keys)
-    spec = exec_spec(secrets.token_hex(32), body)
+    spec = exec_spec("", body)
     container, node = await call.api.locate(call.name)
-    spec = spec.model_copy(update={"id": exec_id(container, secrets.token_hex(16))})
     call.api.hub.remember(container_prefix(container), node)
-    asked = CreateExec(container=container, spec=spec)
     try:
-        reply = await call.api.bus.call(cat.CREATE_EXEC, asked, node=node, command=call.command())
+        ready = await prepare(call.api.bus, call.connection.actor, container, node, spec)
     except SeawayError as error:
         if error.message != container_paused(container):  # a node doesn't know how it was asked for
             raise
         raise conflict(container_paused(call.name)) from None
-    call.api.hub.answers.add(container, reply.status)
-    return replies.json({"Id": spec.id}, 201)
+    call.api.hub.answers.add(container, ready.status)
+    return replies.json({"Id": ready.id}, 201)
 
 
 async def start(call: Call) -> web.StreamResponse:

@@ -7,12 +7,12 @@ from aiohttp import web
 
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, parse_int
-from seaway_api.routes.half_made import half_made, made_first
+from seaway_cluster.remove import remove as remove_container
+from seaway_cluster.start import made_first
 from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (
     ContainerId,
-    ForgetContainer,
     KillContainer,
     ListInventory,
     RemoveContainer,
@@ -25,7 +25,6 @@ from seaway_docker.errors import InvalidParameter, cannot_kill
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
-_UNHEARD = (Code.UNAVAILABLE, Code.TIMEOUT)
 _NOTE_S = 2.0
 _WEEK_S = 7 * 86_400.0
 C = TypeVar("C", ContainerId, StopContainer, KillContainer)
@@ -39,7 +38,8 @@ async def start(call: Call) -> web.StreamResponse:
         )
     identifier, node = await call.api.locate(call.name)
     request = ContainerId(id=identifier)
-    await made_first(call, identifier, node, lambda: _command(call, cat.START, request, node))
+    api, actor = call.api, call.connection.actor
+    await made_first(api.bus, actor, api.record, identifier, node, lambda: _command(call, cat.START, request, node))
     return replies.empty()
 
 
@@ -130,16 +130,11 @@ async def remove(call: Call) -> web.StreamResponse:
         raise InvalidParameter("container links are not supported: there is none to remove")
     identifier, node = await call.api.locate(call.name)
     request = RemoveContainer(id=identifier, force=call.flag("force"), volumes=call.flag("v"))
-    try:
-        await call.api.bus.call(cat.REMOVE, request, node=node, command=call.command())
-        call.api.hub.answers.removed(identifier)
-    except SeawayError as error:
-        if error.code not in (Code.NOT_FOUND, *_UNHEARD):
-            raise
-        await half_made(call, identifier, error)
-        forget = ForgetContainer(id=identifier, unheard=error.code in _UNHEARD)
-        await call.api.bus.call(cat.FORGET, forget, command=call.command())
-        call.api.hub.forget(identifier)
+    hub = call.api.hub
+    if await remove_container(call.api.bus, call.connection.actor, call.api.record, request, node):
+        hub.answers.removed(identifier)
+    else:
+        hub.forget(identifier)
     return replies.empty()
 
 

@@ -13,7 +13,7 @@ from seaway_docker.model_container import ContainerConfig
 from seaway_docker.model_host import HostConfig
 from seaway_docker.model_network import EndpointIPAMConfig, EndpointSettings, NetworkingConfig
 from seaway_docker.networks import PREDEFINED, network_mode
-from seaway_docker.ports import exposed_ports, host_bindings, is_ip_address
+from seaway_docker.ports import HostBinding, Port, exposed_ports, host_bindings, is_ip_address
 
 _MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
 _NO_ADDRESS: Final = "user specified IP address is supported on user defined networks only"
@@ -23,14 +23,16 @@ _NO_SUBNET: Final = (
 )
 
 
-def check_ports(config: ContainerConfig, host: HostConfig) -> None:
-    """Raise InvalidParameter for a port or a host address that is none."""
-    host_bindings(host.port_bindings or {})
-    exposed_ports(config.exposed_ports or ())
+def check_ports(config: ContainerConfig, host: HostConfig) -> tuple[tuple[HostBinding, ...], tuple[Port, ...]]:
+    """The ports to publish, and those exposed. Raises InvalidParameter for a port or a host address that is none."""
+    return host_bindings(host.port_bindings or {}), exposed_ports(config.exposed_ports or ())
 
 
-def check_endpoints(config: ContainerConfig, host: HostConfig, networking: NetworkingConfig) -> None:
-    """Raise InvalidParameter for what the predefined networks can't give, and for broken MAC and IP addresses."""
+def check_endpoints(config: ContainerConfig, host: HostConfig, networking: NetworkingConfig) -> str:
+    """The network mode, with the default one's name where none is given.
+
+    Raises InvalidParameter for what the predefined networks can't give, and for broken MAC and IP addresses.
+    """
     endpoints = networking.endpoints_config or {}
     mode = network_mode(host.network_mode)
     asked = endpoints.get(mode) or (endpoints.get("default") if mode == "bridge" else None)
@@ -47,11 +49,8 @@ def check_endpoints(config: ContainerConfig, host: HostConfig, networking: Netwo
         raise InvalidParameter("invalid config for network bridge: EndpointsConfig is nil")
     for name, settings in endpoints.items():
         if settings is not None:
-            _check_settings(_full_name(name), settings)
-
-
-def _full_name(network: str) -> str:
-    return "bridge" if network == "default" else network
+            _check_settings(network_mode(name), settings)
+    return mode
 
 
 def _check_settings(network: str, asked: EndpointSettings) -> None:

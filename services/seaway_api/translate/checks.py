@@ -17,6 +17,7 @@ from seaway_docker.ports import is_ip_address
 
 _POLICIES: Final = ("no", "always", "on-failure", "unless-stopped")
 _STORAGE: Final = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+_LINKS_UNDEFINED: Final = "type networking can't be used with links. This would result in undefined behavior"
 _CAPABILITIES: Final = frozenset((
     "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
     "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
@@ -27,14 +28,14 @@ _CAPABILITIES: Final = frozenset((
 ))  # fmt: skip
 
 
-def check_host(host: HostConfig) -> None:
-    """Raise InvalidParameter for a host config that contradicts itself."""
+def check_host(host: HostConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The capabilities to add and to drop. Raises InvalidParameter for a host config that contradicts itself."""
     check_restart(host.restart_policy)
     if host.auto_remove and host.restart_policy.name not in ("", "no"):
         raise InvalidParameter(AUTO_REMOVE_WITH_RESTART)
     _check_extra_hosts(host.extra_hosts or ())
-    capabilities(host.cap_add or (), "CapAdd")
-    capabilities(host.cap_drop or (), "CapDrop")
+    cap_add = _capabilities(host.cap_add or (), "CapAdd")
+    cap_drop = _capabilities(host.cap_drop or (), "CapDrop")
     log_options.check(host.log_config.type, host.log_config.config or {})
     if host.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
@@ -51,6 +52,7 @@ def check_host(host: HostConfig) -> None:
     _check_volume_drivers(host)
     _check_namespaces(host)
     check_resources(host)
+    return cap_add, cap_drop
 
 
 def _check_namespaces(host: HostConfig) -> None:
@@ -82,22 +84,27 @@ def _check_volume_drivers(host: HostConfig) -> None:
         raise InvalidParameter(f'error looking up volume plugin {driver_name}: plugin "{driver_name}" not found')
 
 
-def check_modes(config: ContainerConfig, host: HostConfig) -> None:
-    """Raise InvalidParameter for options that a network mode, or the host's UTS namespace, rules out."""
+def check_modes(config: ContainerConfig, host: HostConfig) -> tuple[tuple[str, str], ...]:
+    """The links: container and alias of each.
+
+    Raises InvalidParameter for options that a network mode, or the host's UTS namespace, rules out.
+    """
     if host.uts_mode == "host" and config.hostname:
         raise InvalidParameter("conflicting options: hostname and the UTS mode")
-    for link in host.links or ():
-        parse_link(link)
-    undefined = "type networking can't be used with links. This would result in undefined behavior"
+    links = tuple(parse_link(text) for text in host.links or ())
     if host.network_mode == "host" and host.links:
-        raise InvalidParameter(f"conflicting options: host {undefined}")
-    if not host.network_mode.startswith("container:"):
-        return
+        raise InvalidParameter(f"conflicting options: host {_LINKS_UNDEFINED}")
+    if host.network_mode.startswith("container:"):
+        _check_joined_network(config, host)
+    return links
+
+
+def _check_joined_network(config: ContainerConfig, host: HostConfig) -> None:
     if not host.network_mode.removeprefix("container:"):
         raise InvalidParameter("Invalid network mode: invalid container format container:<name|id>")
     refused = {
         "hostname and the network mode": config.hostname,
-        f"container {undefined}": host.links,
+        f"container {_LINKS_UNDEFINED}": host.links,
         "dns and the network mode": host.dns,
         "custom host-to-IP mapping and the network mode": host.extra_hosts,
         "mac-address and the network mode": config.mac_address,
@@ -127,7 +134,7 @@ def check_restart(policy: RestartPolicy) -> None:
         )
 
 
-def capabilities(names: Iterable[str], field: str) -> tuple[str, ...]:
+def _capabilities(names: Iterable[str], field: str) -> tuple[str, ...]:
     """The capabilities as `CAP_…` or `ALL`. Raises InvalidParameter."""
     found: list[str] = []
     for name in names:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from seaway_api.translate.asked import asked_config
-from seaway_api.translate.command import merged_health
+from seaway_api.translate.command import own_health
 from seaway_contracts.archives import ImageOrder
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.images import ImageConfig
@@ -66,7 +66,7 @@ def config_from(body: ContainerConfig) -> ImageConfig:
         volumes=tuple(body.volumes or ()),
         stop_signal=body.stop_signal,
         shell=None if body.shell is None else tuple(body.shell),
-        healthcheck=merged_health(body.healthcheck, None),
+        healthcheck=own_health(body.healthcheck),
         on_build=tuple(body.on_build or ()),
         args_escaped=body.args_escaped,
     )

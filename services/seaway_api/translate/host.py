@@ -1,9 +1,9 @@
 """The parts of a container's spec that come from HostConfig. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, Literal, cast
 
-from seaway_api.translate.checks import capabilities
+from seaway_api.translate.checked import CheckedCreate
 from seaway_contracts.containers import (
     ContainerNetworking,
     Device,
@@ -11,9 +11,7 @@ from seaway_contracts.containers import (
     DeviceRequest,
     EndpointSpec,
     Link,
-    LogConfig,
     Mount,
-    Namespaces,
     PortBinding,
     Resources,
     RestartPolicy,
@@ -21,12 +19,11 @@ from seaway_contracts.containers import (
     Ulimit,
 )
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.model_container import ContainerConfig
+from seaway_docker.model_container import ContainerCreate
 from seaway_docker.model_host import HostConfig, ThrottleDevice
-from seaway_docker.model_network import EndpointIPAMConfig, EndpointSettings, NetworkingConfig
+from seaway_docker.model_network import EndpointIPAMConfig, EndpointSettings
 from seaway_docker.mounts import MountSpec, collect_mounts
-from seaway_docker.networks import network_mode
-from seaway_docker.ports import HostBinding, exposed_ports, host_bindings
+from seaway_docker.ports import HostBinding
 from seaway_docker.tmpfs import tmpfs_mount_options, tmpfs_options
 
 Protocol = Literal["tcp", "udp", "sctp"]
@@ -98,13 +95,13 @@ def _device_requests(host: HostConfig) -> tuple[DeviceRequest, ...]:
     )
 
 
-def security(host: HostConfig) -> Security:
-    """Privileges. Raises InvalidParameter for an unknown capability or security option."""
+def security(host: HostConfig, cap_add: tuple[str, ...], cap_drop: tuple[str, ...]) -> Security:
+    """Privileges. Raises InvalidParameter for an unknown security option."""
     options = _security_options(host.security_opt or ())
     return Security(
         privileged=host.privileged,
-        cap_add=capabilities(host.cap_add or (), "CapAdd"),
-        cap_drop=capabilities(host.cap_drop or (), "CapDrop"),
+        cap_add=cap_add,
+        cap_drop=cap_drop,
         read_only_rootfs=host.readonly_rootfs,
         no_new_privileges=_BOOLEANS[options.get("no-new-privileges", "false")],
         seccomp="" if options.get("seccomp") == "builtin" else options.get("seccomp", ""),
@@ -132,33 +129,29 @@ def _security_options(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def network(
-    config: ContainerConfig, host: HostConfig, networking: NetworkingConfig, identifier: str, links: tuple[Link, ...]
-) -> ContainerNetworking:
-    """Sandbox and endpoints. Raises InvalidParameter for bad ports."""
-    mode = network_mode(host.network_mode)
+def network(checked: CheckedCreate, links: tuple[Link, ...]) -> ContainerNetworking:
+    """Sandbox and endpoints."""
+    body, host, mode = checked.body, checked.body.host_config, checked.mode
     shared = mode == "host" or mode.startswith("container:")
-    disabled = config.network_disabled
+    disabled = body.network_disabled
     alone = disabled or shared or mode == "none"
     return ContainerNetworking(
         sandbox=mode if shared and not disabled else "",
-        endpoints=() if alone else (_endpoint(mode, config, networking, links),),
-        hostname=config.hostname or ("" if shared else identifier[:12]),
-        domainname=config.domainname,
+        endpoints=() if alone else (_endpoint(mode, body, links),),
+        hostname=body.hostname,
+        domainname=body.domainname,
         dns=tuple(host.dns or ()),
         dns_search=tuple(host.dns_search or ()),
         dns_options=tuple(host.dns_options or ()),
         extra_hosts=tuple(host.extra_hosts or ()),
-        ports=tuple(_port(binding) for binding in host_bindings(host.port_bindings or {})),
+        ports=tuple(_port(binding) for binding in checked.bindings),
         publish_all=host.publish_all_ports,
-        exposed_ports=tuple(str(port) for port in exposed_ports(config.exposed_ports or ())),
+        exposed_ports=tuple(str(port) for port in checked.exposed),
     )
 
 
-def _endpoint(
-    name: str, config: ContainerConfig, networking: NetworkingConfig, links: tuple[Link, ...]
-) -> EndpointSpec:
-    endpoints = networking.endpoints_config or {}
+def _endpoint(name: str, body: ContainerCreate, links: tuple[Link, ...]) -> EndpointSpec:
+    endpoints = body.networking_config.endpoints_config or {}
     asked = endpoints.get(name) or endpoints.get("default") or EndpointSettings()
     chosen = asked.ipam_config or EndpointIPAMConfig()
     return EndpointSpec(
@@ -166,7 +159,7 @@ def _endpoint(
         aliases=tuple(asked.aliases or ()),
         ipv4_address=chosen.ipv4_address,
         ipv6_address=chosen.ipv6_address,
-        mac_address=asked.mac_address or config.mac_address,
+        mac_address=asked.mac_address or body.mac_address,
         driver_options=dict(asked.driver_opts or {}),
         links=links,
     )
@@ -181,13 +174,12 @@ def _port(binding: HostBinding) -> PortBinding:
     return PortBinding(container_port=binding.port.number, protocol=protocol, host_ip=binding.host_ip, host_port=asked)
 
 
-def mounts(host: HostConfig, volumes: Iterable[str], new_volume: Callable[[], str]) -> tuple[Mount, ...]:
-    """All mounts; a volume without a name gets one from `new_volume`. Raises InvalidParameter."""
-    specs = collect_mounts(host.binds or (), host.mounts or (), host.tmpfs, volumes)
-    return tuple(_mount(spec, new_volume) for spec in specs)
+def mounts(host: HostConfig) -> tuple[Mount, ...]:
+    """What Binds, Mounts and Tmpfs ask for; an anonymous volume has no source yet. Raises InvalidParameter."""
+    return tuple(map(_mount, collect_mounts(host.binds or (), host.mounts or (), host.tmpfs)))
 
 
-def _mount(spec: MountSpec, new_volume: Callable[[], str]) -> Mount:
+def _mount(spec: MountSpec) -> Mount:
     options: tuple[str, ...] = ()
     if spec.kind == "tmpfs":
         tmpfs_options(spec.tmpfs_data)
@@ -197,7 +189,7 @@ def _mount(spec: MountSpec, new_volume: Callable[[], str]) -> Mount:
     return Mount(
         type=cast(Literal["bind", "volume", "tmpfs"], spec.kind),
         target=spec.target,
-        source=new_volume() if spec.anonymous else spec.source,
+        source=spec.source,
         read_only=spec.read_only,
         propagation=spec.bind.propagation,
         options=options,
@@ -216,7 +208,7 @@ def _mount(spec: MountSpec, new_volume: Callable[[], str]) -> Mount:
 
 def _shown_mode(spec: MountSpec) -> str:
     """The `Mode` of inspect: a Binds text's own, else Docker's relabelling default for volumes that were asked for."""
-    return spec.mode or ("z" if spec.kind == "volume" and not spec.declared else "")
+    return spec.mode or ("z" if spec.kind == "volume" else "")
 
 
 def _recursive_read_only(spec: MountSpec) -> Literal["", "never", "always"]:
@@ -229,17 +221,7 @@ def _recursive_read_only(spec: MountSpec) -> Literal["", "never", "always"]:
     return _READ_ONLY_MODES[bind.read_only_non_recursive, bind.read_only_force_recursive]
 
 
-def namespaces(host: HostConfig) -> Namespaces:
-    """Namespace modes, checked before, with Docker's default for IPC."""
-    return Namespaces(pid=host.pid_mode, ipc=host.ipc_mode or "private", uts=host.uts_mode, cgroup=host.cgroupns_mode)
-
-
 def restart(host: HostConfig) -> RestartPolicy:
     """The restart policy, checked before."""
     name = cast(Literal["no", "always", "unless-stopped", "on-failure"], host.restart_policy.name or "no")
     return RestartPolicy(name=name, max_retries=host.restart_policy.maximum_retry_count)
-
-
-def log_config(host: HostConfig) -> LogConfig:
-    """Log driver and options."""
-    return LogConfig(driver=host.log_config.type or "json-file", options=dict(host.log_config.config or {}))

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from seaway_api.translate.checked import check_create
 from seaway_api.translate.inspect import host_config, inspect_json
 from seaway_api.translate.listing import container_facts, list_line
 from seaway_api.translate.networking import endpoint_maps, network_json, network_settings, shown_mode
-from seaway_api.translate.spec import Naming, Partners, check_create, container_spec
+from seaway_api.translate.request import container_request
+from seaway_cluster.request import Companions, Identity, container_spec
 from seaway_contracts.containers import (
     ContainerNetworking,
     ContainerRecord,
@@ -24,16 +26,15 @@ from seaway_docker.model_container import ContainerCreate
 from seaway_testing import builders
 
 PEER = builders.container_id(7)
-PARTNERS = Partners({"db": PEER}, (), {"db": "db"})
+COMPANIONS = Companions({"db": PEER}, {"db": "db"})
 
 
 def spec_of(mode: str = "", networks: Any = None, **body: Any) -> ContainerSpec:
     host = {"NetworkMode": mode, **body.pop("HostConfig", {})}
     more = {"HostConfig": host, "NetworkingConfig": {"EndpointsConfig": networks or {}}, **body}
-    create = read_body(ContainerCreate, {"Image": "busybox", **more})
-    check_create(create)
+    checked = check_create(read_body(ContainerCreate, {"Image": "busybox", **more}))
     image = builders.image(1, config=ImageConfig(cmd=("sh",)))
-    return container_spec(create, image, Naming("a" * 64, "web", 0, str), PARTNERS)
+    return container_spec(container_request(checked, COMPANIONS), image, Identity("a" * 64, "web", 0, str))
 
 
 def running(*names: str) -> ContainerStatus:

@@ -1,14 +1,16 @@
-"""Create bodies become specs, and specs are shown again as they were asked for."""
+"""Create bodies become requests and these specs, and specs are shown again as they were asked for."""
 
 import itertools
 from typing import Any
 
 import pytest
 
+from seaway_api.translate.checked import check_create, companion_refs
 from seaway_api.translate.inspect import host_config, inspect_json
 from seaway_api.translate.listing import command_line, container_facts, list_json
 from seaway_api.translate.mounts import mount_points
-from seaway_api.translate.spec import Naming, Partners, check_create, container_spec, volume_sources
+from seaway_api.translate.request import container_request
+from seaway_cluster.request import Companions, Identity, container_spec
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount, PublishedPort, State
 from seaway_contracts.images import ImageConfig
 from seaway_docker.errors import InvalidParameter
@@ -20,14 +22,13 @@ from seaway_testing.builders import START_NS
 ID = builders.container_id(1)
 
 
-def spec_of(image: ImageConfig | None = None, **body: Any) -> ContainerSpec:
+def spec_of(image: ImageConfig | None = None, companions: Companions | None = None, **body: Any) -> ContainerSpec:
     numbers = itertools.count(1)
-    create = read_body(ContainerCreate, {"Image": "busybox", **body})
-    check_create(create)
-    volume_sources(create)
-    naming = Naming(ID, "web", START_NS, lambda: f"volume{next(numbers)}")
+    checked = check_create(read_body(ContainerCreate, {"Image": "busybox", **body}))
+    companion_refs(checked)
+    identity = Identity(ID, "web", START_NS, lambda: f"volume{next(numbers)}")
     record = builders.image(1, config=image or ImageConfig(cmd=("sh",)))
-    return container_spec(create, record, naming, Partners({}))
+    return container_spec(container_request(checked, companions or Companions()), record, identity)
 
 
 def test_defaults() -> None:
@@ -139,11 +140,10 @@ def test_without_a_network_there_are_no_networks() -> None:
 
 
 def test_links_by_name_and_id() -> None:
-    create = read_body(ContainerCreate, {"Image": "busybox", "HostConfig": {"Links": ["db", "db:alias", "db:alias"]}})
-    partners = Partners({"db": "d" * 64}, (), {"db": "database"})
-    spec = container_spec(create, builders.image(1, config=ImageConfig(cmd=("sh",))), Naming(ID, "w", 0, str), partners)
+    companions = Companions({"db": "d" * 64}, {"db": "database"})
+    spec = spec_of(companions=companions, HostConfig={"Links": ["db", "db:alias", "db:alias"]})
     assert [(link.container, link.alias) for link in spec.network.links] == [("d" * 64, "db"), ("d" * 64, "alias")]
-    assert host_config(spec)["Links"] == ["/database:/w/db", "/database:/w/alias"]
+    assert host_config(spec)["Links"] == ["/database:/web/db", "/database:/web/alias"]
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,7 @@ def test_inspect_shows_the_profile_that_was_in_force(told: str | None, shown: st
 
 
 def test_an_anonymous_volume_yields_to_one_taken_over() -> None:
-    create = read_body(ContainerCreate, {"Image": "busybox"})
-    record = builders.image(1, config=ImageConfig(cmd=("sh",), volumes=("/data",)))
+    image = ImageConfig(cmd=("sh",), volumes=("/data",))
     taken = Mount(type="volume", target="/data", source="theirs")
-    spec = container_spec(create, record, Naming(ID, "w", 0, lambda: "own"), Partners({}, (taken,)))
+    spec = spec_of(image, Companions(mounts=(taken,)))
     assert [mount.source for mount in spec.mounts] == ["theirs"]

@@ -1,0 +1,164 @@
+"""Make a container: find image and node side by side, reserve name and record, have the node make it.
+
+Each failure undoes what was done before it: the placement is given back, the registration taken back, and what the
+node may have made is removed.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from seaway_bus.bus import Bus, Command
+from seaway_cluster.registrations import Registrations
+from seaway_cluster.request import ContainerRequest, Identity, container_spec, place_request
+from seaway_contracts import catalogue as cat
+from seaway_contracts.commands import ContainerId, CreateContainer, ForgetContainer, RemoveContainer, StatusReply
+from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.ids import short_id
+from seaway_contracts.images import ImageRecord, ImageRef
+from seaway_kit.failpoints import Failpoint, reach
+from seaway_kit.tasks import Tasks
+
+log = logging.getLogger(__name__)
+_REMOVE_S = 5.0
+
+
+Note = Callable[[str, str], None]
+"""Takes a container's id, and what is known of it by now."""
+
+
+@dataclass(frozen=True)
+class MadeContainer:
+    """A container that its node has made, the status after that, and what the node warns of."""
+
+    spec: ContainerSpec
+    node: str
+    status: ContainerStatus
+    warnings: tuple[str, ...] = ()
+
+
+def new_container_id() -> str:
+    """64 random hex digits. They begin as a host name can, which must not look like a number."""
+    while short_id(identifier := secrets.token_hex(32)).isdigit():
+        pass
+    return identifier
+
+
+def nothing(*_: object) -> None:
+    """Takes no note, and accepts any image."""
+
+
+class ContainerCreator:
+    """Makes containers in the name of `actor`; `tasks` finish what a failure leaves to be undone."""
+
+    def __init__(
+        self, bus: Bus, tasks: Tasks, actor: str, *, image_found: Note = nothing, registered: Note = nothing
+    ) -> None:
+        """`image_found` is called with the image's id, which is in use from then on; `registered` with the node, before
+        that is asked to make the container.
+        """
+        self._bus = bus
+        self._tasks = tasks
+        self._actor = actor
+        self._image_found = image_found
+        self._registered = registered
+        self._registrations = Registrations(bus, tasks, actor)
+
+    async def make(
+        self,
+        request: ContainerRequest,
+        names: Sequence[str],
+        *,
+        identifier: str = "",
+        node: str | None = None,
+        accept: Callable[[ImageRecord], None] = nothing,
+    ) -> MadeContainer:
+        """Make it, named by the first of `names` that is free; on `node`, or where the scheduler places it.
+
+        `accept` raises what speaks against the image, once image and node are found. Raises SeawayError.
+        """
+        identifier = identifier or new_container_id()
+        image, node = await self._image_and_node(request, identifier, node)
+        try:
+            accept(image)
+            whole = container_spec(request, image, Identity(identifier, names[0], time.time_ns(), _new_volume))
+            spec = await self._registrations.register(whole, node, names)
+            self._registered(identifier, node)
+            reach(Failpoint.CREATE_REGISTERED)
+            reply = await self._make(spec, node)
+            reach(Failpoint.CREATE_MADE)
+            return MadeContainer(spec, node, reply.status, reply.warnings)
+        except BaseException:
+            self._tasks.spawn("unplace", self._unplace(identifier))
+            raise
+
+    async def _image_and_node(
+        self, request: ContainerRequest, identifier: str, node: str | None
+    ) -> tuple[ImageRecord, str]:
+        """The image's refusal goes before the scheduler's: Docker's clients pull upon it."""
+        if node is not None:
+            return await self._image(request, identifier), node
+        placing = self._tasks.spawn("place", self._place(request, identifier))
+        try:
+            image = await self._image(request, identifier)
+        except BaseException:
+            self._tasks.spawn("unplace", self._unplace(identifier, placing))
+            raise
+        placed = await placing
+        if isinstance(placed, SeawayError):
+            raise placed
+        return image, placed
+
+    async def _image(self, request: ContainerRequest, identifier: str) -> ImageRecord:
+        image = await self._bus.call(cat.GET_IMAGE, ImageRef(ref=request.image))
+        self._image_found(identifier, image.id)
+        return image
+
+    async def _place(self, request: ContainerRequest, identifier: str) -> str | SeawayError:
+        """The node, or the scheduler's refusal as a value: whoever awaits it decides, nobody logs it."""
+        try:
+            return (await self._bus.call(cat.PLACE, place_request(request, identifier))).node
+        except SeawayError as error:
+            return error
+
+    async def _unplace(self, identifier: str, placing: Awaitable[object] | None = None) -> None:
+        """Nothing comes of a placement: what it takes up on its node is free. Unheard, it lapses within a minute."""
+        if placing is not None:
+            await placing
+        try:
+            await self._bus.call(cat.UNPLACE, ContainerId(id=identifier))
+        except SeawayError as error:
+            log.debug("the placement of %s lapses by itself: %s", identifier, error)
+
+    async def _make(self, spec: ContainerSpec, node: str) -> StatusReply:
+        """Have the node make it; if it can't, or doesn't answer, nothing is left of it."""
+        command = Command.new(self._actor)
+        try:
+            return await self._bus.call(cat.CREATE, CreateContainer(spec=spec), node=node, command=command)
+        except SeawayError as error:
+            unheard = error.code is Code.UNAVAILABLE
+            if error.code is Code.TIMEOUT:
+                unheard = not await self._unmade(spec, node)
+            await self._registrations.forget(ForgetContainer(id=spec.id, name=spec.name, unheard=unheard))
+            if error.code is not Code.TIMEOUT:
+                raise
+            text = (
+                f"{error.message}. Container {spec.name} is given up: if the node makes it all the same, it is removed"
+            )
+            raise SeawayError(error.code, text) from error
+
+    async def _unmade(self, spec: ContainerSpec, node: str) -> bool:
+        """Take away what the node may have made. False if it doesn't answer to that either."""
+        request, command = RemoveContainer(id=spec.id, force=True, volumes=True), Command.new(self._actor)
+        try:
+            await self._bus.call(cat.REMOVE, request, node=node, command=command, timeout_s=_REMOVE_S)
+        except SeawayError as error:
+            return error.code is Code.NOT_FOUND
+        return True
+
+
+def _new_volume() -> str:
+    return secrets.token_hex(32)

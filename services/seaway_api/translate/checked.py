@@ -1,0 +1,63 @@
+"""A Docker create body, checked: all that Docker refuses before it looks for the image. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from seaway_api.translate.check_config import check_config
+from seaway_api.translate.check_networking import check_endpoints, check_ports
+from seaway_api.translate.checks import check_host, check_modes
+from seaway_cluster.request import CompanionRefs
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.model_container import ContainerCreate
+from seaway_docker.mounts import parse_volumes_from
+from seaway_docker.networks import PREDEFINED
+from seaway_docker.ports import HostBinding, Port
+
+_JOINED: Final = "container:"
+
+
+@dataclass(frozen=True)
+class CheckedCreate:
+    """A body, and what the checks have read of it. `links`: container and alias of each; `mode`: the network's."""
+
+    body: ContainerCreate
+    cap_add: tuple[str, ...]
+    cap_drop: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    bindings: tuple[HostBinding, ...]
+    exposed: tuple[Port, ...]
+    mode: str
+
+
+def check_create(body: ContainerCreate) -> CheckedCreate:
+    """Everything about a body that can be checked without the image. Raises InvalidParameter."""
+    config, host = body.config(), body.host_config
+    check_config(config)
+    links = check_modes(config, host)
+    cap_add, cap_drop = check_host(host)
+    bindings, exposed = check_ports(config, host)
+    mode = check_endpoints(config, host, body.networking_config)
+    endpoints = body.networking_config.endpoints_config or {}
+    if len(endpoints) > 1 and not set(endpoints) - set(PREDEFINED):
+        raise InvalidParameter("Container cannot be connected to network endpoints: " + ", ".join(sorted(endpoints)))
+    return CheckedCreate(body, cap_add, cap_drop, links, bindings, exposed, mode)
+
+
+def companion_refs(checked: CheckedCreate) -> CompanionRefs:
+    """The other containers that a body names. Raises InvalidParameter for a wrong VolumesFrom."""
+    host = checked.body.host_config
+    modes = (host.network_mode, host.pid_mode, host.ipc_mode)
+    return CompanionRefs(
+        joined=tuple(dict.fromkeys(mode.removeprefix(_JOINED) for mode in modes if mode.startswith(_JOINED))),
+        linked=tuple(dict.fromkeys(container for container, _ in checked.links)),
+        mounted=tuple(parse_volumes_from(text) for text in host.volumes_from or ()),
+    )
+
+
+def asked_networks(body: ContainerCreate) -> tuple[str, ...]:
+    """The networks that a body names beside its mode and that have to exist.
+
+    The mode's own is looked for at the start, as in Docker: a 404 at create makes its CLI pull the image.
+    """
+    known = (*PREDEFINED, "default", body.host_config.network_mode)
+    return tuple(name for name in body.networking_config.endpoints_config or {} if name not in known)
