@@ -55,7 +55,7 @@ async def run(
         told = stream.last_words
     code = (await _info(bus, node, ready.id, told)).status.exit_code
     if code is None:
-        raise unavailable(f"the output of exec {short_id(ready.id)} ended before it did")
+        raise unavailable(f"the output of a command in container {short_id(container)} ended before it did")
     return CommandResult(code, bytes(output))
 
 

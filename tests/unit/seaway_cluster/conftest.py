@@ -1,0 +1,158 @@
+"""The sagas over an in-memory bus, on which a stand-in of metadata, scheduler, image service and one agent answers."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from seaway_bus.bus import Bus, Command
+from seaway_contracts import catalogue as cat
+from seaway_contracts import commands as c
+from seaway_contracts.base import Empty
+from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
+from seaway_contracts.errors import SeawayError, conflict, not_found
+from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, ExecState, ExecStatus, StartExec
+from seaway_contracts.images import ImageRecord, ImageRef
+from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_kit.tasks import Tasks
+from seaway_testing import builders
+from seaway_testing.clock import START_NS
+from seaway_testing.fake_transport import FakeServer, FakeTransport
+
+NODE = "n1"
+
+
+@dataclass
+class Suite:
+    """`fail`: what a request is refused with, by its name."""
+
+    bus: Bus
+    tasks: Tasks
+    records: dict[str, ContainerRecord] = field(default_factory=dict)
+    calls: list[tuple[str, Any, Command]] = field(default_factory=list)
+    fail: dict[str, SeawayError] = field(default_factory=dict)
+    image: ImageRecord = field(default_factory=builders.image)
+    output: bytes = b""
+    last_words: bool = True
+    exit_code: int | None = 0
+    _execs: dict[str, CreateExec] = field(default_factory=dict)
+
+    async def serve(self) -> None:
+        for channel, answer in (
+            (cat.GET_IMAGE, self._image),
+            (cat.GET_CONTAINER, self._get),
+            (cat.PLACE, self._place),
+            (cat.UNPLACE, self._empty),
+            (cat.REGISTER, self._register),
+            (cat.FORGET, self._forget),
+        ):
+            await self.bus.serve(channel, self._handler(channel.name, answer))  # type: ignore[arg-type, misc]
+        for channel, answer in (
+            (cat.CREATE, self._create),
+            (cat.START, self._start),
+            (cat.REMOVE, self._remove),
+            (cat.CREATE_EXEC, self._create_exec),
+            (cat.START_EXEC, self._start_exec),
+            (cat.INSPECT_EXEC, self._inspect_exec),
+        ):
+            await self.bus.serve(channel, self._handler(channel.name, answer), node=NODE)  # type: ignore[arg-type, misc]
+
+    def named(self, name: str) -> list[Any]:
+        """The requests of one kind, in order."""
+        return [request for kind, request, _ in self.calls if kind == name]
+
+    @property
+    def kinds(self) -> list[str]:
+        """What was asked, in order."""
+        return [kind for kind, _, _ in self.calls]
+
+    def add(self, record: ContainerRecord) -> ContainerRecord:
+        self.records[record.id] = record
+        return record
+
+    async def emit(self, action: str, identifier: str, status: ContainerStatus) -> None:
+        """Publish an event as metadata does."""
+        time_ns = START_NS + status.seq
+        envelope = Envelope(f"{action}-{status.seq}", NODE, "container", action, identifier, time_ns, seq=status.seq)
+        channel = cat.event_channel("container", action)
+        data = channel.encode(ContainerEvent(status=status))
+        await self.bus.transport.store(channel.subject(NODE, identifier), data, envelope.headers())
+
+    def _handler(self, name: str, answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Command], Awaitable[Any]]:
+        async def handle(request: Any, command: Command) -> Any:
+            self.calls.append((name, request, command))
+            if name in self.fail:
+                raise self.fail[name]
+            return await answer(request)
+
+        return handle
+
+    async def _empty(self, _: Any) -> Empty:
+        return Empty()
+
+    async def _image(self, _: ImageRef) -> ImageRecord:
+        return self.image
+
+    async def _get(self, request: c.ResolveContainer) -> ContainerRecord:
+        for record in self.records.values():
+            if request.ref in (record.id, record.spec.name):
+                return record
+        raise not_found(f"No such container: {request.ref}")
+
+    async def _place(self, _: c.PlaceRequest) -> c.Placement:
+        return c.Placement(node=NODE)
+
+    async def _register(self, request: c.RegisterContainer) -> Empty:
+        if any(record.spec.name == request.spec.name for record in self.records.values()):
+            raise conflict("taken")
+        self.add(ContainerRecord(spec=request.spec, node=request.node))
+        return Empty()
+
+    async def _forget(self, request: c.ForgetContainer) -> Empty:
+        self.records.pop(request.id, None)
+        return Empty()
+
+    async def _create(self, request: c.CreateContainer) -> c.StatusReply:
+        self.add(ContainerRecord(spec=request.spec, node=NODE, status=builders.status()))
+        return c.StatusReply(status=builders.status(), warnings=("take care",))
+
+    async def _start(self, request: c.ContainerId) -> c.StatusReply:
+        if not self.records[request.id].status.seq:
+            raise not_found("not here")
+        return c.StatusReply(status=builders.status(State.RUNNING, 2))
+
+    async def _remove(self, request: c.RemoveContainer) -> c.StatusReply:
+        return c.StatusReply(status=self.records.pop(request.id).status)
+
+    async def _create_exec(self, request: CreateExec) -> c.StatusReply:
+        self._execs[request.spec.id] = request
+        return c.StatusReply(status=builders.status(State.RUNNING, 3))
+
+    async def _start_exec(self, request: StartExec) -> ExecStarted:
+        stream = await self.bus.serve_stream(request.stream, self.tasks).open()
+
+        async def play() -> None:
+            with contextlib.suppress(SeawayError):
+                await stream.write(self.output)
+                await stream.end(self._info(request.id).model_dump_json().encode() if self.last_words else b"")
+
+        self.tasks.spawn("exec", play())
+        return ExecStarted()
+
+    async def _inspect_exec(self, request: ExecId) -> ExecInfo:
+        return self._info(request.id)
+
+    def _info(self, identifier: str) -> ExecInfo:
+        made = self._execs[identifier]
+        status = ExecStatus(state=ExecState.ENDED, exit_code=self.exit_code)
+        return ExecInfo(container=made.container, spec=made.spec, status=status)
+
+
+@pytest.fixture
+async def suite(fake_server: FakeServer, tasks: Tasks) -> AsyncIterator[Suite]:
+    serving = Suite(Bus(FakeTransport(fake_server)), tasks)
+    await serving.serve()
+    yield serving
+    await serving.bus.close()
