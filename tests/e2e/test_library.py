@@ -47,4 +47,4 @@ async def test_a_command_in_a_container(engine: Seaway, bus: Bus, cli: DockerCli
 async def test_a_command_that_is_not_there(engine: Seaway, bus: Bus, cli: DockerCli, tasks: Tasks) -> None:
     container = cli("run", "-d", "busybox", "sleep", "60").out
     result = await run(bus, tasks, "test", container, engine.node, ["nothing-of-that-name"])
-    assert result.exit_code == 127 and b"nothing-of-that-name" in result.output
+    assert result.exit_code == 126 and b"nothing-of-that-name" in result.output
