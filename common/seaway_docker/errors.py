@@ -118,7 +118,6 @@ def invalid_wait_condition(condition: str) -> str:
 
 
 EMPTY_CONFIG = "config cannot be empty in order to create a container"
-NO_COMMAND = "no command specified"
 NO_EXEC_COMMAND = "No exec command specified"
 NO_STREAM_CHOSEN = "Bad parameters: you must choose at least one stream"
 PAGE_NOT_FOUND = "page not found"
