@@ -28,24 +28,24 @@ from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
-from seaway_metadata.ended_lately import ended_lately
-from seaway_metadata.event_store import EventStore
-from seaway_metadata.freshness import Freshness
-from seaway_metadata.history import History
-from seaway_metadata.holders import RecordHolders
-from seaway_metadata.kept_names import KeptNames
-from seaway_metadata.node_removal import NodeRemoval
-from seaway_metadata.node_watch import NodeWatch
-from seaway_metadata.node_words import NodeWords
-from seaway_metadata.pruning import Pruning
-from seaway_metadata.reconcile import Reconciler
-from seaway_metadata.records import Buckets, Records
-from seaway_metadata.registrations import Registrations
-from seaway_metadata.renaming import Renaming
+from seaway_metadata.commands.node_removal import NodeRemoval
+from seaway_metadata.commands.node_words import NodeWords
+from seaway_metadata.commands.pruning import Pruning
+from seaway_metadata.commands.renaming import Renaming
+from seaway_metadata.events.event_store import EventStore
+from seaway_metadata.events.history import History
+from seaway_metadata.kinds.kept_names import KeptNames
+from seaway_metadata.kinds.node_watch import NodeWatch
+from seaway_metadata.kinds.registrations import Registrations
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import NewerSchema, spec_json
-from seaway_metadata.view import View
-from seaway_metadata.write_behind import WriteBehind
+from seaway_metadata.store.ended_lately import ended_lately
+from seaway_metadata.store.freshness import Freshness
+from seaway_metadata.store.holders import RecordHolders
+from seaway_metadata.store.reconcile import Reconciler
+from seaway_metadata.store.records import Buckets, Records
+from seaway_metadata.store.stored import NewerSchema, spec_json
+from seaway_metadata.store.view import View
+from seaway_metadata.store.write_behind import WriteBehind
 
 log = logging.getLogger(__name__)
 _REPLY_FRAME: Final = 4096

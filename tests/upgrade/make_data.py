@@ -23,8 +23,17 @@ from seaway_docker.references import parse_reference
 from seaway_image.digests import Digest
 from seaway_image.names import NameTable, StoredImage, StoredLayer
 from seaway_kit.tasks import Tasks
-from seaway_metadata.history_share import MARK_BYTES, Mark, Marks
-from seaway_metadata.stored import HORIZON_KEY, Horizon, NameHolder, encode, name_key, record_json, spec_json, stamp
+from seaway_metadata.events.history_share import MARK_BYTES, Mark, Marks
+from seaway_metadata.store.stored import (
+    HORIZON_KEY,
+    Horizon,
+    NameHolder,
+    encode,
+    name_key,
+    record_json,
+    spec_json,
+    stamp,
+)
 from seaway_testing import builders
 from seaway_testing.clock import START_NS
 from seaway_testing.fake_transport import FakeServer, FakeTransport

@@ -35,11 +35,12 @@ from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_image.names import resolve
 from seaway_image.store import ImageStore
 from seaway_kit.tasks import Tasks
-from seaway_metadata import registrations, write_behind
-from seaway_metadata.history_share import MARK_BYTES, Mark, Marks
+from seaway_metadata.events.history_share import MARK_BYTES, Mark, Marks
+from seaway_metadata.kinds import registrations
 from seaway_metadata.service import running
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import NewerSchema, decode
+from seaway_metadata.store import write_behind
+from seaway_metadata.store.stored import NewerSchema, decode
 from seaway_testing import builders
 from seaway_testing.fake_server import FakeBucketData
 from seaway_testing.fake_transport import FakeServer, FakeTransport

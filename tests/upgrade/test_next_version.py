@@ -41,10 +41,10 @@ from seaway_image.digests import Digest
 from seaway_image.names import resolve
 from seaway_image.store import ImageStore
 from seaway_kit.tasks import Tasks
-from seaway_metadata import stored
 from seaway_metadata.service import running
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import NewerSchema
+from seaway_metadata.store import stored
+from seaway_metadata.store.stored import NewerSchema
 from seaway_testing import builders
 from seaway_testing.fake_server import FakeBucketData
 from seaway_testing.fake_transport import FakeServer, FakeTransport

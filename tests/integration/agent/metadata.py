@@ -8,11 +8,11 @@ from seaway_contracts.catalogue import KNOWN_CONTAINERS, PUBLISH_LINES, STORE_EV
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_kit.tasks import Tasks
-from seaway_metadata.event_store import EventStore
-from seaway_metadata.holders import RecordHolders
-from seaway_metadata.node_words import NodeWords
-from seaway_metadata.records import Buckets, Records
-from seaway_metadata.view import View
+from seaway_metadata.commands.node_words import NodeWords
+from seaway_metadata.events.event_store import EventStore
+from seaway_metadata.store.holders import RecordHolders
+from seaway_metadata.store.records import Buckets, Records
+from seaway_metadata.store.view import View
 
 
 class AgentsMetadata:

@@ -29,7 +29,7 @@ from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_contracts.errors import SeawayError, not_found, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, Envelope, public_body
 from seaway_metadata.service import Metadata
-from seaway_metadata.stored import NameHolder, encode, name_key
+from seaway_metadata.store.stored import NameHolder, encode, name_key
 from seaway_testing.builders import beat, container_event, container_id, spec, status
 
 

@@ -38,11 +38,11 @@ from seaway_contracts.commands import (
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.tasks import Tasks
-from seaway_metadata import freshness as freshness_module
 from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import HORIZON_KEY, Horizon, encode
+from seaway_metadata.store import freshness as freshness_module
+from seaway_metadata.store.stored import HORIZON_KEY, Horizon, encode
 from seaway_testing.builders import beat, container_event, container_id, record, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
