@@ -14,9 +14,9 @@ from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.errors import conflict, not_found, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.nodes import NodeEvent, RemovedNode, RemoveNode
+from seaway_metadata.kinds.containers import ContainerView
 from seaway_metadata.kinds.node_watch import NodeWatch
 from seaway_metadata.store.records import Records
-from seaway_metadata.store.view import View
 
 _REASON: Final = "its node was removed"
 
@@ -24,7 +24,9 @@ _REASON: Final = "its node was removed"
 class NodeRemoval:
     """Serves `node.remove`."""
 
-    def __init__(self, view: View, records: Records, nodes: NodeWatch, outbox: Outbox) -> None:
+    def __init__(
+        self, view: ContainerView, records: Records[ContainerRecord], nodes: NodeWatch, outbox: Outbox
+    ) -> None:
         self._view = view
         self._records = records
         self._nodes = nodes

@@ -3,22 +3,28 @@
 from collections.abc import Awaitable, Callable
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.judging import drop_foreign
 from seaway_bus.transport import TransportError
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LOG_LINES
 from seaway_contracts.commands import KnownContainers, ListKnown
+from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError, bad_request, unavailable
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.logs import PublishLines
+from seaway_metadata.kinds.containers import ContainerView
 from seaway_metadata.store.holders import RecordHolders
-from seaway_metadata.store.view import View
 
 
 class NodeWords:
     """Serves `log.publish` and `container.known`."""
 
-    def __init__(self, bus: Bus, view: View, holders: RecordHolders, current: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        view: ContainerView,
+        holders: RecordHolders[ContainerRecord],
+        current: Callable[[], Awaitable[object]],
+    ) -> None:
         """`current` waits, for a moment at most, until all events that have come are applied."""
         self._bus = bus
         self._view = view
@@ -32,10 +38,9 @@ class NodeWords:
         """
         if not is_container_id(request.container):
             raise bad_request("log lines need the whole id of their container")
+        refusal = SeawayError(Code.FORBIDDEN, f"container {request.container} is another node's")
         try:
-            if await self._holders.holder(request.container) not in (command.node, None):
-                drop_foreign(command.node, request.container, "log lines")
-                raise SeawayError(Code.FORBIDDEN, f"container {request.container} is another node's")
+            await self._holders.check(command.node, request.container, "log lines", refusal)
             await self._bus.publish(
                 LOG_LINES, request.lines, message_id=request.message_id, node=command.node, id=request.container
             )

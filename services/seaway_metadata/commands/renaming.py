@@ -15,6 +15,7 @@ from seaway_contracts.commands import RenameContainer, StatusReply
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_kit.failpoints import Failpoint, reach
+from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.store.records import Records
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ class Renaming:
     def __init__(
         self,
         bus: Bus,
-        records: Records,
+        registering: ContainerRegistering,
+        records: Records[ContainerRecord],
         find: Callable[[str], Awaitable[ContainerRecord]],
         keep: Callable[[str, str], Awaitable[None]],
         free: Callable[[str], Awaitable[None]],
@@ -34,6 +36,7 @@ class Renaming:
         """`keep` sees to it that a name that another container than this one is known by is that one's; `free` frees
         the names that a container has given up, by its events so far."""
         self._bus = bus
+        self._registering = registering
         self._records = records
         self._find = find
         self._keep = keep
@@ -59,7 +62,7 @@ class Renaming:
     async def _reserve(self, request: RenameContainer) -> bool:
         try:
             await self._keep(request.name, request.id)
-            return await self._records.rename(request.id, request.name)
+            return await self._registering.rename(request.id, request.name)
         except TransportError as error:
             raise unavailable(f"the records can't be reached just now: {error}; try again") from error
         except SeawayError as error:
@@ -67,7 +70,7 @@ class Renaming:
 
     async def _release(self, name: str, identifier: str) -> None:
         try:
-            await self._records.release(name, identifier)
+            await self._records.claims.release(name, identifier)
         except TransportError as error:
             log.warning("the name %s lapses by itself: %s", name, error)
 

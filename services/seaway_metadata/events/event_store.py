@@ -5,15 +5,14 @@ into the stream beside its own.
 """
 
 import asyncio
-import logging
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from seaway_bus.bus import Command
 from seaway_bus.event_writer import EventWriter, StreamMessage
-from seaway_bus.judging import drop_foreign
 from seaway_bus.transport import Transport, TransportError
 from seaway_contracts.catalogue import EVENTS
 from seaway_contracts.channels import EventChannel, Role
@@ -32,9 +31,7 @@ from seaway_contracts.stored_events import (
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.events.allowance import Allowance
 from seaway_metadata.store.holders import RecordHolders
-from seaway_metadata.store.stored import NewerSchema
 
-log = logging.getLogger(__name__)
 MOST_WAITING: Final = 4
 """Requests of one node, with the one in hand. An agent has one; those before it may have lost their answers."""
 
@@ -45,7 +42,7 @@ class EventStore:
     def __init__(
         self,
         transport: Transport,
-        holders: RecordHolders,
+        holders: RecordHolders[Any],
         stored: Callable[[str, int], None] = lambda node, size: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,30 +56,21 @@ class EventStore:
         self._allowances: dict[str, Allowance] = {}
 
     async def store(self, request: StoreEvents, command: Command) -> StoredEvents:
-        """Raises SeawayError: UNAVAILABLE where all are to be handed over again."""
+        """Events of a node. Raises SeawayError: UNAVAILABLE where all are to be handed over again."""
         _check_count(request.events)
         node = command.node
         if self._waiting[node] >= MOST_WAITING:
             raise unavailable(f"{MOST_WAITING} requests of node {node} wait already; hand the events over again")
         self._waiting[node] += 1
         try:
-            async with self._in_hand.setdefault(node, asyncio.Lock()):
-                return await self._store(node, request, command.deadline_ns)
-        except TransportError as error:
-            raise unavailable(f"events can't be stored just now: {error}; hand them over again") from error
+            with _storing():
+                async with self._in_hand.setdefault(node, asyncio.Lock()):
+                    return await self._store(node, request, command.deadline_ns)
         finally:
             self._waiting[node] -= 1
 
     async def _store(self, node: str, request: StoreEvents, deadline_ns: int) -> StoredEvents:
-        messages: list[StreamMessage] = []
-        refused: dict[str, str] = {}
-        for event in request.events:
-            try:
-                messages.append(await self._judged(node, event))
-            except SeawayError as error:
-                if error.code is not Code.BAD_REQUEST:
-                    raise
-                refused[event.id] = error.message
+        messages, refused = await _collect(request.events, lambda event: self._judged(node, event))
         size = sum(message.size for message in messages)
         allowance = self._allowances.setdefault(node, Allowance())
         await asyncio.sleep(allowance.take(size, self._now()))
@@ -96,40 +84,47 @@ class EventStore:
     async def publish(self, request: PublishEvents, command: Command) -> StoredEvents:
         """Events of the image service. Raises SeawayError: UNAVAILABLE where all are to be handed over again."""
         _check_count(request.events)
-        messages: list[StreamMessage] = []
-        refused: dict[str, str] = {}
-        for event in request.events:
-            try:
-                messages.append(_message(request.node, event, _channel(event, Role.IMAGE)))
-            except SeawayError as error:
-                refused[event.id] = error.message
-        try:
+        with _storing():
+            messages, refused = await _collect(request.events, lambda event: self._of_images(request.node, event))
             await self._writer.store(messages)
-        except TransportError as error:
-            raise unavailable(f"events can't be stored just now: {error}; hand them over again") from error
         return StoredEvents(refused=refused)
+
+    async def _of_images(self, node: str, event: EventToStore) -> StreamMessage:
+        return _message(node, event, _channel(event, Role.IMAGE))
 
     async def _judged(self, node: str, event: EventToStore) -> StreamMessage:
         """The event as it goes into the stream. Raises SeawayError for one that this node may not publish."""
         channel = _channel(event, Role.AGENT)
         if not EVENT_ID.fullmatch(event.id):
             raise bad_request("the id of an event must be 24 hex digits")
-        await self._check_container(node, _container_of(event))
+        if container := _container_of(event):
+            await self._holders.check(node, container, "stored event", bad_request("the container is another node's"))
         return _message(node, event, channel)
 
-    async def _check_container(self, node: str, container: str) -> None:
-        """Raises SeawayError for a container that another node holds, or of which nobody can tell who does."""
-        if not container:
-            return
+
+@contextlib.contextmanager
+def _storing() -> Iterator[None]:
+    """Say that all is to be handed over again where the bus fails."""
+    try:
+        yield
+    except TransportError as error:
+        raise unavailable(f"events can't be stored just now: {error}; hand them over again") from error
+
+
+async def _collect(
+    events: Iterable[EventToStore], message: Callable[[EventToStore], Awaitable[StreamMessage]]
+) -> tuple[list[StreamMessage], dict[str, str]]:
+    """The messages of events, and why some have none. Raises SeawayError for what may pass by itself."""
+    messages: list[StreamMessage] = []
+    refused: dict[str, str] = {}
+    for event in events:
         try:
-            holder = await self._holders.holder(container)
-        except NewerSchema as error:
-            raise unavailable(error.message) from error  # a copy of that release stores it
-        except ValueError:
-            raise bad_request("the record of its container can't be read") from None
-        if holder not in (node, None):
-            drop_foreign(node, container, "stored event")
-            raise bad_request("the container is another node's")
+            messages.append(await message(event))
+        except SeawayError as error:
+            if error.code is not Code.BAD_REQUEST:
+                raise
+            refused[event.id] = error.message
+    return messages, refused
 
 
 def _check_count(events: Sequence[EventToStore]) -> None:

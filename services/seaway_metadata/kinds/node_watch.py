@@ -1,52 +1,48 @@
-"""The shell around the node table: hears beats, keeps time, stores nodes, publishes their events."""
+"""The shell around the node table: hears beats, keeps time, has records stored, publishes nodes' events."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import Outbox
-from seaway_bus.transport import Bucket, TransportError, WrongRevision
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, NODE_DOWN, NODE_JOIN, NODE_UP
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.nodes import Beat, NodeEvent, NodeList, NodeRecord
 from seaway_kit.tasks import Tasks
-from seaway_metadata.kinds.nodes import Action, NodeChange, NodeTable, newer
-from seaway_metadata.store.stored import NewerSchema, decode, encode
+from seaway_metadata.kinds.nodes import Action, NodeChange, NodeTable
+from seaway_metadata.store.table import Table
 
 log = logging.getLogger(__name__)
 _TICK_S: Final = 0.5
-_RETRY_S: Final = 1.0
 _CHANNELS: Final[dict[Action, EventChannel[NodeEvent]]] = {"join": NODE_JOIN, "up": NODE_UP, "down": NODE_DOWN}
 
 
 class NodeWatch:
     """All nodes of the cluster."""
 
-    def __init__(self, bus: Bus, bucket: Bucket, outbox: Outbox, tasks: Tasks, heard: Callable[[Beat], None]) -> None:
+    def __init__(
+        self, bus: Bus, stored: Table[NodeRecord], outbox: Outbox, tasks: Tasks, heard: Callable[[Beat], None]
+    ) -> None:
         self._bus = bus
-        self._bucket = bucket
+        self._stored = stored
         self._tasks = tasks
         self._heard = heard
-        self._table = NodeTable()
+        self._table = NodeTable(stored.index)
         self._outbox = outbox
-        self._unstored: set[str] = set()
         self._ended: dict[str, str] = {}
-        self._wake = asyncio.Event()
         self._stopped = False
         self._removed: dict[str, str] = {}
 
     async def start(self) -> None:
-        """Load what was known, then listen."""
-        self._table.load([record async for record in self._stored()], time.monotonic())
+        """Listen, with what is stored loaded."""
+        self._table.begin(time.monotonic())
         self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
         await self._bus.on_message(BEAT, self._beat)
         self._tasks.eternal("node-tick", self._tick())
-        self._tasks.eternal("node-store", self._store())
 
     def stop(self) -> None:
         """Hear no more beats."""
@@ -54,11 +50,11 @@ class NodeWatch:
 
     async def list_nodes(self, request: Empty, command: Command) -> NodeList:
         """All nodes, by name."""
-        return NodeList(nodes=tuple(record for _, record in sorted(self._table.records.items())))
+        return NodeList(nodes=tuple(sorted(self._table.records, key=lambda record: record.node)))
 
     def known(self, node: str) -> bool:
         """Whether there is a record of the node."""
-        return node in self._table.records
+        return self._table.records.get(node) is not None
 
     def remove(self, node: str) -> None:
         """Forget the node. The beats of its last agent are not heard any more: that is being cut off."""
@@ -81,7 +77,7 @@ class NodeWatch:
 
     def all_up(self) -> set[str]:
         """The nodes that beat."""
-        return {node for node in self._table.records if self.up(node)}
+        return {record.node for record in self._table.records if record.state == "up"}
 
     def _beat(self, beat: Beat) -> None:
         if self._stopped or self._removed.get(beat.node) == beat.epoch:
@@ -119,44 +115,5 @@ class NodeWatch:
             self._outbox.tell(_CHANNELS[change.action], envelope, body)
 
     def _mark(self, node: str) -> None:
-        self._unstored.add(node)
-        self._wake.set()
-
-    async def _store(self) -> None:
-        """Keep the bucket's records up to date: at changes, not at each beat."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._unstored:
-                node = self._unstored.pop()
-                try:
-                    await self._write(node)
-                except (NewerSchema, ValueError) as error:
-                    log.error("the record of node %s is left alone: %s", node, error)
-                except TransportError as error:
-                    log.warning("node %s can't be stored just now: %s; trying again", node, error)
-                    self._unstored.add(node)
-                    await asyncio.sleep(_RETRY_S)
-
-    async def _write(self, node: str) -> None:
-        """Over exactly what was read, so that a copy that has stood still takes back nothing that another knows."""
-        while True:
-            found, ours = await self._bucket.get(node), self._table.records.get(node)
-            if ours is None:
-                await self._bucket.delete(node)
-                return
-            if found is not None and not newer(ours, decode(NodeRecord, found.value)):
-                return
-            with contextlib.suppress(WrongRevision):
-                if found is None:
-                    await self._bucket.create(node, encode(ours))
-                else:
-                    await self._bucket.update(node, encode(ours), found.revision)
-                return
-
-    async def _stored(self) -> AsyncIterator[NodeRecord]:
-        async for entry in self._bucket.entries():
-            try:
-                yield decode(NodeRecord, entry.value)
-            except ValueError as error:
-                log.error("the record of node %s can't be read: %s", entry.key, error)
+        """The bucket is kept up to date at changes, not at each beat."""
+        self._stored.behind.changed(node)

@@ -1,11 +1,13 @@
 """Nodes by their beats: who joined, who is up, who has gone silent. Pure; time is given in seconds and nanoseconds."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from seaway_contracts.catalogue import NODES_BUCKET
 from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.nodes import Beat, NodeEvent, NodeRecord, NodeState
+from seaway_metadata.store.index import Index
+from seaway_metadata.store.kind import Kind
 
 MISSED: Final = 3
 LEAST_S: Final = 3.0
@@ -57,23 +59,38 @@ def newer(one: NodeRecord, other: NodeRecord) -> bool:
     return (one_at, one.state == "down") > (other_at, other.state == "down")
 
 
-class NodeTable:
-    """What is known of the nodes."""
+class Nodes(Kind[NodeRecord]):
+    """A node's key is its name. All copies of metadata hear its beats, and each may write its record."""
 
-    def __init__(self) -> None:
-        self.records: dict[str, NodeRecord] = {}
+    noun = "node"
+    bucket = NODES_BUCKET
+    model = NodeRecord
+
+    def key(self, record: NodeRecord) -> str:
+        return record.node
+
+    def newer(self, one: NodeRecord, other: NodeRecord) -> bool:
+        return newer(one, other)
+
+
+NODES: Final = Nodes()
+
+
+class NodeTable:
+    """Decides what beats, and silence, make of the nodes' records."""
+
+    def __init__(self, records: Index[NodeRecord]) -> None:
+        self.records = records
         self._heard: dict[str, float] = {}
         self._ticked: float | None = None
 
-    def load(self, records: Iterable[NodeRecord], now: float) -> None:
-        """Begin with what was stored; a node counts as heard now, so that it has time to beat."""
-        for record in records:
-            self.records[record.node] = record
-            self._heard[record.node] = now
+    def begin(self, now: float) -> None:
+        """Begin with the records that are there; a node counts as heard now, so that it has time to beat."""
+        self._heard = dict.fromkeys((record.node for record in self.records), now)
 
     def remove(self, node: str) -> None:
         """Forget a node."""
-        self.records.pop(node, None)
+        self.records.remove(node)
         self._heard.pop(node, None)
 
     def excuse(self, now: float) -> None:
@@ -87,11 +104,12 @@ class NodeTable:
             return self._left(old, beat, now_ns)
         self._heard[beat.node] = now
         since = old.since_ns if old and old.state == "up" else now_ns
-        self.records[beat.node] = _record(beat, "up", now_ns, since)
+        record = _record(beat, "up", now_ns, since)
+        self.records.put(record)
         if old is None:
-            return NodeChange("join", self.records[beat.node], "its first beat")
+            return NodeChange("join", record, "its first beat")
         if old.state == "down":
-            return NodeChange("up", self.records[beat.node], "it beats again")
+            return NodeChange("up", record, "it beats again")
         return None
 
     def tick(self, now: float, now_ns: int) -> list[NodeChange]:
@@ -104,7 +122,7 @@ class NodeTable:
         self._ticked = now
         silent = [
             record
-            for record in self.records.values()
+            for record in self.records
             if record.state == "up" and now - self._heard[record.node] > patience(record.beat)
         ]
         return [self._down(record, now_ns, f"no beat for {now - self._heard[record.node]:.1f} s") for record in silent]
@@ -117,7 +135,7 @@ class NodeTable:
 
     def _down(self, record: NodeRecord, now_ns: int, reason: str) -> NodeChange:
         down = _record(record.beat, "down", record.last_beat_ns, now_ns)
-        self.records[record.node] = down
+        self.records.put(down)
         return NodeChange("down", down, reason)
 
 

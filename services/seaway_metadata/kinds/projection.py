@@ -15,7 +15,6 @@ from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus
 from seaway_contracts.lifecycle import ContainerEvent, PublicStatus
 
-DESTROY: Final = "destroy"
 _PUBLIC: Final = tuple(name for name in PublicStatus.model_fields if name != "health")
 
 

@@ -17,6 +17,7 @@ from seaway_contracts.catalogue import REMOVE, RENOUNCE
 from seaway_contracts.commands import ContainerId, RemoveContainer
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError
+from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.store.records import Records
 
 log = logging.getLogger(__name__)
@@ -38,13 +39,14 @@ class Registrations:
     def __init__(
         self,
         bus: Bus,
-        records: Records,
+        records: Records[ContainerRecord],
         now: Callable[[], float] = time.monotonic,
         forgotten: Callable[[str], None] = lambda identifier: None,
     ) -> None:
         """`forgotten` is called with a container whose registration was taken back: here, or by another copy."""
         self._bus = bus
         self._records = records
+        self._registering = ContainerRegistering(records)
         self._forgotten = forgotten
         self._now = now
         self._pending: dict[str, _Pending] = {}
@@ -67,6 +69,10 @@ class Registrations:
     def done(self, identifier: str) -> None:
         """It was made, or its registration was taken back."""
         self._pending.pop(identifier, None)
+
+    def given_up(self, record: ContainerRecord) -> None:
+        """A container that this copy knows is given up in the bucket."""
+        self.discard(record.id, record.node)
 
     def discard(self, identifier: str, node: str) -> None:
         """It was given up, and its node may have made it."""
@@ -101,7 +107,7 @@ class Registrations:
             if not reply.renounced:
                 pending.since = self._now()  # it is there, or is being made: its event will come
                 return
-            await self._records.forget(identifier)
+            await self._registering.forget(identifier)
             self._forgotten(identifier)
             log.info("forgot the registration of %s: nobody makes it", identifier)
         except SeawayError as error:
@@ -120,7 +126,7 @@ class Registrations:
                 log.debug("%s is still to be removed: %s", identifier, error)
                 return
         try:
-            await self._records.delete(identifier, "")
+            await self._records.delete(identifier)
         except (ValueError, SeawayError) as error:
             log.error("the record of %s, which was given up, can't be removed: %s", identifier, error)
         self._discarded.pop(identifier, None)

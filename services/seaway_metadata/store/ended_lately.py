@@ -1,27 +1,27 @@
 """Ends of the last minutes, told once more at the start, as the buckets may have forgotten them.
 
 A NATS server that is killed has lost which messages were replaced or deleted in the minutes before (it writes that down
-every two). So the record of a container that is gone can be there again, as it was before its last change, though the
-horizon says that its end is in the bucket. And an asker that knows of a container that was removed a moment ago is told
-that it is gone, not that nobody knows yet.
+every two). So a record that is gone can be there again, as it was before its last change, though the horizon says that
+its end is in the bucket. And an asker that knows of one that was removed a moment ago is told that it is gone, not that
+nobody knows yet.
 """
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 from seaway_bus.feed import Event, read_event
 from seaway_bus.transport import Transport
-from seaway_contracts.catalogue import ALL_EVENTS, CONTAINER_DESTROY, EVENT_STREAM
+from seaway_contracts.catalogue import ALL_EVENTS, EVENT_STREAM
+from seaway_contracts.channels import EventChannel
 
 _FORGOTTEN_NS: Final = 600 * 1_000_000_000
 
 
-async def ended_lately(transport: Transport) -> AsyncIterator[Event]:
+async def ended_lately(transport: Transport, end: EventChannel[Any]) -> AsyncIterator[Event]:
     """The ends in the ten minutes before the newest event. Raises TransportError."""
     newest_ns = await _newest_ns(transport)
-    every_end = CONTAINER_DESTROY.template.wildcard()
     start_ns = max(0, newest_ns - _FORGOTTEN_NS)
-    async for message in transport.replay(EVENT_STREAM.name, every_end, start_ns=start_ns):
+    async for message in transport.replay(EVENT_STREAM.name, end.template.wildcard(), start_ns=start_ns):
         if (event := read_event(message)) is not None:
             yield event
 

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final, Generic
 
-from seaway_bus.feed import EventFeed
 from seaway_bus.transport import TransportError
 from seaway_contracts.commands import GONE
 from seaway_contracts.errors import unavailable
 from seaway_contracts.ids import short_id
+from seaway_metadata.store.kind import R
 from seaway_metadata.store.reconcile import Reconciler
 from seaway_metadata.store.records import Records
 from seaway_metadata.store.view import View
@@ -18,26 +18,28 @@ _BASIS_S: Final = 1.0
 _LOOKS: Final = 2
 
 
-class Freshness:
-    """Nobody waits longer than some seconds. Then what is known must do, but for containers that are known to be there,
-    or to be gone: statuses that are newer the asker has itself.
+class Freshness(Generic[R]):
+    """Nobody waits longer than some seconds. Then what is known must do, but for records that are known to be there, or
+    to be gone: statuses that are newer the asker has itself.
     """
 
     def __init__(
         self,
-        feed: EventFeed,
-        view: View,
-        records: Records,
-        reconciler: Reconciler,
+        view: View[R, Any, Any],
+        records: Records[R],
+        reconciler: Reconciler[R, Any],
         nodes_up: Callable[[], Iterable[str]],
+        current: Callable[[], Awaitable[bool]],
         settled: Callable[[], Awaitable[None]],
     ) -> None:
-        """`settled` waits until what has come can be judged."""
-        self._feed = feed
+        """`current` waits until all events that have come are applied: False where the stream can't be read just now.
+        `settled` waits until what has come can be judged.
+        """
         self._view = view
         self._records = records
         self._reconciler = reconciler
         self._nodes_up = nodes_up
+        self._current = current
         self._settled = settled
         self._news = asyncio.Event()
         self._completing = asyncio.Lock()
@@ -48,7 +50,7 @@ class Freshness:
 
     async def caught_up(self) -> None:
         """Wait for what came while there was no connection: from the stream, or where that can't be read, the nodes."""
-        if not await self._feed.current():
+        if not await self._current():
             await self._reconciler.told(self._nodes_up)
         await self._settled()
         await self._complete()
@@ -60,9 +62,9 @@ class Freshness:
                 await self._look(lacking)
 
     async def current(self, basis: Mapping[str, int]) -> None:
-        """Wait for what has come and for what the asker knows of (by container, the number of a status).
+        """Wait for what has come and for what the asker knows of (by key, the number of a status).
 
-        Raises SeawayError (UNAVAILABLE) where a container is still missing here, or still here.
+        Raises SeawayError (UNAVAILABLE) where a record is still missing here, or still here.
         """
         await self.caught_up()
         if self._view.behind(basis):
@@ -78,10 +80,10 @@ class Freshness:
             if not wrong:
                 return
         what = "removed" if basis[wrong] == GONE else "made"
-        raise unavailable(f"it is not known yet that container {short_id(wrong)} was {what}; try again")
+        raise unavailable(f"it is not known yet that {self._view.kind.noun} {short_id(wrong)} was {what}; try again")
 
     def _wrong(self, basis: Mapping[str, int]) -> str:
-        """A container that is missing here, or still here; empty if none."""
+        """A record that is missing here, or still here; empty if none."""
         behind = self._view.behind(basis)
         return next((one for one in behind if basis[one] == GONE or self._view.index.get(one) is None), "")
 
@@ -93,18 +95,17 @@ class Freshness:
                     self._news.clear()
                     await self._news.wait()
 
-    async def _look(self, identifiers: Sequence[str]) -> None:
+    async def _look(self, keys: Sequence[str]) -> None:
         nodes: dict[str, list[str]] = {}
-        for identifier in identifiers:
-            if node := await self._node_of(identifier):
-                nodes.setdefault(node, []).append(identifier)
+        for key in keys:
+            if node := await self._node_of(key):
+                nodes.setdefault(node, []).append(key)
         await asyncio.gather(*(self._reconciler.look(node, some) for node, some in nodes.items()))
 
-    async def _node_of(self, identifier: str) -> str:
-        record = self._view.index.get(identifier)
-        if record is not None:
-            return record.node
-        with contextlib.suppress(TransportError, ValueError):
-            if (stored := await self._records.stored(identifier)) is not None:
-                return stored.record.node
-        return ""
+    async def _node_of(self, key: str) -> str:
+        record = self._view.index.get(key)
+        if record is None:
+            with contextlib.suppress(TransportError, ValueError):
+                stored = await self._records.stored(key)
+                record = stored.record if stored is not None else None
+        return self._view.kind.node(record) if record is not None else ""

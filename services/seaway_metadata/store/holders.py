@@ -1,16 +1,18 @@
-"""Who holds which container, by the records: what this copy of metadata judges nodes' words by."""
+"""Who holds which record: what this copy of metadata judges nodes' words by."""
 
 import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Generic
 
-from seaway_bus.judging import Verdict, verdict
+from seaway_bus.judging import Verdict, drop_foreign, verdict
 from seaway_bus.transport import TransportError
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import SeawayError, bad_request, unavailable
 from seaway_kit.tasks import Tasks
+from seaway_metadata.store.kind import R
 from seaway_metadata.store.records import Records
+from seaway_metadata.store.stored import NewerSchema
 from seaway_metadata.store.view import View
 
 log = logging.getLogger(__name__)
@@ -20,10 +22,12 @@ _LOOKS: Final = 256
 _SETTLED_S: Final = 1.0
 
 
-class RecordHolders:
+class RecordHolders(Generic[R]):
     """Holders as the records have them. One that isn't in memory, as another copy has registered it, is looked up."""
 
-    def __init__(self, view: View, records: Records, tasks: Tasks, found: Callable[[str], None]) -> None:
+    def __init__(
+        self, view: View[R, Any, Any], records: Records[R], tasks: Tasks, found: Callable[[str], None]
+    ) -> None:
         """`found` is called with a container whose holder is known from then on."""
         self._view = view
         self._records = records
@@ -53,6 +57,22 @@ class RecordHolders:
         """The node that holds a container; None where no record says so. Raises TransportError."""
         return self._view.holder(container) or self._noted.get(container) or await self._load(container)
 
+    async def check(self, node: str, container: str, what: str, refusal: SeawayError) -> None:
+        """Let a node say `what` it has to say of a container that it holds, or of which no record says who does.
+
+        Raises `refusal`, and counts it, where another node holds the container; BAD_REQUEST where the record can't be
+        read; UNAVAILABLE where a copy of a later release can read it; TransportError.
+        """
+        try:
+            holder = await self.holder(container)
+        except NewerSchema as error:
+            raise unavailable(error.message) from error
+        except ValueError:
+            raise bad_request("the record of its container can't be read") from None
+        if holder not in (node, None):
+            drop_foreign(node, container, what)
+            raise refusal
+
     def with_record(self, container: str, then: Callable[[], None]) -> None:
         """Call `then` as soon as the container's record is in memory, if there is one: another copy may have made it.
 
@@ -80,9 +100,9 @@ class RecordHolders:
         stored = await self._records.stored(container)
         if stored is None:
             return None
-        if not stored.record.discarded:
+        if not self._view.kind.given_up(stored.record):
             self._view.load(stored.record)
-        return stored.record.node
+        return self._view.kind.node(stored.record)
 
     async def _load_first(self, container: str, then: Callable[[], None]) -> None:
         try:

@@ -1,7 +1,7 @@
 """Repair after what events can't tell: asks a node what it holds, and brings the records after it.
 
 Asked when this process first hears a node, when its agent was started anew, when this process may have missed
-events, and when an event tells of a container that has no record.
+events, and when an event tells of something that has no record.
 """
 
 import asyncio
@@ -9,23 +9,20 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final, Generic
 
-from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
-from seaway_contracts.catalogue import CREATE, INVENTORY
-from seaway_contracts.commands import CreateContainer, Inventory, InventoryItem, ListInventory
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.nodes import Beat
 from seaway_kit.tasks import Tasks
+from seaway_metadata.store.inventories import Inventories, Inventory
+from seaway_metadata.store.kind import I, R
 from seaway_metadata.store.view import View
 
 log = logging.getLogger(__name__)
-_CALL_S: Final = 5.0
 _TOLD_S: Final = 2.0
-_LOOK_S: Final = 1.0
 _MOST_HELD: Final = 1 << 17
-"""Containers that a node may say it holds."""
+"""So much may a node say that it holds."""
 _CLAIMS: Final = 16
 
 
@@ -37,23 +34,23 @@ class Endless(Exception):
     """The node goes on and on telling what it holds."""
 
 
-class Reconciler:
+class Reconciler(Generic[R, I]):
     """Keeps the records of each node true to what it holds."""
 
     def __init__(
         self,
-        bus: Bus,
-        view: View,
+        view: View[R, Any, I],
+        inventories: Inventories[R, I],
         tasks: Tasks,
         current: Callable[[], Awaitable[object]],
         claim: Callable[[str, str], Awaitable[bool]],
     ) -> None:
         """`current` waits, for a moment at most, until all events that have come are applied.
 
-        `claim` makes a name a container's, where it is no other's; it raises TransportError.
+        `claim` makes a claim a record's, where it is no other's; it raises TransportError.
         """
         self._claim = claim
-        self._bus = bus
+        self._inventories = inventories
         self._view = view
         self._tasks = tasks
         self._current = current
@@ -68,7 +65,7 @@ class Reconciler:
         """A node lives: ask it, unless this life of its agent has been asked already."""
         if self._epochs.get(beat.node) != beat.epoch and beat.node not in self._asking:
             self._asking.add(beat.node)
-            self._tasks.spawn(f"reconcile-{beat.node}", self._repair(beat.node))
+            self._tasks.spawn(f"reconcile-{self._view.kind.noun}-{beat.node}", self._repair(beat.node))
 
     def doubt(self, node: str | None = None) -> None:
         """Something may have been missed (of all nodes, if None): ask at the next beat."""
@@ -82,7 +79,7 @@ class Reconciler:
         return self._doubts[""] + self._doubts[node]
 
     def freed(self) -> None:
-        """A container is gone: a name that a node's container was refused may be free now."""
+        """A record is gone: a claim that a node's record was refused may be free now."""
         refused, self._refused = self._refused, set()
         for node in refused:
             self.doubt(node)
@@ -95,21 +92,20 @@ class Reconciler:
                     self._answered.clear()
                     await self._answered.wait()
 
-    async def look(self, node: str, identifiers: Sequence[str]) -> None:
-        """Ask a node, for a moment at most, for some of its containers, of which somebody knows more than is here."""
+    async def look(self, node: str, keys: Sequence[str]) -> None:
+        """Ask a node, for a moment at most, for some of its records, of which somebody knows more than is here."""
         try:
-            asked = ListInventory(ids=tuple(identifiers))
-            held = await self._bus.call(INVENTORY, asked, node=node, timeout_s=_LOOK_S)
-            await self._take(node, held.containers)
+            held = await self._inventories.some(node, keys)
+            await self._take(node, held.items)
         except (SeawayError, TransportError) as error:
-            log.debug("node %s can't tell of some containers: %s", node, error)
+            log.debug("node %s can't tell of some %ss: %s", node, self._view.kind.noun, error)
             return
-        if not held.forgetful and not held.next:  # an agent of before this call tells of all that it holds, by pages
-            for gone in set(identifiers) - {item.spec.id for item in held.containers}:
+        if not held.lost_memory and not held.next:  # an agent of before this call tells of all that it holds, by pages
+            for gone in set(keys) - self._keys(held.items):
                 self._forget(gone, node)
 
     async def _repair(self, node: str) -> None:
-        before, doubts = self._view.index.of_node(node), self._doubted(node)
+        before, doubts = self._view.keys_of_node(node), self._doubted(node)
         try:
             held, items = await self._inventory(node)
             fair = await self._take(node, items)
@@ -123,64 +119,70 @@ class Reconciler:
         if doubts == self._doubted(node):
             self._epochs[node] = held.epoch
             self._answered.set()
-        if lost := before - {item.spec.id for item in items}:
+        if lost := before - self._keys(items):
             await self._current()  # most of these have told of their end
-        for identifier in lost:
-            if held.forgetful:
-                await self._bring_back(identifier, node)
+        for key in lost:
+            if held.lost_memory:
+                await self._bring_back(key, node)
             else:
-                self._forget(identifier, node)
+                self._forget(key, node)
 
-    async def _take(self, node: str, items: Sequence[InventoryItem]) -> bool:
+    def _keys(self, items: Iterable[I]) -> set[str]:
+        return {self._view.kind.item_key(item) for item in items}
+
+    async def _take(self, node: str, items: Sequence[I]) -> bool:
         """Take what is new; whether all of it may be the node's. Raises TransportError.
 
-        Names are claimed first: one that is reserved is its holder's, though nobody has heard of that container yet.
+        Claims come first: one that is reserved is its holder's, though nobody has heard of that record yet.
         """
-        fair = True
+        fair, kind = True, self._view.kind
         for start in range(0, len(items), _CLAIMS):
             some = items[start : start + _CLAIMS]
-            new = ((self._view.new_name(node, item.spec), item.spec.id) for item in some)
-            names = {name: identifier for name, identifier in new if name is not None}
-            got = await asyncio.gather(*(self._claim(name, identifier) for name, identifier in names.items()))
-            refused = [name for name, claimed in zip(names, got, strict=True) if not claimed]
+            wanted: dict[str, str] = {}
+            for item in some:
+                key = kind.item_key(item)
+                wanted |= dict.fromkeys(self._view.new_claims(node, key, kind.item_claims(item)), key)
+            got = await asyncio.gather(*(self._claim(claim, key) for claim, key in wanted.items()))
+            refused = [claim for claim, claimed in zip(wanted, got, strict=True) if not claimed]
             fair = self._view.apply_inventory(node, some, refused) and fair
         return fair
 
-    async def _bring_back(self, identifier: str, node: str) -> None:
+    async def _bring_back(self, key: str, node: str) -> None:
         """The node has forgotten it in a reboot, the records have not."""
-        record = self._view.index.get(identifier)
-        if record is None or record.node != node:
+        record = self._view.index.get(key)
+        if record is None or self._view.kind.node(record) != node:
             return
-        again = CreateContainer(spec=record.spec, former=record.status)
         try:
-            await self._bus.call(CREATE, again, node=node)
+            await self._inventories.make_again(node, record)
         except SeawayError as error:
-            log.warning("node %s has forgotten %s, and can't make it again: %s", node, identifier, error)
+            log.warning("node %s has forgotten %s, and can't make it again: %s", node, key, error)
             if error.retryable or error.code is Code.CONFLICT:
                 self.doubt(node)
             else:
-                self._forget(identifier, node)
+                self._forget(key, node)
         else:
-            log.warning("node %s had forgotten %s in a reboot; it is there again", node, identifier)
+            log.warning("node %s had forgotten %s in a reboot; it is there again", node, key)
 
-    def _forget(self, identifier: str, node: str) -> None:
-        record = self._view.index.get(identifier)
-        if record is not None and record.node == node:
-            log.warning("node %s holds %s no more; its record is removed", node, identifier)
-            self._view.remove(identifier)
+    def _forget(self, key: str, node: str) -> None:
+        record = self._view.index.get(key)
+        if record is not None and self._view.kind.node(record) == node:
+            log.warning("node %s holds %s no more; its record is removed", node, key)
+            self._view.remove(key)
 
-    async def _inventory(self, node: str) -> tuple[Inventory, list[InventoryItem]]:
+    async def _inventory(self, node: str) -> tuple[Inventory[I], list[I]]:
         """All that one life of the node's agent holds, and the last page. Raises SeawayError, EpochChanged."""
-        items: list[InventoryItem] = []
+        items: list[I] = []
         epoch = after = ""
         while True:
-            page = await self._bus.call(INVENTORY, ListInventory(after=after), node=node, timeout_s=_CALL_S)
+            page = await self._inventories.page(node, after)
             if epoch and page.epoch != epoch:
                 raise EpochChanged(f"the agent of {node} was started anew")
             epoch = page.epoch
-            items += page.containers
+            items += page.items
             if not page.next:
                 return page, items
-            if not page.containers or len(items) > _MOST_HELD:
-                raise Endless(f"it tells of more than {_MOST_HELD} containers, or of none and more to come")
+            if not page.items or len(items) > _MOST_HELD:
+                raise Endless(
+                    f"it tells of more than {_MOST_HELD} {self._view.kind.noun}s, or of none and more to come"
+                )
             after = page.next

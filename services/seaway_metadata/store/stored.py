@@ -10,7 +10,6 @@ import orjson
 from pydantic import ValidationError
 
 from seaway_contracts.base import Payload
-from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.stored_forms import Form
 
@@ -18,13 +17,6 @@ FORM: Final = Form()
 """Of all records; a step is told the name of the model."""
 HORIZON_KEY: Final = "_horizon"
 P = TypeVar("P", bound=Payload)
-
-
-class NameHolder(Payload):
-    """Who holds a name, and since when (Unix ns)."""
-
-    id: str
-    since_ns: int
 
 
 class Horizon(Payload):
@@ -38,23 +30,6 @@ class NewerSchema(SeawayError):
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.INTERNAL, message)
-
-
-def name_key(name: str) -> str:
-    """The key of a container's name, which may hold characters that a key may not."""
-    return name.encode().hex()
-
-
-def record_json(record: ContainerRecord, spec_json: bytes) -> bytes:
-    """A record as JSON, from a spec that is encoded once in its life."""
-    node = orjson.dumps(record.node)
-    status = record.status.model_dump_json(exclude_defaults=True).encode()
-    return b'{"node":%b,"spec_seq":%d,"status":%b,"spec":%b}' % (node, record.spec_seq, status, spec_json)
-
-
-def spec_json(spec: ContainerSpec) -> bytes:
-    """A spec as JSON."""
-    return spec.model_dump_json(exclude_defaults=True).encode()
 
 
 def stamp(body: bytes) -> bytes:

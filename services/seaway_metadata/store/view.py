@@ -1,197 +1,177 @@
-"""What this copy of metadata knows: the index, kept by events and inventories. No I/O, no clock."""
+"""What this copy of metadata knows of a kind: the index, kept by events and inventories. No I/O, no clock."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Generic
 
 from seaway_bus.judging import drop_foreign
-from seaway_contracts.commands import GONE, InventoryItem
-from seaway_contracts.containers import ContainerRecord, ContainerSpec
-from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_metadata.kinds.projection import DESTROY, apply, apply_inventory
-from seaway_metadata.store.index import Index
-
-_REMEMBERED: Final = 1 << 13
-_SPEC_CHANGES: Final = frozenset({"create", "rename", "update"})
+from seaway_contracts.catalogue import EVENTS
+from seaway_contracts.commands import GONE
+from seaway_contracts.lifecycle import Envelope
+from seaway_metadata.store.kind import E, I, R, ReportedKind
+from seaway_metadata.store.source import LeftClaim, Source
 
 
-class LeftName(NamedTuple):
-    """A name that a container had until a rename, and when that was heard of (Unix ns)."""
+class View(Source[R], Generic[R, E, I]):
+    """The records. `changed` is called with the key of each one that was made, changed or removed."""
 
-    name: str
-    left_ns: int
-
-
-class _Destroyed(NamedTuple):
-    """What a container was called, and which node held it; empty where that isn't known."""
-
-    name: str
-    node: str
-
-
-class View:
-    """The records. `changed` is called with the id of each one that was made, changed or removed."""
-
-    def __init__(self, changed: Callable[[str], None], now_ns: Callable[[], int] = lambda: 0) -> None:
-        self.index = Index()
+    def __init__(
+        self, kind: ReportedKind[R, E, I], changed: Callable[[str], None], now_ns: Callable[[], int] = lambda: 0
+    ) -> None:
+        super().__init__(kind)
+        self.kind = kind
         self._changed = changed
         self._now_ns = now_ns
-        self._registered: dict[str, ContainerRecord] = {}
-        self._destroyed: OrderedDict[str, _Destroyed] = OrderedDict()
-        self._left: dict[str, set[LeftName]] = {}
+        self._registered: dict[str, R] = {}
         self._lacking: dict[str, int] = {}
 
-    def load(self, record: ContainerRecord) -> None:
+    def load(self, record: R) -> None:
         """Take a record from the bucket. `seq` 0: registered, not created yet."""
-        if self.destroyed(record.id):
+        key = self.kind.key(record)
+        if self.destroyed(key):
             return
-        known = self.index.get(record.id)
-        if record.status.seq > 0:
-            if known is None or known.status.seq < record.status.seq:
-                self.index.put(record)
-            self.unregister(record.id)
+        known = self.index.get(key)
+        if self.kind.seq(record) > 0:
+            merged = record if known is None else self.kind.merged(record, known)
+            if merged is not known:
+                self._leave(known, merged)
+                self.index.put(merged)
+            self.unregister(key)
         elif known is None:
-            self._registered[record.id] = record
+            self._registered[key] = record
 
-    def unregister(self, identifier: str) -> None:
+    def unregister(self, key: str) -> None:
         """A registration was taken back."""
-        self._registered.pop(identifier, None)
+        self._registered.pop(key, None)
 
-    def of_node(self, node: str) -> list[ContainerRecord]:
-        """The containers that a node holds, or is to make."""
-        registered = [record for record in self._registered.values() if record.node == node]
-        return [record for record in self.index if record.node == node] + registered
+    def of_node(self, node: str) -> list[R]:
+        """The records that a node holds, or is to make."""
+        return [record for record in self.all() if self.kind.node(record) == node]
 
-    def record(self, identifier: str) -> ContainerRecord | None:
-        """The record of a container, or of one that is registered."""
-        return self.index.get(identifier) or self._registered.get(identifier)
+    def all(self) -> list[R]:
+        """All records, registered ones too."""
+        return [*self.index, *self._registered.values()]
 
-    def holder(self, identifier: str) -> str | None:
-        """The node that holds a container, is to make it, or held it until its end; None where that isn't known."""
-        record = self.record(identifier)
+    def keys_of_node(self, node: str) -> set[str]:
+        """The keys of the records that a node holds."""
+        return {self.kind.key(record) for record in self.index if self.kind.node(record) == node}
+
+    def record(self, key: str) -> R | None:
+        """The record of that key, registered ones too."""
+        return self.index.get(key) or self._registered.get(key)
+
+    def holder(self, key: str) -> str | None:
+        """The node that holds a record, is to make it, or held it until its end; None where that isn't known."""
+        record = self.record(key)
         if record is not None:
-            return record.node
-        ended = self._destroyed.get(identifier)
+            return self.kind.node(record)
+        ended = self._ended.get(key)
         return ended.node or None if ended is not None else None
 
-    def new_name(self, node: str, spec: ContainerSpec | None) -> str | None:
-        """The name that a container is to get by its node's word, and does not have here; None for none."""
-        if spec is None or self.destroyed(spec.id):
-            return None
-        record = self.record(spec.id)
-        if record is not None and (record.node != node or record.spec.name == spec.name):
-            return None
-        return spec.name
+    def new_claims(self, node: str, key: str, claims: Iterable[str]) -> tuple[str, ...]:
+        """Those of the claims that a record is to get by its node's word, and does not have here."""
+        if self.destroyed(key):
+            return ()
+        record = self.record(key)
+        if record is None:
+            return tuple(claims)
+        if self.kind.node(record) != node:
+            return ()
+        has = self.kind.claims(record)
+        return tuple(claim for claim in claims if claim not in has)
 
-    def apply(
-        self, envelope: Envelope, body: ContainerEvent, *, whole: bool = True, refused: Collection[str] = ()
-    ) -> bool:
-        """Apply a container event; False where it speaks of a container that is missing here.
+    def apply(self, envelope: Envelope, body: E, *, whole: bool = True, refused: Collection[str] = ()) -> bool:
+        """Apply an event; False where it speaks of a record that is missing here, or of a claim that is another's.
 
-        `whole`: the body has the whole status, and not its public part alone. `refused`: names that are others'.
+        `whole`: the body is as its agent told it, and not its public part alone. `refused`: claims that are others'.
         """
-        identifier = envelope.subject_id
-        if identifier in self._destroyed:
+        key = envelope.subject_id
+        if key in self._ended:
             return True
-        before = self.record(identifier)
-        if before is not None and before.node != envelope.node:
+        before = self.record(key)
+        if before is not None and self.kind.node(before) != envelope.node:
             return True
-        if envelope.action == DESTROY:
-            self.remove(identifier, body.attributes.get("name", ""), envelope.node)
+        if EVENTS.get((envelope.noun, envelope.action)) is self.kind.end:
+            self.remove(key, self.kind.last_claims(body), envelope.node)
             return True
         if before is None:
             return False
-        after = apply(before, body, whole=whole, taken=(*refused, *self._taken(before, body.spec)))
-        if envelope.action in _SPEC_CHANGES and not whole and after.spec_seq < body.status.seq:
-            self._lacking[identifier] = body.status.seq
+        new = self.new_claims(envelope.node, key, self.kind.event_claims(key, body))
+        taken = (*refused, *self._borne_elsewhere(new, envelope.node))
+        after, complete, lacks = self.kind.apply(before, envelope, body, whole=whole, taken=taken)
+        if lacks:
+            self._lacking[key] = lacks
         if after is not before:
             self._put(before, after)
-        return body.spec is None or after.spec.name == body.spec.name or after.spec_seq > body.status.seq
+        return complete
 
-    def _taken(self, record: ContainerRecord, spec: ContainerSpec | None) -> tuple[str, ...]:
-        """The name that a container is to have now, where another one has it."""
-        if spec is None or spec.name == record.spec.name:
-            return ()
-        return self._borne_elsewhere(spec.name, record.node)
+    def _borne_elsewhere(self, claims: Iterable[str], node: str) -> tuple[str, ...]:
+        """Those of the claims by which another node's record is known."""
+        return tuple(
+            claim for claim in claims if any(self._is_elsewhere(key, node) for key in self.index.bearers(claim))
+        )
 
-    def _borne_elsewhere(self, name: str, node: str) -> tuple[str, ...]:
-        """The name, where another node's container is known by it."""
-        bearers = map(self.index.get, self.index.bearers(name))
-        return (name,) if any(one is not None and one.node != node for one in bearers) else ()
+    def _is_elsewhere(self, key: str, node: str) -> bool:
+        record = self.index.get(key)
+        return record is not None and self.kind.node(record) != node
 
-    def _put(self, before: ContainerRecord | None, after: ContainerRecord) -> None:
-        registered = self._registered.pop(after.id, None) is not None
-        if before is not None and before.spec.name != after.spec.name:
-            self._left.setdefault(after.id, set()).add(LeftName(before.spec.name, self._now_ns()))
+    def _put(self, before: R | None, after: R) -> None:
+        key = self.kind.key(after)
+        registered = self._registered.pop(key, None) is not None
+        self._leave(before, after)
         self.index.put(after, first=registered)
-        self._changed(after.id)
+        self._changed(key)
 
-    def apply_inventory(self, node: str, items: Iterable[InventoryItem], refused: Collection[str] = ()) -> bool:
+    def _leave(self, before: R | None, after: R) -> None:
+        """Note the claims that a record has given up."""
+        for claim in self.kind.claims(before) if before is not None else ():
+            if claim not in self.kind.claims(after):
+                self._left.setdefault(self.kind.key(after), set()).add(LeftClaim(claim, self._now_ns()))
+
+    def apply_inventory(self, node: str, items: Iterable[I], refused: Collection[str] = ()) -> bool:
         """A node has said what it holds: take what is new. Whether all of it may be the node's.
 
-        `refused`: names that are others'.
+        `refused`: claims that are others'.
         """
         fair = True
         for item in items:
-            identifier = item.spec.id
-            if identifier in self._destroyed:
+            key = self.kind.item_key(item)
+            if key in self._ended:
                 continue
-            before = self.record(identifier)
-            taken = (*refused, *self._borne_elsewhere(item.spec.name, node))
-            after = apply_inventory(before, node, item, taken)
-            if after is None or after.node != node:
-                drop_foreign(node, identifier, "inventory")
+            before = self.record(key)
+            taken = (*refused, *self._borne_elsewhere(self.kind.item_claims(item), node))
+            after = self.kind.from_inventory(before, node, item, taken)
+            if after is None or self.kind.node(after) != node:
+                drop_foreign(node, key, "inventory")
                 fair = False
             elif after is not before:
                 self._put(before, after)
         return fair
 
-    def remove(self, identifier: str, name: str = "", node: str = "") -> None:
-        """The container is gone for good. `name`, `node`: where it isn't here."""
-        record = self.record(identifier)
-        self.index.remove(identifier)
-        self.unregister(identifier)
-        self.ended(identifier, record.spec.name if record else name, record.node if record else node)
-        self._changed(identifier)
-
-    def ended(self, identifier: str, name: str = "", node: str = "") -> None:
-        """A container that isn't here was removed: whoever had heard of it before is answered so."""
-        self._destroyed[identifier] = _Destroyed(name, node)
-        if len(self._destroyed) > _REMEMBERED:
-            self._destroyed.popitem(last=False)
-
-    def left_names(self, identifier: str) -> tuple[LeftName, ...]:
-        """The names that a container has given up, and that may still stand in the bucket."""
-        return tuple(self._left.get(identifier, ()))
-
-    def released(self, identifier: str, left: LeftName) -> None:
-        """That name is free."""
-        names = self._left.get(identifier, set())
-        names.discard(left)
-        if not names:
-            self._left.pop(identifier, None)
+    def remove(self, key: str, claims: tuple[str, ...] = (), node: str = "") -> None:
+        """The record is gone for good. `claims`, `node`: where it isn't here."""
+        record = self.record(key)
+        self.index.remove(key)
+        self.unregister(key)
+        if record is not None:
+            claims, node = self.kind.claims(record), self.kind.node(record)
+        self.ended(key, claims, node)
+        self._changed(key)
 
     def lacking(self) -> list[str]:
-        """Containers whose spec has changed, of which only the public event has come; each is given once."""
+        """Records of which a change has come only in its public part; each is given once."""
         lacking, self._lacking = self._lacking, {}
-        held = {identifier: self.index.get(identifier) for identifier in lacking}
-        return [one for one, record in held.items() if record is not None and record.spec_seq < lacking[one]]
+        return [key for key, seq in lacking.items() if self._lacks(key, seq)]
+
+    def _lacks(self, key: str, seq: int) -> bool:
+        record = self.index.get(key)
+        return record is not None and self.kind.lacks(record, seq)
 
     def behind(self, basis: Mapping[str, int]) -> list[str]:
-        """Of which containers somebody knows more than is known here: a later status, by its number, or the end."""
-        return [identifier for identifier, seq in basis.items() if self._behind(identifier, seq)]
+        """Of which records somebody knows more than is known here: a later number, or the end."""
+        return [key for key, seq in basis.items() if self._behind(key, seq)]
 
-    def _behind(self, identifier: str, seq: int) -> bool:
-        held = self.index.get(identifier)
+    def _behind(self, key: str, seq: int) -> bool:
+        held = self.index.get(key)
         if held is None:
-            return seq != GONE and not self.destroyed(identifier)
-        return held.status.seq < seq
-
-    def destroyed(self, identifier: str) -> bool:
-        """Whether that container is known to be gone."""
-        return identifier in self._destroyed
-
-    def name_of_destroyed(self, identifier: str) -> str:
-        """The name that a destroyed container had; empty where it isn't known."""
-        ended = self._destroyed.get(identifier)
-        return ended.name if ended is not None else ""
+            return seq != GONE and not self.destroyed(key)
+        return self.kind.seq(held) < seq

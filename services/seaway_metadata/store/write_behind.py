@@ -1,18 +1,19 @@
-"""Statuses on their way into the bucket: many changes of one container become one write."""
+"""Records on their way into the bucket: many changes of one become one write."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Set
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 from prometheus_client import Gauge
 
 from seaway_bus.transport import NoResponders, TooLarge, TransportError
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
-from seaway_metadata.store.records import Discarded, Records
+from seaway_metadata.store.kind import R
+from seaway_metadata.store.records import GivenUp, Records
+from seaway_metadata.store.source import Source
 from seaway_metadata.store.stored import NewerSchema
-from seaway_metadata.store.view import View
 
 log = logging.getLogger(__name__)
 _PAUSE_S: Final = 0.2
@@ -22,53 +23,58 @@ _HORIZON_EVERY: Final = 256
 WAITING: Final = Gauge("seaway_metadata_unwritten_records", "Records that changed and are not in the bucket yet.")
 
 
-class WriteBehind:
-    """Brings the buckets after the view. What waits is a set of ids, so it never grows beyond the records.
-
-    `missing` is called when the buckets are not there, `discarded` with a container, and its node, that was given up
-    before it told of it.
-    """
+class WriteBehind(Generic[R]):
+    """Brings a kind's bucket after memory. What waits is a set of keys, so it never grows beyond the records."""
 
     def __init__(
         self,
-        records: Records,
-        view: View,
+        records: Records[R],
+        source: Source[R],
         horizon: Callable[[], int],
         missing: Callable[[], None],
-        discarded: Callable[[str, str], None],
+        given_up: Callable[[R], None] = lambda record: None,
+        merged: Callable[[R], None] = lambda record: None,
     ) -> None:
+        """`horizon`: how far events have been received. `missing` is called when the bucket is not there, `given_up`
+        with a record that is given up in the bucket, `merged` with one of which the bucket had more.
+        """
         self._records = records
-        self._view = view
+        self._source = source
         self._horizon = horizon
         self._missing = missing
-        self._discarded = discarded
+        self._given_up = given_up
+        self._merged = merged
         self._dirty: set[str] = set()
         self._revisions: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._written_horizon = 0
+        self._waiting = 0
 
-    def changed(self, identifier: str) -> None:
+    def changed(self, key: str) -> None:
         """A record was made, changed or removed."""
-        self._dirty.add(identifier)
+        self._dirty.add(key)
         self._wake.set()
 
-    def known(self, identifier: str, revision: int) -> None:
+    def known(self, key: str, revision: int) -> None:
         """The revision at which a record stands in the bucket; saves a look."""
-        self._revisions[identifier] = revision
+        self._revisions[key] = revision
 
-    def compare(self, stored: Set[str], holders: Set[str]) -> None:
-        """What stands in the buckets, and who holds a name: write again what is missing, delete what is too much."""
-        for record in self._view.index:
-            if record.id not in stored or record.id not in holders:
-                self._revisions.pop(record.id, None)
-                self.changed(record.id)
-        for identifier in stored:
-            if self._view.destroyed(identifier):
-                self.changed(identifier)
+    def compare(self, stored: Set[str], holders: Set[str] | None) -> None:
+        """What stands in the bucket, and who holds a claim: write again what is missing, delete what is too much."""
+        kind = self._records.kind
+        for record in self._source.index:
+            key = kind.key(record)
+            unclaimed = holders is not None and kind.claims(record) and key not in holders
+            if key not in stored or unclaimed:
+                self._revisions.pop(key, None)
+                self.changed(key)
+        for key in stored:
+            if self._source.destroyed(key):
+                self.changed(key)
 
     def start(self, tasks: Tasks) -> None:
         """Begin to write."""
-        tasks.eternal("write-behind", self._run())
+        tasks.eternal(f"write-behind-{self._records.kind.noun}", self._run())
 
     async def flush(self) -> None:
         """Write all that waits now. Raises TransportError."""
@@ -80,7 +86,8 @@ class WriteBehind:
                 del dirty[-_AT_ONCE:]
         finally:
             self._dirty.update(dirty)
-            WAITING.set(len(self._dirty))
+            WAITING.inc(len(self._dirty) - self._waiting)
+            self._waiting = len(self._dirty)
         await self._move_horizon(horizon)
 
     async def _move_horizon(self, horizon: int) -> None:
@@ -107,37 +114,43 @@ class WriteBehind:
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()
 
-    async def _write(self, identifier: str) -> None:
-        view = self._view
-        record = view.index.get(identifier)
+    async def _write(self, key: str) -> None:
+        record = self._source.index.get(key)
         try:
             if record is None:
-                self._revisions.pop(identifier, None)
-                await self._records.delete(identifier, view.name_of_destroyed(identifier))
-                await self.free_names(identifier)
-                return
-            first = identifier not in self._revisions
-            body = view.index.json(identifier)
-            revision = await self._records.write(record, body, self._revisions.get(identifier, 0))
-            self._revisions[identifier] = revision
-            reach(Failpoint.PROJECT_RECORDED)
-            if first:
-                await self._records.hold(record.spec.name, identifier)
-            await self.free_names(identifier)
-        except Discarded:
+                self._revisions.pop(key, None)
+                await self._records.delete(key, self._source.claims_of_destroyed(key))
+            else:
+                await self._write_record(key, record)
+            await self.free_claims(key)
+        except GivenUp:
             if record is not None:
-                self._discarded(identifier, record.node)
+                self._given_up(record)
         except (ValueError, NewerSchema, TooLarge) as error:
-            log.error("the record %s can't be written, and is kept in memory only: %s", identifier, error)
+            log.error("the record %s can't be written, and is kept in memory only: %s", key, error)
 
-    async def free_names(self, identifier: str) -> None:
-        """Free the names that a container has given up. Raises TransportError."""
-        record = self._view.index.get(identifier)
-        present = record.spec.name if record is not None else ""
-        for left in self._view.left_names(identifier):
-            if left.name != present:
-                await self._records.release(left.name, identifier, left.left_ns)
-            self._view.released(identifier, left)
+    async def _write_record(self, key: str, record: R) -> None:
+        """At the first time its claims as well. What is newer in the bucket is not to be written over by and by."""
+        first = key not in self._revisions
+        stored = await self._records.write(record, self._source.index.json(key), self._revisions.get(key, 0))
+        if stored is not None and stored.record is not record:
+            self._merged(stored.record)
+        reach(Failpoint.PROJECT_RECORDED)
+        if stored is None or self._records.kind.newer(stored.record, record):
+            self._revisions.pop(key, None)
+            return
+        self._revisions[key] = stored.revision
+        if first:
+            await self._records.hold(record)
+
+    async def free_claims(self, key: str) -> None:
+        """Free the claims that a record has given up. Raises TransportError."""
+        record = self._source.index.get(key)
+        present = self._records.kind.claims(record) if record is not None else ()
+        for left in self._source.left_claims(key):
+            if left.claim not in present:
+                await self._records.claims.release(left.claim, key, left.left_ns)
+            self._source.released(key, left)
 
 
 async def _all(writes: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -93,7 +93,7 @@ async def test_with_force_records_names_and_the_node_go(
     metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
     await with_containers(metadata, fake_bus)
-    await metadata._behind.flush()
+    await metadata.containers.behind.flush()
     removed = await fake_bus.call(REMOVE_NODE, RemoveNode(node="n2", force=True))
     assert removed.containers == 2
     assert await nodes(fake_bus) == ["n1"]
@@ -101,7 +101,7 @@ async def test_with_force_records_names_and_the_node_go(
     for seed in (2, 3):
         with pytest.raises(SeawayError, match="No such container"):
             await fake_bus.call(GET_CONTAINER, ref(f"box{seed}"))
-    await metadata._behind.flush()
+    await metadata.containers.behind.flush()
     assert keys(fake_server, CONTAINERS_BUCKET.name) == {container_id(1)}
     assert keys(fake_server, NAMES_BUCKET.name) == {b"box1".hex()}
     await until(lambda: keys(fake_server, NODES_BUCKET.name) == {"n1"})
@@ -147,7 +147,7 @@ async def test_a_node_that_is_added_again_is_a_new_one(metadata: Metadata, fake_
     node.epoch = "e2"
     node.holds(4)
     await node.beat()
-    await until(lambda: metadata.view.index.get(container_id(4)))
+    await until(lambda: metadata.containers.view.index.get(container_id(4)))
     assert await nodes(fake_bus) == ["n1", "n2"]
     assert await containers(fake_bus) == [container_id(4), container_id(1)]
 
@@ -190,8 +190,8 @@ async def test_every_copy_forgets_it(
     await node.beat()
     for copy in (metadata, other):
         await known(copy)
-        assert (copy._nodes.known("n2"), copy.view.of_node("n2")) == (False, [])
-        await copy._behind.flush()
+        assert (copy._nodes.known("n2"), copy.containers.view.of_node("n2")) == (False, [])
+        await copy.containers.behind.flush()
     await until(lambda: keys(fake_server, NODES_BUCKET.name) == {"n1"})
     assert keys(fake_server, CONTAINERS_BUCKET.name) == {container_id(1)}
     assert keys(fake_server, NAMES_BUCKET.name) == {b"box1".hex()}
@@ -204,12 +204,12 @@ async def test_what_was_registered_by_another_copy_goes_with_the_node(
     await node.beat()
     await until(lambda: other._nodes.known("n2") and metadata._nodes.known("n2"))
     for seed, copy in ((1, metadata), (2, other)):
-        await copy.register(RegisterContainer(spec=spec(seed), node="n2"), Command.new())
-    assert [len(copy.view.of_node("n2")) for copy in (metadata, other)] == [1, 1]
+        await copy.commands.register(RegisterContainer(spec=spec(seed), node="n2"), Command.new())
+    assert [len(copy.containers.view.of_node("n2")) for copy in (metadata, other)] == [1, 1]
     await fake_bus.call(REMOVE_NODE, RemoveNode(node="n2", force=True))
-    await until(lambda: not metadata.view.of_node("n2") and not other.view.of_node("n2"))
+    await until(lambda: not metadata.containers.view.of_node("n2") and not other.containers.view.of_node("n2"))
     for copy in (metadata, other):
-        await copy._behind.flush()
+        await copy.containers.behind.flush()
     assert keys(fake_server, CONTAINERS_BUCKET.name) == keys(fake_server, NAMES_BUCKET.name) == set()
 
 
@@ -219,9 +219,9 @@ async def test_a_registration_that_another_copy_has_taken_back_does_not_count(
     node = await Node(fake_bus, "n2").serve()
     await node.beat()
     await until(lambda: other._nodes.known("n2") and metadata._nodes.known("n2"))
-    await metadata.register(RegisterContainer(spec=spec(1), node="n2"), Command.new())
-    await other.forget(ForgetContainer(id=container_id(1), name="box1"), Command.new())
-    assert len(metadata.view.of_node("n2")) == 1
+    await metadata.commands.register(RegisterContainer(spec=spec(1), node="n2"), Command.new())
+    await other.commands.forget(ForgetContainer(id=container_id(1), name="box1"), Command.new())
+    assert len(metadata.containers.view.of_node("n2")) == 1
     removed = await metadata._removal.remove(RemoveNode(node="n2"), Command.new())
     assert removed.containers == 0
 
@@ -233,7 +233,7 @@ async def test_an_old_removal_takes_nothing_from_who_came_since(metadata: Metada
     before = Envelope("node-n2-remove-x", "n2", "node", "remove", "n2", min(record.since_ns, spec(3).created_ns) - 1)
     metadata._removal.heard(before)
     assert await nodes(fake_bus) == ["n1", "n2"]
-    assert len(metadata.view.of_node("n2")) == 2
+    assert len(metadata.containers.view.of_node("n2")) == 2
 
 
 async def test_no_agent_removes_a_node(metadata: Metadata, fake_bus: Bus) -> None:
@@ -256,6 +256,6 @@ async def test_a_copy_that_starts_later_knows_nothing_of_it(
     await until(lambda: len(events(fake_server, "remove", "destroy")) == 2)
     bus = Bus(FakeTransport(fake_server))
     async with running(bus, Tasks("late"), MetadataSettings(root=tmp_path / "late")) as late:
-        assert late.view.of_node("n2") == [] and not late._nodes.known("n2")
-        assert len(late.view.of_node("n1")) == 2
+        assert late.containers.view.of_node("n2") == [] and not late._nodes.known("n2")
+        assert len(late.containers.view.of_node("n1")) == 2
     await bus.close()

@@ -97,7 +97,9 @@ async def test_lines_need_a_whole_id(
 async def test_without_the_bus_lines_are_to_be_sent_again(
     metadata: Metadata, fake_server: FakeServer, fake_bus: Bus, published: list[Message]
 ) -> None:
-    lines = NodeWords(metadata._bus, metadata.view, metadata._holders, metadata._freshness.caught_up)
+    lines = NodeWords(
+        metadata._bus, metadata.containers.view, metadata.containers.holders, metadata.containers.freshness.caught_up
+    )
     request = PublishLines(container=container_id(1), message_id="m1", lines=LINES)
     await register(fake_bus, 1)
     for seed in (1, 9):  # known in memory; only in the bucket, if at all
@@ -164,7 +166,7 @@ async def restarted(lives: None, metadata: Metadata, fake_server: FakeServer, tm
     await metadata._bus.stop_serving()
     bus = Bus(FakeTransport(fake_server))
     async with running(bus, Tasks("new"), MetadataSettings(root=tmp_path / "new")) as new:
-        await until(lambda: len(new.view.index) == 2)
+        await until(lambda: len(new.containers.view.index) == 2)
         yield bus
     await bus.close()
 

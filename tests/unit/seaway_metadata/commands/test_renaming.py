@@ -133,7 +133,7 @@ async def test_there_and_back(node: Node, fake_bus: Bus, fake_server: FakeServer
     for name in ("new", "box1", "new", "box1"):
         await rename(fake_bus, 1, name)
         assert await names(fake_server) == {name}
-    await metadata._behind.flush()
+    await metadata.containers.behind.flush()
     assert await names(fake_server) == {"box1"}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.unit.seaway_metadata.rig import Copy
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.judging import FOREIGN
@@ -21,6 +22,7 @@ from seaway_kit.tasks import Tasks
 from seaway_metadata.events import event_store
 from seaway_metadata.events.allowance import Allowance
 from seaway_metadata.events.event_store import EventStore
+from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.service import Metadata
 from seaway_metadata.store.holders import RecordHolders
 from seaway_metadata.store.records import Buckets, Records
@@ -53,8 +55,8 @@ class Rig:
     def __init__(self, server: FakeServer, buckets: Buckets, tasks: Tasks) -> None:
         self.server = server
         self.transport = GatedTransport(server)
-        self.view = View(lambda identifier: None)
-        records = Records(buckets, self.view.destroyed)
+        self.view = View(CONTAINERS, lambda identifier: None)
+        records = Records(CONTAINERS, buckets, self.view.destroyed)
         self.holders = RecordHolders(self.view, records, tasks, lambda container: None)
         self.sizes: list[tuple[str, int]] = []
         self.store = EventStore(self.transport, self.holders, lambda node, size: self.sizes.append((node, size)))
@@ -85,7 +87,7 @@ class Rig:
 
 @pytest.fixture
 async def rig(fake_server: FakeServer, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Rig]:
-    made = Rig(fake_server, await Buckets.open(fake_bus), tasks)
+    made = Rig(fake_server, await Buckets.open(fake_bus.transport, CONTAINERS), tasks)
     yield made
     await made.transport.close()
 
@@ -200,8 +202,8 @@ async def test_who_held_a_container_until_its_end_may_still_tell_of_it(rig: Rig)
 
 
 async def test_a_holder_that_only_the_bucket_knows_is_found_there(rig: Rig, fake_bus: Bus) -> None:
-    buckets = await Buckets.open(fake_bus)
-    await Records(buckets, lambda identifier: False).register(spec(5), "n1")
+    buckets = await Buckets.open(fake_bus.transport, CONTAINERS)
+    await Copy(Records(CONTAINERS, buckets, lambda identifier: False)).register(spec(5), "n1")
     assert await rig.refusal(container_event("die", seed=5), node="n2") == "the container is another node's"
     assert (await rig.ask(container_event("die", seed=5))).refused == {}
 
@@ -210,7 +212,7 @@ async def test_where_the_record_of_a_container_can_not_be_read_its_events_alone_
     rig: Rig, fake_bus: Bus
 ) -> None:
     """Nobody can say who holds it, and other containers' events must not wait behind it for ever."""
-    await (await Buckets.open(fake_bus)).containers.create(container_id(5), b"no record")
+    await (await Buckets.open(fake_bus.transport, CONTAINERS)).records.create(container_id(5), b"no record")
     assert await rig.refusal(container_event("die", seed=5)) == "the record of its container can't be read"
 
 
@@ -361,7 +363,7 @@ async def test_a_flood_is_slowed_down_and_the_others_are_not(rig: Rig, monkeypat
 
 
 async def test_a_node_is_who_its_subject_names(metadata: Metadata, fake_bus: Bus, fake_server: FakeServer) -> None:
-    metadata.view.load(ContainerRecord(spec=spec(1), node="n1"))
+    metadata.containers.view.load(ContainerRecord(spec=spec(1), node="n1"))
     one = container_event("start")
     refused = await fake_bus.call(STORE_EVENTS, StoreEvents(events=(one,)), node="n2")
     assert refused.refused == {one.id: "the container is another node's"}

@@ -3,13 +3,15 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.unit.seaway_metadata.rig import Node, known, publish, ref, register, registered, tell
+from tests.unit.seaway_metadata.rig import Copy, Node, known, publish, ref, register, registered, tell
 
 from seaway_bus.bus import Bus
 from seaway_bus.transport import NotConnected
 from seaway_contracts.catalogue import CONTAINERS_BUCKET, GET_CONTAINER, INVENTORY, LIST_CONTAINERS, NAMES_BUCKET
 from seaway_contracts.commands import Inventory, InventoryItem, ListContainers, ListInventory
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
+from seaway_metadata.kinds.container_registering import ContainerRegistering
+from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.service import Metadata
 from seaway_metadata.store import reconcile
 from seaway_metadata.store.records import Buckets, Records
@@ -28,7 +30,7 @@ async def lie(bus: Bus, *specs: ContainerSpec, metadata: Metadata, node: str = "
     liar = await Node(bus, node).serve()
     liar.items, liar.page = held(*specs), 100
     await liar.beat()
-    await until(lambda: metadata._reconciler._epochs.get(node) == "e1")
+    await until(lambda: metadata.containers.reconciler._epochs.get(node) == "e1")
 
 
 async def named(bus: Bus, name: str) -> tuple[str, str]:
@@ -40,47 +42,47 @@ async def named(bus: Bus, name: str) -> tuple[str, str]:
 
 
 @pytest.fixture
-async def records(fake_bus: Bus) -> Records:
-    return Records(await Buckets.open(fake_bus), lambda identifier: False)
+async def copy(fake_bus: Bus) -> Copy:
+    return Copy(Records(CONTAINERS, await Buckets.open(fake_bus.transport, CONTAINERS), lambda identifier: False))
 
 
-async def test_a_free_name_is_claimed_and_kept(records: Records) -> None:
+async def test_a_free_name_is_claimed_and_kept(copy: Copy) -> None:
     for _ in range(2):
-        assert await records.claim("web", container_id(1))
-    assert not await records.claim("web", container_id(2))
-    assert await records.holders() == {container_id(1)}
+        assert await copy.claims.claim("web", container_id(1))
+    assert not await copy.claims.claim("web", container_id(2))
+    assert await copy.claims.holders() == {container_id(1)}
 
 
-async def test_a_registered_name_is_not_claimed_by_another(records: Records) -> None:
-    await records.register(spec(1, name="web"), "n1")
-    assert not await records.claim("web", container_id(2))
-    assert await records.claim("web", container_id(1))
+async def test_a_registered_name_is_not_claimed_by_another(copy: Copy) -> None:
+    await copy.register(spec(1, name="web"), "n1")
+    assert not await copy.claims.claim("web", container_id(2))
+    assert await copy.claims.claim("web", container_id(1))
 
 
 @pytest.mark.parametrize("name", ["", "x", "../x", "a b", "a\x1b[2J", "-web", "/web", "x" * 256, "\N{SNOWMAN}" * 2])
-async def test_what_is_no_name_is_not_claimed(records: Records, name: str) -> None:
-    assert not await records.claim(name, container_id(1))
-    assert await records.holders() == set()
+async def test_what_is_no_name_is_not_claimed(copy: Copy, name: str) -> None:
+    assert not await copy.claims.claim(name, container_id(1))
+    assert await copy.claims.holders() == set()
 
 
 @pytest.mark.parametrize("identifier", [HORIZON_KEY, "", "*", container_id(1)[:12], container_id(1).upper()])
-async def test_what_is_no_container_claims_nothing(records: Records, identifier: str) -> None:
-    assert not await records.claim("web", identifier)
-    assert await records.holders() == set()
+async def test_what_is_no_container_claims_nothing(copy: Copy, identifier: str) -> None:
+    assert not await copy.claims.claim("web", identifier)
+    assert await copy.claims.holders() == set()
 
 
-async def test_an_entry_that_can_not_be_read_is_left_alone(records: Records, fake_bus: Bus) -> None:
+async def test_an_entry_that_can_not_be_read_is_left_alone(copy: Copy, fake_bus: Bus) -> None:
     bucket = await fake_bus.transport.bucket(NAMES_BUCKET)
     await bucket.create(b"web".hex(), b"?")
-    assert not await records.claim("web", container_id(1))
+    assert not await copy.claims.claim("web", container_id(1))
 
 
 async def test_without_the_bus_nothing_is_decided(fake_server: FakeServer, fake_bus: Bus) -> None:
     transport = FakeTransport(fake_server)
-    records = Records(await Buckets.open(Bus(transport)), lambda identifier: False)
+    copy = Copy(Records(CONTAINERS, await Buckets.open(transport, CONTAINERS), lambda identifier: False))
     transport.cut()
     with pytest.raises(NotConnected):
-        await records.claim("web", container_id(1))
+        await copy.claims.claim("web", container_id(1))
 
 
 # --- what nodes say that they hold
@@ -121,7 +123,7 @@ async def test_a_container_is_not_renamed_to_what_is_reserved_for_another(
     await publish(fake_bus, "create", status(seq=1), 1)
     await publish(fake_bus, "create", status(seq=1), 7, node="n2")
     await known(metadata)
-    assert await metadata._records.rename(container_id(1), "moved")
+    assert await ContainerRegistering(metadata.containers.records).rename(container_id(1), "moved")
     await rename(metadata, fake_bus, "moved")
     assert await named(fake_bus, "box7") == (container_id(7), "n2")
     envelope, event = container_event("rename", status(seq=2), seed=1)
@@ -136,7 +138,7 @@ async def test_an_honest_rename_is_taken(
 ) -> None:
     await publish(fake_bus, "create", status(seq=1), 7, node="n2")
     await known(metadata)
-    assert await metadata._records.rename(container_id(7), "moved")
+    assert await ContainerRegistering(metadata.containers.records).rename(container_id(7), "moved")
     await rename(metadata, fake_bus, "moved")
     assert await named(fake_bus, "moved") == (container_id(7), "n2")
 
@@ -145,7 +147,7 @@ async def test_a_read_behind_a_rename_finds_the_new_name(metadata: Metadata, fak
     """Though it is looked up in the bucket before it is taken."""
     await publish(fake_bus, "create", status(seq=1), 1)
     for number in range(2, 12):
-        assert await metadata._records.rename(container_id(1), f"name{number}")
+        assert await ContainerRegistering(metadata.containers.records).rename(container_id(1), f"name{number}")
         envelope, event = container_event("rename", status(seq=number))
         await tell(fake_bus, envelope, event.model_copy(update={"spec": spec(1, name=f"name{number}")}))
         assert await named(fake_bus, f"name{number}") == (container_id(1), "n1")
@@ -168,14 +170,14 @@ async def test_what_can_be_no_container_is_not_taken(
     metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, identifier: str, name: str
 ) -> None:
     """One with the key of metadata's own entry in the bucket among them."""
-    await metadata._records.set_horizon(77)
+    await metadata.containers.records.set_horizon(77)
     wrong = spec(7).model_copy(update={"id": identifier, "name": name})
     await lie(fake_bus, wrong, spec(8), metadata=metadata)
-    await metadata._behind.flush()
-    assert [one.id for one in metadata.view.index] == [container_id(8)]
+    await metadata.containers.behind.flush()
+    assert [one.id for one in metadata.containers.view.index] == [container_id(8)]
     entries = fake_server.buckets[CONTAINERS_BUCKET.name].entries
     assert entries.keys() == {HORIZON_KEY, container_id(8)}
-    assert await metadata._records.horizon() >= 0
+    assert await metadata.containers.records.horizon() >= 0
 
 
 @pytest.mark.parametrize("size", [0, 5])
@@ -194,15 +196,15 @@ async def test_a_node_that_tells_without_end_is_not_listened_to(
     liar = Node(fake_bus, "n2")
     await fake_bus.serve(INVENTORY, endless, node="n2")
     await liar.beat()
-    await until(lambda: asked and not metadata._reconciler._asking)
+    await until(lambda: asked and not metadata.containers.reconciler._asking)
     assert len(asked) == (11 if size else 1)
-    assert len(metadata.view.index) == 0
+    assert len(metadata.containers.view.index) == 0
     await lie(fake_bus, spec(1), metadata=metadata, node="n1")
-    assert [one.node for one in metadata.view.index] == ["n1"]
+    assert [one.node for one in metadata.containers.view.index] == ["n1"]
 
 
 async def test_many_containers_are_taken_at_once(metadata: Metadata, fake_bus: Bus) -> None:
     await register(fake_bus, 77)
     await lie(fake_bus, *(spec(seed) for seed in range(100)), metadata=metadata)
-    assert len(metadata.view.index) == 99, "all but one whose name and id are another node's"
-    assert metadata._reconciler._refused == {"n2"}
+    assert len(metadata.containers.view.index) == 99, "all but one whose name and id are another node's"
+    assert metadata.containers.reconciler._refused == {"n2"}

@@ -20,6 +20,7 @@ from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.tasks import Tasks
 from seaway_metadata import service as service_module
+from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
 from seaway_testing.builders import container_id, status
@@ -47,8 +48,8 @@ async def test_what_was_given_up_is_removed_when_its_node_is_back(
     kept = fake_server.buckets[CONTAINERS_BUCKET.name].entries
     await register(fake_bus, 1)
     await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), unheard=True))
-    metadata._registrations._discarded.clear()
-    metadata._doubt.set()
+    metadata.registrations._discarded.clear()
+    metadata.store.doubt()
     node = await Node(fake_bus).serve()
     if made:
         node.holds(1)
@@ -57,7 +58,7 @@ async def test_what_was_given_up_is_removed_when_its_node_is_back(
     await until(lambda: container_id(1) not in kept)
     assert [(request.id, request.force, request.volumes) for request in node.removed] == [(container_id(1), True, True)]
     await known(metadata)
-    assert metadata.view.index.get(container_id(1)) is None
+    assert metadata.containers.view.index.get(container_id(1)) is None
 
 
 @pytest.mark.parametrize("state", [State.CREATED, State.RUNNING])
@@ -76,7 +77,7 @@ async def test_what_is_given_up_just_after_its_event_came_is_removed_unless_it_w
         return
     await fake_bus.call(FORGET, given_up)
     await node.beat()
-    await until(lambda: metadata.view.index.get(container_id(1)) is None)
+    await until(lambda: metadata.containers.view.index.get(container_id(1)) is None)
 
 
 async def test_a_copy_that_hears_of_what_another_gave_up_has_it_removed(
@@ -84,7 +85,7 @@ async def test_a_copy_that_hears_of_what_another_gave_up_has_it_removed(
 ) -> None:
     monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
     await register(fake_bus, 1)
-    await metadata._records.forget(container_id(1), unheard=True)
+    await ContainerRegistering(metadata.containers.records).forget(container_id(1), unheard=True)
     node = await Node(fake_bus).serve()
     node.holds(1)
     await publish(fake_bus, "create", status(seq=1))
@@ -92,7 +93,7 @@ async def test_a_copy_that_hears_of_what_another_gave_up_has_it_removed(
     await until(lambda: len(node.removed) == 1)
     await until(lambda: not fake_server.buckets[NAMES_BUCKET.name].entries)
     await known(metadata)
-    assert metadata.view.index.get(container_id(1)) is None
+    assert metadata.containers.view.index.get(container_id(1)) is None
 
 
 async def test_what_was_given_up_just_after_its_event_came_outlives_its_copy(
@@ -112,6 +113,6 @@ async def test_what_was_given_up_just_after_its_event_came_outlives_its_copy(
     monkeypatch.setattr(service_module, "_SWEEP_S", 0.01)
     async with running(Bus(FakeTransport(fake_server)), Tasks("second"), settings) as second:
         await node.beat()
-        await until(lambda: second.view.index.get(container_id(1)) is None and len(node.removed) == 1)
+        await until(lambda: second.containers.view.index.get(container_id(1)) is None and len(node.removed) == 1)
         await until(lambda: not fake_server.buckets[NAMES_BUCKET.name].entries)
         assert container_id(1) not in fake_server.buckets[CONTAINERS_BUCKET.name].entries

@@ -1,7 +1,8 @@
 """Nodes by their beats."""
 
 from seaway_contracts.nodes import NodeFacts, NodeRecord
-from seaway_metadata.kinds.nodes import NodeChange, NodeTable, newer
+from seaway_metadata.kinds.nodes import NODES, NodeChange, NodeTable, newer
+from seaway_metadata.store.index import Index
 from seaway_testing.builders import beat
 from seaway_testing.clock import FakeClock
 
@@ -11,8 +12,10 @@ class Watch:
 
     def __init__(self, stored: list[NodeRecord] | None = None) -> None:
         self.clock = FakeClock()
-        self.table = NodeTable()
-        self.table.load(stored or [], self.clock.monotonic())
+        self.table = NodeTable(Index(NODES))
+        for record in stored or []:
+            self.table.records.put(record)
+        self.table.begin(self.clock.monotonic())
 
     def beat(self, node: str = "n1", **changes: object) -> str | None:
         one = beat(node, time_ns=self.clock.now_ns(), **changes)
@@ -56,7 +59,7 @@ def test_a_node_that_leaves_is_down_at_once() -> None:
 def test_a_node_that_leaves_before_it_came_is_none() -> None:
     watch = Watch()
     assert watch.beat(leaving=True) is None
-    assert watch.table.records == {}
+    assert len(watch.table.records) == 0
     assert watch.beat() == "join"
 
 
@@ -86,7 +89,7 @@ def test_stored_nodes_get_time_to_beat() -> None:
     first.beat("n1")
     first.beat("n2")
     first.wait(1)
-    second = Watch(list(first.table.records.values()))
+    second = Watch(list(first.table.records))
     second.wait(2)
     assert second.beat("n1") is None
     assert [change.record.node for change in second.wait(2)] == ["n2"]

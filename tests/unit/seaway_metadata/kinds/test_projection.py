@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerStatus, Health, Probe, State
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_metadata.kinds.containers import CONTAINERS, ContainerView
 from seaway_metadata.kinds.projection import apply_inventory
 from seaway_metadata.store.view import View
 from seaway_testing.builders import container_event, container_id, record, spec, status
@@ -23,14 +24,14 @@ LIFE = [
 DESTROYED = container_event("destroy", status(State.REMOVING, 8))
 
 
-def empty_view() -> View:
+def empty_view() -> ContainerView:
     """With the container registered."""
-    view = View(lambda identifier: None)
+    view = View(CONTAINERS, lambda identifier: None)
     view.load(record(seq=0))
     return view
 
 
-def view_of(events: list[Event], *, whole: bool = True) -> View:
+def view_of(events: list[Event], *, whole: bool = True) -> ContainerView:
     view = empty_view()
     for envelope, body in events:
         view.apply(envelope, body, whole=whole)
@@ -89,7 +90,7 @@ def test_destroy_is_final(before: list[Event], after: list[Event]) -> None:
 
 @given(st.permutations(LIFE))
 def test_status_never_goes_back(events: list[Event]) -> None:
-    view, last = View(lambda identifier: None), 0
+    view, last = View(CONTAINERS, lambda identifier: None), 0
     for envelope, body in events:
         view.apply(envelope, body)
         found = view.index.get(container_id())
@@ -98,7 +99,7 @@ def test_status_never_goes_back(events: list[Event]) -> None:
 
 
 def test_an_event_of_an_unknown_container_makes_nothing() -> None:
-    view = View(lambda identifier: None)
+    view = View(CONTAINERS, lambda identifier: None)
     assert not view.apply(*LIFE[0])
     assert len(view.index) == 0 and view.holder(container_id()) is None
     assert view.apply(*DESTROYED)
@@ -106,7 +107,7 @@ def test_an_event_of_an_unknown_container_makes_nothing() -> None:
 
 
 def test_another_node_may_not_speak_for_a_container() -> None:
-    view = View(lambda identifier: None)
+    view = View(CONTAINERS, lambda identifier: None)
     mine = record(node="n2", seq=1, state=State.RUNNING)
     view.load(mine)
     for event in (LIFE[4], DESTROYED):
@@ -114,7 +115,7 @@ def test_another_node_may_not_speak_for_a_container() -> None:
         assert view.index.get(container_id()) is mine
     view.apply_inventory("n1", [InventoryItem(spec=spec(), status=status(State.EXITED, 9))])
     assert view.index.get(container_id()) is mine
-    registered = View(lambda identifier: None)
+    registered = View(CONTAINERS, lambda identifier: None)
     registered.load(record(node="n2", seq=0))
     registered.apply(*LIFE[0])
     registered.apply_inventory("n1", [InventoryItem(spec=spec(), status=status(State.EXITED, 9))])
@@ -123,7 +124,7 @@ def test_another_node_may_not_speak_for_a_container() -> None:
 
 def test_another_containers_name_is_not_taken() -> None:
     """By a container that a node invents, nor by one that it renames."""
-    view = View(lambda identifier: None)
+    view = View(CONTAINERS, lambda identifier: None)
     view.load(record(1, seq=1).model_copy(update={"spec": spec(1, name="victim")}))
     view.load(record(2, node="n2", seq=2))
     view.apply_inventory("n2", [InventoryItem(spec=spec(3, name="victim"), status=status(State.RUNNING, 1))])
@@ -179,10 +180,10 @@ def test_the_newest_spec_stands_whatever_the_order(events: list[Event]) -> None:
 def test_a_rename_leaves_a_name_to_be_freed() -> None:
     view = view_of(RENAMED[:2])
     assert view.index.find("second").id == container_id()
-    (left,) = view.left_names(container_id())
-    assert left.name == "box1"
+    (left,) = view.left_claims(container_id())
+    assert left.claim == "box1"
     view.released(container_id(), left)
-    assert view.left_names(container_id()) == ()
+    assert view.left_claims(container_id()) == ()
 
 
 def test_an_inventory_brings_a_spec_that_no_event_has_told_of() -> None:

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+from tests.unit.seaway_metadata.rig import Copy
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import REMOVE, RENOUNCE
 from seaway_contracts.commands import ContainerId, RemoveContainer, Renounced, StatusReply
 from seaway_contracts.errors import SeawayError, not_found, unavailable
+from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.kinds.registrations import COMING_S, Registrations
 from seaway_metadata.store.records import Buckets, Records
 from seaway_testing.builders import container_id, spec, status
@@ -48,15 +50,16 @@ async def agent(fake_bus: Bus) -> Agent:
 
 
 @pytest.fixture
-async def records(fake_bus: Bus, clock: FakeClock) -> Records:
-    return Records(await Buckets.open(fake_bus), lambda identifier: False, clock.now_ns)
+async def copy(fake_bus: Bus, clock: FakeClock) -> Copy:
+    buckets = await Buckets.open(fake_bus.transport, CONTAINERS)
+    return Copy(Records(CONTAINERS, buckets, lambda identifier: False, clock.now_ns))
 
 
 @pytest.fixture
-async def registrations(fake_bus: Bus, records: Records, clock: FakeClock) -> AsyncIterator[Registrations]:
-    made = Registrations(fake_bus, records, clock.monotonic)
+async def registrations(fake_bus: Bus, copy: Copy, clock: FakeClock) -> AsyncIterator[Registrations]:
+    made = Registrations(fake_bus, copy.records, clock.monotonic)
     for seed in (1, 2):
-        await records.register(spec(seed), "n1")
+        await copy.register(spec(seed), "n1")
         made.add(container_id(seed), "n1")
     yield made
 
@@ -76,17 +79,17 @@ async def test_one_whose_maker_may_be_at_work_is_let_alone(
 
 
 async def test_what_the_node_renounces_is_forgotten_and_its_name_free(
-    registrations: Registrations, records: Records, agent: Agent, clock: FakeClock
+    registrations: Registrations, copy: Copy, agent: Agent, clock: FakeClock
 ) -> None:
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
-    assert await records.stored(ONE) is None
-    assert await records.holders() == set()
+    assert await copy.records.stored(ONE) is None
+    assert await copy.claims.holders() == set()
     assert len(registrations) == 0
 
 
 async def test_what_the_node_has_or_makes_keeps_its_record(
-    registrations: Registrations, records: Records, agent: Agent, clock: FakeClock
+    registrations: Registrations, copy: Copy, agent: Agent, clock: FakeClock
 ) -> None:
     """However long that takes, it isn't asked more often."""
     agent.renounces = False
@@ -95,65 +98,65 @@ async def test_what_the_node_has_or_makes_keeps_its_record(
         await registrations.sweep(lambda node: True)
         await registrations.sweep(lambda node: True)
         assert agent.asked.count(ONE) == times
-    assert await records.holders() == {ONE, TWO}
+    assert await copy.claims.holders() == {ONE, TWO}
 
 
 async def test_what_was_taken_back_is_forgotten_also_while_the_node_is_down(
-    registrations: Registrations, records: Records, fake_bus: Bus, agent: Agent, clock: FakeClock
+    registrations: Registrations, copy: Copy, fake_bus: Bus, agent: Agent, clock: FakeClock
 ) -> None:
     """Another copy may have done it."""
     forgotten: list[str] = []
-    copy = Registrations(fake_bus, records, clock.monotonic, forgotten.append)
+    other = Registrations(fake_bus, copy.records, clock.monotonic, forgotten.append)
     for identifier in (ONE, TWO):
-        copy.add(identifier, "n1")
-    await records.forget(ONE)
-    await copy.sweep(lambda node: False)
+        other.add(identifier, "n1")
+    await copy.forget(ONE)
+    await other.sweep(lambda node: False)
     assert forgotten == []
     clock.advance(COMING_S + 1)
-    await copy.sweep(lambda node: False)
-    assert (forgotten, len(copy), agent.asked) == ([ONE], 1, [])
-    await copy.sweep(lambda node: True)
-    assert (forgotten, len(copy), agent.asked) == ([ONE, TWO], 0, [TWO])
+    await other.sweep(lambda node: False)
+    assert (forgotten, len(other), agent.asked) == ([ONE], 1, [])
+    await other.sweep(lambda node: True)
+    assert (forgotten, len(other), agent.asked) == ([ONE, TWO], 0, [TWO])
 
 
 async def test_a_node_that_doesn_t_answer_changes_nothing(
-    registrations: Registrations, records: Records, agent: Agent, clock: FakeClock
+    registrations: Registrations, copy: Copy, agent: Agent, clock: FakeClock
 ) -> None:
     agent.refusal = unavailable("not now")
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
-    assert await records.holders() == {ONE, TWO}
+    assert await copy.claims.holders() == {ONE, TWO}
     agent.refusal = None
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
-    assert await records.holders() == set()
+    assert await copy.claims.holders() == set()
 
 
 @pytest.mark.parametrize("refusal", [None, not_found("No such container")])
 async def test_what_was_given_up_is_removed_as_soon_as_its_node_is_up(
-    registrations: Registrations, records: Records, agent: Agent, refusal: SeawayError | None
+    registrations: Registrations, copy: Copy, agent: Agent, refusal: SeawayError | None
 ) -> None:
-    await records.forget(ONE, unheard=True)
+    await copy.forget(ONE, unheard=True)
     registrations.discard(ONE, "n1")
     await registrations.sweep(lambda node: False)
     assert agent.removed == []
     agent.refusal = unavailable("not now")
     await registrations.sweep(lambda node: True)
-    stored = await records.stored(ONE)
+    stored = await copy.records.stored(ONE)
     assert stored is not None and stored.record.discarded
     agent.refusal = refusal
     await registrations.sweep(lambda node: True)
-    assert await records.stored(ONE) is None
+    assert await copy.records.stored(ONE) is None
     await registrations.sweep(lambda node: True)
     assert agent.removed == [ONE, ONE]
 
 
 async def test_what_stands_in_the_bucket_is_taken_up(
-    registrations: Registrations, records: Records, fake_bus: Bus, agent: Agent, clock: FakeClock
+    registrations: Registrations, copy: Copy, fake_bus: Bus, agent: Agent, clock: FakeClock
 ) -> None:
-    await records.forget(ONE, unheard=True)
-    another = Registrations(fake_bus, records, clock.monotonic)
-    async for found in records.all():
+    await copy.forget(ONE, unheard=True)
+    another = Registrations(fake_bus, copy.records, clock.monotonic)
+    async for found in copy.records.all():
         another.stored(found.record)
     await another.sweep(lambda node: True)
     assert agent.removed == [ONE] and agent.asked == []

@@ -12,6 +12,7 @@ from seaway_contracts.catalogue import GET_CONTAINER, event_channel
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_contracts.lifecycle import VolumeEvent, public_body
 from seaway_kit.tasks import Tasks
+from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.service import Metadata
 from seaway_metadata.store.holders import RecordHolders
 from seaway_metadata.store.records import Buckets, Records
@@ -27,15 +28,17 @@ class Rig:
 
     def __init__(self, buckets: Buckets, tasks: Tasks) -> None:
         self.buckets = buckets
-        self.view = View(lambda identifier: None)
+        self.view = View(CONTAINERS, lambda identifier: None)
         self.found: list[str] = []
         self.unclaimed: list[str] = []
-        self.holders = RecordHolders(self.view, Records(buckets, self.view.destroyed), tasks, self.found.append)
+        self.holders = RecordHolders(
+            self.view, Records(CONTAINERS, buckets, self.view.destroyed), tasks, self.found.append
+        )
         self.holders.unclaimed = self.unclaimed.append
 
     async def stored(self, seed: int, node: str = "n1", **changes: object) -> str:
         record = ContainerRecord(spec=spec(seed), node=node).model_copy(update=changes)
-        await self.buckets.containers.put(record.id, encode(record))
+        await self.buckets.records.put(record.id, encode(record))
         return record.id
 
 
@@ -46,7 +49,7 @@ def transport(fake_server: FakeServer) -> FakeTransport:
 
 @pytest.fixture
 async def rig(fake_bus: Bus, transport: FakeTransport, tasks: Tasks) -> AsyncIterator[Rig]:
-    yield Rig(await Buckets.open(Bus(transport)), tasks)
+    yield Rig(await Buckets.open(transport, CONTAINERS), tasks)
     await transport.close()
 
 
@@ -98,7 +101,7 @@ async def test_what_nobody_has_registered_is_unclaimed(rig: Rig) -> None:
 
 async def test_what_can_not_be_read_is_left_alone(rig: Rig, transport: FakeTransport) -> None:
     one = container_id(1)
-    await rig.buckets.containers.put(one, b"no record")
+    await rig.buckets.records.put(one, b"no record")
     assert rig.holders.verdict("n1", one) is Verdict.UNKNOWN
     transport.cut()
     with pytest.raises(NotConnected):
@@ -162,9 +165,9 @@ async def test_what_comes_by_the_stream_alone_finds_the_record_that_another_copy
         published = channel.published(public_body("container", channel.encode(event)))
         await fake_bus.transport.store(channel.subject("n1", envelope.subject_id), published, envelope.headers())
         await told(fake_bus, "create", status(seq=1), seed)
-        await metadata._feed._catch_up(metadata._feed._losses)
+        await metadata.store.feed._catch_up(metadata.store.feed._losses)
         assert (await fake_bus.call(GET_CONTAINER, ref(f"box{seed}"))).status.seq == 1
-    assert len(metadata.view.index) == 5
+    assert len(metadata.containers.view.index) == 5
 
 
 async def test_a_read_waits_until_what_was_told_can_be_judged(metadata: Metadata, fake_bus: Bus) -> None:
@@ -198,7 +201,7 @@ async def test_whose_container_nobody_knows_is_asked_what_it_holds(metadata: Met
     await known(metadata)
     await node.beat()
     await until(lambda: node.asked > asked)
-    await until(lambda: metadata.view.index.get(container_id(1)))
+    await until(lambda: metadata.containers.view.index.get(container_id(1)))
     assert (await fake_bus.call(GET_CONTAINER, ref("box1"))).status.seq == 3
 
 
@@ -213,7 +216,7 @@ async def test_an_unclaimed_container_of_one_node_lets_no_other_be_asked_again(
     await told(fake_bus, "start", status(State.RUNNING, 2), seed=50, node="n2")
     await known(metadata)
     node.gate.set()
-    await until(lambda: metadata._reconciler._epochs.get("n1") == "e1")
+    await until(lambda: metadata.containers.reconciler._epochs.get("n1") == "e1")
     await node.beat()
     await fake_bus.transport.flush()
     assert node.asked == 1
@@ -226,4 +229,4 @@ async def test_words_about_no_container_need_no_holder(metadata: Metadata, fake_
     headers = envelope.headers() | {"ce-type": "io.seaway.v1.volume.create", "ce-subject": "ab" * 32}
     fake_bus.transport.send(channel.told_subject("n1", "ab" * 32), body, headers)
     await known(metadata)
-    assert (len(metadata.view.index), metadata._holders._looking) == (0, {})
+    assert (len(metadata.containers.view.index), metadata.containers.holders._looking) == (0, {})

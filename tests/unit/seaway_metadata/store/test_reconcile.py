@@ -25,10 +25,10 @@ async def test_an_inventory_rebuilds_and_removes(metadata: Metadata, fake_bus: B
     await known(metadata)
     node.holds(1, 2, 3, 4, 5)
     await node.beat()
-    await until(lambda: len(metadata.view.index) == 6)
-    assert metadata.view.index.get(container_id(9)) is None
-    assert metadata.view.index.get(container_id(8)) is not None, "another node's"
-    first = metadata.view.index.get(container_id(1))
+    await until(lambda: len(metadata.containers.view.index) == 6)
+    assert metadata.containers.view.index.get(container_id(9)) is None
+    assert metadata.containers.view.index.get(container_id(8)) is not None, "another node's"
+    first = metadata.containers.view.index.get(container_id(1))
     assert first is not None and first.status.seq == 2
     asked = node.asked
     await node.beat()
@@ -40,11 +40,11 @@ async def test_a_new_epoch_is_asked_again(metadata: Metadata, fake_bus: Bus) -> 
     node = await Node(fake_bus).serve()
     node.holds(1)
     await node.beat()
-    await until(lambda: len(metadata.view.index) == 1)
+    await until(lambda: len(metadata.containers.view.index) == 1)
     node.epoch = "e2"
     node.holds()
     await node.beat()
-    await until(lambda: len(metadata.view.index) == 0)
+    await until(lambda: len(metadata.containers.view.index) == 0)
 
 
 async def test_a_node_that_has_forgotten_a_container_is_told_to_make_it_again(
@@ -61,7 +61,7 @@ async def test_a_node_that_has_forgotten_a_container_is_told_to_make_it_again(
     assert node.made == [CreateContainer(spec=spec(1), former=status(State.RUNNING, 2, pid=5))]
     await publish(fake_bus, "die", status(State.EXITED, 3, exit_code=255), 1)
     await known(metadata)
-    found = metadata.view.index.get(container_id(1))
+    found = metadata.containers.view.index.get(container_id(1))
     assert found is not None and found.status.exit_code == 255
 
 
@@ -82,12 +82,12 @@ async def test_what_can_t_be_made_again_is_removed_unless_that_may_change(
     await known(metadata)
 
     for times in range(1, asked + 1):
-        await until(lambda: "n1" not in metadata._reconciler._epochs)
+        await until(lambda: "n1" not in metadata.containers.reconciler._epochs)
         await node.beat()
         await until(lambda: len(node.made) == times)  # noqa: B023
     if not kept:
-        await until(lambda: metadata.view.index.get(container_id(1)) is None)
-    assert (metadata.view.index.get(container_id(1)) is not None) == kept
+        await until(lambda: metadata.containers.view.index.get(container_id(1)) is None)
+    assert (metadata.containers.view.index.get(container_id(1)) is not None) == kept
 
 
 async def test_two_agents_of_one_name_are_told_of(
@@ -109,15 +109,15 @@ async def test_a_node_that_cannot_answer_is_asked_at_its_next_beat(metadata: Met
     await node.beat()
     await until(lambda: node.asked == 1)
     await known(metadata)
-    assert metadata.view.index.get(container_id(2)) is not None, "no answer is no reason to remove anything"
+    assert metadata.containers.view.index.get(container_id(2)) is not None, "no answer is no reason to remove anything"
 
     async def beaten() -> bool:
         await node.beat()
-        return metadata.view.index.get(container_id(1)) is not None
+        return metadata.containers.view.index.get(container_id(1)) is not None
 
     while not await beaten():
         await fake_bus.transport.flush()
-    await until(lambda: metadata.view.index.get(container_id(2)) is None)
+    await until(lambda: metadata.containers.view.index.get(container_id(2)) is None)
 
 
 async def test_an_event_without_a_record_raises_doubt(metadata: Metadata, fake_bus: Bus) -> None:
@@ -128,4 +128,4 @@ async def test_an_event_without_a_record_raises_doubt(metadata: Metadata, fake_b
     await publish(fake_bus, "start", status(State.RUNNING, 2), 5)
     await known(metadata)
     await node.beat()
-    await until(lambda: metadata.view.index.get(container_id(5)) is not None)
+    await until(lambda: metadata.containers.view.index.get(container_id(5)) is not None)

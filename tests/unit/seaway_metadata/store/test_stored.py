@@ -4,16 +4,8 @@ import orjson
 import pytest
 
 from seaway_contracts.containers import ContainerRecord, State
-from seaway_metadata.store.stored import (
-    Horizon,
-    NameHolder,
-    NewerSchema,
-    decode,
-    encode,
-    name_key,
-    record_json,
-    spec_json,
-)
+from seaway_metadata.kinds.containers import NAMES, NameHolder, record_json, spec_json
+from seaway_metadata.store.stored import Horizon, NewerSchema, decode, encode
 from seaway_metadata.store.stored import stamp as stamped
 from seaway_testing.builders import node_record, record
 
@@ -42,5 +34,5 @@ def test_what_is_none_of_ours(data: bytes) -> None:
 
 
 def test_name_keys_are_keys() -> None:
-    assert name_key("a.b/c") == "612e622f63"
-    assert name_key("é") == "c3a9"
+    assert NAMES.key("a.b/c") == "612e622f63"
+    assert NAMES.key("é") == "c3a9"

@@ -14,6 +14,7 @@ from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_metadata.kinds.containers import CONTAINERS, ContainerView
 from seaway_metadata.store.view import View
 from seaway_testing.builders import container_event, container_id, spec, status
 
@@ -44,13 +45,13 @@ class Copy:
     """One copy, and the inventory that it has asked for."""
 
     def __init__(self) -> None:
-        self.view = View(lambda identifier: None)
+        self.view = View(CONTAINERS, lambda identifier: None)
         self.asked: tuple[set[str], list[InventoryItem]] | None = None
         self.seen: dict[str, int] = {}
 
     def ask(self, held: list[InventoryItem]) -> None:
         """As the reconciler does: what was known before, then what the node answers."""
-        self.asked = self.view.index.of_node("n1"), held
+        self.asked = self.view.keys_of_node("n1"), held
 
     def answered(self) -> None:
         assert self.asked is not None
@@ -184,7 +185,7 @@ class Cluster(RuleBasedStateMachine):
                 assert copy.view.index.find(truth.spec.name).id == truth.spec.id
 
 
-def _found(view: View, name: str) -> str:
+def _found(view: ContainerView, name: str) -> str:
     try:
         return view.index.find(name).spec.name
     except SeawayError:

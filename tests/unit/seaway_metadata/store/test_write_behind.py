@@ -23,7 +23,7 @@ async def test_a_write_that_comes_late_brings_nothing_back(
 ) -> None:
     """Of two writes one fails and the other hangs; before that goes on, its container is destroyed."""
     monkeypatch.setattr(write_behind, "_PAUSE_S", 1e9)  # only the test writes
-    behind, bucket = metadata._behind, metadata._records._containers
+    behind, bucket = metadata.containers.behind, metadata.containers.records.bucket
     kept = fake_server.buckets[CONTAINERS_BUCKET.name].entries
     for seed in (1, 2):
         await publish(fake_bus, "create", status(seq=1), seed)
@@ -62,11 +62,11 @@ async def test_what_was_destroyed_is_not_written_anew(metadata: Metadata, fake_b
     """Another copy has deleted it, before this one came to write what it knew."""
     await publish(fake_bus, "create", status(seq=1))
     await known(metadata)
-    record, body = metadata.view.index.get(LATE), metadata.view.index.json(LATE)
+    record, body = metadata.containers.view.index.get(LATE), metadata.containers.view.index.json(LATE)
     assert record is not None
-    await metadata._behind.flush()
-    await metadata._records.delete(LATE, "")
+    await metadata.containers.behind.flush()
+    await metadata.containers.records.delete(LATE)
     await publish(fake_bus, "destroy", status(seq=2))
     await known(metadata)
-    assert await metadata._records.write(record, body, 7) == 0
-    assert await metadata._records.stored(LATE) is None
+    assert await metadata.containers.records.write(record, body, 7) is None
+    assert await metadata.containers.records.stored(LATE) is None
