@@ -68,7 +68,7 @@ class RecordHolders(Generic[R]):
         except NewerSchema as error:
             raise unavailable(error.message) from error
         except ValueError:
-            raise bad_request("the record of its container can't be read") from None
+            raise bad_request(f"the record of its {self._view.kind.noun} can't be read") from None
         if holder not in (node, None):
             drop_foreign(node, container, what)
             raise refusal
@@ -108,14 +108,14 @@ class RecordHolders(Generic[R]):
         try:
             await self._load(container)
         except (TransportError, SeawayError, ValueError) as error:
-            log.debug("the record of container %s can't be read: %s", container[:12], error)
+            log.debug("the record of %s %s can't be read: %s", self._view.kind.noun, container[:12], error)
         then()
 
     async def _look(self, node: str, container: str) -> None:
         try:
             holder = await self.holder(container)
         except (TransportError, SeawayError, ValueError) as error:
-            log.debug("the record of container %s can't be read: %s", container[:12], error)
+            log.debug("the record of %s %s can't be read: %s", self._view.kind.noun, container[:12], error)
             self.unclaimed(node)
             return
         finally:
