@@ -88,6 +88,8 @@ class ReportedTable(Table[R], Generic[R, E, I]):
         self.freshness = Freshness(self.view, records, self.reconciler, nodes_up, feed.current, self.holders.settled)
         self.kept = KeptClaims(self.view, records, self.freshness, self.reconciler, nodes_up)
         self.registry: Registry[R] = NoRegistry()
+        self.after: int | None = None
+        """All events up to this sequence number are in what was loaded; None where nothing was stored."""
 
     @property
     def heard(self) -> tuple[EventChannel[Any], ...]:
@@ -95,12 +97,14 @@ class ReportedTable(Table[R], Generic[R, E, I]):
         return (self._reported.end, *self._reported.heard)
 
     async def load(self) -> None:
-        """Take what is stored."""
+        """Take what is stored, which is at least as new as the horizon that was read before."""
+        horizon = await self.records.horizon()
         async for stored in self.records.all():
             self.view.load(stored.record)
             self.behind.known(self.kind.key(stored.record), stored.revision)
             self._note_stored(stored.record)
-        self.kept.empty_handed = not await self.records.horizon() and not len(self.index)
+        self.after = horizon if horizon or self.view.all() else None
+        self.kept.empty_handed = not horizon and not len(self.index)
 
     async def catch_up(self, transport: Transport) -> None:
         """Hear once more what has ended lately. Raises TransportError."""

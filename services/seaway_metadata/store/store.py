@@ -88,11 +88,11 @@ class Store:
             together_s=_TOGETHER_S,
             holders=holders,
         )
-        after = min([await one.records.horizon() for one in self._reported.values()], default=0)
         for table in self._tables:
             await table.load()
         for one in self._reported.values():
             await one.catch_up(self._bus.transport)
+        after = min((one.after for one in self._reported.values() if one.after is not None), default=0)
         self._bus.transport.on_reconnect(self._reconnected)
         await self.feed.start(after=after)
         for table in self._tables:
