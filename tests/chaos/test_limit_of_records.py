@@ -20,7 +20,7 @@ from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINERS_BUCKET, GET_
 from seaway_contracts.commands import ListContainers, RegisterContainer, ResolveContainer
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_kit.tasks import Tasks
-from seaway_metadata.stored import HORIZON_KEY, decode
+from seaway_metadata.store.stored import HORIZON_KEY, decode
 from seaway_testing.builders import container_event, container_id, spec, status
 from seaway_testing.nats_server import NatsServer
 from seaway_testing.waiting import until

@@ -14,7 +14,7 @@ from e2e_rig.waits import eventually
 
 from seaway_contracts.catalogue import CONTAINERS_BUCKET
 from seaway_kit.failpoints import Failpoint
-from seaway_metadata.stored import HORIZON_KEY
+from seaway_metadata.store.stored import HORIZON_KEY
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 _NO_PROGRAM = "/no/such/program"

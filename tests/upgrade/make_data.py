@@ -23,8 +23,9 @@ from seaway_docker.references import parse_reference
 from seaway_image.oci.digests import Digest
 from seaway_image.store.names import NameTable, StoredImage, StoredLayer
 from seaway_kit.tasks import Tasks
-from seaway_metadata.history_share import MARK_BYTES, Mark, Marks
-from seaway_metadata.stored import HORIZON_KEY, Horizon, NameHolder, encode, name_key, record_json, spec_json, stamp
+from seaway_metadata.events.history_share import MARK_BYTES, Mark, Marks
+from seaway_metadata.kinds.containers import NAMES, NameHolder, record_json, spec_json
+from seaway_metadata.store.stored import HORIZON_KEY, Horizon, encode, stamp
 from seaway_testing import builders
 from seaway_testing.clock import START_NS
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -94,7 +95,7 @@ def _buckets() -> dict[str, dict[str, str]]:
     records = {seed: builders.record(seed).model_copy(update=fields) for seed, fields in made.items()}
     containers = {one.id: stamp(record_json(one, spec_json(one.spec))).decode() for one in records.values()}
     names = {
-        name_key(one.spec.name): encode(NameHolder(id=one.id, since_ns=START_NS)).decode() for one in records.values()
+        NAMES.key(one.spec.name): encode(NameHolder(id=one.id, since_ns=START_NS)).decode() for one in records.values()
     }
     return {
         catalogue.CONTAINERS_BUCKET.name: containers | {HORIZON_KEY: encode(Horizon(seq=42)).decode()},

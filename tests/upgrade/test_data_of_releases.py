@@ -35,11 +35,12 @@ from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import resolve
 from seaway_kit.tasks import Tasks
-from seaway_metadata import registrations, write_behind
-from seaway_metadata.history_share import MARK_BYTES, Mark, Marks
+from seaway_metadata.events.history_share import MARK_BYTES, Mark, Marks
+from seaway_metadata.kinds import registrations
 from seaway_metadata.service import running
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import NewerSchema, decode
+from seaway_metadata.store import write_behind
+from seaway_metadata.store.stored import NewerSchema, decode
 from seaway_testing import builders
 from seaway_testing.fake_server import FakeBucketData
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -141,7 +142,7 @@ async def test_the_buckets(data: Path, tmp_path: Path, fake_server: FakeServer, 
         assert node.node == "n1"
         shares = fake_server.buckets[catalogue.SHARES_BUCKET.name].entries
         assert decode(Marks, shares["n1"].value).marks == (Mark(seq=40, size=MARK_BYTES),)
-        service.view.remove(builders.container_id(3))
+        service.containers.view.remove(builders.container_id(3))
         entries = fake_server.buckets[catalogue.CONTAINERS_BUCKET.name].entries
         await until(lambda: builders.container_id(3) not in entries)
 
@@ -194,8 +195,8 @@ async def test_a_record_that_a_newer_copy_has_written_meanwhile(
         newer = entries[identifier].value.replace(b'{"v":1,', b'{"v":99,')
         fake_server.buckets[catalogue.CONTAINERS_BUCKET.name].write(identifier, newer, None)
         envelope, body = builders.container_event("die", builders.status(State.EXITED, 50), seed=2)
-        service.view.apply(envelope, body)
-        service._doubt.set()
+        service.containers.view.apply(envelope, body)
+        service.store.doubt()
         await until(lambda: caplog.text.count("of schema 99") >= 2)
         found = await bus.call(catalogue.GET_CONTAINER, ResolveContainer(ref="box2"))
         assert found.status.seq == 50
@@ -219,16 +220,17 @@ async def test_whatever_a_newer_copy_has_written_meanwhile_is_left_alone(
         for seed in (2, 4):
             envelope, body = builders.container_event("die", builders.status(State.EXITED, 50), seed=seed)
             await store(bus, envelope, body)
-            service._feed._wake.set()
-            await until(lambda seed=seed: service._feed.horizon == seed // 2)  # type: ignore[misc]
+            service.store.feed._wake.set()
+            await until(lambda seed=seed: service.store.feed.horizon == seed // 2)  # type: ignore[misc]
         await bus.publish(catalogue.BEAT, builders.beat("n1", epoch="another"), node="n1")
         await until(lambda: "how far the records go is not written down just now: a Horizon of" in caplog.text)
-        await until(lambda: "the record of node n1 is left alone: a NodeRecord of schema 99" in caplog.text)
+        unwritten = "the record n1 can't be written, and is kept in memory only: a NodeRecord of schema 99"
+        await until(lambda: unwritten in caplog.text)
         service._history.stored("n1", MARK_BYTES)
         await until(lambda: not service._history._due)
-        await service._registrations.sweep(lambda _: True)
+        await service.registrations.sweep(lambda _: True)
         assert "which was given up, can't be removed: a ContainerRecord of schema 99" in caplog.text
-        service._doubt.set()
+        service.store.doubt()
         await until(lambda: "records of a later release are left alone" in caplog.text)
         with pytest.raises(SeawayError, match="a NameHolder of schema 99: this release knows 1; update it"):
             await bus.call(catalogue.REGISTER, RegisterContainer(spec=builders.spec(7, name="box3"), node="n1"))

@@ -41,10 +41,10 @@ from seaway_image.store import names
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import resolve
 from seaway_kit.tasks import Tasks
-from seaway_metadata import stored
 from seaway_metadata.service import running
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import NewerSchema
+from seaway_metadata.store import stored
+from seaway_metadata.store.stored import NewerSchema
 from seaway_testing import builders
 from seaway_testing.fake_server import FakeBucketData
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -259,7 +259,7 @@ async def test_records_of_the_version_before_are_read_and_written_in_the_present
         assert (await bus.call(catalogue.RESOLVE, ResolveContainer(ref="box3"))).node == "n2"
         assert [node.node for node in (await bus.call(catalogue.LIST_NODES, Empty())).nodes] == ["n2"]
         envelope, body = builders.container_event("die", builders.status(State.EXITED, 50), seed=2, node="n2")
-        service.view.apply(envelope, body)
+        service.containers.view.apply(envelope, body)
         records = catalogue.CONTAINERS_BUCKET.name
         await until(lambda: entries(fake_server, records)[changed]["status"]["seq"] == 50)
         versions = {key: one["v"] for key, one in entries(fake_server, records).items()}

@@ -8,11 +8,12 @@ from seaway_contracts.catalogue import KNOWN_CONTAINERS, PUBLISH_LINES, STORE_EV
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_kit.tasks import Tasks
-from seaway_metadata.event_store import EventStore
-from seaway_metadata.holders import RecordHolders
-from seaway_metadata.node_words import NodeWords
-from seaway_metadata.records import Buckets, Records
-from seaway_metadata.view import View
+from seaway_metadata.commands.node_words import NodeWords
+from seaway_metadata.events.event_store import EventStore
+from seaway_metadata.kinds.containers import CONTAINERS
+from seaway_metadata.store.holders import RecordHolders
+from seaway_metadata.store.records import Buckets, Records
+from seaway_metadata.store.view import View
 
 
 class AgentsMetadata:
@@ -23,12 +24,12 @@ class AgentsMetadata:
         self._bus = bus
         self._received = received
         self._tasks = tasks
-        self._view = View(lambda container: None)
+        self._view = View(CONTAINERS, lambda container: None)
 
     async def start(self) -> None:
         """Listen to events, and serve what agents ask of metadata."""
         bus, transport = self._bus, self._bus.transport
-        records = Records(await Buckets.open(bus), self._view.destroyed)
+        records = Records(CONTAINERS, await Buckets.open(transport, CONTAINERS), self._view.destroyed)
         holders = RecordHolders(self._view, records, self._tasks, lambda container: feed.release(container))
         feed = EventFeed(transport, self._receive, self._tasks, holders=holders)
         await feed.start()

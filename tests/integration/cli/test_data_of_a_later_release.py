@@ -18,7 +18,7 @@ from seaway_bus.outbox import open_outbox
 from seaway_cli.main import main as seaway
 from seaway_cli.suite import Suite
 from seaway_contracts.catalogue import BUCKETS, BucketConfig
-from seaway_metadata.stored import encode
+from seaway_metadata.store.stored import encode
 from seaway_testing.builders import node_record
 from seaway_testing.nats_server import NatsServer
 

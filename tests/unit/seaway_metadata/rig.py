@@ -28,8 +28,11 @@ from seaway_contracts.commands import (
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_contracts.errors import SeawayError, not_found, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, Envelope, public_body
+from seaway_metadata.kinds.container_registering import ContainerRegistering
+from seaway_metadata.kinds.containers import NAMES, NameHolder
 from seaway_metadata.service import Metadata
-from seaway_metadata.stored import NameHolder, encode, name_key
+from seaway_metadata.store.records import Records
+from seaway_metadata.store.stored import encode
 from seaway_testing.builders import beat, container_event, container_id, spec, status
 
 
@@ -53,14 +56,14 @@ async def registered(bus: Bus, seed: int, node: str = "n1") -> None:
     containers, names = [await bus.transport.bucket(config) for config in (CONTAINERS_BUCKET, NAMES_BUCKET)]
     with contextlib.suppress(WrongRevision):
         await containers.create(container_id(seed), encode(ContainerRecord(spec=spec(seed), node=node)))
-        await names.create(name_key(spec(seed).name), encode(NameHolder(id=container_id(seed), since_ns=1)))
+        await names.create(NAMES.key(spec(seed).name), encode(NameHolder(id=container_id(seed), since_ns=1)))
 
 
 async def known(metadata: Metadata) -> None:
     """Until what has been published is applied."""
     await metadata._bus.transport.flush()
-    await metadata._feed.current()
-    await metadata._holders.settled()
+    await metadata.store.feed.current()
+    await metadata.containers.holders.settled()
 
 
 def ref(text: str) -> ResolveContainer:
@@ -69,6 +72,15 @@ def ref(text: str) -> ResolveContainer:
 
 async def register(bus: Bus, seed: int, **changes: str) -> None:
     await bus.call(REGISTER, RegisterContainer(spec=spec(seed, **changes), node="n1"))
+
+
+class Copy(ContainerRegistering):
+    """What one copy of metadata does with its buckets."""
+
+    def __init__(self, records: Records[ContainerRecord]) -> None:
+        super().__init__(records)
+        self.records = records
+        self.claims = records.claims
 
 
 class Node:

@@ -38,11 +38,11 @@ from seaway_contracts.commands import (
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_kit.tasks import Tasks
-from seaway_metadata import freshness as freshness_module
 from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
-from seaway_metadata.stored import HORIZON_KEY, Horizon, encode
+from seaway_metadata.store import freshness as freshness_module
+from seaway_metadata.store.stored import HORIZON_KEY, Horizon, encode
 from seaway_testing.builders import beat, container_event, container_id, record, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
@@ -85,7 +85,7 @@ async def test_events_twice_and_in_any_order_come_to_the_same(
         fake_server.deliver_twice = False
     await known(metadata)
     await node.beat()
-    await until(lambda: [one.status for one in metadata.view.index] == [ended] * len(stay))
+    await until(lambda: [one.status for one in metadata.containers.view.index] == [ended] * len(stay))
     listed = (await fake_bus.call(LIST_CONTAINERS, ListContainers(all=True))).containers
     assert {one.id: (one.spec, one.status) for one in listed} == {key: (one, ended) for key, one in stay.items()}
 
@@ -230,8 +230,10 @@ async def test_statuses_are_written_behind(metadata: Metadata, fake_bus: Bus, fa
 async def test_a_record_that_is_too_large_holds_up_no_other(
     metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
-    metadata.view.load(record(1))
-    metadata.view.apply(*container_event("create", status(seq=1, error="x" * fake_server.max_payload), seed=1))
+    metadata.containers.view.load(record(1))
+    metadata.containers.view.apply(
+        *container_event("create", status(seq=1, error="x" * fake_server.max_payload), seed=1)
+    )
     for seed in range(2, 40):
         await publish(fake_bus, "create", status(seq=1), seed)
     kept = fake_server.buckets[CONTAINERS_BUCKET.name].entries
@@ -242,7 +244,7 @@ async def test_a_record_that_is_too_large_holds_up_no_other(
         await publish(fake_bus, "create", status(seq=1), seed)
         await until(lambda: container_id(seed) in kept)  # noqa: B023
     assert container_id(1) not in kept
-    assert metadata.view.index.get(container_id(1)) is not None
+    assert metadata.containers.view.index.get(container_id(1)) is not None
 
 
 async def test_forget(metadata: Metadata, fake_bus: Bus) -> None:
@@ -301,7 +303,7 @@ async def test_after_a_restart_an_asker_who_knew_of_a_container_that_was_removed
     fake_server.buckets[CONTAINERS_BUCKET.name].write(HORIZON_KEY, encode(Horizon(seq=horizon)), None)
     async with running(Bus(FakeTransport(fake_server)), Tasks("second"), settings) as metadata:
         with pytest.raises(SeawayError) as caught:  # UNAVAILABLE, if it were waited for
-            await metadata.get(ResolveContainer(ref="box1", basis={container_id(1): 1}), Command.new())
+            await metadata.commands.get(ResolveContainer(ref="box1", basis={container_id(1): 1}), Command.new())
         assert caught.value.code is Code.NOT_FOUND
 
 
@@ -327,7 +329,7 @@ async def test_what_comes_back_into_a_bucket_with_a_killed_server_has_ended_all_
     bus = Bus(FakeTransport(fake_server))
     async with running(bus, Tasks("second"), settings) as metadata:
         with pytest.raises(SeawayError) as caught:
-            await metadata.get(ref(container_id(1)), Command.new())
+            await metadata.commands.get(ref(container_id(1)), Command.new())
         assert caught.value.code is Code.NOT_FOUND
         await until(lambda: container_id(1) not in containers)
 
@@ -365,13 +367,13 @@ async def test_a_name_is_its_containers_though_the_buckets_were_lost(
 async def test_a_name_that_another_copy_has_freed_is_waited_for(
     metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits, wait = asyncio.Event(), metadata._freshness.until
+    waits, wait = asyncio.Event(), metadata.containers.freshness.until
 
     async def waited(holds: Callable[[], bool]) -> None:
         waits.set()
         await wait(holds)
 
-    monkeypatch.setattr(metadata._freshness, "until", waited)
+    monkeypatch.setattr(metadata.containers.freshness, "until", waited)
     await publish(fake_bus, "create", status(seq=1), 1)
     names = fake_server.buckets[NAMES_BUCKET.name]
     await until(lambda: len(names.entries) == 1)
@@ -400,9 +402,9 @@ async def test_an_empty_handed_copy_asks_the_nodes_before_it_gives_names(
 async def test_the_bus_is_away(metadata: Metadata, fake_server: FakeServer) -> None:
     fake_server.stop()
     for call in (
-        metadata.register(RegisterContainer(spec=spec(1), node="n1"), Command.new()),
-        metadata.forget(ForgetContainer(id=container_id(1)), Command.new()),
-        metadata.get(ref("unknown"), Command.new()),
+        metadata.commands.register(RegisterContainer(spec=spec(1), node="n1"), Command.new()),
+        metadata.commands.forget(ForgetContainer(id=container_id(1)), Command.new()),
+        metadata.commands.get(ref("unknown"), Command.new()),
     ):
         with pytest.raises(SeawayError) as caught:
             await call
@@ -449,7 +451,7 @@ async def test_an_old_name_is_not_found_though_it_still_stands_in_the_bucket(
     names = fake_server.buckets[NAMES_BUCKET.name]
     entry = dict(names.entries)
     envelope, body = container_event("rename", status(seq=2))
-    metadata.view.apply(envelope, body.model_copy(update={"spec": spec(1, name="moved")}))
+    metadata.containers.view.apply(envelope, body.model_copy(update={"spec": spec(1, name="moved")}))
     names.entries.update(entry)
     assert (await fake_bus.call(GET_CONTAINER, ref("moved"))).id == container_id(1)
     with pytest.raises(SeawayError, match="No such container: box1"):

@@ -1,0 +1,1 @@
+"""What serves requests: each command changes records, or tells the other services that something changed."""

@@ -1,0 +1,161 @@
+"""Serves what is asked about containers: their registration, and the records of those that are there."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from seaway_bus.bus import Bus, Command, Encoded
+from seaway_bus.transport import NoResponders, NoSpace, TransportError
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.commands import (
+    ContainerList,
+    ContainerLocation,
+    ForgetContainer,
+    InventoryItem,
+    ListContainers,
+    RegisterContainer,
+    ResolveContainer,
+)
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
+from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_metadata.kinds.container_registering import ContainerRegistering
+from seaway_metadata.kinds.containers import runs, spec_json
+from seaway_metadata.kinds.registrations import Registrations
+from seaway_metadata.store.reported import ReportedTable
+
+ContainerTable = ReportedTable[ContainerRecord, ContainerEvent, InventoryItem]
+_REPLY_FRAME: Final = 4096
+_SPARE: Final = 256 << 10
+"""What a record may become larger than at its registration: by its status, a longer name, other limits."""
+_NO_STORE: Final = "the bus can't store anything just now (it starts, or most of its servers are away); try again"
+_FULL: Final = "the bus has no space left to store records; free disk space on its host"
+
+
+class ContainerCommands:
+    """Serves `container.register`, `forget`, `resolve`, `get` and `list`."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        table: ContainerTable,
+        registering: ContainerRegistering,
+        registrations: Registrations,
+        missing: Callable[[], None],
+    ) -> None:
+        """`missing` is called when the buckets are not there."""
+        self._bus = bus
+        self._table = table
+        self._view = table.view
+        self._registering = registering
+        self._registrations = registrations
+        self._missing = missing
+
+    async def serve(self) -> None:
+        """Begin to answer."""
+        serve = self._bus.serve
+        await serve(catalogue.REGISTER, self.register)
+        await serve(catalogue.FORGET, self.forget)
+        await serve(catalogue.RESOLVE, self.resolve)
+        await serve(catalogue.GET_CONTAINER, self.get)
+        await serve(catalogue.LIST_CONTAINERS, self.list_containers)
+
+    async def register(self, request: RegisterContainer, command: Command) -> Empty:
+        """Reserve name and record; the same again does nothing."""
+        await self._table.freshness.caught_up()
+        self._check_size(request.spec)
+        try:
+            with self._reachable():
+                await self._table.kept.keep(request.spec.name, request.spec.id)
+                revision = await self._registering.register(request.spec, request.node)
+                self._view.load(ContainerRecord(spec=request.spec, node=request.node))
+        except SeawayError as error:
+            if error.retryable:
+                self._registrations.add(request.spec.id, request.node)
+            raise
+        if self._view.index.get(request.spec.id) is None:
+            self._table.behind.known(request.spec.id, revision)
+            self._registrations.add(request.spec.id, request.node)
+        return Empty()
+
+    def _check_size(self, spec: ContainerSpec) -> None:
+        """Raise SeawayError for a container whose record would be larger than a message."""
+        size, limit = len(spec_json(spec)), self._bus.transport.max_payload - _SPARE
+        if size > limit:
+            raise SeawayError(
+                Code.TOO_LARGE,
+                f"container {spec.name} is described by {size} bytes and may be by {limit} at most: "
+                "make its labels, environment or command smaller",
+            )
+
+    async def forget(self, request: ForgetContainer, command: Command) -> Empty:
+        """Take a registration back; gone already is no error."""
+        await self._table.freshness.caught_up()
+        made = self._view.index.get(request.id)
+        if made is not None and request.unheard and made.status.state is State.CREATED:
+            with self._reachable():
+                await self._registering.discard(made)
+            self._registrations.discard(made.id, made.node)
+            return Empty()
+        if made is not None:
+            raise SeawayError(Code.CONFLICT, f"Container {request.id} was made; remove it on its node instead")
+        with self._reachable():
+            node = await self._registering.forget(request.id, request.name, unheard=request.unheard)
+        self._registrations.done(request.id)
+        self._view.unregister(request.id)
+        if node:
+            self._registrations.discard(request.id, node)
+        return Empty()
+
+    async def resolve(self, request: ResolveContainer, command: Command) -> ContainerLocation:
+        """Which container, and where."""
+        await self._table.freshness.current(request.basis)
+        record = await self._find(request.ref)
+        return ContainerLocation(id=record.id, node=record.node, name=record.spec.name)
+
+    async def get(self, request: ResolveContainer, command: Command) -> ContainerRecord | Encoded[ContainerRecord]:
+        """One record."""
+        await self._table.freshness.current(request.basis)
+        record = await self._find(request.ref)
+        if self._view.index.get(record.id) is record:
+            return Encoded(self._view.index.json(record.id))
+        return record
+
+    async def list_containers(self, request: ListContainers, command: Command) -> Encoded[ContainerList]:
+        """A page of all records."""
+        await self._table.freshness.current(request.basis)
+        room = self._bus.transport.max_payload - _REPLY_FRAME
+        return Encoded(self._view.index.page(request.after, room, None if request.all else runs))
+
+    async def find_current(self, ref: str) -> ContainerRecord:
+        """The record of a container, with all that has come applied. Raises SeawayError."""
+        await self._table.freshness.caught_up()
+        return await self._find(ref)
+
+    async def _find(self, ref: str) -> ContainerRecord:
+        """From memory; a registration whose container isn't made yet stands only in the bucket."""
+        try:
+            return self._view.index.find(ref)
+        except SeawayError as error:
+            if error.code != Code.NOT_FOUND:
+                raise
+            with self._reachable():
+                found = await self._table.records.find(ref)
+            if found is None:
+                raise
+        # The bucket comes after the index: what is known here is not called so (any more), or is by now.
+        return self._view.index.find(ref) if self._view.index.get(found.id) is not None else found
+
+    @contextlib.contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """A bucket that can't be reached is no fault of the caller, who may try again."""
+        try:
+            yield
+        except TransportError as error:
+            if isinstance(error, NoResponders):
+                self._missing()
+                raise unavailable(_NO_STORE) from error
+            if isinstance(error, NoSpace):
+                raise SeawayError(Code.NO_SPACE, _FULL) from error
+            raise unavailable(f"the records can't be reached just now: {error}; try again") from error

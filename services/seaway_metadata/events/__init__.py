@@ -1,0 +1,1 @@
+"""The stream of events: what may go into it, how fast, and how much of it each node has."""

@@ -1,0 +1,1 @@
+"""The kinds of records: each declares its bucket, key, model and index, and how events and inventories change it."""

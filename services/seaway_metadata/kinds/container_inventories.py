@@ -1,0 +1,37 @@
+"""What nodes hold of containers, and how one that was forgotten in a reboot is made again."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from seaway_bus.bus import Bus
+from seaway_contracts import commands
+from seaway_contracts.catalogue import CREATE, INVENTORY
+from seaway_contracts.commands import CreateContainer, InventoryItem, ListInventory
+from seaway_contracts.containers import ContainerRecord
+from seaway_metadata.store.inventories import Inventory
+
+_CALL_S: Final = 5.0
+_LOOK_S: Final = 1.0
+
+
+class ContainerInventories:
+    """Asks agents."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def page(self, node: str, after: str) -> Inventory[InventoryItem]:
+        """A page of all that a node holds. Raises SeawayError."""
+        return _read(await self._bus.call(INVENTORY, ListInventory(after=after), node=node, timeout_s=_CALL_S))
+
+    async def some(self, node: str, keys: Sequence[str]) -> Inventory[InventoryItem]:
+        """Those of the containers that it holds, within a moment. Raises SeawayError."""
+        return _read(await self._bus.call(INVENTORY, ListInventory(ids=tuple(keys)), node=node, timeout_s=_LOOK_S))
+
+    async def make_again(self, node: str, record: ContainerRecord) -> None:
+        """Give a node back what it has forgotten in a reboot. Raises SeawayError."""
+        await self._bus.call(CREATE, CreateContainer(spec=record.spec, former=record.status), node=node)
+
+
+def _read(reply: commands.Inventory) -> Inventory[InventoryItem]:
+    return Inventory(reply.epoch, reply.containers, reply.next, reply.forgetful)

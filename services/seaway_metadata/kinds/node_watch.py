@@ -1,0 +1,119 @@
+"""The shell around the node table: hears beats, keeps time, has records stored, publishes nodes' events."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from seaway_bus.bus import Bus, Command
+from seaway_bus.outbox import Outbox
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import BEAT, NODE_DOWN, NODE_JOIN, NODE_UP
+from seaway_contracts.channels import EventChannel
+from seaway_contracts.nodes import Beat, NodeEvent, NodeList, NodeRecord
+from seaway_kit.tasks import Tasks
+from seaway_metadata.kinds.nodes import Action, NodeChange, NodeTable
+from seaway_metadata.store.table import Table
+
+log = logging.getLogger(__name__)
+_TICK_S: Final = 0.5
+_CHANNELS: Final[dict[Action, EventChannel[NodeEvent]]] = {"join": NODE_JOIN, "up": NODE_UP, "down": NODE_DOWN}
+
+
+class NodeWatch:
+    """All nodes of the cluster."""
+
+    def __init__(
+        self, bus: Bus, stored: Table[NodeRecord], outbox: Outbox, tasks: Tasks, heard: Callable[[Beat], None]
+    ) -> None:
+        self._bus = bus
+        self._stored = stored
+        self._tasks = tasks
+        self._heard = heard
+        self._table = NodeTable(stored.index)
+        self._outbox = outbox
+        self._ended: dict[str, str] = {}
+        self._stopped = False
+        self._removed: dict[str, str] = {}
+
+    async def start(self) -> None:
+        """Listen, with what is stored loaded."""
+        self._table.begin(time.monotonic())
+        self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
+        await self._bus.on_message(BEAT, self._beat)
+        self._tasks.eternal("node-tick", self._tick())
+
+    def stop(self) -> None:
+        """Hear no more beats."""
+        self._stopped = True
+
+    async def list_nodes(self, request: Empty, command: Command) -> NodeList:
+        """All nodes, by name."""
+        return NodeList(nodes=tuple(sorted(self._table.records, key=lambda record: record.node)))
+
+    def known(self, node: str) -> bool:
+        """Whether there is a record of the node."""
+        return self._table.records.get(node) is not None
+
+    def remove(self, node: str) -> None:
+        """Forget the node. The beats of its last agent are not heard any more: that is being cut off."""
+        record = self._table.records.get(node)
+        if record is not None:
+            self._removed[node] = record.beat.epoch
+        self._table.remove(node)
+        self._mark(node)
+
+    def was_removed(self, node: str, time_ns: int) -> None:
+        """Another copy has removed the node at that time. One that has come (back) since is another node."""
+        record = self._table.records.get(node)
+        if record is not None and record.since_ns <= time_ns:
+            self.remove(node)
+
+    def up(self, node: str) -> bool:
+        """Whether a node beats."""
+        record = self._table.records.get(node)
+        return record is not None and record.state == "up"
+
+    def all_up(self) -> set[str]:
+        """The nodes that beat."""
+        return {record.node for record in self._table.records if record.state == "up"}
+
+    def _beat(self, beat: Beat) -> None:
+        if self._stopped or self._removed.get(beat.node) == beat.epoch:
+            return
+        old = self._table.records.get(beat.node)
+        if old is not None and old.beat.epoch != beat.epoch:
+            self._check_sole(beat, old.beat)
+        change = self._table.beat(beat, time.monotonic(), time.time_ns())
+        if change is not None:
+            self._publish([change])
+        elif old is not None and old.beat.epoch != beat.epoch:
+            self._mark(beat.node)
+        if not beat.leaving:
+            self._heard(beat)
+
+    def _check_sole(self, beat: Beat, before: Beat) -> None:
+        """A life of an agent that has ended doesn't beat again."""
+        if self._ended.get(beat.node) == beat.epoch:
+            log.error("two agents call themselves %s, and both carry out what it is told: stop one of them", beat.node)
+        self._ended[beat.node] = before.epoch
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            if self._bus.connected:
+                self._publish(self._table.tick(time.monotonic(), time.time_ns()))
+            else:
+                self._table.excuse(time.monotonic())
+
+    def _publish(self, changes: list[NodeChange]) -> None:
+        for change in changes:
+            log.info("node %s: %s (%s)", change.record.node, change.action, change.reason)
+            self._mark(change.record.node)
+            envelope, body = change.event(time.time_ns())
+            self._outbox.tell(_CHANNELS[change.action], envelope, body)
+
+    def _mark(self, node: str) -> None:
+        """The bucket is kept up to date at changes, not at each beat."""
+        self._stored.behind.changed(node)
