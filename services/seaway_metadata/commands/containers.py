@@ -23,7 +23,7 @@ from seaway_contracts.lifecycle import ContainerEvent
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import runs, spec_json
 from seaway_metadata.kinds.registrations import Registrations
-from seaway_metadata.store.reported import ReportedTable
+from seaway_metadata.store.tables import ReportedTable
 
 ContainerTable = ReportedTable[ContainerRecord, ContainerEvent, InventoryItem]
 _REPLY_FRAME: Final = 4096

@@ -14,7 +14,7 @@ from seaway_contracts.channels import EventChannel
 from seaway_contracts.nodes import Beat, NodeEvent, NodeList, NodeRecord
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.nodes import Action, NodeChange, NodeTable
-from seaway_metadata.store.table import Table
+from seaway_metadata.store.tables import Table
 
 log = logging.getLogger(__name__)
 _TICK_S: Final = 0.5

@@ -30,11 +30,10 @@ class Registering(Generic[R]):
         key, wanted = self._records.kind.key(record), self._records.kind.claims(record)
         reserving = (self._records.claims.reserve(claim, key) for claim in wanted)
         *claims, stored = await asyncio.gather(*reserving, self._store(record), return_exceptions=True)
-        if isinstance(stored, BaseException) or any(isinstance(outcome, BaseException) for outcome in claims):
+        if not isinstance(stored, int) or any(isinstance(outcome, BaseException) for outcome in claims):
             reach(Failpoint.REGISTER_REFUSED)
             await self._undo(record, dict(zip(wanted, claims, strict=True)), stored)
             raise _cause(*claims, stored)
-        assert stored is not None
         reach(Failpoint.REGISTER_RECORDED)
         return stored
 

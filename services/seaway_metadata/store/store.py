@@ -17,10 +17,9 @@ from seaway_kit.tasks import Tasks
 from seaway_metadata.store.inventories import Inventories
 from seaway_metadata.store.kind import E, I, Kind, R, ReportedKind
 from seaway_metadata.store.records import Buckets, Records
-from seaway_metadata.store.reported import ReportedTable
 from seaway_metadata.store.source import Source
 from seaway_metadata.store.stored import NewerSchema
-from seaway_metadata.store.table import Table
+from seaway_metadata.store.tables import ReportedTable, Table
 from seaway_metadata.store.write_behind import WriteBehind
 
 log = logging.getLogger(__name__)

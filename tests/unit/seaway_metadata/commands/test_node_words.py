@@ -94,6 +94,24 @@ async def test_lines_need_a_whole_id(
     assert published == []
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "sentence"),
+    [
+        (b"no record", Code.BAD_REQUEST, "the record of its container can't be read"),
+        (b'{"v":99}', Code.UNAVAILABLE, "a ContainerRecord of schema 99: this release knows 1; update it"),
+    ],
+)
+async def test_lines_of_a_container_whose_record_can_not_be_read_are_not_published(
+    metadata: Metadata, fake_bus: Bus, published: list[Message], data: bytes, code: Code, sentence: str
+) -> None:
+    """A copy of a later release may read it."""
+    await metadata.containers.records.bucket.create(container_id(5), data)
+    with pytest.raises(SeawayError, match=sentence) as caught:
+        await ask(fake_bus, container_id(5))
+    assert caught.value.code is code
+    assert published == []
+
+
 async def test_without_the_bus_lines_are_to_be_sent_again(
     metadata: Metadata, fake_server: FakeServer, fake_bus: Bus, published: list[Message]
 ) -> None:

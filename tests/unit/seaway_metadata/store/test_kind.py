@@ -23,8 +23,8 @@ from seaway_contracts.stored_forms import Form, Json
 from seaway_kit.tasks import Tasks
 from seaway_metadata.store import stored
 from seaway_metadata.store.registering import Registering
-from seaway_metadata.store.reported import ReportedTable
 from seaway_metadata.store.store import Store
+from seaway_metadata.store.tables import ReportedTable
 from seaway_testing.builders import beat
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until

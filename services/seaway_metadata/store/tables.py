@@ -1,4 +1,4 @@
-"""A table of records of which a part is their nodes' word: kept by events and inventories, read when it is current."""
+"""One kind's records in this copy: in memory, in their bucket, and kept true by what nodes say of them."""
 
 import contextlib
 import time
@@ -17,9 +17,30 @@ from seaway_metadata.store.kept_claims import KeptClaims
 from seaway_metadata.store.kind import E, I, R, ReportedKind
 from seaway_metadata.store.reconcile import Reconciler
 from seaway_metadata.store.records import Buckets, Records
-from seaway_metadata.store.table import Table
+from seaway_metadata.store.source import Source
 from seaway_metadata.store.view import View
 from seaway_metadata.store.write_behind import WriteBehind
+
+
+class Table(Generic[R]):
+    """A kind whose records this process alone makes and changes, by `put` and `remove`."""
+
+    def __init__(self, records: Records[R], source: Source[R], behind: WriteBehind[R]) -> None:
+        self.kind = records.kind
+        self.records = records
+        self.index = source.index
+        self.behind = behind
+
+    async def load(self) -> None:
+        """Take what is stored."""
+        async for stored in self.records.all():
+            self.index.put(stored.record)
+            self.behind.known(self.kind.key(stored.record), stored.revision)
+
+    async def compare(self) -> None:
+        """Write again what is missing in the bucket. Raises TransportError, NewerSchema."""
+        present = {self.kind.key(stored.record) async for stored in self.records.all()}
+        self.behind.compare(present, await self.records.holders())
 
 
 class Feed(Protocol):
