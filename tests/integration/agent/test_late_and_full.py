@@ -119,6 +119,7 @@ async def test_with_a_full_outbox_nothing_new_begins_and_what_is_there_goes_on(
     idle = await rig.create(rig.spec("true"))
     for container in (busy, ends):
         await rig.start_container(container)
+    await rig.all_stored()
     stream = (await admin._api(f"STREAM.INFO.{catalogue.EVENT_STREAM.name}"))["config"]
     limits = {"discard": "new", "max_bytes": 1}
     await admin._api(f"STREAM.UPDATE.{catalogue.EVENT_STREAM.name}", stream | limits)
