@@ -1,5 +1,6 @@
 """A whole suite, and a node that was taken over: nothing but its password on the bus, and what it may know."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -86,6 +87,20 @@ class Suite:
                 (event.envelope.action, event.envelope.subject_id)
                 async for event in history(bus.transport, start_ns=0, subject=subject)
             ]
+
+    async def stored_start(self, node: str, container: str) -> list[tuple[str, str]]:
+        """The same, once a container's start is among them: an agent hands its events over a moment after the start."""
+        found: list[tuple[str, str]] = []
+
+        async def is_there() -> bool:
+            found[:] = await self.stored(node)
+            return ("start", container) in found
+
+        limit = time.monotonic() + GUARD_S
+        while not await is_there():
+            assert time.monotonic() < limit, f"the start is not stored: {found}"
+            await asyncio.sleep(0.05)
+        return found
 
 
 class Hostile:
