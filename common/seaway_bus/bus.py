@@ -326,8 +326,9 @@ class Bus:
 
     async def _refuse(self, message: Message, error: SeawayError) -> None:
         headers = {ERROR: error.code.value, ERROR_CODE: str(error.status)}
+        data = error.body().model_dump_json(exclude_defaults=True).encode()
         try:
-            await self.transport.publish(message.reply, error.body().model_dump_json().encode(), headers)
+            await self.transport.publish(message.reply, data, headers)
         except TransportError:
             log.warning("a refusal of %s was lost with the connection", message.subject)
 

@@ -197,7 +197,7 @@ class ByteStream:
         if not self._finished:
             self._finished = True
             await self._met.wait()
-            await self._send(Kind.FAILED, error.body().model_dump_json().encode())
+            await self._send(Kind.FAILED, error.body().model_dump_json(exclude_defaults=True).encode())
 
     async def close(self) -> None:
         """Let go. The other side sees a break unless this one has ended well."""

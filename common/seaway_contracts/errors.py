@@ -1,5 +1,9 @@
-"""Errors that cross the bus. An error knows its code, its HTTP status and whether a retry can help."""
+"""Errors that cross the bus. An error knows its code, its HTTP status and whether a retry can help.
 
+Code that must tell errors of one code apart looks at their `reason`; the sentence is for users alone.
+"""
+
+import errno
 from enum import StrEnum
 from typing import Final
 
@@ -24,6 +28,20 @@ class Code(StrEnum):
     TIMEOUT = "timeout"
 
 
+class Reason(StrEnum):
+    """What exactly went wrong, where some code acts on it."""
+
+    NOT_RUNNING = "not_running"
+    """The container has no process."""
+    PAUSED = "paused"
+    """The container is paused."""
+    NO_SUCH_FILE = "no_such_file"
+    """A file that was asked for or is needed doesn't exist."""
+    NO_ACCESS = "no_access"
+    """A file may not be opened, or can't be executed."""
+
+
+_REASONS: Final = {reason.value: reason for reason in Reason}
 _STATUS: Final = {
     Code.BAD_REQUEST: 400,
     Code.UNAUTHORIZED: 401,
@@ -43,19 +61,24 @@ _RETRYABLE: Final = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
 
 
 class ErrorBody(Payload):
-    """An error on the wire."""
+    """An error on the wire.
+
+    `reason`: a word of `Reason`, or empty. Readers ignore a word that they don't know, so later releases may add some.
+    """
 
     code: Code
     message: str
+    reason: str = ""
 
 
 class SeawayError(Exception):
     """A failure with a sentence for the user: it names the thing and says what to do."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, reason: Reason | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.reason = reason
 
     @property
     def status(self) -> int:
@@ -69,27 +92,36 @@ class SeawayError(Exception):
 
     def body(self) -> ErrorBody:
         """This error as a payload."""
-        return ErrorBody(code=self.code, message=self.message)
+        return ErrorBody(code=self.code, message=self.message, reason=self.reason or "")
 
     @classmethod
     def from_body(cls, body: ErrorBody) -> "SeawayError":
         """The error that `body` describes."""
-        return cls(body.code, body.message)
+        return cls(body.code, body.message, _REASONS.get(body.reason))
 
 
-def bad_request(message: str) -> SeawayError:
+def reason_of(error: BaseException) -> Reason | None:
+    """The reason for an error of the operating system; None if no code acts on it."""
+    if isinstance(error, FileNotFoundError):
+        return Reason.NO_SUCH_FILE
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EISDIR):
+        return Reason.NO_ACCESS
+    return None
+
+
+def bad_request(message: str, reason: Reason | None = None) -> SeawayError:
     """The caller must change the request."""
-    return SeawayError(Code.BAD_REQUEST, message)
+    return SeawayError(Code.BAD_REQUEST, message, reason)
 
 
-def not_found(message: str) -> SeawayError:
+def not_found(message: str, reason: Reason | None = None) -> SeawayError:
     """The named thing does not exist."""
-    return SeawayError(Code.NOT_FOUND, message)
+    return SeawayError(Code.NOT_FOUND, message, reason)
 
 
-def conflict(message: str) -> SeawayError:
+def conflict(message: str, reason: Reason | None = None) -> SeawayError:
     """The thing's state, or another thing, stands in the way."""
-    return SeawayError(Code.CONFLICT, message)
+    return SeawayError(Code.CONFLICT, message, reason)
 
 
 def not_modified() -> SeawayError:
@@ -110,6 +142,6 @@ def unavailable(message: str) -> SeawayError:
     return SeawayError(Code.UNAVAILABLE, message)
 
 
-def internal(message: str) -> SeawayError:
+def internal(message: str, reason: Reason | None = None) -> SeawayError:
     """Something failed that the caller can't mend by another request."""
-    return SeawayError(Code.INTERNAL, message)
+    return SeawayError(Code.INTERNAL, message, reason)

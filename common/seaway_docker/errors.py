@@ -129,19 +129,3 @@ NODE_NOT_SWARM = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
     "to connect this node to swarm and try again."
 )
-
-_NOT_FOUND_MARKS = ("executable file not found", "no such file or directory", "system cannot find the file specified")
-_NOT_EXECUTABLE_MARKS = ("permission denied", "is a directory")
-
-
-def exit_code_for(message: str) -> int:
-    """The exit code of a container whose start failed: 127, 126, else 128 (moby, daemon/start.go).
-
-    Matched without regard to case, because runtimes differ ("Permission denied" from crun).
-    """
-    text = message.lower()
-    if any(mark in text for mark in _NOT_FOUND_MARKS):
-        return 127
-    if any(mark in text for mark in _NOT_EXECUTABLE_MARKS):
-        return 126
-    return 128

@@ -40,6 +40,7 @@ from seaway_agent.execs.execs import Execs
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.kernel import procs
 from seaway_agent.rootfs.upper import UpperStore
+from seaway_agent.runtime.failures import exit_code_for
 from seaway_agent.runtime.port import Runtime
 from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.state.journal import Journal
@@ -49,8 +50,7 @@ from seaway_agent.streams.spill import SpillStore
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Command
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, RestartPolicy
-from seaway_contracts.errors import SeawayError, internal
-from seaway_docker.errors import exit_code_for
+from seaway_contracts.errors import SeawayError, internal, reason_of
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -307,10 +307,11 @@ class ContainerRunner:
     def _launch_failed(self, error: Exception) -> None:
         if not isinstance(error, FORESEEN):
             log.exception("container %s: its launch failed", self.spec.id[:12], exc_info=error)
-        refusal = error if isinstance(error, SeawayError) else internal(f"container {self.spec.name}: {error}")
+        text = f"container {self.spec.name}: {error}"
+        refusal = error if isinstance(error, SeawayError) else internal(text, reason_of(error))
         self.console.end()
         self.log.end()
-        self.do(self.machine.launch_failed(refusal, exit_code_for(refusal.message), time.time_ns()))
+        self.do(self.machine.launch_failed(refusal, exit_code_for(refusal), time.time_ns()))
         reach(Failpoint.START_FAILED)
 
     async def _tear_down(self, before: asyncio.Task[None] | None) -> None:

@@ -12,7 +12,7 @@ from seaway_agent.core.stops import begin_stop, kill_now, stop_signal, thaw
 from seaway_agent.core.transitions import delete, launch_soon, marked_for_removal
 from seaway_agent.core.update import refusal, updated
 from seaway_contracts.containers import Resources, RestartPolicy, State
-from seaway_contracts.errors import SeawayError, conflict, internal, not_found, not_modified
+from seaway_contracts.errors import Reason, SeawayError, conflict, internal, not_found, not_modified
 from seaway_docker.errors import (
     cannot_kill,
     cannot_remove,
@@ -78,7 +78,7 @@ def kill(state: ContainerState, waiter: Waiter, signal: int, now_ns: int) -> lis
         return [state.refused(waiter, error)]
     if not state.live:
         text = cannot_kill(state.spec.id, container_not_running(state.spec.id))
-        return [state.refused(waiter, conflict(text))]
+        return [state.refused(waiter, conflict(text, Reason.NOT_RUNNING))]
     thawed: list[Instruction] = []
     if signal in (signals.SIGKILL, stop_signal(state)):
         state.set(manually_stopped=True)

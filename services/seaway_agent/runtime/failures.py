@@ -1,4 +1,4 @@
-"""Translate runtimes' errors into Docker's texts. Pure.
+"""Translate runtimes' errors into Docker's texts, and read out of them what went wrong. Pure.
 
 Clients derive the exit codes 125, 126 and 127 from the text, letter by letter (docker/cli, run.go), and expect runc's.
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, Reason, SeawayError
 
 _HEAD: Final = "failed to create task for container: failed to create shim task: OCI runtime create failed"
 _EXEC_HEAD: Final = "OCI runtime exec failed: "
@@ -54,6 +54,9 @@ _GVISOR: Final = (
     (r"^starting container: .*failed to load (\S+): (?:.*: )?permission denied$", r'exec: "\1": permission denied'),
     (r"^starting container: .*failed to load (\S+): (?:.*: )?([^:]+)$", r'exec: "\1": stat \1: \2'),
 )
+_NO_SUCH_FILE: Final = ("executable file not found", "no such file or directory")
+_NO_ACCESS: Final = ("permission denied", "is a directory")
+_EXIT_CODES: Final = {Reason.NO_SUCH_FILE: 127, Reason.NO_ACCESS: 126}
 _FATAL: Final = frozenset({"error", "fatal", "panic"})
 
 
@@ -62,7 +65,17 @@ def runtime_failure(message: str, profile: str = "") -> SeawayError:
     text = _in_docker_words(_plain(message.strip()) or _NO_REASON)
     if _NO_PROFILE in text and profile:
         text = text.replace(_NO_PROFILE, f"{_NO_PROFILE}{profile} (is it loaded?): ")
-    return SeawayError(_code_for(text), f"{_HEAD}: {text}: unknown")
+    return SeawayError(_code_for(text), f"{_HEAD}: {text}: unknown", _reason_for(text))
+
+
+def refused_launch(why: str) -> SeawayError:
+    """The error for a launch that is refused before the runtime is asked, in the form that the runtime's have."""
+    return SeawayError(Code.INTERNAL, f"{_HEAD}: {why}: unknown")
+
+
+def exit_code_for(error: SeawayError) -> int:
+    """The exit code of a container whose start failed: 127, 126, else 128 (moby, daemon/start.go)."""
+    return 128 if error.reason is None else _EXIT_CODES.get(error.reason, 128)
 
 
 def exec_failure(message: str) -> SeawayError:
@@ -114,3 +127,10 @@ def _in_docker_words(text: str) -> str:
 def _code_for(text: str) -> Code:
     wrong = ("executable file", "no such file or directory", "permission denied", "is a directory", "not a directory")
     return Code.BAD_REQUEST if any(part in text.lower() for part in wrong) else Code.INTERNAL
+
+
+def _reason_for(text: str) -> Reason | None:
+    text = text.lower()  # runtimes differ
+    if any(part in text for part in _NO_SUCH_FILE):
+        return Reason.NO_SUCH_FILE
+    return Reason.NO_ACCESS if any(part in text for part in _NO_ACCESS) else None

@@ -11,7 +11,7 @@ import orjson
 
 from seaway_agent.oci.devices import HostDevice
 from seaway_contracts.containers import Device
-from seaway_contracts.errors import internal
+from seaway_contracts.errors import Reason, internal
 
 log = logging.getLogger(__name__)
 CDI_DIRECTORIES: Final = (Path("/etc/cdi"), Path("/var/run/cdi"))
@@ -29,8 +29,10 @@ def requested_devices(devices: Iterable[Device]) -> tuple[HostDevice, ...]:
             continue
         one = _node(path, device.container_path, device.permissions)
         if one is None:
-            text = f'error gathering device information while adding custom device "{path}": not a device node'
-            raise internal(text if path.exists() else text.replace("not a device node", "no such file or directory"))
+            head = f'error gathering device information while adding custom device "{path}"'
+            if path.exists():
+                raise internal(f"{head}: not a device node")
+            raise internal(f"{head}: no such file or directory", Reason.NO_SUCH_FILE)
         found.append(one)
     return tuple(found)
 

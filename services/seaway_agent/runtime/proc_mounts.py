@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from seaway_agent.kernel import paths, syscalls
-from seaway_agent.runtime.failures import runtime_failure
+from seaway_agent.runtime.failures import refused_launch
 
 # runc 1.1, rootfs_linux.go, checkProcMount: what lxcfs shows to a container, and FIPS mode.
 ALLOWED: Final = frozenset(
@@ -49,7 +49,7 @@ def _check(target: str, real: str, source: str, name: str) -> None:
 
 
 def _refused(source: str, target: str, real: str, why: str) -> Exception:
-    return runtime_failure(
+    return refused_launch(
         f'error mounting "{source}" to rootfs at "{target}": "{real}" cannot be mounted because {why}'
     )
 

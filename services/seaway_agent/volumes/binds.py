@@ -12,7 +12,7 @@ from seaway_agent.kernel.mountinfo import parse_mountinfo
 from seaway_agent.oci.mounts import HostMount
 from seaway_agent.runtime.contribution import Attachment
 from seaway_contracts.containers import ContainerSpec, Mount
-from seaway_contracts.errors import bad_request, internal
+from seaway_contracts.errors import bad_request, internal, reason_of
 from seaway_docker.errors import bind_source_missing
 
 
@@ -26,7 +26,8 @@ def check_binds(spec: ContainerSpec) -> None:
         try:
             Path(mount.source).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise bad_request(f"error while creating mount source path '{mount.source}': {error.strerror}") from error
+            text = f"error while creating mount source path '{mount.source}': {error.strerror}"
+            raise bad_request(text, reason_of(error)) from error
 
 
 def check_propagation(spec: ContainerSpec) -> None:

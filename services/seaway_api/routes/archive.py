@@ -21,7 +21,7 @@ from seaway_contracts.archives import (
     StatPath,
     WritePath,
 )
-from seaway_contracts.errors import Code, SeawayError, not_found
+from seaway_contracts.errors import Reason, SeawayError, not_found
 from seaway_docker import archive
 from seaway_docker.errors import InvalidParameter, no_such_path
 from seaway_docker.timestamps import rfc3339nano
@@ -32,7 +32,6 @@ _TAR: Final = "application/x-tar"
 _OCTETS: Final = "application/octet-stream"
 _KINDS: Final[dict[ChangeKind, int]] = {"modified": 0, "added": 1, "deleted": 2}
 _REFUSAL_S: Final = 30.0  # it comes beside the bytes that it stops, once the agent has let go of the files
-_NO_FILE: Final = "Could not find the file "
 
 
 async def stat(call: Call) -> web.StreamResponse:
@@ -182,7 +181,7 @@ def _path(call: Call) -> str:
 
 def _named(call: Call, path: str, error: SeawayError) -> SeawayError:
     """The agent knows the container by its id; the client is told the name that it gave."""
-    if error.code is Code.NOT_FOUND and error.message.startswith(_NO_FILE):
+    if error.reason is Reason.NO_SUCH_FILE:
         return not_found(no_such_path(path, call.name))
     return error
 

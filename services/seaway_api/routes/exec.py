@@ -12,7 +12,7 @@ from seaway_api.translate.execs import console_size, exec_json, exec_spec
 from seaway_cluster.run import prepare
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ResolveContainer
-from seaway_contracts.errors import Code, SeawayError, conflict, not_found
+from seaway_contracts.errors import Code, Reason, SeawayError, conflict, not_found
 from seaway_contracts.execs import ExecId, ResizeExec, StartExec, container_prefix, is_exec_id
 from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter, container_paused, no_such_exec
 from seaway_docker.model_container import ExecCreate, ExecStart
@@ -31,7 +31,7 @@ async def create(call: Call) -> web.StreamResponse:
     try:
         ready = await prepare(call.api.bus, call.connection.actor, container, node, spec)
     except SeawayError as error:
-        if error.message != container_paused(container):  # a node doesn't know how it was asked for
+        if error.reason is not Reason.PAUSED:  # a node doesn't know how it was asked for
             raise
         raise conflict(container_paused(call.name)) from None
     call.api.hub.answers.add(container, ready.status)

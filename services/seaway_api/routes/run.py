@@ -20,8 +20,8 @@ from seaway_contracts.commands import (
     StatusReply,
     StopContainer,
 )
-from seaway_contracts.errors import Code, SeawayError
-from seaway_docker.errors import InvalidParameter, cannot_kill
+from seaway_contracts.errors import Code, Reason, SeawayError, conflict
+from seaway_docker.errors import InvalidParameter, cannot_kill, container_not_running
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
@@ -87,10 +87,9 @@ async def kill(call: Call) -> web.StreamResponse:
     try:
         await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
     except SeawayError as error:
-        by_id = cannot_kill(identifier, "")  # a node doesn't know how it was asked for
-        if not error.message.startswith(by_id):
+        if error.reason is not Reason.NOT_RUNNING:  # a node doesn't know how it was asked for
             raise
-        raise SeawayError(error.code, cannot_kill(call.name, error.message.removeprefix(by_id))) from None
+        raise conflict(cannot_kill(call.name, container_not_running(identifier))) from None
     return replies.empty()
 
 

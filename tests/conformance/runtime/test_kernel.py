@@ -15,6 +15,7 @@ from tests.conformance.runtime.worlds import SLEEPS, Box, KernelWorld, Program, 
 
 from seaway_agent.kernel import procs
 from seaway_agent.runtime import shim
+from seaway_agent.runtime.failures import exit_code_for
 from seaway_agent.runtime.run import ContainerRun
 from seaway_agent.runtime.shim_starter import ShimStarter
 from seaway_agent.runtime.shims import shims_below
@@ -23,7 +24,6 @@ from seaway_agent.streams.spill import SpillStore
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.containers import Command, Resources
 from seaway_contracts.errors import Code, SeawayError
-from seaway_docker.errors import exit_code_for
 from seaway_testing.waiting import until
 
 HEAD = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
@@ -47,7 +47,7 @@ async def test_refusals_in_dockers_words(kernel: KernelWorld, args: tuple[str, .
     await box.clean_up()
     message = refusal.value.message
     assert message.startswith(HEAD)
-    assert (exit_code_for(message), refusal.value.code) == (code, Code.BAD_REQUEST)
+    assert (exit_code_for(refusal.value), refusal.value.code) == (code, Code.BAD_REQUEST)
     if "open executable: " not in message:  # crun before 1.15 names no file then
         assert message.endswith(words)
         assert args[0] in message
@@ -61,7 +61,7 @@ async def test_a_limit_that_cant_be_set_is_128(kernel: KernelWorld) -> None:
     box = await kernel.make(exits(0), resources=Resources(cpuset_cpus="4000"))
     with pytest.raises(SeawayError) as refusal:
         await box.create()
-    assert (exit_code_for(refusal.value.message), refusal.value.code) == (128, Code.INTERNAL)
+    assert (exit_code_for(refusal.value), refusal.value.code) == (128, Code.INTERNAL)
 
 
 async def test_the_memory_limit_is_told_as_oom(kernel: KernelWorld) -> None:

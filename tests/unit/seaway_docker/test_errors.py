@@ -1,20 +1,4 @@
-import pytest
-
 from seaway_docker import errors
-
-
-@pytest.mark.parametrize(
-    ("message", "code"),
-    [
-        ('exec: "nosuch": executable file not found in $PATH: unknown', 127),
-        ("exec /x: no such file or directory", 127),
-        ("OCI runtime error: crun: open executable: Permission denied", 126),
-        ("exec: /bin: is a directory", 126),
-        ("port is already allocated", 128),
-    ],
-)
-def test_exit_code_from_the_text(message: str, code: int) -> None:
-    assert errors.exit_code_for(message) == code
 
 
 def test_sentences_that_clients_match() -> None:

@@ -13,7 +13,7 @@ from seaway_agent.oci.limits import throttled
 from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.host_devices import CDI_DIRECTORIES, all_devices, cdi_specs, requested_devices
 from seaway_contracts.containers import ContainerSpec
-from seaway_contracts.errors import internal
+from seaway_contracts.errors import internal, reason_of
 
 
 class DevicesHook:
@@ -56,7 +56,7 @@ def _numbers(path: str) -> tuple[int, int]:
     try:
         found = Path(path).stat()
     except OSError as error:
-        raise internal(f"stat {path}: {(error.strerror or str(error)).lower()}") from error
+        raise internal(f"stat {path}: {(error.strerror or str(error)).lower()}", reason_of(error)) from error
     if not stat.S_ISBLK(found.st_mode):
         raise internal(f"{path} is not a block device")
     return os.major(found.st_rdev), os.minor(found.st_rdev)

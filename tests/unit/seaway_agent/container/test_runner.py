@@ -16,7 +16,7 @@ from seaway_bus.bus import Command
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.containers import Command as Process
 from seaway_contracts.containers import LogConfig, State
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, SeawayError, internal
 from seaway_docker.stdcopy import frame
 from seaway_testing.waiting import until
 
@@ -100,6 +100,9 @@ async def test_a_killed_shim_leaves_an_unknown_code(bench: Bench) -> None:
     ("error", "code", "part"),
     [
         (ABSENT, 127, "executable file not found"),
+        (FileNotFoundError(2, "No such file or directory"), 127, "No such file or directory"),
+        (PermissionError(13, "Permission denied"), 126, "Permission denied"),
+        (internal("permission denied, says who?"), 128, "says who"),
         (OSError(28, "No space left on device"), 128, "No space left on device"),
         (ValueError("unknown user nobody"), 128, "unknown user nobody"),
         (RuntimeError("what nobody foresaw"), 128, "what nobody foresaw"),

@@ -8,7 +8,7 @@ import pytest
 from seaway_agent.core.execs import KEPT_NS, MOST
 from seaway_agent.core.instructions import Exit, Instruction, Record, Waiter
 from seaway_agent.core.machine import Machine
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import Reason, SeawayError
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecState, ExecStatus, exec_id
 from seaway_testing import builders
 
@@ -101,8 +101,9 @@ def test_only_in_one_that_runs(make_box: MakeBox) -> None:
         else:
             box.machine.execs.create(WAITER, spec(), NOW)
             box.machine.pause(WAITER, NOW)
-            with pytest.raises(SeawayError, match="is paused, unpause the container before exec"):
+            with pytest.raises(SeawayError, match="is paused, unpause the container before exec") as caught:
                 box.machine.execs.start(WAITER, spec().id, NOW)
+            assert caught.value.reason is Reason.PAUSED
 
 
 def test_it_ends_with_its_container_before_that_ones_die(machine: Machine) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from seaway_agent.core.instructions import Waiter
 from seaway_contracts.containers import Command, RestartPolicy
+from seaway_contracts.errors import Reason
 
 MakeBox = Callable[..., Any]
 NOT_FOUND, CONFLICT, NOT_MODIFIED = 404, 409, 304
@@ -233,6 +235,8 @@ def test_kill_of_a_paused_container_thaws_it_only_to_die(make_box: MakeBox) -> N
 def test_kill_where_nothing_runs(make_box: MakeBox, always: RestartPolicy) -> None:
     for box in (make_box(), make_box().launching(), make_box().ended(), make_box().removing()):
         assert box.kill("k") == [f"answer k {CONFLICT}"]
+        (answer,) = box.machine.kill(Waiter("k"), 9, box.now_ns)
+        assert answer.error.reason is Reason.NOT_RUNNING
 
 
 def test_sigkill_is_answered_when_the_process_is_gone(make_box: MakeBox) -> None:

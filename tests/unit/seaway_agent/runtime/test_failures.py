@@ -2,9 +2,8 @@
 
 import pytest
 
-from seaway_agent.runtime.failures import exec_failure, last_error, runtime_failure
-from seaway_contracts.errors import Code
-from seaway_docker.errors import exit_code_for
+from seaway_agent.runtime.failures import exec_failure, exit_code_for, last_error, refused_launch, runtime_failure
+from seaway_contracts.errors import Code, Reason, internal
 
 HEAD = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
 RUNC = "runc create failed: unable to start container process: "
@@ -50,7 +49,7 @@ STAMP = 'time="2026-01-02T03:04:05Z" level='
 def test_what_crun_says(said: str, words: str, code: int) -> None:
     error = runtime_failure(said)
     assert error.message == f"{HEAD}{words}: unknown"
-    assert exit_code_for(error.message) == code
+    assert exit_code_for(error) == code
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,34 @@ def test_what_runc_says_in_its_log_lines(text: str, words: str, code: int) -> No
     warned = f'{STAMP}warning msg="unable to get oom kill count" error="openat2 failed"\n'
     error = runtime_failure(f'{warned}{STAMP}error msg="{RUNC}{text}"\n')
     assert error.message == f"{HEAD}{RUNC}{words}: unknown"
-    assert exit_code_for(error.message) == code
+    assert exit_code_for(error) == code
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('exec: "nosuch": executable file not found in $PATH: unknown', 127),
+        ("exec /x: no such file or directory", 127),
+        ("OCI runtime error: crun: open executable: Permission denied", 126),
+        ("exec: /bin: is a directory", 126),
+        ("port is already allocated", 128),
+    ],
+)
+def test_exit_code_from_what_a_runtime_says(said: str, code: int) -> None:
+    assert exit_code_for(runtime_failure(said)) == code
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"), [(Reason.NO_SUCH_FILE, 127), (Reason.NO_ACCESS, 126), (Reason.PAUSED, 128), (None, 128)]
+)
+def test_exit_code_from_the_reason_alone(reason: Reason | None, code: int) -> None:
+    assert exit_code_for(internal("no such file or directory: permission denied", reason)) == code
+
+
+def test_what_is_refused_before_the_runtime_is_asked() -> None:
+    error = refused_launch("/proc/no such file or directory is taken")
+    assert error.message == f"{HEAD}/proc/no such file or directory is taken: unknown"
+    assert (error.code, exit_code_for(error)) == (Code.INTERNAL, 128)
 
 
 _WRITE = "apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: no such file or directory"

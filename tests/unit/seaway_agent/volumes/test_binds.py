@@ -6,7 +6,7 @@ import pytest
 
 from seaway_agent.volumes.binds import attachments, bind_mounts, check_binds, check_propagation
 from seaway_contracts.containers import ContainerSpec, Mount
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_testing import builders
 
 
@@ -34,6 +34,9 @@ def test_a_bind_whose_source_can_not_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SeawayError, match="error while creating mount source path"):
         check_binds(spec_with(bind(tmp_path / "file/below", create_source=True)))
+    with pytest.raises(SeawayError, match="No such file or directory") as refused:
+        check_binds(spec_with(bind("/proc/none", create_source=True)))
+    assert refused.value.reason is Reason.NO_SUCH_FILE
 
 
 def test_binds_in_the_runtimes_words(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from seaway_contracts.archives import (
 )
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import Asked
-from seaway_contracts.errors import SeawayError, internal, not_found
+from seaway_contracts.errors import Reason, SeawayError, internal, not_found
 from seaway_testing import builders
 from seaway_testing.waiting import GUARD_S
 
@@ -60,7 +60,7 @@ class Agent:
 
     async def read(self, request: ReadPath, _: Command) -> PathStat:
         if request.path == "/nope":
-            raise not_found(f"Could not find the file /nope in container {request.id}")
+            raise not_found(f"not in container {request.id}", Reason.NO_SUCH_FILE)
         await self.play(request)
         return STAT
 

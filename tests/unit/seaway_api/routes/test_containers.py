@@ -18,7 +18,7 @@ from seaway_contracts.containers import (
     PublishedPort,
     State,
 )
-from seaway_contracts.errors import Code, not_modified, unavailable
+from seaway_contracts.errors import Code, Reason, conflict, not_modified, unavailable
 from seaway_contracts.networks import network_id
 from seaway_contracts.nodes import BridgeFacts, NodeFacts, NodeList, NodeRecord
 from seaway_testing import builders
@@ -99,6 +99,20 @@ async def test_stop_passes_time_and_signal_on(rig: Any) -> None:
 async def test_statuses(rig: Any, path: str, status: int) -> None:
     rig.suite.add(box(1))
     assert (await rig.call("POST", path)).status == status
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (Reason.NOT_RUNNING, f"cannot kill container: box1: container {container_id(1)} is not running"),
+        (None, "the node's own words"),
+    ],
+)
+async def test_a_refused_kill_is_told_by_the_name_that_was_given(rig: Any, reason: Reason | None, words: str) -> None:
+    rig.suite.add(box(1))
+    rig.suite.fail["kill"] = conflict("the node's own words", reason)
+    answer = await rig.call("POST", "/containers/box1/kill")
+    assert (answer.status, answer.json["message"]) == (409, words)
 
 
 async def test_a_start_error_passes_through_word_for_word(rig: Any, failure: Any) -> None:

@@ -11,7 +11,7 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import StatusReply
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
-from seaway_contracts.errors import conflict, not_found
+from seaway_contracts.errors import Reason, SeawayError, conflict, not_found
 from seaway_contracts.execs import (
     CreateExec,
     ExecId,
@@ -38,6 +38,7 @@ class Node:
         self.asked: list[Any] = []
         self.infos: dict[str, ExecInfo] = {}
         self.refuses: Exception | None = None
+        self.refuses_create: SeawayError | None = None
         self.reply = ExecStarted(stdin=True)
         self.words = b""
 
@@ -51,6 +52,8 @@ class Node:
 
     async def _create(self, asked: CreateExec, _: Command) -> StatusReply:
         self.asked.append(asked)
+        if self.refuses_create is not None:
+            raise self.refuses_create
         self.infos[asked.spec.id] = ExecInfo(container=asked.container, spec=asked.spec)
         return StatusReply(status=BOX.status)
 
@@ -101,6 +104,21 @@ def start_request(
 ) -> bytes:
     head = f"POST /v1.45/exec/{identifier}/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n{upgrade}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (conflict("paused", Reason.PAUSED), "Container box1 is paused, unpause the container before exec"),
+        (conflict("box 1 is paused"), "box 1 is paused"),
+    ],
+)
+async def test_a_paused_container_is_told_by_the_name_that_was_given(
+    rig: Any, node: Node, refusal: SeawayError, words: str
+) -> None:
+    node.refuses_create = refusal
+    answer = await rig.call("POST", "/containers/box1/exec", {"Cmd": ["cat"]})
+    assert (answer.status, answer.json["message"]) == (409, words)
 
 
 async def test_the_id_begins_as_the_containers(rig: Any, node: Node) -> None:

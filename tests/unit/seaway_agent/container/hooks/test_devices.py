@@ -9,8 +9,8 @@ from tests.unit.seaway_agent.container.hooks.peers import NOTHING, request
 
 from seaway_agent.container.hooks.devices import DevicesHook, device_edits
 from seaway_agent.runtime.host_devices import cdi_specs
-from seaway_contracts.containers import DeviceLimit, DeviceRequest, Resources
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.containers import Device, DeviceLimit, DeviceRequest, Resources
+from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_testing import builders
 
 NVIDIA = """\
@@ -111,3 +111,24 @@ def test_a_throttled_device_must_be_a_block_device(tmp_path: Path) -> None:
     limit = DeviceLimit(path=str(tmp_path), value=1)
     with pytest.raises(SeawayError, match="is not a block device"):
         DevicesHook(()).prepare(request(resources=Resources(blkio_read_bps=(limit,))), NOTHING)
+
+
+@pytest.mark.parametrize("name", ["device", "limit"])
+def test_a_device_that_is_not_there_has_a_reason(tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / "none")
+    asked = {
+        "device": Resources(devices=(Device(host_path=path, container_path="/dev/x"),)),
+        "limit": Resources(blkio_read_bps=(DeviceLimit(path=path, value=1),)),
+    }
+    with pytest.raises(SeawayError, match=r"none.*: no such file or directory") as refused:
+        DevicesHook(()).prepare(request(resources=asked[name]), NOTHING)
+    assert (refused.value.code, refused.value.reason) == (Code.INTERNAL, Reason.NO_SUCH_FILE)
+
+
+def test_a_device_that_is_none_has_no_reason(tmp_path: Path) -> None:
+    path = tmp_path / "plain"
+    path.touch()
+    asked = Resources(devices=(Device(host_path=str(path), container_path="/dev/x"),))
+    with pytest.raises(SeawayError, match="not a device node") as refused:
+        DevicesHook(()).prepare(request(resources=asked), NOTHING)
+    assert refused.value.reason is None
