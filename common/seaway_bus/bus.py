@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from seaway_bus import deadlines, metrics
 from seaway_bus.deadlines import DEADLINE
 from seaway_bus.down_nodes import DownNodes
-from seaway_bus.ears import Ears
-from seaway_bus.local_links import Doors
+from seaway_bus.local_connections import LocalListener
 from seaway_bus.micro import Endpoint, Micro
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.repeats import PATIENCE_S, Asking, Outcomes
+from seaway_bus.stream_subscriptions import StreamSubscriptions
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_bus.transport import (
     Message,
@@ -89,9 +89,9 @@ class Bus:
     def __init__(self, transport: Transport, tasks: Tasks | None = None, *, patience_s: float = PATIENCE_S) -> None:
         """`patience_s`: how long a call that may be repeated waits for somebody to hear it."""
         self.transport = transport
-        self.doors: Doors | None = None
-        """Where streams of this machine go, if not over the bus."""
-        self._ears = Ears(transport)
+        self.local_listener: LocalListener | None = None
+        """Connects byte streams within this machine; None: they go over the bus."""
+        self._stream_subscriptions = StreamSubscriptions(transport)
         self._patience_s = patience_s
         self._outcomes = Outcomes()
         self.down_nodes = DownNodes(patience_s)
@@ -166,16 +166,16 @@ class Bus:
         """A fresh byte stream, of which this is the opening side: to a node's agent or to a service."""
 
         def new_name() -> str:
-            identifier = self.doors.new_name() if self.doors is not None else new_stream_id()
+            identifier = self.local_listener.new_name() if self.local_listener is not None else new_stream_id()
             return identifier if node is None else f"{node}.{identifier}"
 
-        ear = self._ears.take(service if node is None else f".{node}", new_name)
+        subscription = self._stream_subscriptions.take(service if node is None else f".{node}", new_name)
         other = f"the agent of node {node}" if node is not None else f"the {service} service"
-        return ByteStream(self.transport, ear.name, "opening", tasks, self.doors, other, ear)
+        return ByteStream(self.transport, subscription.name, "opening", tasks, self.local_listener, other, subscription)
 
     def serve_stream(self, name: str, tasks: Tasks) -> ByteStream:
         """The other side of a stream that somebody has opened."""
-        return ByteStream(self.transport, name, "serving", tasks, self.doors)
+        return ByteStream(self.transport, name, "serving", tasks, self.local_listener)
 
     async def call(
         self,

@@ -14,7 +14,7 @@ from typing import Final
 import uvloop
 
 from seaway_bus.bus import Bus
-from seaway_bus.local_links import Doors
+from seaway_bus.local_connections import LocalListener
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
@@ -107,8 +107,8 @@ class _Shell:
         transport = NatsTransport(self._settings.nats, name=f"seaway-{self._name}")
         bus = Bus(transport)
         stack.push_async_callback(bus.close)
-        bus.doors = Doors(self._settings.streams or self._settings.run / "streams")
-        stack.push_async_callback(bus.doors.close)
+        bus.local_listener = LocalListener(self._settings.streams or self._settings.run / "streams")
+        stack.push_async_callback(bus.local_listener.close)
         tasks = Tasks(self._name, self._task_failed)
         stack.push_async_callback(tasks.close)
         health.watch("bus", lambda: bus.trouble)
