@@ -5,8 +5,8 @@ where a node's agent serves, so that no other node's agent can subscribe. Each s
 subscription costs more than a short stream's bytes.
 
 A frame is one kind byte, a sequence number (uint32) and the payload. A missing number breaks the stream with an error:
-no reader gets bytes with a gap. A credit frame has no sequence number. It says how many bytes its
-sender accepts in all, counted from the stream's beginning; a later one replaces it.
+no reader gets bytes with a gap. A credit frame has no sequence number. It says how many bytes its sender accepts in
+all, counted from the stream's beginning; a later one replaces it.
 """
 
 import asyncio
