@@ -1,4 +1,4 @@
-"""The typed bus: calls with errors and dead-lines, durable events, beats. Built on any `Transport`."""
+"""The typed bus over any `Transport`: calls with errors and dead-lines, messages, byte streams."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from seaway_bus import deadlines, metrics
 from seaway_bus.deadlines import DEADLINE
 from seaway_bus.down_nodes import DownNodes
-from seaway_bus.ears import Ears
-from seaway_bus.local_links import Doors
+from seaway_bus.local_connections import LocalListener
 from seaway_bus.micro import Endpoint, Micro
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.repeats import PATIENCE_S, Asking, Outcomes
+from seaway_bus.stream_subscriptions import StreamSubscriptions
 from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_bus.transport import (
     Message,
@@ -47,19 +47,19 @@ ACTOR: Final = "Seaway-Actor"
 ERROR: Final = "Nats-Service-Error"
 ERROR_CODE: Final = "Nats-Service-Error-Code"
 _INBOXES: Final = ("_INBOX.", "_R_.")
-"""Beginnings of an inbox, and of what a server puts in the place of one that is in another account."""
+"""Prefixes of reply subjects: an inbox, and what a server replaces an inbox of another account with."""
 _REPLIES_OF_NODES: Final = re.compile(re.escape(REPLY_UNDER).replace(r"\{node\}", "[^.]+") + r"\.")
 _IN_HAND: Final = 4096
 _PREPARED_S: Final = 0.05
-_TOLD_EACH: Final = 100
+_WARN_EVERY: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What travels with a request: its id (the same for every repeat), who asks, and until when it may be carried out.
+    """What a request carries: its id (the same for every repeat), who asks, and its dead-line.
 
-    `deadline_ns` is Unix time in nanoseconds; 0 lets the bus set it from the channel's time-out. `node`: which node
-    asks, by the subject; empty for services.
+    `deadline_ns`: until when it may be carried out, Unix ns; 0: the bus takes the channel's time-out. `node`: the node
+    that asks, from the subject; empty for services.
     """
 
     id: str
@@ -75,7 +75,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Encoded(Generic[R]):
-    """A reply that already is JSON: what is asked for often is encoded once."""
+    """A reply that is JSON already: a handler encodes it once for many requests."""
 
     data: bytes
 
@@ -87,11 +87,11 @@ class Bus:
     """One process's connection to the others."""
 
     def __init__(self, transport: Transport, tasks: Tasks | None = None, *, patience_s: float = PATIENCE_S) -> None:
-        """`patience_s`: how long a call that may be repeated waits for somebody to hear it."""
+        """`patience_s`: how long a repeatable call waits for a process that serves it."""
         self.transport = transport
-        self.doors: Doors | None = None
-        """Where streams of this machine go, if not over the bus."""
-        self._ears = Ears(transport)
+        self.local_listener: LocalListener | None = None
+        """Connects byte streams within this machine; None: they go over the bus."""
+        self._stream_subscriptions = StreamSubscriptions(transport)
         self._patience_s = patience_s
         self._outcomes = Outcomes()
         self.down_nodes = DownNodes(patience_s)
@@ -101,7 +101,7 @@ class Bus:
         self._endpoints: list[Endpoint] = []
         self._stopping = False
         self.losses = 0
-        """How often the connection was lost: what was published meanwhile and not flushed before may be lost too."""
+        """How often the connection was lost. Each loss may lose what was published since the last flush."""
         transport.on_disconnect(self._lost)
 
     def _lost(self) -> None:
@@ -109,7 +109,7 @@ class Bus:
 
     @classmethod
     async def connect(cls, url: str, *, name: str, user: str = "", password: str = "", ca: Path | None = None) -> "Bus":
-        """Connect to a NATS server; raises NotConnected if it isn't there. `ca`: who has signed its certificate."""
+        """Connect to a NATS server; raises NotConnected if none is there. `ca`: the CA of its certificate."""
         return cls(await NatsTransport.connect(url, name=name, credentials=Credentials(user, password, ca)))
 
     @property
@@ -123,10 +123,11 @@ class Bus:
         return self.transport.trouble
 
     async def prepare(self, replicas: int = 1) -> None:
-        """Make the events stream and the buckets, and bring those that are there to this release's configuration.
+        """Make the events stream and the buckets, or update them to this release's configuration.
 
-        For metadata alone, which knows how many replicas: a stream that others made with one copy would have to be
-        changed to three, and where that is done in its first moments, nats-server 2.10 says that it is and leaves it.
+        Only metadata calls this, as it knows the number of replicas. A stream that another process made with one
+        replica would have to be changed to three. nats-server 2.10 reports success for such a change in the stream's
+        first moments, without making it.
         """
         await self.transport.ensure_stream(EVENT_STREAM, replicas)
         for bucket in BUCKETS:
@@ -139,13 +140,15 @@ class Bus:
                 await self.transport.last_sequence(EVENT_STREAM.name)
                 return
             except TransportError as error:
-                if attempt % _TOLD_EACH == _TOLD_EACH - 1:
+                if attempt % _WARN_EVERY == _WARN_EVERY - 1:
                     log.warning("the stream of events can't be read (%s); metadata makes it: waiting", error)
             await asyncio.sleep(_PREPARED_S)
 
     async def stop_serving(self) -> None:
-        """Hear no more requests, before that is taken apart by which they are carried out: who asks waits for the next
-        process. Those in hand may still be answered, but not with what comes of the taking apart.
+        """Stop taking requests; callers wait for the next process.
+
+        Call it before closing what requests need. Requests in hand may still be answered, but not with errors that the
+        closing causes.
         """
         self._stopping = True
         subscriptions, self._subscriptions = self._subscriptions, []
@@ -153,7 +156,7 @@ class Bus:
             await subscription.close()
 
     async def close(self) -> None:
-        """Stop serving, let go of the connection."""
+        """Stop serving and close the connection."""
         await self.stop_serving()
         if self._micro is not None:
             await self._micro.close()
@@ -163,19 +166,19 @@ class Bus:
     # --- requests
 
     def new_stream(self, tasks: Tasks, node: str | None = None, service: str = "") -> ByteStream:
-        """A fresh byte stream, of which this is the opening side: to a node's agent or to a service."""
+        """A new byte stream to a node's agent or to a service. This process is its opening side."""
 
         def new_name() -> str:
-            identifier = self.doors.new_name() if self.doors is not None else new_stream_id()
+            identifier = self.local_listener.new_name() if self.local_listener is not None else new_stream_id()
             return identifier if node is None else f"{node}.{identifier}"
 
-        ear = self._ears.take(service if node is None else f".{node}", new_name)
+        subscription = self._stream_subscriptions.take(service if node is None else f".{node}", new_name)
         other = f"the agent of node {node}" if node is not None else f"the {service} service"
-        return ByteStream(self.transport, ear.name, "opening", tasks, self.doors, other, ear)
+        return ByteStream(self.transport, subscription.name, "opening", tasks, self.local_listener, other, subscription)
 
     def serve_stream(self, name: str, tasks: Tasks) -> ByteStream:
-        """The other side of a stream that somebody has opened."""
-        return ByteStream(self.transport, name, "serving", tasks, self.doors)
+        """The serving side of a stream that another process has opened."""
+        return ByteStream(self.transport, name, "serving", tasks, self.local_listener)
 
     async def call(
         self,
@@ -186,7 +189,7 @@ class Bus:
         command: Command | None = None,
         timeout_s: float | None = None,
     ) -> R:
-        """Ask and wait for the answer, again where the channel allows it and the other side is away for a moment.
+        """Send a request and return its reply. Repeat the request as its channel allows.
 
         Raises the SeawayError that the other side raised, or UNAVAILABLE, TIMEOUT.
         """
@@ -201,7 +204,7 @@ class Bus:
         command: Command | None = None,
         timeout_s: float | None = None,
     ) -> bytes:
-        """The same, with the answer as the JSON that it came in."""
+        """As `call`, but return the reply's JSON."""
         limit = channel.timeout_s if timeout_s is None else timeout_s
         headers = _headers(command or Command.new(), limit)
         data, subject = channel.encode(request), channel.subject(node)
@@ -219,16 +222,16 @@ class Bus:
             _raise_remote(reply)
         except SeawayError as error:
             if error.code is not Code.STALE or time.perf_counter() - started < limit:
-                raise  # which tells of clocks that differ
+                raise  # refused too early: the machines' clocks differ
             raise _unreachable(channel, to, RequestTimeout("refused, as it came late")) from error
         return reply.data
 
     async def serve(self, channel: CallChannel[Q, R], handler: Handler[Q, R], *, node: str | None = None) -> None:
-        """Answer requests: among copies of a service one gets each, a node's agent (`node`) gets all of its own.
+        """Answer requests: each goes to one copy of a service, or to the agent of its `node`.
 
-        Each request runs in a task of its own that starts behind the callbacks of all messages that
-        arrived before it: a read behind an event sees the event's effect. A repeated command to a node (the same id)
-        gets what the first one gets.
+        Each request runs in a task of its own, which starts after the callbacks of all messages that arrived before it:
+        a read after an event sees the event's effect. A repeated command to a node (the same id) gets the first one's
+        outcome.
         """
         subject = channel.template.wildcard() if channel.from_nodes else channel.subject(node)
         queue = channel.queue
@@ -292,7 +295,7 @@ class Bus:
             metrics.labelled(metrics.SERVED, channel.name, code).inc()
 
     def _unexpected(self, channel: CallChannel[Q, R], error: Exception) -> SeawayError:
-        """In a process that stops, whatever fails may have failed for that."""
+        """The error to answer with. While the process stops, any failure may come from that."""
         if self._stopping:
             log.info("%s %s was given up, as this process ends: %r", channel.service, channel.name, error)
             return unavailable(f"{channel.service} is being stopped; try again when it is back")
@@ -308,7 +311,7 @@ class Bus:
             return reply.data if isinstance(reply, Encoded) else channel.encode_reply(reply)
 
         if not channel.to_node or channel.repeat is Repeat.NEVER:
-            return await work()  # a read, or one that another copy may get the repeat of
+            return await work()  # a read, or its repeat may go to another copy
         return await self._outcomes.once(message.subject, command.id, work)
 
     async def _reply(self, message: Message, data: bytes) -> None:
@@ -332,22 +335,22 @@ class Bus:
         except TransportError:
             log.warning("a refusal of %s was lost with the connection", message.subject)
 
-    # --- messages that nothing keeps
+    # --- messages that are not stored
 
     async def publish(self, channel: MessageChannel[M], body: M, *, message_id: str = "", **tokens: str) -> None:
-        """Tell whoever listens; lost without a listener. A stream drops a repeat of the message with this id.
+        """Publish a message to its current subscribers. A stream drops a second message with the same `message_id`.
 
-        It is on its way; `flush` waits until the server has it. Raises TransportError.
+        Returns when the message is on its way; `flush` waits until the server has it. Raises TransportError.
         """
         headers = {MSG_ID: message_id} if message_id else None
         await self.transport.publish(channel.subject(**tokens), channel.encode(body), headers)
 
     async def flush(self) -> None:
-        """Wait until the server has all that was published. Raises TransportError."""
+        """Wait until the server has all published messages. Raises TransportError."""
         await self.transport.flush()
 
     async def on_message(self, channel: MessageChannel[M], receive: Callable[[M], None]) -> None:
-        """Receive all of them. One whose body doesn't fit, or names another node than its subject, is dropped."""
+        """Call `receive` with each message. Drop a body that doesn't fit or names another node than its subject."""
 
         def received(message: Message) -> None:
             try:
@@ -373,7 +376,7 @@ def _headers(command: Command, limit_s: float) -> dict[str, str]:
 
 
 def _answerable(channel: CallChannel[Q, R], message: Message) -> bool:
-    """Whether the reply subject is one to which answers go; anything else might be an order to somebody."""
+    """Whether the reply subject is an inbox. On any other subject an answer might act as a command."""
     if message.reply.startswith(_INBOXES):
         return True
     return channel.to_node and _REPLIES_OF_NODES.match(message.reply) is not None

@@ -1,4 +1,4 @@
-"""SQLite files that know the version of their form (`user_version`), and how an earlier form becomes this one."""
+"""SQLite files with a schema version (`user_version`), and the upgrade from earlier versions."""
 
 import contextlib
 import sqlite3
@@ -13,10 +13,10 @@ Step = Callable[[sqlite3.Connection], None]
 
 @dataclass(frozen=True)
 class Schema:
-    """`tables`: statements that make what is missing, and change nothing that is there.
+    """`tables`: statements that make missing tables and change no others.
 
-    `steps[0]` makes version 2 of version 1, and so on: one for each version in which an earlier release would misread
-    the file. It must not commit.
+    `steps[0]` makes version 2 of version 1, and so on: one step for each version whose file an earlier release would
+    misread. A step must not commit.
     """
 
     tables: tuple[str, ...]
@@ -24,14 +24,14 @@ class Schema:
 
     @property
     def version(self) -> int:
-        """What this release writes."""
+        """The version that this release writes."""
         return len(self.steps) + 1
 
-    def bring(self, db: sqlite3.Connection, path: Path) -> None:
-        """Bring a database that was just opened to this form, each step wholly or not at all.
+    def upgrade(self, db: sqlite3.Connection, path: Path) -> None:
+        """Upgrade a database that was just opened to this schema, each step completely or not at all.
 
-        Writes nothing where there is nothing to do, as that needs room on the disk. Raises sqlite3.Error; SeawayError,
-        with nothing changed, for one of a later release.
+        If there is nothing to do it writes nothing, as that needs room on the disk. Raises sqlite3.Error; SeawayError,
+        with nothing changed, for a file of a later release.
         """
         found = int(db.execute("PRAGMA user_version").fetchone()[0])
         if found > self.version:
@@ -60,7 +60,7 @@ def _mark(db: sqlite3.Connection, version: int) -> None:
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All writes inside, or none."""
+    """Run the block as one transaction."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield

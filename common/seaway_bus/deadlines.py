@@ -1,8 +1,7 @@
-"""Until when a command may be carried out, in the headers of its request.
+"""Dead-lines of commands, in the headers of their requests.
 
-Told twice: as Unix time, and, for a receiver on the same machine since the same boot, by the monotonic clock that all
-its processes share. So a step of the machine's clock makes no command stale. Machines' clocks must agree to within
-a command's time-out.
+A request has two: in Unix time, and on the monotonic clock for a receiver on the same machine since the same boot. So a
+step of the machine's clock makes no command stale. The clocks of machines must agree to within a command's time-out.
 """
 
 import functools
@@ -17,7 +16,7 @@ _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def headers(limit_s: float) -> dict[str, str]:
-    """The dead-line of a command that is sent now and has `limit_s` seconds."""
+    """The dead-line headers of a command that is sent now and has `limit_s` seconds."""
     limit_ns = int(limit_s * 1e9)
     return {DEADLINE: str(time.time_ns() + limit_ns), MONOTONIC: f"{boot()}:{time.monotonic_ns() + limit_ns}"}
 
@@ -32,7 +31,7 @@ def passed(told: Mapping[str, str], deadline_ns: int) -> bool:
 
 @functools.cache
 def boot() -> str:
-    """What tells this boot of this machine apart; empty where the kernel doesn't say."""
+    """This machine's boot id; empty if the kernel doesn't say."""
     try:
         return _BOOT.read_text().strip()
     except OSError:

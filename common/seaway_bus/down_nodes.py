@@ -1,7 +1,7 @@
-"""Nodes that are known to be down: who asks one waits for its return for a moment, not for the command's whole time.
+"""Nodes that are known to be down: a call to one waits for its return for seconds, not for the call's whole time.
 
-A node that is cut off still counts as a listener at the server for minutes, so a request to it is neither answered nor
-refused.
+The server counts a node that is cut off as a subscriber for minutes, so it neither delivers nor refuses a request to
+it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ PATIENCE_S: Final = 5.0
 
 
 class DownNodes:
-    """Which nodes are down and why, and the calls to each that wait for an answer."""
+    """The nodes that are down, why, and the calls to each node that wait for an answer."""
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
         self._patience_s = patience_s
@@ -23,12 +23,12 @@ class DownNodes:
         self._waiting: dict[str, set[asyncio.Timeout]] = {}
 
     def gone(self, node: str, reason: str) -> None:
-        """The node is down: its calls have a moment left."""
+        """Mark a node as down: its calls end in `patience_s`."""
         self._gone[node] = reason
         self._bound(node, asyncio.get_running_loop().time() + self._patience_s)
 
     def back(self, node: str) -> None:
-        """The node is up: its calls have all their time."""
+        """Mark a node as up: its calls have their whole time again."""
         self._gone.pop(node, None)
         self._bound(node, None)
 
@@ -39,7 +39,7 @@ class DownNodes:
 
     @contextlib.asynccontextmanager
     async def call(self, node: str) -> AsyncIterator[None]:
-        """Around a call to that node. Raises SeawayError (TIMEOUT) where it stays down."""
+        """Run a call to that node inside. Raises SeawayError (TIMEOUT) if the node stays down."""
         waiting = self._waiting.setdefault(node, set())
         loop = asyncio.get_running_loop()
         bound = asyncio.timeout_at(loop.time() + self._patience_s if node in self._gone else None)

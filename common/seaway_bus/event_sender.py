@@ -1,4 +1,4 @@
-"""Hands an outbox' events to metadata, which judges them, stores them and says so."""
+"""Hands an outbox's events to metadata, which judges and stores them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -15,7 +15,7 @@ _TOO_LARGE: Final = f"it is larger than {MOST_BYTES >> 10} KiB"
 
 
 def event_to_store(key: str, message: OutboxMessage) -> EventToStore:
-    """The public part of an event. Raises one of `_UNREADABLE` for a row that holds none. Pure."""
+    """The public part of an event. Raises one of `_UNREADABLE` for a row that holds no event. Pure."""
     envelope = Envelope.from_headers(message.headers)
     return EventToStore(
         id=envelope.id,
@@ -32,12 +32,12 @@ def event_to_store(key: str, message: OutboxMessage) -> EventToStore:
 
 
 def event_size(event: EventToStore) -> int:
-    """What an event counts against `MOST_BYTES`."""
+    """How many bytes of an event count against `MOST_BYTES`."""
     return len(event.model_dump_json(exclude_defaults=True))
 
 
 def of_node(bus: Bus, node: str) -> Deliver:
-    """A node's agent hands over the events of its own node."""
+    """Delivery of a node's own events, by its agent."""
 
     async def store(events: tuple[EventToStore, ...]) -> StoredEvents:
         return await bus.call(STORE_EVENTS, StoreEvents(events=events), node=node)
@@ -46,7 +46,7 @@ def of_node(bus: Bus, node: str) -> Deliver:
 
 
 def of_service(bus: Bus, node: str) -> Deliver:
-    """A service hands over what it owns; `node` is where it runs."""
+    """Delivery of a service's own events; `node` is where the service runs."""
 
     async def store(events: tuple[EventToStore, ...]) -> StoredEvents:
         return await bus.call(PUBLISH_EVENTS, PublishEvents(node=node, events=events))

@@ -1,7 +1,7 @@
-"""Writes events into the stream, those of one key in their order.
+"""Writes events into the stream. Events of one key keep their order.
 
-What the stream may have stored unacknowledged is sent again under the same id, which the stream drops as long as it
-remembers ids. An event that is older than that is looked for in the stream first.
+An event without an acknowledgement is sent again under the same id. The stream drops the repeat as long as it remembers
+the id. For an event that is older than that, the writer first looks in the stream.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from seaway_contracts.lifecycle import MSG_ID
 from seaway_kit.failpoints import Failpoint, reach
 
 _REMEMBERED_NS: Final = EVENT_STREAM.duplicate_window_s * 1_000_000_000 // 2
-_TIME: Final = "ce-timens"
+_TIME_HEADER: Final = "ce-timens"
 
 
 @dataclass(frozen=True, slots=True)
 class StreamMessage:
-    """An event as it stands in the stream. Those of one `key` are stored in their order."""
+    """An event as the stream stores it. Events of one `key` keep their order."""
 
     key: str
     subject: str
@@ -36,26 +36,26 @@ class StreamMessage:
 
     @property
     def size(self) -> int:
-        """What it takes in the stream, in bytes."""
+        """How many bytes it takes in the stream."""
         return len(self.subject) + wire_size(self.body, self.headers)
 
     @property
     def time_ns(self) -> int:
-        """When it happened, Unix ns; 0 where that isn't told."""
-        text = self.headers.get(_TIME, "")
+        """When the event happened, Unix ns; 0 if its headers don't say."""
+        text = self.headers.get(_TIME_HEADER, "")
         return int(text) if text.isdigit() else 0
 
 
 class EventWriter:
-    """The way into the events stream; of the services that may write there."""
+    """Stores events in the stream, for services that may write there."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     async def store(self, messages: Sequence[StreamMessage]) -> None:
-        """Store all: keys side by side, those of one key one after another. The same again stores nothing twice.
+        """Store all events: keys in parallel, the events of one key in order. A repeat is stored once.
 
-        Raises TransportError where one could not be stored; of its key none behind it was.
+        Raises TransportError if an event could not be stored; then the later ones of its key are not stored either.
         """
         queues: dict[str, list[StreamMessage]] = {}
         for message in messages:
@@ -69,19 +69,19 @@ class EventWriter:
                 raise outcome
 
     async def _store_in_order(self, messages: Sequence[StreamMessage]) -> None:
-        for message in messages[await self._stored_already(messages) :]:
+        for message in messages[await self._count_stored(messages) :]:
             started = time.perf_counter()
             await self._transport.store(message.subject, message.body, message.headers)
             metrics.STORE_SECONDS.observe(time.perf_counter() - started)
             reach(Failpoint.EVENT_STORED)
 
-    async def _stored_already(self, messages: Sequence[StreamMessage]) -> int:
-        """How many of these, of one key, the stream has, though it may have forgotten their ids."""
+    async def _count_stored(self, messages: Sequence[StreamMessage]) -> int:
+        """How many of these events, of one key, to skip: the stream has them, but may have forgotten their ids."""
         if not _forgotten(messages[0]):
             return 0
         last = {subject: await self._last_id(subject) for subject in {message.subject for message in messages}}
-        there = [place for place, message in enumerate(messages) if last[message.subject] == message.id]
-        return there[-1] + 1 if there else 0
+        stored = [place for place, message in enumerate(messages) if last[message.subject] == message.id]
+        return stored[-1] + 1 if stored else 0
 
     async def _last_id(self, subject: str) -> str:
         last = await self._transport.last(EVENT_STREAM.name, subject)
@@ -89,5 +89,5 @@ class EventWriter:
 
 
 def _forgotten(message: StreamMessage) -> bool:
-    """Whether the stream may have forgotten the id."""
+    """Whether the stream may have forgotten the event's id."""
     return time.time_ns() - message.time_ns > _REMEMBERED_NS

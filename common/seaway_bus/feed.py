@@ -1,11 +1,11 @@
-"""Events as they happen, and as they happened: live and stored ways joined without gap or double.
+"""Events live and from the stream, without gap or repeat.
 
-Agents tell the services of their events at once, each of the containers that it holds (`judging.py`). A moment later
-the same events are published into the stream, where everybody hears them. After a lost connection, and at a start that
-asks for the past, the stream is read; what comes meanwhile waits. All these ways are joined by event id.
+Agents publish their events to the services at once; each may report only on containers that it holds (`judging.py`). A
+moment later the same events are in the stream, for all subscribers. After a lost connection, and at a start that asks
+for the past, the feed reads the stream, and live events wait meanwhile. The feed joins all these ways by event id.
 
-Where several servers hand messages on to each other, some can be lost between two of them while this connection stands.
-So there the stream is read now and then all the same, and at once where an event shows that one is missing before it.
+In a cluster of servers, messages can be lost between two servers while this connection stands. There the feed also
+reads the stream now and then, and at once when an event shows that one before it is missing.
 """
 
 import asyncio
@@ -29,20 +29,20 @@ from seaway_kit.tasks import Tasks
 log = logging.getLogger(__name__)
 _TOLD: Final = ALL_TOLD.partition("*")[0]
 _HORIZON_EVERY_S: Final = 5.0
-_MAKE_SURE_EVERY_S: Final = 2.0
+_CHECK_EVERY_S: Final = 2.0
 _MARGIN: Final = 1024
 _RETRY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.05
 _CURRENT_S: Final = 2.0
 _READINGS: Final = 3
 _AWAY_S: Final = 5.0
-_CONVINCING: Final = 4  # times in a row, half a second apart
+_SHORT_READINGS: Final = 4  # times in a row, half a second apart
 SETTLE_S: Final = STORE_S + 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A received event. `stream_seq` is 0 for one that came live. `told`: by its agent, with all of its body."""
+    """A received event. `stream_seq`: 0 for a live one. `told`: its agent published it, with its whole body."""
 
     envelope: Envelope
     data: bytes
@@ -51,11 +51,11 @@ class Event:
 
     @property
     def channel(self) -> EventChannel[object]:  # type: ignore[type-var]
-        """The event's channel, to decode the body with; KeyError if this release doesn't know it."""
+        """The event's channel, which decodes the body; KeyError if this release doesn't know it."""
         return EVENTS[self.envelope.noun, self.envelope.action]
 
     def body(self) -> object:
-        """What it tells. Raises SeawayError where this release doesn't know such events, or can't read this one."""
+        """The body. Raises SeawayError if this release doesn't know such events, or can't read this one."""
         try:
             return self.channel.decode(self.data)
         except KeyError:
@@ -63,7 +63,7 @@ class Event:
 
 
 def read_event(message: Message) -> Event | None:
-    """The event in a message; None (logged) where it isn't one, or where its subject and envelope disagree."""
+    """The event in a message; None (logged) if it isn't one, or its subject and envelope disagree."""
     try:
         envelope = Envelope.from_headers(message.headers)
         told = message.subject.startswith(_TOLD)
@@ -83,12 +83,12 @@ def read_event(message: Message) -> Event | None:
 
 
 class EventFeed:
-    """Delivers each event once, in each thing's order, to one plain callback.
+    """Delivers each event once, in the order of the thing that it is about, to one plain callback.
 
-    After a lost connection, and at a start that asks for the past, the feed settles: an event that was published
-    before this subscription stood may be stored only now. Its publisher sends it again unless it is stored within
-    `STORE_S`, so until that time has passed the stream is read again and again, and what comes live is held until a
-    reading that began after it.
+    After a lost connection, and at a start that asks for the past, the feed settles. An event that was published before
+    this subscription may be stored only now: its publisher sends it again unless it is stored within `STORE_S`. Until
+    that time has passed the feed reads the stream again and again, and holds each live event until a reading that began
+    after it.
     """
 
     def __init__(
@@ -102,17 +102,17 @@ class EventFeed:
         holders: Holders | None = None,
         stored: Callable[[str], None] = lambda identifier: None,
     ) -> None:
-        """`subjects`: what the receiver needs. Of others it gets those that are read from the stream all the same.
+        """`subjects`: what the receiver needs. It also gets other events that are read from the stream.
 
-        `holders`: with them, what agents tell is heard too, each of the containers that it holds. What can't be judged
-        is held back until the stream shows who holds the container, or `release` is called. `stored` is called with
-        the id of each event that is in the stream, which may have been told before.
+        `holders`: subscribe to what agents publish, too, and deliver what each reports on containers that it holds. An
+        event that can't be judged is held back until the stream shows who holds the container, or `release` is called.
+        `stored` is called with the id of each event in the stream that agents may have published before.
 
-        `in_order=False` is for a receiver to whom the order doesn't matter: nothing is held then, so it hears what
-        comes live while the stream can't be read, too.
+        `in_order=False` is for a receiver that needs no order: the feed holds nothing, so live events come even while
+        the stream can't be read.
 
-        `together_s` is for one that asks `current` before it uses what it has received: so long live events may wait
-        for others, as to look at several at once takes much less.
+        `together_s` is for a receiver that calls `current` before it uses what it has received: live events may wait
+        this long for others, as several at once cost much less.
         """
         self._transport = transport
         self._subjects = subjects
@@ -137,10 +137,10 @@ class EventFeed:
         self._wake = asyncio.Event()
         self._subscriptions: list[Subscription] = []
         self.horizon = 0
-        """Everything stored up to this sequence number has been delivered."""
+        """All events stored up to this sequence number have been delivered."""
 
     async def start(self, after: int | None = None) -> None:
-        """Begin. `after` replays the stored events behind that sequence number first; None takes only new ones."""
+        """Start. `after`: first replay the stored events behind that sequence number; None: new events only."""
         self._held = {}
         self._transport.on_disconnect(self._hold)
         self._transport.on_reconnect(self._regained)
@@ -160,26 +160,28 @@ class EventFeed:
         self._tasks.eternal("feed", self._run())
 
     async def close(self) -> None:
-        """Deliver what has come, and no more."""
+        """Unsubscribe and deliver what has come."""
         for subscription in self._subscriptions:
             await subscription.close()
         self._deliver_late()
 
     @property
     def live(self) -> bool:
-        """Whether each event is delivered as it comes, and none is missing that this connection has brought."""
+        """Whether events are delivered as they come, and all that this connection has brought are delivered."""
         return self._held is None and self._transport.connected
 
     @property
     def delivered(self) -> int:
-        """Everything stored up to this sequence number is certainly behind the receiver: the horizon, less what this
-        process may have got and not looked at yet."""
+        """All events stored up to this sequence number have certainly been delivered.
+
+        It is the horizon, less what this process may have received and not looked at yet.
+        """
         return max(0, self.horizon - _MARGIN)
 
     async def current(self) -> bool:
-        """Wait until all that had come before is delivered: at once, but for some seconds after a lost connection.
+        """Wait until all events that came before are delivered; False if the stream can't be read in `_CURRENT_S`.
 
-        Nobody waits longer than a moment: False where the stream can't be read in that.
+        Returns at once, except for some seconds after a lost connection.
         """
         self._deliver_late()
         if self._held is None or not self._transport.connected:
@@ -228,7 +230,7 @@ class EventFeed:
         self._wake.set()
 
     def _may_say(self, event: Event, message: Message) -> bool:
-        """Whether the node that tells this holds the container that it speaks of."""
+        """Whether the node that sent this event holds the container that it is about."""
         assert self._holders is not None
         container, node = container_of(event.envelope, event.data), event.envelope.node
         found = self._holders.verdict(node, container) if container else Verdict.OWN
@@ -239,7 +241,7 @@ class EventFeed:
         return found is Verdict.OWN
 
     def release(self, container: str) -> None:
-        """It is known by now who holds this container: what was held back of it is judged."""
+        """Judge the events that were held back of this container: its holder is known now."""
         for message in self._held_back.release(container):
             self._take_in(message)
 
@@ -248,7 +250,7 @@ class EventFeed:
             self._hand_on(event)
 
     def _hand_on(self, event: Event) -> None:
-        """What was held back of the container comes behind it, but for what was told up to this very event."""
+        """Deliver an event, then what was held back of its container. If that includes the event, its place counts."""
         held = self._judgeable(event)
         told = any(message.headers.get(MSG_ID) == event.envelope.id for message in held)
         if not told:
@@ -259,7 +261,7 @@ class EventFeed:
             self._give(event)
 
     def _judgeable(self, event: Event) -> list[Message]:
-        """What was held back, where a stored event shows who holds its container."""
+        """What was held back of its container, if this stored event shows who holds it."""
         if self._holders is None or event.told or event.envelope.noun != "container":
             return []
         self._holders.note(event.envelope.subject_id, event.envelope.node)
@@ -287,7 +289,7 @@ class EventFeed:
             self._stored(identifier)
 
     def _hold(self) -> None:
-        """The connection is lost: what comes live from now on waits until what was missed has been fetched."""
+        """The connection is lost: hold live events until the feed has read what it missed."""
         self._losses += 1
         self._next = max(self._first, self.delivered + 1)
         if self._held is None:
@@ -299,12 +301,12 @@ class EventFeed:
         self._wake.set()
 
     def _look_back(self) -> None:
-        """Something was missed though the connection stood: one reading brings it, if it is stored by now."""
+        """An event was missed while the connection stood: read the stream once more."""
         self._held = self._held or {}
         self._settled_at = asyncio.get_running_loop().time()
 
     async def _run(self) -> None:
-        """Move the horizon along; fetch what was missed."""
+        """Advance the horizon and read what was missed, for ever."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
@@ -323,16 +325,16 @@ class EventFeed:
         if self._held is not None:
             await self._read()
         elif self._transport.clustered:
-            await self._make_sure()
+            await self._check_stream()
         else:
             await self._move_horizon()
 
     def _pause(self) -> float | None:
-        """How long until there is something to do, if nobody wakes it; None while there is no connection."""
+        """Seconds until the next turn, unless it is woken; None without a connection."""
         if not self._transport.connected:
             return None
         if self._held is None:
-            return _MAKE_SURE_EVERY_S if self._transport.clustered else _HORIZON_EVERY_S
+            return _CHECK_EVERY_S if self._transport.clustered else _HORIZON_EVERY_S
         self._look_again_s *= 2
         return min(self._look_again_s, max(0.0, self._settled_at - asyncio.get_running_loop().time()))
 
@@ -343,8 +345,8 @@ class EventFeed:
         if losses == self._losses:
             self.horizon = max(self.horizon, last)
 
-    async def _make_sure(self) -> None:
-        """Deliver what was stored, and has not come live."""
+    async def _check_stream(self) -> None:
+        """Deliver events that are stored and did not come live."""
         last = await self._transport.last_sequence(EVENT_STREAM.name)
         if last < self.horizon:
             self._look_back()
@@ -353,14 +355,14 @@ class EventFeed:
             await self._replay(self._losses)
 
     async def _read(self) -> None:
-        """One reading of what is new in the stream. What had come live before it is behind it in order, and let go."""
+        """Read what is new in the stream, then release the live events that came before this reading."""
         losses, held, asking = self._losses, list(self._held or ()), list(self._asking)
         settled = asyncio.get_running_loop().time() >= self._settled_at
         try:
             await self._catch_up(losses)
         except TransportError:
             if settled:
-                _let_go(asking, current=False)  # the stream is away for longer
+                _resolve(asking, current=False)  # the stream is away for longer
             raise
         if losses != self._losses:
             return
@@ -368,10 +370,10 @@ class EventFeed:
         if settled:
             self._release(list(self._held or ()))
             self._held = None
-        _let_go(asking, current=True)
+        _resolve(asking, current=True)
 
     async def _catch_up(self, losses: int) -> None:
-        """Deliver up to what the stream's leader has now; of several copies, the one that is read may be behind it."""
+        """Deliver up to the newest message that the stream's leader has: the replica that is read may lag behind it."""
         try:
             last = await self._transport.last_sequence(EVENT_STREAM.name)
         except TransportError:
@@ -385,13 +387,16 @@ class EventFeed:
                 break
             await self._replay(losses)
         if losses == self._losses and not self._transport.clustered:
-            self._next = max(self._next, last + 1)  # what did not come is there no more
+            self._next = max(self._next, last + 1)  # messages that did not come are gone
             self.horizon = max(self.horizon, last)
 
     def _begin_anew(self, last: int) -> None:
-        """The stream is shorter than it was. A server that is no leader any more may say so for a moment as well."""
+        """Read the stream from its beginning: it is shorter than it was.
+
+        A server that is no longer the leader may say so too, for a moment; so believe it only after some readings.
+        """
         self._short += 1
-        if self._running and self._short < _CONVINCING:
+        if self._running and self._short < _SHORT_READINGS:
             raise TransportError(f"the stream ends at {last} and not at {self.horizon} any more")
         log.warning("events: the stream was begun anew (%d, had seen %d)", last, self.horizon)
         self.horizon, self._first, self._next = 0, 1, 1
@@ -403,7 +408,7 @@ class EventFeed:
                 return
             held = (self._held or {}).pop(message.headers.get(MSG_ID, ""), message)
             self._deliver(held)
-            if held.subject != message.subject:  # it was told; now it is known to be stored, too
+            if held.subject != message.subject:  # its agent has told it; now it is stored, too
                 self._deliver(message)
             self._next = message.stream_seq + 1
             self.horizon = max(self.horizon, message.stream_seq)
@@ -414,7 +419,7 @@ class EventFeed:
                 self._deliver(message)
 
 
-def _let_go(asking: list[asyncio.Future[bool]], current: bool) -> None:
+def _resolve(asking: list[asyncio.Future[bool]], current: bool) -> None:
     for asked in asking:
         if not asked.done():
             asked.set_result(current)
@@ -424,9 +429,9 @@ _LOOKED_AT: Final = 16
 
 
 async def history(transport: Transport, *, start_ns: int, subject: str = ALL_EVENTS) -> AsyncIterator[Event]:
-    """The stored events from a time (Unix ns) on, up to the newest one now; where clocks differ, some older ones.
+    """The stored events from a time (Unix ns) on, up to the newest now; if clocks differ, some older ones too.
 
-    A server that is away for a moment is waited for. Raises TransportError where it stays away.
+    Waits for a server that is away for a moment. Raises TransportError if it stays away.
     """
     now, last = asyncio.get_running_loop().time, 0
     away_at = now() + _AWAY_S
@@ -445,7 +450,7 @@ async def history(transport: Transport, *, start_ns: int, subject: str = ALL_EVE
 
 
 async def _stored(transport: Transport, subject: str, last: int, start_ns: int) -> AsyncIterator[Message]:
-    """What is behind that sequence number, or (at 0) from that time on."""
+    """The stored messages after that sequence number or, if it is 0, from that time on."""
     ahead_ns = await _ahead_ns(transport, subject) if start_ns and not last else 0
     first = {"start_seq": last + 1} if last else {"start_ns": max(0, start_ns - ahead_ns)}
     async for message in transport.replay(EVENT_STREAM.name, subject, **first):
@@ -453,7 +458,7 @@ async def _stored(transport: Transport, subject: str, last: int, start_ns: int) 
 
 
 async def _ahead_ns(transport: Transport, subject: str) -> int:
-    """By how much the clock that events are stamped with is ahead of the server's, whose times a replay goes by."""
+    """By how many ns the clocks of events are ahead of the server's clock, which a replay goes by."""
     last = await transport.last_sequence(EVENT_STREAM.name)
     ahead = 0
     async for message in transport.replay(EVENT_STREAM.name, subject, start_seq=max(1, last - _LOOKED_AT)):

@@ -1,8 +1,8 @@
 """Checks that a node reports only on containers that it holds.
 
-A node's account fixes its name in all that it says, not of which container it speaks. Whoever hears nodes asks here
-first: events, log lines and inventories of a container that another node holds are dropped and counted. What can't be
-judged yet is held back until an event in the stream, which metadata has judged, shows who holds the container.
+A node's account fixes the node's name in all its subjects, but not the containers in its messages. Receivers check
+those here: they drop and count events, log lines and inventories of a container that another node holds. What can't be
+judged yet is held back until a stored event, which metadata has judged, shows who holds the container.
 """
 
 import logging
@@ -26,7 +26,7 @@ _MOST_BYTES: Final = 16 << 20
 
 
 class Verdict(Enum):
-    """OWN: the sender holds the container. FOREIGN: another node does. UNKNOWN: not known in this process."""
+    """OWN: the sender holds the container. FOREIGN: another node does. UNKNOWN: this process doesn't know."""
 
     OWN = "own"
     FOREIGN = "foreign"
@@ -34,13 +34,13 @@ class Verdict(Enum):
 
 
 class Holders(Protocol):
-    """Who holds which container, as far as one process knows."""
+    """The holders of containers, as far as this process knows them."""
 
     def verdict(self, node: str, container: str) -> Verdict:
         """Whether that node holds that container."""
 
     def note(self, container: str, node: str) -> None:
-        """An event that metadata has judged shows that this node holds the container."""
+        """Note that this node holds the container: an event that metadata has judged shows it."""
 
 
 def verdict(holder: str | None, node: str) -> Verdict:
@@ -51,13 +51,13 @@ def verdict(holder: str | None, node: str) -> Verdict:
 
 
 def drop_foreign(node: str, container: str, what: str) -> None:
-    """Count and log what a node said of another's container."""
+    """Count and log what a node reports on another node's container."""
     FOREIGN.labels(node, what).inc()
     log.warning("node %s speaks of container %s, which another node holds: %s dropped", node, short_id(container), what)
 
 
 def container_of(envelope: Envelope, data: bytes) -> str:
-    """The container that an event speaks of; empty where it speaks of none."""
+    """The id of the container that an event is about; empty if it is about none."""
     if envelope.noun == "container":
         return envelope.subject_id
     try:
@@ -68,7 +68,7 @@ def container_of(envelope: Envelope, data: bytes) -> str:
 
 
 class HeldBack:
-    """Messages of containers whose holder isn't known yet. Too many are dropped: they come by the stream as well."""
+    """Messages of containers without a known holder. Drops the oldest beyond a bound: they also come by the stream."""
 
     def __init__(self, most: int = _MOST, most_bytes: int = _MOST_BYTES) -> None:
         self._most = most
@@ -86,7 +86,7 @@ class HeldBack:
             self.release(next(iter(self._held)))
 
     def release(self, container: str) -> list[Message]:
-        """What was held back of this container, in order; it is held no longer."""
+        """Remove and return what was held back of this container, in order."""
         found = self._held.pop(container, [])
         self._count -= len(found)
         self._bytes -= sum(len(message.data) for message in found)

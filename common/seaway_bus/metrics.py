@@ -1,4 +1,4 @@
-"""What the bus measures of itself, in every service."""
+"""The bus's metrics, in every service."""
 
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -13,7 +13,7 @@ _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 
 @cache
 def labelled(metric: Metric, *values: str) -> Metric:
-    """The one of a metric with these labels, for where it is asked for often: to find it takes longer than to count."""
+    """A metric's child with these labels, cached: the look-up takes longer than counting."""
     found: Any = metric.labels(*values)
     child: Metric = found
     return child

@@ -15,7 +15,7 @@ _TYPE: Final = "io.nats.micro.v1"
 
 @dataclass
 class Endpoint:
-    """A served subject and what was measured of it. Times in nanoseconds."""
+    """A served subject and its statistics. Times in nanoseconds."""
 
     name: str
     subject: str
@@ -26,7 +26,7 @@ class Endpoint:
     processing_ns: int = 0
 
     def count(self, took_s: float, error: str) -> None:
-        """Count one request and how it ended (empty: well)."""
+        """Count one request and its error (empty: none)."""
         self.requests += 1
         self.processing_ns += int(took_s * 1e9)
         if error:
@@ -53,7 +53,7 @@ class Endpoint:
 
 @dataclass
 class Micro:
-    """Answers for one process of a service."""
+    """Answers the protocol's requests for one process of a service."""
 
     transport: Transport
     service: str

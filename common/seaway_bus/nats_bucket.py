@@ -28,11 +28,11 @@ class Server(Protocol):
 class NatsBucket:
     """A bucket of history 1.
 
-    A key is deleted by deleting its one message, at exactly the revision that was read: that is atomic
-    and leaves no tombstone, so a bucket doesn't grow with all that was ever in it, and a `create` after it is
-    one round trip.
+    To delete a key, it deletes the key's one message, at exactly the revision that was read. That is atomic and leaves
+    no tombstone: a bucket doesn't grow with deleted keys, and the next `create` is one round trip.
 
-    Of several copies the leader's is read: another may lag, and what it lacks would be taken for gone.
+    With several replicas it reads from the leader: another replica may lag, and a key that is missing there would count
+    as gone.
     """
 
     def __init__(self, server: Server, api: Api, name: str, replicas: int = 1) -> None:

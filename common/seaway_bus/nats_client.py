@@ -1,10 +1,10 @@
-"""nats-py's client with a short way for messages.
+"""nats-py's client with a shorter path for messages.
 
-nats-py connects, logs in, does TLS, pings and finds its way back. What it does for each message is done here: read and
-written in `nats_protocol`, and handed to plain callbacks as the bytes come, in the order in which the server sent them,
-without queues and tasks between. Nothing piles up in this process that way; the server cuts off who is too slow.
+nats-py connects, logs in, does TLS, pings and reconnects. Messages are handled here: `nats_protocol` reads and writes
+them, and plain callbacks get them as the bytes come, in the server's order, without queues and tasks. So nothing
+accumulates in this process; the server disconnects a client that is too slow.
 
-It reaches into nats-py, so each release of that must be looked at: the lock and pyproject.toml pin it.
+It uses nats-py's internals, so check each new release of it: the lock and pyproject.toml pin the version.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Wire(NatsWire, asyncio.Protocol):
         self._io.set_write_buffer_limits(high=_BUFFERED)
 
     def write(self, payload: bytes) -> None:
-        """What is sent in one turn of the event loop goes out in one system call, unless it is much."""
+        """Buffer a payload: what one turn of the event loop sends goes out in one system call, unless it is much."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.write_out)
         self._waiting.append(payload)
@@ -98,13 +98,13 @@ class Wire(NatsWire, asyncio.Protocol):
             await self._ended.wait()
 
     def close(self) -> None:
-        """What the other side hasn't taken by now it never will: nobody waits for that."""
+        """Close. What the other side hasn't taken by now is dropped: nobody waits for that."""
         if self._io is not None:
             self.write_out()
             (self._io.abort if self._io.get_write_buffer_size() else self._io.close)()
 
     def abort(self) -> None:
-        """Let go at once."""
+        """Close at once."""
         if self._io is not None:
             self._io.abort()
 
@@ -118,22 +118,25 @@ class Wire(NatsWire, asyncio.Protocol):
 
     @property
     def lost(self) -> bool:
-        """Whether the connection has ended; nats-py hears of it a moment later."""
+        """Whether the connection has ended; nats-py notices it a moment later."""
         return self._ended.is_set() or self._io.is_closing()
 
     @property
     def full(self) -> bool:
-        """Whether the server takes nothing just now, and much waits."""
+        """Whether much is buffered because the server takes nothing now."""
         return not self._writable.is_set()
 
     def write_out(self) -> None:
-        """Send what waits for the end of this turn."""
+        """Send what is buffered."""
         waiting, self._waiting, self._waiting_size = self._waiting, [], 0
-        if waiting and not self.lost:  # its end is told otherwise
+        if waiting and not self.lost:  # `connection_lost` reports its end
             self._io.write(b"".join(waiting))
 
     def hand_to(self, feed: Callable[[bytes], None], lost: Callable[[Exception | None], None]) -> None:
-        """The login is over: from now on all bytes go there, and the end of the connection, with its reason if any."""
+        """Pass all further bytes to `feed`, as the login is over.
+
+        `lost` is called at the connection's end, with its reason if there is one.
+        """
         early, self._early, self._feed, self._when_lost = self._early, b"", feed, lost
         if early:
             self.data_received(early)
@@ -171,7 +174,7 @@ class Wire(NatsWire, asyncio.Protocol):
 
 @dataclass(eq=False)
 class Listening:
-    """A subscription; the fields behind `callback` are for nats-py, which looks at them when it connects again."""
+    """A subscription; nats-py reads the fields after `callback` when it reconnects."""
 
     _subject: str
     _queue: str
@@ -184,8 +187,10 @@ class Listening:
 
 
 class LastingClient(Client):
-    """One that never gives up: nats-py closes itself for good upon what the server says before it hangs up (a password
-    that was changed, a message that was too large), however often it was told to reconnect.
+    """A client that reconnects for ever.
+
+    nats-py closes itself for good after some errors of the server (a changed password, a message that is too large),
+    however it is configured.
     """
 
     _transport: Wire
@@ -197,13 +202,13 @@ class LastingClient(Client):
 
     @property
     def clustered(self) -> bool:
-        """Whether the server that this is connected to says that it is one of several."""
+        """Whether the connected server is one of a cluster."""
         return bool(self._server_info.get("cluster"))
 
     # --- messages
 
     def send(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None, reply: str = "") -> None:
-        """Publish. Raises NotConnected, as what is sent late may be sent out of order; TooLarge."""
+        """Publish. Raises NotConnected rather than send late and perhaps out of order; TooLarge."""
         if not self.is_connected or self._transport.lost:
             raise NotConnected("no connection to the NATS server")
         block = protocol.header_block(headers)
@@ -212,14 +217,14 @@ class LastingClient(Client):
         self._transport.write(protocol.publication(subject, data, block, reply))
 
     async def room(self) -> None:
-        """Wait while much of what was sent waits to be taken."""
+        """Wait while much is buffered."""
         if self._transport.full:
             await self._transport.drain()
 
     async def answered(self, timeout_s: float, meanwhile: Callable[[], object] | None = None) -> None:
-        """Wait until the server has answered a ping: behind all that it has sent before.
+        """Wait until the server has answered a ping, and so until all that it sent before has come.
 
-        `meanwhile` is done while the ping is under way. Raises nats.errors.Error.
+        `meanwhile` is called while the ping is under way. Raises nats.errors.Error.
         """
         if self.is_closed:
             raise nats.errors.ConnectionClosedError
@@ -235,7 +240,7 @@ class LastingClient(Client):
             raise nats.errors.FlushTimeoutError from None
 
     def listen(self, subject: str, callback: Callback, queue: str = "") -> int:
-        """Have what matches handed to `callback`, now and after each reconnection; the subscription's number."""
+        """Call `callback` with matching messages, after reconnections too; the subscription's number."""
         if self.is_closed:
             raise NotConnected("the connection is closed")
         self._sid += 1
@@ -246,7 +251,7 @@ class LastingClient(Client):
         return self._sid
 
     def unlisten(self, number: int) -> None:
-        """No more of it, whether there is a connection or not."""
+        """Unsubscribe, with or without a connection."""
         if self._subs.pop(number, None) is not None and self.is_connected:
             self._transport.write(protocol.end_of_subscription(number))
 
@@ -259,8 +264,8 @@ class LastingClient(Client):
         except Exception:
             log.exception("a message on %s could not be handled", message.subject)
 
-    def _told(self, line: bytes) -> None:
-        """What the server says beside messages."""
+    def _control_line(self, line: bytes) -> None:
+        """Handle a line of the server that is no message."""
         word, _, rest = line.partition(b" ")
         match word.upper():
             case b"PING":
@@ -287,16 +292,16 @@ class LastingClient(Client):
 
     async def _connect_to_server(self, s: Srv) -> None:
         s.last_attempt = time.monotonic()
-        if self._transport:  # of an attempt to which a server that hangs gave no answer
+        if self._transport:  # left from an attempt that a hanging server did not answer
             self._transport.abort()
         self._transport = Wire()
         await self._transport.connect(s.uri, 0, self.options["connect_timeout"])
 
     async def _read_loop(self) -> None:
-        """Hand on what comes; carry out what the server says; at the end of the connection see to the next one."""
+        """Pass on what comes and handle the server's commands; at the connection's end start the next one."""
         to_do: asyncio.Queue[_Later] = asyncio.Queue()
         self._to_do = to_do
-        parser = protocol.Parser(self._got, self._told)
+        parser = protocol.Parser(self._got, self._control_line)
         self._transport.hand_to(parser.feed, lambda error: to_do.put_nowait(lambda: self._lost(error)))
         while not (self.is_closed or self.is_reconnecting):
             await (await to_do.get())()
@@ -308,7 +313,7 @@ class LastingClient(Client):
         await self._process_op_err(error)
 
     async def _flusher(self) -> None:
-        """The event loop writes; nats-py only wants to see that this task is there."""
+        """Do nothing: the event loop writes; nats-py only needs a task here."""
         await asyncio.Event().wait()
 
     async def _send_command(self, cmd: bytes, priority: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""nats-py's exceptions, turned into the port's. Here and nowhere else."""
+"""Translates nats-py's exceptions into the port's. No other module does."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -18,16 +18,16 @@ from seaway_bus.transport import (
 )
 
 
-class AlreadyOtherwise(TransportError):
-    """A stream of that name is there, with another configuration."""
+class ConfigurationDiffers(TransportError):
+    """A stream of that name exists with another configuration."""
 
 
 class NoSuchStream(TransportError):
-    """There is no stream of that name."""
+    """No stream has that name."""
 
 
 class NotDeleted(TransportError):
-    """A message was not deleted, most often because it is there no more."""
+    """A message was not deleted, mostly because it is gone already."""
 
 
 class NoMessage(NotDeleted):
@@ -39,13 +39,13 @@ _KINDS: Final[dict[tuple[int, ...], type[Exception]]] = {
     (10071, 10164): WrongRevision,  # wrong last sequence
     (10054,): TooLarge,  # message exceeds maximum
     (10059,): NoSuchStream,
-    (10058,): AlreadyOtherwise,  # name in use
+    (10058,): ConfigurationDiffers,  # name in use
     (10037,): NoMessage,
     (10043, 10057): NotDeleted,  # sequence not found, deletion failed
 }
 
 
-_NO_PEERS: Final = 10005  # of a cluster: for want of room, or because too few servers are there
+_NO_PEERS: Final = 10005  # in a cluster: too little room, or too few servers
 
 
 @contextlib.contextmanager

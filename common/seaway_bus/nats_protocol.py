@@ -1,6 +1,6 @@
-"""What stands on the wire between a NATS client and its server. Pure: bytes in, messages out, and back.
+"""The NATS client protocol. Pure: bytes in, messages out, and back.
 
-nats-py has all this; but its parser, header reader and formatter are what a message costs most of its time.
+nats-py has all this, but most of a message's cost is in its parser, header reader and formatter.
 """
 
 import re
@@ -27,7 +27,7 @@ class Unreadable(ValueError):
 
 
 class Parser:
-    """Takes bytes as they come, and calls for each message and each other line that is whole, in order."""
+    """Parses bytes as they come; calls back for each complete message and each other complete line, in order."""
 
     def __init__(self, message: Callable[[int, Message], None], control: Callable[[bytes], None]) -> None:
         """`message` gets the subscription's number; `control` a whole line, as `PING` or `-ERR 'why'`."""
@@ -38,7 +38,7 @@ class Parser:
         self._needed = 0
 
     def feed(self, data: bytes) -> None:
-        """Some more bytes. Raises Unreadable."""
+        """Parse more bytes. Raises Unreadable."""
         if self._held:
             self._held.append(data)
             self._size += len(data)
@@ -55,7 +55,7 @@ class Parser:
             start = after
 
     def _take(self, data: bytes, start: int) -> int:
-        """Where the next thing begins; 0 where this one isn't whole yet."""
+        """Parse one message or line; the position after it, 0 if it isn't complete yet."""
         end = data.find(_LINE, start)
         if end < 0:
             if len(data) - start > _MOST_LINE:
@@ -92,7 +92,7 @@ def _read(words: list[bytes], data: bytes, start: int, end: int) -> tuple[int, M
 
 
 def read_headers(block: bytes) -> dict[str, str]:
-    """The headers of a message; the status line of the server's own answers as `Status` and `Description`."""
+    """The headers of a message; a status line of the server as `Status` and `Description`."""
     first, *lines = block.decode("utf-8", "replace").split("\r\n")
     headers = {}
     if len(first) > len(_HEAD):
@@ -108,7 +108,7 @@ def read_headers(block: bytes) -> dict[str, str]:
 
 
 def header_block(headers: Mapping[str, str] | None) -> bytes:
-    """Headers as they are sent; nothing for none. Raises ValueError for a name that can't be one.
+    """Headers in wire form; empty for none. Raises ValueError for a name that can't be one.
 
     A line feed in a value becomes a space: it would begin another header.
     """
@@ -143,12 +143,12 @@ def publication(subject: str, data: bytes, block: bytes = b"", reply: str = "") 
 
 
 def subscription(subject: str, queue: str, number: int) -> bytes:
-    """Listen. Raises ValueError for a subject that can't be one."""
+    """The line that subscribes. Raises ValueError for a subject that can't be one."""
     return f"SUB {_word(subject)} {_word(queue) if queue else ''} {number}\r\n".encode()
 
 
 def end_of_subscription(number: int) -> bytes:
-    """Listen no more."""
+    """The line that unsubscribes."""
     return f"UNSUB {number}\r\n".encode()
 
 

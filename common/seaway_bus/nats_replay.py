@@ -1,7 +1,7 @@
-"""Reading a stored stream: ephemeral push consumers with flow control, one after another.
+"""Reads a stored stream with ephemeral push consumers with flow control, one after another.
 
-A pull consumer's fetch can stall on newer servers; a push consumer without flow control would send the
-whole stream into this process's memory, however slowly it is read.
+A pull consumer's fetch can stall on newer servers. A push consumer without flow control would send the whole stream
+into this process's memory, however slowly it is read.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ _LAST: Final = "Nats-Last-Consumer"
 _MOST_FRUITLESS: Final = 3
 
 _BEGINS_S: Final = (1.0, 1.0, 2.0, 4.0, 6.0)
-"""A consumer has one copy, on a server by chance, which may be one that was just cut off and is not missed yet."""
+"""Limits of the attempts: a consumer has one replica, perhaps on a server that is cut off and not missed yet."""
 
 Api = Callable[[str, dict[str, Any], float], Awaitable[dict[str, Any]]]
 
 
 class Replay:
-    """One reading of a stream, up to the newest message at the time of asking.
+    """One reading of a stream, up to the newest message at the call.
 
-    The consumer is left for a new one behind the last message that came where the server asks for leave to send more,
-    and where the numbers of its messages have a gap: a lost route between servers takes what was under way with it.
+    It replaces its consumer with one behind the last message that came in two cases: the server asks for permission to
+    send more, or the messages' numbers have a gap (a lost route between servers loses what it carried).
     """
 
     def __init__(self, client: LastingClient, api: Api, stream: str) -> None:
@@ -46,11 +46,11 @@ class Replay:
         self._number = 0
 
     def lost(self) -> None:
-        """The connection is gone, and the consumer with it."""
+        """End the reading: the consumer is lost with the connection."""
         self._queue.put_nowait(None)
 
     async def messages(self, subject: str, start_seq: int, start_ns: int) -> AsyncGenerator[Message, None]:
-        """The stored messages that match, from a sequence number or a time on."""
+        """The matching stored messages, from a sequence number or a time on."""
         left, fruitless = None, 0
         while left is None or left > 0:
             if fruitless > _MOST_FRUITLESS:
@@ -71,10 +71,10 @@ class Replay:
                 with contextlib.suppress(TransportError):
                     await self._api(f"CONSUMER.DELETE.{self._stream}.{info['name']}", {}, _ENDS_S)
             finally:
-                self._unlisten()  # a consumer that nobody hears is removed by the server
+                self._unlisten()  # the server removes a consumer without a subscriber
 
     def _unlisten(self) -> None:
-        """What came of that consumer and was not looked at is dropped; that the connection is lost is not."""
+        """Drop what came from that consumer and was not read, but not the mark of a lost connection."""
         self._client.unlisten(self._number)
         lost = False
         while not self._queue.empty():
@@ -83,7 +83,7 @@ class Replay:
             self.lost()
 
     async def _begun(self, subject: str, start_seq: int, start_ns: int) -> dict[str, Any]:
-        """A consumer that answers; what one sends that came too late nobody hears."""
+        """Make a consumer, in several attempts. Nobody is subscribed to one that is made too late."""
         for limit_s in _BEGINS_S[:-1]:
             with contextlib.suppress(RequestTimeout):
                 return await self._consumer(subject, start_seq, start_ns, limit_s)
@@ -100,7 +100,7 @@ class Replay:
         return await self._api(f"CONSUMER.CREATE.{self._stream}", body, limit_s)
 
     def _hear(self, msg: Message) -> None:
-        """Of the signs of life that come while the reader is slow, the first says all."""
+        """Queue a message; of several signs of life that wait for a slow reader, only the first."""
         sign = not _is_stored(msg)
         if not (sign and self._sign_waits and not self._queue.empty()):
             self._queue.put_nowait(msg)
@@ -119,30 +119,31 @@ class Replay:
 
 
 class _Part:
-    """What one consumer brings. Pure.
+    """What one consumer delivers. Pure.
 
-    Messages that are deleted while we read never come. So the reading also ends at the server's word that it has
-    nothing more to send (a heartbeat that isn't about flow control). Its own count of what is pending is no such
-    word: a deletion in between can make it 0 one message too early (nats-server 2.10).
+    Messages that are deleted during the reading never come. So the reading also ends when a heartbeat says that the
+    server has nothing more to send (one that isn't about flow control). The server's count of pending messages does not
+    show that: a deletion can make it 0 one message too early (nats-server 2.10).
     """
 
     def __init__(self, left: int) -> None:
         self.left = left
         """How many messages are still to come, at most."""
         self.full = False
-        """Whether the server sends little more before it is given leave, which it never is here: its leave doubles with
-        each answer, up to 32 MiB that wait in this process for a reader that is slow.
+        """Whether the server waits for permission to send more. It never gets it here.
+
+        It would double the amount with each permission, up to 32 MiB in this process for a slow reader.
         """
         self.gap = False
         self._last = 0
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is to be taken of this consumer."""
+        """Whether this consumer has nothing more to deliver."""
         return self.gap or self.left <= 0
 
     def take(self, msg: Message) -> Message | None:
-        """The stored message that this is, unless it is something else."""
+        """The stored message; None if the message is a sign of life."""
         if not _is_stored(msg):
             self._sign(msg)
             return None
@@ -168,13 +169,14 @@ def _is_stored(msg: Message) -> bool:
 
 
 def _shift(msg: Message) -> int:
-    """The newer form of the reply subject has two tokens more in front."""
+    """How many tokens more the newer form of the reply subject has in front."""
     return 0 if msg.reply.count(".") == 8 else 2
 
 
 def stored(msg: Message) -> tuple[Message, int]:
-    """A message that a consumer delivered, and its number there. Its reply subject tells place and time (`$JS.ACK.…`,
-    ADR-15).
+    """A message that a consumer delivered, and its number there.
+
+    Sequence number and time are in its reply subject (`$JS.ACK.…`, ADR-15).
     """
     tokens = msg.reply.split(".")
     shift = _shift(msg)

@@ -1,7 +1,6 @@
 """Requests over nats-py, with one inbox for all. A lost connection ends those in flight at once.
 
-nats-py's own `request` lets them run into their time-out: an answer that was under way on a dead
-connection never comes.
+nats-py's own `request` waits for its time-out, though the answer of a lost connection never comes.
 """
 
 import asyncio
@@ -39,7 +38,9 @@ class Requests:
         self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float, node: str = ""
     ) -> Message:
         """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge."""
-        inbox = f"{self._inboxes(node)}.{secrets.token_hex(8)}"  # whoever hears one request can't answer another
+        inbox = (
+            f"{self._inboxes(node)}.{secrets.token_hex(8)}"  # random, so that who gets one request can't answer another
+        )
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Message] = loop.create_future()
         self._waiting[inbox] = answer
@@ -57,7 +58,7 @@ class Requests:
         return reply
 
     def _inboxes(self, node: str) -> str:
-        """Where answers come: to this client's inbox, or from the agent of that node."""
+        """The inbox for answers: this client's, or one on that node's subjects."""
         if not node:
             return self._prefix
         if not self._hears_nodes:
@@ -66,8 +67,10 @@ class Requests:
         return self._node_prefix.format(node=node)
 
     async def ask(self, subject: str, data: bytes, limits_s: Sequence[float]) -> Message:
-        """The same for what may be heard twice, once for each of the limits: a member of a cluster that is cut off, or
-        a leader that was just lost, answers nothing, and the next time another is asked.
+        """As `send`, once for each of the limits. Only for a request that may be heard twice.
+
+        A cluster's member that is cut off, or a leader that was just lost, doesn't answer; the next attempt asks
+        another.
         """
         for limit_s in limits_s[:-1]:
             with contextlib.suppress(RequestTimeout):
@@ -75,7 +78,7 @@ class Requests:
         return await self.send(subject, data, {}, limits_s[-1])
 
     def lost(self) -> None:
-        """The connection is gone, and with it the answers to what is in flight."""
+        """End the requests in flight: the lost connection takes their answers with it."""
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(RequestTimeout("the connection was lost before the answer came"))

@@ -10,7 +10,7 @@ _SOUND_COPIES: Final = (2, 12)
 
 
 def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
-    """A stream that drops its oldest messages at its limits. Whoever keeps it may purge what one node has too much."""
+    """A stream that drops its oldest messages at its limits. Its owner may purge what a node has too much."""
     return {
         "name": config.name,
         "subjects": list(config.subjects),
@@ -27,7 +27,7 @@ def event_stream(config: StreamConfig, replicas: int) -> dict[str, Any]:
 
 
 def bucket_stream(config: BucketConfig, replicas: int) -> dict[str, Any]:
-    """The stream behind a bucket (NATS ADR-8); unlike other clients', one that lets its messages be deleted."""
+    """The stream of a bucket (NATS ADR-8). Unlike other clients' streams, it allows deletion of messages."""
     return {
         "name": f"KV_{config.name}",
         "description": config.about,
@@ -46,7 +46,7 @@ def bucket_stream(config: BucketConfig, replicas: int) -> dict[str, Any]:
 
 
 def trouble_with_copies(server: str, replicas: int) -> str:
-    """What speaks against keeping that many copies with a server, by the text that has its version; empty if nothing.
+    """Why this server can't keep that many replicas; empty if it can. `server`: text that has its version.
 
     See docs/adr/0029.
     """

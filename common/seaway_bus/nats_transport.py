@@ -13,7 +13,7 @@ import nats.errors
 
 from seaway_bus.nats_bucket import NatsBucket
 from seaway_bus.nats_client import LastingClient
-from seaway_bus.nats_errors import AlreadyOtherwise, NoSuchStream, answer_of, translated
+from seaway_bus.nats_errors import ConfigurationDiffers, NoSuchStream, answer_of, translated
 from seaway_bus.nats_replay import Replay
 from seaway_bus.nats_requests import Requests
 from seaway_bus.nats_streams import bucket_stream, event_stream, trouble_with_copies
@@ -37,14 +37,14 @@ from seaway_kit import tls
 log = logging.getLogger(__name__)
 _LOOKS_S: Final = (1.0, 2.0, 2.0)
 _ORDERS_S: Final = (1.0, 2.0, 4.0, 6.0)
-"""JetStream's API is silent while its servers choose a leader, for up to 9 s."""
+"""Time-outs: JetStream's API does not answer while its servers elect a leader, for up to 9 s."""
 _INBOX: Final = "_INBOX"
 _LEAST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """How to log in; empty for a server without accounts. `ca`: who has signed its certificate, if not a public CA."""
+    """The login; empty for a server without accounts. `ca`: the CA of its certificate, if not a public one."""
 
     user: str = ""
     password: str = ""
@@ -61,7 +61,7 @@ class _Subscription:
 
 
 class NatsTransport:
-    """A connection to nats-server with JetStream. Use `connect`, or `join` in one's own time."""
+    """A connection to nats-server with JetStream. Make it with `connect`; or use `join` to connect later."""
 
     def __init__(self, url: str, *, name: str) -> None:
         self._url = url
@@ -75,13 +75,13 @@ class NatsTransport:
     async def connect(
         cls, url: str, *, name: str, credentials: Credentials | None = None, timeout_s: float = 5.0
     ) -> "NatsTransport":
-        """Connect once; from then on the connection heals itself. Raises NotConnected if that fails."""
+        """Connect; from then on the connection reconnects by itself. Raises NotConnected if that fails."""
         transport = cls(url, name=name)
         await transport.join(credentials or Credentials(), timeout_s)
         return transport
 
     async def join(self, credentials: Credentials, timeout_s: float = 5.0) -> None:
-        """Connect for the first time. Raises NotConnected if that fails; then it can be tried again."""
+        """Connect for the first time. Raises NotConnected if that fails; call it again then."""
         client, watch = LastingClient(), self._watch
         watch.closing = False
         try:
@@ -102,7 +102,7 @@ class NatsTransport:
         watch.begun()
 
     def wait(self, reason: str) -> None:
-        """The server isn't there yet, for that reason: `trouble` says so."""
+        """Note why the server isn't there yet; `trouble` reports it."""
         self._watch.absent(reason)
 
     @property
@@ -144,7 +144,7 @@ class NatsTransport:
         return await self._requests.send(subject, data, headers, timeout_s, node)
 
     async def look(self, subject: str) -> Message:
-        """A request without a body that changes nothing: it is made again where no answer comes."""
+        """Send a request without a body that changes nothing; repeat it if no answer comes."""
         return await self._requests.ask(subject, b"", _LOOKS_S)
 
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
@@ -154,7 +154,7 @@ class NatsTransport:
 
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         seq = int(answer_of(await self.request(subject, data, headers, timeout_s))["seq"])
-        if not seq:  # a cluster of before 2.12, which has the same in hand and may still lose it
+        if not seq:  # a cluster before 2.12 that still stores the first one, and may lose it
             raise TransportError("the stream has not stored it yet")
         return seq
 
@@ -175,7 +175,7 @@ class NatsTransport:
                 log.warning("bus: too little storage for the stream %s; trying %d MiB", config.name, size >> 20)
 
     async def _keep_size(self, config: StreamConfig, replicas: int) -> bool:
-        """Bring a stream that is there to its configuration, but leave it as large as it is; whether it is there."""
+        """Update an existing stream's configuration without changing its size; whether it exists."""
         try:
             found = await self._api(f"STREAM.INFO.{config.name}")
         except NoSuchStream:
@@ -221,18 +221,18 @@ class NatsTransport:
         return NatsBucket(self, self._api, config.name, replicas)
 
     async def _ensure(self, wanted: dict[str, Any]) -> None:
-        """Make a stream, or bring it to this configuration where it is there with another."""
+        """Make a stream; update its configuration if it exists with another."""
         try:
             await self._api(f"STREAM.CREATE.{wanted['name']}", wanted)
-        except AlreadyOtherwise:
+        except ConfigurationDiffers:
             await self._api(f"STREAM.UPDATE.{wanted['name']}", wanted)
 
     async def _api(self, call: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One call of the JetStream API, to which the same again does nothing more."""
+        """One call of the JetStream API that may be repeated without effect."""
         return answer_of(await self._requests.ask(f"$JS.API.{call}", _json(body), _ORDERS_S))
 
     async def _api_once(self, call: str, body: dict[str, Any], limit_s: float) -> dict[str, Any]:
-        """One that must not be heard twice."""
+        """One call of the JetStream API that must not be repeated."""
         return answer_of(await self.request(f"$JS.API.{call}", _json(body), {}, limit_s))
 
     async def flush(self, timeout_s: float = FLUSH_S, meanwhile: Callable[[], object] | None = None) -> None:
@@ -256,12 +256,12 @@ def _json(body: dict[str, Any] | None) -> bytes:
 
 
 def _servers(urls: str) -> list[str]:
-    """The servers of a cluster, separated by commas: nats-py takes only a list for several."""
+    """The URLs of a cluster's servers, from a comma-separated text; nats-py takes several only as a list."""
     return [url.strip() for url in urls.split(",") if url.strip()]
 
 
 def inbox_prefix(user: str) -> str:
-    """Where a user's answers come. Each has a place of its own, which the server can keep others from listening to."""
+    """The prefix of a user's inboxes. Each user has its own, so that the server can keep others away from it."""
     try:
         return ".".join((_INBOX, *map(check_token, user.split("."))))
     except BadToken:

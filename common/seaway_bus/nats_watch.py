@@ -1,4 +1,4 @@
-"""The life of one connection: who wants to know of its loss and return, and what its state is just now."""
+"""The state of one connection, and the callbacks for its loss and return."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ _TOLD: Final = 256
 
 @dataclass
 class Watch:
-    """Takes nats-py's callbacks. `broken` is for what was in flight; `lost` for who may have missed messages."""
+    """Takes nats-py's callbacks. `broken` ends what is in flight; `lost` is for those who may have missed messages."""
 
     broken: list[Callable[[], None]] = field(default_factory=list)
     lost: list[Callable[[], None]] = field(default_factory=list)
@@ -29,12 +29,12 @@ class Watch:
     _told: set[str] = field(default_factory=set)
 
     def begun(self) -> None:
-        """The first connection is there."""
+        """The first connection stands."""
         self._lost_at, self._reason = None, ""
         metrics.CONNECTED.set(1)
 
     def absent(self, reason: str) -> None:
-        """The first connection is still to come."""
+        """There is no first connection yet, for that reason."""
         self._lost_at, self._reason = self._lost_at or time.monotonic(), reason
 
     def trouble(self) -> str:
@@ -45,7 +45,7 @@ class Watch:
         return f"no connection to the NATS server for {time.monotonic() - self._lost_at:.0f} s{reason}"
 
     async def disconnected(self) -> None:
-        """nats-py has lost it, and tries to get it back."""
+        """nats-py has lost the connection and tries to reconnect."""
         if self.closing:
             return
         metrics.CONNECTED.set(0)
@@ -54,7 +54,7 @@ class Watch:
         self._tell([*self.broken, *self.lost])
 
     async def reconnected(self) -> None:
-        """nats-py has it back."""
+        """nats-py has reconnected."""
         away = time.monotonic() - (self._lost_at or time.monotonic())
         self._lost_at, self._reason = None, ""
         metrics.CONNECTED.set(1)
@@ -63,7 +63,7 @@ class Watch:
         self._tell(self.regained)
 
     async def failed(self, error: Exception) -> None:
-        """A dropped message counts as a lost connection: whoever needs all of them must look again."""
+        """Log an error. A dropped message counts as a lost connection: receivers that need all must look again."""
         if isinstance(error, nats.errors.SlowConsumerError):
             log.error("bus: messages came faster than they were taken; some were dropped")
             self._tell(self.lost)
@@ -78,7 +78,7 @@ class Watch:
             log.info("bus: %s", text)
 
     def _tell_once(self, text: str) -> None:
-        """What is refused is tried again for ever; the log needs it once."""
+        """Log a refusal once: the same is tried again for ever."""
         if text not in self._told and len(self._told) < _TOLD:
             self._told.add(text)
             log.error("bus: the NATS server refuses us: %s; check the permissions of our user", text)
@@ -89,7 +89,7 @@ class Watch:
 
 
 def _plain(error: Exception) -> str:
-    """What happened, in few words."""
+    """The error in a few words."""
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):

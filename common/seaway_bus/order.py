@@ -1,4 +1,4 @@
-"""What a feed remembers of the events that it has delivered: their ids, and each container's last number. Pure."""
+"""The ids of the events that a feed has delivered, and each container's last number. Pure."""
 
 from collections import OrderedDict
 from typing import Final
@@ -7,15 +7,15 @@ from seaway_contracts.lifecycle import Envelope
 
 _REMEMBERED: Final = 1 << 14
 _UNSTORED: Final = 1 << 17
-"""Some outboxes full of events: they may all be stored long after they were told, and be none the newer."""
+"""A few full outboxes: their events may be stored long after agents told them, and must count as repeats then."""
 _NOUN: Final = "container"
 
 
 class Delivered:
-    """The ids of the last events, and beside them of those that were told and are not stored yet."""
+    """The ids of the last events, and of those that were told and are not stored yet."""
 
     def __init__(self, *, await_stored: bool) -> None:
-        """`await_stored`: each event that was told will be heard of again when it is stored."""
+        """`await_stored`: each told event will come again when it is stored."""
         self._unstored: OrderedDict[str, None] = OrderedDict()
         self._others: OrderedDict[str, None] = OrderedDict()
         self._await_stored = await_stored
@@ -24,7 +24,7 @@ class Delivered:
         return identifier in self._others or identifier in self._unstored
 
     def add(self, identifier: str, *, stored: bool) -> None:
-        """An event was delivered, or one that was is stored now."""
+        """Add an event that was delivered, or note that it is stored now."""
         self._unstored.pop(identifier, None)
         known, most = (self._others, _REMEMBERED) if stored or not self._await_stored else (self._unstored, _UNSTORED)
         known[identifier] = None
@@ -33,18 +33,18 @@ class Delivered:
 
 
 class Order:
-    """The last number of each container that was heard of. They grow by one: so it is noticed where one is left out."""
+    """Each container's last event number. Numbers grow by one, so a gap shows a missing event."""
 
     def __init__(self) -> None:
         self._last: OrderedDict[str, int] = OrderedDict()
 
     def skips(self, envelope: Envelope) -> bool:
-        """Whether something that should have come before this event has not come."""
+        """Whether an event that belongs before this one is missing."""
         last = self._last.get(envelope.subject_id)
         return last is not None and envelope.noun == _NOUN and envelope.seq > last + 1
 
     def note(self, envelope: Envelope) -> None:
-        """This event has come."""
+        """Note that this event has come."""
         if envelope.noun != _NOUN or envelope.seq <= self._last.get(envelope.subject_id, 0):
             return
         self._last[envelope.subject_id] = envelope.seq

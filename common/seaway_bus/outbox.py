@@ -1,13 +1,15 @@
-"""Events on their way, kept in SQLite until they are stored.
+"""Keeps events in SQLite until they are stored in the stream.
 
-An event is added in the same transaction as the state that it is about, so that neither stands without the other after
-a kill. Events are handed over oldest first, many at once: `deliver` stores them, or fails with none lost. Before that,
-`tell` publishes each at once for those who listen just now; what was told on a connection that is lost is told again.
-Written without fsync: a kill of the process loses nothing; after a power cut the agent works out anew what its
-containers' ends were (the boot id has changed).
+An event is added in the transaction that changes the state which it reports, so after a kill both are there or neither
+is. `deliver` hands events over oldest first, many at once: it stores them, or fails and loses none. Before that the
+outbox may publish each event at once for current subscribers (`tells`); it publishes again what a lost connection may
+have lost.
 
-What waits is bounded. From half of the bound on, events that the catalogue calls lossy are left out. At the bound the
-outbox is `full`: its owner then takes no new work, and still writes down what happens to the work that it has.
+The file is written without fsync: a kill of the process loses nothing; after a power cut (the boot id has changed) the
+agent works out anew how its containers ended.
+
+The outbox is bounded. From half of the bound on it leaves out events that the catalogue calls lossy. At the bound it is
+`full`: its owner takes no new work, but still records what happens to its present work.
 """
 
 import asyncio
@@ -38,16 +40,18 @@ _AT_HAND: Final = 4096
 _BYTES_AT_ONCE: Final = 256 << 10
 _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SWEEP_S: Final = 0.2
-_HELD_UP: Final = 4  # attempts: about a second
+_FAILING_AFTER: Final = 4  # attempts, about a second
 _PATIENCE_S: Final = 3.0
 
 Deliver = Callable[[Sequence[tuple[str, OutboxMessage]]], Awaitable[Mapping[str, str]]]
-"""Stores events, each with its key; gives those that never will be stored: why, by id. Raises SeawayError,
-TransportError where all must be handed over again."""
+"""Stores events, each with its key; returns those that can never be stored: id → reason.
+
+Raises SeawayError or TransportError if all must be handed over again.
+"""
 
 
 def into_the_stream(transport: Transport) -> Deliver:
-    """Of a service that writes into the stream itself."""
+    """Delivery straight into the stream, for a service that may write there."""
     writer = EventWriter(transport)
 
     async def deliver(rows: Sequence[tuple[str, OutboxMessage]]) -> Mapping[str, str]:
@@ -61,7 +65,7 @@ def into_the_stream(transport: Transport) -> Deliver:
 
 
 class Outbox:
-    """Hands over what is added, in order, until it is stored."""
+    """Hands added events over, in order, until they are stored."""
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class Outbox:
         tells: bool = False,
         bound: int = BOUND,
     ) -> None:
-        """`tells`: events are published as they are added, on their own subjects. `bound`: how many bytes may wait."""
+        """`tells`: publish each event on its own subject when it is added. `bound`: how many bytes may wait."""
         self._table = OutboxTable(db)
         self._transport = transport
         self._tasks = tasks
@@ -81,17 +85,17 @@ class Outbox:
         self._tells = tells
         self.bound = bound
         self.size = 0
-        """How many bytes of events wait."""
+        """Bytes of the events that wait."""
         self._queue: deque[Row] = deque()
         self._first = 0
         self._told = 0
-        """Numbers count all events of this process: that of the queue's head, and of the next one to tell."""
+        """Positions among all events of this process: of the queue's head, and of the next event to tell."""
         self._last: dict[str, int] = {}
         self._counts: Counter[str] = Counter()
         self._fresh: list[Row] = []
         self._done: list[int] = []
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._held_up = False
+        self._failing = False
         self._started = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -106,11 +110,11 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """Whether no new work should be taken: what waits has reached the bound."""
+        """Whether to refuse new work: the events that wait have reached the bound."""
         return self.size >= self.bound
 
     def start(self) -> None:
-        """Begin: first what an earlier life left, then what was added since."""
+        """Start: first with events that an earlier process left, then with those added since."""
         self._started = True
         self._fresh = list(self._table.rows())
         self.size = sum(row.size for row in self._fresh)
@@ -119,10 +123,10 @@ class Outbox:
         self.kick()
 
     def add(self, channel: EventChannel[M], envelope: Envelope, body: M, key: str = "") -> int:
-        """Put one event in; belongs in a transaction of the caller, who calls `kick` after the commit.
+        """Add one event in the caller's transaction; its size in bytes, 0 if it is left out.
 
-        `key` is what `waits` and `sent` are asked for, by default the thing that the event is about. Gives the event's
-        size in bytes, 0 if it is left out.
+        The caller calls `kick` after the commit. `key` is what `waits` and `sent` take; by default the id of the
+        event's subject.
         """
         if self._left_out(channel):
             return 0
@@ -131,7 +135,7 @@ class Outbox:
         return row.size
 
     def tell(self, channel: EventChannel[M], envelope: Envelope, body: M) -> None:
-        """Publish an event that goes with no state of its own. Where the disk is full it is kept in memory only."""
+        """Add and publish an event that changes no state. On a full disk keep it in memory only."""
         if not self._left_out(channel):
             self._take(self._table.add_alone(envelope.subject_id, self._message(channel, envelope, body)))
             self.kick()
@@ -151,12 +155,12 @@ class Outbox:
         return True
 
     def discard(self) -> None:
-        """The caller's transaction was rolled back: forget what it added."""
+        """Forget the events of a transaction that the caller has rolled back."""
         self.size -= sum(row.size for row in self._fresh)
         self._fresh.clear()
 
     def kick(self) -> None:
-        """Tell and hand over what was added; before `start` it waits in its place behind older events."""
+        """Publish the added events and hand them over. Before `start` they wait behind older events."""
         if not self._started or not self._fresh:
             return
         fresh, self._fresh = self._fresh, []
@@ -172,12 +176,12 @@ class Outbox:
         self._measure()
 
     def _tell(self, rows: Sequence[Row]) -> None:
-        """Publish the next ones; what can't be published now is told when its turn comes to be handed over."""
+        """Publish the next events. One that can't be published now is told when it is handed over."""
         for row in rows:
             if self._tells and (row.message is None or not self._published(row.message)):
                 break
             self._told += 1
-        self._let_go()
+        self._wake_waiters()
 
     def _published(self, message: OutboxMessage) -> bool:
         try:
@@ -189,56 +193,55 @@ class Outbox:
         return True
 
     def _lost(self) -> None:
-        """What was told on the lost connection and isn't stored may not have come to anybody."""
+        """Count all events as not told: those that the lost connection carried may have reached nobody."""
         if self._tells:
             self._told = self._first
 
     def _back(self) -> None:
-        """Tell what is at hand again; the rest is told when its turn comes."""
+        """Publish the events in memory again; the others are told when they are handed over."""
         self._tell(list(itertools.islice(self._queue, self._told - self._first, _AT_HAND)))
         self._regained.set()
 
     def sent(self, key: str) -> asyncio.Future[None] | None:
-        """A future for the moment when all that the key has now was told; None when it already was.
+        """A future that is done when all events of the key so far are told; None if they are.
 
-        Who answers a command after this answers behind the command's events: a reader who has the answer finds them.
-        Where events can't be stored just now, so that those before it wait, nobody waits for that longer than a second
-        (where it only takes long, three).
+        A command that is answered after it is answered behind its events: a reader who has the answer finds them. While
+        storing fails, it is done after a second at most; while storing is slow, after three.
         """
         last = self._last.get(key, -1)
-        if last < self._told or self._held_up:
+        if last < self._told or self._failing:
             return None
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((last, waiting))
-        self._let_go_later(waiting)
+        self._wake_later(waiting)
         return waiting
 
-    def _let_go(self) -> None:
-        """Wake the waiters whose events were told; all of them while storing fails."""
+    def _wake_waiters(self) -> None:
+        """Wake the waiters whose events are told; all of them while storing fails."""
         if not self._waiting:
             return
         for last, waiting in self._waiting:
-            if (last < self._told or self._held_up) and not waiting.done():
+            if (last < self._told or self._failing) and not waiting.done():
                 waiting.set_result(None)
         self._waiting = [(last, waiting) for last, waiting in self._waiting if not waiting.done()]
 
-    def _let_go_later(self, waiting: asyncio.Future[None]) -> None:
+    def _wake_later(self, waiting: asyncio.Future[None]) -> None:
         timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._out_of_patience, waiting)
         waiting.add_done_callback(lambda _: timer.cancel())
 
     def _out_of_patience(self, waiting: asyncio.Future[None]) -> None:
-        """Without a connection no answer could go out either."""
+        """Wake a waiter after `_PATIENCE_S`, but not without a connection: no answer could be sent then."""
         if self._transport.connected:
             waiting.set_result(None)
         else:
-            self._let_go_later(waiting)
+            self._wake_later(waiting)
 
     def waits(self, key: str) -> bool:
         """Whether events of the key are not stored yet."""
         return key in self._counts
 
     async def flush(self, timeout_s: float) -> bool:
-        """Wait until all is stored, at most that long; whether it was."""
+        """Wait until all events are stored, for `timeout_s` at most; whether they are."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
@@ -256,12 +259,12 @@ class Outbox:
             try:
                 await self._hand_over(rows)
                 attempt = 0
-            except Exception as error:  # whatever it is, the events behind must come to be stored
+            except Exception as error:  # of any kind: the events behind it must still be stored
                 await self._pause(rows[0], error, attempt)
                 attempt += 1
 
     def _next_rows(self) -> list[Row]:
-        """The oldest ones: as many as may go at once, and one at least."""
+        """The oldest rows: as many as may go at once, and at least one."""
         rows: list[Row] = []
         size = 0
         for row in itertools.islice(self._queue, MOST_EVENTS):
@@ -272,18 +275,18 @@ class Outbox:
         return rows
 
     async def _hand_over(self, rows: Sequence[Row]) -> None:
-        """Have them stored; what is lost, or never will be stored, is dropped: it would stop all behind it."""
+        """Have events stored. Drop those that are lost or can never be stored: they would block all behind them."""
         read = [replace(row, message=self._readable(row)) for row in rows]
         self._tell([row for row in read[max(0, self._told - self._first) :] if row.message is not None])
         messages = [(row.key, row.message) for row in read if row.message is not None]
         refused = await self._deliver(messages) if messages else {}
         for identifier, reason in refused.items():
             log.error("outbox: event %s is dropped: %s", identifier, reason)
-        self._held_up = False
+        self._failing = False
         self._finish(len(rows))
 
     def _readable(self, row: Row) -> OutboxMessage | None:
-        """What is in a row; None where that is lost. Raises sqlite3.Error."""
+        """The message of a row; None (logged) if it is lost. Raises sqlite3.Error."""
         try:
             return self._table.read(row)
         except LostRow as error:
@@ -291,7 +294,7 @@ class Outbox:
             return None
 
     def _finish(self, count: int) -> None:
-        """The first ones of the queue need nothing more."""
+        """Remove the first `count` events from the queue: they are stored or dropped."""
         for _ in range(count):
             row = self._queue.popleft()
             if row.n:
@@ -302,7 +305,7 @@ class Outbox:
                 del self._counts[row.key], self._last[row.key]
         self._first += count
         self._told = max(self._told, self._first)
-        self._let_go()
+        self._wake_waiters()
         self._measure()
 
     def _measure(self) -> None:
@@ -310,16 +313,16 @@ class Outbox:
         metrics.OUTBOX_BYTES.set(self.size)
 
     async def _pause(self, row: Row, error: Exception, attempt: int) -> None:
-        """A moment, which a new connection ends."""
+        """Wait before the next attempt; a new connection ends the wait."""
         metrics.OUTBOX_RETRIES.inc()
         away = isinstance(error, NotConnected | NoResponders) or not self._transport.connected
         if not isinstance(error, TransportError | SeawayError | sqlite3.Error):
             log.error("outbox: events of %s and behind it can't be stored: %r; trying again", row.key, error)
         elif attempt == 0 and not away:
             log.warning("outbox: events of %s and behind it can't be stored: %s; trying again", row.key, error)
-        if attempt >= _HELD_UP and self._transport.connected:
-            self._held_up = True
-            self._let_go()
+        if attempt >= _FAILING_AFTER and self._transport.connected:
+            self._failing = True
+            self._wake_waiters()
         self._regained.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RETRY_S[min(attempt, len(_RETRY_S) - 1)]):
@@ -331,7 +334,7 @@ class Outbox:
             self._forget()
 
     def _forget(self) -> None:
-        """Delete the rows of stored events, many in one transaction; later, where the disk has no room for that."""
+        """Delete the rows of stored events in one transaction; try later if the disk has no room for that."""
         if self._done and not self._table.db.in_transaction:
             try:
                 self._table.remove(self._done)

@@ -1,7 +1,7 @@
-"""The outbox's table in SQLite: events that the stream doesn't have yet, and how many bytes they are.
+"""The outbox's table in SQLite: events that the stream doesn't have yet, with their sizes.
 
-It stands in the agent's own database, so that an event and what it tells of are one transaction, or, where a
-service has nothing else to remember, in a database of its own (`open_outbox`).
+The agent has it in its own database, so that an event and the state that it reports are one transaction. A service that
+stores nothing else has it in a database of its own (`open_outbox`).
 """
 
 import logging
@@ -27,14 +27,14 @@ CREATE TABLE IF NOT EXISTS outbox (
 )
 """
 SCHEMA: Final = Schema((TABLE,))
-"""Of a database for an outbox alone. The agent's has the same table: what changes it is a step there too."""
+"""The schema of a database for an outbox alone. A change of the table is a step in the agent's schema too."""
 
 
 def open_outbox(path: Path) -> sqlite3.Connection:
-    """A database for an outbox alone, which a kill of the process doesn't harm.
+    """A database for an outbox alone; a kill of the process does not harm it.
 
-    Where its disk is full it is in memory for this life: to be there is more than to remember. Raises SeawayError for
-    one of a later release; OSError, sqlite3.Error for a disk that is broken otherwise.
+    On a full disk it is in memory until the process ends, as the service must run even so. Raises SeawayError for a
+    file of a later release; OSError, sqlite3.Error if the disk fails otherwise.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def open_outbox(path: Path) -> sqlite3.Connection:
 def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path)
     try:
-        SCHEMA.bring(db, path)
+        SCHEMA.upgrade(db, path)
     except BaseException:
         db.close()
         raise
@@ -58,7 +58,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """One event as it is sent."""
+    """An event as it is sent."""
 
     subject: str
     headers: dict[str, str]
@@ -71,15 +71,15 @@ class OutboxMessage:
 
     @property
     def size(self) -> int:
-        """What it counts against the server's limit, in bytes."""
+        """How many bytes count against the server's limit."""
         return wire_size(self.body, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An event that waits. `size` in bytes; `message` is read when its time comes, unless it is at hand.
+    """An event that waits. `size` in bytes; `message` is None until it is read from the table.
 
-    `n` is 0 for one that could not be written down.
+    `n` is 0 for an event that could not be written to disk.
     """
 
     n: int
@@ -89,7 +89,7 @@ class Row:
 
 
 class LostRow(Exception):
-    """A row is gone, or no event any more."""
+    """A row is gone, or holds no event."""
 
 
 class OutboxTable:
@@ -100,7 +100,7 @@ class OutboxTable:
         db.execute(TABLE)
 
     def add(self, key: str, message: OutboxMessage) -> Row:
-        """Write one, in the caller's transaction."""
+        """Write an event in the caller's transaction."""
         headers = orjson.dumps(message.headers)
         number = self.db.execute(
             "INSERT INTO outbox (key, subject, headers, body) VALUES (?, ?, ?, ?)",
@@ -109,7 +109,7 @@ class OutboxTable:
         return Row(number or 0, key, len(message.subject) + len(headers) + len(message.body), message)
 
     def add_alone(self, key: str, message: OutboxMessage) -> Row:
-        """Write one in a transaction of its own, or only keep it in memory where the disk takes nothing."""
+        """Write an event in a transaction of its own; keep it in memory only if the disk refuses it."""
         try:
             with transaction(self.db):
                 return self.add(key, message)
@@ -118,13 +118,13 @@ class OutboxTable:
             return Row(0, key, len(message.subject) + len(message.body), message)
 
     def rows(self) -> Iterator[Row]:
-        """All, without what is in them."""
+        """All rows, without their messages."""
         asked = "SELECT n, key, length(subject) + length(headers) + length(body) FROM outbox ORDER BY n"
         for n, key, size in self.db.execute(asked).fetchall():
             yield Row(n, key, size)
 
     def read(self, row: Row) -> OutboxMessage:
-        """What is in a row. Raises LostRow; sqlite3.Error where the disk can't be read just now."""
+        """The message of a row. Raises LostRow; sqlite3.Error if the disk can't be read now."""
         if row.message is not None:
             return row.message
         found = self.db.execute("SELECT subject, headers, body FROM outbox WHERE n = ?", (row.n,)).fetchone()
@@ -136,6 +136,6 @@ class OutboxTable:
             raise LostRow(f"row {row.n} can't be read: {error}") from error
 
     def remove(self, numbers: Iterable[int]) -> None:
-        """Delete rows, in one transaction of their own. Raises sqlite3.Error with none deleted."""
+        """Delete rows in one transaction. Raises sqlite3.Error and then deletes none."""
         with transaction(self.db):
             self.db.executemany("DELETE FROM outbox WHERE n = ?", ((n,) for n in numbers))

@@ -1,6 +1,6 @@
-"""Requests that are made again by themselves, and the memory by which a repeat is carried out once.
+"""Requests that the bus repeats by itself, and the outcomes with which a repeated command runs once.
 
-A process that was killed is back within a second or so: whoever asks it meanwhile need not hear of that.
+A killed process is back within a second or so; its callers wait for it instead of failing.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ _FIRST_PAUSE_S: Final = 0.02
 _LAST_PAUSE_S: Final = 0.25
 _FIRST_SILENCE_S: Final = 1.0
 _LAST_SILENCE_S: Final = 8.0
-_TICK_S: Final = 0.001  # the event loop tells no shorter times apart
+_TICK_S: Final = 0.001  # the event loop's resolution
 _REMEMBERED: Final = 1024
 _JOINED: Final = 8
 
 
 @dataclass
 class Asking:
-    """One request with its repeats. `patience_s`: how long nobody may be there to hear it.
+    """One request with its repeats. `patience_s`: how long it waits while nobody serves the subject.
 
-    A repeat has the same headers, so the same command id and dead-line.
+    A repeat has the same headers, and so the same command id and dead-line.
     """
 
     transport: Transport
@@ -38,12 +38,12 @@ class Asking:
     repeat: Repeat
     patience_s: float = PATIENCE_S
     node: str = ""
-    """Whose agent is asked; empty for a service."""
+    """The node whose agent is asked; empty for a service."""
 
     async def answer(self, timeout_s: float) -> Message:
-        """The first answer that comes.
+        """The first answer.
 
-        Raises RequestTimeout where it may have been heard; NoResponders, NotConnected where it wasn't; TooLarge.
+        Raises RequestTimeout if the request may have been heard; NoResponders, NotConnected if it wasn't; TooLarge.
         """
         now = asyncio.get_running_loop().time
         end, silence, pause = now() + timeout_s, _FIRST_SILENCE_S, _FIRST_PAUSE_S
@@ -66,14 +66,14 @@ class Asking:
 
 
 def _unheard(error: TransportError, heard: bool) -> TransportError:
-    """Nobody is there; but somebody was, who may have carried it out."""
+    """The error when nobody serves the subject now: a time-out if an earlier attempt was heard."""
     return RequestTimeout("whoever heard it is gone without an answer") if heard else error
 
 
 class Outcomes:
-    """What became of commands, by channel and command id: a repeat waits for the first one's outcome, or finds it.
+    """The outcomes of commands, by channel and command id: a repeat gets the first one's outcome.
 
-    An error after which the same may succeed later is not kept.
+    It does not keep an error after which the same command may succeed.
     """
 
     def __init__(self, remembered: int = _REMEMBERED) -> None:
@@ -82,8 +82,9 @@ class Outcomes:
         self._joined: dict[tuple[str, str], deque[Message]] = {}
 
     def join(self, channel: str, command: str, request: Message) -> bool:
-        """Whether that command is in work; its reply is then `request`'s too. Of a patient caller's many, few are kept:
-        it listens for the answer to its last one.
+        """Whether that command is in work; then its reply is also `request`'s.
+
+        Of many repeats it keeps the last few: their caller listens only for the answer to its last one.
         """
         known = self._known.get((channel, command))
         if known is None or known.done():
@@ -92,11 +93,11 @@ class Outcomes:
         return True
 
     def joined(self, channel: str, command: str) -> Iterable[Message]:
-        """The requests that have joined a command whose work is done; told once."""
+        """Remove and return the requests that joined a command whose work is done."""
         return self._joined.pop((channel, command), ())
 
     async def once(self, channel: str, command: str, work: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The reply of `work`, or its error; of the first one for this command where there was one."""
+        """The outcome of `work`; of the first `work` for this command if there was one."""
         key = channel, command
         known = self._known.get(key)
         if known is not None:
@@ -118,7 +119,7 @@ class Outcomes:
         return await outcome
 
     def _forget_oldest(self) -> None:
-        """Those in work stay, however many they are."""
+        """Forget the oldest outcomes beyond the bound; commands in work stay."""
         excess = max(0, len(self._known) - self._remembered)
         ended = (key for key, outcome in self._known.items() if outcome.done())
         for key in list(itertools.islice(ended, excess)):

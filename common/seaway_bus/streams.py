@@ -1,10 +1,12 @@
-"""Byte streams over the bus, both ways, with credit: a slow reader holds back its own writer and nobody else.
+"""Byte streams over the bus, both ways, with credit: a slow reader blocks its own writer and nobody else.
 
-Subjects: `…stream.<name>.in` carries frames to the serving side, `…out` to the opening side; the name is `<node>.<id>`
-where a node's agent serves, so that no other node's agent can listen: one subscription each, as
-a subscription costs more than a short stream's bytes. A frame is one kind byte, a sequence number (uint32) and the
-payload. A missing number breaks the stream with an error instead of handing on bytes with a hole in them. Credit, how
-much its sender has taken and is ready to take in all, has no number: the latest counts.
+Subjects: `…stream.<name>.in` carries frames to the serving side, `…out` to the opening side. The name is `<node>.<id>`
+where a node's agent serves, so that no other node's agent can subscribe. Each side has one subscription, as a
+subscription costs more than a short stream's bytes.
+
+A frame is one kind byte, a sequence number (uint32) and the payload. A missing number breaks the stream with an error:
+no reader gets bytes with a gap. A credit frame has no sequence number. It says how many bytes its sender accepts in
+all, counted from the stream's beginning; a later one replaces it.
 """
 
 import asyncio
@@ -17,8 +19,8 @@ from enum import IntEnum
 from typing import Final, Literal
 
 from seaway_bus import metrics
-from seaway_bus.ears import Ear, OpeningEar
-from seaway_bus.local_links import Doors, Link
+from seaway_bus.local_connections import LocalConnection, LocalListener
+from seaway_bus.stream_subscriptions import OpeningSubscription, StreamSubscription
 from seaway_bus.transport import Message, Transport, TransportError
 from seaway_contracts.catalogue import FROM_SERVER, TO_SERVER, stream_subject
 from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
@@ -27,7 +29,7 @@ from seaway_kit.tasks import Tasks
 log = logging.getLogger(__name__)
 WINDOW: Final = 2 << 20
 CHUNK: Final = 32_000
-"""A message that fits well into the server's 64 KiB read buffer costs it half as much per byte as a larger one."""
+"""Bytes of a data frame: one that fits into the server's 64 KiB read buffer costs it half as much per byte."""
 MOST_WORDS: Final = 32_000
 _TOGETHER: Final = 256 * 1024
 PING_S: Final = 2.0
@@ -38,7 +40,7 @@ Side = Literal["opening", "serving"]
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """The kinds of frames."""
 
     DATA = 0
     END = 1
@@ -54,7 +56,7 @@ def new_stream_id() -> str:
 
 
 class ByteStream:
-    """One end of a stream. `read` gives b"" at the other side's end; `write` waits for credit.
+    """One end of a stream. `read` returns b"" once the other side has ended; `write` waits for credit.
 
     Both raise SeawayError once the stream is broken or the other side has gone.
     """
@@ -65,55 +67,55 @@ class ByteStream:
         stream_id: str,
         side: Side,
         tasks: Tasks,
-        doors: Doors | None = None,
+        local_listener: LocalListener | None = None,
         other: str = "the other end of the stream",
-        ear: OpeningEar | None = None,
+        subscription: OpeningSubscription | None = None,
     ) -> None:
-        """`other`: what errors call the other side. `ear`: of that name, to be kept."""
+        """`other`: the other side, as errors name it. `subscription`: one of that stream, to release at the end."""
         self.id = stream_id
         self._other = other
         self._side = side
-        self._doors = doors
-        self._link: Link | None = None
-        self._met = asyncio.Event()
-        self._waiting = 0
+        self._local_listener = local_listener
+        self._connection: LocalConnection | None = None
+        self._peer_there = asyncio.Event()
+        self._unread = 0
         self._transport = transport
         self._tasks = tasks
         directions = (TO_SERVER, FROM_SERVER)
         sends, gets = directions if side == "opening" else reversed(directions)
         self._out = stream_subject(stream_id, sends)
-        self._kept_ear = ear
-        self._ear = ear or Ear(transport, stream_subject(stream_id, gets))
+        self._reusable = subscription
+        self._subscription = subscription or StreamSubscription(transport, stream_subject(stream_id, gets))
         self._buffer: deque[bytes] = deque()
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
         self._broken = asyncio.Event()
-        self._sent = self._taken = self._told = 0
+        self._sent = self._taken = self._acknowledged = 0
         self._granted = WINDOW
         self._next_out = self._next_in = 0
         self._ended = self._finished = self._gone = self._closed = False
         self.last_words = b""
-        """What the other side has ended with; none where it has not ended."""
+        """The payload of the other side's END frame; empty until it comes."""
         self._error: SeawayError | None = None
         self._unwritable: SeawayError | None = None
         self._heard = False
-        self._keeper: asyncio.Task[None] | None = None
+        self._pinging: asyncio.Task[None] | None = None
 
     async def open(self) -> "ByteStream":
-        """Listen. The opening side does so before it asks the other to serve."""
+        """Subscribe or connect. The opening side calls this before it asks the other side to serve."""
         metrics.STREAMS_OPEN.inc()
         if self._side == "serving":
-            self._met.set()
-            if self._doors is not None:
-                self._link = await self._doors.dial(self.id, self, Kind.CREDIT)
-            if self._link is not None:
+            self._peer_there.set()
+            if self._local_listener is not None:
+                self._connection = await self._local_listener.connect(self.id, self, Kind.CREDIT)
+            if self._connection is not None:
                 return self
-        elif self._doors is not None:
-            self._doors.expect(self.id, self)
-        await self._ear.open(self._frame)
+        elif self._local_listener is not None:
+            self._local_listener.expect(self.id, self)
+        await self._subscription.open(self._frame)
         if self._side == "serving":
-            self._begin_to_keep()
-            await self._tell_taken()
+            self._start_pinging()
+            await self._send_credit()
         return self
 
     # --- reading
@@ -129,14 +131,14 @@ class ByteStream:
             await self._readable.wait()
         data = self._take()
         self._taken += len(data)
-        if self._link is not None:
-            self._taken_from_link(self._link, len(data))
-        elif self._taken - self._told >= WINDOW // 4:
-            await self._tell_taken()
+        if self._connection is not None:
+            self._taken_from_connection(self._connection, len(data))
+        elif self._taken - self._acknowledged >= WINDOW // 4:
+            await self._send_credit()
         return data
 
     def _take(self) -> bytes:
-        """What has come, up to a bound."""
+        """The bytes that have come, at most `_TOGETHER` or one piece."""
         pieces = [self._buffer.popleft()]
         size = len(pieces[0])
         while self._buffer and size + len(self._buffer[0]) <= _TOGETHER:
@@ -144,17 +146,17 @@ class ByteStream:
             size += len(pieces[-1])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _taken_from_link(self, link: Link, size: int) -> None:
-        self._waiting -= size
-        if self._waiting < WINDOW // 2 <= self._waiting + size:
-            link.go_on()
+    def _taken_from_connection(self, connection: LocalConnection, size: int) -> None:
+        self._unread -= size
+        if self._unread < WINDOW // 2 <= self._unread + size:
+            connection.resume()
 
     async def wait_broken(self) -> None:
-        """Return when the stream breaks or the other side goes: how a silent stream notices."""
+        """Return when the stream breaks or the other side closes it."""
         await self._broken.wait()
 
-    async def _tell_taken(self) -> None:
-        self._told = self._taken
+    async def _send_credit(self) -> None:
+        self._acknowledged = self._taken
         with contextlib.suppress(TransportError):
             frame = _HEAD.pack(Kind.CREDIT, 0) + _COUNT.pack(self._taken + WINDOW)
             await self._transport.publish(self._out, frame)
@@ -163,10 +165,10 @@ class ByteStream:
 
     async def write(self, data: bytes) -> None:
         """Send bytes, in pieces, as credit allows."""
-        if not self._met.is_set():
-            await self._met.wait()
-        if self._link is not None:
-            await self._write_to_link(self._link, data)
+        if not self._peer_there.is_set():
+            await self._peer_there.wait()
+        if self._connection is not None:
+            await self._write_to_connection(self._connection, data)
             return
         position = 0
         while position < len(data):
@@ -177,46 +179,47 @@ class ByteStream:
             self._sent += len(piece)
             metrics.STREAM_BYTES.inc(len(piece))
 
-    async def _write_to_link(self, link: Link, data: bytes) -> None:
+    async def _write_to_connection(self, connection: LocalConnection, data: bytes) -> None:
         if (error := self._error or self._unwritable) is not None:
             raise error
-        await link.send(Kind.DATA, data)
+        await connection.send(Kind.DATA, data)
         metrics.STREAM_BYTES.inc(len(data))
 
     async def end(self, words: bytes = b"") -> None:
-        """No more bytes from this side; the other direction goes on. `words`: what is to be known of it, no more than
-        `MOST_WORDS`.
+        """End this direction; the other one continues.
+
+        `words`: a payload for the other side, at most `MOST_WORDS` bytes.
         """
         if not self._finished:
             self._finished = True
-            await self._met.wait()
+            await self._peer_there.wait()
             await self._send(Kind.END, words)
 
     async def fail(self, error: SeawayError) -> None:
         """End this side with an error that the other's `read` raises."""
         if not self._finished:
             self._finished = True
-            await self._met.wait()
+            await self._peer_there.wait()
             await self._send(Kind.FAILED, error.body().model_dump_json(exclude_defaults=True).encode())
 
     async def close(self) -> None:
-        """Let go. The other side sees a break unless this one has ended well."""
+        """Close both directions. The other side sees a break unless this one has called `end`."""
         if self._closed:
             return
         self._closed = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-        if self._doors is not None and self._side == "opening":
-            self._doors.forget(self.id)
-        if self._link is not None:
-            self._link.close()
+        if self._pinging is not None:
+            self._pinging.cancel()
+        if self._local_listener is not None and self._side == "opening":
+            self._local_listener.forget(self.id)
+        if self._connection is not None:
+            self._connection.close()
         elif not self._gone and not (self._finished and self._ended and self._error is None):
             with contextlib.suppress(SeawayError):
                 await self._send(Kind.GONE)
-        if self._kept_ear is not None and self._link is not None and self._ended and self._error is None:
-            await self._kept_ear.keep()
+        if self._reusable is not None and self._connection is not None and self._ended and self._error is None:
+            await self._reusable.release()
         else:
-            await self._ear.close()
+            await self._subscription.close()
         metrics.STREAMS_OPEN.dec()
 
     async def __aenter__(self) -> "ByteStream":
@@ -226,7 +229,7 @@ class ByteStream:
         await self.close()
 
     async def _room(self) -> int:
-        """How many bytes may be sent now, once there are any."""
+        """Wait for credit; how many bytes may be sent now."""
         while True:
             if (error := self._error or self._unwritable) is not None:
                 raise error
@@ -236,8 +239,8 @@ class ByteStream:
             await self._writable.wait()
 
     async def _send(self, kind: Kind, payload: bytes = b"") -> None:
-        if self._link is not None:
-            await self._link.send(kind, payload)
+        if self._connection is not None:
+            await self._connection.send(kind, payload)
             return
         number = self._next_out
         self._next_out += 1
@@ -258,9 +261,9 @@ class ByteStream:
         if len(message.data) < _HEAD.size:
             return
         self._heard = True
-        if not self._met.is_set():
-            self._met.set()
-            self._begin_to_keep()
+        if not self._peer_there.is_set():
+            self._peer_there.set()
+            self._start_pinging()
         kind, number = _HEAD.unpack_from(message.data)
         if kind == Kind.CREDIT:
             self._credit(message.data[_HEAD.size :])
@@ -283,33 +286,33 @@ class ByteStream:
             self._other_gone()
         self._readable.set()
 
-    # --- what comes by a link
+    # --- called by the local connection
 
-    def link_heard(self, kind: int, payload: bytes) -> None:
-        """See `local_links.Listener`."""
-        if not self._met.is_set():
-            self._met_at_the_door()
+    def local_received(self, kind: int, payload: bytes) -> None:
+        """See `local_connections.FrameReceiver`."""
+        if not self._peer_there.is_set():
+            self._use_connection()
         if kind == Kind.DATA:
-            before, self._waiting = self._waiting, self._waiting + len(payload)
-            if before < WINDOW <= self._waiting and self._link is not None:
-                self._link.hold()
+            before, self._unread = self._unread, self._unread + len(payload)
+            if before < WINDOW <= self._unread and self._connection is not None:
+                self._connection.pause()
         if kind != Kind.CREDIT:
             self._take_in(kind, payload)
 
-    def link_lost(self) -> None:
-        """See `local_links.Listener`."""
+    def local_lost(self) -> None:
+        """See `local_connections.FrameReceiver`."""
         if not self._gone:
             self._other_gone()
             self._readable.set()
 
-    def _met_at_the_door(self) -> None:
-        """The serving side has come in: the bus isn't needed."""
-        assert self._doors is not None
-        self._link = self._doors.link(self.id)
-        self._met.set()
+    def _use_connection(self) -> None:
+        """The serving side has connected on this machine: use that in place of the bus."""
+        assert self._local_listener is not None
+        self._connection = self._local_listener.connection(self.id)
+        self._peer_there.set()
 
     def _other_gone(self) -> None:
-        """The other side has let go: no more can be written; what it sent and ended well can still be read."""
+        """The other side has closed: writes fail. What it sent can still be read if it has ended in order."""
         self._gone = True
         gone = SeawayError(Code.UNAVAILABLE, f"{self._other} has gone; try again when it is back")
         if not self._ended:
@@ -323,19 +326,19 @@ class ByteStream:
             self._error = error
         self._ended = True
         self._broken.set()
-        self._met.set()
+        self._peer_there.set()
         self._readable.set()
         self._writable.set()
 
-    def _begin_to_keep(self) -> None:
-        """Until the serving side has been heard, the call that asks for it has its own time-out."""
-        self._keeper = self._tasks.spawn(f"stream-{self.id}", self._keep())
+    def _start_pinging(self) -> None:
+        """Called once the other side is there. Until then the call that asks it to serve has a time-out of its own."""
+        self._pinging = self._tasks.spawn(f"stream-{self.id}", self._ping())
 
-    async def _keep(self) -> None:
-        """Show the other side that this one lives; break when it has long been silent.
+    async def _ping(self) -> None:
+        """Ping the other side, and break the stream when it has been silent for `SILENCE_S`.
 
-        A ping has a number, so it also shows that frames (or the end) before it were lost; credit is told
-        again in case that it was.
+        A ping has a number: with it the other side notices that frames (or the end) before it were lost. Credit is sent
+        again with each ping, in case that it was lost.
         """
         silent = 0.0
         while not self._closed:
@@ -347,4 +350,4 @@ class ByteStream:
                 return
             with contextlib.suppress(SeawayError):
                 await self._send(Kind.PING)
-            await self._tell_taken()
+            await self._send_credit()

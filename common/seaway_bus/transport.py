@@ -1,9 +1,8 @@
 """The port to a message server: bytes, subjects, a stored stream, key-value buckets.
 
-Two implementations, one conformance suite: `nats_transport.NatsTransport` and the fake in
-`seaway_testing.fake_transport`. Subscribers' callbacks are plain functions that run in the order in
-which the server sent the messages; what takes time they hand to a task. That keeps a read
-that follows an event behind the event.
+It has two implementations and one conformance suite: `nats_transport.NatsTransport`, and the fake in
+`seaway_testing.fake_transport`. Subscribers' callbacks are plain functions. They run in the order in which the server
+sent the messages, and leave long work to tasks. So a read that follows an event sees the event's effect.
 """
 
 import re
@@ -15,7 +14,7 @@ from seaway_contracts.channels import BucketConfig, StreamConfig
 
 
 class TransportError(Exception):
-    """The server could not do it; the same may work later."""
+    """The server could not do it; a retry may succeed later."""
 
 
 class NotConnected(TransportError):
@@ -56,7 +55,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class StreamSize:
-    """What a stream holds and may hold, in bytes (`most` 0: any), and the numbers of its first and last message."""
+    """A stream's size and limit in bytes (`most` 0: no limit), its first and last sequence number."""
 
     size: int
     most: int
@@ -84,26 +83,26 @@ def check_key(key: str) -> str:
 
 
 Callback = Callable[[Message], None]
-STORE_S: Final = 5.0  # after which a publisher that has heard nothing sends its event again
+STORE_S: Final = 5.0  # without an acknowledgement a publisher sends its event again after this
 FLUSH_S: Final = 5.0
 _HEADER_FRAME: Final = 12  # `NATS/1.0` and two line ends
 
 
 def wire_size(data: bytes, headers: Mapping[str, str] | None) -> int:
-    """How much a message counts against the server's limit, in bytes."""
+    """How many bytes of a message count against the server's limit."""
     lines = sum(len(name) + len(value.encode()) + 4 for name, value in (headers or {}).items())
     return len(data) + (lines + _HEADER_FRAME if headers else 0)
 
 
 class Subscription(Protocol):
-    """What `subscribe` gives; ends with `close`."""
+    """What `subscribe` returns; `close` ends it."""
 
     async def close(self) -> None:
         """Stop the deliveries. Safe to call twice and without a connection."""
 
 
 class Bucket(Protocol):
-    """A key-value bucket. Decide by `create` and `update`, never by `get`: it may have changed since."""
+    """A key-value bucket. Decide by `create` and `update`, not by `get`: the value may have changed since."""
 
     async def get(self, key: str) -> Entry | None:
         """The entry, or None."""
@@ -112,20 +111,20 @@ class Bucket(Protocol):
         """Write a key that isn't there; its revision. Raises WrongRevision if it is."""
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
-        """Write over exactly that revision; the new one. Raises WrongRevision otherwise."""
+        """Replace exactly that revision; the new revision. Raises WrongRevision otherwise."""
 
     async def put(self, key: str, value: bytes) -> int:
         """Write whatever is there; the new revision."""
 
     async def delete(self, key: str, revision: int | None = None) -> None:
-        """Remove a key (at that revision: raises WrongRevision otherwise); gone already is no error."""
+        """Remove a key (only that revision: raises WrongRevision otherwise); a missing key is no error."""
 
     def entries(self) -> AsyncIterator[Entry]:
-        """All present entries, in no order."""
+        """All entries, in no order."""
 
 
 class Transport(Protocol):
-    """A connection to the server. Reconnects for ever by itself; `publish` never blocks on a lost connection."""
+    """A connection to the server. Reconnects by itself, for ever; `publish` never blocks on a lost connection."""
 
     @property
     def connected(self) -> bool:
@@ -137,28 +136,28 @@ class Transport(Protocol):
 
     @property
     def clustered(self) -> bool:
-        """Whether several servers hand messages on: some can be lost between two while this connection stands."""
+        """Whether the server is in a cluster: messages can be lost between servers while this connection stands."""
 
     @property
     def max_payload(self) -> int:
-        """The largest message in bytes that the server takes."""
+        """The largest message that the server takes, in bytes."""
 
     def send(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """Publish without waiting, however much waits to be sent. Raises NotConnected, TooLarge."""
+        """Publish without waiting, however much is buffered. Raises NotConnected, TooLarge."""
 
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """Send to whoever listens. Raises NotConnected, TooLarge."""
+        """Publish to all current subscribers. Raises NotConnected, TooLarge."""
 
     async def request(
         self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float, node: str = ""
     ) -> Message:
-        """Send and wait for one answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge.
+        """Send a request and return the first answer. Raises NotConnected, NoResponders, RequestTimeout, TooLarge.
 
-        `node`: whose agent is asked. It answers on a subject of its own node, and not to this client's inbox.
+        `node`: the node whose agent is asked. It answers on a subject of its own node, not on this client's inbox.
         """
 
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
-        """Deliver what matches; with `queue`, each message to one member of that group."""
+        """Call `callback` with each matching message; with `queue`, each message goes to one member of that group."""
 
     async def store(self, subject: str, data: bytes, headers: Mapping[str, str], timeout_s: float = STORE_S) -> int:
         """Publish and wait until the stream has it on disk; its sequence number there.
@@ -168,7 +167,7 @@ class Transport(Protocol):
         """
 
     async def ensure_stream(self, config: StreamConfig, replicas: int = 1) -> None:
-        """Make the stream, or bring it to this configuration; smaller where there is less room. Raises NoSpace."""
+        """Make the stream or update its configuration; smaller if there is less room. Raises NoSpace."""
 
     async def last(self, stream: str, subject: str) -> Message | None:
         """The newest stored message of a subject; None where there is none."""
@@ -177,27 +176,27 @@ class Transport(Protocol):
         """The sequence number of the newest stored message; 0 when there is none."""
 
     async def stream_size(self, stream: str) -> StreamSize:
-        """How large the stream is."""
+        """The stream's size and limits."""
 
     async def purge(self, stream: str, subject: str, up_to: int) -> int:
-        """Remove the messages that match up to and with a sequence number; how many."""
+        """Remove the matching messages up to and including a sequence number; how many there were."""
 
     def replay(self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0) -> AsyncIterator[Message]:
-        """The stored messages that match, from a sequence number or a time on, up to the newest at that time."""
+        """The matching stored messages from a sequence number or a time on, up to the newest at the call."""
 
     async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
-        """The bucket, made, or brought to this configuration."""
+        """The bucket; make it or update its configuration first."""
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
-        """Call this when the connection is lost, before anything of a later one arrives."""
+        """Have `callback` called when the connection is lost, before a later connection delivers anything."""
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
-        """Call this after each regained connection: messages may have been missed."""
+        """Have `callback` called after each reconnection: messages may have been missed."""
 
     async def flush(self, timeout_s: float = FLUSH_S, meanwhile: Callable[[], object] | None = None) -> None:
-        """Wait until the server has seen all that was sent, and all that it has sent before has come.
+        """Wait until the server has all that was sent, and all that it sent before has arrived.
 
-        `meanwhile` is done once the server has been asked. Raises NotConnected, RequestTimeout.
+        `meanwhile` is called when the server has been asked. Raises NotConnected, RequestTimeout.
         """
 
     async def close(self) -> None:

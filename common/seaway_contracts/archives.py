@@ -11,14 +11,14 @@ ChangeKind = Literal["modified", "added", "deleted"]
 
 
 class StatPath(Payload):
-    """What stands at `path` in a container; a last symbolic link is not followed."""
+    """Ask what is at `path` in a container; a last symbolic link is not followed."""
 
     id: str
     path: str
 
 
 class PathStat(Payload):
-    """lstat of a path: `mode` as st_mode, `size` in bytes. `link_target` is the end of a link, as far as it leads."""
+    """lstat of a path: `mode` as st_mode, `size` in bytes. `link_target`: where a link finally leads."""
 
     name: str
     size: int
@@ -28,7 +28,7 @@ class PathStat(Payload):
 
 
 class ReadPath(Payload):
-    """Send what stands at `path` as a tar through the byte stream `stream`. The answer is what stands there."""
+    """Send `path` as a tar through the byte stream `stream`. The answer is the path's `PathStat`."""
 
     id: str
     path: str
@@ -38,9 +38,8 @@ class ReadPath(Payload):
 class WritePath(Payload):
     """Unpack the archive that comes through the byte stream `stream` in the directory `path`.
 
-    The agent ends its side of the stream when all is written, or fails it.
-    `keep_kinds`: no directory is replaced by something else, nor the other way round. `chown`: everything is given to
-    the container's own user.
+    The agent ends its side of the stream when all is written, or fails it. `keep_kinds`: no directory is replaced by
+    something else, nor the other way round. `chown`: all files get the container's own user as owner.
     """
 
     id: str
@@ -58,7 +57,7 @@ class ExportContainer(Payload):
 
 
 class ListChanges(Payload):
-    """Send what differs from the image through the byte stream `stream`, a line of JSON for each path (`Change`)."""
+    """Send the differences from the image through the byte stream `stream`, a line of JSON for each (`Change`)."""
 
     id: str
     stream: str
@@ -72,9 +71,10 @@ class Change(Payload):
 
 
 class ImageOrder(Payload):
-    """What an image made of a container is like. `config` is over `container`, `changes` are over both.
+    """The description of an image to make of a container.
 
-    `image` is the image below; `created_by` what the history says.
+    `config` takes precedence over `container`, `changes` over both. `image` is the base image; `created_by` is for the
+    history.
     """
 
     image: str
@@ -90,16 +90,16 @@ class ImageOrder(Payload):
 
 
 class GrantCommit(Payload):
-    """Let that node send the layer of an image of this order."""
+    """Allow that node to send the layer of an image with this order."""
 
     node: str
     order: ImageOrder
 
 
 class CommitContainer(Payload):
-    """Make an image of a container's writable layer; `pause` freezes a running one meanwhile.
+    """Make an image of a container's writable layer; `pause` freezes a running container meanwhile.
 
-    `upload`: where the layer goes, once, by the image service's grant. `comment`: the image's, for the event.
+    `upload`: where to send the layer, once, as the image service has granted. `comment`: the image's, for the event.
     """
 
     id: str
@@ -122,7 +122,7 @@ class MeasureContainers(Payload):
 
 
 class ContainerSize(Payload):
-    """Bytes that a container has written, and those of its files altogether."""
+    """The bytes that a container has written (`rw`), and those of all its files (`root_fs`)."""
 
     id: str
     rw: int
@@ -130,6 +130,6 @@ class ContainerSize(Payload):
 
 
 class ContainerSizes(Payload):
-    """The sizes of those containers that are still there."""
+    """The sizes of those containers that still exist."""
 
     sizes: tuple[ContainerSize, ...] = ()

@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Payload(BaseModel):
-    """A message body. Payloads only ever gain optional fields, so unknown ones are ignored."""
+    """A message body. Payloads only ever gain optional fields; readers ignore unknown ones."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, at a third of its cost: a status is copied several times for each event of its container."""
+        """As pydantic's, at a third of its cost: each event copies its container's status several times."""
         if deep:
             return super().model_copy(update=update, deep=True)
         copied = self.__new__(type(self))

@@ -1,7 +1,7 @@
 """Channels: a subject's template, payloads, owner and users, declared once.
 
-Address, wildcard and parser all come from the one template; permissions on the bus come from `owner`, `callers` and
-`hearers`. Each channel has methods that take its payload, so that the type checker sees a wrong one (a frozen generic
+Address, wildcard and parser come from the template; permissions on the bus come from `owner`, `callers` and `hearers`.
+Each channel has methods that take its payload, so that the type checker finds a wrong one (a frozen generic dataclass
 would be inferred covariant).
 """
 
@@ -21,13 +21,13 @@ from seaway_contracts.ids import check_token
 ROOT: Final = "seaway.v1"
 NODE: Final = f"{ROOT}.node.{{node}}"
 DO: Final = f"{NODE}.do"
-"""Subjects of commands to one node, and of what flows to it."""
+"""Subjects of commands to one node, and of byte streams to it."""
 ASK: Final = f"{NODE}.ask"
-"""Subjects of requests from one node to services: it stands in the subject, as NATS does not name senders."""
+"""Subjects of a node's requests to services. They contain the node, as NATS does not name senders."""
 TELL: Final = f"{NODE}.tell"
-"""Subjects of all else that one node says."""
+"""Subjects of everything else that a node publishes."""
 ALL_NODES: Final = "all"
-"""Stands for the node in the subjects of what all nodes hear."""
+"""In place of a node, in subjects to which all nodes subscribe."""
 M = TypeVar("M", bound=Payload)
 Q = TypeVar("Q", bound=Payload)
 R = TypeVar("R", bound=Payload)
@@ -60,7 +60,7 @@ class Template:
         return self.text.format_map({name: check_token(tokens[name]) for name in self.fields})
 
     def wildcard(self, **tokens: str) -> str:
-        """The subscription that leaves open every token that isn't given."""
+        """The subject to subscribe to: a token that isn't given is a wildcard."""
         return self.text.format_map(
             {name: check_token(tokens[name]) if name in tokens else "*" for name in self.fields}
         )
@@ -87,10 +87,10 @@ def _decode(model: type[M], data: bytes, where: str) -> M:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        raise _misfit(error, where) from None
+        raise _bad_body(error, where) from None
 
 
-def _misfit(error: ValidationError, where: str) -> SeawayError:
+def _bad_body(error: ValidationError, where: str) -> SeawayError:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or "body"
     return bad_request(f"{where}: {place}: {first['msg']}")
@@ -100,9 +100,9 @@ def _misfit(error: ValidationError, where: str) -> SeawayError:
 class EventChannel(Generic[M]):
     """A durable event: `seaway.v1.event.<node>.<noun>.<action>.<id>`, kept in the events stream.
 
-    Metadata alone writes there. What a node's agent `owner`s, the agent tells the services at once
-    (`….node.<node>.tell.event.…`), and metadata publishes it once it has judged it. `payload` is the body as the owner
-    tells it; `public` the part of it that is published, which can be read as a `payload` with defaults for the rest.
+    Metadata alone writes there. An agent publishes the events that it owns to the services at once
+    (`….node.<node>.tell.event.…`); metadata judges them and publishes them in the stream. `payload` is the body as the
+    owner publishes it; `public` is the part of it in the stream, which is a valid `payload` with defaults for the rest.
     """
 
     noun: str
@@ -112,7 +112,7 @@ class EventChannel(Generic[M]):
     about: str
     owner: Role
     lossy: bool = False
-    """An outbox that is half full may drop it: no state depends on it, or the next status repeats it."""
+    """A half-full outbox may drop it: no state depends on it, or the next status repeats it."""
 
     @cached_property
     def template(self) -> Template:
@@ -121,15 +121,15 @@ class EventChannel(Generic[M]):
 
     @cached_property
     def told_template(self) -> Template:
-        """The template of the subject on which an agent tells it. Of those that agents own."""
+        """The template of the subject on which an agent publishes it. Only for events that agents own."""
         return Template(f"{TELL}.event.{self.noun}.{self.action}.{{id}}")
 
     def subject(self, node: str, identifier: str) -> str:
-        """Where this event of one thing on one node is published."""
+        """The subject in the stream, for one thing on one node."""
         return self.template.subject(node=node, id=identifier)
 
     def told_subject(self, node: str, identifier: str) -> str:
-        """Where the node's agent tells it."""
+        """The subject on which the node's agent publishes it."""
         return self.told_template.subject(node=node, id=identifier)
 
     def encode(self, body: M) -> bytes:
@@ -145,24 +145,24 @@ class EventChannel(Generic[M]):
         try:
             return _encode(self.public.model_validate(body))
         except ValidationError as error:
-            raise _misfit(error, f"event {self.noun}.{self.action}") from None
+            raise _bad_body(error, f"event {self.noun}.{self.action}") from None
 
 
 class Repeat(StrEnum):
-    """When a caller sends a request again by itself, with the same command id and dead-line."""
+    """When the bus repeats a request by itself, with the same command id and dead-line."""
 
     NEVER = "never"
     UNHEARD = "unheard"
-    """While nobody was there to hear it."""
+    """While no process serves the subject."""
     UNANSWERED = "unanswered"
-    """Also when it was heard and no answer came: to be heard by the next process as well does no harm."""
+    """Also when no answer comes: it does no harm if a second process gets the request as well."""
 
 
 @dataclass(frozen=True)
 class CallChannel(Generic[Q, R]):
-    """A request with its reply: to any copy of the service that `owner`s it, or to one node's agent.
+    """A request with its reply, to any copy of the service that `owner`s it, or to one node's agent.
 
-    `from_nodes`: it is asked by agents, each on a subject that names its node.
+    `from_nodes`: agents send it, each on a subject with its node.
     """
 
     owner: Role
@@ -188,7 +188,7 @@ class CallChannel(Generic[Q, R]):
 
     @property
     def queue(self) -> str:
-        """The queue group of those who answer; empty where each hears all of its own."""
+        """The queue group of the processes that answer; empty if each process gets all requests on its subject."""
         return "" if self.to_node else self.service
 
     @property
@@ -204,7 +204,7 @@ class CallChannel(Generic[Q, R]):
         return Template(f"{ASK if self.from_nodes else ROOT}.{self.service}.{self.noun}.{self.verb}")
 
     def subject(self, node: str | None = None) -> str:
-        """Where the request goes; `node` exactly where the subject names one."""
+        """The subject of the request; raises ValueError unless `node` is given exactly if the subject has one."""
         needed = "node" in self.template.fields
         if (node is not None) != needed:
             raise ValueError(f"{self.service} {self.name}: node is {'needed' if needed else 'not taken'}")
@@ -229,7 +229,7 @@ class CallChannel(Generic[Q, R]):
 
 @dataclass(frozen=True)
 class MessageChannel(Generic[M]):
-    """A message for everybody who listens just now; nobody answers it, nothing keeps it."""
+    """A message to its current subscribers. It is neither answered nor stored."""
 
     name: str
     template: Template
@@ -239,7 +239,7 @@ class MessageChannel(Generic[M]):
     hearers: frozenset[Role]
 
     def subject(self, **tokens: str) -> str:
-        """Where it is published; raises BadToken."""
+        """The subject to publish on; raises BadToken."""
         return self.template.subject(**tokens)
 
     def encode(self, body: M) -> bytes:

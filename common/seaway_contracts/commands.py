@@ -26,9 +26,9 @@ class RegisterContainer(Payload):
 
 
 class ForgetContainer(Payload):
-    """Take back a registration whose container was never made, and the name that it holds.
+    """Undo the registration of a container that was never made, and free its name.
 
-    `unheard`: the node may have made it, and can't be asked. As soon as it can, it is told to remove it.
+    `unheard`: the node may have made it, but can't be asked. It removes the container as soon as it can be reached.
     """
 
     id: str
@@ -37,13 +37,13 @@ class ForgetContainer(Payload):
 
 
 GONE: Final = 1 << 53
-"""In a basis: the container is to be gone."""
+"""In a basis: the asker knows that the container is removed."""
 
 
 class ResolveContainer(Payload):
     """A container as a user names it: id, name, or prefix of an id.
 
-    `basis`: the numbers of statuses, by container, that the asker knows of; the reply is not to be older.
+    `basis`: the status numbers that the asker knows, by container; the reply must not be older.
     """
 
     ref: str
@@ -51,7 +51,7 @@ class ResolveContainer(Payload):
 
 
 class ContainerLocation(Payload):
-    """Which container it is and which node holds it."""
+    """A container and the node that holds it."""
 
     id: str
     node: str
@@ -70,9 +70,9 @@ class ListContainers(Payload):
 
 
 class ContainerList(Payload):
-    """Records, newest first; `next` continues the listing where not empty.
+    """Records, newest first; `next` continues the listing unless it is empty.
 
-    Metadata sends each record on a line of its own (`page_lines`), the same bytes for as long as it is the same.
+    Metadata sends each record on a line of its own (`page_lines`). The line changes only with the record.
     """
 
     containers: tuple[ContainerRecord, ...] = ()
@@ -85,7 +85,7 @@ PAGE_TAIL: Final = b'\n],"next":"'
 
 
 def page_lines(page: bytes) -> tuple[list[bytes], str] | None:
-    """The records of a ContainerList as they stand in it, and its `next`; None where it is written otherwise."""
+    """The records' lines in a ContainerList, and its `next`; None if it has another form."""
     records, tail, following = page.rpartition(PAGE_TAIL)
     if not tail or not records.startswith(PAGE_HEAD):
         return None
@@ -94,13 +94,13 @@ def page_lines(page: bytes) -> tuple[list[bytes], str] | None:
 
 
 class ListKnown(Payload):
-    """Containers that a node's database has."""
+    """The containers in a node's database."""
 
     ids: tuple[str, ...] = ()
 
 
 class KnownContainers(Payload):
-    """What the node has told of them: the records as they are, and the ids of those that it has removed."""
+    """The records of containers that the node has reported, and the ids of those that it has removed."""
 
     containers: tuple[ContainerRecord, ...] = ()
     removed: tuple[str, ...] = ()
@@ -118,10 +118,10 @@ class PlacedMount(Payload):
 
 
 class PlaceRequest(Payload):
-    """Find a node for a container: all that a filter may ask about. `resources` has the devices, too.
+    """Find a node for a container. It has all that a filter may ask about; `resources` has the devices, too.
 
-    The node is sought while the image is: `image_id` may be empty, and what the image says is not in it (its labels
-    and volumes). `networks` are those in which the container gets an endpoint, as its user named them.
+    The node is chosen while the image is looked up: `image_id` may be empty, and the image's labels and volumes are
+    missing. `networks` are those in which the container gets an endpoint, as its user named them.
     """
 
     container_id: str
@@ -138,7 +138,7 @@ class PlaceRequest(Payload):
 
     @property
     def devices(self) -> tuple[DeviceRequest, ...]:
-        """The devices that a driver is to find."""
+        """The devices that a driver must find."""
         return self.resources.device_requests
 
 
@@ -154,7 +154,7 @@ class Placement(Payload):
 class CreateContainer(Payload):
     """Make the container on this node; the same id twice makes it once.
 
-    `former`: the node held it, and lost all memory of it in a reboot; this was its last status that was told.
+    `former`: its last reported status, if the node held it and lost it in a reboot.
     """
 
     spec: ContainerSpec
@@ -162,13 +162,13 @@ class CreateContainer(Payload):
 
 
 class ContainerId(Payload):
-    """A command that needs no more than the container."""
+    """A command with the container's id alone."""
 
     id: str
 
 
 class Renounced(Payload):
-    """Whether the container is not there, and won't be made any more by this agent."""
+    """Whether the container doesn't exist, and this agent will never make it."""
 
     renounced: bool = False
 
@@ -197,14 +197,14 @@ class RemoveContainer(Payload):
 
 
 class RenameContainer(Payload):
-    """Give it another name (without Docker's slash)."""
+    """Change its name (without Docker's slash)."""
 
     id: str
     name: str
 
 
 class UpdateContainer(Payload):
-    """Change limits and restart policy. A limit at its default stays as it is, as does the policy where None."""
+    """Change limits and restart policy. A limit at its default and a policy of None stay as they are."""
 
     id: str
     limits: Resources = Field(default_factory=Resources)
@@ -212,7 +212,7 @@ class UpdateContainer(Payload):
 
 
 class ListProcesses(Payload):
-    """What runs in a container, as `ps` with these arguments shows it."""
+    """List a container's processes as `ps` does with these arguments."""
 
     id: str
     ps_args: str = "-ef"
@@ -226,7 +226,7 @@ class ProcessList(Payload):
 
 
 class HealthReply(Payload):
-    """What the health check knows just now; None without one."""
+    """A container's health; None without a health check."""
 
     health: Health | None = None
 
@@ -240,9 +240,9 @@ class ResizeTty(Payload):
 
 
 class AttachContainer(Payload):
-    """Join the container's streams through the byte stream `stream`, in Docker's multiplexed frames.
+    """Attach to the container through the byte stream `stream`, in Docker's multiplexed frames.
 
-    Without frames with `raw` and with a TTY.
+    There are no frames with `raw` or with a TTY.
     """
 
     id: str
@@ -271,7 +271,7 @@ class ReadLogs(Payload):
 
 
 class StatusReply(Payload):
-    """The container's status after the command, and what its user should know."""
+    """The container's status after the command, and warnings for its user."""
 
     status: ContainerStatus
     warnings: tuple[str, ...] = ()
@@ -285,16 +285,16 @@ class InventoryItem(Payload):
 
 
 class ListInventory(Payload):
-    """Page through what a node holds: pass the `next` of the page before. `ids`: only of these, where there are any."""
+    """Page through a node's containers: pass the `next` of the page before. `ids`: only these, if there are any."""
 
     after: str = ""
     ids: tuple[str, ...] = ()
 
 
 class Inventory(Payload):
-    """What a node holds. `epoch` and `revision` as in its beats.
+    """The containers that a node holds. `epoch` and `revision` as in its beats.
 
-    `forgetful`: it has rebooted, and its database may lack what was made in the last moments before.
+    `forgetful`: the node has rebooted, and its database may lack the last containers before that.
     """
 
     node: str
@@ -309,7 +309,7 @@ PrunedKind = Literal["container", "image", "network", "builder"]
 
 
 class Pruned(Payload):
-    """What a prune came to: things of this kind were removed, which frees so many bytes."""
+    """The result of a prune: `reclaimed` bytes of things of this kind."""
 
     kind: PrunedKind
     reclaimed: int = 0

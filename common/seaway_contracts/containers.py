@@ -1,4 +1,4 @@
-"""Containers: what was asked for (`ContainerSpec`, written once), what is (`ContainerStatus`, by the agent alone)."""
+"""Containers: the spec (`ContainerSpec`, written once) and the status (`ContainerStatus`, written by the agent)."""
 
 from enum import StrEnum
 from typing import Literal
@@ -24,9 +24,10 @@ class State(StrEnum):
 class Mount(Payload):
     """A mount from outside the image. `source` is a host path (bind) or a volume's name; `options` as in fstab.
 
-    `shown_mode` is the third part of a Binds text, for inspect. `recursive_read_only` says what a read-only bind does
-    to the mounts below it: as the host can, not, or as without fail. `subpath` is inside the volume. `propagation` is
-    empty where the user said nothing. `host_path` is where a volume is on its node, told by the agent.
+    `shown_mode` is the third part of a Binds text, for inspect. `recursive_read_only`: whether a read-only bind makes
+    the mounts below it read-only: empty (if the host can), `never`, or `always` (else the start fails). `subpath` is
+    inside the volume. `propagation` is empty if the user gave none. `host_path` is a volume's path on its node, which
+    the agent reports.
     """
 
     type: Literal["bind", "volume", "tmpfs"]
@@ -144,9 +145,9 @@ class Link(Payload):
 
 
 class EndpointSpec(Payload):
-    """A container's place in one network, as asked for. Where an address is empty, the node chooses one.
+    """The endpoint of a container in one network, as asked for. The node chooses an address that is empty.
 
-    `network` is the name or the id that the user gave. `links` are the containers that are known here by another name.
+    `network` is the name or the id that the user gave. `links` are containers with another name in this network.
     """
 
     network: str
@@ -163,7 +164,7 @@ class ContainerNetworking(Payload):
     """The network namespace of a container (its sandbox), and its endpoints in networks.
 
     `sandbox`: empty for one of its own, `host`, or `container:<id>` for another container's. Only a sandbox of its own
-    has endpoints; without any it has nothing but the loopback. The first one is that of Docker's NetworkMode.
+    has endpoints; without endpoints it has only the loopback. The first endpoint is that of Docker's NetworkMode.
     """
 
     sandbox: str = ""
@@ -226,7 +227,7 @@ class LogConfig(Payload):
 
 
 class Command(Payload):
-    """What runs. `entrypoint` and `cmd` are the user's over the image's; `env` holds the image's and the user's.
+    """The container's program. `entrypoint` and `cmd`: the user's, or else the image's; `env`: both.
 
     `height` and `width` are the terminal's at the start, 0 for the kernel's choice.
     """
@@ -264,9 +265,9 @@ class ImageUse(Payload):
 
 
 class Asked(Payload):
-    """The client's own words as JSON objects in Docker's names, without what is default.
+    """The client's request as JSON objects with Docker's names, without defaults.
 
-    Nothing reads them but inspect, which gives them back; where the spec says it too, the spec is right.
+    Only inspect reads them, to return them; where the spec has the same, the spec is right.
     """
 
     config: str = ""
@@ -274,7 +275,7 @@ class Asked(Payload):
 
 
 class ContainerSpec(Payload):
-    """All that is asked for of a container; only name, limits and restart policy ever change. Times in Unix ns."""
+    """What a container was asked to be; only name, limits and restart policy ever change. Times in Unix ns."""
 
     id: str
     name: str
@@ -301,7 +302,7 @@ class ContainerSpec(Payload):
 
 
 class Endpoint(Payload):
-    """A container's place in one network while it runs; addresses are empty where it has none of that family."""
+    """The endpoint of a running container in one network; an address is empty if it has none of that family."""
 
     network: str
     network_id: str
@@ -334,7 +335,7 @@ class Probe(Payload):
 
 
 class Health(Payload):
-    """How its health check finds a container. `log` has the last five probes, the newest last."""
+    """A container's health. `log`: the last five probes, oldest first."""
 
     status: Literal["starting", "healthy", "unhealthy"] = "starting"
     failing_streak: int = 0
@@ -342,11 +343,11 @@ class Health(Payload):
 
 
 class ContainerStatus(Payload):
-    """What is, as the holding agent last saw it. `seq` counts the container's events; `run` its starts.
+    """A container's status as its agent last saw it. `seq` counts the container's events; `run` its starts.
 
-    `removes_volumes`: its removal, once it has begun, takes its anonymous volumes with it. `paused_by_commit`: it is
-    paused for as long as its agent commits it. `apparmor`: the AppArmor profile of its last run, empty for none; None
-    where there was no run, or its agent doesn't tell.
+    `removes_volumes`: its removal has begun, and includes its anonymous volumes. `paused_by_commit`: paused while its
+    agent commits it. `apparmor`: the AppArmor profile of its last run, empty for none; None if there was no run or its
+    agent doesn't report it.
     """
 
     state: State = State.CREATED
@@ -368,13 +369,13 @@ class ContainerStatus(Payload):
     log_path: str = ""
     apparmor: str | None = None
     exec_ids: tuple[str, ...] = ()
-    """Further processes that have not ended."""
+    """The ids of execs that have not ended."""
 
 
 class ContainerRecord(Payload):
-    """A container as the cluster knows it: both halves, and where it is. `spec_seq`: the event that the spec is of.
+    """A container as the cluster knows it: spec, status and node. `spec_seq`: the event that set the spec.
 
-    `discarded`: whoever asked for it was told that it was not made. Where it was made after all, its node removes it.
+    `discarded`: its create failed, as far as the user knows. If the node has made it after all, the node removes it.
     """
 
     spec: ContainerSpec

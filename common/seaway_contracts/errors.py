@@ -11,7 +11,7 @@ from seaway_contracts.base import Payload
 
 
 class Code(StrEnum):
-    """What went wrong, in terms that a caller can act on."""
+    """The kinds of errors that a caller can act on."""
 
     BAD_REQUEST = "bad_request"
     UNAUTHORIZED = "unauthorized"
@@ -72,7 +72,7 @@ class ErrorBody(Payload):
 
 
 class SeawayError(Exception):
-    """A failure with a sentence for the user: it names the thing and says what to do."""
+    """An error with a sentence for the user, which names the thing and says what to do."""
 
     def __init__(self, code: Code, message: str, reason: Reason | None = None) -> None:
         super().__init__(message)
@@ -125,12 +125,12 @@ def conflict(message: str, reason: Reason | None = None) -> SeawayError:
 
 
 def not_modified() -> SeawayError:
-    """The thing already is as asked."""
+    """The thing is already in the wanted state."""
     return SeawayError(Code.NOT_MODIFIED, "")
 
 
 def written_later(what: object, found: int, known: int) -> SeawayError:
-    """A file was written by a later release: half understood, it would be written back without the rest."""
+    """A later release wrote the file. This one would lose what it doesn't understand when it writes the file back."""
     return internal(
         f"{what} was written by a later release (schema {found}, this one knows {known}): start that release again, "
         "or restore what was kept before its start"
@@ -143,5 +143,5 @@ def unavailable(message: str) -> SeawayError:
 
 
 def internal(message: str, reason: Reason | None = None) -> SeawayError:
-    """Something failed that the caller can't mend by another request."""
+    """An error that the caller can't fix with another request."""
     return SeawayError(Code.INTERNAL, message, reason)

@@ -1,5 +1,6 @@
-"""Execs: further processes in a running container. An exec's id begins with half of its container's, so that anybody
-who has it finds container and node.
+"""Execs: further processes in a running container.
+
+An exec's id begins with half of its container's id: with it, container and node can be found.
 """
 
 from enum import StrEnum
@@ -12,7 +13,7 @@ _PREFIX: Final = 32
 
 
 class ExecState(StrEnum):
-    """Where an exec is in its life."""
+    """The states of an exec."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -20,7 +21,7 @@ class ExecState(StrEnum):
 
 
 class ExecSpec(Payload):
-    """What was asked for. Empty `user` and `workdir`: the container's; `height`, `width` of a terminal, in cells."""
+    """An exec as asked for. Empty `user`, `workdir`: the container's; `height`, `width`: a terminal's, in cells."""
 
     id: str
     args: tuple[str, ...]
@@ -43,9 +44,9 @@ class ExecSpec(Payload):
 
 
 class ExecStatus(Payload):
-    """What is. `pid` on the node, 0 where it never ran; `exit_code` None until it has ended; times in Unix ns.
+    """An exec's status. `pid`: on the node, 0 if it never ran; `exit_code`: None until it ends; times in Unix ns.
 
-    `command`: the id of the command that began it.
+    `command`: the id of the command that started it.
     """
 
     state: ExecState = ExecState.CREATED
@@ -57,21 +58,22 @@ class ExecStatus(Payload):
 
 
 class CreateExec(Payload):
-    """Make it ready; the same id twice makes it once."""
+    """Create an exec; the same id twice creates it once."""
 
     container: str
     spec: ExecSpec
 
 
 class ExecId(Payload):
-    """A command that needs no more than the exec."""
+    """A command with the exec's id alone."""
 
     id: str
 
 
 class StartExec(Payload):
-    """Run it. Its output goes through the byte stream `stream`, raw where `raw` (else in Docker's frames); an empty
-    `stream` starts it detached.
+    """Start an exec. Its output goes through the byte stream `stream`; with an empty `stream` it starts detached.
+
+    `raw`: without Docker's frames.
     """
 
     id: str
@@ -82,7 +84,7 @@ class StartExec(Payload):
 
 
 class ExecStarted(Payload):
-    """What the other end of the stream must know."""
+    """What the other end of the stream needs to know."""
 
     stdin: bool = False
     tty: bool = False
@@ -98,7 +100,7 @@ class ResizeExec(Payload):
 
 
 class ExecInfo(Payload):
-    """All about one exec."""
+    """An exec's container, spec and status."""
 
     container: str
     spec: ExecSpec
@@ -111,10 +113,10 @@ def exec_id(container: str, random: str) -> str:
 
 
 def is_exec_id(text: str) -> bool:
-    """Whether it has the form of an exec's id."""
+    """Whether `text` has the form of an exec's id."""
     return is_container_id(text)
 
 
 def container_prefix(identifier: str) -> str:
-    """The beginning of the id of the exec's (or any) container, by which it is found."""
+    """The prefix of the container's id, from the id of an exec or container."""
     return identifier[:_PREFIX]

@@ -1,4 +1,4 @@
-"""Ids and the subject tokens made from them. Only ids stand in subjects, never names that a user gave."""
+"""Ids, and their use as subject tokens. Names that a user gave never stand in subjects."""
 
 import re
 from functools import lru_cache
@@ -9,7 +9,7 @@ CONTAINER_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class BadToken(ValueError):
-    """A text that may not stand in a subject."""
+    """A text that can't be a subject token."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"{text!r} is no subject token: use 1 to 128 of A-Z a-z 0-9 _ -")
@@ -18,9 +18,9 @@ class BadToken(ValueError):
 
 @lru_cache(maxsize=4096)
 def check_token(text: str) -> str:
-    """Return `text` if it may stand as one token of a subject; raise `BadToken` otherwise.
+    """Return `text` if it can be one token of a subject; raise `BadToken` otherwise.
 
-    nats-py sends `a..b`, `*` and `>` unchecked, so this is the only guard.
+    nats-py sends `a..b`, `*` and `>` unchecked, so this is the only check.
     """
     if not TOKEN.fullmatch(text):
         raise BadToken(text)
@@ -30,11 +30,11 @@ def check_token(text: str) -> str:
 RESERVED_NODES: Final = frozenset(
     {"all", "cluster", "SEAWAY", "SYS", "api", "image", "metadata", "scheduler", "agent", "cli"}
 )
-"""Names that mean something else in subjects, events or accounts."""
+"""Names with another meaning in subjects, events or accounts."""
 
 
 def check_node(name: str) -> str:
-    """Return `name` if a node may be called so; raise ValueError otherwise."""
+    """Return `name` if a node may have it; raise ValueError otherwise."""
     check_token(name)
     if name in RESERVED_NODES:
         raise ValueError(f"no node may be called {name!r}: the name is reserved")
@@ -47,5 +47,5 @@ def is_container_id(text: str) -> bool:
 
 
 def short_id(identifier: str) -> str:
-    """The first twelve digits, as Docker shows ids; a `sha256:` prefix is left off."""
+    """The first twelve digits, as Docker shows ids, without a `sha256:` prefix."""
     return identifier.removeprefix("sha256:")[:12]

@@ -1,4 +1,4 @@
-"""Images as the services know them: what to unpack and what to run."""
+"""Images as the services know them: layers and configuration."""
 
 from pydantic import Field
 
@@ -88,13 +88,13 @@ class RegistryAuth(Payload):
 
 
 class RegistryLogin(Payload):
-    """Whether the registry at `auth.server_address` (empty: Docker Hub) takes these credentials."""
+    """Ask whether the registry at `auth.server_address` (empty: Docker Hub) accepts these credentials."""
 
     auth: RegistryAuth
 
 
 class Registries(Payload):
-    """How registries are reached: mirrors of Docker Hub, and those without good TLS (host, host:port or CIDR)."""
+    """How to reach registries: mirrors of Docker Hub, and registries without good TLS (host, host:port or CIDR)."""
 
     mirrors: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
@@ -116,11 +116,11 @@ class PullRequest(Payload):
 
 
 class PullStarted(Payload):
-    """The pull runs; its outcome is the stream's end."""
+    """The pull runs; the end of its stream reports the outcome."""
 
 
 class TagRequest(Payload):
-    """Give the image `source` the further name `target`."""
+    """Add the name `target` to the image `source`."""
 
     source: str
     target: str
@@ -151,14 +151,14 @@ class RemovedImage(Payload):
 
 
 class RemovedImages(Payload):
-    """What a removal did, in order. `reclaimed` in bytes: the layers that nothing keeps any more."""
+    """The changes of a removal, in order. `reclaimed`: bytes of the layers that no image needs any longer."""
 
     items: tuple[RemovedImage, ...] = ()
     reclaimed: int = 0
 
 
 class ImageList(Payload):
-    """Images, newest first; `next` continues the listing where not empty."""
+    """Images, newest first; `next` continues the listing unless it is empty."""
 
     images: tuple[ImageRecord, ...] = ()
     next: str = ""

@@ -3,8 +3,8 @@
 Order per container (MUST): `create` comes first and `destroy` last; between them a run is
 `start`, anything, `die`; `die` never comes before its `start`; `oom` comes before `die`;
 `stop` comes right before the `die` that it caused (as in Docker 26), `restart` right after the
-new `start`; `seq` grows with each event, by one but for what was left out of a full outbox and the leap
-after a node's reboot (docs/events.md has the whole table).
+new `start`; `seq` grows with each event: by one, except for events that a full outbox left out and the
+jump after a node's reboot (docs/events.md has the whole table).
 """
 
 import hashlib
@@ -21,15 +21,15 @@ from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint
 
 MSG_ID: Final = "Nats-Msg-Id"
 EXEC_COMMAND: Final = "execCommand"
-"""The attribute of `exec_create` and `exec_start` with the command, which services alone hear."""
-_EPOCH: Final = datetime(1970, 1, 1)  # UTC, like all that is counted from it
+"""The attribute of `exec_create` and `exec_start` with the command, for services only."""
+_EPOCH: Final = datetime(1970, 1, 1)  # UTC
 _TYPE_PREFIX: Final = "io.seaway.v1."
 
 
 class ContainerEvent(Payload):
-    """A container event as its agent tells it to the services: the status after it, and Docker's actor attributes.
+    """A container event as its agent publishes it to the services: the status after it, Docker's actor attributes.
 
-    `spec` with `create` and with each event that changes it (`rename`, `update`).
+    `spec` is set for `create` and for each event that changes it (`rename`, `update`).
     """
 
     status: ContainerStatus
@@ -38,16 +38,16 @@ class ContainerEvent(Payload):
 
 
 class PublicHealth(Payload):
-    """How its health check finds a container, without what the probes printed."""
+    """A container's health, without the output of its probes."""
 
     status: Literal["starting", "healthy", "unhealthy"] = "starting"
     failing_streak: int = 0
 
 
 class PublicStatus(Payload):
-    """What of a container's status everybody may read who hears events (ContainerStatus says what the fields mean).
+    """The part of a container's status that every subscriber may read (ContainerStatus documents the fields).
 
-    Not its ports: of a thousand no event could tell.
+    It has no ports: a thousand of them would not fit into an event.
     """
 
     state: State = State.CREATED
@@ -70,7 +70,7 @@ class PublicStatus(Payload):
 class PublicContainerEvent(Payload):
     """A container event in the stream: the public part of the status after it, and Docker's actor attributes.
 
-    Environment, arguments, mounts, log options and what an exec runs are not in it: they stay in the records.
+    Environment, arguments, mounts, log options and the commands of execs are only in the records.
     """
 
     status: PublicStatus
@@ -83,7 +83,7 @@ class PublicContainerEvent(Payload):
 
 
 def public_body(noun: str, body: bytes) -> dict[str, Any]:
-    """The public part of an event's body, from its JSON. Raises ValueError where it isn't a JSON object."""
+    """The public part of an event's body, from its JSON. Raises ValueError if that isn't a JSON object."""
     document = orjson.loads(body)
     if not isinstance(document, dict):
         raise ValueError("the body is no JSON object")
@@ -98,15 +98,16 @@ def public_body(noun: str, body: bytes) -> dict[str, Any]:
 
 
 class VolumeEvent(Payload):
-    """A volume event's body: its name, and Docker's actor attributes (`driver`; at a mount those of the mount, too)."""
+    """A volume event's body: name, and Docker's actor attributes (`driver`; for `mount` also the mount's)."""
 
     name: str
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
 class PruneEvent(Payload):
-    """What of one `kind` (container, image, network, builder) was not in use is gone. Docker's actor attributes:
-    `reclaimed`, bytes.
+    """A prune event's body: what was not in use of one `kind` (container, image, network, builder) is removed.
+
+    Docker's actor attributes: `reclaimed`, bytes.
     """
 
     kind: str
@@ -114,16 +115,17 @@ class PruneEvent(Payload):
 
 
 def volume_id(name: str) -> str:
-    """What stands for a volume in subjects, where names that users give don't."""
+    """The token of a volume in subjects, which may not contain names that users give."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What every event carries beside its body.
+    """The attributes that every event has beside its body.
 
-    `subject_id` is the container, image, network, volume (`volume_id`) or node; `seq` its place in that thing's own
-    order (0: unordered); `cause` the id of the command that led to it; `actor` who asked; `time_ns` Unix nanoseconds.
+    `subject_id` is the id of the container, image, network, volume (`volume_id`) or node; `seq` the place in that
+    thing's own order (0: unordered); `cause` the id of the command that caused it; `actor` who asked; `time_ns` Unix
+    nanoseconds.
     """
 
     id: str
@@ -156,7 +158,7 @@ class Envelope:
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> "Envelope":
-        """Read the envelope of a received event; raises ValueError where it is none of ours."""
+        """The envelope of a received event; raises ValueError if it isn't an event of Seaway."""
         kind = headers.get("ce-type", "")
         noun, _, action = kind.removeprefix(_TYPE_PREFIX).partition(".")
         if not kind.startswith(_TYPE_PREFIX) or not noun or not action:

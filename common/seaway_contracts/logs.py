@@ -6,10 +6,10 @@ from seaway_contracts.base import Payload
 
 
 class LogLine(Payload):
-    """A line without its end. `time` in RFC 3339 with nanoseconds; a `partial` one goes on in the next of its stream.
+    """A line without its end. `time`: RFC 3339 with nanoseconds; `partial`: the next line of its stream continues it.
 
-    What isn't UTF-8 is replaced; the node's own log has it as it was. `id` is the line's own within its container: one
-    that comes twice, as after a restart of the agent, has the same.
+    Invalid UTF-8 is replaced; the node's own log has the original. `id` is unique in its container: a repeated line, as
+    after a restart of the agent, has the same id.
     """
 
     stream: Literal["stdout", "stderr"]
@@ -20,13 +20,13 @@ class LogLine(Payload):
 
 
 class LogLines(Payload):
-    """Lines of one container, in the order in which they were written."""
+    """Lines of one container, in the order of writing."""
 
     lines: tuple[LogLine, ...] = ()
 
 
 class PublishLines(Payload):
-    """Publish lines of one of the node's containers under a message id, by which a stream drops a repeat."""
+    """Publish lines of one of the node's containers; a stream drops a repeat by the message id."""
 
     container: str
     message_id: str

@@ -1,4 +1,4 @@
-"""Networks: their ids, and what their events say."""
+"""Networks: ids, events."""
 
 import hashlib
 

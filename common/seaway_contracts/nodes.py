@@ -1,4 +1,4 @@
-"""Nodes: what they have, how they beat, what they hold."""
+"""Nodes: capacity, heartbeats, records."""
 
 from typing import Final, Literal
 
@@ -9,19 +9,19 @@ from seaway_contracts.containers import Resources
 
 NodeState = Literal["up", "down"]
 CORE: Final = 1_000_000_000
-"""One CPU, in Capacity's unit."""
+"""One core, in the unit of `Capacity.nano_cpus`."""
 _PERIOD_US: Final = 100_000
 
 
 class Capacity(Payload):
-    """What a node has. CPUs in billionths of a core, memory in bytes."""
+    """CPUs in billionths of a core, and memory in bytes."""
 
     nano_cpus: int
     memory: int
 
 
 def wanted(resources: Resources) -> Capacity:
-    """What a container may come to use: its CPU limit, and its memory reservation or else its memory limit."""
+    """What a container takes of a node: its CPU limit, and its memory reservation or else its memory limit."""
     cpus = resources.nano_cpus
     if not cpus and resources.cpu_quota > 0:
         cpus = resources.cpu_quota * CORE // (resources.cpu_period or _PERIOD_US)
@@ -29,7 +29,7 @@ def wanted(resources: Resources) -> Capacity:
 
 
 class BridgeFacts(Payload):
-    """A node's bridge: the interface, and in CIDR notation and as an address what its containers live in."""
+    """A node's bridge: interface name, subnet of its containers (CIDR notation), gateway address."""
 
     name: str = ""
     subnet: str = ""
@@ -38,7 +38,7 @@ class BridgeFacts(Payload):
 
 
 class NodeFacts(Payload):
-    """What seldom changes about a node, for `docker info` and placement."""
+    """Facts about a node that seldom change, for `docker info` and placement."""
 
     hostname: str = ""
     os: str = "linux"
@@ -60,10 +60,10 @@ class NodeFacts(Payload):
 
 
 class Beat(Payload):
-    """A node's heartbeat. `epoch` changes with every start of its agent; `inventory` with every container change.
+    """A node's heartbeat. `epoch` changes at each start of its agent, `inventory` at each change of a container.
 
-    `leaving`: the last one, of an agent that has been told to stop. Its containers go on. `monotonic_ns`: the time by a
-    clock that only goes forward, since the boot that `facts` names; 0 where it isn't told.
+    `leaving`: the last beat of an agent that stops; its containers continue. `monotonic_ns`: the monotonic clock since
+    the boot that `facts` names; 0 if not reported.
     """
 
     node: str
@@ -92,7 +92,7 @@ class NodeRecord(Payload):
 
 
 class NodeList(Payload):
-    """All nodes ever seen and not removed."""
+    """All nodes that have joined and were not removed."""
 
     nodes: tuple[NodeRecord, ...] = ()
 
@@ -106,13 +106,13 @@ class NodeEvent(Payload):
 
 
 class RemoveNode(Payload):
-    """Remove the node's record. `force`: also where it holds containers."""
+    """Remove the node's record. `force`: even if it holds containers."""
 
     node: str
     force: bool = False
 
 
 class RemovedNode(Payload):
-    """How many containers' records went with it."""
+    """The number of containers whose records were removed with the node."""
 
     containers: int = 0

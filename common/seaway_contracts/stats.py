@@ -1,4 +1,4 @@
-"""Samples of what containers use: from agents, for `docker stats`. Times in nanoseconds, sizes in bytes."""
+"""Samples of containers' resource use, for `docker stats`. Times in nanoseconds, sizes in bytes."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from seaway_contracts.base import Payload
 
 
 class DeviceTraffic(Payload):
-    """What went to and from one block device since the run began."""
+    """Reads and writes of one block device since the run began."""
 
     major: int
     minor: int
@@ -17,7 +17,7 @@ class DeviceTraffic(Payload):
 
 
 class InterfaceTraffic(Payload):
-    """What went through one interface, as the container sees it."""
+    """Traffic of one interface, as the container sees it."""
 
     name: str
     rx_bytes: int = 0
@@ -31,9 +31,9 @@ class InterfaceTraffic(Payload):
 
 
 class Sample(Payload):
-    """One container at one moment. Of one that doesn't run there is nothing but id and name (`time_ns` 0).
+    """A container's resource use at one moment; only id and name (`time_ns` 0) if it doesn't run.
 
-    `memory_stat` has the kernel's own names. A limit is 0 where there is none.
+    `memory_stat` has the kernel's own names. A limit of 0 means that there is none.
     """
 
     id: str
@@ -58,10 +58,9 @@ class Sample(Payload):
 
 
 class SampleBatch(Payload):
-    """What a node tells of the containers that somebody watches: one line of JSON on the stream.
+    """A node's samples of its watched containers: one line of JSON on the stream.
 
-    `host_cpu_ns`: the CPU time that all of the host's CPUs together have used and idled away. `gone`: ids that the node
-    doesn't hold (any more).
+    `host_cpu_ns`: the time of all the host's CPUs together, used and idle. `gone`: ids that the node doesn't hold.
     """
 
     samples: tuple[Sample, ...] = ()
@@ -73,13 +72,13 @@ class SampleBatch(Payload):
 
 
 class WatchStats(Payload):
-    """Open the byte stream `stream`. The node reads `WatchedContainers` and writes `SampleBatch`, a line each."""
+    """Open the byte stream `stream`. The node reads lines of `WatchedContainers` and writes lines of `SampleBatch`."""
 
     stream: str
 
 
 class WatchedContainers(Payload):
-    """The ids to sample from now on, once a second, and those no more."""
+    """The ids to sample once a second from now on, and the ids to stop sampling."""
 
     add: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Events as an agent or a service hands them to metadata, which judges and stores them."""
+"""Events that agents and services hand to metadata, which judges and stores them."""
 
 import re
 from typing import Final
@@ -8,17 +8,17 @@ from pydantic import Field, JsonValue
 from seaway_contracts.base import Payload
 
 EVENT_ID: Final = re.compile(r"[0-9a-f]{24}")
-"""Of an agent's event: random, as the stream drops an event whose id it has seen."""
+"""The form of an agent's event id: random, as the stream drops an event whose id it knows."""
 MOST_EVENTS: Final = 64
-"""How many events one request may have."""
+"""The most events in one request."""
 MOST_BYTES: Final = 64 << 10
-"""How large an event may be that is stored: body and envelope, in bytes."""
+"""The largest event that is stored: body and envelope, in bytes."""
 
 
 class EventToStore(Payload):
-    """One event: its envelope, without the node (the subject or the request names it), and the body's public part.
+    """An event: its envelope without the node, which the subject or the request names, and the body's public part.
 
-    `key`: the container that it belongs to, or what else it is about; events of one key keep their order.
+    `key`: its container, or what else it is about; events of one key keep their order.
     """
 
     id: str
@@ -40,13 +40,13 @@ class StoreEvents(Payload):
 
 
 class PublishEvents(Payload):
-    """Events that a service owns, which runs on that node, oldest first."""
+    """A service's own events, oldest first; the service runs on that node."""
 
     node: str
     events: tuple[EventToStore, ...] = ()
 
 
 class StoredEvents(Payload):
-    """All are stored but the `refused` ones: event id → reason. Don't send those again."""
+    """All events are stored except `refused`: event id → reason. Don't send those again."""
 
     refused: dict[str, str] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The forms in which JSON is kept: each has a version, and steps that make a later form of an earlier one. Pure."""
+"""Versions of stored JSON documents, and the steps that upgrade an earlier version. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,22 +6,22 @@ from typing import Any
 
 Json = dict[str, Any]
 Step = Callable[[str, Json], Json]
-"""Makes the next version's document of one; told what it is, where several kinds share a version."""
+"""Returns the next version of a document; gets its kind, as several kinds may share a version."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """`steps[0]` makes version 2 of version 1, and so on: a step is all that a new version needs."""
+    """`steps[0]` makes version 2 of version 1, and so on: a new version needs only a step."""
 
     steps: tuple[Step, ...] = ()
 
     @property
     def version(self) -> int:
-        """What this release writes."""
+        """The version that this release writes."""
         return len(self.steps) + 1
 
     def upgraded(self, kind: str, document: Json, version: int) -> Json:
-        """A document of an earlier version in the present form. What tells of no version (0) is of the first."""
+        """A document of an earlier version, upgraded to the present one. Version 0 (none given) counts as 1."""
         for step in self.steps[max(0, version - 1) :]:
             document = step(kind, document)
         return document

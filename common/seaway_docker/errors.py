@@ -1,4 +1,4 @@
-"""Docker's error sentences. Clients match on these texts, so they are kept word for word (dockerd 26.1, API 1.45)."""
+"""Docker's error messages, word for word, as clients match on them (dockerd 26.1, API 1.45)."""
 
 
 class InvalidParameter(ValueError):
@@ -79,7 +79,7 @@ def port_allocated(where: str) -> str:
 
 
 def bind_source_missing(path: str) -> str:
-    """400, for an entry of Mounts whose host path isn't there; only the node can tell."""
+    """400, for an entry of Mounts whose host path doesn't exist; only the node can check that."""
     return f'invalid mount config for type "bind": bind source path does not exist: {path}'
 
 
@@ -105,7 +105,7 @@ def client_too_old(version: str, minimum: str) -> str:
 
 
 def too_many_cpus(available: int) -> str:
-    """400. The range is told in whole CPUs."""
+    """400. The range is in whole CPUs."""
     return f"Range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
 
 

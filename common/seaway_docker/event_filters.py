@@ -1,4 +1,4 @@
-"""Which events `GET /events` sends (moby daemon/events/filter.go, by behaviour)."""
+"""Filters of `GET /events`, as in moby's daemon/events/filter.go."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from seaway_docker.filters import Filters
 from seaway_docker.references import parse_reference
 
 _PREFIX_ACTIONS = frozenset(("health_status", "exec_create", "exec_start"))
-_BY_ACTOR = ("daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config")
+_ACTOR_KINDS = ("daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config")
 
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
-    """An event as Docker words it: type `container`, action `exec_create: ls`, the actor's id and attributes."""
+    """An event in Docker's words: type `container`, action `exec_create: ls`, the actor's id and attributes."""
 
     type: str
     action: str
@@ -28,21 +28,21 @@ def event_matches(filters: Filters, event: EventFacts) -> bool:
         _action_matches(filters, event.action)
         and filters.exact("type", event.type)
         and filters.exact("scope", event.scope)
-        and all(_actor_matches(filters, kind, event) for kind in _BY_ACTOR if kind in filters)
+        and all(_actor_matches(filters, kind, event) for kind in _ACTOR_KINDS if kind in filters)
         and _image_matches(filters, event)
         and filters.labels(event.attributes)
     )
 
 
 def _action_matches(filters: Filters, action: str) -> bool:
-    """These actions carry details after a colon, so their bare words are taken as prefixes (moby 25798)."""
+    """Match by prefix if a filter names an action that carries details after a colon (moby 25798)."""
     if _PREFIX_ACTIONS.isdisjoint(filters.get("event")):
         return filters.exact("event", action)
     return filters.prefix("event", action)
 
 
 def _actor_matches(filters: Filters, kind: str, event: EventFacts) -> bool:
-    """An actor of another kind never matches, so that `container=x` shows no volume or network that is called x."""
+    """Whether an actor of this kind matches: `container=x` shows no volume or network with the name x."""
     return event.type == kind and (
         filters.prefix(kind, event.actor_id) or filters.prefix(kind, event.attributes.get("name", ""))
     )

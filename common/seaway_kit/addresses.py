@@ -1,4 +1,4 @@
-"""`HOST:PORT` texts, and what a host is. Pure."""
+"""`HOST:PORT` texts, and classes of hosts. Pure."""
 
 import ipaddress
 
@@ -17,7 +17,7 @@ def join_address(host: str, port: int) -> str:
 
 
 def ip_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that `host` is, an IPv4 one in IPv6's clothes as such; None for a name."""
+    """The IP address in `host`, an IPv4-mapped IPv6 address as IPv4; None for a name."""
     try:
         address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:

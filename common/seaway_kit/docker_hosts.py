@@ -10,9 +10,9 @@ _LONGEST_PATH: Final = 107  # sockaddr_un.sun_path
 
 
 def check_host(host: str, *, verified: bool, needs: str) -> None:
-    """Raise ValueError for an endpoint that can't be, or that would let anybody in who can reach it.
+    """Raise ValueError for an endpoint that can't be, or that would be open to anybody who can reach it.
 
-    `verified` says whether clients must have a certificate, `needs` in the caller's words what makes it so.
+    `verified`: whether clients must have a certificate. `needs`: how to require one, in the caller's words.
     """
     if host.startswith(UNIX):
         _check_path(host, host.removeprefix(UNIX))

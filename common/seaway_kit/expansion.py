@@ -1,4 +1,4 @@
-"""How far compressed data may grow: a few megabytes must not fill a disk."""
+"""Bounds the expansion of compressed data: a few megabytes must not fill a disk."""
 
 from typing import Final
 
@@ -7,11 +7,11 @@ from seaway_contracts.errors import Code, SeawayError
 RATIO: Final = 200
 """gzip reaches 1,032 for zeros, zstd 10,000 and more; images and archives of programs and data have 2 to 10."""
 FROM: Final = 1 << 30
-"""Bytes from which the ratio counts: what a file of zeros or two in a small layer comes to."""
+"""The ratio counts from this many bytes on: a small layer may have a file or two of zeros."""
 
 
 class Expansion:
-    """Counts what goes in and what comes out of a decompressor."""
+    """Counts the input and output of a decompressor."""
 
     def __init__(self, what: str, *, ratio: int = RATIO, start: int = FROM) -> None:
         self._what = what

@@ -1,7 +1,7 @@
 """Named places between two durable steps, at which a test can kill the process: off unless SEAWAY_FAILPOINTS is set.
 
-The variable names a directory. A file there with a failpoint's name arms it, for once: the first process that comes by
-takes the file away and kills itself with SIGKILL. So a crash matrix runs against the very programs that users run.
+The variable names a directory. A file there with a failpoint's name arms it once: the first process that reaches it
+removes the file and kills itself with SIGKILL. So a crash matrix tests the same programs that users run.
 """
 
 import os
@@ -15,7 +15,7 @@ VARIABLE: Final = "SEAWAY_FAILPOINTS"
 
 
 class Failpoint(StrEnum):
-    """What has just been done when the failpoint is passed."""
+    """The failpoints; each is named after the step before it."""
 
     VOLUME_MADE = "create.volume-made"
     CREATE_VOLUMES = "create.volumes-made"
@@ -102,13 +102,13 @@ class Failpoint(StrEnum):
 
 
 class Failpoints:
-    """Those armed by files of a directory."""
+    """The failpoints that files of a directory arm."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def reach(self, point: Failpoint) -> None:
-        """Die here, if the point is armed."""
+        """Kill this process if the point is armed."""
         try:
             (self._directory / point).unlink()
         except FileNotFoundError:
@@ -117,17 +117,17 @@ class Failpoints:
 
 
 def environment() -> dict[str, str]:
-    """What a program that imports nothing of this must be given, if it has points of its own."""
+    """The variables for a program with failpoints of its own that does not import this module."""
     return {VARIABLE: os.environ[VARIABLE]} if os.environ.get(VARIABLE) else {}
 
 
 @cache
 def _failpoints() -> Failpoints | None:
-    """By the environment as it is when a process comes to the first point: it may be a fork of one without points."""
+    """From the environment when a process reaches its first point: it may be a fork of a process without points."""
     return Failpoints(Path(os.environ[VARIABLE])) if os.environ.get(VARIABLE) else None
 
 
 def reach(point: Failpoint) -> None:
-    """Does nothing in production."""
+    """Kill this process if the point is armed; does nothing in production."""
     if (armed := _failpoints()) is not None:
         armed.reach(point)

@@ -1,4 +1,4 @@
-"""What a process says about itself at /healthz (it lives) and /readyz (it can do its work)."""
+"""The health of a process at /healthz (it lives) and /readyz (it can do its work)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One thing that readiness needs, and why it isn't there."""
+    """A condition for readiness, and why it doesn't hold."""
 
     ok: bool
     detail: str = ""
@@ -21,11 +21,11 @@ class Health:
         self._watched: dict[str, Callable[[], str]] = {}
 
     def set(self, name: str, ok: bool, detail: str = "") -> None:
-        """State whether `name` holds from now on; `detail` says why not."""
+        """Set whether `name` holds from now on; `detail` says why not."""
         self._set[name] = Condition(ok, detail)
 
     def watch(self, name: str, trouble: Callable[[], str]) -> None:
-        """Ask `trouble` each time somebody wants to know: why `name` doesn't hold, or nothing. It must be quick."""
+        """Call `trouble` at each query: it returns why `name` doesn't hold, or an empty text. It must be quick."""
         self._watched[name] = trouble
 
     def drop(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The sockets that the Docker API listens on. A unix socket is taken over only from the dead."""
+"""The listening sockets of the Docker API. A unix socket is only taken over from a dead server."""
 
 import contextlib
 import grp
@@ -20,9 +20,9 @@ _PROBE_S: Final = 0.5
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening socket, and the endpoint that it is (with the real port, also where 0 was asked for).
+    """A listening socket and its endpoint (with the real port, also if 0 was asked for).
 
-    `path`: what is to be taken away with it.
+    `path`: the unix socket's path, which `close` removes.
     """
 
     host: str
@@ -30,14 +30,14 @@ class Listener:
     path: "UnixPath | None" = None
 
     def close(self) -> None:
-        """Be no longer there: clients are refused, unless another process has the socket and accepts on it."""
+        """Close the socket: clients are refused, unless another process has the socket too and accepts on it."""
         if self.path is not None:
             self.path.remove()
         self.socket.close()
 
 
 def listen_on(host: str, group: str = GROUP) -> Listener:
-    """Bound and listening; members of `group` may connect to a unix socket. Raises OSError with a sentence."""
+    """A bound and listening socket; `group` may connect to a unix socket. Raises OSError with a sentence."""
     if host.startswith(UNIX):
         made = _unix(Path(host.removeprefix(UNIX)), group)
         return Listener(host, made, UnixPath.of(host))
@@ -46,7 +46,7 @@ def listen_on(host: str, group: str = GROUP) -> Listener:
 
 
 def _unix(path: Path, group: str) -> socket.socket:
-    """Bound under another name and renamed: the path never names a socket that nobody accepts on, nor an open one."""
+    """Bind under another name, then rename: the path never names a socket that isn't ready or has the wrong mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _make_way(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -66,7 +66,7 @@ def _unix(path: Path, group: str) -> socket.socket:
 
 
 def _make_way(path: Path) -> None:
-    """Refuse to take a path from a live server, or from what is no socket."""
+    """Raise OSError if a live server has the path, or if it is no socket."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -85,7 +85,7 @@ def _make_way(path: Path) -> None:
 
 
 def _group_id(group: str) -> int:
-    """The group's id; that of this process where there is no such group."""
+    """The group's id; this process's own if there is no such group."""
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
@@ -110,19 +110,19 @@ def _tcp(address: str, port: int) -> socket.socket:
 
 @dataclass(frozen=True)
 class UnixPath:
-    """A unix socket's path, and which socket it names."""
+    """A unix socket's path and inode."""
 
     path: Path
     inode: int
 
     @classmethod
     def of(cls, host: str) -> "UnixPath":
-        """The socket that stands there now."""
+        """The socket that is at the path now."""
         path = Path(host.removeprefix(UNIX))
         return cls(path, path.stat().st_ino)
 
     def remove(self) -> None:
-        """Take the path away, unless another server has it by now."""
+        """Remove the path, unless another server has it by now."""
         with contextlib.suppress(OSError):
             if self.path.stat().st_ino == self.inode:
                 self.path.unlink()

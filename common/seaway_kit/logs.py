@@ -18,7 +18,7 @@ def _timestamp(created: float) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Text from outside (names, messages of others) must not be able to forge a line."""
+    """`text` in one line, so that names or messages from outside can't forge a line."""
     return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(service: str, *, level: LogLevel = "info", form: LogFormat = "text") -> None:
-    """Send everything at `level` and above to stderr, and replace whatever logging was set up before."""
+    """Write records at `level` and above to stderr, in place of any earlier logging."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service) if form == "json" else TextFormatter(service))
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Memory that a burst of work has left free goes back to the system: glibc keeps what lies between what is in use."""
+"""Returns free memory to the system: glibc keeps free memory that lies between used blocks."""
 
 import asyncio
 import ctypes
@@ -9,8 +9,10 @@ _M_ARENA_MAX: Final = -8  # malloc.h
 
 
 def one_arena() -> None:
-    """Threads share one arena; to be called before there are any. glibc gives each its own, and each of those keeps
-    what its largest piece of work has left in it. Python's threads seldom allocate at the same time.
+    """Make all threads share one arena; call it before there are threads.
+
+    glibc gives each thread an arena, and each arena keeps what the thread's largest piece of work has left. Python's
+    threads seldom allocate at the same time.
     """
     choose = getattr(ctypes.CDLL(None), "mallopt", None)
     if choose is not None:
@@ -18,7 +20,10 @@ def one_arena() -> None:
 
 
 async def give_back(interval_s: float = _INTERVAL_S) -> None:
-    """Now and then; it takes a millisecond or two. Ends at once where the C library can't (musl)."""
+    """Return free memory every `interval_s`, which takes a millisecond or two.
+
+    Ends at once if the C library has no malloc_trim (musl).
+    """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     while trim is not None:
         await asyncio.sleep(interval_s)

@@ -28,14 +28,14 @@ LOOP_LAG: Final = Histogram(
 
 
 class Metrics:
-    """The registry of a process, and the collectors that were added for as long as its service runs."""
+    """The metrics registry of a process, and the collectors that its service has added."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.registry = registry
         self._added: list[Collector] = []
 
     def add(self, collector: Collector) -> None:
-        """Ask `collector` at each scrape, until `close`."""
+        """Collect from `collector` at each scrape, until `close`."""
         self.registry.register(collector)
         self._added.append(collector)
 
@@ -44,13 +44,13 @@ class Metrics:
         return generate_latest(self.registry)
 
     def close(self) -> None:
-        """Take back what was added."""
+        """Remove the added collectors."""
         while self._added:
             self.registry.unregister(self._added.pop())
 
 
 async def sample_loop_lag(interval_s: float = _LAG_SAMPLE_S, lag: Histogram = LOOP_LAG) -> None:
-    """Measure for ever how late the event loop's timers fire."""
+    """Measure for ever how late the event loop's timers run."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + interval_s
@@ -106,5 +106,5 @@ async def serve(address: str, metrics: Metrics, health: Health, token: str = "")
 
 
 def _reachable(host: str) -> str:
-    """An address to connect to, for one that means all."""
+    """The address to connect to: the loopback for one that means all."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

@@ -1,4 +1,4 @@
-"""Where a NATS URL leads."""
+"""Hosts and ports of NATS URLs."""
 
 from typing import Final
 from urllib.parse import urlsplit

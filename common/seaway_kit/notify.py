@@ -1,4 +1,4 @@
-"""Saying "ready": to the supervisor through a pipe, to systemd through its socket (sd_notify(3))."""
+"""Reports readiness: to the supervisor through a pipe, to systemd through its socket (sd_notify(3))."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ def tell_supervisor(service: str, metrics_url: str, env: MutableMapping[str, str
 
 
 class Systemd:
-    """systemd's notification socket, or nothing where the process wasn't started by it."""
+    """systemd's notification socket; does nothing if systemd did not start the process."""
 
     def __init__(self, env: MutableMapping[str, str] = os.environ) -> None:
         self._address = env.get("NOTIFY_SOCKET", "")

@@ -1,4 +1,4 @@
-"""Sockets that systemd made and hands over with the start of the process (sd_listen_fds(3))."""
+"""Sockets that systemd passes to the process at its start (sd_listen_fds(3))."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 def take_sockets(env: MutableMapping[str, str] = os.environ, first_fd: int = _FIRST_FD) -> list[socket.socket]:
-    """The sockets that are meant for this process, not blocking and closed on exec. The variables are taken away.
+    """The sockets for this process, non-blocking and close-on-exec. Removes the variables.
 
     Raises OSError for a descriptor that is no listening stream socket.
     """

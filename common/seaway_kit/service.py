@@ -1,4 +1,4 @@
-"""The shell of every service process: event loop, signals, bus, health port, readiness, orderly end."""
+"""The shell of every service process: event loop, signals, bus, health port, readiness, orderly stop."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from typing import Final
 import uvloop
 
 from seaway_bus.bus import Bus
-from seaway_bus.local_links import Doors
+from seaway_bus.local_connections import LocalListener
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
@@ -33,12 +33,12 @@ _LAST_RETRY_S: Final = 2.0
 _PROBE_S: Final = 2.0
 _CONNECT_S: Final = 10.0
 _EXTENDED_US: Final = 60_000_000
-"""By how much systemd is asked to wait longer for READY=1 (sd_notify(3)), at each try."""
+"""Each retry asks systemd to wait this much longer for READY=1 (sd_notify(3))."""
 
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """What the shell gives to the service that it builds."""
+    """What the shell passes to the service that it builds."""
 
     settings: ServiceSettings
     bus: Bus
@@ -46,7 +46,7 @@ class ServiceContext:
     metrics: Metrics
     health: Health
     joined: asyncio.Task[None]
-    """Done when the bus is there for the first time."""
+    """Done when the bus is connected for the first time."""
 
 
 Build = Callable[[ServiceContext], AbstractAsyncContextManager[None]]
@@ -107,8 +107,8 @@ class _Shell:
         transport = NatsTransport(self._settings.nats, name=f"seaway-{self._name}")
         bus = Bus(transport)
         stack.push_async_callback(bus.close)
-        bus.doors = Doors(self._settings.streams or self._settings.run / "streams")
-        stack.push_async_callback(bus.doors.close)
+        bus.local_listener = LocalListener(self._settings.streams or self._settings.run / "streams")
+        stack.push_async_callback(bus.local_listener.close)
         tasks = Tasks(self._name, self._task_failed)
         stack.push_async_callback(tasks.close)
         health.watch("bus", lambda: bus.trouble)
@@ -122,13 +122,13 @@ class _Shell:
         stack.push_async_callback(bus.stop_serving)
         tasks.eternal("loop-lag", metrics.sample_loop_lag())
         tasks.spawn("memory", memory.give_back())
-        with contextlib.suppress(TransportError):  # else the connection is being mended, and subscriptions with it
-            await bus.flush()  # who hears that this service is ready finds it on the bus
+        with contextlib.suppress(TransportError):  # else the client reconnects and subscribes again
+            await bus.flush()  # a caller who learns of readiness must find the service on the bus
         health.set("started", True)
         self._ready(stack, context, f"{url}/metrics")
 
     async def _join(self, transport: NatsTransport) -> None:
-        """Connect to the bus, however long it takes until the server is there. Says once why it waits."""
+        """Connect to the bus, however long the server takes to be there. Logs once why it waits."""
         delay, said = _FIRST_RETRY_S, ""
         while reason := await _why_not(transport, self._settings):
             transport.wait(reason)
@@ -172,7 +172,7 @@ class _Shell:
 
 
 async def _why_not(transport: NatsTransport, settings: ServiceSettings) -> str:
-    """Why the bus can't be joined now; empty when it has been."""
+    """Why the bus can't be connected now; empty once it is connected."""
     try:
         await _probe(settings.nats)
         async with asyncio.timeout(_CONNECT_S):

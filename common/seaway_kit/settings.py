@@ -1,4 +1,4 @@
-"""Settings of a service, from flags, environment, a TOML file and defaults, in that order of weight."""
+"""A service's settings, from flags, environment, a TOML file and defaults, in order of precedence."""
 
 import argparse
 import errno
@@ -34,7 +34,7 @@ def default_node(hostname: str | None = None) -> str:
 
 
 class ServiceSettings(BaseModel):
-    """What every service is told. Services derive from it and add fields of their own."""
+    """The settings of every service. Services derive from it and add fields of their own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -104,7 +104,7 @@ def read_token(path: Path) -> str:
 
 
 class WrongSettings(ValueError):
-    """Settings that can't be used, in one line."""
+    """Invalid settings; the message is one line."""
 
 
 def load_settings(

@@ -1,6 +1,6 @@
-"""The only place, beside TaskGroups, that makes asyncio tasks.
+"""The only module that makes asyncio tasks, beside TaskGroups.
 
-Every task has a name and an owner, and none fails unseen.
+Each task has a name and an owner, and each failure is reported.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Tasks:
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
-        """Whether the owner can't go on, by an eternal task's end or `fail`."""
+        """Whether the owner can't continue: an eternal task has ended, or `fail` was called."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -39,7 +39,7 @@ class Tasks:
         return task
 
     def begin(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """As `spawn`, but its first step is taken now, where Python can do that: no turn of the event loop passes."""
+        """As `spawn`, but the task takes its first step now, without a turn of the event loop (Python 3.12)."""
         if sys.version_info < (3, 12):
             return self.spawn(name, work)
         loop = asyncio.get_running_loop()
@@ -59,12 +59,12 @@ class Tasks:
         return task
 
     def fail(self, error: BaseException) -> None:
-        """Something happened after which the owner can't go on; it is ended as by an eternal task's end."""
+        """Report that the owner can't continue, as the end of an eternal task does."""
         log.critical("%s can't go on: %s", self.owner, error)
         self._fail(error)
 
     async def close(self) -> None:
-        """Cancel what still runs and wait until all of it has ended."""
+        """Cancel the tasks that run and wait until all have ended."""
         current = asyncio.current_task()
         while pending := [task for task in self._tasks if task is not current]:
             for task in pending:
@@ -92,7 +92,7 @@ class Tasks:
 
 
 async def cancel(task: asyncio.Task[Any]) -> None:
-    """Cancel one task and wait for its end, whatever it was."""
+    """Cancel a task and wait for its end; drop its result."""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await task

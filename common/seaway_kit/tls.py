@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def trusting(ca: Path) -> ssl.SSLContext:
-    """For a client that trusts this CA alone. Raises OSError."""
+    """The context of a client that trusts this CA alone. Raises OSError."""
     try:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
@@ -15,7 +15,7 @@ def trusting(ca: Path) -> ssl.SSLContext:
 
 
 def serving(certificate: Path, key: Path) -> ssl.SSLContext:
-    """For a server with this certificate. Raises OSError."""
+    """The context of a server with this certificate. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -47,8 +47,8 @@ async def _begin(context: ServiceContext, hub: Hub) -> None:
     """Event feed first, so that the first request already sees every event."""
     await context.joined
     await context.bus.prepared()
-    if context.bus.doors is not None:
-        await context.bus.doors.open()
+    if context.bus.local_listener is not None:
+        await context.bus.local_listener.open()
     await hub.start()
     context.tasks.spawn("places", learn_container_nodes(context.bus, hub))
     await context.bus.announce("api", VERSION)

@@ -15,7 +15,7 @@ from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_metadata.commands.containers import ContainerCommands, ContainerTable
 from seaway_metadata.commands.node_removal import NodeRemoval
-from seaway_metadata.commands.node_words import NodeWords
+from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.commands.pruning import Pruning
 from seaway_metadata.commands.renaming import Renaming
 from seaway_metadata.events.event_store import EventStore
@@ -116,9 +116,11 @@ class Metadata:
         await serve(catalogue.STORE_EVENTS, store.store)
         await serve(catalogue.PUBLISH_EVENTS, store.publish)
         await serve(catalogue.REMOVE_NODE, self._removal.remove)
-        words = NodeWords(self._bus, self.containers.view, self.containers.holders, self.containers.freshness.caught_up)
-        await serve(catalogue.PUBLISH_LINES, words.publish_lines)
-        await serve(catalogue.KNOWN_CONTAINERS, words.known)
+        requests = NodeRequests(
+            self._bus, self.containers.view, self.containers.holders, self.containers.freshness.caught_up
+        )
+        await serve(catalogue.PUBLISH_LINES, requests.publish_lines)
+        await serve(catalogue.KNOWN_CONTAINERS, requests.known)
         await self._bus.transport.flush()
 
     async def _sweep(self) -> None:

@@ -1,5 +1,7 @@
-"""The catalogue: every subject, stream and bucket of Seaway, once; a module for each noun. No subject stands anywhere
-else. Who owns, calls and hears a channel is said where it is declared; permissions on the bus derive from that.
+"""The catalogue: every subject, stream and bucket of Seaway, declared once, in a module for each noun.
+
+No other module has subjects. A channel's declaration says who owns, calls and hears it; permissions on the bus derive
+from that.
 """
 
 from typing import Final
@@ -25,5 +27,5 @@ SERVICES: Final = tuple(role.value for role in Role if role is not Role.CLI)
 
 
 def event_channel(noun: str, action: str) -> EventChannel[ContainerEvent]:
-    """The channel of a container event known by its words; raises KeyError for one that isn't in the catalogue."""
+    """The channel of an event by noun and action; raises KeyError for one that isn't in the catalogue."""
     return EVENTS[noun, action]

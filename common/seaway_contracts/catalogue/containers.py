@@ -30,7 +30,7 @@ def _event(action: str, about: str, *, lossy: bool = False) -> EventChannel[Cont
 def _command(
     verb: str, request: type[Q], about: str, *, timeout_s: float = COMMAND_S, by_metadata: bool = False
 ) -> CallChannel[Q, c.StatusReply]:
-    """To an agent. Heard by the agent after the one that was killed, it leads to the same state."""
+    """A command to an agent. If the agent is killed and the next one gets the command again, the state is the same."""
     callers = (API, METADATA) if by_metadata else (API,)
     return call(
         AGENT, verb, request, c.StatusReply, about, callers=callers, timeout_s=timeout_s, repeat=Repeat.UNANSWERED

@@ -1,4 +1,4 @@
-"""How a noun's module declares its channels; all that are declared are listed here."""
+"""Functions that declare channels, for the modules of nouns; and the lists of all channels."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ SCHEDULER: Final = Role.SCHEDULER
 IMAGE: Final = Role.IMAGE
 AGENT: Final = Role.AGENT
 COMMAND_S: Final = 120.0
-"""How long a command may take where nothing else is said, in seconds."""
+"""The time-out of commands, in seconds, unless a declaration gives another."""
 
 
 def event(
@@ -29,7 +29,7 @@ def event(
     lossy: bool = False,
     public: type[Payload] | None = None,
 ) -> EventChannel[M]:
-    """A durable event. `public`: the published part of its body, where that is not all of it."""
+    """A durable event. `public`: the published part of its body, if that is not all of it."""
     channel = EventChannel(noun, action, payload, public or payload, about, owner, lossy)
     EVENTS[noun, action] = channel
     return channel
@@ -59,7 +59,7 @@ def call(
 def query(
     owner: Role, verb: str, request: type[Q], reply: type[R], about: str, *, callers: tuple[Role, ...] = (API,)
 ) -> CallChannel[Q, R]:
-    """A request that may be answered twice: that changes nothing."""
+    """A request that changes nothing, or that may be answered twice."""
     return call(owner, verb, request, reply, about, callers=callers, repeat=Repeat.UNANSWERED)
 
 
@@ -73,7 +73,7 @@ def ask(
     timeout_s: float = 5.0,
     repeat: Repeat = Repeat.UNANSWERED,
 ) -> CallChannel[Q, R]:
-    """A request of agents to a service, which learns from the subject which node asks. It may be answered twice."""
+    """A request of agents to a service; its subject names the node that asks. It may be answered twice."""
     return call(
         owner,
         verb,
@@ -88,14 +88,14 @@ def ask(
 
 
 def look(verb: str, request: type[Q], reply: type[R], about: str, *, timeout_s: float = 5.0) -> CallChannel[Q, R]:
-    """A request to an agent that changes nothing and causes no event: the next agent may answer it as well."""
+    """A request to an agent that changes nothing and causes no event, so the next agent may answer it as well."""
     return call(AGENT, verb, request, reply, about, timeout_s=timeout_s, repeat=Repeat.UNANSWERED)
 
 
 def message(
     name: str, subject: str, payload: type[M], about: str, *, owner: Role, hearers: tuple[Role, ...]
 ) -> MessageChannel[M]:
-    """A message that nothing keeps."""
+    """A message that is not stored."""
     channel = MessageChannel(name, Template(subject), payload, about, owner, frozenset(hearers))
     MESSAGES.append(channel)
     return channel

@@ -9,7 +9,7 @@ from seaway_contracts.stored_events import PublishEvents, StoredEvents, StoreEve
 
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 ALL_TOLD: Final = TELL.format(node="*") + ".event.>"
-"""What agents tell the services of their events, before it is judged and stored."""
+"""The wildcard of events that agents publish to the services, before metadata judges and stores them."""
 EVENT_STREAM: Final = StreamConfig(
     name="SEAWAY_EVENTS",
     subjects=(ALL_EVENTS,),

@@ -1,4 +1,4 @@
-"""Nodes: their beats, their records."""
+"""Nodes: beats, records."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Byte streams: their subjects. Who may open one says who may use them (`NODE_STREAMS`, `SERVICE_STREAMS`)."""
+"""Byte streams: their subjects, and the services that use them (`NODE_STREAMS`, `SERVICE_STREAMS`)."""
 
 from typing import Final
 
@@ -7,22 +7,25 @@ from seaway_contracts.channels import DO, ROOT, TELL, Template
 
 TO_SERVER: Final = "in"
 FROM_SERVER: Final = "out"
-"""Directions of a byte stream, as its opener's partner has them."""
+"""Directions of a byte stream, seen from the serving side."""
 STREAM_TEMPLATE: Final = Template(f"{ROOT}.stream.{{stream}}.{{direction}}")
-"""Between two services."""
+"""The subjects of streams between two services."""
 SERVICE_STREAMS: Final = frozenset({API, IMAGE})
-"""Who opens and serves those."""
+"""The services that open and serve those."""
 TO_NODE: Final = Template(f"{DO}.stream.{{stream}}")
 FROM_NODE: Final = Template(f"{TELL}.stream.{{stream}}")
 NODE_STREAMS: Final = frozenset({API})
-"""Who opens streams that a node's agent serves."""
+"""The services that open streams to a node's agent."""
 REPLY_UNDER: Final = f"{TELL}.reply"
-"""Where a node's agent answers what it is asked: under its own name, so that it can answer for no other node."""
+"""The subjects on which a node's agent answers: with its node's name, so that it can't answer for another node."""
 _LATER: Final = "_"
 
 
 def stream_subject(name: str, direction: str) -> str:
-    """Where bytes of a stream go. Its name is an id; `<node>.<id>` where a node's agent serves it. Raises BadToken."""
+    """The subject for one direction of a stream. Raises BadToken.
+
+    The stream's name is an id; `<node>.<id>` if a node's agent serves it.
+    """
     node, dot, identifier = name.rpartition(".")
     identifier = identifier.partition(_LATER)[0]
     if not dot:
@@ -31,5 +34,5 @@ def stream_subject(name: str, direction: str) -> str:
 
 
 def later_stream(name: str, number: int) -> str:
-    """The name of the `number`th stream that has the subjects of the stream `name` after it."""
+    """The name of the `number`th later stream on the subjects of the stream `name`."""
     return f"{name}{_LATER}{number}" if number else name

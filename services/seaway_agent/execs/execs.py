@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from seaway_agent.core.instructions import Exit, Instruction, Waiter
 from seaway_agent.core.machine import Machine
 from seaway_agent.execs.launch import ExecRun
-from seaway_agent.execs.session import Sent, Session
+from seaway_agent.execs.session import EventsSent, Session
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.spill import SpillStore
@@ -51,7 +51,7 @@ class ExecHost(Protocol):
 class Execs:
     """The execs of a container. `sent`: `Journal.sent`."""
 
-    def __init__(self, host: ExecHost, starter: ExecStarter, spill: SpillStore, tasks: Tasks, sent: Sent) -> None:
+    def __init__(self, host: ExecHost, starter: ExecStarter, spill: SpillStore, tasks: Tasks, sent: EventsSent) -> None:
         self._host = host
         self._starter = starter
         self._spill = spill

@@ -1,4 +1,4 @@
-"""One exec from its start to its end: its process, its streams, its bundle."""
+"""One exec from start to end: its process, streams and bundle."""
 
 import asyncio
 import contextlib
@@ -24,25 +24,25 @@ log = logging.getLogger(__name__)
 _SHIM_ENDS_S: Final = 5.0
 
 
-Sent = Callable[[str], "asyncio.Future[None] | None"]
-"""Takes a container's id; returns when its events so far are on their way, None if they already are."""
+EventsSent = Callable[[str], "asyncio.Future[None] | None"]
+"""Returns a future that is done when a container's events so far are published; None if they are."""
 
 
 class Owner(Protocol):
-    """What a session reports to, in this order; it reports nothing after the end."""
+    """Receives a session's reports, in this order; none comes after the end."""
 
     def runs(self, identifier: str, pid: int) -> None:
-        """Its program runs."""
+        """The exec's program runs."""
 
     def ended(self, identifier: str, how: Exit) -> None:
-        """Its program has ended."""
+        """The exec's program has ended."""
 
     def last_words(self, identifier: str) -> bytes:
-        """What its clients get at the end of its streams."""
+        """What the session sends to the exec's clients at the end of their streams."""
 
 
 class Session:
-    """One exec. `over` is set when it has ended, its end is reported and its clients have all its output."""
+    """One exec. `over` is set once it has ended, its end is reported and its clients have all output."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Session:
         console: Console,
         owner: Owner,
         tasks: Tasks,
-        sent: Sent,
+        sent: EventsSent,
     ) -> None:
         self.console = console
         self.over = asyncio.Event()
@@ -68,7 +68,7 @@ class Session:
         self._ready = asyncio.Event()
 
     async def launch(self, plan: ExecPlan) -> None:
-        """Start it. Raises what `ExecStarter.start` raises; then nothing is left, and no end is reported."""
+        """Start the exec. Raises what `ExecStarter.start` raises; then nothing is left and no end is reported."""
         try:
             run = await self._starter.start(plan, self.console)
         except BaseException:
@@ -78,7 +78,7 @@ class Session:
         self.adopt(run)
 
     def adopt(self, run: ExecRun) -> None:
-        """Watch an exec that runs. Its end may be reported from inside this call."""
+        """Watch a running exec. May report its end before it returns."""
         self._run = run
         self._owner.runs(self._id, run.pid)
         self._watch = watch_of(self._container, run, self._bundle)
@@ -86,7 +86,7 @@ class Session:
         self._watch.begin(self._ended)
 
     async def resize(self, height: int, width: int, patience_s: float) -> bool:
-        """Size its terminal, once it has one; False where it doesn't run. Raises TimeoutError."""
+        """Resize the terminal once there is one; False if the exec doesn't run. Raises TimeoutError."""
         async with asyncio.timeout(patience_s):
             await self._ready.wait()
         if self._run is None or self.over.is_set():
@@ -99,14 +99,14 @@ class Session:
 
     @property
     def ending(self) -> bool:
-        """Whether its process has ended, or may have ended during its start, and its end is not reported yet."""
+        """Whether the process has ended, or may have ended during its start, and the end is not reported yet."""
         run = self._run
         if run is None:
             return not self._ready.is_set()
         return run.pidfd < 0 or procs.has_ended(run.pidfd)
 
     def kill(self) -> None:
-        """Send SIGKILL to its process; its end is reported as usual."""
+        """Send SIGKILL to the process; its end is reported as usual."""
         if self._run is not None and self._run.pidfd >= 0:
             procs.send_signal(self._run.pidfd, signals.SIGKILL)
 
@@ -121,10 +121,13 @@ class Session:
         self._tasks.begin(f"exec-end-{self._id[32:44]}", self._finish())
 
     async def _finish(self) -> None:
-        """conmon reports the end after it has passed on all output, and ends a moment later."""
-        on_their_way = self._sent(self._container)
-        if on_their_way is not None:
-            await on_their_way
+        """End the clients' streams, wait for the shim's end, remove the bundle.
+
+        conmon reports the exec's end after it has passed on all output, and exits a moment later.
+        """
+        events_sent = self._sent(self._container)
+        if events_sent is not None:
+            await events_sent
         self.console.end(self._owner.last_words(self._id))
         watch = self._watch
         if watch is not None and not await watch.shim_gone(_SHIM_ENDS_S):

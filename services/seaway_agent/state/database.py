@@ -61,7 +61,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, isolation_level=None)
     try:
-        SCHEMA.bring(db, path)
+        SCHEMA.upgrade(db, path)
         db.execute("PRAGMA wal_autocheckpoint = 4000")
     except BaseException:
         db.close()

@@ -451,7 +451,7 @@ async def test_prepare_twice(client: Bus) -> None:
 async def test_who_does_not_make_the_stream_waits_for_it(
     client: Bus, server: Bus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus_module, "_TOLD_EACH", 2)
+    monkeypatch.setattr(bus_module, "_WARN_EVERY", 2)
     waiting = asyncio.ensure_future(client.prepared())
     await until(lambda: "metadata makes it: waiting" in caplog.text)
     assert not waiting.done()

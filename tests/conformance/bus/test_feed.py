@@ -276,7 +276,7 @@ async def test_the_last_events_that_several_servers_lost_between_them_are_fetche
     tasks: Tasks, monkeypatch: pytest.MonkeyPatch, in_order: bool
 ) -> None:
     """No later one shows that they are missing."""
-    monkeypatch.setattr(feed_module, "_MAKE_SURE_EVERY_S", 0.05)
+    monkeypatch.setattr(feed_module, "_CHECK_EVERY_S", 0.05)
     wire, mine, other = await clustered()
     heard = Heard(mine, tasks, in_order=in_order)
     await heard.feed.start()

@@ -203,7 +203,7 @@ async def test_a_lost_end_breaks(
     await transport.flush()
     serving = await ByteStream(other, name, "serving", tasks).open()
     await other.flush()
-    await until(opening._met.is_set)
+    await until(opening._peer_there.is_set)
     opening._next_out += 1  # as if its end had been sent, and lost
     opening._finished = True
     with pytest.raises(SeawayError, match="bytes were lost"):

@@ -8,7 +8,7 @@ from seaway_contracts.catalogue import KNOWN_CONTAINERS, PUBLISH_LINES, STORE_EV
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_kit.tasks import Tasks
-from seaway_metadata.commands.node_words import NodeWords
+from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.events.event_store import EventStore
 from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.store.holders import RecordHolders
@@ -33,10 +33,10 @@ class AgentsMetadata:
         holders = RecordHolders(self._view, records, self._tasks, lambda container: feed.release(container))
         feed = EventFeed(transport, self._receive, self._tasks, holders=holders)
         await feed.start()
-        words = NodeWords(bus, self._view, holders, feed.current)
+        requests = NodeRequests(bus, self._view, holders, feed.current)
         await bus.serve(STORE_EVENTS, EventStore(transport, holders).store)
-        await bus.serve(KNOWN_CONTAINERS, words.known)
-        await bus.serve(PUBLISH_LINES, words.publish_lines)
+        await bus.serve(KNOWN_CONTAINERS, requests.known)
+        await bus.serve(PUBLISH_LINES, requests.publish_lines)
 
     def register(self, spec: ContainerSpec, node: str) -> None:
         """A container is to be made on this node."""

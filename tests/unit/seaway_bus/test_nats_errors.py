@@ -5,7 +5,7 @@ import json
 import nats.errors
 import pytest
 
-from seaway_bus.nats_errors import AlreadyOtherwise, NoMessage, NotDeleted, answer_of, translated
+from seaway_bus.nats_errors import ConfigurationDiffers, NoMessage, NotDeleted, answer_of, translated
 from seaway_bus.transport import (
     Message,
     NoSpace,
@@ -25,7 +25,7 @@ from seaway_bus.transport import (
         (10047, NoSpace),
         (10077, NoSpace),
         (10054, TooLarge),
-        (10058, AlreadyOtherwise),
+        (10058, ConfigurationDiffers),
         (10037, NoMessage),
         (10057, NotDeleted),
         (1, TransportError),

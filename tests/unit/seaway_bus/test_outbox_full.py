@@ -66,7 +66,7 @@ async def full_bus(rows: Sequence[tuple[str, OutboxMessage]]) -> Mapping[str, st
 async def test_who_waits_to_answer_is_let_go_where_the_bus_is_full(
     db: sqlite3.Connection, tasks: Tasks, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seaway_bus.outbox._HELD_UP", 0)
+    monkeypatch.setattr("seaway_bus.outbox._FAILING_AFTER", 0)
     transport = FakeTransport(fake_server)
     outbox = Outbox(db, transport, tasks, full_bus, tells=True)
     outbox.start()

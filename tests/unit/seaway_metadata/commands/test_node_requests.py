@@ -16,7 +16,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import MSG_ID
 from seaway_contracts.logs import LogLine, LogLines, PublishLines
 from seaway_kit.tasks import Tasks
-from seaway_metadata.commands.node_words import NodeWords
+from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
 from seaway_testing.builders import container_id, spec, status
@@ -115,7 +115,7 @@ async def test_lines_of_a_container_whose_record_can_not_be_read_are_not_publish
 async def test_without_the_bus_lines_are_to_be_sent_again(
     metadata: Metadata, fake_server: FakeServer, fake_bus: Bus, published: list[Message]
 ) -> None:
-    lines = NodeWords(
+    lines = NodeRequests(
         metadata._bus, metadata.containers.view, metadata.containers.holders, metadata.containers.freshness.caught_up
     )
     request = PublishLines(container=container_id(1), message_id="m1", lines=LINES)

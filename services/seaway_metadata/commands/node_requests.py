@@ -1,4 +1,4 @@
-"""What metadata does with further words of nodes: log lines, and what a node asks of its own containers."""
+"""Serves the requests of nodes for log lines and for the records of their own containers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -15,7 +15,7 @@ from seaway_metadata.kinds.containers import ContainerView
 from seaway_metadata.store.holders import RecordHolders
 
 
-class NodeWords:
+class NodeRequests:
     """Serves `log.publish` and `container.known`."""
 
     def __init__(
@@ -32,7 +32,7 @@ class NodeWords:
         self._current = current
 
     async def publish_lines(self, request: PublishLines, command: Command) -> Empty:
-        """Publish the lines of a container that the node holds; answered once the server has them.
+        """Publish log lines of a container that the node holds; answer once the server has them.
 
         Raises SeawayError: FORBIDDEN for another node's container.
         """
@@ -50,7 +50,7 @@ class NodeWords:
         return Empty()
 
     async def known(self, request: ListKnown, command: Command) -> KnownContainers:
-        """The records of the node's containers, and which of them it has removed."""
+        """The records of the node's containers, and the ids of those that it has removed."""
         await self._current()
         records = [self._view.index.get(identifier) for identifier in request.ids]
         return KnownContainers(

@@ -1,4 +1,4 @@
-"""Byte streams through a door of this machine, beside any transport."""
+"""Byte streams over a local connection, beside any transport."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seaway_bus.bus import Bus
-from seaway_bus.local_links import Doors
+from seaway_bus.local_connections import LocalListener
 from seaway_bus.streams import WINDOW, ByteStream
 from seaway_bus.transport import Transport
 from seaway_contracts.catalogue import FROM_SERVER, stream_subject
@@ -20,8 +20,8 @@ Pair = tuple[ByteStream, ByteStream]
 
 
 @pytest.fixture
-async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
-    mine = Doors(tmp_path / "streams")
+async def listener(tmp_path: Path) -> AsyncIterator[LocalListener]:
+    mine = LocalListener(tmp_path / "streams")
     await mine.open()
     yield mine
     await mine.close()
@@ -29,20 +29,22 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Doors:
+def elsewhere(tmp_path: Path) -> LocalListener:
     """Another process of the same suite."""
-    return Doors(tmp_path / "streams")
+    return LocalListener(tmp_path / "streams")
 
 
-async def opened(transport: Transport, tasks: Tasks, doors: Doors) -> ByteStream:
-    stream = await ByteStream(transport, doors.new_name(), "opening", tasks, doors).open()
+async def opened(transport: Transport, tasks: Tasks, listener: LocalListener) -> ByteStream:
+    stream = await ByteStream(transport, listener.new_name(), "opening", tasks, listener).open()
     await transport.flush()
     return stream
 
 
 @pytest.fixture
-async def pair(transport: Transport, other: Transport, tasks: Tasks, doors: Doors, elsewhere: Doors) -> Pair:
-    opening = await opened(transport, tasks, doors)
+async def pair(
+    transport: Transport, other: Transport, tasks: Tasks, listener: LocalListener, elsewhere: LocalListener
+) -> Pair:
+    opening = await opened(transport, tasks, listener)
     return opening, await ByteStream(other, opening.id, "serving", tasks, elsewhere).open()
 
 
@@ -64,7 +66,7 @@ async def test_both_ways_and_nothing_over_the_bus(pair: Pair) -> None:
 
     got = await asyncio.gather(read_all(serving), read_all(opening), send(opening, there), send(serving, back))
     assert got[:2] == [there, back]
-    assert opening._link is not None and serving._link is not None
+    assert opening._connection is not None and serving._connection is not None
     await opening.close()
     await serving.close()
 
@@ -121,15 +123,15 @@ async def test_last_words_arrive_at_one_who_is_still_sending(pair: Pair) -> None
     opening, serving = pair
     await serving.write(b"hello")
     assert await opening.read() == b"hello"
-    assert opening._link is not None
-    opening._link.hold()
+    assert opening._connection is not None
+    opening._connection.pause()
     await serving.fail(conflict("no room"))
     await serving.close()
     for _ in range(5):  # the loop closes what is closed
         await asyncio.sleep(0)
     await opening.write(b"not read any more" * 65_536)
     await opening.end()
-    opening._link.go_on()
+    opening._connection.resume()
     with pytest.raises(SeawayError, match="no room"):
         await asyncio.wait_for(opening.read(), 5)
 
@@ -137,14 +139,14 @@ async def test_last_words_arrive_at_one_who_is_still_sending(pair: Pair) -> None
 async def test_one_who_has_gone_holds_no_writer_back(pair: Pair) -> None:
     opening, serving = pair
     writer = asyncio.ensure_future(_write_for_ever(serving))
-    await until(lambda: opening._waiting >= WINDOW)
+    await until(lambda: opening._unread >= WINDOW)
     await opening.close()
     with pytest.raises(SeawayError, match="has gone"):
         await asyncio.wait_for(writer, 4)
     await serving.close()
-    link = serving._link
-    assert link is not None
-    await link.send(0, b"too late")
+    connection = serving._connection
+    assert connection is not None
+    await connection.send(0, b"too late")
 
 
 async def _write_for_ever(stream: ByteStream) -> None:
@@ -162,28 +164,28 @@ async def test_what_ended_well_is_no_break(pair: Pair) -> None:
 
 
 async def test_another_machine_goes_over_the_bus(
-    transport: Transport, other: Transport, tasks: Tasks, doors: Doors, tmp_path: Path
+    transport: Transport, other: Transport, tasks: Tasks, listener: LocalListener, tmp_path: Path
 ) -> None:
-    opening = await opened(transport, tasks, doors)
-    serving = await ByteStream(other, opening.id, "serving", tasks, Doors(tmp_path / "other")).open()
+    opening = await opened(transport, tasks, listener)
+    serving = await ByteStream(other, opening.id, "serving", tasks, LocalListener(tmp_path / "other")).open()
     await serving.write(b"over the bus")
     assert await asyncio.wait_for(opening.read(), 5) == b"over the bus"
     await opening.write(b"and back")
     assert await asyncio.wait_for(serving.read(), 5) == b"and back"
-    assert opening._link is None and serving._link is None
+    assert opening._connection is None and serving._connection is None
     await opening.close()
     await serving.close()
 
 
 @pytest.fixture
-def bus(transport: Transport, doors: Doors, tasks: Tasks) -> Bus:
+def bus(transport: Transport, listener: LocalListener, tasks: Tasks) -> Bus:
     """The opening side's."""
     made = Bus(transport, tasks)
-    made.doors = doors
+    made.local_listener = listener
     return made
 
 
-async def serve(bus: Bus, other: Transport, tasks: Tasks, theirs: Doors, said: bytes) -> str:
+async def serve(bus: Bus, other: Transport, tasks: Tasks, theirs: LocalListener, said: bytes) -> str:
     """One stream, served and read to its end; its name."""
     async with bus.new_stream(tasks, "n1") as opening:
         await bus.flush()
@@ -199,21 +201,21 @@ def subject(name: str) -> str:
     return stream_subject(name, FROM_SERVER)
 
 
-async def test_a_stream_by_a_link_leaves_its_subscription_to_the_next(
-    bus: Bus, other: Transport, tasks: Tasks, elsewhere: Doors, tmp_path: Path
+async def test_a_local_stream_leaves_its_subscription_to_the_next(
+    bus: Bus, other: Transport, tasks: Tasks, elsewhere: LocalListener, tmp_path: Path
 ) -> None:
-    names = [await serve(bus, other, tasks, elsewhere, b"by a link") for _ in range(3)]
-    names.append(await serve(bus, other, tasks, Doors(tmp_path / "other"), b"by the bus"))
+    names = [await serve(bus, other, tasks, elsewhere, b"local") for _ in range(3)]
+    names.append(await serve(bus, other, tasks, LocalListener(tmp_path / "other"), b"by the bus"))
     assert len({subject(name) for name in names}) == 1
     assert len(set(names)) == 4, "who serves streams knows by their names what was asked again"
     anew = await serve(bus, other, tasks, elsewhere, b"anew")
     assert subject(anew) != subject(names[0]), "what used the bus may still hear of it"
 
 
-async def test_a_visitor_who_comes_late_does_not_serve_the_next_stream(
-    bus: Bus, other: Transport, tasks: Tasks, elsewhere: Doors
+async def test_a_late_connection_does_not_serve_the_next_stream(
+    bus: Bus, other: Transport, tasks: Tasks, elsewhere: LocalListener
 ) -> None:
-    first = await serve(bus, other, tasks, elsewhere, b"by a link")
+    first = await serve(bus, other, tasks, elsewhere, b"local")
     async with bus.new_stream(tasks, "n1") as opening:
         assert subject(opening.id) == subject(first)
         late = await ByteStream(other, first, "serving", tasks, elsewhere).open()
@@ -227,7 +229,7 @@ async def test_a_visitor_who_comes_late_does_not_serve_the_next_stream(
 
 
 async def test_a_stream_that_did_not_end_well_leaves_nothing_to_the_next(
-    bus: Bus, other: Transport, tasks: Tasks, elsewhere: Doors
+    bus: Bus, other: Transport, tasks: Tasks, elsewhere: LocalListener
 ) -> None:
     """Whoever was to serve it may still come."""
     async with bus.new_stream(tasks, "n1") as opening:
@@ -239,8 +241,10 @@ async def test_a_stream_that_did_not_end_well_leaves_nothing_to_the_next(
     assert subject(bus.new_stream(tasks, "n1").id) != subject(opening.id)
 
 
-async def test_a_stranger_is_sent_away(doors: Doors, tmp_path: Path, transport: Transport, tasks: Tasks) -> None:
-    opening = await opened(transport, tasks, doors)
+async def test_an_unknown_name_is_refused(
+    listener: LocalListener, tmp_path: Path, transport: Transport, tasks: Tasks
+) -> None:
+    opening = await opened(transport, tasks, listener)
     (path,) = (tmp_path / "streams").iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
     for said in (b"wrong-name\n", b"x" * 4096, b"\xff\n"):
@@ -251,7 +255,9 @@ async def test_a_stranger_is_sent_away(doors: Doors, tmp_path: Path, transport: 
     await opening.close()
 
 
-async def test_a_name_is_good_for_one_visitor(pair: Pair, elsewhere: Doors, other: Transport, tasks: Tasks) -> None:
+async def test_a_name_is_good_for_one_connection(
+    pair: Pair, elsewhere: LocalListener, other: Transport, tasks: Tasks
+) -> None:
     opening, serving = pair
     second = await ByteStream(other, opening.id, "serving", tasks, elsewhere).open()
     with pytest.raises(SeawayError, match="has gone"):
@@ -260,13 +266,13 @@ async def test_a_name_is_good_for_one_visitor(pair: Pair, elsewhere: Doors, othe
     assert await opening.read() == b"well"
 
 
-async def test_a_door_that_was_left_by_a_killed_process_is_cleared_away(tmp_path: Path, doors: Doors) -> None:
+async def test_a_socket_left_by_a_killed_process_is_removed(tmp_path: Path, listener: LocalListener) -> None:
     place = tmp_path / "streams"
     [living] = list(place.iterdir())
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(place / "left"))
     (place / "notes").touch()
-    successor = Doors(place)
+    successor = LocalListener(place)
     await successor.open()
     assert living.exists() and (place / "notes").exists()
     assert not (place / "left").exists()
