@@ -23,6 +23,7 @@ from seaway_bus.feed import history
 from seaway_contracts import catalogue
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.containers import State
+from seaway_contracts.errors import SeawayError
 from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.stored_events import EventToStore, StoreEvents
 from seaway_testing.waiting import GUARD_S, wait
@@ -133,9 +134,15 @@ class Hostile:
         await settled(self.client)
 
     async def store(self, *events: EventToStore) -> dict[str, str]:
-        """Ask metadata to publish these; why it refuses some."""
-        reply = await self.bus.call(catalogue.STORE_EVENTS, StoreEvents(events=events), node=self.node)
-        return reply.refused
+        """Ask metadata to publish these, again while it is too busy; why it refuses some."""
+        limit, request = time.monotonic() + GUARD_S, StoreEvents(events=events)
+        while True:
+            try:
+                return (await self.bus.call(catalogue.STORE_EVENTS, request, node=self.node)).refused
+            except SeawayError as error:
+                if not error.retryable or time.monotonic() > limit:
+                    raise
+            await asyncio.sleep(0.1)
 
 
 @contextlib.asynccontextmanager
