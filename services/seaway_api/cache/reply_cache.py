@@ -10,7 +10,8 @@ from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.ids import is_container_id
 
 _ANSWERS: Final = 4096
-_FRESH_S: Final = 5.0
+_FRESH_S: Final = 15.0
+"""Longer than a read may take that is refused as metadata is behind, and the client's next try."""
 _TOLD: Final = 64
 
 

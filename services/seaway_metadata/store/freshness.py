@@ -103,7 +103,7 @@ class Freshness(Generic[R]):
         await asyncio.gather(*(self._reconciler.look(node, some) for node, some in nodes.items()))
 
     async def _node_of(self, key: str) -> str:
-        record = self._view.index.get(key)
+        record = self._view.record(key)
         if record is None:
             with contextlib.suppress(TransportError, ValueError):
                 stored = await self._records.stored(key)
