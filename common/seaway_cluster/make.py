@@ -19,6 +19,7 @@ from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import ImageRecord, ImageRef
+from seaway_contracts.networks import RegisteredContainer
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -85,12 +86,12 @@ class ContainerCreator:
         try:
             accept(image)
             whole = container_spec(request, image, Identity(identifier, names[0], time.time_ns(), _new_volume))
-            spec = await self._registrations.register(whole, node, names)
+            registered = await self._registrations.register(whole, node, names)
             self._registered(identifier, node)
             reach(Failpoint.CREATE_REGISTERED)
-            reply = await self._make(spec, node)
+            reply = await self._make(registered, node)
             reach(Failpoint.CREATE_MADE)
-            return MadeContainer(spec, node, reply.status, reply.warnings)
+            return MadeContainer(registered.spec, node, reply.status, reply.warnings)
         except BaseException:
             self._tasks.spawn("unplace", self._unplace(identifier))
             raise
@@ -133,11 +134,12 @@ class ContainerCreator:
         except SeawayError as error:
             log.debug("the placement of %s lapses by itself: %s", identifier, error)
 
-    async def _make(self, spec: ContainerSpec, node: str) -> StatusReply:
+    async def _make(self, registered: RegisteredContainer, node: str) -> StatusReply:
         """Have the node make it; if it can't, or doesn't answer, nothing is left of it."""
-        command = Command.new(self._actor)
+        spec, command = registered.spec, Command.new(self._actor)
+        request = CreateContainer(spec=spec, networks=registered.networks)
         try:
-            return await self._bus.call(cat.CREATE, CreateContainer(spec=spec), node=node, command=command)
+            return await self._bus.call(cat.CREATE, request, node=node, command=command)
         except SeawayError as error:
             unheard = error.code is Code.UNAVAILABLE
             if error.code is Code.TIMEOUT:

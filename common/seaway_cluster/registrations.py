@@ -11,6 +11,7 @@ from seaway_contracts.commands import ForgetContainer, RegisterContainer
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.ids import short_id
+from seaway_contracts.networks import RegisteredContainer
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -26,18 +27,17 @@ class Registrations:
         self._tasks = tasks
         self._actor = actor
 
-    async def register(self, spec: ContainerSpec, node: str, names: Sequence[str]) -> ContainerSpec:
-        """Reserve the record and the first of these names that is free; the spec with that name.
+    async def register(self, spec: ContainerSpec, node: str, names: Sequence[str]) -> RegisteredContainer:
+        """Reserve the record and the first of these names that is free; the spec with that name and its networks.
 
         Raises SeawayError: CONFLICT where all names are taken.
         """
         for attempt, name in enumerate(names, 1):
             named = spec.model_copy(update={"name": name})
             try:
-                await self._bus.call(
+                return await self._bus.call(
                     cat.REGISTER, RegisterContainer(spec=named, node=node), command=Command.new(self._actor)
                 )
-                return named
             except SeawayError as error:
                 if error.code is Code.CONFLICT and attempt < len(names):
                     continue

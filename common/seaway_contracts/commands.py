@@ -14,6 +14,7 @@ from seaway_contracts.containers import (
     Resources,
     RestartPolicy,
 )
+from seaway_contracts.networks import NetworkRecord
 
 # --- metadata
 
@@ -121,7 +122,8 @@ class PlaceRequest(Payload):
     """Find a node for a container. It has all that a filter may ask about; `resources` has the devices, too.
 
     The node is chosen while the image is looked up: `image_id` may be empty, and the image's labels and volumes are
-    missing. `networks` are those in which the container gets an endpoint, as its user named them.
+    missing. `networks` are those in which the container gets an endpoint, as its user named them. `node`: the only
+    one that will do, if there is one.
     """
 
     container_id: str
@@ -135,6 +137,7 @@ class PlaceRequest(Payload):
     image_ref: str = ""
     image_id: str = ""
     constraints: tuple[str, ...] = ()
+    node: str = ""
 
     @property
     def devices(self) -> tuple[DeviceRequest, ...]:
@@ -154,10 +157,12 @@ class Placement(Payload):
 class CreateContainer(Payload):
     """Make the container on this node; the same id twice makes it once.
 
-    `former`: its last reported status, if the node held it and lost it in a reboot.
+    `networks`: those of users in which it has endpoints. `former`: its last reported status, if the node held it and
+    lost it in a reboot.
     """
 
     spec: ContainerSpec
+    networks: tuple[NetworkRecord, ...] = ()
     former: ContainerStatus | None = None
 
 

@@ -145,12 +145,17 @@ class Link(Payload):
 
 
 class EndpointSpec(Payload):
-    """The endpoint of a container in one network, as asked for. The node chooses an address that is empty.
+    """The endpoint of a container in one network, as asked for. `links`: containers with another name in this network.
 
-    `network` is the name or the id that the user gave. `links` are containers with another name in this network.
+    `network` is the name or the id that the user gave, and the network's name once metadata has registered the
+    endpoint. Then `network_id` is set, and in a network of users the `claimed_` addresses are the container's. A
+    network that metadata didn't find has no `network_id`: the start fails.
     """
 
     network: str
+    network_id: str = ""
+    claimed_ipv4: str = ""
+    claimed_ipv6: str = ""
     aliases: tuple[str, ...] = ()
     ipv4_address: str = ""
     ipv6_address: str = ""

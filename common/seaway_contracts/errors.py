@@ -4,8 +4,11 @@ Code that must tell errors of one code apart looks at their `reason`; the senten
 """
 
 import errno
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
+
+from pydantic import Field
 
 from seaway_contracts.base import Payload
 
@@ -39,6 +42,8 @@ class Reason(StrEnum):
     """A file that was asked for or is needed doesn't exist."""
     NO_ACCESS = "no_access"
     """A file may not be opened, or can't be executed."""
+    OTHER_NODE = "other_node"
+    """The container can only be made on the node that `facts` names as `node`."""
 
 
 _REASONS: Final = {reason.value: reason for reason in Reason}
@@ -64,21 +69,26 @@ class ErrorBody(Payload):
     """An error on the wire.
 
     `reason`: a word of `Reason`, or empty. Readers ignore a word that they don't know, so later releases may add some.
+    `facts`: what code that acts on the reason needs to know.
     """
 
     code: Code
     message: str
     reason: str = ""
+    facts: dict[str, str] = Field(default_factory=dict)
 
 
 class SeawayError(Exception):
     """An error with a sentence for the user, which names the thing and says what to do."""
 
-    def __init__(self, code: Code, message: str, reason: Reason | None = None) -> None:
+    def __init__(
+        self, code: Code, message: str, reason: Reason | None = None, facts: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.reason = reason
+        self.facts = dict(facts or {})
 
     @property
     def status(self) -> int:
@@ -92,12 +102,12 @@ class SeawayError(Exception):
 
     def body(self) -> ErrorBody:
         """This error as a payload."""
-        return ErrorBody(code=self.code, message=self.message, reason=self.reason or "")
+        return ErrorBody(code=self.code, message=self.message, reason=self.reason or "", facts=self.facts)
 
     @classmethod
     def from_body(cls, body: ErrorBody) -> "SeawayError":
         """The error that `body` describes."""
-        return cls(body.code, body.message, _REASONS.get(body.reason))
+        return cls(body.code, body.message, _REASONS.get(body.reason), body.facts)
 
 
 def reason_of(error: BaseException) -> Reason | None:

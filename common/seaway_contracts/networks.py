@@ -1,10 +1,12 @@
-"""Networks: ids, events."""
+"""Networks: records, requests, events."""
 
 import hashlib
+from typing import Final
 
 from pydantic import Field
 
 from seaway_contracts.base import Payload
+from seaway_contracts.containers import ContainerSpec, EndpointSpec
 
 
 def network_id(name: str) -> str:
@@ -12,8 +14,148 @@ def network_id(name: str) -> str:
     return hashlib.sha256(f"seaway network {name}".encode()).hexdigest()
 
 
+class Pool(Payload):
+    """Addresses of a network, in CIDR notation. `range`: the part that containers get without asking.
+
+    `gateway` is an address of `subnet`, empty for an internal macvlan alone. `auxiliary`: addresses that no container
+    gets, by their names. `gateway_asked`: the user gave the gateway, or neither it nor the subnet, so that inspect
+    shows it.
+    """
+
+    subnet: str
+    range: str = ""
+    gateway: str = ""
+    auxiliary: dict[str, str] = Field(default_factory=dict)
+    gateway_asked: bool = True
+
+
+class NetworkRecord(Payload):
+    """A network of users. `pools` are complete: metadata chose what the user left open. `created_ns`: Unix ns.
+
+    `options` are the driver's. `nodes` were told to make it. `removed`: it is to be removed from those of `nodes` that
+    were not reached yet; nobody finds it any more.
+    """
+
+    id: str
+    name: str
+    created_ns: int
+    driver: str = "bridge"
+    pools: tuple[Pool, ...] = ()
+    ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    config_only: bool = False
+    config_from: str = ""
+    ipam_options: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+    nodes: tuple[str, ...] = ()
+    removed: bool = False
+
+
+# --- metadata
+
+
+class CreateNetwork(Payload):
+    """Make this network; the same id twice makes it once. A pool without subnet is chosen from the default pools.
+
+    Without `pools` one is chosen for IPv4, and with `ipv6` one for IPv6.
+    """
+
+    network: NetworkRecord
+
+
+class NetworkReply(Payload):
+    """A network."""
+
+    network: NetworkRecord
+
+
+class NetworkRef(Payload):
+    """A network as a user names it: id, name, or prefix of an id.
+
+    `basis`: the ids of networks that the asker knows to be there (1), or to be removed (`commands.GONE`).
+    """
+
+    ref: str
+    basis: dict[str, int] = Field(default_factory=dict)
+
+
+class ListNetworks(Payload):
+    """List the networks of users. `basis` as in NetworkRef."""
+
+    basis: dict[str, int] = Field(default_factory=dict)
+
+
+class NetworkList(Payload):
+    """The networks of users, in order of creation."""
+
+    networks: tuple[NetworkRecord, ...] = ()
+
+
+class RegisteredContainer(Payload):
+    """A registered container: its endpoints name networks by id, and have the addresses that were claimed for them.
+
+    `networks`: those of users in which it has endpoints.
+    """
+
+    spec: ContainerSpec
+    networks: tuple[NetworkRecord, ...] = ()
+
+
+class ConnectContainer(Payload):
+    """Connect a container, by its id, to the network that `endpoint` names."""
+
+    id: str
+    endpoint: EndpointSpec
+
+
+class DisconnectContainer(Payload):
+    """Disconnect a container, by its id, from a network, by its id, name or prefix of an id."""
+
+    id: str
+    network: str
+    force: bool = False
+
+
+# --- agent
+
+
+class ConnectHeld(Payload):
+    """Add an endpoint, with its addresses, to a container: at once if it runs, otherwise from its next start on."""
+
+    id: str
+    endpoint: EndpointSpec
+    network: NetworkRecord
+
+
+class DisconnectHeld(Payload):
+    """Remove a container's endpoint in the network of that id."""
+
+    id: str
+    network_id: str
+
+
+class NetworkId(Payload):
+    """A command with the network's id alone."""
+
+    id: str
+
+
+class NetworkInventory(Payload):
+    """The networks of users that a node has stored. `epoch` as in its beats."""
+
+    node: str
+    epoch: str
+    networks: tuple[NetworkRecord, ...] = ()
+
+
 class NetworkEvent(Payload):
     """A network event's body: Docker's actor attributes (`container`, `name`, `type`)."""
 
     network_id: str
     attributes: dict[str, str] = Field(default_factory=dict)
+
+
+DRIVERS: Final = ("bridge", "macvlan")
+"""The drivers of users' networks."""

@@ -57,6 +57,8 @@ class NodeFacts(Payload):
     boot_id: str = ""
     cdi_directories: tuple[str, ...] = ()
     bridge: BridgeFacts = Field(default_factory=BridgeFacts)
+    routes: tuple[str, ...] = ()
+    """The destinations of the host's routes, without its containers' networks and the default route (CIDR notation)."""
 
 
 class Beat(Payload):

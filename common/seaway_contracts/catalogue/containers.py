@@ -4,6 +4,7 @@ from typing import Final
 
 from seaway_contracts import archives as a
 from seaway_contracts import commands as c
+from seaway_contracts import networks as n
 from seaway_contracts import stats as s
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue.declare import (
@@ -64,7 +65,9 @@ CONTAINER_STATUS: Final = _event("status", "A change that Docker has no word for
 
 # --- records
 
-REGISTER: Final = query(METADATA, "container.register", c.RegisterContainer, Empty, "Reserve name and record.")
+REGISTER: Final = query(
+    METADATA, "container.register", c.RegisterContainer, n.RegisteredContainer, "Reserve name, addresses and record."
+)
 FORGET: Final = query(METADATA, "container.forget", c.ForgetContainer, Empty, "Undo a registration.")
 RESOLVE: Final = query(METADATA, "container.resolve", c.ResolveContainer, c.ContainerLocation, "Whose id is this?")
 GET_CONTAINER: Final = query(

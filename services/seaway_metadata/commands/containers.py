@@ -20,6 +20,7 @@ from seaway_contracts.commands import (
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
+from seaway_contracts.networks import RegisteredContainer
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import runs, spec_json
 from seaway_metadata.kinds.registrations import Registrations
@@ -61,7 +62,7 @@ class ContainerCommands:
         await serve(catalogue.GET_CONTAINER, self.get)
         await serve(catalogue.LIST_CONTAINERS, self.list_containers)
 
-    async def register(self, request: RegisterContainer, command: Command) -> Empty:
+    async def register(self, request: RegisterContainer, command: Command) -> RegisteredContainer:
         """Reserve name and record; the same again does nothing."""
         await self._table.freshness.caught_up()
         self._check_size(request.spec)
@@ -77,7 +78,7 @@ class ContainerCommands:
         if self._view.index.get(request.spec.id) is None:
             self._table.behind.known(request.spec.id, revision)
             self._registrations.add(request.spec.id, request.node)
-        return Empty()
+        return RegisteredContainer(spec=request.spec)
 
     def _check_size(self, spec: ContainerSpec) -> None:
         """Raise SeawayError for a container whose record would be larger than a message."""

@@ -40,6 +40,7 @@ from seaway_contracts.images import (
     TagRequest,
 )
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_contracts.networks import RegisteredContainer
 from seaway_contracts.nodes import NodeList
 from seaway_contracts.stats import WatchStats
 from seaway_kit.tasks import Tasks
@@ -277,7 +278,7 @@ class Suite:
     async def _nodes(self, _: Empty) -> NodeList:
         return self.nodes
 
-    async def _register(self, request: c.RegisterContainer) -> Empty:
+    async def _register(self, request: c.RegisterContainer) -> RegisteredContainer:
         if self.names_taken:
             self.names_taken -= 1
             raise conflict("taken")
@@ -285,7 +286,7 @@ class Suite:
             if record.spec.name == request.spec.name:
                 raise conflict(f'Conflict. The container name "/{request.spec.name}" is already in use')
         self.records[request.spec.id] = ContainerRecord(spec=request.spec, node=request.node)
-        return Empty()
+        return RegisteredContainer(spec=request.spec)
 
     async def _forget(self, request: c.ForgetContainer) -> Empty:
         self.records.pop(request.id, None)

@@ -16,6 +16,7 @@ from seaway_contracts.errors import SeawayError, conflict, not_found
 from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, ExecState, ExecStatus, StartExec
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_contracts.networks import RegisteredContainer
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.clock import START_NS
@@ -104,11 +105,11 @@ class Suite:
     async def _place(self, _: c.PlaceRequest) -> c.Placement:
         return c.Placement(node=NODE)
 
-    async def _register(self, request: c.RegisterContainer) -> Empty:
+    async def _register(self, request: c.RegisterContainer) -> RegisteredContainer:
         if any(record.spec.name == request.spec.name for record in self.records.values()):
             raise conflict("taken")
         self.add(ContainerRecord(spec=request.spec, node=request.node))
-        return Empty()
+        return RegisteredContainer(spec=request.spec)
 
     async def _forget(self, request: c.ForgetContainer) -> Empty:
         self.records.pop(request.id, None)
