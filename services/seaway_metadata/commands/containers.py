@@ -22,7 +22,7 @@ from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.networks import RegisteredContainer
 from seaway_metadata.kinds.container_registering import ContainerRegistering
-from seaway_metadata.kinds.containers import runs, spec_json
+from seaway_metadata.kinds.containers import NAMES, runs, spec_json
 from seaway_metadata.kinds.registrations import Registrations
 from seaway_metadata.store.tables import ReportedTable
 
@@ -68,17 +68,17 @@ class ContainerCommands:
         self._check_size(request.spec)
         try:
             with self._reachable():
-                await self._table.kept.keep(request.spec.name, request.spec.id)
-                revision = await self._registering.register(request.spec, request.node)
-                self._view.load(ContainerRecord(spec=request.spec, node=request.node))
+                await self._table.kept.keep(NAMES.claim(request.spec.name), request.spec.id)
+                stored = await self._registering.register(request.spec, request.node)
+                self._view.load(stored.record)
         except SeawayError as error:
             if error.retryable:
                 self._registrations.add(request.spec.id, request.node)
             raise
         if self._view.index.get(request.spec.id) is None:
-            self._table.behind.known(request.spec.id, revision)
+            self._table.behind.known(request.spec.id, stored.revision)
             self._registrations.add(request.spec.id, request.node)
-        return RegisteredContainer(spec=request.spec)
+        return RegisteredContainer(spec=stored.record.spec)
 
     def _check_size(self, spec: ContainerSpec) -> None:
         """Raise SeawayError for a container whose record would be larger than a message."""

@@ -84,7 +84,7 @@ async def test_what_the_node_renounces_is_forgotten_and_its_name_free(
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
     assert await copy.records.stored(ONE) is None
-    assert await copy.claims.holders() == set()
+    assert (await copy.claims.held()).holders() == set()
     assert len(registrations) == 0
 
 
@@ -98,7 +98,7 @@ async def test_what_the_node_has_or_makes_keeps_its_record(
         await registrations.sweep(lambda node: True)
         await registrations.sweep(lambda node: True)
         assert agent.asked.count(ONE) == times
-    assert await copy.claims.holders() == {ONE, TWO}
+    assert (await copy.claims.held()).holders() == {ONE, TWO}
 
 
 async def test_what_was_taken_back_is_forgotten_also_while_the_node_is_down(
@@ -125,11 +125,11 @@ async def test_a_node_that_doesn_t_answer_changes_nothing(
     agent.refusal = unavailable("not now")
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
-    assert await copy.claims.holders() == {ONE, TWO}
+    assert (await copy.claims.held()).holders() == {ONE, TWO}
     agent.refusal = None
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
-    assert await copy.claims.holders() == set()
+    assert (await copy.claims.held()).holders() == set()
 
 
 @pytest.mark.parametrize("refusal", [None, not_found("No such container")])
