@@ -18,6 +18,16 @@ def no_such_network(name: str) -> str:
     return f"network {name} not found"
 
 
+def network_exists(name: str) -> str:
+    """409, for create."""
+    return f"network with name {name} already exists"
+
+
+def network_in_use(name: str, identifier: str) -> str:
+    """403, for delete."""
+    return f"error while removing network: network {name} id {identifier} has active endpoints"
+
+
 def no_such_exec(exec_id: str) -> str:
     return f"No such exec instance: {exec_id}"
 

@@ -21,6 +21,7 @@ from seaway_metadata.store.source import Source
 from seaway_metadata.store.stored import NewerSchema
 from seaway_metadata.store.tables import ReportedTable, Table
 from seaway_metadata.store.write_behind import WriteBehind
+from seaway_metadata.store.written import WrittenTable
 
 log = logging.getLogger(__name__)
 _RESYNC_S: Final = 600.0
@@ -49,6 +50,15 @@ class Store:
         source = Source(kind)
         records = Records(kind, await self._buckets(kind), source.destroyed)
         table = Table(records, source, WriteBehind(records, source, lambda: 0, self.doubt))
+        self._tables.append(table)
+        return table
+
+    async def add_written(self, kind: Kind[R]) -> WrittenTable[R]:
+        """A table of a kind that metadata makes and changes by command."""
+        source = Source(kind)
+        records = Records(kind, await self._buckets(kind), source.destroyed)
+        behind = WriteBehind(records, source, lambda: 0, self.doubt)
+        table = WrittenTable(records, source, behind, self._tasks, self.current)
         self._tables.append(table)
         return table
 

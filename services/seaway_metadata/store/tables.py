@@ -23,7 +23,7 @@ from seaway_metadata.store.write_behind import WriteBehind
 
 
 class Table(Generic[R]):
-    """A kind whose records this process alone makes and changes, by `put` and `remove`."""
+    """A kind whose records this process makes of what it hears, by `put` and `remove`; they are written behind."""
 
     def __init__(self, records: Records[R], source: Source[R], behind: WriteBehind[R]) -> None:
         self.kind = records.kind
