@@ -22,8 +22,7 @@ from seaway_bus.transport import STORE_S, Message, Subscription, Transport, Tran
 from seaway_contracts.catalogue import ALL_EVENTS, ALL_TOLD, EVENT_STREAM, EVENTS
 from seaway_contracts.channels import EventChannel, Role
 from seaway_contracts.errors import SeawayError, bad_request
-from seaway_contracts.lifecycle import MSG_ID, Envelope
-from seaway_contracts.stored_events import EVENT_ID
+from seaway_contracts.lifecycle import EVENT_ID, MSG_ID, Envelope
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from typing import Final
 from seaway_contracts.catalogue.declare import IMAGE, METADATA, ask, call
 from seaway_contracts.channels import ROOT, TELL, BucketConfig, StreamConfig
 from seaway_contracts.ids import check_token
-from seaway_contracts.stored_events import PublishEvents, StoredEvents, StoreEvents
+from seaway_contracts.lifecycle import PublishEvents, StoredEvents, StoreEvents
 
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 ALL_TOLD: Final = TELL.format(node="*") + ".event.>"

@@ -5,10 +5,8 @@ import ssl
 from collections.abc import Iterator, Sequence
 
 from seaway_api.settings import ApiSettings
-from seaway_kit.addresses import join_address
-from seaway_kit.docker_hosts import TCP, UNIX
-from seaway_kit.listeners import Listener, listen_on
-from seaway_kit.passed_sockets import take_sockets
+from seaway_kit.addresses import TCP, UNIX, join_address
+from seaway_kit.listeners import Listener, listen_on, take_sockets
 
 
 def listeners(settings: ApiSettings, lent: Sequence[Listener]) -> Iterator[Listener]:

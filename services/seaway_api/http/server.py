@@ -12,7 +12,7 @@ from seaway_api.http.connection import HttpServer
 from seaway_api.http.listeners import listeners, tls_context
 from seaway_api.http.tls import TlsTransport
 from seaway_api.settings import ApiSettings
-from seaway_kit.docker_hosts import TCP
+from seaway_kit.addresses import TCP
 from seaway_kit.listeners import BACKLOG, Listener
 
 log = logging.getLogger(__name__)

@@ -18,11 +18,11 @@ from seaway_contracts.catalogue import EVENTS
 from seaway_contracts.channels import EventChannel, Role
 from seaway_contracts.errors import Code, SeawayError, bad_request, unavailable
 from seaway_contracts.ids import BadToken, is_container_id
-from seaway_contracts.lifecycle import Envelope
-from seaway_contracts.stored_events import (
+from seaway_contracts.lifecycle import (
     EVENT_ID,
     MOST_BYTES,
     MOST_EVENTS,
+    Envelope,
     EventToStore,
     PublishEvents,
     StoredEvents,
