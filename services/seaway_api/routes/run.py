@@ -7,8 +7,8 @@ from aiohttp import web
 
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, parse_int
-from seaway_cluster.remove import remove as remove_container
-from seaway_cluster.start import made_first
+from seaway_cluster.start_and_remove import made_first
+from seaway_cluster.start_and_remove import remove as remove_container
 from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (

@@ -19,7 +19,7 @@ from seaway_contracts.lifecycle import (
     PublicStatus,
     public_body,
 )
-from seaway_testing.subjects import matches
+from seaway_testing.fake_server import matches
 
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
 _NOUNS: Final = "container|network|volume|image|node|cluster"
