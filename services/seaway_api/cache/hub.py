@@ -9,10 +9,8 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from seaway_api.cache.container_nodes import ContainerNodes
-from seaway_api.cache.containers import CONTAINERS, CachedContainer
-from seaway_api.cache.ended_execs import EndedExecs
-from seaway_api.cache.exec_commands import ExecCommands
+from seaway_api.cache.containers import CONTAINERS, CachedContainer, ContainerNodes
+from seaway_api.cache.execs import EndedExecs, ExecCommands
 from seaway_api.cache.readers import Reader
 from seaway_api.cache.record_cache import RecordCache
 from seaway_api.cache.reply_cache import ReplyCache
