@@ -29,7 +29,7 @@ from seaway_contracts.lifecycle import (
     StoreEvents,
 )
 from seaway_kit.failpoints import Failpoint, reach
-from seaway_metadata.events.allowance import Allowance
+from seaway_metadata.events.history_share import Allowance
 from seaway_metadata.store.holders import RecordHolders
 
 MOST_WAITING: Final = 4

@@ -27,8 +27,8 @@ from seaway_contracts.lifecycle import (
 )
 from seaway_kit.tasks import Tasks
 from seaway_metadata.events import event_store
-from seaway_metadata.events.allowance import Allowance
 from seaway_metadata.events.event_store import EventStore
+from seaway_metadata.events.history_share import Allowance
 from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.service import Metadata
 from seaway_metadata.store.holders import RecordHolders
