@@ -167,10 +167,10 @@ class ContainerId(Payload):
     id: str
 
 
-class Renounced(Payload):
+class CreateRejected(Payload):
     """Whether the container doesn't exist, and this agent will never make it."""
 
-    renounced: bool = False
+    rejected: bool = False
 
 
 class StopContainer(Payload):
@@ -294,7 +294,7 @@ class ListInventory(Payload):
 class Inventory(Payload):
     """The containers that a node holds. `epoch` and `revision` as in its beats.
 
-    `forgetful`: the node has rebooted, and its database may lack the last containers before that.
+    `lost_memory`: the node has rebooted, and its database may lack the last containers before that.
     """
 
     node: str
@@ -302,7 +302,7 @@ class Inventory(Payload):
     revision: int
     containers: tuple[InventoryItem, ...] = ()
     next: str = ""
-    forgetful: bool = False
+    lost_memory: bool = False
 
 
 PrunedKind = Literal["container", "image", "network", "builder"]

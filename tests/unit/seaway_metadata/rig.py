@@ -94,7 +94,7 @@ class Node:
         self.asked = 0
         self.page = 2
         self.fails = 0
-        self.forgetful = False
+        self.lost_memory = False
         self.gate = asyncio.Event()
         """It tells what it holds while this is set."""
         self.gate.set()
@@ -141,7 +141,7 @@ class Node:
             revision=1,
             containers=items,
             next=following,
-            forgetful=self.forgetful,
+            lost_memory=self.lost_memory,
         )
 
     async def beat(self) -> None:
