@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 from seaway_bus.bus import Bus, Command
 from seaway_cluster.records import FindRecord
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ContainerId, CreateContainer, ForgetContainer, RemoveContainer
+from seaway_contracts.commands import ContainerId, CreateContainer, RemoveContainer
 from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.records import ForgetContainer
 
 T = TypeVar("T")
 _UNHEARD: Final = (Code.UNAVAILABLE, Code.TIMEOUT)

@@ -4,6 +4,8 @@ from typing import Final
 
 from seaway_contracts import archives as a
 from seaway_contracts import commands as c
+from seaway_contracts import placement as p
+from seaway_contracts import records as r
 from seaway_contracts import stats as s
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue.declare import (
@@ -65,24 +67,24 @@ CONTAINER_STATUS: Final = _event("status", "Its status changed; Docker has no ev
 # --- records
 
 REGISTER: Final = query(
-    METADATA, "container.register", c.RegisterContainer, Empty, "Reserve a container's name and store its record."
+    METADATA, "container.register", r.RegisterContainer, Empty, "Reserve a container's name and store its record."
 )
-FORGET: Final = query(METADATA, "container.forget", c.ForgetContainer, Empty, "Undo a registration.")
+FORGET: Final = query(METADATA, "container.forget", r.ForgetContainer, Empty, "Undo a registration.")
 RESOLVE: Final = query(
     METADATA,
     "container.resolve",
-    c.ResolveContainer,
-    c.ContainerLocation,
+    r.ResolveContainer,
+    r.ContainerLocation,
     "Find a container by id, name or prefix of an id.",
 )
 GET_CONTAINER: Final = query(
-    METADATA, "container.get", c.ResolveContainer, ContainerRecord, "Return one record.", callers=(API, SCHEDULER)
+    METADATA, "container.get", r.ResolveContainer, ContainerRecord, "Return one record.", callers=(API, SCHEDULER)
 )
 LIST_CONTAINERS: Final = query(
     METADATA,
     "container.list",
-    c.ListContainers,
-    c.ContainerList,
+    r.ListContainers,
+    r.ContainerList,
     "List all records, by page.",
     callers=(API, SCHEDULER),
 )
@@ -98,14 +100,14 @@ RENAME: Final = call(
 KNOWN_CONTAINERS: Final = ask(
     METADATA,
     "container.known",
-    c.ListKnown,
-    c.KnownContainers,
+    r.ListKnown,
+    r.KnownContainers,
     "Return what metadata knows of these containers of the node.",
 )
 
 # --- placement
 
-PLACE: Final = query(SCHEDULER, "container.place", c.PlaceRequest, c.Placement, "Choose a node for a container.")
+PLACE: Final = query(SCHEDULER, "container.place", p.PlaceRequest, p.Placement, "Choose a node for a container.")
 UNPLACE: Final = query(
     SCHEDULER, "container.unplace", c.ContainerId, Empty, "Free what an unused placement has reserved."
 )

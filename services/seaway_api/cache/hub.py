@@ -16,7 +16,8 @@ from seaway_api.cache.record_cache import RecordCache
 from seaway_api.cache.reply_cache import ReplyCache
 from seaway_api.translate.events import docker_event
 from seaway_bus.down_nodes import DownNodes
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_bus.transport import Transport
 from seaway_cluster.wait import Watch, WatchList
 from seaway_contracts.execs import container_prefix

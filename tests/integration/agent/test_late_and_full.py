@@ -8,7 +8,7 @@ import pytest
 from tests.integration.agent.rig import AgentRig
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_bus.nats_transport import NatsTransport
 from seaway_contracts import catalogue
 from seaway_contracts.commands import ContainerId, CreateContainer

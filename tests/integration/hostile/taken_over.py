@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from tests.integration.cli.bus_users import bus_of, foreign, hearing, settled
 
 from seaway_bus.bus import Bus
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_contracts import catalogue
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.containers import State

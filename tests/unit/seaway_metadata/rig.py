@@ -20,14 +20,13 @@ from seaway_contracts.commands import (
     Inventory,
     InventoryItem,
     ListInventory,
-    RegisterContainer,
     RemoveContainer,
-    ResolveContainer,
     StatusReply,
 )
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_contracts.errors import SeawayError, not_found, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, Envelope, public_body
+from seaway_contracts.records import RegisterContainer, ResolveContainer
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import NAMES, NameHolder
 from seaway_metadata.service import Metadata
