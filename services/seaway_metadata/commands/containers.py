@@ -8,18 +8,18 @@ from seaway_bus.bus import Bus, Command, Encoded
 from seaway_bus.transport import NoResponders, NoSpace, TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import (
+from seaway_contracts.commands import InventoryItem
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
+from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_contracts.records import (
     ContainerList,
     ContainerLocation,
     ForgetContainer,
-    InventoryItem,
     ListContainers,
     RegisterContainer,
     ResolveContainer,
 )
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
-from seaway_contracts.errors import Code, SeawayError, unavailable
-from seaway_contracts.lifecycle import ContainerEvent
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import runs, spec_json
 from seaway_metadata.kinds.registrations import Registrations
