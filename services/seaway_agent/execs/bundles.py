@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from seaway_agent.execs.plan import ExecPlan
-from seaway_agent.execs.process import process_of
+from seaway_agent.execs.plan import ExecPlan, process_of
 from seaway_agent.kernel import paths, procs
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.oci import spec as oci

@@ -9,7 +9,7 @@ from seaway_api.routes.call import Call
 from seaway_api.routes.detach import DetachScanner, parse_detach_keys
 from seaway_api.routes.logs import media_type
 from seaway_api.routes.relay import both_ways, take_over
-from seaway_cluster.start import made_first
+from seaway_cluster.start_and_remove import made_first
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer, ContainerId
 from seaway_contracts.containers import ContainerRecord, State

@@ -11,9 +11,9 @@ from seaway_api.routes.run import check_size
 from seaway_api.translate.execs import console_size, exec_json, exec_spec
 from seaway_cluster.run import prepare
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ResolveContainer
 from seaway_contracts.errors import Code, Reason, SeawayError, conflict, not_found
 from seaway_contracts.execs import ExecId, ResizeExec, StartExec, container_prefix, is_exec_id
+from seaway_contracts.records import ResolveContainer
 from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter, container_paused, no_such_exec
 from seaway_docker.model_container import ExecCreate, ExecStart
 from seaway_docker.streams import RAW_STREAM, stream_media_type

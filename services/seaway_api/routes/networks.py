@@ -5,8 +5,7 @@ from aiohttp import web
 from seaway_api.cache.lists import all_containers
 from seaway_api.http import replies
 from seaway_api.http.errors import ApiError
-from seaway_api.routes import prune_events
-from seaway_api.routes.call import Call
+from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.networking import find_predefined, network_json
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
@@ -62,7 +61,7 @@ async def remove_network(call: Call) -> web.StreamResponse:
 async def prune(call: Call) -> web.StreamResponse:
     """POST /networks/prune. Those that every node has stay."""
     until_ns(parse_filters(call.text("filters"), NETWORK_PRUNE_KEYS), call.api.now_ns())
-    await prune_events.tell(call, "network", 0)
+    await tell_prune(call, "network", 0)
     return replies.json({"NetworksDeleted": None})
 
 

@@ -7,19 +7,19 @@ from typing import Final
 from seaway_bus.bus import Bus, Command, Encoded
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import (
-    ContainerList,
-    ContainerLocation,
-    ForgetContainer,
-    InventoryItem,
-    ListContainers,
-    RegisterContainer,
-    ResolveContainer,
-)
+from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.networks import RegisteredContainer
+from seaway_contracts.records import (
+    ContainerList,
+    ContainerLocation,
+    ForgetContainer,
+    ListContainers,
+    RegisterContainer,
+    ResolveContainer,
+)
 from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, may_choose_again, with_endpoints
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.kinds.container_registering import ContainerRegistering

@@ -15,11 +15,12 @@ from seaway_contracts.catalogue import (
     EVENTS,
     NAMES_BUCKET,
 )
-from seaway_contracts.commands import PAGE_HEAD, InventoryItem
+from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
 from seaway_contracts.errors import Code, Reason, SeawayError, conflict, not_found
 from seaway_contracts.ids import is_container_id, is_network_id
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_contracts.records import PAGE_HEAD
 from seaway_docker.errors import InvalidParameter, container_name_conflict, no_such_container
 from seaway_docker.names import container_name
 from seaway_docker.ports import is_ip_address

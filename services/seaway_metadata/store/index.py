@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic
 
-from seaway_contracts.commands import PAGE_COMMA, PAGE_TAIL
 from seaway_contracts.errors import bad_request
+from seaway_contracts.records import PAGE_COMMA, PAGE_TAIL
 from seaway_metadata.store.kind import Claim, Kind, R
 
 _PAGE_FRAME: Final = 256

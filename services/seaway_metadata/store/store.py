@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from seaway_bus.bus import Bus
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_bus.judging import Holders
 from seaway_bus.transport import TransportError
 from seaway_contracts.catalogue import EVENTS

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Generic, Protocol
 
-from seaway_bus.feed import Event
+from seaway_bus.events import Event
 from seaway_bus.transport import NoResponders, Transport, TransportError
 from seaway_contracts.channels import EventChannel
 from seaway_kit.tasks import Tasks

@@ -5,8 +5,8 @@ from typing import Generic
 
 from seaway_bus.judging import drop_foreign
 from seaway_contracts.catalogue import EVENTS
-from seaway_contracts.commands import GONE
 from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.records import GONE
 from seaway_metadata.store.kind import Claim, E, I, R, ReportedKind
 from seaway_metadata.store.source import LeftClaim, Source
 

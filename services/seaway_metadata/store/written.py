@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic
 
 from seaway_bus.transport import TransportError, WrongRevision
-from seaway_contracts.commands import GONE
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.records import GONE
 from seaway_kit.tasks import Tasks
 from seaway_metadata.store.kind import R
 from seaway_metadata.store.records import Records, Stored

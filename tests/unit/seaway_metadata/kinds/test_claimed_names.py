@@ -8,8 +8,9 @@ from tests.unit.seaway_metadata.rig import Copy, Node, known, publish, ref, regi
 from seaway_bus.bus import Bus
 from seaway_bus.transport import NotConnected
 from seaway_contracts.catalogue import CONTAINERS_BUCKET, GET_CONTAINER, INVENTORY, LIST_CONTAINERS, NAMES_BUCKET
-from seaway_contracts.commands import Inventory, InventoryItem, ListContainers, ListInventory
+from seaway_contracts.commands import Inventory, InventoryItem, ListInventory
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
+from seaway_contracts.records import ListContainers
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import CONTAINERS, NAMES
 from seaway_metadata.service import Metadata

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seaway_bus.feed import read_event
+from seaway_bus.events import read_event
 from seaway_bus.transport import Message
 from seaway_contracts.catalogue import CONTAINER_STATUS
 from seaway_testing.builders import container_event, status

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seaway_testing.subjects import matches
+from seaway_testing.fake_server import matches
 
 
 @pytest.mark.parametrize(

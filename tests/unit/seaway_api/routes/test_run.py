@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from seaway_contracts.commands import GONE
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
+from seaway_contracts.records import GONE
 from seaway_testing import builders
 from seaway_testing.waiting import until
 

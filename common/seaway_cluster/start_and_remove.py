@@ -1,16 +1,21 @@
-"""Start a container. Where whoever began to make it died before its node heard of it, whoever needs it has it made."""
+"""Start or remove a container, also one that is registered and was never made on its node.
+
+`start` has such a container made first; `remove` takes its registration back.
+"""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from seaway_bus.bus import Bus, Command
 from seaway_cluster.records import FindRecord
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ContainerId, CreateContainer
+from seaway_contracts.commands import ContainerId, CreateContainer, RemoveContainer
 from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.records import ForgetContainer
 
 T = TypeVar("T")
+_UNHEARD: Final = (Code.UNAVAILABLE, Code.TIMEOUT)
 
 
 async def start(bus: Bus, actor: str, find: FindRecord, identifier: str, node: str) -> ContainerStatus:
@@ -52,3 +57,17 @@ async def half_made(find: FindRecord, identifier: str, error: SeawayError) -> Co
     if record.status.seq:
         raise error
     return record
+
+
+async def remove(bus: Bus, actor: str, find: FindRecord, request: RemoveContainer, node: str) -> bool:
+    """Whether its node has removed it; False where it was registered alone. Raises SeawayError."""
+    try:
+        await bus.call(cat.REMOVE, request, node=node, command=Command.new(actor))
+        return True
+    except SeawayError as error:
+        if error.code not in (Code.NOT_FOUND, *_UNHEARD):
+            raise
+        await half_made(find, request.id, error)
+        forgotten = ForgetContainer(id=request.id, unheard=error.code in _UNHEARD)
+    await bus.call(cat.FORGET, forgotten, command=Command.new(actor))
+    return False

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from seaway_api.translate.check_config import check_config
+from seaway_api.translate.checked import check_config
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import read_body
 from seaway_docker.model_container import ContainerConfig

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_metadata.events.allowance import Allowance
+from seaway_metadata.events.history_share import Allowance
 
 RATE, BURST = 100, 1000
 

@@ -1,6 +1,6 @@
 """What nodes have said of execs that ended."""
 
-from seaway_api.cache.ended_execs import EndedExecs
+from seaway_api.cache.execs import EndedExecs
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecState, ExecStatus, exec_id
 from seaway_testing.builders import container_id
 from seaway_testing.clock import FakeClock
