@@ -82,6 +82,18 @@ class Client:
             assert time.monotonic() < limit, reply
             time.sleep(_AGAIN_S * 10)
 
+    def first_on(self, node: str) -> str:
+        """A container that was placed on that node."""
+        elsewhere = []
+        for number in range(32):
+            container = self.create(f"anchor-{number}", "exit 0", Memory=64 << 20)
+            if self.inspect(container)["Node"]["Name"] == node:
+                for other in elsewhere:
+                    self.remove(other)
+                return container
+            elsewhere.append(container)
+        raise AssertionError(f"no container was placed on {node}")
+
     def start(self, container: str, *, lapsing: bool = False) -> int:
         """Run it: where an answer was lost, it is looked up whether the container has run. How often that was asked.
 
