@@ -5,12 +5,23 @@ from pathlib import Path
 from pydantic import Field
 
 from seaway_kit.settings import ServiceSettings
+from seaway_metadata.kinds.subnets import DEFAULT_POOLS, DefaultPool, parse_pool
 
 
 class MetadataSettings(ServiceSettings):
-    """The cluster's records: containers, names, nodes."""
+    """The cluster's records: containers, names, nodes, networks."""
 
     replicas: int = Field(1, ge=1, le=5, description="copies of what is stored, in a cluster of NATS servers")
+
+    default_address_pool: tuple[str, ...] = Field(
+        (),
+        description="addresses for networks without a subnet, as base=10.10.0.0/16,size=24 (Docker's pools by default)",
+    )
+
+    @property
+    def default_pools(self) -> tuple[DefaultPool, ...]:
+        """Raises ValueError."""
+        return tuple(map(parse_pool, self.default_address_pool)) or DEFAULT_POOLS
 
     @property
     def outbox(self) -> Path:
