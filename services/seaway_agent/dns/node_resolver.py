@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _TRIES: Final = 3
 _AT_ONCE: Final = 64
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
+_LINGERS_S: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,18 @@ class _Attached:
 class NodeResolver:
     """See the port. `run`: the node's run directory. `output_fd`: where the process logs.
 
-    `netns_fd`: the namespace that plays the host; by default the agent's own.
+    `netns_fd`: the namespace that plays the host; by default the agent's own. `lingers_s`: how long the process outlives
+    its last sandbox, as starting it takes longer than starting a container.
     """
 
-    def __init__(self, run: Path, tasks: Tasks, output_fd: int, netns_fd: int | None = None) -> None:
+    def __init__(
+        self, run: Path, tasks: Tasks, output_fd: int, netns_fd: int | None = None, lingers_s: float = _LINGERS_S
+    ) -> None:
         self._run = run
         self._tasks = tasks
         self._output_fd = output_fd
+        self._lingers_s = lingers_s
+        self._idle: asyncio.TimerHandle | None = None
         self._home = netns.current() if netns_fd is None else os.dup(netns_fd)
         self._attached: dict[str, _Attached] = {}
         self._connection: Connection | None = None
@@ -109,6 +115,7 @@ class NodeResolver:
         if present is not None:
             with contextlib.suppress(ResolverGone):
                 await present.call(DETACH, container=container)
+        self._linger()
 
     async def sweep(self) -> None:
         """See the port."""
@@ -119,6 +126,7 @@ class NodeResolver:
                     if present is None:
                         return
                     await present.call(SWEEP, known=list(self._attached))
+                    self._linger()
                     return
 
     def close(self) -> None:
@@ -126,6 +134,8 @@ class NodeResolver:
         if self._closed:
             return
         self._closed = True
+        if self._idle is not None:
+            self._idle.cancel()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -242,6 +252,24 @@ class NodeResolver:
                 log.warning("can't start the resolver of the node's containers: %s", error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _linger(self) -> None:
+        """Let the process end some time after its last sandbox."""
+        if self._attached or self._closed:
+            return
+        if self._idle is not None:
+            self._idle.cancel()
+        loop = asyncio.get_running_loop()
+        self._idle = loop.call_later(self._lingers_s, lambda: self._tasks.spawn("idle resolver", self._end_idle()))
+
+    async def _end_idle(self) -> None:
+        """The process ends when its agent closes the connection and no sandbox is left."""
+        async with self._connecting:
+            if self._attached or self._connection is None:
+                return
+            self._connection.close()
+            self._connection = None
+            await self._reap()
 
     async def _reap(self) -> None:
         """End the process that we started, if it has not ended, and reap it."""

@@ -48,5 +48,5 @@ def _in_common_form(query: dns.message.Message) -> bytes:
     plain.flags = query.flags & ~dns.flags.TC
     plain.find_rrset(plain.question, asked.name, asked.rdclass, asked.rdtype, create=True, force_unique=True)
     if query.edns == 0:
-        plain.use_edns(0, query.ednsflags, query.payload, options=list(query.options))
+        plain.use_edns(0, query.ednsflags & 0xFFFF, query.payload, options=list(query.options))
     return plain.to_wire()

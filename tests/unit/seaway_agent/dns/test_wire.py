@@ -71,7 +71,7 @@ def test_an_answer_is_what_dnspython_would_answer(
     assert all(rrset.ttl == 0 for rrset in found.answer)
 
 
-@given(ADDRESSES)
+@given(ADDRESSES.filter(lambda address: getattr(address, "ipv4_mapped", None) is None))  # which dnspython unmaps
 def test_a_reverse_look_up_is_as_dnspython_makes_it(address: IPv4Address | IPv6Address) -> None:
     assert wire.reverse_name(address) == dns.reversename.from_address(str(address)).to_wire()
 
