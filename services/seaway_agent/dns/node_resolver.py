@@ -59,8 +59,8 @@ class _Attached:
 class NodeResolver:
     """See the port. `run`: the node's run directory. `output_fd`: where the process logs.
 
-    `netns_fd`: the namespace that plays the host; by default the agent's own. `lingers_s`: how long the process outlives
-    its last sandbox, as starting it takes longer than starting a container.
+    `netns_fd`: the namespace that plays the host; by default the agent's own. `lingers_s`: how long the
+    process outlives its last sandbox, as starting it takes longer than starting a container.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import pytest
 from tests.conformance.dns.worlds import World
 
 from seaway_agent.dns.port import ContainerNames, NamedEndpoint, ResolverError
+from seaway_testing.waiting import GUARD_S
 
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
 
@@ -43,8 +44,8 @@ async def detach(world: World, *containers: str) -> None:
 
 async def becomes(world: World, container: str, name: str, wanted: list[str] | None) -> None:
     """Wait until a container gets that answer."""
-    async with asyncio.timeout(60):
-        while await world.ask(container, name) != wanted:
+    async with asyncio.timeout(GUARD_S):
+        while await world.ask(container, name) != wanted:  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""What the one suite runs on: the resolver in memory, and the real one with its process and sandboxes in this kernel."""
+"""What the one suite runs on: the fake resolver, and the real one with its process and sandboxes in this kernel."""
 
 import asyncio
 import contextlib

@@ -26,7 +26,10 @@ def query_of(labels: list[bytes], kind: int, *, edns: bool = False, **named: int
     query = dns.message.make_query(name, dns.rdatatype.RdataType.make(kind))
     if edns:
         query.use_edns(
-            0, named.get("flags", 0), named.get("size", 1232), options=[dns.edns.GenericOption(10, b"12345678")]
+            0,
+            named.get("flags", 0),
+            named.get("size", 1232),
+            options=[dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")],
         )
     return query
 
