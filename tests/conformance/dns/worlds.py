@@ -99,32 +99,32 @@ class ProcessWorld:
     """A process that answers, in a namespace that plays the host."""
 
     def __init__(self, run: Path) -> None:
-        self._run = run
+        self.run = run
         self._tasks = Tasks("dns")
         self._output = os.open(run / "resolver.log", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._sandboxes: dict[str, Namespace] = {}
+        self.sandboxes: dict[str, Namespace] = {}
         self._processes: dict[int, Process] = {}
         self.host = Namespace.make()
         self.resolver = self._agent()
         self._before = open_descriptors()
 
     def _agent(self) -> NodeResolver:
-        return NodeResolver(self._run, self._tasks, self._output, self.host.fd, lingers_s=0)
+        return NodeResolver(self.run, self._tasks, self._output, self.host.fd, lingers_s=0)
 
     async def sandbox(self, container: str) -> int:
         made = await asyncio.to_thread(Namespace.make)
         self._before += 1
         self._discard(container)
-        self._sandboxes[container] = made
+        self.sandboxes[container] = made
         return made.fd
 
     def _discard(self, container: str) -> None:
-        if (former := self._sandboxes.pop(container, None)) is not None:
+        if (former := self.sandboxes.pop(container, None)) is not None:
             former.close()
             self._before -= 1
 
     async def start(self, container: str) -> int:
-        process = await asyncio.to_thread(start_container, self._sandboxes[container].fd)
+        process = await asyncio.to_thread(start_container, self.sandboxes[container].fd)
         self._processes[process.pid] = process
         return process.pid
 
@@ -136,11 +136,11 @@ class ProcessWorld:
         self.resolver = self._agent()
 
     async def kill_resolver(self) -> None:
-        await asyncio.to_thread(connection.end_all, self._run)
+        await asyncio.to_thread(connection.end_all, self.run)
 
     async def ask(self, container: str, name: str, kind: str = "A") -> list[str] | None:
         query = dns.message.make_query(name.removesuffix(".") + ".", kind)
-        return await asyncio.to_thread(self._exchange, self._sandboxes[container].fd, query)
+        return await asyncio.to_thread(self._exchange, self.sandboxes[container].fd, query)
 
     def _exchange(self, fd: int, query: dns.message.Message) -> list[str] | None:
         """Ask, and ask again when nothing comes, as each stub resolver does."""
@@ -156,7 +156,7 @@ class ProcessWorld:
         return [item.to_text().removesuffix(".") for rrset in response.answer for item in rrset]
 
     def left(self) -> list[str]:
-        found = [f"process {process.pid}" for process in connection.resolvers_below(self._run)]
+        found = [f"process {process.pid}" for process in connection.resolvers_below(self.run)]
         more = open_descriptors() - self._before
         return found + [f"{more} descriptors"] * (more > 0)
 
@@ -164,8 +164,8 @@ class ProcessWorld:
         self.resolver.close()
         for pid in list(self._processes):
             await self.end(pid)
-        connection.end_all(self._run)
-        for container in list(self._sandboxes):
+        connection.end_all(self.run)
+        for container in list(self.sandboxes):
             self._discard(container)
         self.host.close()
         os.close(self._output)
