@@ -27,7 +27,7 @@ _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 _SO_SNDBUFFORCE: Final = 32  # linux/asm-generic/socket.h; root may exceed net.core.wmem_max
 _BUFFER: Final = 4 * MOST
 _LONGEST_REPLY: Final = 65536
-_REPLIES_S: Final = 10.0
+REPLIES_S: Final = 10.0
 _ENDS_S: Final = 5.0
 
 
@@ -55,7 +55,7 @@ class Connection:
         """Send a request, with a copy of a descriptor; returns the reply. Raises ResolverGone, ResolverError."""
         reply = self.send(do, fd, **words)
         try:
-            async with asyncio.timeout(_REPLIES_S):
+            async with asyncio.timeout(REPLIES_S):
                 answer = await reply
         except TimeoutError:
             self._lose()

@@ -23,7 +23,7 @@ from seaway_agent.dns.port import ADDRESS, Resolver
 from seaway_kit.tasks import Tasks
 from seaway_testing.descriptors import open_descriptors
 
-_ASKS, _ASKS_AGAIN_S = 30, 1.0
+_ASKS, _ASKS_AGAIN_S = 60, 1.0
 
 
 class World(Protocol):
@@ -143,13 +143,7 @@ class ProcessWorld:
         return await asyncio.to_thread(self._exchange, self.sandboxes[container].fd, query)
 
     def _exchange(self, fd: int, query: dns.message.Message) -> list[str] | None:
-        """Ask, and ask again when nothing comes, as each stub resolver does."""
-        for _ in range(_ASKS):
-            with contextlib.suppress(dns.exception.Timeout):
-                response = call_in(fd, lambda: dns.query.udp(query, ADDRESS, _ASKS_AGAIN_S))
-                break
-        else:
-            raise AssertionError("no response")
+        response = call_in(fd, lambda: ask(query))
         if response.rcode() != dns.rcode.NOERROR:
             return None
         assert all(rrset.ttl == 0 for rrset in response.answer)
@@ -170,6 +164,14 @@ class ProcessWorld:
         self.host.close()
         os.close(self._output)
         await self._tasks.close()
+
+
+def ask(query: dns.message.Message) -> dns.message.Message:
+    """Ask the resolver over UDP, and again when nothing comes, as each stub resolver does."""
+    for _ in range(_ASKS):
+        with contextlib.suppress(dns.exception.Timeout):
+            return dns.query.udp(query, ADDRESS, _ASKS_AGAIN_S)
+    raise AssertionError(f"no response to {query.question[0]}")
 
 
 def _text(kind: str, data: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import dns.message
 import dns.query
 import pytest
-from tests.conformance.dns.worlds import ProcessWorld
+from tests.conformance.dns.worlds import ProcessWorld, ask
 from tests.integration.dns.upstream import Upstream
 from tests.namespaces import call_in
 
@@ -38,9 +39,9 @@ class Node(ProcessWorld):
         return await self.exchange(container, query, tcp=tcp)
 
     async def exchange(self, container: str, query: dns.message.Message, *, tcp: bool = False) -> dns.message.Message:
-        exchange: Callable[..., dns.message.Message] = dns.query.tcp if tcp else dns.query.udp
         fd = self.sandboxes[container].fd
-        return await asyncio.to_thread(call_in, fd, lambda: exchange(query, ADDRESS, GUARD_S))
+        work = partial(dns.query.tcp, query, ADDRESS, GUARD_S) if tcp else partial(ask, query)
+        return await asyncio.to_thread(call_in, fd, work)
 
     async def dig(self, container: str, *words: str) -> list[str]:
         """The lines of ``dig +short``."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import dns.edns
 import dns.flags
@@ -73,7 +74,7 @@ async def test_a_long_response_comes_over_tcp(node: Node, serve: Serve) -> None:
 
 
 async def test_a_long_answer_of_ours_comes_over_tcp(node: Node) -> None:
-    endpoints = tuple(replace(WEB, names=("all",), address=WEB.address + number) for number in range(60))  # type: ignore[operator]
+    endpoints = tuple(replace(WEB, names=("all",), address=IPv4Address("10.1.0.2") + n) for n in range(60))
     await node.attach(ONE, endpoints=endpoints[:1])
     for number, endpoint in enumerate(endpoints[1:]):
         await node.attach(f"{number:064x}", endpoints=(endpoint,))

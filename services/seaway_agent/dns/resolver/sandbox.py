@@ -21,7 +21,7 @@ _BURST: Final = 32
 """Datagrams in a row, before another sandbox has its turn."""
 _LONGEST_QUERY: Final = 4096
 _BACKLOG: Final = 64
-_CONNECTIONS: Final = 64
+CONNECTIONS: Final = 64
 """TCP connections of one sandbox."""
 _IDLE_S: Final = 10.0
 _SETTLES_S: Final = 1.0
@@ -156,7 +156,7 @@ class SandboxServer:
             connection, _ = self._tcp.accept()
         except OSError:
             return
-        if self._connections >= _CONNECTIONS:
+        if self._connections >= CONNECTIONS:
             connection.close()
             return
         connection.setblocking(False)
