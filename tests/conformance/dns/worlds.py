@@ -23,7 +23,7 @@ from seaway_agent.dns.port import ADDRESS, Resolver
 from seaway_kit.tasks import Tasks
 from seaway_testing.descriptors import open_descriptors
 
-_ASKS, _ASKS_AGAIN_S = 60, 1.0
+_TRIES = 60
 
 
 class World(Protocol):
@@ -166,11 +166,11 @@ class ProcessWorld:
         await self._tasks.close()
 
 
-def ask(query: dns.message.Message) -> dns.message.Message:
+def ask(query: dns.message.Message, again_s: float = 1.0) -> dns.message.Message:
     """Ask the resolver over UDP, and again when nothing comes, as each stub resolver does."""
-    for _ in range(_ASKS):
+    for _ in range(_TRIES):
         with contextlib.suppress(dns.exception.Timeout):
-            return dns.query.udp(query, ADDRESS, _ASKS_AGAIN_S)
+            return dns.query.udp(query, ADDRESS, again_s)
     raise AssertionError(f"no response to {query.question[0]}")
 
 

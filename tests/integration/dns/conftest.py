@@ -32,15 +32,17 @@ class Node(ProcessWorld):
         await self.resolver.attach(container, await self.sandbox(container), names)
 
     async def query(
-        self, container: str, name: str, kind: str = "A", *, tcp: bool = False, **options: object
+        self, container: str, name: str, kind: str = "A", *, tcp: bool = False, again_s: float = 1.0, **options: object
     ) -> dns.message.Message:
         """The response to a query of one container."""
         query = dns.message.make_query(name, kind, **options)  # type: ignore[arg-type]
-        return await self.exchange(container, query, tcp=tcp)
+        return await self.exchange(container, query, tcp=tcp, again_s=again_s)
 
-    async def exchange(self, container: str, query: dns.message.Message, *, tcp: bool = False) -> dns.message.Message:
+    async def exchange(
+        self, container: str, query: dns.message.Message, *, tcp: bool = False, again_s: float = 1.0
+    ) -> dns.message.Message:
         fd = self.sandboxes[container].fd
-        work = partial(dns.query.tcp, query, ADDRESS, GUARD_S) if tcp else partial(ask, query)
+        work = partial(dns.query.tcp, query, ADDRESS, GUARD_S) if tcp else partial(ask, query, again_s)
         return await asyncio.to_thread(call_in, fd, work)
 
     async def dig(self, container: str, *words: str) -> list[str]:

@@ -14,6 +14,7 @@ from tests.namespaces import Namespace
 
 from seaway_agent.dns import port
 from seaway_agent.dns.port import ADDRESS
+from seaway_testing.waiting import GUARD_S
 
 from .conftest import ON_HOST, WEB, Node, answers
 
@@ -126,7 +127,7 @@ async def test_the_next_server_is_asked_where_one_has_no_answer(node: Node, serv
     await node.attach(ONE, ON_HOST, next_one)
     for word in ("silent", "garbage", "failed", "refused"):
         before = len(second.asked)
-        assert answers(await node.query(ONE, f"{word}.example")) == ["192.0.2.2"], word
+        assert answers(await node.query(ONE, f"{word}.example", again_s=GUARD_S)) == ["192.0.2.2"], word
         assert len(second.asked) == before + 1, word
 
 
@@ -141,7 +142,7 @@ async def test_without_any_server_the_answer_is_a_failure(node: Node) -> None:
 async def test_silence_ends_in_a_failure(node: Node, serve: Serve, tcp: bool) -> None:
     serve()
     await node.attach(ONE, ON_HOST)
-    response = await node.query(ONE, "silent.example", tcp=tcp)
+    response = await node.query(ONE, "silent.example", tcp=tcp, again_s=GUARD_S)
     assert response.rcode() == dns.rcode.SERVFAIL
 
 

@@ -22,7 +22,9 @@ class Upstream:
 
     `one.…` has an address, `many.…` a hundred, `none.…` is no name, `failed.…` fails, `refused.…` is refused,
     `silent.…` gets no response, `forged.…` gets some that belong to another query first, `garbage.…` something else
-    than DNS, `huge.…` more bytes than the asker takes. With `steady` all names have an address. `asked` keeps the queries.
+    than DNS, `huge.…` more bytes than the asker takes.
+
+    With `steady` all names have an address. `asked` keeps the queries.
     """
 
     def __init__(self, fd: int, host: str = "127.0.0.53", address: str = "192.0.2.1", *, steady: bool = False) -> None:
