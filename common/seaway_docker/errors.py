@@ -18,6 +18,36 @@ def no_such_network(name: str) -> str:
     return f"network {name} not found"
 
 
+def endpoint_exists(container: str, network: str) -> str:
+    """403, for connect; both are names."""
+    return f"endpoint with name {container} already exists in network {network}"
+
+
+def not_connected(container_id: str, network: str, *, running: bool) -> str:
+    """500, for disconnect."""
+    return f"container {container_id} is not connected to {'' if running else 'the '}network {network}"
+
+
+def cannot_change_networks(container_id: str) -> str:
+    """409, for connect and disconnect."""
+    return f"Container {container_id} is marked for removal and cannot be connected or disconnected to the network"
+
+
+SHARED_SANDBOX = (
+    "container sharing network namespace with another container or host cannot be connected to any other network"
+)
+"""400, for connect."""
+PRIVATE_SANDBOX = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+"""400, for connect."""
+HOST_SANDBOX = "container cannot be disconnected from host network or connected to host network"
+"""400, for disconnect."""
+
+
+def network_in_use(name: str, network_id: str) -> str:
+    """403, for delete."""
+    return f"error while removing network: network {name} id {network_id} has active endpoints"
+
+
 def no_such_exec(exec_id: str) -> str:
     return f"No such exec instance: {exec_id}"
 

@@ -2,6 +2,7 @@
 
 import signal as signals
 from collections.abc import Iterable
+from dataclasses import replace
 
 from seaway_agent.core.events import killed, volume_events
 from seaway_agent.core.health import suspended
@@ -13,6 +14,7 @@ from seaway_agent.core.transitions import delete, launch_soon, marked_for_remova
 from seaway_agent.core.update import refusal, updated
 from seaway_contracts.containers import Resources, RestartPolicy, State
 from seaway_contracts.errors import Reason, SeawayError, conflict, internal, not_found, not_modified
+from seaway_contracts.networks import NetworkRecord
 from seaway_docker.errors import (
     cannot_kill,
     cannot_remove,
@@ -24,10 +26,12 @@ from seaway_docker.errors import (
 )
 
 
-def create(state: ContainerState, waiter: Waiter, now_ns: int, volumes: Iterable[str]) -> list[Instruction]:
+def create(
+    state: ContainerState, waiter: Waiter, now_ns: int, volumes: Iterable[str], networks: Iterable[NetworkRecord]
+) -> list[Instruction]:
     """See `Machine`."""
-    events = [*volume_events("create", volumes), Emit("create")]
-    return [state.record(now_ns, waiter, *events), state.done(waiter)]
+    events = [*volume_events("create", volumes), Emit("create", changes_spec=True)]
+    return [replace(state.record(now_ns, waiter, *events), networks=tuple(networks)), state.done(waiter)]
 
 
 def start(state: ContainerState, waiter: Waiter) -> list[Instruction]:
@@ -131,7 +135,7 @@ def rename(state: ContainerState, waiter: Waiter, name: str, now_ns: int) -> lis
     if name == state.spec.name:
         return [state.done(waiter)]
     old, state.spec = state.spec.name, state.spec.model_copy(update={"name": name})
-    event = Emit("rename", attributes={"oldName": f"/{old}"})
+    event = Emit("rename", attributes={"oldName": f"/{old}"}, changes_spec=True)
     return [state.record(now_ns, waiter, event), state.done(waiter)]
 
 
@@ -143,7 +147,7 @@ def update(
         text = 'container is marked for removal and cannot be "update"'
         return [state.refused(waiter, refusal(state.spec.id, text))]
     state.spec = updated(state.spec, limits, policy)
-    return [state.record(now_ns, waiter, Emit("update")), state.done(waiter)]
+    return [state.record(now_ns, waiter, Emit("update", changes_spec=True)), state.done(waiter)]
 
 
 def remove(state: ContainerState, waiter: Waiter, force: bool, volumes: bool, now_ns: int) -> list[Instruction]:

@@ -1,0 +1,71 @@
+"""Commands of metadata about networks of users: connect and disconnect containers, remove a network, list them."""
+
+from seaway_agent.container.held_networks import HeldNetworks, port_key
+from seaway_agent.inventory.inventory import Inventory
+from seaway_agent.network.errors import NetlinkError, NetworkError
+from seaway_agent.network.port import Networks
+from seaway_agent.state.journal import Journal
+from seaway_bus.bus import Bus, Command
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.commands import StatusReply
+from seaway_contracts.errors import conflict, internal
+from seaway_contracts.networks import ConnectHeld, DisconnectHeld, NetworkId, NetworkInventory
+from seaway_docker.errors import network_in_use
+from seaway_kit.failpoints import Failpoint, reach
+
+
+class NetworkCommands:
+    """A connect and a disconnect are stored with their events, in one transaction; a repeat changes nothing."""
+
+    def __init__(self, inventory: Inventory, journal: Journal, held: HeldNetworks, networks: Networks) -> None:
+        self._inventory = inventory
+        self._journal = journal
+        self._held = held
+        self._networks = networks
+
+    async def serve(self, bus: Bus) -> None:
+        """Take the commands from the bus."""
+        node = self._inventory.node
+        await bus.serve(catalogue.CONNECT_HELD, self._connect, node=node)
+        await bus.serve(catalogue.DISCONNECT_HELD, self._disconnect, node=node)
+        await bus.serve(catalogue.REMOVE_HELD_NETWORK, self._remove, node=node)
+        await bus.serve(catalogue.NETWORK_INVENTORY, self._list, node=node)
+
+    async def _connect(self, asked: ConnectHeld, command: Command) -> StatusReply:
+        return await self._inventory.first(
+            asked.id, command, lambda runner: runner.connect(command, asked.endpoint, asked.network)
+        )
+
+    async def _disconnect(self, asked: DisconnectHeld, command: Command) -> StatusReply:
+        name = self._held.name_of(asked.network_id)
+        return await self._inventory.first(
+            asked.id, command, lambda runner: runner.disconnect(command, asked.network_id, name)
+        )
+
+    async def _remove(self, asked: NetworkId, command: Command) -> Empty:
+        """Remove it from the kernel and then from the database: a killed agent's successor makes it once more."""
+        name = self._held.name_of(asked.id)
+        if self._in_use(asked.id):
+            raise conflict(network_in_use(name, asked.id))
+        try:
+            await self._held.remove(asked.id)
+        except (NetlinkError, OSError) as error:
+            raise internal(f"network {name} can't be removed from node {self._inventory.node}: {error}") from error
+        except NetworkError as error:
+            raise conflict(network_in_use(name, asked.id)) from error
+        reach(Failpoint.NETWORK_REMOVED)
+        self._journal.remove_network(asked.id)
+        return Empty()
+
+    def _in_use(self, identifier: str) -> bool:
+        key = port_key(identifier)
+        return any(
+            one.network == key for container in self._inventory.runners for one in self._networks.endpoints(container)
+        )
+
+    async def _list(self, asked: Empty, command: Command) -> NetworkInventory:
+        inventory = self._inventory
+        return NetworkInventory(
+            node=inventory.node, epoch=inventory.epoch, networks=tuple(self._journal.networks.values())
+        )
