@@ -29,7 +29,8 @@ _TYPE_PREFIX: Final = "io.seaway.v1."
 class ContainerEvent(Payload):
     """A container event as its agent publishes it to the services: the status after it, Docker's actor attributes.
 
-    `spec` is set for `create` and for each event that changes it (`rename`, `update`).
+    `spec` is set for `create` and for each event that changes it: `rename`, `update`, and a `status` after a connect or
+    a disconnect.
     """
 
     status: ContainerStatus

@@ -46,7 +46,7 @@ class NetworkCommands:
     async def _remove(self, asked: NetworkId, command: Command) -> Empty:
         """Remove it from the kernel and then from the database: a killed agent's successor makes it once more."""
         name = self._held.name_of(asked.id)
-        if self._in_use(asked.id):
+        if not await self._settled(asked.id):
             raise conflict(network_in_use(name, asked.id))
         try:
             await self._held.remove(asked.id)
@@ -58,11 +58,18 @@ class NetworkCommands:
         self._journal.remove_network(asked.id)
         return Empty()
 
-    def _in_use(self, identifier: str) -> bool:
-        key = port_key(identifier)
-        return any(
-            one.network == key for container in self._inventory.runners for one in self._networks.endpoints(container)
-        )
+    async def _settled(self, identifier: str) -> bool:
+        """Whether no container has an endpoint there. A run that has ended may still be giving its sandbox back."""
+        for container in self._members(identifier):
+            runner = self._inventory.runners.get(container)
+            if runner is not None and not runner.status.pid:
+                await runner.at_rest()
+        return not self._members(identifier)
+
+    def _members(self, identifier: str) -> list[str]:
+        """The containers whose sandbox has an endpoint in the network."""
+        key, sandboxes = port_key(identifier), self._networks.endpoints
+        return [one for one in self._inventory.runners if any(end.network == key for end in sandboxes(one))]
 
     async def _list(self, asked: Empty, command: Command) -> NetworkInventory:
         inventory = self._inventory
