@@ -9,9 +9,9 @@ from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import StatusReply
+from seaway_contracts.docker_errors import network_in_use
 from seaway_contracts.errors import conflict, internal
 from seaway_contracts.networks import ConnectHeld, DisconnectHeld, NetworkId, NetworkInventory
-from seaway_docker.errors import network_in_use
 from seaway_kit.failpoints import Failpoint, reach
 
 
@@ -47,13 +47,13 @@ class NetworkCommands:
         """Remove it from the kernel and then from the database: a killed agent's successor makes it once more."""
         name = self._held.name_of(asked.id)
         if not await self._settled(asked.id):
-            raise conflict(network_in_use(name, asked.id))
+            raise conflict(network_in_use(name, asked.id).message)
         try:
             await self._held.remove(asked.id)
         except (NetlinkError, OSError) as error:
             raise internal(f"network {name} can't be removed from node {self._inventory.node}: {error}") from error
         except NetworkError as error:
-            raise conflict(network_in_use(name, asked.id)) from error
+            raise conflict(network_in_use(name, asked.id).message) from error
         reach(Failpoint.NETWORK_REMOVED)
         self._journal.remove_network(asked.id)
         return Empty()

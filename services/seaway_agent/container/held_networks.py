@@ -11,9 +11,9 @@ from typing import Final
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.port import DEFAULT_NETWORK, Networks, NetworkSpec, network_spec
 from seaway_contracts.containers import EndpointSpec
-from seaway_contracts.errors import internal, not_found
+from seaway_contracts.docker_errors import no_such_network
+from seaway_contracts.errors import internal
 from seaway_contracts.networks import NetworkRecord, network_id
-from seaway_docker.errors import no_such_network
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class HeldNetworks:
         identifier = id_of(endpoint)
         record = self._stored.get(identifier)
         if identifier != DEFAULT_ID and (record is None or identifier in self._leaving):
-            raise not_found(no_such_network(endpoint.network))
+            raise no_such_network(endpoint.network)
         if record is not None:
             await self.make_stored(record)
 

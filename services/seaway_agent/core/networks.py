@@ -6,16 +6,16 @@ from typing import Final
 from seaway_agent.core.instructions import Emit, Instruction, Record, Waiter, WriteFiles
 from seaway_agent.core.state import ContainerState
 from seaway_contracts.containers import ContainerNetworking, Endpoint, EndpointSpec, PublishedPort
-from seaway_contracts.errors import Code, SeawayError, bad_request, conflict, internal
-from seaway_contracts.networks import NetworkRecord, network_id
-from seaway_docker.errors import (
-    HOST_SANDBOX,
-    PRIVATE_SANDBOX,
-    SHARED_SANDBOX,
-    cannot_change_networks,
+from seaway_contracts.docker_errors import (
+    connect_in_private_sandbox,
+    connect_in_shared_sandbox,
+    disconnect_from_host,
     endpoint_exists,
+    networks_of_removed_container,
     not_connected,
 )
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_docker.networks import PREDEFINED
 
 NONE_ID: Final = network_id("none")
@@ -36,11 +36,11 @@ def why_no_connect(state: ContainerState, network: NetworkRecord) -> SeawayError
     if (error := _why_no_change(state)) is not None:
         return error
     if state.spec.network.sandbox:
-        return bad_request(SHARED_SANDBOX)
+        return connect_in_shared_sandbox()
     if is_connected(state, NONE_ID):
-        return bad_request(PRIVATE_SANDBOX)
+        return connect_in_private_sandbox()
     if state.live and is_connected(state, network.id):
-        return SeawayError(Code.FORBIDDEN, endpoint_exists(state.spec.name, network.name))
+        return endpoint_exists(state.spec.name, network.name)
     return None
 
 
@@ -74,9 +74,9 @@ def why_no_disconnect(state: ContainerState, identifier: str, name: str) -> Seaw
     if (error := _why_no_change(state)) is not None:
         return error
     if state.spec.network.sandbox == "host" and identifier == _HOST_ID:
-        return bad_request(HOST_SANDBOX)
+        return disconnect_from_host()
     if not is_connected(state, identifier):
-        return internal(not_connected(state.spec.id, name, running=state.live))
+        return not_connected(state.spec.id, name, running=state.live)
     return None
 
 
@@ -105,7 +105,7 @@ def disconnect(
 
 def _why_no_change(state: ContainerState) -> SeawayError | None:
     if state.doomed:
-        return conflict(cannot_change_networks(state.spec.id))
+        return networks_of_removed_container(state.spec.id)
     return state.why_broken()
 
 
