@@ -31,6 +31,7 @@ def launching(
 ) -> list[Instruction]:
     """See `Machine`."""
     state.to(Phase.LAUNCHING)
+    counted = state.status.run == run  # something was recorded during the launch
     state.set(run=run)
     waiters = state.waiters
     waiters.starters += starters
@@ -38,7 +39,7 @@ def launching(
     waiters.restarters += [waiter for waiter in restarters if waiter not in known]
     if waiters.starters or waiters.restarters:
         state.set(restart_count=0)
-    elif state.status.state is State.RESTARTING:
+    elif state.status.state is State.RESTARTING and not counted:
         state.set(restart_count=state.status.restart_count + 1)
     return []
 

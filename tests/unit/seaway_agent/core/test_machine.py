@@ -225,6 +225,15 @@ def test_a_launch_of_the_agent_before_counts_as_it_would_have_there(
     assert box.machine.status.restart_count == count
 
 
+def test_a_launch_of_the_agent_before_that_it_has_counted_counts_once(make_box: MakeBox) -> None:
+    """A rename during the launch recorded the new run."""
+    status = ContainerStatus(state=State.RESTARTING, run=3, restart_count=3, exit_code=1)
+    box = make_box(status=status, phase=Phase.TEARING_DOWN)
+    box.machine.launching(3, [], [])
+    box.launched()
+    assert box.machine.status.restart_count == 3
+
+
 def test_what_the_agent_before_left_frozen_goes_on(make_box: MakeBox) -> None:
     running = make_box(status=ContainerStatus(state=State.RUNNING, pid=7), phase=Phase.RUNNING)
     assert running.adopted() == ["thaw"]
