@@ -83,6 +83,7 @@ class Failpoint(StrEnum):
     UPDATE_RECORDED = "update.recorded"
     NETWORK_MADE = "endpoint.network-made"
     NETWORK_REMOVED = "endpoint.network-removed"
+    NETWORK_FORGOTTEN = "endpoint.network-forgotten"
     NETWORKS_RESTORED = "endpoint.networks-restored"
     ENDPOINT_PLUGGED = "endpoint.plugged"
     DISCONNECT_BEGUN = "endpoint.disconnect-begun"

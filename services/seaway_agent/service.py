@@ -175,7 +175,7 @@ class Agent:
         self._attach_lock.start()
         stack.callback(self._attach_lock.close)
         self._networks = await self._open_networks(store, suite)
-        self._held = HeldNetworks(self._networks, self._journal.networks)
+        self._held = HeldNetworks(self._networks, self._journal.networks, self._journal.was_removed)
         await self._held.restore()
         self._published = PublishedPorts(self._networks)
         stack.push_async_callback(self._published.close)

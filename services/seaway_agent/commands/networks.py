@@ -1,6 +1,7 @@
 """Commands of metadata about networks of users: connect and disconnect containers, remove a network, list them."""
 
 from seaway_agent.container.held_networks import HeldNetworks, port_key
+from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.network.errors import NetlinkError, NetworkError
 from seaway_agent.network.port import Networks
@@ -9,9 +10,10 @@ from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import StatusReply
+from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.docker_errors import network_in_use
 from seaway_contracts.errors import conflict, internal
-from seaway_contracts.networks import ConnectHeld, DisconnectHeld, NetworkId, NetworkInventory
+from seaway_contracts.networks import ConnectHeld, DisconnectHeld, NetworkInventory, RemoveHeldNetwork
 from seaway_kit.failpoints import Failpoint, reach
 
 
@@ -33,9 +35,11 @@ class NetworkCommands:
         await bus.serve(catalogue.NETWORK_INVENTORY, self._list, node=node)
 
     async def _connect(self, asked: ConnectHeld, command: Command) -> StatusReply:
-        return await self._inventory.first(
-            asked.id, command, lambda runner: runner.connect(command, asked.endpoint, asked.network)
-        )
+        return await self._inventory.first(asked.id, command, lambda runner: self._connected(runner, asked, command))
+
+    async def _connected(self, runner: ContainerRunner, asked: ConnectHeld, command: Command) -> ContainerStatus:
+        self._held.check(asked.network)
+        return await runner.connect(command, asked.endpoint, asked.network)
 
     async def _disconnect(self, asked: DisconnectHeld, command: Command) -> StatusReply:
         name = self._held.name_of(asked.network_id)
@@ -43,7 +47,7 @@ class NetworkCommands:
             asked.id, command, lambda runner: runner.disconnect(command, asked.network_id, name)
         )
 
-    async def _remove(self, asked: NetworkId, command: Command) -> Empty:
+    async def _remove(self, asked: RemoveHeldNetwork, command: Command) -> Empty:
         """Remove it from the kernel and then from the database: a killed agent's successor makes it once more."""
         name = self._held.name_of(asked.id)
         if not await self._settled(asked.id):
@@ -55,7 +59,8 @@ class NetworkCommands:
         except NetworkError as error:
             raise conflict(network_in_use(name, asked.id).message) from error
         reach(Failpoint.NETWORK_REMOVED)
-        self._journal.remove_network(asked.id)
+        self._journal.remove_network(asked.id, asked.version)
+        reach(Failpoint.NETWORK_FORGOTTEN)
         return Empty()
 
     async def _settled(self, identifier: str) -> bool:

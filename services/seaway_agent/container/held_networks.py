@@ -4,7 +4,7 @@ Containers name networks by id.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -36,11 +36,17 @@ def id_of(endpoint: EndpointSpec) -> str:
 
 
 class HeldNetworks:
-    """`stored`: the database's records, by id."""
+    """`stored`: the database's records, by id. `was_removed`: whether a record comes after its network's removal."""
 
-    def __init__(self, networks: Networks, stored: Mapping[str, NetworkRecord]) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        stored: Mapping[str, NetworkRecord],
+        was_removed: Callable[[NetworkRecord], bool],
+    ) -> None:
         self._networks = networks
         self._stored = stored
+        self._was_removed = was_removed
         self._leaving: set[str] = set()
 
     async def restore(self) -> None:
@@ -55,14 +61,21 @@ class HeldNetworks:
     async def make(self, endpoint: EndpointSpec) -> None:
         """Make an endpoint's network if it isn't there yet. Raises SeawayError: 404, or why it can't be made."""
         identifier = id_of(endpoint)
+        if identifier == DEFAULT_ID:
+            return
         record = self._stored.get(identifier)
-        if identifier != DEFAULT_ID and (record is None or identifier in self._leaving):
+        if record is None:
             raise no_such_network(endpoint.network)
-        if record is not None:
-            await self.make_stored(record)
+        await self.make_stored(record)
+
+    def check(self, record: NetworkRecord) -> None:
+        """Raise SeawayError (404) for a network that was removed from this node, or is being removed."""
+        if record.id in self._leaving or self._was_removed(record):
+            raise no_such_network(record.name)
 
     async def make_stored(self, record: NetworkRecord) -> None:
-        """Make the network of a record if it isn't there yet. Raises SeawayError."""
+        """Make the network of a record if it isn't there yet. Raises SeawayError: 404, or why it can't be made."""
+        self.check(record)
         if port_key(record.id) in {port_key(spec.id) for spec in self._networks.present()}:
             return
         try:

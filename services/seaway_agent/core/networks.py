@@ -91,13 +91,15 @@ def disconnect(
     """See `Machine`."""
     if (error := why_no_disconnect(state, identifier, name)) is not None:
         return [state.refused(waiter, error)]
-    _set_endpoints(state, tuple(end for end in state.spec.network.endpoints if end.network_id != identifier))
+    asked = state.spec.network.endpoints
+    _set_endpoints(state, tuple(end for end in asked if end.network_id != identifier))
     left = tuple(end for end in state.status.endpoints if end.network_id == identifier)
     files: list[Instruction] = []
     if state.live:
         kept = tuple(end for end in state.status.endpoints if end.network_id != identifier)
         state.set(endpoints=kept, ports=ports)
         files.append(WriteFiles(left))  # before the record: the next agent does again what isn't recorded
+    name = next((end.network for end in asked if end.network_id == identifier), name)
     gone = left or (Endpoint(network=name, network_id=identifier),)
     record = _record(state, waiter, now_ns, [Emit("disconnect", "network", network=end) for end in gone])
     return [*files, replace(record, ends_disconnect=True), state.done(waiter)]

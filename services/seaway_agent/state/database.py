@@ -41,11 +41,18 @@ SCHEMA: Final = Schema(
         """,
         "CREATE TABLE IF NOT EXISTS ending (container TEXT PRIMARY KEY, what BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS network (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID",
+        """
+        CREATE TABLE IF NOT EXISTS removed_network (
+            n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL
+        )
+        """,
         "CREATE TABLE IF NOT EXISTS disconnect (container TEXT PRIMARY KEY, what BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     )
 )
 _OUTCOMES: Final = 4096
+REMOVED_NETWORKS: Final = 4096
+"""So many removed networks are remembered."""
 _PENDING_STOPS: Final = TypeAdapter(PendingStop)
 _PENDING_DISCONNECTS: Final = TypeAdapter(PendingDisconnect)
 
@@ -160,9 +167,16 @@ class Store:
         """Insert or update a network of users."""
         self.db.execute("INSERT OR REPLACE INTO network (id, record) VALUES (?, ?)", (record.id, _json(record)))
 
-    def remove_network(self, identifier: str) -> None:
-        """Delete a network of users."""
+    def remove_network(self, identifier: str, version: int) -> None:
+        """Delete a network of users, and remember that it was removed, and at which version of its record."""
         self.db.execute("DELETE FROM network WHERE id = ?", (identifier,))
+        insert = "INSERT OR REPLACE INTO removed_network (id, version) VALUES (?, ?)"
+        number = self.db.execute(insert, (identifier, version)).lastrowid or 0
+        self.db.execute("DELETE FROM removed_network WHERE n <= ?", (number - REMOVED_NETWORKS,))
+
+    def removed_networks(self) -> dict[str, int]:
+        """The last networks that were removed, with the versions of their records, the oldest first."""
+        return dict(self.db.execute("SELECT id, version FROM removed_network ORDER BY n").fetchall())
 
     def pending_disconnects(self) -> dict[str, PendingDisconnect]:
         """The disconnects that were begun, by container."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from seaway_agent.core.instructions import Answer, Emit, PendingDisconnect, PendingStop, Record
-from seaway_agent.state.database import Store
+from seaway_agent.state.database import REMOVED_NETWORKS, Store
 from seaway_bus.outbox import Outbox
 from seaway_contracts.base import Payload
 from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_STATUS, EVENTS
@@ -16,7 +16,7 @@ from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint
 from seaway_contracts.errors import Code, SeawayError, internal, unavailable
 from seaway_contracts.execs import ExecInfo
 from seaway_contracts.lifecycle import MOST_BYTES, ContainerEvent, Envelope, VolumeEvent, volume_id
-from seaway_contracts.networks import NetworkEvent
+from seaway_contracts.networks import NetworkEvent, NetworkRecord
 from seaway_docker.networks import DRIVERS
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -51,6 +51,7 @@ class Journal:
         """The pending stops as they are stored, by container."""
         self.networks = store.networks()
         """The networks of users as they are stored, by id."""
+        self._removed_networks = store.removed_networks()
         self.pending_disconnects = store.pending_disconnects()
         """The disconnects that were begun, as they are stored, by container."""
         self.revision = 0
@@ -67,7 +68,7 @@ class Journal:
             self._write(spec, record, lowers, answers)
         except sqlite3.Error as error:
             raise self._write_error(spec, error) from error
-        self.networks.update({network.id: network for network in record.networks})
+        self.networks.update({one.id: one for one in record.networks if not self.was_removed(one)})
         if record.ends_disconnect:
             self.pending_disconnects.pop(spec.id, None)
         for event in record.events:
@@ -113,13 +114,26 @@ class Journal:
         else:
             self.pending_disconnects[spec.id] = what
 
-    def remove_network(self, identifier: str) -> None:
-        """Delete a network of users. Raises SeawayError."""
+    def remove_network(self, identifier: str, version: int) -> None:
+        """Delete a network of users. Raises SeawayError.
+
+        A record of it that comes late is not stored, unless its version is higher than this one (0: never).
+        """
         try:
-            self._store.remove_network(identifier)
+            with self._store.transaction():
+                self._store.remove_network(identifier, version)
         except sqlite3.Error as error:
             raise internal(f"node {self._node} can't write down that a network was removed: {error}") from error
         self.networks.pop(identifier, None)
+        self._removed_networks.pop(identifier, None)
+        self._removed_networks[identifier] = version
+        if len(self._removed_networks) > REMOVED_NETWORKS:
+            del self._removed_networks[next(iter(self._removed_networks))]
+
+    def was_removed(self, network: NetworkRecord) -> bool:
+        """Whether a record comes after its network was removed from this node."""
+        version = self._removed_networks.get(network.id)
+        return version is not None and (version == 0 or network.version <= version)
 
     def _write_error(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
         full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
@@ -164,7 +178,8 @@ class Journal:
     def _apply(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...]) -> None:
         actions = {event.action for event in record.events if event.noun == "container"}
         for network in record.networks:
-            self._store.put_network(network)
+            if not self.was_removed(network):
+                self._store.put_network(network)
         if record.ends_disconnect:
             self._store.put_pending_disconnect(spec.id, None)
         for info in record.execs:

@@ -25,9 +25,9 @@ from seaway_contracts.networks import (
     ConnectHeld,
     DisconnectHeld,
     NetworkEvent,
-    NetworkId,
     NetworkRecord,
     Pool,
+    RemoveHeldNetwork,
     network_id,
 )
 from seaway_kit.failpoints import Failpoint
@@ -134,7 +134,8 @@ async def stored(rig: AgentRig) -> list[str]:
 
 
 async def remove(rig: AgentRig, of: NetworkRecord) -> None:
-    await rig.bus.call(catalogue.REMOVE_HELD_NETWORK, NetworkId(id=of.id), node=rig.node)
+    asked = RemoveHeldNetwork(id=of.id, version=of.version)
+    await rig.bus.call(catalogue.REMOVE_HELD_NETWORK, asked, node=rig.node)
 
 
 def has_bridge(rig: AgentRig, of: NetworkRecord) -> bool:
@@ -178,6 +179,26 @@ async def test_a_removed_network_is_gone_and_one_in_use_stays(rig: AgentRig) -> 
     with pytest.raises(SeawayError, match="network back not found") as refused:
         await rig.start_container(box.id)
     assert refused.value.status == 404
+
+
+async def test_what_comes_after_a_removal_does_not_bring_the_network_back(rig: AgentRig) -> None:
+    running = await Box.running(rig, ON_BRIDGE)
+    await remove(rig, BACK)
+    for _ in range(2):
+        late = await Box.made(rig, endpoint(BACK), networks=(BACK,))
+        for refused in (rig.start_container(late.id), running.connect(BACK)):
+            with pytest.raises(SeawayError, match="network back not found") as caught:
+                await refused
+            assert caught.value.status == 404
+        assert (await stored(rig), has_bridge(rig, BACK)) == ([], False)
+        rig.end(signal.SIGKILL)
+        await rig.start()
+    kept = BACK.model_copy(update={"version": BACK.version + 1})  # its removal was taken back
+    await running.connect(kept)
+    assert await running.networks() == ["bridge", "back"]
+    await rig.stop(running.id, 0)
+    await rig.start_container(late.id)
+    assert await late.networks() == ["back"]
 
 
 async def test_the_next_agent_makes_networks_again_before_it_adopts(rig: AgentRig) -> None:
@@ -294,6 +315,17 @@ async def test_killed_when_a_network_is_removed_from_the_kernel(rig: AgentRig, t
     assert (await stored(rig), has_bridge(rig, BACK)) == (["back"], True), "it is whole until it is removed once more"
     await remove(rig, BACK)
     assert (await stored(rig), has_bridge(rig, BACK)) == ([], False)
+
+
+async def test_killed_when_a_removal_is_recorded(rig: AgentRig, tmp_path: Path) -> None:
+    armed = await rig.start_armed(tmp_path / "failpoints")
+    box = await Box.made(rig, endpoint(BACK), networks=(BACK,))
+    await killed(rig, armed, Failpoint.NETWORK_FORGOTTEN, remove(rig, BACK))
+    await rig.start()
+    await remove(rig, BACK)
+    assert (await stored(rig), has_bridge(rig, BACK)) == ([], False)
+    with pytest.raises(SeawayError, match="network back not found"):
+        await rig.start_container(box.id)
 
 
 async def test_killed_when_networks_are_made_again(rig: AgentRig, tmp_path: Path) -> None:

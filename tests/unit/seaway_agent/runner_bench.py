@@ -203,7 +203,7 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     uppers = UpperStore(layout.containers)
     networks = FakeNetworks()
     await networks.make(NetworkSpec(network_id("bridge"), "bridge", subnet=IPv4Network("172.18.0.0/16")))
-    held = HeldNetworks(networks, journal.networks)
+    held = HeldNetworks(networks, journal.networks, journal.was_removed)
     published = FakePorts()
     workers, compressors, volumes = ThreadPoolExecutor(2), ThreadPoolExecutor(2), Volumes(layout.volumes)
     hooks = RunHooks((NetworkHook(networks, held),))

@@ -151,6 +151,15 @@ async def test_the_same_command_at_once_is_one(bench: Bench) -> None:
     assert first == second
 
 
+async def test_a_network_that_was_removed_is_not_made_for_a_connect(bench: Bench) -> None:
+    box = await Box.running(bench)
+    bench.journal.remove_network(BACK.id, BACK.version)
+    before = box.seen()
+    with pytest.raises(SeawayError, match="network back not found") as refused:
+        await box.connect()
+    assert (refused.value.status, box.seen(), bench.networks.calls.count("make")) == (404, before, 1)
+
+
 # --- what happens meanwhile
 
 

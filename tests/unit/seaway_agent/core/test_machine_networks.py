@@ -77,7 +77,9 @@ def test_a_disconnect_of_a_running_one(make_box: MakeBox) -> None:
 
 def test_a_disconnect_of_a_stopped_one_is_told_too(box: Box) -> None:
     connect(box)
-    assert words(disconnect(box)) == ["record created: network disconnect, status by n", "answer n"]
+    done = disconnect(box, name=BACK.id)
+    assert words(done) == ["record created: network disconnect, status by n", "answer n"]
+    assert [one.network.network for one in done[0].events if one.network] == ["back"], "though nobody knows its id"
     container = builders.container_id(1)
     assert refusal(disconnect(box)) == (500, f"container {container} is not connected to the network back")
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from seaway_agent.core.instructions import Answer, Emit, PendingDisconnect, Record, Waiter
-from seaway_agent.state.database import Store, open_database
+from seaway_agent.state.database import REMOVED_NETWORKS, Store, open_database
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus
 from seaway_bus.event_sender import event_size, event_to_store
@@ -325,9 +325,40 @@ async def test_a_network_is_stored_with_the_container_that_came_with_it(
         other = BACK.model_copy(update={"id": "d" * 64})
         journal.write(SPEC, Record(builders.status(seq=3), unknown, networks=(other,)))
     assert Store(db).networks() == journal.networks == {BACK.id: BACK}, "all of a record or nothing"
-    journal.remove_network(BACK.id)
-    journal.remove_network(BACK.id)
+    journal.remove_network(BACK.id, 1)
+    journal.remove_network(BACK.id, 1)
     assert Store(db).networks() == journal.networks == {}
+
+
+async def test_a_record_that_comes_after_its_networks_removal_is_not_stored(
+    db: sqlite3.Connection, journal: Journal, outbox: Outbox
+) -> None:
+    created(journal)
+
+    def comes(to: Journal, seq: int, version: int) -> list[int]:
+        record = BACK.model_copy(update={"version": version})
+        to.write(SPEC, Record(builders.status(seq=seq), (Emit("status", changes_spec=True),), networks=(record,)))
+        assert Store(db).networks() == to.networks
+        return [one.version for one in to.networks.values()]
+
+    journal.remove_network(BACK.id, 3)
+    assert comes(journal, 2, 3) == []
+    following = Journal(Store(db), outbox, "n1")
+    assert comes(following, 3, 2) == []
+    assert comes(following, 4, 4) == [4], "its removal was taken back"
+    following.remove_network(BACK.id, 0)
+    assert comes(following, 5, 1 << 40) == []
+
+
+async def test_so_many_removals_are_remembered(db: sqlite3.Connection, journal: Journal, outbox: Outbox) -> None:
+    networks = [BACK.model_copy(update={"id": f"{number:064x}"}) for number in range(REMOVED_NETWORKS + 10)]
+    for network in networks:
+        journal.remove_network(network.id, 1)
+    journal.remove_network(networks[10].id, 1)
+    for one in (journal, Journal(Store(db), outbox, "n1")):
+        assert [network.id for network in networks if not one.was_removed(network)] == [
+            network.id for network in networks[:10]
+        ]
 
 
 @pytest.mark.parametrize(

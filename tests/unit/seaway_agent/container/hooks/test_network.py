@@ -30,7 +30,7 @@ async def networks() -> FakeNetworks:
 
 
 def hook(networks: FakeNetworks) -> NetworkHook:
-    return NetworkHook(networks, HeldNetworks(networks, {BACK.id: BACK}))
+    return NetworkHook(networks, HeldNetworks(networks, {BACK.id: BACK}, lambda network: False))
 
 
 async def prepare(networks: FakeNetworks, mode: str = "bridge", *ends: EndpointSpec) -> Contribution:
@@ -128,6 +128,6 @@ async def test_the_names_of_networks_may_be_those_of_special_ones(networks: Fake
     held = {BACK.id: BACK.model_copy(update={"name": JOINED})}
     spec = IN_BACK.model_copy(update={"network": JOINED})
     asked = request(network=builders.networking(endpoints=(spec,)))
-    parts = await NetworkHook(networks, HeldNetworks(networks, held)).prepare(asked, NOTHING)
+    parts = await NetworkHook(networks, HeldNetworks(networks, held, lambda network: False)).prepare(asked, NOTHING)
     status = builders.status(endpoints=parts.endpoints)
     assert [event.network for event in network_events("connect", status)] == [parts.endpoints[0]]
