@@ -8,7 +8,7 @@ from seaway_bus.transport import TransportError
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NETWORK_INVENTORY, REMOVE_HELD_NETWORK
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.networks import NetworkId, NetworkRecord
+from seaway_contracts.networks import NetworkRecord, RemoveHeldNetwork
 from seaway_contracts.nodes import Beat
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.subnet_record import SubnetRecord
@@ -60,7 +60,7 @@ class NetworkInventories:
     async def _remove(self, network: NetworkRecord, node: str) -> None:
         """It was removed while the node was away. One that is in use there stays until its containers have stopped."""
         try:
-            await self._bus.call(REMOVE_HELD_NETWORK, NetworkId(id=network.id), node=node)
+            await self._bus.call(REMOVE_HELD_NETWORK, RemoveHeldNetwork(id=network.id), node=node)
         except SeawayError as error:
             log.warning("network %s was removed, and is still on node %s: %s", network.name, node, error)
 

@@ -21,10 +21,10 @@ from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.networks import (
     ConnectHeld,
     DisconnectHeld,
-    NetworkId,
     NetworkInventory,
     NetworkRecord,
     RegisteredContainer,
+    RemoveHeldNetwork,
 )
 from seaway_contracts.records import RegisterContainer
 from seaway_testing.builders import beat, container_event, container_id, networking, spec, status
@@ -120,7 +120,7 @@ class NetworkNode:
         await self._tell("update", seed, self.specs[identifier])
         return StatusReply(status=self.statuses[identifier])
 
-    async def remove(self, request: NetworkId, command: Command) -> Empty:
+    async def remove(self, request: RemoveHeldNetwork, command: Command) -> Empty:
         if self.refusal is not None:
             raise self.refusal
         self.removed.append(request.id)
