@@ -41,7 +41,7 @@ class FakeResolver:
         self.calls: list[str] = []
         self._alive = alive
 
-    async def attach(self, container: str, netns_fd: int, names: ContainerNames) -> None:
+    async def attach(self, container: str, sandbox: str, names: ContainerNames) -> None:
         """See the port."""
         self._called("attach")
         self.process.drop(container)

@@ -78,9 +78,10 @@ class NodeResolver:
         self._connecting = asyncio.Lock()
         self._closed = False
 
-    async def attach(self, container: str, netns_fd: int, names: ContainerNames) -> None:
+    async def attach(self, container: str, sandbox: str, names: ContainerNames) -> None:
         """See the port."""
-        await self._attach(container, _Attached(names, os.dup(netns_fd), os.fstat(netns_fd).st_ino))
+        netns_fd = os.open(sandbox, os.O_RDONLY | os.O_CLOEXEC)
+        await self._attach(container, _Attached(names, netns_fd, os.fstat(netns_fd).st_ino))
 
     def hand_over(self, container: str, pid: int) -> None:
         """See the port."""

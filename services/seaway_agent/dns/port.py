@@ -65,8 +65,8 @@ class Resolver(Protocol):
     ResolverError or OSError.
     """
 
-    async def attach(self, container: str, netns_fd: int, names: ContainerNames) -> None:
-        """Serve a sandbox at 127.0.0.11, and publish the container's names. `netns_fd` stays the caller's.
+    async def attach(self, container: str, sandbox: str, names: ContainerNames) -> None:
+        """Serve a sandbox, by its namespace's path, at 127.0.0.11, and publish the container's names.
 
         A container that is attached already gets the new sandbox instead. Nothing is left when it raises.
         """

@@ -33,8 +33,8 @@ class World(Protocol):
     def resolver(self) -> Resolver:
         """The present agent's."""
 
-    async def sandbox(self, container: str) -> int:
-        """A new sandbox of a container; returns its descriptor, which the world closes."""
+    async def sandbox(self, container: str) -> str:
+        """A new sandbox of a container; returns its namespace's path."""
 
     async def start(self, container: str) -> int:
         """Start a process in the container's sandbox; returns its pid."""
@@ -64,8 +64,8 @@ class FakeWorld:
         self._next = itertools.count(1000)
         self.resolver = FakeResolver(self._process, self._pids.__contains__)
 
-    async def sandbox(self, container: str) -> int:
-        return 0
+    async def sandbox(self, container: str) -> str:
+        return f"/sandboxes/{container}"
 
     async def start(self, container: str) -> int:
         pid = next(self._next)
@@ -111,12 +111,12 @@ class ProcessWorld:
     def _agent(self) -> NodeResolver:
         return NodeResolver(self.run, self._tasks, self._output, self.host.fd, lingers_s=0)
 
-    async def sandbox(self, container: str) -> int:
+    async def sandbox(self, container: str) -> str:
         made = await asyncio.to_thread(Namespace.make)
         self._before += 1
         self._discard(container)
         self.sandboxes[container] = made
-        return made.fd
+        return f"/proc/self/fd/{made.fd}"
 
     def _discard(self, container: str) -> None:
         if (former := self.sandboxes.pop(container, None)) is not None:

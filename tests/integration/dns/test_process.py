@@ -146,9 +146,9 @@ async def test_without_its_program_a_sandbox_cannot_be_attached(node: Node, monk
 
 async def test_too_many_names_are_refused(node: Node) -> None:
     names = tuple(f"{number:060}" for number in range(20_000))
-    fd = await node.sandbox(ONE)
+    sandbox = await node.sandbox(ONE)
     with pytest.raises(ResolverError, match="bytes"):
-        await node.resolver.attach(ONE, fd, ContainerNames((NamedEndpoint("id", "net", names),)))
+        await node.resolver.attach(ONE, sandbox, ContainerNames((NamedEndpoint("id", "net", names),)))
     await node.attach(ONE)
     assert await web(node, ONE)
 
