@@ -61,6 +61,7 @@ class LiveNetwork:
         endpoints = (*status.endpoints, made)
         try:
             await self._name(spec, status.pid, (*spec.network.endpoints, asked), endpoints)
+            reach(Failpoint.RESOLVER_ATTACHED)
             ports = await self._move_ports(spec, status, endpoints)
         except (SeawayError, ResolverError, OSError) as error:
             await self.give_up(spec, status, network.id)
