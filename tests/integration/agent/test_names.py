@@ -231,9 +231,7 @@ async def test_a_start_that_the_agent_could_not_finish_leaves_no_names(rig: Agen
 
 
 @pytest.mark.parametrize("point", [Failpoint.ENDPOINT_PLUGGED, Failpoint.RESOLVER_ATTACHED])
-async def test_a_connect_that_was_not_recorded_leaves_no_names(
-    rig: AgentRig, tmp_path: Path, point: Failpoint
-) -> None:
+async def test_a_connect_that_was_not_recorded_leaves_no_names(rig: AgentRig, tmp_path: Path, point: Failpoint) -> None:
     armed = await rig.start_armed(tmp_path / "failpoints")
     front = await Named(rig, "front", endpoint(FRONT, 2)).run(FRONT)
     plain = await Named(rig, "plain", ON_BRIDGE).run()
