@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _TRIES: Final = 3
 _AT_ONCE: Final = 64
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
-_LINGERS_S: Final = 30.0
+_LINGERS_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -271,6 +271,7 @@ class NodeResolver:
             self._connection.close()
             self._connection = None
             await self._reap()
+            (self._run / connection.SOCKET).unlink(missing_ok=True)
 
     async def _reap(self) -> None:
         """End the process that we started, if it has not ended, and reap it."""

@@ -152,7 +152,8 @@ class ProcessWorld:
     def left(self) -> list[str]:
         found = [f"process {process.pid}" for process in connection.resolvers_below(self.run)]
         more = open_descriptors() - self._before
-        return found + [f"{more} descriptors"] * (more > 0)
+        sockets = [connection.SOCKET] * (self.run / connection.SOCKET).exists()
+        return found + sockets + [f"{more} descriptors"] * (more > 0)
 
     async def close(self) -> None:
         self.resolver.close()

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import uvloop
@@ -58,6 +59,7 @@ class ResolverServer:
         self._loop.add_reader(self._listener.fileno(), self._accept)
         await self._done.wait()
         self._loop.remove_reader(self._listener.fileno())
+        Path(self._listener.getsockname()).unlink(missing_ok=True)
         await self._tasks.close()
 
     # --- the agent
