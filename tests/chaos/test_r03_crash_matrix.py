@@ -1,7 +1,6 @@
 """R3: killed after every durable step, what was asked for has wholly happened, or not at all and can be repeated."""
 
 from functools import partial
-from typing import Final
 
 import pytest
 from chaos_rig.client import Client
@@ -40,13 +39,7 @@ _AGAIN = [
 """Where a process is killed, and then where the next one is that takes up what it has left."""
 
 
-_OF_AN_AGENT: Final = "endpoint."
-"""Failpoints of networks of users, at which tests/integration/agent/test_networks.py kills an agent alone."""
-
-
-@pytest.mark.parametrize(
-    "point", [point for point in Failpoint if point not in REFUSED and not point.startswith(_OF_AN_AGENT)]
-)
+@pytest.mark.parametrize("point", [point for point in Failpoint if point not in REFUSED])
 def test_after_each_step(
     suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, point: Failpoint
 ) -> None:
