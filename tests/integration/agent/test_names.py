@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -34,10 +35,13 @@ NOWHERE: Final = ("127.0.0.1",)
 class Named:
     """A container of the rig, and what its programs find."""
 
-    def __init__(self, rig: AgentRig, name: str, *endpoints: EndpointSpec, command: str = "sleep 600") -> None:
+    def __init__(
+        self, rig: AgentRig, name: str, *endpoints: EndpointSpec, command: str = "sleep 600", runtime: str = ""
+    ) -> None:
         network = networking(endpoints=endpoints, dns=NOWHERE)
         self.rig = rig
-        self.spec = rig.spec("sh", "-c", command, network=network).model_copy(update={"name": name})
+        spec = rig.spec("sh", "-c", command, network=network, runtime=runtime)
+        self.spec = spec.model_copy(update={"name": name})
         self.id = self.spec.id
         self.pid = 0
 
@@ -167,6 +171,13 @@ async def test_names_follow_connects_and_disconnects(rig: AgentRig) -> None:
     assert await plain.finds("front") is None, "it has a resolver still"
     await plain.connect(FRONT, 3)
     assert await plain.finds("front") == ["10.214.0.2"]
+
+
+@pytest.mark.skipif(shutil.which("runsc") is None, reason="needs gVisor")
+async def test_a_container_of_gvisor_is_found(rig: AgentRig) -> None:
+    db = await Named(rig, "db", in_back(3)).run(BACK)
+    await Named(rig, "web", in_back(2), runtime="runsc").run(BACK)
+    assert await db.finds("web") == ["10.213.0.2"]
 
 
 # --- killed
