@@ -7,8 +7,10 @@ tests/conformance/network. A driver (`driver.Driver`) makes one kind of network.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
-from typing import Final, NamedTuple, Protocol
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Final, NamedTuple, Protocol
+
+from seaway_contracts.networks import NetworkRecord
 
 DEFAULT_NETWORK: Final = "bridge"
 """The network whose addresses the node allocates itself; a ready sandbox has its first endpoint there."""
@@ -26,8 +28,27 @@ class NetworkSpec:
     driver: str = "bridge"
     subnet: IPv4Network | None = None
     gateway: IPv4Address | None = None
+    subnet6: IPv6Network | None = None
+    gateway6: IPv6Address | None = None
+    internal: bool = False
     mtu: int = 1500
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+def network_spec(record: NetworkRecord) -> NetworkSpec:
+    """The network to make for a record, whose pools are complete."""
+    subnets: dict[str, IPv4Network | IPv6Network] = {}
+    gateways: dict[str, IPv4Address | IPv6Address] = {}
+    for pool in record.pools:
+        subnet = ip_network(pool.subnet)
+        family = "6" if subnet.version == 6 else ""
+        subnets.setdefault(f"subnet{family}", subnet)
+        if pool.gateway:
+            gateways.setdefault(f"gateway{family}", ip_address(pool.gateway))
+    places: dict[str, Any] = {**subnets, **gateways}
+    return NetworkSpec(
+        record.id, record.name, record.driver, internal=record.internal, options=record.options, **places
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +60,9 @@ class EndpointRequest:
 
     network: str
     address: IPv4Address | None = None
+    address6: IPv6Address | None = None
     mac: str | None = None
+    gateway_priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +76,9 @@ class EndpointInfo:
     gateway: IPv4Address | None
     mac: str
     host_interface: str = ""
+    address6: IPv6Address | None = None
+    prefix_len6: int = 0
+    gateway6: IPv6Address | None = None
 
 
 class SandboxHandle(NamedTuple):

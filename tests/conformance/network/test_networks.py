@@ -28,7 +28,7 @@ async def make(world: World) -> tuple[NetworkSpec, NetworkSpec]:
 
 def at(network: str, last: int, mac: str | None = None) -> EndpointRequest:
     third = {"front": 1, "back": 2}[network]
-    return EndpointRequest(network, IPv4Address(f"10.{third}.0.{last}"), mac)
+    return EndpointRequest(network, IPv4Address(f"10.{third}.0.{last}"), mac=mac)
 
 
 async def run(
@@ -336,7 +336,7 @@ async def test_the_next_agent_takes_over_what_runs(world: World) -> None:
     assert world.networks.endpoints(ONE) == ()
     front, back = await make(world)
     assert world.networks.present()[1:] == (front, back)
-    asked = [EndpointRequest(one.network, one.address, one.mac) for one in endpoints]
+    asked = [EndpointRequest(one.network, one.address, mac=one.mac) for one in endpoints]
     assert await world.networks.adopt(ONE, pid, asked) == endpoints
     assert await world.networks.adopt(TWO, bare, []) == ()
     assert await world.networks.sweep() == []
@@ -371,7 +371,7 @@ async def test_a_network_that_is_gone_keeps_nobody_from_being_adopted(world: Wor
     await make(world)
     pid, endpoints = await run(world, ONE, [ON_DEFAULT, at("front", 5)])
     await world.reopen()
-    asked = [EndpointRequest(one.network, one.address, one.mac) for one in endpoints]
+    asked = [EndpointRequest(one.network, one.address, mac=one.mac) for one in endpoints]
     assert await world.networks.adopt(ONE, pid, asked) == endpoints[:1]
     await stop(world, pid, ONE)
     await world.networks.sweep()

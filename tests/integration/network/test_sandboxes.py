@@ -29,7 +29,7 @@ Start = Callable[[int], Process]
 
 
 def fixed(address: IPv4Address | str, mac: str | None = None) -> EndpointRequest:
-    return EndpointRequest(DEFAULT_NETWORK, IPv4Address(address), mac)
+    return EndpointRequest(DEFAULT_NETWORK, IPv4Address(address), mac=mac)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

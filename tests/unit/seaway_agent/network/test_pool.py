@@ -91,5 +91,5 @@ def test_one_that_lacks_further_endpoints_is_taken_for_its_first() -> None:
 def test_one_with_the_fixed_address_is_taken_or_gives_it_back(mac: str | None, fits: bool) -> None:
     made, plugged, _, _ = pools()
     released: list[Sandbox] = []
-    taken = made.take_partial([EndpointRequest(DEFAULT_NETWORK, FIXED, mac)], released.append)
+    taken = made.take_partial([EndpointRequest(DEFAULT_NETWORK, FIXED, mac=mac)], released.append)
     assert (taken, released) == ((plugged, []) if fits else (None, [plugged]))
