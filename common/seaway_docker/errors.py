@@ -28,6 +28,15 @@ def network_in_use(name: str, identifier: str) -> str:
     return f"error while removing network: network {name} id {identifier} has active endpoints"
 
 
+def no_such_plugin(name: str) -> str:
+    return f'plugin "{name}" not found'
+
+
+def network_ambiguous(ref: str, count: int) -> str:
+    """400, for a prefix that several ids have."""
+    return f"network {ref} is ambiguous ({count} matches found based on ID prefix)"
+
+
 def no_such_exec(exec_id: str) -> str:
     return f"No such exec instance: {exec_id}"
 

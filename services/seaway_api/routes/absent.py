@@ -12,9 +12,6 @@ from seaway_docker.errors import NODE_NOT_SWARM
 _SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")
 _VOLUMES: Final = "volumes other than those of containers (-v NAME:/path makes one where it isn't there)"
 _NOT_YET: Final = (
-    ("POST", "/networks/create", "own networks"),
-    ("POST", "/networks/{name}/connect", "own networks"),
-    ("POST", "/networks/{name}/disconnect", "own networks"),
     ("GET", "/volumes", _VOLUMES),
     ("POST", "/volumes/create", _VOLUMES),
     ("POST", "/volumes/prune", _VOLUMES),

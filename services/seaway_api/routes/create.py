@@ -8,7 +8,7 @@ from aiohttp import web
 from seaway_api.api import Api
 from seaway_api.http import replies
 from seaway_api.routes.call import Call
-from seaway_api.translate.checked import CheckedCreate, asked_networks, check_create, companion_refs
+from seaway_api.translate.checked import CheckedCreate, check_create, companion_refs
 from seaway_api.translate.platforms import check_platform
 from seaway_api.translate.request import container_request
 from seaway_api.translate.warnings import create_warnings
@@ -29,7 +29,7 @@ _CORE: Final = 1_000_000_000
 
 async def create(call: Call) -> web.StreamResponse:
     """Check and translate the body, have the container made."""
-    checked = check_create(await call.body(ContainerCreate))
+    checked = check_create(await call.body(ContainerCreate), call.version)
     warnings = create_warnings(checked.body, call.version)
     names = _names(call.text("name"))
     companions = await find_companions(call.api.record, companion_refs(checked))
@@ -68,8 +68,6 @@ async def _made(
     )
 
     def accept(image: ImageRecord) -> None:
-        for network in asked_networks(body):
-            raise not_found(no_such_network(network))
         check_platform(request.platform, request.image, image)
 
     try:
