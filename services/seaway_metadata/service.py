@@ -121,7 +121,9 @@ class Metadata:
         networks = self._network_table
         self.store.listen(catalogue.NODE_REMOVE, lambda event: self._removal.heard(event.envelope))
         self.store.listen(catalogue.NETWORK_CREATE, lambda event: networks.heard(event.envelope.subject_id))
-        self.store.listen(catalogue.NETWORK_DESTROY, lambda event: networks.gone(event.envelope.subject_id))
+        self.store.listen(
+            catalogue.NETWORK_DESTROY, lambda event: networks.heard(event.envelope.subject_id, ended=True)
+        )
         await self.store.start(self.containers.holders)
         self._outbox.start()
         await self._nodes.start()

@@ -203,6 +203,8 @@ class NetworkCommands:
                 await self.tell_nodes(network)
             except SeawayError as error:
                 log.debug("network %s is removed later: %s", network.name, error)
+                if error.code is Code.CONFLICT and network.name:  # whoever asked for the removal was never answered
+                    await self._table.change(network.id, _restored)
                 continue
             await self.finish(network, Command.new("metadata"))
 

@@ -100,7 +100,8 @@ class WrittenTable(Table[R], Generic[R]):
         """The record as it is stored, None where there is none or it is given up."""
         found = await self.records.stored(key)
         if found is None:
-            self.index.remove(key)
+            if key in self.given_up or self.index.get(key) is not None:
+                self.gone(key)
             return None
         self._take(found)
         return None if self.kind.given_up(found.record) else found.record
@@ -117,7 +118,8 @@ class WrittenTable(Table[R], Generic[R]):
         """Read what somebody knows more of than is known here: that a record is there, or is gone."""
         for key, number in basis.items():
             if number == GONE:
-                self.gone(key)
+                self._hide(key)
+                await self.read(key)
             elif self.index.get(key) is None and not self._source.destroyed(key):
                 await self.read(key)
 
@@ -131,9 +133,16 @@ class WrittenTable(Table[R], Generic[R]):
                 raise
         return record
 
-    def heard(self, key: str) -> None:
-        """Another copy has made or changed a record."""
+    def heard(self, key: str, *, ended: bool = False) -> None:
+        """A record was made, changed, or (`ended`) removed, perhaps by another copy."""
+        if ended:
+            self._hide(key)
         self._tasks.spawn(f"read-{self.kind.noun}", self._read(key))
+
+    def _hide(self, key: str) -> None:
+        """Nobody is to find the record any more, though it may still be stored."""
+        if (record := self.index.remove(key)) is not None:
+            self.given_up[key] = record
 
     async def _read(self, key: str) -> None:
         try:
