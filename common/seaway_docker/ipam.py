@@ -114,9 +114,7 @@ def _check_addresses(pool: IPAMPool) -> None:
     for name, text in sorted((pool.auxiliary or {}).items()):
         address = ip_address(text)
         if address in taken:
-            raise InvalidParameter(
-                f"failed to allocate secondary ip address ({name}:{text}): Address already in use"
-            )
+            raise InvalidParameter(f"failed to allocate secondary ip address ({name}:{text}): Address already in use")
         taken.add(address)
 
 

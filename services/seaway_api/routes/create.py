@@ -17,9 +17,9 @@ from seaway_cluster.records import find_companions
 from seaway_cluster.request import Companions, ContainerRequest
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
-from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
+from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_contracts.images import ImageRecord, ImageRef
-from seaway_docker.errors import InvalidParameter, no_such_network, too_many_cpus
+from seaway_docker.errors import InvalidParameter, too_many_cpus
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.names import container_name, generate_name
 

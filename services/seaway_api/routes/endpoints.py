@@ -7,7 +7,7 @@ from seaway_api.routes.call import Call
 from seaway_api.translate.check_networking import HOST_NETWORK, NONE_NETWORK, SHARED_SANDBOX, check_settings
 from seaway_api.translate.host import endpoint_spec
 from seaway_api.translate.networking import has_no_networks
-from seaway_api.translate.networks import named_predefined, prefixed_predefined
+from seaway_api.translate.networks import named_predefined
 from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import Code, SeawayError, not_found

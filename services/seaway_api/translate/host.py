@@ -19,7 +19,8 @@ from seaway_contracts.containers import (
     Ulimit,
 )
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.model_container import ContainerCreate, EndpointIPAMConfig, EndpointSettings
+from seaway_docker.links import parse_link
+from seaway_docker.model_container import EndpointIPAMConfig, EndpointSettings
 from seaway_docker.model_host import HostConfig, ThrottleDevice
 from seaway_docker.mounts import MountSpec, collect_mounts
 from seaway_docker.ports import HostBinding
@@ -154,9 +155,7 @@ def network(checked: CheckedCreate, links: tuple[Link, ...]) -> ContainerNetwork
 def endpoint_spec(network: str, asked: EndpointSettings, links: tuple[Link, ...] = ()) -> EndpointSpec:
     """An endpoint as asked for. In a network of users its own links are names that its resolver knows."""
     if network != "bridge":
-        links = tuple(
-            Link(container="", name=name, alias=alias) for name, alias in map(parse_link, asked.links or ())
-        )
+        links = tuple(Link(container="", name=name, alias=alias) for name, alias in map(parse_link, asked.links or ()))
     chosen = asked.ipam_config or EndpointIPAMConfig()
     return EndpointSpec(
         network=network,

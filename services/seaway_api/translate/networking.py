@@ -1,14 +1,11 @@
 """A container's networks as inspect and list show them, and the networks that are always there. Pure."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from seaway_api.translate.asked import asked_config, asked_host
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Endpoint
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint
 from seaway_contracts.networks import network_id
-from seaway_contracts.nodes import BridgeFacts
-from seaway_docker.networks import DRIVERS, network_mode
-from seaway_docker.timestamps import rfc3339nano
+from seaway_docker.networks import network_mode
 
 
 def shown_mode(spec: ContainerSpec) -> str:
@@ -16,6 +13,11 @@ def shown_mode(spec: ContainerSpec) -> str:
     if _is_disabled(spec):
         return network_mode(asked_host(spec)["NetworkMode"])
     return spec.network.sandbox or spec.network.networks[0]
+
+
+def has_no_networks(spec: ContainerSpec) -> bool:
+    """Whether the container was made for the network `none`, or without any."""
+    return shown_mode(spec) == "none" or _is_disabled(spec)
 
 
 def _is_disabled(spec: ContainerSpec) -> bool:

@@ -139,7 +139,7 @@ def network_json(network: NetworkRecord, records: Iterable[ContainerRecord] = ()
 def predefined_json(
     name: str, records: Iterable[ContainerRecord] = (), bridges: Sequence[BridgeFacts] = ()
 ) -> dict[str, Any]:
-    """A network that every node has. `bridges` are the nodes': each has a subnet of its own, the rest is the first's."""
+    """A network that every node has. `bridges` are the nodes': each shows its subnet, the first one its options too."""
     record = NetworkRecord(id=network_id(name), name=name, created_ns=0, driver=PREDEFINED[name])
     fields = _fields(record) | {"Containers": _members(record.id, records)}
     if name != "bridge":
