@@ -22,14 +22,19 @@ def check_ipam(ipam: IPAM, *, ipv6: bool) -> None:
     if wrong:
         text = wrong[0] if len(wrong) == 1 else "\n".join(f"* {line}" for line in wrong)
         raise InvalidParameter(f"invalid network config:\n{text}")
+
+
+def check_addresses(ipam: IPAM, *, ipv6: bool) -> None:
+    """Raise InvalidParameter for a gateway or an auxiliary address that nobody can have, or that two would have."""
     for pool in ipam.config or ():
         if ipv6 or _prefix(pool.subnet)[1].version == 4:
             _check_addresses(pool)
 
 
-def subnets(ipam: IPAM) -> list[Subnet]:
-    """The subnets of the pools, once they were checked."""
-    return [_prefix(pool.subnet)[1] for pool in ipam.config or ()]
+def subnets(ipam: IPAM, *, ipv6: bool = True) -> list[Subnet]:
+    """The subnets of the pools that the network has, once they were checked."""
+    found = [_prefix(pool.subnet)[1] for pool in ipam.config or ()]
+    return [subnet for subnet in found if ipv6 or subnet.version == 4]
 
 
 def are_overlapping(found: Sequence[Subnet]) -> bool:
@@ -101,7 +106,6 @@ def _wrong_address(text: str, parent: str, subnet: Subnet) -> str:
 
 
 def _check_addresses(pool: IPAMPool) -> None:
-    """Raise InvalidParameter for a gateway or an auxiliary address that nobody can have, or that two would have."""
     _, subnet = _prefix(pool.subnet)
     taken = _reserved(subnet)
     if subnet.version == 6 and subnet.num_addresses == 1:

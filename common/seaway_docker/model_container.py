@@ -1,4 +1,4 @@
-"""Request bodies of the container and exec endpoints (Docker Engine API 1.45 to 1.47).
+"""Request bodies of the container and exec endpoints (Docker Engine API 1.45 to 1.48).
 
 Lists, maps and pointers that Go leaves nil are None: null and empty differ in what clients see. Durations are
 nanoseconds, sizes bytes.

@@ -43,7 +43,7 @@ class NetworkCreate(GoModel):
     config_from: ConfigReference | None = Field(None, alias="ConfigFrom")
     ipam: IPAM | None = Field(None, alias="IPAM")
     enable_ipv4: bool | None = Field(None, alias="EnableIPv4")
-    enable_ipv6: bool | None = Field(None, alias="EnableIPv6")
+    enable_ipv6: bool = Field(False, alias="EnableIPv6")
     options: dict[str, str] | None = Field(None, alias="Options")
     labels: dict[str, str] | None = Field(None, alias="Labels")
 

@@ -34,7 +34,7 @@ async def create(call: Call) -> web.StreamResponse:
     names = _names(call.text("name"))
     companions = await find_companions(call.api.record, companion_refs(checked))
     request = await _request(call, checked, companions)
-    made = await _made(call, request, names, companions.node, checked.body)
+    made = await _made(call, request, names, companions.node)
     call.api.hub.answers.add(made.spec.id, made.status)
     return replies.json({"Id": made.spec.id, "Warnings": [*warnings, *made.warnings]}, 201)
 
@@ -55,9 +55,7 @@ async def _request(call: Call, checked: CheckedCreate, companions: Companions) -
         raise
 
 
-async def _made(
-    call: Call, request: ContainerRequest, names: tuple[str, ...], node: str | None, body: ContainerCreate
-) -> MadeContainer:
+async def _made(call: Call, request: ContainerRequest, names: tuple[str, ...], node: str | None) -> MadeContainer:
     api, identifier = call.api, new_container_id()
     creator = ContainerCreator(
         api.bus,

@@ -1,34 +1,36 @@
 """Connect containers to networks, and disconnect them."""
 
+from typing import Final
+
 from aiohttp import web
 
 from seaway_api.http import replies
 from seaway_api.routes.call import Call
-from seaway_api.translate.check_networking import HOST_NETWORK, NONE_NETWORK, SHARED_SANDBOX, check_settings
+from seaway_api.translate.check_networking import HOST_NETWORK, NONE_NETWORK, check_settings, settings_since
 from seaway_api.translate.host import endpoint_spec
-from seaway_api.translate.networking import has_no_networks
 from seaway_api.translate.networks import named_predefined
 from seaway_contracts import catalogue as cat
-from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import Code, SeawayError, not_found
 from seaway_contracts.networks import ConnectContainer, DisconnectContainer
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import EndpointSettings
 from seaway_docker.model_network import NetworkConnect, NetworkDisconnect
 
+_REFUSALS: Final = {"host": HOST_NETWORK, "none": NONE_NETWORK}
+
 
 async def connect(call: Call) -> web.StreamResponse:
-    """POST /networks/{name}/connect. Metadata judges what depends on the network; all else is judged here."""
-    body = await call.body(NetworkConnect) if call.request.can_read_body else NetworkConnect()
-    network, container = call.params["name"], _container(body.container)
-    settings = body.endpoint_config or EndpointSettings()
-    known = named_predefined(network)
-    check_settings(known or network, settings)
-    record = await call.api.record(container)
-    _check_sandbox(record.spec, known)
-    request = ConnectContainer(id=record.id, endpoint=endpoint_spec(known or network, settings))
+    """POST /networks/{name}/connect. What depends on the network or the container, metadata and the agent check."""
+    body = await call.optional_body(NetworkConnect)
+    network = named_predefined(call.params["name"]) or call.params["name"]
+    settings = settings_since(call.version, body.endpoint_config or EndpointSettings())
+    identifier, _ = await call.api.locate(_container(body.container))
+    check_settings(network, settings)
+    if network in _REFUSALS:
+        raise InvalidParameter(_REFUSALS[network])
+    request = ConnectContainer(id=identifier, endpoint=endpoint_spec(network, settings))
     reply = await call.api.bus.call(cat.CONNECT, request, command=call.command())
-    call.api.hub.answers.add(record.id, reply.status)
+    call.api.hub.answers.add(identifier, reply.status)
     return replies.empty(200)
 
 
@@ -38,22 +40,12 @@ def _container(ref: str) -> str:
     return ref.removeprefix("/")
 
 
-def _check_sandbox(spec: ContainerSpec, network: str) -> None:
-    """Raise InvalidParameter where the container, or the network, goes with no other one."""
-    if network == "host":
-        raise InvalidParameter(HOST_NETWORK)
-    if spec.network.sandbox:
-        raise InvalidParameter(SHARED_SANDBOX)
-    if network == "none" or has_no_networks(spec):
-        raise InvalidParameter(NONE_NETWORK)
-
-
 async def disconnect(call: Call) -> web.StreamResponse:
     """POST /networks/{name}/disconnect"""
-    body = await call.body(NetworkDisconnect) if call.request.can_read_body else NetworkDisconnect()
-    network, container = call.params["name"], _container(body.container)
+    body = await call.optional_body(NetworkDisconnect)
+    network = call.params["name"]
     try:
-        identifier, _ = await call.api.locate(container)
+        identifier, _ = await call.api.locate(_container(body.container))
     except SeawayError as error:
         if error.code is not Code.NOT_FOUND or not body.force:
             raise

@@ -9,6 +9,7 @@ from seaway_api.cache.lists import all_containers, all_networks
 from seaway_api.http import replies
 from seaway_api.http.errors import ApiError
 from seaway_api.routes.call import Call, tell_prune
+from seaway_api.translate.network_options import parse_bool
 from seaway_api.translate.networks import (
     named_predefined,
     network_facts,
@@ -17,7 +18,9 @@ from seaway_api.translate.networks import (
     predefined_json,
     prefixed_predefined,
     used_networks,
+    with_version,
 )
+from seaway_api.translate.version import ApiVersion
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
@@ -30,13 +33,13 @@ from seaway_docker.model_network import NetworkCreate
 from seaway_docker.networks import DRIVERS
 from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
 
-_BOOLEANS: Final = frozenset(("", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"))
+_WITH_CONTAINERS_UNTIL: Final[ApiVersion] = (1, 28)
 
 
 async def create(call: Call) -> web.StreamResponse:
     """POST /networks/create"""
-    body = await call.body(NetworkCreate) if call.request.can_read_body else NetworkCreate()
-    record = network_record(body, secrets.token_hex(32), call.api.now_ns())
+    body = await call.optional_body(NetworkCreate)
+    record = network_record(body, secrets.token_hex(32), call.api.now_ns(), call.version)
     made = await call.api.bus.call(cat.CREATE_NETWORK, CreateNetwork(network=record), command=call.command())
     call.api.hub.networks.made(made.network.id)
     return replies.json({"Id": made.network.id, "Warning": ""}, 201)
@@ -47,32 +50,35 @@ async def list_networks(call: Call) -> web.StreamResponse:
     filters = parse_filters(call.text("filters"), NETWORK_LIST_KEYS)
     check_network_filters(filters)
     networks = await all_networks(call.api.bus, call.api.hub)
-    used = used_networks(await _running(call)) if "dangling" in filters else frozenset()
+    detailed = call.version < _WITH_CONTAINERS_UNTIL
+    records = await _running(call) if detailed or "dangling" in filters else []
+    used, members = used_networks(records), records if detailed else []
     predefined = [
         name
         for name, driver in DRIVERS.items()
         if network_matches(filters, NetworkFacts(network_id(name), name, driver))
     ]
     bridges = await _bridges(call) if "bridge" in predefined else []
-    shown = [predefined_json(name, bridges=bridges) for name in predefined]
-    shown += [network_json(one) for one in networks if network_matches(filters, network_facts(one, used))]
-    return replies.json(shown)
+    shown = [predefined_json(name, members, bridges) for name in predefined]
+    shown += [network_json(one, members) for one in networks if network_matches(filters, network_facts(one, used))]
+    return replies.json([with_version(one, call.version) for one in shown])
 
 
 async def inspect_network(call: Call) -> web.StreamResponse:
     """GET /networks/{name}. `verbose` adds nothing: only Swarm's services have more to show."""
     ref, verbose = call.params["name"], call.text("verbose")
-    if verbose not in _BOOLEANS:
-        raise InvalidParameter(
-            f'invalid value for verbose: {verbose}: strconv.ParseBool: parsing "{verbose}": invalid syntax'
-        )
+    try:
+        parse_bool(verbose or "0")
+    except ValueError as error:
+        raise InvalidParameter(f"invalid value for verbose: {verbose}: {error}") from error
     if call.text("scope") not in ("", "local"):
         raise not_found(no_such_network(ref))
     found = await find_network(call, ref)
     records = await _running(call)
     if isinstance(found, NetworkRecord):
-        return replies.json(network_json(found, records))
-    return replies.json(predefined_json(found, records, await _bridges(call)))
+        return replies.json(with_version(network_json(found, records), call.version))
+    bridges = await _bridges(call) if found == "bridge" else []
+    return replies.json(with_version(predefined_json(found, records, bridges), call.version))
 
 
 async def find_network(call: Call, ref: str) -> NetworkRecord | str:

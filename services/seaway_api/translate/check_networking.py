@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
+from seaway_api.translate.version import NEWEST, ApiVersion
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.links import parse_link
 from seaway_docker.model_container import ContainerConfig, EndpointIPAMConfig, EndpointSettings, NetworkingConfig
@@ -20,11 +21,15 @@ HOST_NETWORK: Final = "container cannot be disconnected from host network or con
 NONE_NETWORK: Final = (
     "container cannot be connected to multiple networks with one of the networks in private (none) mode"
 )
-SHARED_SANDBOX: Final = (
+_SHARED_SANDBOX: Final = (
     "container sharing network namespace with another container or host cannot be connected to any other network"
 )
+_SEVERAL_NETWORKS_SINCE: Final[ApiVersion] = (1, 44)
+_MAC_OF_ENDPOINT_SINCE: Final[ApiVersion] = (1, 44)
+_PRIORITY_SINCE: Final[ApiVersion] = (1, 48)
 _JOINED: Final = "container:"
 _WITHOUT_ENDPOINTS: Final = ("host", "none")
+_SYSCTLS: Final = "com.docker.network.endpoint.sysctls"
 _MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
 _NO_ADDRESS: Final = "user specified IP address is supported on user defined networks only"
 _NO_ALIAS: Final = "network-scoped alias is supported only for containers in user defined networks"
@@ -49,15 +54,23 @@ class AskedNetworking:
     endpoints: dict[str, EndpointSettings]
 
 
-def check_endpoints(config: ContainerConfig, host: HostConfig, networking: NetworkingConfig) -> AskedNetworking:
+def check_endpoints(
+    config: ContainerConfig, host: HostConfig, networking: NetworkingConfig, version: ApiVersion = NEWEST
+) -> AskedNetworking:
     """What a body asks for. As in Docker the mode's network is not joined if there are settings, but none for it.
 
     Raises InvalidParameter for what the predefined networks can't give, and for broken MAC and IP addresses.
     """
     given = {network_mode(name): settings for name, settings in (networking.endpoints_config or {}).items()}
+    if len(given) > 1 and version < _SEVERAL_NETWORKS_SINCE:
+        named = ", ".join(sorted(given))
+        raise InvalidParameter(f"Container cannot be created with multiple network endpoints: {named}")
     mode = network_mode(host.network_mode)
-    asked = _checked(given)
-    _check_mac(config.mac_address, mode, asked)
+    asked = {name: settings_since(version, settings) for name, settings in _checked(given).items()}
+    if version < _MAC_OF_ENDPOINT_SINCE:  # the container's is that of its endpoint
+        asked = {name: one.model_copy(update={"mac_address": config.mac_address}) for name, one in asked.items()}
+    else:
+        _check_mac(config.mac_address, mode, asked)
     if mode.startswith(_JOINED):
         return AskedNetworking(mode, {})
     _check_together(mode, asked)
@@ -68,6 +81,11 @@ def check_endpoints(config: ContainerConfig, host: HostConfig, networking: Netwo
         first = {mode: first[mode].model_copy(update={"mac_address": config.mac_address})}
     endpoints = {**first, **{name: one for name, one in asked.items() if name not in first}}
     return AskedNetworking(mode, {name: one for name, one in endpoints.items() if name not in _WITHOUT_ENDPOINTS})
+
+
+def settings_since(version: ApiVersion, settings: EndpointSettings) -> EndpointSettings:
+    """The settings without what clients of this API version can't mean."""
+    return settings if version >= _PRIORITY_SINCE else settings.model_copy(update={"gateway_priority": 0})
 
 
 def _checked(given: dict[str, EndpointSettings | None]) -> dict[str, EndpointSettings]:
@@ -107,7 +125,7 @@ def _check_together(mode: str, asked: dict[str, EndpointSettings]) -> None:
     """The host's network goes with no other one, nor does `none`. Docker says so at the start."""
     others = {name for name in asked if name != mode}
     if mode == "host" and others:
-        raise InvalidParameter(SHARED_SANDBOX)
+        raise InvalidParameter(_SHARED_SANDBOX)
     if "host" in others:
         raise InvalidParameter(HOST_NETWORK)
     if "none" in asked and len(asked) > 1:
@@ -122,6 +140,8 @@ def check_settings(network: str, asked: EndpointSettings) -> None:
         raise InvalidParameter(f"invalid endpoint settings:\n{_joined(wrong)}")
     if asked.ipam_config is not None and asked.ipam_config.link_local_ips:
         raise InvalidParameter("LinkLocalIPs are not supported")
+    if _SYSCTLS in (asked.driver_opts or {}):
+        raise InvalidParameter(f"the driver option {_SYSCTLS} is not supported: use HostConfig.Sysctls")
     for text in asked.links or ():
         parse_link(text)
 

@@ -11,12 +11,11 @@ from seaway_cluster.request import CompanionRefs
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerConfig, ContainerCreate, EndpointSettings, HealthConfig
 from seaway_docker.mounts import parse_volumes_from
-from seaway_docker.networks import PREDEFINED
+from seaway_docker.networks import PREDEFINED, is_user_defined
 from seaway_docker.ports import HostBinding, Port
 from seaway_docker.signals import parse_signal
 
 _JOINED: Final = "container:"
-_SEVERAL_NETWORKS_SINCE: Final[ApiVersion] = (1, 44)
 _LEAST_SPAN_NS: Final = 1_000_000
 _MOST_ENTRIES: Final = 65_536
 
@@ -45,12 +44,11 @@ def check_create(body: ContainerCreate, version: ApiVersion = NEWEST) -> Checked
     cap_add, cap_drop = check_host(host)
     bindings, exposed = check_ports(config, host)
     endpoints = body.networking_config.endpoints_config or {}
-    if len(endpoints) > 1 and version < _SEVERAL_NETWORKS_SINCE:
-        named = ", ".join(sorted(endpoints))
-        raise InvalidParameter(f"Container cannot be created with multiple network endpoints: {named}")
-    networking = check_endpoints(config, host, body.networking_config)
+    networking = check_endpoints(config, host, body.networking_config, version)
     if len(endpoints) > 1 and not set(endpoints) - set(PREDEFINED):
         raise InvalidParameter("Container cannot be connected to network endpoints: " + ", ".join(sorted(endpoints)))
+    if is_user_defined(networking.mode):  # there, the links are those of the endpoints
+        links = ()
     return CheckedCreate(body, cap_add, cap_drop, links, bindings, exposed, networking.mode, networking.endpoints)
 
 

@@ -6,29 +6,34 @@ The sentences are those of dockerd 26.1. What depends on other networks is metad
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from seaway_api.translate.network_options import check_options
+from seaway_api.translate.version import NEWEST, ApiVersion
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import DRIVERS, NetworkRecord, Pool, network_id
 from seaway_contracts.nodes import BridgeFacts
 from seaway_docker.errors import NODE_NOT_SWARM, InvalidParameter, no_such_plugin
-from seaway_docker.ipam import are_overlapping, check_ipam, subnets
+from seaway_docker.ipam import are_overlapping, check_addresses, check_ipam, subnets
 from seaway_docker.model_network import IPAM, NetworkCreate
-from seaway_docker.network_options import check_options
 from seaway_docker.networks import DRIVERS as PREDEFINED
 from seaway_docker.object_filters import NetworkFacts
 from seaway_docker.timestamps import rfc3339nano
 
 _MOST_NAME: Final = 255
+_IPV4_CHOSEN_SINCE: Final[ApiVersion] = (1, 48)
 _OPERATOR_FIELDS: Final = (
     "configuration network can only contain network specific fields. Network operator fields like "
     "[ ingress | internal | attachable | scope ] are not supported."
 )
 _OWN_CONFIG: Final = "user specified configurations are not supported if the network depends on a configuration network"
-_OWN_OPTIONS: Final = "network driver options are not supported if the network depends on a configuration network"
 
 
-def network_record(body: NetworkCreate, identifier: str, created_ns: int) -> NetworkRecord:
+def network_record(
+    body: NetworkCreate, identifier: str, created_ns: int, version: ApiVersion = NEWEST
+) -> NetworkRecord:
     """The network that a body asks for. Raises InvalidParameter, SeawayError."""
+    if version < _IPV4_CHOSEN_SINCE:
+        body = body.model_copy(update={"enable_ipv4": None})
     ipam = body.ipam or IPAM()
     _check(body, ipam)
     pools = tuple(
@@ -39,7 +44,8 @@ def network_record(body: NetworkCreate, identifier: str, created_ns: int) -> Net
             auxiliary=dict(pool.auxiliary or {}),
             gateway_asked=bool(pool.gateway),
         )
-        for pool in ipam.config or ()
+        for pool, subnet in zip(ipam.config or (), subnets(ipam), strict=True)
+        if subnet.version == 4 or body.enable_ipv6
     )
     return NetworkRecord(
         id=identifier,
@@ -47,7 +53,7 @@ def network_record(body: NetworkCreate, identifier: str, created_ns: int) -> Net
         created_ns=created_ns,
         driver=body.driver if body.driver and not body.config_only else "bridge",
         pools=pools,
-        ipv6=bool(body.enable_ipv6),
+        ipv6=body.enable_ipv6,
         internal=body.internal,
         attachable=body.attachable,
         config_only=body.config_only,
@@ -59,69 +65,70 @@ def network_record(body: NetworkCreate, identifier: str, created_ns: int) -> Net
 
 
 def _check(body: NetworkCreate, ipam: IPAM) -> None:
-    if not body.name.strip():
-        raise InvalidParameter(f"invalid name: {body.name}")
-    if len(body.name.encode()) > _MOST_NAME:
-        raise InvalidParameter(f"a network name of {len(body.name.encode())} bytes, at most {_MOST_NAME}")
     if body.name in (*PREDEFINED, "default"):
         raise _forbidden(f"operation is not permitted on predefined {body.name} network ")
     if body.enable_ipv4 is False:
-        raise InvalidParameter("EnableIPv4=false is not supported: each network has IPv4 addresses")
+        raise InvalidParameter("IPv4 can't be disabled: each network has IPv4 addresses")
     if body.driver == "overlay":
         raise _forbidden(NODE_NOT_SWARM)
-    if body.scope == "swarm" and not body.config_only:
-        raise _forbidden("cannot create a swarm scoped network when swarm is not active")
+    check_ipam(ipam, ipv6=body.enable_ipv6)
+    if not body.name.strip():
+        raise InvalidParameter(f"invalid name: {body.name}")
+    if len(body.name.encode()) > _MOST_NAME:
+        raise InvalidParameter(
+            f"invalid name: it has {len(body.name.encode())} bytes, at most {_MOST_NAME} are possible"
+        )
     _check_config_network(body, ipam)
-    check_ipam(ipam, ipv6=bool(body.enable_ipv6))
+    drivers = DRIVERS if body.config_only else (body.driver or "bridge",)
     if not body.config_only:
-        _check_driver(body.driver or "bridge", ipam)
-        _check_options(body)
+        _check_driver(body, drivers[0])
+    _check_pools(drivers[0], ipam, ipv6=body.enable_ipv6)
+    for driver in drivers:
+        check_options(driver, body.options or {})
 
 
 def _check_config_network(body: NetworkCreate, ipam: IPAM) -> None:
     """What a configuration network, or one that depends on such a network, can't have."""
-    source = _config_from(body)
     if body.config_only and (body.ingress or body.internal or body.attachable or body.scope):
         raise _forbidden(_OPERATOR_FIELDS)
-    if body.ingress:
-        raise _forbidden("Ingress network can only be global scope network")
-    if not source:
+    if not _config_from(body):
         return
     if body.config_only:
         raise _forbidden("a configuration network cannot depend on another configuration network")
     if ipam.driver not in ("", "default") or ipam.config or ipam.options or body.enable_ipv6 or body.labels:
         raise _forbidden(_OWN_CONFIG)
     if body.options:
-        raise _forbidden(_OWN_OPTIONS)
+        raise _forbidden("network driver options are not supported if the network depends on a configuration network")
 
 
 def _config_from(body: NetworkCreate) -> str:
     return body.config_from.network if body.config_from else ""
 
 
-def _check_driver(driver: str, ipam: IPAM) -> None:
-    if driver in PREDEFINED.values() and driver not in DRIVERS:
-        raise _forbidden(f'only one instance of "{driver}" network is allowed')
-    if driver not in DRIVERS:
+def _check_driver(body: NetworkCreate, driver: str) -> None:
+    if driver not in (*DRIVERS, *PREDEFINED.values()):
         raise SeawayError(Code.NOT_FOUND, no_such_plugin(driver))
+    if body.ingress:
+        raise _forbidden("Ingress network can only be global scope network")
+    if body.scope == "swarm":
+        raise _forbidden("cannot create a swarm scoped network when swarm is not active")
+    if driver not in DRIVERS:
+        raise _forbidden(f'only one instance of "{driver}" network is allowed')
+
+
+def _check_pools(driver: str, ipam: IPAM, *, ipv6: bool) -> None:
     if ipam.driver == "null":
-        pools = "null ipam driver does not handle specific address pool requests"
-        raise InvalidParameter(pools if ipam.config else "ipv4 pool is empty")
+        text = "null ipam driver does not handle specific address pool requests"
+        raise InvalidParameter(text if ipam.config else "ipv4 pool is empty")
     if ipam.driver not in ("", "default"):
         raise SeawayError(Code.NOT_FOUND, no_such_plugin(ipam.driver))
-    found = subnets(ipam)
+    check_addresses(ipam, ipv6=ipv6)
+    found = subnets(ipam, ipv6=ipv6)
     if are_overlapping(found):
         raise _forbidden("Pool overlaps with other one on this address space")
     versions = [subnet.version for subnet in found]
     if len(versions) > len(set(versions)):
         raise _forbidden(f"{driver} driver doesn't support multiple subnets")
-
-
-def _check_options(body: NetworkCreate) -> None:
-    try:
-        check_options(body.driver or "bridge", body.options or {})
-    except ValueError as error:
-        raise InvalidParameter(str(error)) from error
 
 
 def _forbidden(text: str) -> SeawayError:
@@ -149,6 +156,11 @@ def predefined_json(
     return fields | {"IPAM": ipam, "Options": _bridge_options(bridges)}
 
 
+def with_version(shown: dict[str, Any], version: ApiVersion) -> dict[str, Any]:
+    """A network as clients of this API version see it."""
+    return shown if version < _IPV4_CHOSEN_SINCE else shown | {"EnableIPv4": True}
+
+
 def _fields(network: NetworkRecord) -> dict[str, Any]:
     return {
         "Name": network.name,
@@ -159,7 +171,7 @@ def _fields(network: NetworkRecord) -> dict[str, Any]:
         "EnableIPv6": network.ipv6,
         "IPAM": {
             "Driver": "default",
-            "Options": network.ipam_options or None,
+            "Options": network.ipam_options,
             "Config": [_pool(pool) for pool in network.pools] or None,
         },
         "Internal": network.internal,

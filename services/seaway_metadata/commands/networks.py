@@ -98,7 +98,7 @@ class NetworkCommands:
             raise _no_config(asked.config_from) from None
         if not found.config_only:
             raise _no_config(asked.config_from)
-        taken = ("pools", "ipv6", "internal", "options", "ipam_options")
+        taken = ("pools", "ipv6", "options", "ipam_options")
         labels = {**found.labels, **asked.labels}
         return asked.model_copy(update={**{name: getattr(found, name) for name in taken}, "labels": labels})
 

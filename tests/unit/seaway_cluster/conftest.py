@@ -29,13 +29,17 @@ NODE = "n1"
 
 @dataclass
 class Suite:
-    """`fail`: what a request is refused with, by its name."""
+    """`fail`: what a request is refused with, by its name; `refuse_once`: only the next one. `meanwhile`: what happens
+    while a request of that name is answered.
+    """
 
     bus: Bus
     tasks: Tasks
     records: dict[str, ContainerRecord] = field(default_factory=dict)
     calls: list[tuple[str, Any, Command]] = field(default_factory=list)
     fail: dict[str, SeawayError] = field(default_factory=dict)
+    refuse_once: dict[str, SeawayError] = field(default_factory=dict)
+    meanwhile: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     image: ImageRecord = field(default_factory=builders.image)
     output: bytes = b""
     last_words: bool = True
@@ -86,6 +90,10 @@ class Suite:
     def _handler(self, name: str, answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Command], Awaitable[Any]]:
         async def handle(request: Any, command: Command) -> Any:
             self.calls.append((name, request, command))
+            if name in self.meanwhile:
+                await self.meanwhile[name]()
+            if name in self.refuse_once:
+                raise self.refuse_once.pop(name)
             if name in self.fail:
                 raise self.fail[name]
             return await answer(request)
