@@ -58,7 +58,7 @@ def network_record(
         attachable=body.attachable,
         config_only=body.config_only,
         config_from=_config_from(body),
-        ipam_options=dict(ipam.options or {}),
+        ipam_options=ipam.options,
         options=dict(body.options or {}),
         labels=dict(body.labels or {}),
     )

@@ -221,7 +221,7 @@ class NetworkCommands:
             cause=command.id,
             actor=command.actor,
         )
-        attributes = {"name": network.name, "type": network.driver}
+        attributes = {"name": network.name, "type": "null" if network.config_only else network.driver}
         if not network.name:  # it was told before
             return
         self._outbox.tell(channel, envelope, NetworkEvent(network_id=network.id, attributes=attributes))

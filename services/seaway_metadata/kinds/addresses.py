@@ -102,7 +102,7 @@ def check_asked(network: NetworkRecord, text: str) -> None:
             if int(address) in reserved:
                 raise SeawayError(Code.FORBIDDEN, "Address already in use")
             return
-    raise _invalid(network, f"no configured subnet contains IP address {address}")
+    raise _invalid(network, f"no configured subnet or ip-range contain the IP address {address}")
 
 
 def _invalid(network: NetworkRecord, text: str) -> SeawayError:

@@ -45,9 +45,39 @@ def _in_use(value: str) -> Step:
     return get("/networks?filters=" + quote(json.dumps({"dangling": [value], "type": ["custom"]})), as_="unordered")
 
 
+_MAC: Final = "02:42:0a:cb:00:09"
 _SHOWN: Final = (get("/networks/net1"), get("/networks/net2"))
 
 CASES: Final[tuple[Case, ...]] = (
+    case("created in one", *_NETS, _box(), inspect(), get("/networks/net1")),
+    case("created in one by id", *_NETS, _box("{n}"), inspect(), start(), inspect()),
+    case(
+        "created in two",
+        *_NETS,
+        _box(endpoints={"net1": {"Aliases": ["a"], "DriverOpts": {"o": "p"}}, "net2": {"MacAddress": _MAC}}),
+        inspect(),
+        get("/containers/json?all=1", as_="unordered"),
+    ),
+    case("created with an address", *_NETS, _box(endpoints={"net1": _at("10.203.0.9")}), inspect()),
+    case("created with an address outside", *_NETS, _box(endpoints={"net1": _at("10.205.0.9")})),
+    case("created with an address that is none", *_NETS, _box(endpoints={"net1": _at("nonsense")})),
+    case(
+        "created with an address where none can be chosen",
+        network("net1", {}),
+        _box(endpoints={"net1": _at("172.18.0.9")}),
+    ),
+    case("created with links", *_NETS, _box(host={"Links": ["nothing:x"]}), inspect()),
+    case(
+        "created with an endpoint's links", *_NETS, _box(endpoints={"net1": {"Links": ["nothing:x", "y"]}}), inspect()
+    ),
+    case(
+        "created by network",
+        *_NETS,
+        _box(),
+        get("/containers/json?all=1&filters=" + quote(json.dumps({"network": ["net1"]}))),
+        get("/containers/json?all=1&filters=" + quote(json.dumps({"network": ["net2"]}))),
+    ),
+    case("remove one with a container that doesn't run", *_NETS, _box(), _removed(), inspect()),
     case("in one", *_NETS, _box(name="web"), start(), inspect(), *_SHOWN, delete("/networks/net1"), _stop(), inspect()),
     case("in two", *_NETS, _box(endpoints={"net1": {}, "net2": {"Aliases": ["a"]}}), start(), inspect(), *_SHOWN),
     case("in none that is there", _box("nothing"), start(), inspect()),

@@ -1,11 +1,11 @@
-"""Networks of users: create, list, inspect, remove, prune; containers that are created in them, but don't run."""
+"""Networks of users: create, list, inspect, remove, prune."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from differ.steps import Case, Step, case, create, delete, get, inspect, network, post
+from differ.steps import Case, Step, case, delete, get, network, post
 
 _BRIDGE: Final = "com.docker.network.bridge."
 
@@ -44,11 +44,6 @@ def _listed(**terms: Any) -> Step:
 
 def _prune(**terms: Any) -> Step:
     return post(f"/networks/prune?filters={quote(json.dumps(terms))}")
-
-
-def _in(mode: str, **endpoints: Any) -> Step:
-    """A container that is created, and not started."""
-    return create(host={"NetworkMode": mode}, NetworkingConfig={"EndpointsConfig": endpoints})
 
 
 _TWO: Final = (
@@ -201,28 +196,4 @@ CASES: Final[tuple[Case, ...]] = (
         _prune(label=["own"]),
         get("/networks/cfg"),
     ),
-    case("a container in one", *_TWO, _in("net1"), inspect(), _shown()),
-    case("a container in one by id", *_TWO, _in("{n}"), inspect()),
-    case(
-        "a container in two",
-        *_TWO,
-        _in("net1", net1={"Aliases": ["a", "b"], "DriverOpts": {"o": "p"}}, net2={"MacAddress": "02:42:0a:cb:00:09"}),
-        inspect(),
-    ),
-    case("a container's address", *_TWO, _in("net1", net1={"IPAMConfig": {"IPv4Address": "10.203.0.9"}}), inspect()),
-    case("an address outside", *_TWO, _in("net1", net1={"IPAMConfig": {"IPv4Address": "10.205.0.9"}})),
-    case(
-        "an address where none can be chosen",
-        network("net1", {}),
-        _in("net1", net1={"IPAMConfig": {"IPv4Address": "172.18.0.9"}}),
-    ),
-    case("links in one", *_TWO, create(host={"NetworkMode": "net1", "Links": ["nothing:x"]}), inspect()),
-    case(
-        "containers of networks",
-        *_TWO,
-        _in("net1"),
-        get('/containers/json?all=1&filters={"network":["net1"]}', as_="unordered"),
-        get('/containers/json?all=1&filters={"network":["net2"]}'),
-    ),
-    case("remove with a container that doesn't run", *_TWO, _in("net1"), delete("/networks/net1"), inspect()),
 )

@@ -94,7 +94,11 @@ async def test_what_the_node_is_not_asked(node: NetworkNode, fake_bus: Bus, fake
     for endpoint, code, text in (
         ({"network": "nope"}, Code.NOT_FOUND, "network nope not found"),
         ({"ipv4_address": "10.1.0.9"}, Code.FORBIDDEN, "Address already in use"),
-        ({"ipv4_address": "10.2.0.9"}, Code.BAD_REQUEST, "no configured subnet contains IP address 10.2.0.9"),
+        (
+            {"ipv4_address": "10.2.0.9"},
+            Code.BAD_REQUEST,
+            "no configured subnet or ip-range contain the IP",
+        ),
     ):
         with pytest.raises(SeawayError) as caught:
             await connect(fake_bus, 1, **endpoint)
