@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from seaway_kit.settings import ServiceSettings
 from seaway_metadata.kinds.subnets import DEFAULT_POOLS, DefaultPool, parse_pool
@@ -15,12 +15,19 @@ class MetadataSettings(ServiceSettings):
 
     default_address_pool: tuple[str, ...] = Field(
         (),
-        description="addresses for networks without a subnet, as base=10.10.0.0/16,size=24 (Docker's pools by default)",
+        description="base=SUBNET,size=BITS: networks get their subnets from it (repeatable)",
     )
+
+    @field_validator("default_address_pool")
+    @classmethod
+    def _are_pools(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            parse_pool(text)
+        return value
 
     @property
     def default_pools(self) -> tuple[DefaultPool, ...]:
-        """Raises ValueError."""
+        """Those, or Docker's."""
         return tuple(map(parse_pool, self.default_address_pool)) or DEFAULT_POOLS
 
     @property

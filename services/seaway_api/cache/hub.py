@@ -5,7 +5,7 @@ cut off.
 """
 
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import Gauge
 
@@ -45,7 +45,7 @@ class Hub:
         self._back_ns: dict[str, int] = {}
         self.records = RecordCache(CONTAINERS)
         """Containers, as reads have brought them."""
-        self._caches = {CONTAINERS.noun: self.records}
+        self._caches: dict[str, RecordCache[Any]] = {CONTAINERS.noun: self.records}
         self.answers = ReplyCache(self.records.heard)
         self.networks = NetworkBasis()
         self.ended_execs = EndedExecs()

@@ -7,7 +7,6 @@ from aiohttp import web
 
 from seaway_api.cache.lists import all_containers, all_networks
 from seaway_api.http import replies
-from seaway_api.http.errors import ApiError
 from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.network_options import parse_bool
 from seaway_api.translate.networks import (
@@ -24,10 +23,11 @@ from seaway_api.translate.version import ApiVersion
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import Code, SeawayError, not_found
+from seaway_contracts.docker_errors import ambiguous_network, network_not_removable, no_such_network, no_such_plugin
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import CreateNetwork, NetworkRecord, NetworkRef, network_id
 from seaway_contracts.nodes import BridgeFacts
-from seaway_docker.errors import InvalidParameter, network_ambiguous, network_not_removable, no_such_network
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import NETWORK_LIST_KEYS, NETWORK_PRUNE_KEYS, parse_filters, prunable, until_ns
 from seaway_docker.model_network import NetworkCreate
 from seaway_docker.networks import DRIVERS
@@ -72,7 +72,7 @@ async def inspect_network(call: Call) -> web.StreamResponse:
     except ValueError as error:
         raise InvalidParameter(f"invalid value for verbose: {verbose}: {error}") from error
     if call.text("scope") not in ("", "local"):
-        raise not_found(no_such_network(ref))
+        raise no_such_network(ref)
     found = await find_network(call, ref)
     records = await _running(call)
     if isinstance(found, NetworkRecord):
@@ -96,10 +96,10 @@ async def find_network(call: Call, ref: str) -> NetworkRecord | str:
         if error.code is not Code.NOT_FOUND or not prefixed:
             raise
         if len(prefixed) > 1:
-            raise InvalidParameter(network_ambiguous(ref, len(prefixed))) from error
+            raise ambiguous_network(ref, len(prefixed)) from error
         return prefixed[0]
     if prefixed and ref not in (found.name, found.id):
-        raise InvalidParameter(network_ambiguous(ref, len(prefixed) + 1))
+        raise ambiguous_network(ref, len(prefixed) + 1)
     return found
 
 
@@ -121,7 +121,7 @@ async def remove_network(call: Call) -> web.StreamResponse:
     """DELETE /networks/{name}"""
     found = await find_network(call, call.params["name"])
     if isinstance(found, str):
-        raise ApiError(403, network_not_removable(found))
+        raise network_not_removable(found)
     await _remove(call, found)
     return replies.empty()
 
@@ -166,4 +166,4 @@ async def list_plugins(_: Call) -> web.StreamResponse:
 
 async def no_plugin(call: Call) -> web.StreamResponse:
     """GET /plugins/{name}/json"""
-    raise not_found(f'plugin "{call.params["name"]}" not found')
+    raise no_such_plugin(call.params["name"])

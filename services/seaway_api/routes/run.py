@@ -22,8 +22,9 @@ from seaway_contracts.commands import (
     StatusReply,
     StopContainer,
 )
-from seaway_contracts.errors import Code, Reason, SeawayError, conflict
-from seaway_docker.errors import InvalidParameter, cannot_kill, container_not_running, invalid_wait_condition
+from seaway_contracts.docker_errors import cannot_kill, container_not_running
+from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
+from seaway_docker.errors import InvalidParameter, invalid_wait_condition
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
@@ -83,15 +84,15 @@ async def kill(call: Call) -> web.StreamResponse:
         parse_signal(signal)
         identifier, node = await call.api.locate(call.name)
     except InvalidParameter as error:
-        raise InvalidParameter(cannot_kill(call.name, str(error))) from None
+        raise cannot_kill(call.name, bad_request(str(error))) from None
     except SeawayError as error:
-        raise SeawayError(error.code, cannot_kill(call.name, error.message)) from None
+        raise cannot_kill(call.name, error) from None
     try:
         await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
     except SeawayError as error:
         if error.reason is not Reason.NOT_RUNNING:  # a node doesn't know how it was asked for
             raise
-        raise conflict(cannot_kill(call.name, container_not_running(identifier))) from None
+        raise cannot_kill(call.name, container_not_running(identifier)) from None
     return replies.empty()
 
 

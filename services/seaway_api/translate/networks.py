@@ -9,10 +9,11 @@ from typing import Any, Final
 from seaway_api.translate.network_options import check_options
 from seaway_api.translate.version import NEWEST, ApiVersion
 from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.docker_errors import no_such_plugin
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import DRIVERS, NetworkRecord, Pool, network_id
 from seaway_contracts.nodes import BridgeFacts
-from seaway_docker.errors import NODE_NOT_SWARM, InvalidParameter, no_such_plugin
+from seaway_docker.errors import NODE_NOT_SWARM, InvalidParameter
 from seaway_docker.ipam import are_overlapping, check_addresses, check_ipam, subnets
 from seaway_docker.model_network import IPAM, NetworkCreate
 from seaway_docker.networks import DRIVERS as PREDEFINED
@@ -107,7 +108,7 @@ def _config_from(body: NetworkCreate) -> str:
 
 def _check_driver(body: NetworkCreate, driver: str) -> None:
     if driver not in (*DRIVERS, *PREDEFINED.values()):
-        raise SeawayError(Code.NOT_FOUND, no_such_plugin(driver))
+        raise no_such_plugin(driver)
     if body.ingress:
         raise _forbidden("Ingress network can only be global scope network")
     if body.scope == "swarm":
@@ -121,7 +122,7 @@ def _check_pools(driver: str, ipam: IPAM, *, ipv6: bool) -> None:
         text = "null ipam driver does not handle specific address pool requests"
         raise InvalidParameter(text if ipam.config else "ipv4 pool is empty")
     if ipam.driver not in ("", "default"):
-        raise SeawayError(Code.NOT_FOUND, no_such_plugin(ipam.driver))
+        raise no_such_plugin(ipam.driver)
     check_addresses(ipam, ipv6=ipv6)
     found = subnets(ipam, ipv6=ipv6)
     if are_overlapping(found):

@@ -14,7 +14,8 @@ from seaway_bus.transport import TransportError, WrongRevision
 from seaway_contracts import catalogue
 from seaway_contracts.commands import StatusReply
 from seaway_contracts.containers import ContainerRecord, EndpointSpec
-from seaway_contracts.errors import Code, SeawayError, not_found, unavailable
+from seaway_contracts.docker_errors import no_such_network
+from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.networks import (
     ConnectContainer,
     ConnectHeld,
@@ -23,7 +24,6 @@ from seaway_contracts.networks import (
     NetworkRecord,
     network_id,
 )
-from seaway_docker.errors import no_such_network
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.containers import ContainerCommands, ContainerTable
 from seaway_metadata.commands.endpoints import (
@@ -70,7 +70,7 @@ class Connecting:
         with reachable(self._missing):
             (resolved,) = await self._endpoints.resolve((request.endpoint,), record.node)
             if not resolved.spec.network_id:
-                raise not_found(no_such_network(request.endpoint.network))
+                raise no_such_network(request.endpoint.network)
             has = endpoint_in(record, resolved.spec.network_id)
             # Its node refuses a second endpoint, or has made this one by this very command.
             endpoint, claims = (has, ()) if has is not None else await self._claim(record, resolved)

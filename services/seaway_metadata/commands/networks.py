@@ -10,6 +10,7 @@ from seaway_bus.outbox import Outbox
 from seaway_contracts import catalogue
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.docker_errors import network_in_use, no_such_plugin
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_contracts.ids import is_network_id
 from seaway_contracts.lifecycle import Envelope
@@ -25,7 +26,6 @@ from seaway_contracts.networks import (
     NetworkReply,
 )
 from seaway_contracts.nodes import NodeRecord
-from seaway_docker.errors import network_in_use
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.pruning import CLUSTER
 from seaway_metadata.commands.reachable import reachable
@@ -156,7 +156,7 @@ class NetworkCommands:
             return
         for record in self._containers:
             if record.status.pid and any(one.network_id == network.id for one in record.status.endpoints):
-                raise SeawayError(Code.FORBIDDEN, network_in_use(network.name, network.id))
+                raise network_in_use(network.name, network.id)
 
     async def _remove_from_nodes(self, network: NetworkRecord) -> None:
         """Where a container has an active endpoint in it, it stays as it was. Raises SeawayError."""
@@ -165,7 +165,7 @@ class NetworkCommands:
         except SeawayError as error:
             await self._table.change(network.id, _restored)
             if error.code is Code.CONFLICT:
-                raise SeawayError(Code.FORBIDDEN, network_in_use(network.name, network.id)) from error
+                raise network_in_use(network.name, network.id) from error
             raise
 
     async def tell_nodes(self, network: NetworkRecord) -> None:
@@ -237,7 +237,7 @@ def _check(network: NetworkRecord) -> None:
         text = f"operation is not permitted on predefined {network.name} network"
         raise SeawayError(Code.FORBIDDEN, text)
     if network.driver not in DRIVERS:
-        raise SeawayError(Code.NOT_FOUND, f'plugin "{network.driver}" not found')
+        raise no_such_plugin(network.driver)
 
 
 def _no_config(name: str) -> SeawayError:

@@ -17,11 +17,12 @@ from seaway_contracts.catalogue import (
 )
 from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
-from seaway_contracts.errors import Code, Reason, SeawayError, conflict, not_found
+from seaway_contracts.docker_errors import container_name_conflict, no_such_container
+from seaway_contracts.errors import Code, Reason, SeawayError, conflict
 from seaway_contracts.ids import is_container_id, is_network_id
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.records import PAGE_HEAD
-from seaway_docker.errors import InvalidParameter, container_name_conflict, no_such_container
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.names import container_name
 from seaway_docker.ports import is_ip_address
 from seaway_metadata.kinds.projection import apply, apply_inventory
@@ -54,7 +55,7 @@ def runs(record: ContainerRecord) -> bool:
 
 
 def _taken(name: str, holder: str) -> SeawayError:
-    return conflict(container_name_conflict(name, holder))
+    return container_name_conflict(name, holder)
 
 
 def _may_be_called(name: str, identifier: str) -> bool:
@@ -143,7 +144,7 @@ class Containers(ReportedKind[ContainerRecord, ContainerEvent, InventoryItem]):
         return record.spec.created_ns
 
     def missing(self, ref: str) -> SeawayError:
-        return not_found(no_such_container(ref))
+        return no_such_container(ref)
 
     def in_use(self, key: str) -> SeawayError:
         return conflict(f"Conflict. The container id {key} is already in use.")

@@ -4,10 +4,10 @@ import re
 from typing import Final
 
 from seaway_contracts.catalogue import NETWORK_NAMES_BUCKET, NETWORKS_BUCKET
-from seaway_contracts.errors import SeawayError, conflict, not_found
+from seaway_contracts.docker_errors import network_exists, no_such_network
+from seaway_contracts.errors import SeawayError
 from seaway_contracts.ids import is_network_id
 from seaway_contracts.networks import NetworkRecord, network_id
-from seaway_docker.errors import network_exists, no_such_network
 from seaway_docker.networks import DRIVERS as PREDEFINED
 from seaway_metadata.store.kind import Claim, ClaimHolder, ClaimSpace, Kind
 
@@ -19,7 +19,7 @@ class NetworkNameHolder(ClaimHolder):
 
 
 def _taken(name: str, holder: str) -> SeawayError:
-    return conflict(network_exists(name))
+    return network_exists(name)
 
 
 NETWORK_NAMES: Final = ClaimSpace(NETWORK_NAMES_BUCKET, NetworkNameHolder, _taken, lambda name, key: is_network_id(key))
@@ -46,7 +46,7 @@ class Networks(Kind[NetworkRecord]):
         return record.created_ns
 
     def missing(self, ref: str) -> SeawayError:
-        return not_found(no_such_network(ref))
+        return no_such_network(ref)
 
     def same_request(self, known: NetworkRecord, record: NetworkRecord) -> bool:
         return (known.name, known.created_ns) == (record.name, record.created_ns)

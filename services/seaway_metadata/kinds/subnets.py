@@ -87,7 +87,8 @@ def complete(network: NetworkRecord, taken: Iterable[Subnet], defaults: Sequence
     if 4 not in versions:
         add(Pool(subnet=""), _free(busy, defaults), asked=False)
     if network.ipv6 and 6 not in versions:
-        add(Pool(subnet=""), _unique_local(network.id), asked=False)
+        configured = any(default.base.version == 6 for default in defaults)
+        add(Pool(subnet=""), _free(busy, defaults, 6) if configured else _unique_local(network.id), asked=False)
     return tuple(pools)
 
 
@@ -103,16 +104,17 @@ def parse_subnet(text: str) -> Subnet:
         raise bad_request(f"invalid network config:\ninvalid subnet {text}: it should be {loose}") from None
 
 
-def _free(busy: Iterable[Subnet], defaults: Iterable[DefaultPool]) -> Subnet:
+def _free(busy: Iterable[Subnet], defaults: Iterable[DefaultPool], version: int = 4) -> Subnet:
     """The first subnet of the default pools that overlaps nothing."""
     busy = [*busy]
     for default in defaults:
         for subnet in default.subnets():
-            if subnet.version == 4 and overlapping(subnet, busy) is None:
+            if subnet.version == version and overlapping(subnet, busy) is None:
                 return subnet
     raise SeawayError(
         Code.FORBIDDEN,
-        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+        f"could not find an available, non-overlapping IPv{version} address pool "
+        "among the defaults to assign to the network",
     )
 
 

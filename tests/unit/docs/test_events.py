@@ -22,8 +22,7 @@ from seaway_contracts.lifecycle import (
 from seaway_testing.fake_server import matches
 
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
-_NOUNS: Final = "container|network|volume|image|node|cluster"
-_ROW: Final = re.compile(rf"^\| `((?:{_NOUNS})\.[\w-]+)` \| (\w+) \|", re.MULTILINE)
+_ROW: Final = re.compile(r"^\| `([a-z]+\.[\w-]+)` \| (\w+) \|", re.MULTILINE)
 
 
 def joined(text: str) -> str:

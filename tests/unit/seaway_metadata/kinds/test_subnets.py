@@ -124,6 +124,12 @@ def test_default_pools_as_dockerd_takes_them() -> None:
     assert first.subnet == "10.10.1.0/24"
 
 
+def test_an_ipv6_pool_that_is_configured_goes_before_unique_local_addresses() -> None:
+    defaults = [parse_pool("base=10.10.0.0/16,size=24"), parse_pool("base=fd00:9::/48,size=64")]
+    pools = complete(network(ipv6=True), [ip_network("fd00:9::/64")], defaults)
+    assert [pool.subnet for pool in pools] == ["10.10.0.0/24", "fd00:9:0:1::/64"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "10.0.0.0/8", "base=10.0.0.0/8", "base=x,size=24", "base=10.0.0.0/8,size=4", "base=10.0.0.0/8,size=40"]
 )
