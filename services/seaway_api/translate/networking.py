@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from seaway_api.translate.asked import asked_config, asked_host
 from seaway_api.translate.version import ApiVersion
-from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, Link
 from seaway_contracts.ids import short_id
 from seaway_contracts.networks import network_id
 from seaway_docker.networks import PREDEFINED, network_mode
@@ -31,15 +31,13 @@ def endpoint_form(version: ApiVersion) -> EndpointForm:
 
 
 def shown_mode(spec: ContainerSpec) -> str:
-    """`HostConfig.NetworkMode`: as asked for, with `default`, ids of networks and other containers' names resolved."""
+    """`HostConfig.NetworkMode`: as asked for, with `default` and other containers' names resolved."""
     if spec.network.sandbox:
         return spec.network.sandbox
     asked = asked_host(spec)["NetworkMode"]
     if not asked and not _is_disabled(spec):
         return next(iter(spec.network.networks), "bridge")
-    mode = network_mode(asked)
-    named = (one.network for one in spec.network.endpoints if one.network == mode or one.network_id.startswith(mode))
-    return next(named, mode)
+    return network_mode(asked)
 
 
 def _is_disabled(spec: ContainerSpec) -> bool:
@@ -53,7 +51,7 @@ def endpoint_maps(
 ) -> dict[str, dict[str, Any]]:
     """`NetworkSettings.Networks` of inspect; nothing where the sandbox is another container's."""
     return {
-        asked.network: _listed(asked, held, form) | _names(spec, status, asked, form)
+        asked.network: _listed(asked, held, form) | _asked(spec, status, asked, form)
         for asked, held in _endpoints(spec, status)
     }
 
@@ -61,7 +59,7 @@ def endpoint_maps(
 def listed_endpoints(
     spec: ContainerSpec, status: ContainerStatus, form: EndpointForm = EndpointForm.SINCE_1_45
 ) -> dict[str, dict[str, Any]]:
-    """The same in lists, where Docker leaves the names out."""
+    """The same in lists, where Docker leaves names and options out."""
     return {asked.network: _listed(asked, held, form) for asked, held in _endpoints(spec, status)}
 
 
@@ -93,7 +91,7 @@ def _listed(asked: EndpointSpec, held: Endpoint, form: EndpointForm) -> dict[str
         "Links": None,
         "Aliases": None,
         "MacAddress": held.mac_address,
-        "DriverOpts": asked.driver_options or None,
+        "DriverOpts": None,
         "NetworkID": held.network_id,
         "EndpointID": held.endpoint_id,
         "Gateway": held.gateway,
@@ -109,17 +107,24 @@ def _listed(asked: EndpointSpec, held: Endpoint, form: EndpointForm) -> dict[str
     return shown
 
 
-def _names(spec: ContainerSpec, status: ContainerStatus, asked: EndpointSpec, form: EndpointForm) -> dict[str, Any]:
-    """Links, aliases and DNS names. The links of the default bridge are in HostConfig."""
+def _asked(spec: ContainerSpec, status: ContainerStatus, asked: EndpointSpec, form: EndpointForm) -> dict[str, Any]:
+    """Driver options, links, aliases and DNS names. The links of the default bridge are in HostConfig."""
+    options = {"DriverOpts": asked.driver_options or None}
     if asked.network in PREDEFINED:
-        return {}
+        return options
     own = (short_id(spec.id), *([spec.network.hostname] if spec.network.hostname else ()))
     aliases = list(dict.fromkeys((*asked.aliases, *own))) if form is EndpointForm.BEFORE_1_45 else list(asked.aliases)
-    return {
-        "Links": [f"{link.name}:{link.alias}" for link in asked.links] or None,
+    started = status.run > 0 and asked.network_id != ""
+    return options | {
+        "Links": [link.name if link.name == link.alias else f"{link.name}:{link.alias}" for link in asked.links]
+        or None,
         "Aliases": aliases or None,
-        "DNSNames": list(dict.fromkeys((spec.name, *asked.aliases, *own))) if status.run else None,
+        "DNSNames": list(dict.fromkeys((spec.name, *asked.aliases, *own))) if started else None,
     }
+
+
+def _link(link: Link) -> str:
+    return link.name if link.name == link.alias else f"{link.name}:{link.alias}"
 
 
 def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dict[str, str]] | None]:

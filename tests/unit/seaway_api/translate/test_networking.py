@@ -215,7 +215,7 @@ def test_what_was_asked_of_an_endpoint_is_shown() -> None:
         "DNSNames": ["box1", "db", "sql", short, "host1"],
     }
     listed = list_line(record)["NetworkSettings"]["Networks"]["own"]
-    assert listed == shown | {"Links": None, "Aliases": None, "DNSNames": None}
+    assert listed == shown | {"Links": None, "Aliases": None, "DNSNames": None, "DriverOpts": None}
     assert host_config(record.spec)["Links"] is None, "they are the endpoint's, not the default bridge's"
 
 
@@ -268,10 +268,15 @@ def test_the_mode_stays_when_networks_change() -> None:
         assert shown_mode(changed) == "own"
 
 
-def test_a_mode_by_id_is_shown_by_name() -> None:
+def test_a_mode_by_id_stays_an_id() -> None:
     spec = spec_of("d" * 12)
     registered = spec.network.model_copy(update={"endpoints": (OWN,)})
-    assert (shown_mode(spec), shown_mode(spec.model_copy(update={"network": registered}))) == ("d" * 12, "own")
+    assert shown_mode(spec) == shown_mode(spec.model_copy(update={"network": registered})) == "d" * 12
+
+
+def test_a_network_that_was_not_found_gives_no_names() -> None:
+    spec = spec_of("nowhere")
+    assert endpoint_maps(spec, ContainerStatus(run=1))["nowhere"]["DNSNames"] is None
 
 
 def test_links_in_a_network_of_users_are_its_endpoints() -> None:
@@ -286,5 +291,8 @@ def test_links_in_a_network_of_users_are_its_endpoints() -> None:
         )
     )
     assert companion_refs(checked).linked == ()
-    (endpoint,) = container_request(checked, Companions()).network.endpoints
+    request = container_request(checked, Companions())
+    spec = container_spec(request, builders.image(), Identity("a" * 64, "web", 0, str))
+    assert endpoint_maps(spec, ContainerStatus())["own"]["Links"] == ["gone:x", "db"]
+    (endpoint,) = request.network.endpoints
     assert [(link.container, link.name, link.alias) for link in endpoint.links] == [("", "gone", "x"), ("", "db", "db")]
