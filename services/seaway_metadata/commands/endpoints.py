@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, EndpointSpec
-from seaway_contracts.errors import Code, Reason, SeawayError
+from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_metadata.kinds.addresses import AddressBook, check_asked
 from seaway_metadata.kinds.containers import ContainerView, address_claim
@@ -35,9 +35,15 @@ class Endpoints:
     async def resolve(self, endpoints: Sequence[EndpointSpec], node: str) -> list[ResolvedEndpoint]:
         """Find the networks, as they are stored now, and bind each to the node of its first container.
 
-        Raises TransportError; SeawayError: CONFLICT, with the reason OTHER_NODE, for a network of another node.
+        Raises TransportError; SeawayError: CONFLICT, with the reason OTHER_NODE, for a network of another node;
+        BAD_REQUEST for two endpoints in one network.
         """
-        return [await self._resolve(endpoint, node) for endpoint in endpoints]
+        resolved = [await self._resolve(endpoint, node) for endpoint in endpoints]
+        named = {one.spec.network_id: one.spec.network for one in resolved if one.spec.network_id}
+        for identifier, name in named.items():
+            if [one.spec.network_id for one in resolved].count(identifier) > 1:
+                raise bad_request(f"a container can have only one endpoint in network {name}")
+        return resolved
 
     async def _resolve(self, endpoint: EndpointSpec, node: str) -> ResolvedEndpoint:
         if name := predefined(endpoint.network):

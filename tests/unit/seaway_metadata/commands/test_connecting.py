@@ -56,6 +56,15 @@ def claimed(server: FakeServer) -> int:
     return len(server.buckets[ADDRESSES_BUCKET.name].entries)
 
 
+async def test_one_endpoint_in_each_network(node: NetworkNode, fake_bus: Bus, fake_server: FakeServer) -> None:
+    for refs in (("web", WEB), (WEB[:12], "bridge", "web"), ("bridge", network_id("bridge"))):
+        with pytest.raises(SeawayError, match="a container can have only one endpoint in network") as caught:
+            await node.register(1, *refs)
+        assert caught.value.code is Code.BAD_REQUEST
+    assert claimed(fake_server) == 0
+    await node.register(1, "web", "bridge", "nowhere", "elsewhere")
+
+
 async def test_connected_and_disconnected(node: NetworkNode, fake_bus: Bus, fake_server: FakeServer) -> None:
     await node.make(1, "bridge")
     await connect(fake_bus, 1)
