@@ -67,7 +67,11 @@ def check_endpoints(
         raise InvalidParameter(f"Container cannot be created with multiple network endpoints: {named}")
     mode = network_mode(host.network_mode)
     asked = {name: settings_since(version, settings) for name, settings in _checked(given).items()}
+    if config.mac_address and not _MAC.fullmatch(config.mac_address):
+        raise InvalidParameter(f"invalid config for network {mode}: invalid MAC address {config.mac_address}")
     if version < _MAC_OF_ENDPOINT_SINCE:  # the container's is that of its endpoint
+        if config.mac_address and mode in _WITHOUT_ENDPOINTS:
+            raise InvalidParameter("conflicting options: mac-address and the network mode")
         asked = {name: one.model_copy(update={"mac_address": config.mac_address}) for name, one in asked.items()}
     else:
         _check_mac(config.mac_address, mode, asked)
@@ -112,8 +116,6 @@ def _check_mac(mac: str, mode: str, asked: dict[str, EndpointSettings]) -> None:
             "the container-wide MAC address must match the endpoint-specific MAC address for the main network, "
             "or be left empty"
         )
-    if mac and not _MAC.fullmatch(mac):
-        raise InvalidParameter(f"invalid config for network {mode}: invalid MAC address {mac}")
     if mac and asked and mode not in asked and mode not in _WITHOUT_ENDPOINTS and not mode.startswith(_JOINED):
         raise InvalidParameter(
             "if a container-wide MAC address is supplied, HostConfig.NetworkMode must match the identity of a network "

@@ -97,6 +97,19 @@ def test_an_endpoint_has_a_mac_address_of_its_own_since_1_44(
     assert found.endpoints["own"].mac_address == expected
 
 
+@pytest.mark.parametrize(
+    ("mode", "mac", "text"),
+    [
+        ("own", "zz", "invalid config for network own: invalid MAC address zz"),
+        ("none", MAC, "conflicting options: mac-address and the network mode"),
+        ("host", MAC, "conflicting options: mac-address and the network mode"),
+    ],
+)
+def test_mac_addresses_that_were_refused_before_1_44(mode: str, mac: str, text: str) -> None:
+    with pytest.raises(InvalidParameter, match=text):
+        asked({}, (1, 43), mac, mode)
+
+
 @pytest.mark.parametrize(("version", "expected"), [((1, 44), 0), ((1, 47), 0), ((1, 48), 7)])
 def test_an_endpoint_has_a_priority_since_1_48(version: tuple[int, ...], expected: int) -> None:
     found = asked({"own": {"GwPriority": 7}, "back": {}}, version)
