@@ -106,6 +106,7 @@ async def test_version_and_info_without_nodes(rig: Any) -> None:
     assert (version["ApiVersion"], version["MinAPIVersion"]) == ("1.48", "1.24")
     info = (await rig.call("GET", "/info")).json
     assert (info["Images"], info["Containers"], info["Name"]) == (1, 0, "n1")
+    assert info["Plugins"]["Network"] == ["bridge", "host", "macvlan", "null"]
 
 
 async def test_info_tells_what_is_configured_and_what_the_kernel_can(rig: Any) -> None:

@@ -106,14 +106,16 @@ async def test_what_the_node_is_not_asked(node: NetworkNode, fake_bus: Bus, fake
         (
             {"ipv4_address": "10.2.0.9"},
             Code.BAD_REQUEST,
-            "no configured subnet or ip-range contain the IP",
+            "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address 10.2.0.9",
         ),
     ):
         with pytest.raises(SeawayError) as caught:
             await connect(fake_bus, 1, **endpoint)
-        assert caught.value.code is code and text in caught.value.message
+        assert (caught.value.code, caught.value.message) == (code, text)
     with pytest.raises(SeawayError, match="network nope not found"):
         await disconnect(fake_bus, 1, "nope")
+    with pytest.raises(SeawayError, match="invalid config for network web: invalid endpoint settings:\nno configured"):
+        await node.register(3, EndpointSpec(network="web", ipv4_address="10.2.0.9"))
     assert claimed(fake_server) == 1
 
 
