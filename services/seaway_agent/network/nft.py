@@ -1,10 +1,10 @@
-"""The node's nftables table: rules by ``nft``, map elements by raw nfnetlink, and a watch for its deletion."""
+"""The node's nftables tables: rules by ``nft``, map elements by raw nfnetlink, and a watch for its deletion."""
 
 import errno
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from seaway_agent.network import nfnl, ruleset
@@ -13,15 +13,17 @@ from seaway_agent.network.errors import NatError
 from seaway_agent.network.names import check_suite, table_name
 from seaway_agent.network.netlink import NETFILTER, NetlinkSocket
 from seaway_agent.network.nfnl import Dnat
+from seaway_agent.network.ruleset import BridgeRules
 
 _NFT_TIMEOUT = 30.0
+_IPV6 = Path("/proc/sys/net/ipv6")
 _GROUP: Final = 7  # NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h)
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _DATAGRAM: Final = 1 << 16
 
 
 class NatTable:
-    """Masquerade, published ports and isolation of one suite's bridges. See ``ruleset`` for the rules.
+    """Masquerade, published ports and isolation of one suite's bridges, and the user's rules. See ``ruleset``.
 
     Belongs to one thread, in the host's network namespace.
     """
@@ -31,21 +33,17 @@ class NatTable:
         self.name = table_name(suite)
         self._socket: NetlinkSocket | None = None
 
-    def install(self, bridges: Mapping[str, IPv4Network]) -> None:
-        """Make or update the table with the rules of these bridges; all else in it stays. Raises NatError."""
-        try:
-            _run_nft(ruleset.install(self.suite, bridges))
-        except NatError:
-            # A table of another layout can't be changed in place: make it anew, in one transaction.
-            _run_nft(ruleset.remove(self.suite) + ruleset.install(self.suite, bridges))
+    def install(self, bridges: Sequence[BridgeRules], *, only: bool = False) -> None:
+        """Make or update the tables, and add these bridges; all else stays, but no other bridge if ``only``.
 
-    def uninstall(self, bridge: str) -> None:
-        """Delete the rules of a bridge, if it has any. Raises NatError."""
-        _run_nft(ruleset.uninstall(self.suite, bridge))
+        Raises NatError.
+        """
+        ipv6 = any(one.subnet6 is not None for one in bridges) or (only and self._has_ipv6())
+        _run_nft(ruleset.install(self.suite, bridges, ipv6=ipv6, only=only))
 
     def remove(self) -> None:
-        """Delete the table with everything in it."""
-        _run_nft(ruleset.remove(self.suite))
+        """Delete the tables with everything in them."""
+        _run_nft(ruleset.remove(self.suite, ipv6=_IPV6.exists()))
 
     def add(self, elements: Sequence[Dnat]) -> None:
         """Publish, all or nothing. Raises NetlinkError."""
@@ -65,6 +63,14 @@ class NatTable:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _has_ipv6(self) -> bool:
+        """Whether the IPv6 table is there."""
+        try:
+            _run_nft(f"list table {ruleset.IPV6} {self.name}\n")
+        except NatError:
+            return False
+        return True
 
     def _apply(self, messages: list[Message], doing: str) -> None:
         if self._socket is None:

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -35,6 +36,9 @@ class NetworkWorker(Protocol):
     def refresh(self) -> None:
         """Restore what another program removed of the networks. Runs in the network's thread."""
 
+    def host_binding(self, container: str, address: IPv4Address) -> str:
+        """The host's address for published ports that lead to this address and name none; "": all of them."""
+
 
 class PublishedPorts:
     """The ports of one node's containers. Close it before the networks."""
@@ -54,6 +58,8 @@ class PublishedPorts:
         A cancelled caller calls ``unpublish``.
         """
         self._containers.add(container)
+        if binding := self._networks.host_binding(container, address):
+            requests = [replace(request, host_ip=request.host_ip or binding) for request in requests]
         try:
             bindings = await self._networks.run(lambda: self._publish(container, address, requests))
         except (NetworkError, OSError):

@@ -5,7 +5,7 @@ first bridge usually sits on 172.17.0.0/16, so that one is left out.
 """
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from seaway_agent.network.errors import SubnetError
 
@@ -32,7 +32,7 @@ def choose(occupied: Iterable[IPv4Network]) -> IPv4Network:
     )
 
 
-def check(subnet: IPv4Network, occupied: Iterable[IPv4Network]) -> None:
+def check(subnet: IPv4Network | IPv6Network, occupied: Iterable[IPv4Network | IPv6Network]) -> None:
     """Raise SubnetError if a configured subnet overlaps one of the host's networks."""
     for network in occupied:
         if network.prefixlen > 0 and subnet.overlaps(network):

@@ -9,7 +9,7 @@ from typing import Final
 
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.hostinfo import HostInfo
-from seaway_agent.network.names import bridge_name
+from seaway_agent.network.names import default_bridge
 from seaway_agent.network.port import NetworkSpec
 from seaway_agent.runtime.host_devices import CDI_DIRECTORIES
 from seaway_agent.runtime.runtimes import Runtimes
@@ -121,7 +121,7 @@ def facts_of(
         boot_id=boot,
         cdi_directories=tuple(map(str, CDI_DIRECTORIES)),
         bridge=BridgeFacts(
-            name=bridge_name(suite), subnet=str(network.subnet), gateway=str(network.gateway), mtu=network.mtu
+            name=default_bridge(suite), subnet=str(network.subnet), gateway=str(network.gateway), mtu=network.mtu
         ),
         warnings=tuple(warnings()),
     )

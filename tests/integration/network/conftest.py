@@ -13,11 +13,10 @@ import pytest
 import pytest_asyncio
 from tests.namespaces import PATIENCE, Namespace, Process, call_in, end, start_container, wait_until
 
-from seaway_agent.network.names import bridge_name
+from seaway_agent.network.names import default_bridge
 from seaway_agent.network.networks import NodeNetworks
-from seaway_agent.network.port import DEFAULT_NETWORK, EndpointInfo, EndpointRequest, NetworkSpec
+from seaway_agent.network.port import DEFAULT_NAME, DEFAULT_NETWORK, EndpointInfo, EndpointRequest, NetworkSpec
 from seaway_agent.network.published import PublishedPorts
-from seaway_contracts.networks import network_id
 
 BRIDGE = EndpointRequest(DEFAULT_NETWORK)
 
@@ -57,10 +56,10 @@ class Node:
 
     def __init__(self, suite: str, host: Namespace | None, subnet: IPv4Network | None = None, **named: int) -> None:
         self.suite = suite
-        self.bridge = bridge_name(suite)
+        self.bridge = default_bridge(suite)
         self.networks = NodeNetworks(suite, netns_fd=host.fd if host is not None else None, **named)
         self.ports = PublishedPorts(self.networks)
-        self._default = NetworkSpec(network_id(DEFAULT_NETWORK), DEFAULT_NETWORK, subnet=subnet)
+        self._default = NetworkSpec(DEFAULT_NETWORK, DEFAULT_NAME, subnet=subnet)
 
     async def open(self) -> IPv4Network:
         """With the default network; gives its subnet."""

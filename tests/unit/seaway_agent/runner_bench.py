@@ -24,7 +24,7 @@ from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
 from seaway_agent.network.fake import FakeNetworks
-from seaway_agent.network.port import NetworkSpec
+from seaway_agent.network.port import DEFAULT_NETWORK, NetworkSpec
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.failures import runtime_failure
@@ -171,7 +171,7 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     journal = RecordingJournal(Store(db), outbox, "n1")
     uppers = UpperStore(layout.containers)
     networks = FakeNetworks()
-    await networks.make(NetworkSpec("b", "bridge"))
+    await networks.make(NetworkSpec(DEFAULT_NETWORK, "bridge"))
     workers, compressors, volumes = ThreadPoolExecutor(2), ThreadPoolExecutor(2), Volumes(layout.volumes)
     hooks = RunHooks((NetworkHook(networks),))
     yield Bench(layout, tasks, journal, uppers, fake_bus, hooks, volumes, workers, compressors)

@@ -10,7 +10,7 @@ from seaway_agent.container.hooks.shared_namespaces import hostname, network_pid
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts, resolvconf
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.port import DEFAULT_NETWORK
+from seaway_agent.network.port import DEFAULT_NAME
 from seaway_agent.runtime.contribution import Contribution
 from seaway_contracts.containers import ContainerSpec, Endpoint
 from seaway_contracts.errors import bad_request
@@ -57,7 +57,7 @@ def etc_files(
 def _host_gateway(endpoints: Iterable[Endpoint]) -> str:
     """What `host-gateway` stands for: the host on the default network, else on the first one with a gateway."""
     gateways = {endpoint.network: endpoint.gateway for endpoint in endpoints if endpoint.gateway}
-    return gateways.get(DEFAULT_NETWORK) or next(iter(gateways.values()), "")
+    return gateways.get(DEFAULT_NAME) or next(iter(gateways.values()), "")
 
 
 def _resolv_conf(spec: ContainerSpec) -> str:

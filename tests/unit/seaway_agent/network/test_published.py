@@ -28,6 +28,7 @@ class Worker:
     def __init__(self) -> None:
         self.asked = 0
         self.there = True
+        self.binding = ""
         self.elements: set[Dnat] = set()
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -36,6 +37,9 @@ class Worker:
 
     def refresh(self) -> None:
         self.there = True
+
+    def host_binding(self, container: str, address: IPv4Address) -> str:
+        return self.binding
 
 
 @pytest.fixture

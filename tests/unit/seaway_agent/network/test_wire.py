@@ -1,7 +1,7 @@
 """The hand-packed wire formats: attributes, rtnl, nfnl, ctnl."""
 
 import struct
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
 
 import pytest
@@ -70,13 +70,28 @@ def test_veth_is_what_another_implementation_reads() -> None:
 
 
 def test_address_and_route_are_what_another_implementation_reads() -> None:
-    address = decoded(ifaddrmsg, rtnl.add_address(3, ADDRESS, 16))
+    address = decoded(ifaddrmsg, rtnl.add_address(3, IPv4Interface("172.18.0.2/16")))
     assert (address["index"], address["prefixlen"], address["family"]) == (3, 16, 2)
     assert address.get_attr("IFA_LOCAL") == "172.18.0.2"
     assert address.get_attr("IFA_BROADCAST") == "172.18.255.255"
-    route = decoded(rtmsg, rtnl.add_default_route(3, IPv4Address("172.18.0.1")))
+    route = decoded(rtmsg, rtnl.set_default_route(3, IPv4Address("172.18.0.1")))
     assert route.get_attr("RTA_GATEWAY") == "172.18.0.1"
     assert (route.get_attr("RTA_OIF"), route["dst_len"], route["table"]) == (3, 0, 254)
+    assert route["header"]["flags"] & 0x100, "it replaces another one"
+
+
+def test_ipv6_address_and_route_are_what_another_implementation_reads() -> None:
+    address = decoded(ifaddrmsg, rtnl.add_address(3, IPv6Interface("fd00:1::2/64")))
+    assert (address["index"], address["prefixlen"], address["family"], address["flags"]) == (3, 64, 10, 2)
+    assert address.get_attr("IFA_LOCAL") == "fd00:1::2"
+    route = decoded(rtmsg, rtnl.set_default_route(3, IPv6Address("fd00:1::1")))
+    assert route.get_attr("RTA_GATEWAY") == "fd00:1::1"
+    assert (route["family"], route.get_attr("RTA_OIF"), route["dst_len"], route["table"]) == (10, 3, 0, 254)
+
+
+@pytest.mark.parametrize("address", [IPv4Interface("10.1.0.1/24"), IPv6Interface("fd00:1::2/64")])
+def test_addresses_are_read_as_they_are_written(address: IPv4Interface | IPv6Interface) -> None:
+    assert rtnl.parse_address(rtnl.add_address(7, address).body) == (7, address)
 
 
 def test_counters_are_swapped_to_the_containers_side() -> None:

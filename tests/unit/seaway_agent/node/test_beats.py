@@ -13,6 +13,7 @@ from seaway_agent.node.beats import Heartbeat, facts_of, free_of
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_contracts.catalogue import BEAT
 from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
+from seaway_docker.network_options import MTU
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
 
@@ -46,7 +47,7 @@ def test_facts(mode: CgroupMode, version: str) -> None:
 
 def bridge() -> NetworkSpec:
     subnet, gateway = IPv4Network("172.19.0.0/16"), IPv4Address("172.19.0.1")
-    return NetworkSpec("1", "bridge", subnet=subnet, gateway=gateway, mtu=1400)
+    return NetworkSpec("1", "bridge", subnet=subnet, gateway=gateway, options={MTU: "1400"})
 
 
 async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench) -> None:

@@ -88,5 +88,5 @@ async def test_undo_gives_everything_back(networks: FakeNetworks) -> None:
 async def test_a_later_agent_asks_for_the_same_again(networks: FakeNetworks) -> None:
     parts = await prepare(networks, "", EndpointSpec(network="bridge", mac_address="02:42:00:00:00:09"))
     address = IPv4Address(parts.endpoints[0].address)
-    assert requests_again(parts.endpoints) == [EndpointRequest("bridge", address, "02:42:00:00:00:09")]
+    assert requests_again(parts.endpoints) == [EndpointRequest(network_id("bridge"), address, mac="02:42:00:00:00:09")]
     assert requests_again((await prepare(networks, "host")).endpoints) == []
