@@ -1,7 +1,8 @@
 """Decompression of gzip, bzip2, xz and zstd, recognised by their first bytes. Pure: `Inflater` is fed with bytes.
 
 Streams may follow one another, as each of these formats allows (RFC 1952 section 2.2; eStargz has a gzip member per
-file); zeros after the last one are padding. A format may make its reader hold up to 128 MiB.
+file); zeros after the last one are padding. A format may make its reader hold up to 128 MiB. `Expansion` bounds how far
+compressed data may expand: a few megabytes must not fill a disk.
 """
 
 import bz2
@@ -15,6 +16,7 @@ from typing import Final, Protocol
 
 from seaway_archive.errors import ArchiveTooLarge, ArchiveTruncated, CompressionRejected
 from seaway_archive.reader import Read
+from seaway_contracts.errors import Code, SeawayError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -22,6 +24,10 @@ else:
     from backports import zstd
 
 LONGEST_MAGIC: Final = 6
+EXPANSION_RATIO: Final = 200
+"""gzip reaches 1,032 for zeros, zstd 10,000 and more; images and archives of programs and data have 2 to 10."""
+EXPANSION_FROM: Final = 1 << 30
+"""The ratio counts from this many bytes on: a small layer may have a file or two of zeros."""
 _FEED: Final = 256 << 10
 _PIECE: Final = 1 << 20
 _MEMORY_LOG: Final = 27
@@ -203,3 +209,25 @@ class InflatingReader:
         while not (data := self._inflater.read(n)) and not self._inflater.done:
             self._inflater.feed(self._source(_FEED))
         return data
+
+
+class Expansion:
+    """Counts the input and output of a decompressor."""
+
+    def __init__(self, what: str, *, ratio: int = EXPANSION_RATIO, start: int = EXPANSION_FROM) -> None:
+        self._what = what
+        self._ratio = ratio
+        self._start = start
+        self._compressed = 0
+        self._expanded = 0
+
+    def add(self, compressed: int, expanded: int) -> None:
+        """Count more bytes. Raises SeawayError (TOO_LARGE) for more than `start` bytes at more than `ratio` to one."""
+        self._compressed += compressed
+        self._expanded += expanded
+        if self._expanded > self._start and self._expanded > self._ratio * self._compressed:
+            raise SeawayError(
+                Code.TOO_LARGE,
+                f"{self._what} expands from {self._compressed} to more than {self._expanded} bytes: over "
+                f"{self._start} bytes, {self._ratio} times the compressed size is the most that is accepted",
+            )

@@ -7,8 +7,15 @@ from seaway_bus.bus import Bus
 from seaway_bus.outbox import Deliver
 from seaway_bus.outbox_table import OutboxMessage
 from seaway_contracts.catalogue import PUBLISH_EVENTS, STORE_EVENTS
-from seaway_contracts.lifecycle import Envelope, public_body
-from seaway_contracts.stored_events import MOST_BYTES, EventToStore, PublishEvents, StoredEvents, StoreEvents
+from seaway_contracts.lifecycle import (
+    MOST_BYTES,
+    Envelope,
+    EventToStore,
+    PublishEvents,
+    StoredEvents,
+    StoreEvents,
+    public_body,
+)
 
 _UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
 _TOO_LARGE: Final = f"it is larger than {MOST_BYTES >> 10} KiB"

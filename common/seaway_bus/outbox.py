@@ -28,8 +28,7 @@ from seaway_bus.outbox_table import LostRow, OutboxMessage, OutboxTable, Row, op
 from seaway_bus.transport import NoResponders, NotConnected, Transport, TransportError
 from seaway_contracts.channels import EventChannel, M
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.lifecycle import Envelope
-from seaway_contracts.stored_events import MOST_EVENTS
+from seaway_contracts.lifecycle import MOST_EVENTS, Envelope
 from seaway_kit.tasks import Tasks
 
 __all__ = ["BOUND", "Deliver", "Outbox", "into_the_stream", "open_outbox"]

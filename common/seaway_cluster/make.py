@@ -14,12 +14,13 @@ from seaway_bus.bus import Bus, Command
 from seaway_cluster.registrations import Registrations
 from seaway_cluster.request import ContainerRequest, Identity, container_spec, place_request
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ContainerId, CreateContainer, ForgetContainer, RemoveContainer, StatusReply
+from seaway_contracts.commands import ContainerId, CreateContainer, RemoveContainer, StatusReply
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_contracts.networks import RegisteredContainer
+from seaway_contracts.records import ForgetContainer
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from seaway_bus.bus import Bus
 from seaway_cluster.request import CompanionRefs, Companions
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ResolveContainer
 from seaway_contracts.containers import ContainerRecord, Mount
 from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_contracts.records import ResolveContainer
 
 FindRecord = Callable[[str], Awaitable[ContainerRecord]]
 """The record of a container by id, name or prefix of an id. Raises SeawayError(NOT_FOUND)."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from seaway_contracts.commands import PlacedMount, PlaceRequest
 from seaway_contracts.containers import (
     Asked,
     Command,
@@ -26,6 +25,7 @@ from seaway_contracts.containers import (
 from seaway_contracts.errors import bad_request
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import Healthcheck, ImageConfig, ImageRecord
+from seaway_contracts.placement import PlacedMount, PlaceRequest
 
 Args = tuple[str, ...] | None
 SHM_SIZE: Final = 64 << 20

@@ -11,7 +11,8 @@ from typing import Final, Protocol
 
 from pydantic import ValidationError
 
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_bus.transport import Transport
 from seaway_cluster.records import FindRecord
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State

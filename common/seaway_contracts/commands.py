@@ -1,157 +1,18 @@
-"""Requests and replies about containers: to metadata, to the scheduler, to one node's agent."""
+"""Commands and other requests to the agent of one node about its containers, and their replies."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import (
-    ContainerRecord,
     ContainerSpec,
     ContainerStatus,
-    DeviceRequest,
     Health,
     Resources,
     RestartPolicy,
 )
 from seaway_contracts.networks import NetworkRecord
-
-# --- metadata
-
-
-class RegisterContainer(Payload):
-    """Reserve the name and store the record, before the node makes the container."""
-
-    spec: ContainerSpec
-    node: str
-
-
-class ForgetContainer(Payload):
-    """Undo the registration of a container that was never made, and free its name.
-
-    `unheard`: the node may have made it, but can't be asked. It removes the container as soon as it can be reached.
-    """
-
-    id: str
-    name: str = ""
-    unheard: bool = False
-
-
-GONE: Final = 1 << 53
-"""In a basis: the asker knows that the container is removed."""
-
-
-class ResolveContainer(Payload):
-    """A container as a user names it: id, name, or prefix of an id.
-
-    `basis`: the status numbers that the asker knows, by container; the reply must not be older.
-    """
-
-    ref: str
-    basis: dict[str, int] = Field(default_factory=dict)
-
-
-class ContainerLocation(Payload):
-    """A container and the node that holds it."""
-
-    id: str
-    node: str
-    name: str
-
-
-class ListContainers(Payload):
-    """Page through the records in order of creation, newest first: pass the `next` of the page before.
-
-    `basis` as in ResolveContainer.
-    """
-
-    all: bool = True
-    after: str = ""
-    basis: dict[str, int] = Field(default_factory=dict)
-
-
-class ContainerList(Payload):
-    """Records, newest first; `next` continues the listing unless it is empty.
-
-    Metadata sends each record on a line of its own (`page_lines`). The line changes only with the record.
-    """
-
-    containers: tuple[ContainerRecord, ...] = ()
-    next: str = ""
-
-
-PAGE_HEAD: Final = b'{"containers":[\n'
-PAGE_COMMA: Final = b",\n"
-PAGE_TAIL: Final = b'\n],"next":"'
-
-
-def page_lines(page: bytes) -> tuple[list[bytes], str] | None:
-    """The records' lines in a ContainerList, and its `next`; None if it has another form."""
-    records, tail, following = page.rpartition(PAGE_TAIL)
-    if not tail or not records.startswith(PAGE_HEAD):
-        return None
-    lines = records[len(PAGE_HEAD) :].split(PAGE_COMMA)
-    return (lines if lines != [b""] else []), following.removesuffix(b'"}').decode()
-
-
-class ListKnown(Payload):
-    """The containers in a node's database."""
-
-    ids: tuple[str, ...] = ()
-
-
-class KnownContainers(Payload):
-    """The records of containers that the node has reported, and the ids of those that it has removed."""
-
-    containers: tuple[ContainerRecord, ...] = ()
-    removed: tuple[str, ...] = ()
-
-
-# --- scheduler
-
-
-class PlacedMount(Payload):
-    """A mount as placement sees it; `source` is empty for a volume without a name."""
-
-    type: Literal["bind", "volume", "tmpfs"]
-    source: str = ""
-    target: str
-
-
-class PlaceRequest(Payload):
-    """Find a node for a container. It has all that a filter may ask about; `resources` has the devices, too.
-
-    The node is chosen while the image is looked up: `image_id` may be empty, and the image's labels and volumes are
-    missing. `networks` are those in which the container gets an endpoint, as its user named them. `node`: the only
-    one that will do, if there is one.
-    """
-
-    container_id: str
-    resources: Resources = Field(default_factory=Resources)
-    labels: dict[str, str] = Field(default_factory=dict)
-    mounts: tuple[PlacedMount, ...] = ()
-    networks: tuple[str, ...] = ()
-    host_ports: tuple[int, ...] = ()
-    runtime: str = ""
-    platform: str = ""
-    image_ref: str = ""
-    image_id: str = ""
-    constraints: tuple[str, ...] = ()
-    node: str = ""
-
-    @property
-    def devices(self) -> tuple[DeviceRequest, ...]:
-        """The devices that a driver must find."""
-        return self.resources.device_requests
-
-
-class Placement(Payload):
-    """The node that was chosen."""
-
-    node: str
-
-
-# --- agent
 
 
 class CreateContainer(Payload):
@@ -172,10 +33,10 @@ class ContainerId(Payload):
     id: str
 
 
-class Renounced(Payload):
+class CreateRejected(Payload):
     """Whether the container doesn't exist, and this agent will never make it."""
 
-    renounced: bool = False
+    rejected: bool = False
 
 
 class StopContainer(Payload):
@@ -299,7 +160,7 @@ class ListInventory(Payload):
 class Inventory(Payload):
     """The containers that a node holds. `epoch` and `revision` as in its beats.
 
-    `forgetful`: the node has rebooted, and its database may lack the last containers before that.
+    `lost_memory`: the node has rebooted, and its database may lack the last containers before that.
     """
 
     node: str
@@ -307,7 +168,7 @@ class Inventory(Payload):
     revision: int
     containers: tuple[InventoryItem, ...] = ()
     next: str = ""
-    forgetful: bool = False
+    lost_memory: bool = False
 
 
 PrunedKind = Literal["container", "image", "network", "builder"]

@@ -42,6 +42,8 @@ class Reason(StrEnum):
     """A file that was asked for or is needed doesn't exist."""
     NO_ACCESS = "no_access"
     """A file may not be opened, or can't be executed."""
+    ADDRESS_TAKEN = "address_taken"
+    """Another container has the address; `facts` names the `claim`."""
     OTHER_NODE = "other_node"
     """The container can only be made on the node that `facts` names as `node`."""
 

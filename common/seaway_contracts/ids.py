@@ -46,6 +46,11 @@ def is_container_id(text: str) -> bool:
     return CONTAINER_ID.fullmatch(text) is not None
 
 
+def is_network_id(text: str) -> bool:
+    """Whether `text` is a whole network id (64 lower-case hex digits)."""
+    return CONTAINER_ID.fullmatch(text) is not None
+
+
 def short_id(identifier: str) -> str:
     """The first twelve digits, as Docker shows ids, without a `sha256:` prefix."""
     return identifier.removeprefix("sha256:")[:12]

@@ -8,13 +8,14 @@ jump after a node's reboot (docs/events.md has the whole table).
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import orjson
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, State
@@ -24,6 +25,12 @@ EXEC_COMMAND: Final = "execCommand"
 """The attribute of `exec_create` and `exec_start` with the command, for services only."""
 _EPOCH: Final = datetime(1970, 1, 1)  # UTC
 _TYPE_PREFIX: Final = "io.seaway.v1."
+EVENT_ID: Final = re.compile(r"[0-9a-f]{24}")
+"""The form of an agent's event id: random, as the stream drops an event whose id it knows."""
+MOST_EVENTS: Final = 64
+"""The most events in one request."""
+MOST_BYTES: Final = 64 << 10
+"""The largest event that is stored: body and envelope, in bytes."""
 
 
 class ContainerEvent(Payload):
@@ -179,3 +186,40 @@ class Envelope:
 def _rfc3339(ns: int) -> str:
     seconds, nanos = divmod(ns, 1_000_000_000)
     return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{nanos:09}Z"
+
+
+class EventToStore(Payload):
+    """An event: its envelope without the node, which the subject or the request names, and the body's public part.
+
+    `key`: its container, or what else it is about; events of one key keep their order.
+    """
+
+    id: str
+    key: str
+    noun: str
+    action: str
+    subject_id: str
+    time_ns: int
+    seq: int = 0
+    cause: str = ""
+    actor: str = ""
+    body: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class StoreEvents(Payload):
+    """Events of one node, oldest first."""
+
+    events: tuple[EventToStore, ...] = ()
+
+
+class PublishEvents(Payload):
+    """A service's own events, oldest first; the service runs on that node."""
+
+    node: str
+    events: tuple[EventToStore, ...] = ()
+
+
+class StoredEvents(Payload):
+    """All events are stored except `refused`: event id → reason. Don't send those again."""
+
+    refused: dict[str, str] = Field(default_factory=dict)

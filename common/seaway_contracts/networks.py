@@ -17,23 +17,24 @@ def network_id(name: str) -> str:
 class Pool(Payload):
     """Addresses of a network, in CIDR notation. `range`: the part that containers get without asking.
 
-    `gateway` is an address of `subnet`, empty for an internal macvlan alone. `auxiliary`: addresses that no container
-    gets, by their names. `gateway_asked`: the user gave the gateway, or neither it nor the subnet, so that inspect
-    shows it.
+    `auxiliary`: addresses that no container gets, by their names. `subnet_asked`: the user gave the subnet.
+    `gateway_asked`: the user gave the gateway, or neither it nor the subnet, so that inspect shows it.
     """
 
     subnet: str
     range: str = ""
     gateway: str = ""
     auxiliary: dict[str, str] = Field(default_factory=dict)
+    subnet_asked: bool = True
     gateway_asked: bool = True
 
 
 class NetworkRecord(Payload):
     """A network of users. `pools` are complete: metadata chose what the user left open. `created_ns`: Unix ns.
 
-    `options` are the driver's. `nodes` were told to make it. `removed`: it is to be removed from those of `nodes` that
-    were not reached yet; nobody finds it any more.
+    `options` are the driver's. `nodes` were told to make it; the first is the one to which its containers go. `version`
+    counts the record's changes. `removed`: it is to be removed from those of `nodes` that were not reached yet; nobody
+    finds it any more.
     """
 
     id: str
@@ -50,7 +51,22 @@ class NetworkRecord(Payload):
     options: dict[str, str] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     nodes: tuple[str, ...] = ()
+    version: int = 1
     removed: bool = False
+
+
+class HeldSubnet(Payload):
+    """A subnet (CIDR notation) of the network of that id, since a time (Unix ns)."""
+
+    subnet: str
+    network: str
+    since_ns: int
+
+
+class Subnets(Payload):
+    """The subnets of all networks."""
+
+    held: tuple[HeldSubnet, ...] = ()
 
 
 # --- metadata

@@ -1,21 +1,26 @@
-"""The listening sockets of the Docker API. A unix socket is only taken over from a dead server."""
+"""Listening sockets: those of the Docker API, and those that systemd passes to the process (sd_listen_fds(3)).
+
+A unix socket is only taken over from a dead server.
+"""
 
 import contextlib
 import grp
 import os
 import socket
 import stat
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seaway_kit.addresses import join_address, split_address
-from seaway_kit.docker_hosts import TCP, UNIX
+from seaway_kit.addresses import TCP, UNIX, join_address, split_address
 
 GROUP: Final = "docker"
 _MODE: Final = 0o660
 BACKLOG: Final = 1024
 _PROBE_S: Final = 0.5
+_FIRST_FD: Final = 3
+_VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 @dataclass(frozen=True)
@@ -126,3 +131,35 @@ class UnixPath:
         with contextlib.suppress(OSError):
             if self.path.stat().st_ino == self.inode:
                 self.path.unlink()
+
+
+def take_sockets(env: MutableMapping[str, str] = os.environ, first_fd: int = _FIRST_FD) -> list[socket.socket]:
+    """The sockets for this process, non-blocking and close-on-exec. Removes the variables.
+
+    Raises OSError for a descriptor that is no listening stream socket.
+    """
+    meant_for, count, _ = [env.pop(name, "") for name in _VARIABLES]
+    if meant_for != str(os.getpid()) or not count.isdigit():
+        return []
+    taken: list[socket.socket] = []
+    try:
+        for number in range(first_fd, first_fd + int(count)):
+            taken.append(_take(number))
+    except OSError:
+        for one in taken:
+            one.close()
+        raise
+    return taken
+
+
+def _take(number: int) -> socket.socket:
+    try:
+        made = socket.socket(fileno=number)
+    except OSError as error:
+        raise OSError(f"the descriptor {number} that was passed is no socket: {error.strerror}") from error
+    if made.type != socket.SOCK_STREAM or not made.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        made.close()
+        raise OSError(f"the socket {number} that was passed doesn't listen: use ListenStream= and Accept=no")
+    made.setblocking(False)
+    made.set_inheritable(False)
+    return made

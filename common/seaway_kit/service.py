@@ -19,9 +19,9 @@ from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
 from seaway_kit import logs, memory, metrics
+from seaway_kit.addresses import nats_endpoints
 from seaway_kit.health import Health
 from seaway_kit.metrics import Metrics
-from seaway_kit.nats_address import endpoints
 from seaway_kit.notify import Systemd, tell_supervisor
 from seaway_kit.settings import ServiceSettings
 from seaway_kit.tasks import Tasks
@@ -191,7 +191,7 @@ async def _probe(url: str) -> None:
     only when a connection can succeed.
     """
     reason = ""
-    for host, port in endpoints(url):
+    for host, port in nats_endpoints(url):
         try:
             async with asyncio.timeout(_PROBE_S):
                 _, writer = await asyncio.open_connection(host, port)

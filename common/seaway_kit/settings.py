@@ -18,9 +18,8 @@ from pydantic.fields import FieldInfo
 
 from seaway_contracts.catalogue import SERVICES
 from seaway_contracts.ids import RESERVED_NODES, check_node
-from seaway_kit.addresses import is_loopback, split_address
+from seaway_kit.addresses import is_loopback, nats_endpoints, split_address
 from seaway_kit.logs import LogFormat, LogLevel
-from seaway_kit.nats_address import endpoints
 
 S = TypeVar("S", bound="ServiceSettings")
 ENV_PREFIX: Final = "SEAWAY_"
@@ -64,7 +63,7 @@ class ServiceSettings(BaseModel):
     @field_validator("nats")
     @classmethod
     def _nats_is_url(cls, value: str) -> str:
-        endpoints(value)
+        nats_endpoints(value)
         return value
 
     @field_validator("metrics")

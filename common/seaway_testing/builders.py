@@ -15,6 +15,7 @@ from seaway_contracts.containers import (
 )
 from seaway_contracts.images import ImageConfig, ImageRecord, Layer
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_contracts.networks import network_id
 from seaway_contracts.nodes import Beat, Capacity, NodeFacts, NodeRecord
 from seaway_testing.clock import START_NS
 
@@ -50,7 +51,7 @@ def networking(mode: str = "bridge", **changes: Any) -> ContainerNetworking:
         return ContainerNetworking(**changes)
     if mode == "host" or mode.startswith("container:"):
         return ContainerNetworking(sandbox=mode, **changes)
-    return ContainerNetworking(**{"endpoints": (EndpointSpec(network=mode),), **changes})
+    return ContainerNetworking(**{"endpoints": (EndpointSpec(network=mode, network_id=network_id(mode)),), **changes})
 
 
 def status(state: State = State.CREATED, seq: int = 1, **changes: Any) -> ContainerStatus:

@@ -9,7 +9,6 @@ from seaway_bus.transport import Entry, Message, NoSpace, WrongRevision, check_k
 from seaway_contracts.catalogue.streams import REPLY_UNDER
 from seaway_contracts.channels import StreamConfig
 from seaway_contracts.lifecycle import MSG_ID
-from seaway_testing.subjects import matches
 
 Deliver = Callable[[Message], None]
 
@@ -151,3 +150,14 @@ class FakeServer:
                 plain.append(subscriber)
         turn = next(self._turns)
         return plain + [members[turn % len(members)] for members in groups.values()]
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a subscription to `pattern` gets what is published on `subject` (`*` one token, `>` one or more)."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for place, token in enumerate(wanted):
+        if token == ">":
+            return len(given) > place
+        if place >= len(given) or token not in ("*", given[place]):
+            return False
+    return len(wanted) == len(given)

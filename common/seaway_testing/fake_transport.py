@@ -21,8 +21,7 @@ from seaway_bus.transport import (
     wire_size,
 )
 from seaway_contracts.channels import BucketConfig, StreamConfig
-from seaway_testing.fake_server import FakeBucketData, FakeServer, FakeStream, FakeSubscriber
-from seaway_testing.subjects import matches
+from seaway_testing.fake_server import FakeBucketData, FakeServer, FakeStream, FakeSubscriber, matches
 
 __all__ = ["FakeServer", "FakeTransport"]
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from seaway_bus.bus import Bus
 from seaway_cluster.make import ContainerCreator
 from seaway_cluster.records import metadata_records
-from seaway_cluster.remove import remove
 from seaway_cluster.request import ContainerRequest
 from seaway_cluster.run import run
-from seaway_cluster.start import start
+from seaway_cluster.start_and_remove import remove, start
 from seaway_cluster.wait import Condition, FedWatches, waiting
 from seaway_contracts.commands import RemoveContainer
 from seaway_contracts.containers import Command

@@ -20,12 +20,11 @@ from seaway_agent.commands.commit import CommitCommand
 from seaway_agent.commands.create import CreateCommand
 from seaway_agent.commands.exec import ExecCommands
 from seaway_agent.commands.inventory import InventoryCommand
-from seaway_agent.commands.lifecycle import LifecycleCommands
+from seaway_agent.commands.lifecycle import LifecycleCommands, UpdateCommands
 from seaway_agent.commands.making import ContainerMaker
 from seaway_agent.commands.observe import ObserveCommands
 from seaway_agent.commands.spec_checks import SpecChecks
 from seaway_agent.commands.streams import StreamCommands
-from seaway_agent.commands.update import UpdateCommands
 from seaway_agent.container.factory import ContainerLogs, RunnerFactory
 from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook

@@ -16,9 +16,9 @@ from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream
 from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ContainerLocation, ResolveContainer
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import is_container_id
+from seaway_contracts.records import ContainerLocation, ResolveContainer
 from seaway_kit.tasks import Tasks
 
 _SURE_S: Final = 1.0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from seaway_kit.docker_hosts import UNIX, check_host
+from seaway_kit.addresses import UNIX, check_host
 from seaway_kit.settings import ServiceSettings
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from seaway_cli.errors import usage
-from seaway_kit.addresses import join_address
-from seaway_kit.docker_hosts import check_host
+from seaway_kit.addresses import check_host, join_address
 
 LOOPBACK: Final = "127.0.0.1"
 

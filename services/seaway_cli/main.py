@@ -60,6 +60,9 @@ def up(
     node: Annotated[str | None, typer.Option(help="this node's name [the host's]")] = None,
     registry_mirror: Annotated[list[str] | None, typer.Option(help="pull through this mirror (repeatable)")] = None,
     insecure_registry: Annotated[list[str] | None, typer.Option(help="HOST:PORT to use HTTP with (repeatable)")] = None,
+    default_address_pool: Annotated[
+        list[str] | None, typer.Option(help="base=SUBNET,size=BITS: networks get their subnets from it (repeatable)")
+    ] = None,
     listen: Annotated[str, typer.Option(help="this machine's address for agents on others; needs TLS")] = "127.0.0.1",
     tlscert: Annotated[str, typer.Option(help="the certificate of the API and of --listen (PEM)")] = "",
     tlskey: Annotated[str, typer.Option(help="its key (PEM)")] = "",
@@ -84,6 +87,7 @@ def up(
         node=node,
         registry_mirrors=tuple(registry_mirror or ()),
         insecure_registries=tuple(insecure_registry or ()),
+        default_address_pools=tuple(default_address_pool or ()),
         tls=Tls(tlscert, tlskey, tlscacert, tlsverify),
         listen=listen,
         metrics_token_file=metrics_token_file.absolute() if metrics_token_file else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from seaway_kit import tls
-from seaway_kit.nats_address import endpoints
+from seaway_kit.addresses import nats_endpoints
 
 _ANSWER_S: Final = 2.0
 _NOBODY: Final = b"NATS/1.0 503"
@@ -34,7 +34,7 @@ class Login:
 
     def _said(self, words: str) -> bytes:
         """The server's first line after the login that tells something; a message's headers rather than its head."""
-        host, port = endpoints(self.url)[0]
+        host, port = nats_endpoints(self.url)[0]
         secure = tls.trusting(self.ca) if self.ca else None
         try:
             with socket.create_connection((host, port), _ANSWER_S) as plain:

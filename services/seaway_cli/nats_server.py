@@ -20,7 +20,7 @@ from seaway_cli.nats_config import NatsServer, render
 from seaway_cli.permissions import USERS, agent_user, node_of
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec
-from seaway_kit.nats_address import endpoints
+from seaway_kit.addresses import nats_endpoints
 from seaway_kit.private_files import write_private
 
 _FIRST_PORT: Final = 14222  # below the range from which the kernel gives ports to outgoing connections
@@ -177,7 +177,7 @@ def serves(host: str, port: int) -> bool:
 def check_outside(url: str) -> None:
     """Raise CliError unless one of the servers at `url` answers."""
     try:
-        servers = endpoints(url)
+        servers = nats_endpoints(url)
     except ValueError as error:
         raise CliError(f"--nats: {error}", exit_code=2) from None
     for host, port in servers:

@@ -42,6 +42,7 @@ class SuiteOptions:
     passwords: Path | None = None
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    default_address_pools: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
     listen: Listen = field(default_factory=Listen)
     lent: tuple[Listener, ...] = ()
@@ -66,8 +67,9 @@ def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
     """What only this service is told."""
     if service == "agent":
         return {"suite": options.token}
-    if service == "metadata" and options.nats.count(",") >= _COPIES - 1:
-        return {"replicas": _COPIES}
+    if service == "metadata":
+        replicas = {"replicas": _COPIES} if options.nats.count(",") >= _COPIES - 1 else {}
+        return replicas | {"default_address_pool": options.default_address_pools}
     if service == "image":
         registries = {"registry_mirror": options.registry_mirrors, "insecure_registry": options.insecure_registries}
         return registries | _blobs(options.listen)

@@ -44,6 +44,7 @@ class UpOptions:
     node: str | None = None
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    default_address_pools: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
     metrics_token_file: Path | None = None
@@ -104,6 +105,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             passwords=options.nats_passwords if options.nats else options.layout.secrets,
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
+            default_address_pools=options.default_address_pools,
             tls=options.tls,
             listen=options.bus,
             lent=listeners,

@@ -10,10 +10,14 @@ from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue
+from seaway_contracts.networks import NetworkRecord
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
+from seaway_metadata.commands.connecting import Connecting
 from seaway_metadata.commands.containers import ContainerCommands, ContainerTable
+from seaway_metadata.commands.endpoints import Endpoints
+from seaway_metadata.commands.networks import NetworkCommands
 from seaway_metadata.commands.node_removal import NodeRemoval
 from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.commands.pruning import Pruning
@@ -23,11 +27,15 @@ from seaway_metadata.events.history import History
 from seaway_metadata.kinds.container_inventories import ContainerInventories
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import CONTAINERS
+from seaway_metadata.kinds.network_inventories import NetworkInventories
+from seaway_metadata.kinds.networks import NETWORKS
 from seaway_metadata.kinds.node_watch import NodeWatch
 from seaway_metadata.kinds.nodes import NODES
 from seaway_metadata.kinds.registrations import Registrations
+from seaway_metadata.kinds.subnet_record import SubnetRecord
 from seaway_metadata.settings import MetadataSettings
 from seaway_metadata.store.store import Store
+from seaway_metadata.store.written import WrittenTable
 
 log = logging.getLogger(__name__)
 _SWEEP_S: Final = 2.0
@@ -49,10 +57,21 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
     await bus.prepare(settings.replicas)
     with contextlib.closing(open_outbox(settings.outbox)) as db:
         store, outbox = Store(bus, tasks, settings.replicas), Outbox(db, bus.transport, tasks)
-        nodes = NodeWatch(bus, await store.add(NODES), outbox, tasks, store.beat)
+        nodes = NodeWatch(bus, await store.add(NODES), outbox, tasks)
         containers = await store.add_reported(CONTAINERS, ContainerInventories(bus), nodes.all_up)
+        networks = await store.add_written(NETWORKS)
+        subnets = SubnetRecord(
+            await bus.transport.bucket(catalogue.SUBNETS_BUCKET, settings.replicas),
+            networks.is_stored,
+            settings.default_pools,
+        )
         shares = await bus.transport.bucket(catalogue.SHARES_BUCKET, settings.replicas)
-        service = Metadata(bus, tasks, store, containers, nodes, outbox, History(bus.transport, shares))
+        history = History(bus.transport, shares)
+        inventories = NetworkInventories(bus, networks, subnets, tasks)
+        bus.transport.on_reconnect(inventories.doubt)
+        for listener in (store.beat, inventories.beat):
+            nodes.on_beat(listener)
+        service = Metadata(bus, tasks, store, containers, networks, subnets, nodes, outbox, history)
         await service.start()
         try:
             yield service
@@ -70,6 +89,8 @@ class Metadata:
         tasks: Tasks,
         store: Store,
         containers: ContainerTable,
+        networks: WrittenTable[NetworkRecord],
+        subnets: SubnetRecord,
         nodes: NodeWatch,
         outbox: Outbox,
         history: History,
@@ -85,7 +106,11 @@ class Metadata:
         registering = ContainerRegistering(records)
         self.registrations = Registrations(bus, records, forgotten=view.unregister)
         containers.registry = self.registrations
-        self.commands = ContainerCommands(bus, containers, registering, self.registrations, store.doubt)
+        endpoints = Endpoints(networks, view)
+        self.commands = ContainerCommands(bus, containers, registering, self.registrations, endpoints, store.doubt)
+        self._connecting = Connecting(bus, containers, self.commands, endpoints, store.doubt)
+        self._network_table = networks
+        self.networks = NetworkCommands(bus, networks, subnets, view.index, nodes.records, outbox, store.doubt)
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )
@@ -93,7 +118,12 @@ class Metadata:
 
     async def start(self) -> None:
         """Load, catch up, serve."""
+        networks = self._network_table
         self.store.listen(catalogue.NODE_REMOVE, lambda event: self._removal.heard(event.envelope))
+        self.store.listen(catalogue.NETWORK_CREATE, lambda event: networks.heard(event.envelope.subject_id))
+        self.store.listen(
+            catalogue.NETWORK_DESTROY, lambda event: networks.heard(event.envelope.subject_id, ended=True)
+        )
         await self.store.start(self.containers.holders)
         self._outbox.start()
         await self._nodes.start()
@@ -109,6 +139,8 @@ class Metadata:
     async def _serve(self) -> None:
         serve = self._bus.serve
         await self.commands.serve()
+        await self.networks.serve()
+        await self._connecting.serve()
         await serve(catalogue.RENAME, self._renaming.rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
         await serve(catalogue.TELL_PRUNE, Pruning(self._outbox).tell)
@@ -129,5 +161,6 @@ class Metadata:
             try:
                 await self.containers.freshness.caught_up()
                 await self.registrations.sweep(self._nodes.up)
+                await self.networks.sweep()
             except TransportError as error:
-                log.debug("registrations are looked at later: %s", error)
+                log.debug("what was interrupted is finished later: %s", error)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from seaway_contracts.commands import PlaceRequest
 from seaway_contracts.containers import Resources
 from seaway_contracts.nodes import CORE, Capacity, wanted
+from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler.constraints import Constraint, NodeTraits, parse
 
 _STEPS: Final = 10

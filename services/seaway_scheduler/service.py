@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
@@ -21,9 +22,11 @@ from seaway_contracts.catalogue import (
     PLACE,
     UNPLACE,
 )
-from seaway_contracts.commands import ContainerId, ListContainers, Placement, PlaceRequest, ResolveContainer
+from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.nodes import Beat
+from seaway_contracts.placement import Placement, PlaceRequest
+from seaway_contracts.records import ListContainers, ResolveContainer
 from seaway_contracts.version import VERSION
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.service import ServiceContext

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from seaway_contracts.commands import PlaceRequest
 from seaway_contracts.nodes import Beat, Capacity, NodeRecord, wanted
+from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler.constraints import NodeTraits
 from seaway_scheduler.place import NodeView
 

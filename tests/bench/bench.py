@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import measure  # noqa: E402
+import networks  # noqa: E402
 import standing  # noqa: E402
 import stats  # noqa: E402
 import streams  # noqa: E402
@@ -41,6 +42,7 @@ STATS_CONTAINERS = 50
 STATS_S = 8.0
 IDLE, IDLE_TARGET = 50, 1 / 5
 LISTED, LIST_TARGET, INSPECT_TARGET = 1000, 1 / 5, 2.0
+START_TARGET_MS, PORTS_TARGET, NETWORK_TARGET, TRAFFIC_TARGET = 3.0, 1.5, 1 / 3, 1.0
 READY_TARGET_S = 2.0
 PSS_TARGET_MB = 200.0
 
@@ -69,7 +71,7 @@ def arguments() -> argparse.Namespace:
     has_podman = shutil.which("podman") is not None
     which = argparse.BooleanOptionalAction
     parser.add_argument("--podman", action=which, default=has_podman, help="its lifecycles too")
-    parts = ("lifecycle", "exec", "events", "streams", "stats", "standing", "suite")
+    parts = ("lifecycle", "exec", "events", "streams", "stats", "standing", "networks", "suite")
     parser.add_argument("--only", choices=parts, help="just this part")
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir(), "seaway-bench.jsonl"))
     return parser.parse_args()
@@ -147,6 +149,8 @@ async def engine_rows(
         rows.append(await stats_row(engines, two, given.rounds))
     if given.only in (None, "standing"):
         rows += await standing_rows(engines, two)
+    if given.only in (None, "networks"):
+        rows += await network_rows(two, given.rounds, given.count)
     return rows
 
 
@@ -202,6 +206,31 @@ async def standing_rows(engines: dict[str, Engine], clients: dict[str, Client]) 
     ]
 
 
+async def network_rows(clients: dict[str, Client], rounds: int, count: int) -> list[Row]:
+    """Networks of users."""
+    starts = await networks.starts(clients["seaway"], rounds, count)
+    later = measure.median(starts["users"]) - measure.median(starts["bridge"])
+    first, last = await networks.many_ports(clients)
+    slower = measure.median(last["seaway"]) / measure.median(first["seaway"])
+    made, connected = await networks.calls(clients, rounds, count)
+    within, published = await networks.traffic(clients, rounds)
+    return [
+        Row("a start in a network of users comes later by", later, "ms", START_TARGET_MS, starts),
+        Row(
+            "start with a port: 200th beside first",
+            slower,
+            "times",
+            PORTS_TARGET,
+            {"first": first["seaway"], "last": last["seaway"]},
+        ),
+        _ratio("start with a port, the last of 200", last, 1.0),
+        _ratio("network create + remove", made, NETWORK_TARGET),
+        _ratio("connect + disconnect", connected, NETWORK_TARGET),
+        _ratio("TCP between containers (s/GB)", within, TRAFFIC_TARGET),
+        _ratio("TCP through a published port (s/GB)", published, TRAFFIC_TARGET),
+    ]
+
+
 def _ratio(metric: str, samples: dict[str, list[float]], bound: float) -> Row:
     value = measure.median(samples["seaway"]) / measure.median(samples["docker"])
     return Row(metric, value, "of docker", bound, samples)
@@ -234,7 +263,7 @@ def main() -> int:
     with place() as directory:
         if given.only in (None, "suite"):
             rows += suite_rows(directory, given.rounds)
-        if given.only in (None, "lifecycle", "exec", "events", "streams", "stats", "standing"):
+        if given.only in (None, "lifecycle", "exec", "events", "streams", "stats", "standing", "networks"):
             engines: dict[str, Engine] = {
                 "docker": Dockerd(directory / "docker"),
                 "seaway": Seaway(directory / "seaway"),

@@ -51,11 +51,17 @@ class Client:
             writer.close()
 
     async def create(
-        self, image: str, command: list[str], network: str, binds: tuple[str, ...] = (), **config: object
+        self,
+        image: str,
+        command: list[str],
+        network: str,
+        binds: tuple[str, ...] = (),
+        host: dict[str, object] | None = None,
+        **config: object,
     ) -> str:
-        """Make a container; its id."""
-        host = {"NetworkMode": network, "Binds": list(binds)}
-        body = {"Image": image, "Cmd": command, "HostConfig": host} | config
+        """Make a container; its id. `host` are more fields of its HostConfig."""
+        placed = {"NetworkMode": network, "Binds": list(binds)} | (host or {})
+        body = {"Image": image, "Cmd": command, "HostConfig": placed} | config
         return str(json.loads(await self.request("POST", "/containers/create", body))["Id"])
 
     async def start(self, container: str) -> None:

@@ -17,8 +17,8 @@ from seaway_bus.bus import Bus
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINERS_BUCKET, GET_CONTAINER, LIST_CONTAINERS, REGISTER
-from seaway_contracts.commands import ListContainers, RegisterContainer, ResolveContainer
 from seaway_contracts.containers import ContainerRecord, State
+from seaway_contracts.records import ListContainers, RegisterContainer, ResolveContainer
 from seaway_kit.tasks import Tasks
 from seaway_metadata.store.stored import HORIZON_KEY, decode
 from seaway_testing.builders import container_event, container_id, spec, status

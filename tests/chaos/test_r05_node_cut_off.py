@@ -60,23 +60,10 @@ def _states(suite: ChaosSuite) -> dict[str, str]:
 
 def _on(client: Client, far: FarNode, name: str, script: str, **host: object) -> str:
     """A container on the far node, beside the first one that came there: by itself few of many would go there."""
-    far.anchor = far.anchor or _first_there(client, far)
+    far.anchor = far.anchor or client.first_on(far.name)
     container = client.create(name, script, VolumesFrom=[far.anchor], **host)
     assert client.inspect(container)["Node"]["Name"] == far.name
     return container
-
-
-def _first_there(client: Client, far: FarNode) -> str:
-    """A container on the far node."""
-    elsewhere = []
-    for number in range(32):
-        container = client.create(f"anchor-{number}", "exit 0", Memory=64 << 20)
-        if client.inspect(container)["Node"]["Name"] == far.name:
-            for other in elsewhere:
-                client.remove(other)
-            return container
-        elsewhere.append(container)
-    raise AssertionError("no container was placed on the far node")
 
 
 @pytest.mark.parametrize("how", ["frozen", "cut"] if FULL else ["frozen"])
@@ -157,7 +144,7 @@ def test_r5_a_create_that_its_node_hears_too_late(
     suite: ChaosSuite, client: Client, far: FarNode, figures: Figures
 ) -> None:
     """The client was told that it has failed: its name is free, and the node makes it in vain."""
-    anchor = _first_there(client, far)
+    anchor = client.first_on(far.name)
     since = time.time()
     far.pause()
     reply = suite.api.request("POST", "/containers/create?name=late", _beside(anchor), timeout=60)
@@ -182,7 +169,7 @@ def test_r5_a_create_that_its_node_hears_too_late(
 
 def test_r5_removed_while_its_node_is_away(suite: ChaosSuite, client: Client, far: FarNode, figures: Figures) -> None:
     """The API was killed before it asked a node, and then the node went: the name is free once it is asked for."""
-    anchor = _first_there(client, far)
+    anchor = client.first_on(far.name)
     far.link.freeze()
     suite.arm(Failpoint.CREATE_REGISTERED)
     client.broken_off("POST", "/containers/create?name=lost", _beside(anchor))

@@ -17,7 +17,7 @@ from seaway_contracts.channels import CallChannel, EventChannel, MessageChannel,
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.ids import BadToken
 from seaway_contracts.lifecycle import public_body
-from seaway_testing.subjects import matches
+from seaway_testing.fake_server import matches
 
 BAD_TOKENS = ["a..b", ".", "", "*", ">", "a b", "a.b", "naïve", "ключ", "x" * 129, "a\n", "a\r\nPUB x 0", "{node}"]
 GOOD = st.text("abcXYZ019_-", min_size=1, max_size=128)

@@ -14,24 +14,18 @@ from tests.upgrade.make_data import STATES, spec, status
 from seaway_agent.state.database import Store, open_database
 from seaway_bus.bus import Bus, Command
 from seaway_bus.event_sender import of_node
-from seaway_bus.feed import Event, history, read_event
+from seaway_bus.events import Event, history, read_event
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import Message
 from seaway_cli import suite
 from seaway_cli.suite import Suite
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import (
-    ForgetContainer,
-    ListContainers,
-    RegisterContainer,
-    RemoveContainer,
-    ResolveContainer,
-    StatusReply,
-)
+from seaway_contracts.commands import RemoveContainer, StatusReply
 from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import SeawayError, not_found
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_contracts.records import ForgetContainer, ListContainers, RegisterContainer, ResolveContainer
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import resolve
 from seaway_kit.tasks import Tasks

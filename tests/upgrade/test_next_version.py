@@ -31,9 +31,9 @@ from seaway_cli.errors import CliError
 from seaway_cli.suite import Suite
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import ListContainers, ResolveContainer
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.records import ListContainers, ResolveContainer
 from seaway_contracts.stored_forms import Form, Json
 from seaway_docker.references import parse_reference
 from seaway_image.oci.digests import Digest

@@ -1,4 +1,4 @@
-"""What concerns the cluster as a whole."""
+"""The cluster as a whole."""
 
 from typing import Final
 
@@ -7,7 +7,5 @@ from seaway_contracts.base import Empty
 from seaway_contracts.catalogue.declare import METADATA, event, query
 from seaway_contracts.lifecycle import PruneEvent
 
-CLUSTER_PRUNE: Final = event(
-    "cluster", "prune", PruneEvent, "What was not in use was removed.", owner=METADATA, lossy=True
-)
-TELL_PRUNE: Final = query(METADATA, "prune.tell", c.Pruned, Empty, "Have an event tell of it.")
+CLUSTER_PRUNE: Final = event("cluster", "prune", PruneEvent, "Unused objects were removed.", owner=METADATA, lossy=True)
+TELL_PRUNE: Final = query(METADATA, "prune.tell", c.Pruned, Empty, "Publish the event of a prune.")

@@ -5,6 +5,8 @@ from typing import Final
 from seaway_contracts import archives as a
 from seaway_contracts import commands as c
 from seaway_contracts import networks as n
+from seaway_contracts import placement as p
+from seaway_contracts import records as r
 from seaway_contracts import stats as s
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue.declare import (
@@ -42,43 +44,53 @@ def _command(
 
 CONTAINER_CREATE: Final = _event("create", "The container was made on its node.")
 CONTAINER_START: Final = _event("start", "Its first process runs.")
-CONTAINER_DIE: Final = _event("die", "Its first process ended; `exitCode` says how.")
-CONTAINER_OOM: Final = _event("oom", "The kernel killed a process for want of memory.")
+CONTAINER_DIE: Final = _event("die", "Its first process ended, with `exitCode`.")
+CONTAINER_OOM: Final = _event("oom", "The kernel killed a process because memory ran out.")
 CONTAINER_KILL: Final = _event("kill", "A signal was sent.")
 CONTAINER_STOP: Final = _event("stop", "It was stopped on request.")
 CONTAINER_RESTART: Final = _event("restart", "It was restarted on request.")
 CONTAINER_PAUSE: Final = _event("pause", "Its processes were frozen.")
-CONTAINER_UNPAUSE: Final = _event("unpause", "Its processes go on.")
-CONTAINER_DESTROY: Final = _event("destroy", "It is gone.")
-CONTAINER_ATTACH: Final = _event("attach", "A client joined its streams.", lossy=True)
-CONTAINER_DETACH: Final = _event("detach", "A client left it by its detach keys.", lossy=True)
+CONTAINER_UNPAUSE: Final = _event("unpause", "Its processes were resumed.")
+CONTAINER_DESTROY: Final = _event("destroy", "It was removed.")
+CONTAINER_ATTACH: Final = _event("attach", "A client attached to it.", lossy=True)
+CONTAINER_DETACH: Final = _event("detach", "A client detached from it with its detach keys.", lossy=True)
 CONTAINER_RESIZE: Final = _event("resize", "Its terminal has a new size.", lossy=True)
 CONTAINER_ARCHIVE_PATH: Final = _event("archive-path", "Files were copied out of it.", lossy=True)
 CONTAINER_EXTRACT_TO_DIR: Final = _event("extract-to-dir", "Files were copied into it.", lossy=True)
-CONTAINER_EXPORT: Final = _event("export", "Its filesystem was read as a whole.", lossy=True)
+CONTAINER_EXPORT: Final = _event("export", "Its file system was exported.", lossy=True)
 CONTAINER_COMMIT: Final = _event("commit", "An image was made of it.", lossy=True)
-CONTAINER_RENAME: Final = _event("rename", "It has another name; `oldName` is the former one.")
+CONTAINER_RENAME: Final = _event("rename", "It was renamed from `oldName`.")
 CONTAINER_UPDATE: Final = _event("update", "Its limits or restart policy were changed.")
 CONTAINER_TOP: Final = _event("top", "Its processes were listed.", lossy=True)
-CONTAINER_HEALTH: Final = _event("health_status", "Its health check has changed its mind.", lossy=True)
-CONTAINER_STATUS: Final = _event("status", "A change that Docker has no word for.")
+CONTAINER_HEALTH: Final = _event("health_status", "Its health status changed.", lossy=True)
+CONTAINER_STATUS: Final = _event("status", "Its status changed; Docker has no event for this.")
 
 # --- records
 
 REGISTER: Final = query(
-    METADATA, "container.register", c.RegisterContainer, n.RegisteredContainer, "Reserve name, addresses and record."
+    METADATA,
+    "container.register",
+    r.RegisterContainer,
+    n.RegisteredContainer,
+    "Reserve name and addresses, and store the record.",
 )
-FORGET: Final = query(METADATA, "container.forget", c.ForgetContainer, Empty, "Undo a registration.")
-RESOLVE: Final = query(METADATA, "container.resolve", c.ResolveContainer, c.ContainerLocation, "Whose id is this?")
+FORGET: Final = query(METADATA, "container.forget", r.ForgetContainer, Empty, "Undo a registration.")
+RESOLVE: Final = query(
+    METADATA,
+    "container.resolve",
+    r.ResolveContainer,
+    r.ContainerLocation,
+    "Find a container by id, name or prefix of an id.",
+)
 GET_CONTAINER: Final = query(
-    METADATA, "container.get", c.ResolveContainer, ContainerRecord, "One record.", callers=(API, SCHEDULER)
+    METADATA, "container.get", r.ResolveContainer, ContainerRecord, "Return one record.", callers=(API, SCHEDULER)
 )
 LIST_CONTAINERS: Final = query(
     METADATA,
     "container.list",
-    c.ListContainers,
-    c.ContainerList,
-    "All records, by page.",
+    r.ListContainers,
+    r.ContainerList,
+    "List all records, by page.",
     callers=(API, SCHEDULER),
 )
 RENAME: Final = call(
@@ -86,44 +98,52 @@ RENAME: Final = call(
     "container.rename",
     c.RenameContainer,
     c.StatusReply,
-    "Reserve a name, give it, free the old one.",
+    "Rename a container: reserve the new name, free the old one.",
     timeout_s=15,
     repeat=Repeat.UNANSWERED,
 )
 KNOWN_CONTAINERS: Final = ask(
-    METADATA, "container.known", c.ListKnown, c.KnownContainers, "What was told of these containers of the node?"
+    METADATA,
+    "container.known",
+    r.ListKnown,
+    r.KnownContainers,
+    "Return what metadata knows of these containers of the node.",
 )
 
 # --- placement
 
-PLACE: Final = query(SCHEDULER, "container.place", c.PlaceRequest, c.Placement, "Choose a node.")
-UNPLACE: Final = query(SCHEDULER, "container.unplace", c.ContainerId, Empty, "Nothing was made of that placement.")
+PLACE: Final = query(SCHEDULER, "container.place", p.PlaceRequest, p.Placement, "Choose a node for a container.")
+UNPLACE: Final = query(
+    SCHEDULER, "container.unplace", c.ContainerId, Empty, "Free what an unused placement has reserved."
+)
 
 # --- commands to an agent
 
-CREATE: Final = _command("container.create", c.CreateContainer, "Make it.", timeout_s=600, by_metadata=True)
-RENOUNCE: Final = call(
+CREATE: Final = _command("container.create", c.CreateContainer, "Create a container.", timeout_s=600, by_metadata=True)
+REJECT_CREATE: Final = call(
     AGENT,
-    "container.renounce",
+    "container.reject_create",
     c.ContainerId,
-    c.Renounced,
-    "Nobody waits for it any more: unless it is there or being made, never make it.",
+    c.CreateRejected,
+    "Reject a later create of this container, unless it exists or is being created.",
     callers=(API, METADATA),
     repeat=Repeat.UNANSWERED,
 )
-START: Final = _command("container.start", c.ContainerId, "Run it.")
+START: Final = _command("container.start", c.ContainerId, "Start it.")
 STOP: Final = _command("container.stop", c.StopContainer, "Stop it.")
-RESTART: Final = _command("container.restart", c.StopContainer, "Stop and run it.")
-KILL: Final = _command("container.kill", c.KillContainer, "Signal it.")
-PAUSE: Final = _command("container.pause", c.ContainerId, "Freeze it.", timeout_s=5)
-UNPAUSE: Final = _command("container.unpause", c.ContainerId, "Let it go on.", timeout_s=5)
+RESTART: Final = _command("container.restart", c.StopContainer, "Stop and start it.")
+KILL: Final = _command("container.kill", c.KillContainer, "Send it a signal.")
+PAUSE: Final = _command("container.pause", c.ContainerId, "Freeze its processes.", timeout_s=5)
+UNPAUSE: Final = _command("container.unpause", c.ContainerId, "Resume its processes.", timeout_s=5)
 REMOVE: Final = _command("container.remove", c.RemoveContainer, "Remove it.", by_metadata=True)
 RENAME_HELD: Final = _command(
     "container.rename", c.RenameContainer, "Take the reserved name.", timeout_s=5, by_metadata=True
 )
-UPDATE: Final = _command("container.update", c.UpdateContainer, "Change its limits and policy.", timeout_s=30)
-ATTACH: Final = call(AGENT, "container.attach", c.AttachContainer, Empty, "Join its streams.")
-DETACH: Final = call(AGENT, "container.detach", c.ContainerId, Empty, "A client has left it by its detach keys.")
+UPDATE: Final = _command("container.update", c.UpdateContainer, "Change its limits and restart policy.", timeout_s=30)
+ATTACH: Final = call(AGENT, "container.attach", c.AttachContainer, Empty, "Attach to its streams.")
+DETACH: Final = call(
+    AGENT, "container.detach", c.ContainerId, Empty, "Publish that a client detached with its detach keys."
+)
 LOGS: Final = look("container.logs", c.ReadLogs, Empty, "Read its output.")
 TOP: Final = call(AGENT, "container.top", c.ListProcesses, c.ProcessList, "List its processes.", timeout_s=15)
 HEALTH: Final = call(
@@ -131,33 +151,39 @@ HEALTH: Final = call(
     "container.health",
     c.ContainerId,
     c.HealthReply,
-    "What its health check knows.",
+    "Return its health status and last probes.",
     timeout_s=2,
     repeat=Repeat.NEVER,
 )
-STATS: Final = look("container.stats", s.WatchStats, Empty, "Sample what is watched over a byte stream.")
-RESIZE: Final = call(AGENT, "container.resize", c.ResizeTty, Empty, "Size its terminal.")
-PATH_STAT: Final = look("container.path_stat", a.StatPath, a.PathStat, "What is at a path?", timeout_s=60)
-PATH_READ: Final = call(AGENT, "container.path_read", a.ReadPath, a.PathStat, "Copy out.", timeout_s=60)
-PATH_WRITE: Final = call(AGENT, "container.path_write", a.WritePath, Empty, "Copy in.", timeout_s=60)
-EXPORT: Final = call(AGENT, "container.export", a.ExportContainer, Empty, "Read it all.", timeout_s=60)
-CHANGES: Final = look("container.changes", a.ListChanges, Empty, "What differs from its image?")
+STATS: Final = look("container.stats", s.WatchStats, Empty, "Send samples of watched containers over a byte stream.")
+RESIZE: Final = call(AGENT, "container.resize", c.ResizeTty, Empty, "Resize its terminal.")
+PATH_STAT: Final = look(
+    "container.path_stat", a.StatPath, a.PathStat, "Return the status of a path in it.", timeout_s=60
+)
+PATH_READ: Final = call(
+    AGENT, "container.path_read", a.ReadPath, a.PathStat, "Read files at a path as a tar.", timeout_s=60
+)
+PATH_WRITE: Final = call(AGENT, "container.path_write", a.WritePath, Empty, "Extract a tar at a path.", timeout_s=60)
+EXPORT: Final = call(
+    AGENT, "container.export", a.ExportContainer, Empty, "Read its file system as a tar.", timeout_s=60
+)
+CHANGES: Final = look("container.changes", a.ListChanges, Empty, "List its changes against its image.")
 COMMIT: Final = call(
     AGENT,
     "container.commit",
     a.CommitContainer,
     a.Committed,
-    "Make an image.",
+    "Make an image of it.",
     timeout_s=3600,
     repeat=Repeat.UNANSWERED,
 )
-SIZES: Final = look("container.sizes", a.MeasureContainers, a.ContainerSizes, "How large are they?", timeout_s=120)
+SIZES: Final = look("container.sizes", a.MeasureContainers, a.ContainerSizes, "Measure containers.", timeout_s=120)
 INVENTORY: Final = call(
     AGENT,
     "container.inventory",
     c.ListInventory,
     c.Inventory,
-    "What the node holds, by page.",
+    "List the node's containers, by page.",
     callers=(METADATA, AGENT),
     repeat=Repeat.NEVER,
 )

@@ -5,7 +5,7 @@ from typing import Final
 from seaway_contracts.catalogue.declare import IMAGE, METADATA, ask, call
 from seaway_contracts.channels import ROOT, TELL, BucketConfig, StreamConfig
 from seaway_contracts.ids import check_token
-from seaway_contracts.stored_events import PublishEvents, StoredEvents, StoreEvents
+from seaway_contracts.lifecycle import PublishEvents, StoredEvents, StoreEvents
 
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 ALL_TOLD: Final = TELL.format(node="*") + ".event.>"
@@ -22,7 +22,7 @@ STORE_EVENTS: Final = ask(
     "event.store",
     StoreEvents,
     StoredEvents,
-    "Judge these events, in their order, and store them.",
+    "Check that the node holds their containers, and store these events in order.",
     timeout_s=10,
 )
 PUBLISH_EVENTS: Final = call(
@@ -30,12 +30,12 @@ PUBLISH_EVENTS: Final = call(
     "event.publish",
     PublishEvents,
     StoredEvents,
-    "Store these events of the service that asks, in their order.",
+    "Store these events of the calling service, in order.",
     callers=(IMAGE,),
     timeout_s=10,
 )
 
-SHARES_BUCKET: Final = BucketConfig("seaway_shares", "How much of the events stream each node has, by node.")
+SHARES_BUCKET: Final = BucketConfig("seaway_shares", "Each node's share of the events stream, by node.")
 
 
 def events_of(node: str) -> str:

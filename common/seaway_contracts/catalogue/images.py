@@ -15,41 +15,41 @@ def _event(action: str, about: str) -> EventChannel[i.ImageEvent]:
 
 IMAGE_PULL: Final = _event("pull", "An image was pulled.")
 IMAGE_TAG: Final = _event("tag", "An image got a further name.")
-IMAGE_UNTAG: Final = _event("untag", "A name was taken from an image.")
-IMAGE_DELETE: Final = _event("delete", "An image is gone.")
-IMAGE_LOAD: Final = _event("load", "An image came from an archive.")
+IMAGE_UNTAG: Final = _event("untag", "A name was removed from an image.")
+IMAGE_DELETE: Final = _event("delete", "An image was deleted.")
+IMAGE_LOAD: Final = _event("load", "An image was loaded from an archive.")
 IMAGE_IMPORT: Final = _event("import", "An image was made from a root filesystem.")
 
-GET_IMAGE: Final = query(IMAGE, "image.get", i.ImageRef, i.ImageRecord, "One image, by name, id or prefix.")
-LIST_IMAGES: Final = query(IMAGE, "image.list", i.ListImages, i.ImageList, "All images, by page.")
+GET_IMAGE: Final = query(IMAGE, "image.get", i.ImageRef, i.ImageRecord, "Return one image, by name, id or prefix.")
+LIST_IMAGES: Final = query(IMAGE, "image.list", i.ListImages, i.ImageList, "List all images, by page.")
 PULL_IMAGE: Final = call(IMAGE, "image.pull", i.PullRequest, i.PullStarted, "Start a pull; progress is a byte stream.")
-TAG_IMAGE: Final = call(IMAGE, "image.tag", i.TagRequest, Empty, "A further name.", repeat=Repeat.UNANSWERED)
+TAG_IMAGE: Final = call(
+    IMAGE, "image.tag", i.TagRequest, Empty, "Give an image a further name.", repeat=Repeat.UNANSWERED
+)
 REMOVE_IMAGE: Final = call(
     IMAGE,
     "image.remove",
     i.RemoveImage,
     i.RemovedImages,
-    "Untag, delete.",
+    "Remove a name, and the image with its last one.",
     timeout_s=30,
     repeat=Repeat.UNANSWERED,
 )
-LOGIN: Final = call(
-    IMAGE, "registry.login", i.RegistryLogin, Empty, "Does a registry take these credentials?", timeout_s=60
-)
-REGISTRIES: Final = query(IMAGE, "registry.list", Empty, i.Registries, "How are registries reached?")
-BLOB_ENDPOINT: Final = query(IMAGE, "blob.locate", Empty, i.BlobEndpoint, "Where blobs are served.")
+LOGIN: Final = call(IMAGE, "registry.login", i.RegistryLogin, Empty, "Check credentials with a registry.", timeout_s=60)
+REGISTRIES: Final = query(IMAGE, "registry.list", Empty, i.Registries, "Return the settings for registries.")
+BLOB_ENDPOINT: Final = query(IMAGE, "blob.locate", Empty, i.BlobEndpoint, "Return the endpoint that serves blobs.")
 
 GRANT_COMMIT: Final = call(
     IMAGE,
     "commit.grant",
     a.GrantCommit,
     i.BlobEndpoint,
-    "Let a node send one layer, for one image.",
+    "Allow a node to upload one layer, for one image.",
     repeat=Repeat.UNANSWERED,
 )
 
-NODE_BLOB_ENDPOINT: Final = ask(IMAGE, "blob.locate", Empty, i.BlobEndpoint, "Where blobs are served.")
-NODE_IMAGES: Final = ask(IMAGE, "image.list", i.ListImages, i.ImageList, "All images, by page.")
+NODE_BLOB_ENDPOINT: Final = ask(IMAGE, "blob.locate", Empty, i.BlobEndpoint, "Return the endpoint that serves blobs.")
+NODE_IMAGES: Final = ask(IMAGE, "image.list", i.ListImages, i.ImageList, "List all images, by page.")
 IMAGES_DELETED: Final = message(
     "images.deleted",
     DO.format(node=ALL_NODES) + ".image.deleted",

@@ -15,4 +15,6 @@ LOG_LINES: Final = message(
     owner=METADATA,
     hearers=(CLI,),
 )
-PUBLISH_LINES: Final = ask(METADATA, "log.publish", PublishLines, Empty, "Judge these lines and publish them.")
+PUBLISH_LINES: Final = ask(
+    METADATA, "log.publish", PublishLines, Empty, "Check that the node holds the container, and publish these lines."
+)

@@ -12,9 +12,9 @@ def _event(action: str, about: str) -> EventChannel[n.NodeEvent]:
     return event("node", action, n.NodeEvent, about, owner=METADATA)
 
 
-NODE_JOIN: Final = _event("join", "A node beats for the first time.")
-NODE_DOWN: Final = _event("down", "A node has stopped beating.")
-NODE_UP: Final = _event("up", "A node beats again.")
+NODE_JOIN: Final = _event("join", "A node sent its first heartbeat.")
+NODE_DOWN: Final = _event("down", "A node stopped sending heartbeats.")
+NODE_UP: Final = _event("up", "A node sends heartbeats again.")
 NODE_REMOVE: Final = _event("remove", "A node was removed from the cluster, with its containers' records.")
 
 BEAT: Final = message(
@@ -30,7 +30,7 @@ LIST_NODES: Final = call(
     "node.list",
     Empty,
     n.NodeList,
-    "All nodes.",
+    "List all nodes.",
     callers=(API, SCHEDULER, CLI),
     repeat=Repeat.NEVER,
 )

@@ -1,10 +1,11 @@
-"""What a container's writable layer changes against its image (`docker diff`), read without mounting anything.
+"""What a container's writable layer changes (`docker diff`), and the layer as a tar (commit), read without a mount.
 
 Docker compares the two merged trees (moby pkg/archive, ChangesDirs); the same comes out of the writable layer alone:
 only what is in it can differ. A path is modified if its mode, owner, device or (but for directories) time or size
 differ; a directory also if anything below it has changed. Nothing is reported below something deleted.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seaway_agent.archive.walk import Step, walk
+from seaway_agent.archive.walk import Step, TarWriter, Write, walk
 from seaway_agent.rootfs import merged
 from seaway_agent.rootfs.directories import OPAQUE_XATTR
+from seaway_agent.rootfs.names import OPAQUE, WHITEOUT
 from seaway_agent.rootfs.tree import open_directory
+from seaway_archive.entries import Kind, TarEntry
 from seaway_contracts.archives import Change, ChangeKind
+from seaway_contracts.errors import internal
 
 _SECOND: Final = 1_000_000_000
 _Parts = tuple[bytes, ...]
@@ -149,3 +153,37 @@ def _collect(lower: Path, path: _Parts, names: set[bytes], hidden: set[bytes]) -
 
 def _change(title: bytes, kind: ChangeKind) -> Change:
     return Change(path="/" + title.decode("utf-8", "replace"), kind=kind)
+
+
+def tar_layer(upper: Path, write: Write) -> bool:
+    """Write the layer as a tar; whether there is anything in it. Blocks."""
+    writer = TarWriter(write)
+    fd = open_directory(upper)
+    found = False
+    try:
+        for step in walk(fd, b""):
+            found = True
+            _add(writer, step)
+    finally:
+        os.close(fd)
+    writer.finish()
+    return found
+
+
+def _add(writer: TarWriter, step: Step) -> None:
+    if os.fsencode(step.name).startswith(WHITEOUT):
+        raise internal(f"the file {step.name[:100]!r} can't be part of an image: names with .wh. mean deletions there")
+    if step.fd >= 0:
+        writer.add_directory(step.fd, step.title)
+        if is_opaque(step.fd):
+            writer.add_raw(_mark(step, step.title + b"/" + OPAQUE))
+    elif is_whiteout(step.status):
+        parent, _, name = step.title.rpartition(b"/")
+        writer.add_raw(_mark(step, (parent + b"/" if parent else b"") + WHITEOUT + name))
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            writer.add(step.parent, step.name, step.title, step.status)
+
+
+def _mark(step: Step, title: bytes) -> TarEntry:
+    return TarEntry(title, Kind.FILE, mode=0o600, mtime_ns=step.status.st_mtime_ns)

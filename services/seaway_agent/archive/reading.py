@@ -8,8 +8,8 @@ from seaway_agent.archive import rules
 from seaway_agent.archive.walk import TarWriter, Write, tar_tree
 from seaway_agent.kernel import paths
 from seaway_contracts.archives import PathStat
-from seaway_contracts.errors import Reason, SeawayError, internal, not_found
-from seaway_docker.errors import no_such_path
+from seaway_contracts.docker_errors import no_such_path
+from seaway_contracts.errors import SeawayError, internal
 
 _READ: Final = os.O_RDONLY | os.O_DIRECTORY
 
@@ -17,7 +17,7 @@ _READ: Final = os.O_RDONLY | os.O_DIRECTORY
 def refusal(error: OSError, call: str, path: str, container: str) -> SeawayError:
     """404 for what isn't there, else Go's sentence."""
     if isinstance(error, FileNotFoundError):
-        return not_found(no_such_path(path, container), Reason.NO_SUCH_FILE)
+        return no_such_path(path, container)
     reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
     return internal(f"{call} {path}: {reason}")
 

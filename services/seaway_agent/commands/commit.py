@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from seaway_agent.archive.layer import tar_layer
+from seaway_agent.archive.changes import tar_layer
 from seaway_agent.archive.transfer import produced
 from seaway_agent.archive.walk import Write
 from seaway_agent.commands.blobs import BlobClient

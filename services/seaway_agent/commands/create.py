@@ -14,7 +14,7 @@ from seaway_agent.rootfs.layers import LayerStore
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
-from seaway_contracts.commands import ContainerId, CreateContainer, Renounced, StatusReply
+from seaway_contracts.commands import ContainerId, CreateContainer, CreateRejected, StatusReply
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import conflict
 
@@ -23,7 +23,7 @@ _REPEATED_S: Final = 20.0
 
 
 class CreateCommand:
-    """`container.create`: the same id twice makes it once. `container.renounce`: it is not to be made any more."""
+    """`container.create`: the same id twice makes it once. `container.reject_create` rejects later creates."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class CreateCommand:
     async def serve(self, bus: Bus) -> None:
         """Take the commands from the bus."""
         await bus.serve(catalogue.CREATE, self._create, node=self._inventory.node)
-        await bus.serve(catalogue.RENOUNCE, self._renounce, node=self._inventory.node)
+        await bus.serve(catalogue.REJECT_CREATE, self._reject_create, node=self._inventory.node)
 
-    async def _renounce(self, asked: ContainerId, command: Command) -> Renounced:
+    async def _reject_create(self, asked: ContainerId, command: Command) -> CreateRejected:
         wanted = asked.id in self._inventory.runners or asked.id in self._making
         if wanted or self._now() - self._began < _REPEATED_S:
-            return Renounced()
+            return CreateRejected()
         self._inventory.reject_create(asked.id)
-        return Renounced(renounced=True)
+        return CreateRejected(rejected=True)
 
     async def _create(self, asked: CreateContainer, command: Command) -> StatusReply:
         spec = asked.spec

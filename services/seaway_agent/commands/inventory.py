@@ -42,7 +42,7 @@ class InventoryCommand:
                 node=inventory.node,
                 epoch=inventory.epoch,
                 revision=self._journal.revision,
-                forgetful=inventory.lost_memory,
+                lost_memory=inventory.lost_memory,
             )
             runners = inventory.runners
             shown = {one: runners[one] for one in asked.ids if one in runners} if asked.ids else runners

@@ -19,9 +19,8 @@ from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import ContainerId, HealthReply, ListProcesses, ProcessList
 from seaway_contracts.containers import State
-from seaway_contracts.errors import conflict
+from seaway_contracts.docker_errors import container_not_running, container_restarting
 from seaway_contracts.stats import WatchStats
-from seaway_docker.errors import container_not_running, container_restarting
 
 _AT_ONCE: Final = 4
 
@@ -60,9 +59,9 @@ class ObserveCommands:
     async def _top(self, asked: ListProcesses, command: Command) -> ProcessList:
         runner = self._inventory.runner(asked.id)
         if runner.status.state is State.RESTARTING:
-            raise conflict(container_restarting(asked.id))
+            raise container_restarting(asked.id)
         if not runner.status.pid:
-            raise conflict(container_not_running(asked.id))
+            raise container_not_running(asked.id)
         directory = self._cgroups.host.directory("pids", self._cgroups.path(runner.spec)) or ""
         name, program = self._runtimes.find(runner.spec.runtime)
 

@@ -13,8 +13,8 @@ from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.commands import AttachContainer, ContainerId, ReadLogs, ResizeTty
-from seaway_contracts.errors import SeawayError, conflict, internal
-from seaway_docker.errors import container_not_running
+from seaway_contracts.docker_errors import container_not_running
+from seaway_contracts.errors import SeawayError, internal
 from seaway_kit.tasks import Tasks
 
 
@@ -75,7 +75,7 @@ class StreamCommands:
     async def _resize(self, asked: ResizeTty, command: Command) -> Empty:
         runner = self._inventory.runner(asked.id)
         if not runner.status.pid:
-            raise conflict(container_not_running(asked.id))
+            raise container_not_running(asked.id)
         try:
             runner.resize(command, asked.height, asked.width)
         except OSError as error:

@@ -9,11 +9,10 @@ from seaway_agent.core.instructions import Emit, Instruction, SendSignal, SetTim
 from seaway_agent.core.phases import AfterTeardown, Phase
 from seaway_agent.core.state import ContainerState
 from seaway_agent.core.stops import begin_stop, kill_now, stop_signal, thaw
-from seaway_agent.core.transitions import delete, launch_soon, marked_for_removal
+from seaway_agent.core.transitions import delete, launch_soon
 from seaway_agent.core.update import refusal, updated
 from seaway_contracts.containers import Resources, RestartPolicy, State
-from seaway_contracts.errors import Reason, SeawayError, conflict, internal, not_found, not_modified
-from seaway_docker.errors import (
+from seaway_contracts.docker_errors import (
     cannot_kill,
     cannot_remove,
     container_already_paused,
@@ -21,7 +20,10 @@ from seaway_docker.errors import (
     container_not_running,
     container_restarting,
     no_such_container,
+    start_of_paused_container,
+    start_of_removed_container,
 )
+from seaway_contracts.errors import SeawayError, conflict, not_modified
 
 
 def create(state: ContainerState, waiter: Waiter, now_ns: int, volumes: Iterable[str]) -> list[Instruction]:
@@ -33,7 +35,7 @@ def create(state: ContainerState, waiter: Waiter, now_ns: int, volumes: Iterable
 def start(state: ContainerState, waiter: Waiter) -> list[Instruction]:
     """See `Machine`."""
     if state.phase is Phase.PAUSED:
-        return [state.refused(waiter, conflict("cannot start a paused container, try unpause instead"))]
+        return [state.refused(waiter, start_of_paused_container())]
     if state.phase is Phase.RUNNING:
         return [state.refused(waiter, not_modified())]
     if (error := _why_no_run(state)) is not None:
@@ -77,8 +79,7 @@ def kill(state: ContainerState, waiter: Waiter, signal: int, now_ns: int) -> lis
     if state.runs and (error := state.why_broken()) is not None:
         return [state.refused(waiter, error)]
     if not state.live:
-        text = cannot_kill(state.spec.id, container_not_running(state.spec.id))
-        return [state.refused(waiter, conflict(text, Reason.NOT_RUNNING))]
+        return [state.refused(waiter, cannot_kill(state.spec.id, container_not_running(state.spec.id)))]
     thawed: list[Instruction] = []
     if signal in (signals.SIGKILL, stop_signal(state)):
         state.set(manually_stopped=True)
@@ -103,14 +104,14 @@ def why_no_pause(state: ContainerState) -> SeawayError | None:
     """See `Machine`."""
     container = state.spec.id
     if state.phase is Phase.PAUSED:
-        return conflict(container_already_paused(container))
+        return container_already_paused(container)
     if state.stopping or state.waiters.removers:
         return conflict(f"container {container} is being stopped")
     if state.status.state is State.RESTARTING:
-        return conflict(container_restarting(container))
+        return container_restarting(container)
     if state.runs and (error := state.why_broken()) is not None:
         return error
-    return None if state.phase is Phase.RUNNING else conflict(container_not_running(container))
+    return None if state.phase is Phase.RUNNING else container_not_running(container)
 
 
 def unpause(state: ContainerState, waiter: Waiter, now_ns: int) -> list[Instruction]:
@@ -118,7 +119,7 @@ def unpause(state: ContainerState, waiter: Waiter, now_ns: int) -> list[Instruct
     if state.runs and (error := state.why_broken()) is not None:
         return [state.refused(waiter, error)]
     if state.phase is not Phase.PAUSED:
-        return [state.refused(waiter, internal(container_not_paused(state.spec.id)))]
+        return [state.refused(waiter, container_not_paused(state.spec.id))]
     thawed = thaw(state)
     done: list[Instruction] = [state.record(now_ns, waiter, Emit("unpause")), *thawed, state.done(waiter)]
     return done + state.check.begin(state.status)
@@ -149,9 +150,9 @@ def update(
 def remove(state: ContainerState, waiter: Waiter, force: bool, volumes: bool, now_ns: int) -> list[Instruction]:
     """See `Machine`."""
     if state.phase is Phase.GONE:
-        return [state.refused(waiter, not_found(no_such_container(state.spec.id)))]
+        return [state.refused(waiter, no_such_container(state.spec.id))]
     if _needs_force(state) and not force:
-        return [state.refused(waiter, conflict(cannot_remove(state.spec.name, _state_to_remove(state))))]
+        return [state.refused(waiter, cannot_remove(state.spec.name, _state_to_remove(state)))]
     state.waiters.removers.append(waiter)
     state.removes_volumes = state.removes_volumes or volumes
     if state.live:
@@ -194,4 +195,4 @@ def _stop_restarting(state: ContainerState, waiter: Waiter, now_ns: int, action:
 
 
 def _why_no_run(state: ContainerState) -> SeawayError | None:
-    return marked_for_removal() if state.doomed else state.why_broken()
+    return start_of_removed_container() if state.doomed else state.why_broken()

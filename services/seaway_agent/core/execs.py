@@ -11,9 +11,9 @@ from typing import Final, Protocol
 
 from seaway_agent.core.instructions import Answer, Emit, Instruction, Record, Waiter
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
-from seaway_contracts.errors import Code, SeawayError, conflict, internal, not_found
+from seaway_contracts.docker_errors import exec_already_run, exec_already_running, no_such_exec
+from seaway_contracts.errors import Code, SeawayError, internal
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecState, ExecStatus
-from seaway_docker.errors import exec_already_run, exec_already_running, no_such_exec
 
 KEPT_NS: Final = 300_000_000_000
 MOST: Final = 1000
@@ -59,7 +59,7 @@ class ExecTable:
         try:
             return self._execs[identifier]
         except KeyError:
-            raise not_found(no_such_exec(identifier)) from None
+            raise no_such_exec(identifier) from None
 
     def running(self) -> list[ExecInfo]:
         """Those that have been started and have not ended."""
@@ -71,7 +71,7 @@ class ExecTable:
         if state is ExecState.CREATED:
             return None
         running = state is ExecState.RUNNING
-        return conflict(exec_already_running(identifier) if running else exec_already_run(identifier))
+        return exec_already_running(identifier) if running else exec_already_run(identifier)
 
     def begun_by(self, identifier: str, command: str) -> bool:
         """Whether that command has begun it before. Raises SeawayError where its program could not be run."""

@@ -14,8 +14,8 @@ from seaway_agent.core.instructions import Answer, Emit, Instruction, PendingSto
 from seaway_agent.core.phases import AfterTeardown, Phase, PhaseError, check_change
 from seaway_agent.core.restart import Backoff
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
-from seaway_contracts.errors import Reason, SeawayError, conflict
-from seaway_docker.errors import container_not_running, container_paused, container_restarting
+from seaway_contracts.docker_errors import container_not_running, container_restarting, exec_in_paused_container
+from seaway_contracts.errors import SeawayError, conflict
 
 _HISTORY: Final = 20
 
@@ -130,12 +130,12 @@ class ContainerState:
         if self._phase is Phase.BROKEN:
             return self.why_broken()
         if self._phase is Phase.PAUSED:
-            return conflict(container_paused(self.spec.id), Reason.PAUSED)
+            return exec_in_paused_container(self.spec.id)
         if self._phase is Phase.RUNNING:
             return None
         if self.status.state is State.RESTARTING:
-            return conflict(container_restarting(self.spec.id))
-        return conflict(container_not_running(self.spec.id))
+            return container_restarting(self.spec.id)
+        return container_not_running(self.spec.id)
 
     # --- changes
 

@@ -10,7 +10,8 @@ from seaway_agent.core.phases import AfterTeardown, Phase
 from seaway_agent.core.restart import Backoff
 from seaway_agent.core.state import ContainerState, taken
 from seaway_contracts.containers import State
-from seaway_contracts.errors import SeawayError, conflict, internal
+from seaway_contracts.docker_errors import start_of_removed_container
+from seaway_contracts.errors import internal
 
 
 def launch(state: ContainerState) -> list[Instruction]:
@@ -52,13 +53,8 @@ def delete(state: ContainerState) -> list[Instruction]:
 def give_way_to_removal(state: ContainerState) -> list[Instruction]:
     """Delete it, and refuse those who wait for a run."""
     waiters = state.waiters
-    done = state.answers(taken(waiters.starters, waiters.restarters), marked_for_removal())
+    done = state.answers(taken(waiters.starters, waiters.restarters), start_of_removed_container())
     return done + state.answers(taken(waiters.stoppers)) + delete(state)
-
-
-def marked_for_removal() -> SeawayError:
-    """Docker's refusal of a start."""
-    return conflict("container is marked for removal and cannot be started")
 
 
 def break_off(state: ContainerState, what: str, waiters: Iterable[Waiter]) -> list[Instruction]:

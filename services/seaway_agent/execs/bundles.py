@@ -9,15 +9,13 @@ from typing import Any, Final
 
 import orjson
 
-from seaway_agent.execs.plan import ExecPlan
-from seaway_agent.execs.process import process_of
+from seaway_agent.execs.plan import ExecPlan, process_of
 from seaway_agent.kernel import paths, procs
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.oci import spec as oci
 from seaway_agent.rootfs.passwd import MOST_TEXT, additional_groups, resolve_user
 from seaway_agent.runtime import gvisor
-from seaway_contracts.errors import conflict
-from seaway_docker.errors import container_not_running
+from seaway_contracts.docker_errors import container_not_running
 from seaway_kit.failpoints import Failpoint, reach
 
 _SMALL_TEXT: Final = 64 << 10
@@ -75,7 +73,7 @@ def _user(plan: ExecPlan, read: Callable[[int, str, int], str | None], most: int
         pid = gvisor.gofer(plan.shim.runtime_root, container.id) if plan.sandboxed else plan.pid
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
-        raise conflict(container_not_running(container.id)) from None
+        raise container_not_running(container.id) from None
     try:
         passwd, group = (read(root, f"etc/{name}", most) for name in ("passwd", "group"))
     finally:

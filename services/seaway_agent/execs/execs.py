@@ -17,7 +17,8 @@ from seaway_agent.streams.spill import SpillStore
 from seaway_bus.bus import Command
 from seaway_bus.streams import MOST_WORDS, ByteStream
 from seaway_contracts.containers import ContainerStatus
-from seaway_contracts.errors import SeawayError, internal, not_found
+from seaway_contracts.docker_errors import exec_without_process
+from seaway_contracts.errors import SeawayError, internal
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecStarted, StartExec
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
@@ -107,7 +108,7 @@ class Execs:
         self._host.machine.execs.info(identifier)
         session = self._sessions.get(identifier)
         if session is None:
-            raise not_found(f"process does not exist {identifier}: not found")
+            raise exec_without_process(identifier)
         try:
             sized = await session.resize(height, width, _READY_S)
         except TimeoutError:
@@ -115,7 +116,7 @@ class Execs:
         except OSError as error:
             raise internal(f"the terminal of exec {identifier} can't be sized: {error.strerror}") from error
         if not sized:
-            raise not_found(f"process does not exist {identifier}: not found")
+            raise exec_without_process(identifier)
 
     def left(self, command: Command, identifier: str) -> None:
         """Record that its client left by the detach keys. Raises SeawayError (404)."""

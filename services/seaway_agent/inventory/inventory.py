@@ -12,9 +12,9 @@ from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Command
 from seaway_contracts.commands import StatusReply
 from seaway_contracts.containers import ContainerRecord, ContainerStatus
-from seaway_contracts.errors import conflict, not_found
+from seaway_contracts.docker_errors import container_not_running, no_such_container, no_such_exec
+from seaway_contracts.errors import conflict
 from seaway_contracts.execs import container_prefix
-from seaway_docker.errors import container_not_running, no_such_container, no_such_exec
 
 _REJECTED: Final = 4096
 
@@ -40,7 +40,7 @@ class Inventory:
         try:
             return self.runners[container]
         except KeyError:
-            raise not_found(no_such_container(container)) from None
+            raise no_such_container(container) from None
 
     def reject_create(self, container: str) -> None:
         """A container is to be removed: if it is still being made, it will not come into being."""
@@ -58,14 +58,14 @@ class Inventory:
         """The runner of the container that an exec belongs to. Raises SeawayError (404)."""
         runner = self._by_prefix.get(container_prefix(identifier))
         if runner is None:
-            raise not_found(no_such_exec(identifier))
+            raise no_such_exec(identifier)
         return runner
 
     def running(self, container: str) -> ContainerRunner:
         """The runner of a container that has a process. Raises SeawayError (404, 409)."""
         runner = self.runner(container)
         if not runner.status.pid:
-            raise conflict(container_not_running(container))
+            raise container_not_running(container)
         return runner
 
     async def once(

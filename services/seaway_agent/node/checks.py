@@ -12,9 +12,10 @@ from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.rootfs.merged import find
 from seaway_contracts.containers import Resources
+from seaway_contracts.docker_errors import too_many_cpus
 from seaway_contracts.errors import bad_request, internal
 from seaway_docker.cpusets import parse_cpuset
-from seaway_docker.errors import InvalidParameter, too_many_cpus
+from seaway_docker.errors import InvalidParameter
 
 _SYSTEM: Final = Path("/sys/devices/system")
 _CORE: Final = 1_000_000_000
@@ -24,7 +25,7 @@ def check(asked: Resources, host: CgroupLayout) -> None:
     """Raise SeawayError (400) for limits that this machine doesn't have."""
     cpus = os.cpu_count() or 1
     if asked.nano_cpus < 0 or asked.nano_cpus > cpus * _CORE:
-        raise bad_request(too_many_cpus(cpus))
+        raise too_many_cpus(cpus)
     for text, what, place in (
         (asked.cpuset_cpus, "CPUs", "cpu"),
         (asked.cpuset_mems, "memory nodes", "node"),

@@ -12,9 +12,9 @@ from typing import Final
 from seaway_agent.state.database import Store, StoredContainer
 from seaway_bus.bus import Bus
 from seaway_contracts.catalogue import KNOWN_CONTAINERS
-from seaway_contracts.commands import KnownContainers, ListKnown
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.records import KnownContainers, ListKnown
 
 log = logging.getLogger(__name__)
 _LEAP: Final = 1 << 32

@@ -6,10 +6,9 @@ from typing import Final
 
 from seaway_agent.rootfs.errors import DigestMismatch, LayerRejected, LayerTooLarge
 from seaway_agent.rootfs.limits import KIB, Limits
-from seaway_archive.inflate import LAYER_FORMATS, InflatingReader
+from seaway_archive.inflate import LAYER_FORMATS, Expansion, InflatingReader
 from seaway_archive.reader import Read
 from seaway_contracts.images import Layer
-from seaway_kit.expansion import Expansion
 
 _FEED: Final = 64 * KIB
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}\Z")

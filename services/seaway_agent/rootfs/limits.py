@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from seaway_archive import inflate
 from seaway_archive.assembly import TarLimits
-from seaway_kit import expansion
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -17,7 +17,7 @@ class Limits:
     """Bounds for one layer. Sizes in bytes.
 
     `tar.total` also bounds the uncompressed stream. `ratio` and `ratio_from` bound how far a blob may expand
-    (`seaway_kit.expansion`). Likewise a blob must have `entry_cost` bytes per entry beyond the first `entries_slack`:
+    (`seaway_archive.inflate`). Likewise a blob must have `entry_cost` bytes per entry beyond the first `entries_slack`:
     a few megabytes of gzip could otherwise make a million inodes.
     `steps` bounds the directories opened to resolve names, which chains of symbolic links can multiply.
     """
@@ -27,6 +27,6 @@ class Limits:
     entry_cost: int = 64
     path: int = 4095
     depth: int = 256
-    ratio: int = expansion.RATIO
-    ratio_from: int = expansion.FROM
+    ratio: int = inflate.EXPANSION_RATIO
+    ratio_from: int = inflate.EXPANSION_FROM
     steps: int = 2_000_000

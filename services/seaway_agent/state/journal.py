@@ -20,9 +20,8 @@ from seaway_contracts.catalogue import (
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.execs import ExecInfo
-from seaway_contracts.lifecycle import ContainerEvent, Envelope, VolumeEvent, volume_id
+from seaway_contracts.lifecycle import MOST_BYTES, ContainerEvent, Envelope, VolumeEvent, volume_id
 from seaway_contracts.networks import NetworkEvent
-from seaway_contracts.stored_events import MOST_BYTES
 from seaway_kit.failpoints import Failpoint, reach
 
 _RECORDED: Final = {

@@ -12,8 +12,8 @@ from seaway_agent.kernel.mountinfo import parse_mountinfo
 from seaway_agent.oci.mounts import HostMount
 from seaway_agent.runtime.contribution import Attachment
 from seaway_contracts.containers import ContainerSpec, Mount
+from seaway_contracts.docker_errors import bind_source_missing
 from seaway_contracts.errors import bad_request, internal, reason_of
-from seaway_docker.errors import bind_source_missing
 
 
 def check_binds(spec: ContainerSpec) -> None:
@@ -22,7 +22,7 @@ def check_binds(spec: ContainerSpec) -> None:
         if mount.type != "bind" or Path(mount.source).exists():
             continue
         if not mount.create_source:
-            raise bad_request(bind_source_missing(mount.source))
+            raise bind_source_missing(mount.source)
         try:
             Path(mount.source).mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -1,5 +1,6 @@
 """Containers as the cache keeps them: each record with what lists and inspect make of it."""
 
+from collections import OrderedDict
 from functools import cached_property
 from typing import Any, Final
 
@@ -8,9 +9,12 @@ import orjson
 from seaway_api.cache.record_cache import Kind
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import container_facts, list_line, state_text
+from seaway_bus.judging import Verdict, verdict
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import is_container_id
 from seaway_docker.container_filters import ContainerFacts
+
+_MOST_NODES: Final = 1 << 16
 
 
 class CachedContainer:
@@ -80,3 +84,34 @@ class CachedContainer:
 
 
 CONTAINERS: Final = Kind("container", gone="destroy", read=CachedContainer.read, is_id=is_container_id)
+
+
+class ContainerNodes:
+    """The nodes of containers, as far as known, by container id or by the prefix that its execs' ids have.
+
+    A container never changes its node. Beyond a bound the oldest are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: OrderedDict[str, str] = OrderedDict()
+
+    def find(self, container: str) -> str | None:
+        """The node of a container, None if unknown."""
+        node = self._nodes.get(container)
+        if node is not None:
+            self._nodes.move_to_end(container)
+        return node
+
+    def note(self, container: str, node: str) -> None:
+        """Remember a container's node."""
+        self._nodes[container] = node
+        if len(self._nodes) > _MOST_NODES:
+            self._nodes.popitem(last=False)
+
+    def forget(self, container: str) -> None:
+        """Forget a removed container."""
+        self._nodes.pop(container, None)
+
+    def verdict(self, node: str, container: str) -> Verdict:
+        """Whether that node holds that container."""
+        return verdict(self._nodes.get(container), node)

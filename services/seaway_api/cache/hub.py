@@ -5,20 +5,19 @@ cut off.
 """
 
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import Gauge
 
-from seaway_api.cache.container_nodes import ContainerNodes
-from seaway_api.cache.containers import CONTAINERS, CachedContainer
-from seaway_api.cache.ended_execs import EndedExecs
-from seaway_api.cache.exec_commands import ExecCommands
+from seaway_api.cache.containers import CONTAINERS, CachedContainer, ContainerNodes
+from seaway_api.cache.execs import EndedExecs, ExecCommands
 from seaway_api.cache.readers import Reader
 from seaway_api.cache.record_cache import RecordCache
 from seaway_api.cache.reply_cache import ReplyCache
 from seaway_api.translate.events import docker_event
 from seaway_bus.down_nodes import DownNodes
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_bus.transport import Transport
 from seaway_cluster.wait import Watch, WatchList
 from seaway_contracts.execs import container_prefix
@@ -45,7 +44,7 @@ class Hub:
         self._back_ns: dict[str, int] = {}
         self.records = RecordCache(CONTAINERS)
         """Containers, as reads have brought them."""
-        self._caches = {CONTAINERS.noun: self.records}
+        self._caches: dict[str, RecordCache[Any]] = {CONTAINERS.noun: self.records}
         self.answers = ReplyCache(self.records.heard)
         self.ended_execs = EndedExecs()
         self.exec_commands = ExecCommands()

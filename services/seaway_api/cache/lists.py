@@ -9,10 +9,10 @@ from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.hub import Hub
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ListContainers, page_lines
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ImageRecord, ListImages
+from seaway_contracts.records import ListContainers, page_lines
 
 log = logging.getLogger(__name__)
 

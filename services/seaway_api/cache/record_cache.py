@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from seaway_contracts.commands import GONE
 from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.records import GONE
 
 _MOST: Final = 20_000
 _HEARD: Final = 8192

@@ -5,9 +5,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from seaway_contracts.commands import GONE
 from seaway_contracts.containers import ContainerRecord, ContainerStatus
 from seaway_contracts.ids import is_container_id
+from seaway_contracts.records import GONE
 
 _ANSWERS: Final = 4096
 _FRESH_S: Final = 15.0

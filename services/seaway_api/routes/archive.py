@@ -21,9 +21,10 @@ from seaway_contracts.archives import (
     StatPath,
     WritePath,
 )
-from seaway_contracts.errors import Reason, SeawayError, not_found
+from seaway_contracts.docker_errors import no_such_path
+from seaway_contracts.errors import Reason, SeawayError
 from seaway_docker import archive
-from seaway_docker.errors import InvalidParameter, no_such_path
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.timestamps import rfc3339nano
 from seaway_kit.tasks import cancel
 
@@ -182,7 +183,7 @@ def _path(call: Call) -> str:
 def _named(call: Call, path: str, error: SeawayError) -> SeawayError:
     """The agent knows the container by its id; the client is told the name that it gave."""
     if error.reason is Reason.NO_SUCH_FILE:
-        return not_found(no_such_path(path, call.name))
+        return no_such_path(path, call.name)
     return error
 
 

@@ -9,12 +9,12 @@ from seaway_api.routes.call import Call
 from seaway_api.routes.detach import DetachScanner, parse_detach_keys
 from seaway_api.routes.logs import media_type
 from seaway_api.routes.relay import both_ways, take_over
-from seaway_cluster.start import made_first
+from seaway_cluster.start_and_remove import made_first
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer, ContainerId
 from seaway_contracts.containers import ContainerRecord, State
-from seaway_contracts.errors import SeawayError, conflict
-from seaway_docker.errors import container_restarting
+from seaway_contracts.docker_errors import attach_to_paused_container, container_restarting
+from seaway_contracts.errors import SeawayError
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ async def tell_detached(call: Call, record: ContainerRecord) -> None:
 def check_state(record: ContainerRecord) -> None:
     """Raise SeawayError (409) for a container that can't be attached to now."""
     if record.status.state == State.PAUSED:
-        raise conflict(f"container {record.id} is paused, unpause the container before attach")
+        raise attach_to_paused_container(record.id)
     if record.status.state == State.RESTARTING:
-        raise conflict(container_restarting(record.id))
+        raise container_restarting(record.id)
 
 
 def attach_request(call: Call, record: ContainerRecord, stream: str) -> AttachContainer:

@@ -5,8 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from seaway_api.http import replies
-from seaway_api.routes import prune_events
-from seaway_api.routes.call import Call, parse_int
+from seaway_api.routes.call import Call, parse_int, tell_prune
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters, parse_filters, until_ns
 
@@ -18,7 +17,7 @@ async def prune(call: Call) -> web.StreamResponse:
     """POST /build/prune"""
     _check_size(call.text("keep-storage"))
     _check(parse_filters(call.text("filters"), None), call.api.now_ns())
-    await prune_events.tell(call, "builder", 0)
+    await tell_prune(call, "builder", 0)
     return replies.json({"CachesDeleted": None, "SpaceReclaimed": 0})
 
 

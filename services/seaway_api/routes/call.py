@@ -1,5 +1,6 @@
 """One request, as handlers see it."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, cast
 
@@ -12,11 +13,15 @@ from seaway_api.http.errors import ApiError
 from seaway_api.http.routing import Route
 from seaway_api.translate.version import ApiVersion
 from seaway_bus.bus import Command
+from seaway_contracts.catalogue import TELL_PRUNE
+from seaway_contracts.commands import Pruned, PrunedKind
+from seaway_contracts.errors import SeawayError
 from seaway_docker.errors import InvalidParameter, unsupported_content_type
 from seaway_docker.go_json import Body, decode_body
 
 _FALSE: Final = frozenset(("", "0", "no", "false", "none"))
 _JSON: Final = "application/json"
+log = logging.getLogger(__name__)
 
 
 class Call:
@@ -103,3 +108,11 @@ def parse_int(text: str) -> int:
 
 def _too_large(limit: int) -> ApiError:
     return ApiError(413, f"the request's body is too large: at most {limit} bytes are taken")
+
+
+async def tell_prune(call: Call, kind: PrunedKind, reclaimed: int) -> None:
+    """Have metadata publish the event of a prune. Logs a failure: what was removed stays removed."""
+    try:
+        await call.api.bus.call(TELL_PRUNE, Pruned(kind=kind, reclaimed=reclaimed), command=call.command())
+    except SeawayError as error:
+        log.warning("no event says that %ss were pruned: %s", kind, error)

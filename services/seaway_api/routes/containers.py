@@ -1,4 +1,9 @@
-"""List, inspect and prune containers."""
+"""List, inspect, measure, update, rename and prune containers, and list their processes."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
 
 from aiohttp import web
 
@@ -6,20 +11,25 @@ from seaway_api.api import Api
 from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.lists import all_containers, listed_containers
 from seaway_api.http import replies
-from seaway_api.routes import prune_events
-from seaway_api.routes.call import Call
-from seaway_api.routes.container_sizes import container_sizes
+from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import timed_line
+from seaway_api.translate.update import asked_changes, new_name
+from seaway_api.translate.warnings import limit_warnings
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ContainerId, RemoveContainer
+from seaway_contracts.archives import ContainerSize, MeasureContainers
+from seaway_contracts.commands import ContainerId, ListProcesses, RemoveContainer, RenameContainer
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import ImageRef
 from seaway_docker.container_filters import ContainerQuery, container_query
+from seaway_docker.errors import NAMES_EMPTY, InvalidParameter
 from seaway_docker.filters import CONTAINER_LIST_KEYS, CONTAINER_PRUNE_KEYS, parse_filters, prunable, until_ns
+from seaway_docker.model_container import ContainerUpdate
 
 _LIVE = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
+_PAGE: Final = 200
+_PS_ARGS: Final = "-ef"
 
 
 async def list_containers(call: Call) -> web.StreamResponse:
@@ -109,7 +119,7 @@ async def prune(call: Call) -> web.StreamResponse:
     sizes = await container_sizes(call, chosen)
     removed = [record.id for record in chosen if await _removed(call, record)]
     reclaimed = sum(sizes[identifier].rw for identifier in removed if identifier in sizes)
-    await prune_events.tell(call, "container", reclaimed)
+    await tell_prune(call, "container", reclaimed)
     return replies.json({"ContainersDeleted": removed or None, "SpaceReclaimed": reclaimed})
 
 
@@ -120,3 +130,55 @@ async def _removed(call: Call, record: ContainerRecord) -> bool:
         return False
     call.api.hub.answers.removed(record.id)
     return True
+
+
+async def container_sizes(call: Call, records: Iterable[ContainerRecord]) -> dict[str, ContainerSize]:
+    """The sizes by id, from one request per node and page; those of a node that doesn't answer are missing."""
+    by_node: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        by_node[record.node].append(record.id)
+    requests = [
+        _measure(call, node, tuple(ids[start : start + _PAGE]))
+        for node, ids in by_node.items()
+        for start in range(0, len(ids), _PAGE)
+    ]
+    return {size.id: size for sizes in await asyncio.gather(*requests) for size in sizes}
+
+
+async def _measure(call: Call, node: str, ids: tuple[str, ...]) -> tuple[ContainerSize, ...]:
+    try:
+        reply = await call.api.bus.call(cat.SIZES, MeasureContainers(ids=ids), node=node, command=call.command())
+    except SeawayError:
+        return ()
+    return reply.sizes
+
+
+async def top(call: Call) -> web.StreamResponse:
+    """GET /containers/{name}/top: the processes as the node's ps shows them."""
+    identifier, node = await call.api.locate(call.name)
+    request = ListProcesses(id=identifier, ps_args=call.text("ps_args") or _PS_ARGS)
+    found = await call.api.bus.call(cat.TOP, request, node=node, command=call.command())
+    return replies.json({"Processes": found.processes, "Titles": found.titles})
+
+
+async def update(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/update: limits and restart policy, of a running container at once."""
+    body = await call.body(ContainerUpdate) if call.request.can_read_body else ContainerUpdate()
+    request = asked_changes("", body)
+    identifier, node = await call.api.locate(call.name)
+    request = request.model_copy(update={"id": identifier})
+    reply = await call.api.bus.call(cat.UPDATE, request, node=node, command=call.command())
+    call.api.hub.answers.add(identifier, reply.status)
+    return replies.json({"Warnings": [*limit_warnings(body), *reply.warnings] or None})
+
+
+async def rename(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/rename"""
+    given = call.text("name")
+    if not given:
+        raise InvalidParameter(NAMES_EMPTY)
+    record = await call.api.record(call.name)
+    request = RenameContainer(id=record.id, name=new_name(given, record.spec.name))
+    reply = await call.api.bus.call(cat.RENAME, request, command=call.command())
+    call.api.hub.answers.add(record.id, reply.status)
+    return replies.empty()

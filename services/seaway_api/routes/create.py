@@ -17,9 +17,10 @@ from seaway_cluster.records import find_companions
 from seaway_cluster.request import Companions, ContainerRequest
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
-from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
+from seaway_contracts.docker_errors import no_such_network, too_many_cpus
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import ImageRecord, ImageRef
-from seaway_docker.errors import InvalidParameter, no_such_network, too_many_cpus
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.names import container_name, generate_name
 
@@ -69,7 +70,7 @@ async def _made(
 
     def accept(image: ImageRecord) -> None:
         for network in asked_networks(body):
-            raise not_found(no_such_network(network))
+            raise no_such_network(network)
         check_platform(request.platform, request.image, image)
 
     try:
@@ -89,4 +90,4 @@ async def _unplaceable(api: Api, nano_cpus: int, error: SeawayError) -> SeawayEr
         return error
     nodes = (await api.bus.call(cat.LIST_NODES, Empty())).nodes
     most = max((node.beat.capacity.nano_cpus for node in nodes if node.state == "up"), default=0)
-    return bad_request(too_many_cpus(most // _CORE)) if 0 < most < nano_cpus else error
+    return too_many_cpus(most // _CORE) if 0 < most < nano_cpus else error

@@ -11,7 +11,7 @@ from seaway_api.http import replies
 from seaway_api.http.errors import bus_away
 from seaway_api.routes.call import Call
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
-from seaway_bus.feed import Event, history
+from seaway_bus.events import Event, history
 from seaway_bus.transport import TransportError
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.event_filters import event_matches

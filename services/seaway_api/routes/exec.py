@@ -11,10 +11,11 @@ from seaway_api.routes.run import check_size
 from seaway_api.translate.execs import console_size, exec_json, exec_spec
 from seaway_cluster.run import prepare
 from seaway_contracts import catalogue as cat
-from seaway_contracts.commands import ResolveContainer
-from seaway_contracts.errors import Code, Reason, SeawayError, conflict, not_found
+from seaway_contracts.docker_errors import exec_in_paused_container, no_such_exec
+from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_contracts.execs import ExecId, ResizeExec, StartExec, container_prefix, is_exec_id
-from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter, container_paused, no_such_exec
+from seaway_contracts.records import ResolveContainer
+from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter
 from seaway_docker.model_container import ExecCreate, ExecStart
 from seaway_docker.streams import RAW_STREAM, stream_media_type
 
@@ -33,7 +34,7 @@ async def create(call: Call) -> web.StreamResponse:
     except SeawayError as error:
         if error.reason is not Reason.PAUSED:  # a node doesn't know how it was asked for
             raise
-        raise conflict(container_paused(call.name)) from None
+        raise exec_in_paused_container(call.name) from None
     call.api.hub.answers.add(container, ready.status)
     return replies.json({"Id": ready.id}, 201)
 
@@ -83,7 +84,7 @@ async def _node(call: Call) -> str:
     """The node of the exec's container. Raises SeawayError (404)."""
     identifier, hub = call.name, call.api.hub
     if not is_exec_id(identifier):
-        raise not_found(no_such_exec(identifier))
+        raise no_such_exec(identifier)
     prefix = container_prefix(identifier)
     node = hub.place(prefix)
     if node is not None:
@@ -91,7 +92,7 @@ async def _node(call: Call) -> str:
     try:
         found = await call.api.bus.call(cat.RESOLVE, ResolveContainer(ref=prefix))
     except SeawayError as error:
-        raise not_found(no_such_exec(identifier)) if error.code is Code.NOT_FOUND else error from None
+        raise no_such_exec(identifier) if error.code is Code.NOT_FOUND else error from None
     hub.remember(prefix, found.node)
     return found.node
 

@@ -1,19 +1,21 @@
-"""List, inspect, history, tag, remove and prune images."""
+"""List, inspect, history, tag, commit, remove and prune images."""
 
 from aiohttp import web
 
 from seaway_api.api import Api
 from seaway_api.cache.lists import all_containers, all_images
 from seaway_api.http import replies
-from seaway_api.routes import prune_events
-from seaway_api.routes.call import Call
+from seaway_api.routes.call import Call, tell_prune
+from seaway_api.translate.commit import image_order
 from seaway_api.translate.images import history_json, image_facts, image_json, image_line, removed_json, shared_sizes
 from seaway_contracts import catalogue as cat
+from seaway_contracts.archives import CommitContainer, GrantCommit
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ImageInUse, ImageRecord, ImageRef, RemovedImages, RemoveImage, TagRequest
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import IMAGE_LIST_KEYS, IMAGE_PRUNE_KEYS, Filters, parse_filters, prunable, until_ns
+from seaway_docker.model_container import ContainerConfig
 from seaway_docker.object_filters import image_matches, matching_references
 from seaway_docker.references import parse_reference
 
@@ -119,7 +121,7 @@ async def prune(call: Call) -> web.StreamResponse:
             removed = await _removed(call, image, in_use)
             deleted += removed_json(removed)
             reclaimed += removed.reclaimed
-    await prune_events.tell(call, "image", reclaimed)
+    await tell_prune(call, "image", reclaimed)
     return replies.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 
@@ -130,3 +132,39 @@ async def _removed(call: Call, image: ImageRecord, in_use: tuple[ImageInUse, ...
         return await call.api.bus.call(cat.REMOVE_IMAGE, request, command=call.command())
     except SeawayError:
         return RemovedImages()
+
+
+async def commit(call: Call) -> web.StreamResponse:
+    """POST /commit: the new image's id. A running container is paused meanwhile unless `pause=0`."""
+    name = call.text("container").removeprefix("/")
+    if not name:
+        raise InvalidParameter('invalid name or ID supplied: ""')
+    body = await _config(call)
+    target = _target(call.text("repo"), call.text("tag"))
+    record = await call.api.record(name)
+    order = image_order(
+        record,
+        body,
+        changes=call.query.getall("changes", []),
+        target=target,
+        author=call.text("author"),
+        comment=call.text("comment"),
+    )
+    command = call.command()
+    upload = await call.api.bus.call(cat.GRANT_COMMIT, GrantCommit(node=record.node, order=order), command=command)
+    request = CommitContainer(id=record.id, upload=upload, comment=order.comment, pause=call.flag("pause", True))
+    made = await call.api.bus.call(cat.COMMIT, request, node=record.node, command=command)
+    return replies.json({"Id": made.id}, 201)
+
+
+async def _config(call: Call) -> ContainerConfig | None:
+    """The config that the client gave; one without any field is none, as for Go's embedded pointer."""
+    body = await call.body(ContainerConfig) if call.request.can_read_body else None
+    return body if body is not None and body.model_fields_set else None
+
+
+def _target(repo: str, tag: str) -> str:
+    """The new image's name with its tag; empty where it gets none. Raises InvalidReference (400)."""
+    if not repo:
+        return ""
+    return parse_reference(repo).with_tag_or_digest(tag).with_default_tag().familiar

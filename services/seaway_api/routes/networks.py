@@ -4,16 +4,14 @@ from aiohttp import web
 
 from seaway_api.cache.lists import all_containers
 from seaway_api.http import replies
-from seaway_api.http.errors import ApiError
-from seaway_api.routes import prune_events
-from seaway_api.routes.call import Call
+from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.networking import find_predefined, network_json
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
+from seaway_contracts.docker_errors import network_not_removable, no_such_network
 from seaway_contracts.errors import SeawayError, not_found
 from seaway_contracts.networks import network_id
 from seaway_contracts.nodes import BridgeFacts
-from seaway_docker.errors import network_not_removable, no_such_network
 from seaway_docker.filters import NETWORK_LIST_KEYS, NETWORK_PRUNE_KEYS, parse_filters, until_ns
 from seaway_docker.networks import DRIVERS
 from seaway_docker.object_filters import NetworkFacts, check_network_filters, network_matches
@@ -36,7 +34,7 @@ async def inspect_network(call: Call) -> web.StreamResponse:
     """GET /networks/{name}"""
     name = find_predefined(call.params["name"])
     if name is None:
-        raise not_found(no_such_network(call.params["name"]))
+        raise no_such_network(call.params["name"])
     records = [record async for record in all_containers(call.api.bus, call.api.hub, stopped=False)]
     return replies.json(network_json(name, records, await _bridges(call)))
 
@@ -55,14 +53,14 @@ async def remove_network(call: Call) -> web.StreamResponse:
     """DELETE /networks/{name}"""
     name = find_predefined(call.params["name"])
     if name is None:
-        raise not_found(no_such_network(call.params["name"]))
-    raise ApiError(403, network_not_removable(name))
+        raise no_such_network(call.params["name"])
+    raise network_not_removable(name)
 
 
 async def prune(call: Call) -> web.StreamResponse:
     """POST /networks/prune. Those that every node has stay."""
     until_ns(parse_filters(call.text("filters"), NETWORK_PRUNE_KEYS), call.api.now_ns())
-    await prune_events.tell(call, "network", 0)
+    await tell_prune(call, "network", 0)
     return replies.json({"NetworksDeleted": None})
 
 

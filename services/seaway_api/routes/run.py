@@ -1,14 +1,16 @@
-"""Start, stop, restart, kill, pause, unpause, resize, remove: commands to the node that holds the container."""
+"""Start, stop, restart, kill, pause, unpause, resize, remove: commands to the node that holds the container; wait."""
 
 import contextlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import orjson
 from aiohttp import web
 
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, parse_int
-from seaway_cluster.remove import remove as remove_container
-from seaway_cluster.start import made_first
+from seaway_cluster.start_and_remove import made_first
+from seaway_cluster.start_and_remove import remove as remove_container
+from seaway_cluster.wait import Condition, Ended, waiting
 from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (
@@ -20,8 +22,9 @@ from seaway_contracts.commands import (
     StatusReply,
     StopContainer,
 )
-from seaway_contracts.errors import Code, Reason, SeawayError, conflict
-from seaway_docker.errors import InvalidParameter, cannot_kill, container_not_running
+from seaway_contracts.docker_errors import cannot_kill, container_not_running
+from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
+from seaway_docker.errors import InvalidParameter, invalid_wait_condition
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
@@ -81,15 +84,15 @@ async def kill(call: Call) -> web.StreamResponse:
         parse_signal(signal)
         identifier, node = await call.api.locate(call.name)
     except InvalidParameter as error:
-        raise InvalidParameter(cannot_kill(call.name, str(error))) from None
+        raise cannot_kill(call.name, bad_request(str(error))) from None
     except SeawayError as error:
-        raise SeawayError(error.code, cannot_kill(call.name, error.message)) from None
+        raise cannot_kill(call.name, error) from None
     try:
         await _command(call, cat.KILL, KillContainer(id=identifier, signal=signal), node)
     except SeawayError as error:
         if error.reason is not Reason.NOT_RUNNING:  # a node doesn't know how it was asked for
             raise
-        raise conflict(cannot_kill(call.name, container_not_running(identifier))) from None
+        raise cannot_kill(call.name, container_not_running(identifier)) from None
     return replies.empty()
 
 
@@ -162,3 +165,28 @@ async def _note_status(call: Call, identifier: str, node: str) -> None:
         for item in held.containers:
             if item.spec.id == identifier:
                 call.api.hub.answers.add(identifier, item.status)
+
+
+async def wait(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/wait. Sends the head at once: clients that wait before they start need it."""
+    condition = _condition(call.text("condition"))
+    identifier, _ = await call.api.locate(call.name)
+    async with waiting(call.api.hub, call.api.record, identifier) as container:
+        response = await replies.begin_stream(call.request)
+        ended = await container.end(condition)
+        call.api.hub.answers.add(identifier, ended.status)
+        await response.write(orjson.dumps(_wait_body(ended), option=orjson.OPT_APPEND_NEWLINE))
+        return response
+
+
+def _condition(text: str) -> Condition:
+    try:
+        return Condition(text or Condition.NOT_RUNNING)
+    except ValueError:
+        raise InvalidParameter(invalid_wait_condition(text)) from None
+
+
+def _wait_body(ended: Ended) -> dict[str, Any]:
+    """Shows the error of a failed start, but not if the container was removed, which went well."""
+    error = {"Error": {"Message": ended.status.error}} if ended.status.error and not ended.removed else {}
+    return error | {"StatusCode": ended.status.exit_code}

@@ -6,7 +6,6 @@ from seaway_api.routes import (
     attach,
     attach_ws,
     builds,
-    commit,
     containers,
     create,
     events,
@@ -17,10 +16,7 @@ from seaway_api.routes import (
     run,
     stats,
     system,
-    top,
     transfer,
-    update,
-    wait,
 )
 from seaway_api.routes.absent import checkpoint_routes, missing_routes, swarm_routes
 from seaway_api.routes.call import ApiRoute
@@ -56,15 +52,15 @@ def _containers() -> list[ApiRoute]:
         Route("POST", "/containers/{name}/pause", run.pause),
         Route("POST", "/containers/{name}/unpause", run.unpause),
         Route("POST", "/containers/{name}/resize", run.resize),
-        Route("POST", "/containers/{name}/rename", update.rename),
-        Route("POST", "/containers/{name}/update", update.update),
-        Route("GET", "/containers/{name}/top", top.top),
+        Route("POST", "/containers/{name}/rename", containers.rename),
+        Route("POST", "/containers/{name}/update", containers.update),
+        Route("GET", "/containers/{name}/top", containers.top),
         Route("GET", "/containers/{name}/stats", stats.stats, waits=True),
         Route("POST", "/containers/{name}/exec", exec.create),
         Route("POST", "/exec/{name}/start", exec.start, waits=True),
         Route("POST", "/exec/{name}/resize", exec.resize),
         Route("GET", "/exec/{name}/json", exec.inspect),
-        Route("POST", "/containers/{name}/wait", wait.wait, waits=True),
+        Route("POST", "/containers/{name}/wait", run.wait, waits=True),
         Route("POST", "/containers/{name}/attach", attach.attach, waits=True),
         Route("GET", "/containers/{name}/attach/ws", attach_ws.attach_ws, waits=True),
         Route("GET", "/containers/{name}/json", containers.inspect),
@@ -74,7 +70,7 @@ def _containers() -> list[ApiRoute]:
         Route("PUT", "/containers/{name}/archive", archive.write, waits=True),
         Route("GET", "/containers/{name}/export", archive.export, waits=True),
         Route("GET", "/containers/{name}/changes", archive.changes),
-        Route("POST", "/commit", commit.commit),
+        Route("POST", "/commit", images.commit),
         Route("DELETE", "/containers/{name}", run.remove),
     ]
 

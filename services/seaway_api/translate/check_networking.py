@@ -9,9 +9,8 @@ from ipaddress import ip_address
 from typing import Final
 
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.model_container import ContainerConfig
+from seaway_docker.model_container import ContainerConfig, EndpointIPAMConfig, EndpointSettings, NetworkingConfig
 from seaway_docker.model_host import HostConfig
-from seaway_docker.model_network import EndpointIPAMConfig, EndpointSettings, NetworkingConfig
 from seaway_docker.networks import PREDEFINED, network_mode
 from seaway_docker.ports import HostBinding, Port, exposed_ports, host_bindings, is_ip_address
 

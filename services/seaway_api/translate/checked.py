@@ -1,19 +1,22 @@
 """A Docker create body, checked: all that Docker refuses before it looks for the image. Pure."""
 
+import posixpath
 from dataclasses import dataclass
 from typing import Final
 
-from seaway_api.translate.check_config import check_config
 from seaway_api.translate.check_networking import check_endpoints, check_ports
 from seaway_api.translate.checks import check_host, check_modes
 from seaway_cluster.request import CompanionRefs
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.model_container import ContainerCreate
+from seaway_docker.model_container import ContainerConfig, ContainerCreate, HealthConfig
 from seaway_docker.mounts import parse_volumes_from
 from seaway_docker.networks import PREDEFINED
 from seaway_docker.ports import HostBinding, Port
+from seaway_docker.signals import parse_signal
 
 _JOINED: Final = "container:"
+_LEAST_SPAN_NS: Final = 1_000_000
+_MOST_ENTRIES: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,42 @@ def asked_networks(body: ContainerCreate) -> tuple[str, ...]:
     """
     known = (*PREDEFINED, "default", body.host_config.network_mode)
     return tuple(name for name in body.networking_config.endpoints_config or {} if name not in known)
+
+
+def check_config(config: ContainerConfig) -> None:
+    """Raise InvalidParameter for a config that no node can run (moby 26.1: daemon/container.go)."""
+    if config.working_dir and not posixpath.isabs(config.working_dir):
+        raise InvalidParameter(
+            f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path"
+        )
+    for item in config.env or ():
+        if not item or item.startswith("="):
+            raise InvalidParameter(f"invalid environment variable: {item}")
+    if config.stop_signal:
+        parse_signal(config.stop_signal)
+    if config.healthcheck is not None:
+        _check_health(config.healthcheck)
+    _check_text(config)
+
+
+def _check_health(health: HealthConfig) -> None:
+    spans = {
+        "Interval": health.interval,
+        "Timeout": health.timeout,
+        "StartPeriod": health.start_period,
+        "StartInterval": health.start_interval,
+    }
+    for name, span in spans.items():
+        if span != 0 and span < _LEAST_SPAN_NS:
+            raise InvalidParameter(f"{name} in Healthcheck cannot be less than 1ms")
+    if health.retries < 0:
+        raise InvalidParameter("Retries in Healthcheck cannot be negative")
+
+
+def _check_text(config: ContainerConfig) -> None:
+    """No NUL reaches a node, and no body holds more than a kernel or a record could."""
+    texts = [*(config.env or ()), *(config.cmd or ()), *(config.entrypoint or ()), config.working_dir, config.user]
+    if any("\0" in text for text in texts):
+        raise InvalidParameter("command, environment, working directory and user must not hold NUL bytes")
+    if len(texts) > _MOST_ENTRIES or len(config.labels or ()) > _MOST_ENTRIES:
+        raise InvalidParameter(f"more than {_MOST_ENTRIES} arguments, variables or labels")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from seaway_api.translate.asked import asked_config
-from seaway_api.translate.command import own_health
+from seaway_api.translate.request import own_health
 from seaway_contracts.archives import ImageOrder
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.images import ImageConfig

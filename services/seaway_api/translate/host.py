@@ -19,9 +19,8 @@ from seaway_contracts.containers import (
     Ulimit,
 )
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.model_container import ContainerCreate
+from seaway_docker.model_container import ContainerCreate, EndpointIPAMConfig, EndpointSettings
 from seaway_docker.model_host import HostConfig, ThrottleDevice
-from seaway_docker.model_network import EndpointIPAMConfig, EndpointSettings
 from seaway_docker.mounts import MountSpec, collect_mounts
 from seaway_docker.ports import HostBinding
 from seaway_docker.tmpfs import tmpfs_mount_options, tmpfs_options

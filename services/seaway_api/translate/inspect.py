@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from seaway_api.translate.asked import asked_config, asked_host
-from seaway_api.translate.mounts import mount_points
+from seaway_api.translate.listing import mount_points
 from seaway_api.translate.networking import network_settings, shown_mode
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Health, State
 from seaway_contracts.images import Healthcheck

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from seaway_api.translate.mounts import mount_points
 from seaway_api.translate.networking import endpoint_maps, list_ports, shown_mode
 from seaway_contracts.archives import ContainerSize
-from seaway_contracts.containers import ContainerRecord, ContainerStatus
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount
 from seaway_docker.container_filters import ContainerFacts
 from seaway_docker.status import status_text
 
@@ -85,3 +84,21 @@ def container_facts(record: ContainerRecord) -> ContainerFacts:
         published=frozenset(f"{port.host_port}/{port.protocol}" for port in status.ports),
         exposed=frozenset(spec.network.exposed_ports),
     )
+
+
+def mount_points(spec: ContainerSpec) -> list[dict[str, Any]]:
+    """The `Mounts` of inspect and list (MountPoint). Tmpfs mounts of `--tmpfs` aren't there, as in Docker."""
+    return [_point(mount) for mount in spec.mounts if mount.listed]
+
+
+def _point(mount: Mount) -> dict[str, Any]:
+    point: dict[str, Any] = {"Type": mount.type}
+    if mount.type == "volume":
+        point |= {"Name": mount.source, "Source": mount.host_path, "Destination": mount.target, "Driver": "local"}
+    else:
+        point |= {"Source": mount.source, "Destination": mount.target}
+    return point | {
+        "Mode": mount.shown_mode,
+        "RW": not mount.read_only,
+        "Propagation": (mount.propagation or "rprivate") if mount.type == "bind" else "",
+    }

@@ -6,7 +6,7 @@ from typing import Final
 from seaway_api.translate.version import ApiVersion
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.model_host import Resources
-from seaway_kit.docker_hosts import TCP
+from seaway_kit.addresses import TCP
 
 _MAC_DEPRECATED_SINCE: ApiVersion = (1, 44)
 _ROOT: Final = """

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from seaway_archive.inflate import Format, Inflater
+from seaway_archive.inflate import Expansion, Format, Inflater
 from seaway_archive.reader import next_bytes
 from seaway_contracts.errors import Code, SeawayError
-from seaway_kit.expansion import Expansion
 
 MAX_ARCHIVE: Final = 256 << 30
 _PIECE: Final = 1 << 20

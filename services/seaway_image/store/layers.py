@@ -11,11 +11,10 @@ from typing import Final
 
 from seaway_archive.errors import ArchiveRejected
 from seaway_archive.headers import BLOCK, parse_header
-from seaway_archive.inflate import LAYER_FORMATS, InflatingReader, format_of
+from seaway_archive.inflate import LAYER_FORMATS, Expansion, InflatingReader, format_of
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_image.oci.digests import Digest
 from seaway_image.store.content_size import ContentSize
-from seaway_kit.expansion import Expansion
 
 MAX_LAYER: Final = 32 << 30
 _CHUNK: Final = 1 << 20

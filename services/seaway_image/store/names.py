@@ -9,10 +9,10 @@ from typing import Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from seaway_contracts.errors import SeawayError, bad_request, not_found, written_later
+from seaway_contracts.docker_errors import no_such_image
+from seaway_contracts.errors import SeawayError, bad_request, written_later
 from seaway_contracts.images import RemovedImage
 from seaway_contracts.stored_forms import Form
-from seaway_docker.errors import no_such_image
 from seaway_docker.references import (
     InvalidReference,
     Reference,
@@ -221,8 +221,8 @@ def _by_name(table: NameTable, text: str) -> Digest | None:
 
 def _missing(text: str) -> SeawayError:
     if is_full_image_id(text):
-        return not_found(no_such_image(f"sha256:{text.removeprefix('sha256:')}"))
-    return not_found(no_such_image(read_reference(text).with_default_tag().familiar))
+        return no_such_image(f"sha256:{text.removeprefix('sha256:')}")
+    return no_such_image(read_reference(text).with_default_tag().familiar)
 
 
 def is_id_of(image: Digest, text: str) -> bool:

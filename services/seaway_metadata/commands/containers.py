@@ -1,37 +1,38 @@
 """Serves what is asked about containers: their registration, and the records of those that are there."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from seaway_bus.bus import Bus, Command, Encoded
-from seaway_bus.transport import NoResponders, NoSpace, TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import (
-    ContainerList,
-    ContainerLocation,
-    ForgetContainer,
-    InventoryItem,
-    ListContainers,
-    RegisterContainer,
-    ResolveContainer,
-)
+from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.networks import RegisteredContainer
+from seaway_contracts.records import (
+    ContainerList,
+    ContainerLocation,
+    ForgetContainer,
+    ListContainers,
+    RegisterContainer,
+    ResolveContainer,
+)
+from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, may_choose_again, with_endpoints
+from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.kinds.container_registering import ContainerRegistering
-from seaway_metadata.kinds.containers import runs, spec_json
+from seaway_metadata.kinds.containers import NAMES, runs, spec_json
 from seaway_metadata.kinds.registrations import Registrations
+from seaway_metadata.store.records import Stored
 from seaway_metadata.store.tables import ReportedTable
 
 ContainerTable = ReportedTable[ContainerRecord, ContainerEvent, InventoryItem]
 _REPLY_FRAME: Final = 4096
 _SPARE: Final = 256 << 10
 """What a record may become larger than at its registration: by its status, a longer name, other limits."""
-_NO_STORE: Final = "the bus can't store anything just now (it starts, or most of its servers are away); try again"
-_FULL: Final = "the bus has no space left to store records; free disk space on its host"
+_TRIES: Final = 64
 
 
 class ContainerCommands:
@@ -43,6 +44,7 @@ class ContainerCommands:
         table: ContainerTable,
         registering: ContainerRegistering,
         registrations: Registrations,
+        endpoints: Endpoints,
         missing: Callable[[], None],
     ) -> None:
         """`missing` is called when the buckets are not there."""
@@ -51,6 +53,7 @@ class ContainerCommands:
         self._view = table.view
         self._registering = registering
         self._registrations = registrations
+        self._endpoints = endpoints
         self._missing = missing
 
     async def serve(self) -> None:
@@ -63,22 +66,39 @@ class ContainerCommands:
         await serve(catalogue.LIST_CONTAINERS, self.list_containers)
 
     async def register(self, request: RegisterContainer, command: Command) -> RegisteredContainer:
-        """Reserve name and record; the same again does nothing."""
+        """Reserve name, addresses and record; the same again does nothing."""
         await self._table.freshness.caught_up()
         self._check_size(request.spec)
         try:
             with self._reachable():
-                await self._table.kept.keep(request.spec.name, request.spec.id)
-                revision = await self._registering.register(request.spec, request.node)
-                self._view.load(ContainerRecord(spec=request.spec, node=request.node))
+                await self._table.kept.keep(NAMES.claim(request.spec.name), request.spec.id)
+                resolved = await self._endpoints.resolve(request.spec.network.endpoints, request.node)
+                stored = await self._register(request, resolved)
+                self._view.load(stored.record)
         except SeawayError as error:
             if error.retryable:
                 self._registrations.add(request.spec.id, request.node)
             raise
         if self._view.index.get(request.spec.id) is None:
-            self._table.behind.known(request.spec.id, revision)
+            self._table.behind.known(request.spec.id, stored.revision)
             self._registrations.add(request.spec.id, request.node)
-        return RegisteredContainer(spec=request.spec)
+        networks = tuple(one.network for one in resolved if one.network is not None)
+        return RegisteredContainer(spec=stored.record.spec, networks=networks)
+
+    async def _register(
+        self, request: RegisterContainer, resolved: Sequence[ResolvedEndpoint]
+    ) -> Stored[ContainerRecord]:
+        """With other addresses where those that were free here have just been taken."""
+        for _ in range(_TRIES):
+            endpoints = self._endpoints.choose(resolved)
+            try:
+                return await self._registering.register(with_endpoints(request.spec, endpoints), request.node)
+            except SeawayError as error:
+                if not may_choose_again(error, endpoints):
+                    raise
+            finally:
+                self._endpoints.settled(endpoints)
+        raise unavailable("the addresses of the network are being taken at the same time; try again")
 
     def _check_size(self, spec: ContainerSpec) -> None:
         """Raise SeawayError for a container whose record would be larger than a message."""
@@ -148,15 +168,5 @@ class ContainerCommands:
         # The bucket comes after the index: what is known here is not called so (any more), or is by now.
         return self._view.index.find(ref) if self._view.index.get(found.id) is not None else found
 
-    @contextlib.contextmanager
-    def _reachable(self) -> Iterator[None]:
-        """A bucket that can't be reached is no fault of the caller, who may try again."""
-        try:
-            yield
-        except TransportError as error:
-            if isinstance(error, NoResponders):
-                self._missing()
-                raise unavailable(_NO_STORE) from error
-            if isinstance(error, NoSpace):
-                raise SeawayError(Code.NO_SPACE, _FULL) from error
-            raise unavailable(f"the records can't be reached just now: {error}; try again") from error
+    def _reachable(self) -> contextlib.AbstractContextManager[None]:
+        return reachable(self._missing)

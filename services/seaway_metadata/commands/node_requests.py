@@ -6,11 +6,11 @@ from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import TransportError
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LOG_LINES
-from seaway_contracts.commands import KnownContainers, ListKnown
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError, bad_request, unavailable
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.logs import PublishLines
+from seaway_contracts.records import KnownContainers, ListKnown
 from seaway_metadata.kinds.containers import ContainerView
 from seaway_metadata.store.holders import RecordHolders
 

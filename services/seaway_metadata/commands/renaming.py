@@ -16,6 +16,8 @@ from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.kinds.container_registering import ContainerRegistering
+from seaway_metadata.kinds.containers import NAMES
+from seaway_metadata.store.kind import Claim
 from seaway_metadata.store.records import Records
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ class Renaming:
         registering: ContainerRegistering,
         records: Records[ContainerRecord],
         find: Callable[[str], Awaitable[ContainerRecord]],
-        keep: Callable[[str, str], Awaitable[None]],
+        keep: Callable[[Claim, str], Awaitable[None]],
         free: Callable[[str], Awaitable[None]],
     ) -> None:
         """`keep` sees to it that a name that another container than this one is known by is that one's; `free` frees
@@ -61,7 +63,7 @@ class Renaming:
 
     async def _reserve(self, request: RenameContainer) -> bool:
         try:
-            await self._keep(request.name, request.id)
+            await self._keep(NAMES.claim(request.name), request.id)
             return await self._registering.rename(request.id, request.name)
         except TransportError as error:
             raise unavailable(f"the records can't be reached just now: {error}; try again") from error
@@ -70,7 +72,7 @@ class Renaming:
 
     async def _release(self, name: str, identifier: str) -> None:
         try:
-            await self._records.claims.release(name, identifier)
+            await self._records.claims.release(NAMES.claim(name), identifier)
         except TransportError as error:
             log.warning("the name %s lapses by itself: %s", name, error)
 

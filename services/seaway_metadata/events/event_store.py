@@ -18,18 +18,18 @@ from seaway_contracts.catalogue import EVENTS
 from seaway_contracts.channels import EventChannel, Role
 from seaway_contracts.errors import Code, SeawayError, bad_request, unavailable
 from seaway_contracts.ids import BadToken, is_container_id
-from seaway_contracts.lifecycle import Envelope
-from seaway_contracts.stored_events import (
+from seaway_contracts.lifecycle import (
     EVENT_ID,
     MOST_BYTES,
     MOST_EVENTS,
+    Envelope,
     EventToStore,
     PublishEvents,
     StoredEvents,
     StoreEvents,
 )
 from seaway_kit.failpoints import Failpoint, reach
-from seaway_metadata.events.allowance import Allowance
+from seaway_metadata.events.history_share import Allowance
 from seaway_metadata.store.holders import RecordHolders
 
 MOST_WAITING: Final = 4

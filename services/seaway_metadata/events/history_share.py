@@ -1,7 +1,7 @@
-"""How much of the stream of events each node has, and whose oldest go where there is too little room. Pure.
+"""Each node's share of the stream of events: how fast it may write, and whose events go when it gets full. Pure.
 
-The stream discards its oldest messages when it is full, whoever's they are. So before it is full, the node that has
-the most gives up its own oldest: what one node floods costs the history of no other.
+The stream discards its oldest messages when it is full, whatever node they are from. So before that, the node that has
+the most events gives up its oldest: a flood from one node does not cost the history of others.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,8 @@ MARK_BYTES: Final = 8 << 20
 """So many bytes of a node's events stand between two marks."""
 _PRESSED: Final = 7 / 8
 _RELIEVED: Final = 3 / 4
+BYTES_PER_S: Final = 4 << 20
+BURST_BYTES: Final = 64 << 20
 
 
 class Mark(Payload):
@@ -60,3 +62,20 @@ def purges(nodes: Mapping[str, Marks], stream: StreamSize) -> list[Purge]:
         sizes[node] -= mark.size
         excess -= mark.size
     return [Purge(node, seq) for node, seq in sorted(gone.items())]
+
+
+class Allowance:
+    """One node's. Times are in seconds of one steady clock."""
+
+    def __init__(self, bytes_per_s: int = BYTES_PER_S, burst: int = BURST_BYTES) -> None:
+        self._rate = bytes_per_s
+        self._burst = burst
+        self._left = float(burst)
+        self._since = 0.0
+
+    def take(self, size: int, now: float) -> float:
+        """Take `size` bytes. Returns the seconds to wait before storing them."""
+        self._left = min(self._burst, self._left + (now - self._since) * self._rate)
+        self._since = now
+        self._left -= size
+        return max(0.0, -self._left / self._rate)

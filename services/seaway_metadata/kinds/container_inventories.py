@@ -34,4 +34,4 @@ class ContainerInventories:
 
 
 def _read(reply: commands.Inventory) -> Inventory[InventoryItem]:
-    return Inventory(reply.epoch, reply.containers, reply.next, reply.forgetful)
+    return Inventory(reply.epoch, reply.containers, reply.next, reply.lost_memory)

@@ -7,7 +7,7 @@ from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import bad_request, conflict
 from seaway_contracts.ids import is_container_id
 from seaway_kit.failpoints import Failpoint, reach
-from seaway_metadata.kinds.containers import NAMES
+from seaway_metadata.kinds.containers import CONTAINERS, NAMES
 from seaway_metadata.store.records import Records, Stored
 from seaway_metadata.store.registering import Registering
 from seaway_metadata.store.stored import encode
@@ -20,8 +20,8 @@ class ContainerRegistering:
         self._records = records
         self._registering = Registering(records)
 
-    async def register(self, spec: ContainerSpec, node: str) -> int:
-        """Reserve the name and store the record; the record's revision. Raises as `Registering.register` does."""
+    async def register(self, spec: ContainerSpec, node: str) -> Stored[ContainerRecord]:
+        """Reserve name and addresses, and store the record; returns it as stored. Raises as `Registering.register`."""
         if not is_container_id(spec.id):
             raise bad_request(f"{spec.id!r} is no container id: use 64 hex digits")
         if not NAMES.fits(spec.name):
@@ -31,7 +31,7 @@ class ContainerRegistering:
     async def rename(self, identifier: str, name: str) -> bool:
         """Reserve a further name for a container; False where it has it already. Raises as `register` does."""
         try:
-            return await self._records.claims.reserve_more(name, identifier)
+            return await self._records.claims.reserve_more(NAMES.claim(name), identifier)
         except WrongRevision:
             raise conflict("the name was taken by another container at the same time; try again") from None
 
@@ -44,13 +44,14 @@ class ContainerRegistering:
         found = await self._records.stored(identifier)
         if found is None:
             if name:
-                await self._records.claims.release(name, identifier)
+                await self._records.claims.release(NAMES.claim(name), identifier)
             return ""
         record = found.record
         if not record.discarded:
             await self._take_back(found, unheard=unheard)
             reach(Failpoint.FORGET_RECORD)
-        await self._records.claims.release(record.spec.name, identifier)
+        for claim in CONTAINERS.claims(record):
+            await self._records.claims.release(claim, identifier)
         return record.node if unheard or record.discarded else ""
 
     async def _take_back(self, found: Stored[ContainerRecord], *, unheard: bool) -> None:

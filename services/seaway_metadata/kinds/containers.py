@@ -6,6 +6,7 @@ from typing import Final
 import orjson
 
 from seaway_contracts.catalogue import (
+    ADDRESSES_BUCKET,
     CONTAINER_CREATE,
     CONTAINER_DESTROY,
     CONTAINER_RENAME,
@@ -14,15 +15,18 @@ from seaway_contracts.catalogue import (
     EVENTS,
     NAMES_BUCKET,
 )
-from seaway_contracts.commands import PAGE_HEAD, InventoryItem
+from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
-from seaway_contracts.errors import SeawayError, conflict, not_found
-from seaway_contracts.ids import is_container_id
+from seaway_contracts.docker_errors import container_name_conflict, no_such_container
+from seaway_contracts.errors import Code, Reason, SeawayError, conflict
+from seaway_contracts.ids import is_container_id, is_network_id
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_docker.errors import InvalidParameter, container_name_conflict, no_such_container
+from seaway_contracts.records import PAGE_HEAD
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.names import container_name
+from seaway_docker.ports import is_ip_address
 from seaway_metadata.kinds.projection import apply, apply_inventory
-from seaway_metadata.store.kind import Applied, ClaimHolder, ClaimSpace, ReportedKind
+from seaway_metadata.store.kind import Applied, Claim, ClaimHolder, ClaimSpace, ReportedKind
 from seaway_metadata.store.view import View
 
 _SPEC_CHANGES: Final = (CONTAINER_CREATE, CONTAINER_RENAME, CONTAINER_UPDATE)
@@ -51,7 +55,7 @@ def runs(record: ContainerRecord) -> bool:
 
 
 def _taken(name: str, holder: str) -> SeawayError:
-    return conflict(container_name_conflict(name, holder))
+    return container_name_conflict(name, holder)
 
 
 def _may_be_called(name: str, identifier: str) -> bool:
@@ -64,6 +68,53 @@ def _may_be_called(name: str, identifier: str) -> bool:
 
 
 NAMES: Final = ClaimSpace(NAMES_BUCKET, NameHolder, _taken, _may_be_called)
+"""The names of containers."""
+
+
+class AddressHolder(ClaimHolder):
+    """The container that holds an address."""
+
+
+def _address_taken(word: str, holder: str) -> SeawayError:
+    return SeawayError(Code.FORBIDDEN, "Address already in use", Reason.ADDRESS_TAKEN, {"claim": word})
+
+
+def _may_have_address(word: str, identifier: str) -> bool:
+    network, _, address = word.partition("/")
+    return is_container_id(identifier) and is_network_id(network) and is_ip_address(address)
+
+
+ADDRESSES: Final = ClaimSpace(ADDRESSES_BUCKET, AddressHolder, _address_taken, _may_have_address)
+"""The addresses of containers in networks of users, as `<network id>/<address>`."""
+
+
+def address_claim(network: str, address: str) -> Claim:
+    """The claim to an address of the network of that id."""
+    return ADDRESSES.claim(f"{network}/{address}")
+
+
+def spec_claims(spec: ContainerSpec) -> tuple[Claim, ...]:
+    """What a container with this spec claims: its name and its addresses."""
+    return (NAMES.claim(spec.name), *address_claims(spec))
+
+
+def address_claims(spec: ContainerSpec) -> tuple[Claim, ...]:
+    """The addresses that a container with this spec claims."""
+    return tuple(
+        address_claim(endpoint.network_id, address)
+        for endpoint in spec.network.endpoints
+        for address in (endpoint.claimed_ipv4, endpoint.claimed_ipv6)
+        if address
+    )
+
+
+def without_addresses(spec: ContainerSpec) -> ContainerSpec:
+    """The spec as it was before addresses were claimed for it."""
+    if not address_claims(spec):
+        return spec
+    nothing = {"claimed_ipv4": "", "claimed_ipv6": ""}
+    endpoints = tuple(endpoint.model_copy(update=nothing) for endpoint in spec.network.endpoints)
+    return spec.model_copy(update={"network": spec.network.model_copy(update={"endpoints": endpoints})})
 
 
 class Containers(ReportedKind[ContainerRecord, ContainerEvent, InventoryItem]):
@@ -72,7 +123,7 @@ class Containers(ReportedKind[ContainerRecord, ContainerEvent, InventoryItem]):
     noun = "container"
     bucket = CONTAINERS_BUCKET
     model = ContainerRecord
-    claim_space = NAMES
+    claim_spaces = (NAMES, ADDRESSES)
     page_head = PAGE_HEAD
     event = ContainerEvent
     end = CONTAINER_DESTROY
@@ -83,23 +134,23 @@ class Containers(ReportedKind[ContainerRecord, ContainerEvent, InventoryItem]):
     def is_key(self, ref: str) -> bool:
         return is_container_id(ref)
 
-    def claim_of(self, ref: str) -> str:
-        return ref.removeprefix("/")
+    def claim_of(self, ref: str) -> Claim:
+        return NAMES.claim(ref.removeprefix("/"))
 
-    def claims(self, record: ContainerRecord) -> tuple[str, ...]:
-        return (record.spec.name,)
+    def claims(self, record: ContainerRecord) -> tuple[Claim, ...]:
+        return spec_claims(record.spec)
 
     def place(self, record: ContainerRecord) -> int:
         return record.spec.created_ns
 
     def missing(self, ref: str) -> SeawayError:
-        return not_found(no_such_container(ref))
+        return no_such_container(ref)
 
     def in_use(self, key: str) -> SeawayError:
         return conflict(f"Conflict. The container id {key} is already in use.")
 
     def same_request(self, known: ContainerRecord, record: ContainerRecord) -> bool:
-        return known.spec == record.spec and known.node == record.node
+        return known.node == record.node and without_addresses(known.spec) == without_addresses(record.spec)
 
     # --- its halves
 
@@ -130,35 +181,40 @@ class Containers(ReportedKind[ContainerRecord, ContainerEvent, InventoryItem]):
         body: ContainerEvent,
         *,
         whole: bool,
-        taken: Collection[str],
+        taken: Collection[Claim],
     ) -> Applied[ContainerRecord]:
-        after = apply(record, body, whole=whole, taken=taken)
         spec, seq = body.spec, body.status.seq
+        after = apply(record, body, whole=whole, refused=_is_refused(spec, taken))
         changes_spec = EVENTS.get((envelope.noun, envelope.action)) in _SPEC_CHANGES
         lacks = seq if changes_spec and not whole and after.spec_seq < seq else 0
-        complete = spec is None or after.spec.name == spec.name or after.spec_seq > seq
+        complete = spec is None or spec_claims(after.spec) == spec_claims(spec) or after.spec_seq > seq
         return Applied(after, complete, lacks)
 
     def lacks(self, record: ContainerRecord, seq: int) -> bool:
         return record.spec_seq < seq
 
-    def event_claims(self, key: str, body: ContainerEvent) -> tuple[str, ...]:
-        return (body.spec.name,) if body.spec is not None and body.spec.id == key else ()
+    def event_claims(self, key: str, body: ContainerEvent) -> tuple[Claim, ...]:
+        return spec_claims(body.spec) if body.spec is not None and body.spec.id == key else ()
 
-    def last_claims(self, body: ContainerEvent) -> tuple[str, ...]:
+    def last_claims(self, body: ContainerEvent) -> tuple[Claim, ...]:
         name = body.attributes.get("name", "")
-        return (name,) if name else ()
+        return (NAMES.claim(name),) if name else ()
 
     def item_key(self, item: InventoryItem) -> str:
         return item.spec.id
 
-    def item_claims(self, item: InventoryItem) -> tuple[str, ...]:
-        return (item.spec.name,)
+    def item_claims(self, item: InventoryItem) -> tuple[Claim, ...]:
+        return spec_claims(item.spec)
 
     def from_inventory(
-        self, record: ContainerRecord | None, node: str, item: InventoryItem, taken: Collection[str]
+        self, record: ContainerRecord | None, node: str, item: InventoryItem, taken: Collection[Claim]
     ) -> ContainerRecord | None:
-        return apply_inventory(record, node, item, taken)
+        return apply_inventory(record, node, item, refused=_is_refused(item.spec, taken))
+
+
+def _is_refused(spec: ContainerSpec | None, taken: Collection[Claim]) -> bool:
+    """Whether a spec claims what is another's."""
+    return bool(taken) and spec is not None and any(claim in taken for claim in spec_claims(spec))
 
 
 CONTAINERS: Final = Containers()

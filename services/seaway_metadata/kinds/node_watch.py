@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
@@ -24,13 +24,11 @@ _CHANNELS: Final[dict[Action, EventChannel[NodeEvent]]] = {"join": NODE_JOIN, "u
 class NodeWatch:
     """All nodes of the cluster."""
 
-    def __init__(
-        self, bus: Bus, stored: Table[NodeRecord], outbox: Outbox, tasks: Tasks, heard: Callable[[Beat], None]
-    ) -> None:
+    def __init__(self, bus: Bus, stored: Table[NodeRecord], outbox: Outbox, tasks: Tasks) -> None:
         self._bus = bus
         self._stored = stored
         self._tasks = tasks
-        self._heard = heard
+        self._listeners: list[Callable[[Beat], None]] = []
         self._table = NodeTable(stored.index)
         self._outbox = outbox
         self._ended: dict[str, str] = {}
@@ -44,6 +42,10 @@ class NodeWatch:
         await self._bus.on_message(BEAT, self._beat)
         self._tasks.eternal("node-tick", self._tick())
 
+    def on_beat(self, listener: Callable[[Beat], None]) -> None:
+        """Have `listener` called with each beat of a node that lives."""
+        self._listeners.append(listener)
+
     def stop(self) -> None:
         """Hear no more beats."""
         self._stopped = True
@@ -51,6 +53,10 @@ class NodeWatch:
     async def list_nodes(self, request: Empty, command: Command) -> NodeList:
         """All nodes, by name."""
         return NodeList(nodes=tuple(sorted(self._table.records, key=lambda record: record.node)))
+
+    def records(self) -> Iterator[NodeRecord]:
+        """The records of all nodes."""
+        return iter(self._table.records)
 
     def known(self, node: str) -> bool:
         """Whether there is a record of the node."""
@@ -91,7 +97,8 @@ class NodeWatch:
         elif old is not None and old.beat.epoch != beat.epoch:
             self._mark(beat.node)
         if not beat.leaving:
-            self._heard(beat)
+            for listener in self._listeners:
+                listener(beat)
 
     def _check_sole(self, beat: Beat, before: Beat) -> None:
         """A life of an agent that has ended doesn't beat again."""

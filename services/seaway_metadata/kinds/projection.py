@@ -8,7 +8,6 @@ An event from the stream has only the public part of a status. The rest stays as
 brings it.
 """
 
-from collections.abc import Collection
 from typing import Final
 
 from seaway_contracts.commands import InventoryItem
@@ -18,12 +17,13 @@ from seaway_contracts.lifecycle import ContainerEvent, PublicStatus
 _PUBLIC: Final = tuple(name for name in PublicStatus.model_fields if name != "health")
 
 
-def apply(
-    record: ContainerRecord, body: ContainerEvent, *, whole: bool, taken: Collection[str] = ()
-) -> ContainerRecord:
-    """The record after an event of its holder. `whole`: the body has the whole status. `taken`: names of others."""
+def apply(record: ContainerRecord, body: ContainerEvent, *, whole: bool, refused: bool = False) -> ContainerRecord:
+    """The record after an event of its holder.
+
+    `whole`: the body has the whole status. `refused`: its spec claims what is another's.
+    """
     status = body.status if whole else _merged(record.status, body.status)
-    return _after(record, body.spec, status, taken)
+    return _after(record, None if refused else body.spec, status)
 
 
 def _merged(before: ContainerStatus, public: ContainerStatus) -> ContainerStatus:
@@ -33,14 +33,12 @@ def _merged(before: ContainerStatus, public: ContainerStatus) -> ContainerStatus
     return before.model_copy(update={name: getattr(public, name) for name in _PUBLIC} | {"health": health})
 
 
-def _after(
-    record: ContainerRecord, spec: ContainerSpec | None, status: ContainerStatus, taken: Collection[str]
-) -> ContainerRecord:
+def _after(record: ContainerRecord, spec: ContainerSpec | None, status: ContainerStatus) -> ContainerRecord:
     """The record with the status and the spec (of `rename`, `update`) where they are newer."""
     changes: dict[str, object] = {}
     if status.seq > record.status.seq or (status.seq == record.status.seq and status != record.status):
         changes["status"] = status
-    if spec is not None and spec.id == record.id and status.seq > record.spec_seq and spec.name not in taken:
+    if spec is not None and spec.id == record.id and status.seq > record.spec_seq:
         changes["spec_seq"] = status.seq
         if spec != record.spec:
             changes["spec"] = spec
@@ -48,16 +46,16 @@ def _after(
 
 
 def apply_inventory(
-    record: ContainerRecord | None, node: str, item: InventoryItem, taken: Collection[str] = ()
+    record: ContainerRecord | None, node: str, item: InventoryItem, *, refused: bool = False
 ) -> ContainerRecord | None:
-    """The record after a node has said what it holds; None for a new one whose name another container has.
+    """The record after a node has said what it holds; None for a new one whose spec claims what is another's.
 
     Another node's record is left alone, as only the holder may speak.
     """
     if record is not None and record.node != node:
         return record
     if record is None:
-        if item.spec.name in taken:
+        if refused:
             return None
         return ContainerRecord(spec=item.spec, node=node, status=item.status, spec_seq=item.status.seq)
-    return _after(record, item.spec, item.status, taken)
+    return _after(record, None if refused else item.spec, item.status)

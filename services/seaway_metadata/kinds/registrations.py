@@ -1,8 +1,9 @@
-"""Registered containers whose nodes have not told of them yet.
+"""Containers that are registered, and of which their nodes have not published an event yet.
 
-A registration stands until its node's first event. Where whoever registered it was killed, or has lost the bus, none
-comes: then the node is asked to renounce it, which it does unless it has the container or is making it. One that was
-given up while its node could not be asked is discarded: the node is told to remove it as soon as it hears.
+A registration stands until its node's first event. If the process that registered it was killed or lost the bus, no
+event comes: then metadata asks the node to reject a create of it. The node does that unless it has the container or is
+making it. A registration that was given up while its node could not be asked is discarded: the node is told to remove
+the container as soon as it can be reached.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seaway_bus.bus import Bus
-from seaway_contracts.catalogue import REMOVE, RENOUNCE
+from seaway_contracts.catalogue import REJECT_CREATE, REMOVE
 from seaway_contracts.commands import ContainerId, RemoveContainer
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError
@@ -103,8 +104,10 @@ class Registrations:
         if pending is None:
             return
         try:
-            reply = await self._bus.call(RENOUNCE, ContainerId(id=identifier), node=pending.node, timeout_s=_CALL_S)
-            if not reply.renounced:
+            reply = await self._bus.call(
+                REJECT_CREATE, ContainerId(id=identifier), node=pending.node, timeout_s=_CALL_S
+            )
+            if not reply.rejected:
                 pending.since = self._now()  # it is there, or is being made: its event will come
                 return
             await self._registering.forget(identifier)

@@ -9,7 +9,7 @@ nobody knows yet.
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from seaway_bus.feed import Event, read_event
+from seaway_bus.events import Event, read_event
 from seaway_bus.transport import Transport
 from seaway_contracts.catalogue import ALL_EVENTS, EVENT_STREAM
 from seaway_contracts.channels import EventChannel

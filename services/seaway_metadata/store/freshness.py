@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic
 
 from seaway_bus.transport import TransportError
-from seaway_contracts.commands import GONE
 from seaway_contracts.errors import unavailable
 from seaway_contracts.ids import short_id
+from seaway_contracts.records import GONE
 from seaway_metadata.store.kind import R
 from seaway_metadata.store.reconcile import Reconciler
 from seaway_metadata.store.records import Records

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic
 
-from seaway_contracts.commands import PAGE_COMMA, PAGE_TAIL
 from seaway_contracts.errors import bad_request
-from seaway_metadata.store.kind import Kind, R
+from seaway_contracts.records import PAGE_COMMA, PAGE_TAIL
+from seaway_metadata.store.kind import Claim, Kind, R
 
 _PAGE_FRAME: Final = 256
 _PAGES: Final = 8
@@ -33,7 +33,7 @@ class Index(Generic[R]):
     def __init__(self, kind: Kind[R]) -> None:
         self.kind = kind
         self._held: dict[str, Held[R]] = {}
-        self._claims: dict[str, list[str]] = {}
+        self._claims: dict[Claim, list[str]] = {}
         self._keys: list[str] = []
         self._order: list[_Place] = []
         self._pages: dict[tuple[str, int, Shows[R] | None], bytes] = {}
@@ -92,7 +92,7 @@ class Index(Generic[R]):
             self._unclaim(claim, key)
         return held.record
 
-    def _unclaim(self, claim: str, key: str) -> None:
+    def _unclaim(self, claim: Claim, key: str) -> None:
         """Where two had a claim, as the end of the first was not heard of yet, the second has it now."""
         bearers = self._claims[claim]
         bearers.remove(key)
@@ -104,11 +104,12 @@ class Index(Generic[R]):
 
         Raises SeawayError: NOT_FOUND, or BAD_REQUEST where a prefix fits several.
         """
-        bearers = self._claims.get(self.kind.claim_of(ref))
+        claim = self.kind.claim_of(ref)
+        bearers = self._claims.get(claim) if claim is not None else None
         key = ref if ref in self._held else bearers[0] if bearers else self._by_prefix(ref)
         return self._held[key].record
 
-    def bearers(self, claim: str) -> tuple[str, ...]:
+    def bearers(self, claim: Claim) -> tuple[str, ...]:
         """The keys of the records that have this claim here."""
         return tuple(self._claims.get(claim, ()))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Generic
 
 from seaway_metadata.store.freshness import Freshness
-from seaway_metadata.store.kind import R
+from seaway_metadata.store.kind import Claim, R
 from seaway_metadata.store.reconcile import Reconciler
 from seaway_metadata.store.records import Records
 from seaway_metadata.store.view import View
@@ -29,7 +29,7 @@ class KeptClaims(Generic[R]):
         self.empty_handed = False
         """Whether the bucket held nothing at the start, and no node has told yet: it is new, or was lost."""
 
-    async def keep(self, claim: str, but: str) -> None:
+    async def keep(self, claim: Claim, but: str) -> None:
         """See to it that the claim is its bearer's, unless that is the record `but`. Raises TransportError.
 
         Another copy may have freed it rightly, and what that has heard is still on its way here.
@@ -43,5 +43,5 @@ class KeptClaims(Generic[R]):
         if bearer := self._bearer(claim, but):
             await self._records.claims.hold(claim, bearer)
 
-    def _bearer(self, claim: str, but: str) -> str | None:
+    def _bearer(self, claim: Claim, but: str) -> str | None:
         return next((one for one in self._view.index.bearers(claim) if one != but), None)

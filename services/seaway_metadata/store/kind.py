@@ -25,6 +25,13 @@ class ClaimHolder(Payload):
     since_ns: int
 
 
+class Claim(NamedTuple):
+    """A word of a claim space, which is named by its bucket."""
+
+    space: str
+    word: str
+
+
 @dataclass(frozen=True)
 class ClaimSpace:
     """Words of which each is one record's at a time, such as names."""
@@ -37,13 +44,17 @@ class ClaimSpace:
     """Whether a node may have this claim given to the record of that key."""
     most_bytes: int = 255
 
-    def key(self, claim: str) -> str:
-        """Where it stands in the bucket: a claim may hold characters that a key may not."""
-        return claim.encode().hex()
+    def claim(self, word: str) -> Claim:
+        """The claim to this word."""
+        return Claim(self.bucket.name, word)
 
-    def fits(self, claim: str) -> bool:
+    def key(self, word: str) -> str:
+        """Its key in the bucket: a word may contain characters that a key may not."""
+        return word.encode().hex()
+
+    def fits(self, word: str) -> bool:
         """Whether its key is one that a bucket takes."""
-        return 0 < len(claim.encode()) <= self.most_bytes
+        return 0 < len(word.encode()) <= self.most_bytes
 
 
 class Kind(ABC, Generic[R]):
@@ -52,7 +63,7 @@ class Kind(ABC, Generic[R]):
     noun: str
     bucket: BucketConfig
     model: type[R]
-    claim_space: ClaimSpace | None = None
+    claim_spaces: tuple[ClaimSpace, ...] = ()
     page_head: bytes = b'{"records":[\n'
     """How a page of the listing begins. Each record stands on a line of its own (ADR 0023)."""
 
@@ -64,11 +75,11 @@ class Kind(ABC, Generic[R]):
         """Whether what a user gave is a whole key."""
         return True
 
-    def claim_of(self, ref: str) -> str:
-        """The claim that a user may mean by this."""
-        return ref
+    def claim_of(self, ref: str) -> Claim | None:
+        """The claim that a user may mean by this; None if records of this kind are found by their keys alone."""
+        return self.claim_spaces[0].claim(ref) if self.claim_spaces else None
 
-    def claims(self, record: R) -> tuple[str, ...]:
+    def claims(self, record: R) -> tuple[Claim, ...]:
         """What it claims."""
         return ()
 
@@ -147,7 +158,7 @@ class ReportedKind(Kind[R], Generic[R, E, I]):
         return self.seq(one) > self.seq(other)
 
     @abstractmethod
-    def apply(self, record: R, envelope: Envelope, body: E, *, whole: bool, taken: Collection[str]) -> Applied[R]:
+    def apply(self, record: R, envelope: Envelope, body: E, *, whole: bool, taken: Collection[Claim]) -> Applied[R]:
         """The record after an event of its holder; itself where nothing changes.
 
         `whole`: the body is as its agent told it, and not its public part alone. `taken`: claims of others.
@@ -157,11 +168,11 @@ class ReportedKind(Kind[R], Generic[R, E, I]):
         """Whether a change of that number, of which only the public part had come, is still missing."""
         return False
 
-    def event_claims(self, key: str, body: E) -> tuple[str, ...]:
+    def event_claims(self, key: str, body: E) -> tuple[Claim, ...]:
         """What the record is to claim after this event; nothing where the event does not say it."""
         return ()
 
-    def last_claims(self, body: E) -> tuple[str, ...]:
+    def last_claims(self, body: E) -> tuple[Claim, ...]:
         """What it claimed, by its last event."""
         return ()
 
@@ -169,12 +180,12 @@ class ReportedKind(Kind[R], Generic[R, E, I]):
     def item_key(self, item: I) -> str:
         """Which record an item of an inventory is about."""
 
-    def item_claims(self, item: I) -> tuple[str, ...]:
+    def item_claims(self, item: I) -> tuple[Claim, ...]:
         """What the record claims by that inventory."""
         return ()
 
     @abstractmethod
-    def from_inventory(self, record: R | None, node: str, item: I, taken: Collection[str]) -> R | None:
+    def from_inventory(self, record: R | None, node: str, item: I, taken: Collection[Claim]) -> R | None:
         """The record after its node has said what it holds; None for a new one that may not have its claims.
 
         Another node's record is left as it is.

@@ -16,7 +16,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.nodes import Beat
 from seaway_kit.tasks import Tasks
 from seaway_metadata.store.inventories import Inventories, Inventory
-from seaway_metadata.store.kind import I, R
+from seaway_metadata.store.kind import Claim, I, R
 from seaway_metadata.store.view import View
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Reconciler(Generic[R, I]):
         inventories: Inventories[R, I],
         tasks: Tasks,
         current: Callable[[], Awaitable[object]],
-        claim: Callable[[str, str], Awaitable[bool]],
+        claim: Callable[[Claim, str], Awaitable[bool]],
     ) -> None:
         """`current` waits, for a moment at most, until all events that have come are applied.
 
@@ -138,7 +138,7 @@ class Reconciler(Generic[R, I]):
         fair, kind = True, self._view.kind
         for start in range(0, len(items), _CLAIMS):
             some = items[start : start + _CLAIMS]
-            wanted: dict[str, str] = {}
+            wanted: dict[Claim, str] = {}
             for item in some:
                 key = kind.item_key(item)
                 wanted |= dict.fromkeys(self._view.new_claims(node, key, kind.item_claims(item)), key)

@@ -10,7 +10,7 @@ from typing import Any, Generic
 from seaway_bus.transport import Bucket, Transport, WrongRevision
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.store.claims import Claims
-from seaway_metadata.store.kind import Kind, R
+from seaway_metadata.store.kind import Claim, Kind, R
 from seaway_metadata.store.stored import HORIZON_KEY, Horizon, decode, encode, stamp
 
 log = logging.getLogger(__name__)
@@ -33,15 +33,15 @@ class Buckets:
     """Those of one kind."""
 
     records: Bucket
-    claims: Bucket | None = None
+    claims: tuple[Bucket, ...] = ()
+    """One for each of the kind's claim spaces."""
 
     @classmethod
     async def open(cls, transport: Transport, kind: Kind[Any], replicas: int = 1) -> "Buckets":
         """Open them; they are made where they are missing."""
         records = await transport.bucket(kind.bucket, replicas)
-        if kind.claim_space is None:
-            return cls(records)
-        return cls(records, await transport.bucket(kind.claim_space.bucket, replicas))
+        claims = [await transport.bucket(space.bucket, replicas) for space in kind.claim_spaces]
+        return cls(records, tuple(claims))
 
 
 class Records(Generic[R]):
@@ -57,18 +57,10 @@ class Records(Generic[R]):
         self.kind = kind
         self.bucket = buckets.records
         self.destroyed = destroyed
-        self._claims: Claims | None = None
-        if kind.claim_space is not None and buckets.claims is not None:
-            self._claims = Claims(kind.claim_space, buckets.claims, destroyed, self._has, now_ns)
+        spaces = zip(kind.claim_spaces, buckets.claims, strict=True)
+        self.claims = Claims(spaces, destroyed, self._has, now_ns)
 
-    @property
-    def claims(self) -> Claims:
-        """The claims of a kind that has some."""
-        if self._claims is None:
-            raise LookupError(f"records of {self.kind.noun} claim nothing")
-        return self._claims
-
-    async def _has(self, key: str, claim: str) -> bool:
+    async def _has(self, key: str, claim: Claim) -> bool:
         found = await self.stored(key)
         return found is not None and not self.kind.given_up(found.record) and claim in self.kind.claims(found.record)
 
@@ -81,19 +73,14 @@ class Records(Generic[R]):
 
     async def find(self, ref: str) -> R | None:
         """The record of a whole key or claim: one that another copy has stored just now."""
-        key, claim = ref, ""
-        if not self.kind.is_key(ref):
-            claim = self.kind.claim_of(ref)
-            key = await self._holder(claim) or ""
+        key: str | None = ref
+        claim = None if self.kind.is_key(ref) else self.kind.claim_of(ref)
+        if claim is not None:
+            key = await self.claims.holder(claim) if self.claims.fits(claim) else None
         found = await self.stored(key) if key and not self.destroyed(key) else None
         if found is None or self.kind.given_up(found.record):
             return None
-        return found.record if not claim or claim in self.kind.claims(found.record) else None
-
-    async def _holder(self, claim: str) -> str | None:
-        if self._claims is None or not self._claims.space.fits(claim):
-            return None
-        return await self._claims.holder(claim)
+        return found.record if claim is None or claim in self.kind.claims(found.record) else None
 
     async def all(self) -> AsyncIterator[Stored[R]]:
         """All records; one that can't be read is logged and left alone."""
@@ -104,10 +91,6 @@ class Records(Generic[R]):
                 yield Stored(decode(self.kind.model, entry.value), entry.revision)
             except ValueError as error:
                 log.error("the record %s can't be read: %s", entry.key, error)
-
-    async def holders(self) -> set[str] | None:
-        """The keys of all records that hold a claim; None of a kind without claims."""
-        return await self._claims.holders() if self._claims is not None else None
 
     # --- writing
 
@@ -144,21 +127,19 @@ class Records(Generic[R]):
         for claim in self.kind.claims(record):
             await self.claims.hold(claim, self.kind.key(record))
 
-    async def delete(self, key: str, claims: tuple[str, ...] = ()) -> None:
-        """Remove a destroyed record, and what it claims. `claims`: where the record may be gone already."""
-        if not claims and self._claims is not None:
-            found = await self.stored(key)
-            claims = self.kind.claims(found.record) if found else ()
-        await self._delete(key)
-        reach(Failpoint.PROJECT_GONE)
-        for claim in claims:
-            await self.claims.release(claim, key)
-
-    async def _delete(self, key: str) -> None:
-        """At its revision. A copy that has not heard of the end may have written it once more: it ends all the same."""
-        while (found := await self.bucket.get(key)) is not None:
+    async def delete(self, key: str, claims: tuple[Claim, ...] = ()) -> None:
+        """Remove a destroyed record, and what it claims. `claims`: what it is known to claim, as it may be gone."""
+        freed = set(claims)
+        while (
+            found := await self.bucket.get(key)
+        ) is not None:  # a copy that hasn't heard of the end may write it anew
+            with contextlib.suppress(ValueError):
+                freed.update(self.kind.claims(decode(self.kind.model, found.value)))
             with contextlib.suppress(WrongRevision):
                 await self.bucket.delete(key, found.revision)
+        reach(Failpoint.PROJECT_GONE)
+        for claim in freed:
+            await self.claims.release(claim, key)
 
     # --- how far they go
 

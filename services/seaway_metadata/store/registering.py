@@ -1,14 +1,16 @@
 """Registers a new record: its claims and itself at once, and neither where one of them is refused."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Generic
 
 from seaway_bus.transport import TransportError, WrongRevision
 from seaway_contracts.errors import SeawayError, unavailable
 from seaway_kit.failpoints import Failpoint, reach
-from seaway_metadata.store.kind import R
-from seaway_metadata.store.records import Records
+from seaway_metadata.store.kind import Claim, R
+from seaway_metadata.store.records import Records, Stored
 from seaway_metadata.store.stored import stamp
 
 log = logging.getLogger(__name__)
@@ -20,51 +22,69 @@ class Registering(Generic[R]):
     def __init__(self, records: Records[R]) -> None:
         self._records = records
 
-    async def register(self, record: R) -> int:
-        """Reserve the claims and store the record, all at once; the record's revision.
+    async def register(self, record: R) -> Stored[R]:
+        """Reserve the claims and store the record, all at once; the record as it is stored.
 
-        The same again does nothing. Raises SeawayError: CONFLICT where another holds a claim or the key;
-        TransportError where the buckets can't be reached. Then it may be registered all the same, and more than that:
-        who asked may have asked another copy, and been answered.
+        The same request again changes nothing: the record keeps what it claimed first. Raises SeawayError: CONFLICT, or
+        what the claim space says, where another holds a claim, or the key; TransportError where the buckets can't be
+        reached. Then it may be registered all the same, and more than that: who asked may have asked another copy, and
+        been answered.
         """
         key, wanted = self._records.kind.key(record), self._records.kind.claims(record)
-        reserving = (self._records.claims.reserve(claim, key) for claim in wanted)
-        *claims, stored = await asyncio.gather(*reserving, self._store(record), return_exceptions=True)
-        if not isinstance(stored, int) or any(isinstance(outcome, BaseException) for outcome in claims):
+        reserving = asyncio.gather(
+            *(self._records.claims.reserve(claim, key) for claim in wanted), return_exceptions=True
+        )
+        storing = asyncio.gather(self._store(record), return_exceptions=True)
+        outcomes, (stored,) = await asyncio.gather(reserving, storing)
+        claims = dict(zip(wanted, outcomes, strict=True))
+        if isinstance(stored, Stored) and stored.record is not record:
+            has = self._records.kind.claims(stored.record)
+            outcomes = [outcome for claim, outcome in claims.items() if claim in has]
+            await self._take_back(key, {claim: outcome for claim, outcome in claims.items() if claim not in has})
+        if not isinstance(stored, Stored) or any(isinstance(outcome, BaseException) for outcome in outcomes):
             reach(Failpoint.REGISTER_REFUSED)
-            await self._undo(record, dict(zip(wanted, claims, strict=True)), stored)
-            raise _cause(*claims, stored)
+            await self._undo(record, claims, stored)
+            raise _cause(*outcomes, stored)
         reach(Failpoint.REGISTER_RECORDED)
         return stored
 
-    async def _store(self, record: R) -> int:
+    async def _store(self, record: R) -> Stored[R]:
         kind, bucket = self._records.kind, self._records.bucket
         key, body = kind.key(record), stamp(kind.json(record, kind.spec_json(record)))
         try:
-            return await bucket.create(key, body)
+            return Stored(record, await bucket.create(key, body))
         except WrongRevision:
             found = await self._records.stored(key)
         if found is None:  # it was taken back just then
-            return await bucket.create(key, body)
+            return Stored(record, await bucket.create(key, body))
         if kind.given_up(found.record) or not kind.same_request(found.record, record):
             raise kind.in_use(key)
-        return found.revision
+        return found
 
-    async def _undo(
-        self, record: R, claims: dict[str, int | BaseException | None], stored: int | BaseException | None
-    ) -> None:
+    async def _undo(self, record: R, claims: Mapping[Claim, object], stored: Stored[R] | BaseException) -> None:
         """Take back what a registration made that is refused, and nothing that was there before it."""
         if any(isinstance(outcome, TransportError | WrongRevision) for outcome in (*claims.values(), stored)):
             return
         key = self._records.kind.key(record)
-        try:
+        await self._take_back(key, claims)
+        if isinstance(stored, Stored) and stored.record is record:
+            with _logged(key):
+                await self._records.bucket.delete(key, stored.revision)
+
+    async def _take_back(self, key: str, claims: Mapping[Claim, object]) -> None:
+        """Free those claims that were reserved just now: their outcomes are revisions."""
+        with _logged(key):
             for claim, revision in claims.items():
                 if isinstance(revision, int):
                     await self._records.claims.take_back(claim, revision)
-            if isinstance(stored, int):
-                await self._records.bucket.delete(key, stored)
-        except (TransportError, WrongRevision) as error:
-            log.warning("the registration of %s could not be taken back: %s", key, error)
+
+
+@contextlib.contextmanager
+def _logged(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (TransportError, WrongRevision) as error:
+        log.warning("the registration of %s could not be taken back: %s", key, error)
 
 
 def _cause(*outcomes: object) -> BaseException:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from typing import Final, Generic, NamedTuple
 
 from seaway_metadata.store.index import Index
-from seaway_metadata.store.kind import Kind, R
+from seaway_metadata.store.kind import Claim, Kind, R
 
 _REMEMBERED: Final = 1 << 13
 
@@ -12,14 +12,14 @@ _REMEMBERED: Final = 1 << 13
 class LeftClaim(NamedTuple):
     """A claim that a record had until it changed, and when that was heard of (Unix ns)."""
 
-    claim: str
+    claim: Claim
     left_ns: int
 
 
 class _Ended(NamedTuple):
     """What a record claimed, and which node held it; empty where that isn't known."""
 
-    claims: tuple[str, ...]
+    claims: tuple[Claim, ...]
     node: str
 
 
@@ -31,7 +31,7 @@ class Source(Generic[R]):
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self._left: dict[str, set[LeftClaim]] = {}
 
-    def ended(self, key: str, claims: tuple[str, ...] = (), node: str = "") -> None:
+    def ended(self, key: str, claims: tuple[Claim, ...] = (), node: str = "") -> None:
         """A record that isn't here was removed for good: whoever had heard of it before is answered so."""
         self._ended[key] = _Ended(claims, node)
         if len(self._ended) > _REMEMBERED:
@@ -41,7 +41,7 @@ class Source(Generic[R]):
         """Whether that record is known to be gone for good."""
         return key in self._ended
 
-    def claims_of_destroyed(self, key: str) -> tuple[str, ...]:
+    def claims_of_destroyed(self, key: str) -> tuple[Claim, ...]:
         """What a destroyed record claimed; empty where it isn't known."""
         ended = self._ended.get(key)
         return ended.claims if ended is not None else ()

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from seaway_bus.bus import Bus
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_bus.judging import Holders
 from seaway_bus.transport import TransportError
 from seaway_contracts.catalogue import EVENTS
@@ -21,6 +22,7 @@ from seaway_metadata.store.source import Source
 from seaway_metadata.store.stored import NewerSchema
 from seaway_metadata.store.tables import ReportedTable, Table
 from seaway_metadata.store.write_behind import WriteBehind
+from seaway_metadata.store.written import WrittenTable
 
 log = logging.getLogger(__name__)
 _RESYNC_S: Final = 600.0
@@ -49,6 +51,15 @@ class Store:
         source = Source(kind)
         records = Records(kind, await self._buckets(kind), source.destroyed)
         table = Table(records, source, WriteBehind(records, source, lambda: 0, self.doubt))
+        self._tables.append(table)
+        return table
+
+    async def add_written(self, kind: Kind[R]) -> WrittenTable[R]:
+        """A table of a kind that metadata makes and changes by command."""
+        source = Source(kind)
+        records = Records(kind, await self._buckets(kind), source.destroyed)
+        behind = WriteBehind(records, source, lambda: 0, self.doubt)
+        table = WrittenTable(records, source, behind, self._tasks, self.current)
         self._tables.append(table)
         return table
 

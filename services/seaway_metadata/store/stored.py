@@ -34,7 +34,7 @@ class NewerSchema(SeawayError):
 
 def stamp(body: bytes) -> bytes:
     """A JSON object with the schema version."""
-    return b'{"v":%d,' % FORM.version + body[1:]
+    return b'{"v":%d%b%b' % (FORM.version, b"" if body == b"{}" else b",", body[1:])
 
 
 def encode(payload: Payload) -> bytes:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Generic, Protocol
 
-from seaway_bus.feed import Event
+from seaway_bus.events import Event
 from seaway_bus.transport import NoResponders, Transport, TransportError
 from seaway_contracts.channels import EventChannel
 from seaway_kit.tasks import Tasks
@@ -14,7 +14,7 @@ from seaway_metadata.store.freshness import Freshness
 from seaway_metadata.store.holders import RecordHolders
 from seaway_metadata.store.inventories import Inventories, R_contra
 from seaway_metadata.store.kept_claims import KeptClaims
-from seaway_metadata.store.kind import E, I, R, ReportedKind
+from seaway_metadata.store.kind import Claim, E, I, R, ReportedKind
 from seaway_metadata.store.reconcile import Reconciler
 from seaway_metadata.store.records import Buckets, Records
 from seaway_metadata.store.source import Source
@@ -23,7 +23,7 @@ from seaway_metadata.store.write_behind import WriteBehind
 
 
 class Table(Generic[R]):
-    """A kind whose records this process alone makes and changes, by `put` and `remove`."""
+    """A kind whose records this process makes of what it hears, by `put` and `remove`; they are written behind."""
 
     def __init__(self, records: Records[R], source: Source[R], behind: WriteBehind[R]) -> None:
         self.kind = records.kind
@@ -40,7 +40,7 @@ class Table(Generic[R]):
     async def compare(self) -> None:
         """Write again what is missing in the bucket. Raises TransportError, NewerSchema."""
         present = {self.kind.key(stored.record) async for stored in self.records.all()}
-        self.behind.compare(present, await self.records.holders())
+        self.behind.compare(present, await self.records.claims.held())
 
 
 class Feed(Protocol):
@@ -148,7 +148,7 @@ class ReportedTable(Table[R], Generic[R, E, I]):
         async for stored in self.records.all():
             present.add(self.kind.key(stored.record))
             self._note_stored(stored.record)
-        self.behind.compare(present, await self.records.holders())
+        self.behind.compare(present, await self.records.claims.held())
 
     async def free_claims(self, key: str) -> None:
         """Free the claims that a record has given up, by its events so far. Raises TransportError."""
@@ -172,8 +172,8 @@ class ReportedTable(Table[R], Generic[R, E, I]):
         else:
             self._apply(event, body)
 
-    async def _claim_first(self, event: Event, body: E, claims: Iterable[str]) -> None:
-        refused = []
+    async def _claim_first(self, event: Event, body: E, claims: Iterable[Claim]) -> None:
+        refused: list[Claim] = []
         for claim in claims:
             claimed = False
             with contextlib.suppress(TransportError):
@@ -182,14 +182,14 @@ class ReportedTable(Table[R], Generic[R, E, I]):
                 refused.append(claim)
         self._apply(event, body, refused)
 
-    async def _claim(self, claim: str, key: str) -> bool:
+    async def _claim(self, claim: Claim, key: str) -> bool:
         try:
             return await self.records.claims.claim(claim, key)
         except NoResponders:
             self._feed.doubt()
             raise
 
-    def _apply(self, event: Event, body: E, refused: Collection[str] = ()) -> None:
+    def _apply(self, event: Event, body: E, refused: Collection[Claim] = ()) -> None:
         if not self.view.apply(event.envelope, body, whole=event.told, refused=refused) or not event.told:
             self.reconciler.doubt(event.envelope.node)  # its inventory has the rest
 

@@ -5,9 +5,9 @@ from typing import Generic
 
 from seaway_bus.judging import drop_foreign
 from seaway_contracts.catalogue import EVENTS
-from seaway_contracts.commands import GONE
 from seaway_contracts.lifecycle import Envelope
-from seaway_metadata.store.kind import E, I, R, ReportedKind
+from seaway_contracts.records import GONE
+from seaway_metadata.store.kind import Claim, E, I, R, ReportedKind
 from seaway_metadata.store.source import LeftClaim, Source
 
 
@@ -67,7 +67,7 @@ class View(Source[R], Generic[R, E, I]):
         ended = self._ended.get(key)
         return ended.node or None if ended is not None else None
 
-    def new_claims(self, node: str, key: str, claims: Iterable[str]) -> tuple[str, ...]:
+    def new_claims(self, node: str, key: str, claims: Iterable[Claim]) -> tuple[Claim, ...]:
         """Those of the claims that a record is to get by its node's word, and does not have here."""
         if self.destroyed(key):
             return ()
@@ -79,7 +79,7 @@ class View(Source[R], Generic[R, E, I]):
         has = self.kind.claims(record)
         return tuple(claim for claim in claims if claim not in has)
 
-    def apply(self, envelope: Envelope, body: E, *, whole: bool = True, refused: Collection[str] = ()) -> bool:
+    def apply(self, envelope: Envelope, body: E, *, whole: bool = True, refused: Collection[Claim] = ()) -> bool:
         """Apply an event; False where it speaks of a record that is missing here, or of a claim that is another's.
 
         `whole`: the body is as its agent told it, and not its public part alone. `refused`: claims that are others'.
@@ -104,7 +104,7 @@ class View(Source[R], Generic[R, E, I]):
             self._put(before, after)
         return complete
 
-    def _borne_elsewhere(self, claims: Iterable[str], node: str) -> tuple[str, ...]:
+    def _borne_elsewhere(self, claims: Iterable[Claim], node: str) -> tuple[Claim, ...]:
         """Those of the claims by which another node's record is known."""
         return tuple(
             claim for claim in claims if any(self._is_elsewhere(key, node) for key in self.index.bearers(claim))
@@ -127,7 +127,7 @@ class View(Source[R], Generic[R, E, I]):
             if claim not in self.kind.claims(after):
                 self._left.setdefault(self.kind.key(after), set()).add(LeftClaim(claim, self._now_ns()))
 
-    def apply_inventory(self, node: str, items: Iterable[I], refused: Collection[str] = ()) -> bool:
+    def apply_inventory(self, node: str, items: Iterable[I], refused: Collection[Claim] = ()) -> bool:
         """A node has said what it holds: take what is new. Whether all of it may be the node's.
 
         `refused`: claims that are others'.
@@ -147,7 +147,7 @@ class View(Source[R], Generic[R, E, I]):
                 self._put(before, after)
         return fair
 
-    def remove(self, key: str, claims: tuple[str, ...] = (), node: str = "") -> None:
+    def remove(self, key: str, claims: tuple[Claim, ...] = (), node: str = "") -> None:
         """The record is gone for good. `claims`, `node`: where it isn't here."""
         record = self.record(key)
         self.index.remove(key)

@@ -10,6 +10,7 @@ from prometheus_client import Gauge
 from seaway_bus.transport import NoResponders, TooLarge, TransportError
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
+from seaway_metadata.store.claims import HeldClaims
 from seaway_metadata.store.kind import R
 from seaway_metadata.store.records import GivenUp, Records
 from seaway_metadata.store.source import Source
@@ -59,13 +60,12 @@ class WriteBehind(Generic[R]):
         """The revision at which a record stands in the bucket; saves a look."""
         self._revisions[key] = revision
 
-    def compare(self, stored: Set[str], holders: Set[str] | None) -> None:
-        """What stands in the bucket, and who holds a claim: write again what is missing, delete what is too much."""
+    def compare(self, stored: Set[str], held: HeldClaims) -> None:
+        """What stands in the buckets: write again what is missing, delete what is too much."""
         kind = self._records.kind
         for record in self._source.index:
             key = kind.key(record)
-            unclaimed = holders is not None and kind.claims(record) and key not in holders
-            if key not in stored or unclaimed:
+            if key not in stored or not held.has(key, kind.claims(record)):
                 self._revisions.pop(key, None)
                 self.changed(key)
         for key in stored:

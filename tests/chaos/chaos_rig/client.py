@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,6 +82,18 @@ class Client:
             assert time.monotonic() < limit, reply
             time.sleep(_AGAIN_S * 10)
 
+    def first_on(self, node: str) -> str:
+        """A container that was placed on that node."""
+        elsewhere = []
+        for number in range(32):
+            container = self.create(f"anchor-{number}", "exit 0", Memory=64 << 20)
+            if self.inspect(container)["Node"]["Name"] == node:
+                for other in elsewhere:
+                    self.remove(other)
+                return container
+            elsewhere.append(container)
+        raise AssertionError(f"no container was placed on {node}")
+
     def start(self, container: str, *, lapsing: bool = False) -> int:
         """Run it: where an answer was lost, it is looked up whether the container has run. How often that was asked.
 
@@ -107,6 +120,54 @@ class Client:
         """Remove it by force, with its anonymous volumes."""
         reply = self.steadily("DELETE", f"/containers/{container}?force=1&v=1")
         assert reply.status in (204, 404), reply
+
+    def network(self, name: str, subnet: str) -> str:
+        """A network of this name and subnet, whatever became of an earlier try; its id."""
+        body = {"Name": name, "IPAM": {"Config": [{"Subnet": subnet}]}}
+        limit = time.monotonic() + self.patience_s
+        while True:
+            reply = self.steadily("POST", "/networks/create", body)
+            if reply.status == 201:
+                return str(reply.json()["Id"])
+            self.refused.append(f"network {name}: {reply.body.decode()}")
+            found = self.steadily("GET", f"/networks/{name}")
+            if found.status == 200:
+                return str(found.json()["Id"])
+            assert time.monotonic() < limit, reply
+            time.sleep(_AGAIN_S * 10)
+
+    def remove_network(self, network: str) -> None:
+        """Remove it; it may be gone by an earlier try."""
+        reply = self.steadily("DELETE", f"/networks/{network}")
+        assert reply.status in (204, 404), reply
+
+    def connect(self, network: str, container: str, address: str = "") -> None:
+        """Connect a container to a network in which it is not; an earlier try may have done so."""
+        config = {"IPAMConfig": {"IPv4Address": address}} if address else {}
+        refused = len(self.refused)
+        reply = self.steadily(
+            "POST", f"/networks/{network}/connect", {"Container": container, "EndpointConfig": config}
+        )
+        done = reply.status == 403 and len(self.refused) > refused and network in self.networks(container)
+        assert reply.status == 200 or done, (reply, self.refused[refused:])
+
+    def disconnect(self, network: str, container: str) -> None:
+        """Disconnect a container from a network in which it is; an earlier try may have done so."""
+        refused = len(self.refused)
+        reply = self.steadily("POST", f"/networks/{network}/disconnect", {"Container": container})
+        done = reply.status == 403 and len(self.refused) > refused and network not in self.networks(container)
+        assert reply.status == 200 or done, (reply, self.refused[refused:])
+
+    def networks(self, container: str) -> dict[str, str]:
+        """Its IPv4 addresses by the ids of its networks."""
+        endpoints = self.inspect(container)["NetworkSettings"]["Networks"].values()
+        return {endpoint["NetworkID"]: endpoint["IPAddress"] for endpoint in endpoints}
+
+    def addresses(self, container: str) -> set[str]:
+        """The addresses that its interfaces really have."""
+        words = ["nsenter", f"--net=/proc/{self.state(container)['Pid']}/ns/net", "ip", "-json", "address"]
+        rows = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+        return {address["local"] for row in rows for address in row["addr_info"]}
 
     def inspect(self, container: str) -> dict[str, Any]:
         """`docker inspect`."""

@@ -1,6 +1,7 @@
 """What tests of feeds and outboxes send and hear."""
 
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_bus.outbox import Outbox
 from seaway_bus.transport import Transport
 from seaway_contracts.catalogue import CONTAINER_STATUS

@@ -14,17 +14,11 @@ from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import Message, Transport
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, CONTAINER_DIE, GET_CONTAINER, INVENTORY, LIST_NODES, RESOLVE, START
-from seaway_contracts.commands import (
-    ContainerId,
-    ContainerLocation,
-    Inventory,
-    ListInventory,
-    ResolveContainer,
-    StatusReply,
-)
+from seaway_contracts.commands import ContainerId, Inventory, ListInventory, StatusReply
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError, conflict
 from seaway_contracts.nodes import Beat
+from seaway_contracts.records import ContainerLocation, ResolveContainer
 from seaway_testing.builders import beat, record, status
 from seaway_testing.waiting import until
 from seaway_testing.wire import Wire

@@ -8,7 +8,8 @@ import pytest
 from tests.conformance.bus.heard import Heard, add, event_of, send
 
 from seaway_bus import feed as feed_module
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import Transport
 from seaway_contracts.catalogue import ALL_EVENTS, CONTAINER_DIE, CONTAINER_STATUS, EVENT_STREAM

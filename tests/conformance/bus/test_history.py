@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from tests.conformance.bus.heard import send
 
-from seaway_bus import feed as feed_module
-from seaway_bus.feed import history
+from seaway_bus import events as events_module
+from seaway_bus.events import history
 from seaway_bus.transport import Transport, TransportError
 from seaway_contracts.catalogue import EVENT_STREAM
 from seaway_testing.wire import Wire
@@ -41,7 +41,7 @@ async def test_history_waits_for_a_server_that_is_away(wire: Wire, transport: Tr
 async def test_history_does_not_wait_for_ever(
     wire: Wire, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module, "_AWAY_S", 0.2)
+    monkeypatch.setattr(events_module, "_AWAY_S", 0.2)
     await transport.ensure_stream(EVENT_STREAM)
     await wire.stop()
     with pytest.raises(TransportError):

@@ -13,7 +13,7 @@ import uvloop
 
 from seaway_bus import nats_transport
 from seaway_bus.bus import Bus
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_bus.nats_bucket import NatsBucket
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import (

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from seaway_bus.bus import Bus
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import Transport

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.conformance.bus.heard import Heard, add, send
 
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_bus.outbox import Outbox
 from seaway_bus.transport import Transport
 from seaway_contracts.catalogue import CONTAINER_STATUS, EVENT_STREAM

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from seaway_bus.bus import Bus
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_contracts.catalogue import KNOWN_CONTAINERS, PUBLISH_LINES, STORE_EVENTS
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.lifecycle import ContainerEvent

@@ -20,7 +20,7 @@ from tests.integration.forked import Forked
 from seaway_agent.execs.supervisor.supervisor import supervisors_below
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import Event, history
+from seaway_bus.events import Event, history
 from seaway_bus.judging import container_of
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.agent.rig import AgentRig
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_bus.nats_transport import NatsTransport
 from seaway_contracts import catalogue
 from seaway_contracts.commands import ContainerId, CreateContainer
@@ -80,16 +80,16 @@ async def test_what_is_removed_while_it_is_made_does_not_come_into_being(rig: Ag
     assert rig.told(spec.id) == []
 
 
-async def test_what_nobody_waits_for_is_renounced_unless_it_is_there_or_being_made(rig: AgentRig) -> None:
+async def test_what_nobody_waits_for_is_rejected_unless_it_is_there_or_being_made(rig: AgentRig) -> None:
     made, making, never = await rig.create(rig.spec("true")), rig.spec("true"), rig.spec("true")
 
-    async def renounced(container: str) -> bool:
-        reply = await rig.bus.call(catalogue.RENOUNCE, ContainerId(id=container), node=rig.node)
-        return reply.renounced
+    async def rejected(container: str) -> bool:
+        reply = await rig.bus.call(catalogue.REJECT_CREATE, ContainerId(id=container), node=rig.node)
+        return reply.rejected
 
-    assert not await renounced(never.id), "a command of which the agent before knew may be repeated"
+    assert not await rejected(never.id), "a command of which the agent before knew may be repeated"
     began = time.monotonic()
-    while not await renounced(never.id):
+    while not await rejected(never.id):
         assert time.monotonic() - began < 40
         await asyncio.sleep(0.2)
     with pytest.raises(SeawayError, match="was removed while") as refused:
@@ -102,13 +102,13 @@ async def test_what_nobody_waits_for_is_renounced_unless_it_is_there_or_being_ma
     creating = asyncio.ensure_future(rig.bus.call(catalogue.CREATE, CreateContainer(spec=slow), node=rig.node))
     try:
         await rig.blobs.fetched.wait()
-        assert not await renounced(slow.id)
-        assert not await renounced(made)
+        assert not await rejected(slow.id)
+        assert not await rejected(made)
     finally:
         rig.blobs.gate.set()
     with pytest.raises(SeawayError):
         await creating  # such a layer there is not
-    assert await renounced(slow.id)
+    assert await rejected(slow.id)
     assert rig.told(made) == ["create"]
 
 

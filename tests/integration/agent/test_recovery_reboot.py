@@ -90,7 +90,7 @@ async def test_a_container_that_a_power_cut_took_from_the_database_comes_back_fr
     copy.rename(database)
     await rig.start()
     held = await rig.bus.call(catalogue.INVENTORY, ListInventory(), node=rig.node)
-    assert held.forgetful and not held.containers
+    assert held.lost_memory and not held.containers
     await rig.bus.call(catalogue.CREATE, CreateContainer(spec=spec, former=former), node=rig.node)
     assert (await rig.died(spec.id)).status.exit_code == 255
     if policy == "no":

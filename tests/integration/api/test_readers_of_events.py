@@ -11,7 +11,7 @@ import pytest
 from tests.integration.forked import Forked
 
 from seaway_bus.bus import Bus
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_contracts.catalogue import EVENT_STREAM, event_channel
 from seaway_contracts.containers import State
 from seaway_testing.builders import START_NS, container_event, status

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.archive import reading, view
-from seaway_agent.archive.changes import changes
-from seaway_agent.archive.layer import tar_layer
+from seaway_agent.archive.changes import changes, tar_layer
 from seaway_agent.archive.view import Place, Stack
 from seaway_agent.kernel import launcher, overlay, paths
 from seaway_agent.kernel.procs import open_pidfd

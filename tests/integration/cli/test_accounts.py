@@ -25,10 +25,11 @@ from seaway_bus.bus import Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES
-from seaway_contracts.commands import ContainerId, RegisterContainer, StatusReply
+from seaway_contracts.commands import ContainerId, StatusReply
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.lifecycle import StoreEvents
 from seaway_contracts.logs import LogLine, LogLines, PublishLines
-from seaway_contracts.stored_events import StoreEvents
+from seaway_contracts.records import RegisterContainer
 from seaway_testing.builders import container_id, spec, status
 from seaway_testing.waiting import until
 

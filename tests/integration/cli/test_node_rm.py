@@ -21,11 +21,10 @@ from seaway_bus.outbox_table import OutboxMessage
 from seaway_cli import demo_image
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import ListContainers, RegisterContainer
 from seaway_contracts.ids import RESERVED_NODES
-from seaway_contracts.lifecycle import PublicContainerEvent
+from seaway_contracts.lifecycle import PublicContainerEvent, StoreEvents
 from seaway_contracts.nodes import NodeEvent
-from seaway_contracts.stored_events import StoreEvents
+from seaway_contracts.records import ListContainers, RegisterContainer
 from seaway_testing.builders import beat, container_event, container_id, spec, status
 from seaway_testing.waiting import GUARD_S, until, wait
 

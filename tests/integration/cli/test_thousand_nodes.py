@@ -77,13 +77,13 @@ async def speaks_for_itself_alone(server: NatsServer, services: Client, own: str
     for node in (other, own):
         await agent.publish(catalogue.BEAT.subject(node=node), b"{}")
         await agent.publish(catalogue.CONTAINER_DIE.subject(node, "c"), b"{}")
-        await services.publish(catalogue.RENOUNCE.subject(node), b"{}")
+        await services.publish(catalogue.REJECT_CREATE.subject(node), b"{}")
     await settled(agent, services)
     assert (await agent.request(catalogue.KNOWN_CONTAINERS.subject(own), b"{}", timeout=10)).data == b"answer"
     await until(lambda: beats and orders)
     await settled(agent, services)
     assert [message.subject for message in beats] == [catalogue.BEAT.subject(node=own)]
-    assert [message.subject for message in orders] == [catalogue.RENOUNCE.subject(own)]
+    assert [message.subject for message in orders] == [catalogue.REJECT_CREATE.subject(own)]
     assert len(refused) == 4, refused  # the order's subscription, the other's beat, two events
     await agent.close()
 

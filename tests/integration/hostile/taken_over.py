@@ -19,13 +19,12 @@ from nats.aio.msg import Msg
 from tests.integration.cli.bus_users import bus_of, foreign, hearing, settled
 
 from seaway_bus.bus import Bus
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_contracts import catalogue
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.lifecycle import Envelope
-from seaway_contracts.stored_events import EventToStore, StoreEvents
+from seaway_contracts.lifecycle import Envelope, EventToStore, StoreEvents
 from seaway_testing.waiting import GUARD_S, wait
 
 COMMANDS = Path(sys.executable).parent

@@ -17,9 +17,9 @@ from tests.integration.hostile.taken_over import (
 )
 
 from seaway_contracts import catalogue
-from seaway_contracts.commands import ListKnown
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.logs import LogLine, LogLines, PublishLines
+from seaway_contracts.records import ListKnown
 from seaway_testing.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]

@@ -20,8 +20,8 @@ from seaway_contracts import catalogue
 from seaway_contracts.commands import Inventory, InventoryItem, ListInventory
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.lifecycle import StoreEvents
 from seaway_contracts.nodes import Capacity
-from seaway_contracts.stored_events import StoreEvents
 from seaway_testing.builders import beat, spec, status
 from seaway_testing.waiting import GUARD_S, until
 

@@ -17,8 +17,7 @@ from tests.integration.hostile.taken_over import (
 )
 
 from seaway_contracts import catalogue
-from seaway_contracts.lifecycle import Envelope
-from seaway_contracts.stored_events import MOST_BYTES, MOST_EVENTS, StoreEvents
+from seaway_contracts.lifecycle import MOST_BYTES, MOST_EVENTS, Envelope, StoreEvents
 from seaway_testing.waiting import GUARD_S, until, wait
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]

@@ -22,17 +22,10 @@ from seaway_contracts.catalogue import (
     REGISTER,
     event_channel,
 )
-from seaway_contracts.commands import (
-    ContainerList,
-    Inventory,
-    InventoryItem,
-    ListContainers,
-    ListInventory,
-    RegisterContainer,
-    ResolveContainer,
-)
+from seaway_contracts.commands import Inventory, InventoryItem, ListInventory
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, State
 from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.records import ContainerList, ListContainers, RegisterContainer, ResolveContainer
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import beat, container_event, container_id, spec, status
 from seaway_testing.nats_server import NatsServer

@@ -19,7 +19,8 @@ from tests.integration.metadata.rig import (
 )
 
 from seaway_bus.bus import Bus
-from seaway_bus.feed import Event, EventFeed, history
+from seaway_bus.events import Event, history
+from seaway_bus.feed import EventFeed
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
@@ -30,11 +31,9 @@ from seaway_contracts.catalogue import (
     LIST_NODES,
     NAMES_BUCKET,
 )
-from seaway_contracts.commands import (
-    ListContainers,
-)
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.records import ListContainers
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import beat, container_id, status
 from seaway_testing.nats_server import NatsServer

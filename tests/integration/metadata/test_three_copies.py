@@ -20,7 +20,7 @@ from tests.integration.metadata.rig import (
 )
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, BUCKETS, EVENT_STREAM

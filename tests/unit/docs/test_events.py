@@ -11,6 +11,7 @@ from seaway_contracts.channels import Role
 from seaway_contracts.containers import ContainerStatus, Health
 from seaway_contracts.lifecycle import (
     EXEC_COMMAND,
+    MOST_BYTES,
     ContainerEvent,
     Envelope,
     PublicContainerEvent,
@@ -18,12 +19,10 @@ from seaway_contracts.lifecycle import (
     PublicStatus,
     public_body,
 )
-from seaway_contracts.stored_events import MOST_BYTES
-from seaway_testing.subjects import matches
+from seaway_testing.fake_server import matches
 
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
-_NOUNS: Final = "container|network|volume|image|node|cluster"
-_ROW: Final = re.compile(rf"^\| `((?:{_NOUNS})\.[\w-]+)` \| (\w+) \|", re.MULTILINE)
+_ROW: Final = re.compile(r"^\| `([a-z]+\.[\w-]+)` \| (\w+) \|", re.MULTILINE)
 
 
 def joined(text: str) -> str:

@@ -41,7 +41,7 @@ from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
 from seaway_contracts.catalogue import STORE_EVENTS
 from seaway_contracts.containers import ContainerStatus
-from seaway_contracts.stored_events import StoredEvents, StoreEvents
+from seaway_contracts.lifecycle import StoredEvents, StoreEvents
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import until

@@ -42,6 +42,15 @@ from seaway_contracts.images import (
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import RegisteredContainer
 from seaway_contracts.nodes import NodeList
+from seaway_contracts.placement import Placement, PlaceRequest
+from seaway_contracts.records import (
+    ContainerList,
+    ContainerLocation,
+    ForgetContainer,
+    ListContainers,
+    RegisterContainer,
+    ResolveContainer,
+)
 from seaway_contracts.stats import WatchStats
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
@@ -256,21 +265,21 @@ class Suite:
                 return record
         raise not_found(f"No such container: {ref}")
 
-    async def _resolve(self, request: c.ResolveContainer) -> c.ContainerLocation:
+    async def _resolve(self, request: ResolveContainer) -> ContainerLocation:
         record = self._find(request.ref)
-        return c.ContainerLocation(id=record.id, node=record.node, name=record.spec.name)
+        return ContainerLocation(id=record.id, node=record.node, name=record.spec.name)
 
-    async def _get(self, request: c.ResolveContainer) -> ContainerRecord:
+    async def _get(self, request: ResolveContainer) -> ContainerRecord:
         return self._find(request.ref)
 
-    async def _list(self, request: c.ListContainers) -> c.ContainerList:
+    async def _list(self, request: ListContainers) -> ContainerList:
         """Pages of two, so that paging is always at work."""
         live = (State.RUNNING, State.PAUSED, State.RESTARTING)
         kept = [one for one in self.records.values() if request.all or one.status.state in live]
         kept.sort(key=lambda one: -one.spec.created_ns)
         start = int(request.after or 0)
         following = str(start + 2) if start + 2 < len(kept) else ""
-        return c.ContainerList(containers=tuple(kept[start : start + 2]), next=following)
+        return ContainerList(containers=tuple(kept[start : start + 2]), next=following)
 
     async def _registries(self, _: Empty) -> Registries:
         return self.known_registries
@@ -278,7 +287,7 @@ class Suite:
     async def _nodes(self, _: Empty) -> NodeList:
         return self.nodes
 
-    async def _register(self, request: c.RegisterContainer) -> RegisteredContainer:
+    async def _register(self, request: RegisterContainer) -> RegisteredContainer:
         if self.names_taken:
             self.names_taken -= 1
             raise conflict("taken")
@@ -288,12 +297,12 @@ class Suite:
         self.records[request.spec.id] = ContainerRecord(spec=request.spec, node=request.node)
         return RegisteredContainer(spec=request.spec)
 
-    async def _forget(self, request: c.ForgetContainer) -> Empty:
+    async def _forget(self, request: ForgetContainer) -> Empty:
         self.records.pop(request.id, None)
         return Empty()
 
-    async def _place(self, _: c.PlaceRequest) -> c.Placement:
-        return c.Placement(node="n1")
+    async def _place(self, _: PlaceRequest) -> Placement:
+        return Placement(node="n1")
 
     async def _image(self, request: ImageRef) -> ImageRecord:
         image = self.images.get(request.ref)

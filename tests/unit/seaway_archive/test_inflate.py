@@ -14,7 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaway_archive.errors import ArchiveRejected, ArchiveTooLarge, ArchiveTruncated, CompressionRejected
-from seaway_archive.inflate import LAYER_FORMATS, Format, Inflater, InflatingReader, format_of
+from seaway_archive.inflate import (
+    EXPANSION_FROM,
+    EXPANSION_RATIO,
+    LAYER_FORMATS,
+    Expansion,
+    Format,
+    Inflater,
+    InflatingReader,
+    format_of,
+)
+from seaway_contracts.errors import Code, SeawayError
 from seaway_testing.packing import zstd_compress
 
 CONTENT = random.Random(7).randbytes(300_000) + bytes(1_000_000) + b"end"
@@ -175,3 +185,26 @@ def test_what_the_source_raises_comes_through() -> None:
 def test_formats_are_known_by_their_first_bytes(name: str) -> None:
     assert format_of(PACKERS[name](b"x")) is Format(name)
     assert format_of(b"") is format_of(b"plain text") is None
+
+
+def test_up_to_the_size_any_ratio_passes() -> None:
+    count = Expansion("layer x")
+    count.add(1, EXPANSION_FROM)
+    with pytest.raises(SeawayError, match=f"layer x expands from 1 to more than {EXPANSION_FROM + 1} bytes") as caught:
+        count.add(0, 1)
+    assert caught.value.code is Code.TOO_LARGE
+
+
+def test_up_to_the_ratio_any_size_passes() -> None:
+    count = Expansion("layer x")
+    for _ in range(100):
+        count.add(EXPANSION_FROM // 4, EXPANSION_RATIO * (EXPANSION_FROM // 4))
+    with pytest.raises(SeawayError, match="200 times"):
+        count.add(0, 1)
+
+
+def test_both_can_be_chosen() -> None:
+    count = Expansion("layer x", ratio=10, start=100)
+    count.add(2, 100)
+    with pytest.raises(SeawayError, match="10 times"):
+        count.add(8, 1)

@@ -11,8 +11,17 @@ from seaway_bus.outbox_table import OutboxMessage
 from seaway_contracts.catalogue import EVENTS, STORE_EVENTS
 from seaway_contracts.containers import Endpoint, Health, Probe, PublishedPort, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
-from seaway_contracts.lifecycle import EXEC_COMMAND, ContainerEvent, Envelope, VolumeEvent, volume_id
-from seaway_contracts.stored_events import MOST_BYTES, EventToStore, StoredEvents, StoreEvents
+from seaway_contracts.lifecycle import (
+    EXEC_COMMAND,
+    MOST_BYTES,
+    ContainerEvent,
+    Envelope,
+    EventToStore,
+    StoredEvents,
+    StoreEvents,
+    VolumeEvent,
+    volume_id,
+)
 from seaway_testing import builders
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 

@@ -3,7 +3,8 @@
 import pytest
 
 from seaway_bus import order
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_bus.judging import FOREIGN, HeldBack, Verdict, container_of, verdict
 from seaway_bus.transport import Message
 from seaway_contracts.catalogue import EVENT_STREAM, NETWORK_CONNECT, event_channel

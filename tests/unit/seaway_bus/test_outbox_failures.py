@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seaway_bus import metrics
-from seaway_bus.feed import history
+from seaway_bus.events import history
 from seaway_bus.outbox import Outbox
 from seaway_bus.outbox_table import OutboxMessage, OutboxTable, Row, open_outbox
 from seaway_bus.transport import NotConnected

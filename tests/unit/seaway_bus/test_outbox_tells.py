@@ -12,7 +12,7 @@ from seaway_bus.outbox import Outbox
 from seaway_bus.outbox_table import OutboxMessage, open_outbox
 from seaway_contracts.catalogue import ALL_TOLD, CONTAINER_STATUS
 from seaway_contracts.errors import unavailable
-from seaway_contracts.stored_events import MOST_EVENTS
+from seaway_contracts.lifecycle import MOST_EVENTS
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import container_event, container_id, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport

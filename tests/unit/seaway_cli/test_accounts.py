@@ -5,7 +5,7 @@ import pytest
 from seaway_cli.accounts import SUITE, Account, Json, account_of, accounts
 from seaway_cli.permissions import USERS, nats_permissions
 from seaway_contracts import catalogue
-from seaway_testing.subjects import matches
+from seaway_testing.fake_server import matches
 
 AGENTS = ("agent.n1", "agent.n2")
 NODES = ("n1", "n2")

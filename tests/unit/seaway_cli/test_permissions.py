@@ -6,7 +6,7 @@ from seaway_cli.permissions import USERS, agent_user, nats_permissions, node_of,
 from seaway_contracts import catalogue
 from seaway_contracts.channels import CallChannel, EventChannel, MessageChannel, Role
 from seaway_contracts.ids import RESERVED_NODES, BadToken
-from seaway_testing.subjects import matches
+from seaway_testing.fake_server import matches
 
 AGENTS = ("agent.n1", "agent.n2")
 ALL = (*USERS, *AGENTS)

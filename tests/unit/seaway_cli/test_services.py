@@ -36,12 +36,17 @@ def test_all_are_told_of_the_metrics_token() -> None:
 
 def test_what_only_one_service_is_told() -> None:
     told = options(
-        node="n2", registry_mirrors=("http://m",), insecure_registries=("r:1",), tls=Tls("c", "k", "a", verify=True)
+        node="n2",
+        registry_mirrors=("http://m",),
+        insecure_registries=("r:1",),
+        default_address_pools=("base=10.10.0.0/16,size=24",),
+        tls=Tls("c", "k", "a", verify=True),
     )
     assert settings_of("agent", told)["suite"] == "abcdef"
     assert settings_of("agent", told)["node"] == "n2"
     assert settings_of("image", told)["registry_mirror"] == ("http://m",)
     assert settings_of("image", told)["insecure_registry"] == ("r:1",)
+    assert settings_of("metadata", told)["default_address_pool"] == ("base=10.10.0.0/16,size=24",)
     api = settings_of("api", told)
     assert (api["tls_cert"], api["tls_key"], api["tls_ca"]) == ("c", "k", "a")
     assert "tls_cert" not in settings_of("api", options())

@@ -17,6 +17,8 @@ from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, Ex
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import RegisteredContainer
+from seaway_contracts.placement import Placement, PlaceRequest
+from seaway_contracts.records import ForgetContainer, RegisterContainer, ResolveContainer
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.clock import START_NS
@@ -96,22 +98,22 @@ class Suite:
     async def _image(self, _: ImageRef) -> ImageRecord:
         return self.image
 
-    async def _get(self, request: c.ResolveContainer) -> ContainerRecord:
+    async def _get(self, request: ResolveContainer) -> ContainerRecord:
         for record in self.records.values():
             if request.ref in (record.id, record.spec.name):
                 return record
         raise not_found(f"No such container: {request.ref}")
 
-    async def _place(self, _: c.PlaceRequest) -> c.Placement:
-        return c.Placement(node=NODE)
+    async def _place(self, _: PlaceRequest) -> Placement:
+        return Placement(node=NODE)
 
-    async def _register(self, request: c.RegisterContainer) -> RegisteredContainer:
+    async def _register(self, request: RegisterContainer) -> RegisteredContainer:
         if any(record.spec.name == request.spec.name for record in self.records.values()):
             raise conflict("taken")
         self.add(ContainerRecord(spec=request.spec, node=request.node))
         return RegisteredContainer(spec=request.spec)
 
-    async def _forget(self, request: c.ForgetContainer) -> Empty:
+    async def _forget(self, request: ForgetContainer) -> Empty:
         self.records.pop(request.id, None)
         return Empty()
 

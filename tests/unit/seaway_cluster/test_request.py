@@ -15,10 +15,10 @@ from seaway_cluster.request import (
     merged_health,
     place_request,
 )
-from seaway_contracts.commands import PlacedMount
 from seaway_contracts.containers import Command, ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import Healthcheck, ImageConfig
+from seaway_contracts.placement import PlacedMount
 from seaway_testing import builders
 
 ID = builders.container_id(1)

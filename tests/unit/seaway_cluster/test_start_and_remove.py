@@ -6,8 +6,7 @@ import pytest
 
 from seaway_bus.bus import Bus
 from seaway_cluster.records import metadata_records
-from seaway_cluster.remove import remove
-from seaway_cluster.start import start
+from seaway_cluster.start_and_remove import remove, start
 from seaway_contracts.commands import RemoveContainer
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import Code, SeawayError

@@ -20,14 +20,13 @@ from seaway_contracts.commands import (
     Inventory,
     InventoryItem,
     ListInventory,
-    RegisterContainer,
     RemoveContainer,
-    ResolveContainer,
     StatusReply,
 )
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_contracts.errors import SeawayError, not_found, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, Envelope, public_body
+from seaway_contracts.records import RegisterContainer, ResolveContainer
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import NAMES, NameHolder
 from seaway_metadata.service import Metadata
@@ -94,7 +93,7 @@ class Node:
         self.asked = 0
         self.page = 2
         self.fails = 0
-        self.forgetful = False
+        self.lost_memory = False
         self.gate = asyncio.Event()
         """It tells what it holds while this is set."""
         self.gate.set()
@@ -141,7 +140,7 @@ class Node:
             revision=1,
             containers=items,
             next=following,
-            forgetful=self.forgetful,
+            lost_memory=self.lost_memory,
         )
 
     async def beat(self) -> None:

@@ -11,7 +11,8 @@ from tests.unit.seaway_metadata.rig import Node, known, publish, ref, register
 
 from seaway_bus import feed as feed_module
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
@@ -26,17 +27,10 @@ from seaway_contracts.catalogue import (
     RESOLVE,
     event_channel,
 )
-from seaway_contracts.commands import (
-    GONE,
-    ForgetContainer,
-    InventoryItem,
-    ListContainers,
-    RegisterContainer,
-    RenameContainer,
-    ResolveContainer,
-)
+from seaway_contracts.commands import InventoryItem, RenameContainer
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.records import GONE, ForgetContainer, ListContainers, RegisterContainer, ResolveContainer
 from seaway_kit.tasks import Tasks
 from seaway_metadata.main import main
 from seaway_metadata.service import Metadata, running

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_contracts.commands import PlaceRequest
 from seaway_contracts.containers import Resources
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.nodes import Capacity
+from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler.constraints import NodeTraits, parse
 from seaway_scheduler.place import NodeView, Placed, Rejected, place
 from seaway_testing.builders import GIB, container_id

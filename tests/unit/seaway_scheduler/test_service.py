@@ -18,11 +18,13 @@ from seaway_contracts.catalogue import (
     UNPLACE,
     event_channel,
 )
-from seaway_contracts.commands import ContainerId, ContainerList, ListContainers, PlaceRequest, ResolveContainer
+from seaway_contracts.commands import ContainerId
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, PortBinding, Resources
 from seaway_contracts.errors import Code, SeawayError, not_found
 from seaway_contracts.lifecycle import Envelope, public_body
 from seaway_contracts.nodes import NodeEvent, NodeList
+from seaway_contracts.placement import PlaceRequest
+from seaway_contracts.records import ContainerList, ListContainers, ResolveContainer
 from seaway_kit.tasks import Tasks
 from seaway_scheduler import service, snapshot
 from seaway_scheduler.main import main

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_contracts.commands import PlaceRequest
 from seaway_contracts.containers import Resources
 from seaway_contracts.nodes import Capacity
+from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler.snapshot import UNMADE_S, Cluster
 from seaway_testing.builders import GIB, beat, container_id, node_record
 

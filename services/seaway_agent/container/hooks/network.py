@@ -12,9 +12,9 @@ from seaway_agent.network.port import EndpointInfo, EndpointRequest, Networks
 from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.run import ContainerRun
 from seaway_contracts.containers import ContainerNetworking, ContainerSpec, Endpoint, EndpointSpec
-from seaway_contracts.errors import internal, not_found
+from seaway_contracts.docker_errors import no_such_network
+from seaway_contracts.errors import internal
 from seaway_contracts.networks import network_id
-from seaway_docker.errors import no_such_network
 from seaway_kit.failpoints import Failpoint, reach
 
 
@@ -52,7 +52,7 @@ def _check(spec: ContainerSpec, there: Collection[str]) -> None:
     """Refuse a network that this node doesn't have: at the start, as a 404 at create makes Docker's CLI pull."""
     for endpoint in spec.network.endpoints:
         if _id(endpoint) not in there:
-            raise not_found(no_such_network(endpoint.network))
+            raise no_such_network(endpoint.network)
 
 
 def requests_of(network: ContainerNetworking) -> list[EndpointRequest]:

@@ -8,8 +8,8 @@ from seaway_agent.container.hook import Peers, RunRequest
 from seaway_agent.kernel.clones import clone_in_namespace_of
 from seaway_agent.runtime.contribution import SHARED_MEMORY, Attachment, Contribution
 from seaway_contracts.containers import ContainerNetworking, ContainerSpec
+from seaway_contracts.docker_errors import container_not_running
 from seaway_contracts.errors import conflict
-from seaway_docker.errors import container_not_running
 
 _JOINED: Final = "container:"
 
@@ -82,7 +82,7 @@ def _ipc_pid(peers: Peers, partner: str) -> int:
 def _pid(peers: Peers, partner: str, kind: str) -> int:
     if pid := _running(peers, partner):
         return pid
-    raise conflict(f"failed to join {kind} namespace: {container_not_running(partner)}")
+    raise conflict(f"failed to join {kind} namespace: {container_not_running(partner).message}")
 
 
 def _running(peers: Peers, partner: str) -> int:

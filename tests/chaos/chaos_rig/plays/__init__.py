@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from chaos_rig.plays import executing, imaging, making, running
+from chaos_rig.plays import executing, imaging, making, networking, running
 from chaos_rig.scene import Scene
 from seaway_kit.failpoints import Failpoint
 
@@ -16,6 +16,8 @@ _SCENES: dict[str, Play] = {
     "unpack": making.unpack,
     "forget": making.forget,
     "network": running.start,
+    "connect": networking.connect,
+    "disconnect": networking.disconnect,
     "start": running.start,
     "teardown": running.start,
     "die": running.start,
@@ -41,6 +43,10 @@ _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.VOLUME_MOVED: making.fill,
     Failpoint.REGISTER_TAKEN_OVER: making.take_over,
     Failpoint.PROJECT_GONE: running.remove,
+    Failpoint.NETWORK_SUBNETS: networking.create,
+    Failpoint.NETWORK_RECORDED: networking.create,
+    Failpoint.NETWORK_MARKED: networking.remove,
+    Failpoint.NETWORK_FREED: networking.remove,
 }
 
 

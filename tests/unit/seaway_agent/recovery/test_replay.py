@@ -14,9 +14,9 @@ from seaway_agent.recovery.replay import leap_sequences, leapt_seq, replay, upda
 from seaway_agent.state.database import Store, StoredContainer, open_database
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import KNOWN_CONTAINERS
-from seaway_contracts.commands import KnownContainers, ListKnown
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, RestartPolicy, State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.records import KnownContainers, ListKnown
 from seaway_testing import builders
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 

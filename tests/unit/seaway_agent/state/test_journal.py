@@ -20,8 +20,7 @@ from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_DIE
 from seaway_contracts.containers import Command as Process
 from seaway_contracts.containers import ContainerSpec, Endpoint, Health, Probe, State
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.lifecycle import EXEC_COMMAND, volume_id
-from seaway_contracts.stored_events import MOST_BYTES
+from seaway_contracts.lifecycle import EXEC_COMMAND, MOST_BYTES, volume_id
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import GUARD_S, until

@@ -6,9 +6,9 @@ from seaway_api.cache.containers import CONTAINERS, CachedContainer
 from seaway_api.cache.record_cache import Kind, RecordCache
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import list_json
-from seaway_contracts.commands import GONE
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.records import GONE
 from seaway_testing import builders
 from seaway_testing.clock import FakeClock
 

@@ -1,8 +1,8 @@
 """Nobody is shown less than this process has been answered."""
 
 from seaway_api.cache.reply_cache import ReplyCache
-from seaway_contracts.commands import GONE
 from seaway_contracts.containers import State
+from seaway_contracts.records import GONE
 from seaway_testing.builders import container_id, record, status
 from seaway_testing.clock import FakeClock
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from seaway_contracts.commands import PlacedMount, PlaceRequest
 from seaway_contracts.containers import ContainerRecord, Mount
 from seaway_contracts.errors import Code
 from seaway_contracts.images import ImageConfig
+from seaway_contracts.placement import PlacedMount, PlaceRequest
 from seaway_testing import builders
 from seaway_testing.waiting import until
 

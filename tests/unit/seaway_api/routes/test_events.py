@@ -12,8 +12,8 @@ from seaway_api.cache import readers
 from seaway_api.cache.readers import CutOff, Reader
 from seaway_api.routes import events as events_route
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
-from seaway_bus import feed
-from seaway_bus.feed import history
+from seaway_bus import events
+from seaway_bus.events import history
 from seaway_contracts.containers import ContainerStatus, State
 from seaway_contracts.lifecycle import Envelope
 from seaway_docker.event_filters import EventFacts
@@ -127,7 +127,7 @@ async def test_a_past_that_can_not_be_read_is_refused_or_waited_for(rig: Any, mo
     await rig.quiet()
     rig.api.bus.transport.mend()
     assert orjson.loads((await waiting).body)["Action"] == "start"
-    monkeypatch.setattr(feed, "_AWAY_S", 0.05)
+    monkeypatch.setattr(events, "_AWAY_S", 0.05)
     rig.api.bus.transport.cut()
     refused = await rig.call("GET", asked)
     assert refused.status == 503 and refused.json["message"].startswith("the bus is away: "), refused.body

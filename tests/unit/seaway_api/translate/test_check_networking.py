@@ -7,9 +7,8 @@ import pytest
 from seaway_api.translate.check_networking import check_endpoints, check_ports
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import read_body
-from seaway_docker.model_container import ContainerConfig
+from seaway_docker.model_container import ContainerConfig, NetworkingConfig
 from seaway_docker.model_host import HostConfig
-from seaway_docker.model_network import NetworkingConfig
 
 MAC = "02:42:ac:11:00:99"
 

@@ -7,15 +7,22 @@ import pytest
 
 from seaway_api.translate.checked import check_create, companion_refs
 from seaway_api.translate.inspect import host_config, inspect_json
-from seaway_api.translate.listing import command_line, container_facts, list_json
-from seaway_api.translate.mounts import mount_points
-from seaway_api.translate.request import container_request
+from seaway_api.translate.listing import command_line, container_facts, list_json, mount_points
+from seaway_api.translate.request import container_request, own_command, own_health
 from seaway_cluster.request import Companions, Identity, container_spec
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount, PublishedPort, State
-from seaway_contracts.images import ImageConfig
+from seaway_contracts.containers import (
+    Command,
+    ContainerRecord,
+    ContainerSpec,
+    ContainerStatus,
+    Mount,
+    PublishedPort,
+    State,
+)
+from seaway_contracts.images import Healthcheck, ImageConfig
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import read_body
-from seaway_docker.model_container import ContainerCreate
+from seaway_docker.model_container import ContainerCreate, HealthConfig
 from seaway_testing import builders
 from seaway_testing.builders import START_NS
 
@@ -264,3 +271,34 @@ def test_an_anonymous_volume_yields_to_one_taken_over() -> None:
     taken = Mount(type="volume", target="/data", source="theirs")
     spec = spec_of(image, Companions(mounts=(taken,)))
     assert [mount.source for mount in spec.mounts] == ["theirs"]
+
+
+def command_of(**body: Any) -> Command:
+    return own_command(read_body(ContainerCreate, body))
+
+
+def test_what_was_not_given_is_told_from_what_is_empty() -> None:
+    assert (command_of().entrypoint, command_of().cmd) == (None, None)
+    emptied = command_of(Entrypoint=[], Cmd=[])
+    assert (emptied.entrypoint, emptied.cmd) == ((), ())
+    assert command_of(Entrypoint=[""]).entrypoint == ("",)
+
+
+def test_the_shell_is_the_users() -> None:
+    assert command_of(Shell=["/bin/bash", "-c"]).shell == ("/bin/bash", "-c")
+    assert command_of().shell == ()
+
+
+def test_the_working_directory_is_cleaned() -> None:
+    assert (command_of(WorkingDir="/x/../y/").workdir, command_of().workdir) == ("/y", "")
+
+
+def test_the_terminals_first_size() -> None:
+    sized = command_of(HostConfig={"ConsoleSize": [20, 70]})
+    assert (sized.height, sized.width) == (20, 70)
+    assert command_of().height == 0
+
+
+def test_a_probe() -> None:
+    assert own_health(HealthConfig(interval=9)) == Healthcheck(interval_ns=9)
+    assert own_health(None) is None

@@ -7,11 +7,10 @@ from functools import partial
 
 import pytest
 
-from seaway_archive.inflate import LAYER_FORMATS
+from seaway_archive.inflate import LAYER_FORMATS, Expansion
 from seaway_contracts.errors import Code, SeawayError
 from seaway_image.archives import decompress
 from seaway_image.archives.decompress import decompressed
-from seaway_kit.expansion import Expansion
 from seaway_testing.packing import zstd_compress
 
 Chunked = Callable[..., AsyncIterator[bytes]]

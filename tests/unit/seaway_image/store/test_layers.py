@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from seaway_archive.inflate import Expansion
 from seaway_contracts.errors import Code, SeawayError
 from seaway_image.oci.digests import digest_of
 from seaway_image.store import layers
 from seaway_image.store.layers import LayerFacts, measure_layer
-from seaway_kit.expansion import Expansion
 from seaway_testing.packing import zstd_compress
 
 DATA = bytes(range(256)) * 20_000

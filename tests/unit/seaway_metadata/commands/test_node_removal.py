@@ -7,7 +7,7 @@ import pytest
 from tests.unit.seaway_metadata.rig import Node, known, publish, ref, register, registered
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import Event, read_event
+from seaway_bus.events import Event, read_event
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     CONTAINERS_BUCKET,
@@ -20,11 +20,11 @@ from seaway_contracts.catalogue import (
     REGISTER,
     REMOVE_NODE,
 )
-from seaway_contracts.commands import ForgetContainer, ListContainers, RegisterContainer
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.nodes import NodeEvent, RemoveNode
+from seaway_contracts.records import ForgetContainer, ListContainers, RegisterContainer
 from seaway_kit.tasks import Tasks
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings

@@ -10,11 +10,11 @@ from seaway_bus.bus import Bus, Command
 from seaway_bus.judging import FOREIGN
 from seaway_bus.transport import Message
 from seaway_contracts.catalogue import KNOWN_CONTAINERS, LOG_LINES, PUBLISH_LINES
-from seaway_contracts.commands import ListKnown
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import MSG_ID
 from seaway_contracts.logs import LogLine, LogLines, PublishLines
+from seaway_contracts.records import ListKnown
 from seaway_kit.tasks import Tasks
 from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.service import Metadata, running

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.feed import Event, EventFeed
+from seaway_bus.events import Event
+from seaway_bus.feed import EventFeed
 from seaway_contracts.catalogue import TELL_PRUNE
 from seaway_contracts.commands import Pruned
 from seaway_contracts.lifecycle import PruneEvent

@@ -9,10 +9,11 @@ import pytest
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import GET_CONTAINER, NAMES_BUCKET, REGISTER, RENAME, RENAME_HELD, event_channel
-from seaway_contracts.commands import RegisterContainer, RenameContainer, ResolveContainer, StatusReply
+from seaway_contracts.commands import RenameContainer, StatusReply
 from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError, conflict, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
+from seaway_contracts.records import RegisterContainer, ResolveContainer
 from seaway_kit.tasks import Tasks
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings

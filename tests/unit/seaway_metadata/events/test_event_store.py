@@ -16,12 +16,19 @@ from seaway_bus.transport import STORE_S, Message, wire_size
 from seaway_contracts.catalogue import EVENT_STREAM, STORE_EVENTS, event_channel
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.lifecycle import MSG_ID, Envelope
-from seaway_contracts.stored_events import MOST_BYTES, MOST_EVENTS, EventToStore, StoredEvents, StoreEvents
+from seaway_contracts.lifecycle import (
+    MOST_BYTES,
+    MOST_EVENTS,
+    MSG_ID,
+    Envelope,
+    EventToStore,
+    StoredEvents,
+    StoreEvents,
+)
 from seaway_kit.tasks import Tasks
 from seaway_metadata.events import event_store
-from seaway_metadata.events.allowance import Allowance
 from seaway_metadata.events.event_store import EventStore
+from seaway_metadata.events.history_share import Allowance
 from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.service import Metadata
 from seaway_metadata.store.holders import RecordHolders

@@ -8,10 +8,11 @@ from tests.unit.seaway_metadata.rig import Copy, Node, known, publish, ref, regi
 from seaway_bus.bus import Bus
 from seaway_bus.transport import NotConnected
 from seaway_contracts.catalogue import CONTAINERS_BUCKET, GET_CONTAINER, INVENTORY, LIST_CONTAINERS, NAMES_BUCKET
-from seaway_contracts.commands import Inventory, InventoryItem, ListContainers, ListInventory
+from seaway_contracts.commands import Inventory, InventoryItem, ListInventory
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
+from seaway_contracts.records import ListContainers
 from seaway_metadata.kinds.container_registering import ContainerRegistering
-from seaway_metadata.kinds.containers import CONTAINERS
+from seaway_metadata.kinds.containers import CONTAINERS, NAMES
 from seaway_metadata.service import Metadata
 from seaway_metadata.store import reconcile
 from seaway_metadata.store.records import Buckets, Records
@@ -48,33 +49,33 @@ async def copy(fake_bus: Bus) -> Copy:
 
 async def test_a_free_name_is_claimed_and_kept(copy: Copy) -> None:
     for _ in range(2):
-        assert await copy.claims.claim("web", container_id(1))
-    assert not await copy.claims.claim("web", container_id(2))
-    assert await copy.claims.holders() == {container_id(1)}
+        assert await copy.claims.claim(NAMES.claim("web"), container_id(1))
+    assert not await copy.claims.claim(NAMES.claim("web"), container_id(2))
+    assert (await copy.claims.held()).holders() == {container_id(1)}
 
 
 async def test_a_registered_name_is_not_claimed_by_another(copy: Copy) -> None:
     await copy.register(spec(1, name="web"), "n1")
-    assert not await copy.claims.claim("web", container_id(2))
-    assert await copy.claims.claim("web", container_id(1))
+    assert not await copy.claims.claim(NAMES.claim("web"), container_id(2))
+    assert await copy.claims.claim(NAMES.claim("web"), container_id(1))
 
 
 @pytest.mark.parametrize("name", ["", "x", "../x", "a b", "a\x1b[2J", "-web", "/web", "x" * 256, "\N{SNOWMAN}" * 2])
 async def test_what_is_no_name_is_not_claimed(copy: Copy, name: str) -> None:
-    assert not await copy.claims.claim(name, container_id(1))
-    assert await copy.claims.holders() == set()
+    assert not await copy.claims.claim(NAMES.claim(name), container_id(1))
+    assert (await copy.claims.held()).holders() == set()
 
 
 @pytest.mark.parametrize("identifier", [HORIZON_KEY, "", "*", container_id(1)[:12], container_id(1).upper()])
 async def test_what_is_no_container_claims_nothing(copy: Copy, identifier: str) -> None:
-    assert not await copy.claims.claim("web", identifier)
-    assert await copy.claims.holders() == set()
+    assert not await copy.claims.claim(NAMES.claim("web"), identifier)
+    assert (await copy.claims.held()).holders() == set()
 
 
 async def test_an_entry_that_can_not_be_read_is_left_alone(copy: Copy, fake_bus: Bus) -> None:
     bucket = await fake_bus.transport.bucket(NAMES_BUCKET)
     await bucket.create(b"web".hex(), b"?")
-    assert not await copy.claims.claim("web", container_id(1))
+    assert not await copy.claims.claim(NAMES.claim("web"), container_id(1))
 
 
 async def test_without_the_bus_nothing_is_decided(fake_server: FakeServer, fake_bus: Bus) -> None:
@@ -82,7 +83,7 @@ async def test_without_the_bus_nothing_is_decided(fake_server: FakeServer, fake_
     copy = Copy(Records(CONTAINERS, await Buckets.open(transport, CONTAINERS), lambda identifier: False))
     transport.cut()
     with pytest.raises(NotConnected):
-        await copy.claims.claim("web", container_id(1))
+        await copy.claims.claim(NAMES.claim("web"), container_id(1))
 
 
 # --- what nodes say that they hold

@@ -13,11 +13,9 @@ from seaway_contracts.catalogue import (
     NAMES_BUCKET,
     RESOLVE,
 )
-from seaway_contracts.commands import (
-    ForgetContainer,
-)
 from seaway_contracts.containers import State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.records import ForgetContainer
 from seaway_kit.tasks import Tasks
 from seaway_metadata import service as service_module
 from seaway_metadata.kinds.container_registering import ContainerRegistering

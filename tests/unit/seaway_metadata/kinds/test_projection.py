@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerStatus, Health, Probe, State
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_metadata.kinds.containers import CONTAINERS, ContainerView
+from seaway_metadata.kinds.containers import CONTAINERS, NAMES, ContainerView
 from seaway_metadata.kinds.projection import apply_inventory
 from seaway_metadata.store.view import View
 from seaway_testing.builders import container_event, container_id, record, spec, status
@@ -181,7 +181,7 @@ def test_a_rename_leaves_a_name_to_be_freed() -> None:
     view = view_of(RENAMED[:2])
     assert view.index.find("second").id == container_id()
     (left,) = view.left_claims(container_id())
-    assert left.claim == "box1"
+    assert left.claim == NAMES.claim("box1")
     view.released(container_id(), left)
     assert view.left_claims(container_id()) == ()
 

@@ -13,7 +13,7 @@ from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_metadata.kinds.containers import CONTAINERS, NAMES, record_json, spec_json
 from seaway_metadata.store.claims import SETTLED_NS
-from seaway_metadata.store.records import Buckets, GivenUp, Records
+from seaway_metadata.store.records import Buckets, GivenUp, Records, Stored
 from seaway_testing.builders import container_id, record, spec
 from seaway_testing.clock import FakeClock
 from seaway_testing.fake_transport import FakeServer
@@ -27,7 +27,7 @@ class Desk:
         self.one = Copy(Records(CONTAINERS, buckets, self.destroyed.__contains__, clock.now_ns))
         self.other = Copy(Records(CONTAINERS, buckets, lambda identifier: False, clock.now_ns))
         self.containers = buckets.records
-        self.names = self.one.claims.bucket
+        self.names, self.addresses = buckets.claims
 
     async def keys(self) -> tuple[set[str], set[str]]:
         containers = {entry.key async for entry in self.containers.entries()}
@@ -50,9 +50,9 @@ async def refusal(desk: Desk, one: ContainerSpec) -> SeawayError:
 
 
 async def test_register_reserves_name_and_record(desk: Desk) -> None:
-    revision = await desk.one.register(spec(1), "n1")
+    registered = await desk.one.register(spec(1), "n1")
     stored = await desk.other.records.stored(container_id(1))
-    assert stored is not None and stored.revision == revision
+    assert stored == registered
     assert (stored.record.spec, stored.record.node, stored.record.status.seq) == (spec(1), "n1", 0)
     assert await desk.keys() == ({container_id(1)}, {"box1"})
 
@@ -61,7 +61,7 @@ async def test_the_same_twice_is_done_once(desk: Desk) -> None:
     first = await desk.one.register(spec(1), "n1")
     assert await desk.other.register(spec(1), "n1") == first
     again = await asyncio.gather(*(desk.one.register(spec(2), "n1") for _ in range(5)))
-    assert len(set(again)) == 1
+    assert len({one.revision for one in again}) == 1
 
 
 async def test_a_copy_that_does_not_know_takes_back_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,8 +127,8 @@ async def test_an_id_in_use(desk: Desk) -> None:
 async def test_one_of_many_wins_a_name(desk: Desk) -> None:
     tries = [(desk.one, desk.other)[seed % 2].register(named(seed, "web"), "n1") for seed in range(10)]
     outcomes = await asyncio.gather(*tries, return_exceptions=True)
-    assert sum(isinstance(outcome, int) for outcome in outcomes) == 1
-    assert all(isinstance(o, int) or (isinstance(o, SeawayError) and o.status == 409) for o in outcomes)
+    assert sum(isinstance(outcome, Stored) for outcome in outcomes) == 1
+    assert all(isinstance(o, Stored) or (isinstance(o, SeawayError) and o.status == 409) for o in outcomes)
     containers, names = await desk.keys()
     assert (len(containers), names) == (1, {"web"})
 
@@ -137,14 +137,14 @@ async def test_the_name_of_a_destroyed_container_is_free_at_once(desk: Desk) -> 
     await desk.one.register(named(1, "web"), "n1")
     desk.destroyed.add(container_id(1))
     await desk.one.register(named(2, "web"), "n1")
-    await desk.one.records.delete(container_id(1), ("web",))
+    await desk.one.records.delete(container_id(1), (NAMES.claim("web"),))
     assert await desk.keys() == ({container_id(2)}, {"web"})
     assert (await refusal(desk, named(3, "web"))).code == Code.CONFLICT
 
 
 async def test_an_abandoned_name_is_taken_over_when_it_is_stale(desk: Desk, clock: FakeClock) -> None:
     """Its record may still be on its way from another copy, but not for ever."""
-    await desk.one.claims.hold("web", container_id(1))
+    await desk.one.claims.hold(NAMES.claim("web"), container_id(1))
     assert (await refusal(desk, named(2, "web"))).code == Code.CONFLICT
     clock.advance(SETTLED_NS / 1e9 + 1)
     await desk.one.register(named(2, "web"), "n1")
@@ -167,8 +167,8 @@ async def test_forget(desk: Desk) -> None:
 
 async def test_a_half_forgotten_registration_gives_up_its_name(desk: Desk) -> None:
     """As after a copy that was killed in between: the record is gone, the name isn't."""
-    revision = await desk.one.register(named(1, "web"), "n1")
-    await desk.containers.delete(container_id(1), revision)
+    registered = await desk.one.register(named(1, "web"), "n1")
+    await desk.containers.delete(container_id(1), registered.revision)
     await desk.other.forget(container_id(1))
     assert await desk.keys() == (set(), {"web"})
     await desk.other.forget(container_id(1), "web")
@@ -176,9 +176,9 @@ async def test_a_half_forgotten_registration_gives_up_its_name(desk: Desk) -> No
 
 
 async def test_a_container_that_was_made_is_not_forgotten(desk: Desk) -> None:
-    revision = await desk.one.register(spec(1), "n1")
+    registered = await desk.one.register(spec(1), "n1")
     made = record(1, state=State.CREATED, seq=1)
-    await desk.one.records.write(made, record_json(made, spec_json(made.spec)), revision)
+    await desk.one.records.write(made, record_json(made, spec_json(made.spec)), registered.revision)
     with pytest.raises(SeawayError) as caught:
         await desk.one.forget(container_id(1))
     assert caught.value.code == Code.CONFLICT
@@ -201,7 +201,7 @@ async def test_a_name_that_was_not_freed_with_its_discarded_record_lapses(desk: 
     """As after a copy that was killed in between."""
     await desk.one.register(named(1, "web"), "n1")
     await desk.one.forget(container_id(1), unheard=True)
-    await desk.one.claims.hold("web", container_id(1))
+    await desk.one.claims.hold(NAMES.claim("web"), container_id(1))
     assert (await refusal(desk, named(2, "web"))).code is Code.CONFLICT
     clock.advance(SETTLED_NS / 1e9 + 1)
     await desk.one.register(named(2, "web"), "n1")
@@ -209,7 +209,7 @@ async def test_a_name_that_was_not_freed_with_its_discarded_record_lapses(desk: 
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_what_was_given_up_is_not_written_again(desk: Desk, known: bool) -> None:
-    revision = await desk.one.register(named(1, "web"), "n1")
+    revision = (await desk.one.register(named(1, "web"), "n1")).revision
     await desk.other.forget(container_id(1), unheard=True)
     made = record(1, state=State.CREATED, seq=1)
     with pytest.raises(GivenUp):
@@ -236,7 +236,7 @@ async def test_what_cannot_be_registered(desk: Desk, wrong: ContainerSpec) -> No
 
 
 async def test_write_never_goes_back(desk: Desk) -> None:
-    revision = await desk.one.register(spec(1), "n1")
+    revision = (await desk.one.register(spec(1), "n1")).revision
 
     async def write(copy: Copy, seq: int, known: int) -> int:
         made = record(1, seq=seq)
@@ -277,16 +277,17 @@ class _Failing:
         return revision
 
 
-@pytest.mark.parametrize("bucket", ["claims", "records"])
+@pytest.mark.parametrize("bucket", ["names", "records"])
 async def test_a_lost_answer_can_be_asked_for_again(desk: Desk, bucket: str) -> None:
     failures = [True]
 
     def fail() -> bool:
         return bool(failures) and failures.pop()
 
-    parts: dict[str, Any] = {"records": desk.containers, "claims": desk.names}
+    parts: dict[str, Any] = {"records": desk.containers, "names": desk.names}
     parts[bucket] = _Failing(parts[bucket], fail)
-    records = Copy(Records(CONTAINERS, Buckets(**parts), lambda identifier: False))
+    buckets = Buckets(parts["records"], (parts["names"], desk.addresses))
+    records = Copy(Records(CONTAINERS, buckets, lambda identifier: False))
     with pytest.raises(RequestTimeout):
         await records.register(named(1, "web"), "n1")
     await records.register(named(1, "web"), "n1")
@@ -308,7 +309,7 @@ async def test_a_reserved_name_that_never_came_to_be_lapses(desk: Desk, clock: F
 async def test_a_name_that_was_taken_again_is_not_released(desk: Desk, clock: FakeClock) -> None:
     await desk.one.register(spec(1), "n1")
     left_ns = clock.now_ns() - 5
-    await desk.one.claims.release("box1", container_id(1), left_ns)
+    await desk.one.claims.release(NAMES.claim("box1"), container_id(1), left_ns)
     assert (await desk.keys())[1] == {"box1"}
-    await desk.one.claims.release("box1", container_id(1), clock.now_ns() + 5)
+    await desk.one.claims.release(NAMES.claim("box1"), container_id(1), clock.now_ns() + 5)
     assert (await desk.keys())[1] == set()

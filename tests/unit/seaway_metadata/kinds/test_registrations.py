@@ -7,8 +7,8 @@ import pytest
 from tests.unit.seaway_metadata.rig import Copy
 
 from seaway_bus.bus import Bus, Command
-from seaway_contracts.catalogue import REMOVE, RENOUNCE
-from seaway_contracts.commands import ContainerId, RemoveContainer, Renounced, StatusReply
+from seaway_contracts.catalogue import REJECT_CREATE, REMOVE
+from seaway_contracts.commands import ContainerId, CreateRejected, RemoveContainer, StatusReply
 from seaway_contracts.errors import SeawayError, not_found, unavailable
 from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.kinds.registrations import COMING_S, Registrations
@@ -23,16 +23,16 @@ ONE, TWO = container_id(1), container_id(2)
 class Agent:
     """What a node answers."""
 
-    renounces: bool = True
+    rejects: bool = True
     refusal: SeawayError | None = None
     asked: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
-    async def renounce(self, request: ContainerId, command: Command) -> Renounced:
+    async def reject_create(self, request: ContainerId, command: Command) -> CreateRejected:
         self.asked.append(request.id)
         if self.refusal is not None:
             raise self.refusal
-        return Renounced(renounced=self.renounces)
+        return CreateRejected(rejected=self.rejects)
 
     async def remove(self, request: RemoveContainer, command: Command) -> StatusReply:
         self.removed.append(request.id)
@@ -44,7 +44,7 @@ class Agent:
 @pytest.fixture
 async def agent(fake_bus: Bus) -> Agent:
     made = Agent()
-    await fake_bus.serve(RENOUNCE, made.renounce, node="n1")
+    await fake_bus.serve(REJECT_CREATE, made.reject_create, node="n1")
     await fake_bus.serve(REMOVE, made.remove, node="n1")
     return made
 
@@ -78,13 +78,13 @@ async def test_one_whose_maker_may_be_at_work_is_let_alone(
     assert agent.asked == [ONE]
 
 
-async def test_what_the_node_renounces_is_forgotten_and_its_name_free(
+async def test_what_the_node_rejects_is_forgotten_and_its_name_free(
     registrations: Registrations, copy: Copy, agent: Agent, clock: FakeClock
 ) -> None:
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
     assert await copy.records.stored(ONE) is None
-    assert await copy.claims.holders() == set()
+    assert (await copy.claims.held()).holders() == set()
     assert len(registrations) == 0
 
 
@@ -92,13 +92,13 @@ async def test_what_the_node_has_or_makes_keeps_its_record(
     registrations: Registrations, copy: Copy, agent: Agent, clock: FakeClock
 ) -> None:
     """However long that takes, it isn't asked more often."""
-    agent.renounces = False
+    agent.rejects = False
     for times in (1, 2, 3):
         clock.advance(COMING_S + 1)
         await registrations.sweep(lambda node: True)
         await registrations.sweep(lambda node: True)
         assert agent.asked.count(ONE) == times
-    assert await copy.claims.holders() == {ONE, TWO}
+    assert (await copy.claims.held()).holders() == {ONE, TWO}
 
 
 async def test_what_was_taken_back_is_forgotten_also_while_the_node_is_down(
@@ -125,11 +125,11 @@ async def test_a_node_that_doesn_t_answer_changes_nothing(
     agent.refusal = unavailable("not now")
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
-    assert await copy.claims.holders() == {ONE, TWO}
+    assert (await copy.claims.held()).holders() == {ONE, TWO}
     agent.refusal = None
     clock.advance(COMING_S + 1)
     await registrations.sweep(lambda node: True)
-    assert await copy.claims.holders() == set()
+    assert (await copy.claims.held()).holders() == set()
 
 
 @pytest.mark.parametrize("refusal", [None, not_found("No such container")])

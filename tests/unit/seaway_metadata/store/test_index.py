@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_contracts.commands import ContainerList, page_lines
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.records import ContainerList, page_lines
 from seaway_metadata.kinds.containers import CONTAINERS, runs
 from seaway_metadata.store.index import Index
 from seaway_testing.builders import container_id, record, spec, status

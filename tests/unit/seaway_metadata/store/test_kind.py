@@ -16,9 +16,9 @@ from tests.unit.seaway_metadata.store.widgets import (
 
 from seaway_bus.bus import Bus
 from seaway_contracts.catalogue import EVENTS
-from seaway_contracts.commands import GONE
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.records import GONE
 from seaway_contracts.stored_forms import Form, Json
 from seaway_kit.tasks import Tasks
 from seaway_metadata.store import stored

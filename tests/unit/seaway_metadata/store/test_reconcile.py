@@ -54,7 +54,7 @@ async def test_a_node_that_has_forgotten_a_container_is_told_to_make_it_again(
     await publish(fake_bus, "create", status(seq=1), 1)
     await publish(fake_bus, "start", status(State.RUNNING, 2, pid=5), 1)
     node = await Node(fake_bus).serve()
-    node.forgetful = True
+    node.lost_memory = True
     await known(metadata)
     await node.beat()
     await until(lambda: node.made)
@@ -78,7 +78,7 @@ async def test_what_can_t_be_made_again_is_removed_unless_that_may_change(
 ) -> None:
     await publish(fake_bus, "create", status(seq=1), 1)
     node = await Node(fake_bus).serve()
-    node.forgetful, node.refusal = True, refusal
+    node.lost_memory, node.refusal = True, refusal
     await known(metadata)
 
     for times in range(1, asked + 1):

@@ -9,7 +9,7 @@ from seaway_contracts.channels import BucketConfig, CallChannel, EventChannel, R
 from seaway_contracts.errors import SeawayError, conflict
 from seaway_contracts.lifecycle import Envelope
 from seaway_metadata.store.inventories import Inventory
-from seaway_metadata.store.kind import Applied, ClaimHolder, ClaimSpace, ReportedKind
+from seaway_metadata.store.kind import Applied, Claim, ClaimHolder, ClaimSpace, ReportedKind
 
 
 class WidgetStatus(Payload):
@@ -64,13 +64,16 @@ def _taken(name: str, holder: str) -> SeawayError:
     return conflict(f"widget {holder} is called {name}")
 
 
+NAMES = ClaimSpace(BucketConfig("widget_names", "Their names."), NameHolder, _taken, lambda name, key: True)
+
+
 class Widgets(ReportedKind[Widget, WidgetEvent, Widget]):
     """All that the store is told of widgets."""
 
     noun = "widget"
     bucket = BucketConfig("widgets", "Widgets.")
     model = Widget
-    claim_space = ClaimSpace(BucketConfig("widget_names", "Their names."), NameHolder, _taken, lambda name, key: True)
+    claim_spaces = (NAMES,)
     event = WidgetEvent
     end = DESTROYED
     heard = (MADE,)
@@ -81,8 +84,8 @@ class Widgets(ReportedKind[Widget, WidgetEvent, Widget]):
     def is_key(self, ref: str) -> bool:
         return ref.startswith("w-")
 
-    def claims(self, record: Widget) -> tuple[str, ...]:
-        return (record.name,)
+    def claims(self, record: Widget) -> tuple[Claim, ...]:
+        return (NAMES.claim(record.name),)
 
     def merged(self, ours: Widget, other: Widget) -> Widget:
         """Each half by its own number."""
@@ -97,7 +100,7 @@ class Widgets(ReportedKind[Widget, WidgetEvent, Widget]):
         return record.status.seq + 1
 
     def apply(
-        self, record: Widget, envelope: Envelope, body: WidgetEvent, *, whole: bool, taken: Collection[str]
+        self, record: Widget, envelope: Envelope, body: WidgetEvent, *, whole: bool, taken: Collection[Claim]
     ) -> Applied[Widget]:
         if body.status.seq <= record.status.seq:
             return Applied(record)
@@ -106,12 +109,12 @@ class Widgets(ReportedKind[Widget, WidgetEvent, Widget]):
     def item_key(self, item: Widget) -> str:
         return item.id
 
-    def item_claims(self, item: Widget) -> tuple[str, ...]:
-        return (item.name,)
+    def item_claims(self, item: Widget) -> tuple[Claim, ...]:
+        return (NAMES.claim(item.name),)
 
-    def from_inventory(self, record: Widget | None, node: str, item: Widget, taken: Collection[str]) -> Widget | None:
+    def from_inventory(self, record: Widget | None, node: str, item: Widget, taken: Collection[Claim]) -> Widget | None:
         if record is None:
-            return None if item.name in taken else item
+            return None if NAMES.claim(item.name) in taken else item
         return record if record.node != node or item.status.seq <= record.status.seq else self.merged(record, item)
 
 

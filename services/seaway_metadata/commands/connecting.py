@@ -1,0 +1,153 @@
+"""Connects containers to networks and disconnects them: claims addresses, and has the container's node do the rest.
+
+Whatever fails before the node has answered frees what was claimed. After a time-out nobody knows: addresses that the
+container never came to have lapse by themselves (`Claims`); those that it has given up are freed by its event.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from seaway_bus.bus import Bus, Command
+from seaway_bus.transport import TransportError, WrongRevision
+from seaway_contracts import catalogue
+from seaway_contracts.commands import StatusReply
+from seaway_contracts.containers import ContainerRecord, EndpointSpec
+from seaway_contracts.docker_errors import no_such_network
+from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.networks import (
+    ConnectContainer,
+    ConnectHeld,
+    DisconnectContainer,
+    DisconnectHeld,
+    NetworkRecord,
+    network_id,
+)
+from seaway_kit.failpoints import Failpoint, reach
+from seaway_metadata.commands.containers import ContainerCommands, ContainerTable
+from seaway_metadata.commands.endpoints import (
+    Endpoints,
+    ResolvedEndpoint,
+    endpoint_in,
+    may_choose_again,
+    with_endpoints,
+)
+from seaway_metadata.commands.reachable import reachable
+from seaway_metadata.kinds.containers import address_claims
+from seaway_metadata.kinds.networks import predefined
+from seaway_metadata.store.kind import Claim
+
+log = logging.getLogger(__name__)
+_TRIES: Final = 64
+
+
+class Connecting:
+    """Serves `network.connect` and `network.disconnect`. The command's id goes on to the node: it does it once."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        containers: ContainerTable,
+        commands: ContainerCommands,
+        endpoints: Endpoints,
+        missing: Callable[[], None],
+    ) -> None:
+        self._bus = bus
+        self._table = containers
+        self._commands = commands
+        self._endpoints = endpoints
+        self._missing = missing
+
+    async def serve(self) -> None:
+        """Begin to answer."""
+        await self._bus.serve(catalogue.CONNECT, self.connect)
+        await self._bus.serve(catalogue.DISCONNECT, self.disconnect)
+
+    async def connect(self, request: ConnectContainer, command: Command) -> StatusReply:
+        """Raises SeawayError: what speaks against the endpoint, in Docker's words."""
+        record = await self._commands.find_current(request.id)
+        with reachable(self._missing):
+            (resolved,) = await self._endpoints.resolve((request.endpoint,), record.node)
+            if not resolved.spec.network_id:
+                raise no_such_network(request.endpoint.network)
+            has = endpoint_in(record, resolved.spec.network_id)
+            # Its node refuses a second endpoint, or has made this one by this very command.
+            endpoint, claims = (has, ()) if has is not None else await self._claim(record, resolved)
+        reach(Failpoint.CONNECT_CLAIMED)
+        held = ConnectHeld(id=record.id, endpoint=endpoint, network=resolved.network or _predefined(endpoint))
+        try:
+            return await self._bus.call(catalogue.CONNECT_HELD, held, node=record.node, command=command)
+        except SeawayError as error:
+            if error.code is not Code.TIMEOUT:
+                await self._free(claims, record.id)
+            raise
+
+    async def _claim(
+        self, record: ContainerRecord, resolved: ResolvedEndpoint
+    ) -> tuple[EndpointSpec, tuple[Claim, ...]]:
+        """The endpoint with the addresses that are claimed for it. Raises SeawayError, TransportError."""
+        for _ in range(_TRIES):
+            (endpoint,) = chosen = self._endpoints.choose((resolved,))
+            claims = address_claims(with_endpoints(record.spec, chosen))
+            try:
+                await self._reserve(claims, record.id)
+            except SeawayError as error:
+                if not may_choose_again(error, chosen):
+                    raise
+            except WrongRevision:
+                continue
+            else:
+                return endpoint, claims
+            finally:
+                self._endpoints.settled(chosen)
+        raise unavailable("the addresses of the network are being taken at the same time; try again")
+
+    async def _reserve(self, claims: Sequence[Claim], key: str) -> None:
+        """All, or none."""
+        for claim in claims:
+            await self._table.kept.keep(claim, key)
+        outcomes = await asyncio.gather(
+            *(self._table.records.claims.reserve_more(claim, key) for claim in claims), return_exceptions=True
+        )
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if errors:
+            await self._free([claim for claim, got in zip(claims, outcomes, strict=True) if got is True], key)
+            raise errors[0]
+
+    async def _free(self, claims: Sequence[Claim], key: str) -> None:
+        for claim in claims:
+            try:
+                await self._table.records.claims.release(claim, key)
+            except TransportError as error:
+                log.warning("the address %s lapses by itself: %s", claim.word, error)
+
+    async def disconnect(self, request: DisconnectContainer, command: Command) -> StatusReply:
+        """Raises SeawayError: what speaks against it, in Docker's words."""
+        record = await self._commands.find_current(request.id)
+        network = await self._network_of(record, request.network)
+        held = DisconnectHeld(id=record.id, network_id=network)
+        reply = await self._bus.call(catalogue.DISCONNECT_HELD, held, node=record.node, command=command)
+        reach(Failpoint.DISCONNECT_HELD)
+        try:
+            await self._table.free_claims(record.id)
+        except TransportError as error:
+            log.info("the addresses of %s are freed later: %s", record.id, error)
+        return reply
+
+    async def _network_of(self, record: ContainerRecord, ref: str) -> str:
+        """The id of the network that a user means: one of the container's, even if it was removed."""
+        endpoints = record.spec.network.endpoints
+        for fits in (str.__eq__, str.startswith):
+            for endpoint in endpoints:
+                if endpoint.network == ref or (endpoint.network_id and fits(endpoint.network_id, ref)):
+                    return endpoint.network_id
+        if name := predefined(ref):
+            return network_id(name)
+        with reachable(self._missing):
+            return (await self._endpoints.find(ref)).id
+
+
+def _predefined(endpoint: EndpointSpec) -> NetworkRecord:
+    """A network that every node has."""
+    return NetworkRecord(id=endpoint.network_id, name=endpoint.network, created_ns=0)

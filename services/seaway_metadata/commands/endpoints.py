@@ -1,0 +1,144 @@
+"""Endpoints of containers in networks of users: which network is meant, on which node it is, which address is next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, EndpointSpec
+from seaway_contracts.errors import Code, Reason, SeawayError
+from seaway_contracts.networks import NetworkRecord, network_id
+from seaway_metadata.kinds.addresses import AddressBook, check_asked
+from seaway_metadata.kinds.containers import ContainerView, address_claim
+from seaway_metadata.kinds.networks import home, predefined
+from seaway_metadata.store.written import WrittenTable
+
+_FAMILIES: Final = ((4, "ipv4_address", "claimed_ipv4"), (6, "ipv6_address", "claimed_ipv6"))
+
+
+@dataclass(frozen=True)
+class ResolvedEndpoint:
+    """An endpoint with its network; None for a network of every node, and where there is no such network."""
+
+    spec: EndpointSpec
+    network: NetworkRecord | None = None
+
+
+class Endpoints:
+    """One copy's."""
+
+    def __init__(self, networks: WrittenTable[NetworkRecord], containers: ContainerView) -> None:
+        self._networks = networks
+        self._containers = containers
+        self._book = AddressBook()
+
+    async def resolve(self, endpoints: Sequence[EndpointSpec], node: str) -> list[ResolvedEndpoint]:
+        """Find the networks, as they are stored now, and bind each to the node of its first container.
+
+        Raises TransportError; SeawayError: CONFLICT, with the reason OTHER_NODE, for a network of another node.
+        """
+        return [await self._resolve(endpoint, node) for endpoint in endpoints]
+
+    async def _resolve(self, endpoint: EndpointSpec, node: str) -> ResolvedEndpoint:
+        if name := predefined(endpoint.network):
+            return ResolvedEndpoint(endpoint.model_copy(update={"network": name, "network_id": network_id(name)}))
+        network = await self._stored(endpoint.network)
+        if network is None or network.config_only:
+            return ResolvedEndpoint(endpoint.model_copy(update={"network_id": ""}))
+        if home(network) != node:
+            network = await self._bind(network, node)
+        named = endpoint.model_copy(update={"network": network.name, "network_id": network.id})
+        for asked in (named.ipv4_address, named.ipv6_address):
+            if asked:
+                check_asked(network, asked)
+        return ResolvedEndpoint(named, network)
+
+    async def find(self, ref: str) -> NetworkRecord:
+        """The network of users that somebody means. Raises SeawayError, TransportError."""
+        return await self._networks.find(ref)
+
+    async def _stored(self, ref: str) -> NetworkRecord | None:
+        """Another copy may have removed it just now."""
+        try:
+            found = await self._networks.find(ref)
+        except SeawayError as error:
+            if error.code is Code.NOT_FOUND:
+                return None
+            raise
+        return await self._networks.read(found.id)
+
+    async def _bind(self, network: NetworkRecord, node: str) -> NetworkRecord:
+        is_used = any(
+            endpoint.network_id == network.id
+            for record in self._containers.all()
+            for endpoint in record.spec.network.endpoints
+        )
+
+        def bound(found: NetworkRecord) -> NetworkRecord:
+            if home(found) == node or (is_used and found.nodes):
+                return found
+            nodes = (node, *(one for one in found.nodes if one != node))
+            return found.model_copy(update={"nodes": nodes, "version": found.version + 1})
+
+        found = await self._networks.change(network.id, bound)
+        if found is None or home(found) != node:
+            at = home(found or network)
+            text = f"network {network.name} is on node {at}: containers in it can't be on node {node}"
+            raise SeawayError(Code.CONFLICT, text, Reason.OTHER_NODE, {"node": at})
+        return found
+
+    def choose(self, resolved: Sequence[ResolvedEndpoint]) -> tuple[EndpointSpec, ...]:
+        """The endpoints with the addresses to be claimed for them; call `settled` when they are, or won't be.
+
+        Raises SeawayError: FORBIDDEN where a network has no address left.
+        """
+        chosen: list[EndpointSpec] = []
+        try:
+            for one in resolved:
+                chosen.append(one.spec if one.network is None else self._chosen(one.spec, one.network))
+        except SeawayError:
+            self.settled(chosen)
+            raise
+        return tuple(chosen)
+
+    def _chosen(self, endpoint: EndpointSpec, network: NetworkRecord) -> EndpointSpec:
+        addresses = {}
+        for version, asked, claimed in _FAMILIES:
+            text = getattr(endpoint, asked)
+            addresses[claimed] = (
+                str(ip_address(text))
+                if text
+                else self._book.choose(network, version, lambda address: self._is_taken(network, address))
+            )
+        return endpoint.model_copy(update=addresses)
+
+    def _is_taken(self, network: NetworkRecord, address: str) -> bool:
+        return bool(self._containers.index.bearers(address_claim(network.id, address)))
+
+    def settled(self, endpoints: Sequence[EndpointSpec]) -> None:
+        """Their addresses are claimed by now, or won't be."""
+        for endpoint in endpoints:
+            for _, _, claimed in _FAMILIES:
+                self._book.settled(endpoint.network_id, getattr(endpoint, claimed))
+
+
+def may_choose_again(error: SeawayError, endpoints: Sequence[EndpointSpec]) -> bool:
+    """Whether another address may be free where this one was taken: unless the user asked for this one."""
+    if error.reason is not Reason.ADDRESS_TAKEN:
+        return False
+    network, _, address = error.facts.get("claim", "").partition("/")
+    return not any(
+        one.network_id == network and getattr(one, asked) and str(ip_address(getattr(one, asked))) == address
+        for one in endpoints
+        for _, asked, _ in _FAMILIES
+    )
+
+
+def with_endpoints(spec: ContainerSpec, endpoints: Sequence[EndpointSpec]) -> ContainerSpec:
+    """The spec with these endpoints."""
+    return spec.model_copy(update={"network": spec.network.model_copy(update={"endpoints": tuple(endpoints)})})
+
+
+def endpoint_in(record: ContainerRecord, network: str) -> EndpointSpec | None:
+    """A container's endpoint in the network of that id."""
+    return next((one for one in record.spec.network.endpoints if one.network_id == network), None)

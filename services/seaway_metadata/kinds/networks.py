@@ -1,0 +1,74 @@
+"""Networks of users: records that metadata alone makes and changes. Pure."""
+
+import re
+from typing import Final
+
+from seaway_contracts.catalogue import NETWORK_NAMES_BUCKET, NETWORKS_BUCKET
+from seaway_contracts.docker_errors import network_exists, no_such_network
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.ids import is_network_id
+from seaway_contracts.networks import NetworkRecord, network_id
+from seaway_docker.networks import DRIVERS as PREDEFINED
+from seaway_metadata.store.kind import Claim, ClaimHolder, ClaimSpace, Kind
+
+_PREFIX: Final = re.compile(r"[0-9a-f]{1,64}")
+
+
+class NetworkNameHolder(ClaimHolder):
+    """The network that has a name."""
+
+
+def _taken(name: str, holder: str) -> SeawayError:
+    return network_exists(name)
+
+
+NETWORK_NAMES: Final = ClaimSpace(NETWORK_NAMES_BUCKET, NetworkNameHolder, _taken, lambda name, key: is_network_id(key))
+
+
+class Networks(Kind[NetworkRecord]):
+    """A network's key is its id; it claims its name, until that is freed because the network is removed."""
+
+    noun = "network"
+    bucket = NETWORKS_BUCKET
+    model = NetworkRecord
+    claim_spaces = (NETWORK_NAMES,)
+
+    def key(self, record: NetworkRecord) -> str:
+        return record.id
+
+    def is_key(self, ref: str) -> bool:
+        return is_network_id(ref)
+
+    def claims(self, record: NetworkRecord) -> tuple[Claim, ...]:
+        return (NETWORK_NAMES.claim(record.name),) if record.name else ()
+
+    def place(self, record: NetworkRecord) -> int:
+        return record.created_ns
+
+    def missing(self, ref: str) -> SeawayError:
+        return no_such_network(ref)
+
+    def same_request(self, known: NetworkRecord, record: NetworkRecord) -> bool:
+        return (known.name, known.created_ns) == (record.name, record.created_ns)
+
+    def newer(self, one: NetworkRecord, other: NetworkRecord) -> bool:
+        return one.version > other.version
+
+    def given_up(self, record: NetworkRecord) -> bool:
+        return record.removed
+
+
+NETWORKS: Final = Networks()
+
+
+def predefined(ref: str) -> str:
+    """The network of every node that this name, id, or prefix of an id means; empty for none."""
+    if ref in PREDEFINED:
+        return ref
+    found = [name for name in PREDEFINED if _PREFIX.fullmatch(ref) and network_id(name).startswith(ref)]
+    return found[0] if len(found) == 1 else ""
+
+
+def home(network: NetworkRecord) -> str:
+    """The node to which containers of this network go; empty before the first. Nothing else may assume a single one."""
+    return network.nodes[0] if network.nodes else ""

@@ -1,0 +1,155 @@
+"""Containers that are connected and disconnected all the time, and what must be true of them and their networks."""
+
+import itertools
+import random
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos_rig.client import Client
+from chaos_rig.scene import LOOP
+from chaos_rig.suite import ChaosSuite
+
+HELD = 5
+"""So many containers at a time find an address in a network of a churn (a /29 with a gateway)."""
+
+
+@dataclass
+class Patch:
+    """The networks of one node, and the containers there. `anchor` has the networks made on its node, and stays."""
+
+    number: int
+    node: str
+    anchor: str = ""
+    networks: list[str] = field(default_factory=list)
+    containers: list[str] = field(default_factory=list)
+
+
+class Churn:
+    """Connects and disconnects, in a thread for each container, until `wanted` connects are done."""
+
+    def __init__(self, suite: ChaosSuite, wanted: int, chance: random.Random) -> None:
+        self._suite, self._wanted, self._chance = suite, wanted, chance
+        self._client = Client(suite.api, 120)
+        self._numbers = itertools.count()
+        self._threads: list[threading.Thread] = []
+        self._enough = threading.Event()
+        self.patches: list[Patch] = []
+        self.done, self.full = 0, 0
+        self.failures: list[str] = []
+
+    def plant(self, node: str, count: int, networks: int = 2) -> None:
+        """Containers on a node, with networks of their own: these have the node of the first container in them."""
+        patch = Patch(len(self.patches), node)
+        self.patches.append(patch)
+        for number in range(networks):
+            name = f"churn-{patch.number}-{number}"
+            patch.networks.append(self._client.network(name, f"10.98.{patch.number}.{number * 8}/29"))
+        first = f"churn-{patch.number}-0"
+        beside = self._client.first_on(node)
+        patch.anchor = self._run(f"patch-{patch.number}", first, VolumesFrom=[beside])
+        self._client.remove(beside)
+        assert self._client.inspect(patch.anchor)["Node"]["Name"] == node
+        for network in patch.networks[1:]:
+            self._client.connect(network, patch.anchor)
+        for number in range(count):
+            container = self._run(f"churner-{patch.number}-{number}", first)
+            self._client.disconnect(patch.networks[0], container)
+            patch.containers.append(container)
+
+    def _run(self, name: str, network: str, **host: object) -> str:
+        container = self._client.create(name, LOOP, NetworkMode=network, **host)
+        self._client.start(container)
+        return container
+
+    def begin(self) -> None:
+        """Start connecting."""
+        for patch in self.patches:
+            for container in patch.containers:
+                chance = random.Random(self._chance.random())
+                thread = threading.Thread(target=self._churn, args=(patch, container, chance), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it isn't done yet."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def finish(self) -> None:
+        """Let it come to its end."""
+        for thread in self._threads:
+            thread.join()
+        assert self.failures == []
+
+    def stop(self) -> None:
+        """End it early."""
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _churn(self, patch: Patch, container: str, chance: random.Random) -> None:
+        client = Client(self._suite.api, 120)
+        try:
+            while next(self._numbers) < self._wanted and not self._enough.is_set():
+                network = chance.choice(patch.networks)
+                self._round(client, network, container)
+        except Exception as error:  # a thread's end is the test's failure
+            self.failures.append(f"{container} on {patch.node}: {error!r}")
+
+    def _round(self, client: Client, network: str, container: str) -> None:
+        try:
+            client.connect(network, container)
+        except AssertionError as error:
+            if "no available IPv4 addresses" not in str(error):
+                raise
+            self.full += 1
+            return
+        address = client.networks(container)[network]
+        assert address in client.addresses(container), f"{address} isn't an address of {container}"
+        client.disconnect(network, container)
+        assert address not in client.addresses(container)
+        self.done += 1
+
+    # --- afterwards
+
+    def check(self) -> None:
+        """All containers are in what they are to be in, by whatever one asks; all addresses can be had again."""
+        for patch in self.patches:
+            for number, network in enumerate(patch.networks):
+                shown = self._shown(network)
+                assert set(shown["Containers"]) == {patch.anchor}, shown
+                self._fills(patch, network, f"churn-{patch.number}-{number}")
+
+    def _fills(self, patch: Patch, network: str, name: str) -> None:
+        """As many containers as fit find an address each, and each other by name."""
+        inside = patch.containers[: HELD - 1]
+        for container in inside:
+            self._client.connect(network, container)
+        addresses = {one: self._client.networks(one)[network] for one in (*inside, patch.anchor)}
+        assert len(set(addresses.values())) == HELD, addresses
+        names = {one: self._client.inspect(one)["Name"].lstrip("/") for one in addresses}
+        for asking in addresses:
+            for one, address in addresses.items():
+                assert self._looked_up(asking, names[one]) == [address], (name, names[asking], names[one])
+        for container in inside:
+            self._client.disconnect(network, container)
+        for container in inside:
+            assert self._looked_up(patch.anchor, names[container]) == [], (name, names[container])
+
+    def _looked_up(self, container: str, name: str) -> list[str]:
+        pid = self._client.state(container)["Pid"]
+        words = ["nsenter", f"--net=/proc/{pid}/ns/net", "dig", "+short", "+tries=3", "@127.0.0.11", name, "A"]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+
+    def _shown(self, network: str) -> dict[str, Any]:
+        return dict(self._client.steadily("GET", f"/networks/{network}").json())
+
+    def uproot(self) -> None:
+        """Remove everything."""
+        for patch in self.patches:
+            for container in (*patch.containers, patch.anchor):
+                self._client.remove(container)
+            for network in patch.networks:
+                self._client.remove_network(network)

@@ -1,0 +1,131 @@
+"""A node's agent, as far as networks of users go: it makes containers, connects them, and tells of it."""
+
+from dataclasses import dataclass, field
+
+from tests.unit.seaway_metadata.rig import Node, tell
+
+from seaway_bus.bus import Bus, Command
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import (
+    BEAT,
+    CONNECT_HELD,
+    DISCONNECT_HELD,
+    NETWORK_INVENTORY,
+    REGISTER,
+    REMOVE_HELD_NETWORK,
+)
+from seaway_contracts.commands import StatusReply
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, State
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.lifecycle import ContainerEvent
+from seaway_contracts.networks import (
+    ConnectHeld,
+    DisconnectHeld,
+    NetworkId,
+    NetworkInventory,
+    NetworkRecord,
+    RegisteredContainer,
+)
+from seaway_contracts.records import RegisterContainer
+from seaway_testing.builders import beat, container_event, container_id, networking, spec, status
+
+
+@dataclass
+class NetworkNode:
+    """Refuses with `refusal`, where there is one."""
+
+    bus: Bus
+    name: str = "n1"
+    epoch: str = "e1"
+    specs: dict[str, ContainerSpec] = field(default_factory=dict)
+    statuses: dict[str, ContainerStatus] = field(default_factory=dict)
+    networks: dict[str, NetworkRecord] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    refusal: SeawayError | None = None
+    routes: tuple[str, ...] = ()
+
+    async def serve(self) -> "NetworkNode":
+        containers = Node(self.bus, self.name)
+        containers.epoch = self.epoch
+        await containers.serve()
+        await self.bus.serve(CONNECT_HELD, self.connect, node=self.name)
+        await self.bus.serve(DISCONNECT_HELD, self.disconnect, node=self.name)
+        await self.bus.serve(REMOVE_HELD_NETWORK, self.remove, node=self.name)
+        await self.bus.serve(NETWORK_INVENTORY, self.inventory, node=self.name)
+        await self.beat()
+        return self
+
+    async def beat(self) -> None:
+        one = beat(self.name, epoch=self.epoch)
+        facts = one.facts.model_copy(update={"routes": self.routes})
+        await self.bus.publish(BEAT, one.model_copy(update={"facts": facts}), node=self.name)
+
+    async def register(self, seed: int, *endpoints: EndpointSpec | str) -> RegisteredContainer:
+        wanted = tuple(EndpointSpec(network=one) if isinstance(one, str) else one for one in endpoints)
+        asked = spec(seed, network=networking(endpoints=wanted))
+        return await self.bus.call(REGISTER, RegisterContainer(spec=asked, node=self.name))
+
+    async def make(self, seed: int, *endpoints: EndpointSpec | str) -> ContainerSpec:
+        registered = await self.register(seed, *endpoints)
+        self.networks |= {network.id: network for network in registered.networks}
+        self.specs[registered.spec.id] = registered.spec
+        self.statuses[registered.spec.id] = status(seq=1)
+        await self._tell("create", seed, registered.spec)
+        return registered.spec
+
+    async def start(self, seed: int) -> None:
+        one = self.specs[container_id(seed)]
+        endpoints = tuple(
+            Endpoint(network=endpoint.network, network_id=endpoint.network_id, address=endpoint.claimed_ipv4)
+            for endpoint in one.network.endpoints
+        )
+        await self._change(seed, "start", state=State.RUNNING, pid=4711, endpoints=endpoints)
+
+    async def stop(self, seed: int) -> None:
+        await self._change(seed, "die", state=State.EXITED, pid=0, endpoints=())
+
+    async def destroy(self, seed: int) -> None:
+        await self._change(seed, "destroy")
+
+    async def _change(self, seed: int, action: str, **changes: object) -> None:
+        before = self.statuses[container_id(seed)]
+        after = before.model_copy(update={"seq": before.seq + 1, **changes})
+        self.statuses[container_id(seed)] = after
+        await self._tell(action, seed, None)
+
+    async def _tell(self, action: str, seed: int, body_spec: ContainerSpec | None) -> None:
+        known = self.statuses[container_id(seed)]
+        envelope, body = container_event(action, known, seed=seed, node=self.name)
+        await tell(self.bus, envelope, ContainerEvent(status=known, spec=body_spec, attributes=body.attributes))
+
+    async def connect(self, request: ConnectHeld, command: Command) -> StatusReply:
+        if self.refusal is not None:
+            raise self.refusal
+        self.networks[request.network.id] = request.network
+        return await self._with(request.id, (*self.specs[request.id].network.endpoints, request.endpoint))
+
+    async def disconnect(self, request: DisconnectHeld, command: Command) -> StatusReply:
+        if self.refusal is not None:
+            raise self.refusal
+        endpoints = self.specs[request.id].network.endpoints
+        return await self._with(request.id, [one for one in endpoints if one.network_id != request.network_id])
+
+    async def _with(self, identifier: str, endpoints: object) -> StatusReply:
+        one = self.specs[identifier]
+        changed = one.network.model_copy(update={"endpoints": tuple(endpoints)})  # type: ignore[call-overload]
+        self.specs[identifier] = one.model_copy(update={"network": changed})
+        before = self.statuses[identifier]
+        self.statuses[identifier] = before.model_copy(update={"seq": before.seq + 1})
+        seed = next(number for number in range(1000) if container_id(number) == identifier)
+        await self._tell("update", seed, self.specs[identifier])
+        return StatusReply(status=self.statuses[identifier])
+
+    async def remove(self, request: NetworkId, command: Command) -> Empty:
+        if self.refusal is not None:
+            raise self.refusal
+        self.removed.append(request.id)
+        self.networks.pop(request.id, None)
+        return Empty()
+
+    async def inventory(self, request: Empty, command: Command) -> NetworkInventory:
+        return NetworkInventory(node=self.name, epoch=self.epoch, networks=tuple(self.networks.values()))
