@@ -13,11 +13,11 @@ from seaway_agent.network.ipam import AddressPool, first_host
 from seaway_agent.network.names import alias, alias_owner, bridge_names, check_suite, default_bridge, mac_of
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.nft import NatTable
+from seaway_agent.network.options import BridgeOptions, bridge_options
 from seaway_agent.network.port import DEFAULT_NETWORK, InterfaceCounters, NetworkSpec
 from seaway_agent.network.ruleset import BridgeRules
 from seaway_agent.network.subnet_lock import subnet_lock
 from seaway_agent.network.veths import BridgePort, Veths
-from seaway_docker.network_options import BridgeOptions, bridge_options
 
 MOST_PORTS: Final = 1023  # BR_MAX_PORTS in the kernel's net/bridge/br_private.h, without port 0
 Interface = IPv4Interface | IPv6Interface
@@ -98,6 +98,10 @@ class BridgeDriver(Driver):
         """See `Driver`."""
         return self._veths.counters(endpoints)
 
+    def interfaces(self) -> Collection[int]:
+        """See `Driver`."""
+        return [bridge.index for bridge in self._bridges.values()]
+
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:
         """See `Driver`."""
         self._bridges = {spec.id: self._set_up(spec)[1] for spec in networks}
@@ -135,10 +139,20 @@ class BridgeDriver(Driver):
             made = replace(spec, subnet=subnet, gateway=AddressPool(subnet, spec.gateway).gateway)
             if spec.subnet6 is not None and spec.gateway6 is None:
                 made = replace(made, gateway6=first_host(spec.subnet6))
-            missing = link is None or not set(_gateways(made)) <= set(present)
-            index = self._make_bridge(made, name, is_new=link is None) if missing else self._bring_up(name)
+            own = _gateways(made, options)
+            missing = link is None or not set(own) <= set(present)
+            index = self._make_bridge(made, name, own, is_new=link is None) if missing else self._bring_up(name)
         host_sysctls.forward_ipv4(name)
-        rules = BridgeRules(name, subnet, made.subnet6, made.internal, options.icc, options.masquerade)
+        rules = BridgeRules(
+            name,
+            subnet,
+            made.subnet6,
+            made.internal,
+            options.icc,
+            options.masquerade,
+            options.source,
+            options.source6,
+        )
         return made, _Bridge(index, rules), link is None
 
     def _find(self, spec: NetworkSpec, options: BridgeOptions) -> tuple[str, rtnl.Link | None]:
@@ -178,7 +192,7 @@ class BridgeDriver(Driver):
         subnets.check(spec.subnet, occupied)
         return spec.subnet
 
-    def _make_bridge(self, spec: NetworkSpec, name: str, *, is_new: bool) -> int:
+    def _make_bridge(self, spec: NetworkSpec, name: str, own: Iterable[Interface], *, is_new: bool) -> int:
         """Make the missing parts of a bridge, and nothing if one can't be made."""
         assert spec.gateway is not None
         known = "" if spec.id == DEFAULT_NETWORK else alias(self.suite, spec.id)
@@ -189,7 +203,7 @@ class BridgeDriver(Driver):
                 )
                 if spec.subnet6 is not None:
                     host_sysctls.forward_ipv6(name)
-                for address in _gateways(spec):
+                for address in own:
                     host.add_address(index, address)
             except BaseException:
                 if is_new:
@@ -224,10 +238,10 @@ def _options(spec: NetworkSpec) -> BridgeOptions:
         raise NetworkError(f"network {spec.name}: {error}") from error
 
 
-def _gateways(spec: NetworkSpec) -> list[Interface]:
+def _gateways(spec: NetworkSpec, options: BridgeOptions) -> list[Interface]:
     """The bridge's own addresses."""
     found: list[Interface] = []
-    if spec.subnet is not None and spec.gateway is not None:
+    if spec.subnet is not None and spec.gateway is not None and not options.inhibit_ipv4:
         found.append(IPv4Interface((spec.gateway, spec.subnet.prefixlen)))
     if spec.subnet6 is not None and spec.gateway6 is not None:
         found.append(IPv6Interface((spec.gateway6, spec.subnet6.prefixlen)))

@@ -125,6 +125,10 @@ class Driver(ABC):
         """The endpoints' counters, by host interface."""
         return {}
 
+    def interfaces(self) -> Collection[int]:
+        """The indexes of its networks' interfaces on the host."""
+        return ()
+
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:  # noqa: B027
         """Restore what another program removed of these networks."""
 

@@ -8,6 +8,7 @@ from seaway_agent.network.driver import EndpointPlan
 from seaway_agent.network.errors import NetworkError, SandboxGone, SubnetError
 from seaway_agent.network.ipam import AddressPool, NetworkAddresses, first_host
 from seaway_agent.network.names import free_interface, mac_of
+from seaway_agent.network.options import interface_prefix
 from seaway_agent.network.port import (
     DEFAULT_NAME,
     DEFAULT_NETWORK,
@@ -19,7 +20,6 @@ from seaway_agent.network.port import (
     route_rank,
 )
 from seaway_agent.network.subnets import choose
-from seaway_docker.network_options import interface_prefix
 
 
 @dataclass(eq=False)

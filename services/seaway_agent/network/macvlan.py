@@ -10,10 +10,10 @@ from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import NetlinkError, NetworkError
 from seaway_agent.network.names import alias, alias_owner, check_suite, parent_names, peer_of_parent
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
+from seaway_agent.network.options import MacvlanOptions, macvlan_options
+from seaway_agent.network.options import mtu as mtu_of
 from seaway_agent.network.port import NetworkSpec
 from seaway_agent.network.rtnetlink import Interfaces
-from seaway_docker import network_options
-from seaway_docker.network_options import MacvlanOptions, macvlan_options
 
 _FORMER_S, _POLL_S = 5.0, 0.005
 _PASSTHRU = "passthru"
@@ -59,7 +59,7 @@ class MacvlanDriver(Driver):
     def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
         """See `Driver`."""
         parent, options = self._parents[plan.network.id], _options(plan.network)
-        mtu = network_options.mtu(plan.network.options) or None
+        mtu = mtu_of(plan.network.options) or None
         mac = plan.mac if options.mode != _PASSTHRU else None
         with rtnetlink.open_interfaces() as host, rtnetlink.open_interfaces(netns_fd) as inner:
             host.make_macvlan(plan.interface, parent.index, options.mode, mac=mac, mtu=mtu, netns_fd=netns_fd)

@@ -4,9 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from seaway_agent.network import rtnl
 from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import NetworkError, SubnetError
 from seaway_agent.network.ipam import AddressPool, NetworkAddresses
+from seaway_agent.network.netlink import ROUTE, NetlinkSocket
 from seaway_agent.network.port import (
     DEFAULT_NAME,
     DEFAULT_NETWORK,
@@ -15,6 +17,7 @@ from seaway_agent.network.port import (
     InterfaceCounters,
     NetworkSpec,
 )
+from seaway_agent.network.subnets import destinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,14 @@ class NetworkTable:
         for plugged in endpoints:
             theirs.setdefault(self.of(plugged).driver, []).append(plugged)
         return {name: one for driver, some in theirs.items() for name, one in driver.counters(some).items()}
+
+    def routes(self) -> tuple[str, ...]:
+        """The destinations of the host's routes, except those over the interfaces of these networks."""
+        own = {index for driver in self._drivers.values() for index in driver.interfaces()}
+        with NetlinkSocket(ROUTE) as host:
+            dumped = host.dump(rtnl.dump_routes(), "list routes")
+        found = (rtnl.parse_route(reply.body) for reply in dumped)
+        return destinations(route.destination for route in found if route is not None and route.interface not in own)
 
     def teardown(self) -> None:
         """Remove all networks from the host."""

@@ -17,12 +17,13 @@ from seaway_agent.network.driver import Driver
 from seaway_agent.network.errors import NetworkError, SandboxGone
 from seaway_agent.network.macvlan import MacvlanDriver
 from seaway_agent.network.network_table import NetworkTable
+from seaway_agent.network.options import bridge_options
 from seaway_agent.network.pool import SandboxPool, SandboxPools
 from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, NetworkSpec, SandboxHandle
+from seaway_agent.network.published import PortTarget
 from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import Sandboxes
 from seaway_agent.network.thread import NetworkThread
-from seaway_docker.network_options import bridge_options
 
 DRIVERS: dict[str, Callable[[str], Driver]] = {"bridge": BridgeDriver, "macvlan": MacvlanDriver}
 """Driver name → the driver's constructor, which takes a suite."""
@@ -161,12 +162,13 @@ class NodeNetworks:
         sandbox = self._by_container.get(container)
         return sandbox is not None and self._sandboxes.owns(sandbox, address)
 
-    def host_binding(self, container: str, address: IPv4Address) -> str:
-        """The host's address for published ports that lead to this address and name none; "": all of them."""
-        sandbox, networks = self._by_container.get(container), self._networks.by_id
-        found = (one.network for one in (sandbox.endpoints if sandbox is not None else ()) if one.address == address)
-        spec = next((networks[network].spec for network in found if network in networks), None)
-        return bridge_options(spec.options).host_binding if spec is not None and spec.driver == "bridge" else ""
+    def port_target(self, container: str, address: IPv4Address) -> PortTarget:
+        """What else published ports that lead to this address of the container depend on."""
+        found = next((one for one in self.endpoints(container) if one.address == address), None)
+        network = self._networks.by_id.get(found.network) if found is not None else None
+        if found is None or network is None or network.spec.driver != "bridge":
+            return PortTarget()
+        return PortTarget(found.address6, bridge_options(network.spec.options).host_binding)
 
     async def sweep(self) -> list[str]:
         """See the port."""
@@ -176,6 +178,13 @@ class NodeNetworks:
         """See the port."""
         sandboxes = dict(self._by_container)
         return await self.run(lambda: self._sandboxes.counters(sandboxes))
+
+    async def routes(self) -> tuple[str, ...]:
+        """The destinations of the host's routes (CIDR notation), without these networks. Raises NetlinkError, OSError.
+
+        Private ones alone; the default routes are none of them.
+        """
+        return await self.run(self._networks.routes)
 
     # --- the thread
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from seaway_agent.network import nfnl, ruleset
 from seaway_agent.network.attributes import Message
-from seaway_agent.network.errors import NatError
+from seaway_agent.network.errors import NatError, NetlinkError
 from seaway_agent.network.names import check_suite, table_name
 from seaway_agent.network.netlink import NETFILTER, NetlinkSocket
-from seaway_agent.network.nfnl import Dnat
+from seaway_agent.network.nfnl import Dnat, Family
 from seaway_agent.network.ruleset import BridgeRules
 
 _NFT_TIMEOUT = 30.0
@@ -31,6 +31,7 @@ class NatTable:
     def __init__(self, suite: str) -> None:
         self.suite = check_suite(suite)
         self.name = table_name(suite)
+        self._families: tuple[Family, ...] = (4,)
         self._socket: NetlinkSocket | None = None
 
     def install(self, bridges: Sequence[BridgeRules], *, only: bool = False) -> None:
@@ -38,8 +39,9 @@ class NatTable:
 
         Raises NatError.
         """
-        ipv6 = any(one.subnet6 is not None for one in bridges) or (only and self._has_ipv6())
+        ipv6 = any(one.subnet6 is not None for one in bridges) or self._has_ipv6()
         _run_nft(ruleset.install(self.suite, bridges, ipv6=ipv6, only=only))
+        self._families = (4, 6) if ipv6 else (4,)
 
     def remove(self) -> None:
         """Delete the tables with everything in them."""
@@ -57,7 +59,7 @@ class NatTable:
 
     def replace(self, elements: Sequence[Dnat]) -> None:
         """Make the maps hold exactly these elements. Packets see the old or the new maps, nothing in between."""
-        self._apply([*nfnl.flush(self.name), *nfnl.add(self.name, elements)], "restore published ports")
+        self._apply([*nfnl.flush(self.name, self._families), *nfnl.add(self.name, elements)], "restore published ports")
 
     def close(self) -> None:
         if self._socket is not None:
@@ -67,15 +69,20 @@ class NatTable:
     def _has_ipv6(self) -> bool:
         """Whether the IPv6 table is there."""
         try:
-            _run_nft(f"list table {ruleset.IPV6} {self.name}\n")
-        except NatError:
+            self._open().transact([nfnl.get_table(self.name, 6)], f"look for table {self.name}")
+        except NetlinkError as error:
+            if error.code != errno.ENOENT:
+                raise
             return False
         return True
 
     def _apply(self, messages: list[Message], doing: str) -> None:
+        self._open().exchange(nfnl.batch(messages), f"{doing} in nftables table {self.name}")
+
+    def _open(self) -> NetlinkSocket:
         if self._socket is None:
             self._socket = NetlinkSocket(NETFILTER)
-        self._socket.exchange(nfnl.batch(messages), f"{doing} in nftables table {self.name}")
+        return self._socket
 
 
 class TableWatch:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple, Protocol
 
+from seaway_agent.network import options as driver_options
 from seaway_agent.network.errors import NetworkError
 from seaway_contracts.networks import NetworkRecord, network_id
-from seaway_docker import network_options
 
 DEFAULT_NAME: Final = "bridge"
 DEFAULT_NETWORK: Final = network_id(DEFAULT_NAME)
@@ -41,7 +41,7 @@ class NetworkSpec:
     @property
     def mtu(self) -> int:
         """The MTU of its interfaces."""
-        return network_options.mtu(self.options) or _DEFAULT_MTU
+        return driver_options.mtu(self.options) or _DEFAULT_MTU
 
     @property
     def way_out(self) -> IPv4Address | None:
@@ -57,7 +57,7 @@ class NetworkSpec:
 def network_spec(record: NetworkRecord) -> NetworkSpec:
     """The network of a record, on its first subnet of each family. Raises NetworkError."""
     try:
-        network_options.check_options(record.driver, record.options)
+        driver_options.mtu(record.options)
         subnet: IPv4Network | None = None
         subnet6: IPv6Network | None = None
         gateway: IPv4Address | None = None

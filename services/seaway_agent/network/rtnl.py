@@ -7,7 +7,7 @@ endpoints that come and go while a container runs) use pyroute2 (`rtnetlink`), w
 
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from seaway_agent.network.attributes import (
     CREATE,
@@ -25,7 +25,7 @@ from seaway_agent.network.port import InterfaceCounters
 
 NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
 NEWADDR, GETADDR = 20, 22
-NEWROUTE = 24
+NEWROUTE, GETROUTE = 24, 26
 GETSTATS = 94
 
 _AF_INET, _AF_INET6, _AF_BRIDGE = 2, 10, 7
@@ -42,7 +42,8 @@ _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _VETH_PEER = 1, 2, 4
 _BRPORT_MODE, _BRPORT_FLUSH, _BRPORT_ISOLATED = 4, 18, 33
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _NODAD = 1, 2, 4, 0x02
-_RTA_OIF, _RTA_GATEWAY = 4, 5
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE = 1, 4, 5, 15
+_RT_TABLE_LOCAL = 255
 _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 3, 0, 1
 _STATS_LINK_64 = 1
 
@@ -59,6 +60,14 @@ class Link:
     mac: str
     up: bool
     alias: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route's destination, and the index of its interface (0: none, or several)."""
+
+    destination: IPv4Network | IPv6Network
+    interface: int
 
 
 def _link(kind: int, flags: int, *attrs: bytes, index: int = 0, up: bool = False, family: int = 0) -> Message:
@@ -150,6 +159,11 @@ def dump_addresses() -> Message:
     return Message(GETADDR, DUMP, _IFADDR.pack(0, 0, 0, 0, 0))
 
 
+def dump_routes() -> Message:
+    """The routes of all tables, of both families."""
+    return Message(GETROUTE, DUMP, _RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))
+
+
 def dump_counters() -> Message:
     """The 64-bit counters of all interfaces, and nothing else about them."""
     return Message(GETSTATS, DUMP, _IFSTATS.pack(0, 0, 0, _STATS_LINK_64))
@@ -178,6 +192,17 @@ def parse_address(body: bytes) -> tuple[int, IPv4Interface | IPv6Interface]:
     kind = IPv6Interface if family == _AF_INET6 else IPv4Interface
     packed = found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS, bytes(16 if family == _AF_INET6 else 4)))
     return index, kind((packed, prefix_len))
+
+
+def parse_route(body: bytes) -> Route | None:
+    """A route; None for one of the table `local`, which has the host's own addresses."""
+    family, prefix_len, _, _, table, _, _, _, _ = _RTMSG.unpack_from(body)
+    found = parse_attributes(body[_RTMSG.size :])
+    if (_number(found.get(_RTA_TABLE, b"")) or table) == _RT_TABLE_LOCAL:
+        return None
+    kind, size = (IPv6Network, 16) if family == _AF_INET6 else (IPv4Network, 4)
+    destination = kind((found.get(_RTA_DST, bytes(size)), prefix_len), strict=False)
+    return Route(destination, _number(found.get(_RTA_OIF, b"")))
 
 
 def parse_counters(body: bytes) -> tuple[int, InterfaceCounters]:

@@ -8,9 +8,10 @@ they look bridges up in sets, and ports in maps. What the chains do:
 - ``prerouting``, ``output``: published ports, from outside and from the host itself. The map ``published_at`` is
   looked up first (a port published at one host address), then ``published`` (at any local address). The kernel doesn't
   route packets from ::1 or link-local addresses to containers: the agent relays those connections.
-- ``postrouting``: containers leave with the host's address; connections that come back to the bridge they left
-  (hairpin) or from the host's loopback get the bridge's address, or the reply would bypass the host. Whether a
-  connection comes back is looked up by its source, as br_netfilter gives bridged packets no ``iifname`` there.
+- ``postrouting``: containers leave with the host's address, a particular one if ``leaving`` has it. Connections that
+  come back to the bridge they left (hairpin) or from the host's loopback get the bridge's address, or the reply would
+  bypass the host. Whether a connection comes back is looked up by its source, as br_netfilter gives bridged packets no
+  ``iifname`` there.
 - ``forward``: the user's rules in ``user`` come first. Then containers reach their own network, unless it is ``closed``
   (``enable_icc=false``), and the outside, unless it is ``internal``. What enters a bridge must be a reply or go to a
   published port, as with Docker. That also isolates networks, and suites, from each other.
@@ -26,7 +27,7 @@ to drop; then the host's owner must accept the bridge in DOCKER-USER.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from seaway_agent.network.names import table_name
 from seaway_agent.network.nfnl import ANY_MAP, EXACT_MAP
@@ -35,7 +36,7 @@ USER_CHAIN = "user"
 IPV4, IPV6 = "ip", "ip6"
 
 _BRIDGES, _INTERNAL, _CLOSED, _MASQUERADED = "bridges", "internal", "closed", "masqueraded"
-_WITHIN, _SOURCES, _PROTOCOLS = "within", "sources", "protocols"
+_WITHIN, _SOURCES, _LEAVING, _PROTOCOLS = "within", "sources", "leaving", "protocols"
 _ADDRESS = {IPV4: "ipv4_addr", IPV6: "ipv6_addr"}
 _PROTOCOL = f"meta l4proto @{_PROTOCOLS}"
 _RELAYED = ("ip6 daddr ::1 return", "ip6 saddr fe80::/10 return")
@@ -59,10 +60,12 @@ class BridgeRules:
     internal: bool = False
     icc: bool = True
     masquerade: bool = True
+    source: IPv4Address | None = None
+    source6: IPv6Address | None = None
 
     def elements(self, family: str) -> dict[str, str]:
-        """Its element in each set that it belongs to; none in the table of a family that it hasn't."""
-        subnet = self.subnet if family == IPV4 else self.subnet6
+        """Its element in each set and map that it belongs to; none in the table of a family that it hasn't."""
+        subnet, source = (self.subnet, self.source) if family == IPV4 else (self.subnet6, self.source6)
         if subnet is None:
             return {}
         own = f'"{self.bridge}"'
@@ -73,6 +76,7 @@ class BridgeRules:
             _MASQUERADED: self.masquerade and not self.internal,
         }
         found = {name: own for name, is_in in member.items() if is_in}
+        found |= {_LEAVING: f"{own} : {source}"} if source is not None else {}
         return {**found, _WITHIN: f"{own} . {own}", _SOURCES: f"{subnet} . {own}"}
 
 
@@ -98,11 +102,13 @@ def _install(family: str, suite: str, bridges: Sequence[BridgeRules], *, only: b
     return [
         f"add table {table}",
         *(f"add set {table} {name} {{ {kind} }}" for name, kind in sets.items()),
+        f"add map {table} {_LEAVING} {{ type ifname : {_ADDRESS[family]}; }}",
         *_maps(family, table),
         f"add chain {table} {USER_CHAIN}",
         *(_chain(table, name) for name in chains),
         *(line for name, rules in chains.items() for line in _rules(table, name, rules)),
         *(f"flush set {table} {name}" for name in sets if only),
+        *([f"flush map {table} {_LEAVING}"] if only else []),
         *(f"add element {table} {name} {{ {one} }}" for found in elements for name, one in found.items()),
     ]
 
@@ -148,6 +154,7 @@ def _chains(family: str) -> dict[str, tuple[str, ...]]:
         "postrouting": (
             f"{returning} ct status dnat masquerade",
             f"{returning} accept",
+            f"iifname @{_MASQUERADED} snat {family} to iifname map @{_LEAVING}",
             f"iifname @{_MASQUERADED} masquerade",
             *((f"oifname @{_BRIDGES} ct status dnat ip saddr 127.0.0.0/8 masquerade",) if family == IPV4 else ()),
         ),

@@ -5,14 +5,13 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
-from seaway_agent.network import names, netns, rtnetlink, rtnl
+from seaway_agent.network import names, netns, options, rtnetlink, rtnl
 from seaway_agent.network.driver import EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.network_table import Network, NetworkTable
 from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, NetworkSpec, route_rank
 from seaway_agent.network.sandbox import Sandbox, links, namespace_of, new_sandbox, socket_in
-from seaway_docker import network_options
 
 _log = logging.getLogger(__name__)
 
@@ -246,7 +245,7 @@ class Sandboxes:
 
 
 def _interface_prefix(spec: NetworkSpec) -> str:
-    return network_options.interface_prefix(spec.options)
+    return options.interface_prefix(spec.options)
 
 
 def _replace_default_routes(sandbox: Sandbox, netns_fd: int) -> None:

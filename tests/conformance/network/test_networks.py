@@ -11,8 +11,8 @@ import pytest
 from tests.conformance.network.worlds import DEFAULT, World
 
 from seaway_agent.network.errors import AddressError, NetworkError, SandboxGone, SubnetError
+from seaway_agent.network.options import INTERFACE_PREFIX
 from seaway_agent.network.port import DEFAULT_NETWORK, EndpointInfo, EndpointRequest, NetworkSpec
-from seaway_docker.network_options import INTERFACE_PREFIX
 
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
 ON_DEFAULT = EndpointRequest(DEFAULT_NETWORK)

@@ -10,11 +10,11 @@ import pytest
 from tests.namespaces import Namespace, Process, end, wait_until
 
 from seaway_agent.network.errors import NetlinkError, SandboxGone
+from seaway_agent.network.options import MTU
 from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, NetworkSpec
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.rtnetlink import Interfaces
 from seaway_agent.network.thread import NetworkThread
-from seaway_docker.network_options import MTU
 
 from .conftest import BRIDGE, Node, ask, unreachable
 

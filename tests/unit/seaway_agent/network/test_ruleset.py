@@ -1,4 +1,4 @@
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
@@ -17,7 +17,11 @@ def lines(*bridges: BridgeRules, only: bool = False, ipv6: bool = True) -> list[
 def test_rules_are_renewed_in_place_and_maps_are_never_flushed() -> None:
     made = lines(DEFAULT, BACK)
     assert made[0] == "add table ip seaway_ab12cd"
-    assert not [line for line in made if line.startswith(("flush map", "flush table", "flush ruleset", "delete"))]
+    assert not [
+        line
+        for line in made
+        if line.startswith(("flush map ip seaway_ab12cd published", "flush table", "flush ruleset", "delete"))
+    ]
     for family in ("ip", "ip6"):
         for chain in ("prerouting", "output", "within", "inbound", "forward", "postrouting"):
             [flush] = [at for at, line in enumerate(made) if line == f"flush chain {family} seaway_ab12cd {chain}"]
@@ -69,6 +73,14 @@ def test_a_bridge_is_in_the_sets_of_what_it_is(bridge: BridgeRules, sets: set[st
 def test_a_removed_bridge_leaves_the_others_theirs() -> None:
     made = lines(DEFAULT, only=True)
     first = min(at for at, line in enumerate(made) if line.startswith("add element") and DEFAULT.bridge in line)
-    assert made[first - 1].startswith("flush set ip seaway_ab12cd ")
-    flushed = {line.split()[-1] for line in made if line.startswith("flush set ip6")}
-    assert flushed == {"bridges", "internal", "closed", "masqueraded", "within", "sources"}
+    assert made[first - 1] == "flush map ip seaway_ab12cd leaving"
+    flushed = {line.split()[-1] for line in made if line.startswith(("flush set ip6", "flush map ip6"))}
+    assert flushed == {"bridges", "internal", "closed", "masqueraded", "within", "sources", "leaving"}
+
+
+def test_containers_may_leave_with_a_particular_address() -> None:
+    bridge = BridgeRules("br-00", SUBNET, SUBNET6, source=IPv4Address("10.0.0.5"), source6=IPv6Address("fd09::5"))
+    assert [bridge.elements(family)["leaving"] for family in ("ip", "ip6")] == [
+        '"br-00" : 10.0.0.5',
+        '"br-00" : fd09::5',
+    ]
