@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Final
 
 from seaway_agent.network import host_sysctls, rtnetlink, rtnl, subnets
@@ -135,7 +135,7 @@ class BridgeDriver(Driver):
         present = self._addresses_of(link) if link is not None else []
         subnet4 = next((one.network for one in present if isinstance(one, IPv4Interface)), None)
         with subnet_lock() if subnet4 is None else nullcontext():
-            subnet = self._choose_subnet(spec, name, subnet4)
+            subnet = self._choose_subnet(spec, name, subnet4, link)
             made = replace(spec, subnet=subnet, gateway=AddressPool(subnet, spec.gateway).gateway)
             if spec.subnet6 is not None and spec.gateway6 is None:
                 made = replace(made, gateway6=first_host(spec.subnet6))
@@ -174,7 +174,9 @@ class BridgeDriver(Driver):
         found = (rtnl.parse_address(reply.body) for reply in dumped)
         return [address for index, address in found if index == link.index]
 
-    def _choose_subnet(self, spec: NetworkSpec, name: str, present: IPv4Network | None) -> IPv4Network:
+    def _choose_subnet(
+        self, spec: NetworkSpec, name: str, present: IPv4Network | None, link: rtnl.Link | None
+    ) -> IPv4Network:
         if present is not None:
             if spec.subnet is not None and spec.subnet != present:
                 raise SubnetError(
@@ -182,15 +184,21 @@ class BridgeDriver(Driver):
                     " configure its subnet"
                 )
             return present
-        with rtnetlink.open_interfaces() as host:
-            occupied = host.occupied(besides=name)
-            occupied6 = host.occupied6(besides=name) if spec.subnet6 is not None else []
+        occupied = self._occupied(link.index if link is not None else 0)
         if spec.subnet6 is not None:
-            subnets.check(spec.subnet6, occupied6)
+            subnets.check(spec.subnet6, occupied)
         if spec.subnet is None:
             return subnets.choose(occupied)
         subnets.check(spec.subnet, occupied)
         return spec.subnet
+
+    def _occupied(self, besides: int) -> list[IPv4Network | IPv6Network]:
+        """The networks of the host's routes and addresses, except those of one interface."""
+        routes = [rtnl.parse_route(one.body) for one in self._veths.host.dump(rtnl.dump_routes(), "list routes")]
+        dumped = self._veths.host.dump(rtnl.dump_addresses(), "list addresses")
+        addresses = (rtnl.parse_address(one.body) for one in dumped)
+        found = [route.destination for route in routes if route is not None and route.interface != (besides or -1)]
+        return found + [address.network for index, address in addresses if index != besides]
 
     def _make_bridge(self, spec: NetworkSpec, name: str, own: Iterable[Interface], *, is_new: bool) -> int:
         """Make the missing parts of a bridge, and nothing if one can't be made."""

@@ -30,10 +30,13 @@ def forward_ipv4(bridge: str) -> None:
 def forward_ipv6(bridge: str) -> None:
     """Forward IPv6, and have IPv6 on this bridge without router advertisements, as dockerd does.
 
-    Interfaces that take their default route from router advertisements need ``accept_ra=2`` from then on.
+    The bridge's link-local address, which no container can have, must not wait for duplicates (DAD): until then the
+    host finds no container for a packet that it forwards. Other interfaces that take their default route from router
+    advertisements need ``accept_ra=2`` from then on.
     """
     _set(_IPV6 / "conf" / bridge / "disable_ipv6", "0")
     _set(_IPV6 / "conf" / bridge / "accept_ra", "0")
+    _set(_IPV6 / "conf" / bridge / "accept_dad", "0")
     for scope in ("default", "all"):
         _set(_IPV6 / "conf" / scope / "forwarding", "1")
 

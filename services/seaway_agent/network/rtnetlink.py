@@ -8,7 +8,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
@@ -106,23 +106,17 @@ class Interfaces:
     def make_parent(self, name: str, peer: str, alias: str) -> int:
         """Make an interface that leads nowhere, up: a dummy, or a veth where the kernel has no dummies."""
         with _doing(f"make interface {name}"):
-            if not self._made(ifname=name, kind="dummy"):
-                self._route.link("add", ifname=name, kind="veth", peer={"ifname": peer})
-                self._set_up_link(self.index(peer))
-                self._route.link("set", index=self.index(peer), state="up")
-            index = self.index(name)
-            self._set_up_link(index, alias=alias)
-            self._route.link("set", index=index, state="up")
-            return index
+            if self._made(ifname=name, kind="dummy"):
+                return self._completed(name, alias)
+            self._route.link("add", ifname=name, kind="veth", peer={"ifname": peer})
+            self._completed(peer, "")
+            return self._completed(name, alias)
 
     def make_vlan(self, name: str, parent: str, number: int, alias: str) -> int:
         """Make a VLAN's interface over another one, up; returns its index."""
         with _doing(f"make interface {name} of VLAN {number}"):
             self._route.link("add", ifname=name, kind="vlan", link=self.index(parent), vlan_id=number)
-            index = self.index(name)
-            self._route.link("set", index=index, ifalias=alias)
-            self._route.link("set", index=index, state="up")
-            return index
+            return self._completed(name, alias)
 
     def make_veth(
         self, name: str, bridge: int, mtu: int, *, isolated: bool, peer: str, peer_mac: str, netns_fd: int
@@ -163,33 +157,6 @@ class Interfaces:
             if index is not None:
                 self._route.link("del", index=index)
 
-    def occupied(self, besides: str) -> list[IPv4Network]:
-        """The networks of the host's addresses and routes, except those of one interface."""
-        with _doing("list addresses and routes"):
-            own = self._index(besides)
-            routes = [
-                IPv4Network((route.get_attr("RTA_DST") or 0, route["dst_len"]), strict=False)
-                for route in self._route.get_routes(family=AF_INET)
-                if route.get_attr("RTA_OIF") != own or own is None
-            ]
-            addresses = [
-                IPv4Network((entry.get_attr("IFA_LOCAL"), entry["prefixlen"]), strict=False)
-                for entry in self._route.get_addr(family=AF_INET)
-                if entry["index"] != own
-            ]
-        return routes + addresses
-
-    def occupied6(self, besides: str) -> list[IPv6Network]:
-        """The networks of the host's IPv6 addresses, except those of one interface and link-local ones."""
-        with _doing("list IPv6 addresses"):
-            own = self._index(besides)
-            found = [
-                IPv6Network((entry.get_attr("IFA_ADDRESS"), entry["prefixlen"]), strict=False)
-                for entry in self._route.get_addr(family=AF_INET6)
-                if entry["index"] != own
-            ]
-        return [network for network in found if not network.is_link_local]
-
     def mac(self, name: str) -> str:
         """The MAC address of an interface."""
         with _doing(f"look at interface {name}"):
@@ -217,6 +184,17 @@ class Interfaces:
                 raise
             return False
         return True
+
+    def _completed(self, name: str, alias: str) -> int:
+        """Bring a new parent up; returns its index. Deletes it if that fails."""
+        index = self.index(name)
+        try:
+            self._set_up_link(index, alias=alias)
+            self._route.link("set", index=index, state="up")
+        except BaseException:
+            self._route.link("del", index=index)
+            raise
+        return index
 
     def _set_up_link(self, index: int, *, ipv6: bool = False, alias: str = "") -> None:
         if not ipv6:

@@ -17,7 +17,7 @@ def candidates() -> Iterator[IPv4Network]:
     yield from IPv4Network("192.168.0.0/16").subnets(new_prefix=20)
 
 
-def choose(occupied: Iterable[IPv4Network]) -> IPv4Network:
+def choose(occupied: Iterable[IPv4Network | IPv6Network]) -> IPv4Network:
     """The first candidate that overlaps none of the host's networks; raises SubnetError if all do.
 
     Ignores default routes (prefix length 0), which don't claim addresses.
