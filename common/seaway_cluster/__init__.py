@@ -1,1 +1,1 @@
-"""What several services do with containers over the bus: make, start, remove, wait, run a command. No Docker JSON."""
+"""Sagas: operations on containers that call several services over the bus, with an undo. No Docker JSON."""

@@ -40,12 +40,12 @@ async def made_first(
     except SeawayError as error:
         if error.code is not Code.NOT_FOUND:
             raise
-        record = await half_made(find, identifier, error)
+        record = await registered_only(find, identifier, error)
     await bus.call(cat.CREATE, CreateContainer(spec=record.spec), node=node, command=Command.new(actor))
     return await ask()
 
 
-async def half_made(find: FindRecord, identifier: str, error: SeawayError) -> ContainerRecord:
+async def registered_only(find: FindRecord, identifier: str, error: SeawayError) -> ContainerRecord:
     """The record of a container that is registered, and of which its node has never published anything.
 
     Raises `error`, with which the node has refused, for every other one.
@@ -60,14 +60,14 @@ async def half_made(find: FindRecord, identifier: str, error: SeawayError) -> Co
 
 
 async def remove(bus: Bus, actor: str, find: FindRecord, request: RemoveContainer, node: str) -> bool:
-    """Whether its node has removed it; False where it was registered alone. Raises SeawayError."""
+    """Remove a container; False if only its registration was undone. Raises SeawayError."""
     try:
         await bus.call(cat.REMOVE, request, node=node, command=Command.new(actor))
         return True
     except SeawayError as error:
         if error.code not in (Code.NOT_FOUND, *_UNHEARD):
             raise
-        await half_made(find, request.id, error)
+        await registered_only(find, request.id, error)
         forgotten = ForgetContainer(id=request.id, unheard=error.code in _UNHEARD)
     await bus.call(cat.FORGET, forgotten, command=Command.new(actor))
     return False

@@ -204,7 +204,7 @@ class CallChannel(Generic[Q, R]):
         return Template(f"{ASK if self.from_nodes else ROOT}.{self.service}.{self.noun}.{self.verb}")
 
     def subject(self, node: str | None = None) -> str:
-        """The subject of the request; raises ValueError unless `node` is given exactly if the subject has one."""
+        """The subject of the request; `node` is given if and only if it contains one, else ValueError."""
         needed = "node" in self.template.fields
         if (node is not None) != needed:
             raise ValueError(f"{self.service} {self.name}: node is {'needed' if needed else 'not taken'}")

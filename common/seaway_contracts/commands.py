@@ -34,7 +34,7 @@ class ContainerId(Payload):
 
 
 class CreateRejected(Payload):
-    """Whether the container doesn't exist, and this agent will never make it."""
+    """`rejected`: the agent will never make the container. False if it has it, is making it, or has just started."""
 
     rejected: bool = False
 

@@ -232,7 +232,8 @@ class LogConfig(Payload):
 
 
 class Command(Payload):
-    """The container's program. `entrypoint` and `cmd`: the user's, or else the image's; `env`: both.
+    """The container's program. `entrypoint`: the user's or else the image's; `cmd` likewise, but the user's
+    entrypoint discards the image's cmd; `env`: the image's variables and the user's.
 
     `height` and `width` are the terminal's at the start, 0 for the kernel's choice.
     """

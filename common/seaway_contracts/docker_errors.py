@@ -1,7 +1,7 @@
 """Docker's refusals, word for word, as clients match on them (dockerd 26.1, API 1.45): code, reason and sentence. Pure.
 
-By noun. A refusal that is made in several places is made here. What only the API's own checks say stands in
-`seaway_docker.errors`.
+Grouped by noun. Here are the refusals that depend on the state of containers, images or networks. Those of requests
+that are wrong in themselves are in `seaway_docker.errors`.
 """
 
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, conflict, internal, not_found
@@ -40,8 +40,14 @@ def exec_in_paused_container(ref: str) -> SeawayError:
     return conflict(f"Container {ref} is paused, unpause the container before exec", Reason.PAUSED)
 
 
-def attach_to_paused_container(container_id: str) -> SeawayError:
-    return conflict(f"container {container_id} is paused, unpause the container before attach", Reason.PAUSED)
+def attach_to_paused_container(ref: str) -> SeawayError:
+    """`ref` is what the user asked for."""
+    return conflict(f"container {ref} is paused, unpause the container before attach", Reason.PAUSED)
+
+
+def attach_to_restarting_container(ref: str) -> SeawayError:
+    """`ref` is what the user asked for."""
+    return conflict(f"container {ref} is restarting, wait until the container is running")
 
 
 def start_of_paused_container() -> SeawayError:
@@ -54,7 +60,7 @@ def start_of_removed_container() -> SeawayError:
 
 
 def container_restarting(container_id: str) -> SeawayError:
-    """For attach, exec, pause and top."""
+    """For exec, pause and top."""
     return conflict(f"Container {container_id} is restarting, wait until the container is running")
 
 
@@ -65,10 +71,10 @@ def cannot_kill(ref: str, cause: SeawayError) -> SeawayError:
 
 def cannot_remove(name: str, state: str) -> SeawayError:
     """`name` is the container's name without its leading slash, `state` running, restarting or paused."""
-    advice = "unpause and then stop the container" if state == "paused" else "stop the container"
-    return conflict(
-        f'cannot remove container "/{name}": container is {state}: {advice} before removing or force remove'
-    )
+    if state == "paused":
+        return conflict(f'cannot remove container "/{name}": container is paused and must be unpaused first')
+    advice = "stop the container before removing or force remove"
+    return conflict(f'cannot remove container "/{name}": container is {state}: {advice}')
 
 
 def too_many_cpus(available: int) -> SeawayError:

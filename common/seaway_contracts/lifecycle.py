@@ -26,7 +26,7 @@ EXEC_COMMAND: Final = "execCommand"
 _EPOCH: Final = datetime(1970, 1, 1)  # UTC
 _TYPE_PREFIX: Final = "io.seaway.v1."
 EVENT_ID: Final = re.compile(r"[0-9a-f]{24}")
-"""The form of an agent's event id: random, as the stream drops an event whose id it knows."""
+"""An agent's event ids are 24 random hex digits; the stream drops a second event with the same id."""
 MOST_EVENTS: Final = 64
 """The most events in one request."""
 MOST_BYTES: Final = 64 << 10

@@ -6,7 +6,7 @@ from seaway_contracts.base import Payload
 
 
 class LogLine(Payload):
-    """A line without its end. `time`: RFC 3339 with nanoseconds; `partial`: the next line of its stream continues it.
+    """A line without its newline. `time`: RFC 3339 with nanoseconds; `partial`: the stream's next line continues it.
 
     Invalid UTF-8 is replaced; the node's own log has the original. `id` is unique in its container: a repeated line, as
     after a restart of the agent, has the same id.
@@ -26,7 +26,10 @@ class LogLines(Payload):
 
 
 class PublishLines(Payload):
-    """Publish lines of one of the node's containers; a stream drops a repeat by the message id."""
+    """Publish lines of one of the node's containers.
+
+    A JetStream stream that captures the lines drops a repeat with the same message id.
+    """
 
     container: str
     message_id: str

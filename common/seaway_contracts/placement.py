@@ -20,7 +20,7 @@ class PlacedMount(Payload):
 
 
 class PlaceRequest(Payload):
-    """Find a node for a container. It has all that a filter may ask about; `resources` has the devices, too.
+    """Find a node for a container. The request has all that a filter may ask about; `resources` has the devices, too.
 
     The node is chosen while the image is looked up: `image_id` may be empty, and the image's labels and volumes are
     missing. `networks` are those in which the container gets an endpoint, as its user named them. `node`: the only

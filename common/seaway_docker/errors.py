@@ -1,6 +1,6 @@
 """What Docker says of requests that are wrong in themselves, word for word (dockerd 26.1, API 1.45).
 
-Refusals that depend on what there is are made in `seaway_contracts.docker_errors`.
+Refusals that depend on the state of containers, images or networks are in `seaway_contracts.docker_errors`.
 """
 
 

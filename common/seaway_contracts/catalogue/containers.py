@@ -126,7 +126,7 @@ REJECT_CREATE: Final = call(
     c.ContainerId,
     c.CreateRejected,
     "Reject a later create of this container, unless it exists or is being created.",
-    callers=(API, METADATA),
+    callers=(METADATA,),
     repeat=Repeat.UNANSWERED,
 )
 START: Final = _command("container.start", c.ContainerId, "Start it.")
@@ -136,8 +136,15 @@ KILL: Final = _command("container.kill", c.KillContainer, "Send it a signal.")
 PAUSE: Final = _command("container.pause", c.ContainerId, "Freeze its processes.", timeout_s=5)
 UNPAUSE: Final = _command("container.unpause", c.ContainerId, "Resume its processes.", timeout_s=5)
 REMOVE: Final = _command("container.remove", c.RemoveContainer, "Remove it.", by_metadata=True)
-RENAME_HELD: Final = _command(
-    "container.rename", c.RenameContainer, "Take the reserved name.", timeout_s=5, by_metadata=True
+RENAME_HELD: Final = call(
+    AGENT,
+    "container.rename",
+    c.RenameContainer,
+    c.StatusReply,
+    "Rename it on its node, after metadata has reserved the name.",
+    callers=(METADATA,),
+    timeout_s=5,
+    repeat=Repeat.UNANSWERED,
 )
 UPDATE: Final = _command("container.update", c.UpdateContainer, "Change its limits and restart policy.", timeout_s=30)
 ATTACH: Final = call(AGENT, "container.attach", c.AttachContainer, Empty, "Attach to its streams.")
@@ -158,7 +165,7 @@ HEALTH: Final = call(
 STATS: Final = look("container.stats", s.WatchStats, Empty, "Send samples of watched containers over a byte stream.")
 RESIZE: Final = call(AGENT, "container.resize", c.ResizeTty, Empty, "Resize its terminal.")
 PATH_STAT: Final = look(
-    "container.path_stat", a.StatPath, a.PathStat, "Return the status of a path in it.", timeout_s=60
+    "container.path_stat", a.StatPath, a.PathStat, "Return lstat of a path in the container.", timeout_s=60
 )
 PATH_READ: Final = call(
     AGENT, "container.path_read", a.ReadPath, a.PathStat, "Read files at a path as a tar.", timeout_s=60
@@ -177,14 +184,20 @@ COMMIT: Final = call(
     timeout_s=3600,
     repeat=Repeat.UNANSWERED,
 )
-SIZES: Final = look("container.sizes", a.MeasureContainers, a.ContainerSizes, "Measure containers.", timeout_s=120)
+SIZES: Final = look(
+    "container.sizes",
+    a.MeasureContainers,
+    a.ContainerSizes,
+    "Return the bytes that containers use on disk.",
+    timeout_s=120,
+)
 INVENTORY: Final = call(
     AGENT,
     "container.inventory",
     c.ListInventory,
     c.Inventory,
     "List the node's containers, by page.",
-    callers=(METADATA, AGENT),
+    callers=(API, METADATA, AGENT),
     repeat=Repeat.NEVER,
 )
 

@@ -59,7 +59,7 @@ def call(
 def query(
     owner: Role, verb: str, request: type[Q], reply: type[R], about: str, *, callers: tuple[Role, ...] = (API,)
 ) -> CallChannel[Q, R]:
-    """A request that changes nothing, or that may be answered twice."""
+    """A request that may be answered twice."""
     return call(owner, verb, request, reply, about, callers=callers, repeat=Repeat.UNANSWERED)
 
 

@@ -22,7 +22,7 @@ STORE_EVENTS: Final = ask(
     "event.store",
     StoreEvents,
     StoredEvents,
-    "Check that the node holds their containers, and store these events in order.",
+    "Refuse events of other nodes' containers, and store the rest in order.",
     timeout_s=10,
 )
 PUBLISH_EVENTS: Final = call(

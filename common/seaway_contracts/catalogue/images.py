@@ -31,7 +31,7 @@ REMOVE_IMAGE: Final = call(
     "image.remove",
     i.RemoveImage,
     i.RemovedImages,
-    "Remove a name, and the image with its last one.",
+    "Remove a name; delete the image when it has no name left.",
     timeout_s=30,
     repeat=Repeat.UNANSWERED,
 )

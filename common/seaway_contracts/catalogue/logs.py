@@ -16,5 +16,5 @@ LOG_LINES: Final = message(
     hearers=(CLI,),
 )
 PUBLISH_LINES: Final = ask(
-    METADATA, "log.publish", PublishLines, Empty, "Check that the node holds the container, and publish these lines."
+    METADATA, "log.publish", PublishLines, Empty, "Publish these lines, unless another node holds the container."
 )

@@ -11,7 +11,7 @@ FROM_SERVER: Final = "out"
 STREAM_TEMPLATE: Final = Template(f"{ROOT}.stream.{{stream}}.{{direction}}")
 """The subjects of streams between two services."""
 SERVICE_STREAMS: Final = frozenset({API, IMAGE})
-"""The services that open and serve those."""
+"""The services that open and serve streams between services."""
 TO_NODE: Final = Template(f"{DO}.stream.{{stream}}")
 FROM_NODE: Final = Template(f"{TELL}.stream.{{stream}}")
 NODE_STREAMS: Final = frozenset({API})
@@ -34,5 +34,5 @@ def stream_subject(name: str, direction: str) -> str:
 
 
 def later_stream(name: str, number: int) -> str:
-    """The name of the `number`th later stream on the subjects of the stream `name`."""
+    """A name for stream number `number` that reuses the subjects of the stream `name`."""
     return f"{name}{_LATER}{number}" if number else name

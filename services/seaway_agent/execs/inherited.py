@@ -1,4 +1,4 @@
-"""Reads from an exec's bundle what a former agent's supervisor did with it. Blocks for a moment at most."""
+"""Reads from an exec's bundle what a former agent's supervisor did with it. Blocks for some seconds at most."""
 
 import time
 from collections.abc import Collection
@@ -13,12 +13,14 @@ from seaway_agent.runtime.shim import ExitFiles
 from seaway_agent.runtime.shims import end_with_children
 
 _BEGINS_S: Final = 3.0
+"""The longest wait for a runtime that begins or ends an exec."""
 _WRITES_S: Final = 1.0
+"""The longest wait for the exit file after the runtime has ended."""
 _PAUSE_S: Final = 0.002
 
 
 def begun_in(bundle: Path, files: ExitFiles, supervisors: Collection[Process]) -> bool:
-    """Whether an exec has begun and no end of it is written. Waits for one that was ordered a moment ago."""
+    """Whether an exec has a pid and no recorded end. Waits for a pid that may still be written."""
     end = time.monotonic() + _BEGINS_S
     while True:
         hopeless = time.monotonic() > end or not any(procs.alive(*supervisor) for supervisor in supervisors)
@@ -32,7 +34,7 @@ def begun_in(bundle: Path, files: ExitFiles, supervisors: Collection[Process]) -
 
 
 def begun_alone(bundle: Path) -> int | None:
-    """The pid of an exec whose supervisor was killed or does not report, once its runtime has ended; 0: not begun.
+    """Wait for the runtime to end, then return the exec's pid, or 0 if it never began. For an exec without supervisor.
 
     Kills a runtime that hangs, as an exec that was reported as failed must not begin later. Returns None then, as the
     program may have run.
@@ -66,16 +68,17 @@ def supervised_in(bundle: Path, supervisors: Collection[Process]) -> Process | N
 
 
 def await_end(bundle: Path, files: ExitFiles, supervisors: Collection[Process]) -> None:
-    """Wait until a supervisor has written the end of a process that is gone, unless it is killed or takes too long.
+    """Wait until a living supervisor has written the exit file, or the time is up.
 
-    It writes the end only when the runtime has ended too, which may be after the process.
+    It writes the file after the runtime has ended, which may be later than the process.
     """
-    end, written_by = time.monotonic() + _BEGINS_S, 0.0
+    end = time.monotonic() + _BEGINS_S
+    deadline: float | None = None
     while files.read() is None and any(procs.alive(*supervisor) for supervisor in supervisors):
         now = time.monotonic()
-        if not written_by and not procs.with_argument(str(bundle / PID_FILE)):
-            written_by = now + _WRITES_S
-        if now > end or 0 < written_by < now:
+        if deadline is None and not procs.with_argument(str(bundle / PID_FILE)):
+            deadline = now + _WRITES_S
+        if now > end or (deadline is not None and deadline < now):
             return
         time.sleep(_PAUSE_S)
 

@@ -13,15 +13,18 @@ ENVIRONMENT: Final = {
 }
 """Environment of conmon and its runtime.
 
-conmon makes its console socket in TMPDIR: with `.` that is the bundle, so a killed conmon leaves no file elsewhere. Log
-times in UTC parse twice as fast."""
+conmon runs in the bundle, so TMPDIR=`.` puts its console socket there, and a killed conmon leaves no file elsewhere.
+Log times in UTC parse twice as fast."""
 
 LOG_DRIVERS_WITHOUT_FILE: Final = frozenset({"none"})
 
 
 @dataclass(frozen=True)
 class ShimPlan:
-    """Parameters of one conmon. `leave_stdin_open`: stdin outlives its clients (Docker's StdinOnce=false)."""
+    """Parameters of one conmon. `leave_stdin_open`: stdin outlives its clients (Docker's StdinOnce=false).
+
+    `keyring_flag`: the runtime takes `--no-new-keyring`.
+    """
 
     container: str
     conmon: str
@@ -65,7 +68,7 @@ class ShimPlan:
 
 @dataclass(frozen=True)
 class Report:
-    """conmon's report on the sync pipe: the first process's pid, or the runtime's error."""
+    """conmon's report on the sync pipe. `pid` is 0 or less if the runtime failed; `message` is then its error."""
 
     pid: int
     message: str = ""

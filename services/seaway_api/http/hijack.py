@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 _HIGH_WATER: Final = 256 * 1024
 _HEAD_S: Final = 2.0
-_FIRST_LOOK_S: Final = 0.0005
-_LAST_LOOK_S: Final = 0.02
+_FIRST_PAUSE_S: Final = 0.0005
+_LONGEST_PAUSE_S: Final = 0.02
 
 
 class Flow(Protocol):
@@ -37,10 +37,11 @@ class HungUp(ConnectionError):
 class Tunnel:
     """The server's end of a hijacked connection: fed by its protocol, used by one reader and one writer.
 
-    `unread` says whether the client may not have read all yet. Nothing follows the head of the answer until that is
-    read: docker-py reads the head through a buffer and the rest past it, and loses what came with the head.
+    `unread` returns True while the client may still have unread output. Nothing follows the head of the
+    answer until that is read: docker-py reads the head through a buffer and the rest past it, and loses what came with
+    the head.
 
-    `drop_input` takes what the client has sent off its socket, and lets it send no more: see `close`.
+    `drop_input` discards the input in the socket and shuts down its receiving side: see `close`.
     """
 
     def __init__(
@@ -80,28 +81,28 @@ class Tunnel:
     async def write(self, data: bytes) -> None:
         """Send, waiting while the client takes nothing. Raises HungUp."""
         if self._unread is not None:
-            await self._head_read(self._unread)
+            await self._wait_for_head_read(self._unread)
             self._unread = None
         await self._writable.wait()
         if self._lost:
             raise HungUp("the client has hung up")
         self._flow.write(data)
 
-    async def _head_read(self, unread: Callable[[], bool]) -> None:
-        """Wait for it; not for long for one who reads nothing."""
+    async def _wait_for_head_read(self, unread: Callable[[], bool]) -> None:
+        """Wait until the client has read the head, at most `_HEAD_S`."""
         now = asyncio.get_running_loop().time
-        end, pause = now() + _HEAD_S, _FIRST_LOOK_S
+        end, pause = now() + _HEAD_S, _FIRST_PAUSE_S
         while not self._lost and unread() and now() < end:
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LAST_LOOK_S)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def gone(self) -> None:
         """Wait until the connection is lost."""
         await self._gone.wait()
 
     def close(self) -> None:
-        """Send what is buffered and close the connection. Unread input is dropped first: a socket that is closed with
-        some of it tells the client of a reset instead of the end.
+        """Send what is buffered and close the connection. Unread input is dropped first: closing a
+        socket with unread input gives the client a connection reset instead of an end of file.
         """
         if not self._lost:
             if self._drop_input is not None:

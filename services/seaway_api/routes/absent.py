@@ -1,4 +1,4 @@
-"""Endpoints of Docker's that answer with a clear error: swarm mode is off, and what Seaway doesn't do yet."""
+"""Docker's endpoints that only return an error: swarm mode, experimental features, and what Seaway can't do yet."""
 
 from typing import Final
 
@@ -10,11 +10,11 @@ from seaway_api.routes.call import ApiRoute, Call
 from seaway_docker.errors import NODE_NOT_SWARM
 
 _SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")
-_VOLUMES: Final = "volumes other than those of containers (-v NAME:/path makes one where it isn't there)"
+_VOLUMES: Final = "managing volumes (docker run -v NAME:/path creates one)"
 _NOT_YET: Final = (
-    ("POST", "/networks/create", "own networks"),
-    ("POST", "/networks/{name}/connect", "own networks"),
-    ("POST", "/networks/{name}/disconnect", "own networks"),
+    ("POST", "/networks/create", "user-defined networks"),
+    ("POST", "/networks/{name}/connect", "user-defined networks"),
+    ("POST", "/networks/{name}/disconnect", "user-defined networks"),
     ("GET", "/volumes", _VOLUMES),
     ("POST", "/volumes/create", _VOLUMES),
     ("POST", "/volumes/prune", _VOLUMES),
@@ -41,7 +41,7 @@ async def not_experimental(_: Call) -> web.StreamResponse:
 
 
 def checkpoint_routes() -> list[ApiRoute]:
-    """Checkpoints are such a feature of Docker's."""
+    """Routes of checkpoints, an experimental feature of Docker."""
     checkpoints = "/containers/{name}/checkpoints"
     return [
         Route("GET", checkpoints, not_experimental),
@@ -65,9 +65,9 @@ def swarm_routes() -> list[ApiRoute]:
 
 
 def missing_routes() -> list[ApiRoute]:
-    """What a client may rightly ask for, and is told by name that it isn't here.
+    """Routes that Seaway lacks.
 
-    In words ("not supported") upon which `docker inspect NAME` goes on to other kinds of objects.
+    The error contains "not supported", so that `docker inspect NAME` tries the next type of object.
     """
     return [Route(method, template, _Refusal(what)) for method, template, what in _NOT_YET]
 

@@ -13,7 +13,7 @@ from seaway_cluster.start_and_remove import made_first
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import AttachContainer, ContainerId
 from seaway_contracts.containers import ContainerRecord, State
-from seaway_contracts.docker_errors import attach_to_paused_container, container_restarting
+from seaway_contracts.docker_errors import attach_to_paused_container, attach_to_restarting_container
 from seaway_contracts.errors import SeawayError
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ async def attach(call: Call) -> web.StreamResponse:
     """The node confirms before the head goes out: a client that starts the container upon it misses no byte."""
     keys = parse_detach_keys(call.text("detachKeys"))
     record = await call.api.record(call.name)
-    check_state(record)
+    check_state(record, call.name)
     async with call.api.stream(record.node) as stream:
         request = attach_request(call, record, stream.id)
         await ask_node(call, record, request)
@@ -52,12 +52,12 @@ async def tell_detached(call: Call, record: ContainerRecord) -> None:
         log.warning("container %s: its client's detachment could not be told: %s", record.id, error)
 
 
-def check_state(record: ContainerRecord) -> None:
-    """Raise SeawayError (409) for a container that can't be attached to now."""
+def check_state(record: ContainerRecord, ref: str) -> None:
+    """Raise SeawayError (409) for a container that can't be attached to now. `ref` is what the user asked for."""
     if record.status.state == State.PAUSED:
-        raise attach_to_paused_container(record.id)
+        raise attach_to_paused_container(ref)
     if record.status.state == State.RESTARTING:
-        raise container_restarting(record.id)
+        raise attach_to_restarting_container(ref)
 
 
 def attach_request(call: Call, record: ContainerRecord, stream: str) -> AttachContainer:

@@ -29,7 +29,7 @@ async def attach_ws(call: Call) -> web.StreamResponse:
     """As attach; clients older than API 1.42 get all streams, whatever they ask for."""
     keys = parse_detach_keys(call.text("detachKeys"))
     record = await call.api.record(call.name)
-    check_state(record)
+    check_state(record, call.name)
     socket = web.WebSocketResponse(max_msg_size=_MOST_INPUT, compress=False)
     if not socket.can_prepare(call.request).ok:
         raise InvalidParameter("this endpoint takes websockets only: ask for `Upgrade: websocket`")

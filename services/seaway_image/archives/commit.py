@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seaway_contracts.archives import ImageOrder
-from seaway_contracts.docker_errors import no_such_image
-from seaway_contracts.errors import bad_request
+from seaway_contracts.errors import bad_request, not_found
 from seaway_contracts.images import Healthcheck, History, ImageConfig
 from seaway_docker.references import Reference
 from seaway_image.archives.config_changes import apply_changes
@@ -79,7 +78,7 @@ async def commit_image(
     target = read_target(order.target) if order.target else None
     below = store.table.images.get(parse_digest(order.image))
     if below is None:
-        raise no_such_image(f"{order.image}: the container's image is gone, pull or load it again")
+        raise not_found(f"No such image: {order.image}: the container's image is gone, pull or load it again")
     with store.blobs.lease() as lease:
         for digest in (below.id, below.manifest, *(layer.digest for layer in below.layers)):
             lease.hold(digest)

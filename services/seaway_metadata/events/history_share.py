@@ -16,7 +16,9 @@ MARK_BYTES: Final = 8 << 20
 _PRESSED: Final = 7 / 8
 _RELIEVED: Final = 3 / 4
 BYTES_PER_S: Final = 4 << 20
+"""What a node may write lastingly."""
 BURST_BYTES: Final = 64 << 20
+"""What it may write at once after a pause."""
 
 
 class Mark(Payload):
@@ -65,7 +67,10 @@ def purges(nodes: Mapping[str, Marks], stream: StreamSize) -> list[Purge]:
 
 
 class Allowance:
-    """One node's. Times are in seconds of one steady clock."""
+    """Limits the bytes per second that one node may write into the stream, with a burst.
+
+    Times are seconds of one clock.
+    """
 
     def __init__(self, bytes_per_s: int = BYTES_PER_S, burst: int = BURST_BYTES) -> None:
         self._rate = bytes_per_s

@@ -1,4 +1,4 @@
-"""The shell around the node table: hears beats, keeps time, has records stored, publishes nodes' events."""
+"""Feeds beats and time to the node table, stores its changes, and publishes nodes' events."""
 
 import asyncio
 import logging
@@ -31,12 +31,13 @@ class NodeWatch:
         self._listeners: list[Callable[[Beat], None]] = []
         self._table = NodeTable(stored.index)
         self._outbox = outbox
-        self._ended: dict[str, str] = {}
         self._stopped = False
+        self._ended: dict[str, str] = {}
         self._removed: dict[str, str] = {}
+        # both: epochs by node
 
     async def start(self) -> None:
-        """Listen, with what is stored loaded."""
+        """Begin with the stored records, and listen for beats."""
         self._table.begin(time.monotonic())
         self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
         await self._bus.on_message(BEAT, self._beat)
@@ -63,7 +64,7 @@ class NodeWatch:
         return self._table.records.get(node) is not None
 
     def remove(self, node: str) -> None:
-        """Forget the node. The beats of its last agent are not heard any more: that is being cut off."""
+        """Forget the node. The beats of its last agent are ignored from now on, as that agent is losing its access."""
         record = self._table.records.get(node)
         if record is not None:
             self._removed[node] = record.beat.epoch
@@ -71,7 +72,7 @@ class NodeWatch:
         self._mark(node)
 
     def was_removed(self, node: str, time_ns: int) -> None:
-        """Another copy has removed the node at that time. One that has come (back) since is another node."""
+        """Another copy has removed the node at that time. A node that joined after that time stays."""
         record = self._table.records.get(node)
         if record is not None and record.since_ns <= time_ns:
             self.remove(node)
@@ -101,9 +102,9 @@ class NodeWatch:
                 listener(beat)
 
     def _check_sole(self, beat: Beat, before: Beat) -> None:
-        """A life of an agent that has ended doesn't beat again."""
+        """Log an error if an earlier epoch beats again: then two agents use this node's name."""
         if self._ended.get(beat.node) == beat.epoch:
-            log.error("two agents call themselves %s, and both carry out what it is told: stop one of them", beat.node)
+            log.error("two agents run as node %s, and both carry out its commands: stop one of them", beat.node)
         self._ended[beat.node] = before.epoch
 
     async def _tick(self) -> None:

@@ -1,9 +1,9 @@
 """Containers that are registered, and of which their nodes have not published an event yet.
 
 A registration stands until its node's first event. If the process that registered it was killed or lost the bus, no
-event comes: then metadata asks the node to reject a create of it. The node does that unless it has the container or is
-making it. A registration that was given up while its node could not be asked is discarded: the node is told to remove
-the container as soon as it can be reached.
+event comes: then metadata asks the node to reject a create of it. The node does that unless it has the container, is
+making it, or has just started. A registration that was given up while its node could not be asked is discarded: the
+node is told to remove the container as soon as it can be reached.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from seaway_metadata.store.records import Records
 
 log = logging.getLogger(__name__)
 COMING_S: Final = 15.0
-"""After so long the node has the command to make it, or nobody is there to give it: repeats are done by then."""
+"""After this time no caller repeats the create any more."""
 _AT_ONCE: Final = 16
 _CALL_S: Final = 5.0
 
@@ -108,7 +108,7 @@ class Registrations:
                 REJECT_CREATE, ContainerId(id=identifier), node=pending.node, timeout_s=_CALL_S
             )
             if not reply.rejected:
-                pending.since = self._now()  # it is there, or is being made: its event will come
+                pending.since = self._now()  # its event will come, or the agent has just started: ask again later
                 return
             await self._registering.forget(identifier)
             self._forgotten(identifier)

@@ -24,8 +24,7 @@ from seaway_contracts.errors import Reason, SeawayError
         (
             d.cannot_remove("vt", "paused"),
             409,
-            'cannot remove container "/vt": container is paused: '
-            "unpause and then stop the container before removing or force remove",
+            'cannot remove container "/vt": container is paused and must be unpaused first',
         ),
         (
             d.cannot_kill("ab", d.container_not_running("abc")),

@@ -51,7 +51,7 @@ def test_remove_of_what_runs_or_will_run(make_box: MakeBox, always: RestartPolic
     ("situation", "text"),
     [
         ("running", "container is running: stop the container before removing or force remove"),
-        ("paused", "container is paused: unpause and then stop the container before removing or force remove"),
+        ("paused", "container is paused and must be unpaused first"),
         ("backing_off", "container is restarting: stop the container before removing or force remove"),
     ],
 )

@@ -88,7 +88,7 @@ async def test_docker_inspect_of_nothing_is_sent_on_by_every_kind(rig: Any) -> N
 )
 async def test_volumes_that_may_be_there_are_not_denied(rig: Any, method: str, path: str) -> None:
     answer = await rig.call(method, f"/v1.45{path}")
-    assert (answer.status, answer.json["message"][:34]) == (501, "not supported by Seaway yet: volum")
+    assert (answer.status, answer.json["message"][:34]) == (501, "not supported by Seaway yet: manag")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ async def test_two_agents_of_one_name_are_told_of(
     await fake_bus.transport.flush()
     assert "two agents" not in caplog.text
     await fake_bus.publish(BEAT, beat("n1", epoch="e2"), node="n1")
-    await until(lambda: "two agents call themselves n1" in caplog.text)
+    await until(lambda: "two agents run as node n1" in caplog.text)
 
 
 async def test_a_node_that_cannot_answer_is_asked_at_its_next_beat(metadata: Metadata, fake_bus: Bus) -> None:
