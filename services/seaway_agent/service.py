@@ -22,12 +22,15 @@ from seaway_agent.commands.exec import ExecCommands
 from seaway_agent.commands.inventory import InventoryCommand
 from seaway_agent.commands.lifecycle import LifecycleCommands, UpdateCommands
 from seaway_agent.commands.making import ContainerMaker
+from seaway_agent.commands.networks import NetworkCommands
 from seaway_agent.commands.observe import ObserveCommands
 from seaway_agent.commands.spec_checks import SpecChecks
 from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.container.factory import ContainerLogs, RunnerFactory
+from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook
+from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.run_hooks import run_hooks
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
@@ -171,6 +174,8 @@ class Agent:
         self._attach_lock.start()
         stack.callback(self._attach_lock.close)
         self._networks = await self._open_networks(store, suite)
+        self._held = HeldNetworks(self._networks, self._journal.networks, self._journal.was_removed)
+        await self._held.restore()
         self._published = PublishedPorts(self._networks)
         stack.push_async_callback(self._published.close)
         self._uppers = UpperStore(self._layout.containers)
@@ -231,6 +236,7 @@ class Agent:
         self._factory = RunnerFactory(
             make_runtime=make_runtime,
             hooks=self._hooks,
+            network=LiveNetwork(self._networks, self._held, self._published, layout),
             journal=self._journal,
             uppers=self._uppers,
             volumes=self._volumes,
@@ -254,6 +260,7 @@ class Agent:
             seccomp=self._seccomp,
             runtimes=self._runtimes,
             networks=self._networks,
+            held=self._held,
             published=self._published,
             volumes=self._volumes,
             layout=self._layout,
@@ -287,10 +294,11 @@ class Agent:
             factory=self._factory,
             layout=self._layout,
             leftovers=leftovers,
-            network=NetworkRecovery(self._networks, self._published),
+            network=NetworkRecovery(self._networks, self._held, self._published),
             execs=ExecRecovery(self._layout, self._journal.execs(), same_boot=same_boot),
             undo=undo,
             pending=self._journal.pending_stops,
+            disconnects=self._journal.pending_disconnects,
             tasks=self._context.tasks,
             same_boot=same_boot,
         )
@@ -351,6 +359,7 @@ class Agent:
         await self._create_command().serve(bus)
         await LifecycleCommands(inventory).serve(bus)
         await UpdateCommands(inventory, self._cgroups.host).serve(bus)
+        await NetworkCommands(inventory, self._journal, self._held, self._networks).serve(bus)
         stats = StatsSampling(inventory, info, bus.transport, tasks, self._cgroups, self._networks)
         observe = ObserveCommands(inventory, bus, stats, self._layout, self._runtimes, self._cgroups)
         self._stack.callback(observe.close)

@@ -1,5 +1,6 @@
 """The list of hooks of which each run is made."""
 
+from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import Peers, Planning, RunHooks
 from seaway_agent.container.hooks.binds import BindsHook
 from seaway_agent.container.hooks.confinement import ConfinementHook
@@ -28,6 +29,7 @@ def run_hooks(
     seccomp: Seccomp,
     runtimes: Runtimes,
     networks: Networks,
+    held: HeldNetworks,
     published: PublishedPorts,
     volumes: Volumes,
     layout: Layout,
@@ -50,4 +52,4 @@ def run_hooks(
         )
     )
     confinement = ConfinementHook(apparmor, seccomp, runtimes)
-    return RunHooks((confinement, rootfs, NetworkHook(networks), PortsHook(published), planning))
+    return RunHooks((confinement, rootfs, NetworkHook(networks, held), PortsHook(published), planning))

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hooks.network import requests_again
 from seaway_agent.container.hooks.ports import host_binding, port_address
 from seaway_agent.network.errors import SandboxGone
@@ -28,8 +29,9 @@ class RunningNetwork:
 class NetworkRecovery:
     """Runs before any container is recovered, so that none takes a port or an address that another has."""
 
-    def __init__(self, networks: NodeNetworks, published: PublishedPorts) -> None:
+    def __init__(self, networks: NodeNetworks, held: HeldNetworks, published: PublishedPorts) -> None:
         self._networks = networks
+        self._held = held
         self._published = published
 
     async def restore(self, running: Iterable[RunningNetwork]) -> None:
@@ -38,7 +40,7 @@ class NetworkRecovery:
         for found in running:
             if not found.spec.network.sandbox and found.pid:
                 await self._adopt(found)
-            address = port_address(found.endpoints)
+            address = port_address(found.spec, found.endpoints)
             if found.ports and address is not None and self._networks.owns(found.spec.id, address):
                 ports[found.spec.id] = Published(address, tuple(map(host_binding, found.ports)))
         for warning in await self._published.restore(ports):
@@ -47,8 +49,12 @@ class NetworkRecovery:
             log.info("removed %s, which belongs to no container", interface)
         self._networks.fill()
 
+    def name_of(self, network_id: str) -> str:
+        """The name of a network."""
+        return self._held.name_of(network_id)
+
     async def _adopt(self, found: RunningNetwork) -> None:
         try:
-            await self._networks.adopt(found.spec.id, found.pid, requests_again(found.endpoints))
+            await self._networks.adopt(found.spec.id, found.pid, requests_again(found.spec.network, found.endpoints))
         except SandboxGone:  # the container has ended; its exit follows
             return

@@ -7,15 +7,19 @@ from typing import Final
 
 from seaway_agent.container.hook import Peers, RunRequest
 from seaway_agent.container.hooks.shared_namespaces import hostname, network_pid
+from seaway_agent.core.events import JOINED_ID
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts, resolvconf
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.port import DEFAULT_NAME
+from seaway_agent.network.port import DEFAULT_NETWORK
 from seaway_agent.runtime.contribution import Contribution
 from seaway_contracts.containers import ContainerSpec, Endpoint
 from seaway_contracts.errors import bad_request
+from seaway_contracts.networks import network_id
+from seaway_docker.networks import PREDEFINED
 
 _FILES: Final = ("hosts", "hostname", "resolv.conf")
+_PREDEFINED: Final = frozenset((*map(network_id, PREDEFINED), JOINED_ID))
 _RESOLV: Final = Path("/etc/resolv.conf")
 
 
@@ -44,23 +48,35 @@ def etc_files(
         table = hosts.hosts_file(
             hostname=hostname(spec),
             domainname=network.domainname,
-            addresses=[endpoint.address for endpoint in places if endpoint.address],
+            addresses=addresses_of(places),
             extra_hosts=network.extra_hosts,
             gateway=_host_gateway(places),
             links=host_names,
         )
     except NetworkError as error:
         raise bad_request(str(error)) from error
-    return {"hosts": table, "hostname": hosts.hostname_file(hostname(spec)), "resolv.conf": _resolv_conf(spec)}
+    resolv = resolv_conf(spec, internal=asks_resolver(places))
+    return {"hosts": table, "hostname": hosts.hostname_file(hostname(spec)), "resolv.conf": resolv}
+
+
+def addresses_of(endpoints: Iterable[Endpoint]) -> list[str]:
+    """The addresses of a container, in the order in which /etc/hosts has them."""
+    return [address for one in endpoints for address in (one.address, one.ipv6_address) if address]
+
+
+def asks_resolver(endpoints: Iterable[Endpoint]) -> bool:
+    """Whether a container with these endpoints asks the internal resolver: it has one in a network of users."""
+    return any(one.network_id not in _PREDEFINED for one in endpoints)
 
 
 def _host_gateway(endpoints: Iterable[Endpoint]) -> str:
     """What `host-gateway` stands for: the host on the default network, else on the first one with a gateway."""
-    gateways = {endpoint.network: endpoint.gateway for endpoint in endpoints if endpoint.gateway}
-    return gateways.get(DEFAULT_NAME) or next(iter(gateways.values()), "")
+    gateways = {endpoint.network_id: endpoint.gateway for endpoint in endpoints if endpoint.gateway}
+    return gateways.get(DEFAULT_NETWORK) or next(iter(gateways.values()), "")
 
 
-def _resolv_conf(spec: ContainerSpec) -> str:
+def resolv_conf(spec: ContainerSpec, *, internal: bool) -> str:
+    """The text of a container's resolv.conf; `internal`: it asks the internal resolver. Raises SeawayError."""
     network = spec.network
     for server in network.dns:
         _check_nameserver(server)
@@ -68,7 +84,11 @@ def _resolv_conf(spec: ContainerSpec) -> str:
     if network.sandbox == "host" and not (network.dns or network.dns_search or network.dns_options):
         return own
     return resolvconf.for_container(
-        own, dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options
+        own,
+        dns=network.dns,
+        dns_search=network.dns_search,
+        dns_options=network.dns_options,
+        internal=internal,
     )
 
 
