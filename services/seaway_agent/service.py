@@ -46,7 +46,7 @@ from seaway_agent.metrics.collector import ContainerCollector
 from seaway_agent.metrics.stats import StatsSampling
 from seaway_agent.network.errors import SubnetError
 from seaway_agent.network.networks import NodeNetworks
-from seaway_agent.network.port import DEFAULT_NETWORK, NetworkSpec
+from seaway_agent.network.port import DEFAULT_NAME, DEFAULT_NETWORK, NetworkSpec
 from seaway_agent.network.published import PublishedPorts
 from seaway_agent.node.beats import Heartbeat, facts_of
 from seaway_agent.node.disk_space import wait_for_disk_space
@@ -78,7 +78,6 @@ from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
 from seaway_contracts.errors import SeawayError, internal
-from seaway_contracts.networks import network_id
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 
@@ -208,7 +207,7 @@ class Agent:
         """Docker's network `bridge`, on the subnet of the last time unless that has been taken since."""
         wanted = IPv4Network(subnet) if subnet else None
         try:
-            return await networks.make(NetworkSpec(network_id(DEFAULT_NETWORK), DEFAULT_NETWORK, subnet=wanted))
+            return await networks.make(NetworkSpec(DEFAULT_NETWORK, DEFAULT_NAME, subnet=wanted))
         except SubnetError as error:
             if wanted is None or self._settings.subnet:
                 raise internal(str(error)) from error
@@ -321,7 +320,9 @@ class Agent:
         facts = facts_of(
             info, self._runtimes, self._networks.suite, self._bridge, settings.label, str(settings.root), boot
         )
-        heartbeat = Heartbeat(context.bus, inventory, self._journal, info, facts, settings.beat_s)
+        heartbeat = Heartbeat(
+            context.bus, inventory, self._journal, info, facts, settings.beat_s, self._networks.routes
+        )
         context.tasks.eternal("beat", heartbeat.run())
         context.tasks.eternal("layers", LayerSweeper(context.bus, inventory, self._layers).run())
         self._stack.push_async_callback(self._leave, heartbeat)

@@ -1,6 +1,6 @@
 """Commands of metadata about networks of users: connect and disconnect containers, remove a network, list them."""
 
-from seaway_agent.container.held_networks import HeldNetworks, port_key
+from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.network.errors import NetlinkError, NetworkError
@@ -73,8 +73,8 @@ class NetworkCommands:
 
     def _members(self, identifier: str) -> list[str]:
         """The containers whose sandbox has an endpoint in the network."""
-        key, sandboxes = port_key(identifier), self._networks.endpoints
-        return [one for one in self._inventory.runners if any(end.network == key for end in sandboxes(one))]
+        sandboxes = self._networks.endpoints
+        return [one for one in self._inventory.runners if any(end.network == identifier for end in sandboxes(one))]
 
     async def _list(self, asked: Empty, command: Command) -> NetworkInventory:
         inventory = self._inventory

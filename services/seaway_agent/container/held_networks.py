@@ -5,11 +5,9 @@ Containers name networks by id.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Final
 
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.port import DEFAULT_NETWORK, Networks, NetworkSpec, network_spec
+from seaway_agent.network.port import DEFAULT_NAME, DEFAULT_NETWORK, Networks, network_spec
 from seaway_contracts.containers import EndpointSpec
 from seaway_contracts.docker_errors import no_such_network
 from seaway_contracts.errors import internal
@@ -17,22 +15,11 @@ from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
-DEFAULT_ID: Final = network_id("bridge")
-
-
-def port_key(identifier: str) -> str:
-    """The port's key for a network of that id."""
-    return DEFAULT_NETWORK if identifier == DEFAULT_ID else identifier
-
-
-def port_spec(record: NetworkRecord) -> NetworkSpec:
-    """A user's network for the port, whose key it has: the name alone could be another one's."""
-    return replace(network_spec(record), name=port_key(record.id))
 
 
 def id_of(endpoint: EndpointSpec) -> str:
     """The id of an endpoint's network; empty if metadata doesn't know that."""
-    return DEFAULT_ID if endpoint.network == "bridge" else endpoint.network_id
+    return DEFAULT_NETWORK if endpoint.network == DEFAULT_NAME else endpoint.network_id
 
 
 class HeldNetworks:
@@ -53,7 +40,7 @@ class HeldNetworks:
         """Make all stored networks again. One that can't be made is logged: its containers can't be started."""
         for record in self._stored.values():
             try:
-                await self._networks.make(port_spec(record))
+                await self._networks.make(network_spec(record))
             except (NetworkError, OSError, ValueError) as error:
                 log.error("network %s (%s) can't be made again: %s", record.name, record.id[:12], error)
         reach(Failpoint.NETWORKS_RESTORED)
@@ -61,7 +48,7 @@ class HeldNetworks:
     async def make(self, endpoint: EndpointSpec) -> None:
         """Make an endpoint's network if it isn't there yet. Raises SeawayError: 404, or why it can't be made."""
         identifier = id_of(endpoint)
-        if identifier == DEFAULT_ID:
+        if identifier == DEFAULT_NETWORK:
             return
         record = self._stored.get(identifier)
         if record is None:
@@ -76,10 +63,10 @@ class HeldNetworks:
     async def make_stored(self, record: NetworkRecord) -> None:
         """Make the network of a record if it isn't there yet. Raises SeawayError: 404, or why it can't be made."""
         self.check(record)
-        if port_key(record.id) in {port_key(spec.id) for spec in self._networks.present()}:
+        if record.id in {spec.id for spec in self._networks.present()}:
             return
         try:
-            await self._networks.make(port_spec(record))
+            await self._networks.make(network_spec(record))
         except (NetworkError, OSError, ValueError) as error:
             raise internal(f"network {record.name} can't be made on this node: {error}") from error
         reach(Failpoint.NETWORK_MADE)
@@ -88,7 +75,7 @@ class HeldNetworks:
         """Remove a network from the kernel. Raises NetworkError if a sandbox has an endpoint in it, OSError."""
         self._leaving.add(identifier)
         try:
-            await self._networks.remove(port_key(identifier))
+            await self._networks.remove(identifier)
         finally:
             self._leaving.discard(identifier)
 

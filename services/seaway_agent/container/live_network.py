@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seaway_agent.container.held_networks import DEFAULT_ID, HeldNetworks, port_key
+from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hooks.dns import names_of
 from seaway_agent.container.hooks.etc_files import addresses_of, asks_resolver, resolv_conf
 from seaway_agent.container.hooks.network import endpoint_of, request_of
@@ -16,7 +16,7 @@ from seaway_agent.dns.port import Resolver, ResolverError
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.port import Networks
+from seaway_agent.network.port import DEFAULT_NETWORK, Networks
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.published import PublishedPorts
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, PublishedPort
@@ -52,7 +52,7 @@ class LiveNetwork:
     ) -> Changed:
         """Make an endpoint in the running container. Raises SeawayError with nothing changed."""
         try:
-            if network.id != DEFAULT_ID:
+            if network.id != DEFAULT_NETWORK:
                 await self._held.make_stored(network)
             made = endpoint_of(asked, await self._networks.connect(spec.id, request_of(asked)))
         except (NetworkError, OSError, ValueError) as error:
@@ -74,7 +74,7 @@ class LiveNetwork:
         """Remove an endpoint that was made and is not to be. What can't be is logged, and swept by the next agent."""
         await self.rename(spec, status)
         try:
-            await self._networks.disconnect(spec.id, port_key(identifier))
+            await self._networks.disconnect(spec.id, identifier)
         except (NetworkError, OSError) as error:
             log.error("container %s: endpoint in network %s is left: %s", spec.id[:12], identifier[:12], error)
 
@@ -83,7 +83,7 @@ class LiveNetwork:
         kept = tuple(one for one in status.endpoints if one.network_id != identifier)
         ports = await self._move_ports(spec, status, kept)
         try:
-            await self._networks.disconnect(spec.id, port_key(identifier))
+            await self._networks.disconnect(spec.id, identifier)
         except (NetworkError, OSError) as error:
             await self._publish_again(spec, status)
             name = self._held.name_of(identifier)

@@ -31,15 +31,17 @@ def launching(
 ) -> list[Instruction]:
     """See `Machine`."""
     state.to(Phase.LAUNCHING)
-    counted = state.status.run == run  # something was recorded during the launch
+    recorded = state.status.run == run  # a record that was written during the launch has its restart count
     state.set(run=run)
     waiters = state.waiters
     waiters.starters += starters
     known = waiters.all()
     waiters.restarters += [waiter for waiter in restarters if waiter not in known]
+    if recorded:
+        return []
     if waiters.starters or waiters.restarters:
         state.set(restart_count=0)
-    elif state.status.state is State.RESTARTING and not counted:
+    elif state.status.state is State.RESTARTING:
         state.set(restart_count=state.status.restart_count + 1)
     return []
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from tests.integration.agent.rig import AgentRig
 
-from seaway_agent.network.names import bridge_name
+from seaway_agent.network.names import bridge_names
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
@@ -139,7 +139,7 @@ async def remove(rig: AgentRig, of: NetworkRecord) -> None:
 
 
 def has_bridge(rig: AgentRig, of: NetworkRecord) -> bool:
-    return bridge_name(rig.suite, of.id) in {name for _, name in socket.if_nameindex()}
+    return bridge_names(rig.suite, of.id)[0] in {name for _, name in socket.if_nameindex()}
 
 
 async def test_a_container_joins_leaves_and_joins_again(rig: AgentRig) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
-from seaway_agent.container.held_networks import DEFAULT_ID, HeldNetworks, id_of
+from seaway_agent.container.held_networks import HeldNetworks, id_of
 from seaway_agent.container.hook import Hook, RunRequest
 from seaway_agent.container.hooks.etc_files import asks_resolver, resolver_config_of
 from seaway_agent.container.hooks.shared_namespaces import hostname
 from seaway_agent.dns.port import ContainerNames, NamedEndpoint, Resolver, ResolverError
+from seaway_agent.network.port import DEFAULT_NETWORK
 from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.run import ContainerRun
 from seaway_contracts.containers import ContainerSpec, Endpoint, EndpointSpec
@@ -61,7 +62,7 @@ def names_of(
 def _named(spec: ContainerSpec, asked: EndpointSpec, there: Endpoint, held: HeldNetworks) -> NamedEndpoint:
     """Names are looked up in networks of users alone; through the default network, too, other names are asked for."""
     record = held.record(there.network_id)
-    on_default = there.network_id == DEFAULT_ID
+    on_default = there.network_id == DEFAULT_NETWORK
     names = () if on_default else (spec.name, *asked.aliases, spec.id[:12], hostname(spec))
     return NamedEndpoint(
         there.network_id,

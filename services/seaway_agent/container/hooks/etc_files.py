@@ -5,7 +5,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from seaway_agent.container.held_networks import DEFAULT_ID
 from seaway_agent.container.hook import Peers, RunRequest
 from seaway_agent.container.hooks.shared_namespaces import hostname, network_pid
 from seaway_agent.core.events import JOINED_ID
@@ -14,6 +13,7 @@ from seaway_agent.dns.upstreams import ResolverConfig, resolver_config
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts, resolvconf
 from seaway_agent.network.errors import NetworkError
+from seaway_agent.network.port import DEFAULT_NETWORK
 from seaway_agent.runtime.contribution import Contribution
 from seaway_contracts.containers import ContainerSpec, Endpoint
 from seaway_contracts.errors import bad_request
@@ -73,7 +73,7 @@ def asks_resolver(endpoints: Iterable[Endpoint]) -> bool:
 def _host_gateway(endpoints: Iterable[Endpoint]) -> str:
     """What `host-gateway` stands for: the host on the default network, else on the first one with a gateway."""
     gateways = {endpoint.network_id: endpoint.gateway for endpoint in endpoints if endpoint.gateway}
-    return gateways.get(DEFAULT_ID) or next(iter(gateways.values()), "")
+    return gateways.get(DEFAULT_NETWORK) or next(iter(gateways.values()), "")
 
 
 def resolv_conf(spec: ContainerSpec, endpoints: Sequence[Endpoint]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from seaway_agent.container.held_networks import HeldNetworks, id_of, port_key
+from seaway_agent.container.held_networks import HeldNetworks, id_of
 from seaway_agent.container.hook import Hook, RunRequest
 from seaway_agent.core.events import JOINED
 from seaway_agent.network.errors import NetworkError
@@ -56,7 +56,7 @@ class NetworkHook(Hook):
 def request_of(endpoint: EndpointSpec) -> EndpointRequest:
     """What an endpoint asks of the port. The default network's addresses are the node's to choose."""
     return EndpointRequest(
-        port_key(id_of(endpoint)),
+        id_of(endpoint),
         _ipv4(endpoint.claimed_ipv4),
         _ipv6(endpoint.claimed_ipv6),
         endpoint.mac_address or None,
@@ -69,7 +69,7 @@ def requests_again(network: ContainerNetworking, endpoints: Iterable[Endpoint]) 
     priorities = {id_of(one): one.gateway_priority for one in network.endpoints}
     return [
         EndpointRequest(
-            port_key(one.network_id),
+            one.network_id,
             _ipv4(one.address),
             _ipv6(one.ipv6_address),
             one.mac_address or None,
@@ -84,7 +84,7 @@ def endpoints_of(network: ContainerNetworking, made: Iterable[EndpointInfo] = ()
     """The endpoints for the status: one in each network that Docker shows, JOINED in another container's sandbox."""
     given = {info.network: info for info in made}
     if network.endpoints:
-        return tuple(endpoint_of(one, given.get(port_key(id_of(one)))) for one in network.endpoints)
+        return tuple(endpoint_of(one, given.get(id_of(one))) for one in network.endpoints)
     names = (JOINED,) if network.partner else network.networks
     return tuple(_endpoint(name, network_id(name)) for name in names)
 

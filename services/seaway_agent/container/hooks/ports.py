@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from seaway_agent.container.held_networks import id_of
 from seaway_agent.container.hook import Hook, RunRequest
 from seaway_agent.network.errors import NetworkError, PortInvalid
+from seaway_agent.network.port import route_rank
 from seaway_agent.network.ports import PortBinding as HostBinding
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.published import PublishedPorts
@@ -53,7 +54,7 @@ def port_address(spec: ContainerSpec, endpoints: Iterable[Endpoint]) -> IPv4Addr
     """The address to which published ports lead: that of the endpoint with the default route, if there is one."""
     priorities = {id_of(one): one.gateway_priority for one in spec.network.endpoints}
     routed = [one for one in endpoints if one.address and one.gateway]
-    best = max(routed, key=lambda one: priorities.get(one.network_id, 0), default=None)
+    best = min(routed, key=lambda one: route_rank(priorities.get(one.network_id, 0), one.network), default=None)
     return IPv4Address(best.address) if best is not None else None
 
 

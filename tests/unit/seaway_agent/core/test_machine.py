@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from seaway_agent.core.events import JOINED, JOINED_ID, mount_events, unmount_events
-from seaway_agent.core.instructions import Exit, Launch, Launched, Record, Waiter
+from seaway_agent.core.instructions import Exit, Launch, Launched, PendingStop, Record, Waiter
 from seaway_agent.core.phases import Phase
 from seaway_contracts.containers import ContainerStatus, Endpoint, Mount, RestartPolicy, State
 
@@ -225,10 +225,12 @@ def test_a_launch_of_the_agent_before_counts_as_it_would_have_there(
     assert box.machine.status.restart_count == count
 
 
-def test_a_launch_of_the_agent_before_that_it_has_counted_counts_once(make_box: MakeBox) -> None:
-    """A rename during the launch recorded the new run."""
+@pytest.mark.parametrize("restarters", [[], [Waiter("r")]])
+def test_a_launch_that_the_agent_before_has_counted_counts_once(make_box: MakeBox, restarters: list[Waiter]) -> None:
+    """A rename during the launch recorded the new run. Whoever asked for a restart meanwhile only waits for it."""
     status = ContainerStatus(state=State.RESTARTING, run=3, restart_count=3, exit_code=1)
     box = make_box(status=status, phase=Phase.TEARING_DOWN)
+    box.machine.restore_stop(PendingStop(3, restarters=tuple(restarters)))
     box.machine.launching(3, [], [])
     box.launched()
     assert box.machine.status.restart_count == 3

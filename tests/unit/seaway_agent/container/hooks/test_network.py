@@ -95,7 +95,8 @@ async def test_a_later_agent_asks_for_the_same_again(networks: FakeNetworks) -> 
     parts = await prepare(networks, "", EndpointSpec(network="bridge", mac_address="02:42:00:00:00:09"))
     address = IPv4Address(parts.endpoints[0].address)
     network = builders.networking()
-    assert requests_again(network, parts.endpoints) == [EndpointRequest("bridge", address, mac="02:42:00:00:00:09")]
+    wanted = EndpointRequest(network_id("bridge"), address, mac="02:42:00:00:00:09")
+    assert requests_again(network, parts.endpoints) == [wanted]
     assert requests_again(network, (await prepare(networks, "host")).endpoints) == []
 
 
