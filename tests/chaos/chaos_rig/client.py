@@ -14,7 +14,7 @@ PORT = "80/tcp"
 _AGAIN_S = 0.05
 _FOR_NOW = (503, 504)
 _LOST = b"was not started, as the agent ended meanwhile; make another"
-_NAME_KEPT_S = 25.0
+_CLAIM_KEPT_S = 31.0
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Client:
         Where that was carried out and its answer lost, it is there. Where it was broken off, the name may be kept for
         it for a while.
         """
-        limit = time.monotonic() + self.patience_s + _NAME_KEPT_S
+        limit = time.monotonic() + self.patience_s + _CLAIM_KEPT_S
         while True:
             reply = self.steadily("POST", f"/containers/create?name={name}", body)
             if reply.status == 201:
