@@ -142,12 +142,18 @@ class Client:
         assert reply.status in (204, 404), reply
 
     def connect(self, network: str, container: str, address: str = "") -> None:
-        """Connect a container to a network in which it is not; an earlier try may have done so."""
+        """Connect a container to a network in which it is not; an earlier try may have done so.
+
+        An address that a killed process did not free is kept for a while.
+        """
         config = {"IPAMConfig": {"IPv4Address": address}} if address else {}
-        refused = len(self.refused)
-        reply = self.steadily(
-            "POST", f"/networks/{network}/connect", {"Container": container, "EndpointConfig": config}
-        )
+        body = {"Container": container, "EndpointConfig": config}
+        refused, limit = len(self.refused), time.monotonic() + _CLAIM_KEPT_S
+        while True:
+            reply = self.steadily("POST", f"/networks/{network}/connect", body)
+            if b"Address already in use" not in reply.body or not address or time.monotonic() > limit:
+                break
+            time.sleep(_AGAIN_S * 10)
         done = reply.status == 403 and len(self.refused) > refused and network in self.networks(container)
         assert reply.status == 200 or done, (reply, self.refused[refused:])
 
