@@ -81,7 +81,7 @@ class Churn:
         """Let it come to its end."""
         for thread in self._threads:
             thread.join()
-        assert self.failures == []
+        assert not self.failures, "; ".join(self.failures)
 
     def stop(self) -> None:
         """End it early."""
@@ -132,11 +132,11 @@ class Churn:
         names = {one: self._client.inspect(one)["Name"].lstrip("/") for one in addresses}
         for asking in addresses:
             for one, address in addresses.items():
-                assert self._looked_up(asking, names[one]) == [address], (name, names[asking], names[one])
+                assert self._looked_up(asking, f"{names[one]}.{name}") == [address], (name, names[asking], names[one])
         for container in inside:
             self._client.disconnect(network, container)
         for container in inside:
-            assert self._looked_up(patch.anchor, names[container]) == [], (name, names[container])
+            assert self._looked_up(patch.anchor, f"{names[container]}.{name}") == [], (name, names[container])
 
     def _looked_up(self, container: str, name: str) -> list[str]:
         pid = self._client.state(container)["Pid"]

@@ -14,6 +14,7 @@ PORT = "80/tcp"
 _AGAIN_S = 0.05
 _FOR_NOW = (503, 504)
 _LOST = b"was not started, as the agent ended meanwhile; make another"
+_NOT_CONNECTED = b"is not connected to network"
 _CLAIM_KEPT_S = 31.0
 
 
@@ -40,7 +41,7 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 self.refused.append(f"{method} {path}: {error!r}")
             else:
-                if reply.status < 500:
+                if reply.status < 500 or _NOT_CONNECTED in reply.body:
                     return reply
                 self.refused.append(f"{method} {path}: {reply.status} {reply.body.decode()}")
                 assert reply.status in _FOR_NOW or _LOST in reply.body, self.refused[-1]
@@ -161,7 +162,7 @@ class Client:
         """Disconnect a container from a network in which it is; an earlier try may have done so."""
         refused = len(self.refused)
         reply = self.steadily("POST", f"/networks/{network}/disconnect", {"Container": container})
-        done = reply.status == 403 and len(self.refused) > refused and network not in self.networks(container)
+        done = _NOT_CONNECTED in reply.body and len(self.refused) > refused and network not in self.networks(container)
         assert reply.status == 200 or done, (reply, self.refused[refused:])
 
     def networks(self, container: str) -> dict[str, str]:
