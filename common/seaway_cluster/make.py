@@ -16,7 +16,7 @@ from seaway_cluster.request import ContainerRequest, Identity, container_spec, p
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ContainerId, CreateContainer, RemoveContainer, StatusReply
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_contracts.networks import RegisteredContainer
@@ -83,16 +83,16 @@ class ContainerCreator:
         `accept` raises what speaks against the image, once image and node are found. Raises SeawayError.
         """
         identifier = identifier or new_container_id()
-        image, node = await self._image_and_node(request, identifier, node)
+        image, placed = await self._image_and_node(request, identifier, node)
         try:
             accept(image)
             whole = container_spec(request, image, Identity(identifier, names[0], time.time_ns(), _new_volume))
-            registered = await self._registrations.register(whole, node, names)
-            self._registered(identifier, node)
+            registered, placed = await self._register(request, whole, placed, names, is_fixed=node is not None)
+            self._registered(identifier, placed)
             reach(Failpoint.CREATE_REGISTERED)
-            reply = await self._make(registered, node)
+            reply = await self._make(registered, placed)
             reach(Failpoint.CREATE_MADE)
-            return MadeContainer(registered.spec, node, reply.status, reply.warnings)
+            return MadeContainer(registered.spec, placed, reply.status, reply.warnings)
         except BaseException:
             self._tasks.spawn("unplace", self._unplace(identifier))
             raise
@@ -119,10 +119,27 @@ class ContainerCreator:
         self._image_found(identifier, image.id)
         return image
 
-    async def _place(self, request: ContainerRequest, identifier: str) -> str | SeawayError:
-        """The node, or the scheduler's refusal as a value: whoever awaits it decides, nobody logs it."""
+    async def _register(
+        self, request: ContainerRequest, spec: ContainerSpec, node: str, names: Sequence[str], *, is_fixed: bool
+    ) -> tuple[RegisteredContainer, str]:
+        """The registered container and its node: the one of its networks, where that is another than was placed."""
         try:
-            return (await self._bus.call(cat.PLACE, place_request(request, identifier))).node
+            return await self._registrations.register(spec, node, names), node
+        except SeawayError as error:
+            if is_fixed or error.reason is not Reason.OTHER_NODE:
+                raise
+            placed = await self._place(request, spec.id, error.facts["node"])
+        if isinstance(placed, SeawayError):
+            raise placed
+        return await self._registrations.register(spec, placed, names), placed
+
+    async def _place(self, request: ContainerRequest, identifier: str, node: str = "") -> str | SeawayError:
+        """The node, or the scheduler's refusal as a value: whoever awaits it decides, nobody logs it.
+
+        `node`: the only one that will do.
+        """
+        try:
+            return (await self._bus.call(cat.PLACE, place_request(request, identifier, node))).node
         except SeawayError as error:
             return error
 

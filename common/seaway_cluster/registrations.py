@@ -39,7 +39,7 @@ class Registrations:
                     cat.REGISTER, RegisterContainer(spec=named, node=node), command=Command.new(self._actor)
                 )
             except SeawayError as error:
-                if error.code is Code.CONFLICT and attempt < len(names):
+                if error.code is Code.CONFLICT and error.reason is None and attempt < len(names):
                     continue
                 if error.retryable:  # it may have been made all the same
                     self._forget_later(ForgetContainer(id=spec.id, name=name))

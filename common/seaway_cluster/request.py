@@ -131,8 +131,8 @@ def container_spec(request: ContainerRequest, image: ImageRecord, identity: Iden
     )
 
 
-def place_request(request: ContainerRequest, identifier: str) -> PlaceRequest:
-    """What the scheduler is asked with, while nothing is known of the image."""
+def place_request(request: ContainerRequest, identifier: str, node: str = "") -> PlaceRequest:
+    """What the scheduler is asked with, while nothing is known of the image. `node`: the only one that will do."""
     mounts = _own_mounts(request.mounts, request.volumes)
     return PlaceRequest(
         container_id=identifier,
@@ -144,6 +144,7 @@ def place_request(request: ContainerRequest, identifier: str) -> PlaceRequest:
         runtime=request.runtime,
         platform=request.platform,
         image_ref=request.image,
+        node=node,
     )
 
 

@@ -119,6 +119,16 @@ def no_such_network(ref: str) -> SeawayError:
     return not_found(f"network {ref} not found")
 
 
+def ambiguous_network(ref: str, count: int) -> SeawayError:
+    """The ids of so many networks begin with `ref`."""
+    return bad_request(f"network {ref} is ambiguous ({count} matches found based on ID prefix)")
+
+
+def no_such_plugin(name: str) -> SeawayError:
+    """Also for a driver."""
+    return not_found(f'plugin "{name}" not found')
+
+
 def network_exists(name: str) -> SeawayError:
     return conflict(f"network with name {name} already exists")
 

@@ -32,9 +32,9 @@ class Pool(Payload):
 class NetworkRecord(Payload):
     """A network of users. `pools` are complete: metadata chose what the user left open. `created_ns`: Unix ns.
 
-    `options` are the driver's. `nodes` were told to make it; the first is the one to which its containers go. `version`
-    counts the record's changes. `removed`: it is to be removed from those of `nodes` that were not reached yet; nobody
-    finds it any more.
+    `options` are the driver's. `ipam_options` are only shown; None: the user gave none. `nodes` were told to make it;
+    the first is the one to which its containers go. `version` counts the record's changes. `removed`: it is to be
+    removed from those of `nodes` that were not reached yet; nobody finds it any more.
     """
 
     id: str
@@ -47,7 +47,7 @@ class NetworkRecord(Payload):
     attachable: bool = False
     config_only: bool = False
     config_from: str = ""
-    ipam_options: dict[str, str] = Field(default_factory=dict)
+    ipam_options: dict[str, str] | None = None
     options: dict[str, str] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     nodes: tuple[str, ...] = ()

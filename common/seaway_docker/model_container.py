@@ -1,4 +1,4 @@
-"""Request bodies of the container and exec endpoints (Docker Engine API 1.45 to 1.47).
+"""Request bodies of the container and exec endpoints (Docker Engine API 1.45 to 1.48).
 
 Lists, maps and pointers that Go leaves nil are None: null and empty differ in what clients see. Durations are
 nanoseconds, sizes bytes.
@@ -36,10 +36,11 @@ class EndpointSettings(GoModel):
     global_ipv6_address: str = Field("", alias="GlobalIPv6Address")
     global_ipv6_prefix_len: Int64 = Field(0, alias="GlobalIPv6PrefixLen")
     dns_names: list[str] | None = Field(None, alias="DNSNames")
+    gateway_priority: Int64 = Field(0, alias="GwPriority")
 
 
 class NetworkingConfig(GoModel):
-    """`EndpointsConfig` maps network names or ids to settings; null settings are allowed."""
+    """`EndpointsConfig` maps network names or ids to settings; null settings can be read, and are refused later."""
 
     endpoints_config: dict[str, EndpointSettings | None] | None = Field(None, alias="EndpointsConfig")
 

@@ -1,4 +1,4 @@
-"""HostConfig of container create and update (Docker Engine API 1.45 to 1.47). Sizes in bytes, CPU in 1e-9 cores."""
+"""HostConfig of container create and update (Docker Engine API 1.45 to 1.48). Sizes in bytes, CPU in 1e-9 cores."""
 
 from pydantic import Field
 

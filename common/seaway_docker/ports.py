@@ -111,6 +111,8 @@ def _host_binding(port: Port, binding: PortBinding) -> HostBinding:
             first, last = parse_port_range(binding.host_port)
         except InvalidParameter as error:
             raise _invalid_port(binding.host_port) from error
+    if last and not first:
+        raise _invalid_port(binding.host_port)
     if binding.host_ip and not is_ip_address(binding.host_ip):
         raise InvalidParameter(f"invalid IP address: {binding.host_ip}")
     return HostBinding(port, binding.host_ip, first, last)

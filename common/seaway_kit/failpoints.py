@@ -85,6 +85,7 @@ class Failpoint(StrEnum):
     NETWORK_REMOVED = "endpoint.network-removed"
     NETWORK_FORGOTTEN = "endpoint.network-forgotten"
     NETWORKS_RESTORED = "endpoint.networks-restored"
+    RESOLVER_ATTACHED = "endpoint.resolver-attached"
     ENDPOINT_PLUGGED = "endpoint.plugged"
     DISCONNECT_BEGUN = "endpoint.disconnect-begun"
     ENDPOINT_UNPLUGGED = "endpoint.unplugged"

@@ -32,6 +32,7 @@ from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook
 from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.run_hooks import run_hooks
+from seaway_agent.dns.node_resolver import NodeResolver
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.inventory.inventory import Inventory
@@ -176,6 +177,8 @@ class Agent:
         self._networks = await self._open_networks(store, suite)
         self._held = HeldNetworks(self._networks, self._journal.networks, self._journal.was_removed)
         await self._held.restore()
+        self._resolver = NodeResolver(self._layout.run, self._context.tasks, _OUTPUT_FD)
+        stack.callback(self._resolver.close)
         self._published = PublishedPorts(self._networks)
         stack.push_async_callback(self._published.close)
         self._uppers = UpperStore(self._layout.containers)
@@ -236,7 +239,7 @@ class Agent:
         self._factory = RunnerFactory(
             make_runtime=make_runtime,
             hooks=self._hooks,
-            network=LiveNetwork(self._networks, self._held, self._published, layout),
+            network=LiveNetwork(self._networks, self._held, self._published, self._resolver, layout),
             journal=self._journal,
             uppers=self._uppers,
             volumes=self._volumes,
@@ -261,6 +264,7 @@ class Agent:
             runtimes=self._runtimes,
             networks=self._networks,
             held=self._held,
+            resolver=self._resolver,
             published=self._published,
             volumes=self._volumes,
             layout=self._layout,
@@ -294,7 +298,7 @@ class Agent:
             factory=self._factory,
             layout=self._layout,
             leftovers=leftovers,
-            network=NetworkRecovery(self._networks, self._held, self._published),
+            network=NetworkRecovery(self._networks, self._held, self._published, self._resolver, self._layout),
             execs=ExecRecovery(self._layout, self._journal.execs(), same_boot=same_boot),
             undo=undo,
             pending=self._journal.pending_stops,

@@ -63,6 +63,7 @@ class Reason:
 
 
 DOWN: Final = Reason("is down", "are down")
+OTHER_NODE: Final = Reason("is not the node of its networks", "are not the node of its networks")
 NO_CPUS: Final = Reason("has too few CPUs", "have too few CPUs")
 NO_MEMORY: Final = Reason("lacks memory", "lack memory")
 
@@ -81,7 +82,7 @@ class Rejected:
 def place(request: PlaceRequest, snapshot: Snapshot) -> Placed | Rejected:
     """Choose a node. Raises SeawayError(BAD_REQUEST) for a constraint that can't be read."""
     constraints = [parse(text) for text in request.constraints]
-    refusals = {node.name: _refusal(node, request.resources, constraints) for node in snapshot}
+    refusals = {node.name: _refusal(node, request, constraints) for node in snapshot}
     fit = [node for node in snapshot if refusals[node.name] is None]
     if not fit:
         return Rejected(Counter(reason for reason in refusals.values() if reason is not None))
@@ -93,15 +94,17 @@ def place(request: PlaceRequest, snapshot: Snapshot) -> Placed | Rejected:
     return Placed(min(choice, key=lambda node: _rank(node, request.resources)).name)
 
 
-def _refusal(node: NodeView, resources: Resources, constraints: Sequence[Constraint]) -> Reason | None:
+def _refusal(node: NodeView, request: PlaceRequest, constraints: Sequence[Constraint]) -> Reason | None:
+    if request.node and node.name != request.node:
+        return OTHER_NODE
     if not node.up:
         return DOWN
     for constraint in constraints:
         if not constraint.allows(node.traits):
             return Reason(f"does not fit {constraint}", f"do not fit {constraint}")
-    if wanted(resources).nano_cpus > node.capacity.nano_cpus:
+    if wanted(request.resources).nano_cpus > node.capacity.nano_cpus:
         return NO_CPUS
-    return NO_MEMORY if resources.memory_reservation > max(0, node.free.memory) else None
+    return NO_MEMORY if request.resources.memory_reservation > max(0, node.free.memory) else None
 
 
 def _rank(node: NodeView, resources: Resources) -> tuple[int, float, float, float, str]:

@@ -81,12 +81,16 @@ class Scheduler:
         await self._feed.close()
 
     async def place(self, request: PlaceRequest, command: Command) -> Placement:
-        """Choose a node; the same container again gets the same one. Raises UNPLACEABLE, UNAVAILABLE, BAD_REQUEST."""
+        """Choose a node; the same container again gets the same one, unless another one is asked for.
+
+        Raises UNPLACEABLE, UNAVAILABLE, BAD_REQUEST.
+        """
         if not self._cluster.any_up(time.monotonic()):
             await self._wait_for_a_node()
         now = time.monotonic()
         node = self._cluster.placement(request.container_id, now)
-        if node is None:
+        if node is None or request.node not in ("", node):
+            self._cluster.unplaced(request.container_id)
             snapshot = self._cluster.snapshot(now)
             found = place(request, snapshot)
             if isinstance(found, Rejected):

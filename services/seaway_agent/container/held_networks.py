@@ -79,6 +79,10 @@ class HeldNetworks:
         finally:
             self._leaving.discard(identifier)
 
+    def record(self, identifier: str) -> NetworkRecord | None:
+        """The record of a network of users; None for another one."""
+        return self._stored.get(identifier)
+
     def name_of(self, identifier: str) -> str:
         """The name of a network of that id, or else the id."""
         record = self._stored.get(identifier)

@@ -1,4 +1,4 @@
-"""Changes the network of a running container: its endpoints, its published ports, its /etc/hosts and resolv.conf."""
+"""Changes the network of a running container: endpoints, names, published ports, /etc/hosts and resolv.conf."""
 
 import contextlib
 import logging
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seaway_agent.container.held_networks import HeldNetworks
+from seaway_agent.container.hooks.dns import names_of
 from seaway_agent.container.hooks.etc_files import addresses_of, asks_resolver, resolv_conf
 from seaway_agent.container.hooks.network import endpoint_of, request_of
 from seaway_agent.container.hooks.ports import host_binding, port_address, publish
 from seaway_agent.container.hooks.shared_namespaces import hostname
+from seaway_agent.dns.port import Resolver, ResolverError
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts
 from seaway_agent.network.errors import NetworkError
@@ -36,10 +38,13 @@ class Changed:
 class LiveNetwork:
     """What has been made and not recorded, the next agent sweeps: it adopts what the status has."""
 
-    def __init__(self, networks: Networks, held: HeldNetworks, published: PublishedPorts, layout: Layout) -> None:
+    def __init__(
+        self, networks: Networks, held: HeldNetworks, published: PublishedPorts, resolver: Resolver, layout: Layout
+    ) -> None:
         self._networks = networks
         self._held = held
         self._published = published
+        self._resolver = resolver
         self._layout = layout
 
     async def connect(
@@ -53,15 +58,21 @@ class LiveNetwork:
         except (NetworkError, OSError, ValueError) as error:
             raise internal(f"container {spec.name} can't be connected to network {network.name}: {error}") from error
         reach(Failpoint.ENDPOINT_PLUGGED)
+        endpoints = (*status.endpoints, made)
         try:
-            ports = await self._move_ports(spec, status, (*status.endpoints, made))
-        except SeawayError:
-            await self.give_up(spec, network.id)
-            raise
+            await self._name(spec, status.pid, (*spec.network.endpoints, asked), endpoints)
+            reach(Failpoint.RESOLVER_ATTACHED)
+            ports = await self._move_ports(spec, status, endpoints)
+        except (SeawayError, ResolverError, OSError) as error:
+            await self.give_up(spec, status, network.id)
+            if isinstance(error, SeawayError):
+                raise
+            raise internal(f"container {spec.name} can't be named in network {network.name}: {error}") from error
         return Changed(ports, made)
 
-    async def give_up(self, spec: ContainerSpec, identifier: str) -> None:
+    async def give_up(self, spec: ContainerSpec, status: ContainerStatus, identifier: str) -> None:
         """Remove an endpoint that was made and is not to be. What can't be is logged, and swept by the next agent."""
+        await self.rename(spec, status)
         try:
             await self._networks.disconnect(spec.id, identifier)
         except (NetworkError, OSError) as error:
@@ -77,8 +88,30 @@ class LiveNetwork:
             await self._publish_again(spec, status)
             name = self._held.name_of(identifier)
             raise internal(f"container {spec.name} can't be disconnected from network {name}: {error}") from error
+        await self.rename(spec, status.model_copy(update={"endpoints": kept}))
         reach(Failpoint.ENDPOINT_UNPLUGGED)
         return Changed(ports)
+
+    # --- names
+
+    async def rename(self, spec: ContainerSpec, status: ContainerStatus) -> None:
+        """Make the resolver find the running container by the names that it has now. What can't be done is logged."""
+        if not status.pid or spec.network.sandbox:
+            return
+        try:
+            await self._name(spec, status.pid, spec.network.endpoints, status.endpoints)
+        except (ResolverError, OSError) as error:
+            log.error("container %s: its names can't be brought up to date: %s", spec.id[:12], error)
+
+    async def _name(
+        self, spec: ContainerSpec, pid: int, asked: Sequence[EndpointSpec], endpoints: Sequence[Endpoint]
+    ) -> None:
+        """Raises ResolverError, OSError. A resolver that the sandbox has stays when all networks of users are left."""
+        names = names_of(spec, asked, endpoints, self._held)
+        if asks_resolver(endpoints):
+            await self._resolver.adopt(spec.id, pid, names)
+        else:
+            await self._resolver.update(spec.id, names)
 
     # --- files
 
@@ -97,16 +130,16 @@ class LiveNetwork:
             text = (directory / "hosts").read_text()
             _write(directory / "hosts", text, hosts.with_lines(hosts.without_lines(text, gone), there))
             if asks_resolver(endpoints):
-                self._ask_resolver(spec, directory / "resolv.conf")
+                self._ask_resolver(spec, endpoints, directory / "resolv.conf")
         except OSError as error:
             log.error("container %s: its files in /etc can't be brought up to date: %s", spec.id[:12], error)
 
-    def _ask_resolver(self, spec: ContainerSpec, path: Path) -> None:
+    def _ask_resolver(self, spec: ContainerSpec, endpoints: Sequence[Endpoint], path: Path) -> None:
         """Make the internal resolver the nameserver, unless the container has changed the file."""
         text = path.read_text()
         with contextlib.suppress(SeawayError):
-            if text == resolv_conf(spec, internal=False):
-                _write(path, text, resolv_conf(spec, internal=True))
+            if text == resolv_conf(spec, ()):
+                _write(path, text, resolv_conf(spec, endpoints))
 
     # --- ports
 

@@ -153,7 +153,10 @@ class ContainerRunner:
 
     async def rename(self, command: Command, name: str) -> ContainerStatus:
         """Take a name that is reserved already."""
-        return await self.submit(command, lambda waiter: self.machine.rename(waiter, name, time.time_ns()))
+        status = await self.submit(command, lambda waiter: self.machine.rename(waiter, name, time.time_ns()))
+        async with self._updating:
+            await self._network.rename(self.spec, self.status)
+        return status
 
     async def update(self, command: Command, limits: Resources, restart: RestartPolicy | None) -> ContainerStatus:
         """Change limits and policy, of a running container at once. Raises SeawayError with nothing changed."""
@@ -173,7 +176,7 @@ class ContainerRunner:
                 return done
             made = await self._plug(asked, network) if self._may_plug(network) else Changed(self.status.ports)
             if made.endpoint is not None and not self._may_plug(network):
-                await self._network.give_up(self.spec, network.id)
+                await self._network.give_up(self.spec, self.status, network.id)
                 made = Changed(self.status.ports)
             return await self.submit(
                 command,

@@ -1,9 +1,8 @@
-"""A container's /etc/resolv.conf, from the host's file and the --dns options. Pure.
+"""A container's /etc/resolv.conf on the default bridge, from the host's file and the --dns options. Pure.
 
-Behaviour of Docker 26. On a network without internal resolver: loopback and IPv6 nameservers of the host are
+Behaviour of Docker 26 on a network without internal resolver: loopback and IPv6 nameservers of the host are
 dropped, Google's public ones replace them when none is left, the last ``search`` (or ``domain``) line counts,
-``options`` add up, unknown directives are kept. ``--dns`` values are used unchanged. With the internal resolver that is
-the only nameserver, and gets names with any number of dots first.
+``options`` add up, unknown directives are kept. ``--dns`` values are used unchanged.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 FALLBACK_NAMESERVERS = ("8.8.8.8", "8.8.4.4")
-INTERNAL_RESOLVER = "127.0.0.11"
 
 
 @dataclass(slots=True)
@@ -74,24 +72,13 @@ def for_container(
     dns: Sequence[str] = (),
     dns_search: Sequence[str] = (),
     dns_options: Sequence[str] = (),
-    internal: bool = False,
 ) -> str:
-    """Text of a container's resolv.conf. ``host_file`` is the host's text; ``dns_search=["."]`` means no search.
-
-    ``internal``: the container asks the internal resolver, which asks the nameservers of the ``upstream``.
-    """
+    """Text of a container's resolv.conf. ``host_file`` is the host's text; ``dns_search=["."]`` means no search."""
     conf = parse(host_file)
-    conf.nameservers = [INTERNAL_RESOLVER] if internal else upstream(conf, dns)
+    inherited = [server for server in conf.nameservers if _reachable(server)]
+    conf.nameservers = list(dns) or inherited or list(FALLBACK_NAMESERVERS)
     if dns_search:
         conf.search = [domain for domain in dns_search if domain != "."]
     if dns_options:
         conf.options = list(dns_options)
-    if internal and not any(option.startswith("ndots:") for option in conf.options):
-        conf.options.append("ndots:0")
     return conf.render()
-
-
-def upstream(conf: ResolvConf, dns: Sequence[str] = ()) -> list[str]:
-    """The nameservers outside: those of ``--dns``, or else those of the host that a container reaches."""
-    inherited = [server for server in conf.nameservers if _reachable(server)]
-    return list(dns) or inherited or list(FALLBACK_NAMESERVERS)

@@ -1,20 +1,23 @@
 """Containers as the cache keeps them: each record with what lists and inspect make of it."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import orjson
 
 from seaway_api.cache.record_cache import Kind
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import container_facts, list_line, state_text
+from seaway_api.translate.networking import EndpointForm
 from seaway_bus.judging import Verdict, verdict
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import is_container_id
 from seaway_docker.container_filters import ContainerFacts
 
 _MOST_NODES: Final = 1 << 16
+Made = TypeVar("Made")
 
 
 class CachedContainer:
@@ -24,15 +27,16 @@ class CachedContainer:
         self.record = record
         self.read_at = 0.0
         self.outdated = False
+        self._shown: dict[tuple[str, EndpointForm], object] = {}
 
     @classmethod
     def read(cls, data: bytes) -> "CachedContainer":
         """From a record's JSON. Raises pydantic.ValidationError for what is none."""
         return cls(ContainerRecord.model_validate_json(data))
 
-    def prepare(self) -> None:
+    def prepare(self, form: EndpointForm) -> None:
         """Make what `docker inspect` shows, so that it is there when it is asked for."""
-        _ = self.inspected_json
+        self.inspected_json(form)
 
     @property
     def id(self) -> str:
@@ -54,33 +58,35 @@ class CachedContainer:
         """What filters compare."""
         return container_facts(self.record)
 
-    @cached_property
-    def line(self) -> dict[str, Any]:
+    def line(self, form: EndpointForm) -> dict[str, Any]:
         """Its line in a list, but for what the time of day changes."""
-        return list_line(self.record)
+        return self._made(("line", form), lambda: list_line(self.record, form))
 
-    def line_json(self, now_ns: int) -> bytes:
+    def line_json(self, now_ns: int, form: EndpointForm) -> bytes:
         """Its line as it is now."""
-        before, after = self._around
+        before, after = self._made(("around", form), lambda: self._around(form))
         return before + orjson.dumps(state_text(self.record.status, now_ns)) + after
 
-    @cached_property
-    def _around(self) -> tuple[bytes, bytes]:
+    def _around(self, form: EndpointForm) -> tuple[bytes, bytes]:
         """The line's JSON before and after the one field that changes with time."""
-        fields = list(self.line.items())
-        place = list(self.line).index("Status")
+        line = self.line(form)
+        fields = list(line.items())
+        place = list(line).index("Status")
         before, after = orjson.dumps(dict(fields[:place])), orjson.dumps(dict(fields[place + 1 :]))
         return before[:-1] + b',"Status":', b"," + after[1:]
 
-    @cached_property
-    def inspected(self) -> dict[str, Any]:
-        """What `docker inspect` shows, but for its size and the last probes of its health. Not to be changed."""
-        return inspect_json(self.record)
+    def inspected_json(self, form: EndpointForm) -> bytes:
+        """What `docker inspect` shows, but for its size and the last probes of its health; with Go's line feed."""
+        return self._made(
+            ("inspected", form),
+            lambda: orjson.dumps(inspect_json(self.record, form), option=orjson.OPT_APPEND_NEWLINE),
+        )
 
-    @cached_property
-    def inspected_json(self) -> bytes:
-        """The same as JSON, with the line feed that Go's encoder writes."""
-        return orjson.dumps(self.inspected, option=orjson.OPT_APPEND_NEWLINE)
+    def _made(self, what: tuple[str, EndpointForm], make: Callable[[], Made]) -> Made:
+        """What was made before, or is made now."""
+        if what not in self._shown:
+            self._shown[what] = make()
+        return cast(Made, self._shown[what])
 
 
 CONTAINERS: Final = Kind("container", gone="destroy", read=CachedContainer.read, is_id=is_container_id)

@@ -13,13 +13,14 @@ from seaway_api.cache.containers import CONTAINERS, CachedContainer, ContainerNo
 from seaway_api.cache.execs import EndedExecs, ExecCommands
 from seaway_api.cache.readers import Reader
 from seaway_api.cache.record_cache import RecordCache
-from seaway_api.cache.reply_cache import ReplyCache
+from seaway_api.cache.reply_cache import NetworkBasis, ReplyCache
 from seaway_api.translate.events import docker_event
 from seaway_bus.down_nodes import DownNodes
 from seaway_bus.events import Event
 from seaway_bus.feed import EventFeed
 from seaway_bus.transport import Transport
 from seaway_cluster.wait import Watch, WatchList
+from seaway_contracts.catalogue import NETWORK_CREATE, NETWORK_DESTROY
 from seaway_contracts.execs import container_prefix
 from seaway_contracts.nodes import NodeEvent
 from seaway_kit.tasks import Tasks
@@ -46,6 +47,7 @@ class Hub:
         """Containers, as reads have brought them."""
         self._caches: dict[str, RecordCache[Any]] = {CONTAINERS.noun: self.records}
         self.answers = ReplyCache(self.records.heard)
+        self.networks = NetworkBasis()
         self.ended_execs = EndedExecs()
         self.exec_commands = ExecCommands()
 
@@ -154,6 +156,8 @@ class Hub:
             self._container(event)
         elif envelope.noun == "node":
             self._node(event)
+        elif envelope.noun == "network":
+            self._network(event)
         if self._readers:
             shown = docker_event(envelope, event.data, stored=event.stream_seq > 0, commands=self.exec_commands)
             if shown is not None:
@@ -175,6 +179,12 @@ class Hub:
         if not 0 < self._back_ns.get(envelope.node, 0) - envelope.time_ns < _LATE_NS:
             body = event.body()
             self._down_nodes.gone(envelope.node, body.reason if isinstance(body, NodeEvent) else "")
+
+    def _network(self, event: Event) -> None:
+        if event.envelope.action == NETWORK_CREATE.action:
+            self.networks.made(event.envelope.subject_id)
+        elif event.envelope.action == NETWORK_DESTROY.action:
+            self.networks.removed(event.envelope.subject_id)
 
     def _container(self, event: Event) -> None:
         identifier = event.envelope.subject_id

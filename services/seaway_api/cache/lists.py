@@ -12,6 +12,7 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ImageRecord, ListImages
+from seaway_contracts.networks import ListNetworks, NetworkRecord
 from seaway_contracts.records import ListContainers, page_lines
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,11 @@ async def learn_container_nodes(bus: Bus, hub: Hub) -> None:
             hub.remember(record["spec"]["id"], record["node"])
         if not after:
             return
+
+
+async def all_networks(bus: Bus, hub: Hub) -> tuple[NetworkRecord, ...]:
+    """The networks of users, in order of creation."""
+    return (await bus.call(cat.LIST_NETWORKS, ListNetworks(basis=hub.networks.basis()))).networks
 
 
 async def all_images(bus: Bus) -> AsyncIterator[ImageRecord]:

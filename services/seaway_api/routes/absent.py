@@ -12,9 +12,6 @@ from seaway_docker.errors import NODE_NOT_SWARM
 _SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")
 _VOLUMES: Final = "managing volumes (docker run -v NAME:/path creates one)"
 _NOT_YET: Final = (
-    ("POST", "/networks/create", "user-defined networks"),
-    ("POST", "/networks/{name}/connect", "user-defined networks"),
-    ("POST", "/networks/{name}/disconnect", "user-defined networks"),
     ("GET", "/volumes", _VOLUMES),
     ("POST", "/volumes/create", _VOLUMES),
     ("POST", "/volumes/prune", _VOLUMES),

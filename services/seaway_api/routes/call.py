@@ -73,6 +73,10 @@ class Call:
         self._check_content_type()
         return decode_body(model, await self._read())
 
+    async def optional_body(self, model: type[Body]) -> Body:
+        """The same; no body at all is an empty object."""
+        return await self.body(model) if self.request.can_read_body else model()
+
     def _check_content_type(self) -> None:
         request = self.request
         given = request.headers.get("Content-Type", "")

@@ -14,6 +14,7 @@ from seaway_api.http import replies
 from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import timed_line
+from seaway_api.translate.networking import endpoint_form
 from seaway_api.translate.update import asked_changes, new_name
 from seaway_api.translate.warnings import limit_warnings
 from seaway_contracts import catalogue as cat
@@ -41,11 +42,11 @@ async def list_containers(call: Call) -> web.StreamResponse:
     query = await _resolved(call.api, query)
     stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
     shown = await _shown(call.api, query, limit, stopped=stopped)
-    now = call.api.now_ns()
+    now, form = call.api.now_ns(), endpoint_form(call.version)
     if not call.flag("size"):
-        return replies.json_bytes(b"[" + b",".join([one.line_json(now) for one in shown]) + b"]\n")
+        return replies.json_bytes(b"[" + b",".join([one.line_json(now, form) for one in shown]) + b"]\n")
     sizes = await container_sizes(call, [one.record for one in shown])
-    lines = [timed_line(one.line, one.record, now_ns=now, size=sizes.get(one.record.id)) for one in shown]
+    lines = [timed_line(one.line(form), one.record, now_ns=now, size=sizes.get(one.record.id)) for one in shown]
     return replies.json(lines)
 
 
@@ -82,11 +83,12 @@ async def _image_id(api: Api, ref: str) -> str | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
-    cached = await call.api.cached(call.name, CachedContainer.prepare)
+    form = endpoint_form(call.version)
+    cached = await call.api.cached(call.name, lambda likely: likely.prepare(form))
     record = await with_health(call, cached.record)
     if record is cached.record and not call.flag("size"):
-        return replies.json_bytes(cached.inspected_json)
-    shown = inspect_json(record)
+        return replies.json_bytes(cached.inspected_json(form))
+    shown = inspect_json(record, form)
     if call.flag("size"):
         size = (await container_sizes(call, [record])).get(record.id)
         shown |= {"SizeRw": size.rw if size else 0, "SizeRootFs": size.root_fs if size else 0}

@@ -8,7 +8,7 @@ from aiohttp import web
 from seaway_api.api import Api
 from seaway_api.http import replies
 from seaway_api.routes.call import Call
-from seaway_api.translate.checked import CheckedCreate, asked_networks, check_create, companion_refs
+from seaway_api.translate.checked import CheckedCreate, check_create, companion_refs
 from seaway_api.translate.platforms import check_platform
 from seaway_api.translate.request import container_request
 from seaway_api.translate.warnings import create_warnings
@@ -17,7 +17,7 @@ from seaway_cluster.records import find_companions
 from seaway_cluster.request import Companions, ContainerRequest
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
-from seaway_contracts.docker_errors import no_such_network, too_many_cpus
+from seaway_contracts.docker_errors import too_many_cpus
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_docker.errors import InvalidParameter
@@ -30,12 +30,12 @@ _CORE: Final = 1_000_000_000
 
 async def create(call: Call) -> web.StreamResponse:
     """Check and translate the body, have the container made."""
-    checked = check_create(await call.body(ContainerCreate))
+    checked = check_create(await call.body(ContainerCreate), call.version)
     warnings = create_warnings(checked.body, call.version)
     names = _names(call.text("name"))
     companions = await find_companions(call.api.record, companion_refs(checked))
     request = await _request(call, checked, companions)
-    made = await _made(call, request, names, companions.node, checked.body)
+    made = await _made(call, request, names, companions.node)
     call.api.hub.answers.add(made.spec.id, made.status)
     return replies.json({"Id": made.spec.id, "Warnings": [*warnings, *made.warnings]}, 201)
 
@@ -56,9 +56,7 @@ async def _request(call: Call, checked: CheckedCreate, companions: Companions) -
         raise
 
 
-async def _made(
-    call: Call, request: ContainerRequest, names: tuple[str, ...], node: str | None, body: ContainerCreate
-) -> MadeContainer:
+async def _made(call: Call, request: ContainerRequest, names: tuple[str, ...], node: str | None) -> MadeContainer:
     api, identifier = call.api, new_container_id()
     creator = ContainerCreator(
         api.bus,
@@ -69,8 +67,6 @@ async def _made(
     )
 
     def accept(image: ImageRecord) -> None:
-        for network in asked_networks(body):
-            raise no_such_network(network)
         check_platform(request.platform, request.image, image)
 
     try:

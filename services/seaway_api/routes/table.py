@@ -8,6 +8,7 @@ from seaway_api.routes import (
     builds,
     containers,
     create,
+    endpoints,
     events,
     exec,
     images,
@@ -94,7 +95,10 @@ def _images() -> list[ApiRoute]:
 def _networks() -> list[ApiRoute]:
     return [
         Route("GET", "/networks", networks.list_networks),
+        Route("POST", "/networks/create", networks.create),
         Route("POST", "/networks/prune", networks.prune),
+        Route("POST", "/networks/{name}/connect", endpoints.connect),
+        Route("POST", "/networks/{name}/disconnect", endpoints.disconnect),
         Route("GET", "/networks/{name}", networks.inspect_network),
         Route("DELETE", "/networks/{name}", networks.remove_network),
         Route("GET", "/plugins", networks.list_plugins),

@@ -6,11 +6,12 @@ from typing import Final
 
 from seaway_api.translate.check_networking import check_endpoints, check_ports
 from seaway_api.translate.checks import check_host, check_modes
+from seaway_api.translate.version import NEWEST, ApiVersion
 from seaway_cluster.request import CompanionRefs
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.model_container import ContainerConfig, ContainerCreate, HealthConfig
+from seaway_docker.model_container import ContainerConfig, ContainerCreate, EndpointSettings, HealthConfig
 from seaway_docker.mounts import parse_volumes_from
-from seaway_docker.networks import PREDEFINED
+from seaway_docker.networks import PREDEFINED, is_user_defined
 from seaway_docker.ports import HostBinding, Port
 from seaway_docker.signals import parse_signal
 
@@ -21,7 +22,9 @@ _MOST_ENTRIES: Final = 65_536
 
 @dataclass(frozen=True)
 class CheckedCreate:
-    """A body, and what the checks have read of it. `links`: container and alias of each; `mode`: the network's."""
+    """A body, and what the checks have read of it. `links`: container and alias of each; `mode`: the network's;
+    `endpoints`: the settings of each, by network.
+    """
 
     body: ContainerCreate
     cap_add: tuple[str, ...]
@@ -30,20 +33,23 @@ class CheckedCreate:
     bindings: tuple[HostBinding, ...]
     exposed: tuple[Port, ...]
     mode: str
+    endpoints: dict[str, EndpointSettings]
 
 
-def check_create(body: ContainerCreate) -> CheckedCreate:
+def check_create(body: ContainerCreate, version: ApiVersion = NEWEST) -> CheckedCreate:
     """Everything about a body that can be checked without the image. Raises InvalidParameter."""
     config, host = body.config(), body.host_config
     check_config(config)
     links = check_modes(config, host)
     cap_add, cap_drop = check_host(host)
     bindings, exposed = check_ports(config, host)
-    mode = check_endpoints(config, host, body.networking_config)
     endpoints = body.networking_config.endpoints_config or {}
+    networking = check_endpoints(config, host, body.networking_config, version)
     if len(endpoints) > 1 and not set(endpoints) - set(PREDEFINED):
         raise InvalidParameter("Container cannot be connected to network endpoints: " + ", ".join(sorted(endpoints)))
-    return CheckedCreate(body, cap_add, cap_drop, links, bindings, exposed, mode)
+    if is_user_defined(networking.mode):  # there, the links are those of the endpoints
+        links = ()
+    return CheckedCreate(body, cap_add, cap_drop, links, bindings, exposed, networking.mode, networking.endpoints)
 
 
 def companion_refs(checked: CheckedCreate) -> CompanionRefs:
@@ -55,15 +61,6 @@ def companion_refs(checked: CheckedCreate) -> CompanionRefs:
         linked=tuple(dict.fromkeys(container for container, _ in checked.links)),
         mounted=tuple(parse_volumes_from(text) for text in host.volumes_from or ()),
     )
-
-
-def asked_networks(body: ContainerCreate) -> tuple[str, ...]:
-    """The networks that a body names beside its mode and that have to exist.
-
-    The mode's own is looked for at the start, as in Docker: a 404 at create makes its CLI pull the image.
-    """
-    known = (*PREDEFINED, "default", body.host_config.network_mode)
-    return tuple(name for name in body.networking_config.endpoints_config or {} if name not in known)
 
 
 def check_config(config: ContainerConfig) -> None:

@@ -19,7 +19,8 @@ from seaway_contracts.containers import (
     Ulimit,
 )
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.model_container import ContainerCreate, EndpointIPAMConfig, EndpointSettings
+from seaway_docker.links import parse_link
+from seaway_docker.model_container import EndpointIPAMConfig, EndpointSettings
 from seaway_docker.model_host import HostConfig, ThrottleDevice
 from seaway_docker.mounts import MountSpec, collect_mounts
 from seaway_docker.ports import HostBinding
@@ -129,14 +130,16 @@ def _security_options(texts: Iterable[str]) -> dict[str, str]:
 
 
 def network(checked: CheckedCreate, links: tuple[Link, ...]) -> ContainerNetworking:
-    """Sandbox and endpoints."""
+    """Sandbox and endpoints. `links` are those of the default bridge."""
     body, host, mode = checked.body, checked.body.host_config, checked.mode
     shared = mode == "host" or mode.startswith("container:")
     disabled = body.network_disabled
-    alone = disabled or shared or mode == "none"
+    asked = {} if disabled else checked.endpoints
     return ContainerNetworking(
         sandbox=mode if shared and not disabled else "",
-        endpoints=() if alone else (_endpoint(mode, body, links),),
+        endpoints=tuple(
+            endpoint_spec(name, settings, links if name == "bridge" else ()) for name, settings in asked.items()
+        ),
         hostname=body.hostname,
         domainname=body.domainname,
         dns=tuple(host.dns or ()),
@@ -149,17 +152,19 @@ def network(checked: CheckedCreate, links: tuple[Link, ...]) -> ContainerNetwork
     )
 
 
-def _endpoint(name: str, body: ContainerCreate, links: tuple[Link, ...]) -> EndpointSpec:
-    endpoints = body.networking_config.endpoints_config or {}
-    asked = endpoints.get(name) or endpoints.get("default") or EndpointSettings()
+def endpoint_spec(network: str, asked: EndpointSettings, links: tuple[Link, ...] = ()) -> EndpointSpec:
+    """An endpoint as asked for. In a network of users its own links are names that its resolver knows."""
+    if network != "bridge":
+        links = tuple(Link(container="", name=name, alias=alias) for name, alias in map(parse_link, asked.links or ()))
     chosen = asked.ipam_config or EndpointIPAMConfig()
     return EndpointSpec(
-        network=name,
+        network=network,
         aliases=tuple(asked.aliases or ()),
         ipv4_address=chosen.ipv4_address,
         ipv6_address=chosen.ipv6_address,
-        mac_address=asked.mac_address or body.mac_address,
+        mac_address=asked.mac_address,
         driver_options=dict(asked.driver_opts or {}),
+        gateway_priority=asked.gateway_priority,
         links=links,
     )
 

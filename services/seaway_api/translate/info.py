@@ -10,10 +10,11 @@ from seaway_api.translate.listing import list_json
 from seaway_api.translate.version import API_VERSION, MIN_API_VERSION, ApiVersion
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.images import ImageRecord, Registries
+from seaway_contracts.networks import DRIVERS as NETWORK_DRIVERS
 from seaway_contracts.nodes import NodeFacts, NodeRecord
 from seaway_contracts.version import VERSION
 from seaway_docker.log_options import DRIVERS as LOG_DRIVERS
-from seaway_docker.networks import DRIVERS as NETWORK_DRIVERS
+from seaway_docker.networks import DRIVERS as PREDEFINED_NETWORKS
 from seaway_docker.timestamps import rfc3339nano
 
 _NANO: Final = 1_000_000_000
@@ -108,7 +109,7 @@ def _abilities(facts: NodeFacts) -> dict[str, Any]:
     return {
         "Plugins": {
             "Volume": ["local"],
-            "Network": sorted(NETWORK_DRIVERS.values()),
+            "Network": sorted({*PREDEFINED_NETWORKS.values(), *NETWORK_DRIVERS}),
             "Authorization": None,
             "Log": sorted(LOG_DRIVERS),
         },

@@ -1,4 +1,4 @@
-"""A container's record as `GET /containers/{id}/json` shows it (Docker API 1.47). Pure."""
+"""A container's record as `GET /containers/{id}/json` shows it (Docker API 1.48). Pure."""
 
 import posixpath
 from collections.abc import Mapping
@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from seaway_api.translate.asked import asked_config, asked_host
 from seaway_api.translate.listing import mount_points
-from seaway_api.translate.networking import network_settings, shown_mode
+from seaway_api.translate.networking import EndpointForm, network_settings, shown_mode
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Health, State
 from seaway_contracts.images import Healthcheck
 from seaway_docker.links import parse_link
+from seaway_docker.networks import is_user_defined
 from seaway_docker.ports import exposed_ports
 from seaway_docker.timestamps import ZERO_TIME, rfc3339nano
 
@@ -22,7 +23,7 @@ _UP: Final = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 _DRIVER: Final = "overlay2"
 
 
-def inspect_json(record: ContainerRecord) -> dict[str, Any]:
+def inspect_json(record: ContainerRecord, form: EndpointForm = EndpointForm.SINCE_1_45) -> dict[str, Any]:
     """The whole answer."""
     spec, status = record.spec, record.status
     args = spec.command.args
@@ -49,7 +50,7 @@ def inspect_json(record: ContainerRecord) -> dict[str, Any]:
         "GraphDriver": {"Data": _writable(status), "Name": _DRIVER},
         "Mounts": mount_points(spec),
         "Config": config_json(spec),
-        "NetworkSettings": network_settings(spec, status),
+        "NetworkSettings": network_settings(spec, status, form),
         "Node": {"Name": record.node, "ID": record.node},
     }
 
@@ -179,9 +180,10 @@ def _resolved(spec: ContainerSpec, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _links(spec: ContainerSpec, asked: Mapping[str, Any]) -> list[str] | None:
-    """Without an endpoint nothing came of them: they are shown as asked for."""
-    named = [(link.name, link.alias) for link in spec.network.links]
-    if not spec.network.endpoints:
+    """Those of the default bridge. Without an endpoint nothing came of them: they are shown as asked for."""
+    bridged = (one for one in spec.network.endpoints if one.network == "bridge")
+    named = [(link.name, link.alias) for one in bridged for link in one.links]
+    if not spec.network.endpoints and not is_user_defined(shown_mode(spec)):
         named = list(dict.fromkeys(map(parse_link, asked["Links"] or ())))
     return [f"/{name}:/{spec.name}/{alias}" for name, alias in named] or None
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from seaway_api.translate.networking import endpoint_maps, list_ports, shown_mode
+from seaway_api.translate.networking import EndpointForm, list_ports, listed_endpoints, shown_mode
 from seaway_contracts.archives import ContainerSize
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount
 from seaway_docker.container_filters import ContainerFacts
@@ -14,7 +14,7 @@ def list_json(record: ContainerRecord, *, now_ns: int, size: ContainerSize | Non
     return timed_line(list_line(record), record, now_ns=now_ns, size=size)
 
 
-def list_line(record: ContainerRecord) -> dict[str, Any]:
+def list_line(record: ContainerRecord, form: EndpointForm = EndpointForm.SINCE_1_45) -> dict[str, Any]:
     """One line of the list, as it stays while the container doesn't change."""
     spec, status = record.spec, record.status
     return {
@@ -29,7 +29,7 @@ def list_line(record: ContainerRecord) -> dict[str, Any]:
         "State": status.state.value,
         "Status": "",
         "HostConfig": {"NetworkMode": shown_mode(spec)},
-        "NetworkSettings": {"Networks": endpoint_maps(spec, status)},
+        "NetworkSettings": {"Networks": listed_endpoints(spec, status, form)},
         "Mounts": mount_points(spec),
     }
 
@@ -68,7 +68,7 @@ def container_facts(record: ContainerRecord) -> ContainerFacts:
     """What the filters compare."""
     spec, status = record.spec, record.status
     volumes = {mount.target for mount in spec.mounts} | {mount.source for mount in spec.mounts if mount.source}
-    networks = endpoint_maps(spec, status)
+    networks = listed_endpoints(spec, status)
     return ContainerFacts(
         id=spec.id,
         names=(spec.name,),

@@ -1,21 +1,43 @@
-"""A container's networks as inspect and list show them, and the networks that are always there. Pure."""
+"""A container's networks as inspect and list show them. Pure."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, Final
 
 from seaway_api.translate.asked import asked_config, asked_host
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Endpoint
+from seaway_api.translate.version import ApiVersion
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, Link
+from seaway_contracts.ids import short_id
 from seaway_contracts.networks import network_id
-from seaway_contracts.nodes import BridgeFacts
-from seaway_docker.networks import DRIVERS, network_mode
-from seaway_docker.timestamps import rfc3339nano
+from seaway_docker.networks import PREDEFINED, network_mode
+
+_WITH_DNS_NAMES: Final[ApiVersion] = (1, 45)
+_WITH_PRIORITY: Final[ApiVersion] = (1, 48)
+
+
+class EndpointForm(Enum):
+    """How an endpoint is shown, by the API version."""
+
+    BEFORE_1_45 = "the aliases include the container's short id and host name"
+    SINCE_1_45 = "the aliases are those that the user gave"
+    SINCE_1_48 = "with GwPriority"
+
+
+def endpoint_form(version: ApiVersion) -> EndpointForm:
+    """The form for a client of this version."""
+    if version >= _WITH_PRIORITY:
+        return EndpointForm.SINCE_1_48
+    return EndpointForm.SINCE_1_45 if version >= _WITH_DNS_NAMES else EndpointForm.BEFORE_1_45
 
 
 def shown_mode(spec: ContainerSpec) -> str:
     """`HostConfig.NetworkMode`: as asked for, with `default` and other containers' names resolved."""
-    if _is_disabled(spec):
-        return network_mode(asked_host(spec)["NetworkMode"])
-    return spec.network.sandbox or spec.network.networks[0]
+    if spec.network.sandbox:
+        return spec.network.sandbox
+    asked = asked_host(spec)["NetworkMode"]
+    if not asked and not _is_disabled(spec):
+        return next(iter(spec.network.networks), "bridge")
+    return network_mode(asked)
 
 
 def _is_disabled(spec: ContainerSpec) -> bool:
@@ -24,33 +46,85 @@ def _is_disabled(spec: ContainerSpec) -> bool:
     return not network.endpoints and not network.sandbox and bool(asked_config(spec).get("NetworkDisabled"))
 
 
-def endpoint_maps(spec: ContainerSpec, status: ContainerStatus) -> dict[str, dict[str, Any]]:
-    """`NetworkSettings.Networks`; nothing where the sandbox is another container's."""
-    if spec.network.partner:
-        return {}
-    held = {endpoint.network: endpoint for endpoint in status.endpoints}
-    names = () if _is_disabled(spec) else spec.network.networks
-    absent = {name: Endpoint(network=name, network_id=network_id(name) if status.run else "") for name in names}
-    return {name: _endpoint(endpoint) for name, endpoint in (absent | held).items()}
-
-
-def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+def endpoint_maps(
+    spec: ContainerSpec, status: ContainerStatus, form: EndpointForm = EndpointForm.SINCE_1_45
+) -> dict[str, dict[str, Any]]:
+    """`NetworkSettings.Networks` of inspect; nothing where the sandbox is another container's."""
     return {
-        "IPAMConfig": None,
+        asked.network: _listed(asked, held, form) | _asked(spec, status, asked, form)
+        for asked, held in _endpoints(spec, status)
+    }
+
+
+def listed_endpoints(
+    spec: ContainerSpec, status: ContainerStatus, form: EndpointForm = EndpointForm.SINCE_1_45
+) -> dict[str, dict[str, Any]]:
+    """The same in lists, where Docker leaves names and options out."""
+    return {asked.network: _listed(asked, held, form) for asked, held in _endpoints(spec, status)}
+
+
+def _endpoints(spec: ContainerSpec, status: ContainerStatus) -> Iterator[tuple[EndpointSpec, Endpoint]]:
+    """Each endpoint, as asked for and as it is. Before the first start nothing is shown of it but what was asked."""
+    if spec.network.partner:
+        return
+    asked = {one.network: one for one in spec.network.endpoints}
+    held = {one.network: one for one in status.endpoints}
+    names = () if _is_disabled(spec) else spec.network.networks
+    for name in dict.fromkeys((*names, *held)):
+        wanted = asked.get(name) or EndpointSpec(network=name)
+        yield wanted, held.get(name) or _unused(wanted, started=status.run > 0)
+
+
+def _unused(asked: EndpointSpec, *, started: bool) -> Endpoint:
+    identifier = network_id(asked.network) if asked.network in PREDEFINED else asked.network_id
+    return Endpoint(
+        network=asked.network,
+        network_id=identifier if started else "",
+        mac_address="" if started else asked.mac_address,
+    )
+
+
+def _listed(asked: EndpointSpec, held: Endpoint, form: EndpointForm) -> dict[str, Any]:
+    addresses = {"IPv4Address": asked.ipv4_address, "IPv6Address": asked.ipv6_address}
+    shown: dict[str, Any] = {
+        "IPAMConfig": {key: value for key, value in addresses.items() if value} or None,
         "Links": None,
         "Aliases": None,
-        "MacAddress": endpoint.mac_address,
+        "MacAddress": held.mac_address,
         "DriverOpts": None,
-        "NetworkID": endpoint.network_id,
-        "EndpointID": endpoint.endpoint_id,
-        "Gateway": endpoint.gateway,
-        "IPAddress": endpoint.address,
-        "IPPrefixLen": endpoint.prefix_len,
-        "IPv6Gateway": endpoint.ipv6_gateway,
-        "GlobalIPv6Address": endpoint.ipv6_address,
-        "GlobalIPv6PrefixLen": endpoint.ipv6_prefix_len,
+        "NetworkID": held.network_id,
+        "EndpointID": held.endpoint_id,
+        "Gateway": held.gateway,
+        "IPAddress": held.address,
+        "IPPrefixLen": held.prefix_len,
+        "IPv6Gateway": held.ipv6_gateway,
+        "GlobalIPv6Address": held.ipv6_address,
+        "GlobalIPv6PrefixLen": held.ipv6_prefix_len,
         "DNSNames": None,
     }
+    if form is EndpointForm.SINCE_1_48:
+        shown["GwPriority"] = asked.gateway_priority
+    return shown
+
+
+def _asked(spec: ContainerSpec, status: ContainerStatus, asked: EndpointSpec, form: EndpointForm) -> dict[str, Any]:
+    """Driver options, links, aliases and DNS names. The links of the default bridge are in HostConfig."""
+    options = {"DriverOpts": asked.driver_options or None}
+    if asked.network in PREDEFINED:
+        return options
+    own = (short_id(spec.id), *([spec.network.hostname] if spec.network.hostname else ()))
+    aliases = list(dict.fromkeys((*asked.aliases, *own))) if form is EndpointForm.BEFORE_1_45 else list(asked.aliases)
+    started = status.run > 0 and asked.network_id != ""
+    return options | {
+        "Links": [link.name if link.name == link.alias else f"{link.name}:{link.alias}" for link in asked.links]
+        or None,
+        "Aliases": aliases or None,
+        "DNSNames": list(dict.fromkeys((spec.name, *asked.aliases, *own))) if started else None,
+    }
+
+
+def _link(link: Link) -> str:
+    return link.name if link.name == link.alias else f"{link.name}:{link.alias}"
 
 
 def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dict[str, str]] | None]:
@@ -66,9 +140,11 @@ def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dic
     return table
 
 
-def network_settings(spec: ContainerSpec, status: ContainerStatus) -> dict[str, Any]:
+def network_settings(
+    spec: ContainerSpec, status: ContainerStatus, form: EndpointForm = EndpointForm.SINCE_1_45
+) -> dict[str, Any]:
     """The whole `NetworkSettings`; the old fields repeat those of the default bridge."""
-    networks = endpoint_maps(spec, status)
+    networks = endpoint_maps(spec, status, form)
     bridge = networks.get("bridge", {})
     own = status.pid and not spec.network.partner
     return {
@@ -112,77 +188,3 @@ def list_ports(spec: ContainerSpec, status: ContainerStatus) -> list[dict[str, A
         if (int(number), protocol or "tcp") not in published:
             shown.append({"PrivatePort": int(number), "Type": protocol or "tcp"})
     return shown
-
-
-def network_json(
-    name: str, records: Iterable[ContainerRecord] | None, bridges: Sequence[BridgeFacts] = ()
-) -> dict[str, Any]:
-    """A predefined network. `records` are all containers, for its `Containers`; None leaves that empty.
-
-    `bridges` are the nodes': each has a subnet of its own, the rest is told of the first.
-    """
-    bridged = name == "bridge"
-    return {
-        "Name": name,
-        "Id": network_id(name),
-        "Created": rfc3339nano(0),
-        "Scope": "local",
-        "Driver": DRIVERS[name],
-        "EnableIPv6": False,
-        "IPAM": {"Driver": "default", "Options": None, "Config": _subnets(bridges) if bridged else None},
-        "Internal": False,
-        "Attachable": False,
-        "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
-        "Containers": _members(name, records or ()),
-        "Options": _bridge_options(bridges) if bridged else {},
-        "Labels": {},
-    }
-
-
-def _subnets(bridges: Iterable[BridgeFacts]) -> list[dict[str, str]]:
-    return [{"Subnet": bridge.subnet, "Gateway": bridge.gateway} for bridge in bridges if bridge.subnet]
-
-
-def _bridge_options(bridges: Sequence[BridgeFacts]) -> dict[str, str]:
-    options = {"com.docker.network.bridge.default_bridge": "true"}
-    for bridge in bridges[:1]:
-        options |= {
-            "com.docker.network.bridge.enable_icc": "true",
-            "com.docker.network.bridge.enable_ip_masquerade": "true",
-            "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
-            "com.docker.network.bridge.name": bridge.name,
-            "com.docker.network.driver.mtu": str(bridge.mtu),
-        }
-    return options
-
-
-def _members(name: str, records: Iterable[ContainerRecord]) -> dict[str, dict[str, str]]:
-    return {
-        record.id: {
-            "Name": record.spec.name,
-            "EndpointID": endpoint.endpoint_id,
-            "MacAddress": endpoint.mac_address,
-            "IPv4Address": _with_prefix(endpoint.address, endpoint.prefix_len),
-            "IPv6Address": _with_prefix(endpoint.ipv6_address, endpoint.ipv6_prefix_len),
-        }
-        for record in records
-        if record.status.pid
-        for endpoint in record.status.endpoints
-        if endpoint.network == name
-    }
-
-
-def _with_prefix(address: str, prefix_len: int) -> str:
-    return f"{address}/{prefix_len}" if address else ""
-
-
-def find_predefined(ref: str) -> str | None:
-    """The predefined network of that name, id or prefix of an id."""
-    if ref in DRIVERS:
-        return ref
-    if len(ref) < 1:
-        return None
-    found = [name for name in DRIVERS if network_id(name).startswith(ref)]
-    return found[0] if len(found) == 1 else None

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-API_VERSION: Final = "1.47"
+API_VERSION: Final = "1.48"
 MIN_API_VERSION: Final = "1.24"
-_MAXIMUM: Final = (1, 47)
+_MAXIMUM: Final = (1, 48)
 _MINIMUM: Final = (1, 24)
 
 _LONGEST: Final = 16

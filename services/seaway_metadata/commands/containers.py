@@ -72,7 +72,7 @@ class ContainerCommands:
         try:
             with self._reachable():
                 await self._table.kept.keep(NAMES.claim(request.spec.name), request.spec.id)
-                resolved = await self._endpoints.resolve(request.spec.network.endpoints, request.node)
+                resolved = await self._endpoints.resolve(request.spec.network.endpoints, request.node, of_new=True)
                 stored = await self._register(request, resolved)
                 self._view.load(stored.record)
         except SeawayError as error:

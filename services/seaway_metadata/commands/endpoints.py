@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, EndpointSpec
-from seaway_contracts.errors import Code, Reason, SeawayError
+from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_metadata.kinds.addresses import AddressBook, check_asked
 from seaway_metadata.kinds.containers import ContainerView, address_claim
@@ -32,25 +32,35 @@ class Endpoints:
         self._containers = containers
         self._book = AddressBook()
 
-    async def resolve(self, endpoints: Sequence[EndpointSpec], node: str) -> list[ResolvedEndpoint]:
+    async def resolve(
+        self, endpoints: Sequence[EndpointSpec], node: str, *, of_new: bool = False
+    ) -> list[ResolvedEndpoint]:
         """Find the networks, as they are stored now, and bind each to the node of its first container.
 
-        Raises TransportError; SeawayError: CONFLICT, with the reason OTHER_NODE, for a network of another node.
-        """
-        return [await self._resolve(endpoint, node) for endpoint in endpoints]
+        `of_new`: they are those of a container that is to be made; then refusals name the network, as Docker's do.
 
-    async def _resolve(self, endpoint: EndpointSpec, node: str) -> ResolvedEndpoint:
+        Raises TransportError; SeawayError: CONFLICT, with the reason OTHER_NODE, for a network of another node;
+        BAD_REQUEST for two endpoints in one network.
+        """
+        resolved = [await self._resolve(endpoint, node, of_new) for endpoint in endpoints]
+        named = {one.spec.network_id: one.spec.network for one in resolved if one.spec.network_id}
+        for identifier, name in named.items():
+            if [one.spec.network_id for one in resolved].count(identifier) > 1:
+                raise bad_request(f"a container can have only one endpoint in network {name}")
+        return resolved
+
+    async def _resolve(self, endpoint: EndpointSpec, node: str, of_new: bool) -> ResolvedEndpoint:
         if name := predefined(endpoint.network):
             return ResolvedEndpoint(endpoint.model_copy(update={"network": name, "network_id": network_id(name)}))
         network = await self._stored(endpoint.network)
         if network is None or network.config_only:
             return ResolvedEndpoint(endpoint.model_copy(update={"network_id": ""}))
+        for asked in (endpoint.ipv4_address, endpoint.ipv6_address):
+            if asked:
+                check_asked(network, asked, f"invalid config for network {network.name}: " if of_new else "")
         if home(network) != node:
             network = await self._bind(network, node)
         named = endpoint.model_copy(update={"network": network.name, "network_id": network.id})
-        for asked in (named.ipv4_address, named.ipv6_address):
-            if asked:
-                check_asked(network, asked)
         return ResolvedEndpoint(named, network)
 
     async def find(self, ref: str) -> NetworkRecord:

@@ -10,7 +10,7 @@ from seaway_bus.outbox import Outbox
 from seaway_contracts import catalogue
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.docker_errors import network_in_use
+from seaway_contracts.docker_errors import network_in_use, no_such_plugin
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_contracts.ids import is_network_id
 from seaway_contracts.lifecycle import Envelope
@@ -98,7 +98,7 @@ class NetworkCommands:
             raise _no_config(asked.config_from) from None
         if not found.config_only:
             raise _no_config(asked.config_from)
-        taken = ("pools", "ipv6", "internal", "options", "ipam_options")
+        taken = ("pools", "ipv6", "options", "ipam_options")
         labels = {**found.labels, **asked.labels}
         return asked.model_copy(update={**{name: getattr(found, name) for name in taken}, "labels": labels})
 
@@ -223,7 +223,7 @@ class NetworkCommands:
             cause=command.id,
             actor=command.actor,
         )
-        attributes = {"name": network.name, "type": network.driver}
+        attributes = {"name": network.name, "type": "null" if network.config_only else network.driver}
         if not network.name:  # it was told before
             return
         self._outbox.tell(channel, envelope, NetworkEvent(network_id=network.id, attributes=attributes))
@@ -239,7 +239,7 @@ def _check(network: NetworkRecord) -> None:
         text = f"operation is not permitted on predefined {network.name} network"
         raise SeawayError(Code.FORBIDDEN, text)
     if network.driver not in DRIVERS:
-        raise SeawayError(Code.NOT_FOUND, f'plugin "{network.driver}" not found')
+        raise no_such_plugin(network.driver)
 
 
 def _no_config(name: str) -> SeawayError:

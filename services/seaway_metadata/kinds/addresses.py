@@ -87,13 +87,13 @@ class AddressBook:
         self._promised.discard((network, address))
 
 
-def check_asked(network: NetworkRecord, text: str) -> None:
-    """Whether a container may ask for this address. Raises BAD_REQUEST, FORBIDDEN, in Docker's words."""
+def check_asked(network: NetworkRecord, text: str, head: str = "") -> None:
+    """Whether a container may ask for this address. Raises BAD_REQUEST behind `head`, FORBIDDEN, in Docker's words."""
     address = ip_address(text)
     pools = [pool for pool in network.pools if ip_network(pool.subnet).version == address.version]
     if not any(pool.subnet_asked for pool in pools):
         raise _invalid(
-            network,
+            head,
             "user specified IP address is supported only when connecting to networks with user configured subnets",
         )
     for pool in pools:
@@ -102,8 +102,8 @@ def check_asked(network: NetworkRecord, text: str) -> None:
             if int(address) in reserved:
                 raise SeawayError(Code.FORBIDDEN, "Address already in use")
             return
-    raise _invalid(network, f"no configured subnet contains IP address {address}")
+    raise _invalid(head, f"no configured subnet or ip-range contain the IP address {address}")
 
 
-def _invalid(network: NetworkRecord, text: str) -> SeawayError:
-    return bad_request(f"invalid config for network {network.name}: invalid endpoint settings:\n{text}")
+def _invalid(head: str, text: str) -> SeawayError:
+    return bad_request(f"{head}invalid endpoint settings:\n{text}")

@@ -48,6 +48,11 @@ KNOWN: Final = tuple(_all())
 AWAITED: Final = frozenset(_DOCUMENT["awaited"])
 
 
+def is_awaited(address: str) -> bool:
+    """Whether this scenario, or its group, is about something that is still being built."""
+    return any(address == name or address.startswith((f"{name}/", f"{name} ")) for name in AWAITED)
+
+
 def unknown(found: list[Difference]) -> list[Difference]:
     """Those of which nobody has said why they are there."""
     return [difference for difference in found if not any(known.covers(difference) for known in KNOWN)]

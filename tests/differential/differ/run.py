@@ -24,7 +24,6 @@ _ENGINE_HEADERS: Final = ("docker-experimental", "ostype", "api-version")
 _STAT_HEADER: Final = "x-docker-container-path-stat"
 _MARK: Final = "/images/marker:1/tag?repo=marker&tag=1"
 _SWAPPED: Final = (("die", "stop"), ("unpause", "kill"))
-_MADE: Final = re.compile(r"^/containers/create")
 
 
 def observe(engine: Engine, case: Case) -> dict[str, Any]:
@@ -100,6 +99,7 @@ class _Run:
         self.kept = {"engine": str(engine.run.parent)}
         self._begun: dict[str, tuple[Request, Exchange]] = {}
         self._made: list[str] = []
+        self._networks: list[str] = []
 
     # --- steps
 
@@ -146,8 +146,10 @@ class _Run:
             if value is None:
                 raise AssertionError(f"no {place} in the answer to {step.method} {step.path}: {body}")
             self.kept[name] = str(value)
-            if _MADE.match(step.path):
+            if step.path.startswith("/containers/create"):
                 self._made.append(self.kept[name])
+            elif step.path == "/networks/create":
+                self._networks.insert(0, self.kept[name])
 
     def _fill(self, value: Any) -> Any:
         """Put in what was kept."""
@@ -184,6 +186,9 @@ class _Run:
             exchange.close()
         for container in self._made:
             reply = self._engine.api.request("DELETE", f"/containers/{container}?force=1&v=1")
+            assert reply.status in (204, 404), reply
+        for identifier in self._networks:
+            reply = self._engine.api.request("DELETE", f"/networks/{identifier}")
             assert reply.status in (204, 404), reply
 
     def events(self, stream: Exchange) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ def printed(engine: Engine, script: str) -> dict[str, Any]:
             )
         finally:
             engine.api.remove_all()
+            engine.api.remove_networks()
     normal = Normal(str(engine.run.parent))
     normal.learn({"place": place})
     out, err = (_equal(normal.text(text.decode(errors="replace"))) for text in (done.stdout, done.stderr))

@@ -100,6 +100,11 @@ def create(
     return Request("POST", f"/containers/create{query}", body, keep={keep: "Id"})
 
 
+def network(name: str, body: Mapping[str, object], keep: str = "n") -> Request:
+    """POST /networks/create."""
+    return post("/networks/create", {"Name": name} | dict(body), keep={keep: "Id"})
+
+
 def start(container: str = "c") -> Request:
     """POST start."""
     return post(f"/containers/{{{container}}}/start")

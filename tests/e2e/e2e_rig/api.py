@@ -104,6 +104,12 @@ class Api:
             reply = self.request("DELETE", f"/containers/{container}?force=1&v=1")
             assert reply.status in (204, 404), reply
 
+    def remove_networks(self) -> None:
+        """Remove every network of users. No container runs any more."""
+        for network in self.get("/networks?" + filters(type="custom")):
+            reply = self.request("DELETE", f"/networks/{network['Id']}")
+            assert reply.status in (204, 404), reply
+
 
 def filters(**wanted: str | list[str]) -> str:
     """The `filters` query parameter for these terms."""

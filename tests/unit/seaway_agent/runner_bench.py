@@ -14,12 +14,14 @@ import pytest
 from seaway_agent.container.factory import ContainerLogs
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
+from seaway_agent.container.hooks.dns import DnsHook
 from seaway_agent.container.hooks.network import NetworkHook
 from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.instructions import Answer, Instruction, Record, Waiter
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.phases import Phase
+from seaway_agent.dns.fake import FakeResolver
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.kernel.attach_lock import AttachLock
@@ -131,6 +133,7 @@ class Bench:
     compressors: ThreadPoolExecutor
     networks: FakeNetworks
     published: FakePorts
+    resolver: FakeResolver
     live: LiveNetwork
     timers: Timers = field(default_factory=Timers)
     gone: list[ContainerRunner] = field(default_factory=list)
@@ -206,10 +209,22 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     held = HeldNetworks(networks, journal.networks, journal.was_removed)
     published = FakePorts()
     workers, compressors, volumes = ThreadPoolExecutor(2), ThreadPoolExecutor(2), Volumes(layout.volumes)
-    hooks = RunHooks((NetworkHook(networks, held),))
-    live = LiveNetwork(networks, held, published, layout)
+    resolver = FakeResolver()
+    hooks = RunHooks((NetworkHook(networks, held), DnsHook(resolver, held)))
     yield Bench(
-        layout, tasks, journal, uppers, fake_bus, hooks, volumes, workers, compressors, networks, published, live
+        layout=layout,
+        tasks=tasks,
+        journal=journal,
+        uppers=uppers,
+        bus=fake_bus,
+        hooks=hooks,
+        volumes=volumes,
+        workers=workers,
+        compressors=compressors,
+        networks=networks,
+        published=published,
+        resolver=resolver,
+        live=LiveNetwork(networks, held, published, resolver, layout),
     )
     await tasks.close()
     for threads in (workers, compressors):

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.unit.seaway_api.suite_networks import SuiteNetworks
 
 from seaway_api.api import Api
 from seaway_api.cache.hub import Hub
@@ -153,8 +154,12 @@ class Suite:
     warnings: tuple[str, ...] = ()
     nodes: NodeList = field(default_factory=NodeList)
     known_registries: Registries = field(default_factory=Registries)
+    networks: SuiteNetworks = field(init=False)
     tasks: Tasks = field(default_factory=lambda: Tasks("suite"))
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.networks = SuiteNetworks(self.records)
 
     async def serve(self) -> None:
         bus = self.bus
@@ -175,6 +180,7 @@ class Suite:
         await bus.serve(cat.REGISTRIES, self._handler("registries", self._registries))
         await bus.serve(cat.LOGIN, self._handler("login", self._empty))
         await bus.serve(cat.PULL_IMAGE, self._handler("pull", self._pull))
+        await self.networks.serve(bus, self._handler)
         for name, channel, state in (
             ("start", cat.START, State.RUNNING),
             ("stop", cat.STOP, State.EXITED),

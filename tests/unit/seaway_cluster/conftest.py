@@ -29,7 +29,9 @@ NODE = "n1"
 
 @dataclass
 class Suite:
-    """`fail`: what a request is refused with, by its name."""
+    """`fail`: what a request is refused with, by its name; `refuse_once`: only the next one. `meanwhile`: what happens
+    while a request of that name is answered.
+    """
 
     bus: Bus
     tasks: Tasks
@@ -37,6 +39,8 @@ class Suite:
     calls: list[tuple[str, Any, Command]] = field(default_factory=list)
     networks: dict[str, NetworkRecord] = field(default_factory=dict)
     fail: dict[str, SeawayError] = field(default_factory=dict)
+    refuse_once: dict[str, SeawayError] = field(default_factory=dict)
+    meanwhile: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     image: ImageRecord = field(default_factory=builders.image)
     output: bytes = b""
     last_words: bool = True
@@ -88,6 +92,10 @@ class Suite:
     def _handler(self, name: str, answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Command], Awaitable[Any]]:
         async def handle(request: Any, command: Command) -> Any:
             self.calls.append((name, request, command))
+            if name in self.meanwhile:
+                await self.meanwhile[name]()
+            if name in self.refuse_once:
+                raise self.refuse_once.pop(name)
             if name in self.fail:
                 raise self.fail[name]
             return await answer(request)

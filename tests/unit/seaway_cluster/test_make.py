@@ -8,7 +8,7 @@ import pytest
 from seaway_bus.bus import Bus
 from seaway_cluster.make import ContainerCreator, MadeContainer, new_container_id
 from seaway_cluster.request import ContainerRequest
-from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.images import ImageConfig, ImageRecord
 from seaway_kit.tasks import Tasks
@@ -167,3 +167,46 @@ def test_no_host_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = iter(["123456789012" + "a" * 52, "12345678901f" + "0" * 52])
     monkeypatch.setattr("secrets.token_hex", lambda size: next(ids))
     assert new_container_id() == "12345678901f" + "0" * 52
+
+
+OTHER = SeawayError(Code.CONFLICT, "network own is on node n1", Reason.OTHER_NODE, {"node": "n1"})
+
+
+async def test_placed_again_on_the_node_of_its_networks(creator: ContainerCreator, suite: Any) -> None:
+    suite.refuse_once["container.register"] = OTHER
+    made = await creator.make(REQUEST, ["web", "other"])
+    assert (made.node, made.spec.name) == ("n1", "web")
+    assert [one.node for one in suite.named("container.place")] == ["", "n1"]
+    assert [one.spec.name for one in suite.named("container.register")] == ["web", "web"]
+    assert not suite.named("container.unplace")
+
+
+async def test_networks_of_two_nodes(creator: ContainerCreator, suite: Any) -> None:
+    suite.fail["container.register"] = OTHER
+    error = await refused(creator, ["web", "other"])
+    assert (error.status, error.message) == (409, "network own is on node n1")
+    assert len(suite.named("container.place")) == len(suite.named("container.register")) == 2
+    await until(lambda: suite.named("container.unplace"))
+    assert not suite.named("container.create")
+
+
+async def test_the_node_of_its_networks_has_no_room(creator: ContainerCreator, suite: Any) -> None:
+    async def refuse() -> None:
+        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node can take it: 1 lacks memory")
+
+    suite.refuse_once["container.register"] = OTHER
+    suite.meanwhile["container.register"] = refuse
+    assert (await refused(creator)).message == "no node can take it: 1 lacks memory"
+    await until(lambda: suite.named("container.unplace"))
+
+
+async def test_on_a_node_that_is_given_networks_of_another_are_refused(creator: ContainerCreator, suite: Any) -> None:
+    suite.fail["container.register"] = OTHER
+    assert (await refused(creator, node="n1")).reason is Reason.OTHER_NODE
+    assert not suite.named("container.place") and len(suite.named("container.register")) == 1
+
+
+async def test_a_taken_address_is_no_taken_name(creator: ContainerCreator, suite: Any) -> None:
+    suite.fail["container.register"] = SeawayError(Code.CONFLICT, "Address already in use", Reason.ADDRESS_TAKEN)
+    await refused(creator, ["web", "other"])
+    assert len(suite.named("container.register")) == 1

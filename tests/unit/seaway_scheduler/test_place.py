@@ -172,3 +172,25 @@ def test_a_refusal_explains_itself_in_counts() -> None:
 def test_cpu_quota_counts_as_cpus() -> None:
     assert isinstance(place(request(cpu_quota=500_000, cpu_period=100_000), [node("a", cores=4)]), Rejected)
     assert place(request(cpu_quota=400_000), [node("a", cores=4)]) == Placed("a")
+
+
+def on(name: str, **resources: int) -> PlaceRequest:
+    return request(**resources).model_copy(update={"node": name})
+
+
+def test_only_the_node_that_is_asked_for() -> None:
+    cluster = [node("n1"), node("n2", running=50), node("n3")]
+    assert place(on("n2"), cluster) == Placed("n2")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reasons"),
+    [
+        (on("n2"), "2 are not the node of its networks, 1 is down"),
+        (on("n1", memory_reservation=9 * GIB), "2 are not the node of its networks, 1 lacks memory"),
+        (on("n9"), "3 are not the node of its networks"),
+    ],
+)
+def test_the_node_that_is_asked_for_must_be_able(wanted: PlaceRequest, reasons: str) -> None:
+    found = place(wanted, [node("n1"), node("n2", up=False), node("n3")])
+    assert str(found) == f"no node can take it: {reasons}"

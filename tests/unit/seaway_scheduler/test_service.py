@@ -332,3 +332,15 @@ def test_wrong_settings_end_in_one_line(capsys: pytest.CaptureFixture[str]) -> N
         main(["--node", "a b"])
     assert caught.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+async def test_another_node_replaces_a_placement(fake_bus: Bus, tasks: Tasks) -> None:
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    first = (await fake_bus.call(PLACE, request(1))).node
+    (other,) = {"n1", "n2"} - {first}
+    assert (await fake_bus.call(PLACE, request(1, node=other))).node == other
+    assert (await fake_bus.call(PLACE, request(1))).node == other
+    assert (await fake_bus.call(PLACE, request(2))).node == first

@@ -1,6 +1,6 @@
 """The files over /etc that go with a container's network: hosts, hostname, resolv.conf."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -8,6 +8,8 @@ from typing import Final
 from seaway_agent.container.hook import Peers, RunRequest
 from seaway_agent.container.hooks.shared_namespaces import hostname, network_pid
 from seaway_agent.core.events import JOINED_ID
+from seaway_agent.dns.port import ADDRESS
+from seaway_agent.dns.upstreams import ResolverConfig, resolver_config
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts, resolvconf
 from seaway_agent.network.errors import NetworkError
@@ -55,8 +57,7 @@ def etc_files(
         )
     except NetworkError as error:
         raise bad_request(str(error)) from error
-    resolv = resolv_conf(spec, internal=asks_resolver(places))
-    return {"hosts": table, "hostname": hosts.hostname_file(hostname(spec)), "resolv.conf": resolv}
+    return {"hosts": table, "hostname": hosts.hostname_file(hostname(spec)), "resolv.conf": resolv_conf(spec, places)}
 
 
 def addresses_of(endpoints: Iterable[Endpoint]) -> list[str]:
@@ -75,21 +76,36 @@ def _host_gateway(endpoints: Iterable[Endpoint]) -> str:
     return gateways.get(DEFAULT_NETWORK) or next(iter(gateways.values()), "")
 
 
-def resolv_conf(spec: ContainerSpec, *, internal: bool) -> str:
-    """The text of a container's resolv.conf; `internal`: it asks the internal resolver. Raises SeawayError."""
+def resolv_conf(spec: ContainerSpec, endpoints: Sequence[Endpoint]) -> str:
+    """The text of the resolv.conf of a container with these endpoints. Raises SeawayError."""
     network = spec.network
     for server in network.dns:
         _check_nameserver(server)
+    if asks_resolver(endpoints):
+        return resolver_config_of(spec).resolv_conf
     own = _text(_RESOLV)
     if network.sandbox == "host" and not (network.dns or network.dns_search or network.dns_options):
         return own
     return resolvconf.for_container(
-        own,
+        own, dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options
+    )
+
+
+def resolver_config_of(spec: ContainerSpec, *, ipv6: bool = False) -> ResolverConfig:
+    """How a container in networks of users resolves names; `ipv6`: it has an IPv6 address."""
+    network = spec.network
+    return resolver_config(
+        _text(_RESOLV),
         dns=network.dns,
         dns_search=network.dns_search,
         dns_options=network.dns_options,
-        internal=internal,
+        ipv6=ipv6,
     )
+
+
+def names_resolver(resolv_conf: Path) -> bool:
+    """Whether the file has the internal resolver, which stays when a container leaves its last network of users."""
+    return f"nameserver {ADDRESS}\n" in _text(resolv_conf)
 
 
 def _check_nameserver(text: str) -> None:

@@ -12,7 +12,9 @@ from tests.unit.seaway_agent.runner_bench import Bench, remove, until_idle
 from seaway_agent.container.hooks.etc_files import etc_files
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.instructions import PendingDisconnect, Waiter
+from seaway_agent.dns.port import ResolverError
 from seaway_agent.network.errors import NetlinkError, NetworkError, PortError
+from seaway_agent.network.port import network_spec
 from seaway_bus.bus import Command
 from seaway_contracts.containers import EndpointSpec, PortBinding
 from seaway_contracts.errors import Code, SeawayError
@@ -158,6 +160,70 @@ async def test_a_network_that_was_removed_is_not_made_for_a_connect(bench: Bench
     with pytest.raises(SeawayError, match="network back not found") as refused:
         await box.connect()
     assert (refused.value.status, box.seen(), bench.networks.calls.count("make")) == (404, before, 1)
+
+
+# --- names
+
+
+def names_in(box: Box, network: str = BACK.id) -> tuple[str, ...]:
+    """The names by which the resolver finds the container in a network; empty where it is not there."""
+    attached = box.bench.resolver.attached.get(box.runner.spec.id)
+    ends = attached.endpoints if attached is not None else ()
+    return next((end.names for end in ends if end.network == network), ())
+
+
+async def test_names_come_and_go_with_endpoints(bench: Bench) -> None:
+    box = await Box.running(bench)
+    assert bench.resolver.attached == {}, "the default network has no names"
+    await box.connect()
+    spec = box.runner.spec
+    assert names_in(box) == ("box1", spec.id[:12], "h")
+    assert bench.resolver.process.find(spec.id, "box1.back") == [IPv4Address("10.1.0.9").packed]
+    assert bench.resolver.process.pids[spec.id] == box.runner.status.pid
+    await box.disconnect()
+    assert names_in(box) == ()
+    assert bench.resolver.process.find(spec.id, "box1.back") is None
+    assert spec.id in bench.resolver.attached, "its resolv.conf names the resolver still"
+
+
+async def test_a_rename_is_followed(bench: Bench) -> None:
+    box = await Box.running(bench)
+    await box.runner.rename(Command.new(), "before")
+    await box.connect()
+    await box.runner.rename(Command.new(), "after")
+    assert names_in(box) == ("after", box.runner.spec.id[:12], "h")
+
+
+async def test_a_container_that_starts_in_a_network_has_names_until_it_ends(bench: Bench) -> None:
+    await bench.networks.make(network_spec(BACK))
+    bench.journal.networks[BACK.id] = BACK
+    runner = await bench.running(network=builders.networking(endpoints=(ASKED,), hostname="h"))
+    assert bench.resolver.process.pids == {runner.spec.id: runner.status.pid}
+    bench.runtime.end(0)
+    await until_idle(runner)
+    assert (bench.resolver.attached, bench.resolver.process.views) == ({}, {})
+
+
+async def test_a_resolver_that_fails_undoes_the_connect(bench: Bench) -> None:
+    box = await Box.running(bench)
+    before = box.seen()
+    bench.resolver.failures["adopt"] = ResolverError("no resolver")
+    with pytest.raises(SeawayError, match="can't be named in network back: no resolver"):
+        await box.connect()
+    assert box.seen() == before
+    await box.connect()
+    assert names_in(box)
+
+
+async def test_a_disconnect_and_a_rename_do_not_fail_with_the_resolver(bench: Bench) -> None:
+    box = await Box.running(bench)
+    await box.connect()
+    bench.resolver.failures["adopt"] = ResolverError("no resolver")
+    await box.runner.rename(Command.new(), "after")
+    assert box.runner.spec.name == "after"
+    bench.resolver.failures["update"] = ResolverError("no resolver")
+    await box.disconnect()
+    assert [end.network for end in box.runner.status.endpoints] == ["bridge"]
 
 
 # --- what happens meanwhile

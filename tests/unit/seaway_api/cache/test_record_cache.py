@@ -6,11 +6,14 @@ from seaway_api.cache.containers import CONTAINERS, CachedContainer
 from seaway_api.cache.record_cache import Kind, RecordCache
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import list_json
+from seaway_api.translate.networking import EndpointForm
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.records import GONE
 from seaway_testing import builders
 from seaway_testing.clock import FakeClock
+
+FORM = EndpointForm.SINCE_1_45
 
 
 def raw_of(**fields: Any) -> bytes:
@@ -24,7 +27,7 @@ def test_what_has_not_changed_is_not_read_again() -> None:
     first = cache.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
     assert cache.of(raw_of(status=builders.status(State.RUNNING, seq=3))) is first
     assert first.record.status.state is State.RUNNING
-    assert first.line["State"] == "running"
+    assert first.line(FORM)["State"] == "running"
     assert first.facts.state == "running"
 
 
@@ -38,7 +41,7 @@ def test_a_new_spec_is_read() -> None:
     cache = RecordCache(CONTAINERS)
     cache.of(raw_of(spec={"name": "old"}, status=builders.status(seq=3)))
     renamed = raw_of(spec={"name": "new"}, status=builders.status(seq=3), spec_seq=3)
-    assert cache.of(renamed).line["Names"] == ["/new"]
+    assert cache.of(renamed).line(FORM)["Names"] == ["/new"]
 
 
 def test_a_registration_without_a_status_is_read() -> None:
@@ -65,9 +68,22 @@ def test_json_that_is_kept_is_what_would_be_made_anew() -> None:
         record = ContainerRecord(spec=builders.spec(1, labels=labels), node="n1", status=status)
         kept = CachedContainer(record)
         for now_ns in (3 * 10**18, 4 * 10**18):
-            assert orjson.loads(kept.line_json(now_ns)) == orjson.loads(orjson.dumps(list_json(record, now_ns=now_ns)))
-            assert list(orjson.loads(kept.line_json(now_ns))) == list(list_json(record, now_ns=now_ns))
-        assert orjson.loads(kept.inspected_json) == orjson.loads(orjson.dumps(inspect_json(record)))
+            assert orjson.loads(kept.line_json(now_ns, FORM)) == orjson.loads(
+                orjson.dumps(list_json(record, now_ns=now_ns))
+            )
+            assert list(orjson.loads(kept.line_json(now_ns, FORM))) == list(list_json(record, now_ns=now_ns))
+        assert orjson.loads(kept.inspected_json(FORM)) == orjson.loads(orjson.dumps(inspect_json(record)))
+
+
+def test_each_form_of_the_api_is_kept_by_itself() -> None:
+    kept = CachedContainer(ContainerRecord(spec=builders.spec(1), node="n1", status=builders.status()))
+    for form, expected in ((EndpointForm.SINCE_1_48, 0), (FORM, None), (EndpointForm.SINCE_1_48, 0)):
+        networks = [
+            orjson.loads(shown)["NetworkSettings"]["Networks"]
+            for shown in (kept.inspected_json(form), kept.line_json(0, form))
+        ]
+        assert [shown["bridge"].get("GwPriority") for shown in networks] == [expected, expected]
+    assert kept.inspected_json(FORM) is kept.inspected_json(FORM)
 
 
 def test_what_was_read_is_current_until_something_newer_is_heard() -> None:

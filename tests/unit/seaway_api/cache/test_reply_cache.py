@@ -1,6 +1,6 @@
 """Nobody is shown less than this process has been answered."""
 
-from seaway_api.cache.reply_cache import ReplyCache
+from seaway_api.cache.reply_cache import NetworkBasis, ReplyCache
 from seaway_contracts.containers import State
 from seaway_contracts.records import GONE
 from seaway_testing.builders import container_id, record, status
@@ -72,3 +72,25 @@ def test_who_keeps_what_was_read_hears_of_answers() -> None:
     answers.add(ONE, status(State.RUNNING, 3))
     answers.removed(TWO)
     assert heard == [(ONE, 3), (TWO, GONE)]
+
+
+def test_networks_that_reads_must_show_or_not() -> None:
+    clock = FakeClock()
+    networks = NetworkBasis(clock.monotonic)
+    clock.advance(100)
+    networks.made("one")
+    clock.advance(1)
+    networks.removed("two")
+    networks.made("two")
+    assert networks.basis() == {"one": 1, "two": GONE}, "an event may come late"
+    clock.advance(14.5)
+    assert networks.basis() == {"two": GONE}
+    clock.advance(1)
+    assert networks.basis() == {}
+
+
+def test_only_the_networks_of_late_are_told() -> None:
+    networks = NetworkBasis(FakeClock(100).monotonic)
+    for number in range(70):
+        networks.made(str(number))
+    assert list(networks.basis()) == [str(number) for number in range(6, 70)]

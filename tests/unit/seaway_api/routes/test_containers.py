@@ -24,7 +24,6 @@ from seaway_contracts.containers import (
 )
 from seaway_contracts.errors import Code, Reason, conflict, not_modified, unavailable
 from seaway_contracts.networks import network_id
-from seaway_contracts.nodes import BridgeFacts, NodeFacts, NodeList, NodeRecord
 from seaway_testing import builders
 from seaway_testing.builders import START_NS, container_id
 
@@ -259,29 +258,6 @@ async def test_a_prune_that_can_not_be_told_of_has_been_done(rig: Any) -> None:
     assert (answer.status, answer.json["ContainersDeleted"]) == (200, [builders.container_id(1)])
 
 
-async def test_the_bridge_tells_its_nodes_subnets(rig: Any) -> None:
-    def node(name: str, number: int) -> NodeRecord:
-        subnet = {"subnet": f"172.{number}.0.0/16", "gateway": f"172.{number}.0.1"}
-        return builders.node_record(name, facts=NodeFacts(bridge=BridgeFacts(name=f"{name}-br", mtu=1500, **subnet)))
-
-    rig.suite.nodes = NodeList(nodes=(node("a1", 18), node("n1", 17)))
-    shown = (await rig.call("GET", "/networks/bridge")).json
-    assert shown["IPAM"]["Config"] == [
-        {"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"},
-        {"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"},
-    ]
-    assert shown["Options"]["com.docker.network.bridge.name"] == "n1-br"
-    assert shown["Options"]["com.docker.network.driver.mtu"] == "1500"
-    listed = {one["Name"]: one for one in (await rig.call("GET", "/networks")).json}
-    assert listed["bridge"]["IPAM"] == shown["IPAM"] and listed["none"]["Options"] == {}
-
-
-async def test_networks_are_listed_while_nobody_knows_the_nodes(rig: Any, failure: Any) -> None:
-    rig.suite.fail["nodes"] = failure(Code.UNAVAILABLE, "gone")
-    shown = (await rig.call("GET", "/networks")).json
-    assert [one["Name"] for one in shown] == ["bridge", "host", "none"] and shown[0]["IPAM"]["Config"] == []
-
-
 @pytest.mark.parametrize("mode", ["none", "host", "container:x"])
 async def test_only_a_bridge_tells_of_ports(rig: Any, mode: str) -> None:
     spec = builders.spec(1, network=builders.networking(mode, exposed_ports=("80/tcp",)))
@@ -292,16 +268,6 @@ async def test_only_a_bridge_tells_of_ports(rig: Any, mode: str) -> None:
     assert settings["Ports"] == {} and (await rig.call("GET", "/containers/json")).json[0]["Ports"] == []
     joined = mode == "container:x"
     assert (settings["SandboxID"] == "") is joined and (settings["Networks"] == {}) is joined
-
-
-async def test_networks_that_are_always_there(rig: Any) -> None:
-    shown = (await rig.call("GET", "/networks")).json
-    assert [(one["Name"], one["Driver"]) for one in shown] == [("bridge", "bridge"), ("host", "host"), ("none", "null")]
-    by_id = (await rig.call("GET", f"/networks/{shown[0]['Id'][:12]}")).json
-    assert by_id["Name"] == "bridge"
-    assert (await rig.call("DELETE", "/networks/bridge")).status == 403
-    assert (await rig.call("DELETE", "/networks/nope")).status == 404
-    assert [one["Name"] for one in (await rig.call("GET", "/networks?" + filtered(name=["none"]))).json] == ["none"]
 
 
 async def test_of_networks_and_builds_none_is_there_to_be_pruned(rig: Any) -> None:

@@ -217,11 +217,6 @@ async def test_a_registration_that_got_no_answer_is_taken_back(rig: Any, failure
             'invalid CapAdd: unknown capability: "CAP_BOGUS"',
         ),
         (
-            {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"nope": {}}}},
-            404,
-            "network nope not found",
-        ),
-        (
             {"Image": "busybox", "HostConfig": {"NetworkMode": "container:x"}},
             400,
             "No such container: x",

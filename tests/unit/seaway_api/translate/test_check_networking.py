@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from seaway_api.translate.check_networking import check_endpoints, check_ports
+from seaway_api.translate.check_networking import AskedNetworking, check_endpoints, check_ports
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import read_body
 from seaway_docker.model_container import ContainerConfig, NetworkingConfig
@@ -72,6 +72,88 @@ def test_each_named_network_is_checked(network: str, lines: list[str]) -> None:
         check_endpoints(ContainerConfig(), HostConfig(), read_body(NetworkingConfig, body))
     said = str(refused.value).splitlines()
     assert len(said) == len(lines) and all(part in line for part, line in zip(lines, said, strict=True))
+
+
+def asked(body: dict[str, Any], version: tuple[int, ...], mac: str = "", mode: str = "own") -> AskedNetworking:
+    config = read_body(ContainerConfig, {"MacAddress": mac})
+    networking = read_body(NetworkingConfig, {"EndpointsConfig": body})
+    return check_endpoints(config, HostConfig(network_mode=mode), networking, version)
+
+
+@pytest.mark.parametrize(
+    ("version", "mac", "given", "expected"),
+    [
+        ((1, 43), "", MAC, ""),
+        ((1, 43), MAC, "", MAC),
+        ((1, 43), MAC, "02:42:ac:11:00:98", MAC),
+        ((1, 44), "", MAC, MAC),
+        ((1, 44), MAC, "", MAC),
+    ],
+)
+def test_an_endpoint_has_a_mac_address_of_its_own_since_1_44(
+    version: tuple[int, ...], mac: str, given: str, expected: str
+) -> None:
+    found = asked({"own": {"MacAddress": given}}, version, mac)
+    assert found.endpoints["own"].mac_address == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "mac", "text"),
+    [
+        ("own", "zz", "invalid config for network own: invalid MAC address zz"),
+        ("none", MAC, "conflicting options: mac-address and the network mode"),
+        ("host", MAC, "conflicting options: mac-address and the network mode"),
+    ],
+)
+def test_mac_addresses_that_were_refused_before_1_44(mode: str, mac: str, text: str) -> None:
+    with pytest.raises(InvalidParameter, match=text):
+        asked({}, (1, 43), mac, mode)
+
+
+@pytest.mark.parametrize(("version", "expected"), [((1, 44), 0), ((1, 47), 0), ((1, 48), 7)])
+def test_an_endpoint_has_a_priority_since_1_48(version: tuple[int, ...], expected: int) -> None:
+    found = asked({"own": {"GwPriority": 7}, "back": {}}, version)
+    assert [one.gateway_priority for one in found.endpoints.values()] == [expected, 0]
+
+
+def test_there_are_several_endpoints_since_1_44() -> None:
+    assert list(asked({"back": {}, "own": {}, "front": {}}, (1, 44)).endpoints) == ["own", "back", "front"]
+    text = "Container cannot be created with multiple network endpoints: back, own"
+    with pytest.raises(InvalidParameter, match=text):
+        asked({"own": {}, "back": {}}, (1, 43))
+
+
+def test_without_settings_for_it_the_network_of_the_mode_is_not_joined() -> None:
+    found = asked({"back": {}}, (1, 45))
+    assert (found.mode, list(found.endpoints)) == ("own", ["back"])
+    assert list(asked({}, (1, 45)).endpoints) == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "networks", "text"),
+    [
+        ("host", ["own"], "container sharing network namespace with another container or host cannot be connected"),
+        ("own", ["own", "host"], "container cannot be disconnected from host network or connected to host network"),
+        ("none", ["none", "own"], "container cannot be connected to multiple networks with one of the networks in"),
+        ("own", ["own", "none"], "container cannot be connected to multiple networks with one of the networks in"),
+    ],
+)
+def test_networks_that_go_with_no_other(mode: str, networks: list[str], text: str) -> None:
+    with pytest.raises(InvalidParameter, match=text):
+        asked({name: {} for name in networks}, (1, 45), mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"IPAMConfig": {"LinkLocalIPs": ["169.254.1.1"]}}, "LinkLocalIPs are not supported"),
+        ({"DriverOpts": {"com.docker.network.endpoint.sysctls": "x"}}, "endpoint.sysctls is not supported"),
+        ({"Links": ["a:b:c"]}, "bad format for links: a:b:c"),
+    ],
+)
+def test_settings_that_no_network_takes(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidParameter, match=text):
+        asked({"own": settings}, (1, 45))
 
 
 def test_an_own_network_takes_addresses_and_aliases() -> None:

@@ -4,10 +4,18 @@ from typing import Any
 
 import pytest
 
-from seaway_api.translate.checked import check_create
+from seaway_api.translate.checked import check_create, companion_refs
 from seaway_api.translate.inspect import host_config, inspect_json
 from seaway_api.translate.listing import container_facts, list_line
-from seaway_api.translate.networking import endpoint_maps, network_json, network_settings, shown_mode
+from seaway_api.translate.networking import (
+    EndpointForm,
+    endpoint_form,
+    endpoint_maps,
+    listed_endpoints,
+    network_settings,
+    shown_mode,
+)
+from seaway_api.translate.networks import predefined_json
 from seaway_api.translate.request import container_request
 from seaway_cluster.request import Companions, Identity, container_spec
 from seaway_contracts.containers import (
@@ -17,6 +25,7 @@ from seaway_contracts.containers import (
     ContainerStatus,
     Endpoint,
     EndpointSpec,
+    Link,
     PublishedPort,
 )
 from seaway_contracts.images import ImageConfig
@@ -158,9 +167,132 @@ def test_each_network_is_shown_before_the_first_start() -> None:
 
 def test_a_network_shows_the_endpoint_that_is_its_own() -> None:
     record = two_networks(pid=7, run=1, endpoints=(BACK, BRIDGE))
-    (member,) = network_json("bridge", [record])["Containers"].values()
+    (member,) = predefined_json("bridge", [record])["Containers"].values()
     assert (member["EndpointID"], member["IPv4Address"], member["IPv6Address"]) == (
         BRIDGE.endpoint_id,
         "172.18.0.2/16",
         "fd00::2/64",
     )
+
+
+OWN = EndpointSpec(
+    network="own",
+    network_id="d" * 64,
+    claimed_ipv4="10.2.0.9",
+    aliases=("db", "sql"),
+    ipv4_address="10.2.0.9",
+    ipv6_address="fd00::9",
+    mac_address="02:42:0a:02:00:09",
+    driver_options={"a": "b"},
+    gateway_priority=7,
+    links=(Link(container="", name="other", alias="o"),),
+)
+
+
+def in_own(**status: Any) -> ContainerRecord:
+    network = ContainerNetworking(endpoints=(OWN,), hostname="host1")
+    return ContainerRecord(spec=builders.spec(1, network=network), node="n1", status=ContainerStatus(**status))
+
+
+def test_what_was_asked_of_an_endpoint_is_shown() -> None:
+    record = in_own(run=1)
+    shown = inspect_json(record)["NetworkSettings"]["Networks"]["own"]
+    short = record.id[:12]
+    assert shown == {
+        "IPAMConfig": {"IPv4Address": "10.2.0.9", "IPv6Address": "fd00::9"},
+        "Links": ["other:o"],
+        "Aliases": ["db", "sql"],
+        "MacAddress": "",
+        "DriverOpts": {"a": "b"},
+        "NetworkID": "d" * 64,
+        "EndpointID": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "DNSNames": ["box1", "db", "sql", short, "host1"],
+    }
+    listed = list_line(record)["NetworkSettings"]["Networks"]["own"]
+    assert listed == shown | {"Links": None, "Aliases": None, "DNSNames": None, "DriverOpts": None}
+    assert host_config(record.spec)["Links"] is None, "they are the endpoint's, not the default bridge's"
+
+
+def test_before_the_first_start_the_mac_address_is_what_was_asked_for() -> None:
+    created = endpoint_maps(in_own().spec, in_own().status)["own"]
+    assert (created["MacAddress"], created["NetworkID"], created["DNSNames"]) == ("02:42:0a:02:00:09", "", None)
+
+
+def test_what_an_endpoint_got() -> None:
+    held = Endpoint(network="own", network_id="d" * 64, endpoint_id="e" * 64, address="10.2.0.9", prefix_len=24,
+                    gateway="10.2.0.1", mac_address="02:42:0a:02:00:09")  # fmt: skip
+    record = in_own(run=1, pid=7, endpoints=(held,))
+    settings = network_settings(record.spec, record.status)
+    shown = settings["Networks"]["own"]
+    assert (shown["IPAddress"], shown["IPPrefixLen"], shown["Gateway"]) == ("10.2.0.9", 24, "10.2.0.1")
+    assert (shown["EndpointID"], shown["MacAddress"]) == ("e" * 64, "02:42:0a:02:00:09")
+    assert (settings["IPAddress"], settings["MacAddress"]) == ("", ""), "those are of the default bridge"
+
+
+@pytest.mark.parametrize(
+    ("version", "form"),
+    [
+        ((1, 24), EndpointForm.BEFORE_1_45),
+        ((1, 44), EndpointForm.BEFORE_1_45),
+        ((1, 45), EndpointForm.SINCE_1_45),
+        ((1, 47), EndpointForm.SINCE_1_45),
+        ((1, 48), EndpointForm.SINCE_1_48),
+    ],
+)
+def test_forms_by_version(version: Any, form: EndpointForm) -> None:
+    assert endpoint_form(version) is form
+    record = in_own(run=1)
+    shown = inspect_json(record, form)["NetworkSettings"]["Networks"]["own"]
+    listed = listed_endpoints(record.spec, record.status, form)["own"]
+    assert shown.get("GwPriority") == listed.get("GwPriority") == (7 if form is EndpointForm.SINCE_1_48 else None)
+    own = [record.id[:12], "host1"] if form is EndpointForm.BEFORE_1_45 else []
+    assert shown["Aliases"] == ["db", "sql", *own]
+
+
+def test_old_aliases_are_only_those_of_networks_of_users() -> None:
+    record = ContainerRecord(spec=spec_of("bridge"), node="n1")
+    assert inspect_json(record, EndpointForm.BEFORE_1_45)["NetworkSettings"]["Networks"]["bridge"]["Aliases"] is None
+
+
+def test_the_mode_stays_when_networks_change() -> None:
+    spec = spec_of("own", {"own": {}, "back": {}})
+    ends = spec.network.endpoints
+    for left in (ends[1:], ()):
+        changed = spec.model_copy(update={"network": spec.network.model_copy(update={"endpoints": left})})
+        assert shown_mode(changed) == "own"
+
+
+def test_a_mode_by_id_stays_an_id() -> None:
+    spec = spec_of("d" * 12)
+    registered = spec.network.model_copy(update={"endpoints": (OWN,)})
+    assert shown_mode(spec) == shown_mode(spec.model_copy(update={"network": registered})) == "d" * 12
+
+
+def test_a_network_that_was_not_found_gives_no_names() -> None:
+    spec = spec_of("nowhere")
+    assert endpoint_maps(spec, ContainerStatus(run=1))["nowhere"]["DNSNames"] is None
+
+
+def test_links_in_a_network_of_users_are_its_endpoints() -> None:
+    checked = check_create(
+        read_body(
+            ContainerCreate,
+            {
+                "Image": "busybox",
+                "HostConfig": {"NetworkMode": "own", "Links": ["gone:x"]},
+                "NetworkingConfig": {"EndpointsConfig": {"own": {"Links": ["gone:x", "db"]}}},
+            },
+        )
+    )
+    assert companion_refs(checked).linked == ()
+    request = container_request(checked, Companions())
+    spec = container_spec(request, builders.image(), Identity("a" * 64, "web", 0, str))
+    assert endpoint_maps(spec, ContainerStatus())["own"]["Links"] == ["gone:x", "db"]
+    (endpoint,) = request.network.endpoints
+    assert [(link.container, link.name, link.alias) for link in endpoint.links] == [("", "gone", "x"), ("", "db", "db")]

@@ -56,6 +56,15 @@ def claimed(server: FakeServer) -> int:
     return len(server.buckets[ADDRESSES_BUCKET.name].entries)
 
 
+async def test_one_endpoint_in_each_network(node: NetworkNode, fake_bus: Bus, fake_server: FakeServer) -> None:
+    for refs in (("web", WEB), (WEB[:12], "bridge", "web"), ("bridge", network_id("bridge"))):
+        with pytest.raises(SeawayError, match="a container can have only one endpoint in network") as caught:
+            await node.register(1, *refs)
+        assert caught.value.code is Code.BAD_REQUEST
+    assert claimed(fake_server) == 0
+    await node.register(1, "web", "bridge", "nowhere", "elsewhere")
+
+
 async def test_connected_and_disconnected(node: NetworkNode, fake_bus: Bus, fake_server: FakeServer) -> None:
     await node.make(1, "bridge")
     await connect(fake_bus, 1)
@@ -94,13 +103,19 @@ async def test_what_the_node_is_not_asked(node: NetworkNode, fake_bus: Bus, fake
     for endpoint, code, text in (
         ({"network": "nope"}, Code.NOT_FOUND, "network nope not found"),
         ({"ipv4_address": "10.1.0.9"}, Code.FORBIDDEN, "Address already in use"),
-        ({"ipv4_address": "10.2.0.9"}, Code.BAD_REQUEST, "no configured subnet contains IP address 10.2.0.9"),
+        (
+            {"ipv4_address": "10.2.0.9"},
+            Code.BAD_REQUEST,
+            "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address 10.2.0.9",
+        ),
     ):
         with pytest.raises(SeawayError) as caught:
             await connect(fake_bus, 1, **endpoint)
-        assert caught.value.code is code and text in caught.value.message
+        assert (caught.value.code, caught.value.message) == (code, text)
     with pytest.raises(SeawayError, match="network nope not found"):
         await disconnect(fake_bus, 1, "nope")
+    with pytest.raises(SeawayError, match="invalid config for network web: invalid endpoint settings:\nno configured"):
+        await node.register(3, EndpointSpec(network="web", ipv4_address="10.2.0.9"))
     assert claimed(fake_server) == 1
 
 

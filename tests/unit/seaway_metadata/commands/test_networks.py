@@ -175,8 +175,9 @@ async def test_what_is_refused_leaves_nothing(
 async def test_a_configuration_network(node: NetworkNode, fake_bus: Bus) -> None:
     options = {"com.docker.network.driver.mtu": "1400"}
     await create(fake_bus, "cfg", "10.30.0.0/24", config_only=True, options=options, labels={"a": "1"})
-    made = await create(fake_bus, "web", config_from="cfg", labels={"b": "2"})
+    made = await create(fake_bus, "web", config_from="cfg", labels={"b": "2"}, internal=True)
     assert (made.pools[0].subnet, made.options, made.labels) == ("10.30.0.0/24", options, {"a": "1", "b": "2"})
+    assert made.internal, "that is the user's own choice"
     error = await refused(fake_bus.call(REMOVE_NETWORK, NetworkRef(ref="cfg")))
     assert error.code is Code.FORBIDDEN and 'configuration network "cfg" is in use' in error.message
     for name in ("web", "cfg"):
