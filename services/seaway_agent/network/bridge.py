@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
 from typing import Final
 
-from seaway_agent.network import host_sysctls, rtnetlink, rtnl, subnets
+from seaway_agent.network import host_network, rtnetlink, rtnl, subnets
 from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import NetworkError, SubnetError
 from seaway_agent.network.ipam import AddressPool, first_host
-from seaway_agent.network.names import alias, alias_owner, bridge_names, check_suite, default_bridge, mac_of
+from seaway_agent.network.names import alias, bridge_names, check_suite, default_bridge, is_own, mac_of
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.options import BridgeOptions, bridge_options
@@ -41,7 +41,7 @@ class BridgeDriver(Driver):
     def __init__(self, suite: str) -> None:
         super().__init__(check_suite(suite))
         self._nat = NatTable(suite)
-        self._veths = Veths(suite, ipv6=host_sysctls.has_ipv6())
+        self._veths = Veths(suite, ipv6=host_network.has_ipv6())
         self._bridges: dict[str, _Bridge] = {}
 
     def make(self, spec: NetworkSpec) -> NetworkSpec:
@@ -122,14 +122,14 @@ class BridgeDriver(Driver):
     def _port(self, plan: EndpointPlan) -> BridgePort:
         """Where nftables sees bridged packets, its rules keep containers apart; elsewhere the bridge must."""
         bridge = self._bridges[plan.network.id]
-        return BridgePort(bridge.index, isolated=not bridge.rules.icc and not host_sysctls.filters_bridges())
+        return BridgePort(bridge.index, isolated=not bridge.rules.icc and not host_network.filters_bridges())
 
     # --- making
 
     def _set_up(self, spec: NetworkSpec) -> tuple[NetworkSpec, _Bridge, bool]:
         """Make all but the rules, and tell whether the bridge is new. Safe to repeat: it doesn't disturb containers."""
         options = _options(spec)
-        if spec.subnet6 is not None and not host_sysctls.has_ipv6():
+        if spec.subnet6 is not None and not host_network.has_ipv6():
             raise NetworkError(f"network {spec.name} has IPv6, but this host has none")
         name, link = self._find(spec, options)
         present = self._addresses_of(link) if link is not None else []
@@ -141,8 +141,8 @@ class BridgeDriver(Driver):
                 made = replace(made, gateway6=first_host(spec.subnet6))
             own = _gateways(made, options)
             missing = link is None or not set(own) <= set(present)
-            index = self._make_bridge(made, name, own, is_new=link is None) if missing else self._bring_up(name)
-        host_sysctls.forward_ipv4(name)
+            index = self._make_bridge(made, name, link, own) if missing else self._bring_up(name)
+        host_network.forward_ipv4(name)
         rules = BridgeRules(
             name,
             subnet,
@@ -164,6 +164,10 @@ class BridgeDriver(Driver):
         for name, link in found.items():
             if link is not None and link.kind == "bridge" and link.alias == own:
                 return name, link
+        first = bridge_names(self.suite, spec.id)[1]
+        unfinished = found.get(first)
+        if unfinished is not None and unfinished.kind == "bridge" and not unfinished.alias:
+            found[first] = None
         free = next((name for name, link in found.items() if link is None), None)
         if free is None:
             raise NetworkError(f"interface {names[0]} exists and is not network {spec.name}'s bridge: remove it first")
@@ -184,7 +188,8 @@ class BridgeDriver(Driver):
                     " configure its subnet"
                 )
             return present
-        occupied = self._occupied(link.index if link is not None else 0)
+        host, own = self._veths.host, [link.index] if link is not None else []
+        occupied = [*host_network.routes(host, own), *host_network.addresses(host, own)]
         if spec.subnet6 is not None:
             subnets.check(spec.subnet6, occupied)
         if spec.subnet is None:
@@ -192,29 +197,23 @@ class BridgeDriver(Driver):
         subnets.check(spec.subnet, occupied)
         return spec.subnet
 
-    def _occupied(self, besides: int) -> list[IPv4Network | IPv6Network]:
-        """The networks of the host's routes and addresses, except those of one interface."""
-        routes = [rtnl.parse_route(one.body) for one in self._veths.host.dump(rtnl.dump_routes(), "list routes")]
-        dumped = self._veths.host.dump(rtnl.dump_addresses(), "list addresses")
-        addresses = (rtnl.parse_address(one.body) for one in dumped)
-        found = [route.destination for route in routes if route is not None and route.interface != (besides or -1)]
-        return found + [address.network for index, address in addresses if index != besides]
-
-    def _make_bridge(self, spec: NetworkSpec, name: str, own: Iterable[Interface], *, is_new: bool) -> int:
+    def _make_bridge(self, spec: NetworkSpec, name: str, link: rtnl.Link | None, addresses: Iterable[Interface]) -> int:
         """Make the missing parts of a bridge, and nothing if one can't be made."""
         assert spec.gateway is not None
-        known = "" if spec.id == DEFAULT_NETWORK else alias(self.suite, spec.id)
+        own = {"first_name": bridge_names(self.suite, spec.id)[1], "alias": alias(self.suite, spec.id)}
+        if spec.id == DEFAULT_NETWORK:
+            own = {"first_name": name, "alias": ""}
+        ipv6 = spec.subnet6 is not None
         with rtnetlink.open_interfaces() as host:
+            index = self._bring_up(name) if link is not None else 0
+            index = index or host.make_bridge(name, mac_of(spec.gateway), spec.mtu, ipv6=ipv6, **own)
             try:
-                index = host.make_bridge(
-                    name, mac_of(spec.gateway), spec.mtu, alias=known, ipv6=spec.subnet6 is not None
-                )
-                if spec.subnet6 is not None:
-                    host_sysctls.forward_ipv6(name)
-                for address in own:
+                if ipv6:
+                    host_network.forward_ipv6(name)
+                for address in addresses:
                     host.add_address(index, address)
             except BaseException:
-                if is_new:
+                if link is None:
                     host.delete(name)
                 raise
         return index
@@ -226,12 +225,8 @@ class BridgeDriver(Driver):
 
     def _present(self) -> list[str]:
         """The names of this suite's bridges on the host."""
-        default = default_bridge(self.suite)
-        return [link.name for link in self._veths.links() if link.kind == "bridge" and self._owns(link, default)]
-
-    def _owns(self, link: rtnl.Link, default: str) -> bool:
-        owner = alias_owner(link.alias)
-        return link.name == default or (owner is not None and owner[0] == self.suite)
+        bridges = (link for link in self._veths.links() if link.kind == "bridge")
+        return [link.name for link in bridges if is_own(self.suite, link.name, link.alias)]
 
     def _delete(self, names: Iterable[str]) -> None:
         with rtnetlink.open_interfaces() as host:

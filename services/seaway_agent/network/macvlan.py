@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from seaway_agent.network import rtnetlink, rtnl
 from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import NetlinkError, NetworkError
-from seaway_agent.network.names import alias, alias_owner, check_suite, parent_names, peer_of_parent
+from seaway_agent.network.names import alias, check_suite, is_own, parent_names, peer_of_parent
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
 from seaway_agent.network.options import MacvlanOptions, macvlan_options
 from seaway_agent.network.options import mtu as mtu_of
@@ -111,29 +111,33 @@ class MacvlanDriver(Driver):
         return None
 
     def _make(self, spec: NetworkSpec, options: MacvlanOptions) -> _Parent:
-        known = alias(self.suite, spec.id)
-        if not options.parent:
-            taken = {link.name for link in _links()}
-            name = next((name for name in self._names(spec) if name not in taken), "")
-            if not name:
-                raise NetworkError(f"interface {self._names(spec)[0]} exists and is not network {spec.name}'s")
-            with rtnetlink.open_interfaces() as host:
-                return _Parent(name, host.make_parent(name, peer_of_parent(name), known), own=True)
-        if options.vlan is None:
+        name = options.parent or self._free_name(spec)
+        first, known = self._names(spec)[1], alias(self.suite, spec.id)
+        if options.parent and options.vlan is None:
             raise NetworkError(
                 f"network {spec.name}: this host has no interface {options.parent},"
                 " and that is no name of a VLAN such as eth0.50"
             )
         with rtnetlink.open_interfaces() as host:
-            return _Parent(options.parent, host.make_vlan(options.parent, *options.vlan, alias=known), own=True)
+            if options.vlan is not None:
+                return _Parent(name, host.make_vlan(name, *options.vlan, first_name=first, alias=known), own=True)
+            return _Parent(name, host.make_parent(name, peer_of_parent(name), first_name=first, alias=known), own=True)
+
+    def _free_name(self, spec: NetworkSpec) -> str:
+        preferred, first = self._names(spec)
+        taken = {link.name for link in _links() if link.name != first or link.alias}
+        name = next((name for name in (preferred, first) if name not in taken), "")
+        if not name:
+            raise NetworkError(f"interface {preferred} exists and is not network {spec.name}'s: remove it first")
+        return name
 
     def _names(self, spec: NetworkSpec) -> tuple[str, str]:
         return parent_names(self.suite, spec.id)
 
     def _made(self) -> list[str]:
         """The names of the interfaces that this driver has made on the host."""
-        found = ((link, alias_owner(link.alias)) for link in _links() if link.kind in _MADE_KINDS)
-        return [link.name for link, owner in found if owner is not None and owner[0] == self.suite]
+        found = (link for link in _links() if link.kind in _MADE_KINDS)
+        return [link.name for link in found if is_own(self.suite, link.name, link.alias)]
 
     def _delete(self, names: Collection[str]) -> None:
         if names:

@@ -32,7 +32,7 @@ def default_bridge(suite: str) -> str:
 
 
 def bridge_names(suite: str, network_id: str) -> tuple[str, str]:
-    """The bridge of a network: Docker's name, and another one where another suite of the host has the first."""
+    """The bridge of a network: Docker's name, and its first one, which stays if another suite has the other."""
     return f"br-{network_id[:_ID_DIGITS]}", f"sw{suite}{network_id[:_SHORT_ID_DIGITS]}"
 
 
@@ -51,10 +51,14 @@ def alias(suite: str, network_id: str) -> str:
     return f"seaway {suite} {network_id}"
 
 
-def alias_owner(text: str) -> tuple[str, str] | None:
-    """Suite and network id of an alias; None for those of other programs."""
-    found = _ALIAS.fullmatch(text)
-    return (found[1], found[2]) if found is not None else None
+def is_own(suite: str, name: str, alias_text: str) -> bool:
+    """Whether an interface with this name and alias is a bridge or parent that a driver of this suite made."""
+    found = _ALIAS.fullmatch(alias_text)
+    if found is not None:
+        return found[1] == suite
+    return (
+        name == default_bridge(suite) or re.fullmatch(f"(sw|dm){suite}[0-9a-f]{{{_SHORT_ID_DIGITS}}}", name) is not None
+    )
 
 
 def table_name(suite: str) -> str:

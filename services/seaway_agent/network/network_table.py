@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from seaway_agent.network import rtnl
+from seaway_agent.network import host_network
 from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import NetworkError, SubnetError
 from seaway_agent.network.ipam import AddressPool, NetworkAddresses
@@ -109,9 +109,7 @@ class NetworkTable:
         """The destinations of the host's routes, except those over the interfaces of these networks."""
         own = {index for driver in self._drivers.values() for index in driver.interfaces()}
         with NetlinkSocket(ROUTE) as host:
-            dumped = host.dump(rtnl.dump_routes(), "list routes")
-        found = (rtnl.parse_route(reply.body) for reply in dumped)
-        return destinations(route.destination for route in found if route is not None and route.interface not in own)
+            return destinations(host_network.routes(host, own))
 
     def teardown(self) -> None:
         """Remove all networks from the host."""

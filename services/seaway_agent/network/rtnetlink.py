@@ -73,17 +73,14 @@ class Interfaces:
     def __init__(self, route: Any) -> None:
         self._route = route
 
-    def make_bridge(self, name: str, mac: str, mtu: int, *, ipv6: bool = False, alias: str = "") -> int:
-        """Make a bridge, or bring it up; returns its index. ``ipv6``: it gets a link-local address.
+    def make_bridge(self, name: str, mac: str, mtu: int, *, first_name: str, alias: str, ipv6: bool = False) -> int:
+        """Make a bridge, up; returns its index. ``ipv6``: it gets a link-local address. See `_make`.
 
         It floods multicast, since snooping only adds work without a querier.
         """
+        more = {"kind": "bridge", "address": mac, "mtu": mtu, "br_mcast_snooping": 0}
         with _doing(f"make bridge {name}"):
-            index = self._index(name)
-            if index is None:
-                self._route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu, br_mcast_snooping=0)
-                index = self.index(name)
-                self._set_up_link(index, ipv6=ipv6, alias=alias)
+            index = self._make(name, first_name, alias, ipv6=ipv6, **more)
             self._route.link("set", index=index, state="up")
             return index
 
@@ -103,20 +100,27 @@ class Interfaces:
                 "add", ifname=name, kind="macvlan", link=parent, macvlan_mode=mode, net_ns_fd=netns_fd, **more
             )
 
-    def make_parent(self, name: str, peer: str, alias: str) -> int:
-        """Make an interface that leads nowhere, up: a dummy, or a veth where the kernel has no dummies."""
+    def make_parent(self, name: str, peer: str, *, first_name: str, alias: str) -> int:
+        """Make an interface that leads nowhere, up: a dummy, or a veth where the kernel has no dummies. See `_make`."""
         with _doing(f"make interface {name}"):
-            if self._made(ifname=name, kind="dummy"):
-                return self._completed(name, alias)
-            self._route.link("add", ifname=name, kind="veth", peer={"ifname": peer})
-            self._completed(peer, "")
-            return self._completed(name, alias)
+            try:
+                index = self._make(name, first_name, alias, kind="dummy")
+            except Exception as error:
+                if getattr(error, "code", 0) != errno.EOPNOTSUPP:
+                    raise
+                index = self._make(name, first_name, alias, kind="veth", peer={"ifname": peer})
+                other = self.index(peer)
+                self._without_ipv6(other)
+                self._route.link("set", index=other, state="up")
+            self._route.link("set", index=index, state="up")
+            return index
 
-    def make_vlan(self, name: str, parent: str, number: int, alias: str) -> int:
-        """Make a VLAN's interface over another one, up; returns its index."""
+    def make_vlan(self, name: str, parent: str, number: int, *, first_name: str, alias: str) -> int:
+        """Make a VLAN's interface over another one, up; returns its index. See `_make`."""
         with _doing(f"make interface {name} of VLAN {number}"):
-            self._route.link("add", ifname=name, kind="vlan", link=self.index(parent), vlan_id=number)
-            return self._completed(name, alias)
+            index = self._make(name, first_name, alias, kind="vlan", link=self.index(parent), vlan_id=number)
+            self._route.link("set", index=index, state="up")
+            return index
 
     def make_veth(
         self, name: str, bridge: int, mtu: int, *, isolated: bool, peer: str, peer_mac: str, netns_fd: int
@@ -137,7 +141,8 @@ class Interfaces:
         """Bring an interface up with its addresses, and with a default route over each gateway."""
         with _doing(f"configure {name} with address {addresses[0]}"):
             index = self.index(name)
-            self._set_up_link(index, ipv6=any(address.version == 6 for address in addresses))
+            if not any(address.version == 6 for address in addresses):
+                self._without_ipv6(index)
             self._route.link("set", index=index, state="up")
         for address in addresses:
             self.add_address(index, address)
@@ -173,34 +178,26 @@ class Interfaces:
     def _index(self, name: str) -> int | None:
         return next(iter(self._route.link_lookup(ifname=name)), None)
 
-    def _made(self, **link: str) -> bool:
-        """Whether the kernel made a link: False if it has none of that kind."""
-        import pyroute2
+    def _make(self, name: str, first_name: str, alias: str, *, ipv6: bool = False, **link: Any) -> int:
+        """Make an interface, down; returns its index.
 
+        It has a name that tells whose it is until its alias does, so that what a killed agent leaves can be swept.
+        """
+        if (left := self._index(first_name)) is not None:
+            self._route.link("del", index=left)
+        self._route.link("add", ifname=first_name, **link)
+        index = self.index(first_name)
         try:
-            self._route.link("add", **link)
-        except pyroute2.NetlinkError as error:
-            if error.code != errno.EOPNOTSUPP:
-                raise
-            return False
-        return True
-
-    def _completed(self, name: str, alias: str) -> int:
-        """Bring a new parent up; returns its index. Deletes it if that fails."""
-        index = self.index(name)
-        try:
-            self._set_up_link(index, alias=alias)
-            self._route.link("set", index=index, state="up")
+            if not ipv6:
+                self._without_ipv6(index)
+            if alias:
+                self._route.link("set", index=index, ifalias=alias)
+            if name != first_name:
+                self._route.link("set", index=index, ifname=name)
         except BaseException:
             self._route.link("del", index=index)
             raise
         return index
-
-    def _set_up_link(self, index: int, *, ipv6: bool = False, alias: str = "") -> None:
-        if not ipv6:
-            self._without_ipv6(index)
-        if alias:
-            self._route.link("set", index=index, ifalias=alias)
 
     def _without_ipv6(self, index: int) -> None:
         """Disable the IPv6 link-local address, and with it router solicitations and MLD."""

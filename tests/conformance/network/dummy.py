@@ -25,7 +25,7 @@ class DummyDriver(Driver):
 
     def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
         with rtnetlink.open_interfaces(netns_fd) as inner:
-            inner.make_bridge(plan.interface, plan.mac, plan.network.mtu)
+            inner.make_bridge(plan.interface, plan.mac, plan.network.mtu, first_name=plan.interface, alias="")
             inner.configure(plan.interface, plan.addresses, plan.gateways)
         return plan.plugged()
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.namespaces import Namespace, Process
 from seaway_agent.network import bridge as bridge_module
 from seaway_agent.network import options
 from seaway_agent.network.errors import NetlinkError, NetworkError, SubnetError
+from seaway_agent.network.names import bridge_names
 from seaway_agent.network.port import EndpointRequest, NetworkSpec
 from seaway_agent.network.ports import PortBinding, PortRequest
 from seaway_agent.network.publisher import Published
@@ -197,6 +199,34 @@ async def test_a_bridge_that_other_programs_filled_says_so(node: Node, host: Nam
     assert host.own_links() == before
     host.run("ip", "link", "set", "t0", "nomaster")
     await node.release(await node.acquire(at(2)))
+
+
+@pytest.mark.parametrize("made_again", [True, False])
+async def test_a_bridge_that_a_killed_agent_had_not_finished(node: Node, host: Namespace, made_again: bool) -> None:
+    """It has the name that tells whose it is, and no alias yet."""
+    unfinished = bridge_names(node.suite, FRONT)[1]
+    host.run("ip", "link", "add", unfinished, "type", "bridge")
+    if made_again:
+        await node.networks.make(front())
+        assert host.own_links() == {node.bridge, BRIDGE}
+    else:
+        assert await node.networks.sweep() == [unfinished]
+        assert host.own_links() == {node.bridge}
+
+
+async def test_where_another_suite_has_the_name_there_is_another(node: Node, host: Namespace) -> None:
+    other = Node("zz9", host)
+    await other.open()
+    await other.networks.make(front())
+    mine = replace(front(), subnet=IPv4Network("10.2.0.0/24"), gateway=None)
+    host.run("ip", "link", "add", bridge_names(node.suite, FRONT)[1], "type", "bridge")
+    await node.networks.make(mine)
+    second = bridge_names(node.suite, FRONT)[1]
+    assert {BRIDGE, second} <= host.own_links()
+    assert await other.networks.sweep() == await node.networks.sweep() == []
+    await node.networks.make(mine)
+    await other.close(teardown=True)
+    assert host.own_links() == {node.bridge, second}
 
 
 # --- rules

@@ -30,10 +30,21 @@ def test_a_suite_knows_its_own_veths_only() -> None:
     assert not names.is_host_veth("ab", "vethab00000007")
 
 
-def test_an_alias_tells_suite_and_network() -> None:
-    assert names.alias_owner(names.alias("ab12", "0f" * 32)) == ("ab12", "0f" * 32)
+def test_the_alias_tells_whose_an_interface_is_and_before_that_its_first_name() -> None:
+    network = "0f" * 32
+    for name in ("br-0f0f0f0f0f0f", "eth0.50", names.bridge_names("ab", network)[1]):
+        assert names.is_own("ab12", name, names.alias("ab12", network))
+        assert not names.is_own("ab1", name, names.alias("ab12", network))
+    for first in (
+        names.bridge_names("ab12", network)[1],
+        names.parent_names("ab12", network)[1],
+        names.default_bridge("ab12"),
+    ):
+        assert names.is_own("ab12", first, "")
+        assert not names.is_own("ab1", first, "")
+        assert not names.is_own("ab12c", first, "")
     for other in ("", "seaway", "uplink to seaway ab12 0f", "seaway AB 0f", "seaway ab12 0f "):
-        assert names.alias_owner(other) is None
+        assert not names.is_own("ab12", "br-0f0f0f0f0f0f", other)
 
 
 def test_stale_groups_differ_and_are_not_the_default_group() -> None:

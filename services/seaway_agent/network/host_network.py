@@ -1,7 +1,15 @@
-"""The host's sysctls that networks depend on. In the network namespace of the calling thread."""
+"""The host's own network: sysctls that networks depend on, and the networks that it is in already.
 
+In the network namespace of the calling thread, or of the socket.
+"""
+
+from collections.abc import Collection
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final
+
+from seaway_agent.network import rtnl
+from seaway_agent.network.netlink import NetlinkSocket
 
 _NET: Final = Path("/proc/sys/net")
 _CALLS: Final = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
@@ -39,6 +47,18 @@ def forward_ipv6(bridge: str) -> None:
     _set(_IPV6 / "conf" / bridge / "accept_dad", "0")
     for scope in ("default", "all"):
         _set(_IPV6 / "conf" / scope / "forwarding", "1")
+
+
+def routes(host: NetlinkSocket, besides: Collection[int]) -> list[IPv4Network | IPv6Network]:
+    """The destinations of the host's routes, except those over these interfaces. Raises NetlinkError."""
+    found = (rtnl.parse_route(reply.body) for reply in host.dump(rtnl.dump_routes(), "list routes"))
+    return [route.destination for route in found if route is not None and route.interface not in besides]
+
+
+def addresses(host: NetlinkSocket, besides: Collection[int]) -> list[IPv4Network | IPv6Network]:
+    """The networks of the host's addresses, except those of these interfaces. Raises NetlinkError."""
+    found = (rtnl.parse_address(reply.body) for reply in host.dump(rtnl.dump_addresses(), "list addresses"))
+    return [address.network for index, address in found if index not in besides]
 
 
 def _set(path: Path, value: str) -> None:
