@@ -67,10 +67,16 @@ class Namespace:
 
     def own_links(self) -> set[str]:
         """The interfaces apart from loopback and what the kernel puts into each namespace by itself."""
-        return {name for name in self.links() if name.startswith(("sw", "v"))}
+        return {name for name in self.links() if name.startswith(("sw", "v", "br-", "dm", "dp"))}
 
     def table(self, suite: str) -> str:
         return self.run("nft", "list", "table", "ip", f"seaway_{suite}")
+
+    def table6(self, suite: str) -> str:
+        """The table of IPv6; empty if there is none."""
+        name = f"seaway_{suite}"
+        tables = self.run("nft", "list", "tables")
+        return self.run("nft", "list", "table", "ip6", name) if f"ip6 {name}" in tables else ""
 
     def close(self) -> None:
         os.close(self.fd)

@@ -10,8 +10,9 @@ from seaway_bus.bus import Bus, Command
 from seaway_cluster.records import FindRecord
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ContainerId, CreateContainer, RemoveContainer
-from seaway_contracts.containers import ContainerRecord, ContainerStatus
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.networks import NetworkRecord, NetworkRef, network_id
 from seaway_contracts.records import ForgetContainer
 
 T = TypeVar("T")
@@ -41,8 +42,23 @@ async def made_first(
         if error.code is not Code.NOT_FOUND:
             raise
         record = await registered_only(find, identifier, error)
-    await bus.call(cat.CREATE, CreateContainer(spec=record.spec), node=node, command=Command.new(actor))
+    request = CreateContainer(spec=record.spec, networks=await _networks(bus, record.spec))
+    await bus.call(cat.CREATE, request, node=node, command=Command.new(actor))
     return await ask()
+
+
+async def _networks(bus: Bus, spec: ContainerSpec) -> tuple[NetworkRecord, ...]:
+    """The networks of users in which a container has endpoints, but for those that were removed. Raises SeawayError."""
+    found = []
+    for endpoint in spec.network.endpoints:
+        if endpoint.network_id in ("", network_id(endpoint.network)):
+            continue
+        try:
+            found.append((await bus.call(cat.GET_NETWORK, NetworkRef(ref=endpoint.network_id))).network)
+        except SeawayError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+    return tuple(found)
 
 
 async def registered_only(find: FindRecord, identifier: str, error: SeawayError) -> ContainerRecord:

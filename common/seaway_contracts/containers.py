@@ -170,10 +170,12 @@ class ContainerNetworking(Payload):
 
     `sandbox`: empty for one of its own, `host`, or `container:<id>` for another container's. Only a sandbox of its own
     has endpoints; without endpoints it has only the loopback. The first endpoint is that of Docker's NetworkMode.
+    `disconnected`: it has no endpoints because it was disconnected from all of its networks.
     """
 
     sandbox: str = ""
     endpoints: tuple[EndpointSpec, ...] = ()
+    disconnected: bool = False
     hostname: str = ""
     domainname: str = ""
     dns: tuple[str, ...] = ()
@@ -195,7 +197,7 @@ class ContainerNetworking(Payload):
         """The networks that Docker shows it in: `host` or `none` without endpoints, nothing in another's sandbox."""
         if self.endpoints:
             return tuple(endpoint.network for endpoint in self.endpoints)
-        return () if self.partner else (self.sandbox or "none",)
+        return () if self.partner or self.disconnected else (self.sandbox or "none",)
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -281,7 +283,7 @@ class Asked(Payload):
 
 
 class ContainerSpec(Payload):
-    """What a container was asked to be; only name, limits and restart policy ever change. Times in Unix ns."""
+    """What a container was asked to be; only name, limits, restart policy and endpoints change. Times in Unix ns."""
 
     id: str
     name: str

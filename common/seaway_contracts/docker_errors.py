@@ -140,6 +140,39 @@ def network_in_use(name: str, network_id: str) -> SeawayError:
     )
 
 
+def endpoint_exists(container: str, network: str) -> SeawayError:
+    """For connect; both are names."""
+    return SeawayError(Code.FORBIDDEN, f"endpoint with name {container} already exists in network {network}")
+
+
+def not_connected(container_id: str, network: str, *, running: bool) -> SeawayError:
+    """For disconnect."""
+    return internal(f"container {container_id} is not connected to {'' if running else 'the '}network {network}")
+
+
+def networks_of_removed_container(container_id: str) -> SeawayError:
+    """For connect and disconnect: its removal has begun."""
+    return conflict(
+        f"Container {container_id} is marked for removal and cannot be connected or disconnected to the network"
+    )
+
+
+def connect_in_shared_sandbox() -> SeawayError:
+    return bad_request(
+        "container sharing network namespace with another container or host cannot be connected to any other network"
+    )
+
+
+def connect_in_private_sandbox() -> SeawayError:
+    return bad_request(
+        "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+    )
+
+
+def disconnect_from_host() -> SeawayError:
+    return bad_request("container cannot be disconnected from host network or connected to host network")
+
+
 def network_not_removable(name: str) -> SeawayError:
     """For a network that every host has."""
     return SeawayError(Code.FORBIDDEN, f"{name} is a pre-defined network and cannot be removed")

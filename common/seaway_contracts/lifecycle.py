@@ -36,7 +36,8 @@ MOST_BYTES: Final = 64 << 10
 class ContainerEvent(Payload):
     """A container event as its agent publishes it to the services: the status after it, Docker's actor attributes.
 
-    `spec` is set for `create` and for each event that changes it (`rename`, `update`).
+    `spec` is set for `create` and for each event that changes it: `rename`, `update`, and a `status` after a connect or
+    a disconnect.
     """
 
     status: ContainerStatus

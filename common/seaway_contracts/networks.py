@@ -152,10 +152,11 @@ class DisconnectHeld(Payload):
     network_id: str
 
 
-class NetworkId(Payload):
-    """A command with the network's id alone."""
+class RemoveHeldNetwork(Payload):
+    """Remove a network. A record of it comes too late unless its version is higher than this one (0: always)."""
 
     id: str
+    version: int = 0
 
 
 class NetworkInventory(Payload):

@@ -22,13 +22,17 @@ from seaway_agent.commands.exec import ExecCommands
 from seaway_agent.commands.inventory import InventoryCommand
 from seaway_agent.commands.lifecycle import LifecycleCommands, UpdateCommands
 from seaway_agent.commands.making import ContainerMaker
+from seaway_agent.commands.networks import NetworkCommands
 from seaway_agent.commands.observe import ObserveCommands
 from seaway_agent.commands.spec_checks import SpecChecks
 from seaway_agent.commands.streams import StreamCommands
 from seaway_agent.container.factory import ContainerLogs, RunnerFactory
+from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook
+from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.run_hooks import run_hooks
+from seaway_agent.dns.node_resolver import NodeResolver
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.inventory.inventory import Inventory
@@ -42,7 +46,7 @@ from seaway_agent.metrics.collector import ContainerCollector
 from seaway_agent.metrics.stats import StatsSampling
 from seaway_agent.network.errors import SubnetError
 from seaway_agent.network.networks import NodeNetworks
-from seaway_agent.network.port import DEFAULT_NETWORK, NetworkSpec
+from seaway_agent.network.port import DEFAULT_NAME, DEFAULT_NETWORK, NetworkSpec
 from seaway_agent.network.published import PublishedPorts
 from seaway_agent.node.beats import Heartbeat, facts_of
 from seaway_agent.node.disk_space import wait_for_disk_space
@@ -74,7 +78,6 @@ from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
 from seaway_contracts.errors import SeawayError, internal
-from seaway_contracts.networks import network_id
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 
@@ -172,6 +175,10 @@ class Agent:
         self._attach_lock.start()
         stack.callback(self._attach_lock.close)
         self._networks = await self._open_networks(store, suite)
+        self._held = HeldNetworks(self._networks, self._journal.networks, self._journal.was_removed)
+        await self._held.restore()
+        self._resolver = NodeResolver(self._layout.run, self._context.tasks, _OUTPUT_FD)
+        stack.callback(self._resolver.close)
         self._published = PublishedPorts(self._networks)
         stack.push_async_callback(self._published.close)
         self._uppers = UpperStore(self._layout.containers)
@@ -200,7 +207,7 @@ class Agent:
         """Docker's network `bridge`, on the subnet of the last time unless that has been taken since."""
         wanted = IPv4Network(subnet) if subnet else None
         try:
-            return await networks.make(NetworkSpec(network_id(DEFAULT_NETWORK), DEFAULT_NETWORK, subnet=wanted))
+            return await networks.make(NetworkSpec(DEFAULT_NETWORK, DEFAULT_NAME, subnet=wanted))
         except SubnetError as error:
             if wanted is None or self._settings.subnet:
                 raise internal(str(error)) from error
@@ -232,6 +239,7 @@ class Agent:
         self._factory = RunnerFactory(
             make_runtime=make_runtime,
             hooks=self._hooks,
+            network=LiveNetwork(self._networks, self._held, self._published, self._resolver, layout),
             journal=self._journal,
             uppers=self._uppers,
             volumes=self._volumes,
@@ -255,6 +263,8 @@ class Agent:
             seccomp=self._seccomp,
             runtimes=self._runtimes,
             networks=self._networks,
+            held=self._held,
+            resolver=self._resolver,
             published=self._published,
             volumes=self._volumes,
             layout=self._layout,
@@ -288,10 +298,11 @@ class Agent:
             factory=self._factory,
             layout=self._layout,
             leftovers=leftovers,
-            network=NetworkRecovery(self._networks, self._published),
+            network=NetworkRecovery(self._networks, self._held, self._published, self._resolver, self._layout),
             execs=ExecRecovery(self._layout, self._journal.execs(), same_boot=same_boot),
             undo=undo,
             pending=self._journal.pending_stops,
+            disconnects=self._journal.pending_disconnects,
             tasks=self._context.tasks,
             same_boot=same_boot,
         )
@@ -309,7 +320,9 @@ class Agent:
         facts = facts_of(
             info, self._runtimes, self._networks.suite, self._bridge, settings.label, str(settings.root), boot
         )
-        heartbeat = Heartbeat(context.bus, inventory, self._journal, info, facts, settings.beat_s)
+        heartbeat = Heartbeat(
+            context.bus, inventory, self._journal, info, facts, settings.beat_s, self._networks.routes
+        )
         context.tasks.eternal("beat", heartbeat.run())
         context.tasks.eternal("layers", LayerSweeper(context.bus, inventory, self._layers).run())
         self._stack.push_async_callback(self._leave, heartbeat)
@@ -350,6 +363,7 @@ class Agent:
         await self._create_command().serve(bus)
         await LifecycleCommands(inventory).serve(bus)
         await UpdateCommands(inventory, self._cgroups.host).serve(bus)
+        await NetworkCommands(inventory, self._journal, self._held, self._networks).serve(bus)
         stats = StatsSampling(inventory, info, bus.transport, tasks, self._cgroups, self._networks)
         observe = ObserveCommands(inventory, bus, stats, self._layout, self._runtimes, self._cgroups)
         self._stack.callback(observe.close)

@@ -58,8 +58,9 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
     with contextlib.closing(open_outbox(settings.outbox)) as db:
         store, outbox = Store(bus, tasks, settings.replicas), Outbox(db, bus.transport, tasks)
         nodes = NodeWatch(bus, await store.add(NODES), outbox, tasks)
-        containers = await store.add_reported(CONTAINERS, ContainerInventories(bus), nodes.all_up)
         networks = await store.add_written(NETWORKS)
+        container_inventories = ContainerInventories(bus, networks.index.get)
+        containers = await store.add_reported(CONTAINERS, container_inventories, nodes.all_up)
         subnets = SubnetRecord(
             await bus.transport.bucket(catalogue.SUBNETS_BUCKET, settings.replicas),
             networks.is_stored,
@@ -67,11 +68,12 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
         )
         shares = await bus.transport.bucket(catalogue.SHARES_BUCKET, settings.replicas)
         history = History(bus.transport, shares)
-        inventories = NetworkInventories(bus, networks, subnets, tasks)
+        inventories = NetworkInventories(bus, networks, subnets, tasks, nodes.all_up)
+        containers.may_claim = inventories.may_claim
         bus.transport.on_reconnect(inventories.doubt)
         for listener in (store.beat, inventories.beat):
             nodes.on_beat(listener)
-        service = Metadata(bus, tasks, store, containers, networks, subnets, nodes, outbox, history)
+        service = Metadata(bus, tasks, store, containers, networks, subnets, inventories, nodes, outbox, history)
         await service.start()
         try:
             yield service
@@ -91,6 +93,7 @@ class Metadata:
         containers: ContainerTable,
         networks: WrittenTable[NetworkRecord],
         subnets: SubnetRecord,
+        inventories: NetworkInventories,
         nodes: NodeWatch,
         outbox: Outbox,
         history: History,
@@ -110,6 +113,7 @@ class Metadata:
         self.commands = ContainerCommands(bus, containers, registering, self.registrations, endpoints, store.doubt)
         self._connecting = Connecting(bus, containers, self.commands, endpoints, store.doubt)
         self._network_table = networks
+        self.network_inventories = inventories
         self.networks = NetworkCommands(bus, networks, subnets, view.index, nodes.records, outbox, store.doubt)
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims

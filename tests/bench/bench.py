@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import measure  # noqa: E402
+import names  # noqa: E402
 import networks  # noqa: E402
 import standing  # noqa: E402
 import stats  # noqa: E402
@@ -42,6 +43,7 @@ STATS_CONTAINERS = 50
 STATS_S = 8.0
 IDLE, IDLE_TARGET = 50, 1 / 5
 LISTED, LIST_TARGET, INSPECT_TARGET = 1000, 1 / 5, 2.0
+DNS_TARGET = 1.0
 START_TARGET_MS, PORTS_TARGET, NETWORK_TARGET, TRAFFIC_TARGET = 3.0, 1.5, 1 / 3, 1.0
 READY_TARGET_S = 2.0
 PSS_TARGET_MB = 200.0
@@ -71,7 +73,7 @@ def arguments() -> argparse.Namespace:
     has_podman = shutil.which("podman") is not None
     which = argparse.BooleanOptionalAction
     parser.add_argument("--podman", action=which, default=has_podman, help="its lifecycles too")
-    parts = ("lifecycle", "exec", "events", "streams", "stats", "standing", "networks", "suite")
+    parts = ("lifecycle", "exec", "events", "streams", "stats", "standing", "networks", "dns", "suite")
     parser.add_argument("--only", choices=parts, help="just this part")
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir(), "seaway-bench.jsonl"))
     return parser.parse_args()
@@ -149,6 +151,8 @@ async def engine_rows(
         rows.append(await stats_row(engines, two, given.rounds))
     if given.only in (None, "standing"):
         rows += await standing_rows(engines, two)
+    if given.only in (None, "dns"):
+        rows += await dns_rows(two, directory, given.rounds)
     if given.only in (None, "networks"):
         rows += await network_rows(two, given.rounds, given.count)
     return rows
@@ -204,6 +208,17 @@ async def standing_rows(engines: dict[str, Engine], clients: dict[str, Client]) 
         _ratio(f"list of {LISTED} containers", lists, LIST_TARGET),
         _ratio(f"inspect, one of {LISTED}", inspects, INSPECT_TARGET),
     ]
+
+
+async def dns_rows(clients: dict[str, Client], directory: Path, rounds: int) -> list[Row]:
+    """From a question for a container's name to the answer, at a thousand questions a second."""
+    programs, out = directory / "asker", directory / "answered"
+    programs.mkdir()
+    out.mkdir()
+    words = ["gcc", "-O2", "-static", "-o", str(programs / "dnsasker"), str(HERE / "c" / "dnsasker.c")]
+    await asyncio.to_thread(subprocess.run, words, check=True)
+    found = await names.answers(clients, programs, out, rounds)
+    return [_ratio(f"DNS answer at 1000/s, {part} (us)", found[part], DNS_TARGET) for part in ("p50", "p99")]
 
 
 async def network_rows(clients: dict[str, Client], rounds: int, count: int) -> list[Row]:
@@ -263,7 +278,7 @@ def main() -> int:
     with place() as directory:
         if given.only in (None, "suite"):
             rows += suite_rows(directory, given.rounds)
-        if given.only in (None, "lifecycle", "exec", "events", "streams", "stats", "standing", "networks"):
+        if given.only in (None, "lifecycle", "exec", "events", "streams", "stats", "standing", "networks", "dns"):
             engines: dict[str, Engine] = {
                 "docker": Dockerd(directory / "docker"),
                 "seaway": Seaway(directory / "seaway"),

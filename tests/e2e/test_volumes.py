@@ -131,7 +131,7 @@ def test_what_is_not_supported_says_so(cli: DockerCli, rich: str, volume: str) -
     made = cli("create", "-v", f"{volume}:/data", rich).out
     for words in (["ls"], ["inspect", volume], ["create", "x"], ["rm", volume], ["prune", "-f"]):
         refused = cli.try_("volume", *words)
-        assert refused.code == 1 and "not supported by Seaway yet: volumes" in refused.err, words
+        assert refused.code == 1 and "not supported by Seaway yet: managing volumes" in refused.err, words
     assert cli("inspect", "--format", "{{.Id}}", made).out == made
     assert cli.try_("inspect", "nothing").err == "Error: No such object: nothing"
     assert "Local Volumes" in cli("system", "df").out

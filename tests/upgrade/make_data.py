@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from seaway_agent.core.instructions import PendingDisconnect, Waiter
 from seaway_agent.state.database import Store, open_database
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_cli.suite import Suite
@@ -18,6 +19,7 @@ from seaway_contracts.containers import ContainerStatus, Resources, RestartPolic
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecState, ExecStatus
 from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_contracts.networks import NetworkRecord, Pool
 from seaway_contracts.nodes import NodeEvent
 from seaway_docker.references import parse_reference
 from seaway_image.oci.digests import Digest
@@ -30,6 +32,8 @@ from seaway_testing import builders
 from seaway_testing.clock import START_NS
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 
+NETWORK = NetworkRecord(id="b" * 64, name="back", created_ns=START_NS, pools=(Pool(subnet="10.1.0.0/24"),))
+DISCONNECT = PendingDisconnect(NETWORK.id, Waiter("c8", "me"))
 STATES = {1: State.CREATED, 2: State.RUNNING, 3: State.EXITED, 4: State.RESTARTING}
 
 
@@ -75,6 +79,8 @@ def _agent(path: Path) -> str:
     ended = ExecStatus(state=ExecState.ENDED, command="c5", pid=12, exit_code=3, **times)
     store.put_exec(ExecInfo(container=builders.container_id(2), spec=ExecSpec(id=exec_id, args=("ls",)), status=ended))
     store.put_outcome("c7", status(2))
+    store.put_network(NETWORK)
+    store.put_pending_disconnect(builders.container_id(2), DISCONNECT)
     for name, value in {"boot": "b-1", "suite": "a1b2c3", "subnet": "172.18.0.0/16"}.items():
         store.put_fact(name, value)
     return _dump(db)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.upgrade.make_data import STATES, spec, status
+from tests.upgrade.make_data import DISCONNECT, NETWORK, STATES, spec, status
 
 from seaway_agent.state.database import Store, open_database
 from seaway_bus.bus import Bus, Command
@@ -79,6 +79,8 @@ def test_the_agents_memory(data: Path, tmp_path: Path) -> None:
         (info,) = store.execs()[builders.container_id(2)]
         assert (info.spec.args, info.status.exit_code) == (("ls",), 3)
         assert store.outcome("c7") == status(2)
+        assert store.networks() == {NETWORK.id: NETWORK}
+        assert store.pending_disconnects() == {builders.container_id(2): DISCONNECT}
         assert [store.fact(name) for name in ("boot", "suite", "subnet")] == ["b-1", "a1b2c3", "172.18.0.0/16"]
         store.set_status(builders.container_id(1), status(2))
         assert int(db.execute("PRAGMA user_version").fetchone()[0]) >= 1

@@ -75,7 +75,7 @@ DISCONNECT_HELD: Final = call(
 REMOVE_HELD_NETWORK: Final = call(
     AGENT,
     "network.remove",
-    n.NetworkId,
+    n.RemoveHeldNetwork,
     Empty,
     "Remove a network, unless a container has an active endpoint in it.",
     callers=(METADATA,),

@@ -15,7 +15,7 @@ from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.commands import ContainerId, CreateContainer, CreateRejected, StatusReply
-from seaway_contracts.containers import ContainerSpec, ContainerStatus
+from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.errors import conflict
 
 _REPEATED_S: Final = 20.0
@@ -74,16 +74,16 @@ class CreateCommand:
         self._inventory.check_room(command)
         self._making[spec.id] = command.id
         try:
-            status = await self._make(spec, asked.former, command)
+            status = await self._make(asked, command)
             return StatusReply(status=status, warnings=self._checks.warnings(spec))
         finally:
             del self._making[spec.id]
 
-    async def _make(self, spec: ContainerSpec, former: ContainerStatus | None, command: Command) -> ContainerStatus:
-        self._checks.check(spec)
+    async def _make(self, asked: CreateContainer, command: Command) -> ContainerStatus:
+        self._checks.check(asked.spec)
         self._attach_lock.warm()  # as most are started at once
-        spec = self._checks.completed(spec)
+        spec = self._checks.completed(asked.spec)
         with self._layers.using(spec.image.layers):
             lowers = tuple(await self._layers.ensure(spec.image.layers, self._blobs.fetch))
             check_workdir(spec.command.workdir, lowers)
-            return await self._maker.make(spec, lowers, former, command)
+            return await self._maker.make(spec, lowers, asked.former, asked.networks, command)

@@ -14,6 +14,7 @@ from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Command
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import internal
+from seaway_contracts.networks import NetworkRecord
 from seaway_kit.failpoints import Failpoint, reach
 
 
@@ -30,15 +31,20 @@ class ContainerMaker:
         self._layout = layout
 
     async def make(
-        self, spec: ContainerSpec, lowers: tuple[str, ...], former: ContainerStatus | None, command: Command
+        self,
+        spec: ContainerSpec,
+        lowers: tuple[str, ...],
+        former: ContainerStatus | None,
+        networks: tuple[NetworkRecord, ...],
+        command: Command,
     ) -> ContainerStatus:
         """A container's first status. `lowers` are its image's layers, topmost first; `former` is the status of one
-        that was on this node before. Raises SeawayError.
+        that was on this node before; `networks` are stored with it. Raises SeawayError.
         """
         binds.check_binds(spec)
         self._volumes.reserve(spec)
         try:
-            status = await self._made(spec, lowers, former, command)
+            status = await self._made(spec, lowers, former, networks, command)
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
             self._undo(spec)
             if isinstance(error, OSError):
@@ -48,7 +54,12 @@ class ContainerMaker:
         return status
 
     async def _made(
-        self, spec: ContainerSpec, lowers: tuple[str, ...], former: ContainerStatus | None, command: Command
+        self,
+        spec: ContainerSpec,
+        lowers: tuple[str, ...],
+        former: ContainerStatus | None,
+        networks: tuple[NetworkRecord, ...],
+        command: Command,
     ) -> ContainerStatus:
         reach(Failpoint.CREATE_VOLUMES)
         upper = self._uppers.acquire(spec.id)
@@ -60,7 +71,7 @@ class ContainerMaker:
         begins = (former or ContainerStatus()).model_copy(update=place)
         runner = self._factory.make(spec, begins, lowers)
         self._inventory.add(runner)
-        return await self._record(runner, former, command)
+        return await self._record(runner, former, networks, command)
 
     def _undo(self, spec: ContainerSpec) -> None:
         self._inventory.runners.pop(spec.id, None)
@@ -70,12 +81,18 @@ class ContainerMaker:
         reach(Failpoint.CREATE_VOLUMES_UNDONE)
 
     async def _record(
-        self, runner: ContainerRunner, former: ContainerStatus | None, command: Command
+        self,
+        runner: ContainerRunner,
+        former: ContainerStatus | None,
+        networks: tuple[NetworkRecord, ...],
+        command: Command,
     ) -> ContainerStatus:
         if former is None:
             made = self._volumes.new_for(runner.spec)
-            return await runner.submit(command, lambda waiter: runner.machine.create(waiter, time.time_ns(), made))
-        status = await runner.submit(command, lambda waiter: runner.machine.restored(waiter, time.time_ns()))
+            return await runner.submit(
+                command, lambda waiter: runner.machine.create(waiter, time.time_ns(), made, networks)
+            )
+        status = await runner.submit(command, lambda waiter: runner.machine.restored(waiter, time.time_ns(), networks))
         if starts_with_node(runner.spec.restart, former.state in RAN, former.manually_stopped):
             await runner.at_rest()
             runner.do(runner.machine.start_again())

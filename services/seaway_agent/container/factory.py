@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from seaway_agent.container.hook import RunHooks
+from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.phases import Phase
@@ -58,6 +59,7 @@ class RunnerFactory:
         *,
         make_runtime: Callable[[ContainerSpec], Runtime],
         hooks: RunHooks,
+        network: LiveNetwork,
         journal: Journal,
         uppers: UpperStore,
         volumes: Volumes,
@@ -69,6 +71,7 @@ class RunnerFactory:
     ) -> None:
         self._make_runtime = make_runtime
         self._hooks = hooks
+        self._network = network
         self._journal = journal
         self._uppers = uppers
         self._volumes = volumes
@@ -88,6 +91,7 @@ class RunnerFactory:
             lowers,
             runtime=self._make_runtime(spec),
             hooks=self._hooks,
+            network=self._network,
             journal=self._journal,
             uppers=self._uppers,
             volumes=self._volumes,

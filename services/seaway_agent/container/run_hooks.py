@@ -1,9 +1,11 @@
 """The list of hooks of which each run is made."""
 
+from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import Peers, Planning, RunHooks
 from seaway_agent.container.hooks.binds import BindsHook
 from seaway_agent.container.hooks.confinement import ConfinementHook
 from seaway_agent.container.hooks.devices import DevicesHook
+from seaway_agent.container.hooks.dns import DnsHook
 from seaway_agent.container.hooks.etc_files import EtcFilesHook
 from seaway_agent.container.hooks.init import InitHook
 from seaway_agent.container.hooks.links import LinksHook
@@ -12,6 +14,7 @@ from seaway_agent.container.hooks.ports import PortsHook
 from seaway_agent.container.hooks.rootfs import RootfsHook
 from seaway_agent.container.hooks.shared_namespaces import SharedNamespacesHook
 from seaway_agent.container.hooks.volumes import VolumesHook
+from seaway_agent.dns.port import Resolver
 from seaway_agent.layout import Layout
 from seaway_agent.network.port import Networks
 from seaway_agent.network.published import PublishedPorts
@@ -28,6 +31,8 @@ def run_hooks(
     seccomp: Seccomp,
     runtimes: Runtimes,
     networks: Networks,
+    held: HeldNetworks,
+    resolver: Resolver,
     published: PublishedPorts,
     volumes: Volumes,
     layout: Layout,
@@ -50,4 +55,5 @@ def run_hooks(
         )
     )
     confinement = ConfinementHook(apparmor, seccomp, runtimes)
-    return RunHooks((confinement, rootfs, NetworkHook(networks), PortsHook(published), planning))
+    network = (NetworkHook(networks, held), DnsHook(resolver, held), PortsHook(published))
+    return RunHooks((confinement, rootfs, *network, planning))

@@ -12,7 +12,9 @@ from seaway_agent.container import measures
 from seaway_agent.container.answers import Answers
 from seaway_agent.container.health import probe
 from seaway_agent.container.hook import FORESEEN, RunHooks
+from seaway_agent.container.hooks.ports import ports_without
 from seaway_agent.container.launching import Launching
+from seaway_agent.container.live_network import Changed, LiveNetwork
 from seaway_agent.container.timers import Later, Timers
 from seaway_agent.core.events import not_before
 from seaway_agent.core.instructions import (
@@ -22,6 +24,7 @@ from seaway_agent.core.instructions import (
     Instruction,
     Launch,
     LogError,
+    PendingDisconnect,
     Record,
     RunProbe,
     SendSignal,
@@ -30,6 +33,7 @@ from seaway_agent.core.instructions import (
     TearDown,
     Thaw,
     Waiter,
+    WriteFiles,
     answers_of_records,
 )
 from seaway_agent.core.machine import Machine
@@ -49,8 +53,16 @@ from seaway_agent.streams.container_log import ContainerLog
 from seaway_agent.streams.spill import SpillStore
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Command
-from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, RestartPolicy
+from seaway_contracts.containers import (
+    ContainerSpec,
+    ContainerStatus,
+    EndpointSpec,
+    PublishedPort,
+    Resources,
+    RestartPolicy,
+)
 from seaway_contracts.errors import SeawayError, internal, reason_of
+from seaway_contracts.networks import NetworkRecord
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -67,6 +79,7 @@ class ContainerRunner:
         *,
         runtime: Runtime,
         hooks: RunHooks,
+        network: LiveNetwork,
         journal: Journal,
         uppers: UpperStore,
         volumes: Volumes,
@@ -85,6 +98,7 @@ class ContainerRunner:
         self.console = _console(machine.spec, spill, tasks)
         self._runtime = runtime
         self._launching = Launching(runtime, hooks, self.console, log)
+        self._network = network
         self._journal = journal
         self._uppers = uppers
         self._volumes = volumes
@@ -139,7 +153,10 @@ class ContainerRunner:
 
     async def rename(self, command: Command, name: str) -> ContainerStatus:
         """Take a name that is reserved already."""
-        return await self.submit(command, lambda waiter: self.machine.rename(waiter, name, time.time_ns()))
+        status = await self.submit(command, lambda waiter: self.machine.rename(waiter, name, time.time_ns()))
+        async with self._updating:
+            await self._network.rename(self.spec, self.status)
+        return status
 
     async def update(self, command: Command, limits: Resources, restart: RestartPolicy | None) -> ContainerStatus:
         """Change limits and policy, of a running container at once. Raises SeawayError with nothing changed."""
@@ -151,6 +168,70 @@ class ContainerRunner:
             return await self.submit(
                 command, lambda waiter: self.machine.update(waiter, limits, restart, time.time_ns())
             )
+
+    async def connect(self, command: Command, asked: EndpointSpec, network: NetworkRecord) -> ContainerStatus:
+        """Connect it to a network, a running container at once. Raises SeawayError with nothing changed."""
+        async with self._updating:
+            if (done := self._journal.outcome(command.id)) is not None:
+                return done
+            made = await self._plug(asked, network) if self._may_plug(network) else Changed(self.status.ports)
+            if made.endpoint is not None and not self._may_plug(network):
+                await self._network.give_up(self.spec, self.status, network.id)
+                made = Changed(self.status.ports)
+            return await self.submit(
+                command,
+                lambda waiter: self.machine.connect(waiter, asked, network, made.endpoint, made.ports, time.time_ns()),
+            )
+
+    def _may_plug(self, network: NetworkRecord) -> bool:
+        return self.machine.live and self.machine.why_no_connect(network) is None
+
+    async def _plug(self, asked: EndpointSpec, network: NetworkRecord) -> Changed:
+        try:
+            return await self._network.connect(self.spec, self.status, asked, network)
+        except SeawayError:
+            if self.machine.live:
+                raise
+            return Changed(self.status.ports)  # it has ended meanwhile
+
+    async def disconnect(self, command: Command, network_id: str, name: str) -> ContainerStatus:
+        """Disconnect it from a network, a running container at once. Raises SeawayError with nothing changed."""
+        async with self._updating:
+            if (done := self._journal.outcome(command.id)) is not None:
+                return done
+            ports = self.status.ports
+            if self.machine.live and self.machine.why_no_disconnect(network_id, name) is None:
+                self._journal.set_pending_disconnect(
+                    self.spec, PendingDisconnect(network_id, Waiter(command.id, command.actor))
+                )
+                reach(Failpoint.DISCONNECT_BEGUN)
+                ports = await self._unplug(network_id)
+            try:
+                return await self.submit(
+                    command, lambda waiter: self.machine.disconnect(waiter, network_id, name, ports, time.time_ns())
+                )
+            finally:
+                self._forget_disconnect()
+
+    def finish_disconnect(self, begun: PendingDisconnect, name: str) -> None:
+        """Record what an earlier agent began, which may have removed the endpoint; otherwise this one's sweep does."""
+        now_ns, ports = time.time_ns(), ports_without(self.spec, self.status, begun.network_id)
+        self.do(self.machine.disconnect(begun.waiter, begun.network_id, name, ports, now_ns))
+        self._forget_disconnect()
+
+    def _forget_disconnect(self) -> None:
+        """The machine has refused to record a disconnect, or has recorded it."""
+        if self.spec.id in self._journal.pending_disconnects:
+            self._journal.set_pending_disconnect(self.spec, None)
+
+    async def _unplug(self, network_id: str) -> tuple[PublishedPort, ...]:
+        try:
+            return (await self._network.disconnect(self.spec, self.status, network_id)).ports
+        except SeawayError:
+            if not self.machine.live:
+                return ()
+            self._forget_disconnect()
+            raise
 
     async def _limit(self, limits: Resources) -> None:
         try:
@@ -213,6 +294,7 @@ class ContainerRunner:
         ran_ns = procs.age_ns(run.pid)
         self._began_ns = _boottime_ns() - ran_ns
         self._runtime.watch(self._ended)
+        self._network.write_files(self.spec, self.status.endpoints)
         self.do(self.machine.adopted(time.time_ns(), ran_ns))
 
     async def at_rest(self) -> None:
@@ -255,6 +337,8 @@ class ContainerRunner:
                 self._probe = self._tasks.spawn(f"probe-{self.spec.id[:12]}", self._run_probe(what))
             case StopProbe():
                 self._stop_probe()
+            case WriteFiles():
+                self._network.write_files(self.spec, self.status.endpoints, what.left)
             case TearDown():
                 self._work = self._tasks.spawn(f"teardown-{self.spec.id[:12]}", self._tear_down(self._work))
             case Delete():

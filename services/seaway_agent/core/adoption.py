@@ -11,6 +11,7 @@ from seaway_agent.core.state import ContainerState
 from seaway_agent.core.stops import continue_stop, thaw
 from seaway_agent.core.transitions import give_way_to_removal, launch
 from seaway_contracts.containers import State
+from seaway_contracts.networks import NetworkRecord
 
 
 def restore_stop(state: ContainerState, what: PendingStop) -> None:
@@ -30,11 +31,14 @@ def launching(
 ) -> list[Instruction]:
     """See `Machine`."""
     state.to(Phase.LAUNCHING)
+    recorded = state.status.run == run  # a record that was written during the launch has its restart count
     state.set(run=run)
     waiters = state.waiters
     waiters.starters += starters
     known = waiters.all()
     waiters.restarters += [waiter for waiter in restarters if waiter not in known]
+    if recorded:
+        return []
     if waiters.starters or waiters.restarters:
         state.set(restart_count=0)
     elif state.status.state is State.RESTARTING:
@@ -73,14 +77,17 @@ def adopted(state: ContainerState, now_ns: int, ran_ns: int) -> list[Instruction
     return [unpaused, *thawed, *period, *state.check.begin(state.status)]
 
 
-def restored(state: ContainerState, waiter: Waiter, now_ns: int) -> list[Instruction]:
+def restored(
+    state: ContainerState, waiter: Waiter, now_ns: int, networks: Iterable[NetworkRecord]
+) -> list[Instruction]:
     """See `Machine`."""
     if state.runs:
         done = end_run(state, Exit(LOST_WITH_NODE, now_ns), with_node=True)
     else:
         state.set(state=State.EXITED if state.status.state is State.RESTARTING else state.status.state)
         done = [state.record(now_ns, waiter, Emit("status"))]
-    stored = [replace(what, new=True) if isinstance(what, Record) else what for what in done]
+    held = tuple(networks)
+    stored = [replace(what, new=True, networks=held) if isinstance(what, Record) else what for what in done]
     return [*stored, state.done(waiter)]
 
 

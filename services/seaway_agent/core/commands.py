@@ -2,6 +2,7 @@
 
 import signal as signals
 from collections.abc import Iterable
+from dataclasses import replace
 
 from seaway_agent.core.events import killed, volume_events
 from seaway_agent.core.health import suspended
@@ -24,12 +25,15 @@ from seaway_contracts.docker_errors import (
     start_of_removed_container,
 )
 from seaway_contracts.errors import SeawayError, conflict, not_modified
+from seaway_contracts.networks import NetworkRecord
 
 
-def create(state: ContainerState, waiter: Waiter, now_ns: int, volumes: Iterable[str]) -> list[Instruction]:
+def create(
+    state: ContainerState, waiter: Waiter, now_ns: int, volumes: Iterable[str], networks: Iterable[NetworkRecord]
+) -> list[Instruction]:
     """See `Machine`."""
-    events = [*volume_events("create", volumes), Emit("create")]
-    return [state.record(now_ns, waiter, *events), state.done(waiter)]
+    events = [*volume_events("create", volumes), Emit("create", changes_spec=True)]
+    return [replace(state.record(now_ns, waiter, *events), networks=tuple(networks)), state.done(waiter)]
 
 
 def start(state: ContainerState, waiter: Waiter) -> list[Instruction]:
@@ -132,7 +136,7 @@ def rename(state: ContainerState, waiter: Waiter, name: str, now_ns: int) -> lis
     if name == state.spec.name:
         return [state.done(waiter)]
     old, state.spec = state.spec.name, state.spec.model_copy(update={"name": name})
-    event = Emit("rename", attributes={"oldName": f"/{old}"})
+    event = Emit("rename", attributes={"oldName": f"/{old}"}, changes_spec=True)
     return [state.record(now_ns, waiter, event), state.done(waiter)]
 
 
@@ -144,7 +148,7 @@ def update(
         text = 'container is marked for removal and cannot be "update"'
         return [state.refused(waiter, refusal(state.spec.id, text))]
     state.spec = updated(state.spec, limits, policy)
-    return [state.record(now_ns, waiter, Emit("update")), state.done(waiter)]
+    return [state.record(now_ns, waiter, Emit("update", changes_spec=True)), state.done(waiter)]
 
 
 def remove(state: ContainerState, waiter: Waiter, force: bool, volumes: bool, now_ns: int) -> list[Instruction]:

@@ -5,11 +5,12 @@ from typing import Final
 
 from seaway_agent.core.instructions import Emit
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Mount
-from seaway_docker.networks import DRIVERS
+from seaway_contracts.networks import network_id
 
 _COARSE_NS: Final = 1_000_000_000
 JOINED: Final = "container"
-"""The name of an endpoint that is another container's."""
+"""The name of an endpoint that is another container's. A network of users may have it too, but with another id."""
+JOINED_ID: Final = network_id(JOINED)
 _DRIVER: Final = {"driver": "local"}
 
 
@@ -20,11 +21,7 @@ def killed(signal: int) -> Emit:
 
 def network_events(action: str, status: ContainerStatus) -> list[Emit]:
     """It joins or leaves each network in which it has an endpoint of its own, not one of another container's."""
-    return [
-        Emit(action, "network", {"name": e.network, "type": DRIVERS.get(e.network, e.network)}, e)
-        for e in status.endpoints
-        if e.network != JOINED
-    ]
+    return [Emit(action, "network", network=e) for e in status.endpoints if e.network_id != JOINED_ID]
 
 
 def volume_events(action: str, names: Iterable[str]) -> list[Emit]:

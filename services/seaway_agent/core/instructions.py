@@ -7,6 +7,7 @@ from typing import Literal
 from seaway_contracts.containers import ContainerStatus, Endpoint, PublishedPort
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.execs import ExecInfo
+from seaway_contracts.networks import NetworkRecord
 
 TimerName = Literal["stop", "restart", "health", "grace"]
 
@@ -35,6 +36,17 @@ class PendingStop:
     restarters: tuple[Waiter, ...] = ()
     removers: tuple[Waiter, ...] = ()
     volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDisconnect:
+    """A running container's endpoint that is being removed. The next agent finishes what this one doesn't record.
+
+    Stored as JSON, field by field.
+    """
+
+    network_id: str
+    waiter: Waiter
 
 
 # --- what happened
@@ -114,6 +126,13 @@ class StopProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteFiles:
+    """Write the endpoints of the status into the running container's /etc/hosts, without those that it `left`."""
+
+    left: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TearDown:
     """Give back the network sandbox, cgroups, bundle; then report `torn_down`."""
 
@@ -127,13 +146,17 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """One event to record. `network` is the endpoint of a network event, `volume` the name of a volume event."""
+    """One event to record. `network` is the endpoint of a network event, `volume` the name of a volume event.
+
+    `changes_spec`: the container's spec is stored with it, and told.
+    """
 
     action: str
     noun: Literal["container", "network", "volume"] = "container"
     attributes: Mapping[str, str] = field(default_factory=dict)
     network: Endpoint | None = None
     volume: str = ""
+    changes_spec: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +172,10 @@ class Record:
     forgotten_execs: tuple[str, ...] = ()
     new: bool = False
     pending_stop: PendingStop | None = None
+    networks: tuple[NetworkRecord, ...] = ()
+    """Networks of users to store."""
+    ends_disconnect: bool = False
+    """Whether the container's pending disconnect is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +195,18 @@ class LogError:
 
 
 Instruction = (
-    Launch | SendSignal | Thaw | SetTimer | RunProbe | StopProbe | TearDown | Delete | Record | Answer | LogError
+    Launch
+    | SendSignal
+    | Thaw
+    | SetTimer
+    | RunProbe
+    | StopProbe
+    | WriteFiles
+    | TearDown
+    | Delete
+    | Record
+    | Answer
+    | LogError
 )
 
 

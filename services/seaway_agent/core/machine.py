@@ -7,14 +7,24 @@ does not fit the phase breaks the container, and nothing else: see `transitions.
 from collections.abc import Callable, Iterable
 from typing import Concatenate, ParamSpec
 
-from seaway_agent.core import adoption, commands, lifecycle
+from seaway_agent.core import adoption, commands, lifecycle, networks
 from seaway_agent.core.execs import ExecTable
 from seaway_agent.core.instructions import Emit, Exit, Instruction, Launched, PendingStop, Waiter
 from seaway_agent.core.phases import AfterTeardown, Phase, PhaseError
 from seaway_agent.core.state import ContainerState
 from seaway_agent.core.transitions import break_off
-from seaway_contracts.containers import ContainerSpec, ContainerStatus, Probe, Resources, RestartPolicy
+from seaway_contracts.containers import (
+    ContainerSpec,
+    ContainerStatus,
+    Endpoint,
+    EndpointSpec,
+    Probe,
+    PublishedPort,
+    Resources,
+    RestartPolicy,
+)
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.networks import NetworkRecord
 
 P = ParamSpec("P")
 
@@ -86,11 +96,26 @@ class Machine:
         """Why no program can be run in it now."""
         return self._state.why_no_exec()
 
+    @property
+    def live(self) -> bool:
+        """Whether it has a process and is in order."""
+        return self._state.live
+
+    def why_no_connect(self, network: NetworkRecord) -> SeawayError | None:
+        """Why it can't be connected to that network now, in Docker's words."""
+        return networks.why_no_connect(self._state, network)
+
+    def why_no_disconnect(self, network_id: str, name: str) -> SeawayError | None:
+        """Why it can't be disconnected from that network now, in Docker's words."""
+        return networks.why_no_disconnect(self._state, network_id, name)
+
     # --- commands
 
-    def create(self, waiter: Waiter, now_ns: int, volumes: Iterable[str] = ()) -> list[Instruction]:
-        """The container has just been made, and these volumes with it."""
-        return self._take(commands.create, waiter, now_ns, volumes)
+    def create(
+        self, waiter: Waiter, now_ns: int, volumes: Iterable[str] = (), networks: Iterable[NetworkRecord] = ()
+    ) -> list[Instruction]:
+        """The container has just been made, and these volumes with it; these networks are stored with it."""
+        return self._take(commands.create, waiter, now_ns, volumes, networks)
 
     def start(self, waiter: Waiter) -> list[Instruction]:
         """Run it."""
@@ -123,6 +148,27 @@ class Machine:
     def update(self, waiter: Waiter, limits: Resources, policy: RestartPolicy | None, now_ns: int) -> list[Instruction]:
         """Its limits and restart policy from now on. Raises SeawayError (409)."""
         return self._take(commands.update, waiter, limits, policy, now_ns)
+
+    def connect(
+        self,
+        waiter: Waiter,
+        endpoint: EndpointSpec,
+        network: NetworkRecord,
+        made: Endpoint | None,
+        ports: tuple[PublishedPort, ...],
+        now_ns: int,
+    ) -> list[Instruction]:
+        """Add an endpoint to its spec and store the network.
+
+        If it runs, the endpoint has been `made`, and these are its published ports now.
+        """
+        return self._take(networks.connect, waiter, endpoint, network, made, ports, now_ns)
+
+    def disconnect(
+        self, waiter: Waiter, network_id: str, name: str, ports: tuple[PublishedPort, ...], now_ns: int
+    ) -> list[Instruction]:
+        """Remove an endpoint from its spec. If it runs, that is gone already, and these are its published ports now."""
+        return self._take(networks.disconnect, waiter, network_id, name, ports, now_ns)
 
     def remove(self, waiter: Waiter, force: bool, volumes: bool, now_ns: int) -> list[Instruction]:
         """Delete it; a running one only by force."""
@@ -191,9 +237,9 @@ class Machine:
         """
         return self._take(adoption.adopted, now_ns, ran_ns)
 
-    def restored(self, waiter: Waiter, now_ns: int) -> list[Instruction]:
+    def restored(self, waiter: Waiter, now_ns: int, networks: Iterable[NetworkRecord] = ()) -> list[Instruction]:
         """It was on this node before a reboot that lost its record, and is here again; what ran has ended."""
-        return self._take(adoption.restored, waiter, now_ns)
+        return self._take(adoption.restored, waiter, now_ns, networks)
 
     def start_again(self) -> list[Instruction]:
         """Run it because its restart policy says so after a reboot of the node; nothing where a user was quicker."""

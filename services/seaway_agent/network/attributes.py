@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 REQUEST, ACK = 0x1, 0x4
 DUMP = 0x300
-EXCL, CREATE = 0x200, 0x400
+REPLACE, EXCL, CREATE = 0x100, 0x200, 0x400
 NESTED = 0x8000
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 

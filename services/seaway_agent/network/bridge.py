@@ -1,66 +1,76 @@
-"""The driver of bridge networks with NAT: each is a bridge of this host with an address in its subnet, and rules."""
+"""The driver of bridge networks with NAT: each is a bridge of this host with an address in its subnets, and rules."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network
-from pathlib import Path
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Final
 
-from seaway_agent.network import rtnetlink, rtnl, subnets
+from seaway_agent.network import host_sysctls, rtnetlink, rtnl, subnets
 from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
-from seaway_agent.network.errors import SubnetError
-from seaway_agent.network.ipam import AddressPool
-from seaway_agent.network.names import bridge_name, check_suite, is_bridge, mac_of
+from seaway_agent.network.errors import NetworkError, SubnetError
+from seaway_agent.network.ipam import AddressPool, first_host
+from seaway_agent.network.names import alias, alias_owner, bridge_names, check_suite, default_bridge, mac_of
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.nft import NatTable
+from seaway_agent.network.options import BridgeOptions, bridge_options
 from seaway_agent.network.port import DEFAULT_NETWORK, InterfaceCounters, NetworkSpec
+from seaway_agent.network.ruleset import BridgeRules
 from seaway_agent.network.subnet_lock import subnet_lock
-from seaway_agent.network.veths import Veths
+from seaway_agent.network.veths import BridgePort, Veths
 
-_SYSCTL = Path("/proc/sys/net/ipv4")
-_IPV6 = Path("/proc/sys/net/ipv6")
+MOST_PORTS: Final = 1023  # BR_MAX_PORTS in the kernel's net/bridge/br_private.h, without port 0
+Interface = IPv4Interface | IPv6Interface
 
 
 @dataclass(frozen=True, slots=True)
 class _Bridge:
-    name: str
     index: int
-    subnet: IPv4Network
+    rules: BridgeRules
 
 
 class BridgeDriver(Driver):
     """One suite's bridges, the default network's among them.
 
-    A network without ``subnet`` keeps its bridge's, or else gets the first free one of Docker's pools. The driver
+    The default network keeps its bridge's subnet, or else gets the first free one of Docker's pools. The driver
     enables IP forwarding on the host, as Docker does, and leaves it on.
     """
+
+    capacity = MOST_PORTS
 
     def __init__(self, suite: str) -> None:
         super().__init__(check_suite(suite))
         self._nat = NatTable(suite)
-        self._veths = Veths(suite, ipv6=_IPV6.exists())
+        self._veths = Veths(suite, ipv6=host_sysctls.has_ipv6())
         self._bridges: dict[str, _Bridge] = {}
 
     def make(self, spec: NetworkSpec) -> NetworkSpec:
         """See `Driver`. Raises SubnetError, NatError, NetlinkError."""
-        made, bridge = self._set_up(spec)
-        bridges = {**self._bridges, spec.name: bridge}
-        self._install(bridges.values())
-        self._bridges = bridges
+        made, bridge, is_new = self._set_up(spec)
+        try:
+            self._nat.install([bridge.rules])
+        except BaseException:
+            if is_new:
+                self._delete([bridge.rules.bridge])
+            raise
+        self._bridges[spec.id] = bridge
         return made
 
     def remove(self, spec: NetworkSpec) -> None:
         """See `Driver`."""
-        self._remove(self._name(spec))
-        self._bridges.pop(spec.name, None)
+        bridge = self._bridges.get(spec.id)
+        if bridge is not None:
+            self._nat.install([other.rules for other in self._bridges.values() if other is not bridge], only=True)
+            self._delete([bridge.rules.bridge])
+            del self._bridges[spec.id]
 
     def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
         """See `Driver`."""
-        return self._veths.plug(plan, self._bridges[plan.network.name].index, netns_fd)
+        return self._veths.plug(plan, self._port(plan), netns_fd)
 
     def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """See `Driver`."""
-        return self._veths.plug_at_start(plan, self._bridges[plan.network.name].index, netns_fd, inner)
+        return self._veths.plug_at_start(plan, self._port(plan), netns_fd, inner)
 
     def unplug(self, plugged: PluggedEndpoint, netns_fd: int) -> None:
         """See `Driver`."""
@@ -72,69 +82,101 @@ class BridgeDriver(Driver):
 
     def adopt(self, plan: EndpointPlan, inside: Sequence[rtnl.Link]) -> PluggedEndpoint:
         """See `Driver`. A program may have renamed its interface or changed its address, but not the host's end."""
-        return self._veths.find(plan, self._bridges[plan.network.name].index, inside)
+        return self._veths.find(plan, self._bridges[plan.network.id].index, inside)
 
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
         """See `Driver`."""
-        kept = {self._name(spec) for spec in networks}
+        kept = {bridge.rules.bridge for bridge in self._bridges.values()}
         orphans = [name for name in self._present() if name not in kept]
         stale = self._veths.sweep(live)
-        for name in orphans:
-            self._remove(name)
+        if orphans:
+            self._nat.install([bridge.rules for bridge in self._bridges.values()], only=True)
+            self._delete(orphans)
         return stale + orphans
 
     def counters(self, endpoints: Iterable[PluggedEndpoint]) -> Mapping[str, InterfaceCounters]:
         """See `Driver`."""
         return self._veths.counters(endpoints)
 
+    def interfaces(self) -> Collection[int]:
+        """See `Driver`."""
+        return [bridge.index for bridge in self._bridges.values()]
+
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:
         """See `Driver`."""
-        self._bridges = {spec.name: self._set_up(spec)[1] for spec in networks}
-        self._install(self._bridges.values())
+        self._bridges = {spec.id: self._set_up(spec)[1] for spec in networks}
+        self._nat.install([bridge.rules for bridge in self._bridges.values()], only=True)
 
     def teardown(self) -> None:
-        """See `Driver`: table, veths, bridges."""
+        """See `Driver`: tables, veths, bridges."""
         self._nat.remove()
         self._veths.sweep(live=())
         if names := self._present():
-            with rtnetlink.open_interfaces() as host:
-                for name in names:
-                    host.delete(name)
+            self._delete(names)
 
     def close(self) -> None:
-        """See `Driver`: bridges and table stay for the next agent."""
+        """See `Driver`: bridges and tables stay for the next agent."""
         self._nat.close()
         self._veths.close()
 
-    def _name(self, spec: NetworkSpec) -> str:
-        return bridge_name(self.suite, "" if spec.name == DEFAULT_NETWORK else spec.id)
+    def _port(self, plan: EndpointPlan) -> BridgePort:
+        """Where nftables sees bridged packets, its rules keep containers apart; elsewhere the bridge must."""
+        bridge = self._bridges[plan.network.id]
+        return BridgePort(bridge.index, isolated=not bridge.rules.icc and not host_sysctls.filters_bridges())
 
-    def _set_up(self, spec: NetworkSpec) -> tuple[NetworkSpec, _Bridge]:
-        """Make all but the rules. Safe to repeat: it doesn't disturb live containers."""
-        name = self._name(spec)
-        present = self._present_subnet(name)
-        with subnet_lock() if present is None else nullcontext():
-            subnet = self._choose_subnet(spec, name, present)
+    # --- making
+
+    def _set_up(self, spec: NetworkSpec) -> tuple[NetworkSpec, _Bridge, bool]:
+        """Make all but the rules, and tell whether the bridge is new. Safe to repeat: it doesn't disturb containers."""
+        options = _options(spec)
+        if spec.subnet6 is not None and not host_sysctls.has_ipv6():
+            raise NetworkError(f"network {spec.name} has IPv6, but this host has none")
+        name, link = self._find(spec, options)
+        present = self._addresses_of(link) if link is not None else []
+        subnet4 = next((one.network for one in present if isinstance(one, IPv4Interface)), None)
+        with subnet_lock() if subnet4 is None else nullcontext():
+            subnet = self._choose_subnet(spec, name, subnet4, link)
             made = replace(spec, subnet=subnet, gateway=AddressPool(subnet, spec.gateway).gateway)
-            index = self._make_bridge(made, name) if present is None else self._bring_up(name)
-        _set_sysctl(_SYSCTL / "conf" / name / "route_localnet", "1")
-        _set_sysctl(_SYSCTL / "ip_forward", "1")
-        return made, _Bridge(name, index, subnet)
+            if spec.subnet6 is not None and spec.gateway6 is None:
+                made = replace(made, gateway6=first_host(spec.subnet6))
+            own = _gateways(made, options)
+            missing = link is None or not set(own) <= set(present)
+            index = self._make_bridge(made, name, own, is_new=link is None) if missing else self._bring_up(name)
+        host_sysctls.forward_ipv4(name)
+        rules = BridgeRules(
+            name,
+            subnet,
+            made.subnet6,
+            made.internal,
+            options.icc,
+            options.masquerade,
+            options.source,
+            options.source6,
+        )
+        return made, _Bridge(index, rules), link is None
 
-    def _present_subnet(self, name: str) -> IPv4Network | None:
-        """The subnet of the bridge if it exists and has an address."""
-        link = self._veths.link(rtnl.get_link(name), f"look for bridge {name}")
-        if link is None:
-            return None
-        if link.kind != "bridge":
-            raise SubnetError(f"interface {name} exists and is no bridge: remove it or use another suite")
-        for reply in self._veths.host.dump(rtnl.dump_addresses(), "list addresses"):
-            index, address, prefix_len = rtnl.parse_address(reply.body)
-            if index == link.index:
-                return IPv4Network((address, prefix_len), strict=False)
-        return None
+    def _find(self, spec: NetworkSpec, options: BridgeOptions) -> tuple[str, rtnl.Link | None]:
+        """The name of a network's bridge, and the bridge if it is there. Raises NetworkError for another's name."""
+        own = "" if spec.id == DEFAULT_NETWORK else alias(self.suite, spec.id)
+        names = (options.name,) if options.name else bridge_names(self.suite, spec.id)
+        names = (default_bridge(self.suite),) if spec.id == DEFAULT_NETWORK else names
+        found = {name: self._veths.link(rtnl.get_link(name), f"look for bridge {name}") for name in names}
+        for name, link in found.items():
+            if link is not None and link.kind == "bridge" and link.alias == own:
+                return name, link
+        free = next((name for name, link in found.items() if link is None), None)
+        if free is None:
+            raise NetworkError(f"interface {names[0]} exists and is not network {spec.name}'s bridge: remove it first")
+        return free, None
 
-    def _choose_subnet(self, spec: NetworkSpec, name: str, present: IPv4Network | None) -> IPv4Network:
+    def _addresses_of(self, link: rtnl.Link) -> list[Interface]:
+        dumped = self._veths.host.dump(rtnl.dump_addresses(), "list addresses")
+        found = (rtnl.parse_address(reply.body) for reply in dumped)
+        return [address for index, address in found if index == link.index]
+
+    def _choose_subnet(
+        self, spec: NetworkSpec, name: str, present: IPv4Network | None, link: rtnl.Link | None
+    ) -> IPv4Network:
         if present is not None:
             if spec.subnet is not None and spec.subnet != present:
                 raise SubnetError(
@@ -142,38 +184,73 @@ class BridgeDriver(Driver):
                     " configure its subnet"
                 )
             return present
-        with rtnetlink.open_interfaces() as host:
-            occupied = host.occupied(besides=name)
+        occupied = self._occupied(link.index if link is not None else 0)
+        if spec.subnet6 is not None:
+            subnets.check(spec.subnet6, occupied)
         if spec.subnet is None:
             return subnets.choose(occupied)
         subnets.check(spec.subnet, occupied)
         return spec.subnet
 
-    def _make_bridge(self, spec: NetworkSpec, name: str) -> int:
-        assert spec.subnet is not None
+    def _occupied(self, besides: int) -> list[IPv4Network | IPv6Network]:
+        """The networks of the host's routes and addresses, except those of one interface."""
+        routes = [rtnl.parse_route(one.body) for one in self._veths.host.dump(rtnl.dump_routes(), "list routes")]
+        dumped = self._veths.host.dump(rtnl.dump_addresses(), "list addresses")
+        addresses = (rtnl.parse_address(one.body) for one in dumped)
+        found = [route.destination for route in routes if route is not None and route.interface != (besides or -1)]
+        return found + [address.network for index, address in addresses if index != besides]
+
+    def _make_bridge(self, spec: NetworkSpec, name: str, own: Iterable[Interface], *, is_new: bool) -> int:
+        """Make the missing parts of a bridge, and nothing if one can't be made."""
         assert spec.gateway is not None
+        known = "" if spec.id == DEFAULT_NETWORK else alias(self.suite, spec.id)
         with rtnetlink.open_interfaces() as host:
-            return host.make_bridge(name, mac_of(spec.gateway), spec.mtu, spec.gateway, spec.subnet.prefixlen)
+            try:
+                index = host.make_bridge(
+                    name, mac_of(spec.gateway), spec.mtu, alias=known, ipv6=spec.subnet6 is not None
+                )
+                if spec.subnet6 is not None:
+                    host_sysctls.forward_ipv6(name)
+                for address in own:
+                    host.add_address(index, address)
+            except BaseException:
+                if is_new:
+                    host.delete(name)
+                raise
+        return index
 
     def _bring_up(self, name: str) -> int:
         """Bring an existing bridge up; returns its index. Without pyroute2, whose import would slow a restart."""
         answers = self._veths.host.transact([rtnl.bring_up(name), rtnl.get_link(name)], f"bring up bridge {name}")
         return rtnl.parse_link(answers[0].body).index
 
-    def _install(self, bridges: Iterable[_Bridge]) -> None:
-        self._nat.install({bridge.name: bridge.subnet for bridge in bridges})
-
     def _present(self) -> list[str]:
         """The names of this suite's bridges on the host."""
-        return [link.name for link in self._veths.links() if is_bridge(self.suite, link.name)]
+        default = default_bridge(self.suite)
+        return [link.name for link in self._veths.links() if link.kind == "bridge" and self._owns(link, default)]
 
-    def _remove(self, name: str) -> None:
-        self._nat.uninstall(name)
+    def _owns(self, link: rtnl.Link, default: str) -> bool:
+        owner = alias_owner(link.alias)
+        return link.name == default or (owner is not None and owner[0] == self.suite)
+
+    def _delete(self, names: Iterable[str]) -> None:
         with rtnetlink.open_interfaces() as host:
-            host.delete(name)
+            for name in names:
+                host.delete(name)
 
 
-def _set_sysctl(path: Path, value: str) -> None:
-    """Write a sysctl only if it differs: /proc/sys may be read-only where the value is preset."""
-    if path.read_text().strip() != value:
-        path.write_text(value)
+def _options(spec: NetworkSpec) -> BridgeOptions:
+    try:
+        return bridge_options(spec.options)
+    except ValueError as error:
+        raise NetworkError(f"network {spec.name}: {error}") from error
+
+
+def _gateways(spec: NetworkSpec, options: BridgeOptions) -> list[Interface]:
+    """The bridge's own addresses."""
+    found: list[Interface] = []
+    if spec.subnet is not None and spec.gateway is not None and not options.inhibit_ipv4:
+        found.append(IPv4Interface((spec.gateway, spec.subnet.prefixlen)))
+    if spec.subnet6 is not None and spec.gateway6 is not None:
+        found.append(IPv6Interface((spec.gateway6, spec.subnet6.prefixlen)))
+    return found

@@ -9,7 +9,6 @@ import errno
 import logging
 import threading
 from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address
 
 from seaway_agent.network import ctnl
 from seaway_agent.network.errors import NetlinkError
@@ -17,8 +16,8 @@ from seaway_agent.network.netlink import NETFILTER, NetlinkSocket
 from seaway_agent.network.thread import NetworkThread
 
 _log = logging.getLogger(__name__)
-Change = tuple[Collection[int], IPv4Address]
-"""Host ports, and the address of the container that published or withdrew them."""
+Change = tuple[Collection[int], Collection[ctnl.Address]]
+"""Host ports, and the addresses of the container that published or withdrew them."""
 
 
 class FlowSweeper:
@@ -30,14 +29,14 @@ class FlowSweeper:
         self._lock = threading.Lock()
         self._changes: list[Change] = []
 
-    def delete_udp_flows(self, ports: Collection[int], address: IPv4Address) -> None:
+    def delete_udp_flows(self, ports: Collection[int], addresses: Collection[ctnl.Address]) -> None:
         """Schedule the deletion of stale flows of UDP ``ports``; failures are logged."""
         if not ports:
             return
         if self._thread is None:
             self._thread = NetworkThread("network-flows", lambda: None)
         with self._lock:
-            self._changes.append((ports, address))
+            self._changes.append((ports, addresses))
             if len(self._changes) == 1:
                 self._thread.submit(self._delete_flows)
 
@@ -55,7 +54,7 @@ class FlowSweeper:
         try:
             self._flows.delete_udp_flows(changes)
         except (NetlinkError, OSError) as error:
-            _log.warning("UDP clients of %s may be stuck for up to 3 minutes: %s", changes[0][1], error)
+            _log.warning("UDP clients of ports %s may be stuck for up to 3 minutes: %s", changes[0][0], error)
 
 
 class FlowTable:

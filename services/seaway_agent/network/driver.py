@@ -7,7 +7,7 @@ kernel objects; `networks.NodeNetworks` tracks addresses and the containers' san
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.port import EndpointInfo, InterfaceCounters, NetworkSpec
@@ -16,40 +16,74 @@ from seaway_agent.network.rtnl import Link
 
 @dataclass(frozen=True, slots=True)
 class EndpointPlan:
-    """An endpoint to make. ``gateway``: set if it gets the sandbox's default route."""
+    """An endpoint to make. ``gateway``, ``gateway6``: set if it gets that default route. ``rank``: its `route_rank`."""
 
     network: NetworkSpec
     interface: str
     address: IPv4Address
-    prefix_len: int
     mac: str
+    address6: IPv6Address | None = None
     gateway: IPv4Address | None = None
+    gateway6: IPv6Address | None = None
+    rank: tuple[int, str] = (0, "")
 
-    def info(self, host_interface: str = "") -> EndpointInfo:
-        """The endpoint as planned, with its host interface."""
+    @property
+    def addresses(self) -> list[IPv4Interface | IPv6Interface]:
+        """Its addresses, with the prefix lengths of the network's subnets."""
+        subnet, subnet6 = self.network.subnet, self.network.subnet6
+        found: list[IPv4Interface | IPv6Interface] = []
+        if subnet is not None:
+            found.append(IPv4Interface((self.address, subnet.prefixlen)))
+        if subnet6 is not None and self.address6 is not None:
+            found.append(IPv6Interface((self.address6, subnet6.prefixlen)))
+        return found
+
+    @property
+    def gateways(self) -> list[IPv4Address | IPv6Address]:
+        """The next hops of the default routes to set."""
+        return [gateway for gateway in (self.gateway, self.gateway6) if gateway is not None]
+
+    def plugged(self, host_interface: str = "", host_index: int = 0) -> "PluggedEndpoint":
+        """The endpoint as planned, with its host end."""
         network = self.network
-        return EndpointInfo(
-            network.name, self.interface, self.address, self.prefix_len, network.gateway, self.mac, host_interface
+        info = EndpointInfo(
+            network=network.id,
+            interface=self.interface,
+            address=self.address,
+            prefix_len=network.subnet.prefixlen if network.subnet is not None else 0,
+            gateway=network.way_out,
+            mac=self.mac,
+            host_interface=host_interface,
+            address6=self.address6,
+            prefix_len6=network.subnet6.prefixlen if network.subnet6 is not None and self.address6 is not None else 0,
+            gateway6=network.way_out6 if self.address6 is not None else None,
         )
+        return PluggedEndpoint(info, host_index, self.rank)
 
 
 @dataclass(frozen=True, slots=True)
 class PluggedEndpoint:
-    """An existing endpoint, and the interface index of its host end (0: none)."""
+    """An existing endpoint, the interface index of its host end (0: none), and its `route_rank`."""
 
     info: EndpointInfo
     host_index: int = 0
+    rank: tuple[int, str] = (0, "")
 
 
 class Driver(ABC):
-    """One suite's networks of one kind. Every method raises NetworkError or OSError, and leaves nothing half made."""
+    """One suite's networks of one kind. Every method raises NetworkError or OSError, and leaves nothing half made.
+
+    ``capacity``: the most endpoints of a network on one node.
+    """
+
+    capacity: int | None = None
 
     def __init__(self, suite: str) -> None:
         self.suite = suite
 
     @abstractmethod
     def make(self, spec: NetworkSpec) -> NetworkSpec:
-        """Make the missing parts of a network; returns it with subnet and gateway. Raises SubnetError."""
+        """Make the missing parts of a network; returns it with subnets and gateways. Raises SubnetError."""
 
     @abstractmethod
     def remove(self, spec: NetworkSpec) -> None:
@@ -81,12 +115,19 @@ class Driver(ABC):
         """
 
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
-        """Remove interfaces of the suite that are neither ``live`` nor of these networks; returns their names."""
+        """Remove interfaces of the suite that are neither ``live`` nor of these networks; returns their names.
+
+        The networks are those that this driver has made.
+        """
         return []
 
     def counters(self, endpoints: Iterable[PluggedEndpoint]) -> Mapping[str, InterfaceCounters]:
         """The endpoints' counters, by host interface."""
         return {}
+
+    def interfaces(self) -> Collection[int]:
+        """The indexes of its networks' interfaces on the host."""
+        return ()
 
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:  # noqa: B027
         """Restore what another program removed of these networks."""

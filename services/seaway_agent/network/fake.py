@@ -4,30 +4,42 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from seaway_agent.network.driver import EndpointPlan
 from seaway_agent.network.errors import NetworkError, SandboxGone, SubnetError
-from seaway_agent.network.ipam import AddressPool
-from seaway_agent.network.names import interface, mac_of
+from seaway_agent.network.ipam import AddressPool, NetworkAddresses, first_host
+from seaway_agent.network.names import free_interface, mac_of
+from seaway_agent.network.options import interface_prefix
 from seaway_agent.network.port import (
+    DEFAULT_NAME,
     DEFAULT_NETWORK,
     EndpointInfo,
     EndpointRequest,
     InterfaceCounters,
     NetworkSpec,
     SandboxHandle,
+    route_rank,
 )
 from seaway_agent.network.subnets import choose
 
 
 @dataclass(eq=False)
 class FakeSandbox:
-    """A namespace, and the pid of the process that keeps it (0: the agent)."""
+    """A namespace, the pid of the process that keeps it (0: the agent), and the `route_rank` by network."""
 
     endpoints: tuple[EndpointInfo, ...] = ()
     pid: int = 0
 
-    def on(self, network: str) -> EndpointInfo | None:
+    ranks: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def on(self, network_id: str) -> EndpointInfo | None:
         """The endpoint in a network."""
-        return next((endpoint for endpoint in self.endpoints if endpoint.network == network), None)
+        return next((endpoint for endpoint in self.endpoints if endpoint.network == network_id), None)
+
+    def routes(self) -> tuple[EndpointInfo | None, EndpointInfo | None]:
+        """The endpoints of the default routes of IPv4 and IPv6."""
+        by_rank = sorted(self.endpoints, key=lambda endpoint: self.ranks[endpoint.network])
+        first = next((endpoint for endpoint in by_rank if endpoint.gateway is not None), None)
+        return first, next((endpoint for endpoint in by_rank if endpoint.gateway6 is not None), None)
 
 
 @dataclass
@@ -46,33 +58,33 @@ class FakeNetworks:
         self.failures: dict[str, Exception] = {}
         self.calls: list[str] = []
         self._made: dict[str, NetworkSpec] = {}
-        self._addresses: dict[str, AddressPool] = {}
+        self._addresses: dict[str, NetworkAddresses] = {}
         self._sandboxes: dict[str, FakeSandbox] = {}
         self._serial = itertools.count(1)
 
     async def make(self, spec: NetworkSpec) -> NetworkSpec:
         """See the port."""
         self._called("make")
-        there = self._made.get(spec.name) or self.host.networks.get(spec.name)
-        if there is not None and there.id != spec.id:
-            raise NetworkError(f"network {spec.name} is there already, as {there.id[:12]}: remove it first")
+        there = self._made.get(spec.id) or self.host.networks.get(spec.id)
         if there is not None and spec.subnet not in (None, there.subnet):
             raise SubnetError(f"network {spec.name} has subnet {there.subnet}, not {spec.subnet}: remove it first")
-        made = there or self._with_subnet(spec)
-        self.host.networks[spec.name] = self._made[spec.name] = made
+        made = there or self._with_gateways(spec)
+        self.host.networks[spec.id] = self._made[spec.id] = made
         assert made.subnet is not None
-        self._addresses.setdefault(spec.name, AddressPool(made.subnet, made.gateway))
+        pool = AddressPool(made.subnet, made.gateway) if made.id == DEFAULT_NETWORK else None
+        self._addresses.setdefault(spec.id, NetworkAddresses(made, pool))
         return made
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, network_id: str) -> None:
         """See the port."""
         self._called("remove")
-        if name == DEFAULT_NETWORK:
+        name = self._made[network_id].name if network_id in self._made else network_id
+        if network_id == DEFAULT_NETWORK:
             raise NetworkError(f"network {name} is the node's own and can't be removed")
-        if any(sandbox.on(name) for sandbox in self._sandboxes.values()):
+        if any(sandbox.on(network_id) for sandbox in self._sandboxes.values()):
             raise NetworkError(f"network {name} has active endpoints: disconnect its containers first")
         for networks in (self._made, self._addresses, self.host.networks):
-            networks.pop(name, None)
+            networks.pop(network_id, None)
 
     def present(self) -> tuple[NetworkSpec, ...]:
         """See the port."""
@@ -109,14 +121,14 @@ class FakeNetworks:
             raise SandboxGone(f"process {sandbox.pid} has ended, and its network sandbox with it")
         return self._plug(sandbox, request)
 
-    async def disconnect(self, container: str, network: str) -> None:
+    async def disconnect(self, container: str, network_id: str) -> None:
         """See the port."""
         self._called("disconnect")
         sandbox = self._sandboxes.get(container)
-        leaving = sandbox.on(network) if sandbox is not None else None
+        leaving = sandbox.on(network_id) if sandbox is not None else None
         if sandbox is not None and leaving is not None:
             sandbox.endpoints = tuple(endpoint for endpoint in sandbox.endpoints if endpoint is not leaving)
-            self._addresses[network].release(leaving.address)
+            self._addresses[network_id].free((leaving.address, leaving.address6), sandbox)
 
     async def leave(self, container: str) -> None:
         """See the port."""
@@ -138,7 +150,9 @@ class FakeNetworks:
         asked = {request.network for request in requests if request.network in self._made}
         sandbox.endpoints = tuple(endpoint for endpoint in sandbox.endpoints if endpoint.network in asked)
         for endpoint in sandbox.endpoints:
-            self._addresses[endpoint.network].restore([endpoint.address])
+            for address in (endpoint.address, endpoint.address6):
+                if address is not None:
+                    self._addresses[endpoint.network].restore(address, sandbox)
         self._sandboxes[container] = sandbox
         return sandbox.endpoints
 
@@ -150,9 +164,9 @@ class FakeNetworks:
         swept = [endpoint.host_interface for sandbox in orphans for endpoint in sandbox.endpoints]
         for sandbox in orphans:
             sandbox.endpoints = ()
-        unknown = [name for name in self.host.networks if name not in self._made]
-        for name in unknown:
-            del self.host.networks[name]
+        unknown = [network_id for network_id in self.host.networks if network_id not in self._made]
+        for network_id in unknown:
+            del self.host.networks[network_id]
         return swept + unknown
 
     async def counters(self) -> Mapping[str, Mapping[str, InterfaceCounters]]:
@@ -168,36 +182,38 @@ class FakeNetworks:
         if name in self.failures:
             raise self.failures.pop(name)
 
-    def _with_subnet(self, spec: NetworkSpec) -> NetworkSpec:
-        if spec.subnet is None and spec.name != DEFAULT_NETWORK:
-            raise SubnetError(f"network {spec.name} has no subnet: the node chooses that of {DEFAULT_NETWORK} alone")
+    def _with_gateways(self, spec: NetworkSpec) -> NetworkSpec:
+        if spec.subnet is None and spec.id != DEFAULT_NETWORK:
+            raise SubnetError(f"network {spec.name} has no subnet: the node chooses that of {DEFAULT_NAME} alone")
         taken = [other.subnet for other in self.host.networks.values() if other.subnet is not None]
         if spec.subnet is not None and any(spec.subnet.overlaps(other) for other in taken):
             raise SubnetError(f"subnet {spec.subnet} overlaps one of the host's networks: configure another subnet")
         subnet = spec.subnet or choose(taken)
-        return replace(spec, subnet=subnet, gateway=AddressPool(subnet, spec.gateway).gateway)
+        gateway6 = spec.gateway6 or (first_host(spec.subnet6) if spec.subnet6 is not None else None)
+        return replace(spec, subnet=subnet, gateway=AddressPool(subnet, spec.gateway).gateway, gateway6=gateway6)
 
     def _plug(self, sandbox: FakeSandbox, request: EndpointRequest) -> EndpointInfo:
         network = self._made.get(request.network)
         if network is None:
             raise NetworkError(f"network {request.network} is not on this node")
         if sandbox.on(request.network) is not None:
-            raise NetworkError(f"the container has an endpoint in network {request.network} already")
-        addresses, address = self._addresses[request.network], request.address
-        if address is not None:
-            addresses.reserve(address)
-        elif request.network == DEFAULT_NETWORK:
-            address = addresses.allocate()
-        else:
-            raise NetworkError(f"an endpoint in network {request.network} needs an address: none was told")
+            raise NetworkError(f"the container has an endpoint in network {network.name} already")
+        address, address6 = self._addresses[network.id].take(request.address, request.address6, sandbox)
+        rank = route_rank(request.gateway_priority, network.name)
         taken = {endpoint.interface for endpoint in sandbox.endpoints}
-        name = next(name for name in map(interface, itertools.count()) if name not in taken)
-        mac, prefix_len = request.mac or mac_of(address), addresses.subnet.prefixlen
-        host = f"veth{next(self._serial)}"
-        endpoint = EndpointInfo(request.network, name, address, prefix_len, network.gateway, mac, host)
+        plan = EndpointPlan(
+            network=network,
+            interface=free_interface(interface_prefix(network.options), taken),
+            address=address,
+            mac=request.mac or mac_of(address),
+            address6=address6,
+            rank=rank,
+        )
+        endpoint = plan.plugged(f"veth{next(self._serial)}").info
         sandbox.endpoints = (*sandbox.endpoints, endpoint)
+        sandbox.ranks[network.id] = rank
         return endpoint
 
     def _free(self, sandbox: FakeSandbox) -> None:
         for endpoint in sandbox.endpoints:
-            self._addresses[endpoint.network].release(endpoint.address)
+            self._addresses[endpoint.network].free((endpoint.address, endpoint.address6), sandbox)

@@ -47,12 +47,30 @@ def hosts_file(
 
     ``addresses`` are the container's; without any (``--network none``) its names aren't listed, as in Docker.
     """
-    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
     lines = [*_LOCAL]
     lines += [parse_extra_host(extra, gateway) for extra in extra_hosts]
     lines += links
-    lines += [(address, names) for address in addresses]
-    return "".join(f"{address}\t{name}\n" for address, name in lines)
+    fixed = "".join(f"{address}\t{name}\n" for address, name in lines)
+    return fixed + "".join(own_lines(hostname, domainname, addresses))
+
+
+def own_lines(hostname: str, domainname: str, addresses: Iterable[str]) -> list[str]:
+    """The lines with which a container finds its own names, one for each of its addresses."""
+    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
+    return [f"{address}\t{names}\n" for address in addresses]
+
+
+def with_lines(text: str, lines: Iterable[str]) -> str:
+    """The file with these lines at its end, unless it has them. What the container has written itself stays."""
+    there = text.splitlines(keepends=True)
+    whole = text if not text or text.endswith("\n") else f"{text}\n"
+    return whole + "".join(line for line in lines if line not in there)
+
+
+def without_lines(text: str, lines: Iterable[str]) -> str:
+    """The file without these lines."""
+    gone = set(lines)
+    return "".join(line for line in text.splitlines(keepends=True) if line not in gone)
 
 
 def hostname_file(hostname: str) -> str:

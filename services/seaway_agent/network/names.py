@@ -3,13 +3,15 @@
 The token is 1 to 6 lower-case letters or digits. Interface names have at most 15 characters (IFNAMSIZ).
 """
 
+import itertools
 import re
+from collections.abc import Collection
 from ipaddress import IPv4Address
 
-_INTERFACE = "eth"
 _TOKEN = re.compile(r"[0-9a-z]{1,6}")
 _SERIALS = 1 << 32
-_ID_DIGITS = 7
+_ID_DIGITS, _SHORT_ID_DIGITS = 12, 7
+_ALIAS = re.compile(r"seaway ([0-9a-z]{1,6}) ([0-9a-f]+)")
 
 
 def check_suite(suite: str) -> str:
@@ -19,19 +21,40 @@ def check_suite(suite: str) -> str:
     return suite
 
 
-def interface(number: int) -> str:
-    """The name of an endpoint's interface in its sandbox, counted from 0."""
-    return f"{_INTERFACE}{number}"
+def free_interface(prefix: str, taken: Collection[str]) -> str:
+    """The name of a new interface in a sandbox: the prefix and the lowest free number."""
+    return next(name for number in itertools.count() if (name := f"{prefix}{number}") not in taken)
 
 
-def bridge_name(suite: str, network_id: str = "") -> str:
-    """The default network's bridge, or that of the network with this id."""
-    return f"sw{suite}{network_id[:_ID_DIGITS] or 0}"
+def default_bridge(suite: str) -> str:
+    """The default network's bridge."""
+    return f"sw{suite}0"
 
 
-def is_bridge(suite: str, name: str) -> bool:
-    """Whether an interface was named by ``bridge_name`` for this suite."""
-    return re.fullmatch(f"sw{suite}(0|[0-9a-f]{{{_ID_DIGITS}}})", name) is not None
+def bridge_names(suite: str, network_id: str) -> tuple[str, str]:
+    """The bridge of a network: Docker's name, and another one where another suite of the host has the first."""
+    return f"br-{network_id[:_ID_DIGITS]}", f"sw{suite}{network_id[:_SHORT_ID_DIGITS]}"
+
+
+def parent_names(suite: str, network_id: str) -> tuple[str, str]:
+    """The parent of a macvlan network that has none of its own, as in `bridge_names`."""
+    return f"dm-{network_id[:_ID_DIGITS]}", f"dm{suite}{network_id[:_SHORT_ID_DIGITS]}"
+
+
+def peer_of_parent(parent: str) -> str:
+    """The other end of a parent that is a veth."""
+    return f"dp{parent[2:]}"
+
+
+def alias(suite: str, network_id: str) -> str:
+    """The alias of an interface that a network's driver made on the host: it tells whose it is."""
+    return f"seaway {suite} {network_id}"
+
+
+def alias_owner(text: str) -> tuple[str, str] | None:
+    """Suite and network id of an alias; None for those of other programs."""
+    found = _ALIAS.fullmatch(text)
+    return (found[1], found[2]) if found is not None else None
 
 
 def table_name(suite: str) -> str:

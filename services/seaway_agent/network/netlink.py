@@ -10,6 +10,7 @@ from seaway_agent.network.attributes import ACK, NLMSG_DONE, NLMSG_ERROR, Messag
 from seaway_agent.network.errors import NetlinkError
 
 ROUTE, NETFILTER = socket.NETLINK_ROUTE, 12
+_SEND_BUFFER_FORCE = 32  # SO_SNDBUFFORCE
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _DATAGRAM = 1 << 16
 _RECEIVE_BUFFER = 1 << 20
@@ -21,6 +22,7 @@ class NetlinkSocket:
     def __init__(self, protocol: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._sequence = 0
+        self._longest = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
             self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
@@ -84,7 +86,11 @@ class NetlinkSocket:
             self._sequence = self._sequence + 1 & 0xFFFFFFFF
             packed.append(message.pack(self._sequence))
         self._discard()
-        self._socket.send(b"".join(packed))
+        datagram = b"".join(packed)
+        if len(datagram) > self._longest:  # as a batch of thousands of map elements
+            self._socket.setsockopt(socket.SOL_SOCKET, _SEND_BUFFER_FORCE, len(datagram))
+            self._longest = len(datagram)
+        self._socket.send(datagram)
 
     def _discard(self) -> None:
         """Discard unread replies of an earlier request that failed."""

@@ -1,100 +1,93 @@
 """The node's networks, each with its driver and addresses. Belongs to the network's thread."""
 
-import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 
-from seaway_agent.network.driver import Driver, PluggedEndpoint
-from seaway_agent.network.errors import AddressError, NetworkError, SubnetError
-from seaway_agent.network.ipam import AddressPool
-from seaway_agent.network.port import DEFAULT_NETWORK, InterfaceCounters, NetworkSpec
-
-_log = logging.getLogger(__name__)
+from seaway_agent.network import rtnl
+from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
+from seaway_agent.network.errors import NetworkError, SubnetError
+from seaway_agent.network.ipam import AddressPool, NetworkAddresses
+from seaway_agent.network.netlink import ROUTE, NetlinkSocket
+from seaway_agent.network.port import (
+    DEFAULT_NAME,
+    DEFAULT_NETWORK,
+    EndpointInfo,
+    EndpointRequest,
+    InterfaceCounters,
+    NetworkSpec,
+)
+from seaway_agent.network.subnets import destinations
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network, and the holder of each of its addresses: any object, by identity."""
+    """A network, with its driver and addresses."""
 
     spec: NetworkSpec
     driver: Driver
-    addresses: AddressPool
-    _holders: dict[IPv4Address, object] = field(default_factory=dict)
+    addresses: NetworkAddresses
 
-    def take(self, wanted: IPv4Address | None, holder: object) -> IPv4Address:
-        """Allocate the wanted address, or one that the node chooses. Raises AddressError, NetworkError."""
-        if wanted is not None:
-            self.addresses.reserve(wanted)
-        elif self.spec.name == DEFAULT_NETWORK:
-            wanted = self.addresses.allocate()
-        else:
-            raise NetworkError(f"an endpoint in network {self.spec.name} needs an address: none was told")
-        self._holders[wanted] = holder
-        return wanted
+    def take(self, request: EndpointRequest, holder: object) -> tuple[IPv4Address, IPv6Address | None]:
+        """Allocate an endpoint's addresses. Raises AddressError, NetworkError."""
+        most = self.driver.capacity
+        if most is not None and self.addresses.endpoints >= most:
+            raise NetworkError(
+                f"network {self.spec.name} has {most} endpoints on this node, and a {self.spec.driver} can't have more:"
+                " disconnect a container, or use another network"
+            )
+        return self.addresses.take(request.address, request.address6, holder)
 
-    def restore(self, address: IPv4Address, holder: object) -> None:
-        """Mark the address of a live sandbox as its own. Raises AddressError if another sandbox has it."""
-        if address in self.addresses:
-            raise AddressError("it belongs to another sandbox already")
-        self.addresses.restore([address])
-        self._holders[address] = holder
-
-    def is_held_by(self, address: IPv4Address, holder: object) -> bool:
-        """Whether the address is that holder's alone."""
-        return self._holders.get(address) is holder
-
-    def free(self, address: IPv4Address, holder: object) -> None:
-        """Free an address, unless another holder has it."""
-        if self.is_held_by(address, holder):
-            del self._holders[address]
-            self.addresses.release(address)
+    def free(self, endpoint: EndpointInfo | EndpointPlan, holder: object) -> None:
+        """Free an endpoint's addresses, except those of another holder."""
+        self.addresses.free((endpoint.address, endpoint.address6), holder)
 
 
 class NetworkTable:
-    """The networks by name. ``by_name`` is replaced, never mutated, so that any thread may read it."""
+    """The networks by id. ``by_id`` is replaced, never mutated, so that any thread may read it."""
 
     def __init__(self, drivers: Mapping[str, Driver]) -> None:
-        self.by_name: Mapping[str, Network] = {}
+        self.by_id: Mapping[str, Network] = {}
         self._drivers = drivers
 
     def make(self, spec: NetworkSpec) -> NetworkSpec:
         """See `port.Networks`."""
-        driver, there = self._drivers.get(spec.driver), self.by_name.get(spec.name)
+        driver, there = self._drivers.get(spec.driver), self.by_id.get(spec.id)
         if driver is None:
             raise NetworkError(f"no network driver {spec.driver!r} on this node: use {' or '.join(self._drivers)}")
         if there is not None:
             _check_same(spec, there.spec)
             return driver.make(there.spec)
-        if spec.subnet is None and spec.name != DEFAULT_NETWORK:
-            raise SubnetError(f"network {spec.name} has no subnet: the node chooses that of {DEFAULT_NETWORK} alone")
+        if spec.subnet is None and spec.id != DEFAULT_NETWORK:
+            raise SubnetError(f"network {spec.name} has no subnet: the node chooses that of {DEFAULT_NAME} alone")
         made = driver.make(spec)
         assert made.subnet is not None
-        network = Network(made, driver, AddressPool(made.subnet, made.gateway))
-        self.by_name = {**self.by_name, spec.name: network}
+        pool = AddressPool(made.subnet, made.gateway) if made.id == DEFAULT_NETWORK else None
+        self.by_id = {**self.by_id, spec.id: Network(made, driver, NetworkAddresses(made, pool))}
         return made
 
-    def remove(self, name: str, *, in_use: bool) -> None:
+    def remove(self, network_id: str, *, in_use: bool) -> None:
         """See `port.Networks`."""
-        network = self.by_name.get(name)
+        network = self.by_id.get(network_id)
         if network is None:
             return
-        if name == DEFAULT_NETWORK:
+        name = network.spec.name
+        if network_id == DEFAULT_NETWORK:
             raise NetworkError(f"network {name} is the node's own and can't be removed")
         if in_use:
             raise NetworkError(f"network {name} has active endpoints: disconnect its containers first")
         network.driver.remove(network.spec)
-        self.by_name = {other: kept for other, kept in self.by_name.items() if other != name}
+        self.by_id = {other: kept for other, kept in self.by_id.items() if other != network_id}
 
-    def named(self, name: str) -> Network:
+    def get(self, network_id: str) -> Network:
         """A network. Raises NetworkError."""
-        if name not in self.by_name:
-            raise NetworkError(f"network {name} is not on this node")
-        return self.by_name[name]
+        if network_id not in self.by_id:
+            raise NetworkError(f"network {network_id} is not on this node")
+        return self.by_id[network_id]
 
     def of(self, plugged: PluggedEndpoint) -> Network:
         """The network of an endpoint, which always exists: it is removed after its endpoints."""
-        return self.by_name[plugged.info.network]
+        return self.by_id[plugged.info.network]
 
     def refresh(self) -> None:
         """Restore what another program removed of the networks."""
@@ -112,11 +105,19 @@ class NetworkTable:
             theirs.setdefault(self.of(plugged).driver, []).append(plugged)
         return {name: one for driver, some in theirs.items() for name, one in driver.counters(some).items()}
 
+    def routes(self) -> tuple[str, ...]:
+        """The destinations of the host's routes, except those over the interfaces of these networks."""
+        own = {index for driver in self._drivers.values() for index in driver.interfaces()}
+        with NetlinkSocket(ROUTE) as host:
+            dumped = host.dump(rtnl.dump_routes(), "list routes")
+        found = (rtnl.parse_route(reply.body) for reply in dumped)
+        return destinations(route.destination for route in found if route is not None and route.interface not in own)
+
     def teardown(self) -> None:
         """Remove all networks from the host."""
         for driver in self._drivers.values():
             driver.teardown()
-        self.by_name = {}
+        self.by_id = {}
 
     def close(self) -> None:
         """Close what the drivers have open; networks stay."""
@@ -124,11 +125,10 @@ class NetworkTable:
             driver.close()
 
     def _specs(self, driver: Driver) -> list[NetworkSpec]:
-        return [network.spec for network in self.by_name.values() if network.driver is driver]
+        return [network.spec for network in self.by_id.values() if network.driver is driver]
 
 
 def _check_same(asked: NetworkSpec, there: NetworkSpec) -> None:
-    if (there.id, there.driver) != (asked.id, asked.driver):
-        raise NetworkError(f"network {asked.name} is there already, as {there.id[:12]}: remove it first")
-    if asked.subnet not in (None, there.subnet):
-        raise SubnetError(f"network {asked.name} has subnet {there.subnet}, not {asked.subnet}: remove it first")
+    for wanted, present in ((asked.subnet, there.subnet), (asked.subnet6, there.subnet6)):
+        if wanted not in (None, present):
+            raise SubnetError(f"network {asked.name} has subnet {present}, not {wanted}: remove it first")

@@ -15,14 +15,17 @@ from typing import TypeVar
 from seaway_agent.network.bridge import BridgeDriver
 from seaway_agent.network.driver import Driver
 from seaway_agent.network.errors import NetworkError, SandboxGone
+from seaway_agent.network.macvlan import MacvlanDriver
 from seaway_agent.network.network_table import NetworkTable
+from seaway_agent.network.options import bridge_options
 from seaway_agent.network.pool import SandboxPool, SandboxPools
 from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, NetworkSpec, SandboxHandle
+from seaway_agent.network.published import PortTarget
 from seaway_agent.network.sandbox import Sandbox
 from seaway_agent.network.sandboxes import Sandboxes
 from seaway_agent.network.thread import NetworkThread
 
-DRIVERS: dict[str, Callable[[str], Driver]] = {"bridge": BridgeDriver}
+DRIVERS: dict[str, Callable[[str], Driver]] = {"bridge": BridgeDriver, "macvlan": MacvlanDriver}
 """Driver name → the driver's constructor, which takes a suite."""
 T = TypeVar("T")
 
@@ -91,13 +94,13 @@ class NodeNetworks:
         """See the port."""
         return await self.run(lambda: self._networks.make(spec))
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, network_id: str) -> None:
         """See the port."""
-        await self.run(lambda: self._networks.remove(name, in_use=self._sandboxes.in_use(name)))
+        await self.run(lambda: self._networks.remove(network_id, in_use=self._sandboxes.in_use(network_id)))
 
     def present(self) -> tuple[NetworkSpec, ...]:
         """See the port."""
-        return tuple(network.spec for network in self._networks.by_name.values())
+        return tuple(network.spec for network in self._networks.by_id.values())
 
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """See the port: from the pool in microseconds, or built in 1 to 2 milliseconds."""
@@ -127,7 +130,7 @@ class NodeNetworks:
         fd = sandbox.open_namespace()
         return await self._with(fd, lambda: self._sandboxes.connect(sandbox, fd, request))
 
-    async def disconnect(self, container: str, network: str) -> None:
+    async def disconnect(self, container: str, network_id: str) -> None:
         """See the port. The kernel waits some 20 ms for the end of a veth."""
         sandbox = self._by_container.get(container)
         if sandbox is None:
@@ -136,7 +139,7 @@ class NodeNetworks:
             fd = sandbox.open_namespace()
         except SandboxGone:
             fd = -1
-        await self._with(fd, lambda: self._sandboxes.disconnect(sandbox, fd, network))
+        await self._with(fd, lambda: self._sandboxes.disconnect(sandbox, fd, network_id))
 
     async def leave(self, container: str) -> None:
         """See the port."""
@@ -159,6 +162,14 @@ class NodeNetworks:
         sandbox = self._by_container.get(container)
         return sandbox is not None and self._sandboxes.owns(sandbox, address)
 
+    def port_target(self, container: str, address: IPv4Address) -> PortTarget:
+        """What else published ports that lead to this address of the container depend on."""
+        found = next((one for one in self.endpoints(container) if one.address == address), None)
+        network = self._networks.by_id.get(found.network) if found is not None else None
+        if found is None or network is None or network.spec.driver != "bridge":
+            return PortTarget()
+        return PortTarget(found.address6, bridge_options(network.spec.options).host_binding)
+
     async def sweep(self) -> list[str]:
         """See the port."""
         return await self.run(self._sandboxes.sweep)
@@ -167,6 +178,13 @@ class NodeNetworks:
         """See the port."""
         sandboxes = dict(self._by_container)
         return await self.run(lambda: self._sandboxes.counters(sandboxes))
+
+    async def routes(self) -> tuple[str, ...]:
+        """The destinations of the host's routes (CIDR notation), without these networks. Raises NetlinkError, OSError.
+
+        Private ones alone; the default routes are none of them.
+        """
+        return await self.run(self._networks.routes)
 
     # --- the thread
 

@@ -1,27 +1,29 @@
-"""The node's nftables table: rules by ``nft``, map elements by raw nfnetlink, and a watch for its deletion."""
+"""The node's nftables tables: rules by ``nft``, map elements by raw nfnetlink, and a watch for its deletion."""
 
 import errno
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from seaway_agent.network import nfnl, ruleset
 from seaway_agent.network.attributes import Message
-from seaway_agent.network.errors import NatError
+from seaway_agent.network.errors import NatError, NetlinkError
 from seaway_agent.network.names import check_suite, table_name
 from seaway_agent.network.netlink import NETFILTER, NetlinkSocket
-from seaway_agent.network.nfnl import Dnat
+from seaway_agent.network.nfnl import Dnat, Family
+from seaway_agent.network.ruleset import BridgeRules
 
 _NFT_TIMEOUT = 30.0
+_IPV6 = Path("/proc/sys/net/ipv6")
 _GROUP: Final = 7  # NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h)
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _DATAGRAM: Final = 1 << 16
 
 
 class NatTable:
-    """Masquerade, published ports and isolation of one suite's bridges. See ``ruleset`` for the rules.
+    """Masquerade, published ports and isolation of one suite's bridges, and the user's rules. See ``ruleset``.
 
     Belongs to one thread, in the host's network namespace.
     """
@@ -29,23 +31,21 @@ class NatTable:
     def __init__(self, suite: str) -> None:
         self.suite = check_suite(suite)
         self.name = table_name(suite)
+        self._families: tuple[Family, ...] = (4,)
         self._socket: NetlinkSocket | None = None
 
-    def install(self, bridges: Mapping[str, IPv4Network]) -> None:
-        """Make or update the table with the rules of these bridges; all else in it stays. Raises NatError."""
-        try:
-            _run_nft(ruleset.install(self.suite, bridges))
-        except NatError:
-            # A table of another layout can't be changed in place: make it anew, in one transaction.
-            _run_nft(ruleset.remove(self.suite) + ruleset.install(self.suite, bridges))
+    def install(self, bridges: Sequence[BridgeRules], *, only: bool = False) -> None:
+        """Make or update the tables, and add these bridges; all else stays, but no other bridge if ``only``.
 
-    def uninstall(self, bridge: str) -> None:
-        """Delete the rules of a bridge, if it has any. Raises NatError."""
-        _run_nft(ruleset.uninstall(self.suite, bridge))
+        Raises NatError.
+        """
+        ipv6 = any(one.subnet6 is not None for one in bridges) or self._has_ipv6()
+        _run_nft(ruleset.install(self.suite, bridges, ipv6=ipv6, only=only))
+        self._families = (4, 6) if ipv6 else (4,)
 
     def remove(self) -> None:
-        """Delete the table with everything in it."""
-        _run_nft(ruleset.remove(self.suite))
+        """Delete the tables with everything in them."""
+        _run_nft(ruleset.remove(self.suite, ipv6=_IPV6.exists()))
 
     def add(self, elements: Sequence[Dnat]) -> None:
         """Publish, all or nothing. Raises NetlinkError."""
@@ -59,17 +59,30 @@ class NatTable:
 
     def replace(self, elements: Sequence[Dnat]) -> None:
         """Make the maps hold exactly these elements. Packets see the old or the new maps, nothing in between."""
-        self._apply([*nfnl.flush(self.name), *nfnl.add(self.name, elements)], "restore published ports")
+        self._apply([*nfnl.flush(self.name, self._families), *nfnl.add(self.name, elements)], "restore published ports")
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
+    def _has_ipv6(self) -> bool:
+        """Whether the IPv6 table is there."""
+        try:
+            self._open().transact([nfnl.get_table(self.name, 6)], f"look for table {self.name}")
+        except NetlinkError as error:
+            if error.code != errno.ENOENT:
+                raise
+            return False
+        return True
+
     def _apply(self, messages: list[Message], doing: str) -> None:
+        self._open().exchange(nfnl.batch(messages), f"{doing} in nftables table {self.name}")
+
+    def _open(self) -> NetlinkSocket:
         if self._socket is None:
             self._socket = NetlinkSocket(NETFILTER)
-        self._socket.exchange(nfnl.batch(messages), f"{doing} in nftables table {self.name}")
+        return self._socket
 
 
 class TableWatch:

@@ -100,11 +100,9 @@ class SandboxPools:
     def take_partial(self, requests: Sequence[EndpointRequest], release: Callable[[Sandbox], None]) -> Sandbox | None:
         """A ready sandbox with the first requested endpoints, if there is one. Runs in the network's thread."""
         self._last_taken = time.monotonic()
-        if not requests:
+        if not requests or requests[0].network != DEFAULT_NETWORK or requests[0].gateway_priority:
             return self._by_mode["none"].take()
         first, pool = requests[0], self._by_mode["bridge"]
-        if first.network != DEFAULT_NETWORK:
-            return None
         if first.address is None:
             return pool.take() if first.mac is None else None
         sandbox = pool.take_address(first.address)

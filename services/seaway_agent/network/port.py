@@ -7,18 +7,25 @@ tests/conformance/network. A driver (`driver.Driver`) makes one kind of network.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple, Protocol
 
-DEFAULT_NETWORK: Final = "bridge"
-"""The network whose addresses the node allocates itself; a ready sandbox has its first endpoint there."""
+from seaway_agent.network import options as driver_options
+from seaway_agent.network.errors import NetworkError
+from seaway_contracts.networks import NetworkRecord, network_id
+
+DEFAULT_NAME: Final = "bridge"
+DEFAULT_NETWORK: Final = network_id(DEFAULT_NAME)
+"""The id of the network whose addresses the node allocates itself; a ready sandbox has its first endpoint there."""
+_DEFAULT_MTU: Final = 1500
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """A network to make on this node.
 
-    `id` is hexadecimal. `subnet` None: the node chooses (the default network alone). `gateway` None: the first address.
+    `id` is hexadecimal. `subnet` None: the node chooses (the default network alone). `gateway` None: a bridge takes the
+    first address, other drivers have none. `internal`: it leads nowhere else, so that its gateway is no way out.
     """
 
     id: str
@@ -26,25 +33,74 @@ class NetworkSpec:
     driver: str = "bridge"
     subnet: IPv4Network | None = None
     gateway: IPv4Address | None = None
-    mtu: int = 1500
+    subnet6: IPv6Network | None = None
+    gateway6: IPv6Address | None = None
+    internal: bool = False
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def mtu(self) -> int:
+        """The MTU of its interfaces."""
+        return driver_options.mtu(self.options) or _DEFAULT_MTU
+
+    @property
+    def way_out(self) -> IPv4Address | None:
+        """The next hop of a default route over this network."""
+        return None if self.internal else self.gateway
+
+    @property
+    def way_out6(self) -> IPv6Address | None:
+        """The next hop of an IPv6 default route over this network."""
+        return None if self.internal else self.gateway6
+
+
+def network_spec(record: NetworkRecord) -> NetworkSpec:
+    """The network of a record, on its first subnet of each family. Raises NetworkError."""
+    try:
+        driver_options.mtu(record.options)
+        subnet: IPv4Network | None = None
+        subnet6: IPv6Network | None = None
+        gateway: IPv4Address | None = None
+        gateway6: IPv6Address | None = None
+        for pool in record.pools:
+            network, hop = ip_network(pool.subnet), ip_address(pool.gateway) if pool.gateway else None
+            if isinstance(network, IPv4Network) and subnet is None:
+                subnet, gateway = network, hop if isinstance(hop, IPv4Address) else None
+            elif isinstance(network, IPv6Network) and subnet6 is None:
+                subnet6, gateway6 = network, hop if isinstance(hop, IPv6Address) else None
+    except ValueError as error:
+        raise NetworkError(f"network {record.name}: {error}") from error
+    return NetworkSpec(
+        record.id, record.name, record.driver, subnet, gateway, subnet6, gateway6, record.internal, record.options
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointRequest:
-    """A requested endpoint in the network of that name.
+    """A requested endpoint in the network of that id.
 
-    `address` None: the node chooses, on the default network alone. `mac` None: made from the address, as Docker does.
+    `address` None: the node chooses, on the default network alone. `address6` is given if the network has IPv6. `mac`
+    None: made from the address, as Docker does. `gateway_priority`: see `route_rank`.
     """
 
     network: str
     address: IPv4Address | None = None
+    address6: IPv6Address | None = None
     mac: str | None = None
+    gateway_priority: int = 0
+
+
+def route_rank(gateway_priority: int, network_name: str) -> tuple[int, str]:
+    """Docker's order of endpoints: of those that have a gateway, the first one gets the default route."""
+    return -gateway_priority, network_name
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointInfo:
-    """An existing endpoint. `interface`: its name in the sandbox; `host_interface`: its host end ("": none)."""
+    """An existing endpoint. `network`: its id. `interface`: its name in the sandbox; `host_interface`: its host end.
+
+    `gateway` and `gateway6`: the next hops that it offers, whether or not the default routes lead there.
+    """
 
     network: str
     interface: str
@@ -53,6 +109,9 @@ class EndpointInfo:
     gateway: IPv4Address | None
     mac: str
     host_interface: str = ""
+    address6: IPv6Address | None = None
+    prefix_len6: int = 0
+    gateway6: IPv6Address | None = None
 
 
 class SandboxHandle(NamedTuple):
@@ -84,12 +143,12 @@ class Networks(Protocol):
     """
 
     async def make(self, spec: NetworkSpec) -> NetworkSpec:
-        """Make a network; returns it with subnet and gateway. Idempotent for the same spec.
+        """Make a network; returns it with subnets and gateways. Idempotent for the same spec.
 
         Raises SubnetError: it overlaps a network of the host, or exists with another subnet.
         """
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, network_id: str) -> None:
         """Remove a network. Harmless if there is none.
 
         Raises NetworkError if a container has an endpoint in it, and for the default network.
@@ -101,21 +160,22 @@ class Networks(Protocol):
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """Make a sandbox with these endpoints, ``eth0`` first; without requests it has only loopback.
 
-        The first endpoint whose network has a gateway gets the default route. Raises AddressError: an address is
-        taken or none of that network's; NetworkError: no such network, or the container has a sandbox.
+        The default routes of IPv4 and IPv6 lead to the first endpoint by `route_rank` that has a gateway. Raises
+        AddressError: an address is taken or none of that network's; NetworkError: no such network, it has as many
+        endpoints as it can have, or the container has a sandbox.
         """
 
     def hand_over(self, container: str, pid: int) -> None:
         """Leave the namespace to the container's process: it ends with that."""
 
     async def connect(self, container: str, request: EndpointRequest) -> EndpointInfo:
-        """Add an endpoint to the running container. A cancelled caller calls ``disconnect``.
+        """Add an endpoint to the running container; the default routes follow. A cancelled caller calls ``disconnect``.
 
         Raises AddressError; SandboxGone: its process has ended; NetworkError: it has an endpoint there, or no sandbox.
         """
 
-    async def disconnect(self, container: str, network: str) -> None:
-        """Remove an endpoint from the running container; the next one with a gateway gets the default route.
+    async def disconnect(self, container: str, network_id: str) -> None:
+        """Remove an endpoint from the running container; the default routes follow.
 
         Harmless if there is no endpoint. Raises NetlinkError.
         """

@@ -42,8 +42,8 @@ class PortBinding:
     container_port: int
 
 
-def check(request: PortRequest) -> None:
-    """Raise PortInvalid for a request that no host can meet."""
+def check(request: PortRequest, *, native6: bool = False) -> None:
+    """Raise PortInvalid for a request that no host can meet. ``native6``: the container has an IPv6 address."""
     if request.protocol not in PROTOCOLS:
         raise PortInvalid(f"invalid proto: {request.protocol}: use tcp, udp or sctp")
     if not 1 <= request.container_port <= _HIGHEST_PORT:
@@ -56,14 +56,15 @@ def check(request: PortRequest) -> None:
             host = ip_address(request.host_ip)
         except ValueError as error:
             raise PortInvalid(f"invalid host IP address: {request.host_ip}") from error
-        if host.version == 6 and request.protocol not in _RELAYED:
+        relayed = host.version == 6 and (host.is_loopback or not native6)
+        if relayed and request.protocol not in _RELAYED:
             raise PortInvalid(f"can't publish a port for {request.protocol} at an IPv6 address, only for tcp and udp")
 
 
-def host_ips(request: PortRequest, *, ipv6: bool) -> tuple[str, ...]:
-    """The host addresses to bind for a request, in canonical form; IPv6 only where ports are relayed."""
+def host_ips(request: PortRequest, *, ipv6: bool, native6: bool = False) -> tuple[str, ...]:
+    """The host addresses to bind for a request, in canonical form; IPv6 only if ports are translated or relayed."""
     if not request.host_ip:
-        return EVERY_HOST if ipv6 and request.protocol in _RELAYED else EVERY_HOST[:1]
+        return EVERY_HOST if ipv6 and (native6 or request.protocol in _RELAYED) else EVERY_HOST[:1]
     return (str(ip_address(request.host_ip)),)
 
 
@@ -72,16 +73,17 @@ def with_port(host_ip: str, port: int) -> str:
     return f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
 
 
-def dnat_of(binding: PortBinding, address: IPv4Address) -> Dnat | None:
-    """The map element of a binding; None for IPv6, which is relayed, not translated."""
+def dnat_of(binding: PortBinding, address: IPv4Address, address6: IPv6Address | None = None) -> Dnat | None:
+    """The map element of a binding; None if it is relayed: at ::1, or to a container without IPv6 address."""
     host = ip_address(binding.host_ip)
-    if isinstance(host, IPv6Address):
+    target = address if isinstance(host, IPv4Address) else address6
+    if target is None or (host.version == 6 and host.is_loopback):
         return None
     return Dnat(
         binding.protocol,
         None if host.is_unspecified else host,
         binding.host_port,
-        address,
+        target,
         binding.container_port,
     )
 

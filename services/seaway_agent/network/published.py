@@ -1,4 +1,4 @@
-"""Ports that containers publish on the host: nftables translates IPv4, the agent relays IPv6.
+"""Ports that containers publish on the host: nftables translates them, the agent relays IPv6 where that can't be.
 
 Independent of the networks but for their thread; a container is its id and the address that its ports lead to. Order
 after a start: the networks' own, with ``restore`` before their ``sweep``.
@@ -8,7 +8,8 @@ import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from ipaddress import IPv4Address
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -24,6 +25,14 @@ _IPV6 = Path("/proc/sys/net/ipv6")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class PortTarget:
+    """The IPv6 address to which ports lead too, and the host's address for ports that name none ("": all of them)."""
+
+    address6: IPv6Address | None = None
+    host_binding: str = ""
+
+
 class NetworkWorker(Protocol):
     """The part of `networks.NodeNetworks` that published ports use."""
 
@@ -34,6 +43,9 @@ class NetworkWorker(Protocol):
 
     def refresh(self) -> None:
         """Restore what another program removed of the networks. Runs in the network's thread."""
+
+    def port_target(self, container: str, address: IPv4Address) -> PortTarget:
+        """What else published ports that lead to this address of the container depend on."""
 
 
 class PublishedPorts:
@@ -54,8 +66,10 @@ class PublishedPorts:
         A cancelled caller calls ``unpublish``.
         """
         self._containers.add(container)
+        target = self._networks.port_target(container, address)
+        bound = [replace(request, host_ip=request.host_ip or target.host_binding) for request in requests]
         try:
-            bindings = await self._networks.run(lambda: self._publish(container, address, requests))
+            bindings = await self._networks.run(lambda: self._publish(container, address, bound, target.address6))
         except (NetworkError, OSError):
             self._containers.discard(container)
             raise
@@ -75,7 +89,9 @@ class PublishedPorts:
         """Publish exactly these containers' ports, without a gap; returns warnings for the user."""
         await self._relays.stop_all()
         self._containers = set(live)
-        warnings = await self._networks.run(lambda: self._publisher.restore(live))
+        targets = {one: self._networks.port_target(one, published.address) for one, published in live.items()}
+        complete = {one: replace(published, address6=targets[one].address6) for one, published in live.items()}
+        warnings = await self._networks.run(lambda: self._publisher.restore(complete))
         await self._relay()
         return warnings
 
@@ -122,16 +138,16 @@ class PublishedPorts:
                 self._relays.start(found, relayed_ports)
 
     def _publish(
-        self, container: str, address: IPv4Address, requests: Sequence[PortRequest]
+        self, container: str, address: IPv4Address, requests: Sequence[PortRequest], address6: IPv6Address | None
     ) -> tuple[PortBinding, ...]:
         try:
-            return self._publisher.publish(container, address, requests)
+            return self._publisher.publish(container, address, requests, address6)
         except NetlinkError as error:
             if error.code not in (errno.ENOENT, errno.EEXIST):
                 raise
             _log.warning("%s; setting the node's table up again", error)
         self._refresh()
-        return self._publisher.publish(container, address, requests)
+        return self._publisher.publish(container, address, requests, address6)
 
     def _refresh(self) -> None:
         self._networks.refresh()

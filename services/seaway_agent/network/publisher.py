@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from seaway_agent.network import host_sockets, ports
 from seaway_agent.network.conntrack import FlowSweeper
@@ -27,10 +27,14 @@ class Published:
 
     address: IPv4Address
     bindings: tuple[PortBinding, ...]
+    address6: IPv6Address | None = None
 
     def elements(self) -> list[Dnat]:
-        found = (ports.dnat_of(binding, self.address) for binding in self.bindings)
+        found = (ports.dnat_of(binding, self.address, self.address6) for binding in self.bindings)
         return [element for element in found if element is not None]
+
+    def addresses(self) -> set[IPv4Address | IPv6Address]:
+        return {address for address in (self.address, self.address6) if address is not None}
 
     def udp_ports(self) -> set[int]:
         return {binding.host_port for binding in self.bindings if binding.protocol == "udp"}
@@ -48,7 +52,11 @@ class PortPublisher:
         self._sockets: dict[str, list[socket.socket]] = {}
 
     def publish(
-        self, container_id: str, address: IPv4Address, requests: Sequence[PortRequest]
+        self,
+        container_id: str,
+        address: IPv4Address,
+        requests: Sequence[PortRequest],
+        address6: IPv6Address | None = None,
     ) -> tuple[PortBinding, ...]:
         """Publish all of a container's ports or none. Idempotent.
 
@@ -57,12 +65,12 @@ class PortPublisher:
         if container_id in self._published:
             return self._published[container_id].bindings
         for request in requests:
-            ports.check(request)
-        claim = _PortClaim(self._table, self._ipv6)
+            ports.check(request, native6=address6 is not None)
+        claim = _PortClaim(self._table, ipv6=self._ipv6, native6=address6 is not None)
         try:
             for request in requests:
                 claim.take(request)
-            published = Published(address, tuple(claim.bindings))
+            published = Published(address, tuple(claim.bindings), address6)
             self._nat.add(published.elements())
             reach(Failpoint.NETWORK_PORTS)
         except BaseException:
@@ -70,7 +78,7 @@ class PortPublisher:
             raise
         self._published[container_id] = published
         self._sockets[container_id] = claim.sockets
-        self._flows.delete_udp_flows(published.udp_ports(), published.address)
+        self._flows.delete_udp_flows(published.udp_ports(), published.addresses())
         return published.bindings
 
     def unpublish(self, container_id: str) -> None:
@@ -81,7 +89,7 @@ class PortPublisher:
         self._table.release(published.bindings)
         _close(self._sockets.pop(container_id, []))
         self._withdraw(published)
-        self._flows.delete_udp_flows(published.udp_ports(), published.address)
+        self._flows.delete_udp_flows(published.udp_ports(), published.addresses())
 
     def restore(self, live: Mapping[str, Published]) -> list[str]:
         """After a restart, publish exactly the live containers' ports, in one transaction; returns warnings to users.
@@ -106,7 +114,7 @@ class PortPublisher:
         self._nat.replace(self._elements())
 
     def relayed_ports(self) -> dict[str, list[RelayedPort]]:
-        """By container, the ports that nftables can't translate."""
+        """By container, the IPv6 ports. The relay gets the connections that nftables doesn't translate."""
         return {container: _relayed_ports(one, self._sockets[container]) for container, one in self._published.items()}
 
     def close(self) -> None:
@@ -139,16 +147,17 @@ class PortPublisher:
 class _PortClaim:
     """One container's ports while they are being claimed, so that they can be released together."""
 
-    def __init__(self, table: PortTable, ipv6: bool) -> None:
+    def __init__(self, table: PortTable, *, ipv6: bool, native6: bool) -> None:
         self._table = table
         self._ipv6 = ipv6
+        self._native6 = native6
         self.bindings: list[PortBinding] = []
         self.sockets: list[socket.socket] = []
 
     def take(self, request: PortRequest) -> None:
         """Claim the first free port. Raises PortError: for a single port with its reason."""
         single = request.host_port != 0 and request.host_port >= request.host_port_end
-        hosts = ports.host_ips(request, ipv6=self._ipv6)
+        hosts = ports.host_ips(request, ipv6=self._ipv6, native6=self._native6)
         for port in self._table.candidates(request):
             wanted = tuple(PortBinding(request.protocol, host, port, request.container_port) for host in hosts)
             try:

@@ -1,7 +1,8 @@
-"""Relay ports published on IPv6 addresses to IPv4, as containers have no IPv6.
+"""Relay ports published on IPv6 addresses to IPv4: for containers without IPv6, and from ::1 and link-local addresses.
 
-The kernel can't translate between the two, so the bytes pass through the agent, as they pass through docker-proxy with
-Docker. Connections end with the agent; the next agent accepts new ones. Belongs to the agent's event loop.
+The kernel can't translate between the two, or route from those, so the bytes pass through the agent, as they pass
+through docker-proxy with Docker. Connections end with the agent; the next agent accepts new ones. Belongs to the
+agent's event loop.
 """
 
 import asyncio

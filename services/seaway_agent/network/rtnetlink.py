@@ -7,10 +7,10 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 from seaway_agent.network import netns
@@ -18,7 +18,10 @@ from seaway_agent.network.errors import NetlinkError
 
 _IPV6 = Path("/proc/sys/net/ipv6")
 _ADDR_GEN_NONE = 1
+_NODAD = 0x02
 _WITHOUT_IPV6 = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_NONE)]})]}
+
+Interface = IPv4Interface | IPv6Interface
 
 
 @contextlib.contextmanager
@@ -70,46 +73,82 @@ class Interfaces:
     def __init__(self, route: Any) -> None:
         self._route = route
 
-    def make_bridge(self, name: str, mac: str, mtu: int, address: IPv4Address, prefix_len: int) -> int:
-        """Make the missing parts of a bridge that is up and has the address; returns its index.
+    def make_bridge(self, name: str, mac: str, mtu: int, *, ipv6: bool = False, alias: str = "") -> int:
+        """Make a bridge, or bring it up; returns its index. ``ipv6``: it gets a link-local address.
 
         It floods multicast, since snooping only adds work without a querier.
         """
-        with _doing(f"make bridge {name} with address {address}/{prefix_len}"):
+        with _doing(f"make bridge {name}"):
             index = self._index(name)
             if index is None:
                 self._route.link("add", ifname=name, kind="bridge", address=mac, mtu=mtu, br_mcast_snooping=0)
                 index = self.index(name)
-                self._without_ipv6(index)
+                self._set_up_link(index, ipv6=ipv6, alias=alias)
             self._route.link("set", index=index, state="up")
-            self._add_address(index, address, prefix_len)
             return index
 
-    def make_veth(self, name: str, bridge: int, mtu: int, *, peer: str, peer_mac: str, netns_fd: int) -> int:
+    def add_address(self, index: int, address: Interface) -> None:
+        """Give an interface an address, unless it has it. An IPv6 one works at once (no DAD)."""
+        more = {"broadcast": str(address.network.broadcast_address)} if address.version == 4 else {"flags": _NODAD}
+        with _doing(f"give interface {index} address {address}", errno.EEXIST):
+            self._route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **more)
+
+    def make_macvlan(
+        self, name: str, parent: int, mode: str, *, mac: str | None, mtu: int | None, netns_fd: int
+    ) -> None:
+        """Make a macvlan over an interface of this namespace in another one. ``mac`` and ``mtu`` None: the parent's."""
+        more = {name: value for name, value in (("address", mac), ("mtu", mtu)) if value is not None}
+        with _doing(f"make the macvlan {name} over interface {parent}"):
+            self._route.link(
+                "add", ifname=name, kind="macvlan", link=parent, macvlan_mode=mode, net_ns_fd=netns_fd, **more
+            )
+
+    def make_parent(self, name: str, peer: str, alias: str) -> int:
+        """Make an interface that leads nowhere, up: a dummy, or a veth where the kernel has no dummies."""
+        with _doing(f"make interface {name}"):
+            if self._made(ifname=name, kind="dummy"):
+                return self._completed(name, alias)
+            self._route.link("add", ifname=name, kind="veth", peer={"ifname": peer})
+            self._completed(peer, "")
+            return self._completed(name, alias)
+
+    def make_vlan(self, name: str, parent: str, number: int, alias: str) -> int:
+        """Make a VLAN's interface over another one, up; returns its index."""
+        with _doing(f"make interface {name} of VLAN {number}"):
+            self._route.link("add", ifname=name, kind="vlan", link=self.index(parent), vlan_id=number)
+            return self._completed(name, alias)
+
+    def make_veth(
+        self, name: str, bridge: int, mtu: int, *, isolated: bool, peer: str, peer_mac: str, netns_fd: int
+    ) -> int:
         """Make a veth from a bridge port, up and in hairpin mode, into a namespace; returns the port's index."""
         with _doing(f"make the veth {name}"):
             other = {"ifname": peer, "address": peer_mac, "mtu": mtu, "net_ns_fd": netns_fd}
             self._route.link("add", ifname=name, kind="veth", mtu=mtu, master=bridge, peer=other)
             index = self.index(name)
             self._without_ipv6(index)
-            self._route.brport("set", index=index, mode=1)
+            self._route.brport("set", index=index, mode=1, isolated=int(isolated))
             self._route.link("set", index=index, state="up")
             return index
 
-    def configure(self, name: str, address: IPv4Address, prefix_len: int, gateway: IPv4Address | None) -> None:
-        """Bring an interface up with its address, and with the default route if a gateway is given."""
-        with _doing(f"configure {name} with address {address}"):
+    def configure(
+        self, name: str, addresses: Sequence[Interface], gateways: Sequence[IPv4Address | IPv6Address]
+    ) -> None:
+        """Bring an interface up with its addresses, and with a default route over each gateway."""
+        with _doing(f"configure {name} with address {addresses[0]}"):
             index = self.index(name)
-            self._without_ipv6(index)
+            self._set_up_link(index, ipv6=any(address.version == 6 for address in addresses))
             self._route.link("set", index=index, state="up")
-            self._add_address(index, address, prefix_len)
-        if gateway is not None:
+        for address in addresses:
+            self.add_address(index, address)
+        for gateway in gateways:
             self.route_by(name, gateway)
 
-    def route_by(self, name: str, gateway: IPv4Address) -> None:
-        """Set the default route over an interface, if there is none."""
-        with _doing(f"route by {gateway} over {name}", errno.EEXIST):
-            self._route.route("add", dst="default", gateway=str(gateway), oif=self.index(name))
+    def route_by(self, name: str, gateway: IPv4Address | IPv6Address) -> None:
+        """Set the default route of the gateway's family, in place of another one."""
+        family = AF_INET if gateway.version == 4 else AF_INET6
+        with _doing(f"route by {gateway} over {name}"):
+            self._route.route("replace", dst="default", gateway=str(gateway), oif=self.index(name), family=family)
 
     def delete(self, name: str) -> None:
         """Delete an interface, if it exists. For a veth the kernel waits some 20 ms."""
@@ -118,21 +157,11 @@ class Interfaces:
             if index is not None:
                 self._route.link("del", index=index)
 
-    def occupied(self, besides: str) -> list[IPv4Network]:
-        """The networks of the host's addresses and routes, except those of one interface."""
-        with _doing("list addresses and routes"):
-            own = self._index(besides)
-            routes = [
-                IPv4Network((route.get_attr("RTA_DST") or 0, route["dst_len"]), strict=False)
-                for route in self._route.get_routes(family=AF_INET)
-                if route.get_attr("RTA_OIF") != own or own is None
-            ]
-            addresses = [
-                IPv4Network((entry.get_attr("IFA_LOCAL"), entry["prefixlen"]), strict=False)
-                for entry in self._route.get_addr(family=AF_INET)
-                if entry["index"] != own
-            ]
-        return routes + addresses
+    def mac(self, name: str) -> str:
+        """The MAC address of an interface."""
+        with _doing(f"look at interface {name}"):
+            [link] = self._route.get_links(self.index(name))
+            return str(link.get_attr("IFLA_ADDRESS"))
 
     def index(self, name: str) -> int:
         """The index of an interface. Raises NetlinkError (ENODEV)."""
@@ -144,10 +173,34 @@ class Interfaces:
     def _index(self, name: str) -> int | None:
         return next(iter(self._route.link_lookup(ifname=name)), None)
 
-    def _add_address(self, index: int, address: IPv4Address, prefix_len: int) -> None:
-        broadcast = IPv4Network((address, prefix_len), strict=False).broadcast_address
-        with _doing(f"give interface {index} address {address}", errno.EEXIST):
-            self._route.addr("add", index=index, address=str(address), prefixlen=prefix_len, broadcast=str(broadcast))
+    def _made(self, **link: str) -> bool:
+        """Whether the kernel made a link: False if it has none of that kind."""
+        import pyroute2
+
+        try:
+            self._route.link("add", **link)
+        except pyroute2.NetlinkError as error:
+            if error.code != errno.EOPNOTSUPP:
+                raise
+            return False
+        return True
+
+    def _completed(self, name: str, alias: str) -> int:
+        """Bring a new parent up; returns its index. Deletes it if that fails."""
+        index = self.index(name)
+        try:
+            self._set_up_link(index, alias=alias)
+            self._route.link("set", index=index, state="up")
+        except BaseException:
+            self._route.link("del", index=index)
+            raise
+        return index
+
+    def _set_up_link(self, index: int, *, ipv6: bool = False, alias: str = "") -> None:
+        if not ipv6:
+            self._without_ipv6(index)
+        if alias:
+            self._route.link("set", index=index, ifalias=alias)
 
     def _without_ipv6(self, index: int) -> None:
         """Disable the IPv6 link-local address, and with it router solicitations and MLD."""

@@ -7,12 +7,13 @@ endpoints that come and go while a container runs) use pyroute2 (`rtnetlink`), w
 
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from seaway_agent.network.attributes import (
     CREATE,
     DUMP,
     EXCL,
+    REPLACE,
     Message,
     attribute,
     nested,
@@ -24,7 +25,7 @@ from seaway_agent.network.port import InterfaceCounters
 
 NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
 NEWADDR, GETADDR = 20, 22
-NEWROUTE = 24
+NEWROUTE, GETROUTE = 24, 26
 GETSTATS = 94
 
 _AF_INET, _AF_INET6, _AF_BRIDGE = 2, 10, 7
@@ -35,20 +36,21 @@ _RTMSG = struct.Struct("=BBBBBBBBI")
 _IFSTATS = struct.Struct("=BxHiI")
 _COUNTERS = struct.Struct("=8Q")
 
-_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _PROTINFO, _LINKINFO = 1, 3, 4, 5, 10, 12, 18
+_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _PROTINFO, _LINKINFO, _ALIAS = 1, 3, 4, 5, 10, 12, 18, 20
 _AF_SPEC, _GROUP, _NS_FD = 26, 27, 28
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _VETH_PEER = 1, 2, 4, 5, 1
-_BRPORT_MODE, _BRPORT_FLUSH = 4, 18
+_BRPORT_MODE, _BRPORT_FLUSH, _BRPORT_ISOLATED = 4, 18, 33
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
-_RTA_OIF, _RTA_GATEWAY = 4, 5
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _NODAD = 1, 2, 4, 0x02
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE = 1, 4, 5, 15
+_RT_TABLE_LOCAL = 255
 _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 3, 0, 1
 _STATS_LINK_64 = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface. ``master`` and ``peer`` are interface indexes, 0 if there is none."""
+    """An interface. ``master`` and ``peer`` (a macvlan's parent, too) are interface indexes, 0 if there is none."""
 
     index: int
     name: str
@@ -57,6 +59,15 @@ class Link:
     peer: int
     mac: str
     up: bool
+    alias: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route's destination, and the index of its interface (0: none, or several)."""
+
+    destination: IPv4Network | IPv6Network
+    interface: int
 
 
 def _link(kind: int, flags: int, *attrs: bytes, index: int = 0, up: bool = False, family: int = 0) -> Message:
@@ -87,13 +98,14 @@ def bring_up(name: str) -> Message:
     return _link(SETLINK, 0, text(_NAME, name), up=True)
 
 
-def bring_up_port(name: str) -> Message:
-    """Bring a bridge's port up, in hairpin mode.
+def bring_up_port(name: str, *, isolated: bool) -> Message:
+    """Bring a bridge's port up, in hairpin mode; isolated ones don't reach each other.
 
     Where br_netfilter is loaded, a packet to the bridge's address that is translated to its own sender doesn't pass
     through the bridge's interface but turns around in the port.
     """
-    data = nested(_INFO_SLAVE_DATA, attribute(_BRPORT_MODE, b"\1"))
+    alone = [attribute(_BRPORT_ISOLATED, b"\1")] if isolated else []
+    data = nested(_INFO_SLAVE_DATA, attribute(_BRPORT_MODE, b"\1"), *alone)
     info = nested(_LINKINFO, attribute(_INFO_SLAVE_KIND, b"bridge"), data)
     return _link(NEWLINK, 0, text(_NAME, name), info, up=True)
 
@@ -120,16 +132,22 @@ def flush_port(index: int) -> Message:
     return _link(SETLINK, 0, nested(_PROTINFO, attribute(_BRPORT_FLUSH, b"")), index=index, family=_AF_BRIDGE)
 
 
-def add_address(index: int, address: IPv4Address, prefix_len: int) -> Message:
-    network = IPv4Network((address, prefix_len), strict=False)
-    body = _IFADDR.pack(_AF_INET, prefix_len, 0, 0, index)
-    body += attribute(_IFA_LOCAL, address.packed) + attribute(_IFA_ADDRESS, address.packed)
-    return Message(NEWADDR, CREATE | EXCL, body + attribute(_IFA_BROADCAST, network.broadcast_address.packed))
+def add_address(index: int, address: IPv4Interface | IPv6Interface) -> Message:
+    """Give an interface an address. An IPv6 one works at once: no other host of a network has it (no DAD)."""
+    if isinstance(address, IPv6Interface):
+        body = _IFADDR.pack(_AF_INET6, address.network.prefixlen, _NODAD, 0, index)
+    else:
+        body = _IFADDR.pack(_AF_INET, address.network.prefixlen, 0, 0, index)
+        body += attribute(_IFA_BROADCAST, address.network.broadcast_address.packed)
+    packed = address.ip.packed
+    return Message(NEWADDR, CREATE | EXCL, body + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed))
 
 
-def add_default_route(index: int, gateway: IPv4Address) -> Message:
-    body = _RTMSG.pack(_AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0)
-    return Message(NEWROUTE, CREATE | EXCL, body + attribute(_RTA_GATEWAY, gateway.packed) + u32(_RTA_OIF, index))
+def set_default_route(index: int, gateway: IPv4Address | IPv6Address) -> Message:
+    """Set the default route of the gateway's family, in place of another one."""
+    family = _AF_INET if gateway.version == 4 else _AF_INET6
+    body = _RTMSG.pack(family, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0)
+    return Message(NEWROUTE, CREATE | REPLACE, body + attribute(_RTA_GATEWAY, gateway.packed) + u32(_RTA_OIF, index))
 
 
 def dump_links() -> Message:
@@ -137,7 +155,13 @@ def dump_links() -> Message:
 
 
 def dump_addresses() -> Message:
-    return Message(GETADDR, DUMP, _IFADDR.pack(_AF_INET, 0, 0, 0, 0))
+    """The addresses of all interfaces, of both families."""
+    return Message(GETADDR, DUMP, _IFADDR.pack(0, 0, 0, 0, 0))
+
+
+def dump_routes() -> Message:
+    """The routes of all tables, of both families."""
+    return Message(GETROUTE, DUMP, _RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
 def dump_counters() -> Message:
@@ -157,14 +181,28 @@ def parse_link(body: bytes) -> Link:
         peer=_number(found.get(_LINK, b"")),
         mac=found.get(_ADDRESS, b"").hex(":"),
         up=bool(flags & _UP),
+        alias=found.get(_ALIAS, b"").rstrip(b"\0").decode(errors="replace"),
     )
 
 
-def parse_address(body: bytes) -> tuple[int, IPv4Address, int]:
-    """``(interface index, address, prefix length)``."""
-    _, prefix_len, _, _, index = _IFADDR.unpack_from(body)
+def parse_address(body: bytes) -> tuple[int, IPv4Interface | IPv6Interface]:
+    """``(interface index, address)``."""
+    family, prefix_len, _, _, index = _IFADDR.unpack_from(body)
     found = parse_attributes(body[_IFADDR.size :])
-    return index, IPv4Address(found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS, bytes(4)))), prefix_len
+    kind = IPv6Interface if family == _AF_INET6 else IPv4Interface
+    packed = found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS, bytes(16 if family == _AF_INET6 else 4)))
+    return index, kind((packed, prefix_len))
+
+
+def parse_route(body: bytes) -> Route | None:
+    """A route; None for one of the table `local`, which has the host's own addresses."""
+    family, prefix_len, _, _, table, _, _, _, _ = _RTMSG.unpack_from(body)
+    found = parse_attributes(body[_RTMSG.size :])
+    if (_number(found.get(_RTA_TABLE, b"")) or table) == _RT_TABLE_LOCAL:
+        return None
+    kind, size = (IPv6Network, 16) if family == _AF_INET6 else (IPv4Network, 4)
+    destination = kind((found.get(_RTA_DST, bytes(size)), prefix_len), strict=False)
+    return Route(destination, _number(found.get(_RTA_OIF, b"")))
 
 
 def parse_counters(body: bytes) -> tuple[int, InterfaceCounters]:

@@ -5,7 +5,7 @@ before, the kernel removes namespace and veths. This module deletes none, since 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -53,7 +53,12 @@ class Sandbox:
     @property
     def gateway(self) -> PluggedEndpoint | None:
         """The endpoint of the default route."""
-        return next((plugged for plugged in self.plugged if plugged.info.gateway is not None), None)
+        return first_by_rank(one for one in self.plugged if one.info.gateway is not None)
+
+    @property
+    def gateway6(self) -> PluggedEndpoint | None:
+        """The endpoint of the IPv6 default route."""
+        return first_by_rank(one for one in self.plugged if one.info.gateway6 is not None)
 
     @property
     def path(self) -> str:
@@ -62,9 +67,9 @@ class Sandbox:
             raise NetworkError("this sandbox's namespace has been handed over to its container")
         return f"/proc/{os.getpid()}/fd/{self.netns_fd}"
 
-    def on(self, network: str) -> PluggedEndpoint | None:
+    def on(self, network_id: str) -> PluggedEndpoint | None:
         """The endpoint in a network."""
-        return next((plugged for plugged in self.plugged if plugged.info.network == network), None)
+        return next((plugged for plugged in self.plugged if plugged.info.network == network_id), None)
 
     def hand_over(self, pid: int) -> None:
         """Leave the namespace to a process: from now on it lives as long as the container's processes."""
@@ -86,6 +91,11 @@ class Sandbox:
             return fd
         os.close(fd)
         raise SandboxGone(f"process {self.pid} is no longer in the sandbox that it was started in")
+
+
+def first_by_rank(endpoints: Iterable[PluggedEndpoint]) -> PluggedEndpoint | None:
+    """The endpoint that gets a default route. See `route_rank`."""
+    return min(endpoints, key=lambda plugged: plugged.rank, default=None)
 
 
 def namespace_of(pid: int) -> int:

@@ -1,17 +1,16 @@
 """All sandboxes of a node: build, connect, adopt, release them. Belongs to the network's thread."""
 
-import itertools
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Address
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
 
-from seaway_agent.network import names, netns, rtnetlink, rtnl
+from seaway_agent.network import names, netns, options, rtnetlink, rtnl
 from seaway_agent.network.driver import EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.network_table import Network, NetworkTable
-from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters
+from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, NetworkSpec, route_rank
 from seaway_agent.network.sandbox import Sandbox, links, namespace_of, new_sandbox, socket_in
 
 _log = logging.getLogger(__name__)
@@ -55,28 +54,27 @@ class Sandboxes:
     def connect(self, sandbox: Sandbox, netns_fd: int, request: EndpointRequest) -> EndpointInfo:
         """Add an endpoint to the namespace of a running container."""
         taken = {link.name for link in links(netns_fd, self._home)}
-        interface = next(name for name in map(names.interface, itertools.count()) if name not in taken)
-        network, plan = self._plan(sandbox, request, interface)
+        network, plan = self._plan(sandbox, request, (request,), taken)
         try:
             plugged = network.driver.plug(plan, netns_fd)
         except BaseException:
-            network.free(plan.address, sandbox)
+            network.free(plan, sandbox)
             raise
         sandbox.plugged = (*sandbox.plugged, plugged)
         return plugged.info
 
-    def disconnect(self, sandbox: Sandbox, netns_fd: int, name: str) -> None:
-        """Remove an endpoint; the next one with a gateway gets the default route. ``netns_fd`` -1: namespace gone."""
-        plugged = sandbox.on(name)
+    def disconnect(self, sandbox: Sandbox, netns_fd: int, network_id: str) -> None:
+        """Remove an endpoint; the default routes follow. ``netns_fd`` -1: the namespace is gone."""
+        plugged = sandbox.on(network_id)
         if plugged is None:
             return
-        routed = sandbox.gateway is plugged
+        before = sandbox.gateway, sandbox.gateway6
         if netns_fd >= 0:
             self._networks.of(plugged).driver.unplug(plugged, netns_fd)
         sandbox.plugged = tuple(other for other in sandbox.plugged if other is not plugged)
         self._give_back(sandbox, [plugged])
-        if routed and netns_fd >= 0:
-            _replace_default_route(sandbox, netns_fd)
+        if plugged in before and netns_fd >= 0:
+            _replace_default_routes(sandbox, netns_fd)
 
     def release(self, sandbox: Sandbox) -> None:
         """Release a sandbox and its addresses. Safe to call twice.
@@ -110,7 +108,7 @@ class Sandboxes:
     def owns(self, sandbox: Sandbox, address: IPv4Address) -> bool:
         """Whether an address of its endpoints is its alone: a restored one may be another sandbox's already."""
         return any(
-            plugged.info.address == address and self._networks.of(plugged).is_held_by(address, sandbox)
+            plugged.info.address == address and self._networks.of(plugged).addresses.is_held_by(address, sandbox)
             for plugged in sandbox.plugged
         )
 
@@ -125,9 +123,9 @@ class Sandboxes:
             {plugged.info.host_interface for sandbox in self._live for plugged in sandbox.plugged}
         )
 
-    def in_use(self, network: str) -> bool:
+    def in_use(self, network_id: str) -> bool:
         """Whether a sandbox has an endpoint in a network."""
-        return any(sandbox.on(network) for sandbox in self._live)
+        return any(sandbox.on(network_id) for sandbox in self._live)
 
     def counters(self, sandboxes: Mapping[str, Sandbox]) -> dict[str, dict[str, InterfaceCounters]]:
         """The counters of these sandboxes, by name and interface."""
@@ -147,27 +145,50 @@ class Sandboxes:
 
     def _plug_all(self, sandbox: Sandbox, requests: Sequence[EndpointRequest], inner: NetlinkSocket) -> None:
         for request in requests:
-            network, plan = self._plan(sandbox, request, names.interface(len(sandbox.plugged)))
+            taken = [plugged.info.interface for plugged in sandbox.plugged]
+            network, plan = self._plan(sandbox, request, requests, taken)
             try:
                 plugged = network.driver.plug_at_start(plan, sandbox.netns_fd, inner)
             except BaseException:
-                network.free(plan.address, sandbox)
+                network.free(plan, sandbox)
                 raise
             sandbox.plugged = (*sandbox.plugged, plugged)
 
-    def _plan(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> tuple[Network, EndpointPlan]:
-        """Plan an endpoint, and allocate its address."""
-        network = self._networks.named(request.network)
+    def _plan(
+        self, sandbox: Sandbox, request: EndpointRequest, coming: Sequence[EndpointRequest], taken: Collection[str]
+    ) -> tuple[Network, EndpointPlan]:
+        """Plan one of the ``coming`` endpoints, and allocate its addresses. ``taken``: names of interfaces."""
+        network = self._networks.get(request.network)
+        spec, rank = network.spec, route_rank(request.gateway_priority, network.spec.name)
         if sandbox.on(request.network) is not None:
-            raise NetworkError(f"the container has an endpoint in network {request.network} already")
-        address = network.take(request.address, sandbox)
-        gateway = network.spec.gateway if sandbox.gateway is None else None
-        prefix_len, mac = network.addresses.subnet.prefixlen, request.mac or names.mac_of(address)
-        return network, EndpointPlan(network.spec, interface, address, prefix_len, mac, gateway)
+            raise NetworkError(f"the container has an endpoint in network {spec.name} already")
+        first, first6 = self._first_ranks(sandbox, coming)
+        address, address6 = network.take(request, sandbox)
+        return network, EndpointPlan(
+            network=spec,
+            interface=names.free_interface(_interface_prefix(spec), taken),
+            address=address,
+            mac=request.mac or names.mac_of(address),
+            address6=address6,
+            gateway=spec.way_out if rank == first else None,
+            gateway6=spec.way_out6 if rank == first6 and address6 is not None else None,
+            rank=rank,
+        )
+
+    def _first_ranks(
+        self, sandbox: Sandbox, coming: Sequence[EndpointRequest]
+    ) -> tuple[tuple[int, str] | None, tuple[int, str] | None]:
+        """The ranks of the endpoints, present and coming, that get the default routes of IPv4 and IPv6."""
+        specs = [(self._networks.get(request.network).spec, request.gateway_priority) for request in coming]
+        ranks = [route_rank(priority, spec.name) for spec, priority in specs if spec.way_out is not None]
+        ranks6 = [route_rank(priority, spec.name) for spec, priority in specs if spec.way_out6 is not None]
+        ranks += [plugged.rank for plugged in sandbox.plugged if plugged.info.gateway is not None]
+        ranks6 += [plugged.rank for plugged in sandbox.plugged if plugged.info.gateway6 is not None]
+        return min(ranks, default=None), min(ranks6, default=None)
 
     def _give_back(self, sandbox: Sandbox, endpoints: Sequence[PluggedEndpoint]) -> None:
         for plugged in endpoints:
-            self._networks.of(plugged).free(plugged.info.address, sandbox)
+            self._networks.of(plugged).free(plugged.info, sandbox)
         for plugged in endpoints:
             self._networks.of(plugged).driver.release(plugged)
 
@@ -188,17 +209,25 @@ class Sandboxes:
     def _adopt_endpoint(
         self, adopted: Sandbox, request: EndpointRequest, number: int, inside: Sequence[rtnl.Link]
     ) -> PluggedEndpoint | None:
-        network, address = self._networks.by_name.get(request.network), request.address
+        network, address = self._networks.by_id.get(request.network), request.address
         if network is None or address is None:
             _log.error("process %d is in network %s, which is not on this node", adopted.pid, request.network)
             return None
-        prefix_len, mac = network.addresses.subnet.prefixlen, request.mac or names.mac_of(address)
-        plan = EndpointPlan(network.spec, names.interface(number), address, prefix_len, mac)
+        plan = EndpointPlan(
+            network=network.spec,
+            interface=f"{_interface_prefix(network.spec)}{number}",
+            address=address,
+            mac=request.mac or names.mac_of(address),
+            address6=request.address6,
+            rank=route_rank(request.gateway_priority, network.spec.name),
+        )
         plugged = self._find_endpoint(network, plan, inside, adopted.pid)
-        try:
-            network.restore(address, adopted)
-        except AddressError as error:
-            _log.error("address %s of process %d: %s", address, adopted.pid, error)
+        for own in (address, request.address6):
+            try:
+                if own is not None:
+                    network.addresses.restore(own, adopted)
+            except AddressError as error:
+                _log.error("address %s of process %d: %s", own, adopted.pid, error)
         return plugged
 
     def _find_endpoint(
@@ -208,18 +237,28 @@ class Sandboxes:
             return network.driver.adopt(plan, inside)
         except (NetlinkError, OSError) as error:
             self._log_unreadable(pid, error)
-            return PluggedEndpoint(plan.info())
+            return plan.plugged()
 
     def _log_unreadable(self, pid: int, error: Exception) -> None:
         self._all_readable = False
         _log.warning("the interfaces of process %d can't be read, so none is removed: %s", pid, error)
 
 
-def _replace_default_route(sandbox: Sandbox, netns_fd: int) -> None:
-    successor = sandbox.gateway
-    if successor is not None and successor.info.gateway is not None:
+def _interface_prefix(spec: NetworkSpec) -> str:
+    return options.interface_prefix(spec.options)
+
+
+def _replace_default_routes(sandbox: Sandbox, netns_fd: int) -> None:
+    routes: list[tuple[str, IPv4Address | IPv6Address | None]] = []
+    if (first := sandbox.gateway) is not None:
+        routes.append((first.info.interface, first.info.gateway))
+    if (first := sandbox.gateway6) is not None:
+        routes.append((first.info.interface, first.info.gateway6))
+    if routes:
         with rtnetlink.open_interfaces(netns_fd) as inner:
-            inner.route_by(successor.info.interface, successor.info.gateway)
+            for interface, gateway in routes:
+                if gateway is not None:
+                    inner.route_by(interface, gateway)
 
 
 def _by_interface(

@@ -3,19 +3,28 @@
 import errno
 import logging
 import random
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from seaway_agent.network import rtnetlink, rtnl
 from seaway_agent.network.attributes import Message
 from seaway_agent.network.driver import EndpointPlan, PluggedEndpoint
-from seaway_agent.network.errors import NetlinkError
+from seaway_agent.network.errors import NetlinkError, NetworkError
 from seaway_agent.network.names import host_veth, is_host_veth, stale_group
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
 from seaway_agent.network.port import InterfaceCounters
 from seaway_kit.failpoints import Failpoint, reach
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BridgePort:
+    """What a new port is made with: the bridge's index, and whether the port reaches no other isolated one."""
+
+    bridge: int
+    isolated: bool = False
 
 
 class Veths:
@@ -27,26 +36,37 @@ class Veths:
         self._serial = random.getrandbits(32)
         self._socket: NetlinkSocket | None = None
 
-    def plug_at_start(self, plan: EndpointPlan, bridge: int, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
+    def plug_at_start(
+        self, plan: EndpointPlan, port: BridgePort, netns_fd: int, inner: NetlinkSocket
+    ) -> PluggedEndpoint:
         """Make an endpoint in a new namespace, in two datagrams."""
         name = self._next_name()
-        link = self._plug(plan, name, bridge, netns_fd)
+        link = self._plug(plan, name, port, netns_fd)
         reach(Failpoint.NETWORK_VETH)
         self._configure(plan, inner, link.peer)
         reach(Failpoint.NETWORK_ADDRESS)
-        return PluggedEndpoint(plan.info(name), link.index)
+        return plan.plugged(name, link.index)
 
-    def plug(self, plan: EndpointPlan, bridge: int, netns_fd: int) -> PluggedEndpoint:
+    def plug(self, plan: EndpointPlan, port: BridgePort, netns_fd: int) -> PluggedEndpoint:
         """Make an endpoint in a namespace in which programs run."""
         name, mtu = self._next_name(), plan.network.mtu
         with rtnetlink.open_interfaces() as host, rtnetlink.open_interfaces(netns_fd) as inner:
             try:
-                index = host.make_veth(name, bridge, mtu, peer=plan.interface, peer_mac=plan.mac, netns_fd=netns_fd)
-                inner.configure(plan.interface, plan.address, plan.prefix_len, plan.gateway)
+                with _full(plan):
+                    index = host.make_veth(
+                        name,
+                        port.bridge,
+                        mtu,
+                        isolated=port.isolated,
+                        peer=plan.interface,
+                        peer_mac=plan.mac,
+                        netns_fd=netns_fd,
+                    )
+                inner.configure(plan.interface, plan.addresses, plan.gateways)
             except BaseException:
                 host.delete(name)
                 raise
-        return PluggedEndpoint(plan.info(name), index)
+        return plan.plugged(name, index)
 
     def unplug(self, plugged: PluggedEndpoint) -> None:
         """Delete an endpoint of a namespace that stays. The kernel waits some 20 ms."""
@@ -70,10 +90,9 @@ class Veths:
             if outer is None or outer.peer != inner.index or outer.master not in (bridge, 0):
                 continue
             if is_host_veth(self._suite, outer.name):
-                info = replace(plan.info(outer.name), interface=inner.name, mac=inner.mac)
-                return PluggedEndpoint(info, outer.index)
+                return replace(plan, interface=inner.name, mac=inner.mac).plugged(outer.name, outer.index)
         _log.warning("the endpoint with address %s has no veth on this host any more", plan.address)
-        return PluggedEndpoint(plan.info())
+        return plan.plugged()
 
     def sweep(self, live: Collection[str]) -> list[str]:
         """Delete stale veths in one request, with one wait for RCU; returns their names."""
@@ -126,25 +145,26 @@ class Veths:
         self._serial += 1
         return host_veth(self._suite, self._serial)
 
-    def _plug(self, plan: EndpointPlan, name: str, bridge: int, netns_fd: int) -> rtnl.Link:
+    def _plug(self, plan: EndpointPlan, name: str, port: BridgePort, netns_fd: int) -> rtnl.Link:
         """Make the veth between bridge and namespace; returns the host's end, up."""
         mtu = plan.network.mtu
         messages = [
-            rtnl.create_veth(name, bridge, mtu, peer=plan.interface, peer_mac=plan.mac, netns_fd=netns_fd),
+            rtnl.create_veth(name, port.bridge, mtu, peer=plan.interface, peer_mac=plan.mac, netns_fd=netns_fd),
             *self._without_ipv6(name),
-            rtnl.bring_up_port(name),
+            rtnl.bring_up_port(name, isolated=port.isolated),
             rtnl.get_link(name),
         ]
-        answers = self.host.transact(messages, f"make the veth {name} of address {plan.address}")
+        with _full(plan):
+            answers = self.host.transact(messages, f"make the veth {name} of address {plan.address}")
         return rtnl.parse_link(answers[0].body)
 
     def _configure(self, plan: EndpointPlan, inner: NetlinkSocket, index: int) -> None:
         name = plan.interface
         messages = [
-            *self._without_ipv6(name),
+            *(self._without_ipv6(name) if plan.address6 is None else []),
             rtnl.bring_up(name),
-            rtnl.add_address(index, plan.address, plan.prefix_len),
-            *([rtnl.add_default_route(index, plan.gateway)] if plan.gateway is not None else []),
+            *(rtnl.add_address(index, address) for address in plan.addresses),
+            *(rtnl.set_default_route(index, gateway) for gateway in plan.gateways),
         ]
         inner.transact(messages, f"configure {name} with address {plan.address}")
 
@@ -158,3 +178,14 @@ class Veths:
         except NetlinkError as error:
             if error.code not in (errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP):
                 raise
+
+
+@contextmanager
+def _full(plan: EndpointPlan) -> Iterator[None]:
+    """Say which network is full where the kernel says that a bridge is: other programs may have ports there."""
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code != errno.EXFULL:
+            raise
+        raise NetworkError(f"the bridge of network {plan.network.name} has no free port: {error}") from error

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.hostinfo import HostInfo
-from seaway_agent.network.names import bridge_name
+from seaway_agent.network.errors import NetworkError
+from seaway_agent.network.names import default_bridge
 from seaway_agent.network.port import NetworkSpec
 from seaway_agent.runtime.host_devices import CDI_DIRECTORIES
 from seaway_agent.runtime.runtimes import Runtimes
@@ -21,6 +23,7 @@ from seaway_contracts.containers import State
 from seaway_contracts.nodes import CORE, Beat, BridgeFacts, Capacity, NodeFacts, wanted
 
 log = logging.getLogger(__name__)
+_ROUTES_EVERY_S: Final = 10.0
 _ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
 
 
@@ -34,7 +37,10 @@ def free_of(capacity: Capacity, taken: Iterable[Capacity]) -> Capacity:
 
 
 class Heartbeat:
-    """Publishes a node's beats. `journal` gives the inventory's revision, and a warning where events can't be sent."""
+    """Publishes a node's beats. `journal` gives the inventory's revision, and a warning where events can't be sent.
+
+    `routes` reads the host's routes, for the facts.
+    """
 
     def __init__(
         self,
@@ -44,12 +50,15 @@ class Heartbeat:
         info: HostInfo,
         facts: NodeFacts,
         interval_s: float,
+        routes: Callable[[], Awaitable[tuple[str, ...]]],
     ) -> None:
         self._bus = bus
         self._inventory = inventory
         self._journal = journal
         self._facts = facts
         self._interval_s = interval_s
+        self._routes = routes
+        self._routes_at = -math.inf
         self._capacity = Capacity(nano_cpus=info.cpus * CORE, memory=info.memory_total)
         self._leaving = False
 
@@ -90,10 +99,21 @@ class Heartbeat:
         await self._send()
 
     async def _send(self) -> None:
+        await self._read_routes()
         try:
             await self._bus.publish(BEAT, self.beat(), node=self._inventory.node)
         except TransportError as error:
             log.debug("no heartbeat: %s", error)
+
+    async def _read_routes(self) -> None:
+        """Read the host's routes, which may change at any time, every few seconds."""
+        if time.monotonic() < self._routes_at + _ROUTES_EVERY_S:
+            return
+        self._routes_at = time.monotonic()
+        try:
+            self._facts = self._facts.model_copy(update={"routes": await self._routes()})
+        except (NetworkError, OSError) as error:
+            log.warning("the host's routes can't be read: %s", error)
 
 
 def facts_of(
@@ -121,7 +141,7 @@ def facts_of(
         boot_id=boot,
         cdi_directories=tuple(map(str, CDI_DIRECTORIES)),
         bridge=BridgeFacts(
-            name=bridge_name(suite), subnet=str(network.subnet), gateway=str(network.gateway), mtu=network.mtu
+            name=default_bridge(suite), subnet=str(network.subnet), gateway=str(network.gateway), mtu=network.mtu
         ),
         warnings=tuple(warnings()),
     )

@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from seaway_agent.dns import connection as resolver
 from seaway_agent.execs.supervisor.supervisor import supervisors_below
 from seaway_agent.kernel import cgroups, tmpfs
 from seaway_agent.kernel.cgroup_parents import CgroupParents
@@ -28,6 +29,7 @@ def purge(settings: AgentSettings) -> None:
         execs = (*exec_shims_below(layout.run).values(), *supervisors_below(layout.run))
         for shim in (*execs, *shims_below(layout.run).values()):
             end_with_children(shim)
+        resolver.end_all(layout.run)
         _remove_placed(host, layout)
         tmpfs.unmount(str(layout.run))
     for suite in sorted(suites):

@@ -12,7 +12,7 @@ from seaway_agent.container.factory import RunnerFactory
 from seaway_agent.container.hooks.shared_namespaces import needed
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.events import not_before
-from seaway_agent.core.instructions import Exit, Launched, PendingStop
+from seaway_agent.core.instructions import Exit, Launched, PendingDisconnect, PendingStop
 from seaway_agent.core.phases import Phase
 from seaway_agent.core.restart import LOST_WITH_NODE, RAN, in_order_of_need, starts_with_node
 from seaway_agent.inventory.inventory import Inventory
@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """One pass over all containers, before the agent accepts commands. `pending`: the stored stops, by container."""
+    """One pass over all containers, before the agent accepts commands.
+
+    `pending`: the stored stops, `disconnects`: the disconnects that were begun, by container.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Recovery:
         execs: ExecRecovery,
         undo: Undo,
         pending: Mapping[str, PendingStop],
+        disconnects: Mapping[str, PendingDisconnect],
         tasks: Tasks,
         same_boot: bool,
     ) -> None:
@@ -58,6 +62,7 @@ class Recovery:
         self._execs = execs
         self._undo = undo
         self._pending = pending
+        self._disconnects = dict(disconnects)
         self._tasks = tasks
         self._same_boot = same_boot
 
@@ -67,6 +72,8 @@ class Recovery:
         ran = {runner for runner in runners if runner.status.state in RAN}
         for runner in runners:
             self._execs.restore(runner)
+            if (begun := self._disconnects.get(runner.spec.id)) is not None:
+                runner.finish_disconnect(begun, self._network.name_of(begun.network_id))
         found = {runner: self._leftovers.of(runner.spec) for runner in runners}
         fates = {runner: fate_of(runner.machine.phase, runner.status, found[runner]) for runner in runners}
         adopted = {runner: _run_of(found[runner]) for runner in runners if fates[runner].is_adopted}

@@ -1,4 +1,4 @@
-"""The agent's database: SQLite with the spec and status of each container, and the outbox of events.
+"""The agent's database: SQLite with the spec and status of each container, the networks of users, and the outbox.
 
 One transaction writes a status and the events that report it, so a kill leaves both or none. WAL without fsync at
 commit: the page cache survives a kill of the process.
@@ -14,11 +14,12 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from seaway_agent.core.instructions import PendingStop
+from seaway_agent.core.instructions import PendingDisconnect, PendingStop
 from seaway_bus.database import Schema, transaction
 from seaway_bus.outbox_table import TABLE
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.execs import ExecInfo
+from seaway_contracts.networks import NetworkRecord
 
 SCHEMA: Final = Schema(
     (
@@ -39,11 +40,21 @@ SCHEMA: Final = Schema(
         )
         """,
         "CREATE TABLE IF NOT EXISTS ending (container TEXT PRIMARY KEY, what BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS network (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID",
+        """
+        CREATE TABLE IF NOT EXISTS removed_network (
+            n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL
+        )
+        """,
+        "CREATE TABLE IF NOT EXISTS disconnect (container TEXT PRIMARY KEY, what BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     )
 )
 _OUTCOMES: Final = 4096
+REMOVED_NETWORKS: Final = 4096
+"""So many removed networks are remembered."""
 _PENDING_STOPS: Final = TypeAdapter(PendingStop)
+_PENDING_DISCONNECTS: Final = TypeAdapter(PendingDisconnect)
 
 
 @dataclass(frozen=True)
@@ -102,8 +113,9 @@ class Store:
         self.db.execute("UPDATE container SET spec = ? WHERE id = ?", (_json(spec), spec.id))
 
     def remove(self, container: str) -> None:
-        """Delete a container and its execs."""
+        """Delete a container with its execs and its pending disconnect."""
         self.db.execute("DELETE FROM container WHERE id = ?", (container,))
+        self.db.execute("DELETE FROM disconnect WHERE container = ?", (container,))
         self.db.execute("DELETE FROM exec WHERE container = ?", (container,))
 
     def execs(self) -> dict[str, list[ExecInfo]]:
@@ -146,6 +158,39 @@ class Store:
             row = (container, _PENDING_STOPS.dump_json(what, exclude_defaults=True))
             self.db.execute("INSERT OR REPLACE INTO ending (container, what) VALUES (?, ?)", row)
 
+    def networks(self) -> dict[str, NetworkRecord]:
+        """The networks of users on this node, by id."""
+        rows = self.db.execute("SELECT id, record FROM network").fetchall()
+        return {identifier: NetworkRecord.model_validate_json(record) for identifier, record in rows}
+
+    def put_network(self, record: NetworkRecord) -> None:
+        """Insert or update a network of users."""
+        self.db.execute("INSERT OR REPLACE INTO network (id, record) VALUES (?, ?)", (record.id, _json(record)))
+
+    def remove_network(self, identifier: str, version: int) -> None:
+        """Delete a network of users, and remember that it was removed, and at which version of its record."""
+        self.db.execute("DELETE FROM network WHERE id = ?", (identifier,))
+        insert = "INSERT OR REPLACE INTO removed_network (id, version) VALUES (?, ?)"
+        number = self.db.execute(insert, (identifier, version)).lastrowid or 0
+        self.db.execute("DELETE FROM removed_network WHERE n <= ?", (number - REMOVED_NETWORKS,))
+
+    def removed_networks(self) -> dict[str, int]:
+        """The last networks that were removed, with the versions of their records, the oldest first."""
+        return dict(self.db.execute("SELECT id, version FROM removed_network ORDER BY n").fetchall())
+
+    def pending_disconnects(self) -> dict[str, PendingDisconnect]:
+        """The disconnects that were begun, by container."""
+        rows = self.db.execute("SELECT container, what FROM disconnect").fetchall()
+        return {container: _PENDING_DISCONNECTS.validate_json(what) for container, what in rows}
+
+    def put_pending_disconnect(self, container: str, what: PendingDisconnect | None) -> None:
+        """Store a container's disconnect that begins, or delete it with None."""
+        if what is None:
+            self.db.execute("DELETE FROM disconnect WHERE container = ?", (container,))
+        else:
+            row = (container, _PENDING_DISCONNECTS.dump_json(what))
+            self.db.execute("INSERT OR REPLACE INTO disconnect (container, what) VALUES (?, ?)", row)
+
     def fact(self, name: str) -> str:
         """A stored fact about the node; empty if there is none."""
         row = self.db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
@@ -156,5 +201,5 @@ class Store:
         self.db.execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", (name, value))
 
 
-def _json(payload: ContainerSpec | ContainerStatus) -> bytes:
+def _json(payload: ContainerSpec | ContainerStatus | NetworkRecord) -> bytes:
     return payload.model_dump_json(exclude_defaults=True).encode()

@@ -7,21 +7,17 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from seaway_agent.core.instructions import Answer, Emit, PendingStop, Record
-from seaway_agent.state.database import Store
+from seaway_agent.core.instructions import Answer, Emit, PendingDisconnect, PendingStop, Record
+from seaway_agent.state.database import REMOVED_NETWORKS, Store
 from seaway_bus.outbox import Outbox
 from seaway_contracts.base import Payload
-from seaway_contracts.catalogue import (
-    CONTAINER_CREATE,
-    CONTAINER_RENAME,
-    CONTAINER_UPDATE,
-    EVENTS,
-)
-from seaway_contracts.containers import ContainerSpec, ContainerStatus
-from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_STATUS, EVENTS
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint
+from seaway_contracts.errors import Code, SeawayError, internal, unavailable
 from seaway_contracts.execs import ExecInfo
 from seaway_contracts.lifecycle import MOST_BYTES, ContainerEvent, Envelope, VolumeEvent, volume_id
-from seaway_contracts.networks import NetworkEvent
+from seaway_contracts.networks import NetworkEvent, NetworkRecord
+from seaway_docker.networks import DRIVERS
 from seaway_kit.failpoints import Failpoint, reach
 
 _RECORDED: Final = {
@@ -40,9 +36,6 @@ _RECORDED: Final = {
     "exec_die": Failpoint.EXEC_DIE_RECORDED,
 }
 
-_CHANGES_SPEC: Final = frozenset({CONTAINER_RENAME.action, CONTAINER_UPDATE.action})
-_CARRIES_SPEC: Final = _CHANGES_SPEC | {CONTAINER_CREATE.action}
-"""At creation the node completes the spec: the runtime, the places of volumes."""
 _SPARE: Final = 8 << 10
 """How much larger than `create` other events of a container may be, by addresses or a longer name. Bytes."""
 
@@ -56,6 +49,11 @@ class Journal:
         self._node = node
         self.pending_stops = store.pending_stops()
         """The pending stops as they are stored, by container."""
+        self.networks = store.networks()
+        """The networks of users as they are stored, by id."""
+        self._removed_networks = store.removed_networks()
+        self.pending_disconnects = store.pending_disconnects()
+        """The disconnects that were begun, as they are stored, by container."""
         self.revision = 0
         """Grows with each change; heartbeats carry it."""
 
@@ -70,9 +68,14 @@ class Journal:
             self._write(spec, record, lowers, answers)
         except sqlite3.Error as error:
             raise self._write_error(spec, error) from error
+        self.networks.update({one.id: one for one in record.networks if not self.was_removed(one)})
+        if record.ends_disconnect:
+            self.pending_disconnects.pop(spec.id, None)
         for event in record.events:
             if event.action in _RECORDED:
                 reach(_RECORDED[event.action])
+            if event.action == CONTAINER_STATUS.action and event.changes_spec:
+                reach(Failpoint.ENDPOINTS_RECORDED)
         self.revision += 1
         self._outbox.kick()
 
@@ -99,6 +102,38 @@ class Journal:
                 del self.pending_stops[container]
             else:
                 self.pending_stops[container] = what
+
+    def set_pending_disconnect(self, spec: ContainerSpec, what: PendingDisconnect | None) -> None:
+        """Store that a disconnect begins, or with None that it was given up. Raises SeawayError."""
+        try:
+            self._store.put_pending_disconnect(spec.id, what)
+        except sqlite3.Error as error:
+            raise self._write_error(spec, error) from error
+        if what is None:
+            self.pending_disconnects.pop(spec.id, None)
+        else:
+            self.pending_disconnects[spec.id] = what
+
+    def remove_network(self, identifier: str, version: int) -> None:
+        """Delete a network of users. Raises SeawayError.
+
+        A record of it that comes late is not stored, unless its version is higher than this one (0: never).
+        """
+        try:
+            with self._store.transaction():
+                self._store.remove_network(identifier, version)
+        except sqlite3.Error as error:
+            raise internal(f"node {self._node} can't write down that a network was removed: {error}") from error
+        self.networks.pop(identifier, None)
+        self._removed_networks.pop(identifier, None)
+        self._removed_networks[identifier] = version
+        if len(self._removed_networks) > REMOVED_NETWORKS:
+            del self._removed_networks[next(iter(self._removed_networks))]
+
+    def was_removed(self, network: NetworkRecord) -> bool:
+        """Whether a record comes after its network was removed from this node."""
+        version = self._removed_networks.get(network.id)
+        return version is not None and (version == 0 or network.version <= version)
 
     def _write_error(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
         full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
@@ -142,6 +177,11 @@ class Journal:
 
     def _apply(self, spec: ContainerSpec, record: Record, lowers: tuple[str, ...]) -> None:
         actions = {event.action for event in record.events if event.noun == "container"}
+        for network in record.networks:
+            if not self.was_removed(network):
+                self._store.put_network(network)
+        if record.ends_disconnect:
+            self._store.put_pending_disconnect(spec.id, None)
         for info in record.execs:
             self._store.put_exec(info)
         for identifier in record.forgotten_execs:
@@ -152,7 +192,7 @@ class Journal:
             self._store.remove(spec.id)
         else:
             self._store.set_status(spec.id, record.status)
-            if actions & _CHANGES_SPEC:
+            if any(event.changes_spec for event in record.events):
                 self._store.set_spec(spec)
 
     def _add_events(self, spec: ContainerSpec, record: Record) -> None:
@@ -164,7 +204,7 @@ class Journal:
             self._add(spec, record, event, seq, now + place)
 
     def _add(self, spec: ContainerSpec, record: Record, event: Emit, seq: int, now: int) -> None:
-        subject, number, body = _subject_and_body(spec, record, event, seq)
+        subject, number, body = self._subject_and_body(spec, record, event, seq)
         cause, actor = (record.waiter.command, record.waiter.actor) if record.waiter else ("", "")
         envelope = Envelope(
             secrets.token_hex(12), self._node, event.noun, event.action, subject, now, number, cause, actor
@@ -173,21 +213,25 @@ class Journal:
         if isinstance(body, ContainerEvent) and event.action == CONTAINER_CREATE.action:
             _check_size(spec, body)
 
+    def _subject_and_body(self, spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
+        """The subject of an event, its sequence number and its body."""
+        if event.noun == "network" and event.network is not None:
+            return event.network.network_id, 0, self._network_event(spec, event.network, event)
+        if event.noun == "volume":
+            return volume_id(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
+        status = record.status
+        body = ContainerEvent(
+            status=status if status.seq == seq else status.model_copy(update={"seq": seq}),
+            attributes={**attributes_of(spec), **event.attributes},
+            spec=spec if event.changes_spec else None,
+        )
+        return spec.id, seq, body
 
-def _subject_and_body(spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
-    """The subject of an event, its sequence number and its body."""
-    if event.noun == "network" and event.network is not None:
-        network = event.network.network_id
-        return network, 0, NetworkEvent(network_id=network, attributes={**event.attributes, "container": spec.id})
-    if event.noun == "volume":
-        return volume_id(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
-    status = record.status
-    body = ContainerEvent(
-        status=status if status.seq == seq else status.model_copy(update={"seq": seq}),
-        attributes={**attributes_of(spec), **event.attributes},
-        spec=spec if event.action in _CARRIES_SPEC else None,
-    )
-    return spec.id, seq, body
+    def _network_event(self, spec: ContainerSpec, endpoint: Endpoint, event: Emit) -> NetworkEvent:
+        stored = self.networks.get(endpoint.network_id)
+        driver = stored.driver if stored is not None else DRIVERS.get(endpoint.network, "bridge")
+        attributes = {"name": endpoint.network, "type": driver, **event.attributes, "container": spec.id}
+        return NetworkEvent(network_id=endpoint.network_id, attributes=attributes)
 
 
 def _check_size(spec: ContainerSpec, body: ContainerEvent) -> None:

@@ -19,11 +19,11 @@ from seaway_contracts.networks import (
     CreateNetwork,
     ListNetworks,
     NetworkEvent,
-    NetworkId,
     NetworkList,
     NetworkRecord,
     NetworkRef,
     NetworkReply,
+    RemoveHeldNetwork,
 )
 from seaway_contracts.nodes import NodeRecord
 from seaway_kit.failpoints import Failpoint, reach
@@ -173,7 +173,9 @@ class NetworkCommands:
         up = {record.node for record in self._nodes() if record.state == "up"}
         for node in network.nodes:
             if node in up:
-                await self._bus.call(catalogue.REMOVE_HELD_NETWORK, NetworkId(id=network.id), node=node)
+                await self._bus.call(
+                    catalogue.REMOVE_HELD_NETWORK, RemoveHeldNetwork(id=network.id, version=network.version), node=node
+                )
 
     async def finish(self, network: NetworkRecord, command: Command) -> None:
         """Tell of its end, free name and subnets, and remove its record. Raises TransportError.

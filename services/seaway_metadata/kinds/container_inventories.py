@@ -1,6 +1,6 @@
 """What nodes hold of containers, and how one that was forgotten in a reboot is made again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from seaway_bus.bus import Bus
@@ -8,6 +8,7 @@ from seaway_contracts import commands
 from seaway_contracts.catalogue import CREATE, INVENTORY
 from seaway_contracts.commands import CreateContainer, InventoryItem, ListInventory
 from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.networks import NetworkRecord
 from seaway_metadata.store.inventories import Inventory
 
 _CALL_S: Final = 5.0
@@ -17,8 +18,10 @@ _LOOK_S: Final = 1.0
 class ContainerInventories:
     """Asks agents."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, network: Callable[[str], NetworkRecord | None]) -> None:
+        """`network`: the record of the network of users of that id."""
         self._bus = bus
+        self._network = network
 
     async def page(self, node: str, after: str) -> Inventory[InventoryItem]:
         """A page of all that a node holds. Raises SeawayError."""
@@ -29,8 +32,11 @@ class ContainerInventories:
         return _read(await self._bus.call(INVENTORY, ListInventory(ids=tuple(keys)), node=node, timeout_s=_LOOK_S))
 
     async def make_again(self, node: str, record: ContainerRecord) -> None:
-        """Give a node back what it has forgotten in a reboot. Raises SeawayError."""
-        await self._bus.call(CREATE, CreateContainer(spec=record.spec, former=record.status), node=node)
+        """Give a node back what it has forgotten in a reboot, with its networks. Raises SeawayError."""
+        found = (self._network(endpoint.network_id) for endpoint in record.spec.network.endpoints)
+        networks = tuple(network for network in found if network is not None)
+        asked = CreateContainer(spec=record.spec, former=record.status, networks=networks)
+        await self._bus.call(CREATE, asked, node=node)
 
 
 def _read(reply: commands.Inventory) -> Inventory[InventoryItem]:

@@ -10,6 +10,7 @@ from seaway_contracts.catalogue import (
     CONTAINER_CREATE,
     CONTAINER_DESTROY,
     CONTAINER_RENAME,
+    CONTAINER_STATUS,
     CONTAINER_UPDATE,
     CONTAINERS_BUCKET,
     EVENTS,
@@ -29,7 +30,8 @@ from seaway_metadata.kinds.projection import apply, apply_inventory
 from seaway_metadata.store.kind import Applied, Claim, ClaimHolder, ClaimSpace, ReportedKind
 from seaway_metadata.store.view import View
 
-_SPEC_CHANGES: Final = (CONTAINER_CREATE, CONTAINER_RENAME, CONTAINER_UPDATE)
+_SPEC_CHANGES: Final = (CONTAINER_CREATE, CONTAINER_RENAME, CONTAINER_UPDATE, CONTAINER_STATUS)
+"""Events that may carry a changed spec: `status` after a connect or a disconnect, for which Docker has none."""
 _RUNNING: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
 
 

@@ -1,6 +1,9 @@
 """Compares what nodes have of networks with the records: after lost buckets, and after a removal that they missed."""
 
+import asyncio
+import contextlib
 import logging
+from collections.abc import Callable, Collection
 from typing import Final
 
 from seaway_bus.bus import Bus
@@ -8,27 +11,42 @@ from seaway_bus.transport import TransportError
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NETWORK_INVENTORY, REMOVE_HELD_NETWORK
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.networks import NetworkId, NetworkRecord
+from seaway_contracts.ids import is_network_id
+from seaway_contracts.networks import NetworkRecord, RemoveHeldNetwork
 from seaway_contracts.nodes import Beat
 from seaway_kit.tasks import Tasks
+from seaway_metadata.kinds.containers import ADDRESSES
 from seaway_metadata.kinds.subnet_record import SubnetRecord
+from seaway_metadata.store.kind import Claim
 from seaway_metadata.store.written import WrittenTable
 
 log = logging.getLogger(__name__)
 _MOST: Final = 4096
 """So many networks may a node say that it has."""
+_TOLD_S: Final = 2.0
 
 
 class NetworkInventories:
     """Asks each node once in each life of its agent."""
 
-    def __init__(self, bus: Bus, table: WrittenTable[NetworkRecord], subnets: SubnetRecord, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        table: WrittenTable[NetworkRecord],
+        subnets: SubnetRecord,
+        tasks: Tasks,
+        nodes_up: Callable[[], Collection[str]],
+    ) -> None:
         self._bus = bus
         self._table = table
         self._subnets = subnets
         self._tasks = tasks
+        self._nodes_up = nodes_up
         self._epochs: dict[str, str] = {}
         self._asking: set[str] = set()
+        self._answered = asyncio.Event()
+        self._brought_back: dict[str, int] = {}
+        """The networks whose records were lost, and the highest version that a node has of each."""
 
     def beat(self, beat: Beat) -> None:
         """A node lives."""
@@ -46,6 +64,7 @@ class NetworkInventories:
             for network in held.networks[:_MOST]:
                 await self._compare_one(network, node)
             self._epochs[node] = held.epoch
+            self._answered.set()
         except (SeawayError, TransportError) as error:
             log.info("node %s can't tell which networks it has: %s; asking again at its next beat", node, error)
         finally:
@@ -56,13 +75,19 @@ class NetworkInventories:
             await self._remove(network, node)
         elif not await self._table.is_stored(network.id):
             await self._bring_back(network, node)
+        elif network.id in self._brought_back:
+            await self._add_node(network, node)
 
     async def _remove(self, network: NetworkRecord, node: str) -> None:
         """It was removed while the node was away. One that is in use there stays until its containers have stopped."""
+        removed = self._table.given_up.get(network.id)
+        asked = RemoveHeldNetwork(id=network.id, version=removed.version if removed is not None else 0)
         try:
-            await self._bus.call(REMOVE_HELD_NETWORK, NetworkId(id=network.id), node=node)
+            await self._bus.call(REMOVE_HELD_NETWORK, asked, node=node)
         except SeawayError as error:
             log.warning("network %s was removed, and is still on node %s: %s", network.name, node, error)
+
+    # --- lost records
 
     async def _bring_back(self, network: NetworkRecord, node: str) -> None:
         """Its record was lost. Its name or its subnets may be another network's by now."""
@@ -75,4 +100,54 @@ class NetworkInventories:
             if not error.retryable and not await self._table.is_stored(network.id):
                 await self._subnets.release(network.id)
         else:
+            self._brought_back[network.id] = network.version
             log.warning("the record of network %s was lost; it is made again from what node %s has", network.name, node)
+
+    async def _add_node(self, network: NetworkRecord, node: str) -> None:
+        """Add a node that has the network too. Containers are on the one that knows the highest version."""
+        first = network.version > self._brought_back[network.id]
+        self._brought_back[network.id] = max(network.version, self._brought_back[network.id])
+
+        def added(found: NetworkRecord) -> NetworkRecord:
+            if node in found.nodes:
+                return found
+            nodes = (node, *found.nodes) if first else (*found.nodes, node)
+            return found.model_copy(update={"nodes": nodes, "version": max(found.version, network.version) + 1})
+
+        await self._table.change(network.id, added)
+
+    # --- addresses
+
+    async def may_claim(self, node: str, claim: Claim) -> bool:
+        """Whether a container of a node may have an address: only in a network that is on the node.
+
+        A network without a record was removed: nobody else gets an address in it. Lost records are back as soon as all
+        nodes have said which networks they have. Raises TransportError.
+        """
+        network = claim.word.partition("/")[0]
+        if claim.space != ADDRESSES.bucket.name or not is_network_id(network):
+            return True
+        known = self._table.index.get(network)
+        if known is not None and node in known.nodes:
+            return True
+        nodes = await self._nodes_of(network)
+        if nodes is None or network in self._brought_back:
+            await self._told()
+            nodes = await self._nodes_of(network)
+        return nodes is None or node in nodes
+
+    async def _nodes_of(self, network: str) -> tuple[str, ...] | None:
+        """The nodes of a network as they are stored; None where there is no record of it."""
+        try:
+            found = await self._table.records.stored(network)
+        except ValueError:  # nobody can say where it is
+            return ()
+        return found.record.nodes if found is not None else None
+
+    async def _told(self) -> None:
+        """Wait, for a moment at most, until all nodes have said which networks they have."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_S):
+                while not self._epochs.keys() >= set(self._nodes_up()):
+                    self._answered.clear()
+                    await self._answered.wait()

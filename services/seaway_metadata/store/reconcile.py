@@ -43,11 +43,11 @@ class Reconciler(Generic[R, I]):
         inventories: Inventories[R, I],
         tasks: Tasks,
         current: Callable[[], Awaitable[object]],
-        claim: Callable[[Claim, str], Awaitable[bool]],
+        claim: Callable[[str, Claim, str], Awaitable[bool]],
     ) -> None:
         """`current` waits, for a moment at most, until all events that have come are applied.
 
-        `claim` makes a claim a record's, where it is no other's; it raises TransportError.
+        `claim` makes what a node says its record claims that record's, where it may; it raises TransportError.
         """
         self._claim = claim
         self._inventories = inventories
@@ -142,7 +142,7 @@ class Reconciler(Generic[R, I]):
             for item in some:
                 key = kind.item_key(item)
                 wanted |= dict.fromkeys(self._view.new_claims(node, key, kind.item_claims(item)), key)
-            got = await asyncio.gather(*(self._claim(claim, key) for claim, key in wanted.items()))
+            got = await asyncio.gather(*(self._claim(node, claim, key) for claim, key in wanted.items()))
             refused = [claim for claim, claimed in zip(wanted, got, strict=True) if not claimed]
             fair = self._view.apply_inventory(node, some, refused) and fair
         return fair

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, Generic, Protocol
 
 from seaway_bus.events import Event
@@ -85,6 +85,10 @@ class NoRegistry:
         """Nothing."""
 
 
+async def _may_claim(node: str, claim: Claim) -> bool:
+    return True
+
+
 class ReportedTable(Table[R], Generic[R, E, I]):
     """Events are applied in plain callbacks, so a request that came after an event sees its effect."""
 
@@ -109,6 +113,8 @@ class ReportedTable(Table[R], Generic[R, E, I]):
         self.freshness = Freshness(self.view, records, self.reconciler, nodes_up, feed.current, self.holders.settled)
         self.kept = KeptClaims(self.view, records, self.freshness, self.reconciler, nodes_up)
         self.registry: Registry[R] = NoRegistry()
+        self.may_claim: Callable[[str, Claim], Awaitable[bool]] = _may_claim
+        """Whether a node's records may have a claim, whoever holds it. It raises TransportError."""
         self.after: int | None = None
         """All events up to this sequence number are in what was loaded; None where nothing was stored."""
 
@@ -177,14 +183,14 @@ class ReportedTable(Table[R], Generic[R, E, I]):
         for claim in claims:
             claimed = False
             with contextlib.suppress(TransportError):
-                claimed = await self._claim(claim, event.envelope.subject_id)
+                claimed = await self._claim(event.envelope.node, claim, event.envelope.subject_id)
             if not claimed:
                 refused.append(claim)
         self._apply(event, body, refused)
 
-    async def _claim(self, claim: Claim, key: str) -> bool:
+    async def _claim(self, node: str, claim: Claim, key: str) -> bool:
         try:
-            return await self.records.claims.claim(claim, key)
+            return await self.may_claim(node, claim) and await self.records.claims.claim(claim, key)
         except NoResponders:
             self._feed.doubt()
             raise

@@ -12,7 +12,7 @@ from seaway_agent.network.networks import DRIVERS
 from seaway_testing.waiting import until
 
 DRIVERS["dummy"] = DummyDriver
-KERNEL = [pytest.param(name, marks=pytest.mark.root) for name in ("bridge", "dummy")]
+KERNEL = [pytest.param(name, marks=pytest.mark.root) for name in ("bridge", "macvlan", "dummy")]
 
 
 @pytest.fixture(params=["fake", *KERNEL])

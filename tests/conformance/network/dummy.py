@@ -17,17 +17,17 @@ class DummyDriver(Driver):
 
     def make(self, spec: NetworkSpec) -> NetworkSpec:
         assert spec.subnet is not None
-        return replace(spec, gateway=spec.gateway or next(spec.subnet.hosts()))
+        gateway6 = spec.gateway6 or (next(spec.subnet6.hosts()) if spec.subnet6 is not None else None)
+        return replace(spec, gateway=spec.gateway or next(spec.subnet.hosts()), gateway6=gateway6)
 
     def remove(self, spec: NetworkSpec) -> None:
         """Nothing is there."""
 
     def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
         with rtnetlink.open_interfaces(netns_fd) as inner:
-            inner.make_bridge(plan.interface, plan.mac, plan.network.mtu, plan.address, plan.prefix_len)
-            if plan.gateway is not None:
-                inner.route_by(plan.interface, plan.gateway)
-        return PluggedEndpoint(plan.info())
+            inner.make_bridge(plan.interface, plan.mac, plan.network.mtu)
+            inner.configure(plan.interface, plan.addresses, plan.gateways)
+        return plan.plugged()
 
     def unplug(self, plugged: PluggedEndpoint, netns_fd: int) -> None:
         with rtnetlink.open_interfaces(netns_fd) as inner:
@@ -35,4 +35,4 @@ class DummyDriver(Driver):
 
     def adopt(self, plan: EndpointPlan, inside: Sequence[Link]) -> PluggedEndpoint:
         found = next((link.name for link in inside if link.mac == plan.mac), plan.interface)
-        return PluggedEndpoint(replace(plan, interface=found).info())
+        return replace(plan, interface=found).plugged()

@@ -16,6 +16,7 @@ from e2e_rig.engine import Engine
 
 _SPAWNED = ("conmon", "crun", "runc", "containerd-shim")
 _SUPERVISOR = "/execs/supervisor/process.py"
+_RESOLVER = "/dns/resolver/process.py"
 _VARYING = re.compile(r"[0-9a-f]{6,}")
 _NUMBER = re.compile(r":\[\w+\]$")
 _KEPT = (" socket", ":inotify", " /", " /dev/null")  # the last two are what libuv keeps in reserve
@@ -132,7 +133,7 @@ def _cgroups(engine: Engine, spaces: list[Path]) -> Counter[str]:
 
 
 def _spawned(engine: Engine, own: set[int]) -> Counter[str]:
-    """Shims and runtimes that belong to the engine, by command, and supervisors of execs that no agent has any more."""
+    """Shims and runtimes of the engine, by command, resolvers, and supervisors of execs that no agent has any more."""
     found: Counter[str] = Counter()
     for pid in _pids_naming(str(engine.run.parent)):
         try:
@@ -145,6 +146,8 @@ def _spawned(engine: Engine, own: set[int]) -> Counter[str]:
             found[name] += 1
         elif _SUPERVISOR in words and parent not in own:
             found["supervisor"] += 1
+        elif _RESOLVER in words:
+            found["resolver"] += 1
     return found
 
 

@@ -13,11 +13,10 @@ import pytest
 import pytest_asyncio
 from tests.namespaces import PATIENCE, Namespace, Process, call_in, end, start_container, wait_until
 
-from seaway_agent.network.names import bridge_name
+from seaway_agent.network.names import default_bridge
 from seaway_agent.network.networks import NodeNetworks
-from seaway_agent.network.port import DEFAULT_NETWORK, EndpointInfo, EndpointRequest, NetworkSpec
+from seaway_agent.network.port import DEFAULT_NAME, DEFAULT_NETWORK, EndpointInfo, EndpointRequest, NetworkSpec
 from seaway_agent.network.published import PublishedPorts
-from seaway_contracts.networks import network_id
 
 BRIDGE = EndpointRequest(DEFAULT_NETWORK)
 
@@ -57,10 +56,10 @@ class Node:
 
     def __init__(self, suite: str, host: Namespace | None, subnet: IPv4Network | None = None, **named: int) -> None:
         self.suite = suite
-        self.bridge = bridge_name(suite)
+        self.bridge = default_bridge(suite)
         self.networks = NodeNetworks(suite, netns_fd=host.fd if host is not None else None, **named)
         self.ports = PublishedPorts(self.networks)
-        self._default = NetworkSpec(network_id(DEFAULT_NETWORK), DEFAULT_NETWORK, subnet=subnet)
+        self._default = NetworkSpec(DEFAULT_NETWORK, DEFAULT_NAME, subnet=subnet)
 
     async def open(self) -> IPv4Network:
         """With the default network; gives its subnet."""
@@ -103,13 +102,20 @@ def start() -> Iterator[Callable[[int], Process]]:
         end(process)
 
 
+def family_of(host: str) -> socket.AddressFamily:
+    """The family of an address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 class Answering:
     """A server in a namespace that tells each client the address that it came from."""
 
     def __init__(self, fd: int, port: int, kind: socket.SocketKind = socket.SOCK_STREAM, host: str = "0.0.0.0") -> None:
         self.kind = kind
-        self._socket = call_in(fd, lambda: socket.socket(socket.AF_INET, kind))
+        self._socket = call_in(fd, lambda: socket.socket(family_of(host), kind))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self._socket.family == socket.AF_INET6:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         self._socket.bind((host, port))
         if kind == socket.SOCK_STREAM:
             self._socket.listen()
@@ -152,7 +158,7 @@ def serve() -> Iterator[Callable[..., Answering]]:
 
 def ask(fd: int, host: str, port: int, timeout: float = 2.0) -> str:
     """Connect from a namespace; the address that the server saw."""
-    with call_in(fd, socket.socket) as client:
+    with call_in(fd, lambda: socket.socket(family_of(host))) as client:
         client.settimeout(timeout)
         client.connect((host, port))
         return client.recv(100).decode()
@@ -194,12 +200,13 @@ def host(no_leaks: None) -> Iterator[Namespace]:
 
 @pytest.fixture
 def outside(host: Namespace) -> Iterator[Namespace]:
-    """Another machine, 10.77.0.2, on a cable to the host, 10.77.0.1."""
+    """Another machine, 10.77.0.2 and fd77::2, on a cable to the host, 10.77.0.1 and fd77::1."""
     namespace = Namespace.make()
     peer = f"/proc/{os.getpid()}/fd/{namespace.fd}"
     host.run("ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", peer)
-    for side, address in ((host, "10.77.0.1/24"), (namespace, "10.77.0.2/24")):
-        side.run("ip", "address", "add", address, "dev", "cable")
+    for side, last in ((host, 1), (namespace, 2)):
+        side.run("ip", "address", "add", f"10.77.0.{last}/24", "dev", "cable")
+        side.run("ip", "address", "add", f"fd77::{last}/64", "dev", "cable", "nodad")
         side.run("ip", "link", "set", "cable", "up")
     yield namespace
     namespace.close()

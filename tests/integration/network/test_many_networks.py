@@ -10,8 +10,8 @@ import pytest
 from tests.namespaces import Namespace, Process, end, wait_until
 
 from seaway_agent.network.errors import NetlinkError, SandboxGone
-from seaway_agent.network.names import bridge_name
-from seaway_agent.network.port import EndpointRequest, NetworkSpec
+from seaway_agent.network.options import MTU
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, NetworkSpec
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.rtnetlink import Interfaces
 from seaway_agent.network.thread import NetworkThread
@@ -22,12 +22,13 @@ pytestmark = pytest.mark.root
 Start = Callable[[int], Process]
 Serve = Callable[..., Any]
 FRONT = NetworkSpec("f" * 64, "front", subnet=IPv4Network("10.1.0.0/24"))
-BACK = NetworkSpec("b" * 64, "back", subnet=IPv4Network("10.2.0.0/24"), mtu=1400)
+BACK = NetworkSpec("b" * 64, "back", subnet=IPv4Network("10.2.0.0/24"), options={MTU: "1400"})
+FRONT_BRIDGE, BACK_BRIDGE = "br-ffffffffffff", "br-bbbbbbbbbbbb"
 
 
 def at(network: NetworkSpec, last: int) -> EndpointRequest:
     assert network.subnet is not None
-    return EndpointRequest(network.name, network.subnet[last])
+    return EndpointRequest(network.id, network.subnet[last])
 
 
 async def make_both(node: Node) -> None:
@@ -37,10 +38,9 @@ async def make_both(node: Node) -> None:
 
 async def test_each_network_is_a_bridge_of_its_own(node: Node, host: Namespace) -> None:
     await make_both(node)
-    bridge = bridge_name(node.suite, BACK.id)
-    assert host.own_links() == {node.bridge, bridge_name(node.suite, FRONT.id), bridge}
-    assert "inet 10.2.0.1/24" in host.run("ip", "address", "show", bridge)
-    assert " mtu 1400 " in host.run("ip", "link", "show", bridge)
+    assert host.own_links() == {node.bridge, FRONT_BRIDGE, BACK_BRIDGE}
+    assert "inet 10.2.0.1/24" in host.run("ip", "address", "show", BACK_BRIDGE)
+    assert " mtu 1400 " in host.run("ip", "link", "show", BACK_BRIDGE)
     held = await node.acquire(at(BACK, 2))
     inner = Namespace(held.netns_fd)
     assert " mtu 1400 " in inner.run("ip", "link", "show", "eth0")
@@ -87,10 +87,10 @@ async def test_ports_lead_to_any_network_and_survive_a_flush(
 async def test_a_network_goes_and_leaves_the_others_their_rules(node: Node, host: Namespace) -> None:
     before = host.table(node.suite)
     await make_both(node)
-    await node.networks.remove("front")
-    assert bridge_name(node.suite, FRONT.id) not in host.table(node.suite)
-    assert bridge_name(node.suite, BACK.id) in host.table(node.suite)
-    await node.networks.remove("back")
+    await node.networks.remove(FRONT.id)
+    assert FRONT_BRIDGE not in host.table(node.suite)
+    assert BACK_BRIDGE in host.table(node.suite)
+    await node.networks.remove(BACK.id)
     assert (host.table(node.suite), host.own_links()) == (before, {node.bridge})
 
 
@@ -103,7 +103,7 @@ async def test_a_ready_sandbox_is_its_first_endpoint(node: Node) -> None:
     other = await node.acquire(at(FRONT, 3), BRIDGE)
     assert [one.interface for one in other.endpoints] == ["eth0", "eth1"]
     routes = Namespace(other.netns_fd).run("ip", "route").splitlines()
-    assert [line.strip() for line in routes if "default" in line] == ["default via 10.1.0.1 dev eth0"]
+    assert [line.strip() for line in routes if "default" in line] == ["default via 172.18.0.1 dev eth1"]
 
 
 async def test_an_error_at_a_later_endpoint_gives_the_ready_sandbox_back(node: Node, host: Namespace) -> None:
@@ -114,7 +114,7 @@ async def test_an_error_at_a_later_endpoint_gives_the_ready_sandbox_back(node: N
     with pytest.raises(NetlinkError), pytest.MonkeyPatch.context() as patch:
         patch.setattr("seaway_agent.network.veths.Veths._configure", refuse)
         await node.join([BRIDGE, at(BACK, 2)])
-    again = await node.join([EndpointRequest("bridge", IPv4Address("172.18.0.2")), at(BACK, 2)])
+    again = await node.join([EndpointRequest(DEFAULT_NETWORK, IPv4Address("172.18.0.2")), at(BACK, 2)])
     await node.release(held)
     await node.release(again)
 
@@ -154,7 +154,7 @@ async def test_an_endpoint_takes_a_name_that_the_container_has_not_taken(node: N
     Namespace(held.netns_fd).run("ip", "link", "add", "eth1", "type", "bridge")
     node.networks.hand_over(held.container, process.pid)
     assert (await node.networks.connect(held.container, at(BACK, 2))).interface == "eth2"
-    await node.networks.disconnect(held.container, "back")
+    await node.networks.disconnect(held.container, BACK.id)
     await node.release(held)
 
 
@@ -176,7 +176,7 @@ async def test_a_process_that_left_its_sandbox_is_not_followed(
         await node.networks.connect(held.container, at(BACK, 2))
     assert {name for name in host.links() if name.startswith("eth")} == set()
     assert host.links() <= before
-    await node.networks.disconnect(held.container, "bridge")
+    await node.networks.disconnect(held.container, DEFAULT_NETWORK)
     await node.release(held)
 
 

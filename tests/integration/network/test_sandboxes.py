@@ -29,7 +29,7 @@ Start = Callable[[int], Process]
 
 
 def fixed(address: IPv4Address | str, mac: str | None = None) -> EndpointRequest:
-    return EndpointRequest(DEFAULT_NETWORK, IPv4Address(address), mac)
+    return EndpointRequest(DEFAULT_NETWORK, IPv4Address(address), mac=mac)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -318,15 +318,15 @@ async def test_where_a_living_sandbox_can_t_be_looked_at_nothing_is_swept(
 AGENT = """
 import asyncio, sys
 from seaway_agent.network.networks import NodeNetworks
-from seaway_agent.network.port import EndpointRequest, NetworkSpec
+from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, NetworkSpec
 
 async def main():
     suite, fd = sys.argv[1], int(sys.argv[2])
     networks = NodeNetworks(suite, netns_fd=fd)
     await networks.open()
-    await networks.make(NetworkSpec("0", "bridge"))
+    await networks.make(NetworkSpec(DEFAULT_NETWORK, "bridge"))
     for number in range(3):
-        await networks.join(str(number), [EndpointRequest("bridge")])
+        await networks.join(str(number), [EndpointRequest(DEFAULT_NETWORK)])
     networks.fill()
     while networks.ready() < 8:
         await asyncio.sleep(0.005)

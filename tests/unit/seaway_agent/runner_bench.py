@@ -5,18 +5,23 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seaway_agent.container.factory import ContainerLogs
+from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
+from seaway_agent.container.hooks.dns import DnsHook
 from seaway_agent.container.hooks.network import NetworkHook
+from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.instructions import Answer, Instruction, Record, Waiter
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.phases import Phase
+from seaway_agent.dns.fake import FakeResolver
 from seaway_agent.execs.starter import ExecStarter
 from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.kernel.attach_lock import AttachLock
@@ -25,6 +30,8 @@ from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
 from seaway_agent.network.fake import FakeNetworks
 from seaway_agent.network.port import NetworkSpec
+from seaway_agent.network.ports import PortBinding, PortRequest
+from seaway_agent.network.published import PublishedPorts
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.failures import runtime_failure
@@ -42,6 +49,7 @@ from seaway_bus.outbox import Outbox
 from seaway_contracts.catalogue import STORE_EVENTS
 from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.lifecycle import StoredEvents, StoreEvents
+from seaway_contracts.networks import network_id
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import until
@@ -89,6 +97,27 @@ class RecordingJournal(Journal):
         self.actions += [event.action for event in record.events if event.noun == "container"]
 
 
+class FakePorts(PublishedPorts):
+    """Published ports without a kernel: `published` has where those of each container lead."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, tuple[IPv4Address, Sequence[PortRequest]]] = {}
+        self.refuses: list[Exception] = []
+
+    async def publish(
+        self, container: str, address: IPv4Address, requests: Sequence[PortRequest]
+    ) -> tuple[PortBinding, ...]:
+        if self.refuses:
+            raise self.refuses.pop()
+        self.published[container] = address, requests
+        return tuple(
+            PortBinding(one.protocol, "0.0.0.0", one.host_port or 32768, one.container_port) for one in requests
+        )
+
+    async def unpublish(self, container: str) -> None:
+        self.published.pop(container, None)
+
+
 @dataclass
 class Bench:
     """A runner with its surroundings."""
@@ -102,6 +131,10 @@ class Bench:
     volumes: Volumes
     workers: ThreadPoolExecutor
     compressors: ThreadPoolExecutor
+    networks: FakeNetworks
+    published: FakePorts
+    resolver: FakeResolver
+    live: LiveNetwork
     timers: Timers = field(default_factory=Timers)
     gone: list[ContainerRunner] = field(default_factory=list)
     runtime: FakeRuntime = field(default_factory=FakeRuntime)
@@ -130,6 +163,7 @@ class Bench:
             ("/l/1",),
             runtime=runtime,
             hooks=self.hooks,
+            network=self.live,
             journal=self.journal,
             uppers=self.uppers,
             volumes=self.volumes,
@@ -171,10 +205,27 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     journal = RecordingJournal(Store(db), outbox, "n1")
     uppers = UpperStore(layout.containers)
     networks = FakeNetworks()
-    await networks.make(NetworkSpec("b", "bridge"))
+    await networks.make(NetworkSpec(network_id("bridge"), "bridge", subnet=IPv4Network("172.18.0.0/16")))
+    held = HeldNetworks(networks, journal.networks, journal.was_removed)
+    published = FakePorts()
     workers, compressors, volumes = ThreadPoolExecutor(2), ThreadPoolExecutor(2), Volumes(layout.volumes)
-    hooks = RunHooks((NetworkHook(networks),))
-    yield Bench(layout, tasks, journal, uppers, fake_bus, hooks, volumes, workers, compressors)
+    resolver = FakeResolver()
+    hooks = RunHooks((NetworkHook(networks, held), DnsHook(resolver, held)))
+    yield Bench(
+        layout=layout,
+        tasks=tasks,
+        journal=journal,
+        uppers=uppers,
+        bus=fake_bus,
+        hooks=hooks,
+        volumes=volumes,
+        workers=workers,
+        compressors=compressors,
+        networks=networks,
+        published=published,
+        resolver=resolver,
+        live=LiveNetwork(networks, held, published, resolver, layout),
+    )
     await tasks.close()
     for threads in (workers, compressors):
         threads.shutdown()

@@ -16,7 +16,7 @@ from seaway_contracts.errors import SeawayError, conflict, not_found
 from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, ExecState, ExecStatus, StartExec
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_contracts.networks import RegisteredContainer
+from seaway_contracts.networks import NetworkRecord, NetworkRef, NetworkReply, RegisteredContainer
 from seaway_contracts.placement import Placement, PlaceRequest
 from seaway_contracts.records import ForgetContainer, RegisterContainer, ResolveContainer
 from seaway_kit.tasks import Tasks
@@ -37,6 +37,7 @@ class Suite:
     tasks: Tasks
     records: dict[str, ContainerRecord] = field(default_factory=dict)
     calls: list[tuple[str, Any, Command]] = field(default_factory=list)
+    networks: dict[str, NetworkRecord] = field(default_factory=dict)
     fail: dict[str, SeawayError] = field(default_factory=dict)
     refuse_once: dict[str, SeawayError] = field(default_factory=dict)
     meanwhile: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Suite:
             (cat.UNPLACE, self._empty),
             (cat.REGISTER, self._register),
             (cat.FORGET, self._forget),
+            (cat.GET_NETWORK, self._network),
         ):
             await self.bus.serve(channel, self._handler(channel.name, answer))  # type: ignore[arg-type, misc]
         for channel, answer in (
@@ -120,6 +122,11 @@ class Suite:
             raise conflict("taken")
         self.add(ContainerRecord(spec=request.spec, node=request.node))
         return RegisteredContainer(spec=request.spec)
+
+    async def _network(self, request: NetworkRef) -> NetworkReply:
+        if request.ref not in self.networks:
+            raise not_found(f"network {request.ref} not found")
+        return NetworkReply(network=self.networks[request.ref])
 
     async def _forget(self, request: ForgetContainer) -> Empty:
         self.records.pop(request.id, None)

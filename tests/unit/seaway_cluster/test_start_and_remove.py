@@ -8,8 +8,9 @@ from seaway_bus.bus import Bus
 from seaway_cluster.records import metadata_records
 from seaway_cluster.start_and_remove import remove, start
 from seaway_contracts.commands import RemoveContainer
-from seaway_contracts.containers import ContainerRecord, State
+from seaway_contracts.containers import ContainerRecord, EndpointSpec, State
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_testing import builders
 
 ID = builders.container_id(1)
@@ -37,6 +38,18 @@ async def test_whoever_starts_what_is_registered_alone_has_it_made_first(fake_bu
     assert status.state is State.RUNNING
     assert suite.kinds == ["container.start", "container.get", "container.create", "container.start"]
     assert suite.named("container.create")[0].spec == record.spec
+
+
+async def test_its_networks_come_with_it(fake_bus: Bus, suite: Any) -> None:
+    web = NetworkRecord(id="a" * 64, name="web", created_ns=1)
+    suite.networks[web.id] = web
+    names = {"web": web.id, "gone": "b" * 64, "unknown": "", "bridge": network_id("bridge")}
+    endpoints = tuple(EndpointSpec(network=name, network_id=identifier) for name, identifier in names.items())
+    spec = builders.spec(1, network=builders.networking(endpoints=endpoints))
+    suite.add(ContainerRecord(spec=spec, node="n1", status=builders.status(seq=0)))
+    await start(fake_bus, "tester", metadata_records(fake_bus), ID, "n1")
+    assert suite.named("container.create")[0].networks == (web,)
+    assert [one.ref for one in suite.named("network.get")] == [web.id, "b" * 64]
 
 
 async def test_one_that_was_made_and_is_gone_is_not_made_again(fake_bus: Bus, suite: Any) -> None:

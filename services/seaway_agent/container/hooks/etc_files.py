@@ -1,12 +1,15 @@
 """The files over /etc that go with a container's network: hosts, hostname, resolv.conf."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.container.hook import Peers, RunRequest
 from seaway_agent.container.hooks.shared_namespaces import hostname, network_pid
+from seaway_agent.core.events import JOINED_ID
+from seaway_agent.dns.port import ADDRESS
+from seaway_agent.dns.upstreams import ResolverConfig, resolver_config
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts, resolvconf
 from seaway_agent.network.errors import NetworkError
@@ -14,8 +17,11 @@ from seaway_agent.network.port import DEFAULT_NETWORK
 from seaway_agent.runtime.contribution import Contribution
 from seaway_contracts.containers import ContainerSpec, Endpoint
 from seaway_contracts.errors import bad_request
+from seaway_contracts.networks import network_id
+from seaway_docker.networks import PREDEFINED
 
 _FILES: Final = ("hosts", "hostname", "resolv.conf")
+_PREDEFINED: Final = frozenset((*map(network_id, PREDEFINED), JOINED_ID))
 _RESOLV: Final = Path("/etc/resolv.conf")
 
 
@@ -44,32 +50,62 @@ def etc_files(
         table = hosts.hosts_file(
             hostname=hostname(spec),
             domainname=network.domainname,
-            addresses=[endpoint.address for endpoint in places if endpoint.address],
+            addresses=addresses_of(places),
             extra_hosts=network.extra_hosts,
             gateway=_host_gateway(places),
             links=host_names,
         )
     except NetworkError as error:
         raise bad_request(str(error)) from error
-    return {"hosts": table, "hostname": hosts.hostname_file(hostname(spec)), "resolv.conf": _resolv_conf(spec)}
+    return {"hosts": table, "hostname": hosts.hostname_file(hostname(spec)), "resolv.conf": resolv_conf(spec, places)}
+
+
+def addresses_of(endpoints: Iterable[Endpoint]) -> list[str]:
+    """The addresses of a container, in the order in which /etc/hosts has them."""
+    return [address for one in endpoints for address in (one.address, one.ipv6_address) if address]
+
+
+def asks_resolver(endpoints: Iterable[Endpoint]) -> bool:
+    """Whether a container with these endpoints asks the internal resolver: it has one in a network of users."""
+    return any(one.network_id not in _PREDEFINED for one in endpoints)
 
 
 def _host_gateway(endpoints: Iterable[Endpoint]) -> str:
     """What `host-gateway` stands for: the host on the default network, else on the first one with a gateway."""
-    gateways = {endpoint.network: endpoint.gateway for endpoint in endpoints if endpoint.gateway}
+    gateways = {endpoint.network_id: endpoint.gateway for endpoint in endpoints if endpoint.gateway}
     return gateways.get(DEFAULT_NETWORK) or next(iter(gateways.values()), "")
 
 
-def _resolv_conf(spec: ContainerSpec) -> str:
+def resolv_conf(spec: ContainerSpec, endpoints: Sequence[Endpoint]) -> str:
+    """The text of the resolv.conf of a container with these endpoints. Raises SeawayError."""
     network = spec.network
     for server in network.dns:
         _check_nameserver(server)
+    if asks_resolver(endpoints):
+        return resolver_config_of(spec).resolv_conf
     own = _text(_RESOLV)
     if network.sandbox == "host" and not (network.dns or network.dns_search or network.dns_options):
         return own
     return resolvconf.for_container(
         own, dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options
     )
+
+
+def resolver_config_of(spec: ContainerSpec, *, ipv6: bool = False) -> ResolverConfig:
+    """How a container in networks of users resolves names; `ipv6`: it has an IPv6 address."""
+    network = spec.network
+    return resolver_config(
+        _text(_RESOLV),
+        dns=network.dns,
+        dns_search=network.dns_search,
+        dns_options=network.dns_options,
+        ipv6=ipv6,
+    )
+
+
+def names_resolver(resolv_conf: Path) -> bool:
+    """Whether the file has the internal resolver, which stays when a container leaves its last network of users."""
+    return f"nameserver {ADDRESS}\n" in _text(resolv_conf)
 
 
 def _check_nameserver(text: str) -> None:

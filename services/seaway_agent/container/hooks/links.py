@@ -1,6 +1,8 @@
 """Legacy links: what a container learns of another one of its node when it starts."""
 
+from seaway_agent.container.held_networks import id_of
 from seaway_agent.container.hook import Peers, RunRequest
+from seaway_agent.network.port import DEFAULT_NETWORK
 from seaway_agent.runtime.contribution import Contribution
 from seaway_contracts.containers import ContainerSpec, Link
 from seaway_contracts.errors import internal
@@ -9,7 +11,7 @@ from seaway_docker.ports import parse_port
 
 
 class LinksHook:
-    """Variables, and names for /etc/hosts."""
+    """Variables, and names for /etc/hosts. In a network of users a link is but a name that the resolver knows."""
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
@@ -19,6 +21,7 @@ class LinksHook:
         linked = [
             (link, self._linked(request.spec, endpoint.network, link))
             for endpoint in request.spec.network.endpoints
+            if id_of(endpoint) == DEFAULT_NETWORK
             for link in endpoint.links
         ]
         return Contribution(

@@ -4,13 +4,15 @@ import secrets
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 
+from seaway_agent.container.held_networks import id_of
 from seaway_agent.container.hook import Hook, RunRequest
 from seaway_agent.network.errors import NetworkError, PortInvalid
+from seaway_agent.network.port import route_rank
 from seaway_agent.network.ports import PortBinding as HostBinding
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.published import PublishedPorts
 from seaway_agent.runtime.contribution import Contribution
-from seaway_contracts.containers import ContainerSpec, Endpoint, PortBinding, PublishedPort
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, PortBinding, PublishedPort
 from seaway_contracts.errors import bad_request, internal
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -23,18 +25,7 @@ class PortsHook(Hook):
 
     async def prepare(self, request: RunRequest, before: Contribution) -> Contribution:
         """See the base. Raises SeawayError in Docker's words."""
-        spec, address = request.spec, port_address(before.endpoints)
-        requests = requests_of(spec)
-        if not requests or address is None:
-            return Contribution()
-        try:
-            bindings = await self._published.publish(spec.id, address, requests)
-        except PortInvalid as error:
-            raise bad_request(str(error)) from error
-        except (NetworkError, OSError) as error:
-            head = f"driver failed programming external connectivity on endpoint {spec.name}"
-            raise internal(f"{head} ({secrets.token_hex(32)}): {error}") from error
-        return Contribution(ports=tuple(map(_published, bindings)))
+        return Contribution(ports=await publish(self._published, request.spec, before.endpoints))
 
     async def undo(self, container: str) -> None:
         """See the base. After a killed agent recovery publishes what running containers have, and nothing else."""
@@ -42,9 +33,35 @@ class PortsHook(Hook):
         reach(Failpoint.TEARDOWN_PORTS)
 
 
-def port_address(endpoints: Iterable[Endpoint]) -> IPv4Address | None:
+async def publish(
+    published: PublishedPorts, spec: ContainerSpec, endpoints: Iterable[Endpoint]
+) -> tuple[PublishedPort, ...]:
+    """Publish the ports of a container that has these endpoints. Raises SeawayError in Docker's words."""
+    requests, address = requests_of(spec), port_address(spec, endpoints)
+    if not requests or address is None:
+        return ()
+    try:
+        bindings = await published.publish(spec.id, address, requests)
+    except PortInvalid as error:
+        raise bad_request(str(error)) from error
+    except (NetworkError, OSError) as error:
+        head = f"driver failed programming external connectivity on endpoint {spec.name}"
+        raise internal(f"{head} ({secrets.token_hex(32)}): {error}") from error
+    return tuple(map(_published, bindings))
+
+
+def port_address(spec: ContainerSpec, endpoints: Iterable[Endpoint]) -> IPv4Address | None:
     """The address to which published ports lead: that of the endpoint with the default route, if there is one."""
-    return next((IPv4Address(one.address) for one in endpoints if one.address and one.gateway), None)
+    priorities = {id_of(one): one.gateway_priority for one in spec.network.endpoints}
+    routed = [one for one in endpoints if one.address and one.gateway]
+    best = min(routed, key=lambda one: route_rank(priorities.get(one.network_id, 0), one.network), default=None)
+    return IPv4Address(best.address) if best is not None else None
+
+
+def ports_without(spec: ContainerSpec, status: ContainerStatus, network_id: str) -> tuple[PublishedPort, ...]:
+    """What stays published when the container leaves a network: all, or nothing if no endpoint is left for it."""
+    kept = (one for one in status.endpoints if one.network_id != network_id)
+    return status.ports if port_address(spec, kept) is not None else ()
 
 
 def host_binding(port: PublishedPort) -> HostBinding:

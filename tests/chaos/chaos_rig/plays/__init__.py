@@ -47,6 +47,14 @@ _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.NETWORK_RECORDED: networking.create,
     Failpoint.NETWORK_MARKED: networking.remove,
     Failpoint.NETWORK_FREED: networking.remove,
+    Failpoint.NETWORK_MADE: networking.connect,
+    Failpoint.NETWORK_REMOVED: networking.remove,
+    Failpoint.NETWORK_FORGOTTEN: networking.remove,
+    Failpoint.NETWORKS_RESTORED: networking.restore,
+    Failpoint.ENDPOINT_PLUGGED: networking.connect,
+    Failpoint.DISCONNECT_BEGUN: networking.disconnect,
+    Failpoint.ENDPOINT_UNPLUGGED: networking.disconnect,
+    Failpoint.ENDPOINTS_RECORDED: networking.connect,
 }
 
 

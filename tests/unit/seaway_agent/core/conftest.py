@@ -22,6 +22,7 @@ from seaway_agent.core.instructions import (
     TearDown,
     Thaw,
     Waiter,
+    WriteFiles,
 )
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.phases import Phase
@@ -56,6 +57,8 @@ def words_of(do: Instruction) -> str:
             return f"probe {do.number} {' '.join(do.argv)}"
         case StopProbe():
             return "stop probe"
+        case WriteFiles():
+            return "write files" + "".join(f", without {one.network}" for one in do.left)
         case TearDown():
             return "tear down"
         case LogError():

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from seaway_agent.core.events import mount_events, unmount_events
-from seaway_agent.core.instructions import Exit, Launch, Launched, Record, Waiter
+from seaway_agent.core.events import JOINED, JOINED_ID, mount_events, unmount_events
+from seaway_agent.core.instructions import Exit, Launch, Launched, PendingStop, Record, Waiter
 from seaway_agent.core.phases import Phase
 from seaway_contracts.containers import ContainerStatus, Endpoint, Mount, RestartPolicy, State
 
@@ -62,11 +62,7 @@ def test_network_events_name_the_network(make_box: MakeBox) -> None:
     none = Endpoint(network="none", network_id="0" * 64)
     done = box.machine.launched(Launched(42, box.now_ns, (none,)))
     connected = next(do for do in done if isinstance(do, Record)).events[0]
-    assert (connected.noun, connected.network, connected.attributes) == (
-        "network",
-        none,
-        {"name": "none", "type": "null"},
-    )
+    assert (connected.noun, connected.action, connected.network) == ("network", "connect", none)
 
 
 VOLUMES = (
@@ -210,7 +206,7 @@ def test_launch_tells_who_asked(make_box: MakeBox) -> None:
 
 def test_another_containers_network_is_no_news(make_box: MakeBox) -> None:
     box = make_box().launching()
-    done = box.machine.launched(Launched(42, box.now_ns, (Endpoint(network="container", network_id=""),)))
+    done = box.machine.launched(Launched(42, box.now_ns, (Endpoint(network=JOINED, network_id=JOINED_ID),)))
     assert [event.action for do in done if isinstance(do, Record) for event in do.events] == ["start"]
 
 
@@ -227,6 +223,17 @@ def test_a_launch_of_the_agent_before_counts_as_it_would_have_there(
     box.machine.launching(3, [Waiter(who)] if who else [], [])
     box.launched()
     assert box.machine.status.restart_count == count
+
+
+@pytest.mark.parametrize("restarters", [[], [Waiter("r")]])
+def test_a_launch_that_the_agent_before_has_counted_counts_once(make_box: MakeBox, restarters: list[Waiter]) -> None:
+    """A rename during the launch recorded the new run. Whoever asked for a restart meanwhile only waits for it."""
+    status = ContainerStatus(state=State.RESTARTING, run=3, restart_count=3, exit_code=1)
+    box = make_box(status=status, phase=Phase.TEARING_DOWN)
+    box.machine.restore_stop(PendingStop(3, restarters=tuple(restarters)))
+    box.machine.launching(3, [], [])
+    box.launched()
+    assert box.machine.status.restart_count == 3
 
 
 def test_what_the_agent_before_left_frozen_goes_on(make_box: MakeBox) -> None:

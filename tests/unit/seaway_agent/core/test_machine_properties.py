@@ -30,11 +30,22 @@ from seaway_agent.core.instructions import (
 )
 from seaway_agent.core.machine import Machine
 from seaway_agent.core.phases import Phase
-from seaway_contracts.containers import ContainerStatus, Endpoint, Probe, Resources, RestartPolicy, State
+from seaway_contracts.containers import (
+    ContainerStatus,
+    Endpoint,
+    EndpointSpec,
+    Probe,
+    Resources,
+    RestartPolicy,
+    State,
+)
 from seaway_contracts.errors import internal
 from seaway_contracts.images import Healthcheck
+from seaway_contracts.networks import NetworkRecord
 from seaway_testing import builders
 
+BACK = NetworkRecord(id="b" * 64, name="back", created_ns=1)
+IN_BACK = EndpointSpec(network=BACK.name, network_id=BACK.id)
 ENDPOINT = Endpoint(network="bridge", network_id="n" * 64)
 DEADLY = (signals.SIGKILL, signals.SIGTERM)
 POLICIES = st.builds(
@@ -199,6 +210,15 @@ class World(RuleBasedStateMachine):
     def update(self, policy: RestartPolicy | None) -> None:
         self.carry_out(self.machine.update(self.ask(), Resources(cpu_shares=7), policy, self.now_ns))
 
+    @rule(leaves=st.booleans())
+    def change_networks(self, leaves: bool) -> None:
+        """The shell plugs or unplugs it first, where it runs."""
+        if leaves:
+            self.carry_out(self.machine.disconnect(self.ask(), BACK.id, BACK.name, (), self.now_ns))
+        else:
+            made = Endpoint(network=BACK.name, network_id=BACK.id) if self.machine.live else None
+            self.carry_out(self.machine.connect(self.ask(), IN_BACK, BACK, made, (), self.now_ns))
+
     # --- what the world does
 
     @precondition(lambda self: self.probe)
@@ -264,6 +284,8 @@ class World(RuleBasedStateMachine):
         assert (status.state is State.PAUSED) == (phase is Phase.PAUSED) == self.frozen
         assert bool(status.pid) == self.alive
         assert bool(status.endpoints) == self.alive
+        asked = [endpoint.network_id for endpoint in self.machine.spec.network.endpoints]
+        assert len(set(asked)) == len(asked), "one endpoint in each network"
         assert (phase is Phase.LAUNCHING) == self.launching
         assert (phase is Phase.TEARING_DOWN) == self.tearing_down
         assert ("restart" in self.timers) == (phase is Phase.BACKING_OFF)

@@ -6,9 +6,12 @@ from seaway_agent.network import names
 
 
 def test_interface_names_fit_the_kernel() -> None:
-    assert (names.interface(0), names.interface(12)) == ("eth0", "eth12")
-    assert names.bridge_name("ab12cd") == "swab12cd0"
-    assert names.bridge_name("ab12cd", "0123456789abcdef") == "swab12cd0123456"
+    assert names.free_interface("eth", ()) == "eth0"
+    assert names.free_interface("net", ("net0", "eth1", "net2")) == "net1"
+    assert names.default_bridge("ab12cd") == "swab12cd0"
+    assert names.bridge_names("ab12cd", "0123456789abcdef") == ("br-0123456789ab", "swab12cd0123456")
+    assert names.parent_names("ab12cd", "0123456789abcdef") == ("dm-0123456789ab", "dmab12cd0123456")
+    assert [names.peer_of_parent(name) for name in ("dm-0123456789ab", "dmab12cd0")] == ["dp-0123456789ab", "dpab12cd0"]
     assert len(names.host_veth("ab12cd", 0xFFFFFFFF)) == 15
     assert names.host_veth("ab12cd", 1 << 32) == names.host_veth("ab12cd", 0)
 
@@ -27,13 +30,10 @@ def test_a_suite_knows_its_own_veths_only() -> None:
     assert not names.is_host_veth("ab", "vethab00000007")
 
 
-def test_a_suite_knows_its_own_bridges_only() -> None:
-    default, other = names.bridge_name("ab"), names.bridge_name("ab", "0" * 64)
-    assert names.is_bridge("ab", default)
-    assert names.is_bridge("ab", other)
-    assert not [name for name in (default, other) if names.is_bridge("ab0", name) or names.is_bridge("a", name)]
-    assert not names.is_bridge("ab", names.bridge_name("ab12cd", "0" * 64))
-    assert not names.is_bridge("ab", "swab1")
+def test_an_alias_tells_suite_and_network() -> None:
+    assert names.alias_owner(names.alias("ab12", "0f" * 32)) == ("ab12", "0f" * 32)
+    for other in ("", "seaway", "uplink to seaway ab12 0f", "seaway AB 0f", "seaway ab12 0f "):
+        assert names.alias_owner(other) is None
 
 
 def test_stale_groups_differ_and_are_not_the_default_group() -> None:

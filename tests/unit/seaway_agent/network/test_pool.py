@@ -70,7 +70,8 @@ def pools() -> tuple[SandboxPools, Sandbox, Sandbox, list[str]]:
 
 def test_what_is_wholly_as_asked_for_is_taken_at_once() -> None:
     made, plugged, isolated, _ = pools()
-    for other in (EndpointRequest("back"), EndpointRequest(DEFAULT_NETWORK, FIXED), EndpointRequest("bridge", mac="x")):
+    others = [EndpointRequest(DEFAULT_NETWORK, FIXED), EndpointRequest(DEFAULT_NETWORK, mac="x")]
+    for other in (EndpointRequest("back"), *others):
         assert made.take([other]) is None
     assert made.take([ON_BRIDGE, EndpointRequest("back", FIXED)]) is None
     assert (made.take([ON_BRIDGE]), made.take([])) == (plugged, isolated)
@@ -81,15 +82,21 @@ def test_one_that_lacks_further_endpoints_is_taken_for_its_first() -> None:
     back = EndpointRequest("back", FIXED)
     made, plugged, isolated, _ = pools()
     released: list[Sandbox] = []
-    assert made.take_partial([back, ON_BRIDGE], released.append) is None
     assert made.take_partial([ON_BRIDGE, back], released.append) is plugged
-    assert made.take_partial([], released.append) is isolated
+    assert made.take_partial([back, ON_BRIDGE], released.append) is isolated
+    assert made.take_partial([], released.append) is None
     assert released == []
+
+
+def test_one_without_endpoints_is_taken_where_no_ready_endpoint_fits() -> None:
+    for request in (EndpointRequest("back", FIXED), EndpointRequest(DEFAULT_NETWORK, gateway_priority=1)):
+        made, _, isolated, _ = pools()
+        assert made.take_partial([request], list[Sandbox]().append) is isolated
 
 
 @pytest.mark.parametrize(("mac", "fits"), [(None, True), ("02:42:00:00:00:01", True), ("02:42:00:00:00:09", False)])
 def test_one_with_the_fixed_address_is_taken_or_gives_it_back(mac: str | None, fits: bool) -> None:
     made, plugged, _, _ = pools()
     released: list[Sandbox] = []
-    taken = made.take_partial([EndpointRequest(DEFAULT_NETWORK, FIXED, mac)], released.append)
+    taken = made.take_partial([EndpointRequest(DEFAULT_NETWORK, FIXED, mac=mac)], released.append)
     assert (taken, released) == ((plugged, []) if fits else (None, [plugged]))

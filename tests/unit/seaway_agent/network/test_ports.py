@@ -1,4 +1,4 @@
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 
 import pytest
@@ -90,6 +90,28 @@ def test_host_addresses_of_a_request() -> None:
     assert ports.host_ips(PortRequest(80), ipv6=False) == ("0.0.0.0",)
     assert ports.host_ips(PortRequest(80, "sctp"), ipv6=True) == ("0.0.0.0",)
     assert ports.host_ips(PortRequest(80, host_ip="0:0::1"), ipv6=True) == ("::1",)
+
+
+def test_sctp_at_an_ipv6_address_needs_a_container_with_one() -> None:
+    assert ports.host_ips(PortRequest(80, "sctp"), ipv6=True, native6=True) == ("0.0.0.0", "::")
+    assert ports.host_ips(PortRequest(80), ipv6=False, native6=True) == ("0.0.0.0",)
+    ports.check(PortRequest(80, "sctp", host_ip="fd00::1"), native6=True)
+    with pytest.raises(PortInvalid, match="can't publish a port for sctp at an IPv6 address"):
+        ports.check(PortRequest(80, "sctp", host_ip="::1"), native6=True)
+
+
+def test_ipv6_is_translated_to_a_container_with_an_ipv6_address() -> None:
+    address, address6 = IPv4Address("172.18.0.2"), IPv6Address("fd00:1::2")
+    anywhere = ports.dnat_of(PortBinding("tcp", "::", 8080, 80), address, address6)
+    assert anywhere == Dnat("tcp", None, 8080, address6, 80)
+    host = IPv6Address("fd09::1")
+    assert ports.dnat_of(PortBinding("udp", str(host), 53, 53), address, address6) == Dnat(
+        "udp", host, 53, address6, 53
+    )
+    assert ports.dnat_of(PortBinding("tcp", "::1", 8080, 80), address, address6) is None
+    assert ports.dnat_of(PortBinding("tcp", "0.0.0.0", 8080, 80), address, address6) == Dnat(
+        "tcp", None, 8080, address, 80
+    )
 
 
 def test_translation_of_a_binding() -> None:

@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import AsyncIterator, Callable, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 import pytest
@@ -11,7 +11,7 @@ from seaway_agent.network.errors import NetlinkError, PortInvalid
 from seaway_agent.network.nfnl import Dnat
 from seaway_agent.network.nft import NatTable
 from seaway_agent.network.ports import PortBinding, PortRequest
-from seaway_agent.network.published import PublishedPorts
+from seaway_agent.network.published import PortTarget, PublishedPorts
 from seaway_agent.network.publisher import Published
 from seaway_testing.ports import free_port
 
@@ -28,6 +28,7 @@ class Worker:
     def __init__(self) -> None:
         self.asked = 0
         self.there = True
+        self.target = PortTarget()
         self.elements: set[Dnat] = set()
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -36,6 +37,9 @@ class Worker:
 
     def refresh(self) -> None:
         self.there = True
+
+    def port_target(self, container: str, address: IPv4Address) -> PortTarget:
+        return self.target
 
 
 @pytest.fixture
@@ -89,6 +93,17 @@ async def test_what_was_restored_can_be_withdrawn(published: PublishedPorts, wor
     assert len(worker.elements) == 1
     await published.unpublish("a")
     assert worker.elements == set()
+
+
+async def test_the_network_says_where_else_ports_lead(published: PublishedPorts, worker: Worker) -> None:
+    address6 = IPv6Address("fd00:1::2")
+    worker.target = PortTarget(address6, LOOPBACK)
+    bindings = await published.publish("a", ADDRESS, [PortRequest(80), PortRequest(80, host_ip="127.0.0.2")])
+    assert [binding.host_ip for binding in bindings] == [LOOPBACK, "127.0.0.2"]
+    await published.unpublish("a")
+    binding = PortBinding("tcp", "::", free_port(), 80)
+    assert await published.restore({"a": Published(ADDRESS, (binding,))}) == []
+    assert worker.elements == {Dnat("tcp", None, binding.host_port, address6, 80)}
 
 
 async def test_a_table_that_is_gone_is_made_again_with_all_that_was_in_it(

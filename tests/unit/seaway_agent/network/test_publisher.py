@@ -3,7 +3,7 @@
 import errno
 import socket
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
@@ -174,6 +174,20 @@ def test_a_lost_element_does_not_stop_a_withdrawal(publisher: PortPublisher, nat
     publisher.unpublish("b")
     assert {element.host_port for element in nat.elements} == {kept[0].host_port}
     assert is_free(gone.host_port)
+
+
+def test_a_container_with_an_ipv6_address_gets_ipv6_translated(nat: RememberingTable) -> None:
+    publisher, address6 = PortPublisher(nat, ipv6=True), IPv6Address("fd00:1::2")
+    try:
+        port = free_port()
+        four, six = publisher.publish("a", ADDRESS, [PortRequest(80, host_port=port)], address6)
+        assert (four.host_ip, six.host_ip) == ("0.0.0.0", "::")
+        assert nat.elements == {Dnat("tcp", None, port, ADDRESS, 80), Dnat("tcp", None, port, address6, 80)}
+        assert [relayed.address for relayed in publisher.relayed_ports()["a"]] == [str(ADDRESS)]
+        publisher.unpublish("a")
+        assert nat.elements == set()
+    finally:
+        publisher.close()
 
 
 def test_restore_makes_it_exactly_so(publisher: PortPublisher, nat: RememberingTable) -> None:

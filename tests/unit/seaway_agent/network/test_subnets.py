@@ -1,4 +1,4 @@
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
@@ -29,3 +29,10 @@ def test_configured_subnet_must_not_overlap() -> None:
     subnets.check(IPv4Network("10.1.0.0/16"), networks("0.0.0.0/0", "10.2.0.0/16"))
     with pytest.raises(SubnetError, match=r"10\.1\.0\.0/16 overlaps the host's network 10\.1\.2\.0/24"):
         subnets.check(IPv4Network("10.1.0.0/16"), networks("10.1.2.0/24"))
+
+
+def test_the_destinations_of_routes_are_the_hosts_own_networks() -> None:
+    routes = ["0.0.0.0/0", "10.8.0.0/25", "10.8.0.128/25", "8.8.8.0/24", "169.254.0.0/16", "192.168.1.0/24"]
+    routes6 = ["::/0", "fe80::/64", "ff00::/8", "fd00:2::/64", "2a00:1::/48"]
+    found = subnets.destinations([*map(IPv4Network, routes), *map(IPv6Network, routes6)])
+    assert found == ("10.8.0.0/24", "192.168.1.0/24", "fd00:2::/64")

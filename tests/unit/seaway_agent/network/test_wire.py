@@ -1,7 +1,7 @@
 """The hand-packed wire formats: attributes, rtnl, nfnl, ctnl."""
 
 import struct
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
 
 import pytest
@@ -70,13 +70,28 @@ def test_veth_is_what_another_implementation_reads() -> None:
 
 
 def test_address_and_route_are_what_another_implementation_reads() -> None:
-    address = decoded(ifaddrmsg, rtnl.add_address(3, ADDRESS, 16))
+    address = decoded(ifaddrmsg, rtnl.add_address(3, IPv4Interface("172.18.0.2/16")))
     assert (address["index"], address["prefixlen"], address["family"]) == (3, 16, 2)
     assert address.get_attr("IFA_LOCAL") == "172.18.0.2"
     assert address.get_attr("IFA_BROADCAST") == "172.18.255.255"
-    route = decoded(rtmsg, rtnl.add_default_route(3, IPv4Address("172.18.0.1")))
+    route = decoded(rtmsg, rtnl.set_default_route(3, IPv4Address("172.18.0.1")))
     assert route.get_attr("RTA_GATEWAY") == "172.18.0.1"
     assert (route.get_attr("RTA_OIF"), route["dst_len"], route["table"]) == (3, 0, 254)
+    assert route["header"]["flags"] & 0x100, "it replaces another one"
+
+
+def test_ipv6_address_and_route_are_what_another_implementation_reads() -> None:
+    address = decoded(ifaddrmsg, rtnl.add_address(3, IPv6Interface("fd00:1::2/64")))
+    assert (address["index"], address["prefixlen"], address["family"], address["flags"]) == (3, 64, 10, 2)
+    assert address.get_attr("IFA_LOCAL") == "fd00:1::2"
+    route = decoded(rtmsg, rtnl.set_default_route(3, IPv6Address("fd00:1::1")))
+    assert route.get_attr("RTA_GATEWAY") == "fd00:1::1"
+    assert (route["family"], route.get_attr("RTA_OIF"), route["dst_len"], route["table"]) == (10, 3, 0, 254)
+
+
+@pytest.mark.parametrize("address", [IPv4Interface("10.1.0.1/24"), IPv6Interface("fd00:1::2/64")])
+def test_addresses_are_read_as_they_are_written(address: IPv4Interface | IPv6Interface) -> None:
+    assert rtnl.parse_address(rtnl.add_address(7, address).body) == (7, address)
 
 
 def test_counters_are_swapped_to_the_containers_side() -> None:
@@ -97,12 +112,42 @@ def test_map_keys_are_padded_field_by_field() -> None:
     assert (anywhere.map, loopback.map) == (nfnl.ANY_MAP, nfnl.EXACT_MAP)
 
 
+def test_ipv6_ports_are_in_maps_of_their_own() -> None:
+    address6 = IPv6Address("fd00:1::2")
+    anywhere = nfnl.Dnat("tcp", None, 8080, address6, 80)
+    assert anywhere.key().hex() == "06000000" + "1f900000"
+    assert anywhere.target() == address6.packed + bytes((0, 80, 0, 0))
+    four = nfnl.Dnat("tcp", None, 8080, ADDRESS, 80)
+    assert [message.body[0] for message in nfnl.add("t", [anywhere, four])] == [10, 2]
+    assert [message.body[0] for message in nfnl.flush("t", (4, 6))] == [2, 2, 10, 10]
+
+
 def test_batch_frames_one_message_per_map_and_chunk() -> None:
     many = [nfnl.Dnat("tcp", None, port, ADDRESS, 80) for port in range(1, 900)]
     messages = nfnl.batch(nfnl.add("t", [*many, nfnl.Dnat("tcp", IPv4Address("127.0.0.1"), 1, ADDRESS, 80)]))
     assert len(messages) == 2 + 1 + 3
     assert (messages[0].kind, messages[-1].kind) == (0x10, 0x11)
     assert all(len(message.body) < 65536 for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("family", "prefix_len", "table", "attrs", "expected"),
+    [
+        (2, 24, 254, [("RTA_DST", "10.8.0.0"), ("RTA_OIF", 3)], "10.8.0.0/24"),
+        (10, 64, 254, [("RTA_DST", "fd00::"), ("RTA_OIF", 3)], "fd00::/64"),
+        (2, 0, 254, [("RTA_OIF", 3)], "0.0.0.0/0"),
+        (2, 16, 252, [("RTA_DST", "10.9.0.0"), ("RTA_TABLE", 51820)], "10.9.0.0/16"),
+        (2, 32, 255, [("RTA_DST", "10.8.0.1"), ("RTA_OIF", 3)], None),
+    ],
+)
+def test_a_route_is_read_as_another_implementation_writes_it(
+    family: int, prefix_len: int, table: int, attrs: list[tuple[str, Any]], expected: str | None
+) -> None:
+    message = rtmsg()
+    message.setvalue({"family": family, "dst_len": prefix_len, "table": table, "attrs": attrs})
+    message.encode()
+    found = rtnl.parse_route(bytes(message.data[16:]))
+    assert (str(found.destination) if found is not None else None) == expected
 
 
 FLOW = ctnl.Flow(17, IPv4Address("10.0.0.9"), IPv4Address("10.0.0.1"), 53, ADDRESS, IPv4Address("10.0.0.9"), b"", b"")
@@ -121,4 +166,11 @@ FLOW = ctnl.Flow(17, IPv4Address("10.0.0.9"), IPv4Address("10.0.0.1"), 53, ADDRE
 )
 def test_which_flows_go_astray(change: dict[str, object], stale: bool) -> None:
     values = {name: getattr(FLOW, name) for name in FLOW.__slots__} | change
-    assert ctnl.is_stale(ctnl.Flow(**values), {53}, ADDRESS) is stale
+    assert ctnl.is_stale(ctnl.Flow(**values), {53}, {ADDRESS}) is stale
+
+
+def test_a_flow_of_ipv6_is_deleted_as_one_of_ipv6() -> None:
+    one, two = IPv6Address("fd00::1"), IPv6Address("fd00::2")
+    flow = ctnl.Flow(17, one, two, 53, two, one, b"", b"")
+    assert (ctnl.delete(flow).body[0], ctnl.delete(FLOW).body[0], ctnl.dump().body[0]) == (10, 2, 0)
+    assert ctnl.is_stale(flow, {53}, {ADDRESS, two})

@@ -8,6 +8,7 @@ from tests.unit.seaway_agent.runner_bench import Bench
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.cgroup_text import CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
+from seaway_agent.network.options import MTU
 from seaway_agent.network.port import NetworkSpec
 from seaway_agent.node.beats import Heartbeat, facts_of, free_of
 from seaway_agent.runtime.runtimes import Runtimes
@@ -46,14 +47,36 @@ def test_facts(mode: CgroupMode, version: str) -> None:
 
 def bridge() -> NetworkSpec:
     subnet, gateway = IPv4Network("172.19.0.0/16"), IPv4Address("172.19.0.1")
-    return NetworkSpec("1", "bridge", subnet=subnet, gateway=gateway, mtu=1400)
+    return NetworkSpec("1", "bridge", subnet=subnet, gateway=gateway, options={MTU: "1400"})
+
+
+async def no_routes() -> tuple[str, ...]:
+    return ()
+
+
+async def test_a_beat_has_the_hosts_routes(bench: Bench, tasks: Tasks) -> None:
+    async def routes() -> tuple[str, ...]:
+        return ("10.8.0.0/24",)
+
+    async def unreadable() -> tuple[str, ...]:
+        raise OSError("too many open files")
+
+    heard: list[Beat] = []
+    await bench.bus.on_message(BEAT, heard.append)
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
+    node = Inventory("n1", bench.journal, "e1")
+    for read, expected in ((routes, ("10.8.0.0/24",)), (unreadable, ())):
+        heard.clear()
+        await Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 1, read).leave()
+        await until(lambda: heard)
+        assert heard[0].facts.routes == expected
 
 
 async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench) -> None:
     """`docker info` shows it, for as long as it is so."""
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
     node = Inventory("n1", bench.journal, "e1")
-    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(warnings=("lasting",)), 1)
+    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(warnings=("lasting",)), 1, no_routes)
     outbox = bench.journal._outbox
     bound, outbox.bound = outbox.bound, 0
     lasting, passing = heartbeat.beat().facts.warnings
@@ -68,7 +91,7 @@ async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks:
     await bench.bus.on_message(BEAT, heard.append)
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
     node = Inventory("n1", bench.journal, "e1")
-    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 0.001)
+    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 0.001, no_routes)
     tasks.eternal("beat", heartbeat.run())
     await until(lambda: heard)
     assert (heard[0].epoch, heard[0].leaving) == ("e1", False)

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from seaway_agent.core.instructions import Answer, Emit, Record, Waiter
-from seaway_agent.state.database import Store, open_database
+from seaway_agent.core.instructions import Answer, Emit, PendingDisconnect, Record, Waiter
+from seaway_agent.state.database import REMOVED_NETWORKS, Store, open_database
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus
 from seaway_bus.event_sender import event_size, event_to_store
@@ -21,6 +21,7 @@ from seaway_contracts.containers import Command as Process
 from seaway_contracts.containers import ContainerSpec, Endpoint, Health, Probe, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import EXEC_COMMAND, MOST_BYTES, volume_id
+from seaway_contracts.networks import NetworkRecord
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import GUARD_S, until
@@ -57,7 +58,9 @@ def rows(db: sqlite3.Connection) -> list[dict[str, Any]]:
 
 
 def created(journal: Journal) -> None:
-    journal.write(SPEC, Record(builders.status(seq=1), (Emit("create"),), Waiter("c1", "me"), 1000), ("/l/1",))
+    journal.write(
+        SPEC, Record(builders.status(seq=1), (Emit("create", changes_spec=True),), Waiter("c1", "me"), 1000), ("/l/1",)
+    )
 
 
 async def test_create_stores_the_spec_and_tells_the_services(db: sqlite3.Connection, journal: Journal) -> None:
@@ -76,7 +79,9 @@ async def test_create_stores_the_spec_and_tells_the_services(db: sqlite3.Connect
 
 def create(journal: Journal, **labels: str) -> ContainerSpec:
     spec = builders.spec(1, labels=labels)
-    journal.write(spec, Record(builders.status(seq=1), (Emit("create"),), Waiter("c1"), 1000), ("/l/1",))
+    journal.write(
+        spec, Record(builders.status(seq=1), (Emit("create", changes_spec=True),), Waiter("c1"), 1000), ("/l/1",)
+    )
     return spec
 
 
@@ -266,11 +271,11 @@ def test_answer_is_not_kept_where_the_record_fails(journal: Journal) -> None:
     assert journal.outcome("c7") is None
 
 
-@pytest.mark.parametrize("action", ["rename", "update"])
+@pytest.mark.parametrize("action", ["rename", "update", "status"])
 async def test_a_changed_spec_is_stored_and_carried(db: sqlite3.Connection, journal: Journal, action: str) -> None:
     created(journal)
     changed = SPEC.model_copy(update={"name": "other"})
-    journal.write(changed, Record(builders.status(seq=2), (Emit(action),), Waiter("c2", "me"), 2000))
+    journal.write(changed, Record(builders.status(seq=2), (Emit(action, changes_spec=True),), Waiter("c2", "me"), 2000))
     (stored,) = Store(db).containers()
     assert (stored.spec, stored.status.seq, stored.lowers) == (changed, 2, ("/l/1",))
     body = rows(db)[-1]["body"]
@@ -303,3 +308,91 @@ async def test_with_a_full_outbox_it_says_that_nothing_new_is_begun(
     outbox.start()
     assert await outbox.flush(GUARD_S)
     journal.check_outbox()
+
+
+BACK = NetworkRecord(id="c" * 64, name="back", created_ns=1, driver="macvlan")
+
+
+async def test_a_network_is_stored_with_the_container_that_came_with_it(
+    db: sqlite3.Connection, journal: Journal
+) -> None:
+    created(journal)
+    change = Emit("status", changes_spec=True)
+    journal.write(SPEC, Record(builders.status(seq=2), (change,), Waiter("c2"), networks=(BACK,)))
+    assert Store(db).networks() == journal.networks == {BACK.id: BACK}
+    with pytest.raises(KeyError):
+        unknown = (Emit("nonsense"),)
+        other = BACK.model_copy(update={"id": "d" * 64})
+        journal.write(SPEC, Record(builders.status(seq=3), unknown, networks=(other,)))
+    assert Store(db).networks() == journal.networks == {BACK.id: BACK}, "all of a record or nothing"
+    journal.remove_network(BACK.id, 1)
+    journal.remove_network(BACK.id, 1)
+    assert Store(db).networks() == journal.networks == {}
+
+
+async def test_a_record_that_comes_after_its_networks_removal_is_not_stored(
+    db: sqlite3.Connection, journal: Journal, outbox: Outbox
+) -> None:
+    created(journal)
+
+    def comes(to: Journal, seq: int, version: int) -> list[int]:
+        record = BACK.model_copy(update={"version": version})
+        to.write(SPEC, Record(builders.status(seq=seq), (Emit("status", changes_spec=True),), networks=(record,)))
+        assert Store(db).networks() == to.networks
+        return [one.version for one in to.networks.values()]
+
+    journal.remove_network(BACK.id, 3)
+    assert comes(journal, 2, 3) == []
+    following = Journal(Store(db), outbox, "n1")
+    assert comes(following, 3, 2) == []
+    assert comes(following, 4, 4) == [4], "its removal was taken back"
+    following.remove_network(BACK.id, 0)
+    assert comes(following, 5, 1 << 40) == []
+
+
+async def test_so_many_removals_are_remembered(db: sqlite3.Connection, journal: Journal, outbox: Outbox) -> None:
+    networks = [BACK.model_copy(update={"id": f"{number:064x}"}) for number in range(REMOVED_NETWORKS + 10)]
+    for network in networks:
+        journal.remove_network(network.id, 1)
+    journal.remove_network(networks[10].id, 1)
+    for one in (journal, Journal(Store(db), outbox, "n1")):
+        assert [network.id for network in networks if not one.was_removed(network)] == [
+            network.id for network in networks[:10]
+        ]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name", "driver"),
+    [
+        (BACK.id, "back", "macvlan"),
+        ("h" * 64, "host", "host"),
+        ("n" * 64, "none", "null"),
+        ("x" * 64, "gone", "bridge"),
+    ],
+)
+async def test_a_network_event_has_the_driver_for_its_type(
+    db: sqlite3.Connection, journal: Journal, identifier: str, name: str, driver: str
+) -> None:
+    created(journal)
+    journal.networks[BACK.id] = BACK
+    event = Emit("connect", "network", network=Endpoint(network=name, network_id=identifier))
+    journal.write(SPEC, Record(builders.status(seq=1), (event,)))
+    body = rows(db)[-1]["body"]
+    assert body["network_id"] == identifier
+    assert body["attributes"] == {"name": name, "type": driver, "container": SPEC.id}
+
+
+async def test_a_disconnect_that_was_begun_is_known_until_it_is_recorded(
+    db: sqlite3.Connection, journal: Journal
+) -> None:
+    created(journal)
+    begun = PendingDisconnect(BACK.id, Waiter("c2", "me"))
+    journal.set_pending_disconnect(SPEC, begun)
+    assert Store(db).pending_disconnects() == journal.pending_disconnects == {SPEC.id: begun}
+    journal.write(SPEC, Record(builders.status(seq=2), (Emit("oom"),)))
+    assert journal.pending_disconnects == {SPEC.id: begun}
+    journal.write(SPEC, Record(builders.status(seq=3), (Emit("status"),), ends_disconnect=True))
+    assert Store(db).pending_disconnects() == journal.pending_disconnects == {}
+    journal.set_pending_disconnect(SPEC, begun)
+    journal.set_pending_disconnect(SPEC, None)
+    assert Store(db).pending_disconnects() == journal.pending_disconnects == {}

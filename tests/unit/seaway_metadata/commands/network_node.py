@@ -1,5 +1,6 @@
 """A node's agent, as far as networks of users go: it makes containers, connects them, and tells of it."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from tests.unit.seaway_metadata.rig import Node, tell
@@ -14,17 +15,17 @@ from seaway_contracts.catalogue import (
     REGISTER,
     REMOVE_HELD_NETWORK,
 )
-from seaway_contracts.commands import StatusReply
+from seaway_contracts.commands import InventoryItem, StatusReply
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.networks import (
     ConnectHeld,
     DisconnectHeld,
-    NetworkId,
     NetworkInventory,
     NetworkRecord,
     RegisteredContainer,
+    RemoveHeldNetwork,
 )
 from seaway_contracts.records import RegisterContainer
 from seaway_testing.builders import beat, container_event, container_id, networking, spec, status
@@ -42,12 +43,18 @@ class NetworkNode:
     networks: dict[str, NetworkRecord] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     refusal: SeawayError | None = None
+    lost_memory: bool = False
+    tells: bool = True
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """It says which networks it has while this is set."""
     routes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.containers = Node(self.bus, self.name)
+
     async def serve(self) -> "NetworkNode":
-        containers = Node(self.bus, self.name)
-        containers.epoch = self.epoch
-        await containers.serve()
+        await self.containers.serve()
         await self.bus.serve(CONNECT_HELD, self.connect, node=self.name)
         await self.bus.serve(DISCONNECT_HELD, self.disconnect, node=self.name)
         await self.bus.serve(REMOVE_HELD_NETWORK, self.remove, node=self.name)
@@ -55,7 +62,15 @@ class NetworkNode:
         await self.beat()
         return self
 
+    def hold(self) -> None:
+        """Have its inventory tell what it holds now."""
+        self.containers.epoch, self.containers.lost_memory = self.epoch, self.lost_memory
+        self.containers.page = 1000
+        items = [InventoryItem(spec=one, status=self.statuses[key]) for key, one in self.specs.items()]
+        self.containers.items = [] if self.lost_memory else items
+
     async def beat(self) -> None:
+        self.hold()
         one = beat(self.name, epoch=self.epoch)
         facts = one.facts.model_copy(update={"routes": self.routes})
         await self.bus.publish(BEAT, one.model_copy(update={"facts": facts}), node=self.name)
@@ -95,6 +110,8 @@ class NetworkNode:
 
     async def _tell(self, action: str, seed: int, body_spec: ContainerSpec | None) -> None:
         known = self.statuses[container_id(seed)]
+        if not self.tells:
+            return
         envelope, body = container_event(action, known, seed=seed, node=self.name)
         await tell(self.bus, envelope, ContainerEvent(status=known, spec=body_spec, attributes=body.attributes))
 
@@ -117,10 +134,10 @@ class NetworkNode:
         before = self.statuses[identifier]
         self.statuses[identifier] = before.model_copy(update={"seq": before.seq + 1})
         seed = next(number for number in range(1000) if container_id(number) == identifier)
-        await self._tell("update", seed, self.specs[identifier])
+        await self._tell("status", seed, self.specs[identifier])
         return StatusReply(status=self.statuses[identifier])
 
-    async def remove(self, request: NetworkId, command: Command) -> Empty:
+    async def remove(self, request: RemoveHeldNetwork, command: Command) -> Empty:
         if self.refusal is not None:
             raise self.refusal
         self.removed.append(request.id)
@@ -128,4 +145,5 @@ class NetworkNode:
         return Empty()
 
     async def inventory(self, request: Empty, command: Command) -> NetworkInventory:
+        await self.gate.wait()
         return NetworkInventory(node=self.name, epoch=self.epoch, networks=tuple(self.networks.values()))

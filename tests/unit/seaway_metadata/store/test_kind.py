@@ -7,6 +7,7 @@ import pytest
 from tests.unit.seaway_metadata.store.widgets import (
     CHANNELS,
     MADE,
+    SLOTS,
     WIDGETS,
     Widget,
     WidgetEvent,
@@ -22,6 +23,7 @@ from seaway_contracts.records import GONE
 from seaway_contracts.stored_forms import Form, Json
 from seaway_kit.tasks import Tasks
 from seaway_metadata.store import stored
+from seaway_metadata.store.kind import Claim
 from seaway_metadata.store.registering import Registering
 from seaway_metadata.store.store import Store
 from seaway_metadata.store.tables import ReportedTable
@@ -57,11 +59,12 @@ class Copy:
         await self.tasks.close()
         await self.bus.close()
 
-    async def make(self, number: int, name: str = "", node: str = "n1") -> Widget:
+    async def make(self, number: int, name: str = "", node: str = "n1", slots: tuple[str, ...] = ()) -> Widget:
         """As a user's command: it is stored, with its name, before it is answered; then all are told."""
-        widget = Widget(id=f"w-{number:03}", name=name or f"name{number}", node=node, size=number)
+        widget = Widget(id=f"w-{number:03}", name=name or f"name{number}", node=node, size=number, slots=slots)
         await self.table.freshness.caught_up()
-        await self.table.kept.keep(widget.name, widget.id)
+        for claim in WIDGETS.claims(widget):
+            await self.table.kept.keep(claim, widget.id)
         revision = await Registering(self.table.records).register(widget)
         self.table.view.load(widget)
         self.table.behind.known(widget.id, revision)
@@ -113,7 +116,15 @@ def in_bucket(server: FakeServer) -> dict[str, Json]:
 
 
 def names(server: FakeServer) -> dict[str, str]:
-    entries = server.buckets["widget_names"].entries.items()
+    return holders(server, "widget_names")
+
+
+def slots(server: FakeServer) -> dict[str, str]:
+    return holders(server, "widget_slots")
+
+
+def holders(server: FakeServer, bucket: str) -> dict[str, str]:
+    entries = server.buckets[bucket].entries.items()
     return {bytes.fromhex(key).decode(): json.loads(entry.value)["id"] for key, entry in entries}
 
 
@@ -139,6 +150,61 @@ async def test_a_name_is_one_widgets_at_a_time(
     second = await other.make(2, "axle")
     assert await one.listed(w_002=1) == [second]
     await until(lambda: in_bucket(fake_server).keys() == {"w-002"} and names(fake_server) == {"axle": "w-002"})
+
+
+async def test_a_claim_of_each_space_is_one_widgets_at_a_time(
+    one: Copy, other: Copy, node: WidgetNode, fake_server: FakeServer
+) -> None:
+    """One that is refused any of them gets none."""
+    first = await one.make(1, "slot2", slots=("slot1", "slot9"))
+    with pytest.raises(SeawayError, match="widget w-001 is in slot slot9"):
+        await other.make(2, "free", slots=("slot2", "slot9"))
+    assert (names(fake_server), slots(fake_server)) == ({"slot2": "w-001"}, {"slot1": "w-001", "slot9": "w-001"})
+    with pytest.raises(SeawayError, match="no such widget: slot1"):
+        one.table.index.find("slot1")
+    second = await other.make(3, "slot1", slots=("slot2",))
+    assert one.table.index.find("slot2") == first, "a name, though it is also another one's slot"
+    await node.destroy(first)
+    await until(lambda: (names(fake_server), slots(fake_server)) == ({"slot1": "w-003"}, {"slot2": "w-003"}))
+    assert await other.listed(w_001=GONE) == [second]
+
+
+async def test_a_node_says_nothing_of_what_is_anothers_in_any_space(
+    one: Copy, node: WidgetNode, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    made = await one.make(1, "axle", slots=("slot1",))
+    await node.turn(made, 1)
+    await one.listed(w_001=2)
+    liar = WidgetNode(fake_bus, "n2")
+    liar.widgets = {
+        widget.id: widget
+        for widget in (
+            Widget(id="w-007", name="own", node="n2", slots=("slot1",)),
+            Widget(id="w-008", name="wrong", node="n2", slots=("board",)),
+            Widget(id="w-009", name="fine", node="n2", slots=("slot2",)),
+        )
+    }
+    await liar.serve()
+    one.beat("n2")
+    await until(lambda: "n2" in one.table.reconciler._epochs)
+    assert [widget.id for widget in await one.listed()] == ["w-009", "w-001"]
+    assert slots(fake_server) == {"slot1": "w-001", "slot2": "w-009"}
+
+
+async def test_what_a_nodes_records_may_claim_is_asked_first(
+    one: Copy, node: WidgetNode, fake_server: FakeServer
+) -> None:
+    async def may_claim(node: str, claim: Claim) -> bool:
+        return (node, claim) != ("n1", SLOTS.claim("slot1"))
+
+    one.table.may_claim = may_claim
+    node.widgets = {
+        f"w-{number}": Widget(id=f"w-{number}", name=f"name{number}", node="n1", slots=(f"slot{number}",))
+        for number in (1, 2)
+    }
+    one.beat("n1")
+    await until(lambda: "n1" in one.table.reconciler._epochs)
+    assert ([widget.id for widget in await one.listed()], slots(fake_server)) == (["w-2"], {"slot2": "w-2"})
 
 
 async def test_widgets_are_listed_by_page(one: Copy) -> None:
@@ -174,7 +240,7 @@ async def test_both_halves_are_written(one: Copy, other: Copy, node: WidgetNode,
 
 
 async def test_wiped_buckets_are_written_again(one: Copy, node: WidgetNode, fake_server: FakeServer) -> None:
-    made = [await one.make(number) for number in range(3)]
+    made = [await one.make(number, slots=(f"slot{number}", f"slot{number}b")) for number in range(3)]
     await node.turn(made[0], 1)
     await one.listed(w_000=2)
     fake_server.stop()
@@ -182,6 +248,7 @@ async def test_wiped_buckets_are_written_again(one: Copy, node: WidgetNode, fake
     fake_server.start()
     await until(lambda: in_bucket(fake_server).keys() == {"w-000", "w-001", "w-002"})
     await until(lambda: names(fake_server) == {f"name{number}": f"w-00{number}" for number in range(3)})
+    await until(lambda: slots(fake_server) == {slot: widget.id for widget in made for slot in widget.slots})
 
 
 async def test_where_all_is_lost_nodes_bring_it_back(fake_server: FakeServer, node: WidgetNode) -> None:

@@ -1,4 +1,7 @@
-"""A kind of record that is no part of Seaway: a command makes a widget with a name, and its node says how it turns."""
+"""A kind of record that is no part of Seaway: a command makes a widget, and its node says how it turns.
+
+It has a name, and slots of a board: each is one widget's at a time.
+"""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -25,6 +28,7 @@ class Widget(Payload):
     id: str
     name: str
     node: str
+    slots: tuple[str, ...] = ()
     size: int = 1
     version: int = 1
     status: WidgetStatus = WidgetStatus()
@@ -47,6 +51,10 @@ class NameHolder(ClaimHolder):
     """The widget that has a name."""
 
 
+class SlotHolder(ClaimHolder):
+    """The widget that has a slot."""
+
+
 def _event(action: str, owner: Role) -> EventChannel[WidgetEvent]:
     return EventChannel("widget", action, WidgetEvent, WidgetEvent, "A widget's.", owner)
 
@@ -64,7 +72,14 @@ def _taken(name: str, holder: str) -> SeawayError:
     return conflict(f"widget {holder} is called {name}")
 
 
+def _full(slot: str, holder: str) -> SeawayError:
+    return conflict(f"widget {holder} is in slot {slot}")
+
+
 NAMES = ClaimSpace(BucketConfig("widget_names", "Their names."), NameHolder, _taken, lambda name, key: True)
+SLOTS = ClaimSpace(
+    BucketConfig("widget_slots", "Their slots."), SlotHolder, _full, lambda slot, key: slot.startswith("slot")
+)
 
 
 class Widgets(ReportedKind[Widget, WidgetEvent, Widget]):
@@ -73,7 +88,7 @@ class Widgets(ReportedKind[Widget, WidgetEvent, Widget]):
     noun = "widget"
     bucket = BucketConfig("widgets", "Widgets.")
     model = Widget
-    claim_spaces = (NAMES,)
+    claim_spaces = (NAMES, SLOTS)
     event = WidgetEvent
     end = DESTROYED
     heard = (MADE,)
@@ -85,7 +100,7 @@ class Widgets(ReportedKind[Widget, WidgetEvent, Widget]):
         return ref.startswith("w-")
 
     def claims(self, record: Widget) -> tuple[Claim, ...]:
-        return (NAMES.claim(record.name),)
+        return (NAMES.claim(record.name), *map(SLOTS.claim, record.slots))
 
     def merged(self, ours: Widget, other: Widget) -> Widget:
         """Each half by its own number."""
@@ -110,11 +125,11 @@ class Widgets(ReportedKind[Widget, WidgetEvent, Widget]):
         return item.id
 
     def item_claims(self, item: Widget) -> tuple[Claim, ...]:
-        return (NAMES.claim(item.name),)
+        return self.claims(item)
 
     def from_inventory(self, record: Widget | None, node: str, item: Widget, taken: Collection[Claim]) -> Widget | None:
         if record is None:
-            return None if NAMES.claim(item.name) in taken else item
+            return None if any(claim in taken for claim in self.claims(item)) else item
         return record if record.node != node or item.status.seq <= record.status.seq else self.merged(record, item)
 
 

@@ -10,10 +10,11 @@ from seaway_agent.layout import Layout
 from seaway_agent.runtime.contribution import Contribution
 from seaway_contracts.containers import Endpoint
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.networks import network_id
 from seaway_testing import builders
 
-BRIDGE = Endpoint(network="bridge", network_id="", address="172.18.0.2", gateway="172.18.0.1")
-BACK = Endpoint(network="back", network_id="", address="10.1.0.2", gateway="10.1.0.1")
+BRIDGE = Endpoint(network="bridge", network_id=network_id("bridge"), address="172.18.0.2", gateway="172.18.0.1")
+BACK = Endpoint(network="back", network_id="b" * 64, address="10.1.0.2", gateway="10.1.0.1", ipv6_address="fd00::2")
 
 
 def test_the_files_of_another_containers_network(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_a_bad_extra_host_is_refused() -> None:
 def test_bad_nameservers_are_refused() -> None:
     spec = builders.spec(network=builders.networking("none", dns=("1.1.1.1", "x")))
     with pytest.raises(SeawayError) as refused:
-        etc_files(spec, (Endpoint(network="none", network_id=""),))
+        etc_files(spec, (Endpoint(network="none", network_id=network_id("none")),))
     assert refused.value.message == 'bad nameserver address x: ParseAddr("x"): unable to parse IP'
 
 
@@ -69,9 +70,19 @@ def test_linked_names_stand_before_the_containers_own() -> None:
 def test_all_addresses_stand_in_the_hosts_file() -> None:
     spec = builders.spec(network=builders.networking(hostname="h", extra_hosts=("up:host-gateway",)))
     lines = etc_files(spec, (BACK, BRIDGE))["hosts"].splitlines()
-    assert {"10.1.0.2\th", "172.18.0.2\th", "172.18.0.1\tup"} <= set(lines)
+    assert "172.18.0.1\tup" in lines
+    assert lines[-3:] == ["10.1.0.2\th", "fd00::2\th", "172.18.0.2\th"]
 
 
 def test_without_the_default_network_the_host_is_the_first_gateway() -> None:
     spec = builders.spec(network=builders.networking(hostname="h", extra_hosts=("up:host-gateway",)))
     assert "10.1.0.1\tup" in etc_files(spec, (BACK,))["hosts"].splitlines()
+
+
+def test_in_a_network_of_users_the_internal_resolver_is_the_nameserver() -> None:
+    network = builders.networking(dns=("1.2.3.4",), dns_search=("a.b",), dns_options=("timeout:2",))
+    spec = builders.spec(network=network)
+    assert etc_files(spec, (BRIDGE, BACK))["resolv.conf"] == (
+        "nameserver 127.0.0.11\nsearch a.b\noptions timeout:2 ndots:0\n"
+    )
+    assert etc_files(spec, (BRIDGE,))["resolv.conf"] == "nameserver 1.2.3.4\nsearch a.b\noptions timeout:2\n"

@@ -29,7 +29,7 @@ def test_a_link_needs_a_running_container(link: Link) -> None:
     assert refused.value.message == "Cannot link to a non running container: /database AS /web/db"
 
 
-def test_links_of_an_endpoint_have_the_address_in_its_network() -> None:
-    ends = (EndpointSpec(network="back", links=(LINK,)), EndpointSpec(network="bridge", links=(LINK,)))
-    parts = LinksHook(peers()).prepare(request(network=ContainerNetworking(endpoints=ends)), NOTHING)
-    assert [address for address, _ in parts.host_names] == ["", "172.17.0.9"]
+def test_a_link_in_a_network_of_users_is_a_name_for_the_resolver_alone() -> None:
+    there = EndpointSpec(network="back", network_id="b" * 64, links=(LINK,))
+    parts = LinksHook(peers(pid=0)).prepare(request(network=ContainerNetworking(endpoints=(there,))), NOTHING)
+    assert (parts.host_names, parts.env) == ((), ())

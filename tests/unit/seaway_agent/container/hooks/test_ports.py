@@ -86,8 +86,9 @@ async def test_ports_of_a_container_without_an_address_are_left_out(published: S
 async def test_ports_lead_to_the_endpoint_with_the_default_route(published: StandInPorts) -> None:
     inner = Endpoint(network="inner", network_id="", address="10.2.0.2")
     back = Endpoint(network="back", network_id="", address="10.1.0.2", gateway="10.1.0.1")
-    await prepare(published, inner, back, BRIDGE, ports=(PortBinding(container_port=80),))
-    assert published.addresses == [IPv4Address("10.1.0.2")]
+    for endpoints in ((inner, back, BRIDGE), (BRIDGE, inner, back)):
+        await prepare(published, *endpoints, ports=(PortBinding(container_port=80),))
+    assert published.addresses == [IPv4Address("10.1.0.2")] * 2, "the first network by name"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The process that answers DNS questions in sandboxes and outlives the agent."""
