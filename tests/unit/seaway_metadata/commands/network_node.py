@@ -146,4 +146,11 @@ class NetworkNode:
 
     async def inventory(self, request: Empty, command: Command) -> NetworkInventory:
         await self.gate.wait()
-        return NetworkInventory(node=self.name, epoch=self.epoch, networks=tuple(self.networks.values()))
+        running = [one for one in self.statuses.values() if one.pid]
+        used = {endpoint.network_id for one in running for endpoint in one.endpoints}
+        return NetworkInventory(
+            node=self.name,
+            epoch=self.epoch,
+            networks=tuple(self.networks.values()),
+            used=tuple(used & self.networks.keys()),
+        )
