@@ -146,10 +146,11 @@ class ConnectHeld(Payload):
 
 
 class DisconnectHeld(Payload):
-    """Remove a container's endpoint in the network of that id."""
+    """Remove a container's endpoint in the network of that id. `network`: its name, which the node may not know."""
 
     id: str
     network_id: str
+    network: str = ""
 
 
 class RemoveHeldNetwork(Payload):

@@ -42,7 +42,7 @@ class NetworkCommands:
         return await runner.connect(command, asked.endpoint, asked.network)
 
     async def _disconnect(self, asked: DisconnectHeld, command: Command) -> StatusReply:
-        name = self._held.name_of(asked.network_id)
+        name = asked.network or self._held.name_of(asked.network_id)
         return await self._inventory.first(
             asked.id, command, lambda runner: runner.disconnect(command, asked.network_id, name)
         )

@@ -128,6 +128,8 @@ def config_json(spec: ContainerSpec) -> dict[str, Any]:
     }
     if spec.network.exposed_ports:
         config["ExposedPorts"] = _exposed(spec, asked)
+    if mac := _mac_address(spec):
+        config["MacAddress"] = mac
     config |= {key: asked[key] for key in ("ArgsEscaped", "NetworkDisabled", "Shell") if key in asked}
     if spec.healthcheck is not None:
         config["Healthcheck"] = healthcheck_json(spec.healthcheck)
@@ -136,6 +138,12 @@ def config_json(spec: ContainerSpec) -> dict[str, Any]:
     if command.stop_timeout is not None:
         config["StopTimeout"] = command.stop_timeout
     return config
+
+
+def _mac_address(spec: ContainerSpec) -> str:
+    """What was asked for in the mode's network; a field of old clients."""
+    mode = shown_mode(spec)
+    return next((one.mac_address for one in spec.network.endpoints if mode in (one.network, one.network_id)), "")
 
 
 def _exposed(spec: ContainerSpec, asked: dict[str, Any]) -> dict[str, Any]:

@@ -125,8 +125,8 @@ class Connecting:
     async def disconnect(self, request: DisconnectContainer, command: Command) -> StatusReply:
         """Raises SeawayError: what speaks against it, in Docker's words."""
         record = await self._commands.find_current(request.id)
-        network = await self._network_of(record, request.network)
-        held = DisconnectHeld(id=record.id, network_id=network)
+        network, name = await self._network_of(record, request.network)
+        held = DisconnectHeld(id=record.id, network_id=network, network=name)
         reply = await self._bus.call(catalogue.DISCONNECT_HELD, held, node=record.node, command=command)
         reach(Failpoint.DISCONNECT_HELD)
         try:
@@ -135,17 +135,18 @@ class Connecting:
             log.info("the addresses of %s are freed later: %s", record.id, error)
         return reply
 
-    async def _network_of(self, record: ContainerRecord, ref: str) -> str:
-        """The id of the network that a user means: one of the container's, even if it was removed."""
+    async def _network_of(self, record: ContainerRecord, ref: str) -> tuple[str, str]:
+        """Id and name of the network that a user means: one of the container's, even if it was removed."""
         endpoints = record.spec.network.endpoints
         for fits in (str.__eq__, str.startswith):
             for endpoint in endpoints:
                 if endpoint.network == ref or (endpoint.network_id and fits(endpoint.network_id, ref)):
-                    return endpoint.network_id
+                    return endpoint.network_id, endpoint.network
         if name := predefined(ref):
-            return network_id(name)
+            return network_id(name), name
         with reachable(self._missing):
-            return (await self._endpoints.find(ref)).id
+            found = await self._endpoints.find(ref)
+        return found.id, found.name
 
 
 def _predefined(endpoint: EndpointSpec) -> NetworkRecord:

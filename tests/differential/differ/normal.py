@@ -72,7 +72,7 @@ class Normal:
         if isinstance(value, str):
             if key == "Status":
                 return AGO.sub("<ago>", value)
-            if key.lower() in ("name", "names") and _GENERATED_NAME.match(value):
+            if key.lower() in ("name", "names", "dnsnames") and _GENERATED_NAME.match(value):
                 return "<generated>"
             return self._whole.get(value) or self.text(value)
         return value

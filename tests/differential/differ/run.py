@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from e2e_rig.api import each_frame, frames
@@ -84,7 +84,17 @@ def _in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for place, (one, next_) in enumerate(itertools.pairwise(events)):
         if (one["Action"], next_["Action"]) in _SWAPPED and one["Actor"]["ID"] == next_["Actor"]["ID"]:
             events[place : place + 2] = next_, one
-    return events
+    return [one for _, run in itertools.groupby(events, _network_action) for one in _by_network(run)]
+
+
+def _network_action(event: dict[str, Any]) -> str:
+    return event["Action"] if event["Type"] == "network" and event["Action"] in ("connect", "disconnect") else ""
+
+
+def _by_network(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """dockerd walks through a map of a container's networks."""
+    found = list(events)
+    return sorted(found, key=_kind) if _network_action(found[0]) else found
 
 
 def _kind(event: dict[str, Any]) -> str:

@@ -107,7 +107,13 @@ CASES: Final[tuple[Case, ...]] = (
         _box(endpoints={"net1": _at("10.203.0.1")}),
         start(),
     ),
-    case("with a published port", *_NETS, _box(host={"PortBindings": {"80/tcp": [{}]}}), start(), inspect()),
+    case(
+        "with a published port",
+        *_NETS,
+        _box(host={"PortBindings": {"80/tcp": [{}]}}, ExposedPorts={"80/tcp": {}}),
+        start(),
+        inspect(),
+    ),
     case("connect", *_NETS, _box(), start(), _connect(), inspect(), *_SHOWN, _stop(), inspect()),
     case("connect with settings", *_NETS, _box(), start(), _connect(Aliases=["x"], Links=["web:w"]), inspect()),
     case(

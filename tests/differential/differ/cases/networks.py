@@ -187,7 +187,7 @@ CASES: Final[tuple[Case, ...]] = (
     case("an unknown filter", _listed(until=["1h"])),
     case("remove", *_TWO, delete("/networks/{n}"), delete("/networks/net2"), delete("/networks/net2")),
     case("remove a predefined one", delete("/networks/bridge"), delete("/networks/host"), delete("/networks/none")),
-    case("prune", *_TWO, _prune(label=["own"]), _prune(label=["own"])),
+    case("prune", *_TWO, _prune(label=["k"]), _prune(label=["own"]), _prune(label=["own"])),
     case("prune by label", *_TWO, _prune(label=["k"]), _prune(**{"label": ["own"], "label!": ["own"]})),
     case("prune of what is young", *_TWO, _prune(label=["own"], until=["1h"])),
     case(

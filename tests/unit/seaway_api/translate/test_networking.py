@@ -219,6 +219,11 @@ def test_what_was_asked_of_an_endpoint_is_shown() -> None:
     assert host_config(record.spec)["Links"] is None, "they are the endpoint's, not the default bridge's"
 
 
+def test_the_mac_address_of_the_mode_is_shown_to_old_clients() -> None:
+    assert inspect_json(in_own())["Config"]["MacAddress"] == "02:42:0a:02:00:09"
+    assert "MacAddress" not in inspect_json(two_networks())["Config"]
+
+
 def test_before_the_first_start_the_mac_address_is_what_was_asked_for() -> None:
     created = endpoint_maps(in_own().spec, in_own().status)["own"]
     assert (created["MacAddress"], created["NetworkID"], created["DNSNames"]) == ("02:42:0a:02:00:09", "", None)
