@@ -133,6 +133,7 @@ class NetworkNode:
         self.specs[identifier] = one.model_copy(update={"network": changed})
         before = self.statuses[identifier]
         self.statuses[identifier] = before.model_copy(update={"seq": before.seq + 1})
+        self.hold()
         seed = next(number for number in range(1000) if container_id(number) == identifier)
         await self._tell("status", seed, self.specs[identifier])
         return StatusReply(status=self.statuses[identifier])
