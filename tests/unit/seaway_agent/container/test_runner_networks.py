@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from tests.unit.seaway_agent.runner_bench import Bench, remove, until_idle
 
-from seaway_agent.container.held_networks import port_spec
 from seaway_agent.container.hooks.etc_files import etc_files
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.instructions import PendingDisconnect, Waiter
 from seaway_agent.dns.port import ResolverError
 from seaway_agent.network.errors import NetlinkError, NetworkError, PortError
+from seaway_agent.network.port import network_spec
 from seaway_bus.bus import Command
 from seaway_contracts.containers import EndpointSpec, PortBinding
 from seaway_contracts.errors import Code, SeawayError
@@ -195,7 +195,7 @@ async def test_a_rename_is_followed(bench: Bench) -> None:
 
 
 async def test_a_container_that_starts_in_a_network_has_names_until_it_ends(bench: Bench) -> None:
-    await bench.networks.make(port_spec(BACK))
+    await bench.networks.make(network_spec(BACK))
     bench.journal.networks[BACK.id] = BACK
     runner = await bench.running(network=builders.networking(endpoints=(ASKED,), hostname="h"))
     assert bench.resolver.process.pids == {runner.spec.id: runner.status.pid}
