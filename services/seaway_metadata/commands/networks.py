@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import ip_network
 
 from seaway_bus.bus import Bus, Command
@@ -47,12 +47,16 @@ class NetworkCommands:
         table: WrittenTable[NetworkRecord],
         subnets: SubnetRecord,
         containers: Index[ContainerRecord],
+        containers_caught_up: Callable[[], Awaitable[None]],
         nodes: Callable[[], Iterator[NodeRecord]],
         outbox: Outbox,
         missing: Callable[[], None],
     ) -> None:
-        """`missing` is called when the buckets are not there."""
+        """`containers_caught_up` waits until what has come of containers is applied. `missing` is called when the
+        buckets are not there.
+        """
         self._bus = bus
+        self._containers_caught_up = containers_caught_up
         self._table = table
         self._subnets = subnets
         self._containers = containers
@@ -140,6 +144,7 @@ class NetworkCommands:
         with reachable(self._missing):
             await self._table.current(request.basis)
             network = await self._table.find(request.ref)
+            await self._containers_caught_up()
             self._check_unused(network)
             marked = await self._table.change(network.id, _removed)
             reach(Failpoint.NETWORK_MARKED)
