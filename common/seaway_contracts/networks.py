@@ -160,11 +160,15 @@ class RemoveHeldNetwork(Payload):
 
 
 class NetworkInventory(Payload):
-    """The networks of users that a node has stored. `epoch` as in its beats."""
+    """The networks of users that a node has stored. `epoch` as in its beats.
+
+    `used`: the ids of those in which a container that runs has an endpoint.
+    """
 
     node: str
     epoch: str
     networks: tuple[NetworkRecord, ...] = ()
+    used: tuple[str, ...] = ()
 
 
 class NetworkEvent(Payload):

@@ -114,10 +114,7 @@ class Metadata:
         self._connecting = Connecting(bus, containers, self.commands, endpoints, store.doubt)
         self._network_table = networks
         self.network_inventories = inventories
-        caught_up = containers.freshness.caught_up
-        self.networks = NetworkCommands(
-            bus, networks, subnets, view.index, caught_up, nodes.records, outbox, store.doubt
-        )
+        self.networks = NetworkCommands(bus, networks, subnets, view.index, nodes.records, outbox, store.doubt)
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )

@@ -76,8 +76,10 @@ class NetworkCommands:
         sandboxes = self._networks.endpoints
         return [one for one in self._inventory.runners if any(end.network == identifier for end in sandboxes(one))]
 
+    def _is_used(self, identifier: str) -> bool:
+        return any(self._inventory.runners[container].status.pid for container in self._members(identifier))
+
     async def _list(self, asked: Empty, command: Command) -> NetworkInventory:
-        inventory = self._inventory
-        return NetworkInventory(
-            node=inventory.node, epoch=inventory.epoch, networks=tuple(self._journal.networks.values())
-        )
+        inventory, stored = self._inventory, self._journal.networks
+        used = tuple(filter(self._is_used, stored))
+        return NetworkInventory(node=inventory.node, epoch=inventory.epoch, networks=tuple(stored.values()), used=used)

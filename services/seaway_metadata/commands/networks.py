@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import Outbox
 from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.docker_errors import network_in_use, no_such_plugin
@@ -47,16 +48,12 @@ class NetworkCommands:
         table: WrittenTable[NetworkRecord],
         subnets: SubnetRecord,
         containers: Index[ContainerRecord],
-        containers_caught_up: Callable[[], Awaitable[None]],
         nodes: Callable[[], Iterator[NodeRecord]],
         outbox: Outbox,
         missing: Callable[[], None],
     ) -> None:
-        """`containers_caught_up` waits until what has come of containers is applied. `missing` is called when the
-        buckets are not there.
-        """
+        """`missing` is called when the buckets are not there."""
         self._bus = bus
-        self._containers_caught_up = containers_caught_up
         self._table = table
         self._subnets = subnets
         self._containers = containers
@@ -144,8 +141,7 @@ class NetworkCommands:
         with reachable(self._missing):
             await self._table.current(request.basis)
             network = await self._table.find(request.ref)
-            await self._containers_caught_up()
-            self._check_unused(network)
+            await self._check_unused(network)
             marked = await self._table.change(network.id, _removed)
             reach(Failpoint.NETWORK_MARKED)
             if marked is not None:
@@ -153,15 +149,22 @@ class NetworkCommands:
                 await self.finish(marked, command)
         return NetworkReply(network=network)
 
-    def _check_unused(self, network: NetworkRecord) -> None:
+    async def _check_unused(self, network: NetworkRecord) -> None:
+        """Raises SeawayError. A node that is up decides: records may be older than what a client has been told."""
         if network.config_only:
             if any(one.config_from == network.name for one in self._table.index):
                 text = f'error while removing network: configuration network "{network.name}" is in use'
                 raise SeawayError(Code.FORBIDDEN, text)
             return
-        for record in self._containers:
-            if record.status.pid and any(one.network_id == network.id for one in record.status.endpoints):
+        users = [record for record in self._containers if _uses(record, network)]
+        up = {record.node for record in self._nodes() if record.state == "up"}
+        for node in {record.node for record in users}:
+            if node not in up or await self._is_used(network, node):
                 raise network_in_use(network.name, network.id)
+
+    async def _is_used(self, network: NetworkRecord, node: str) -> bool:
+        held = await self._bus.call(catalogue.NETWORK_INVENTORY, Empty(), node=node)
+        return network.id in held.used
 
     async def _remove_from_nodes(self, network: NetworkRecord) -> None:
         """Where a container has an active endpoint in it, it stays as it was. Raises SeawayError."""
@@ -245,6 +248,11 @@ def _check(network: NetworkRecord) -> None:
         raise SeawayError(Code.FORBIDDEN, text)
     if network.driver not in DRIVERS:
         raise no_such_plugin(network.driver)
+
+
+def _uses(container: ContainerRecord, network: NetworkRecord) -> bool:
+    status = container.status
+    return bool(status.pid) and any(one.network_id == network.id for one in status.endpoints)
 
 
 def _no_config(name: str) -> SeawayError:

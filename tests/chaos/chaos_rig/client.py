@@ -14,7 +14,7 @@ PORT = "80/tcp"
 _AGAIN_S = 0.05
 _FOR_NOW = (503, 504)
 _LOST = b"was not started, as the agent ended meanwhile; make another"
-_NAME_KEPT_S = 25.0
+_CLAIM_KEPT_S = 31.0
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Client:
         Where that was carried out and its answer lost, it is there. Where it was broken off, the name may be kept for
         it for a while.
         """
-        limit = time.monotonic() + self.patience_s + _NAME_KEPT_S
+        limit = time.monotonic() + self.patience_s + _CLAIM_KEPT_S
         while True:
             reply = self.steadily("POST", f"/containers/create?name={name}", body)
             if reply.status == 201:
@@ -142,12 +142,18 @@ class Client:
         assert reply.status in (204, 404), reply
 
     def connect(self, network: str, container: str, address: str = "") -> None:
-        """Connect a container to a network in which it is not; an earlier try may have done so."""
+        """Connect a container to a network in which it is not; an earlier try may have done so.
+
+        An address that a killed process did not free is kept for a while.
+        """
         config = {"IPAMConfig": {"IPv4Address": address}} if address else {}
-        refused = len(self.refused)
-        reply = self.steadily(
-            "POST", f"/networks/{network}/connect", {"Container": container, "EndpointConfig": config}
-        )
+        body = {"Container": container, "EndpointConfig": config}
+        refused, limit = len(self.refused), time.monotonic() + _CLAIM_KEPT_S
+        while True:
+            reply = self.steadily("POST", f"/networks/{network}/connect", body)
+            if b"Address already in use" not in reply.body or not address or time.monotonic() > limit:
+                break
+            time.sleep(_AGAIN_S * 10)
         done = reply.status == 403 and len(self.refused) > refused and network in self.networks(container)
         assert reply.status == 200 or done, (reply, self.refused[refused:])
 

@@ -100,7 +100,7 @@ class NetworkNode:
         await self._change(seed, "die", state=State.EXITED, pid=0, endpoints=())
 
     async def destroy(self, seed: int) -> None:
-        await self._change(seed, "destroy")
+        await self._change(seed, "destroy", pid=0, endpoints=())
 
     async def _change(self, seed: int, action: str, **changes: object) -> None:
         before = self.statuses[container_id(seed)]
@@ -147,4 +147,11 @@ class NetworkNode:
 
     async def inventory(self, request: Empty, command: Command) -> NetworkInventory:
         await self.gate.wait()
-        return NetworkInventory(node=self.name, epoch=self.epoch, networks=tuple(self.networks.values()))
+        running = [one for one in self.statuses.values() if one.pid]
+        used = {endpoint.network_id for one in running for endpoint in one.endpoints}
+        return NetworkInventory(
+            node=self.name,
+            epoch=self.epoch,
+            networks=tuple(self.networks.values()),
+            used=tuple(used & self.networks.keys()),
+        )

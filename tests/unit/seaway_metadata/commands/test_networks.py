@@ -284,6 +284,18 @@ async def test_containers_go_to_the_node_of_the_first(node: NetworkNode, metadat
     assert (await fake_bus.call(GET_NETWORK, NetworkRef(ref="web"))).network.nodes == ("n2", "n1")
 
 
+async def test_the_node_decides_whether_a_network_is_used(node: NetworkNode, metadata: Metadata, fake_bus: Bus) -> None:
+    """A client may know of an end of which metadata has not heard yet."""
+    await create(fake_bus, "web")
+    await node.make(1, "web")
+    await node.start(1)
+    await until(lambda: any(one.status.pid for one in metadata.containers.index), what="the start to be known")
+    node.tells = False
+    await node.stop(1)
+    await fake_bus.call(REMOVE_NETWORK, NetworkRef(ref="web"))
+    assert await listed(fake_bus) == []
+
+
 async def test_a_network_in_use_stays(node: NetworkNode, metadata: Metadata, fake_bus: Bus) -> None:
     made = await create(fake_bus, "web")
     await node.make(1, "web")
@@ -306,7 +318,7 @@ async def test_a_network_in_use_stays(node: NetworkNode, metadata: Metadata, fak
 async def test_a_network_whose_last_container_has_just_ended_is_removed(
     node: NetworkNode, metadata: Metadata, fake_bus: Bus, ends: str
 ) -> None:
-    """What has come of the container is applied first."""
+    """Though what has come of the container may not be applied yet."""
     await create(fake_bus, "web")
     await node.make(1, "web")
     await node.start(1)
