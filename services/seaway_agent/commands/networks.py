@@ -81,7 +81,5 @@ class NetworkCommands:
 
     async def _list(self, asked: Empty, command: Command) -> NetworkInventory:
         inventory, stored = self._inventory, self._journal.networks
-        used = tuple(
-            one for one in stored if any(inventory.runners[member].status.pid for member in self._members(one))
-        )
+        used = tuple(filter(self._is_used, stored))
         return NetworkInventory(node=inventory.node, epoch=inventory.epoch, networks=tuple(stored.values()), used=used)

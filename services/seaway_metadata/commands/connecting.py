@@ -130,8 +130,8 @@ class Connecting:
         reply = await self._bus.call(catalogue.DISCONNECT_HELD, held, node=record.node, command=command)
         reach(Failpoint.DISCONNECT_HELD)
         try:
-            await self._table.free_claims(record.id)
-        except TransportError as error:
+            await self._table.free_claims(record.id, reply.status.seq)
+        except (SeawayError, TransportError) as error:
             log.info("the addresses of %s are freed later: %s", record.id, error)
         return reply
 

@@ -33,10 +33,10 @@ class Renaming:
         records: Records[ContainerRecord],
         find: Callable[[str], Awaitable[ContainerRecord]],
         keep: Callable[[Claim, str], Awaitable[None]],
-        free: Callable[[str], Awaitable[None]],
+        free: Callable[[str, int], Awaitable[None]],
     ) -> None:
         """`keep` sees to it that a name that another container than this one is known by is that one's; `free` frees
-        the names that a container has given up, by its events so far."""
+        the names that a container has given up by that number of what was reported of it."""
         self._bus = bus
         self._registering = registering
         self._records = records
@@ -57,7 +57,7 @@ class Renaming:
             if reserved and error.code is not Code.TIMEOUT:
                 await self._release(request.name, request.id)
             raise
-        await self._free_left(request.id)
+        await self._free_left(request.id, reply.status.seq)
         reach(Failpoint.RENAME_FREED)
         return reply
 
@@ -76,8 +76,8 @@ class Renaming:
         except TransportError as error:
             log.warning("the name %s lapses by itself: %s", name, error)
 
-    async def _free_left(self, identifier: str) -> None:
+    async def _free_left(self, identifier: str, seq: int) -> None:
         try:
-            await self._free(identifier)
-        except TransportError as error:
+            await self._free(identifier, seq)
+        except (SeawayError, TransportError) as error:
             log.info("the old name of %s is freed later: %s", identifier, error)

@@ -156,9 +156,13 @@ class ReportedTable(Table[R], Generic[R, E, I]):
             self._note_stored(stored.record)
         self.behind.compare(present, await self.records.claims.held())
 
-    async def free_claims(self, key: str) -> None:
-        """Free the claims that a record has given up, by its events so far. Raises TransportError."""
-        await self.freshness.caught_up()
+    async def free_claims(self, key: str, seq: int) -> None:
+        """Free the claims that a record has given up by that number of what was reported of it.
+
+        Where its event doesn't come, its node is asked. Raises TransportError; SeawayError (UNAVAILABLE) where there is
+        no such record here.
+        """
+        await self.freshness.current({key: seq})
         await self.behind.free_claims(key)
 
     # --- events

@@ -304,6 +304,8 @@ async def test_a_disconnect_that_was_begun_is_finished(rig: AgentRig, tmp_path: 
     reply = await box.disconnect(BACK.id, command)
     assert [one.network for one in reply.status.endpoints] == ["bridge"]
     assert box.told() == ["connect back bridge", "connect bridge bridge", "disconnect back bridge"]
+    await remove(rig, BACK)
+    assert not has_bridge(rig, BACK)
 
 
 async def test_killed_when_a_network_is_removed_from_the_kernel(rig: AgentRig, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.NETWORK_REMOVED: networking.remove,
     Failpoint.NETWORK_FORGOTTEN: networking.remove,
     Failpoint.NETWORKS_RESTORED: networking.restore,
+    Failpoint.RESOLVER_ATTACHED: networking.connect,
     Failpoint.ENDPOINT_PLUGGED: networking.connect,
     Failpoint.DISCONNECT_BEGUN: networking.disconnect,
     Failpoint.ENDPOINT_UNPLUGGED: networking.disconnect,

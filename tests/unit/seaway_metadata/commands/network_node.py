@@ -100,7 +100,7 @@ class NetworkNode:
         await self._change(seed, "die", state=State.EXITED, pid=0, endpoints=())
 
     async def destroy(self, seed: int) -> None:
-        await self._change(seed, "destroy")
+        await self._change(seed, "destroy", pid=0, endpoints=())
 
     async def _change(self, seed: int, action: str, **changes: object) -> None:
         before = self.statuses[container_id(seed)]
@@ -133,6 +133,7 @@ class NetworkNode:
         self.specs[identifier] = one.model_copy(update={"network": changed})
         before = self.statuses[identifier]
         self.statuses[identifier] = before.model_copy(update={"seq": before.seq + 1})
+        self.hold()
         seed = next(number for number in range(1000) if container_id(number) == identifier)
         await self._tell("status", seed, self.specs[identifier])
         return StatusReply(status=self.statuses[identifier])

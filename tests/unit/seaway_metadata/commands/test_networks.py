@@ -314,6 +314,20 @@ async def test_a_network_in_use_stays(node: NetworkNode, metadata: Metadata, fak
     assert await listed(fake_bus) == [] and node.removed == [made.id]
 
 
+@pytest.mark.parametrize("ends", ["stop", "destroy"])
+async def test_a_network_whose_last_container_has_just_ended_is_removed(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, ends: str
+) -> None:
+    """Though what has come of the container may not be applied yet."""
+    await create(fake_bus, "web")
+    await node.make(1, "web")
+    await node.start(1)
+    await until(lambda: any(one.status.pid for one in metadata.containers.index), what="the start to be known")
+    await (node.stop(1) if ends == "stop" else node.destroy(1))
+    await fake_bus.call(REMOVE_NETWORK, NetworkRef(ref="web"))
+    assert await listed(fake_bus) == []
+
+
 async def test_lost_buckets_are_filled_from_what_nodes_have(
     node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
 ) -> None:

@@ -186,6 +186,18 @@ async def test_an_address_of_an_unheard_disconnect_is_free(
         await until(lambda: holders(fake_server) == {}, what="the address to be free")
 
 
+async def test_a_disconnect_frees_the_address_though_its_event_is_late(
+    node: NetworkNode, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    """As after a repeat by the next copy, whose answer the node has at hand."""
+    async with a_copy(fake_server, tmp_path, node):
+        await make_web(fake_bus)
+        await node.make(1, "bridge", "web")
+        node.tells = False
+        await fake_bus.call(DISCONNECT, DisconnectContainer(id=container_id(1), network="web"))
+        assert holders(fake_server) == {}
+
+
 # --- only on the network's node
 
 
