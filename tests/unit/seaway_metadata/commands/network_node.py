@@ -100,6 +100,7 @@ class NetworkNode:
         await self._change(seed, "die", state=State.EXITED, pid=0, endpoints=())
 
     async def destroy(self, seed: int) -> None:
+        self.specs.pop(container_id(seed))
         await self._change(seed, "destroy", pid=0, endpoints=())
 
     async def _change(self, seed: int, action: str, **changes: object) -> None:
@@ -109,6 +110,7 @@ class NetworkNode:
         await self._tell(action, seed, None)
 
     async def _tell(self, action: str, seed: int, body_spec: ContainerSpec | None) -> None:
+        self.hold()
         known = self.statuses[container_id(seed)]
         if not self.tells:
             return
@@ -133,7 +135,6 @@ class NetworkNode:
         self.specs[identifier] = one.model_copy(update={"network": changed})
         before = self.statuses[identifier]
         self.statuses[identifier] = before.model_copy(update={"seq": before.seq + 1})
-        self.hold()
         seed = next(number for number in range(1000) if container_id(number) == identifier)
         await self._tell("status", seed, self.specs[identifier])
         return StatusReply(status=self.statuses[identifier])

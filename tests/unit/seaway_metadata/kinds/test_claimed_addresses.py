@@ -148,7 +148,6 @@ async def changed_unheard(node: NetworkNode, change: Callable[[], object]) -> No
     before, node.tells = node.tells, False
     await change()  # type: ignore[misc]
     node.tells = before
-    node.hold()
     known_status = node.statuses[container_id(1)]
     envelope, body = container_event("status", known_status, seed=1, node=node.name)
     published = CONTAINER_STATUS.published(
@@ -298,7 +297,6 @@ async def test_a_network_that_two_nodes_have_is_both_nodes_after_lost_buckets(
         await make_web(fake_bus)
         await node.make(1, "web")
         await node.destroy(1)
-        node.specs.clear()
         await until(lambda: not len(copy.containers.index), what="the end to be known")
         await second.make(2, "web")
         assert second.networks[WEB.id].nodes == ("n2", "n1")
