@@ -167,11 +167,12 @@ class NetworkCommands:
         return network.id in held.used
 
     async def _remove_from_nodes(self, network: NetworkRecord) -> None:
-        """Where a container has an active endpoint in it, it stays as it was. Raises SeawayError."""
+        """Where a node refuses, it stays as it was; where none answered, it is removed later. Raises SeawayError."""
         try:
             await self.tell_nodes(network)
         except SeawayError as error:
-            await self._table.change(network.id, _restored)
+            if not error.retryable:
+                await self._table.change(network.id, _restored)
             if error.code is Code.CONFLICT:
                 raise network_in_use(network.name, network.id) from error
             raise

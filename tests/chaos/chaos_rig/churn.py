@@ -136,7 +136,7 @@ class Churn:
         for container in inside:
             self._client.disconnect(network, container)
         for container in inside:
-            assert self._looked_up(patch.anchor, f"{names[container]}.{name}") == [], (name, names[container])
+            assert self._looked_up(patch.anchor, names[container]) == [], (name, names[container])
 
     def _looked_up(self, container: str, name: str) -> list[str]:
         pid = self._client.state(container)["Pid"]

@@ -357,3 +357,18 @@ async def test_a_network_that_was_removed_while_its_node_was_away(
     await node.beat()
     await until(lambda: made.id in node.removed, 20, what="the node to be told")
     await until(lambda: entries(fake_server)[NETWORKS_BUCKET.name] == 2, 20, what="the record to be gone")
+
+
+async def test_a_removal_whose_node_does_not_answer_is_finished_later(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus
+) -> None:
+    """The node may have removed it: nobody can start a container in it any more."""
+    made = await create(fake_bus, "web")
+    await node.make(1, "web")
+    node.refusal = SeawayError(Code.TIMEOUT, "the node does not answer")
+    assert (await refused(fake_bus.call(REMOVE_NETWORK, NetworkRef(ref="web")))).code is Code.TIMEOUT
+    assert await listed(fake_bus) == []
+    node.refusal = None
+    await until(lambda: node.removed == [made.id], what="the removal")
+    assert await listed(fake_bus) == []
+    assert (await create(fake_bus, "web")).name == "web"
