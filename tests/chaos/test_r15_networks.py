@@ -14,11 +14,11 @@ from chaos_rig.suite import ChaosSuite, struck
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 _SERVICES = ("agent", "api", "metadata")
-_RESOLVER = "seaway_agent.dns.resolver"
+_RESOLVER = "/dns/resolver/process.py"
 
 
 def test_r15_networks_of_users(suite: ChaosSuite, tmp_path: Path, figures: Figures) -> None:
-    wanted, kills, chance = scaled(1000, 60), scaled(120, 8), dice("r15")
+    wanted, kills, chance = scaled(1000, 300), scaled(120, 8), dice("r15")
     far = FarNode(suite, tmp_path)
     churn = Churn(suite, wanted, chance)
     try:
