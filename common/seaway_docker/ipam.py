@@ -6,6 +6,7 @@ Docker answers 500 where a gateway or an auxiliary address can't be had; here wh
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import pairwise
 from typing import Final
 
 from seaway_docker.errors import InvalidParameter
@@ -39,11 +40,8 @@ def subnets(ipam: IPAM, *, ipv6: bool = True) -> list[Subnet]:
 
 def are_overlapping(found: Sequence[Subnet]) -> bool:
     """Whether two of these have addresses in common."""
-    return any(
-        one.version == other.version and one.overlaps(other)
-        for number, one in enumerate(found)
-        for other in found[:number]
-    )
+    ordered = sorted(found, key=lambda one: (one.version, int(one.network_address)))
+    return any(one.version == after.version and one.overlaps(after) for one, after in pairwise(ordered))
 
 
 def _prefix(text: str) -> tuple[str, Subnet]:

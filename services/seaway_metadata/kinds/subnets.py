@@ -4,7 +4,7 @@ Docker's rules: libnetwork's `ipam` and `ipamutils`. Its IPv6 pool is a unique l
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -22,9 +22,22 @@ class DefaultPool:
     base: Subnet
     size: int
 
-    def subnets(self) -> Iterator[Subnet]:
-        """Its parts, in order."""
-        return iter(self.base.subnets(new_prefix=self.size))
+    def first_free(self, taken: Iterable[Subnet]) -> Subnet | None:
+        """Its first part that overlaps none of these."""
+        step = 1 << self.base.max_prefixlen - self.size
+        start, end = _range(self.base)
+        same = [other for other in taken if other.version == self.base.version and other.prefixlen]
+        for first, last in sorted(map(_range, same)):
+            if first >= start + step:
+                break
+            if last >= start:  # go on with the first part behind it
+                start += (last - start) // step * step + step
+        return type(self.base)((start, self.size)) if start <= end else None
+
+
+def _range(subnet: Subnet) -> tuple[int, int]:
+    """Its first and its last address."""
+    return int(subnet.network_address), int(subnet.broadcast_address)
 
 
 def _pools(*texts: tuple[str, int]) -> tuple[DefaultPool, ...]:
@@ -106,11 +119,9 @@ def parse_subnet(text: str) -> Subnet:
 
 def _free(busy: Iterable[Subnet], defaults: Iterable[DefaultPool], version: int = 4) -> Subnet:
     """The first subnet of the default pools that overlaps nothing."""
-    busy = [*busy]
     for default in defaults:
-        for subnet in default.subnets():
-            if subnet.version == version and overlapping(subnet, busy) is None:
-                return subnet
+        if default.base.version == version and (subnet := default.first_free(busy)) is not None:
+            return subnet
     raise SeawayError(
         Code.FORBIDDEN,
         f"could not find an available, non-overlapping IPv{version} address pool "

@@ -1,6 +1,6 @@
 """Pools of networks, in Docker's order and words (tried with dockerd 26.1)."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import NetworkRecord, Pool
-from seaway_metadata.kinds.subnets import DEFAULT_POOLS, complete, overlapping, parse_pool
+from seaway_metadata.kinds.subnets import DEFAULT_POOLS, DefaultPool, complete, overlapping, parse_pool
 
 ONE = "ab" * 32
 
@@ -119,7 +119,7 @@ def test_nothing_that_is_chosen_overlaps(taken: list[tuple[int, int]]) -> None:
 
 def test_default_pools_as_dockerd_takes_them() -> None:
     pool = parse_pool("base=10.10.0.0/16,size=24")
-    assert [str(one) for one, _ in zip(pool.subnets(), range(2), strict=False)] == ["10.10.0.0/24", "10.10.1.0/24"]
+    assert str(pool.first_free([])) == "10.10.0.0/24"
     (first,) = complete(network(), [ip_network("10.10.0.0/24")], [pool])
     assert first.subnet == "10.10.1.0/24"
 
@@ -128,6 +128,26 @@ def test_an_ipv6_pool_that_is_configured_goes_before_unique_local_addresses() ->
     defaults = [parse_pool("base=10.10.0.0/16,size=24"), parse_pool("base=fd00:9::/48,size=64")]
     pools = complete(network(ipv6=True), [ip_network("fd00:9::/64")], defaults)
     assert [pool.subnet for pool in pools] == ["10.10.0.0/24", "fd00:9:0:1::/64"]
+
+
+@given(
+    taken=st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(16, 32)), max_size=40),
+    size=st.integers(16, 26),
+)
+def test_the_first_part_of_a_pool_that_is_free(taken: list[tuple[int, int]], size: int) -> None:
+    """The same as of a look at each part."""
+    base = IPv4Network("10.9.0.0/16")
+    subnets = [ip_network((int(base.network_address) + number, bits), strict=False) for number, bits in taken]
+    parts = (part for part in base.subnets(new_prefix=size) if overlapping(part, subnets) is None)
+    assert DefaultPool(base, size).first_free(subnets) == next(parts, None)
+
+
+def test_pools_with_very_many_parts_are_not_looked_at_one_by_one() -> None:
+    """An IPv6 pool ahead of those of IPv4, and one of which the first half is taken."""
+    defaults = [parse_pool("base=fd00::/16,size=64"), *DEFAULT_POOLS]
+    assert complete(network(), [], defaults)[0].subnet == "172.17.0.0/16"
+    six = complete(network(ipv6=True), [ip_network("fd00::/17")], defaults)[1]
+    assert six.subnet == "fd00:8000::/64"
 
 
 @pytest.mark.parametrize(
