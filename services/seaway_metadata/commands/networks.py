@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from ipaddress import ip_network
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import Outbox
@@ -11,12 +10,10 @@ from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.docker_errors import network_in_use, no_such_plugin
-from seaway_contracts.errors import Code, SeawayError, bad_request
-from seaway_contracts.ids import is_network_id
+from seaway_contracts.docker_errors import network_exists, network_in_use, no_such_network
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.networks import (
-    DRIVERS,
     CreateNetwork,
     ListNetworks,
     NetworkEvent,
@@ -30,6 +27,7 @@ from seaway_contracts.nodes import NodeRecord
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.pruning import CLUSTER
 from seaway_metadata.commands.reachable import reachable
+from seaway_metadata.kinds.network_checks import check_network, check_size, host_subnets
 from seaway_metadata.kinds.networks import NETWORK_NAMES, predefined
 from seaway_metadata.kinds.subnet_record import SubnetRecord
 from seaway_metadata.kinds.subnets import Subnet
@@ -74,17 +72,17 @@ class NetworkCommands:
     async def create(self, request: CreateNetwork, command: Command) -> NetworkReply:
         """Subnets first, then name and record; the same again does nothing."""
         asked = request.network
-        _check(asked)
+        check_network(asked)
         with reachable(self._missing):
             known = await self._table.read(asked.id)
             if known is not None:
                 return NetworkReply(network=known)
             asked = await self._with_config(asked)
-            if await self._table.records.claims.holder(NETWORK_NAMES.claim(asked.name)) is None:
-                pools = await self._subnets.reserve(asked, self._taken_on_nodes())
-                reach(Failpoint.NETWORK_SUBNETS)
-                asked = asked.model_copy(update={"pools": pools})
-            network = await self._register(asked)
+            check_size(asked)
+            await self._check_name(asked)
+            pools = await self._subnets.reserve(asked, self._taken_on_nodes())
+            reach(Failpoint.NETWORK_SUBNETS)
+            network = await self._register(asked.model_copy(update={"pools": pools}))
         reach(Failpoint.NETWORK_RECORDED)
         self._tell(catalogue.NETWORK_CREATE, network, command)
         return NetworkReply(network=network)
@@ -100,23 +98,26 @@ class NetworkCommands:
         if not found.config_only:
             raise _no_config(asked.config_from)
         taken = ("pools", "ipv6", "options", "ipam_options")
+        changes = {name: getattr(found, name) for name in taken}
         labels = {**found.labels, **asked.labels}
-        return asked.model_copy(update={**{name: getattr(found, name) for name in taken}, "labels": labels})
+        return asked.model_copy(update={**changes, "labels": labels, "config_from": found.name})
+
+    async def _check_name(self, network: NetworkRecord) -> None:
+        """Raise SeawayError where another network has the name: Docker refuses that before a subnet that is taken."""
+        holder = await self._table.records.claims.holder(NETWORK_NAMES.claim(network.name))
+        if holder not in (None, network.id) and await self._table.read(holder) is not None:
+            raise network_exists(network.name)
 
     async def _register(self, network: NetworkRecord) -> NetworkRecord:
         try:
             return await self._table.register(network)
-        except SeawayError:
-            await self._subnets.release(network.id)
+        except SeawayError as error:
+            await self._subnets.take_back(network.id, error)
             raise
 
     def _taken_on_nodes(self) -> Iterator[Subnet]:
-        """The hosts' routes, and the subnets of their default bridges."""
         for node in self._nodes():
-            facts = node.beat.facts
-            for text in (*facts.routes, facts.bridge.subnet):
-                if text:
-                    yield ip_network(text, strict=False)
+            yield from host_subnets(node.beat.facts)
 
     # --- reading
 
@@ -144,9 +145,10 @@ class NetworkCommands:
             await self._check_unused(network)
             marked = await self._table.change(network.id, _removed)
             reach(Failpoint.NETWORK_MARKED)
-            if marked is not None:
-                await self._remove_from_nodes(marked)
-                await self.finish(marked, command)
+            if marked is None:
+                raise no_such_network(request.ref)
+            await self._remove_from_nodes(marked)
+            await self.finish(marked, command)
         return NetworkReply(network=network)
 
     async def _check_unused(self, network: NetworkRecord) -> None:
@@ -238,19 +240,6 @@ class NetworkCommands:
         self._outbox.tell(channel, envelope, NetworkEvent(network_id=network.id, attributes=attributes))
 
 
-def _check(network: NetworkRecord) -> None:
-    """Refuse what no caller should send."""
-    if not is_network_id(network.id):
-        raise bad_request(f"{network.id!r} is no network id: use 64 hex digits")
-    if not NETWORK_NAMES.fits(network.name):
-        raise bad_request(f"the network name must have 1 to {NETWORK_NAMES.most_bytes} bytes")
-    if predefined(network.name) == network.name:
-        text = f"operation is not permitted on predefined {network.name} network"
-        raise SeawayError(Code.FORBIDDEN, text)
-    if network.driver not in DRIVERS:
-        raise no_such_plugin(network.driver)
-
-
 def _uses(container: ContainerRecord, network: NetworkRecord) -> bool:
     status = container.status
     return bool(status.pid) and any(one.network_id == network.id for one in status.endpoints)
@@ -261,6 +250,8 @@ def _no_config(name: str) -> SeawayError:
 
 
 def _removed(network: NetworkRecord) -> NetworkRecord:
+    if network.removed:  # somebody else is removing it
+        raise no_such_network(network.name)
     return network.model_copy(update={"removed": True, "version": network.version + 1})
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from seaway_bus.transport import Bucket, WrongRevision
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.networks import HeldSubnet, NetworkRecord, Pool, Subnets
-from seaway_metadata.kinds.subnets import DEFAULT_POOLS, DefaultPool, Subnet, complete
+from seaway_metadata.kinds.subnets import DEFAULT_POOLS, DefaultPool, Subnet, complete, overlapping
 from seaway_metadata.store.claims import SETTLED_NS
 from seaway_metadata.store.stored import decode, encode
 
@@ -37,15 +37,19 @@ class SubnetRecord:
     async def reserve(self, network: NetworkRecord, hosts: Iterable[Subnet]) -> tuple[Pool, ...]:
         """The network's pools, complete, whose subnets are its own from now on. `hosts`: what is taken on the nodes.
 
-        The same network again changes nothing. Raises as `subnets.complete` does.
+        The same network again keeps its subnets, also where others would be chosen by now. Raises as
+        `subnets.complete` does.
         """
         hosts = tuple(hosts)
         while True:
             held, revision = await self._read()
             others = [one for one in held if one.network != network.id]
-            taken = (*hosts, *(ip_network(one.subnet) for one in others))
+            own = [ip_network(one.subnet) for one in held if one.network == network.id]
+            free_of_own = [host for host in hosts if overlapping(host, own) is None]
+            taken = (*free_of_own, *(ip_network(one.subnet) for one in others))
+            defaults = (*(DefaultPool(subnet, subnet.prefixlen) for subnet in own), *self._defaults)
             try:
-                pools = complete(network, taken, self._defaults)
+                pools = complete(network, taken, defaults)
             except SeawayError:
                 if stale := await self._stale(others):
                     await self._write([one for one in held if one not in stale], revision)
@@ -62,6 +66,14 @@ class SubnetRecord:
             others = [one for one in held if one.network != network]
             if len(others) == len(held) or await self._write(others, revision):
                 return
+
+    async def take_back(self, network: str, error: SeawayError) -> None:
+        """Free the subnets of a network of which the registration was refused with `error`.
+
+        Not where another copy has registered it, or may be doing so: then they are free after a moment.
+        """
+        if not error.retryable and not await self._exists(network):
+            await self.release(network)
 
     async def _stale(self, held: Iterable[HeldSubnet]) -> list[HeldSubnet]:
         """Those of networks that never came to be."""
