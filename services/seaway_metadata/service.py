@@ -10,6 +10,7 @@ from seaway_bus.bus import Bus
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue
+from seaway_contracts.errors import SeawayError
 from seaway_contracts.networks import NetworkRecord
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
@@ -17,6 +18,7 @@ from seaway_kit.tasks import Tasks
 from seaway_metadata.commands.connecting import Connecting
 from seaway_metadata.commands.containers import ContainerCommands, ContainerTable
 from seaway_metadata.commands.endpoints import Endpoints
+from seaway_metadata.commands.network_removal import NetworkRemoval
 from seaway_metadata.commands.networks import NetworkCommands
 from seaway_metadata.commands.node_removal import NodeRemoval
 from seaway_metadata.commands.node_requests import NodeRequests
@@ -114,7 +116,8 @@ class Metadata:
         self._connecting = Connecting(bus, containers, self.commands, endpoints, store.doubt)
         self._network_table = networks
         self.network_inventories = inventories
-        self.networks = NetworkCommands(bus, networks, subnets, view.index, nodes.records, outbox, store.doubt)
+        self.networks = NetworkCommands(bus, networks, subnets, nodes.records, outbox, store.doubt)
+        self.network_removal = NetworkRemoval(bus, networks, subnets, view.index, nodes.records, outbox, store.doubt)
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )
@@ -144,6 +147,7 @@ class Metadata:
         serve = self._bus.serve
         await self.commands.serve()
         await self.networks.serve()
+        await self.network_removal.serve()
         await self._connecting.serve()
         await serve(catalogue.RENAME, self._renaming.rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
@@ -165,6 +169,8 @@ class Metadata:
             try:
                 await self.containers.freshness.caught_up()
                 await self.registrations.sweep(self._nodes.up)
-                await self.networks.sweep()
+                await self.network_removal.sweep()
             except TransportError as error:
                 log.debug("what was interrupted is finished later: %s", error)
+            except (SeawayError, ValueError) as error:
+                log.error("what was interrupted can't be finished: %s", error)

@@ -71,7 +71,7 @@ class NetworkInventories:
             self._asking.discard(node)
 
     async def _compare_one(self, network: NetworkRecord, node: str) -> None:
-        if self._table.is_gone(network.id):
+        if await self._table.is_gone(network.id):
             await self._remove(network, node)
         elif not await self._table.is_stored(network.id):
             await self._bring_back(network, node)

@@ -11,6 +11,7 @@ from typing import Generic
 from seaway_bus.transport import TransportError, WrongRevision
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.records import GONE
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 from seaway_metadata.store.kind import R
 from seaway_metadata.store.records import Records, Stored
@@ -41,7 +42,9 @@ class WrittenTable(Table[R], Generic[R]):
         self._tasks = tasks
         self._registering = Registering(records)
         self.given_up: dict[str, R] = {}
-        """Records that are there only until what was made of them is removed."""
+        """Records that are stored as given up: they stay until what was made of them is removed."""
+        self._heard_gone: dict[str, R] = {}
+        """Records of which somebody said that they are gone, until the bucket is read."""
 
     async def load(self) -> None:
         """Take what is stored."""
@@ -83,14 +86,27 @@ class WrittenTable(Table[R], Generic[R]):
         self.gone(key)
         return None
 
-    async def remove(self, key: str) -> None:
-        """Remove a record and free its claims."""
+    async def remove(self, key: str) -> bool:
+        """Remove a record that is stored as given up, and free its claims; False where it is not given up."""
+        while (found := await self.records.stored(key)) is not None:
+            if not self.kind.given_up(found.record):
+                self._take(found)
+                return False
+            try:
+                await self.records.bucket.delete(key, found.revision)
+            except WrongRevision:
+                continue
+            reach(Failpoint.PROJECT_GONE)
+            self.gone(key)
+            for claim in {*self.kind.claims(found.record), *self._source.claims_of_destroyed(key)}:
+                await self.records.claims.release(claim, key)
+            return True
         self.gone(key)
-        await self.records.delete(key, self._source.claims_of_destroyed(key))
+        return True
 
     def gone(self, key: str) -> None:
         """The record was removed: here, or by another copy."""
-        record = self.index.remove(key) or self.given_up.pop(key, None)
+        record = self.index.remove(key) or self.given_up.pop(key, None) or self._heard_gone.pop(key, None)
         if record is not None or not self._source.destroyed(key):
             self._source.ended(key, self.kind.claims(record) if record is not None else ())
 
@@ -100,15 +116,29 @@ class WrittenTable(Table[R], Generic[R]):
         """The record as it is stored, None where there is none or it is given up."""
         found = await self.records.stored(key)
         if found is None:
-            if key in self.given_up or self.index.get(key) is not None:
+            if key in self.given_up or key in self._heard_gone or self.index.get(key) is not None:
                 self.gone(key)
             return None
         self._take(found)
         return None if self.kind.given_up(found.record) else found.record
 
-    def is_gone(self, key: str) -> bool:
-        """Whether that record is known to be removed, or given up."""
+    async def is_gone(self, key: str) -> bool:
+        """Whether that record is known to be removed, or is stored as given up."""
+        if key in self._heard_gone or key in self.given_up:
+            await self.read(key)
         return self._source.destroyed(key) or key in self.given_up
+
+    async def read_given_up(self) -> list[R]:
+        """The records that are stored as given up, read just now. One that can't be read is logged and left alone."""
+        found = []
+        for key in (*self._heard_gone, *self.given_up):
+            try:
+                await self.read(key)
+            except (SeawayError, ValueError) as error:
+                log.error("the %s %s can't be read: %s", self.kind.noun, key[:12], error)
+            else:
+                found.append(self.given_up.get(key))
+        return [one for one in found if one is not None]
 
     async def is_stored(self, key: str) -> bool:
         """Whether there is a record of that key."""
@@ -142,7 +172,7 @@ class WrittenTable(Table[R], Generic[R]):
     def _hide(self, key: str) -> None:
         """Nobody is to find the record any more, though it may still be stored."""
         if (record := self.index.remove(key)) is not None:
-            self.given_up[key] = record
+            self._heard_gone[key] = record
 
     async def _read(self, key: str) -> None:
         try:
@@ -153,6 +183,7 @@ class WrittenTable(Table[R], Generic[R]):
     def _take(self, stored: Stored[R]) -> None:
         """What is stored is newer than what is known. One that is given up is found by nobody."""
         key = self.kind.key(stored.record)
+        self._heard_gone.pop(key, None)
         if self._source.destroyed(key):
             return
         if self.kind.given_up(stored.record):

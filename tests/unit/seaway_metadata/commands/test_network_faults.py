@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from tests.unit.seaway_metadata.commands.network_node import NetworkNode
@@ -9,10 +10,11 @@ from tests.unit.seaway_metadata.commands.test_networks import create, identifier
 from tests.unit.seaway_metadata.commands.test_networks import node as node
 from tests.unit.seaway_metadata.commands.test_networks import other as other
 
-from seaway_bus.bus import Bus
-from seaway_contracts.catalogue import CREATE_NETWORK, GET_NETWORK, REMOVE_NETWORK
+from seaway_bus.bus import Bus, Command
+from seaway_contracts.catalogue import CREATE_NETWORK, GET_NETWORK, NETWORKS_BUCKET, REMOVE_NETWORK
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.networks import CreateNetwork, NetworkRecord, NetworkRef
+from seaway_contracts.networks import CreateNetwork, NetworkRef
+from seaway_metadata.commands.network_removal import _removed, _restored
 from seaway_metadata.kinds.networks import NETWORK_NAMES
 from seaway_metadata.service import Metadata
 from seaway_testing.fake_transport import FakeServer
@@ -94,7 +96,7 @@ async def test_the_same_create_at_another_copy_keeps_the_subnet(
         (("garbage", "", "10.0.0.0/99", "172.17.0.0/16"), "172.18.0.0/16"),
         (("0.0.0.0/1", "128.0.0.0/1", "0.0.0.0/0", "::/0", "fc00::/7"), "172.17.0.0/16"),
         (
-            tuple(f"10.{number >> 8}.{number & 255}.0/24" for number in range(5000)) + ("172.17.0.0/16",),
+            (*(f"10.{number >> 8}.{number & 255}.0/24" for number in range(5000)), "172.17.0.0/16"),
             "172.17.0.0/16",
         ),
     ],
@@ -135,6 +137,40 @@ async def test_of_two_removals_at_once_one_finds_no_network(
     errors = [one for one in outcomes if isinstance(one, SeawayError)]
     assert [one.code for one in errors] == [Code.NOT_FOUND] * 3, errors
     assert await listed(fake_bus) == [] and await held(metadata) == {}
+
+
+@pytest.mark.parametrize("meanwhile", ["restored", "restored and marked again"])
+async def test_a_removal_that_another_copy_has_undone_is_not_finished(
+    node: NetworkNode, metadata: Metadata, other: Metadata, fake_bus: Bus, meanwhile: str
+) -> None:
+    made, removal = await create(fake_bus, "web"), metadata.network_removal
+    marked = await metadata.networks._table.change(made.id, _removed)
+    assert marked is not None
+    await other.networks._table.change(made.id, _restored)
+    if meanwhile != "restored":
+        await other.networks._table.change(made.id, _removed)
+    await removal._finish(marked, Command.new("test"))
+    assert await held(metadata) == {made.pools[0].subnet: made.id}
+    if meanwhile == "restored":
+        assert (await fake_bus.call(GET_NETWORK, NetworkRef(ref=made.id))).network.name == "web"
+
+
+async def test_one_that_is_said_to_be_removed_while_it_cannot_be_read_stays(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    made = await create(fake_bus, "web")
+    node.networks[made.id] = made
+    entries = fake_server.buckets[NETWORKS_BUCKET.name].entries
+    stored, entries[made.id] = entries[made.id], replace(entries[made.id], value=b"unreadable")
+    metadata.networks._table.heard(made.id, ended=True)
+    await metadata.network_removal.sweep()
+    node.epoch = "e2"
+    await node.beat()
+    await metadata.network_removal.sweep()
+    entries[made.id] = stored
+    await metadata.network_removal.sweep()
+    assert await listed(fake_bus) == ["web"] and node.removed == []
+    assert await held(metadata) == {made.pools[0].subnet: made.id}
 
 
 # --- sizes

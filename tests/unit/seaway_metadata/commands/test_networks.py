@@ -195,14 +195,14 @@ async def test_each_copy_shows_what_another_has_answered(
     node: NetworkNode, metadata: Metadata, other: Metadata, fake_bus: Bus
 ) -> None:
     """Also if its event has not come: the asker knows more."""
-    here, there = metadata.networks, other.networks
+    here, there, removal = metadata.networks, other.networks, other.network_removal
     made = (await here.create(CreateNetwork(network=wanted("web")), Command.new("test"))).network
     basis = {made.id: 1}
     assert (await there.get(NetworkRef(ref="web", basis=basis), Command.new("test"))).network == made
     assert [one.name for one in (await there.list_networks(ListNetworks(basis=basis), Command.new("t"))).networks] == [
         "web"
     ]
-    await there.remove(NetworkRef(ref="web"), Command.new("test"))
+    await removal.remove(NetworkRef(ref="web"), Command.new("test"))
     gone = {made.id: GONE}
     assert (await here.list_networks(ListNetworks(basis=gone), Command.new("test"))).networks == ()
     assert (await refused(here.get(NetworkRef(ref="web", basis=gone), Command.new("t")))).code is Code.NOT_FOUND

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,6 +135,11 @@ def restored(plan: Plan) -> Plan:
     return plan.model_copy(update={"removed": False, "version": plan.version + 1})
 
 
+async def end(copy: Copy) -> None:
+    await copy.table.change("p-1", removed)
+    await copy.table.remove("p-1")
+
+
 # --- made
 
 
@@ -212,7 +218,7 @@ async def test_what_stays_as_it_is_is_not_written(one: Copy, fake_server: FakeSe
 
 async def test_what_another_copy_has_removed_is_not_changed(one: Copy, other: Copy, fake_server: FakeServer) -> None:
     await one.table.register(AXLE)
-    await other.table.remove("p-1")
+    await end(other)
     assert await one.table.change("p-1", grown) is None
     assert (one.known, in_bucket(fake_server)) == ([], {})
 
@@ -226,23 +232,23 @@ async def test_one_that_is_given_up_is_found_by_nobody_until_that_is_undone(one:
     await one.table.change("p-1", removed)
     assert await other.table.read("p-1") is None
     for copy in (one, other):
-        assert (copy.known, copy.table.is_gone("p-1"), list(copy.table.given_up)) == ([], True, ["p-1"])
+        assert (copy.known, list(copy.table.given_up)) == ([], ["p-1"]) and await copy.table.is_gone("p-1")
+        assert [plan.id for plan in await copy.table.read_given_up()] == ["p-1"]
         assert await copy.table.is_stored("p-1")
         for ref in ("axle", "p-1"):
             with pytest.raises(SeawayError, match="no such plan"):
                 await copy.table.find(ref)
     await one.table.change("p-1", restored)
     assert (await other.table.read("p-1"), other.table.given_up) == (one.table.index["p-1"], {})
-    assert not one.table.is_gone("p-1")
+    assert not await one.table.is_gone("p-1") and await one.table.read_given_up() == []
 
 
 async def test_the_end_frees_key_and_name(one: Copy, other: Copy, fake_server: FakeServer) -> None:
     await one.table.register(AXLE)
     await one.table.change("p-1", removed)
-    await one.table.remove("p-1")
-    await one.table.remove("p-1")
+    assert await one.table.remove("p-1") and await one.table.remove("p-1")
     assert (in_bucket(fake_server), names(fake_server), one.table.given_up) == ({}, {}, {})
-    assert one.table.is_gone("p-1") and not await one.table.is_stored("p-1")
+    assert await one.table.is_gone("p-1") and not await one.table.is_stored("p-1")
     assert (await other.table.register(WHEEL.model_copy(update={"name": "axle"}))).id == "p-2"
 
 
@@ -251,7 +257,7 @@ async def test_another_copy_hides_at_once_what_is_gone(one: Copy, other: Copy, h
     """Also before the record is removed: whoever asks knows that it is given up."""
     await one.table.register(AXLE)
     await other.table.read("p-1")
-    await one.table.remove("p-1")
+    await end(one)
     if hears == "basis":
         await other.table.current({"p-1": GONE})
     else:
@@ -259,6 +265,36 @@ async def test_another_copy_hides_at_once_what_is_gone(one: Copy, other: Copy, h
     assert other.known == []
     await until(lambda: other.table._source.destroyed("p-1"))
     assert other.table.given_up == {}
+
+
+@pytest.mark.parametrize("hears", ["basis", "event"])
+async def test_one_that_is_said_to_be_gone_is_not_removed_while_nobody_could_read_it(
+    one: Copy, fake_server: FakeServer, hears: str
+) -> None:
+    """It is hidden at first. As soon as the bucket can be read it is there again."""
+    await one.table.register(AXLE)
+    entries = fake_server.buckets["plans"].entries
+    stored, entries["p-1"] = entries["p-1"], replace(entries["p-1"], value=b"unreadable")
+    if hears == "basis":
+        with pytest.raises(ValueError, match="not a stored Plan"):
+            await one.table.current({"p-1": GONE})
+    else:
+        one.table.heard("p-1", ended=True)
+        await asyncio.sleep(0)
+    assert (one.known, one.table.given_up, await one.table.read_given_up()) == ([], {}, [])
+    entries["p-1"] = stored
+    assert await one.table.read_given_up() == [] and one.known == ["p-1"]
+    assert not await one.table.is_gone("p-1")
+
+
+async def test_one_that_is_not_given_up_is_not_removed(one: Copy, other: Copy, fake_server: FakeServer) -> None:
+    """Another copy has undone that meanwhile."""
+    await one.table.register(AXLE)
+    await one.table.change("p-1", removed)
+    await other.table.change("p-1", restored)
+    assert not await one.table.remove("p-1")
+    assert (one.known, names(fake_server)) == (["p-1"], {"axle": "p-1"})
+    assert in_bucket(fake_server)["p-1"]["version"] == 3
 
 
 # --- compared
@@ -279,7 +315,7 @@ async def test_what_another_copy_has_made_and_removed_is_seen(one: Copy, other: 
     await one.table.register(AXLE)
     await other.table.read("p-1")
     await other.table.register(WHEEL)
-    await other.table.remove("p-1")
+    await end(other)
 
     async def hear() -> None:
         one.table.gone("p-1")
