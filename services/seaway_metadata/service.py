@@ -70,7 +70,7 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
         )
         shares = await bus.transport.bucket(catalogue.SHARES_BUCKET, settings.replicas)
         history = History(bus.transport, shares)
-        inventories = NetworkInventories(bus, networks, subnets, tasks, nodes.all_up)
+        inventories = NetworkInventories(bus, networks, subnets, tasks, nodes.records)
         containers.may_claim = inventories.may_claim
         bus.transport.on_reconnect(inventories.doubt)
         for listener in (store.beat, inventories.beat):
@@ -132,6 +132,8 @@ class Metadata:
             catalogue.NETWORK_DESTROY, lambda event: networks.heard(event.envelope.subject_id, ended=True)
         )
         await self.store.start(self.containers.holders)
+        if networks.is_empty():
+            self.network_inventories.doubt()
         self._outbox.start()
         await self._nodes.start()
         self._tasks.eternal("sweep", self._sweep())

@@ -3,19 +3,21 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NETWORK_INVENTORY, REMOVE_HELD_NETWORK
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import SeawayError, bad_request
 from seaway_contracts.ids import is_network_id
 from seaway_contracts.networks import NetworkRecord, RemoveHeldNetwork
-from seaway_contracts.nodes import Beat
+from seaway_contracts.nodes import Beat, NodeRecord
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.containers import ADDRESSES
+from seaway_metadata.kinds.network_checks import check_held, host_subnets
 from seaway_metadata.kinds.subnet_record import SubnetRecord
 from seaway_metadata.store.kind import Claim
 from seaway_metadata.store.written import WrittenTable
@@ -23,6 +25,8 @@ from seaway_metadata.store.written import WrittenTable
 log = logging.getLogger(__name__)
 _MOST: Final = 4096
 """So many networks may a node say that it has."""
+_MOST_RESTORED: Final = 256
+"""So many networks are made again from what one node has."""
 _TOLD_S: Final = 2.0
 
 
@@ -35,18 +39,24 @@ class NetworkInventories:
         table: WrittenTable[NetworkRecord],
         subnets: SubnetRecord,
         tasks: Tasks,
-        nodes_up: Callable[[], Collection[str]],
+        nodes: Callable[[], Iterable[NodeRecord]],
     ) -> None:
         self._bus = bus
         self._table = table
         self._subnets = subnets
         self._tasks = tasks
-        self._nodes_up = nodes_up
+        self._nodes = nodes
         self._epochs: dict[str, str] = {}
         self._asking: set[str] = set()
         self._answered = asyncio.Event()
         self._brought_back: dict[str, int] = {}
         """The networks whose records were lost, and the highest version that a node has of each."""
+        self._doubts = 0
+        """How often records may have been lost. Networks that have none are made again only after that."""
+        self._heard: dict[str, int] = {}
+        """The doubt after which each node has told last."""
+        self._restored: Counter[str] = Counter()
+        """How many networks were made again from what each node has, since the last doubt."""
 
     def beat(self, beat: Beat) -> None:
         """A node lives."""
@@ -56,27 +66,43 @@ class NetworkInventories:
 
     def doubt(self) -> None:
         """Records may have been lost: ask all nodes at their next beats."""
+        self._doubts += 1
         self._epochs.clear()
+        self._restored.clear()
 
     async def _compare(self, node: str) -> None:
+        doubts = self._doubts
         try:
             held = await self._bus.call(NETWORK_INVENTORY, Empty(), node=node)
             for network in held.networks[:_MOST]:
-                await self._compare_one(network, node)
-            self._epochs[node] = held.epoch
-            self._answered.set()
+                await self._compare_safely(network, node)
+            if doubts == self._doubts:
+                self._heard[node] = doubts
+                self._epochs[node] = held.epoch
+                self._answered.set()
         except (SeawayError, TransportError) as error:
             log.info("node %s can't tell which networks it has: %s; asking again at its next beat", node, error)
         finally:
             self._asking.discard(node)
 
+    async def _compare_safely(self, network: NetworkRecord, node: str) -> None:
+        """What is wrong with one network says nothing of the others. Raises TransportError."""
+        try:
+            if not is_network_id(network.id):
+                raise bad_request(f"{network.id!r} is no network id")
+            await self._compare_one(network, node)
+        except (SeawayError, ValueError) as error:
+            log.warning("the network %.64r, which node %s has, is left alone: %s", network.id, node, error)
+
     async def _compare_one(self, network: NetworkRecord, node: str) -> None:
         if await self._table.is_gone(network.id):
             await self._remove(network, node)
         elif not await self._table.is_stored(network.id):
-            await self._bring_back(network, node)
+            await self._restore(network, node)
         elif network.id in self._brought_back:
             await self._add_node(network, node)
+        elif self._table.index.get(network.id) is None:  # another copy has made its record again
+            await self._table.read(network.id)
 
     async def _remove(self, network: NetworkRecord, node: str) -> None:
         """It was removed while the node was away. One that is in use there stays until its containers have stopped."""
@@ -89,22 +115,39 @@ class NetworkInventories:
 
     # --- lost records
 
+    async def _restore(self, network: NetworkRecord, node: str) -> None:
+        """Make its record again if that may have been lost. Raises SeawayError for what no user's network can be.
+
+        A node is not to make up networks: it is heard once after records may have been lost.
+        """
+        if self._heard.get(node, 0) == self._doubts:
+            log.warning("node %s has network %s, of which there is no record", node, network.id)
+            return
+        if self._restored[node] >= _MOST_RESTORED:
+            raise bad_request(f"{_MOST_RESTORED} networks were made again from what the node has")
+        check_held(network)
+        self._restored[node] += 1
+        await self._bring_back(network.model_copy(update={"nodes": (node,), "removed": False}), node)
+
     async def _bring_back(self, network: NetworkRecord, node: str) -> None:
-        """Its record was lost. Its name or its subnets may be another network's by now."""
-        again = network.model_copy(update={"nodes": (node,), "removed": False})
+        """Its name or its subnets may be another network's by now."""
+        others = (record.beat.facts for record in self._nodes() if record.node != node)
+        hosts = [subnet for facts in others for subnet in host_subnets(facts)]
         try:
-            await self._subnets.reserve(again, ())
-            await self._table.register(again)
+            await self._subnets.reserve(network, hosts)
+            await self._table.register(network)
         except SeawayError as error:
             log.warning("network %s, which node %s has, gets no record: %s", network.name, node, error)
-            if not error.retryable and not await self._table.is_stored(network.id):
-                await self._subnets.release(network.id)
+            await self._subnets.take_back(network.id, error)
+            if self._table.index.get(network.id) is None:  # another copy may have made its record again just then
+                await self._table.read(network.id)
         else:
             self._brought_back[network.id] = network.version
             log.warning("the record of network %s was lost; it is made again from what node %s has", network.name, node)
 
     async def _add_node(self, network: NetworkRecord, node: str) -> None:
         """Add a node that has the network too. Containers are on the one that knows the highest version."""
+        check_held(network)
         first = network.version > self._brought_back[network.id]
         self._brought_back[network.id] = max(network.version, self._brought_back[network.id])
 
@@ -148,6 +191,6 @@ class NetworkInventories:
         """Wait, for a moment at most, until all nodes have said which networks they have."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TOLD_S):
-                while not self._epochs.keys() >= set(self._nodes_up()):
+                while not self._epochs.keys() >= {record.node for record in self._nodes() if record.state == "up"}:
                     self._answered.clear()
                     await self._answered.wait()

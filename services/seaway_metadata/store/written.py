@@ -63,6 +63,10 @@ class WrittenTable(Table[R], Generic[R]):
             self._take(stored)
         self.behind.compare(present, await self.records.claims.held())
 
+    def is_empty(self) -> bool:
+        """Whether no record is known."""
+        return not len(self.index) and not self.given_up
+
     # --- changing
 
     async def register(self, record: R) -> R:
