@@ -33,8 +33,8 @@ class NetworkRecord(Payload):
     """A network of users. `pools` are complete: metadata chose what the user left open. `created_ns`: Unix ns.
 
     `options` are the driver's. `ipam_options` are only shown; None: the user gave none. `nodes` were told to make it;
-    the first is the one to which its containers go. `version` counts the record's changes. `removed`: it is to be
-    removed from those of `nodes` that were not reached yet; nobody finds it any more.
+    the first is the one to which its containers go, since `bound_ns` (Unix ns). `version` counts the record's changes.
+    `removed`: it is to be removed from those of `nodes` that were not reached yet; nobody finds it any more.
     """
 
     id: str
@@ -51,6 +51,7 @@ class NetworkRecord(Payload):
     options: dict[str, str] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     nodes: tuple[str, ...] = ()
+    bound_ns: int = 0
     version: int = 1
     removed: bool = False
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any
 
 from client import Client
 from measure import IMAGE, Samples, quiet
@@ -36,7 +37,7 @@ async def many_ports(engines: Mapping[str, Client]) -> tuple[Samples, Samples]:
             await quiet()
             took = []
             for port in range(_FIRST_PORT, _FIRST_PORT + PORTS):
-                made.append(await client.create(IMAGE, ["sleep", "10000"], "ports", host=_published(port)))
+                made.append(await client.create(IMAGE, ["sleep", "10000"], "ports", **_published(port)))
                 took.append(await _timed(client.start(made[-1])))
         first[name], last[name] = took[:10], took[-10:]
     return first, last
@@ -65,8 +66,8 @@ async def traffic(engines: Mapping[str, Client], rounds: int) -> tuple[Samples, 
     published: Samples = {name: [] for name in engines}
     for name, client in engines.items():
         async with _network(client, "traffic"), _containers(client) as made:
-            for host in (_published(_FIRST_PORT, _IPERF_PORT), {}):
-                made.append(await client.create(IMAGE, ["sleep", "10000"], "traffic", host=host))
+            for published_port in (_published(_FIRST_PORT, _IPERF_PORT), {}):
+                made.append(await client.create(IMAGE, ["sleep", "10000"], "traffic", **published_port))
                 await client.start(made[-1])
             server, address = await _place(client, made[0])
             sender, _ = await _place(client, made[1])
@@ -95,8 +96,10 @@ async def _containers(client: Client) -> AsyncIterator[list[str]]:
             await client.remove(container)
 
 
-def _published(port: int, inside: int = 80) -> dict[str, object]:
-    return {"PortBindings": {f"{inside}/tcp": [{"HostPort": str(port)}]}}
+def _published(port: int, inside: int = 80) -> dict[str, Any]:
+    """What a container's body says of a published port."""
+    name = f"{inside}/tcp"
+    return {"host": {"PortBindings": {name: [{"HostPort": str(port)}]}}, "ExposedPorts": {name: {}}}
 
 
 async def _timed(job: Awaitable[None]) -> float:
@@ -146,7 +149,10 @@ async def _iperf(server: int, prefix: list[str], address: str, port: int) -> flo
         with contextlib.suppress(ProcessLookupError):
             listening.kill()
         await listening.wait()
-    return 8e9 / float(json.loads(told)["end"]["sum_received"]["bits_per_second"])
+    found = json.loads(told)
+    if "error" in found:
+        raise RuntimeError(f"iperf3: {found['error']}")
+    return 8e9 / float(found["end"]["sum_received"]["bits_per_second"])
 
 
 async def _spawn(words: list[str]) -> asyncio.subprocess.Process:

@@ -6,7 +6,7 @@ container never came to have lapse by themselves (`Claims`); those that it has g
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
@@ -73,52 +73,54 @@ class Connecting:
                 raise no_such_network(request.endpoint.network)
             has = endpoint_in(record, resolved.spec.network_id)
             # Its node refuses a second endpoint, or has made this one by this very command.
-            endpoint, claims = (has, ()) if has is not None else await self._claim(record, resolved)
+            endpoint, reserved = (has, {}) if has is not None else await self._claim(record, resolved)
         reach(Failpoint.CONNECT_CLAIMED)
         held = ConnectHeld(id=record.id, endpoint=endpoint, network=resolved.network or _predefined(endpoint))
         try:
             return await self._bus.call(catalogue.CONNECT_HELD, held, node=record.node, command=command)
         except SeawayError as error:
             if error.code is not Code.TIMEOUT:
-                await self._free(claims, record.id)
+                await self._take_back(reserved)
             raise
 
     async def _claim(
         self, record: ContainerRecord, resolved: ResolvedEndpoint
-    ) -> tuple[EndpointSpec, tuple[Claim, ...]]:
-        """The endpoint with the addresses that are claimed for it. Raises SeawayError, TransportError."""
+    ) -> tuple[EndpointSpec, dict[Claim, int]]:
+        """The endpoint with its addresses, and the claims that are new. Raises SeawayError, TransportError."""
         for _ in range(_TRIES):
             (endpoint,) = chosen = self._endpoints.choose((resolved,))
             claims = address_claims(with_endpoints(record.spec, chosen))
             try:
-                await self._reserve(claims, record.id)
+                return endpoint, await self._reserve(claims, record.id)
             except SeawayError as error:
                 if not may_choose_again(error, chosen):
                     raise
             except WrongRevision:
                 continue
-            else:
-                return endpoint, claims
             finally:
                 self._endpoints.settled(chosen)
         raise unavailable("the addresses of the network are being taken at the same time; try again")
 
-    async def _reserve(self, claims: Sequence[Claim], key: str) -> None:
-        """All, or none."""
+    async def _reserve(self, claims: Sequence[Claim], key: str) -> dict[Claim, int]:
+        """Reserve all, or none. Returns the new ones with their revisions: another request may have made the others."""
         for claim in claims:
             await self._table.kept.keep(claim, key)
         outcomes = await asyncio.gather(
             *(self._table.records.claims.reserve_more(claim, key) for claim in claims), return_exceptions=True
         )
+        reserved = {claim: got for claim, got in zip(claims, outcomes, strict=True) if isinstance(got, int)}
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if errors:
-            await self._free([claim for claim, got in zip(claims, outcomes, strict=True) if got is True], key)
+            await self._take_back(reserved)
             raise errors[0]
+        return reserved
 
-    async def _free(self, claims: Sequence[Claim], key: str) -> None:
-        for claim in claims:
+    async def _take_back(self, reserved: Mapping[Claim, int]) -> None:
+        for claim, revision in reserved.items():
             try:
-                await self._table.records.claims.release(claim, key)
+                await self._table.records.claims.take_back(claim, revision)
+            except WrongRevision:
+                log.debug("another request of the container's has the address %s", claim.word)
             except TransportError as error:
                 log.warning("the address %s lapses by itself: %s", claim.word, error)
 
@@ -137,15 +139,20 @@ class Connecting:
 
     async def _network_of(self, record: ContainerRecord, ref: str) -> tuple[str, str]:
         """Id and name of the network that a user means: one of the container's, even if it was removed."""
-        endpoints = record.spec.network.endpoints
-        for fits in (str.__eq__, str.startswith):
-            for endpoint in endpoints:
-                if endpoint.network == ref or (endpoint.network_id and fits(endpoint.network_id, ref)):
-                    return endpoint.network_id, endpoint.network
+        endpoints = [one for one in record.spec.network.endpoints if one.network_id]
+        for endpoint in endpoints:
+            if ref in (endpoint.network, endpoint.network_id):
+                return endpoint.network_id, endpoint.network
         if name := predefined(ref):
             return network_id(name), name
-        with reachable(self._missing):
-            found = await self._endpoints.find(ref)
+        try:
+            with reachable(self._missing):
+                found = await self._endpoints.find(ref)
+        except SeawayError as error:
+            removed = [one for one in endpoints if one.network_id.startswith(ref)]
+            if error.code is not Code.NOT_FOUND or len(removed) != 1:
+                raise
+            return removed[0].network_id, removed[0].network
         return found.id, found.name
 
 

@@ -23,7 +23,7 @@ from seaway_contracts.records import (
 from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, may_choose_again, with_endpoints
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.kinds.container_registering import ContainerRegistering
-from seaway_metadata.kinds.containers import NAMES, runs, spec_json
+from seaway_metadata.kinds.containers import NAMES, address_claims, runs, spec_json
 from seaway_metadata.kinds.registrations import Registrations
 from seaway_metadata.store.records import Stored
 from seaway_metadata.store.tables import ReportedTable
@@ -91,8 +91,11 @@ class ContainerCommands:
         """With other addresses where those that were free here have just been taken."""
         for _ in range(_TRIES):
             endpoints = self._endpoints.choose(resolved)
+            spec = with_endpoints(request.spec, endpoints)
             try:
-                return await self._registering.register(with_endpoints(request.spec, endpoints), request.node)
+                for claim in address_claims(spec):
+                    await self._table.kept.keep(claim, spec.id)
+                return await self._registering.register(spec, request.node)
             except SeawayError as error:
                 if not may_choose_again(error, endpoints):
                     raise

@@ -1,5 +1,6 @@
 """Endpoints of containers in networks of users: which network is meant, on which node it is, which address is next."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -10,7 +11,7 @@ from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_metadata.kinds.addresses import AddressBook, check_asked
 from seaway_metadata.kinds.containers import ContainerView, address_claim
-from seaway_metadata.kinds.networks import home, predefined
+from seaway_metadata.kinds.networks import bound, home, predefined
 from seaway_metadata.store.written import WrittenTable
 
 _FAMILIES: Final = ((4, "ipv4_address", "claimed_ipv4"), (6, "ipv6_address", "claimed_ipv6"))
@@ -84,13 +85,7 @@ class Endpoints:
             for endpoint in record.spec.network.endpoints
         )
 
-        def bound(found: NetworkRecord) -> NetworkRecord:
-            if home(found) == node or (is_used and found.nodes):
-                return found
-            nodes = (node, *(one for one in found.nodes if one != node))
-            return found.model_copy(update={"nodes": nodes, "version": found.version + 1})
-
-        found = await self._networks.change(network.id, bound)
+        found = await self._networks.change(network.id, lambda found: bound(found, node, time.time_ns(), used=is_used))
         if found is None or home(found) != node:
             at = home(found or network)
             text = f"network {network.name} is on node {at}: containers in it can't be on node {node}"

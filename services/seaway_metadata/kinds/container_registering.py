@@ -31,7 +31,7 @@ class ContainerRegistering:
     async def rename(self, identifier: str, name: str) -> bool:
         """Reserve a further name for a container; False where it has it already. Raises as `register` does."""
         try:
-            return await self._records.claims.reserve_more(NAMES.claim(name), identifier)
+            return await self._records.claims.reserve_more(NAMES.claim(name), identifier) is not None
         except WrongRevision:
             raise conflict("the name was taken by another container at the same time; try again") from None
 

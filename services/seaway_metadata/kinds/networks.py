@@ -11,6 +11,8 @@ from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_docker.networks import DRIVERS as PREDEFINED
 from seaway_metadata.store.kind import Claim, ClaimHolder, ClaimSpace, Kind
 
+_BOUND_NS: Final = 60_000_000_000
+"""After this time each copy knows the container for which a network was bound to a node, or that it was not made."""
 _PREFIX: Final = re.compile(r"[0-9a-f]{1,64}")
 
 
@@ -67,6 +69,17 @@ def predefined(ref: str) -> str:
         return ref
     found = [name for name in PREDEFINED if _PREFIX.fullmatch(ref) and network_id(name).startswith(ref)]
     return found[0] if len(found) == 1 else ""
+
+
+def bound(network: NetworkRecord, node: str, now_ns: int, *, used: bool) -> NetworkRecord:
+    """The network on that node, unless it is on another one: with containers, or for so short a time that one may come.
+
+    `used`: whether this copy knows containers in it.
+    """
+    if home(network) == node or (network.nodes and (used or now_ns - network.bound_ns < _BOUND_NS)):
+        return network
+    nodes = (node, *(one for one in network.nodes if one != node))
+    return network.model_copy(update={"nodes": nodes, "bound_ns": now_ns, "version": network.version + 1})
 
 
 def home(network: NetworkRecord) -> str:

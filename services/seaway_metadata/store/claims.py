@@ -90,15 +90,16 @@ class Claims:
             return False
         return not await self._has(holder.id, claim)
 
-    async def reserve_more(self, claim: Claim, key: str) -> bool:
-        """Reserve a further claim for a record; False where it has it already. Raises as `reserve` does.
+    async def reserve_more(self, claim: Claim, key: str) -> int | None:
+        """Reserve a further claim for a record. Returns and raises as `reserve` does.
 
-        WrongRevision too, where another record takes it at the same time.
+        WrongRevision too, where another record takes it at the same time. Where the record has it already, its revision
+        changes, so that whoever reserved it first can't take it back from under this caller.
         """
-        if await self.reserve(claim, key) is not None:
-            return True
-        await self._renew(claim, key)
-        return False
+        revision = await self.reserve(claim, key)
+        if revision is None:
+            await self._renew(claim, key)
+        return revision
 
     async def _renew(self, claim: Claim, key: str) -> None:
         """A record takes a claim again that it has just left, and that is not freed yet."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Generic
 
 from seaway_bus.transport import TransportError, WrongRevision
@@ -36,17 +36,27 @@ class Registering(Generic[R]):
         )
         storing = asyncio.gather(self._store(record), return_exceptions=True)
         outcomes, (stored,) = await asyncio.gather(reserving, storing)
-        claims = dict(zip(wanted, outcomes, strict=True))
+        claims: dict[Claim, object] = dict(zip(wanted, outcomes, strict=True))
         if isinstance(stored, Stored) and stored.record is not record:
-            has = self._records.kind.claims(stored.record)
-            outcomes = [outcome for claim, outcome in claims.items() if claim in has]
-            await self._take_back(key, {claim: outcome for claim, outcome in claims.items() if claim not in has})
-        if not isinstance(stored, Stored) or any(isinstance(outcome, BaseException) for outcome in outcomes):
+            claims = await self._claims_of_first(key, claims, self._records.kind.claims(stored.record))
+        if not isinstance(stored, Stored) or any(isinstance(one, BaseException) for one in claims.values()):
             reach(Failpoint.REGISTER_REFUSED)
             await self._undo(record, claims, stored)
-            raise _cause(*outcomes, stored)
+            raise _cause(*claims.values(), stored)
         reach(Failpoint.REGISTER_RECORDED)
         return stored
+
+    async def _claims_of_first(
+        self, key: str, claims: Mapping[Claim, object], has: Collection[Claim]
+    ) -> dict[Claim, object]:
+        """Take back what the first request's record does not claim, and reserve what that request did not live to."""
+        await self._take_back(key, {claim: outcome for claim, outcome in claims.items() if claim not in has})
+        more = [claim for claim in has if claim not in claims]
+        outcomes = await asyncio.gather(
+            *(self._records.claims.reserve(claim, key) for claim in more), return_exceptions=True
+        )
+        kept = {claim: outcome for claim, outcome in claims.items() if claim in has}
+        return kept | dict(zip(more, outcomes, strict=True))
 
     async def _store(self, record: R) -> Stored[R]:
         kind, bucket = self._records.kind, self._records.bucket

@@ -17,6 +17,7 @@ from seaway_contracts.catalogue import (
 )
 from seaway_contracts.commands import InventoryItem, StatusReply
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, State
+from seaway_contracts.docker_errors import endpoint_exists
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.networks import (
@@ -120,6 +121,8 @@ class NetworkNode:
     async def connect(self, request: ConnectHeld, command: Command) -> StatusReply:
         if self.refusal is not None:
             raise self.refusal
+        if any(one.network_id == request.network.id for one in self.specs[request.id].network.endpoints):
+            raise endpoint_exists(self.specs[request.id].name, request.network.name)
         self.networks[request.network.id] = request.network
         return await self._with(request.id, (*self.specs[request.id].network.endpoints, request.endpoint))
 

@@ -33,6 +33,7 @@ from seaway_contracts.networks import (
 )
 from seaway_contracts.records import GONE
 from seaway_kit.tasks import Tasks
+from seaway_metadata.kinds import networks
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -271,14 +272,16 @@ async def test_a_network_that_isn_t_there_lets_the_start_fail(node: NetworkNode,
     assert made.network.endpoints[0].network_id == "" and made.network.endpoints[0].network == "nope"
 
 
-async def test_containers_go_to_the_node_of_the_first(node: NetworkNode, metadata: Metadata, fake_bus: Bus) -> None:
+async def test_containers_go_to_the_node_of_the_first(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "_BOUND_NS", 0)
     await create(fake_bus, "web")
     await node.make(1, "web")
     second = await NetworkNode(fake_bus, "n2").serve()
     error = await refused(second.register(2, "web"))
     assert (error.code, error.reason, error.facts) == (Code.CONFLICT, Reason.OTHER_NODE, {"node": "n1"})
     await node.destroy(1)
-
     await until(lambda: not len(metadata.containers.index), what="the end to be known")
     await second.register(2, "web")
     assert (await fake_bus.call(GET_NETWORK, NetworkRef(ref="web"))).network.nodes == ("n2", "n1")

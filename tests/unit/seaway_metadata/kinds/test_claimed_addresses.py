@@ -34,7 +34,7 @@ from seaway_contracts.networks import (
 )
 from seaway_contracts.records import ListContainers
 from seaway_kit.tasks import Tasks
-from seaway_metadata.kinds import network_inventories
+from seaway_metadata.kinds import network_inventories, networks
 from seaway_metadata.kinds.containers import ADDRESSES
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
@@ -289,9 +289,10 @@ async def test_a_container_of_a_removed_network_is_kept_over_lost_buckets(
 
 
 async def test_a_network_that_two_nodes_have_is_both_nodes_after_lost_buckets(
-    node: NetworkNode, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+    node: NetworkNode, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its containers were on one and went to the other when the last one was gone."""
+    monkeypatch.setattr(networks, "_BOUND_NS", 0)
     second = await NetworkNode(fake_bus, "n2").serve()
     async with a_copy(fake_server, tmp_path / "1", node, second) as copy:
         await make_web(fake_bus)

@@ -1,0 +1,118 @@
+"""One address, one container; one network, one node: whoever asks at the same moment, and whoever was killed."""
+
+import asyncio
+import hashlib
+
+import pytest
+from tests.unit.seaway_metadata.commands.network_node import NetworkNode
+
+from seaway_bus.bus import Bus
+from seaway_contracts.catalogue import ADDRESSES_BUCKET, CONNECT, CREATE_NETWORK, DISCONNECT, GET_NETWORK
+from seaway_contracts.containers import EndpointSpec
+from seaway_contracts.errors import Code, Reason, SeawayError
+from seaway_contracts.networks import (
+    ConnectContainer,
+    CreateNetwork,
+    DisconnectContainer,
+    NetworkRecord,
+    NetworkRef,
+    Pool,
+    RegisteredContainer,
+)
+from seaway_metadata.kinds.networks import bound
+from seaway_metadata.service import Metadata
+from seaway_testing.builders import container_id
+from seaway_testing.fake_transport import FakeServer
+from seaway_testing.waiting import until
+
+WEB = hashlib.sha256(b"web").hexdigest()
+ASKED = EndpointSpec(network="web", ipv4_address="10.1.0.9")
+
+
+@pytest.fixture
+async def node(metadata: Metadata, fake_bus: Bus) -> NetworkNode:
+    """With a network `web`."""
+    found = await NetworkNode(fake_bus).serve()
+    await until(lambda: any(True for _ in metadata._nodes.records()), what="the node to be known")
+    await create(fake_bus, WEB, "web", "10.1.0.0/24")
+    return found
+
+
+async def create(bus: Bus, identifier: str, name: str, subnet: str) -> None:
+    network = NetworkRecord(id=identifier, name=name, created_ns=1, pools=(Pool(subnet=subnet),))
+    await bus.call(CREATE_NETWORK, CreateNetwork(network=network))
+
+
+def address_of(registered: RegisteredContainer) -> str:
+    return registered.spec.network.endpoints[0].claimed_ipv4
+
+
+async def test_containers_that_are_created_at_once_are_on_one_node(node: NetworkNode, fake_bus: Bus) -> None:
+    other = await NetworkNode(fake_bus, "n2").serve()
+    outcomes = await asyncio.gather(node.register(1, "web"), other.register(2, "web"), return_exceptions=True)
+    (refused,) = [one for one in outcomes if isinstance(one, SeawayError)]
+    home = (await fake_bus.call(GET_NETWORK, NetworkRef(ref="web"))).network.nodes[0]
+    assert (refused.reason, refused.facts) == (Reason.OTHER_NODE, {"node": home})
+
+
+@pytest.mark.parametrize(
+    ("nodes", "age_s", "used", "then"),
+    [
+        ((), 0, False, ("n2",)),
+        (("n1",), 100, False, ("n2", "n1")),
+        (("n1",), 100, True, ("n1",)),
+        (("n1",), 1, False, ("n1",)),
+        (("n2", "n1"), 1, True, ("n2", "n1")),
+    ],
+)
+def test_a_network_is_bound_to_a_node(nodes: tuple[str, ...], age_s: int, used: bool, then: tuple[str, ...]) -> None:
+    now = 10**18
+    network = NetworkRecord(id=WEB, name="web", created_ns=1, nodes=nodes, bound_ns=now - age_s * 10**9)
+    after = bound(network, "n2", now, used=used)
+    assert after.nodes == then
+    assert (after.bound_ns, after.version) == ((now, 2) if then != nodes else (network.bound_ns, 1))
+
+
+async def test_of_two_connects_by_one_address_the_refused_one_frees_nothing(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await node.make(1)
+    await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
+    request = ConnectContainer(id=container_id(1), endpoint=ASKED)
+    outcomes = await asyncio.gather(*(fake_bus.call(CONNECT, request) for _ in range(2)), return_exceptions=True)
+    assert sorted(isinstance(one, SeawayError) for one in outcomes) == [False, True]
+    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+    with pytest.raises(SeawayError, match="Address already in use") as refused:
+        await node.register(2, ASKED)
+    assert refused.value.code is Code.FORBIDDEN
+
+
+async def test_an_address_is_its_container_s_though_its_claim_was_lost(
+    node: NetworkNode, metadata: Metadata, fake_server: FakeServer
+) -> None:
+    await node.make(1, ASKED)
+    await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
+    fake_server.buckets[ADDRESSES_BUCKET.name].entries.clear()
+    with pytest.raises(SeawayError, match="Address already in use"):
+        await node.register(2, ASKED)
+
+
+async def test_a_repeated_registration_claims_what_the_killed_one_did_not_live_to(
+    node: NetworkNode, fake_server: FakeServer
+) -> None:
+    first = await node.register(1, "web")
+    fake_server.buckets[ADDRESSES_BUCKET.name].entries.clear()
+    again = await node.register(1, "web")
+    assert address_of(again) == address_of(first)
+    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+    assert address_of(await node.register(2, "web")) != address_of(first)
+
+
+async def test_a_network_s_name_goes_before_the_beginning_of_another_one_s_id(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus
+) -> None:
+    await create(fake_bus, hashlib.sha256(b"other").hexdigest(), WEB[:3], "10.2.0.0/24")
+    await node.make(1, "web", WEB[:3])
+    await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
+    await fake_bus.call(DISCONNECT, DisconnectContainer(id=container_id(1), network=WEB[:3]))
+    assert [one.network for one in node.specs[container_id(1)].network.endpoints] == ["web"]
