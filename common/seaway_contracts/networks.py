@@ -99,15 +99,17 @@ class NetworkRef(Payload):
 
 
 class ListNetworks(Payload):
-    """List the networks of users. `basis` as in NetworkRef."""
+    """Page through the networks of users: pass the `next` of the page before. `basis` as in NetworkRef."""
 
+    after: str = ""
     basis: dict[str, int] = Field(default_factory=dict)
 
 
 class NetworkList(Payload):
-    """The networks of users, in order of creation."""
+    """Networks of users, newest first; `next` continues the listing unless it is empty."""
 
     networks: tuple[NetworkRecord, ...] = ()
+    next: str = ""
 
 
 class RegisteredContainer(Payload):
@@ -161,8 +163,15 @@ class RemoveHeldNetwork(Payload):
     version: int = 0
 
 
+class ListHeldNetworks(Payload):
+    """Page through a node's networks: pass the `next` of the page before. `ids`: only these, if there are any."""
+
+    after: str = ""
+    ids: tuple[str, ...] = ()
+
+
 class NetworkInventory(Payload):
-    """The networks of users that a node has stored. `epoch` as in its beats.
+    """Networks of users that a node has stored. `epoch` as in its beats; `next` continues unless it is empty.
 
     `used`: the ids of those in which a container that runs has an endpoint.
     """
@@ -171,6 +180,7 @@ class NetworkInventory(Payload):
     epoch: str
     networks: tuple[NetworkRecord, ...] = ()
     used: tuple[str, ...] = ()
+    next: str = ""
 
 
 class NetworkEvent(Payload):

@@ -21,7 +21,9 @@ CREATE_NETWORK: Final = query(
     METADATA, "network.create", n.CreateNetwork, n.NetworkReply, "Reserve its name and subnets, and store its record."
 )
 GET_NETWORK: Final = query(METADATA, "network.get", n.NetworkRef, n.NetworkReply, "Return one network of users.")
-LIST_NETWORKS: Final = query(METADATA, "network.list", n.ListNetworks, n.NetworkList, "Return all networks of users.")
+LIST_NETWORKS: Final = query(
+    METADATA, "network.list", n.ListNetworks, n.NetworkList, "Return a page of all networks of users."
+)
 REMOVE_NETWORK: Final = call(
     METADATA,
     "network.remove",
@@ -85,9 +87,9 @@ REMOVE_HELD_NETWORK: Final = call(
 NETWORK_INVENTORY: Final = call(
     AGENT,
     "network.inventory",
-    Empty,
+    n.ListHeldNetworks,
     n.NetworkInventory,
-    "Return the networks that this node has stored.",
+    "Return a page of the networks that this node has stored.",
     callers=(METADATA,),
     repeat=Repeat.NEVER,
 )

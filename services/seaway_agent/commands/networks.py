@@ -1,5 +1,8 @@
 """Commands of metadata about networks of users: connect and disconnect containers, remove a network, list them."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
@@ -13,8 +16,19 @@ from seaway_contracts.commands import StatusReply
 from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.docker_errors import network_in_use
 from seaway_contracts.errors import conflict, internal
-from seaway_contracts.networks import ConnectHeld, DisconnectHeld, NetworkInventory, RemoveHeldNetwork
+from seaway_contracts.networks import (
+    ConnectHeld,
+    DisconnectHeld,
+    ListHeldNetworks,
+    NetworkInventory,
+    NetworkRecord,
+    RemoveHeldNetwork,
+)
 from seaway_kit.failpoints import Failpoint, reach
+
+_MOST: Final = 200  # in a page, so that its encoding doesn't block the event loop for long
+_FRAME: Final = 64 << 10
+_ENTRY: Final = 80  # an id that is told again as used
 
 
 class NetworkCommands:
@@ -25,9 +39,11 @@ class NetworkCommands:
         self._journal = journal
         self._held = held
         self._networks = networks
+        self._room = 0
 
     async def serve(self, bus: Bus) -> None:
         """Take the commands from the bus."""
+        self._room = bus.transport.max_payload - _FRAME
         node = self._inventory.node
         await bus.serve(catalogue.CONNECT_HELD, self._connect, node=node)
         await bus.serve(catalogue.DISCONNECT_HELD, self._disconnect, node=node)
@@ -76,10 +92,25 @@ class NetworkCommands:
         sandboxes = self._networks.endpoints
         return [one for one in self._inventory.runners if any(end.network == identifier for end in sandboxes(one))]
 
-    def _is_used(self, identifier: str) -> bool:
-        return any(self._inventory.runners[container].status.pid for container in self._members(identifier))
-
-    async def _list(self, asked: Empty, command: Command) -> NetworkInventory:
+    async def _list(self, asked: ListHeldNetworks, command: Command) -> NetworkInventory:
         inventory, stored = self._inventory, self._journal.networks
-        used = tuple(filter(self._is_used, stored))
-        return NetworkInventory(node=inventory.node, epoch=inventory.epoch, networks=tuple(stored.values()), used=used)
+        running = (container for container, runner in inventory.runners.items() if runner.status.pid)
+        used_ids = {end.network for container in running for end in self._networks.endpoints(container)}
+        shown = {one: stored[one] for one in asked.ids if one in stored} if asked.ids else stored
+        networks, following = page(shown, asked.after, self._room)
+        used = tuple(one.id for one in networks if one.id in used_ids)
+        return NetworkInventory(
+            node=inventory.node, epoch=inventory.epoch, networks=networks, used=used, next=following
+        )
+
+
+def page(stored: Mapping[str, NetworkRecord], after: str, room: int) -> tuple[tuple[NetworkRecord, ...], str]:
+    """The records after that id, one at least, that have at most `room` bytes together; and where to go on."""
+    ids = sorted(identifier for identifier in stored if identifier > after)
+    shown: list[NetworkRecord] = []
+    for identifier in ids[:_MOST]:
+        room -= len(stored[identifier].model_dump_json(exclude_defaults=True)) + _ENTRY
+        if shown and room < 0:
+            break
+        shown.append(stored[identifier])
+    return tuple(shown), shown[-1].id if len(shown) < len(ids) else ""

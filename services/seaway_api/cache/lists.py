@@ -71,7 +71,12 @@ async def learn_container_nodes(bus: Bus, hub: Hub) -> None:
 
 async def all_networks(bus: Bus, hub: Hub) -> tuple[NetworkRecord, ...]:
     """The networks of users, in order of creation."""
-    return (await bus.call(cat.LIST_NETWORKS, ListNetworks(basis=hub.networks.basis()))).networks
+    page = await bus.call(cat.LIST_NETWORKS, ListNetworks(basis=hub.networks.basis()))
+    found = [*page.networks]
+    while page.next:
+        page = await bus.call(cat.LIST_NETWORKS, ListNetworks(after=page.next))
+        found += page.networks
+    return tuple(reversed(found))
 
 
 async def all_images(bus: Bus) -> AsyncIterator[ImageRecord]:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import Outbox
 from seaway_contracts import catalogue
-from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.docker_errors import network_in_use, no_such_network
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.networks import NetworkRecord, NetworkRef, NetworkReply, RemoveHeldNetwork
+from seaway_contracts.networks import ListHeldNetworks, NetworkRecord, NetworkRef, NetworkReply, RemoveHeldNetwork
 from seaway_contracts.nodes import NodeRecord
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.network_events import tell
@@ -79,7 +78,7 @@ class NetworkRemoval:
                 raise network_in_use(network.name, network.id)
 
     async def _is_used(self, network: NetworkRecord, node: str) -> bool:
-        held = await self._bus.call(catalogue.NETWORK_INVENTORY, Empty(), node=node)
+        held = await self._bus.call(catalogue.NETWORK_INVENTORY, ListHeldNetworks(ids=(network.id,)), node=node)
         return network.id in held.used
 
     async def _remove_from_nodes(self, network: NetworkRecord) -> None:

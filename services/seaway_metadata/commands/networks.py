@@ -1,8 +1,9 @@
 """Serves what is asked about networks of users: creating, finding and listing them."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
-from seaway_bus.bus import Bus, Command
+from seaway_bus.bus import Bus, Command, Encoded
 from seaway_bus.outbox import Outbox
 from seaway_contracts import catalogue
 from seaway_contracts.docker_errors import network_exists
@@ -24,6 +25,8 @@ from seaway_metadata.kinds.networks import NETWORK_NAMES
 from seaway_metadata.kinds.subnet_record import SubnetRecord
 from seaway_metadata.kinds.subnets import Subnet
 from seaway_metadata.store.written import WrittenTable
+
+_REPLY_FRAME: Final = 4096
 
 
 class NetworkCommands:
@@ -113,11 +116,11 @@ class NetworkCommands:
             await self._table.current(request.basis)
             return NetworkReply(network=await self._table.find(request.ref))
 
-    async def list_networks(self, request: ListNetworks, command: Command) -> NetworkList:
-        """All networks, in order of creation."""
+    async def list_networks(self, request: ListNetworks, command: Command) -> Encoded[NetworkList]:
+        """A page of all networks."""
         with reachable(self._missing):
             await self._table.current(request.basis)
-        return NetworkList(networks=tuple(sorted(self._table.index, key=lambda one: (one.created_ns, one.id))))
+        return Encoded(self._table.index.page(request.after, self._bus.transport.max_payload - _REPLY_FRAME))
 
 
 def _no_config(name: str) -> SeawayError:

@@ -9,11 +9,10 @@ from typing import Final
 
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
-from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NETWORK_INVENTORY, REMOVE_HELD_NETWORK
 from seaway_contracts.errors import SeawayError, bad_request
 from seaway_contracts.ids import is_network_id
-from seaway_contracts.networks import NetworkRecord, RemoveHeldNetwork
+from seaway_contracts.networks import ListHeldNetworks, NetworkRecord, RemoveHeldNetwork
 from seaway_contracts.nodes import Beat, NodeRecord
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.containers import ADDRESSES
@@ -73,17 +72,27 @@ class NetworkInventories:
     async def _compare(self, node: str) -> None:
         doubts = self._doubts
         try:
-            held = await self._bus.call(NETWORK_INVENTORY, Empty(), node=node)
-            for network in held.networks[:_MOST]:
-                await self._compare_safely(network, node)
+            epoch = await self._compare_all(node)
             if doubts == self._doubts:
                 self._heard[node] = doubts
-                self._epochs[node] = held.epoch
+                self._epochs[node] = epoch
                 self._answered.set()
         except (SeawayError, TransportError) as error:
             log.info("node %s can't tell which networks it has: %s; asking again at its next beat", node, error)
         finally:
             self._asking.discard(node)
+
+    async def _compare_all(self, node: str) -> str:
+        """Ask for the node's networks by page; the epoch of the agent that told of the last. Raises as `Bus.call`."""
+        told, page = 0, ListHeldNetworks()
+        while True:
+            held = await self._bus.call(NETWORK_INVENTORY, page, node=node)
+            for network in held.networks[: _MOST - told]:
+                await self._compare_safely(network, node)
+            told += len(held.networks)
+            if not held.next or not held.networks or told >= _MOST:
+                return held.epoch
+            page = ListHeldNetworks(after=held.next)
 
     async def _compare_safely(self, network: NetworkRecord, node: str) -> None:
         """What is wrong with one network says nothing of the others. Raises TransportError."""

@@ -34,6 +34,7 @@ class Networks(Kind[NetworkRecord]):
     bucket = NETWORKS_BUCKET
     model = NetworkRecord
     claim_spaces = (NETWORK_NAMES,)
+    page_head = b'{"networks":[\n'
 
     def key(self, record: NetworkRecord) -> str:
         return record.id

@@ -16,7 +16,6 @@ from tests.integration.agent.rig import AgentRig
 from seaway_agent.network.names import bridge_names
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue
-from seaway_contracts.base import Empty
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import CreateContainer, InventoryItem, StatusReply
 from seaway_contracts.containers import ContainerSpec, EndpointSpec, State
@@ -24,6 +23,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import (
     ConnectHeld,
     DisconnectHeld,
+    ListHeldNetworks,
     NetworkEvent,
     NetworkRecord,
     Pool,
@@ -129,7 +129,7 @@ def somebody_elses_network(interface: str, address: str) -> Iterator[None]:
 
 
 async def stored(rig: AgentRig) -> list[str]:
-    found = await rig.bus.call(catalogue.NETWORK_INVENTORY, Empty(), node=rig.node)
+    found = await rig.bus.call(catalogue.NETWORK_INVENTORY, ListHeldNetworks(), node=rig.node)
     return [one.name for one in found.networks]
 
 

@@ -56,8 +56,12 @@ class SuiteNetworks:
     async def _get(self, request: NetworkRef) -> NetworkReply:
         return NetworkReply(network=self._find(request.ref))
 
-    async def _list(self, _: ListNetworks) -> NetworkList:
-        return NetworkList(networks=tuple(self.networks.values()))
+    async def _list(self, request: ListNetworks) -> NetworkList:
+        """Two at a time, the last first."""
+        start = int(request.after or 0)
+        networks = [*self.networks.values()][::-1]
+        following = str(start + 2) if start + 2 < len(networks) else ""
+        return NetworkList(networks=tuple(networks[start : start + 2]), next=following)
 
     async def _remove(self, request: NetworkRef) -> NetworkReply:
         return NetworkReply(network=self.networks.pop(self._find(request.ref).id))

@@ -120,8 +120,9 @@ async def test_what_metadata_refuses_passes_through(rig: Any) -> None:
 async def test_networks_of_users_are_listed_behind_the_predefined_ones(rig: Any) -> None:
     rig.suite.networks.add(network(FRONT, "front"))
     rig.suite.networks.add(network())
+    rig.suite.networks.add(network("c" * 64, "third"))
     shown = (await rig.call("GET", "/networks")).json
-    assert [one["Name"] for one in shown] == ["bridge", "host", "none", "front", "back"]
+    assert [one["Name"] for one in shown] == ["bridge", "host", "none", "front", "back", "third"]
     assert all(one["Containers"] == {} for one in shown)
 
 

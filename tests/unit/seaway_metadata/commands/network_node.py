@@ -23,6 +23,7 @@ from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.networks import (
     ConnectHeld,
     DisconnectHeld,
+    ListHeldNetworks,
     NetworkInventory,
     NetworkRecord,
     RegisteredContainer,
@@ -149,13 +150,18 @@ class NetworkNode:
         self.networks.pop(request.id, None)
         return Empty()
 
-    async def inventory(self, request: Empty, command: Command) -> NetworkInventory:
+    async def inventory(self, request: ListHeldNetworks, command: Command) -> NetworkInventory:
+        """Three at a time, unless some are asked for."""
         await self.gate.wait()
+        start = int(request.after or 0)
+        asked = [one for one in self.networks.values() if not request.ids or one.id in request.ids]
+        following = str(start + 3) if start + 3 < len(asked) else ""
         running = [one for one in self.statuses.values() if one.pid]
         used = {endpoint.network_id for one in running for endpoint in one.endpoints}
         return NetworkInventory(
             node=self.name,
             epoch=self.epoch,
-            networks=tuple(self.networks.values()),
+            networks=tuple(asked[start : start + 3]),
             used=tuple(used & self.networks.keys()),
+            next=following,
         )

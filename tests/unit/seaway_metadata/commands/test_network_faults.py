@@ -189,3 +189,10 @@ async def test_a_record_that_is_too_large_is_refused(node: NetworkNode, fake_bus
 async def test_a_time_of_creation_that_the_listing_cannot_have(node: NetworkNode, fake_bus: Bus) -> None:
     early = wanted("web").model_copy(update={"created_ns": -5})
     assert (await refused(fake_bus.call(CREATE_NETWORK, CreateNetwork(network=early)))).code is Code.BAD_REQUEST
+
+
+async def test_more_networks_than_a_message_holds_are_all_listed(node: NetworkNode, fake_bus: Bus) -> None:
+    names = [f"{'n' * number}" for number in range(1, 31)]
+    for name in names:  # `created_ns` is the length of the name
+        await create(fake_bus, name, config_only=True, labels={"a": "x" * 50_000})
+    assert await listed(fake_bus) == names

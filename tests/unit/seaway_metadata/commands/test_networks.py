@@ -26,6 +26,7 @@ from seaway_contracts.ids import is_network_id
 from seaway_contracts.networks import (
     CreateNetwork,
     ListNetworks,
+    NetworkList,
     NetworkRecord,
     NetworkRef,
     Pool,
@@ -33,6 +34,7 @@ from seaway_contracts.networks import (
 )
 from seaway_contracts.records import GONE
 from seaway_kit.tasks import Tasks
+from seaway_metadata.commands.networks import NetworkCommands
 from seaway_metadata.kinds import networks
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
@@ -54,8 +56,19 @@ async def create(bus: Bus, name: str, *subnets: str, **changes: object) -> Netwo
 
 
 async def listed(bus: Bus, **basis: int) -> list[str]:
-    request = ListNetworks(basis={identifier(name): number for name, number in basis.items()})
-    return [network.name for network in (await bus.call(LIST_NETWORKS, request)).networks]
+    """The names of all networks, in order of creation."""
+    page = await bus.call(LIST_NETWORKS, ListNetworks(basis={identifier(one): value for one, value in basis.items()}))
+    names = [network.name for network in page.networks]
+    while page.next:
+        page = await bus.call(LIST_NETWORKS, ListNetworks(after=page.next))
+        names += [network.name for network in page.networks]
+    return names[::-1]
+
+
+async def shown(copy: NetworkCommands, basis: dict[str, int]) -> list[str]:
+    """The names of the networks that one copy lists."""
+    page = await copy.list_networks(ListNetworks(basis=basis), Command.new("test"))
+    return [network.name for network in NetworkList.model_validate_json(page.data).networks]
 
 
 async def refused(work: object) -> SeawayError:
@@ -200,12 +213,10 @@ async def test_each_copy_shows_what_another_has_answered(
     made = (await here.create(CreateNetwork(network=wanted("web")), Command.new("test"))).network
     basis = {made.id: 1}
     assert (await there.get(NetworkRef(ref="web", basis=basis), Command.new("test"))).network == made
-    assert [one.name for one in (await there.list_networks(ListNetworks(basis=basis), Command.new("t"))).networks] == [
-        "web"
-    ]
+    assert await shown(there, basis) == ["web"]
     await removal.remove(NetworkRef(ref="web"), Command.new("test"))
     gone = {made.id: GONE}
-    assert (await here.list_networks(ListNetworks(basis=gone), Command.new("test"))).networks == ()
+    assert await shown(here, gone) == []
     assert (await refused(here.get(NetworkRef(ref="web", basis=gone), Command.new("t")))).code is Code.NOT_FOUND
 
 
