@@ -68,6 +68,7 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
             networks.is_stored,
             settings.default_pools,
         )
+        networks.compared = lambda: subnets.hold_again(networks.index)
         shares = await bus.transport.bucket(catalogue.SHARES_BUCKET, settings.replicas)
         history = History(bus.transport, shares)
         inventories = NetworkInventories(bus, networks, subnets, tasks, nodes.records)

@@ -67,6 +67,21 @@ class SubnetRecord:
             if len(others) == len(held) or await self._write(others, revision):
                 return
 
+    async def hold_again(self, networks: Iterable[NetworkRecord]) -> None:
+        """Hold the subnets of networks that have a record and hold none: those of lost buckets."""
+        networks = [one for one in networks if not one.config_only]
+        while True:
+            held, revision = await self._read()
+            holders, now_ns = {one.network for one in held}, self._now_ns()
+            lost = [
+                HeldSubnet(subnet=pool.subnet, network=network.id, since_ns=now_ns)
+                for network in networks
+                if network.id not in holders
+                for pool in network.pools
+            ]
+            if not lost or await self._write([*held, *lost], revision):
+                return
+
     async def take_back(self, network: str, error: SeawayError) -> None:
         """Free the subnets of a network of which the registration was refused with `error`.
 
