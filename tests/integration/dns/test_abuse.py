@@ -141,10 +141,9 @@ async def test_a_stream_that_breaks_off_is_closed(node: Node) -> None:
 
 async def test_a_longer_query_than_any_ends_its_connection(node: Node) -> None:
     await node.attach(ONE)
-    with closing(dials(node, ONE, socket.SOCK_STREAM)) as stream:
-        with contextlib.suppress(ConnectionResetError):
-            stream.sendall(struct.pack("!H", 4097) + HEADER + QUESTION.ljust(4085, b"\0"))
-            assert await asyncio.to_thread(stream.recv, 1) == b""
+    with closing(dials(node, ONE, socket.SOCK_STREAM)) as stream, contextlib.suppress(ConnectionResetError):
+        stream.sendall(struct.pack("!H", 4097) + HEADER + QUESTION.ljust(4085, b"\0"))
+        assert await asyncio.to_thread(stream.recv, 1) == b""
     assert answers(await node.query(ONE, "web", tcp=True)) == ["10.1.0.2"]
 
 
