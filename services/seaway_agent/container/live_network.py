@@ -59,7 +59,7 @@ class LiveNetwork:
         reach(Failpoint.ENDPOINT_PLUGGED)
         endpoints = (*status.endpoints, made)
         try:
-            await self._name(spec, status.pid, (*spec.network.endpoints, asked), endpoints)
+            await self._name(spec, status.pid, (*spec.network.endpoints, asked), endpoints, network)
             reach(Failpoint.RESOLVER_ATTACHED)
             ports = await self._move_ports(spec, status, endpoints)
         except (SeawayError, ResolverError, OSError) as error:
@@ -103,10 +103,15 @@ class LiveNetwork:
             log.error("container %s: its names can't be brought up to date: %s", spec.id[:12], error)
 
     async def _name(
-        self, spec: ContainerSpec, pid: int, asked: Sequence[EndpointSpec], endpoints: Sequence[Endpoint]
+        self,
+        spec: ContainerSpec,
+        pid: int,
+        asked: Sequence[EndpointSpec],
+        endpoints: Sequence[Endpoint],
+        connected: NetworkRecord | None = None,
     ) -> None:
         """Raises ResolverError, OSError. A resolver that the sandbox has stays when all networks of users are left."""
-        names = names_of(spec, asked, endpoints, self._held)
+        names = names_of(spec, asked, endpoints, self._held, connected)
         if asks_resolver(endpoints):
             await self._resolver.adopt(spec.id, pid, names)
         else:

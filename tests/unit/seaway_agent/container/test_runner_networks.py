@@ -13,7 +13,7 @@ from seaway_agent.container import live_network
 from seaway_agent.container.hooks.etc_files import etc_files
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.instructions import PendingDisconnect, Waiter
-from seaway_agent.dns.port import ResolverError
+from seaway_agent.dns.port import ContainerNames, ResolverError
 from seaway_agent.network.errors import NetlinkError, NetworkError, PortError
 from seaway_agent.network.port import network_spec
 from seaway_bus.bus import Command
@@ -214,6 +214,22 @@ async def test_names_come_and_go_with_endpoints(bench: Bench) -> None:
     assert names_in(box) == ()
     assert bench.resolver.process.find(spec.id, "box1.back") is None
     assert spec.id in bench.resolver.attached, "its resolv.conf names the resolver still"
+
+
+async def test_an_internal_network_is_known_as_such_with_the_connect(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await Box.running(bench)
+    await box.disconnect(BRIDGE_ID, "bridge")
+    adopt, forwarding = bench.resolver.adopt, []
+
+    async def adopting(container: str, pid: int, names: ContainerNames) -> None:
+        forwarding.append(names.forwards)
+        await adopt(container, pid, names)
+
+    monkeypatch.setattr(bench.resolver, "adopt", adopting)
+    await box.runner.connect(Command.new(), ASKED, BACK.model_copy(update={"internal": True}))
+    assert forwarding == [False]
 
 
 async def test_a_rename_is_followed(bench: Bench) -> None:
