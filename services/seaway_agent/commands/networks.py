@@ -76,10 +76,9 @@ class NetworkCommands:
         sandboxes = self._networks.endpoints
         return [one for one in self._inventory.runners if any(end.network == identifier for end in sandboxes(one))]
 
-    def _is_used(self, identifier: str) -> bool:
-        return any(self._inventory.runners[container].status.pid for container in self._members(identifier))
-
     async def _list(self, asked: Empty, command: Command) -> NetworkInventory:
         inventory, stored = self._inventory, self._journal.networks
-        used = tuple(filter(self._is_used, stored))
+        running = (container for container, runner in inventory.runners.items() if runner.status.pid)
+        used_ids = {end.network for container in running for end in self._networks.endpoints(container)}
+        used = tuple(filter(used_ids.__contains__, stored))
         return NetworkInventory(node=inventory.node, epoch=inventory.epoch, networks=tuple(stored.values()), used=used)

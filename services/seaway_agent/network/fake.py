@@ -90,6 +90,10 @@ class FakeNetworks:
         """See the port."""
         return tuple(self._made.values())
 
+    def is_made(self, network_id: str) -> bool:
+        """See the port."""
+        return network_id in self._made
+
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """See the port."""
         self._called("join")

@@ -157,6 +157,9 @@ class Networks(Protocol):
     def present(self) -> tuple[NetworkSpec, ...]:
         """The networks that were made, in that order."""
 
+    def is_made(self, network_id: str) -> bool:
+        """Whether a network was made, and not removed."""
+
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """Make a sandbox with these endpoints, ``eth0`` first; without requests it has only loopback.
 

@@ -75,14 +75,13 @@ class NetworkRecovery:
         await self._adopt_names(found)
 
     async def _adopt_names(self, found: RunningNetwork) -> None:
-        """One that can't have a resolver is logged: its network is as it was."""
+        """One that can't have a resolver is logged: its network is as it was, and other containers follow."""
         spec = found.spec
-        if not asks_resolver(found.endpoints) and not names_resolver(self._layout.bundle(spec.id) / "resolv.conf"):
-            return
-        names = names_of(spec, spec.network.endpoints, found.endpoints, self._held)
         try:
-            await self._resolver.adopt(spec.id, found.pid, names)
-        except (ResolverError, OSError) as error:
+            if asks_resolver(found.endpoints) or names_resolver(self._layout.bundle(spec.id) / "resolv.conf"):
+                names = names_of(spec, spec.network.endpoints, found.endpoints, self._held)
+                await self._resolver.adopt(spec.id, found.pid, names)
+        except Exception as error:
             log.error("container %s has no resolver: %s", spec.id[:12], error)
 
     async def _sweep_names(self) -> None:
