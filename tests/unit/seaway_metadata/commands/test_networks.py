@@ -150,6 +150,9 @@ async def test_what_a_node_has_is_not_a_network_s(metadata: Metadata, fake_bus: 
     await until(lambda: any(True for _ in metadata._nodes.records()), what="the node to be known")
     assert (await create(fake_bus, "web")).pools[0].subnet == "172.18.0.0/16"
     assert (await refused(create(fake_bus, "x", "10.5.0.0/24"))).code is Code.FORBIDDEN
+    in_the_segment = await create(fake_bus, "lan", "10.5.0.0/24", driver="macvlan")
+    assert in_the_segment.pools[0].subnet == "10.5.0.0/24"
+    assert (await create(fake_bus, "lone", driver="macvlan")).pools[0].subnet == "172.19.0.0/16"
 
 
 @pytest.mark.parametrize(
