@@ -14,7 +14,7 @@ from chaos_rig.suite import ChaosSuite, struck
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 _SERVICES = ("agent", "api", "metadata")
-_RESOLVER = "seaway_agent.dns.resolver"
+_RESOLVER = "/dns/resolver"
 
 
 def test_r15_networks_of_users(suite: ChaosSuite, tmp_path: Path, figures: Figures) -> None:
