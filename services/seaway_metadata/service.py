@@ -64,6 +64,7 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
         subnets = SubnetRecord(
             await bus.transport.bucket(catalogue.SUBNETS_BUCKET, settings.replicas),
             networks.is_stored,
+            lambda: networks.index,
             settings.default_pools,
         )
         shares = await bus.transport.bucket(catalogue.SHARES_BUCKET, settings.replicas)

@@ -102,6 +102,10 @@ class BridgeDriver(Driver):
         """See `Driver`."""
         return [bridge.index for bridge in self._bridges.values()]
 
+    def warnings(self) -> list[str]:
+        """See `Driver`."""
+        return self._nat.warnings([bridge.rules for bridge in self._bridges.values()])
+
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:
         """See `Driver`."""
         self._bridges = {spec.id: self._set_up(spec)[1] for spec in networks}

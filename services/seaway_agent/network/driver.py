@@ -129,6 +129,10 @@ class Driver(ABC):
         """The indexes of its networks' interfaces on the host."""
         return ()
 
+    def warnings(self) -> list[str]:
+        """What keeps its networks from working, and how to change that."""
+        return []
+
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:  # noqa: B027
         """Restore what another program removed of these networks."""
 

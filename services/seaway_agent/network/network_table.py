@@ -111,6 +111,10 @@ class NetworkTable:
         with NetlinkSocket(ROUTE) as host:
             return destinations(host_network.routes(host, own))
 
+    def warnings(self) -> tuple[str, ...]:
+        """What keeps networks from working, and how to change that."""
+        return tuple(text for driver in self._drivers.values() for text in driver.warnings())
+
     def teardown(self) -> None:
         """Remove all networks from the host."""
         for driver in self._drivers.values():

@@ -190,6 +190,10 @@ class NodeNetworks:
         """
         return await self.run(self._networks.routes)
 
+    async def warnings(self) -> tuple[str, ...]:
+        """What on this host keeps networks from working, and how to change that. Raises NetworkError, OSError."""
+        return await self.run(self._networks.warnings)
+
     # --- the thread
 
     async def _build(self, requests: Sequence[EndpointRequest]) -> Sandbox:

@@ -81,7 +81,7 @@ class NetworkCommands:
                 return NetworkReply(network=known)
             asked = await self._with_config(asked)
             if await self._table.records.claims.holder(NETWORK_NAMES.claim(asked.name)) is None:
-                pools = await self._subnets.reserve(asked, self._taken_on_nodes())
+                pools = await self._subnets.reserve(asked, self._taken_on_nodes(asked))
                 reach(Failpoint.NETWORK_SUBNETS)
                 asked = asked.model_copy(update={"pools": pools})
             network = await self._register(asked)
@@ -110,8 +110,13 @@ class NetworkCommands:
             await self._subnets.release(network.id)
             raise
 
-    def _taken_on_nodes(self) -> Iterator[Subnet]:
-        """The hosts' routes, and the subnets of their default bridges."""
+    def _taken_on_nodes(self, network: NetworkRecord) -> Iterator[Subnet]:
+        """The hosts' routes, and the subnets of their default bridges.
+
+        None for a macvlan whose subnet the user gives: it is that of the hosts' own segment.
+        """
+        if network.driver == "macvlan" and any(pool.subnet for pool in network.pools):
+            return
         for node in self._nodes():
             facts = node.beat.facts
             for text in (*facts.routes, facts.bridge.subnet):
