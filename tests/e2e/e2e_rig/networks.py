@@ -1,6 +1,14 @@
 """Networks of users: made by the CLI, and seen from inside of their containers."""
 
+import contextlib
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.world import entered
 
 SLEEP = ("busybox", "sleep", "600")
 NOWHERE = "127.0.0.1"
@@ -41,3 +49,40 @@ def looked_up(cli: DockerCli, container: str, *names: str) -> dict[str, set[str]
 def reaches(cli: DockerCli, container: str, url: str) -> bool:
     """Whether a program in the container gets an answer from an HTTP server."""
     return cli.try_("exec", container, "wget", "-T", "1", "-qO", "-", f"http://{url}/").code == 0
+
+
+@contextlib.contextmanager
+def within(cli: DockerCli, container: str) -> Iterator[None]:
+    """In the running container's network, with the machine's programs."""
+    with entered(int(cli("inspect", container, "--format", "{{.State.Pid}}").out)):
+        yield
+
+
+@contextlib.contextmanager
+def telling(cli: DockerCli, container: str) -> Iterator[None]:
+    """A server on port 80 of a running container's network, which answers with the address of its client."""
+    with within(cli, container):
+        server = _Server(("::", 80), _TellingClient)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    address_family = socket.AF_INET6
+    daemon_threads = True
+
+
+class _TellingClient(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.client_address[0].removeprefix("::ffff:").encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
