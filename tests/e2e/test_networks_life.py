@@ -57,6 +57,19 @@ def test_renamed_containers_are_found_by_the_new_name(cli: DockerCli, name: str)
     assert found == {f"{name}-old": set(), f"{name}-new": {own}, own: {f"{name}-new.{name}"}}
 
 
+def test_who_shares_a_network_is_without_when_it_is_left(cli: DockerCli, name: str) -> None:
+    made(cli, name)
+    own = address(cli, run_in(cli, name, f"{name}-a", *SERVE), name)
+    cli("run", "-d", "--name", f"{name}-guest", "--network", f"container:{name}-a", *SLEEP)
+    run_in(cli, name, f"{name}-ask", *SLEEP)
+    eventually(lambda: reaches(cli, f"{name}-guest", own), "the server in its own network")
+    cli("restart", "-t", "0", f"{name}-a")
+    assert cli("exec", f"{name}-guest", "ls", "/sys/class/net").lines == ["lo"]
+    eventually(lambda: reaches(cli, f"{name}-ask", own), "the server: nobody else has its address")
+    cli("restart", "-t", "0", f"{name}-guest")
+    assert reaches(cli, f"{name}-guest", own)
+
+
 # --- removal
 
 

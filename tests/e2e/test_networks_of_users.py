@@ -13,7 +13,7 @@ from e2e_rig.docker_cli import DockerCli
 from e2e_rig.networks import SLEEP, address, looked_up, made, reaches, run_in
 from e2e_rig.waits import eventually
 from e2e_rig.world import HOST, OUTSIDE, World
-from test_network import SERVE, refused
+from test_network import SERVE, fetch, refused
 
 from seaway_testing.ports import free_port
 
@@ -182,6 +182,15 @@ def test_addresses_that_were_asked_for(cli: DockerCli, name: str) -> None:
     assert looked_up(cli, f"{name}-b", f"{name}-a")[f"{name}-a"] == {"10.93.0.77", "fd00:93::77"}
     assert looked_up(cli, f"{name}-b", "fd00:93::77")["fd00:93::77"] == {f"{name}-a.{name}"}
     assert cli("exec", f"{name}-b", "ping", "-6", "-c1", "-W2", f"{name}-a").code == 0
+
+
+def test_the_smallest_network_has_one_container(cli: DockerCli, name: str) -> None:
+    made(cli, name, "--subnet", "10.93.0.0/31")
+    port = free_port()
+    run_in(cli, name, name, "-p", f"{port}:80", *SERVE)
+    assert "inet 10.93.0.1/31 " in cli("exec", name, "ip", "addr", "show", "eth0").out
+    assert fetch("10.93.0.1", 80) == fetch(HOST, port) == "served\n"
+    assert cli("exec", name, "ping", "-c1", "-W2", OUTSIDE).code == 0
 
 
 @pytest.mark.seaway_only  # Docker has it since 28.0
