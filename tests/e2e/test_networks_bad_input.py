@@ -45,7 +45,7 @@ def names(api: Api) -> list[str]:
         (pool("0.0.0.0/0"), 403, ""),
         _seaway_only(pool("127.1.0.0/24"), 400, "loopback and multicast addresses are not for containers"),
         _seaway_only(pool("224.0.0.0/24"), 400, "loopback and multicast addresses are not for containers"),
-        (pool("10.91.0.0/24", Gateway="10.91.0.255"), 403, "failed to allocate gateway (10.91.0.255)"),
+        (pool("10.91.0.0/24", Gateway="10.91.0.255"), 400, "failed to allocate gateway (10.91.0.255)"),
         (pool("10.91.0.0/24", Gateway="10.92.0.1"), 400, "gateway"),
         (pool("10.91.0.0/24", IPRange="10.92.0.0/25"), 400, "range"),
         ({"Driver": "nope"}, 404, 'plugin "nope" not found'),
