@@ -134,6 +134,10 @@ class FakeNetworks:
             sandbox.endpoints = tuple(endpoint for endpoint in sandbox.endpoints if endpoint is not leaving)
             self._addresses[network_id].free((leaving.address, leaving.address6), sandbox)
 
+    async def share(self, container: str) -> None:
+        """See the port."""
+        self._called("share")
+
     async def leave(self, container: str) -> None:
         """See the port."""
         self._called("leave")

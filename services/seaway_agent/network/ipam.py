@@ -1,8 +1,8 @@
 """The addresses of networks on this node, and their allocation in Docker's order. Pure.
 
 The gateway is the first host address by default; each allocation follows the last one, so that a freed address is
-reused as late as possible; at the end the search wraps around. Network and broadcast addresses are never allocated.
-The search costs one step per taken neighbour.
+reused as late as possible; at the end the search wraps around. Network and broadcast addresses are never allocated,
+but a /31 has none (RFC 3021). The search costs one step per taken neighbour.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from seaway_agent.network.errors import AddressError, NetworkError, SubnetError
 from seaway_agent.network.port import NetworkSpec
 
-_SMALLEST_PREFIX = 30
+_SMALLEST_PREFIX = 31
 
 
 class AddressPool:
@@ -19,10 +19,11 @@ class AddressPool:
 
     def __init__(self, subnet: IPv4Network, gateway: IPv4Address | None = None) -> None:
         if subnet.prefixlen > _SMALLEST_PREFIX:
-            raise SubnetError(f"subnet {subnet} has no room for a gateway and a container: use a /30 or larger")
+            raise SubnetError(f"subnet {subnet} has no room for a gateway and a container: use a /31 or larger")
         self.subnet = subnet
-        self._first = int(subnet.network_address) + 1
-        self._last = int(subnet.broadcast_address) - 1
+        edge = 1 if subnet.prefixlen < _SMALLEST_PREFIX else 0
+        self._first = int(subnet.network_address) + edge
+        self._last = int(subnet.broadcast_address) - edge
         self.gateway = gateway if gateway is not None else IPv4Address(self._first)
         self._check_inside(self.gateway)
         self._used = {int(self.gateway)}

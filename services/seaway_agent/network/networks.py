@@ -145,6 +145,13 @@ class NodeNetworks:
             fd = -1
         await self._with(fd, lambda: self._sandboxes.disconnect(sandbox, fd, network_id))
 
+    async def share(self, container: str) -> None:
+        """See the port."""
+        sandbox = self._by_container.get(container)
+        if sandbox is not None:
+            with contextlib.suppress(SandboxGone):  # nobody can join it any more
+                await self.run(sandbox.share)
+
     async def leave(self, container: str) -> None:
         """See the port."""
         sandbox = self._by_container.pop(container, None)

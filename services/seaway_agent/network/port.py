@@ -183,6 +183,12 @@ class Networks(Protocol):
         Harmless if there is no endpoint. Raises NetlinkError.
         """
 
+    async def share(self, container: str) -> None:
+        """Prepare for another container in this one's sandbox: when this one leaves, its endpoints are removed from it.
+
+        Harmless if there is no sandbox. Raises OSError.
+        """
+
     async def leave(self, container: str) -> None:
         """Release the sandbox and all endpoints. Harmless if there is none, and twice."""
 

@@ -79,12 +79,15 @@ class Sandboxes:
     def release(self, sandbox: Sandbox) -> None:
         """Release a sandbox and its addresses. Safe to call twice.
 
-        The kernel removes namespace and interfaces when its last process ends.
+        The kernel removes namespace and interfaces when its last process ends. In a shared one another container may
+        go on, so that its interfaces are removed here.
         """
-        sandbox.close()
         if sandbox in self._live:
             self._live.remove(sandbox)
+            if sandbox.shared_fd >= 0:
+                self._unplug_all(sandbox)
             self._give_back(sandbox, sandbox.plugged)
+        sandbox.close()
 
     def adopt(self, pid: int, requests: Sequence[EndpointRequest]) -> Sandbox:
         """The sandbox of a process that outlived an earlier agent, even if the process has changed it.
@@ -185,6 +188,14 @@ class Sandboxes:
         ranks += [plugged.rank for plugged in sandbox.plugged if plugged.info.gateway is not None]
         ranks6 += [plugged.rank for plugged in sandbox.plugged if plugged.info.gateway6 is not None]
         return min(ranks, default=None), min(ranks6, default=None)
+
+    def _unplug_all(self, sandbox: Sandbox) -> None:
+        """What can't be removed is logged: its addresses may be given to another container."""
+        for plugged in sandbox.plugged:
+            try:
+                self._networks.of(plugged).driver.unplug(plugged, sandbox.shared_fd)
+            except (NetworkError, OSError) as error:
+                _log.error("address %s stays in a sandbox of another container: %s", plugged.info.address, error)
 
     def _give_back(self, sandbox: Sandbox, endpoints: Sequence[PluggedEndpoint]) -> None:
         for plugged in endpoints:

@@ -50,12 +50,15 @@ class NetworkRecovery:
     async def restore(self, running: Iterable[RunningNetwork]) -> None:
         """Adopt the networks of running containers, remove all others, and start the pools of sandboxes."""
         ports: dict[str, Published] = {}
+        running = [*running]
         for found in running:
             if not found.spec.network.sandbox and found.pid:
                 await self._adopt(found)
             address = port_address(found.spec, found.endpoints)
             if found.ports and address is not None and self._networks.owns(found.spec.id, address):
                 ports[found.spec.id] = Published(address, tuple(map(host_binding, found.ports)))
+        for partner in {found.spec.network.partner for found in running if found.pid} - {""}:
+            await self._networks.share(partner)
         for warning in await self._published.restore(ports):
             log.warning("%s", warning)
         for interface in await self._networks.sweep():

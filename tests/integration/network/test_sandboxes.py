@@ -56,6 +56,32 @@ async def test_a_sandbox_has_what_a_container_expects(node: Node) -> None:
     await node.release(sandbox)
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_a_shared_sandbox_stays_without_endpoints(
+    suite: str, host: Namespace, start: Start, adopted: bool
+) -> None:
+    node = Node(suite, host)
+    await node.open()
+    held = await node.acquire()
+    inner = Namespace(os.dup(held.netns_fd))
+    owner, guest = start(inner.fd), start(inner.fd)
+    node.networks.hand_over(held.container, owner.pid)
+    if adopted:
+        await node.close()
+        node = Node(suite, host)
+        await node.open()
+        await node.networks.adopt(held.container, owner.pid, [held.request])
+    await node.networks.share(held.container)
+    end(owner)
+    await node.release(held)
+    assert "eth0" not in inner.links() and guest.poll() is None
+    again = await node.acquire(fixed(held.address))
+    assert again.address == held.address and held.host_veth not in host.links()
+    await node.release(again)
+    inner.close()
+    await node.close(teardown=True)
+
+
 async def test_a_sandbox_without_network(node: Node) -> None:
     sandbox = await node.join([])
     inner = Namespace(sandbox.netns_fd)

@@ -66,7 +66,12 @@ def test_restored_addresses_are_in_use_and_the_order_goes_on_after_them() -> Non
 
 def test_subnet_too_small() -> None:
     with pytest.raises(SubnetError, match="no room"):
-        AddressPool(IPv4Network("10.0.0.0/31"))
+        AddressPool(IPv4Network("10.0.0.0/32"))
+
+
+def test_the_smallest_subnet_has_a_gateway_and_one_more_address() -> None:
+    pool = AddressPool(IPv4Network("10.0.0.0/31"))
+    assert (pool.gateway, pool.allocate(), pool.free) == (ip(0), ip(1), 0)
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 4))))

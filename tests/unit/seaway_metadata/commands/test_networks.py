@@ -189,6 +189,16 @@ async def test_a_configuration_network(node: NetworkNode, fake_bus: Bus) -> None
     assert await listed(fake_bus) == []
 
 
+async def test_a_configuration_network_has_no_containers(
+    node: NetworkNode, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await create(fake_bus, "cfg", "10.30.0.0/24", config_only=True)
+    with pytest.raises(SeawayError, match="cannot create endpoint on configuration-only network") as caught:
+        await node.register(1, "cfg")
+    assert caught.value.code is Code.FORBIDDEN
+    assert not fake_server.buckets[ADDRESSES_BUCKET.name].entries
+
+
 async def test_a_predefined_network_stays(node: NetworkNode, fake_bus: Bus) -> None:
     for ref in ("bridge", "host", "none", network_id("bridge")[:12]):
         error = await refused(fake_bus.call(REMOVE_NETWORK, NetworkRef(ref=ref)))
