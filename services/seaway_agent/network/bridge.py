@@ -84,6 +84,10 @@ class BridgeDriver(Driver):
         """See `Driver`. A program may have renamed its interface or changed its address, but not the host's end."""
         return self._veths.find(plan, self._bridges[plan.network.id].index, inside)
 
+    def made_of(self, inside: Sequence[rtnl.Link]) -> list[rtnl.Link]:
+        """See `Driver`."""
+        return [inner for inner, _ in self._veths.own(inside)]
+
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
         """See `Driver`."""
         kept = {bridge.rules.bridge for bridge in self._bridges.values()}

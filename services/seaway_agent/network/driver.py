@@ -114,6 +114,10 @@ class Driver(ABC):
         Returns the planned one, without a host end, if it is gone.
         """
 
+    def made_of(self, inside: Sequence[Link]) -> list[Link]:
+        """Those of a container's interfaces that this driver made, as far as it can tell."""
+        return []
+
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
         """Remove interfaces of the suite that are neither ``live`` nor of these networks; returns their names.
 

@@ -78,10 +78,15 @@ class MacvlanDriver(Driver):
     def adopt(self, plan: EndpointPlan, inside: Sequence[rtnl.Link]) -> PluggedEndpoint:
         """See `Driver`. A program may have renamed its interface, but not given it another parent."""
         parent = self._parents[plan.network.id].index
-        for link in inside:
-            if link.kind == "macvlan" and link.peer == parent:
+        for link in self.made_of(inside):
+            if link.peer == parent:
                 return replace(plan, interface=link.name, mac=link.mac).plugged()
         return plan.plugged()
+
+    def made_of(self, inside: Sequence[rtnl.Link]) -> list[rtnl.Link]:
+        """See `Driver`. A macvlan that a program made itself is over an interface of its own namespace."""
+        parents = {parent.index for parent in self._parents.values()}
+        return [link for link in inside if link.kind == "macvlan" and link.leads_elsewhere and link.peer in parents]
 
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
         """See `Driver`."""

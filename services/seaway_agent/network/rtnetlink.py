@@ -149,11 +149,11 @@ class Interfaces:
         for gateway in gateways:
             self.route_by(name, gateway)
 
-    def route_by(self, name: str, gateway: IPv4Address | IPv6Address) -> None:
-        """Set the default route of the gateway's family, in place of another one."""
-        family = AF_INET if gateway.version == 4 else AF_INET6
-        with _doing(f"route by {gateway} over {name}"):
-            self._route.route("replace", dst="default", gateway=str(gateway), oif=self.index(name), family=family)
+    def route_by(self, name: str, gateway: IPv4Address | IPv6Address, *, replace: bool = True) -> None:
+        """Set the default route of the gateway's family, in place of another one unless that is to stay."""
+        family, command = AF_INET if gateway.version == 4 else AF_INET6, "replace" if replace else "add"
+        with _doing(f"route by {gateway} over {name}", *(() if replace else (errno.EEXIST,))):
+            self._route.route(command, dst="default", gateway=str(gateway), oif=self.index(name), family=family)
 
     def delete(self, name: str) -> None:
         """Delete an interface, if it exists. For a veth the kernel waits some 20 ms."""
