@@ -134,7 +134,7 @@ class Driver(ABC):
         return ()
 
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:  # noqa: B027
-        """Restore what another program removed of these networks."""
+        """Restore what another program removed of these networks. One that can't be restored is logged."""
 
     def teardown(self) -> None:  # noqa: B027
         """Remove all of this suite's networks from the host, including those of earlier agents."""

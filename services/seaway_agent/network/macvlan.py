@@ -1,6 +1,7 @@
 """The driver of macvlan networks: endpoints are in the same Ethernet segment as the parent interface."""
 
 import errno
+import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from seaway_agent.network.rtnetlink import Interfaces
 _FORMER_S, _POLL_S = 5.0, 0.005
 _PASSTHRU = "passthru"
 _MADE_KINDS = ("dummy", "veth", "vlan")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,10 @@ class MacvlanDriver(Driver):
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:
         """See `Driver`."""
         for spec in networks:
-            self.make(spec)
+            try:
+                self.make(spec)
+            except (NetworkError, OSError) as error:
+                _log.error("network %s can't be set up again: %s", spec.name, error)
 
     def teardown(self) -> None:
         """See `Driver`."""
