@@ -86,7 +86,9 @@ class Interfaces:
 
     def add_address(self, index: int, address: Interface) -> None:
         """Give an interface an address, unless it has it. An IPv6 one works at once (no DAD)."""
-        more = {"broadcast": str(address.network.broadcast_address)} if address.version == 4 else {"flags": _NODAD}
+        more: dict[str, Any] = {"flags": _NODAD} if address.version == 6 else {}
+        if address.version == 4 and address.network.num_addresses > 2:
+            more = {"broadcast": str(address.network.broadcast_address)}
         with _doing(f"give interface {index} address {address}", errno.EEXIST):
             self._route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **more)
 

@@ -142,7 +142,8 @@ def add_address(index: int, address: IPv4Interface | IPv6Interface) -> Message:
         body = _IFADDR.pack(_AF_INET6, address.network.prefixlen, _NODAD, 0, index)
     else:
         body = _IFADDR.pack(_AF_INET, address.network.prefixlen, 0, 0, index)
-        body += attribute(_IFA_BROADCAST, address.network.broadcast_address.packed)
+        if address.network.num_addresses > 2:
+            body += attribute(_IFA_BROADCAST, address.network.broadcast_address.packed)
     packed = address.ip.packed
     return Message(NEWADDR, CREATE | EXCL, body + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed))
 
