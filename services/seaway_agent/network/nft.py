@@ -27,13 +27,13 @@ _VERSIONS: Final[Mapping[str, Family]] = {ruleset.IPV4: 4, ruleset.IPV6: 6}
 class NatTable:
     """Masquerade, published ports and isolation of one suite's bridges, and the user's rules. See ``ruleset``.
 
-    Belongs to one thread, in the host's network namespace.
+    Belongs to one thread, in the host's network namespace. It knows nothing but the kernel does: others may change the
+    same tables.
     """
 
     def __init__(self, suite: str) -> None:
         self.suite = check_suite(suite)
         self.name = table_name(suite)
-        self._families: tuple[Family, ...] = (4,)
         self._socket: NetlinkSocket | None = None
 
     def install(self, bridges: Sequence[BridgeRules], *, only: bool = False) -> None:
@@ -43,7 +43,6 @@ class NatTable:
         """
         ipv6 = any(one.subnet6 is not None for one in bridges) or self._has_ipv6()
         _run_nft(ruleset.install(self.suite, bridges, ipv6=ipv6, only=only))
-        self._families = (4, 6) if ipv6 else (4,)
 
     def remove(self) -> None:
         """Delete the tables with everything in them."""
@@ -61,7 +60,8 @@ class NatTable:
 
     def replace(self, elements: Sequence[Dnat]) -> None:
         """Make the maps hold exactly these elements. Packets see the old or the new maps, nothing in between."""
-        self._apply([*nfnl.flush(self.name, self._families), *nfnl.add(self.name, elements)], "restore published ports")
+        families: tuple[Family, ...] = (4, 6) if self._has_ipv6() else (4,)
+        self._apply([*nfnl.flush(self.name, families), *nfnl.add(self.name, elements)], "restore published ports")
 
     def warnings(self, bridges: Sequence[BridgeRules]) -> list[str]:
         """What another program's firewall drops of these bridges' packets, and how to change that.

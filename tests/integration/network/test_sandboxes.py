@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.namespaces import Namespace, Process, call_in, end, wait_until
 
-from seaway_agent.network import sandboxes as sandboxes_module
+from seaway_agent.network import adoption
 from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError, SandboxGone, SubnetError
 from seaway_agent.network.names import table_name
 from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest
@@ -328,7 +328,7 @@ async def test_where_a_living_sandbox_can_t_be_looked_at_nothing_is_swept(
     def refuse(*_: object) -> None:
         raise NetlinkError(105, "cannot list interfaces: No buffer space available")
 
-    monkeypatch.setattr(sandboxes_module, "links", refuse)
+    monkeypatch.setattr(adoption, "links", refuse)
     second = Node(suite, host, subnet)
     await second.open()
     await second.networks.adopt(sandbox.container, process.pid, [sandbox.request])
