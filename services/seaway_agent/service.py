@@ -320,9 +320,7 @@ class Agent:
         facts = facts_of(
             info, self._runtimes, self._networks.suite, self._bridge, settings.label, str(settings.root), boot
         )
-        heartbeat = Heartbeat(
-            context.bus, inventory, self._journal, info, facts, settings.beat_s, self._networks.routes
-        )
+        heartbeat = Heartbeat(context.bus, inventory, self._journal, info, facts, settings.beat_s, self._networks)
         context.tasks.eternal("beat", heartbeat.run())
         context.tasks.eternal("layers", LayerSweeper(context.bus, inventory, self._layers).run())
         self._stack.push_async_callback(self._leave, heartbeat)

@@ -66,9 +66,9 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
         subnets = SubnetRecord(
             await bus.transport.bucket(catalogue.SUBNETS_BUCKET, settings.replicas),
             networks.is_stored,
+            lambda: networks.index,
             settings.default_pools,
         )
-        networks.compared = lambda: subnets.hold_again(networks.index)
         shares = await bus.transport.bucket(catalogue.SHARES_BUCKET, settings.replicas)
         history = History(bus.transport, shares)
         inventories = NetworkInventories(bus, networks, subnets, tasks, nodes.records)

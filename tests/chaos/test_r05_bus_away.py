@@ -13,6 +13,7 @@ from chaos_rig.clean import leaving_nothing
 from chaos_rig.client import Client
 from chaos_rig.commands import Commands
 from chaos_rig.figures import Figures
+from chaos_rig.networked import Networked
 from chaos_rig.outage import Outage
 from chaos_rig.scale import scaled
 from chaos_rig.suite import ChaosSuite
@@ -160,12 +161,14 @@ def test_nats_comes_back_empty(on_a_server: tuple[ChaosSuite, NatsServer], figur
     with leaving_nothing(suite):
         client, since = Client(suite.api), time.time()
         ends = client.create("ends", "read go < /gates/gate; exit 7", Binds=[f"{tmp_path}:/gates"])
-        goes_on, idle = client.create("before", "sleep 1000"), client.create("idle", "exit 3")
+        goes_on = client.create("before", "sleep 1000", NetworkMode="bridge")
+        idle = client.create("idle", "exit 3", NetworkMode="bridge")
         for container in (ends, goes_on):
             client.start(container)
         assert client.steadily("POST", f"/containers/{goes_on}/rename?name=goes-on").status == 204
         names = {ends: "ends", goes_on: "goes-on", idle: "idle"}
         pids = {goes_on: int(client.state(goes_on)["Pid"])}
+        networks = Networked(client, goes_on, "goes-on", idle)
         server.kill()
         server.wipe()
         (tmp_path / "gate").write_text("\n")
@@ -175,6 +178,7 @@ def test_nats_comes_back_empty(on_a_server: tuple[ChaosSuite, NatsServer], figur
         suite.whole()
         _as_it_was(client, names, pids)
         took = time.monotonic() - began
+        networks.check("used", "made", "unused")  # metadata, which runs on, knows what no node has
         assert client.wait(ends) == 7
         eventually(lambda: client.told(since, ends), "what waited in the outbox", 30)
         assert client.told(since, ends) == ["die"], "what was stored is gone"
@@ -188,4 +192,6 @@ def test_nats_comes_back_empty(on_a_server: tuple[ChaosSuite, NatsServer], figur
         assert client.history(since) == []
         client.start(idle)
         assert client.wait(idle) == 3 and client.told(since, idle) == ["start", "die"]
+        networks.check("used", "made")
+        networks.remove(goes_on, idle)
     figures.show("R5", f"NATS came back empty: all known again after {took:.1f} s, under a running suite")

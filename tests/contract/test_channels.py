@@ -13,7 +13,7 @@ from pydantic import BaseModel, JsonValue
 from seaway_contracts import catalogue
 from seaway_contracts.asyncapi import call_name
 from seaway_contracts.base import Payload
-from seaway_contracts.channels import CallChannel, EventChannel, MessageChannel, Role, Template
+from seaway_contracts.channels import BucketConfig, CallChannel, EventChannel, MessageChannel, Role, Template
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.ids import BadToken
 from seaway_contracts.lifecycle import public_body
@@ -192,6 +192,11 @@ def test_secrets_are_not_published() -> None:
 def test_services_of_calls_are_known() -> None:
     assert {call.service for call in catalogue.CALLS} <= set(catalogue.SERVICES)
     assert all(call.timeout_s > 0 for call in catalogue.CALLS)
+
+
+def test_each_bucket_is_among_those_that_metadata_makes() -> None:
+    declared = {one for one in vars(catalogue).values() if isinstance(one, BucketConfig)}
+    assert set(catalogue.BUCKETS) == declared
 
 
 def test_names_of_buckets_and_streams_are_tokens() -> None:

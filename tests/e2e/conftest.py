@@ -113,8 +113,11 @@ def prepare(engine: Engine, config: Path) -> None:
     cli("load", input=images.dressed_archive("dressed:1"))
     for network in ("none", "bridge", "host"):
         cli("run", "--rm", "-i", "--network", network, "busybox", "cat", input="warm\n")
+    cli("network", "create", "--ipv6", "--subnet", "fd00:77::/64", "warm")
+    cli("run", "--rm", "--network", "warm", "-p", "53", "busybox", "true")
     cli("logs", cli("run", "-d", "busybox", "true").out)
     engine.api.remove_all()
+    engine.api.remove_networks()
 
 
 @pytest.fixture(scope="session")
@@ -153,9 +156,10 @@ def py(engine: Engine, no_containers: None) -> Iterator[docker.DockerClient]:
 
 @pytest.fixture
 def no_containers(engine: Engine) -> Iterator[None]:
-    """Each test starts, and leaves the next one, without containers."""
+    """Each test starts, and leaves the next one, without containers and networks of users."""
     yield
     engine.api.remove_all()
+    engine.api.remove_networks()
 
 
 @pytest.fixture

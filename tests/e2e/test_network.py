@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from e2e_rig.api import Api
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 from e2e_rig.world import HOST, OUTSIDE, World
 
@@ -25,6 +26,7 @@ with socket.socket(type=socket.SOCK_DGRAM) as server:
     while True:
         server.sendto(*server.recvfrom(100))
 """
+_BRIDGE_NAME = '{{index .Options "com.docker.network.bridge.name"}}'
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -140,6 +142,46 @@ def test_published_from_a_container(cli: DockerCli) -> None:
     cli("run", "-d", "-p", f"{port}:80", *SERVE)
     script = f"until wget -qO- http://{HOST}:{port}/; do sleep 0.05; done 2>/dev/null"
     assert cli("run", "--rm", "busybox", "sh", "-c", script).out == "served"
+
+
+@pytest.mark.seaway_only
+def test_a_policy_of_another_program_is_warned_of(
+    engine: Seaway, api: Api, cli: DockerCli, world: World, name: str
+) -> None:
+    """Docker's: forwarded packets are dropped. What the warning advises has them pass."""
+
+    def warned() -> list[str]:
+        return [text for text in api.get("/info")["Warnings"] or [] if "chain FORWARD" in text]
+
+    host_port = free_port()
+    cli("run", "-d", "--name", name, "-p", f"{host_port}:80", *SERVE)
+    with world.outside():
+        fetch(HOST, host_port)
+    chain = "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"
+    _nft(world, f"add table ip filter; {chain}; add chain ip filter DOCKER-USER")
+    try:
+        _nft(world, "add rule ip filter FORWARD jump DOCKER-USER")
+        with world.outside():
+            assert refused(HOST, host_port)
+        (text,) = eventually(warned, "a warning", 30)
+        assert text.startswith("WARNING: node n1: the policy of the chain FORWARD of iptables is DROP")
+        assert text in cli.try_("info").err
+        bridge = cli("network", "inspect", "bridge", "--format", _BRIDGE_NAME).out
+        assert f'for b in {bridge}; do iptables -I DOCKER-USER -i "$b" -j ACCEPT; ' in text
+        for key in ("iifname", "oifname"):
+            _nft(world, f"add rule ip filter DOCKER-USER {key} {bridge} accept")
+        with world.outside():
+            fetch(HOST, host_port)
+        eventually(lambda: not warned(), "no warning", 30)
+        log = (engine.run / "log" / "agent.log").read_text()
+        assert log.count(text.removeprefix("WARNING: ")) == 1
+    finally:
+        _nft(world, "delete table ip filter")
+
+
+def _nft(world: World, script: str) -> None:
+    with world.inside():
+        subprocess.run(["nft", script], check=True)
 
 
 def test_published_on_loopback_only(cli: DockerCli, world: World) -> None:

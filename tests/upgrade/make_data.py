@@ -15,18 +15,21 @@ from seaway_agent.state.database import Store, open_database
 from seaway_bus.outbox import Outbox, open_outbox
 from seaway_cli.suite import Suite
 from seaway_contracts import catalogue
+from seaway_contracts.base import Payload
+from seaway_contracts.channels import BucketConfig
 from seaway_contracts.containers import ContainerStatus, Resources, RestartPolicy, State
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecState, ExecStatus
 from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_contracts.networks import NetworkRecord, Pool
+from seaway_contracts.networks import HeldSubnet, NetworkRecord, Pool, Subnets
 from seaway_contracts.nodes import NodeEvent
 from seaway_docker.references import parse_reference
 from seaway_image.oci.digests import Digest
 from seaway_image.store.names import NameTable, StoredImage, StoredLayer
 from seaway_kit.tasks import Tasks
 from seaway_metadata.events.history_share import MARK_BYTES, Mark, Marks
-from seaway_metadata.kinds.containers import NAMES, NameHolder, record_json, spec_json
+from seaway_metadata.kinds.containers import ADDRESSES, NAMES, AddressHolder, NameHolder, record_json, spec_json
+from seaway_metadata.kinds.networks import NETWORK_NAMES, NetworkNameHolder
 from seaway_metadata.store.stored import HORIZON_KEY, Horizon, encode, stamp
 from seaway_testing import builders
 from seaway_testing.clock import START_NS
@@ -106,9 +109,23 @@ def _buckets() -> dict[str, dict[str, str]]:
     return {
         catalogue.CONTAINERS_BUCKET.name: containers | {HORIZON_KEY: encode(Horizon(seq=42)).decode()},
         catalogue.NAMES_BUCKET.name: names,
+        **_networks(),
         catalogue.NODES_BUCKET.name: {"n1": encode(builders.node_record()).decode()},
         catalogue.SHARES_BUCKET.name: {"n1": encode(Marks(marks=(Mark(seq=40, size=MARK_BYTES),))).decode()},
     }
+
+
+def _networks() -> dict[str, dict[str, str]]:
+    held = HeldSubnet(subnet=NETWORK.pools[0].subnet, network=NETWORK.id, since_ns=START_NS)
+    named = NetworkNameHolder(id=NETWORK.id, since_ns=START_NS)
+    address = AddressHolder(id=builders.container_id(2), since_ns=START_NS)
+    found: dict[BucketConfig, tuple[str, Payload]] = {
+        catalogue.NETWORKS_BUCKET: (NETWORK.id, NETWORK),
+        catalogue.NETWORK_NAMES_BUCKET: (NETWORK_NAMES.key(NETWORK.name), named),
+        catalogue.SUBNETS_BUCKET: ("all", Subnets(held=(held,))),
+        catalogue.ADDRESSES_BUCKET: (ADDRESSES.key(f"{NETWORK.id}/10.1.0.2"), address),
+    }
+    return {bucket.name: {key: encode(value).decode()} for bucket, (key, value) in found.items()}
 
 
 def _images() -> NameTable:

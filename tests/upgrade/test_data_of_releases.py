@@ -25,12 +25,14 @@ from seaway_contracts.commands import RemoveContainer, StatusReply
 from seaway_contracts.containers import ContainerSpec, State
 from seaway_contracts.errors import SeawayError, not_found
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
+from seaway_contracts.networks import CreateNetwork, ListNetworks, NetworkRecord
 from seaway_contracts.records import ForgetContainer, ListContainers, RegisterContainer, ResolveContainer
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import resolve
 from seaway_kit.tasks import Tasks
 from seaway_metadata.events.history_share import MARK_BYTES, Mark, Marks
 from seaway_metadata.kinds import registrations
+from seaway_metadata.kinds.containers import address_claim
 from seaway_metadata.service import running
 from seaway_metadata.settings import MetadataSettings
 from seaway_metadata.store import write_behind
@@ -134,6 +136,13 @@ async def test_the_buckets(data: Path, tmp_path: Path, fake_server: FakeServer, 
         }
         record = await bus.call(catalogue.GET_CONTAINER, ResolveContainer(ref="box3"))
         assert (record.status.exit_code, record.status.oom_killed) == (137, True)
+        assert (await bus.call(catalogue.LIST_NETWORKS, ListNetworks())).networks == (NETWORK,)
+        for taken in ({"name": NETWORK.name}, {"name": "other", "pools": NETWORK.pools}):
+            again = CreateNetwork(network=NetworkRecord(id="c" * 64, created_ns=1, **taken))  # type: ignore[arg-type]
+            with pytest.raises(SeawayError, match=r"network with name back already exists|Pool overlaps"):
+                await bus.call(catalogue.CREATE_NETWORK, again)
+        holder = await service.containers.records.claims.holder(address_claim(NETWORK.id, "10.1.0.2"))
+        assert holder == builders.container_id(2)
         (node,) = (await bus.call(catalogue.LIST_NODES, Empty())).nodes
         assert node.node == "n1"
         shares = fake_server.buckets[catalogue.SHARES_BUCKET.name].entries
@@ -161,6 +170,16 @@ def test_the_suite(data: Path, tmp_path: Path) -> None:
 # --- what a later release has written: one clear error, and not a byte is changed
 
 
+_READ_LATER = (
+    catalogue.NAMES_BUCKET,
+    catalogue.ADDRESSES_BUCKET,
+    catalogue.NETWORK_NAMES_BUCKET,
+    catalogue.SUBNETS_BUCKET,
+    catalogue.SHARES_BUCKET,
+)
+"""Buckets that are not read at the start."""
+
+
 @pytest.mark.parametrize("bucket", [bucket.name for bucket in catalogue.BUCKETS])
 async def test_buckets_of_a_later_release(bucket: str, fake_server: FakeServer, bus: Bus, tmp_path: Path) -> None:
     filled(fake_server, RELEASES[-1])
@@ -170,7 +189,7 @@ async def test_buckets_of_a_later_release(bucket: str, fake_server: FakeServer, 
     }
     for key, value in later.items():
         fake_server.buckets[bucket].write(key, value, None)
-    if bucket in (catalogue.NAMES_BUCKET.name, catalogue.SHARES_BUCKET.name):
+    if bucket in {one.name for one in _READ_LATER}:
         async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)):
             pass
     else:

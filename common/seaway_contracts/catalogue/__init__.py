@@ -22,7 +22,16 @@ from seaway_contracts.catalogue.volumes import *
 from seaway_contracts.channels import EventChannel, Role
 from seaway_contracts.lifecycle import ContainerEvent
 
-BUCKETS: Final = (CONTAINERS_BUCKET, NAMES_BUCKET, NODES_BUCKET, SHARES_BUCKET)
+BUCKETS: Final = (
+    CONTAINERS_BUCKET,
+    NAMES_BUCKET,
+    ADDRESSES_BUCKET,
+    NETWORKS_BUCKET,
+    NETWORK_NAMES_BUCKET,
+    SUBNETS_BUCKET,
+    NODES_BUCKET,
+    SHARES_BUCKET,
+)
 SERVICES: Final = tuple(role.value for role in Role if role is not Role.CLI)
 
 

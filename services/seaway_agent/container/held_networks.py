@@ -63,7 +63,7 @@ class HeldNetworks:
     async def make_stored(self, record: NetworkRecord) -> None:
         """Make the network of a record if it isn't there yet. Raises SeawayError: 404, or why it can't be made."""
         self.check(record)
-        if record.id in {spec.id for spec in self._networks.present()}:
+        if self._networks.is_made(record.id):
             return
         try:
             await self._networks.make(network_spec(record))

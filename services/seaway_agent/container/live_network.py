@@ -1,11 +1,10 @@
 """Changes the network of a running container: endpoints, names, published ports, /etc/hosts and resolv.conf."""
 
-import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from seaway_agent.container import shared_files
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hooks.dns import names_of
 from seaway_agent.container.hooks.etc_files import addresses_of, asks_resolver, resolv_conf
@@ -60,7 +59,7 @@ class LiveNetwork:
         reach(Failpoint.ENDPOINT_PLUGGED)
         endpoints = (*status.endpoints, made)
         try:
-            await self._name(spec, status.pid, (*spec.network.endpoints, asked), endpoints)
+            await self._name(spec, status.pid, (*spec.network.endpoints, asked), endpoints, network)
             reach(Failpoint.RESOLVER_ATTACHED)
             ports = await self._move_ports(spec, status, endpoints)
         except (SeawayError, ResolverError, OSError) as error:
@@ -104,10 +103,15 @@ class LiveNetwork:
             log.error("container %s: its names can't be brought up to date: %s", spec.id[:12], error)
 
     async def _name(
-        self, spec: ContainerSpec, pid: int, asked: Sequence[EndpointSpec], endpoints: Sequence[Endpoint]
+        self,
+        spec: ContainerSpec,
+        pid: int,
+        asked: Sequence[EndpointSpec],
+        endpoints: Sequence[Endpoint],
+        connected: NetworkRecord | None = None,
     ) -> None:
         """Raises ResolverError, OSError. A resolver that the sandbox has stays when all networks of users are left."""
-        names = names_of(spec, asked, endpoints, self._held)
+        names = names_of(spec, asked, endpoints, self._held, connected)
         if asks_resolver(endpoints):
             await self._resolver.adopt(spec.id, pid, names)
         else:
@@ -118,28 +122,28 @@ class LiveNetwork:
     def write_files(self, spec: ContainerSpec, endpoints: Sequence[Endpoint], left: Iterable[Endpoint] = ()) -> None:
         """Bring /etc/hosts and resolv.conf up to date: it has these endpoints, and no longer those that it `left`.
 
-        What the container itself has written stays. The files are bind-mounted, so they are written in place.
+        What the container itself has written stays. What can't be done is logged.
         """
-        directory, network = self._layout.bundle(spec.id), spec.network
+        network = spec.network
         if network.sandbox:
             return
         gone, there = (
             hosts.own_lines(hostname(spec), network.domainname, addresses_of(places)) for places in (left, endpoints)
         )
-        try:
-            text = (directory / "hosts").read_text()
-            _write(directory / "hosts", text, hosts.with_lines(hosts.without_lines(text, gone), there))
-            if asks_resolver(endpoints):
-                self._ask_resolver(spec, endpoints, directory / "resolv.conf")
-        except OSError as error:
-            log.error("container %s: its files in /etc can't be brought up to date: %s", spec.id[:12], error)
+        self._change(spec, "hosts", lambda text: hosts.with_lines(hosts.without_lines(text, gone), there))
+        if asks_resolver(endpoints):
+            self._change(spec, "resolv.conf", lambda text: _asking_resolver(spec, endpoints, text))
 
-    def _ask_resolver(self, spec: ContainerSpec, endpoints: Sequence[Endpoint], path: Path) -> None:
-        """Make the internal resolver the nameserver, unless the container has changed the file."""
-        text = path.read_text()
-        with contextlib.suppress(SeawayError):
-            if text == resolv_conf(spec, ()):
-                _write(path, text, resolv_conf(spec, endpoints))
+    def _change(self, spec: ContainerSpec, name: str, changed: Callable[[str], str]) -> None:
+        """Nothing is raised: the command has been recorded already, or the agent recovers other containers too."""
+        path = self._layout.bundle(spec.id) / name
+        try:
+            before = shared_files.read(path)
+            after = changed(before)
+            if after != before:
+                shared_files.write(path, after)
+        except Exception as error:
+            log.error("container %s: its /etc/%s can't be brought up to date: %s", spec.id[:12], name, error)
 
     # --- ports
 
@@ -175,6 +179,6 @@ class LiveNetwork:
             raise internal(f"the ports of container {spec.name} can't be moved: {error}") from error
 
 
-def _write(path: Path, before: str, after: str) -> None:
-    if after != before:
-        path.write_text(after)
+def _asking_resolver(spec: ContainerSpec, endpoints: Sequence[Endpoint], text: str) -> str:
+    """resolv.conf with the internal resolver as its nameserver, unless the container has changed the file."""
+    return resolv_conf(spec, endpoints) if text == resolv_conf(spec, ()) else text

@@ -1,5 +1,6 @@
 """The driver of bridge networks with NAT: each is a bridge of this host with an address in its subnets, and rules."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from seaway_agent.network.veths import BridgePort, Veths
 
 MOST_PORTS: Final = 1023  # BR_MAX_PORTS in the kernel's net/bridge/br_private.h, without port 0
 Interface = IPv4Interface | IPv6Interface
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,10 @@ class BridgeDriver(Driver):
         """See `Driver`. A program may have renamed its interface or changed its address, but not the host's end."""
         return self._veths.find(plan, self._bridges[plan.network.id].index, inside)
 
+    def made_of(self, inside: Sequence[rtnl.Link]) -> list[rtnl.Link]:
+        """See `Driver`."""
+        return [inner for inner, _ in self._veths.own(inside)]
+
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
         """See `Driver`."""
         kept = {bridge.rules.bridge for bridge in self._bridges.values()}
@@ -102,9 +108,17 @@ class BridgeDriver(Driver):
         """See `Driver`."""
         return [bridge.index for bridge in self._bridges.values()]
 
-    def refresh(self, networks: Iterable[NetworkSpec]) -> None:
+    def warnings(self) -> list[str]:
         """See `Driver`."""
-        self._bridges = {spec.id: self._set_up(spec)[1] for spec in networks}
+        return self._nat.warnings([bridge.rules for bridge in self._bridges.values()])
+
+    def refresh(self, networks: Iterable[NetworkSpec]) -> None:
+        """See `Driver`. The rules of a network that can't be set up again are those that it had."""
+        for spec in networks:
+            try:
+                self._bridges[spec.id] = self._set_up(spec)[1]
+            except (NetworkError, OSError) as error:
+                _log.error("network %s can't be set up again: %s", spec.name, error)
         self._nat.install([bridge.rules for bridge in self._bridges.values()], only=True)
 
     def teardown(self) -> None:

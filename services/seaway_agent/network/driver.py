@@ -114,6 +114,10 @@ class Driver(ABC):
         Returns the planned one, without a host end, if it is gone.
         """
 
+    def made_of(self, inside: Sequence[Link]) -> list[Link]:
+        """Those of a container's interfaces that this driver made, as far as it can tell."""
+        return []
+
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
         """Remove interfaces of the suite that are neither ``live`` nor of these networks; returns their names.
 
@@ -129,8 +133,12 @@ class Driver(ABC):
         """The indexes of its networks' interfaces on the host."""
         return ()
 
+    def warnings(self) -> list[str]:
+        """What keeps its networks from working, and how to change that."""
+        return []
+
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:  # noqa: B027
-        """Restore what another program removed of these networks."""
+        """Restore what another program removed of these networks. One that can't be restored is logged."""
 
     def teardown(self) -> None:  # noqa: B027
         """Remove all of this suite's networks from the host, including those of earlier agents."""

@@ -90,6 +90,10 @@ class FakeNetworks:
         """See the port."""
         return tuple(self._made.values())
 
+    def is_made(self, network_id: str) -> bool:
+        """See the port."""
+        return network_id in self._made
+
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """See the port."""
         self._called("join")
@@ -129,6 +133,10 @@ class FakeNetworks:
         if sandbox is not None and leaving is not None:
             sandbox.endpoints = tuple(endpoint for endpoint in sandbox.endpoints if endpoint is not leaving)
             self._addresses[network_id].free((leaving.address, leaving.address6), sandbox)
+
+    async def share(self, container: str) -> None:
+        """See the port."""
+        self._called("share")
 
     async def leave(self, container: str) -> None:
         """See the port."""

@@ -1,28 +1,28 @@
 """The addresses of networks on this node, and their allocation in Docker's order. Pure.
 
 The gateway is the first host address by default; each allocation follows the last one, so that a freed address is
-reused as late as possible; at the end the search wraps around. Network and broadcast addresses are never allocated.
-The search costs one step per taken neighbour.
+reused as late as possible; at the end the search wraps around. Network and broadcast addresses are never allocated. A
+/31 and a /32 have none: a /31 has room for one container, a /32 for the gateway alone. The search costs one step per
+taken neighbour.
 """
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from seaway_agent.network.errors import AddressError, NetworkError, SubnetError
+from seaway_agent.network.errors import AddressError, NetworkError
 from seaway_agent.network.port import NetworkSpec
 
-_SMALLEST_PREFIX = 30
+_LONGEST_WITH_EDGES = 30
 
 
 class AddressPool:
     """Which addresses of a subnet are in use, the gateway included."""
 
     def __init__(self, subnet: IPv4Network, gateway: IPv4Address | None = None) -> None:
-        if subnet.prefixlen > _SMALLEST_PREFIX:
-            raise SubnetError(f"subnet {subnet} has no room for a gateway and a container: use a /30 or larger")
         self.subnet = subnet
-        self._first = int(subnet.network_address) + 1
-        self._last = int(subnet.broadcast_address) - 1
+        edge = int(subnet.prefixlen <= _LONGEST_WITH_EDGES)
+        self._first = int(subnet.network_address) + edge
+        self._last = int(subnet.broadcast_address) - edge
         self.gateway = gateway if gateway is not None else IPv4Address(self._first)
         self._check_inside(self.gateway)
         self._used = {int(self.gateway)}

@@ -1,6 +1,7 @@
 """The driver of macvlan networks: endpoints are in the same Ethernet segment as the parent interface."""
 
 import errno
+import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from seaway_agent.network.rtnetlink import Interfaces
 _FORMER_S, _POLL_S = 5.0, 0.005
 _PASSTHRU = "passthru"
 _MADE_KINDS = ("dummy", "veth", "vlan")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,15 @@ class MacvlanDriver(Driver):
     def adopt(self, plan: EndpointPlan, inside: Sequence[rtnl.Link]) -> PluggedEndpoint:
         """See `Driver`. A program may have renamed its interface, but not given it another parent."""
         parent = self._parents[plan.network.id].index
-        for link in inside:
-            if link.kind == "macvlan" and link.peer == parent:
+        for link in self.made_of(inside):
+            if link.peer == parent:
                 return replace(plan, interface=link.name, mac=link.mac).plugged()
         return plan.plugged()
+
+    def made_of(self, inside: Sequence[rtnl.Link]) -> list[rtnl.Link]:
+        """See `Driver`. A macvlan that a program made itself is over an interface of its own namespace."""
+        parents = {parent.index for parent in self._parents.values()}
+        return [link for link in inside if link.kind == "macvlan" and link.leads_elsewhere and link.peer in parents]
 
     def sweep(self, live: Collection[str], networks: Iterable[NetworkSpec]) -> list[str]:
         """See `Driver`."""
@@ -93,7 +100,10 @@ class MacvlanDriver(Driver):
     def refresh(self, networks: Iterable[NetworkSpec]) -> None:
         """See `Driver`."""
         for spec in networks:
-            self.make(spec)
+            try:
+                self.make(spec)
+            except (NetworkError, OSError) as error:
+                _log.error("network %s can't be set up again: %s", spec.name, error)
 
     def teardown(self) -> None:
         """See `Driver`."""

@@ -1,6 +1,6 @@
 """The node's networks, each with its driver and addresses. Belongs to the network's thread."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -17,6 +17,7 @@ from seaway_agent.network.port import (
     InterfaceCounters,
     NetworkSpec,
 )
+from seaway_agent.network.rtnl import Link
 from seaway_agent.network.subnets import destinations
 
 
@@ -98,6 +99,10 @@ class NetworkTable:
         """Remove the host's interfaces that are neither live nor a network's; returns their names."""
         return [name for driver in self._drivers.values() for name in driver.sweep(live, self._specs(driver))]
 
+    def left_inside(self, inside: Sequence[Link]) -> list[str]:
+        """The names of those interfaces of a container that the drivers made. Raises NetlinkError, OSError."""
+        return [link.name for driver in self._drivers.values() for link in driver.made_of(inside)]
+
     def counters(self, endpoints: Iterable[PluggedEndpoint]) -> dict[str, InterfaceCounters]:
         """The endpoints' counters, by host interface."""
         theirs: dict[Driver, list[PluggedEndpoint]] = {}
@@ -110,6 +115,10 @@ class NetworkTable:
         own = {index for driver in self._drivers.values() for index in driver.interfaces()}
         with NetlinkSocket(ROUTE) as host:
             return destinations(host_network.routes(host, own))
+
+    def warnings(self) -> tuple[str, ...]:
+        """What keeps networks from working, and how to change that."""
+        return tuple(text for driver in self._drivers.values() for text in driver.warnings())
 
     def teardown(self) -> None:
         """Remove all networks from the host."""

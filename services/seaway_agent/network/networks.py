@@ -102,6 +102,10 @@ class NodeNetworks:
         """See the port."""
         return tuple(network.spec for network in self._networks.by_id.values())
 
+    def is_made(self, network_id: str) -> bool:
+        """See the port."""
+        return network_id in self._networks.by_id
+
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """See the port: from the pool in microseconds, or built in 1 to 2 milliseconds."""
         if container in self._by_container or container in self._joining:
@@ -140,6 +144,13 @@ class NodeNetworks:
         except SandboxGone:
             fd = -1
         await self._with(fd, lambda: self._sandboxes.disconnect(sandbox, fd, network_id))
+
+    async def share(self, container: str) -> None:
+        """See the port."""
+        sandbox = self._by_container.get(container)
+        if sandbox is not None:
+            with contextlib.suppress(SandboxGone):  # nobody can join it any more
+                await self.run(sandbox.share)
 
     async def leave(self, container: str) -> None:
         """See the port."""
@@ -185,6 +196,10 @@ class NodeNetworks:
         Private ones alone; the default routes are none of them.
         """
         return await self.run(self._networks.routes)
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What on this host keeps networks from working, and how to change that. Raises NetworkError, OSError."""
+        return await self.run(self._networks.warnings)
 
     # --- the thread
 

@@ -28,6 +28,8 @@ _SUBSYSTEM = 10
 _BEGIN, _END = 0x10, 0x11
 _NEWSETELEM, _DELSETELEM = _SUBSYSTEM << 8 | 12, _SUBSYSTEM << 8 | 14
 _GETTABLE, _DELTABLE, _TABLE_NAME = _SUBSYSTEM << 8 | 1, _SUBSYSTEM << 8 | 2, 1
+_GETCHAIN, _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_POLICY = _SUBSYSTEM << 8 | 4, 1, 3, 5
+_NF_DROP = struct.pack("!I", 0)
 _NFGENMSG = struct.Struct("!BBH")
 _ELEM_TABLE, _ELEM_SET, _ELEM_ELEMENTS = 1, 2, 3
 _LIST_ELEM, _ELEM_KEY, _ELEM_DATA, _DATA_VALUE = 1, 1, 2, 1
@@ -97,6 +99,16 @@ def flush(table: str, families: Sequence[Family]) -> list[Message]:
 def get_table(table: str, family: Family) -> Message:
     """Look for a table."""
     return Message(_GETTABLE, 0, _generic(family) + text(_TABLE_NAME, table))
+
+
+def get_chain(table: str, chain: str, family: Family) -> Message:
+    """Look for a chain."""
+    return Message(_GETCHAIN, 0, _generic(family) + text(_CHAIN_TABLE, table) + text(_CHAIN_NAME, chain))
+
+
+def drops(chain: bytes) -> bool:
+    """Whether the policy of a chain, the body of the reply to `get_chain`, is drop."""
+    return parse_attributes(chain[_NFGENMSG.size :]).get(_CHAIN_POLICY) == _NF_DROP
 
 
 def batch(messages: Sequence[Message]) -> list[Message]:

@@ -1,8 +1,10 @@
 """The options of network drivers, as Docker's (`docker network create -o`). Pure.
 
-The API has checked them. A driver ignores those that it doesn't know, as Docker's do.
+A driver ignores those that it doesn't know, as Docker's do. The API has checked the others, but a record may come from
+elsewhere: no value gets into a path, a netlink attribute or a rule of nftables unchecked.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -24,6 +26,9 @@ MACVLAN_MODES: Final = ("bridge", "private", "vepa", "passthru")
 _TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
 _HIGHEST_VLAN: Final = 4094
+_LONGEST_NAME, _LONGEST_PREFIX = 15, 11  # IFNAMSIZ without its end, and room for a number
+_NOT_IN_NAMES: Final = re.compile(r"""[\s/:%*"\\]""")
+_MTUS: Final = range(68, 65536)
 T = TypeVar("T")
 
 
@@ -64,29 +69,29 @@ def bridge_options(options: Mapping[str, str]) -> BridgeOptions:
     """What a bridge network's options mean. Raises ValueError."""
     binding = _value(options, HOST_BINDING, ip_address, None)
     return BridgeOptions(
-        name=options.get(BRIDGE_NAME, ""),
+        name=_value(options, BRIDGE_NAME, _interface, ""),
         icc=_value(options, ENABLE_ICC, _boolean, True),
         masquerade=_value(options, ENABLE_MASQUERADE, _boolean, True),
         inhibit_ipv4=_value(options, INHIBIT_IPV4, _boolean, False),
         host_binding=str(binding) if binding is not None and not binding.is_unspecified else "",
         source=_value(options, HOST_IPV4, IPv4Address, None),
-        source6=_value(options, HOST_IPV6, IPv6Address, None),
+        source6=_value(options, HOST_IPV6, _ipv6, None),
     )
 
 
 def macvlan_options(options: Mapping[str, str]) -> MacvlanOptions:
     """What a macvlan network's options mean. Raises ValueError."""
-    return MacvlanOptions(options.get(PARENT, ""), _value(options, MACVLAN_MODE, _mode, "bridge"))
+    return MacvlanOptions(_value(options, PARENT, _interface, ""), _value(options, MACVLAN_MODE, _mode, "bridge"))
 
 
 def mtu(options: Mapping[str, str]) -> int:
     """The MTU of its interfaces; 0: the driver's own choice. Raises ValueError."""
-    return _value(options, MTU, int, 0)
+    return _value(options, MTU, _mtu, 0)
 
 
 def interface_prefix(options: Mapping[str, str]) -> str:
-    """What the names of its interfaces in containers begin with."""
-    return options.get(INTERFACE_PREFIX) or "eth"
+    """What the names of its interfaces in containers begin with. Raises ValueError."""
+    return _value(options, INTERFACE_PREFIX, _prefix, "eth")
 
 
 def _value(options: Mapping[str, str], name: str, read: Callable[[str], T], otherwise: T) -> T:
@@ -104,6 +109,34 @@ def _boolean(text: str) -> bool:
     if text not in (*_TRUE, *_FALSE):
         raise ValueError(f"{text!r} is neither true nor false")
     return text in _TRUE
+
+
+def _interface(text: str) -> str:
+    """The name of an interface. The kernel takes a few more, which are patterns elsewhere."""
+    is_name = text.isprintable() and not _NOT_IN_NAMES.search(text) and text not in (".", "..")
+    if not is_name or len(text.encode()) > _LONGEST_NAME:
+        raise ValueError(f"{text!r} is no name of an interface: at most {_LONGEST_NAME} bytes, no spaces and /:%*")
+    return text
+
+
+def _prefix(text: str) -> str:
+    if len(_interface(text).encode()) > _LONGEST_PREFIX:
+        raise ValueError(f"{text!r} is too long to begin a name of an interface: at most {_LONGEST_PREFIX} bytes")
+    return text
+
+
+def _mtu(text: str) -> int:
+    number = int(text)
+    if number not in (0, *_MTUS):
+        raise ValueError(f"{number} is not from {_MTUS[0]} to {_MTUS[-1]}")
+    return number
+
+
+def _ipv6(text: str) -> IPv6Address:
+    address = IPv6Address(text)
+    if address.scope_id is not None:
+        raise ValueError(f"{text!r} has a zone")
+    return address
 
 
 def _mode(text: str) -> str:

@@ -5,7 +5,8 @@ the container runs. `networks.NodeNetworks` implements the port on the kernel, `
 tests/conformance/network. A driver (`driver.Driver`) makes one kind of network.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple, Protocol
@@ -18,6 +19,11 @@ DEFAULT_NAME: Final = "bridge"
 DEFAULT_NETWORK: Final = network_id(DEFAULT_NAME)
 """The id of the network whose addresses the node allocates itself; a ready sandbox has its first endpoint there."""
 _DEFAULT_MTU: Final = 1500
+_HEXADECIMAL: Final = re.compile("[0-9a-f]+")
+_READ_OPTIONS: Final[Mapping[str, Callable[[Mapping[str, str]], object]]] = {
+    "bridge": driver_options.bridge_options,
+    "macvlan": driver_options.macvlan_options,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class NetworkSpec:
 def network_spec(record: NetworkRecord) -> NetworkSpec:
     """The network of a record, on its first subnet of each family. Raises NetworkError."""
     try:
-        driver_options.mtu(record.options)
+        _check(record)
         subnet: IPv4Network | None = None
         subnet6: IPv6Network | None = None
         gateway: IPv4Address | None = None
@@ -73,6 +79,19 @@ def network_spec(record: NetworkRecord) -> NetworkSpec:
     return NetworkSpec(
         record.id, record.name, record.driver, subnet, gateway, subnet6, gateway6, record.internal, record.options
     )
+
+
+def _check(record: NetworkRecord) -> None:
+    """Raise ValueError for what can't be part of a path, a netlink attribute or a rule: a record may be anyone's."""
+    if not _HEXADECIMAL.fullmatch(record.id):
+        raise ValueError(f"{record.id!r} is no id")
+    driver_options.mtu(record.options)
+    driver_options.interface_prefix(record.options)
+    if record.driver in _READ_OPTIONS:
+        _READ_OPTIONS[record.driver](record.options)
+    for text in (text for pool in record.pools for text in (pool.subnet, pool.gateway)):
+        if "%" in text:
+            raise ValueError(f"{text!r} has a zone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +176,9 @@ class Networks(Protocol):
     def present(self) -> tuple[NetworkSpec, ...]:
         """The networks that were made, in that order."""
 
+    def is_made(self, network_id: str) -> bool:
+        """Whether a network was made, and not removed."""
+
     async def join(self, container: str, requests: Sequence[EndpointRequest]) -> SandboxHandle:
         """Make a sandbox with these endpoints, ``eth0`` first; without requests it has only loopback.
 
@@ -178,6 +200,12 @@ class Networks(Protocol):
         """Remove an endpoint from the running container; the default routes follow.
 
         Harmless if there is no endpoint. Raises NetlinkError.
+        """
+
+    async def share(self, container: str) -> None:
+        """Prepare for another container in this one's sandbox: when this one leaves, its endpoints are removed from it.
+
+        Harmless if there is no sandbox. Raises OSError.
         """
 
     async def leave(self, container: str) -> None:

@@ -86,7 +86,9 @@ class Interfaces:
 
     def add_address(self, index: int, address: Interface) -> None:
         """Give an interface an address, unless it has it. An IPv6 one works at once (no DAD)."""
-        more = {"broadcast": str(address.network.broadcast_address)} if address.version == 4 else {"flags": _NODAD}
+        more: dict[str, Any] = {"flags": _NODAD} if address.version == 6 else {}
+        if address.version == 4 and address.network.num_addresses > 2:
+            more = {"broadcast": str(address.network.broadcast_address)}
         with _doing(f"give interface {index} address {address}", errno.EEXIST):
             self._route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **more)
 
@@ -149,11 +151,11 @@ class Interfaces:
         for gateway in gateways:
             self.route_by(name, gateway)
 
-    def route_by(self, name: str, gateway: IPv4Address | IPv6Address) -> None:
-        """Set the default route of the gateway's family, in place of another one."""
-        family = AF_INET if gateway.version == 4 else AF_INET6
-        with _doing(f"route by {gateway} over {name}"):
-            self._route.route("replace", dst="default", gateway=str(gateway), oif=self.index(name), family=family)
+    def route_by(self, name: str, gateway: IPv4Address | IPv6Address, *, replace: bool = True) -> None:
+        """Set the default route of the gateway's family, in place of another one unless that is to stay."""
+        family, command = AF_INET if gateway.version == 4 else AF_INET6, "replace" if replace else "add"
+        with _doing(f"route by {gateway} over {name}", *(() if replace else (errno.EEXIST,))):
+            self._route.route(command, dst="default", gateway=str(gateway), oif=self.index(name), family=family)
 
     def delete(self, name: str) -> None:
         """Delete an interface, if it exists. For a veth the kernel waits some 20 ms."""

@@ -37,7 +37,7 @@ _IFSTATS = struct.Struct("=BxHiI")
 _COUNTERS = struct.Struct("=8Q")
 
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _PROTINFO, _LINKINFO, _ALIAS = 1, 3, 4, 5, 10, 12, 18, 20
-_AF_SPEC, _GROUP, _NS_FD = 26, 27, 28
+_AF_SPEC, _GROUP, _NS_FD, _LINK_NETNSID = 26, 27, 28, 37
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _VETH_PEER = 1, 2, 4, 5, 1
 _BRPORT_MODE, _BRPORT_FLUSH, _BRPORT_ISOLATED = 4, 18, 33
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
@@ -50,7 +50,10 @@ _STATS_LINK_64 = 1
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface. ``master`` and ``peer`` (a macvlan's parent, too) are interface indexes, 0 if there is none."""
+    """An interface. ``master`` and ``peer`` (a macvlan's parent, too) are interface indexes, 0 if there is none.
+
+    ``leads_elsewhere``: the peer is in another namespace.
+    """
 
     index: int
     name: str
@@ -60,6 +63,7 @@ class Link:
     mac: str
     up: bool
     alias: str = ""
+    leads_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,8 @@ def add_address(index: int, address: IPv4Interface | IPv6Interface) -> Message:
         body = _IFADDR.pack(_AF_INET6, address.network.prefixlen, _NODAD, 0, index)
     else:
         body = _IFADDR.pack(_AF_INET, address.network.prefixlen, 0, 0, index)
-        body += attribute(_IFA_BROADCAST, address.network.broadcast_address.packed)
+        if address.network.num_addresses > 2:  # a /31 has none: its last address is a host's
+            body += attribute(_IFA_BROADCAST, address.network.broadcast_address.packed)
     packed = address.ip.packed
     return Message(NEWADDR, CREATE | EXCL, body + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed))
 
@@ -182,6 +187,7 @@ def parse_link(body: bytes) -> Link:
         mac=found.get(_ADDRESS, b"").hex(":"),
         up=bool(flags & _UP),
         alias=found.get(_ALIAS, b"").rstrip(b"\0").decode(errors="replace"),
+        leads_elsewhere=_LINK_NETNSID in found,
     )
 
 

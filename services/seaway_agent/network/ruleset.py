@@ -21,8 +21,7 @@ The chain ``user`` is made once and never flushed.
 No rule has an anonymous set: sets are replaced with their rules, and a packet in flight during the replacement can meet
 the old rule with its set emptied already (measured: a few lost packets per thousand replacements).
 
-Limit: an accept here can't overrule a drop elsewhere. A co-installed Docker sets the policy of iptables' FORWARD chain
-to drop; then the host's owner must accept the bridge in DOCKER-USER.
+Limit: an accept here can't overrule a drop elsewhere, such as that of a Docker on the same host (`forward_policy`).
 """
 
 from collections.abc import Iterable, Sequence

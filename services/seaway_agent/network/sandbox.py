@@ -27,13 +27,15 @@ class Sandbox:
     """One sandbox with its endpoints, which only the network's thread changes.
 
     ``netns_fd`` is -1 once only the process ``pid`` keeps the namespace (handed over or adopted). ``inode`` identifies
-    the namespace, as that process, or a later one with its pid, may be in another.
+    the namespace, as that process, or a later one with its pid, may be in another. ``shared_fd`` keeps the namespace
+    once another container has joined it.
     """
 
     netns_fd: int
     plugged: tuple[PluggedEndpoint, ...] = ()
     pid: int = 0
     inode: int = 0
+    shared_fd: int = -1
 
     @property
     def endpoints(self) -> tuple[EndpointInfo, ...]:
@@ -73,11 +75,22 @@ class Sandbox:
 
     def hand_over(self, pid: int) -> None:
         """Leave the namespace to a process: from now on it lives as long as the container's processes."""
-        self.close()
+        self._close_own()
         self.pid = pid
 
+    def share(self) -> None:
+        """Keep the namespace, which another container joins. Raises SandboxGone."""
+        if self.shared_fd < 0:
+            self.shared_fd = self.open_namespace()
+
     def close(self) -> None:
-        """Close the descriptor. Safe to call twice."""
+        """Close the descriptors. Safe to call twice."""
+        self._close_own()
+        fd, self.shared_fd = self.shared_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _close_own(self) -> None:
         fd, self.netns_fd, self.pid = self.netns_fd, -1, 0
         if fd >= 0:
             os.close(fd)

@@ -1,19 +1,18 @@
 """All sandboxes of a node: build, connect, adopt, release them. Belongs to the network's thread."""
 
-import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 
-from seaway_agent.network import names, netns, options, rtnetlink, rtnl
+from seaway_agent.network import names, netns, options
+from seaway_agent.network.adoption import Adoption
+from seaway_agent.network.default_routes import fill_default_routes, replace_default_routes
 from seaway_agent.network.driver import EndpointPlan, PluggedEndpoint
-from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError
+from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.network_table import Network, NetworkTable
-from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, NetworkSpec, route_rank
-from seaway_agent.network.sandbox import Sandbox, links, namespace_of, new_sandbox, socket_in
-
-_log = logging.getLogger(__name__)
+from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, route_rank
+from seaway_agent.network.sandbox import Sandbox, links, new_sandbox, socket_in
 
 
 class Sandboxes:
@@ -22,12 +21,13 @@ class Sandboxes:
     def __init__(self, networks: NetworkTable) -> None:
         self._networks = networks
         self._home = -1
+        self._adoption = Adoption(networks, -1)
         self._live: set[Sandbox] = set()
-        self._all_readable = True
 
     def open(self) -> None:
         """Call this first, in the thread and the namespace of all later calls."""
         self._home = netns.current()
+        self._adoption = Adoption(self._networks, self._home)
 
     def build(self, requests: Sequence[EndpointRequest]) -> Sandbox:
         """Build a sandbox with these endpoints. Leaves nothing on error."""
@@ -59,49 +59,53 @@ class Sandboxes:
             plugged = network.driver.plug(plan, netns_fd)
         except BaseException:
             network.free(plan, sandbox)
+            fill_default_routes(sandbox, netns_fd)
             raise
         sandbox.plugged = (*sandbox.plugged, plugged)
         return plugged.info
 
     def disconnect(self, sandbox: Sandbox, netns_fd: int, network_id: str) -> None:
-        """Remove an endpoint; the default routes follow. ``netns_fd`` -1: the namespace is gone."""
-        plugged = sandbox.on(network_id)
+        """Remove an endpoint; the default routes follow. ``netns_fd`` -1: the namespace is gone.
+
+        The routes first: an agent that is killed in between leaves the container a way out.
+        """
+        plugged, before = sandbox.on(network_id), sandbox.plugged
         if plugged is None:
             return
-        before = sandbox.gateway, sandbox.gateway6
+        is_way_out = plugged in (sandbox.gateway, sandbox.gateway6)
+        sandbox.plugged = tuple(other for other in before if other is not plugged)
         if netns_fd >= 0:
-            self._networks.of(plugged).driver.unplug(plugged, netns_fd)
-        sandbox.plugged = tuple(other for other in sandbox.plugged if other is not plugged)
+            try:
+                if is_way_out:
+                    replace_default_routes(sandbox, netns_fd)
+                self._networks.of(plugged).driver.unplug(plugged, netns_fd)
+            except BaseException:
+                sandbox.plugged = before
+                if is_way_out:
+                    replace_default_routes(sandbox, netns_fd)
+                raise
         self._give_back(sandbox, [plugged])
-        if plugged in before and netns_fd >= 0:
-            _replace_default_routes(sandbox, netns_fd)
 
     def release(self, sandbox: Sandbox) -> None:
         """Release a sandbox and its addresses. Safe to call twice.
 
-        The kernel removes namespace and interfaces when its last process ends.
+        The kernel removes namespace and interfaces when its last process ends. In a shared one another container may
+        go on, so that its interfaces are removed here.
         """
-        sandbox.close()
         if sandbox in self._live:
             self._live.remove(sandbox)
+            if sandbox.shared_fd >= 0:
+                self._unplug_all(sandbox)
             self._give_back(sandbox, sandbox.plugged)
+        sandbox.close()
 
     def adopt(self, pid: int, requests: Sequence[EndpointRequest]) -> Sandbox:
         """The sandbox of a process that outlived an earlier agent, even if the process has changed it.
 
-        Allocates its addresses again. Raises SandboxGone if the process has ended.
+        Allocates its addresses again, and removes what a killed agent had not finished. Raises SandboxGone if the
+        process has ended.
         """
-        fd = namespace_of(pid)
-        try:
-            adopted = Sandbox(-1, pid=pid, inode=self._inode(fd))
-            inside = self._inside(fd, pid) if requests else ()
-        finally:
-            os.close(fd)
-        for number, request in enumerate(requests):
-            plugged = self._adopt_endpoint(adopted, request, number, inside)
-            if plugged is not None:
-                adopted.plugged = (*adopted.plugged, plugged)
-                inside = [link for link in inside if link.name != plugged.info.interface]
+        adopted = self._adoption.adopt(pid, requests)
         self._live.add(adopted)
         return adopted
 
@@ -117,7 +121,7 @@ class Sandboxes:
 
         Removes none if the interfaces of a live process could not be read.
         """
-        if not self._all_readable:
+        if not self._adoption.all_readable:
             return []
         return self._networks.sweep(
             {plugged.info.host_interface for sandbox in self._live for plugged in sandbox.plugged}
@@ -166,7 +170,7 @@ class Sandboxes:
         address, address6 = network.take(request, sandbox)
         return network, EndpointPlan(
             network=spec,
-            interface=names.free_interface(_interface_prefix(spec), taken),
+            interface=names.free_interface(options.interface_prefix(spec.options), taken),
             address=address,
             mac=request.mac or names.mac_of(address),
             address6=address6,
@@ -186,79 +190,19 @@ class Sandboxes:
         ranks6 += [plugged.rank for plugged in sandbox.plugged if plugged.info.gateway6 is not None]
         return min(ranks, default=None), min(ranks6, default=None)
 
+    def _unplug_all(self, sandbox: Sandbox) -> None:
+        """What can't be removed is logged: its addresses may be given to another container."""
+        for plugged in sandbox.plugged:
+            try:
+                self._networks.of(plugged).driver.unplug(plugged, sandbox.shared_fd)
+            except (NetworkError, OSError) as error:
+                _log.error("address %s stays in a sandbox of another container: %s", plugged.info.address, error)
+
     def _give_back(self, sandbox: Sandbox, endpoints: Sequence[PluggedEndpoint]) -> None:
         for plugged in endpoints:
             self._networks.of(plugged).free(plugged.info, sandbox)
         for plugged in endpoints:
             self._networks.of(plugged).driver.release(plugged)
-
-    # --- adopting
-
-    def _inode(self, fd: int) -> int:
-        """The inode of a container's namespace; 0 if its process has moved to the host's, which must not be changed."""
-        found = os.fstat(fd).st_ino
-        return found if found != os.fstat(self._home).st_ino else 0
-
-    def _inside(self, fd: int, pid: int) -> Sequence[rtnl.Link]:
-        try:
-            return links(fd, self._home)
-        except (NetlinkError, OSError) as error:
-            self._log_unreadable(pid, error)
-            return ()
-
-    def _adopt_endpoint(
-        self, adopted: Sandbox, request: EndpointRequest, number: int, inside: Sequence[rtnl.Link]
-    ) -> PluggedEndpoint | None:
-        network, address = self._networks.by_id.get(request.network), request.address
-        if network is None or address is None:
-            _log.error("process %d is in network %s, which is not on this node", adopted.pid, request.network)
-            return None
-        plan = EndpointPlan(
-            network=network.spec,
-            interface=f"{_interface_prefix(network.spec)}{number}",
-            address=address,
-            mac=request.mac or names.mac_of(address),
-            address6=request.address6,
-            rank=route_rank(request.gateway_priority, network.spec.name),
-        )
-        plugged = self._find_endpoint(network, plan, inside, adopted.pid)
-        for own in (address, request.address6):
-            try:
-                if own is not None:
-                    network.addresses.restore(own, adopted)
-            except AddressError as error:
-                _log.error("address %s of process %d: %s", own, adopted.pid, error)
-        return plugged
-
-    def _find_endpoint(
-        self, network: Network, plan: EndpointPlan, inside: Sequence[rtnl.Link], pid: int
-    ) -> PluggedEndpoint:
-        try:
-            return network.driver.adopt(plan, inside)
-        except (NetlinkError, OSError) as error:
-            self._log_unreadable(pid, error)
-            return plan.plugged()
-
-    def _log_unreadable(self, pid: int, error: Exception) -> None:
-        self._all_readable = False
-        _log.warning("the interfaces of process %d can't be read, so none is removed: %s", pid, error)
-
-
-def _interface_prefix(spec: NetworkSpec) -> str:
-    return options.interface_prefix(spec.options)
-
-
-def _replace_default_routes(sandbox: Sandbox, netns_fd: int) -> None:
-    routes: list[tuple[str, IPv4Address | IPv6Address | None]] = []
-    if (first := sandbox.gateway) is not None:
-        routes.append((first.info.interface, first.info.gateway))
-    if (first := sandbox.gateway6) is not None:
-        routes.append((first.info.interface, first.info.gateway6))
-    if routes:
-        with rtnetlink.open_interfaces(netns_fd) as inner:
-            for interface, gateway in routes:
-                if gateway is not None:
-                    inner.route_by(interface, gateway)
 
 
 def _by_interface(

@@ -83,16 +83,20 @@ class Veths:
 
         Accepts a port without a bridge, as another program may have removed the bridge.
         """
+        for inner, outer in self.own(inside):
+            if outer.master in (bridge, 0):
+                return replace(plan, interface=inner.name, mac=inner.mac).plugged(outer.name, outer.index)
+        _log.warning("the endpoint with address %s has no veth on this host any more", plan.address)
+        return plan.plugged()
+
+    def own(self, inside: Iterable[rtnl.Link]) -> Iterator[tuple[rtnl.Link, rtnl.Link]]:
+        """Of the interfaces of a namespace the inner ends of this suite's veths, each with its host end."""
         for inner in inside:
             if inner.kind != "veth":
                 continue
             outer = self.link(rtnl.get_link_at(inner.peer), f"find the host's end of {inner.name}")
-            if outer is None or outer.peer != inner.index or outer.master not in (bridge, 0):
-                continue
-            if is_host_veth(self._suite, outer.name):
-                return replace(plan, interface=inner.name, mac=inner.mac).plugged(outer.name, outer.index)
-        _log.warning("the endpoint with address %s has no veth on this host any more", plan.address)
-        return plan.plugged()
+            if outer is not None and outer.peer == inner.index and is_host_veth(self._suite, outer.name):
+                yield inner, outer
 
     def sweep(self, live: Collection[str]) -> list[str]:
         """Delete stale veths in one request, with one wait for RCU; returns their names."""

@@ -5,8 +5,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.hostinfo import HostInfo
@@ -23,7 +23,7 @@ from seaway_contracts.containers import State
 from seaway_contracts.nodes import CORE, Beat, BridgeFacts, Capacity, NodeFacts, wanted
 
 log = logging.getLogger(__name__)
-_ROUTES_EVERY_S: Final = 10.0
+_HOST_EVERY_S: Final = 10.0
 _ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
 
 
@@ -36,10 +36,20 @@ def free_of(capacity: Capacity, taken: Iterable[Capacity]) -> Capacity:
     )
 
 
+class HostNetwork(Protocol):
+    """What may change of the host's network. Both raise NetworkError, OSError."""
+
+    async def routes(self) -> tuple[str, ...]:
+        """The destinations of the host's routes (CIDR notation), without its containers' networks."""
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What keeps networks from working, and how to change that."""
+
+
 class Heartbeat:
     """Publishes a node's beats. `journal` gives the inventory's revision, and a warning where events can't be sent.
 
-    `routes` reads the host's routes, for the facts.
+    `host` reads what may change of the host's network, for the facts.
     """
 
     def __init__(
@@ -50,15 +60,16 @@ class Heartbeat:
         info: HostInfo,
         facts: NodeFacts,
         interval_s: float,
-        routes: Callable[[], Awaitable[tuple[str, ...]]],
+        host: HostNetwork,
     ) -> None:
         self._bus = bus
         self._inventory = inventory
         self._journal = journal
         self._facts = facts
         self._interval_s = interval_s
-        self._routes = routes
-        self._routes_at = -math.inf
+        self._host = host
+        self._host_read_at = -math.inf
+        self._host_warnings: tuple[str, ...] = ()
         self._capacity = Capacity(nano_cpus=info.cpus * CORE, memory=info.memory_total)
         self._leaving = False
 
@@ -82,10 +93,11 @@ class Heartbeat:
         )
 
     def _facts_now(self) -> NodeFacts:
-        trouble = self._journal.trouble
-        if not trouble:
+        trouble = (self._journal.trouble,) if self._journal.trouble else ()
+        passing = (*self._host_warnings, *trouble)
+        if not passing:
             return self._facts
-        return self._facts.model_copy(update={"warnings": (*self._facts.warnings, trouble)})
+        return self._facts.model_copy(update={"warnings": (*self._facts.warnings, *passing)})
 
     async def run(self) -> None:
         """Publish a beat every `interval_s`, the first at once; skip one that can't be sent."""
@@ -99,21 +111,30 @@ class Heartbeat:
         await self._send()
 
     async def _send(self) -> None:
-        await self._read_routes()
+        await self._read_host()
         try:
             await self._bus.publish(BEAT, self.beat(), node=self._inventory.node)
         except TransportError as error:
             log.debug("no heartbeat: %s", error)
 
-    async def _read_routes(self) -> None:
-        """Read the host's routes, which may change at any time, every few seconds."""
-        if time.monotonic() < self._routes_at + _ROUTES_EVERY_S:
+    async def _read_host(self) -> None:
+        """Read the host's routes and firewall, which may change at any time, every few seconds."""
+        if time.monotonic() < self._host_read_at + _HOST_EVERY_S:
             return
-        self._routes_at = time.monotonic()
+        self._host_read_at = time.monotonic()
         try:
-            self._facts = self._facts.model_copy(update={"routes": await self._routes()})
+            self._facts = self._facts.model_copy(update={"routes": await self._host.routes()})
+            self._warn(await self._host.warnings())
         except (NetworkError, OSError) as error:
-            log.warning("the host's routes can't be read: %s", error)
+            log.warning("the host's routes and firewall can't be read: %s", error)
+
+    def _warn(self, texts: tuple[str, ...]) -> None:
+        """Log each new warning once, and have the next beats carry them all."""
+        warnings = tuple(f"node {self._inventory.node}: {text}" for text in texts)
+        for text in warnings:
+            if text not in self._host_warnings:
+                log.warning("%s", text)
+        self._host_warnings = warnings
 
 
 def facts_of(

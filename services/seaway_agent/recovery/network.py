@@ -50,12 +50,15 @@ class NetworkRecovery:
     async def restore(self, running: Iterable[RunningNetwork]) -> None:
         """Adopt the networks of running containers, remove all others, and start the pools of sandboxes."""
         ports: dict[str, Published] = {}
+        running = [*running]
         for found in running:
             if not found.spec.network.sandbox and found.pid:
                 await self._adopt(found)
             address = port_address(found.spec, found.endpoints)
             if found.ports and address is not None and self._networks.owns(found.spec.id, address):
                 ports[found.spec.id] = Published(address, tuple(map(host_binding, found.ports)))
+        for partner in {found.spec.network.partner for found in running if found.pid} - {""}:
+            await self._networks.share(partner)
         for warning in await self._published.restore(ports):
             log.warning("%s", warning)
         for interface in await self._networks.sweep():
@@ -75,14 +78,13 @@ class NetworkRecovery:
         await self._adopt_names(found)
 
     async def _adopt_names(self, found: RunningNetwork) -> None:
-        """One that can't have a resolver is logged: its network is as it was."""
+        """One that can't have a resolver is logged: its network is as it was, and other containers follow."""
         spec = found.spec
-        if not asks_resolver(found.endpoints) and not names_resolver(self._layout.bundle(spec.id) / "resolv.conf"):
-            return
-        names = names_of(spec, spec.network.endpoints, found.endpoints, self._held)
         try:
-            await self._resolver.adopt(spec.id, found.pid, names)
-        except (ResolverError, OSError) as error:
+            if asks_resolver(found.endpoints) or names_resolver(self._layout.bundle(spec.id) / "resolv.conf"):
+                names = names_of(spec, spec.network.endpoints, found.endpoints, self._held)
+                await self._resolver.adopt(spec.id, found.pid, names)
+        except Exception as error:
             log.error("container %s has no resolver: %s", spec.id[:12], error)
 
     async def _sweep_names(self) -> None:

@@ -90,7 +90,7 @@ def _make_directories(plan: BundlePlan) -> None:
     write_private(shim.bundle / RUN_FILE, plan.record)
     for name, content in plan.parts.files.items():
         path = shim.bundle / name
-        path.write_text(content)
+        path.write_text(content, errors="surrogateescape")  # another container may have written it
         path.chmod(0o644)
 
 

@@ -216,7 +216,7 @@ class Journal:
     def _subject_and_body(self, spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
         """The subject of an event, its sequence number and its body."""
         if event.noun == "network" and event.network is not None:
-            return event.network.network_id, 0, self._network_event(spec, event.network, event)
+            return event.network.network_id, 0, self._network_event(spec, record, event.network, event)
         if event.noun == "volume":
             return volume_id(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
         status = record.status
@@ -227,9 +227,12 @@ class Journal:
         )
         return spec.id, seq, body
 
-    def _network_event(self, spec: ContainerSpec, endpoint: Endpoint, event: Emit) -> NetworkEvent:
-        stored = self.networks.get(endpoint.network_id)
-        driver = stored.driver if stored is not None else DRIVERS.get(endpoint.network, "bridge")
+    def _network_event(self, spec: ContainerSpec, record: Record, endpoint: Endpoint, event: Emit) -> NetworkEvent:
+        """The network may be stored with this very record."""
+        identifier = endpoint.network_id
+        fresh = next((one for one in record.networks if one.id == identifier), None)
+        known = fresh or self.networks.get(identifier)
+        driver = known.driver if known is not None else DRIVERS.get(endpoint.network, "bridge")
         attributes = {"name": endpoint.network, "type": driver, **event.attributes, "container": spec.id}
         return NetworkEvent(network_id=endpoint.network_id, attributes=attributes)
 

@@ -41,7 +41,7 @@ class Endpoints:
         `of_new`: they are those of a container that is to be made; then refusals name the network, as Docker's do.
 
         Raises TransportError; SeawayError: CONFLICT, with the reason OTHER_NODE, for a network of another node;
-        BAD_REQUEST for two endpoints in one network.
+        BAD_REQUEST for two endpoints in one network; FORBIDDEN for a configuration network.
         """
         resolved = [await self._resolve(endpoint, node, of_new) for endpoint in endpoints]
         named = {one.spec.network_id: one.spec.network for one in resolved if one.spec.network_id}
@@ -54,8 +54,10 @@ class Endpoints:
         if name := predefined(endpoint.network):
             return ResolvedEndpoint(endpoint.model_copy(update={"network": name, "network_id": network_id(name)}))
         network = await self._stored(endpoint.network)
-        if network is None or network.config_only:
+        if network is None:
             return ResolvedEndpoint(endpoint.model_copy(update={"network_id": ""}))
+        if network.config_only:
+            raise SeawayError(Code.FORBIDDEN, "cannot create endpoint on configuration-only network")
         for asked in (endpoint.ipv4_address, endpoint.ipv6_address):
             if asked:
                 check_asked(network, asked, f"invalid config for network {network.name}: " if of_new else "")

@@ -20,10 +20,9 @@ from seaway_contracts.nodes import NodeRecord
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.network_events import tell
 from seaway_metadata.commands.reachable import reachable
-from seaway_metadata.kinds.network_checks import check_network, check_size, host_subnets
+from seaway_metadata.kinds.network_checks import check_network, check_size, taken_on_hosts
 from seaway_metadata.kinds.networks import NETWORK_NAMES
 from seaway_metadata.kinds.subnet_record import SubnetRecord
-from seaway_metadata.kinds.subnets import Subnet
 from seaway_metadata.store.written import WrittenTable
 
 _REPLY_FRAME: Final = 4096
@@ -69,7 +68,9 @@ class NetworkCommands:
             asked = await self._with_config(asked)
             check_size(asked)
             await self._check_name(asked)
-            pools = await self._subnets.reserve(asked, self._taken_on_nodes())
+            pools = await self._subnets.reserve(
+                asked, taken_on_hosts(asked, (node.beat.facts for node in self._nodes()))
+            )
             reach(Failpoint.NETWORK_SUBNETS)
             network = await self._register(asked.model_copy(update={"pools": pools}))
         reach(Failpoint.NETWORK_RECORDED)
@@ -103,10 +104,6 @@ class NetworkCommands:
         except SeawayError as error:
             await self._subnets.take_back(network.id, error)
             raise
-
-    def _taken_on_nodes(self) -> Iterator[Subnet]:
-        for node in self._nodes():
-            yield from host_subnets(node.beat.facts)
 
     # --- reading
 

@@ -1,6 +1,6 @@
 """What the record of a network may say, whether a user or a node sends it, and what nodes say of subnets. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from itertools import islice
 from typing import Final
@@ -64,7 +64,17 @@ def check_held(network: NetworkRecord) -> None:
             raise bad_request(f"the subnet {subnet} is too large")
 
 
-def host_subnets(facts: NodeFacts) -> Iterator[Subnet]:
+def taken_on_hosts(network: NetworkRecord, hosts: Iterable[NodeFacts]) -> Iterator[Subnet]:
+    """The subnets that a network can't have because these hosts have them.
+
+    None for a macvlan whose subnet the user gives: it is that of the hosts' own segment.
+    """
+    if network.driver != "macvlan" or not any(pool.subnet for pool in network.pools):
+        for facts in hosts:
+            yield from _host_subnets(facts)
+
+
+def _host_subnets(facts: NodeFacts) -> Iterator[Subnet]:
     """The destinations of a host's routes, and the subnet of its default bridge. What is none is ignored."""
     for text in (facts.bridge.subnet, *islice(facts.routes, _MOST_ROUTES)):
         try:

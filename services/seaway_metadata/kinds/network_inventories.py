@@ -16,7 +16,7 @@ from seaway_contracts.networks import ListHeldNetworks, NetworkRecord, RemoveHel
 from seaway_contracts.nodes import Beat, NodeRecord
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.containers import ADDRESSES
-from seaway_metadata.kinds.network_checks import check_held, host_subnets
+from seaway_metadata.kinds.network_checks import check_held, taken_on_hosts
 from seaway_metadata.kinds.subnet_record import SubnetRecord
 from seaway_metadata.store.kind import Claim
 from seaway_metadata.store.written import WrittenTable
@@ -141,9 +141,8 @@ class NetworkInventories:
     async def _bring_back(self, network: NetworkRecord, node: str) -> None:
         """Its name or its subnets may be another network's by now."""
         others = (record.beat.facts for record in self._nodes() if record.node != node)
-        hosts = [subnet for facts in others for subnet in host_subnets(facts)]
         try:
-            await self._subnets.reserve(network, hosts)
+            await self._subnets.reserve(network, taken_on_hosts(network, others))
             await self._table.register(network)
         except SeawayError as error:
             log.warning("network %s, which node %s has, gets no record: %s", network.name, node, error)

@@ -1,6 +1,7 @@
 """The record of all networks' subnets, changed by compare and set: no two networks ever overlap.
 
 A subnet is held before its network's record is stored. Where that never came to be, it is free after a moment.
+Where the record of subnets was lost, the networks that this copy knows hold theirs again.
 """
 
 import time
@@ -25,12 +26,14 @@ class SubnetRecord:
         self,
         bucket: Bucket,
         exists: Callable[[str], Awaitable[bool]],
+        known: Callable[[], Iterable[NetworkRecord]],
         defaults: Sequence[DefaultPool] = DEFAULT_POOLS,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`exists`: whether the record of the network of that id is stored."""
+        """`exists`: whether the record of the network of that id is stored. `known`: the networks in memory."""
         self._bucket = bucket
         self._exists = exists
+        self._known = known
         self._defaults = defaults
         self._now_ns = now_ns
 
@@ -43,6 +46,7 @@ class SubnetRecord:
         hosts = tuple(hosts)
         while True:
             held, revision = await self._read()
+            held += await self._lost(held)
             others = [one for one in held if one.network != network.id]
             own = [ip_network(one.subnet) for one in held if one.network == network.id]
             free_of_own = [host for host in hosts if overlapping(host, own) is None]
@@ -67,21 +71,6 @@ class SubnetRecord:
             if len(others) == len(held) or await self._write(others, revision):
                 return
 
-    async def hold_again(self, networks: Iterable[NetworkRecord]) -> None:
-        """Hold the subnets of networks that have a record and hold none: those of lost buckets."""
-        networks = [one for one in networks if not one.config_only]
-        while True:
-            held, revision = await self._read()
-            holders, now_ns = {one.network for one in held}, self._now_ns()
-            lost = [
-                HeldSubnet(subnet=pool.subnet, network=network.id, since_ns=now_ns)
-                for network in networks
-                if network.id not in holders
-                for pool in network.pools
-            ]
-            if not lost or await self._write([*held, *lost], revision):
-                return
-
     async def take_back(self, network: str, error: SeawayError) -> None:
         """Free the subnets of a network of which the registration was refused with `error`.
 
@@ -89,6 +78,17 @@ class SubnetRecord:
         """
         if not error.retryable and not await self._exists(network):
             await self.release(network)
+
+    async def _lost(self, held: Iterable[HeldSubnet]) -> list[HeldSubnet]:
+        """Those of networks that are there, and hold none in the record."""
+        holders = {one.network for one in held}
+        lost = [one for one in self._known() if one.id not in holders and not one.config_only]
+        return [
+            HeldSubnet(subnet=pool.subnet, network=one.id, since_ns=one.created_ns)
+            for one in lost
+            if await self._exists(one.id)
+            for pool in one.pools
+        ]
 
     async def _stale(self, held: Iterable[HeldSubnet]) -> list[HeldSubnet]:
         """Those of networks that never came to be."""

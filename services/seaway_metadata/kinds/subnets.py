@@ -106,11 +106,13 @@ def complete(network: NetworkRecord, taken: Iterable[Subnet], defaults: Sequence
 
 
 def parse_subnet(text: str) -> Subnet:
-    """Raises BAD_REQUEST for what is no subnet."""
+    """Raises BAD_REQUEST for what is no subnet, and for one whose addresses no interface can have."""
     try:
         loose = ip_network(text, strict=False)
     except ValueError:
         raise bad_request(f"invalid network config:\ninvalid subnet {text}: invalid CIDR block notation") from None
+    if loose.is_loopback or loose.is_multicast:
+        raise bad_request(f"invalid subnet {text}: loopback and multicast addresses are not for containers")
     try:
         return ip_network(text)
     except ValueError:

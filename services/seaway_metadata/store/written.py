@@ -24,10 +24,6 @@ from seaway_metadata.store.write_behind import WriteBehind
 log = logging.getLogger(__name__)
 
 
-async def _nothing() -> None:
-    """Nothing follows."""
-
-
 class WrittenTable(Table[R], Generic[R]):
     """Of the methods that reach the bucket, each raises TransportError."""
 
@@ -47,8 +43,6 @@ class WrittenTable(Table[R], Generic[R]):
         self._registering = Registering(records)
         self.given_up: dict[str, R] = {}
         """Records that are stored as given up: they stay until what was made of them is removed."""
-        self.compared: Callable[[], Awaitable[None]] = _nothing
-        """Called when memory and bucket were compared. It may raise TransportError."""
         self._heard_gone: dict[str, R] = {}
         """Records of which somebody said that they are gone, until the bucket is read."""
 
@@ -68,7 +62,6 @@ class WrittenTable(Table[R], Generic[R]):
             present.add(self.kind.key(stored.record))
             self._take(stored)
         self.behind.compare(present, await self.records.claims.held())
-        await self.compared()
 
     def is_empty(self) -> bool:
         """Whether no record is known."""

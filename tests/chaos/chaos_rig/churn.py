@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import subprocess
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,13 +26,14 @@ class Patch:
 
 
 class Churn:
-    """Connects and disconnects, in a thread for each container, until `wanted` connects are done."""
+    """Connects and disconnects, in a thread for each container, until `finish`, and `wanted` connects at least."""
 
     def __init__(self, suite: ChaosSuite, wanted: int, chance: random.Random) -> None:
         self._suite, self._wanted, self._chance = suite, wanted, chance
         self._client = Client(suite.api, 120)
         self._numbers = itertools.count()
         self._threads: list[threading.Thread] = []
+        self._may_end = threading.Event()
         self._enough = threading.Event()
         self.patches: list[Patch] = []
         self.done, self.full = 0, 0
@@ -77,11 +77,12 @@ class Churn:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it isn't done yet."""
+        """Whether it isn't done yet, and nothing has gone wrong in all threads."""
         return any(thread.is_alive() for thread in self._threads)
 
     def finish(self) -> None:
         """Let it come to its end."""
+        self._may_end.set()
         for thread in self._threads:
             thread.join()
         assert not self.failures, "; ".join(self.failures)
@@ -99,7 +100,7 @@ class Churn:
     def _churn(self, patch: Patch, container: str, chance: random.Random) -> None:
         client = Client(self._suite.api, 120)
         try:
-            while next(self._numbers) < self._wanted and not self._enough.is_set():
+            while not self._enough.is_set() and (next(self._numbers) < self._wanted or not self._may_end.is_set()):
                 network = chance.choice(patch.networks)
                 self._round(client, network, container)
         except Exception as error:  # a thread's end is the test's failure
@@ -144,16 +145,15 @@ class Churn:
         names = {one: self._client.inspect(one)["Name"].lstrip("/") for one in addresses}
         for asking in addresses:
             for one, address in addresses.items():
-                assert self._looked_up(asking, f"{names[one]}.{name}") == [address], (name, names[asking], names[one])
+                assert self._client.looked_up(asking, f"{names[one]}.{name}") == [address], (
+                    name,
+                    names[asking],
+                    names[one],
+                )
         for container in inside:
             self._client.disconnect(network, container)
         for container in inside:
-            assert self._looked_up(patch.anchor, names[container]) == [], (name, names[container])
-
-    def _looked_up(self, container: str, name: str) -> list[str]:
-        pid = self._client.state(container)["Pid"]
-        words = ["nsenter", f"--net=/proc/{pid}/ns/net", "dig", "+short", "+tries=3", "@127.0.0.11", name, "A"]
-        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+            assert self._client.looked_up(patch.anchor, names[container]) == [], (name, names[container])
 
     def _shown(self, network: str) -> dict[str, Any]:
         return dict(self._client.steadily("GET", f"/networks/{network}").json())

@@ -176,6 +176,12 @@ class Client:
         rows = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
         return {address["local"] for row in rows for address in row["addr_info"]}
 
+    def looked_up(self, container: str, name: str) -> list[str]:
+        """The IPv4 addresses that a container's resolver finds for a name."""
+        pid = self.state(container)["Pid"]
+        words = ["nsenter", f"--net=/proc/{pid}/ns/net", "dig", "+short", "+tries=3", "@127.0.0.11", name, "A"]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+
     def inspect(self, container: str) -> dict[str, Any]:
         """`docker inspect`."""
         reply = self.steadily("GET", f"/containers/{container}/json")

@@ -74,7 +74,9 @@ async def test_a_network_is_there_until_it_is_removed(world: World) -> None:
     assert front.gateway == IPv4Address("10.1.0.1")
     assert [network.name for network in world.networks.present()] == ["bridge", "front", "back"]
     assert world.networks.present()[1:] == (front, back)
+    assert [world.networks.is_made(one) for one in (DEFAULT_NETWORK, front.id, "f" * 64)] == [True, True, False]
     await remove(world)
+    assert not world.networks.is_made(front.id)
     await remove(world)
     assert [network.name for network in world.networks.present()] == ["bridge"]
 

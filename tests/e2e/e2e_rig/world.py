@@ -45,13 +45,13 @@ class World:
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
         """On the machine that the engine runs on."""
-        with _entered(self._host):
+        with entered(self._host):
             yield
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
         """On the other machine, which knows no route to containers."""
-        with _entered(self._outside):
+        with entered(self._outside):
             yield
 
     def close(self) -> None:
@@ -73,7 +73,8 @@ def _ip(words: str) -> None:
 
 
 @contextlib.contextmanager
-def _entered(pid: int) -> Iterator[None]:
+def entered(pid: int) -> Iterator[None]:
+    """In the network namespace of that process; the calling thread, and what it starts."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         with open(f"/proc/{pid}/ns/net") as there:

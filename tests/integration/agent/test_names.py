@@ -93,8 +93,11 @@ class Named:
         finally:
             os.close(fd)
 
+    def path(self, name: str) -> Path:
+        return Path(f"/proc/{self.pid}/root/etc/{name}")
+
     def file(self, name: str) -> str:
-        return Path(f"/proc/{self.pid}/root/etc/{name}").read_text()
+        return self.path(name).read_text()
 
 
 def in_back(last: int, *aliases: str) -> EndpointSpec:
@@ -171,6 +174,32 @@ async def test_names_follow_connects_and_disconnects(rig: AgentRig) -> None:
     assert await plain.finds("front") is None, "it has a resolver still"
     await plain.connect(FRONT, 3)
     assert await plain.finds("front") == ["10.214.0.2"]
+
+
+async def test_what_a_container_writes_into_its_files_does_no_harm(rig: AgentRig) -> None:
+    write = "for name in hosts resolv.conf; do printf '\\377\\n' >> /etc/$name; done; sleep 600"
+    bytes_ = await Named(rig, "bytes", in_back(2), command=write).run(BACK)
+    grow = "busybox truncate -s 4G /etc/hosts; busybox truncate -s 4G /etc/resolv.conf; sleep 600"
+    large = await Named(rig, "large", ON_BRIDGE, command=grow).run()
+    web = await Named(rig, "web", in_back(3)).run(BACK)
+    await rig.until(lambda: bytes_.path("resolv.conf").read_bytes().endswith(b"\xff\n"))
+    await rig.until(lambda: large.path("resolv.conf").stat().st_size == 4 << 30)
+    await bytes_.connect(FRONT, 2)
+    await large.connect(FRONT, 3)
+    rig.end(signal.SIGKILL)
+    await rig.start()
+    line = f"10.214.0.2\t{bytes_.id[:12]}\n".encode()
+    assert bytes_.path("hosts").read_bytes().endswith(b"\xff\n" + line)
+    assert large.path("hosts").stat().st_size == 4 << 30
+    assert await web.finds("bytes") == ["10.213.0.2"]
+    assert await bytes_.finds("large") == ["10.214.0.3"]
+    joined = Named(rig, "joined")
+    joined.spec = joined.spec.model_copy(update={"network": networking(f"container:{bytes_.id}")})
+    await joined.create()
+    await joined.start()
+    assert joined.path("hosts").read_bytes() == bytes_.path("hosts").read_bytes()
+    await bytes_.disconnect(FRONT)
+    assert bytes_.path("hosts").read_bytes().endswith(b"\xff\n")
 
 
 @pytest.mark.skipif(shutil.which("runsc") is None, reason="needs gVisor")

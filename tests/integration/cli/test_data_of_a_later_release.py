@@ -84,8 +84,8 @@ async def test_files(nats: NatsServer, places: tuple[Path, Path], name: str) -> 
     assert path.read_bytes() == before
 
 
-_BY_NODE: Final = {"seaway_nodes": "NodeRecord"}
-_LEFT_ALONE: Final = ("seaway_names", "seaway_shares")
+_MODELS: Final = {"seaway_nodes": ("NodeRecord", "n1"), "seaway_networks": ("NetworkRecord", "b" * 64)}
+_LEFT_ALONE: Final = ("seaway_names", "seaway_addresses", "seaway_network_names", "seaway_subnets", "seaway_shares")
 
 
 @pytest.mark.parametrize("bucket", [one for one in BUCKETS if one.name not in _LEFT_ALONE], ids=lambda one: one.name)
@@ -93,7 +93,7 @@ async def test_records(nats: NatsServer, places: tuple[Path, Path], connect_bus:
     bus: Bus = await connect_bus()  # type: ignore[operator]
     stored = await bus.transport.bucket(bucket)
     later = encode(node_record()).replace(b'{"v":1', b'{"v":7')
-    model, key = _BY_NODE.get(bucket.name, "ContainerRecord"), "n1" if bucket.name in _BY_NODE else "c" * 64
+    model, key = _MODELS.get(bucket.name, ("ContainerRecord", "c" * 64))
     await stored.create(key, later)
     code, (sentence,) = ended("metadata", nats, places)
     assert code == 1

@@ -1,6 +1,7 @@
 """Bad messages and floods from a container: bounded, answered with a code, and no harm to others."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -9,7 +10,7 @@ import socket
 import struct
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from tests.namespaces import call_in
 
 from seaway_agent.dns import connection
 from seaway_agent.dns.port import ADDRESS
-from seaway_agent.dns.resolver.sandbox import CONNECTIONS
+from seaway_agent.dns.resolver.forward import Forwards
+from seaway_agent.dns.resolver.sandbox import CONNECTIONS, SandboxServer
+from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
 
 from .conftest import ON_HOST, Node, answers
@@ -30,6 +33,7 @@ pytestmark = pytest.mark.root
 ONE, TWO = "1" * 64, "2" * 64
 HEADER = struct.pack("!6H", 7, 0x100, 1, 0, 0, 0)
 QUESTION = b"\x03web\0\0\x01\0\x01"
+LONG_QUESTION = b"\x01a" * 126 + b"\0\0\x01\0\x01"
 BAD = {
     "cut": (HEADER + QUESTION[:-1], dns.rcode.FORMERR),
     "header alone": (HEADER, dns.rcode.FORMERR),
@@ -41,6 +45,12 @@ BAD = {
     "two questions": (struct.pack("!6H", 7, 0x100, 2, 0, 0, 0) + QUESTION * 2, dns.rcode.FORMERR),
     "a class of its own": (HEADER + QUESTION[:-1] + b"\x03", dns.rcode.REFUSED),
     "any class": (HEADER + QUESTION[:-2] + b"\0\xff", dns.rcode.REFUSED),
+    "two hundred records": (
+        struct.pack("!6H", 7, 0x100, 1, 0, 0, 239)
+        + LONG_QUESTION
+        + struct.pack("!HHHIHHH", 0xC00C, 15, 1, 0, 4, 1, 0xC00C) * 239,
+        dns.rcode.FORMERR,
+    ),
     "an update": (struct.pack("!6H", 7, 5 << 11, 1, 0, 0, 0) + QUESTION, dns.rcode.NOTIMP),
     "a later EDNS": (dns.message.make_query("web", "A", use_edns=1, id=7).to_wire(), dns.rcode.BADVERS),
 }
@@ -126,6 +136,14 @@ async def test_a_stream_that_breaks_off_is_closed(node: Node) -> None:
         with closing(dials(node, ONE, socket.SOCK_STREAM)) as stream:
             stream.sendall(sent)
     await until(lambda: descriptors_of(resolver.pid) <= before, what="closed connections")
+    assert answers(await node.query(ONE, "web", tcp=True)) == ["10.1.0.2"]
+
+
+async def test_a_longer_query_than_any_ends_its_connection(node: Node) -> None:
+    await node.attach(ONE)
+    with closing(dials(node, ONE, socket.SOCK_STREAM)) as stream, contextlib.suppress(ConnectionResetError):
+        stream.sendall(struct.pack("!H", 4097) + HEADER + QUESTION.ljust(4085, b"\0"))
+        assert await asyncio.to_thread(stream.recv, 1) == b""
     assert answers(await node.query(ONE, "web", tcp=True)) == ["10.1.0.2"]
 
 
@@ -219,3 +237,50 @@ async def test_one_container_s_flood_leaves_room_for_others(
     assert answers(await node.query(TWO, "one.example")) == ["192.0.2.1"]
     assert descriptors_of(resolver.pid) <= before + 1025
     await flooding
+
+
+# --- turns
+
+
+@pytest.fixture
+async def server(node: Node, tasks: Tasks) -> AsyncIterator[SandboxServer]:
+    """What answers ONE, in the test's event loop."""
+    await node.sandbox(ONE)
+    with open("/proc/thread-self/ns/net") as home:
+        made = SandboxServer(os.dup(node.sandboxes[ONE].fd), home.fileno(), Forwards(), tasks)
+        yield made
+        made.close()
+
+
+async def most_in_a_turn(askers: Sequence[socket.socket], whole: int) -> int:
+    """How many bytes of responses came in one turn of the event loop at most, until all came."""
+    for asker in askers:
+        asker.setblocking(False)
+    received, most = 0, 0
+    while received < whole:
+        await asyncio.sleep(0)
+        before = received
+        for asker in askers:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    received += len(asker.recv(512))
+        most = max(most, received - before)
+    return most
+
+
+async def test_one_unusual_datagram_of_a_sandbox_is_answered_in_a_turn(
+    server: SandboxServer, udp: Callable[[str], socket.socket]
+) -> None:
+    asker = udp(ONE)
+    for _ in range(20):
+        asker.send(HEADER)
+    assert await most_in_a_turn([asker], 20 * len(HEADER)) == len(HEADER)
+
+
+async def test_one_unusual_message_of_all_connections_is_answered_in_a_turn(server: SandboxServer, node: Node) -> None:
+    framed = struct.pack("!H", len(HEADER)) + HEADER
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(closing(dials(node, ONE, socket.SOCK_STREAM))) for _ in range(20)]
+        for stream in streams:
+            stream.sendall(framed * 3)
+        assert await most_in_a_turn(streams, 60 * len(framed)) == len(framed)

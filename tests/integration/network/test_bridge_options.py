@@ -255,6 +255,27 @@ async def test_the_users_rules_come_first_and_survive_all_but_a_flush(
     assert host.run("nft", "list", "tables") == ""
 
 
+async def test_a_users_rule_may_say_who_reaches_published_ports(
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
+) -> None:
+    """The rule of docs/networks.md, with another subnet."""
+    await node.networks.make(front())
+    held = await node.acquire(at(2))
+    serve(held.netns_fd, 80)
+    serve(outside.fd, 7000)
+    await node.ports.publish(held.container, held.address, [PortRequest(80, host_port=8080)])
+    rule = "ct direction original ct status dnat ip saddr != 10.77.0.3 drop"
+    outside.run("ip", "address", "add", "10.77.0.3/24", "dev", "cable")
+    host.run("nft", f"add rule ip seaway_{node.suite} user {rule}")
+    assert unreachable(outside.fd, "10.77.0.1", 8080)
+    outside.run("ip", "route", "replace", "10.77.0.0/24", "dev", "cable", "src", "10.77.0.3")
+    assert ask(outside.fd, "10.77.0.1", 8080) == "10.77.0.3"
+    assert ask(held.netns_fd, "10.77.0.2", 7000) == "10.77.0.1"
+    host.run("nft", f"flush chain ip seaway_{node.suite} user")
+    host.run("nft", f"add rule ip seaway_{node.suite} user ct original proto-dst 8080 tcp dport 80 drop")
+    assert unreachable(outside.fd, "10.77.0.1", 8080)
+
+
 async def test_other_tables_are_left_alone(node: Node, host: Namespace) -> None:
     host.run("nft", "add table ip mine; add chain ip mine input { type filter hook input priority 0; }")
     host.run("nft", "add rule ip mine input tcp dport 9 drop")

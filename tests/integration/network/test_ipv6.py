@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.namespaces import Namespace, Process, call_in, end, wait_until
 
+from seaway_agent.network.names import table_name
 from seaway_agent.network.options import ENABLE_ICC
 from seaway_agent.network.port import EndpointRequest, NetworkSpec
 from seaway_agent.network.ports import PortBinding, PortRequest
@@ -180,3 +181,34 @@ async def test_only_a_network_with_ipv6_has_the_host_forward_it(node: Node, host
     assert host.run("cat", forwarding) == "1\n"
     assert "fe80" not in host.run("ip", "address", "show", "br-111111111111")
     assert "inet6 fd00:1::1/64" in host.run("ip", "address", "show", "br-ffffffffffff")
+
+
+async def test_the_next_agent_withdraws_the_ports_of_containers_that_have_ended(
+    suite: str, host: Namespace, outside: Namespace, serve: Serve
+) -> None:
+    first = Node(suite, host)
+    await first.open()
+    await first.networks.make(FRONT)
+    ended = await web(first, serve, PortRequest(80, host_port=8080))
+    await first.networks.leave(ended.container)
+    await first.close()
+    assert "8080" in host.table6(suite)
+    again = Node(suite, host)
+    await again.open()
+    await again.networks.make(FRONT)
+    assert await again.ports.restore({}) == []
+    assert "8080" not in host.table6(suite)
+    await web(again, serve, PortRequest(80, host_port=8080), last=3)
+    assert ask(outside.fd, "fd77::1", 8080) == "fd77::2"
+    await again.close(teardown=True)
+    wait_until(lambda: not host.own_links(), "all gone")
+
+
+async def test_an_element_that_someone_left_behind_gives_way(
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
+) -> None:
+    await node.networks.make(FRONT)
+    element = "{ tcp . 8080 : fd00:1::99 . 80 }"
+    host.run("nft", "add", "element", "ip6", table_name(node.suite), "published", element)
+    await web(node, serve, PortRequest(80, host_port=8080))
+    assert ask(outside.fd, "fd77::1", 8080) == "fd77::2"

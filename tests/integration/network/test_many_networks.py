@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.namespaces import Namespace, Process, end, wait_until
 
-from seaway_agent.network.errors import NetlinkError, SandboxGone
-from seaway_agent.network.options import MTU
+from seaway_agent.network.errors import AddressError, NetlinkError, SandboxGone
+from seaway_agent.network.options import MTU, PARENT
 from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, NetworkSpec
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.rtnetlink import Interfaces
@@ -119,6 +119,40 @@ async def test_an_error_at_a_later_endpoint_gives_the_ready_sandbox_back(node: N
     await node.release(again)
 
 
+async def test_a_point_to_point_network_has_room_for_one_container(
+    node: Node, host: Namespace, outside: Namespace, serve: Serve
+) -> None:
+    """As in Docker: a /31 has no network and broadcast addresses, and in a /32 the gateway has the only one."""
+    pair, other, single = (
+        NetworkSpec(letter * 64, name, subnet=IPv4Network(subnet))
+        for letter, name, subnet in (
+            ("1", "pair", "10.3.0.0/31"),
+            ("3", "other", "10.3.1.0/31"),
+            ("2", "single", "10.3.0.9/32"),
+        )
+    )
+    made = [await node.networks.make(network) for network in (pair, other, single)]
+    assert [str(network.gateway) for network in made] == ["10.3.0.0", "10.3.1.0", "10.3.0.9"]
+    held = await node.acquire(at(pair, 1))
+    serve(outside.fd, 7000)
+    serve(held.netns_fd, 80)
+    assert ask(held.netns_fd, "10.77.0.2", 7000) == "10.77.0.1"
+    assert ask(host.fd, "10.3.0.1", 80) == "10.3.0.0"
+    assert "brd 10.3.0.1" not in Namespace(held.netns_fd).run("ip", "address") + host.run("ip", "address")
+    client = await node.acquire(BRIDGE)
+    await node.ports.publish(held.container, held.address, [PortRequest(80, host_port=8080)])
+    assert ask(client.netns_fd, "172.18.0.1", 8080) == "10.3.0.0"
+    with pytest.raises(AddressError, match="Address already in use"):
+        await node.acquire(at(single, 0))
+    with pytest.raises(AddressError, match="does not belong"):
+        await node.acquire(EndpointRequest(single.id, IPv4Address("10.3.0.10")))
+    await node.ports.unpublish(held.container)
+    joined = await node.networks.connect(client.container, at(other, 1))
+    assert " brd 10" not in Namespace(client.netns_fd).run("ip", "address", "show", joined.interface)
+    serve(client.netns_fd, 81)
+    assert ask(host.fd, "10.3.1.1", 81) == "10.3.1.0"
+
+
 def refuse(*_: object, **__: object) -> None:
     raise NetlinkError(12, "cannot configure: Cannot allocate memory")
 
@@ -216,3 +250,33 @@ async def test_an_agent_that_starts_again_needs_no_pyroute2(
         assert await again.networks.sweep() == []
     await again.close()
     await node.networks.open()
+
+
+@pytest.mark.parametrize("lost", ["front", "lan"])
+async def test_a_network_that_cannot_be_set_up_again_keeps_none_of_the_others_from_it(
+    node: Node, host: Namespace, outside: Namespace, serve: Serve, lost: str
+) -> None:
+    """After a firewall's flush all others have NAT, isolation and published ports again."""
+    await make_both(node)
+    subnet = IPv4Network("10.77.0.0/24")
+    host.run("ip", "link", "add", "lan0", "type", "bridge")
+    await node.networks.make(NetworkSpec("a" * 64, "lan", "macvlan", subnet, options={PARENT: "lan0"}))
+    web, other = await node.acquire(at(BACK, 2)), await node.acquire()
+    serve(web.netns_fd, 80)
+    serve(outside.fd, 7000)
+    await node.ports.publish(web.container, web.address, [PortRequest(80, host_port=8080)])
+    if lost == "front":
+        host.run("ip", "link", "delete", FRONT_BRIDGE)
+        host.run("ip", "route", "add", "10.1.0.0/25", "dev", "cable")
+    else:
+        host.run("ip", "link", "delete", "lan0")
+    host.run("nft", "flush", "ruleset")
+    await node.ports.refresh()
+    assert ask(web.netns_fd, "10.77.0.2", 7000) == "10.77.0.1"
+    assert ask(outside.fd, "10.77.0.1", 8080) == "10.77.0.2"
+    assert unreachable(other.netns_fd, "10.2.0.2", 80)
+    assert FRONT_BRIDGE in host.table(node.suite), "its rules are those that it had"
+    if lost == "front":
+        host.run("ip", "route", "delete", "10.1.0.0/25", "dev", "cable")
+        await node.ports.refresh()
+        assert FRONT_BRIDGE in host.links()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.namespaces import Namespace, Process, call_in, end, wait_until
 
-from seaway_agent.network import sandboxes as sandboxes_module
+from seaway_agent.network import adoption
 from seaway_agent.network.errors import AddressError, NetlinkError, NetworkError, SandboxGone, SubnetError
 from seaway_agent.network.names import table_name
 from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest
@@ -54,6 +54,32 @@ async def test_a_sandbox_has_what_a_container_expects(node: Node) -> None:
     assert inner.run("cat", "/proc/sys/net/ipv4/ping_group_range").split() == ["0", "2147483647"]
     inner.close()
     await node.release(sandbox)
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_a_shared_sandbox_stays_without_endpoints(
+    suite: str, host: Namespace, start: Start, adopted: bool
+) -> None:
+    node = Node(suite, host)
+    await node.open()
+    held = await node.acquire()
+    inner = Namespace(os.dup(held.netns_fd))
+    owner, guest = start(inner.fd), start(inner.fd)
+    node.networks.hand_over(held.container, owner.pid)
+    if adopted:
+        await node.close()
+        node = Node(suite, host)
+        await node.open()
+        await node.networks.adopt(held.container, owner.pid, [held.request])
+    await node.networks.share(held.container)
+    end(owner)
+    await node.release(held)
+    assert "eth0" not in inner.links() and guest.poll() is None
+    again = await node.acquire(fixed(held.address))
+    assert again.address == held.address and held.host_veth not in host.links()
+    await node.release(again)
+    inner.close()
+    await node.close(teardown=True)
 
 
 async def test_a_sandbox_without_network(node: Node) -> None:
@@ -302,7 +328,7 @@ async def test_where_a_living_sandbox_can_t_be_looked_at_nothing_is_swept(
     def refuse(*_: object) -> None:
         raise NetlinkError(105, "cannot list interfaces: No buffer space available")
 
-    monkeypatch.setattr(sandboxes_module, "links", refuse)
+    monkeypatch.setattr(adoption, "links", refuse)
     second = Node(suite, host, subnet)
     await second.open()
     await second.networks.adopt(sandbox.container, process.pid, [sandbox.request])

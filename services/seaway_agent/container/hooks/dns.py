@@ -13,6 +13,7 @@ from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.run import ContainerRun
 from seaway_contracts.containers import ContainerSpec, Endpoint, EndpointSpec
 from seaway_contracts.errors import internal
+from seaway_contracts.networks import NetworkRecord
 from seaway_kit.failpoints import Failpoint, reach
 
 
@@ -49,19 +50,28 @@ class DnsHook(Hook):
 
 
 def names_of(
-    spec: ContainerSpec, asked: Sequence[EndpointSpec], endpoints: Iterable[Endpoint], held: HeldNetworks
+    spec: ContainerSpec,
+    asked: Sequence[EndpointSpec],
+    endpoints: Iterable[Endpoint],
+    held: HeldNetworks,
+    connected: NetworkRecord | None = None,
 ) -> ContainerNames:
-    """What the resolver must know of a container that has these endpoints, of those that were asked for."""
+    """What the resolver must know of a container that has these endpoints, of those that were asked for.
+
+    `connected`: the network that it is being connected to, which is stored only afterwards.
+    """
     there = {endpoint.network_id: endpoint for endpoint in endpoints if endpoint.address or endpoint.ipv6_address}
-    named = [_named(spec, one, there[id_of(one)], held) for one in asked if id_of(one) in there]
+    records = {network: held.record(network) for network in there}
+    if connected is not None:
+        records[connected.id] = connected
+    named = [_named(spec, one, there[id_of(one)], records[id_of(one)]) for one in asked if id_of(one) in there]
     named.sort(key=lambda end: (end.internal, -_priority(asked, end.network), end.network_name))  # as in Docker
     config = resolver_config_of(spec, ipv6=any(endpoint.ipv6_address for endpoint in there.values()))
     return ContainerNames(tuple(named), config.upstreams, config.dotless_stay)
 
 
-def _named(spec: ContainerSpec, asked: EndpointSpec, there: Endpoint, held: HeldNetworks) -> NamedEndpoint:
+def _named(spec: ContainerSpec, asked: EndpointSpec, there: Endpoint, record: NetworkRecord | None) -> NamedEndpoint:
     """Names are looked up in networks of users alone; through the default network, too, other names are asked for."""
-    record = held.record(there.network_id)
     on_default = there.network_id == DEFAULT_NETWORK
     names = () if on_default else (spec.name, *asked.aliases, spec.id[:12], hostname(spec))
     return NamedEndpoint(

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from seaway_agent.container import shared_files
 from seaway_agent.container.hook import Peers, RunRequest
 from seaway_agent.container.hooks.shared_namespaces import hostname, network_pid
 from seaway_agent.core.events import JOINED_ID
@@ -117,6 +118,6 @@ def _check_nameserver(text: str) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return shared_files.read(path)
     except OSError:
         return ""

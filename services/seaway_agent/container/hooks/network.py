@@ -31,6 +31,8 @@ class NetworkHook(Hook):
         At the start, as in Docker: its CLI would pull the image after a 404 at create.
         """
         spec = request.spec
+        if partner := spec.network.partner:
+            await self._share(partner)
         if spec.network.sandbox:
             return Contribution(endpoints=endpoints_of(spec.network))
         for endpoint in spec.network.endpoints:
@@ -43,6 +45,12 @@ class NetworkHook(Hook):
         return Contribution(
             namespaces={"network": sandbox.path}, endpoints=endpoints_of(spec.network, sandbox.endpoints)
         )
+
+    async def _share(self, partner: str) -> None:
+        try:
+            await self._networks.share(partner)
+        except OSError as error:
+            raise internal(f"the network of container {partner} can't be shared: {error}") from error
 
     def created(self, container: str, run: ContainerRun) -> None:
         """See the base."""

@@ -99,9 +99,12 @@ async def send_framed(stream: socket.socket, message: bytes) -> None:
     await asyncio.get_running_loop().sock_sendall(stream, _LENGTH.pack(len(message)) + message)
 
 
-async def receive_framed(stream: socket.socket) -> bytes:
-    """Receive a message over TCP. Raises EOFError at the stream's end."""
-    return await _receive(stream, _LENGTH.unpack(await _receive(stream, _LENGTH.size))[0])
+async def receive_framed(stream: socket.socket, most: int = wire.MOST) -> bytes:
+    """Receive a message over TCP. Raises EOFError at the stream's end, and for a message of more than `most` bytes."""
+    (size,) = _LENGTH.unpack(await _receive(stream, _LENGTH.size))
+    if size > most:
+        raise EOFError
+    return await _receive(stream, size)
 
 
 async def _receive(stream: socket.socket, size: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from seaway_agent.dns.port import ADDRESS, ContainerNames
-from seaway_agent.dns.resolver import forward, wire
+from seaway_agent.dns.resolver import forward, unusual, wire
 from seaway_agent.dns.resolver.forward import Forwards
 from seaway_agent.dns.resolver.redirect import redirect
 from seaway_agent.dns.resolver.wire import AAAA, A, Question
@@ -20,6 +20,7 @@ from seaway_kit.tasks import Tasks
 _BURST: Final = 32
 """Datagrams in a row, before another sandbox has its turn."""
 _LONGEST_QUERY: Final = 4096
+"""Bytes. A longer one is cut over UDP, and ends the connection over TCP."""
 _BACKLOG: Final = 64
 CONNECTIONS: Final = 64
 """TCP connections of one sandbox."""
@@ -42,6 +43,7 @@ class SandboxServer:
         self._forwarding = 0
         self._running: set[asyncio.Task[None]] = set()
         self._connections = 0
+        self._unusual = asyncio.Lock()
         self._pidfd = -1
         self._view = View(())
         self._names = ContainerNames()
@@ -105,12 +107,14 @@ class SandboxServer:
 
     # --- questions
 
-    def _at_once(self, message: bytes, *, tcp: bool) -> tuple[bytes | None, tuple[bytes, Question] | None]:
-        """(the response, what must be forwarded for it): one of both, or none for what deserves no response."""
-        question = wire.parse(message)
-        if question is None:
-            from seaway_agent.dns.resolver import unusual
+    def _at_once(
+        self, message: bytes, question: Question | None, *, tcp: bool
+    ) -> tuple[bytes | None, tuple[bytes, Question] | None]:
+        """(the response, what must be forwarded for it): one of both, or none for what deserves no response.
 
+        `question`: the message's, None for an unusual message.
+        """
+        if question is None:
             common, response = unusual.read(message)
             question = None if common is None else wire.parse(common)
             if common is None or question is None:
@@ -136,11 +140,14 @@ class SandboxServer:
                 message, asker = self._udp.recvfrom(_LONGEST_QUERY)
             except OSError:
                 return
-            response, forwarded = self._at_once(message, tcp=False)
+            question = wire.parse(message)
+            response, forwarded = self._at_once(message, question, tcp=False)
             if forwarded is not None:
                 self._begin("datagram", self._forward_datagram(*forwarded, asker), self._release)
             elif response is not None:
                 self._send(response, asker)
+            if question is None:  # it costs more: other sandboxes have their turn
+                return
 
     async def _forward_datagram(self, query: bytes, question: Question, asker: Any) -> None:
         self._send(await forward.ask(query, question, self._names.upstreams, self._spaces, tcp=False), asker)
@@ -168,8 +175,12 @@ class SandboxServer:
         with contextlib.suppress(OSError, EOFError):  # among them TimeoutError
             while True:
                 async with asyncio.timeout(_IDLE_S):
-                    message = await forward.receive_framed(connection)
-                response, forwarded = self._at_once(message, tcp=True)
+                    message = await forward.receive_framed(connection, _LONGEST_QUERY)
+                question = wire.parse(message)
+                if question is None:  # it costs more: other sandboxes have their turn before another connection's
+                    async with self._unusual:
+                        await asyncio.sleep(0)
+                response, forwarded = self._at_once(message, question, tcp=True)
                 if forwarded is not None:
                     try:
                         response = await forward.ask(*forwarded, self._names.upstreams, self._spaces, tcp=True)
@@ -179,6 +190,9 @@ class SandboxServer:
                     return
                 async with asyncio.timeout(_IDLE_S):
                     await forward.send_framed(connection, response)
+                await asyncio.sleep(
+                    0
+                )  # where the next one has arrived already, nothing above lets others have their turn
 
     def _disconnected(self, connection: socket.socket) -> None:
         connection.close()

@@ -1,6 +1,6 @@
 """DNS messages, packed and parsed by hand where they are common: one question of class IN, EDNS or none. Pure.
 
-All other messages are left to dnspython (``unusual``). See RFC 1035 and RFC 6891.
+All other messages are left to ``unusual``. See RFC 1035 and RFC 6891.
 """
 
 import struct
@@ -9,25 +9,26 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
 A, PTR, AAAA = 1, 12, 28
+IN = 1
 NOERROR, FORMERR, SERVFAIL, NOTIMP, REFUSED = 0, 1, 2, 4, 5
-HEADER_SIZE: Final = 12
+HEADER: Final = struct.Struct("!6H")
+QUESTION: Final = struct.Struct("!HH")
+"""Type and class, behind the name."""
 MOST: Final = 65535
 """Bytes of the longest message."""
 
-_HEADER: Final = struct.Struct("!6H")
-_QUESTION: Final = struct.Struct("!HH")
 _OPT: Final = struct.Struct("!BHHBBHH")
 _OPTION: Final = struct.Struct("!HH")
 _RECORD: Final = struct.Struct("!HHHIH")
 _RESPONSE, _OPCODE, _TRUNCATED, _RECURSION_DESIRED = 0x8000, 0x7800, 0x0200, 0x0100
 _RECURSION_AVAILABLE, _CHECKING_DISABLED, _DNSSEC_OK = 0x0080, 0x0010, 0x8000
 _CODE: Final = 0x000F
-_IN, _OPT_TYPE = 1, 41
+_OPT_TYPE = 41
 _LABEL, _NAME = 63, 255
 _SMALLEST: Final = 512
 _OUR_SIZE: Final = 1232
 """What we accept and send over UDP at least: no fragments with any MTU (dnsflagday.net/2020)."""
-_QNAME: Final = 0xC000 | HEADER_SIZE
+_QNAME: Final = 0xC000 | HEADER.size
 """A pointer to the question's name."""
 
 
@@ -48,17 +49,17 @@ class Question(NamedTuple):
 
 def parse(query: bytes) -> Question | None:
     """The question of a common query; None for any other message."""
-    if len(query) < HEADER_SIZE:
+    if len(query) < HEADER.size:
         return None
-    ident, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(query)
+    ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(query)
     if flags & (_RESPONSE | _OPCODE | _TRUNCATED) or questions != 1 or answers or authorities or additionals > 1:
         return None
-    at = _name_end(query)
-    if at < 0 or at + _QUESTION.size > len(query):
+    at = name_end(query)
+    if at < 0 or at + QUESTION.size > len(query):
         return None
-    kind, of_class = _QUESTION.unpack_from(query, at)
-    end = at + _QUESTION.size
-    if of_class != _IN:
+    kind, of_class = QUESTION.unpack_from(query, at)
+    end = at + QUESTION.size
+    if of_class != IN:
         return None
     size, opt = _SMALLEST, b""
     if additionals:
@@ -67,17 +68,17 @@ def parse(query: bytes) -> Question | None:
         size, opt = edns
     elif end != len(query):
         return None
-    return Question(ident, flags, query[HEADER_SIZE:at].lower(), kind, end, size, opt)
+    return Question(ident, flags, query[HEADER.size : at].lower(), kind, end, size, opt)
 
 
-def _name_end(query: bytes) -> int:
+def name_end(query: bytes) -> int:
     """Where the question's name ends; -1 if it is no plain name."""
-    at, last = HEADER_SIZE, len(query) - 1
+    at, last = HEADER.size, len(query) - 1
     while at <= last and (length := query[at]):
         if length > _LABEL:
             return -1
         at += length + 1
-    return at + 1 if at <= last and at + 1 - HEADER_SIZE <= _NAME else -1
+    return at + 1 if at <= last and at + 1 - HEADER.size <= _NAME else -1
 
 
 def _edns(query: bytes, at: int) -> tuple[int, bytes] | None:
@@ -92,17 +93,24 @@ def _edns(query: bytes, at: int) -> tuple[int, bytes] | None:
         if at + _OPTION.size > len(query):
             return None
         at += _OPTION.size + _OPTION.unpack_from(query, at)[1]
-    return (max(size, _SMALLEST), _opt(flags)) if at == len(query) else None
+    return (max(size, _SMALLEST), pack_opt(flags)) if at == len(query) else None
 
 
-def _opt(flags: int) -> bytes:
-    return _OPT.pack(0, _OPT_TYPE, _OUR_SIZE, 0, 0, flags & _DNSSEC_OK, 0)
+def pack_opt(flags: int, code: int = NOERROR) -> bytes:
+    """The OPT record of a response to a query with these flags in its own; `code`: the upper bits of the code."""
+    return _OPT.pack(0, _OPT_TYPE, _OUR_SIZE, code, 0, flags & _DNSSEC_OK, 0)
+
+
+def pack_query(message: bytes, question: Question, edns: bytes) -> bytes:
+    """The common query with a message's question, and its OPT record if that is not empty."""
+    header = HEADER.pack(question.id, question.flags & ~_TRUNCATED, 1, 0, 0, 1 if edns else 0)
+    return header + message[HEADER.size : question.end] + edns
 
 
 def answer(query: bytes, question: Question, records: Sequence[bytes], most: int) -> bytes:
     """The response with these packed records; with as many as fit, and the flag for it, where `most` bytes are few."""
-    fixed = query[HEADER_SIZE : question.end], question.opt
-    room = most - HEADER_SIZE - sum(map(len, fixed))
+    fixed = query[HEADER.size : question.end], question.opt
+    room = most - HEADER.size - sum(map(len, fixed))
     flags = 0
     if sum(map(len, records)) > room:
         flags = _TRUNCATED
@@ -112,7 +120,7 @@ def answer(query: bytes, question: Question, records: Sequence[bytes], most: int
 
 def failure(query: bytes, question: Question, code: int) -> bytes:
     """The response that only has a code."""
-    return _header(question, code, 0) + query[HEADER_SIZE : question.end] + question.opt
+    return _header(question, code, 0) + query[HEADER.size : question.end] + question.opt
 
 
 def truncated(query: bytes, question: Question) -> bytes:
@@ -124,7 +132,7 @@ def bare_failure(query: bytes, code: int) -> bytes:
     """The response to a message of which only the header can be read."""
     ident, flags = struct.unpack_from("!HH", query)
     kept = flags & (_OPCODE | _RECURSION_DESIRED | _CHECKING_DISABLED)
-    return _HEADER.pack(ident, _RESPONSE | _RECURSION_AVAILABLE | kept | code, 0, 0, 0, 0)
+    return HEADER.pack(ident, _RESPONSE | _RECURSION_AVAILABLE | kept | code, 0, 0, 0, 0)
 
 
 def is_response(message: bytes) -> bool:
@@ -149,17 +157,17 @@ def with_id(message: bytes, ident: int) -> bytes:
 
 def is_reply(response: bytes, query: bytes, question: Question) -> bool:
     """Whether a message from an upstream server belongs to the query that was sent there."""
-    if len(response) < HEADER_SIZE or response[:2] != query[:2] or not is_response(response):
+    if len(response) < HEADER.size or response[:2] != query[:2] or not is_response(response):
         return False
     if response[4:6] == b"\0\0":  # some servers fail without the question
         return code_of(response) != NOERROR
     end = question.end
-    return response[HEADER_SIZE:end].lower() == query[HEADER_SIZE:end].lower()
+    return response[HEADER.size : end].lower() == query[HEADER.size : end].lower()
 
 
 def _header(question: Question, flags: int, answers: int) -> bytes:
     flags |= _RESPONSE | _RECURSION_AVAILABLE | question.flags & (_RECURSION_DESIRED | _CHECKING_DISABLED)
-    return _HEADER.pack(question.id, flags, 1, answers, 0, 1 if question.opt else 0)
+    return HEADER.pack(question.id, flags, 1, answers, 0, 1 if question.opt else 0)
 
 
 # --- names and records
@@ -192,7 +200,7 @@ def pack_pointer(name: bytes) -> bytes:
 
 
 def _record(kind: int, data: bytes) -> bytes:
-    return _RECORD.pack(_QNAME, kind, _IN, 0, len(data)) + data
+    return _RECORD.pack(_QNAME, kind, IN, 0, len(data)) + data
 
 
 def data_of(record: bytes) -> bytes:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from tests.unit.seaway_agent.runner_bench import Bench, remove, until_idle
 
+from seaway_agent.container import live_network
 from seaway_agent.container.hooks.etc_files import etc_files
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.instructions import PendingDisconnect, Waiter
-from seaway_agent.dns.port import ResolverError
+from seaway_agent.dns.port import ContainerNames, ResolverError
 from seaway_agent.network.errors import NetlinkError, NetworkError, PortError
 from seaway_agent.network.port import network_spec
 from seaway_bus.bus import Command
@@ -104,6 +105,35 @@ async def test_a_resolv_conf_that_the_container_has_changed_is_its_own(bench: Be
     assert box.file("resolv.conf") == "nameserver 9.9.9.9\n"
 
 
+async def test_a_file_that_is_no_text_is_changed_all_the_same(bench: Bench) -> None:
+    box = await Box.running(bench)
+    hosts = box.directory / "hosts"
+    hosts.write_bytes(b"\xff\tmine\r\n")
+    (box.directory / "resolv.conf").write_bytes(b"\xff\n")
+    await box.connect()
+    assert hosts.read_bytes() == b"\xff\tmine\r\n172.18.0.2\th\n10.1.0.9\th\n"
+    assert (box.directory / "resolv.conf").read_bytes() == b"\xff\n"
+    await box.disconnect()
+    assert hosts.read_bytes() == b"\xff\tmine\r\n172.18.0.2\th\n"
+
+
+async def test_too_large_a_file_is_left_alone(bench: Bench) -> None:
+    box = await Box.running(bench)
+    for name in ("hosts", "resolv.conf"):
+        (box.directory / name).write_text("x" * (2 << 20))
+    await box.connect()
+    assert len(box.runner.status.endpoints) == 2
+    assert {box.file(name) for name in ("hosts", "resolv.conf")} == {"x" * (2 << 20)}
+
+
+async def test_a_file_that_cannot_be_written_fails_no_command(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = await Box.running(bench)
+    (box.directory / "hosts").unlink()
+    monkeypatch.setattr(live_network, "resolv_conf", lambda *_: 1 / 0)
+    await box.connect()
+    assert len(box.runner.status.endpoints) == 2
+
+
 async def test_a_stopped_container_joins_at_its_next_start(bench: Bench) -> None:
     runner = await bench.make(network=builders.networking(endpoints=(ON_BRIDGE,)))
     status = await runner.connect(Command.new(), ASKED, BACK)
@@ -184,6 +214,22 @@ async def test_names_come_and_go_with_endpoints(bench: Bench) -> None:
     assert names_in(box) == ()
     assert bench.resolver.process.find(spec.id, "box1.back") is None
     assert spec.id in bench.resolver.attached, "its resolv.conf names the resolver still"
+
+
+async def test_an_internal_network_is_known_as_such_with_the_connect(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await Box.running(bench)
+    await box.disconnect(BRIDGE_ID, "bridge")
+    adopt, forwarding = bench.resolver.adopt, []
+
+    async def adopting(container: str, pid: int, names: ContainerNames) -> None:
+        forwarding.append(names.forwards)
+        await adopt(container, pid, names)
+
+    monkeypatch.setattr(bench.resolver, "adopt", adopting)
+    await box.runner.connect(Command.new(), ASKED, BACK.model_copy(update={"internal": True}))
+    assert forwarding == [False]
 
 
 async def test_a_rename_is_followed(bench: Bench) -> None:

@@ -15,6 +15,9 @@ from seaway_agent.dns.resolver import unusual, wire
 QUERY = dns.message.make_query("web.example.", "A", id=1234).to_wire()
 WITH_EDNS = dns.message.make_query("web.example.", "A", use_edns=0, payload=1400, id=1234).to_wire()
 
+RECORD = struct.pack("!HHHIH", 0xC00C, 15, 1, 0, 4) + b"\0\1\xc0\x0c"
+LONG_NAME = b"\x01a" * 126 + b"\0"
+
 
 def header(flags: int = 0x100, questions: int = 1, answers: int = 0, additionals: int = 0) -> bytes:
     return struct.pack("!6H", 1234, flags, questions, answers, 0, additionals)
@@ -48,6 +51,15 @@ def code_of(message: bytes) -> dns.rcode.Rcode:
         header(questions=0),
         header(questions=65535) + QUERY[12:],
         header(additionals=2) + QUERY[12:] + WITH_EDNS[-11:] * 2,
+        header(additionals=1) + QUERY[12:] + b"\x01a" + WITH_EDNS[-11:],  # an EDNS record with an owner
+        header(additionals=1) + QUERY[12:] + WITH_EDNS[-11:-2] + b"\0\5\0\x0a\0\2x",  # a cut EDNS option
+        header(additionals=2) + QUERY[12:] + RECORD,
+        header(additionals=2) + QUERY[12:] + RECORD[:-1],
+        header(additionals=1) + QUERY[12:] + b"\x40" + RECORD,
+        header(additionals=1) + QUERY[12:] + b"\x01a" * 130 + b"\0" + RECORD[2:],
+        header(answers=1) + QUERY[12:] + RECORD,
+        header(additionals=3) + QUERY[12:] + RECORD * 3,
+        header(additionals=239) + LONG_NAME + QUERY[-4:] + RECORD * 239,  # dnspython takes half a second
     ],
 )
 def test_what_has_no_single_question_is_a_format_error(message: bytes) -> None:
@@ -75,17 +87,22 @@ def test_responses_and_crumbs_get_no_response(message: bytes) -> None:
     assert unusual.read(message) == (None, None)
 
 
-def test_a_question_among_other_records_is_understood() -> None:
-    query = dns.message.make_query("web.", "A", use_edns=0, payload=1400, want_dnssec=True, id=1234)
-    query.answer.append(dns.rrset.from_text("other.", 0, "IN", "A", "10.0.0.1"))
-    message = query.to_wire()
+def test_a_signed_query_is_refused() -> None:
+    query = dns.message.make_query("web.", "A", id=1234)
+    query.use_tsig({"key.": b"secret"})
+    assert code_of(query.to_wire()) == dns.rcode.REFUSED
+
+
+@pytest.mark.parametrize("edns", [b"", WITH_EDNS[-11:]])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_question_with_another_record_is_understood(edns: bytes, first: bool) -> None:
+    message = header(additionals=1 + bool(edns)) + QUERY[12:] + (RECORD + edns if first else edns + RECORD)
     assert wire.parse(message) is None
-    common, response = unusual.read(message)
-    assert response is None
-    assert common is not None
-    question = wire.parse(common)
-    assert question is not None
-    assert (question.id, question.name, question.size) == (1234, b"\x03web\0", 1400)
+    assert unusual.read(message) == (WITH_EDNS if edns else QUERY, None)
+
+
+def test_a_query_that_says_it_is_truncated_is_understood() -> None:
+    assert unusual.read(header(flags=0x300) + QUERY[12:]) == (QUERY, None)
 
 
 @given(st.binary(max_size=120))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seaway_agent.network.errors import AddressError, SubnetError
+from seaway_agent.network.errors import AddressError
 from seaway_agent.network.ipam import AddressPool
 
 SMALL = IPv4Network("10.0.0.0/29")  # hosts .1 to .6
@@ -64,9 +64,14 @@ def test_restored_addresses_are_in_use_and_the_order_goes_on_after_them() -> Non
     assert [pool.allocate() for _ in range(3)] == [ip(5), ip(6), ip(3)]
 
 
-def test_subnet_too_small() -> None:
-    with pytest.raises(SubnetError, match="no room"):
-        AddressPool(IPv4Network("10.0.0.0/31"))
+def test_a_subnet_without_edges_gives_all_its_addresses_as_dockers() -> None:
+    pool = AddressPool(IPv4Network("10.0.0.0/31"))
+    assert (pool.gateway, pool.allocate()) == (ip(0), ip(1))
+    single = AddressPool(IPv4Network("10.0.0.9/32"))
+    assert single.gateway == ip(9)
+    for full in (pool, single):
+        with pytest.raises(AddressError, match="no available IPv4 addresses on this network's address pools"):
+            full.allocate()
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 4))))

@@ -34,7 +34,13 @@ def test_the_options_of_a_bridge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [(options.ENABLE_ICC, "maybe"), (options.HOST_BINDING, "localhost"), (options.HOST_IPV4, "::1")]
+    ("name", "value"),
+    [
+        (options.ENABLE_ICC, "maybe"),
+        (options.HOST_BINDING, "localhost"),
+        (options.HOST_IPV4, "::1"),
+        (options.HOST_IPV6, 'fe80::1%" ; flush ruleset'),
+    ],
 )
 def test_a_value_that_cannot_be_names_its_option(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"invalid value for {name}: "):
@@ -70,6 +76,44 @@ def test_a_record_becomes_a_network_on_its_first_subnet_of_each_family() -> None
 
 
 def test_a_record_that_cannot_be_a_network_is_refused_by_its_name() -> None:
-    for wrong in ({"pools": (Pool(subnet="10.1.0.7/24"),)}, {"options": {options.MTU: "large"}}):
+    for wrong in (
+        {"pools": (Pool(subnet="10.1.0.7/24"),)},
+        {"pools": (Pool(subnet="fd00::%eth0/64"),)},
+        {"pools": (Pool(subnet="fd00::/64", gateway='fd00::1%" } ; flush ruleset'),)},
+        {"id": "../../x"},
+        {"options": {options.MTU: "large"}},
+        {"options": {options.BRIDGE_NAME: "../all"}},
+        {"options": {options.INTERFACE_PREFIX: "a/b"}},
+        {"driver": "macvlan", "options": {options.PARENT: "../eth0"}},
+    ):
         with pytest.raises(NetworkError, match="network front: "):
             network_spec(NetworkRecord(id="1" * 64, name="front", created_ns=1).model_copy(update=wrong))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a/b", "..", ".", "a b", "a\nb", "a\0b", "a:b", "br%d", "br*", 'br"', "br\\", "b" * 16, "ü" * 8, "\ud800"],
+)
+def test_a_name_that_no_interface_can_have_is_refused(name: str) -> None:
+    """It would become part of a path below /proc/sys, of a netlink attribute or of a rule of nftables."""
+    with pytest.raises(ValueError, match=f"invalid value for {options.BRIDGE_NAME}: .* is no name of an interface"):
+        bridge_options({options.BRIDGE_NAME: name})
+    with pytest.raises(ValueError, match="invalid value for parent: "):
+        macvlan_options({"parent": name})
+    with pytest.raises(ValueError, match=f"invalid value for {options.INTERFACE_PREFIX}: "):
+        options.interface_prefix({options.INTERFACE_PREFIX: name})
+
+
+def test_names_that_interfaces_can_have() -> None:
+    for name in ("br0", "br-0123456789ab", "my_br.1@x", "b" * 15, "ü" * 7):
+        assert bridge_options({options.BRIDGE_NAME: name}).name == name
+    assert options.interface_prefix({options.INTERFACE_PREFIX: "p" * 11}) == "p" * 11
+    with pytest.raises(ValueError, match="too long to begin"):
+        options.interface_prefix({options.INTERFACE_PREFIX: "p" * 12})
+
+
+@pytest.mark.parametrize("value", ["67", "65536", "-1", "1" * 30, "1400.0", "large"])
+def test_an_mtu_is_in_a_range(value: str) -> None:
+    assert [options.mtu({options.MTU: good}) for good in ("0", "68", "65535")] == [0, 68, 65535]
+    with pytest.raises(ValueError, match=f"invalid value for {options.MTU}: "):
+        options.mtu({options.MTU: value})

@@ -122,6 +122,17 @@ def test_ipv6_ports_are_in_maps_of_their_own() -> None:
     assert [message.body[0] for message in nfnl.flush("t", (4, 6))] == [2, 2, 10, 10]
 
 
+def test_the_policy_of_a_chain() -> None:
+    assert nfnl.get_chain("filter", "FORWARD", 6).body[:4] == bytes((10, 0, 0, 0))
+
+    def chain(*parts: bytes) -> bytes:
+        return struct.pack("!BBH", 2, 0, 0) + attributes.text(3, "FORWARD") + b"".join(parts)
+
+    assert nfnl.drops(chain(attributes.attribute(5, struct.pack("!I", 0))))
+    assert not nfnl.drops(chain(attributes.attribute(5, struct.pack("!I", 1))))
+    assert not nfnl.drops(chain()), "one without a hook has no policy"
+
+
 def test_batch_frames_one_message_per_map_and_chunk() -> None:
     many = [nfnl.Dnat("tcp", None, port, ADDRESS, 80) for port in range(1, 900)]
     messages = nfnl.batch(nfnl.add("t", [*many, nfnl.Dnat("tcp", IPv4Address("127.0.0.1"), 1, ADDRESS, 80)]))

@@ -1,5 +1,6 @@
 """What a heartbeat says is free, and the facts that it carries."""
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -10,6 +11,7 @@ from seaway_agent.kernel.cgroup_text import CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.network.options import MTU
 from seaway_agent.network.port import NetworkSpec
+from seaway_agent.node import beats
 from seaway_agent.node.beats import Heartbeat, facts_of, free_of
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_contracts.catalogue import BEAT
@@ -50,24 +52,31 @@ def bridge() -> NetworkSpec:
     return NetworkSpec("1", "bridge", subnet=subnet, gateway=gateway, options={MTU: "1400"})
 
 
-async def no_routes() -> tuple[str, ...]:
-    return ()
+@dataclass
+class Host:
+    """What a node reads of its network; OSError if `fails`."""
+
+    found: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
+    fails: bool = False
+
+    async def routes(self) -> tuple[str, ...]:
+        if self.fails:
+            raise OSError("too many open files")
+        return self.found
+
+    async def warnings(self) -> tuple[str, ...]:
+        return self.warned
 
 
 async def test_a_beat_has_the_hosts_routes(bench: Bench, tasks: Tasks) -> None:
-    async def routes() -> tuple[str, ...]:
-        return ("10.8.0.0/24",)
-
-    async def unreadable() -> tuple[str, ...]:
-        raise OSError("too many open files")
-
     heard: list[Beat] = []
     await bench.bus.on_message(BEAT, heard.append)
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
     node = Inventory("n1", bench.journal, "e1")
-    for read, expected in ((routes, ("10.8.0.0/24",)), (unreadable, ())):
+    for host, expected in ((Host(("10.8.0.0/24",)), ("10.8.0.0/24",)), (Host(fails=True), ())):
         heard.clear()
-        await Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 1, read).leave()
+        await Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 1, host).leave()
         await until(lambda: heard)
         assert heard[0].facts.routes == expected
 
@@ -76,7 +85,7 @@ async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench) -> None
     """`docker info` shows it, for as long as it is so."""
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
     node = Inventory("n1", bench.journal, "e1")
-    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(warnings=("lasting",)), 1, no_routes)
+    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(warnings=("lasting",)), 1, Host())
     outbox = bench.journal._outbox
     bound, outbox.bound = outbox.bound, 0
     lasting, passing = heartbeat.beat().facts.warnings
@@ -86,12 +95,29 @@ async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench) -> None
     assert heartbeat.beat().facts.warnings == ("lasting",)
 
 
+async def test_a_warning_of_the_host_is_logged_once_and_told_as_long_as_it_is_so(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beats, "_HOST_EVERY_S", 0)
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
+    host = Host(warned=("packets are dropped",))
+    facts = NodeFacts(warnings=("lasting",))
+    heartbeat = Heartbeat(bench.bus, Inventory("n1", bench.journal, "e1"), bench.journal, info, facts, 1, host)
+    for _ in range(2):
+        await heartbeat.leave()
+        assert heartbeat.beat().facts.warnings == ("lasting", "node n1: packets are dropped")
+    assert [record.getMessage() for record in caplog.records] == ["node n1: packets are dropped"]
+    host.warned = ()
+    await heartbeat.leave()
+    assert heartbeat.beat().facts.warnings == ("lasting",)
+
+
 async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks) -> None:
     heard: list[Beat] = []
     await bench.bus.on_message(BEAT, heard.append)
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
     node = Inventory("n1", bench.journal, "e1")
-    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 0.001, no_routes)
+    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 0.001, Host())
     tasks.eternal("beat", heartbeat.run())
     await until(lambda: heard)
     assert (heard[0].epoch, heard[0].leaving) == ("e1", False)

@@ -382,6 +382,13 @@ async def test_a_network_event_has_the_driver_for_its_type(
     assert body["attributes"] == {"name": name, "type": driver, "container": SPEC.id}
 
 
+async def test_the_event_of_the_first_connect_has_the_driver_too(db: sqlite3.Connection, journal: Journal) -> None:
+    created(journal)
+    event = Emit("connect", "network", network=Endpoint(network="back", network_id=BACK.id))
+    journal.write(SPEC, Record(builders.status(seq=1), (event,), networks=(BACK,)))
+    assert rows(db)[-1]["body"]["attributes"]["type"] == "macvlan"
+
+
 async def test_a_disconnect_that_was_begun_is_known_until_it_is_recorded(
     db: sqlite3.Connection, journal: Journal
 ) -> None:

@@ -11,7 +11,7 @@ from tests.unit.seaway_metadata.commands.test_networks import node as node
 from tests.unit.seaway_metadata.commands.test_networks import other as other
 
 from seaway_bus.bus import Bus, Command
-from seaway_contracts.catalogue import CREATE_NETWORK, GET_NETWORK, NETWORKS_BUCKET, REMOVE_NETWORK, SUBNETS_BUCKET
+from seaway_contracts.catalogue import CREATE_NETWORK, GET_NETWORK, NETWORKS_BUCKET, REMOVE_NETWORK
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import CreateNetwork, NetworkRef
 from seaway_metadata.commands.network_removal import _removed, _restored
@@ -85,18 +85,6 @@ async def test_the_same_create_at_another_copy_keeps_the_subnet(
     made = await create(fake_bus, "web")
     assert made.pools == (pool,)
     assert await held(metadata) == {pool.subnet: made.id}
-
-
-async def test_subnets_whose_bucket_was_lost_are_held_again(
-    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
-) -> None:
-    """Also those of a network that no node has."""
-    made = await create(fake_bus, "web")
-    await create(fake_bus, "cfg", "10.30.0.0/24", config_only=True)
-    fake_server.buckets[SUBNETS_BUCKET.name].entries.clear()
-    await metadata.networks._table.compare()
-    assert await held(metadata) == {made.pools[0].subnet: made.id}
-    assert (await create(fake_bus, "next")).pools[0].subnet != made.pools[0].subnet
 
 
 # --- what a node says of its routes

@@ -164,6 +164,9 @@ async def test_what_a_node_has_is_not_a_network_s(metadata: Metadata, fake_bus: 
     await until(lambda: any(True for _ in metadata._nodes.records()), what="the node to be known")
     assert (await create(fake_bus, "web")).pools[0].subnet == "172.18.0.0/16"
     assert (await refused(create(fake_bus, "x", "10.5.0.0/24"))).code is Code.FORBIDDEN
+    in_the_segment = await create(fake_bus, "lan", "10.5.0.0/24", driver="macvlan")
+    assert in_the_segment.pools[0].subnet == "10.5.0.0/24"
+    assert (await create(fake_bus, "lone", driver="macvlan")).pools[0].subnet == "172.19.0.0/16"
 
 
 @pytest.mark.parametrize(
@@ -197,6 +200,16 @@ async def test_a_configuration_network(node: NetworkNode, fake_bus: Bus) -> None
     for name in ("web", "cfg"):
         await fake_bus.call(REMOVE_NETWORK, NetworkRef(ref=name))
     assert await listed(fake_bus) == []
+
+
+async def test_a_configuration_network_has_no_containers(
+    node: NetworkNode, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await create(fake_bus, "cfg", "10.30.0.0/24", config_only=True)
+    with pytest.raises(SeawayError, match="cannot create endpoint on configuration-only network") as caught:
+        await node.register(1, "cfg")
+    assert caught.value.code is Code.FORBIDDEN
+    assert not fake_server.buckets[ADDRESSES_BUCKET.name].entries
 
 
 async def test_a_predefined_network_stays(node: NetworkNode, fake_bus: Bus) -> None:
@@ -355,6 +368,19 @@ async def test_lost_buckets_are_filled_from_what_nodes_have(
         await until(lambda: any(one.name == "web" for one in new.networks._table.index), what="the network to be back")
         assert (await refused(create(fake_bus, "x", "10.1.0.0/25"))).code is Code.FORBIDDEN
     await bus.close()
+
+
+async def test_a_network_that_no_node_has_keeps_its_subnet_though_the_record_of_subnets_was_lost(
+    node: NetworkNode, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    known = await create(fake_bus, "web")
+    config = await create(fake_bus, "config", "10.1.0.0/24", config_only=True)
+    fake_server.buckets[SUBNETS_BUCKET.name].entries.clear()
+    assert (await refused(create(fake_bus, "x", known.pools[0].subnet))).code is Code.FORBIDDEN
+    assert (await create(fake_bus, "next")).pools[0].subnet == "172.18.0.0/16"
+    assert (await create(fake_bus, "y", config.pools[0].subnet)).name == "y", "a configuration network holds none"
+    await fake_bus.call(REMOVE_NETWORK, NetworkRef(ref="web"))
+    assert (await create(fake_bus, "again")).pools == known.pools
 
 
 async def test_a_network_that_was_removed_while_its_node_was_away(

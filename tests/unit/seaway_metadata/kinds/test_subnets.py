@@ -69,6 +69,8 @@ def test_every_network_has_ipv4_addresses_and_one_with_ipv6_gets_unique_local_on
     [
         ((Pool(subnet="10.3.0.5/24"),), Code.BAD_REQUEST, "invalid subnet 10.3.0.5/24: it should be 10.3.0.0/24"),
         ((Pool(subnet="x"),), Code.BAD_REQUEST, "invalid subnet x"),
+        ((Pool(subnet="127.1.0.0/24"),), Code.BAD_REQUEST, "loopback and multicast addresses are not for containers"),
+        ((Pool(subnet="ff05::/64"),), Code.BAD_REQUEST, "loopback and multicast addresses are not for containers"),
         ((Pool(subnet="0.0.0.0/0"),), Code.FORBIDDEN, "Pool overlaps with other one on this address space"),
         ((Pool(subnet="10.9.0.0/24"), Pool(subnet="10.9.0.128/25")), Code.FORBIDDEN, "Pool overlaps"),
         (

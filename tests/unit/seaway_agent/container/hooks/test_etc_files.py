@@ -21,10 +21,11 @@ def test_the_files_of_another_containers_network(tmp_path: Path) -> None:
     layout = Layout(tmp_path, tmp_path)
     bundle = layout.bundle(PEER)
     bundle.mkdir(parents=True)
-    (bundle / "hosts").write_text("1.2.3.4 x\n")
+    (bundle / "hosts").write_bytes(b"1.2.3.4 x\xff\n")
+    (bundle / "resolv.conf").write_bytes(b"x" * (2 << 20))
     asked = request(network=builders.networking(JOINED))
     parts = EtcFilesHook(peers(), layout).prepare(asked, NOTHING)
-    assert parts.files == {"hosts": "1.2.3.4 x\n", "hostname": "", "resolv.conf": ""}
+    assert parts.files == {"hosts": "1.2.3.4 x\udcff\n", "hostname": "", "resolv.conf": ""}
 
 
 def test_all_that_was_asked_for(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ async def test_none_has_a_sandbox_without_an_address(networks: FakeNetworks) -> 
 async def test_a_shared_sandbox_is_nothing_of_its_own(networks: FakeNetworks, mode: str, shown: str) -> None:
     parts = await prepare(networks, mode)
     assert (dict(parts.namespaces), [end.network for end in parts.endpoints]) == ({}, [shown])
+    assert ("share" in networks.calls) == (shown == JOINED)
 
 
 async def test_a_network_that_is_not_there(networks: FakeNetworks) -> None:
