@@ -1,5 +1,6 @@
 """All sandboxes of a node: build, connect, adopt, release them. Belongs to the network's thread."""
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
@@ -13,6 +14,8 @@ from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.network_table import Network, NetworkTable
 from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, route_rank
 from seaway_agent.network.sandbox import Sandbox, links, new_sandbox, socket_in
+
+_log = logging.getLogger(__name__)
 
 
 class Sandboxes:
