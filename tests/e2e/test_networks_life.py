@@ -203,3 +203,21 @@ def test_restart_policy_while_the_bus_is_away(suite: Seaway, cli: DockerCli, nam
         os.kill(bus, signal.SIGCONT)
     eventually(lambda: int(cli("inspect", name, "--format", "{{.State.Pid}}").out) not in (0, pid), "the next process")
     assert (address(cli, name, name), looked_up(cli, f"{name}-ask", name)[name]) == (own, {own})
+
+
+@pytest.mark.seaway_only
+def test_everything_stops_and_starts(suite: Seaway, cli: DockerCli, name: str) -> None:  # noqa: F811
+    port = free_port()
+    made(cli, name)
+    run_in(cli, name, f"{name}-web", "-p", f"{port}:80", *SERVE)
+    cli("run", "-d", "--name", f"{name}-guest", "--network", f"container:{name}-web", *SLEEP)
+    run_in(cli, name, f"{name}-ask", *SLEEP)
+    own = address(cli, f"{name}-web", name)
+    suite.stop()
+    assert fetch("127.0.0.1", port) == "served\n"
+    suite.start()
+    assert fetch("[::1]", port) == "served\n"
+    assert looked_up(cli, f"{name}-ask", f"{name}-web")[f"{name}-web"] == {own}
+    cli("restart", "-t", "0", f"{name}-web")
+    assert cli("exec", f"{name}-guest", "ls", "/sys/class/net").lines == ["lo"]
+    eventually(lambda: reaches(cli, f"{name}-ask", f"{name}-web"), "the server")
