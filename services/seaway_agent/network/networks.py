@@ -127,7 +127,7 @@ class NodeNetworks:
             sandbox.hand_over(pid)
 
     async def connect(self, container: str, request: EndpointRequest) -> EndpointInfo:
-        """See the port. pyroute2 takes some 10 ms."""
+        """See the port."""
         sandbox = self._by_container.get(container)
         if sandbox is None:
             raise NetworkError(f"container {container[:12]} has no sandbox on this node")
@@ -135,7 +135,7 @@ class NodeNetworks:
         return await self._with(fd, lambda: self._sandboxes.connect(sandbox, fd, request))
 
     async def disconnect(self, container: str, network_id: str) -> None:
-        """See the port. The kernel waits some 20 ms for the end of a veth."""
+        """See the port."""
         sandbox = self._by_container.get(container)
         if sandbox is None:
             return

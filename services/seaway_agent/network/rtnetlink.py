@@ -124,19 +124,6 @@ class Interfaces:
             self._route.link("set", index=index, state="up")
             return index
 
-    def make_veth(
-        self, name: str, bridge: int, mtu: int, *, isolated: bool, peer: str, peer_mac: str, netns_fd: int
-    ) -> int:
-        """Make a veth from a bridge port, up and in hairpin mode, into a namespace; returns the port's index."""
-        with _doing(f"make the veth {name}"):
-            other = {"ifname": peer, "address": peer_mac, "mtu": mtu, "net_ns_fd": netns_fd}
-            self._route.link("add", ifname=name, kind="veth", mtu=mtu, master=bridge, peer=other)
-            index = self.index(name)
-            self._without_ipv6(index)
-            self._route.brport("set", index=index, mode=1, isolated=int(isolated))
-            self._route.link("set", index=index, state="up")
-            return index
-
     def configure(
         self, name: str, addresses: Sequence[Interface], gateways: Sequence[IPv4Address | IPv6Address]
     ) -> None:

@@ -122,6 +122,10 @@ def get_link_at(index: int) -> Message:
     return _link(GETLINK, 0, index=index)
 
 
+def delete_link(name: str) -> Message:
+    return _link(DELLINK, 0, text(_NAME, name))
+
+
 def set_group(name: str, group: int) -> Message:
     return _link(SETLINK, 0, text(_NAME, name), u32(_GROUP, group))
 

@@ -2,21 +2,28 @@
 
 import errno
 import logging
+import os
 import random
+import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
-from seaway_agent.network import rtnetlink, rtnl
+from seaway_agent.network import netns, rtnl
 from seaway_agent.network.attributes import Message
 from seaway_agent.network.driver import EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import NetlinkError, NetworkError
 from seaway_agent.network.names import host_veth, is_host_veth, stale_group
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
 from seaway_agent.network.port import InterfaceCounters
+from seaway_agent.network.sandbox import socket_in
 from seaway_kit.failpoints import Failpoint, reach
 
 _log = logging.getLogger(__name__)
+_LOOK_S: Final = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +55,33 @@ class Veths:
         return plan.plugged(name, link.index)
 
     def plug(self, plan: EndpointPlan, port: BridgePort, netns_fd: int) -> PluggedEndpoint:
-        """Make an endpoint in a namespace in which programs run."""
-        name, mtu = self._next_name(), plan.network.mtu
-        with rtnetlink.open_interfaces() as host, rtnetlink.open_interfaces(netns_fd) as inner:
-            try:
-                with _full(plan):
-                    index = host.make_veth(
-                        name,
-                        port.bridge,
-                        mtu,
-                        isolated=port.isolated,
-                        peer=plan.interface,
-                        peer_mac=plan.mac,
-                        netns_fd=netns_fd,
-                    )
-                inner.configure(plan.interface, plan.addresses, plan.gateways)
-            except BaseException:
-                host.delete(name)
-                raise
-        return plan.plugged(name, index)
+        """Make an endpoint in a namespace in which programs run. Leaves nothing on error."""
+        name = self._next_name()
+        try:
+            with _socket_in(netns_fd) as inner:
+                link = self._plug(plan, name, port, netns_fd)
+                self._configure(plan, inner, link.peer)
+        except BaseException:
+            self.delete(name)
+            raise
+        return plan.plugged(name, link.index)
 
     def unplug(self, plugged: PluggedEndpoint) -> None:
-        """Delete an endpoint of a namespace that stays. The kernel waits some 20 ms."""
-        with rtnetlink.open_interfaces() as host:
-            host.delete(plugged.info.host_interface)
+        """Delete an endpoint of a namespace that stays."""
+        self.delete(plugged.info.host_interface)
+
+    def delete(self, name: str) -> None:
+        """Delete a veth, if it exists; returns when it is gone.
+
+        The kernel answers only some 20 ms later, after it has waited for RCU. So a thread of its own asks for it.
+        """
+        deleting: Future[None] = Future()
+        threading.Thread(target=_delete, args=(name, deleting), name=f"delete-{name}", daemon=True).start()
+        while not deleting.done():
+            if self.link(rtnl.get_link(name), f"look for {name}") is None:
+                return
+            time.sleep(_LOOK_S)
+        deleting.result()
 
     def flush_port(self, plugged: PluggedEndpoint) -> None:
         """Flush the addresses that the bridge learned on a port, so that another port can use them at once."""
@@ -182,6 +192,28 @@ class Veths:
         except NetlinkError as error:
             if error.code not in (errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP):
                 raise
+
+
+def _socket_in(netns_fd: int) -> NetlinkSocket:
+    home = netns.current()
+    try:
+        return socket_in(netns_fd, home)
+    finally:
+        os.close(home)
+
+
+def _delete(name: str, done: "Future[None]") -> None:
+    try:
+        with NetlinkSocket(ROUTE) as socket:
+            socket.transact([rtnl.delete_link(name)], f"delete {name}")
+    except NetlinkError as error:
+        if error.code != errno.ENODEV:
+            done.set_exception(error)
+            return
+    except OSError as error:
+        done.set_exception(error)
+        return
+    done.set_result(None)
 
 
 @contextmanager
