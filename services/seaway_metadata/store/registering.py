@@ -72,12 +72,12 @@ class Registering(Generic[R]):
         return found
 
     async def _undo(self, record: R, claims: Mapping[Claim, object], stored: Stored[R] | BaseException) -> None:
-        """Take back what a registration made that is refused, and nothing that was there before it."""
+        """Take back what a registration made that is refused, or an earlier try of it: then a killed copy did not."""
         if any(isinstance(outcome, TransportError | WrongRevision) for outcome in (*claims.values(), stored)):
             return
         key = self._records.kind.key(record)
         await self._take_back(key, claims)
-        if isinstance(stored, Stored) and stored.record is record:
+        if isinstance(stored, Stored):
             with _logged(key):
                 await self._records.bucket.delete(key, stored.revision)
 
