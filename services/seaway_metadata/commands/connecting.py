@@ -91,7 +91,11 @@ class Connecting:
             (endpoint,) = chosen = self._endpoints.choose((resolved,))
             claims = address_claims(with_endpoints(record.spec, chosen))
             try:
-                return endpoint, await self._reserve(claims, record.id)
+                reserved = await self._reserve(claims, record.id)
+                if not _is_free(endpoint, claims, reserved):
+                    await self._take_back(reserved)
+                    continue
+                return endpoint, reserved
             except SeawayError as error:
                 if not may_choose_again(error, chosen):
                     raise
@@ -154,6 +158,16 @@ class Connecting:
                 raise
             return removed[0].network_id, removed[0].network
         return found.id, found.name
+
+
+def _is_free(endpoint: EndpointSpec, claims: Sequence[Claim], reserved: Mapping[Claim, int]) -> bool:
+    """Whether the addresses are new to the container, or asked for.
+
+    One that it holds already may be freed in a moment: it has just left it, and metadata has not heard of that.
+    """
+    pairs = ((endpoint.ipv4_address, endpoint.claimed_ipv4), (endpoint.ipv6_address, endpoint.claimed_ipv6))
+    asked = {claimed for wanted, claimed in pairs if wanted}
+    return all(claim in reserved or claim.word.partition("/")[2] in asked for claim in claims)
 
 
 def _predefined(endpoint: EndpointSpec) -> NetworkRecord:

@@ -19,6 +19,7 @@ from seaway_contracts.networks import (
     Pool,
     RegisteredContainer,
 )
+from seaway_metadata.kinds.containers import address_claim
 from seaway_metadata.kinds.networks import bound
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id
@@ -85,6 +86,17 @@ async def test_of_two_connects_by_one_address_the_refused_one_frees_nothing(
     with pytest.raises(SeawayError, match="Address already in use") as refused:
         await node.register(2, ASKED)
     assert refused.value.code is Code.FORBIDDEN
+
+
+async def test_an_address_that_a_container_has_just_left_is_not_its_next_one(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus
+) -> None:
+    """It is freed when metadata hears of the disconnect, which would be too late."""
+    await node.make(1)
+    await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
+    await metadata.containers.records.claims.reserve(address_claim(WEB, "10.1.0.2"), container_id(1))
+    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=EndpointSpec(network="web")))
+    assert node.specs[container_id(1)].network.endpoints[0].claimed_ipv4 == "10.1.0.3"
 
 
 async def test_an_address_is_its_container_s_though_its_claim_was_lost(
