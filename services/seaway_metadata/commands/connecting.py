@@ -12,7 +12,7 @@ from typing import Final
 from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import TransportError, WrongRevision
 from seaway_contracts import catalogue
-from seaway_contracts.commands import StatusReply
+from seaway_contracts.commands import ListInventory, StatusReply
 from seaway_contracts.containers import ContainerRecord, EndpointSpec
 from seaway_contracts.docker_errors import no_such_network
 from seaway_contracts.errors import Code, SeawayError, unavailable
@@ -87,15 +87,17 @@ class Connecting:
         self, record: ContainerRecord, resolved: ResolvedEndpoint
     ) -> tuple[EndpointSpec, dict[Claim, int]]:
         """The endpoint with its addresses, and the claims that are new. Raises SeawayError, TransportError."""
+        settled = False
         for _ in range(_TRIES):
             (endpoint,) = chosen = self._endpoints.choose((resolved,))
             claims = address_claims(with_endpoints(record.spec, chosen))
             try:
                 reserved = await self._reserve(claims, record.id)
-                if not _is_free(endpoint, claims, reserved):
-                    await self._take_back(reserved)
-                    continue
-                return endpoint, reserved
+                if len(reserved) == len(claims) or settled:
+                    return endpoint, reserved
+                await self._take_back(reserved)
+                await self._settle(record)
+                settled = True
             except SeawayError as error:
                 if not may_choose_again(error, chosen):
                     raise
@@ -104,6 +106,15 @@ class Connecting:
             finally:
                 self._endpoints.settled(chosen)
         raise unavailable("the addresses of the network are being taken at the same time; try again")
+
+    async def _settle(self, record: ContainerRecord) -> None:
+        """Free what the container has given up so far by its node's word.
+
+        It may have left an address of which metadata has not heard yet: claimed again now, that would be freed then.
+        """
+        held = await self._bus.call(catalogue.INVENTORY, ListInventory(ids=(record.id,)), node=record.node)
+        seq = next((item.status.seq for item in held.containers if item.spec.id == record.id), 0)
+        await self._table.free_claims(record.id, seq)
 
     async def _reserve(self, claims: Sequence[Claim], key: str) -> dict[Claim, int]:
         """Reserve all, or none. Returns the new ones with their revisions: another request may have made the others."""
@@ -158,16 +169,6 @@ class Connecting:
                 raise
             return removed[0].network_id, removed[0].network
         return found.id, found.name
-
-
-def _is_free(endpoint: EndpointSpec, claims: Sequence[Claim], reserved: Mapping[Claim, int]) -> bool:
-    """Whether the addresses are new to the container, or asked for.
-
-    One that it holds already may be freed in a moment: it has just left it, and metadata has not heard of that.
-    """
-    pairs = ((endpoint.ipv4_address, endpoint.claimed_ipv4), (endpoint.ipv6_address, endpoint.claimed_ipv6))
-    asked = {claimed for wanted, claimed in pairs if wanted}
-    return all(claim in reserved or claim.word.partition("/")[2] in asked for claim in claims)
 
 
 def _predefined(endpoint: EndpointSpec) -> NetworkRecord:

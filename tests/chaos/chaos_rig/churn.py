@@ -3,6 +3,7 @@
 import itertools
 import random
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,8 @@ from chaos_rig.client import Client
 from chaos_rig.scene import LOOP
 from chaos_rig.suite import ChaosSuite
 
+_DEAD_LINE_S = 16.0
+"""Until then a request whose answer was lost may still be carried out: it would undo what is asked for after it."""
 HELD = 5
 """So many containers at a time find an address in a network of a churn (a /29 with a gateway)."""
 
@@ -99,10 +102,15 @@ class Churn:
 
     def _churn(self, patch: Patch, container: str, chance: random.Random) -> None:
         client = Client(self._suite.api, 120)
+        rested = dict.fromkeys(patch.networks, 0.0)
         try:
             while not self._enough.is_set() and (next(self._numbers) < self._wanted or not self._may_end.is_set()):
                 network = chance.choice(patch.networks)
+                self._enough.wait(max(0.0, rested[network] - time.monotonic()))
+                refused = len(client.refused)
                 self._round(client, network, container)
+                if len(client.refused) > refused:
+                    rested[network] = time.monotonic() + _DEAD_LINE_S
         except Exception as error:  # a thread's end is the test's failure
             self.failures.append(f"{container} on {patch.node}: {error!r}")
 

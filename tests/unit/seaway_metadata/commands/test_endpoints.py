@@ -7,19 +7,26 @@ import pytest
 from tests.unit.seaway_metadata.commands.network_node import NetworkNode
 
 from seaway_bus.bus import Bus
-from seaway_contracts.catalogue import ADDRESSES_BUCKET, CONNECT, CREATE_NETWORK, DISCONNECT, GET_NETWORK
+from seaway_contracts.catalogue import (
+    ADDRESSES_BUCKET,
+    CONNECT,
+    CREATE_NETWORK,
+    DISCONNECT,
+    DISCONNECT_HELD,
+    GET_NETWORK,
+)
 from seaway_contracts.containers import EndpointSpec
 from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_contracts.networks import (
     ConnectContainer,
     CreateNetwork,
     DisconnectContainer,
+    DisconnectHeld,
     NetworkRecord,
     NetworkRef,
     Pool,
     RegisteredContainer,
 )
-from seaway_metadata.kinds.containers import address_claim
 from seaway_metadata.kinds.networks import bound
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id
@@ -88,15 +95,21 @@ async def test_of_two_connects_by_one_address_the_refused_one_frees_nothing(
     assert refused.value.code is Code.FORBIDDEN
 
 
-async def test_an_address_that_a_container_has_just_left_is_not_its_next_one(
-    node: NetworkNode, metadata: Metadata, fake_bus: Bus
+async def test_an_address_that_a_container_has_just_left_may_be_its_next_one(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
-    """It is freed when metadata hears of the disconnect, which would be too late."""
-    await node.make(1)
+    """Metadata hears of the disconnect only after the connect was asked for, and must not free the address then."""
+    await node.make(1, ASKED)
     await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
-    await metadata.containers.records.claims.reserve(address_claim(WEB, "10.1.0.2"), container_id(1))
-    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=EndpointSpec(network="web")))
-    assert node.specs[container_id(1)].network.endpoints[0].claimed_ipv4 == "10.1.0.3"
+    node.tells = False
+    await fake_bus.call(DISCONNECT_HELD, DisconnectHeld(id=container_id(1), network_id=WEB), node="n1")
+    node.tells, late = True, asyncio.ensure_future(asyncio.sleep(0.1))
+    late.add_done_callback(lambda _: asyncio.ensure_future(node.tell_again(1)))
+    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=ASKED))
+    await until(lambda: metadata.containers.index.get(container_id(1)).status.seq >= 3, what="the connect")
+    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+    with pytest.raises(SeawayError, match="Address already in use"):
+        await node.register(2, ASKED)
 
 
 async def test_an_address_is_its_container_s_though_its_claim_was_lost(
