@@ -149,15 +149,18 @@ async def test_a_connect_that_fails_after_it_took_the_routes_gives_them_back(
 ) -> None:
     node = await opened(suite, host)
     held, process, inside = await running(node, start, at(FRONT, 2))
-    configure = Interfaces.configure
 
-    def refuse(*arguments: Any) -> None:
-        configure(*arguments)
-        assert "eth1" in routes(inside)[0]
-        raise NetlinkError(12, "cannot configure: Cannot allocate memory")
+    def refusing(configure: Callable[..., None]) -> Callable[..., None]:
+        def refuse(*arguments: Any) -> None:
+            configure(*arguments)
+            assert "eth1" in routes(inside)[0]
+            raise NetlinkError(12, "cannot configure: Cannot allocate memory")
+
+        return refuse
 
     with monkeypatch.context() as patch:
-        patch.setattr(Interfaces, "configure", refuse)
+        patch.setattr(Interfaces, "configure", refusing(Interfaces.configure))
+        patch.setattr(Veths, "_configure", refusing(Veths._configure))
         with pytest.raises(NetlinkError):
             await node.networks.connect(held.container, at(network, 20))
     assert (interfaces(inside), routes(inside)) == ({"eth0"}, FRONT_ROUTES)

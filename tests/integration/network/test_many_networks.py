@@ -13,8 +13,8 @@ from seaway_agent.network.errors import AddressError, NetlinkError, SandboxGone
 from seaway_agent.network.options import MTU, PARENT
 from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, NetworkSpec
 from seaway_agent.network.ports import PortRequest
-from seaway_agent.network.rtnetlink import Interfaces
 from seaway_agent.network.thread import NetworkThread
+from seaway_agent.network.veths import Veths
 
 from .conftest import BRIDGE, Node, ask, unreachable
 
@@ -222,7 +222,7 @@ async def test_an_error_half_way_of_a_connect_leaves_nothing(
     process = start(held.netns_fd)
     node.networks.hand_over(held.container, process.pid)
     before = host.links()
-    monkeypatch.setattr(Interfaces, "configure", refuse)
+    monkeypatch.setattr(Veths, "_configure", refuse)
     with pytest.raises(NetlinkError):
         await node.networks.connect(held.container, at(BACK, 2))
     assert host.links() == before
