@@ -42,7 +42,7 @@ class Churn:
         self.done, self.full = 0, 0
         self.failures: list[str] = []
         self._doubtful: set[tuple[str, str]] = set()
-        """Connects that found the network full when they were repeated: the first try may have been carried out."""
+        """Where a request was repeated: its first try may have been carried out later."""
 
     def plant(self, node: str, count: int, networks: int = 2) -> None:
         """Containers on a node, with networks of their own: these have the node of the first container in them."""
@@ -110,19 +110,17 @@ class Churn:
                 refused = len(client.refused)
                 self._round(client, network, container)
                 if len(client.refused) > refused:
+                    self._doubtful.add((network, container))
                     rested[network] = time.monotonic() + _DEAD_LINE_S
         except Exception as error:  # a thread's end is the test's failure
             self.failures.append(f"{container} on {patch.node}: {error!r}")
 
     def _round(self, client: Client, network: str, container: str) -> None:
-        refused = len(client.refused)
         try:
             client.connect(network, container)
         except AssertionError as error:
             if "no available IPv4 addresses" in str(error):
                 self.full += 1
-                if len(client.refused) > refused:
-                    self._doubtful.add((network, container))
                 return
             if "already exists in network" not in str(error) or (network, container) not in self._doubtful:
                 raise
