@@ -1,4 +1,4 @@
-"""Commands and other requests to the agent of one node about its containers, and their replies."""
+"""Commands and other requests about containers, mostly to a node's agent, and their replies; the events of prunes."""
 
 from typing import Literal
 

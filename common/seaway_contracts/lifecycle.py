@@ -5,6 +5,8 @@ Order per container (MUST): `create` comes first and `destroy` last; between the
 `stop` comes right before the `die` that it caused (as in Docker 26), `restart` right after the
 new `start`; `seq` grows with each event: by one, except for events that a full outbox left out and the
 jump after a node's reboot (docs/events.md has the whole table).
+
+At the end: the requests by which agents and services hand events to metadata, which stores them.
 """
 
 import hashlib

@@ -56,10 +56,6 @@ def runs(record: ContainerRecord) -> bool:
     return record.status.state in _RUNNING
 
 
-def _taken(name: str, holder: str) -> SeawayError:
-    return container_name_conflict(name, holder)
-
-
 def _may_be_called(name: str, identifier: str) -> bool:
     if not is_container_id(identifier):
         return False
@@ -69,7 +65,7 @@ def _may_be_called(name: str, identifier: str) -> bool:
         return False
 
 
-NAMES: Final = ClaimSpace(NAMES_BUCKET, NameHolder, _taken, _may_be_called)
+NAMES: Final = ClaimSpace(NAMES_BUCKET, NameHolder, container_name_conflict, _may_be_called)
 """The names of containers."""
 
 
