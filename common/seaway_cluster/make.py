@@ -19,8 +19,7 @@ from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import ImageRecord, ImageRef
-from seaway_contracts.networks import RegisteredContainer
-from seaway_contracts.records import ForgetContainer
+from seaway_contracts.records import ForgetContainer, RegisteredContainer
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 

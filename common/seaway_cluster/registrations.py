@@ -10,8 +10,7 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.ids import short_id
-from seaway_contracts.networks import RegisteredContainer
-from seaway_contracts.records import ForgetContainer, RegisterContainer
+from seaway_contracts.records import ForgetContainer, RegisterContainer, RegisteredContainer
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)

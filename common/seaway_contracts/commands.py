@@ -13,17 +13,19 @@ from seaway_contracts.containers import (
     RestartPolicy,
 )
 from seaway_contracts.networks import NetworkRecord
+from seaway_contracts.volumes import VolumeRecord
 
 
 class CreateContainer(Payload):
     """Make the container on this node; the same id twice makes it once.
 
-    `networks`: those of users in which it has endpoints. `former`: its last reported status, if the node held it and
-    lost it in a reboot.
+    `networks`: those of users in which it has endpoints. `volumes`: those with a name that it mounts. `former`: its
+    last reported status, if the node held it and lost it in a reboot.
     """
 
     spec: ContainerSpec
     networks: tuple[NetworkRecord, ...] = ()
+    volumes: tuple[VolumeRecord, ...] = ()
     former: ContainerStatus | None = None
 
 
@@ -171,7 +173,7 @@ class Inventory(Payload):
     lost_memory: bool = False
 
 
-PrunedKind = Literal["container", "image", "network", "builder"]
+PrunedKind = Literal["container", "image", "network", "volume", "builder"]
 
 
 class Pruned(Payload):

@@ -27,7 +27,7 @@ class Mount(Payload):
     `shown_mode` is the third part of a Binds text, for inspect. `recursive_read_only`: whether a read-only bind makes
     the mounts below it read-only: empty (if the host can), `never`, or `always` (else the start fails). `subpath` is
     inside the volume. `propagation` is empty if the user gave none. `host_path` is a volume's path on its node, which
-    the agent reports.
+    the agent reports. `volume_labels`, `volume_options`: those of a volume that is made for this mount.
     """
 
     type: Literal["bind", "volume", "tmpfs"]
@@ -46,6 +46,8 @@ class Mount(Payload):
     recursive_read_only: Literal["", "never", "always"] = ""
     subpath: str = ""
     host_path: str = ""
+    volume_labels: dict[str, str] = Field(default_factory=dict)
+    volume_options: dict[str, str] = Field(default_factory=dict)
     listed: bool = True
 
 

@@ -107,15 +107,8 @@ def public_body(noun: str, body: bytes) -> dict[str, Any]:
     return {"status": shown, "attributes": {key: value for key, value in attributes.items() if key != EXEC_COMMAND}}
 
 
-class VolumeEvent(Payload):
-    """A volume event's body: name, and Docker's actor attributes (`driver`; for `mount` also the mount's)."""
-
-    name: str
-    attributes: dict[str, str] = Field(default_factory=dict)
-
-
 class PruneEvent(Payload):
-    """A prune event's body: what was not in use of one `kind` (container, image, network, builder) is removed.
+    """A prune event's body: what was not in use of one `kind` (container, image, network, volume, builder) is removed.
 
     Docker's actor attributes: `reclaimed`, bytes.
     """
@@ -124,7 +117,7 @@ class PruneEvent(Payload):
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
-def volume_id(name: str) -> str:
+def volume_subject(name: str) -> str:
     """The token of a volume in subjects, which may not contain names that users give."""
     return hashlib.sha256(name.encode()).hexdigest()
 
@@ -133,7 +126,7 @@ def volume_id(name: str) -> str:
 class Envelope:
     """The attributes that every event has beside its body.
 
-    `subject_id` is the id of the container, image, network, volume (`volume_id`) or node; `seq` the place in that
+    `subject_id` is the id of the container, image, network, volume (`volume_subject`) or node; `seq` the place in that
     thing's own order (0: unordered); `cause` the id of the command that caused it; `actor` who asked; `time_ns` Unix
     nanoseconds.
     """

@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import Field
 
 from seaway_contracts.base import Payload
-from seaway_contracts.containers import ContainerSpec, EndpointSpec
+from seaway_contracts.containers import EndpointSpec
 
 
 def network_id(name: str) -> str:
@@ -110,16 +110,6 @@ class NetworkList(Payload):
 
     networks: tuple[NetworkRecord, ...] = ()
     next: str = ""
-
-
-class RegisteredContainer(Payload):
-    """A registered container: its endpoints name networks by id, and have the addresses that were claimed for them.
-
-    `networks`: those of users in which it has endpoints.
-    """
-
-    spec: ContainerSpec
-    networks: tuple[NetworkRecord, ...] = ()
 
 
 class ConnectContainer(Payload):

@@ -54,6 +54,8 @@ class NodeFacts(Payload):
     warnings: tuple[str, ...] = ()
     labels: dict[str, str] = Field(default_factory=dict)
     root: str = ""
+    volumes: str = ""
+    """Where the node keeps volumes: each in a directory of its name, with its data in `_data`."""
     boot_id: str = ""
     cdi_directories: tuple[str, ...] = ()
     bridge: BridgeFacts = Field(default_factory=BridgeFacts)

@@ -9,6 +9,8 @@ from seaway_contracts.containers import (
     ContainerRecord,
     ContainerSpec,
 )
+from seaway_contracts.networks import NetworkRecord
+from seaway_contracts.volumes import VolumeRecord
 
 
 class RegisterContainer(Payload):
@@ -16,6 +18,17 @@ class RegisterContainer(Payload):
 
     spec: ContainerSpec
     node: str
+
+
+class RegisteredContainer(Payload):
+    """A registered container: its endpoints name networks by id, and have the addresses that were claimed for them.
+
+    `networks`: those of users in which it has endpoints. `volumes`: those with a name that it mounts.
+    """
+
+    spec: ContainerSpec
+    networks: tuple[NetworkRecord, ...] = ()
+    volumes: tuple[VolumeRecord, ...] = ()
 
 
 class ForgetContainer(Payload):

@@ -4,7 +4,6 @@ from typing import Final
 
 from seaway_contracts import archives as a
 from seaway_contracts import commands as c
-from seaway_contracts import networks as n
 from seaway_contracts import placement as p
 from seaway_contracts import records as r
 from seaway_contracts import stats as s
@@ -71,7 +70,7 @@ REGISTER: Final = query(
     METADATA,
     "container.register",
     r.RegisterContainer,
-    n.RegisteredContainer,
+    r.RegisteredContainer,
     "Reserve name and addresses, and store the record.",
 )
 FORGET: Final = query(METADATA, "container.forget", r.ForgetContainer, Empty, "Undo a registration.")

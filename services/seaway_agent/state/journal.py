@@ -15,8 +15,9 @@ from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_STATUS, EVENT
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint
 from seaway_contracts.errors import Code, SeawayError, internal, unavailable
 from seaway_contracts.execs import ExecInfo
-from seaway_contracts.lifecycle import MOST_BYTES, ContainerEvent, Envelope, VolumeEvent, volume_id
+from seaway_contracts.lifecycle import MOST_BYTES, ContainerEvent, Envelope, volume_subject
 from seaway_contracts.networks import NetworkEvent, NetworkRecord
+from seaway_contracts.volumes import VolumeEvent
 from seaway_docker.networks import DRIVERS
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -218,7 +219,7 @@ class Journal:
         if event.noun == "network" and event.network is not None:
             return event.network.network_id, 0, self._network_event(spec, record, event.network, event)
         if event.noun == "volume":
-            return volume_id(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
+            return volume_subject(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
         status = record.status
         body = ContainerEvent(
             status=status if status.seq == seq else status.model_copy(update={"seq": seq}),

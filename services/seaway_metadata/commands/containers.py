@@ -11,13 +11,13 @@ from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent
-from seaway_contracts.networks import RegisteredContainer
 from seaway_contracts.records import (
     ContainerList,
     ContainerLocation,
     ForgetContainer,
     ListContainers,
     RegisterContainer,
+    RegisteredContainer,
     ResolveContainer,
 )
 from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, may_choose_again, with_endpoints

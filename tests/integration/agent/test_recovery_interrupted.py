@@ -24,7 +24,7 @@ from seaway_contracts.containers import (
     Mount,
     State,
 )
-from seaway_contracts.lifecycle import volume_id
+from seaway_contracts.lifecycle import volume_subject
 from seaway_kit.failpoints import Failpoint
 
 pytestmark = pytest.mark.root
@@ -119,7 +119,7 @@ async def test_a_removal_that_was_interrupted_remembers_whether_volumes_go(
     await rig.start()
     await rig.wait_for(container, "destroy")
     assert data.exists() is not volumes
-    assert rig.told(volume_id(volume.source)) == ["create", *(["destroy"] if volumes else [])]
+    assert rig.told(volume_subject(volume.source)) == ["create", *(["destroy"] if volumes else [])]
     assert container not in await rig.inventory()
 
 

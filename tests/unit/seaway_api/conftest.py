@@ -41,7 +41,6 @@ from seaway_contracts.images import (
     TagRequest,
 )
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_contracts.networks import RegisteredContainer
 from seaway_contracts.nodes import NodeList
 from seaway_contracts.placement import Placement, PlaceRequest
 from seaway_contracts.records import (
@@ -50,6 +49,7 @@ from seaway_contracts.records import (
     ForgetContainer,
     ListContainers,
     RegisterContainer,
+    RegisteredContainer,
     ResolveContainer,
 )
 from seaway_contracts.stats import WatchStats

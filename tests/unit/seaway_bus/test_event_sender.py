@@ -19,9 +19,9 @@ from seaway_contracts.lifecycle import (
     EventToStore,
     StoredEvents,
     StoreEvents,
-    VolumeEvent,
-    volume_id,
+    volume_subject,
 )
+from seaway_contracts.volumes import VolumeEvent
 from seaway_testing import builders
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 
@@ -102,12 +102,12 @@ def test_only_the_public_part_of_the_body_goes() -> None:
 
 
 def test_of_other_things_than_containers_all_goes() -> None:
-    channel, subject = EVENTS["volume", "mount"], volume_id("data")
+    channel, subject = EVENTS["volume", "mount"], volume_subject("data")
     body = VolumeEvent(name="data", attributes={"driver": "local", "container": SPEC.id})
     envelope = Envelope("a" * 24, "n1", "volume", "mount", subject, 1)
     message = OutboxMessage(channel.told_subject("n1", subject), envelope.headers(), channel.encode(body))
     event = event_to_store(SPEC.id, message)
-    assert (event.key, event.subject_id, event.body) == (SPEC.id, subject, body.model_dump())
+    assert (event.key, event.subject_id, event.body) == (SPEC.id, subject, body.model_dump(exclude_defaults=True))
 
 
 async def test_many_go_in_one_request_in_their_order(fake_bus: Bus, metadata: Store) -> None:

@@ -16,9 +16,9 @@ from seaway_contracts.errors import SeawayError, conflict, not_found
 from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, ExecState, ExecStatus, StartExec
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
-from seaway_contracts.networks import NetworkRecord, NetworkRef, NetworkReply, RegisteredContainer
+from seaway_contracts.networks import NetworkRecord, NetworkRef, NetworkReply
 from seaway_contracts.placement import Placement, PlaceRequest
-from seaway_contracts.records import ForgetContainer, RegisterContainer, ResolveContainer
+from seaway_contracts.records import ForgetContainer, RegisterContainer, RegisteredContainer, ResolveContainer
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.clock import START_NS

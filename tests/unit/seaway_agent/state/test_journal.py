@@ -20,7 +20,7 @@ from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_DIE
 from seaway_contracts.containers import Command as Process
 from seaway_contracts.containers import ContainerSpec, Endpoint, Health, Probe, State
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.lifecycle import EXEC_COMMAND, MOST_BYTES, volume_id
+from seaway_contracts.lifecycle import EXEC_COMMAND, MOST_BYTES, volume_subject
 from seaway_contracts.networks import NetworkRecord
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
@@ -155,7 +155,7 @@ async def test_no_name_that_a_user_gives_stands_in_a_subject(db: sqlite3.Connect
     mount = Emit("mount", "volume", {"driver": "local", "destination": "/a"}, volume="a.b.>")
     journal.write(SPEC, Record(builders.status(State.RUNNING, seq=2), (mount, Emit("start")), None, 5))
     row = rows(db)[1]
-    assert row["subject"] == f"seaway.v1.node.n1.tell.event.volume.mount.{volume_id('a.b.>')}"
+    assert row["subject"] == f"seaway.v1.node.n1.tell.event.volume.mount.{volume_subject('a.b.>')}"
     assert row["body"] == {"name": "a.b.>", "attributes": {"driver": "local", "destination": "/a"}}
     assert (row["key"], row["headers"]["ce-sequence"]) == (SPEC.id, "0")
 

@@ -26,10 +26,9 @@ from seaway_contracts.networks import (
     ListHeldNetworks,
     NetworkInventory,
     NetworkRecord,
-    RegisteredContainer,
     RemoveHeldNetwork,
 )
-from seaway_contracts.records import RegisterContainer
+from seaway_contracts.records import RegisterContainer, RegisteredContainer
 from seaway_testing.builders import beat, container_event, container_id, networking, spec, status
 
 

@@ -25,8 +25,8 @@ from seaway_contracts.networks import (
     NetworkRecord,
     NetworkRef,
     Pool,
-    RegisteredContainer,
 )
+from seaway_contracts.records import RegisteredContainer
 from seaway_metadata.kinds.networks import bound
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id

@@ -10,7 +10,8 @@ from seaway_bus.judging import FOREIGN, Verdict
 from seaway_bus.transport import NotConnected
 from seaway_contracts.catalogue import GET_CONTAINER, event_channel
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
-from seaway_contracts.lifecycle import VolumeEvent, public_body
+from seaway_contracts.lifecycle import public_body
+from seaway_contracts.volumes import VolumeEvent
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.service import Metadata
