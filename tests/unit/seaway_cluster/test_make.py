@@ -169,7 +169,11 @@ def test_no_host_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     assert new_container_id() == "12345678901f" + "0" * 52
 
 
-OTHER = SeawayError(Code.CONFLICT, "network own is on node n1", Reason.OTHER_NODE, {"node": "n1"})
+def other_node(node: str, thing: str = "network own") -> SeawayError:
+    return SeawayError(Code.CONFLICT, f"{thing} is on node {node}", Reason.OTHER_NODE, {"node": node, "thing": thing})
+
+
+OTHER = other_node("n1")
 
 
 async def test_placed_again_on_the_node_of_its_networks(creator: ContainerCreator, suite: Any) -> None:
@@ -181,10 +185,13 @@ async def test_placed_again_on_the_node_of_its_networks(creator: ContainerCreato
     assert not suite.named("container.unplace")
 
 
-async def test_networks_of_two_nodes(creator: ContainerCreator, suite: Any) -> None:
-    suite.fail["container.register"] = OTHER
+async def test_a_network_and_a_volume_of_two_nodes(creator: ContainerCreator, suite: Any) -> None:
+    """It is placed twice and not again and again."""
+    suite.refuse_once["container.register"] = OTHER
+    suite.fail["container.register"] = other_node("n2", "volume data")
     error = await refused(creator, ["web", "other"])
-    assert (error.status, error.message) == (409, "network own is on node n1")
+    text = "no node can have the container: network own is on node n1 and volume data is on node n2"
+    assert (error.status, error.message, error.reason) == (409, text, None)
     assert len(suite.named("container.place")) == len(suite.named("container.register")) == 2
     await until(lambda: suite.named("container.unplace"))
     assert not suite.named("container.create")

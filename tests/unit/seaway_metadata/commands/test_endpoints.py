@@ -60,7 +60,7 @@ async def test_containers_that_are_created_at_once_are_on_one_node(node: Network
     outcomes = await asyncio.gather(node.register(1, "web"), other.register(2, "web"), return_exceptions=True)
     (refused,) = [one for one in outcomes if isinstance(one, SeawayError)]
     home = (await fake_bus.call(GET_NETWORK, NetworkRef(ref="web"))).network.nodes[0]
-    assert (refused.reason, refused.facts) == (Reason.OTHER_NODE, {"node": home})
+    assert (refused.reason, refused.facts["node"]) == (Reason.OTHER_NODE, home)
 
 
 @pytest.mark.parametrize(
