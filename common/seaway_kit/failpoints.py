@@ -96,6 +96,8 @@ class Failpoint(StrEnum):
     VOLUME_GONE = "remove.volume-gone"
     REMOVE_VOLUMES = "remove.volumes-gone"
     REMOVE_RECORDED = "remove.recorded"
+    VOLUME_MOUNTED = "start.volume-mounted"
+    VOLUME_UNMOUNTED = "teardown.volume-unmounted"
     VOLUME_HELD = "volume.made-by-node"
     VOLUME_FORGOTTEN = "volume.removal-recorded-by-node"
     VOLUME_REMOVED = "volume.removed-by-node"

@@ -76,6 +76,7 @@ from seaway_agent.state.journal import Journal
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_agent.streams.spill import SpillStore
 from seaway_agent.volumes.filler import VolumeFiller
+from seaway_agent.volumes.mounted import MountedVolumes
 from seaway_agent.volumes.mounts import VolumeMounts
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.event_sender import of_node
@@ -190,6 +191,8 @@ class Agent:
         stack.callback(self._volumes.close)
         self._filler = VolumeFiller(self._volumes, self._layout.scratch)
         stack.callback(self._filler.close)
+        self._mounted = MountedVolumes(self._volumes)
+        stack.callback(self._mounted.close)
         self._volume_mounts = VolumeMounts(self._volumes)
         self._workers = self._threads("node", 4)  # for short work that a container's life waits for
         self._seccomp = Seccomp(settings.seccomp_profile, self._programs.filter_takers)
@@ -273,6 +276,7 @@ class Agent:
             resolver=self._resolver,
             published=self._published,
             volumes=self._volume_mounts,
+            mounted=self._mounted,
             layout=self._layout,
             peers=self._inventory.peer,
             init=self._programs.init,
@@ -313,6 +317,7 @@ class Agent:
             same_boot=same_boot,
         )
         await recovery.run(stored)
+        await self._mounted.unmount_unused()
 
     def _open_metrics(self, info: HostInfo) -> None:
         limit = self._settings.metrics_containers

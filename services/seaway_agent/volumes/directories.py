@@ -61,7 +61,7 @@ class VolumeDirectories:
         for path in list(self.root.iterdir()):
             if path.name.startswith((_NEW, _TRASH)):
                 self._remover.submit(_remove, path)
-            elif not path.is_symlink() and ((path / DATA).is_dir() or (path / RECORD).exists()):
+            elif not path.is_symlink() and ((path / RECORD).exists() or (path / DATA).is_dir()):
                 yield path
 
     def load(self, name: str) -> VolumeRecord:
@@ -99,10 +99,13 @@ class VolumeDirectories:
         """A volume's data, made anew where somebody has removed it. Raises SeawayError."""
         data = self.data(name)
         try:
-            data.mkdir(parents=True, exist_ok=True)
+            data.parent.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                data.mkdir()  # which doesn't look at what is mounted there, whose server may hang
+            link = any(entry.is_symlink() for entry in os.scandir(data.parent) if entry.name == DATA)
         except OSError as error:
             raise refusal(name, error) from error
-        if data.is_symlink():
+        if link:
             raise internal(f"volume {name} can't be used: {data} is a link, and no directory")
         return data
 

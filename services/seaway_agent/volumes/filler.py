@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,8 @@ from seaway_agent.archive.view import Stack, rootfs_of_stopped
 from seaway_agent.rootfs.errors import StorageFull
 from seaway_agent.rootfs.layers import FULL
 from seaway_agent.volumes import filling
+from seaway_agent.volumes.mounted import opened_apart
+from seaway_agent.volumes.options import mount_options
 from seaway_agent.volumes.volumes import Volumes, volume_mounts
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import SeawayError, internal, unavailable
@@ -33,22 +36,31 @@ class VolumeFiller:
 
     async def fill(self, spec: ContainerSpec, layers: Stack) -> None:
         """Fill a container's empty volumes from its image. Raises SeawayError."""
-        wanted = [
-            mount
-            for mount in volume_mounts(spec)
-            if not mount.no_copy and filling.is_empty(self._volumes.path(mount.source).parent, mount.subpath)
-        ]
+        wanted = [mount for mount in volume_mounts(spec) if not mount.no_copy and self._may_be_empty(mount)]
         if wanted:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._fill, wanted, layers)
 
     def _fill(self, wanted: list[Mount], layers: Stack) -> None:
         with rootfs_of_stopped(layers, self._scratch) as files:
             for mount in wanted:
-                volume = self._volumes.path(mount.source).parent
                 try:
-                    filling.fill(volume, mount.subpath, files.root, mount.target, self._check_open)
+                    self._fill_one(mount, files.root)
                 except OSError as error:
                     raise _refusal(mount, error) from error
+
+    def _fill_one(self, mount: Mount, root: int) -> None:
+        data, options = self._volumes.path(mount.source), mount_options(self._volumes.record(mount))
+        if options is None:
+            filling.fill(data.parent, mount.subpath, root, mount.target, self._check_open)
+        else:
+            opened = partial(opened_apart, data, options)
+            filling.fill_mounted(data.parent, mount.subpath, root, mount.target, self._check_open, opened)
+
+    def _may_be_empty(self, mount: Mount) -> bool:
+        """What is to be mounted is only seen once it is."""
+        if mount_options(self._volumes.record(mount)) is not None:
+            return True
+        return filling.is_empty(self._volumes.path(mount.source).parent, mount.subpath)
 
     def _check_open(self) -> None:
         if self._closing.is_set():

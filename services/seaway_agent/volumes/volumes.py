@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from seaway_agent.volumes import filling
+from seaway_agent.volumes import filling, options
 from seaway_agent.volumes.directories import VolumeDirectories, record_of
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.docker_errors import no_such_volume, volume_in_use
@@ -29,6 +29,7 @@ class Volumes:
     """
 
     def __init__(self, root: Path, node: str, was_removed: Callable[[str], bool]) -> None:
+        self.root = root
         self._node = node
         self._was_removed = was_removed
         self._directories = VolumeDirectories(root, node)
@@ -68,6 +69,14 @@ class Volumes:
     def ready(self, name: str) -> Path:
         """A volume's data directory, made anew where somebody has removed it. Raises SeawayError."""
         return self._directories.make_data(name)
+
+    def held(self, name: str) -> VolumeRecord | None:
+        """The record of a volume of this node; None without one."""
+        return self._records.get(name)
+
+    def of_container(self, container: str) -> list[VolumeRecord]:
+        """The volumes that a container has."""
+        return [record for name, record in self._records.items() if container in self._users.get(name, ())]
 
     def record(self, mount: Mount) -> VolumeRecord:
         """The record of a mount's volume; of one that is not there, the record that it would get."""
@@ -187,6 +196,7 @@ class Volumes:
         if held is not None and held.id == record.id:
             self._directories.make_data(record.name)
             return
+        options.check(record.name, record.options)
         # Who made it is metadata's to know: here the mark says it.
         kept = record.model_copy(update={"made_for": "", "node": record.node or self._node})
         self._directories.make(kept, container)

@@ -31,4 +31,4 @@ class VolumesHook:
 
 def _options(volume: VolumeMount) -> tuple[str, ...]:
     read_only = ("rro" if volume.recursively else "ro",) if volume.read_only else ()
-    return ("rbind", "rprivate", *read_only)
+    return tuple(dict.fromkeys(("rbind", "rprivate", *read_only, *volume.options)))
