@@ -1,7 +1,7 @@
 """`GET /info`, `/version` and `/system/df` from what nodes, containers and images say. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -208,8 +208,10 @@ def version_json(facts: NodeFacts) -> dict[str, Any]:
     }
 
 
-def disk_usage_json(cluster: Cluster, version: ApiVersion, *, now_ns: int) -> dict[str, Any]:
-    """`GET /system/df`: real sizes of images; layers count once."""
+def disk_usage_json(
+    cluster: Cluster, volumes: Sequence[Mapping[str, Any]], version: ApiVersion, *, now_ns: int
+) -> dict[str, Any]:
+    """`GET /system/df`: real sizes of images and `volumes`; layers count once."""
     users = Counter(record.spec.image.id for record in cluster.containers)
     layers = {layer.digest: layer.size for image in cluster.images for layer in image.layers}
     return {
@@ -218,6 +220,6 @@ def disk_usage_json(cluster: Cluster, version: ApiVersion, *, now_ns: int) -> di
             image_line(image, version, containers=users[image.id]) | {"SharedSize": 0} for image in cluster.images
         ],
         "Containers": [list_json(record, now_ns=now_ns) for record in cluster.containers],
-        "Volumes": [],
+        "Volumes": list(volumes),
         "BuildCache": [],
     }
