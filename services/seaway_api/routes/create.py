@@ -55,7 +55,7 @@ async def _request(call: Call, checked: CheckedCreate, companions: Companions) -
     """A missing image's refusal goes before those of the translation: clients pull upon it."""
     try:
         return container_request(checked, companions, call.text("platform"))
-    except (InvalidParameter, SeawayError):
+    except InvalidParameter:
         await call.api.bus.call(cat.GET_IMAGE, ImageRef(ref=checked.body.image))
         raise
 

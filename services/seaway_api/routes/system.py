@@ -11,7 +11,14 @@ from seaway_api.http import replies
 from seaway_api.http.errors import bus_away
 from seaway_api.routes.call import Call
 from seaway_api.routes.volumes import volume_sizes
-from seaway_api.translate.info import Cluster, disk_usage_json, info_json, version_json
+from seaway_api.translate.info import (
+    Cluster,
+    disk_usage_json,
+    disk_usage_kinds,
+    info_json,
+    only_kinds,
+    version_json,
+)
 from seaway_api.translate.volumes import measured, volume_json, volume_places, volume_users
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
@@ -82,12 +89,14 @@ async def auth(call: Call) -> web.StreamResponse:
 
 
 async def disk_usage(call: Call) -> web.StreamResponse:
-    """GET /system/df"""
+    """GET /system/df. `type` asks for some kinds of objects alone."""
+    kinds = disk_usage_kinds(call.query.getall("type", []), call.version)
     cluster = await _cluster(call)
     if cluster.bus_trouble:
         raise bus_away(cluster.bus_trouble)
-    volumes = await _volumes(call, cluster)
-    return replies.json(disk_usage_json(cluster, volumes, call.version, now_ns=call.api.now_ns()))
+    volumes = await _volumes(call, cluster) if "volume" in kinds else []
+    usage = disk_usage_json(cluster, volumes, call.version, now_ns=call.api.now_ns())
+    return replies.json(only_kinds(usage, kinds))
 
 
 async def _volumes(call: Call, cluster: Cluster) -> list[dict[str, Any]]:
@@ -96,11 +105,8 @@ async def _volumes(call: Call, cluster: Cluster) -> list[dict[str, Any]]:
         volumes = [one for one in await all_volumes(call.api.bus, call.api.hub) if measured(one)]
     except SeawayError:
         return []
-    sizes, users, places = (
-        await volume_sizes(call, volumes),
-        volume_users(cluster.containers),
-        volume_places(cluster.nodes),
-    )
+    sizes = await volume_sizes(call, volumes)
+    users, places = volume_users(cluster.containers), volume_places(cluster.nodes)
     return [volume_json(one, places, {"RefCount": users[one.name], "Size": sizes.get(one.id, -1)}) for one in volumes]
 
 

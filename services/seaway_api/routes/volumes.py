@@ -36,7 +36,7 @@ from seaway_contracts.volumes import (
     VolumeRef,
 )
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.filters import VOLUME_LIST_KEYS, VOLUME_PRUNE_KEYS, parse_filters, prunable
+from seaway_docker.filters import VOLUME_LIST_KEYS, VOLUME_PRUNE_KEYS, Filters, parse_filters, prunable
 from seaway_docker.object_filters import volume_matches
 from seaway_docker.volumes import VolumeCreate
 
@@ -79,12 +79,21 @@ async def _places(call: Call) -> dict[str, str]:
 
 async def list_volumes(call: Call) -> web.StreamResponse:
     """GET /volumes"""
-    filters = parse_filters(call.text("filters"), VOLUME_LIST_KEYS)
-    filters.boolean("dangling", False)
+    filters = _list_filters(call.text("filters"))
     volumes, places = await asyncio.gather(all_volumes(call.api.bus, call.api.hub), _places(call))
     users = await _users(call) if "dangling" in filters else Counter()
     shown = [volume_json(one, places) for one in volumes if volume_matches(filters, volume_facts(one, users))]
     return replies.json({"Volumes": shown, "Warnings": None})
+
+
+def _list_filters(text: str) -> Filters:
+    try:
+        parse_filters(text, None)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"error reading volume filters: {error}") from None
+    filters = parse_filters(text, VOLUME_LIST_KEYS)
+    filters.boolean("dangling", False)
+    return filters
 
 
 async def _users(call: Call) -> Counter[str]:

@@ -17,10 +17,7 @@ _JOINED: Final = "container:"
 
 
 def container_request(checked: CheckedCreate, companions: Companions, platform: str = "") -> ContainerRequest:
-    """What a checked body asks for.
-
-    Raises InvalidParameter, or SeawayError for an unknown volume driver: Docker refuses both behind a missing image.
-    """
+    """What a checked body asks for. Raises InvalidParameter for what Docker refuses behind a missing image."""
     body, host = checked.body, checked.body.host_config
     check_drivers(host, body.volumes or ())
     network = from_host.network(checked, _links(checked, companions))

@@ -30,7 +30,8 @@ def volume_record(body: VolumeCreate, identifier: str, created_ns: int, nodes: I
 
     `nodes`: those that there are. Raises SeawayError for an unknown driver, InvalidParameter.
     """
-    check_driver(body.name, body.driver)
+    if body.driver not in ("", LOCAL):
+        raise no_such_volume_driver(body.name or identifier, body.driver)
     options = dict(body.driver_options or {})
     node = options.pop(_NODE, "")
     if body.name:
@@ -53,13 +54,16 @@ def volume_record(body: VolumeCreate, identifier: str, created_ns: int, nodes: I
 
 
 def check_driver(volume: str, driver: str) -> None:
-    """Raise SeawayError for any driver but the local one. `volume`: its name, empty for an anonymous one."""
+    """Raise InvalidParameter for any driver of a container's volume but the local one.
+
+    `volume`: its name, empty for an anonymous one. Docker answers with 404, upon which its clients pull the image.
+    """
     if driver not in ("", LOCAL):
-        raise no_such_volume_driver(volume, driver)
+        raise InvalidParameter(no_such_volume_driver(volume, driver).message)
 
 
 def check_drivers(host: HostConfig, declared: Iterable[str]) -> None:
-    """Raise SeawayError where a container's new volume would need a plugin. `declared`: those of Config.Volumes."""
+    """Raise InvalidParameter where a container's volume would need a plugin. `declared`: those of Config.Volumes."""
     if host.volume_driver not in ("", LOCAL):
         for spec in map(parse_bind, host.binds or ()):
             if spec.kind == "volume":

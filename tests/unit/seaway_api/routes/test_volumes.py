@@ -162,6 +162,7 @@ async def test_filters(rig: Any) -> None:
         ({"dangling": ["foo"]}, "invalid filter 'dangling=[foo]'"),
         ({"label!": ["x"]}, "invalid filter 'label!'"),
         ({"until": ["1h"]}, "invalid filter 'until'"),
+        ({"name": 1}, "error reading volume filters: invalid filter"),
     ],
 )
 async def test_wrong_filters(rig: Any, terms: Any, message: str) -> None:
@@ -283,6 +284,27 @@ async def test_disk_usage(rig: Any) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("/system/df", {"Images", "Containers", "Volumes", "BuildCache"}),
+        ("/system/df?type=volume", {"Volumes"}),
+        ("/v1.42/system/df?type=volume&type=image", {"Volumes", "Images"}),
+        ("/system/df?type=container&type=build-cache", {"Containers", "BuildCache"}),
+        ("/v1.41/system/df?type=volume", {"Images", "Containers", "Volumes", "BuildCache"}),
+    ],
+)
+async def test_disk_usage_of_some_kinds(rig: Any, path: str, there: set[str]) -> None:
+    shown = (await rig.call("GET", path)).json
+    assert {field for field, value in shown.items() if isinstance(value, list)} == there
+    assert (shown["LayersSize"] > 0) == ("Images" in there)
+
+
+async def test_disk_usage_of_an_unknown_kind(rig: Any) -> None:
+    answer = await rig.call("GET", "/system/df?type=volume&type=nope")
+    assert (answer.status, answer.json["message"]) == (400, "unknown object type: nope")
+
+
 # --- of containers
 
 
@@ -309,37 +331,34 @@ async def test_labels_and_options_of_a_mount(rig: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "status", "message"),
+    ("host", "message"),
     [
-        ({"VolumeDriver": "foo", "Binds": ["vol:/a"]}, 404, "create vol: error looking up volume plugin foo: plugin"),
+        ({"VolumeDriver": "foo", "Binds": ["vol:/a"]}, "create vol: error looking up volume plugin foo: plugin"),
         (
             {"Mounts": [{"Type": "volume", "Source": "vol", "Target": "/a",
                          "VolumeOptions": {"DriverConfig": {"Name": "foo"}}}]},
-            404,
             "create vol: error looking up volume plugin foo: plugin",
         ),
         (
             {"Mounts": [{"Type": "volume", "Source": "vol", "Target": "/a",
                          "VolumeOptions": {"DriverConfig": {"Options": {"foo": "1"}}}}]},
-            400,
             'create vol: invalid option: "foo"',
         ),
         (
             {"Mounts": [{"Type": "volume", "Target": "/a", "VolumeOptions": {"DriverConfig": {"Options": {"o": ""}}}}]},
-            400,
             'missing required option: "device"',
         ),
     ],
 )  # fmt: skip
-async def test_a_mount_is_refused_behind_a_missing_image(rig: Any, host: Any, status: int, message: str) -> None:
+async def test_a_mount_is_refused_behind_a_missing_image(rig: Any, host: Any, message: str) -> None:
     answer = await rig.call("POST", "/containers/create", asked_box(**host))
-    assert (answer.status, answer.json["message"][: len(message)]) == (status, message)
+    assert (answer.status, answer.json["message"][: len(message)]) == (400, message)
     answer = await rig.call("POST", "/containers/create", asked_box(**host) | {"Image": "nope"})
     assert (answer.status, answer.json["message"]) == (404, "No such image: nope:latest")
     assert not rig.suite.named("register")
 
 
-@pytest.mark.parametrize(("binds", "status"), [([], 404), (["/tmp:/data/"], 201)])
+@pytest.mark.parametrize(("binds", "status"), [([], 400), (["/tmp:/data/"], 201)])
 async def test_a_plugin_for_an_image_s_volume(rig: Any, binds: list[str], status: int) -> None:
     image = builders.image()
     config = image.config.model_copy(update={"volumes": ("/data",)})
