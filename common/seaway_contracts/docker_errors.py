@@ -4,6 +4,8 @@ Grouped by noun. Here are the refusals that depend on the state of containers, i
 requests that are wrong in themselves are in `seaway_docker.errors`.
 """
 
+from collections.abc import Iterable
+
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, conflict, internal, not_found
 
 # --- containers
@@ -179,6 +181,15 @@ def network_not_removable(name: str) -> SeawayError:
 
 
 # --- volumes
+
+
+def no_such_volume(name: str) -> SeawayError:
+    return not_found(f"get {name}: no such volume")
+
+
+def volume_in_use(name: str, containers: Iterable[str]) -> SeawayError:
+    """For a removal; the containers' ids."""
+    return conflict(f"remove {name}: volume is in use - [{', '.join(containers)}]")
 
 
 def no_such_volume_driver(volume: str, driver: str) -> SeawayError:

@@ -21,7 +21,7 @@ from seaway_agent.network.published import PublishedPorts
 from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.runtime.seccomp import Seccomp
-from seaway_agent.volumes.volumes import Volumes
+from seaway_agent.volumes.mounts import VolumeMounts
 
 
 def run_hooks(
@@ -34,7 +34,7 @@ def run_hooks(
     held: HeldNetworks,
     resolver: Resolver,
     published: PublishedPorts,
-    volumes: Volumes,
+    volumes: VolumeMounts,
     layout: Layout,
     peers: Peers,
     init: str,

@@ -61,10 +61,15 @@ def clone_below(directory: str, path: str) -> int:
 
 
 def detach_clone(path: str) -> None:
-    """Unmount an attached copy and all below it, if it is mounted.
-
-    It is made private first, so that the unmount doesn't propagate to the original.
-    """
+    """Unmount an attached copy and all below it, if it is mounted."""
     with contextlib.suppress(OSError):
-        syscalls.mount(None, path, None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-        syscalls.umount2(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+        unmount_tree(path)
+
+
+def unmount_tree(path: str) -> None:
+    """Unmount what is mounted at a path and all below it; it ends with its last user. Raises OSError.
+
+    It is made private first, so that the unmount doesn't propagate to the originals of what is below.
+    """
+    syscalls.mount(None, path, None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.umount2(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
