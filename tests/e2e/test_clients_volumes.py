@@ -17,7 +17,7 @@ pytestmark = pytest.mark.root
 
 def test_life(py: docker.DockerClient, name: str) -> None:
     volume = py.volumes.create(name=name, driver="local", labels={"a": "b"})
-    assert (volume.name, volume.id, volume.short_id) == (name, name, name[:10])
+    assert (volume.name, volume.id, volume.short_id) == (name, name, name[:12])
     assert (volume.attrs["Labels"], volume.attrs["Options"]) == ({"a": "b"}, None)
     assert py.volumes.get(name).attrs == volume.attrs
     assert [one.name for one in py.volumes.list(filters={"label": "a=b"})] == [name]
