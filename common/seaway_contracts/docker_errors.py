@@ -183,19 +183,20 @@ def network_not_removable(name: str) -> SeawayError:
 # --- volumes
 
 
-def no_such_volume(name: str) -> SeawayError:
-    return not_found(f"get {name}: no such volume")
-
-
-def volume_in_use(name: str, containers: Iterable[str]) -> SeawayError:
-    """For a removal; the containers' ids."""
-    return conflict(f"remove {name}: volume is in use - [{', '.join(containers)}]")
-
-
 def no_such_volume_driver(volume: str, driver: str) -> SeawayError:
     """`volume` is the name of the one that was to be made, empty for an anonymous one."""
     head = f"create {volume}: " if volume else ""
     return not_found(f'{head}error looking up volume plugin {driver}: plugin "{driver}" not found')
+
+
+def no_such_volume(name: str) -> SeawayError:
+    """For inspect and remove."""
+    return not_found(f"get {name}: no such volume")
+
+
+def volume_in_use(name: str, containers: Iterable[str]) -> SeawayError:
+    """For a removal. `containers`: the ids of those that mount it."""
+    return conflict(f"remove {name}: volume is in use - [{', '.join(containers)}]")
 
 
 # --- files
