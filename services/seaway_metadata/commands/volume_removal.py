@@ -76,7 +76,7 @@ class VolumeRemoval:
             if marked is None:
                 raise no_such_volume(volume.name)
             told = await self._remove_from_node(marked, force=request.force)
-            reach(Failpoint.VOLUME_REMOVED)
+            reach(Failpoint.VOLUME_NODE_REMOVED)
             await self._finish(marked, command, told=told)
         return VolumeReply(volume=volume)
 
