@@ -20,6 +20,7 @@ from seaway_contracts.errors import Code, Reason, SeawayError, conflict
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_contracts.records import ForgetContainer, RegisteredContainer
+from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -33,12 +34,16 @@ Note = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class MadeContainer:
-    """A container that its node has made, the status after that, and what the node warns of."""
+    """A container that its node has made, the status after that, and what the node warns of.
+
+    `new_volumes`: those with a name that were made with it.
+    """
 
     spec: ContainerSpec
     node: str
     status: ContainerStatus
     warnings: tuple[str, ...] = ()
+    new_volumes: tuple[VolumeRecord, ...] = ()
 
 
 def new_container_id() -> str:
@@ -91,7 +96,8 @@ class ContainerCreator:
             reach(Failpoint.CREATE_REGISTERED)
             reply = await self._make(registered, placed)
             reach(Failpoint.CREATE_MADE)
-            return MadeContainer(registered.spec, placed, reply.status, reply.warnings)
+            new_volumes = tuple(one for one in registered.volumes if one.made_for == identifier)
+            return MadeContainer(registered.spec, placed, reply.status, reply.warnings, new_volumes)
         except BaseException:
             self._tasks.spawn("unplace", self._unplace(identifier))
             raise

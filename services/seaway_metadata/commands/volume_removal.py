@@ -73,7 +73,7 @@ class VolumeRemoval:
             marked = await self._mark(volume)
             reach(Failpoint.VOLUME_MARKED)
             told = await self._remove_from_node(marked, force=request.force)
-            reach(Failpoint.VOLUME_REMOVED)
+            reach(Failpoint.VOLUME_NODE_REMOVED)
             await self._finish(marked, command, told=told)
         return VolumeReply(volume=volume)
 

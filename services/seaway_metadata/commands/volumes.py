@@ -77,7 +77,7 @@ class VolumeCommands:
             if volume.id != asked.id:
                 return VolumeReply(volume=await self._on_asked_node(volume, asked.node))
             await self._make_on_node(volume)
-        reach(Failpoint.VOLUME_HELD)
+        reach(Failpoint.VOLUME_NODE_MADE)
         publish(self._outbox, catalogue.VOLUME_CREATE, volume, command)
         return VolumeReply(volume=volume)
 
