@@ -18,6 +18,7 @@ from tests.unit.seaway_metadata.commands.volume_node import (
     inspect,
     listed,
     named,
+    nameless,
     remove,
     stored,
     told,
@@ -29,7 +30,7 @@ from seaway_contracts.containers import EndpointSpec
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, unavailable
 from seaway_contracts.networks import CreateNetwork, NetworkRecord
 from seaway_contracts.records import RegisterContainer
-from seaway_contracts.volumes import VolumeRecord
+from seaway_contracts.volumes import ANONYMOUS_LABEL, VolumeRecord
 from seaway_metadata.commands import mounts, volume_removal
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id, networking, spec
@@ -268,6 +269,25 @@ async def test_an_anonymous_volume_is_nobodys_business_before_its_node_has_made_
 ) -> None:
     registered = await node.register(1, anonymous("a"))
     assert registered.volumes == () and stored(fake_server) == (0, 0)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_an_anonymous_volume_with_labels_and_options(
+    node: VolumeNode, metadata: Metadata, fake_bus: Bus, tells: bool
+) -> None:
+    """Also where the event of its creation comes late."""
+    node.tells = tells
+    mount = anonymous("a").model_copy(update={"volume_labels": {"a": "b"}, "volume_options": {"type": "tmpfs"}})
+    registered = await node.register(1, mount)
+    record = nameless("a").model_copy(update={"labels": {"a": "b"}, "options": {"type": "tmpfs"}})
+    node.volumes[record.id] = record
+    await node.tell_volume("create", record)
+    node.tells = True
+    await node.create(registered, 1)
+    assert await listed(fake_bus, [1]) == [record.name]
+    known = metadata.volumes.table.index.get(record.id)
+    assert known is not None
+    assert (known.labels, known.options) == ({"a": "b", ANONYMOUS_LABEL: ""}, {"type": "tmpfs"})
 
 
 async def test_an_anonymous_volume_that_is_mounted_by_its_name(

@@ -140,7 +140,13 @@ class VolumeNode:
 
     async def tell_volume(self, action: str, volume: VolumeRecord, *, twice: bool = False) -> None:
         if self.tells:
-            body = VolumeEvent(name=volume.name, id=volume.id, anonymous=volume.anonymous)
+            body = VolumeEvent(
+                name=volume.name,
+                id=volume.id,
+                anonymous=volume.anonymous,
+                labels=volume.labels,
+                options=volume.options,
+            )
             for _ in range(2 if twice else 1):
                 await tell_volume(self.bus, self.name, action, body)
 
