@@ -11,6 +11,7 @@ from seaway_cluster.request import ContainerRequest
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.images import ImageConfig, ImageRecord
+from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import until
@@ -38,6 +39,12 @@ async def test_placed_registered_and_made(creator: ContainerCreator, suite: Any)
     assert [one.spec for one in suite.named("container.register")] == [made.spec]
     assert [one.spec for one in suite.named("container.create")] == [made.spec]
     assert (made.spec.name, made.spec.image.id, made.spec.command.cmd) == ("web", suite.image.id, ("sh",))
+
+
+async def test_the_node_gets_the_volumes_with_the_container(creator: ContainerCreator, suite: Any) -> None:
+    suite.volumes["data"] = VolumeRecord(id="a" * 64, name="data", created_ns=1)
+    await creator.make(REQUEST, ["web"])
+    assert suite.named("container.create")[0].volumes == (suite.volumes["data"],)
 
 
 async def test_each_step_is_a_command_of_its_own_in_the_askers_name(creator: ContainerCreator, suite: Any) -> None:
