@@ -20,7 +20,7 @@ from seaway_contracts.records import (
     RegisteredContainer,
     ResolveContainer,
 )
-from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, may_choose_again, with_endpoints
+from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, with_endpoints, without_taken
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import NAMES, address_claims, runs, spec_json
@@ -88,7 +88,7 @@ class ContainerCommands:
     async def _register(
         self, request: RegisterContainer, resolved: Sequence[ResolvedEndpoint]
     ) -> Stored[ContainerRecord]:
-        """With other addresses where those that were free here have just been taken."""
+        """With other addresses where those that were free here have just been taken, or none for now."""
         for _ in range(_TRIES):
             endpoints = self._endpoints.choose(resolved)
             spec = with_endpoints(request.spec, endpoints)
@@ -97,8 +97,7 @@ class ContainerCommands:
                     await self._table.kept.keep(claim, spec.id)
                 return await self._registering.register(spec, request.node)
             except SeawayError as error:
-                if not may_choose_again(error, endpoints):
-                    raise
+                resolved = without_taken(error, resolved)
             finally:
                 self._endpoints.settled(endpoints)
         raise unavailable("the addresses of the network are being taken at the same time; try again")
