@@ -32,16 +32,15 @@ def _made(api: Api) -> tuple[list[str], list[str]]:
             'service "a" refers to undefined network nope',
         ),
         ({"a": SLEEP | {"depends_on": ["b"]}, "b": SLEEP | {"depends_on": ["a"]}}, "dependency cycle detected"),
-        ({"a": SLEEP | {"depends_on": ["nope"]}}, 'service "a" depends on undefined service nope'),
+        ({"a": SLEEP | {"depends_on": ["nope"]}}, 'service "a" depends on undefined service "nope"'),
         ({"a": SLEEP | {"volumes": ["nope:/v"]}}, 'service "a" refers to undefined volume nope'),
         ({"a": SLEEP | {"secrets": ["nope"]}}, 'service "a" refers to undefined secret nope'),
         ({"a": SLEEP | {"configs": ["nope"]}}, 'service "a" refers to undefined config nope'),
-        ({"a": SLEEP | {"network_mode": "service:nope"}}, 'service "nope" not found'),
-        ({"a": SLEEP | {"ports": ["x:y"]}}, "invalid"),
+        ({"a": SLEEP | {"network_mode": "service:nope"}}, 'depends on undefined service "nope"'),
+        ({"a": SLEEP | {"ports": ["x:y"]}}, "Invalid containerPort: y"),
         ({"a": SLEEP | {"nope": 1}}, "Additional property nope is not allowed"),
-        ({"a": {"image": "busybox", "build": {"context": "./nope"}}}, ""),
         ({"a": {}}, "has neither an image nor a build context"),
-        ({}, "empty compose file"),
+        ({}, "no service selected"),
     ],
 )
 def test_what_compose_refuses(compose: Project, services: dict[str, Any], text: str) -> None:
@@ -125,8 +124,8 @@ def test_a_name_in_use(compose: Project) -> None:
         (("up", "-d", "nope"), "no such service: nope"),
         (("cp", "nope", "a:/x"), 'no container found for service "a"'),
         (("start",), "has no container to start"),
-        (("port", "a", "80"), "not found"),
-        (("nope",), "is not a docker command"),
+        (("port", "a", "80"), 'service "a" is not running'),
+        (("nope",), 'unknown docker command: "compose nope"'),
     ],
 )
 def test_commands_in_vain(compose: Project, words: tuple[str, ...], text: str) -> None:

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from e2e_rig.api import Api
-from e2e_rig.compose import SLEEP, Project, script, service
+from e2e_rig.compose import CLEARED, SLEEP, Project, script, service
 from e2e_rig.waits import eventually
 
 from seaway_testing.ports import free_port
@@ -77,7 +77,7 @@ def test_up_waits_in_vain(compose: Project, command: str) -> None:
 
 def test_down_leaves_nothing(two: Project, api: Api) -> None:
     two("run", "-d", "--name", f"{two.name}-more", "b")
-    two.down()
+    two.down("--remove-orphans")
     assert api.containers() == []
     assert not [one for one in api.get("/networks") if one["Name"].startswith(two.name)]
     assert two.down().code == 0, "once more"
@@ -113,17 +113,22 @@ def test_stop_start_restart_pause_kill(two: Project) -> None:
     assert two.states() == RUNNING and two.inspect("b", "{{.State.StartedAt}}") != first
     two("pause", "a")
     assert two.states() == RUNNING | {"a-1": "paused"}
-    two("unpause")
+    two("unpause", "a")
     two("kill", "-s", "KILL", "a")
     assert two.states() == RUNNING | {"a-1": "exited"} and two.inspect("a", "{{.State.ExitCode}}") == "137"
 
 
-def test_wait(compose: Project) -> None:
-    compose.services(a=script("until test -e /go; do sleep 0.1; done; exit 7"), b=service()).up()
-    with compose.cli.spawn(*compose.words("wait", "a")) as waiting:
-        compose.inside("a", "touch /go")
-        assert waiting.wait(30) == 7
-    assert compose.try_("wait", "--down-project", "a").code == 7 and compose.states() == {}
+@pytest.mark.parametrize("option", [(), ("--down-project",)])
+def test_wait(compose: Project, option: tuple[str, ...]) -> None:
+    compose.services(a=script("sleep 1; exit 7"), b=service())
+
+    def waited() -> bool:
+        """Compose waits for containers that still run when it looks."""
+        compose.up()
+        return compose.try_("wait", *option, "a").code == 7
+
+    eventually(waited, "the exit code")
+    assert bool(option) == (compose.states() == {})
 
 
 # --- what is seen
@@ -137,7 +142,7 @@ def test_listings(two: Project) -> None:
     assert sorted(two("ps", "--services").lines) == ["a", "b"]
     assert len(two("ps", "-q", "a").out) == 64
     assert [row["Repository"] for row in json.loads(two("images", "--format", "json").out)] == ["busybox"] * 2
-    assert two("top", "a").lines[-1].endswith("sleep 600")
+    assert two("top", "a").out.strip().endswith("sleep 600")
     assert two("stats", "--no-stream", "--format", "{{.Name}}", "a").lines == [two.box("a")]
     two.down()
     assert two.cli("compose", "ls", "--all", "--format", "json").out == "[]"
@@ -154,7 +159,7 @@ def test_ports(compose: Project) -> None:
 
 def test_logs(compose: Project) -> None:
     compose.services(a=script("echo one; echo two >&2"), b=script("echo three")).up()
-    compose("wait", "a", "b")
+    compose.ended("a", "b")
     assert sorted(compose("logs", "--no-color").lines) == ["a-1  | one", "a-1  | two", "b-1  | three"]
     assert compose("logs", "--no-log-prefix", "--tail", "1", "b").lines == ["three"]
 
@@ -162,9 +167,9 @@ def test_logs(compose: Project) -> None:
 def test_logs_are_followed_into_a_restart(compose: Project) -> None:
     compose.services(a=script("echo up; sleep 600")).up()
     with compose.cli.spawn(*compose.words("logs", "-f", "--no-log-prefix")) as following:
-        assert following.stdout is not None and following.stdout.readline() == b"up\n"
+        assert following.stdout is not None and following.stdout.readline() == CLEARED + b"up\n"
         compose("restart", "-t", "0")
-        assert following.stdout.readline() == b"up\n"
+        assert following.stdout.readline() == CLEARED + b"up\n"
         compose("stop")
         assert following.wait(30) == 0
 

@@ -31,7 +31,7 @@ def test_environment_files(compose: Project) -> None:
 def test_a_variable_that_must_be_there(compose: Project) -> None:
     compose.services(a=service(command="echo ${WANTED:?say what}"))
     done = compose.try_("up", "-d")
-    assert done.code == 1 and "required variable WANTED is missing a value: say what" in done.err
+    assert done.code and "required variable WANTED is missing a value: say what" in done.err
     assert compose("config", WANTED="x").code == 0
 
 
@@ -114,10 +114,14 @@ def test_options(compose: Project, fields: dict[str, Any], text: str, wanted: st
 def test_labels_and_what_else_is_inspected(compose: Project) -> None:
     compose.services(
         a=service(
-            labels={"mine": "1"}, annotations={"a": "b"}, stop_grace_period="3s", restart="always", container_name="n"
+            labels={"mine": "1"},
+            annotations={"a": "b"},
+            stop_grace_period="3s",
+            restart="always",
+            container_name=compose.name,
         )
     ).up()
-    found = json.loads(compose.cli("inspect", "n").out)[0]
+    found = json.loads(compose.cli("inspect", compose.name).out)[0]
     labels = found["Config"]["Labels"]
     assert (labels["mine"], labels["com.docker.compose.service"], found["Config"]["StopTimeout"]) == ("1", "a", 3)
     assert found["HostConfig"]["Annotations"] == {"a": "b"}

@@ -1,11 +1,13 @@
 """`docker compose` in a project of a test's own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from e2e_rig.docker_cli import CommandFailed, DockerCli, Result
 
+CLEARED = b"\x1b[2K"
 SLEEP = {"image": "busybox", "command": ["sleep", "600"], "stop_signal": "SIGKILL"}
 """A service that runs until it is stopped."""
 
@@ -43,15 +45,17 @@ class Project:
 
     def words(self, *words: str) -> tuple[str, ...]:
         """The words of a `docker` command line."""
-        return ("compose", "--project-directory", str(self.directory), *self._files(), "-p", self.name, *words)
+        where = ("--project-directory", str(self.directory), *self._files(), "-p", self.name)
+        return ("compose", *where, *words)
 
     def _files(self) -> tuple[str, ...]:
         path = self.directory / "compose.yaml"
         return ("-f", str(path)) if path.exists() else ()
 
     def try_(self, *words: str, **more: Any) -> Result:
-        """Run it and see."""
-        return self.cli.try_(*self.words(*words), **more)
+        """Run it and see. Compose clears each line of a log before it prints it, on a terminal or not."""
+        result = self.cli.try_(*self.words(*words), **more)
+        return replace(result, stdout=result.stdout.replace(CLEARED, b""))
 
     def __call__(self, *words: str, **more: Any) -> Result:
         """Run it; raises CommandFailed if it ends with another code than 0."""
@@ -79,6 +83,10 @@ class Project:
     def inspect(self, service: str, template: str, number: int = 1) -> str:
         """A part of a container's inspection."""
         return self.cli("inspect", self.box(service, number), "--format", template).out
+
+    def ended(self, *services: str) -> None:
+        """Wait for the end of services' first containers."""
+        self.cli("wait", *map(self.box, services))
 
     def states(self) -> dict[str, str]:
         """The state of each container of the project, by its name without the project's."""
