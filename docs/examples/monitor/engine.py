@@ -43,7 +43,8 @@ def listen() -> None:
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        lines = ["# TYPE engine_connected gauge", f"engine_connected {int(connected)}", "# TYPE engine_events_total counter"]
+        lines = ["# TYPE engine_connected gauge", f"engine_connected {int(connected)}"]
+        lines += ["# TYPE engine_events_total counter"]
         lines += [f'engine_events_total{{action="{action}"}} {count}' for action, count in sorted(seen.items())]
         body = "".join(f"{line}\n" for line in lines).encode()
         self.send_response(200)

@@ -1,6 +1,5 @@
 """A wiki: PUT /NAME writes a page, GET /NAME shows its last text, GET / lists all pages."""
 
-import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 

@@ -94,7 +94,7 @@ class Example:
         return self._cli("inspect", f"{self.name}-{container}", "--format", f"{{{{{field}}}}}").out
 
     def crash(self, container: str) -> None:
-        """Kill its process, as no command of the user's would, and wait until the restart policy has brought it back."""
+        """Kill its process behind the engine's back, and wait until the restart policy has brought it back."""
         before = self.inspect(container, ".State.Pid")
         os.kill(int(before), signal.SIGKILL)
         back = ("true", "false")
