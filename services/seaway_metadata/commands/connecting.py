@@ -25,7 +25,7 @@ from seaway_contracts.networks import (
     network_id,
 )
 from seaway_kit.failpoints import Failpoint, reach
-from seaway_metadata.commands.containers import ContainerCommands, ContainerTable
+from seaway_metadata.commands.containers import ContainerCommands
 from seaway_metadata.commands.endpoints import (
     Endpoints,
     ResolvedEndpoint,
@@ -34,6 +34,7 @@ from seaway_metadata.commands.endpoints import (
     with_endpoints,
 )
 from seaway_metadata.commands.reachable import reachable
+from seaway_metadata.kinds.container_inventories import ContainerTable
 from seaway_metadata.kinds.containers import address_claims
 from seaway_metadata.kinds.networks import predefined
 from seaway_metadata.store.kind import Claim

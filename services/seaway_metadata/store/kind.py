@@ -67,6 +67,9 @@ class Kind(ABC, Generic[R]):
     page_head: bytes = b'{"records":[\n'
     """How a page of the listing begins. Each record stands on a line of its own (ADR 0023)."""
 
+    unstored_is_gone: bool = True
+    """Whether a record that metadata has written, and that isn't stored any more, was removed; else it may be lost."""
+
     @abstractmethod
     def key(self, record: R) -> str:
         """Its key in the bucket and in memory."""

@@ -60,6 +60,11 @@ class WriteBehind(Generic[R]):
         """The revision at which a record stands in the bucket; saves a look."""
         self._revisions[key] = revision
 
+    async def write_now(self, key: str) -> None:
+        """Write a record that is not in the bucket yet, as far as this copy knows. Raises TransportError."""
+        if key not in self._revisions:
+            await self._write(key)
+
     def compare(self, stored: Set[str], held: HeldClaims) -> None:
         """What stands in the buckets: write again what is missing, delete what is too much."""
         kind = self._records.kind

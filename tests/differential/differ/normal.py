@@ -40,7 +40,7 @@ _MASKED: Final = frozenset(
     ]
 )
 
-_UNORDERED: Final = frozenset(("Mounts", "Ports"))  # Docker walks through a map
+_UNORDERED: Final = frozenset(("Mounts", "Ports", "Volumes", "VolumesDeleted"))  # Docker walks through a map
 
 
 class Normal:

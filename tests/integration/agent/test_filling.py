@@ -11,6 +11,7 @@ import pytest
 
 from seaway_agent.archive.view import Stack
 from seaway_agent.volumes import filling
+from seaway_agent.volumes.filler import VolumeFiller
 from seaway_agent.volumes.volumes import Volumes
 from seaway_contracts.containers import Mount
 from seaway_contracts.errors import Code, SeawayError
@@ -152,14 +153,16 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path, small: Path, image: in
     )
     spec = builders.spec(1, mounts=mounts)
     layers = Stack((str(tmp_path / "image"),), str(tmp_path / "upper"), str(tmp_path / "work"))
-    volumes = Volumes(small)
+    volumes = Volumes(small, "n1", lambda _: False)
+    filler = VolumeFiller(volumes, tmp_path / "scratch")
     volumes.reserve(spec)
     text = "volume large can't be filled with what the image has at /data: No space left on device"
     with pytest.raises(SeawayError, match=text) as refused:
-        await volumes.fill(spec, layers, tmp_path / "scratch")
+        await filler.fill(spec, layers)
     assert refused.value.code is Code.NO_SPACE
     assert held(small / "large/_data") == set()
     volumes.rollback(spec)
+    filler.close()
     volumes.close()
     assert held(small) == set()
 
