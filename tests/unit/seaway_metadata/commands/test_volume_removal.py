@@ -24,7 +24,7 @@ from tests.unit.seaway_metadata.commands.volume_node import (
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found, unavailable
-from seaway_contracts.records import GONE
+from seaway_contracts.records import GONE, ForgetContainer, RegisterContainer
 from seaway_contracts.volumes import CreateVolume, RemoveVolume
 from seaway_kit.failpoints import Failpoint
 from seaway_metadata.commands import volume_book, volume_removal, volumes
@@ -58,6 +58,18 @@ async def test_the_node_has_the_last_word(node: VolumeNode, fake_bus: Bus, fake_
     kept = await inspect(fake_bus, "data")
     assert (kept.id, kept.removed) == (made.id, False) and stored(fake_server) == (1, 1)
     assert told(fake_server) == ["create"]
+
+
+async def test_a_registration_that_another_copy_has_taken_back_is_no_user(
+    node: VolumeNode, metadata: Metadata, other: Metadata, fake_bus: Bus
+) -> None:
+    await create(fake_bus, "data")
+    asked = RegisterContainer(spec=spec(1, mounts=(named("data"),)), node="n1")
+    await metadata.commands.register(asked, ME)
+    assert (await refused(metadata.volumes.removal.remove(RemoveVolume(name="data"), ME))).code is Code.CONFLICT
+    await other.commands.forget(ForgetContainer(id=container_id(1)), ME)
+    await metadata.volumes.removal.remove(RemoveVolume(name="data"), ME)
+    assert await listed(fake_bus) == []
 
 
 async def test_it_waits_for_what_its_asker_knows(node: VolumeNode, fake_bus: Bus) -> None:
