@@ -56,6 +56,7 @@ _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.NETWORK_REMOVED: networking.remove,
     Failpoint.DISCONNECT_BEGUN: networking.disconnect,
     Failpoint.ENDPOINT_UNPLUGGED: networking.disconnect,
+    Failpoint.START_CLAIMED: networking.claim,
     Failpoint.NETWORK_SUBNETS: networking.create,
     Failpoint.NETWORK_RECORDED: networking.create,
     Failpoint.NETWORK_MARKED: networking.remove,
