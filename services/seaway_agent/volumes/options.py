@@ -56,8 +56,6 @@ _CLEARED: Final = {
     "suid": syscalls.MS_NOSUID,
 }
 
-_OF_THE_MOUNT: Final = ("ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime")
-
 
 @dataclass(frozen=True)
 class MountCall:
@@ -102,12 +100,6 @@ class MountOptions:
             return replace(self, options=self.options.replace(f"addr={self.server}", f"addr={address}", 1))
         shown = f"[{address}]" if ":" in address else address
         return replace(self, device=re.sub(r"(?<=//)[^/@]*(?=/|$)", shown, self.device, count=1))
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The options of the mount itself, not of its file system, in OCI's words: crun clears what isn't asked for."""
-        flags, _ = parse(self.options)
-        return tuple(word for word in _OF_THE_MOUNT if flags & _SET[word])
 
     def calls(self) -> tuple[MountCall, ...]:
         """The calls of mount(2) that make the mount, in order."""

@@ -12,11 +12,12 @@ from typing import Final
 from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import TransportError, WrongRevision
 from seaway_contracts import catalogue
-from seaway_contracts.commands import StatusReply
+from seaway_contracts.commands import ContainerId, StatusReply
 from seaway_contracts.containers import ContainerRecord, EndpointSpec
-from seaway_contracts.docker_errors import no_such_network
+from seaway_contracts.docker_errors import no_such_container, no_such_network
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.networks import (
+    ClaimedEndpoints,
     ConnectContainer,
     ConnectHeld,
     DisconnectContainer,
@@ -44,7 +45,7 @@ _TRIES: Final = 64
 
 
 class Connecting:
-    """Serves `network.connect` and `network.disconnect`. The command's id goes on to the node: it does it once."""
+    """Serves `network.connect`, `disconnect` and `claim`. A command's id goes on to the node: it does it once."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Connecting:
         """Begin to answer."""
         await self._bus.serve(catalogue.CONNECT, self.connect)
         await self._bus.serve(catalogue.DISCONNECT, self.disconnect)
+        await self._bus.serve(catalogue.CLAIM_ADDRESSES, self.claim_addresses)
 
     async def connect(self, request: ConnectContainer, command: Command) -> StatusReply:
         """Raises SeawayError: what speaks against the endpoint, in Docker's words."""
@@ -84,6 +86,25 @@ class Connecting:
             if error.code is not Code.TIMEOUT:
                 await self._take_back(reserved)
             raise
+
+    async def claim_addresses(self, request: ContainerId, command: Command) -> ClaimedEndpoints:
+        """Claim for a container that starts what another one had when it was created. Raises SeawayError.
+
+        Whatever its node doesn't come to store lapses, or is claimed anew at the next start.
+        """
+        record = await self._commands.find_current(request.id)
+        if record.node != command.node:
+            raise no_such_container(request.id)
+        with reachable(self._missing):
+            lacking = [one for one in record.spec.network.endpoints if one.lacks_address]
+            return ClaimedEndpoints(endpoints=tuple([await self._claimed(record, one) for one in lacking]))
+
+    async def _claimed(self, record: ContainerRecord, endpoint: EndpointSpec) -> EndpointSpec:
+        by_id = endpoint.model_copy(update={"network": endpoint.network_id or endpoint.network})
+        (resolved,) = await self._endpoints.resolve((by_id,), record.node)
+        if resolved.network is None:
+            raise no_such_network(endpoint.network)
+        return (await self._claim(record, resolved))[0]
 
     async def _claim(
         self, record: ContainerRecord, resolved: ResolvedEndpoint

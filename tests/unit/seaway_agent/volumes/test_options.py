@@ -122,4 +122,3 @@ def test_which_volumes_are_mounted() -> None:
     assert of() is None and of(size="0") is None and of(type="", device="") is None
     assert of(type="tmpfs", device="tmpfs") == MountOptions("tmpfs", "tmpfs", "")
     assert of(type="none", device="/a", o="bind,ro") == MountOptions("none", "/a", "bind,ro")
-    assert MountOptions("none", "/a", "bind,ro,nosuid,size=1").words == ("ro", "nosuid")
