@@ -162,7 +162,7 @@ async def test_what_a_node_says(node: VolumeNode, fake_bus: Bus, fake_server: Fa
 # --- copies that are killed
 
 
-@pytest.mark.parametrize("point", [Failpoint.VOLUME_RECORDED, Failpoint.VOLUME_HELD])
+@pytest.mark.parametrize("point", [Failpoint.VOLUME_RECORDED, Failpoint.VOLUME_NODE_MADE])
 async def test_a_create_that_was_cut_short_is_finished_by_its_repeat(
     node: VolumeNode,
     metadata: Metadata,
@@ -182,7 +182,7 @@ async def test_a_create_that_was_cut_short_is_finished_by_its_repeat(
     await until(lambda: told(fake_server) == ["create"], what="the event")
 
 
-@pytest.mark.parametrize("point", [Failpoint.VOLUME_MARKED, Failpoint.VOLUME_REMOVED])
+@pytest.mark.parametrize("point", [Failpoint.VOLUME_MARKED, Failpoint.VOLUME_NODE_REMOVED])
 async def test_a_removal_that_was_cut_short_is_finished_by_any_copy(
     node: VolumeNode,
     metadata: Metadata,
