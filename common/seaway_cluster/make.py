@@ -16,10 +16,11 @@ from seaway_cluster.request import ContainerRequest, Identity, container_spec, p
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ContainerId, CreateContainer, RemoveContainer, StatusReply
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
-from seaway_contracts.errors import Code, Reason, SeawayError
+from seaway_contracts.errors import Code, Reason, SeawayError, conflict
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_contracts.records import ForgetContainer, RegisteredContainer
+from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -33,12 +34,16 @@ Note = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class MadeContainer:
-    """A container that its node has made, the status after that, and what the node warns of."""
+    """A container that its node has made, the status after that, and what the node warns of.
+
+    `new_volumes`: those with a name that were made with it.
+    """
 
     spec: ContainerSpec
     node: str
     status: ContainerStatus
     warnings: tuple[str, ...] = ()
+    new_volumes: tuple[VolumeRecord, ...] = ()
 
 
 def new_container_id() -> str:
@@ -91,7 +96,8 @@ class ContainerCreator:
             reach(Failpoint.CREATE_REGISTERED)
             reply = await self._make(registered, placed)
             reach(Failpoint.CREATE_MADE)
-            return MadeContainer(registered.spec, placed, reply.status, reply.warnings)
+            new_volumes = tuple(one for one in registered.volumes if one.made_for == identifier)
+            return MadeContainer(registered.spec, placed, reply.status, reply.warnings, new_volumes)
         except BaseException:
             self._tasks.spawn("unplace", self._unplace(identifier))
             raise
@@ -121,16 +127,20 @@ class ContainerCreator:
     async def _register(
         self, request: ContainerRequest, spec: ContainerSpec, node: str, names: Sequence[str], *, is_fixed: bool
     ) -> tuple[RegisteredContainer, str]:
-        """The registered container and its node: the one of its networks, where that is another than was placed."""
+        """The registered container and its node: that of its networks and volumes, if it is another than was placed."""
         try:
             return await self._registrations.register(spec, node, names), node
         except SeawayError as error:
             if is_fixed or error.reason is not Reason.OTHER_NODE:
                 raise
-            placed = await self._place(request, spec.id, error.facts["node"])
+            first = error
+        placed = await self._place(request, spec.id, first.facts["node"])
         if isinstance(placed, SeawayError):
             raise placed
-        return await self._registrations.register(spec, placed, names), placed
+        try:
+            return await self._registrations.register(spec, placed, names), placed
+        except SeawayError as error:
+            raise _on_two_nodes(first, error) if error.reason is Reason.OTHER_NODE else error from None
 
     async def _place(self, request: ContainerRequest, identifier: str, node: str = "") -> str | SeawayError:
         """The node, or the scheduler's refusal as a value: whoever awaits it decides, nobody logs it.
@@ -154,7 +164,7 @@ class ContainerCreator:
     async def _make(self, registered: RegisteredContainer, node: str) -> StatusReply:
         """Have the node make it; if it can't, or doesn't answer, nothing is left of it."""
         spec, command = registered.spec, Command.new(self._actor)
-        request = CreateContainer(spec=spec, networks=registered.networks)
+        request = CreateContainer(spec=spec, networks=registered.networks, volumes=registered.volumes)
         try:
             return await self._bus.call(cat.CREATE, request, node=node, command=command)
         except SeawayError as error:
@@ -177,6 +187,12 @@ class ContainerCreator:
         except SeawayError as error:
             return error.code is Code.NOT_FOUND
         return True
+
+
+def _on_two_nodes(first: SeawayError, other: SeawayError) -> SeawayError:
+    """No node will do: what the container needs is on several."""
+    places = [f"{error.facts.get('thing', 'it')} is on node {error.facts['node']}" for error in (first, other)]
+    return conflict(f"no node can have the container: {' and '.join(dict.fromkeys(places))}")
 
 
 def _new_volume() -> str:

@@ -14,6 +14,7 @@ from seaway_contracts.containers import ContainerRecord, ContainerSpec, Containe
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import NetworkRecord, NetworkRef, network_id
 from seaway_contracts.records import ForgetContainer
+from seaway_contracts.volumes import VolumeRecord, VolumeRef
 
 T = TypeVar("T")
 _UNHEARD: Final = (Code.UNAVAILABLE, Code.TIMEOUT)
@@ -42,7 +43,8 @@ async def made_first(
         if error.code is not Code.NOT_FOUND:
             raise
         record = await registered_only(find, identifier, error)
-    request = CreateContainer(spec=record.spec, networks=await _networks(bus, record.spec))
+    networks, volumes = await _networks(bus, record.spec), await _volumes(bus, record.spec)
+    request = CreateContainer(spec=record.spec, networks=networks, volumes=volumes)
     await bus.call(cat.CREATE, request, node=node, command=Command.new(actor))
     return await ask()
 
@@ -55,6 +57,18 @@ async def _networks(bus: Bus, spec: ContainerSpec) -> tuple[NetworkRecord, ...]:
             continue
         try:
             found.append((await bus.call(cat.GET_NETWORK, NetworkRef(ref=endpoint.network_id))).network)
+        except SeawayError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+    return tuple(found)
+
+
+async def _volumes(bus: Bus, spec: ContainerSpec) -> tuple[VolumeRecord, ...]:
+    """The volumes that a container mounts by name, but for those that were removed. Raises SeawayError."""
+    found = []
+    for name in dict.fromkeys(one.source for one in spec.mounts if one.type == "volume" and not one.anonymous):
+        try:
+            found.append((await bus.call(cat.GET_VOLUME, VolumeRef(name=name))).volume)
         except SeawayError as error:
             if error.code is not Code.NOT_FOUND:
                 raise

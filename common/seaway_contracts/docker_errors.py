@@ -1,8 +1,10 @@
 """Docker's refusals, word for word, as clients match on them (dockerd 26.1, API 1.45): code, reason and sentence. Pure.
 
-Grouped by noun. Here are the refusals that depend on the state of containers, images or networks. Those of requests
-that are wrong in themselves are in `seaway_docker.errors`.
+Grouped by noun. Here are the refusals that depend on the state of containers, images, networks or volumes. Those of
+requests that are wrong in themselves are in `seaway_docker.errors`.
 """
+
+from collections.abc import Iterable
 
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, conflict, internal, not_found
 
@@ -181,6 +183,25 @@ def disconnect_from_host() -> SeawayError:
 def network_not_removable(name: str) -> SeawayError:
     """For a network that every host has."""
     return SeawayError(Code.FORBIDDEN, f"{name} is a pre-defined network and cannot be removed")
+
+
+# --- volumes
+
+
+def no_such_volume_driver(volume: str, driver: str) -> SeawayError:
+    """`volume` is the name of the one that was to be made, empty for an anonymous one."""
+    head = f"create {volume}: " if volume else ""
+    return not_found(f'{head}error looking up volume plugin {driver}: plugin "{driver}" not found')
+
+
+def no_such_volume(name: str) -> SeawayError:
+    """For inspect and remove."""
+    return not_found(f"get {name}: no such volume")
+
+
+def volume_in_use(name: str, containers: Iterable[str]) -> SeawayError:
+    """For a removal. `containers`: the ids of those that mount it."""
+    return conflict(f"remove {name}: volume is in use - [{', '.join(containers)}]")
 
 
 # --- files

@@ -45,7 +45,7 @@ class Reason(StrEnum):
     ADDRESS_TAKEN = "address_taken"
     """Another container has the address; `facts` names the `claim`."""
     OTHER_NODE = "other_node"
-    """The container can only be made on the node that `facts` names as `node`."""
+    """The container can only be made on the `node` that `facts` names, because of the `thing` that is there."""
 
 
 _REASONS: Final = {reason.value: reason for reason in Reason}

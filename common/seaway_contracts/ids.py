@@ -51,6 +51,11 @@ def is_network_id(text: str) -> bool:
     return CONTAINER_ID.fullmatch(text) is not None
 
 
+def is_volume_id(text: str) -> bool:
+    """Whether `text` is a whole volume id, or the name of an anonymous volume (64 lower-case hex digits)."""
+    return CONTAINER_ID.fullmatch(text) is not None
+
+
 def short_id(identifier: str) -> str:
     """The first twelve digits, as Docker shows ids, without a `sha256:` prefix."""
     return identifier.removeprefix("sha256:")[:12]

@@ -117,6 +117,10 @@ class PruneEvent(Payload):
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
+CLUSTER: Final = "cluster"
+"""Stands for the node in the subjects of events that metadata itself publishes."""
+
+
 def volume_subject(name: str) -> str:
     """The token of a volume in subjects, which may not contain names that users give."""
     return hashlib.sha256(name.encode()).hexdigest()

@@ -31,8 +31,10 @@ CONTAINER_LIST_KEYS = frozenset(
 )
 IMAGE_LIST_KEYS = frozenset(["before", "dangling", "label", "reference", "since", "until"])
 NETWORK_LIST_KEYS = frozenset(["dangling", "driver", "id", "label", "name", "scope", "type"])
+VOLUME_LIST_KEYS = frozenset(["dangling", "driver", "label", "name"])
 CONTAINER_PRUNE_KEYS = frozenset(("label", "label!", "until"))
 NETWORK_PRUNE_KEYS = frozenset(("label", "label!", "until"))
+VOLUME_PRUNE_KEYS = frozenset(("all", "label", "label!"))
 IMAGE_PRUNE_KEYS = frozenset(("dangling", "label", "label!", "until"))
 EVENT_KEYS: None = None
 """Docker takes any key for events; one that it does not know has no effect."""

@@ -78,7 +78,7 @@ def _check_common(options: Mapping[str, str]) -> None:
         if mode != "non-blocking":
             raise InvalidParameter("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
         try:
-            _size(options["max-buffer-size"], 1024)
+            parse_size(options["max-buffer-size"], 1024)
         except ValueError as error:
             raise InvalidParameter(f"error parsing option max-buffer-size: {error}") from None
     disabled = options.get("cache-disabled")
@@ -111,7 +111,7 @@ def _max_size(options: Mapping[str, str], *, local: bool) -> int:
     if "max-size" not in options:
         return _LOCAL_SIZE if local else 0
     try:
-        size = _size(options["max-size"], 1000)
+        size = parse_size(options["max-size"], 1000)
     except ValueError as error:
         raise ValueError(f"invalid value for max-size: {options['max-size']}: {error}" if local else error) from None
     if size <= 0:
@@ -119,7 +119,7 @@ def _max_size(options: Mapping[str, str], *, local: bool) -> int:
     return size
 
 
-def _size(text: str, base: int) -> int:
+def parse_size(text: str, base: int) -> int:
     """`10m` in bytes; a unit is so many times `base`. Raises ValueError with go-units' sentence."""
     found = _SIZE.fullmatch(text)
     if found is None:

@@ -7,6 +7,8 @@ from seaway_docker.errors import InvalidParameter
 _NAME_CHARS = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 _CONTAINER_NAME = re.compile(_NAME_CHARS + "+")
 _VOLUME_NAME = re.compile(_NAME_CHARS + "*")
+_LONGEST_VOLUME_NAME = 255
+"""It is a directory's name."""
 
 _ADJECTIVES = re.findall(
     r"\w+",
@@ -47,6 +49,10 @@ def check_volume_name(name: str) -> None:
         raise InvalidParameter(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only "{_NAME_CHARS}" '
             "are allowed. If you intended to pass a host directory, use absolute path"
+        )
+    if len(name) > _LONGEST_VOLUME_NAME:
+        raise InvalidParameter(
+            f"create {name}: volume name is too long, at most {_LONGEST_VOLUME_NAME} characters are possible"
         )
 
 

@@ -1,4 +1,4 @@
-"""Which images and networks the list endpoints show (moby daemon, by behaviour)."""
+"""Which images, networks and volumes the list endpoints show (moby daemon, by behaviour)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +25,16 @@ class NetworkFacts:
     name: str
     driver: str = "bridge"
     scope: str = "local"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    in_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """`in_use`: a container has it."""
+
+    name: str
+    driver: str = "local"
     labels: Mapping[str, str] = field(default_factory=dict)
     in_use: bool = False
 
@@ -69,6 +79,16 @@ def network_matches(filters: Filters, network: NetworkFacts) -> bool:
         and filters.exact("scope", network.scope)
         and _network_type_matches(filters, network)
         and _network_use_matches(filters, network)
+    )
+
+
+def volume_matches(filters: Filters, volume: VolumeFacts) -> bool:
+    """Raises InvalidParameter for a bad value of `dangling`."""
+    return (
+        filters.exact("driver", volume.driver)
+        and filters.pattern("name", volume.name)
+        and filters.labels(volume.labels)
+        and ("dangling" not in filters or filters.boolean("dangling", False) != volume.in_use)
     )
 
 

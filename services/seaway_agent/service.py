@@ -26,6 +26,7 @@ from seaway_agent.commands.networks import NetworkCommands, claim_addresses
 from seaway_agent.commands.observe import ObserveCommands
 from seaway_agent.commands.spec_checks import SpecChecks
 from seaway_agent.commands.streams import StreamCommands
+from seaway_agent.commands.volumes import VolumeCommands
 from seaway_agent.container.factory import ContainerLogs, RunnerFactory
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
@@ -74,6 +75,9 @@ from seaway_agent.state.database import Store, open_database
 from seaway_agent.state.journal import Journal
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_agent.streams.spill import SpillStore
+from seaway_agent.volumes.filler import VolumeFiller
+from seaway_agent.volumes.mounted import MountedVolumes
+from seaway_agent.volumes.mounts import VolumeMounts
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
@@ -183,8 +187,13 @@ class Agent:
         stack.push_async_callback(self._published.close)
         self._uppers = UpperStore(self._layout.containers)
         stack.callback(self._uppers.close)
-        self._volumes = Volumes(self._layout.volumes)
+        self._volumes = Volumes(self._layout.volumes, settings.node, self._journal.was_volume_removed)
         stack.callback(self._volumes.close)
+        self._filler = VolumeFiller(self._volumes, self._layout.scratch)
+        stack.callback(self._filler.close)
+        self._mounted = MountedVolumes(self._volumes)
+        stack.callback(self._mounted.close)
+        self._volume_mounts = VolumeMounts(self._volumes)
         self._workers = self._threads("node", 4)  # for short work that a container's life waits for
         self._seccomp = Seccomp(settings.seccomp_profile, self._programs.filter_takers)
         self._apparmor = apparmor.find()
@@ -273,7 +282,8 @@ class Agent:
             held=self._held,
             resolver=self._resolver,
             published=self._published,
-            volumes=self._volumes,
+            volumes=self._volume_mounts,
+            mounted=self._mounted,
             layout=self._layout,
             peers=self._inventory.peer,
             init=self._programs.init,
@@ -314,6 +324,7 @@ class Agent:
             same_boot=same_boot,
         )
         await recovery.run(stored)
+        await self._mounted.unmount_unused()
 
     def _open_metrics(self, info: HostInfo) -> None:
         limit = self._settings.metrics_containers
@@ -325,7 +336,14 @@ class Agent:
     async def _begin_beats(self, info: HostInfo, boot: str) -> None:
         settings, context, inventory = self._settings, self._context, self._inventory
         facts = facts_of(
-            info, self._runtimes, self._networks.suite, self._bridge, settings.label, str(settings.root), boot
+            info,
+            self._runtimes,
+            self._networks.suite,
+            self._bridge,
+            settings.label,
+            str(settings.root),
+            str(self._layout.volumes),
+            boot,
         )
         heartbeat = Heartbeat(context.bus, inventory, self._journal, info, facts, settings.beat_s, self._networks)
         context.tasks.eternal("beat", heartbeat.run())
@@ -369,6 +387,9 @@ class Agent:
         await LifecycleCommands(inventory).serve(bus)
         await UpdateCommands(inventory, self._cgroups.host).serve(bus)
         await NetworkCommands(inventory, self._journal, self._held, self._networks).serve(bus)
+        volumes = VolumeCommands(inventory, self._journal, self._volumes)
+        self._stack.callback(volumes.close)
+        await volumes.serve(bus)
         stats = StatsSampling(inventory, info, bus.transport, tasks, self._cgroups, self._networks)
         observe = ObserveCommands(inventory, bus, stats, self._layout, self._runtimes, self._cgroups)
         self._stack.callback(observe.close)
@@ -384,7 +405,7 @@ class Agent:
         return CreateCommand(
             inventory=inventory,
             checks=checks,
-            maker=ContainerMaker(inventory, self._factory, self._uppers, volumes, self._layout),
+            maker=ContainerMaker(inventory, self._factory, self._uppers, volumes, self._filler, self._layout),
             layers=self._layers,
             blobs=self._blobs,
             journal=self._journal,
@@ -393,7 +414,7 @@ class Agent:
 
     async def _serve_files(self) -> None:
         bus, tasks = self._context.bus, self._context.tasks
-        access = Access(self._layout, self._runtimes, self._uppers, self._volumes.places, self._workers)
+        access = Access(self._layout, self._runtimes, self._uppers, self._volume_mounts.places, self._workers)
         archive = ArchiveCommands(self._inventory, bus, access, self._uppers, self._layers, tasks)
         commit = CommitCommand(self._inventory, self._blobs, self._uppers)
         self._stack.callback(archive.close)

@@ -16,7 +16,7 @@ from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_metadata.commands.connecting import Connecting
-from seaway_metadata.commands.containers import ContainerCommands, ContainerTable
+from seaway_metadata.commands.containers import ContainerCommands
 from seaway_metadata.commands.endpoints import Endpoints
 from seaway_metadata.commands.network_removal import NetworkRemoval
 from seaway_metadata.commands.networks import NetworkCommands
@@ -24,9 +24,11 @@ from seaway_metadata.commands.node_removal import NodeRemoval
 from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.commands.pruning import Pruning
 from seaway_metadata.commands.renaming import Renaming
+from seaway_metadata.commands.volume_service import VolumeService
 from seaway_metadata.events.event_store import EventStore
 from seaway_metadata.events.history import History
-from seaway_metadata.kinds.container_inventories import ContainerInventories
+from seaway_metadata.kinds.anonymous_volumes import AnonymousVolumes
+from seaway_metadata.kinds.container_inventories import ContainerInventories, ContainerTable
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.kinds.network_inventories import NetworkInventories
@@ -35,6 +37,8 @@ from seaway_metadata.kinds.node_watch import NodeWatch
 from seaway_metadata.kinds.nodes import NODES
 from seaway_metadata.kinds.registrations import Registrations
 from seaway_metadata.kinds.subnet_record import SubnetRecord
+from seaway_metadata.kinds.volume_inventories import VolumeInventories
+from seaway_metadata.kinds.volumes import VOLUMES, volumes_of
 from seaway_metadata.settings import MetadataSettings
 from seaway_metadata.store.store import Store
 from seaway_metadata.store.written import WrittenTable
@@ -61,7 +65,10 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
         store, outbox = Store(bus, tasks, settings.replicas), Outbox(db, bus.transport, tasks)
         nodes = NodeWatch(bus, await store.add(NODES), outbox, tasks)
         networks = await store.add_written(NETWORKS)
-        container_inventories = ContainerInventories(bus, networks.index.get)
+        volumes = await store.add_written(VOLUMES)
+        container_inventories = ContainerInventories(
+            bus, networks.index.get, lambda spec: volumes_of(volumes.index, spec)
+        )
         containers = await store.add_reported(CONTAINERS, container_inventories, nodes.all_up)
         subnets = SubnetRecord(
             await bus.transport.bucket(catalogue.SUBNETS_BUCKET, settings.replicas),
@@ -73,10 +80,16 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
         history = History(bus.transport, shares)
         inventories = NetworkInventories(bus, networks, subnets, tasks, nodes.records)
         containers.may_claim = inventories.may_claim
-        bus.transport.on_reconnect(inventories.doubt)
-        for listener in (store.beat, inventories.beat):
+        anonymous = AnonymousVolumes(volumes)
+        held_volumes = VolumeInventories(bus, volumes, anonymous, tasks, nodes.records, store.current)
+        for asked in (inventories, held_volumes):
+            bus.transport.on_reconnect(asked.doubt)
+        for listener in (store.beat, inventories.beat, held_volumes.beat):
             nodes.on_beat(listener)
-        service = Metadata(bus, tasks, store, containers, networks, subnets, inventories, nodes, outbox, history)
+        of_volumes = VolumeService(bus, store, volumes, anonymous, held_volumes, containers, nodes.records, outbox)
+        service = Metadata(
+            bus, tasks, store, containers, networks, subnets, inventories, of_volumes, nodes, outbox, history
+        )
         await service.start()
         try:
             yield service
@@ -97,6 +110,7 @@ class Metadata:
         networks: WrittenTable[NetworkRecord],
         subnets: SubnetRecord,
         inventories: NetworkInventories,
+        volumes: VolumeService,
         nodes: NodeWatch,
         outbox: Outbox,
         history: History,
@@ -113,7 +127,10 @@ class Metadata:
         self.registrations = Registrations(bus, records, forgotten=view.unregister)
         containers.registry = self.registrations
         endpoints = Endpoints(networks, view)
-        self.commands = ContainerCommands(bus, containers, registering, self.registrations, endpoints, store.doubt)
+        self.volumes = volumes
+        self.commands = ContainerCommands(
+            bus, containers, registering, self.registrations, endpoints, volumes.mounts, store.doubt
+        )
         self._connecting = Connecting(bus, containers, self.commands, endpoints, store.doubt)
         self._network_table = networks
         self.network_inventories = inventories
@@ -122,7 +139,7 @@ class Metadata:
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )
-        self._removal = NodeRemoval(view, records, nodes, outbox)
+        self._removal = NodeRemoval(view, records, nodes, outbox, volumes.anonymous.forget)
 
     async def start(self) -> None:
         """Load, catch up, serve."""
@@ -132,9 +149,11 @@ class Metadata:
         self.store.listen(
             catalogue.NETWORK_DESTROY, lambda event: networks.heard(event.envelope.subject_id, ended=True)
         )
+        self.volumes.listen()
         await self.store.start(self.containers.holders)
         if networks.is_empty():
             self.network_inventories.doubt()
+        self.volumes.started()
         self._outbox.start()
         await self._nodes.start()
         self._tasks.eternal("sweep", self._sweep())
@@ -151,6 +170,7 @@ class Metadata:
         await self.commands.serve()
         await self.networks.serve()
         await self.network_removal.serve()
+        await self.volumes.serve()
         await self._connecting.serve()
         await serve(catalogue.RENAME, self._renaming.rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
@@ -173,6 +193,7 @@ class Metadata:
                 await self.containers.freshness.caught_up()
                 await self.registrations.sweep(self._nodes.up)
                 await self.network_removal.sweep()
+                await self.volumes.removal.sweep()
             except TransportError as error:
                 log.debug("what was interrupted is finished later: %s", error)
             except (SeawayError, ValueError) as error:

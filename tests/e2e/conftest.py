@@ -165,10 +165,11 @@ def py(engine: Engine, no_containers: None) -> Iterator[docker.DockerClient]:
 
 @pytest.fixture
 def no_containers(engine: Engine) -> Iterator[None]:
-    """Each test starts, and leaves the next one, without containers and networks of users."""
+    """Each test starts, and leaves the next one, without containers, networks of users and volumes."""
     yield
     engine.api.remove_all()
     engine.api.remove_networks()
+    engine.api.remove_volumes()
 
 
 @pytest.fixture

@@ -36,13 +36,15 @@ _OF_THE_KERNEL: Final = frozenset(
 class Place:
     """Something mounted in a container: `source` on the host, or what is at `subpath` in there.
 
-    Without a source its files can be reached only while the container runs.
+    Without a source its files can be reached only while the container runs. `mount` mounts the source in the mount
+    namespace of a view, unless that is done.
     """
 
     target: str
     source: Path | None = None
     read_only: bool = False
     subpath: str = ""
+    mount: Callable[[], None] | None = None
 
 
 @dataclass
@@ -213,6 +215,8 @@ def _root_alone(layers: Stack, scratch: Path) -> View:
 
 
 def _bind(top: int, place: Place, source: Path, *, writable: bool) -> None:
+    if place.mount is not None:
+        place.mount()
     if place.subpath:
         tree = clone_below(str(source), place.subpath)
     else:

@@ -86,4 +86,4 @@ class CreateCommand:
         with self._layers.using(spec.image.layers):
             lowers = tuple(await self._layers.ensure(spec.image.layers, self._blobs.fetch))
             check_workdir(spec.command.workdir, lowers)
-            return await self._maker.make(spec, lowers, asked.former, asked.networks, command)
+            return await self._maker.make(asked.model_copy(update={"spec": spec}), lowers, command)

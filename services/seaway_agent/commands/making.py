@@ -10,11 +10,12 @@ from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.layout import Layout
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.volumes import binds
+from seaway_agent.volumes.filler import VolumeFiller
 from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Command
+from seaway_contracts.commands import CreateContainer
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
 from seaway_contracts.errors import internal
-from seaway_contracts.networks import NetworkRecord
 from seaway_kit.failpoints import Failpoint, reach
 
 
@@ -22,29 +23,28 @@ class ContainerMaker:
     """Puts new containers into the inventory."""
 
     def __init__(
-        self, inventory: Inventory, factory: RunnerFactory, uppers: UpperStore, volumes: Volumes, layout: Layout
+        self,
+        inventory: Inventory,
+        factory: RunnerFactory,
+        uppers: UpperStore,
+        volumes: Volumes,
+        filler: VolumeFiller,
+        layout: Layout,
     ) -> None:
         self._inventory = inventory
         self._factory = factory
         self._uppers = uppers
         self._volumes = volumes
+        self._filler = filler
         self._layout = layout
 
-    async def make(
-        self,
-        spec: ContainerSpec,
-        lowers: tuple[str, ...],
-        former: ContainerStatus | None,
-        networks: tuple[NetworkRecord, ...],
-        command: Command,
-    ) -> ContainerStatus:
-        """A container's first status. `lowers` are its image's layers, topmost first; `former` is the status of one
-        that was on this node before; `networks` are stored with it. Raises SeawayError.
-        """
+    async def make(self, asked: CreateContainer, lowers: tuple[str, ...], command: Command) -> ContainerStatus:
+        """A container's first status. `lowers` are its image's layers, topmost first. Raises SeawayError."""
+        spec = asked.spec
         binds.check_binds(spec)
-        self._volumes.reserve(spec)
+        self._volumes.reserve(spec, asked.volumes)
         try:
-            status = await self._made(spec, lowers, former, networks, command)
+            status = await self._made(asked, lowers, command)
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
             self._undo(spec)
             if isinstance(error, OSError):
@@ -53,25 +53,19 @@ class ContainerMaker:
         self._volumes.commit(spec)
         return status
 
-    async def _made(
-        self,
-        spec: ContainerSpec,
-        lowers: tuple[str, ...],
-        former: ContainerStatus | None,
-        networks: tuple[NetworkRecord, ...],
-        command: Command,
-    ) -> ContainerStatus:
+    async def _made(self, asked: CreateContainer, lowers: tuple[str, ...], command: Command) -> ContainerStatus:
+        spec = asked.spec
         reach(Failpoint.CREATE_VOLUMES)
         upper = self._uppers.acquire(spec.id)
         reach(Failpoint.CREATE_UPPER)
         layers = Stack(lowers, str(upper.upper), str(upper.work))
-        await self._volumes.fill(spec, layers, self._layout.scratch)
+        await self._filler.fill(spec, layers)
         self._inventory.check_wanted(spec.id)
         place = {"log_path": str(self._layout.log(spec.id)), "exec_ids": ()}
-        begins = (former or ContainerStatus()).model_copy(update=place)
+        begins = (asked.former or ContainerStatus()).model_copy(update=place)
         runner = self._factory.make(spec, begins, lowers)
         self._inventory.add(runner)
-        return await self._record(runner, former, networks, command)
+        return await self._record(runner, asked, command)
 
     def _undo(self, spec: ContainerSpec) -> None:
         self._inventory.runners.pop(spec.id, None)
@@ -80,19 +74,12 @@ class ContainerMaker:
         self._volumes.rollback(spec)
         reach(Failpoint.CREATE_VOLUMES_UNDONE)
 
-    async def _record(
-        self,
-        runner: ContainerRunner,
-        former: ContainerStatus | None,
-        networks: tuple[NetworkRecord, ...],
-        command: Command,
-    ) -> ContainerStatus:
+    async def _record(self, runner: ContainerRunner, asked: CreateContainer, command: Command) -> ContainerStatus:
+        former, networks, now_ns = asked.former, asked.networks, time.time_ns()
         if former is None:
-            made = self._volumes.new_for(runner.spec)
-            return await runner.submit(
-                command, lambda waiter: runner.machine.create(waiter, time.time_ns(), made, networks)
-            )
-        status = await runner.submit(command, lambda waiter: runner.machine.restored(waiter, time.time_ns(), networks))
+            made = self._volumes.created_with(runner.spec)
+            return await runner.submit(command, lambda waiter: runner.machine.create(waiter, now_ns, made, networks))
+        status = await runner.submit(command, lambda waiter: runner.machine.restored(waiter, now_ns, networks))
         if starts_with_node(runner.spec.restart, former.state in RAN, former.manually_stopped):
             await runner.at_rest()
             runner.do(runner.machine.start_again())

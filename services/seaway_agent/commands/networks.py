@@ -1,8 +1,8 @@
 """Commands of metadata about networks of users (connect, disconnect, remove, list), and what the agent asks of it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
+from seaway_agent.commands.paging import FRAME, page
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
@@ -21,14 +21,9 @@ from seaway_contracts.networks import (
     DisconnectHeld,
     ListHeldNetworks,
     NetworkInventory,
-    NetworkRecord,
     RemoveHeldNetwork,
 )
 from seaway_kit.failpoints import Failpoint, reach
-
-_MOST: Final = 200  # in a page, so that its encoding doesn't block the event loop for long
-_FRAME: Final = 64 << 10
-_ENTRY: Final = 80  # an id that is told again as used
 
 
 class NetworkCommands:
@@ -43,7 +38,7 @@ class NetworkCommands:
 
     async def serve(self, bus: Bus) -> None:
         """Take the commands from the bus."""
-        self._room = bus.transport.max_payload - _FRAME
+        self._room = bus.transport.max_payload - FRAME
         node = self._inventory.node
         await bus.serve(catalogue.CONNECT_HELD, self._connect, node=node)
         await bus.serve(catalogue.DISCONNECT_HELD, self._disconnect, node=node)
@@ -107,15 +102,3 @@ class NetworkCommands:
 async def claim_addresses(bus: Bus, node: str, container: str) -> Sequence[EndpointSpec]:
     """Have metadata claim the addresses that a container of this node lacks. Raises SeawayError."""
     return (await bus.call(catalogue.CLAIM_ADDRESSES, ContainerId(id=container), node=node)).endpoints
-
-
-def page(stored: Mapping[str, NetworkRecord], after: str, room: int) -> tuple[tuple[NetworkRecord, ...], str]:
-    """The records after that id, one at least, that have at most `room` bytes together; and where to go on."""
-    ids = sorted(identifier for identifier in stored if identifier > after)
-    shown: list[NetworkRecord] = []
-    for identifier in ids[:_MOST]:
-        room -= len(stored[identifier].model_dump_json(exclude_defaults=True)) + _ENTRY
-        if shown and room < 0:
-            break
-        shown.append(stored[identifier])
-    return tuple(shown), shown[-1].id if len(shown) < len(ids) else ""

@@ -9,6 +9,7 @@ from seaway_agent.container.hooks.dns import DnsHook
 from seaway_agent.container.hooks.etc_files import EtcFilesHook
 from seaway_agent.container.hooks.init import InitHook
 from seaway_agent.container.hooks.links import LinksHook
+from seaway_agent.container.hooks.mounted_volumes import MountedVolumesHook
 from seaway_agent.container.hooks.network import NetworkHook
 from seaway_agent.container.hooks.ports import PortsHook
 from seaway_agent.container.hooks.rootfs import RootfsHook
@@ -21,7 +22,8 @@ from seaway_agent.network.published import PublishedPorts
 from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.runtime.seccomp import Seccomp
-from seaway_agent.volumes.volumes import Volumes
+from seaway_agent.volumes.mounted import MountedVolumes
+from seaway_agent.volumes.mounts import VolumeMounts
 
 
 def run_hooks(
@@ -34,7 +36,8 @@ def run_hooks(
     held: HeldNetworks,
     resolver: Resolver,
     published: PublishedPorts,
-    volumes: Volumes,
+    volumes: VolumeMounts,
+    mounted: MountedVolumes,
     layout: Layout,
     peers: Peers,
     init: str,
@@ -56,4 +59,4 @@ def run_hooks(
     )
     confinement = ConfinementHook(apparmor, seccomp, runtimes)
     network = (NetworkHook(networks, held), DnsHook(resolver, held), PortsHook(published))
-    return RunHooks((confinement, rootfs, *network, planning))
+    return RunHooks((confinement, rootfs, *network, MountedVolumesHook(mounted), planning))

@@ -26,10 +26,15 @@ from seaway_contracts.docker_errors import (
 )
 from seaway_contracts.errors import SeawayError, conflict, not_modified
 from seaway_contracts.networks import NetworkRecord
+from seaway_contracts.volumes import VolumeRecord
 
 
 def create(
-    state: ContainerState, waiter: Waiter, now_ns: int, volumes: Iterable[str], networks: Iterable[NetworkRecord]
+    state: ContainerState,
+    waiter: Waiter,
+    now_ns: int,
+    volumes: Iterable[VolumeRecord],
+    networks: Iterable[NetworkRecord],
 ) -> list[Instruction]:
     """See `Machine`."""
     events = [*volume_events("create", volumes), Emit("create", changes_spec=True)]

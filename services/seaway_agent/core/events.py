@@ -6,6 +6,7 @@ from typing import Final
 from seaway_agent.core.instructions import Emit
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Mount
 from seaway_contracts.networks import network_id
+from seaway_contracts.volumes import VolumeRecord
 
 _COARSE_NS: Final = 1_000_000_000
 JOINED: Final = "container"
@@ -24,9 +25,11 @@ def network_events(action: str, status: ContainerStatus) -> list[Emit]:
     return [Emit(action, "network", network=e) for e in status.endpoints if e.network_id != JOINED_ID]
 
 
-def volume_events(action: str, names: Iterable[str]) -> list[Emit]:
+def volume_events(action: str, volumes: Iterable[VolumeRecord]) -> list[Emit]:
     """Volumes were made, or are gone."""
-    return [Emit(action, "volume", _DRIVER, volume=name) for name in names]
+    return [
+        Emit(action, "volume", _DRIVER, volume=one.name, volume_id=one.id, anonymous=one.anonymous) for one in volumes
+    ]
 
 
 def mount_events(spec: ContainerSpec) -> list[Emit]:

@@ -146,8 +146,9 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """One event to record. `network` is the endpoint of a network event, `volume` the name of a volume event.
+    """One event to record. `network` is the endpoint of a network event.
 
+    `volume` is the name of a volume event; `volume_id` and `anonymous` are set where it is made or removed.
     `changes_spec`: the container's spec is stored with it, and told.
     """
 
@@ -156,6 +157,8 @@ class Emit:
     attributes: Mapping[str, str] = field(default_factory=dict)
     network: Endpoint | None = None
     volume: str = ""
+    volume_id: str = ""
+    anonymous: bool = False
     changes_spec: bool = False
 
 

@@ -26,6 +26,7 @@ from seaway_agent.core.stops import SECOND_NS, kill_now, signal_stop
 from seaway_agent.core.transitions import back_off, delete, give_way_to_removal, launch
 from seaway_contracts.containers import Probe, State
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.volumes import VolumeRecord
 
 
 def launched(state: ContainerState, what: Launched) -> list[Instruction]:
@@ -189,7 +190,7 @@ def probed(state: ContainerState, number: int, probe: Probe) -> list[Instruction
     return [state.record(probe.ended_ns, None, *events), *state.check.begin(state.status)]
 
 
-def deleted(state: ContainerState, now_ns: int, volumes: Iterable[str]) -> list[Instruction]:
+def deleted(state: ContainerState, now_ns: int, volumes: Iterable[VolumeRecord]) -> list[Instruction]:
     """See `Machine`."""
     if not state.fits("deleted", Phase.REMOVING) and (state.phase is not Phase.BROKEN or state.runs):
         return []

@@ -25,6 +25,7 @@ from seaway_contracts.containers import (
 )
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.networks import NetworkRecord
+from seaway_contracts.volumes import VolumeRecord
 
 P = ParamSpec("P")
 
@@ -112,7 +113,11 @@ class Machine:
     # --- commands
 
     def create(
-        self, waiter: Waiter, now_ns: int, volumes: Iterable[str] = (), networks: Iterable[NetworkRecord] = ()
+        self,
+        waiter: Waiter,
+        now_ns: int,
+        volumes: Iterable[VolumeRecord] = (),
+        networks: Iterable[NetworkRecord] = (),
     ) -> list[Instruction]:
         """The container has just been made, and these volumes with it; these networks are stored with it."""
         return self._take(commands.create, waiter, now_ns, volumes, networks)
@@ -211,7 +216,7 @@ class Machine:
         """
         return self._take(lifecycle.probed, number, probe)
 
-    def deleted(self, now_ns: int, volumes: Iterable[str] = ()) -> list[Instruction]:
+    def deleted(self, now_ns: int, volumes: Iterable[VolumeRecord] = ()) -> list[Instruction]:
         """Nothing of it is left on the node, and these volumes are gone with it."""
         return self._take(lifecycle.deleted, now_ns, volumes)
 

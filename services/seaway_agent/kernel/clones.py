@@ -10,8 +10,10 @@ import threading
 from seaway_agent.kernel import mount_trees, paths, syscalls
 
 
-def clone_in_namespace_of(pid: int, path: str, *, recursive: bool = False, own: bool = True) -> int:
+def clone_in_namespace_of(pid: int, path: str, *, subpath: str = "", recursive: bool = False, own: bool = True) -> int:
     """A copy of the mount at `path` in a process's mount namespace; `own`: without propagation to the original.
+
+    With a `subpath` it is a copy of that alone, which no link and no `..` leads out of `path`.
 
     Raises OSError; ProcessLookupError when the process is gone.
     """
@@ -20,7 +22,7 @@ def clone_in_namespace_of(pid: int, path: str, *, recursive: bool = False, own: 
 
     def enter_and_clone() -> None:
         try:
-            found.append(_clone_there(pid, path, recursive=recursive))
+            found.append(_clone_there(pid, path, subpath, recursive=recursive))
             if own:
                 mount_trees.make_own(found[0])
         except BaseException as error:
@@ -34,7 +36,7 @@ def clone_in_namespace_of(pid: int, path: str, *, recursive: bool = False, own: 
     return found[0]
 
 
-def _clone_there(pid: int, path: str, *, recursive: bool) -> int:
+def _clone_there(pid: int, path: str, subpath: str, *, recursive: bool) -> int:
     try:
         there = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -44,7 +46,7 @@ def _clone_there(pid: int, path: str, *, recursive: bool) -> int:
         syscalls.setns(there, syscalls.CLONE_NEWNS)
     finally:
         os.close(there)
-    return mount_trees.copy_tree(path, recursive=recursive)
+    return clone_below(path, subpath) if subpath else mount_trees.copy_tree(path, recursive=recursive)
 
 
 def clone_below(directory: str, path: str) -> int:
@@ -61,10 +63,15 @@ def clone_below(directory: str, path: str) -> int:
 
 
 def detach_clone(path: str) -> None:
-    """Unmount an attached copy and all below it, if it is mounted.
-
-    It is made private first, so that the unmount doesn't propagate to the original.
-    """
+    """Unmount an attached copy and all below it, if it is mounted."""
     with contextlib.suppress(OSError):
-        syscalls.mount(None, path, None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-        syscalls.umount2(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+        unmount_tree(path)
+
+
+def unmount_tree(path: str) -> None:
+    """Unmount what is mounted at a path and all below it; it ends with its last user. Raises OSError.
+
+    It is made private first, so that the unmount doesn't propagate to the originals of what is below.
+    """
+    syscalls.mount(None, path, None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.umount2(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)

@@ -144,6 +144,7 @@ def facts_of(
     network: NetworkSpec,
     labels: Iterable[str],
     root: str,
+    volumes: str,
     boot: str,
 ) -> NodeFacts:
     """What seldom changes about this node. `network`: the default one; `labels`: `key=value`; `root`: where data is."""
@@ -159,6 +160,7 @@ def facts_of(
         security_options=info.security_options,
         labels=dict(label.partition("=")[::2] for label in labels),
         root=root,
+        volumes=volumes,
         boot_id=boot,
         cdi_directories=tuple(map(str, CDI_DIRECTORIES)),
         bridge=BridgeFacts(

@@ -13,6 +13,7 @@ from seaway_agent.network import networks
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
 from seaway_agent.settings import AgentSettings
 from seaway_agent.state.database import Store, open_database
+from seaway_agent.volumes.directories import unmount_below
 
 
 def purge(settings: AgentSettings) -> None:
@@ -32,6 +33,8 @@ def purge(settings: AgentSettings) -> None:
         resolver.end_all(layout.run)
         _remove_placed(host, layout)
         tmpfs.unmount(str(layout.run))
+        if layout.volumes.exists():
+            unmount_below(layout.volumes)
     for suite in sorted(suites):
         _remove_cgroups(host, suite)
         networks.teardown(suite)

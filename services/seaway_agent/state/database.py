@@ -46,6 +46,7 @@ SCHEMA: Final = Schema(
             n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL
         )
         """,
+        "CREATE TABLE IF NOT EXISTS removed_volume (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE)",
         "CREATE TABLE IF NOT EXISTS disconnect (container TEXT PRIMARY KEY, what BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     )
@@ -53,6 +54,8 @@ SCHEMA: Final = Schema(
 _OUTCOMES: Final = 4096
 REMOVED_NETWORKS: Final = 4096
 """So many removed networks are remembered."""
+REMOVED_VOLUMES: Final = 4096
+"""So many removed volumes are remembered."""
 _PENDING_STOPS: Final = TypeAdapter(PendingStop)
 _PENDING_DISCONNECTS: Final = TypeAdapter(PendingDisconnect)
 
@@ -177,6 +180,16 @@ class Store:
     def removed_networks(self) -> dict[str, int]:
         """The last networks that were removed, with the versions of their records, the oldest first."""
         return dict(self.db.execute("SELECT id, version FROM removed_network ORDER BY n").fetchall())
+
+    def remove_volume(self, identifier: str) -> None:
+        """Remember that a volume was removed."""
+        insert = "INSERT OR REPLACE INTO removed_volume (id) VALUES (?)"
+        number = self.db.execute(insert, (identifier,)).lastrowid or 0
+        self.db.execute("DELETE FROM removed_volume WHERE n <= ?", (number - REMOVED_VOLUMES,))
+
+    def removed_volumes(self) -> list[str]:
+        """The ids of the last volumes that were removed, the oldest first."""
+        return [identifier for (identifier,) in self.db.execute("SELECT id FROM removed_volume ORDER BY n")]
 
     def pending_disconnects(self) -> dict[str, PendingDisconnect]:
         """The disconnects that were begun, by container."""

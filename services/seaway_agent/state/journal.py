@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from seaway_agent.core.instructions import Answer, Emit, PendingDisconnect, PendingStop, Record
-from seaway_agent.state.database import REMOVED_NETWORKS, Store
+from seaway_agent.state.database import REMOVED_NETWORKS, REMOVED_VOLUMES, Store
 from seaway_bus.outbox import Outbox
 from seaway_contracts.base import Payload
 from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_STATUS, EVENTS
@@ -53,6 +53,7 @@ class Journal:
         self.networks = store.networks()
         """The networks of users as they are stored, by id."""
         self._removed_networks = store.removed_networks()
+        self._removed_volumes = dict.fromkeys(store.removed_volumes())
         self.pending_disconnects = store.pending_disconnects()
         """The disconnects that were begun, as they are stored, by container."""
         self.revision = 0
@@ -135,6 +136,22 @@ class Journal:
         """Whether a record comes after its network was removed from this node."""
         version = self._removed_networks.get(network.id)
         return version is not None and (version == 0 or network.version <= version)
+
+    def remove_volume(self, identifier: str) -> None:
+        """Store that a volume is removed: it is never made again. Raises SeawayError."""
+        try:
+            with self._store.transaction():
+                self._store.remove_volume(identifier)
+        except sqlite3.Error as error:
+            raise internal(f"node {self._node} can't write down that a volume was removed: {error}") from error
+        self._removed_volumes.pop(identifier, None)
+        self._removed_volumes[identifier] = None
+        if len(self._removed_volumes) > REMOVED_VOLUMES:
+            del self._removed_volumes[next(iter(self._removed_volumes))]
+
+    def was_volume_removed(self, identifier: str) -> bool:
+        """Whether the volume of this id was removed from this node."""
+        return identifier in self._removed_volumes
 
     def _write_error(self, spec: ContainerSpec, error: sqlite3.Error) -> SeawayError:
         full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
@@ -219,7 +236,7 @@ class Journal:
         if event.noun == "network" and event.network is not None:
             return event.network.network_id, 0, self._network_event(spec, record, event.network, event)
         if event.noun == "volume":
-            return volume_subject(event.volume), 0, VolumeEvent(name=event.volume, attributes=dict(event.attributes))
+            return volume_subject(event.volume), 0, _volume_event(spec, event)
         status = record.status
         body = ContainerEvent(
             status=status if status.seq == seq else status.model_copy(update={"seq": seq}),
@@ -236,6 +253,19 @@ class Journal:
         driver = known.driver if known is not None else DRIVERS.get(endpoint.network, "bridge")
         attributes = {"name": endpoint.network, "type": driver, **event.attributes, "container": spec.id}
         return NetworkEvent(network_id=endpoint.network_id, attributes=attributes)
+
+
+def _volume_event(spec: ContainerSpec, event: Emit) -> VolumeEvent:
+    """With what metadata needs for the record of an anonymous volume."""
+    made = [one for one in spec.mounts if one.source == event.volume and one.anonymous] if event.anonymous else []
+    return VolumeEvent(
+        name=event.volume,
+        id=event.volume_id,
+        anonymous=event.anonymous,
+        labels=made[0].volume_labels if made else {},
+        options=made[0].volume_options if made else {},
+        attributes=dict(event.attributes),
+    )
 
 
 def _check_size(spec: ContainerSpec, body: ContainerEvent) -> None:

@@ -9,11 +9,12 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from seaway_agent.archive.copying import CancelCheck, copy_tree, describe, set_times
+from seaway_agent.archive.view import View
 from seaway_agent.archive.walk import kept_xattrs
 from seaway_agent.kernel import paths
 from seaway_agent.rootfs import tree
@@ -48,6 +49,29 @@ def fill(volume: Path, subpath: str, root: int, target: str, check: CancelCheck)
             if is_empty(volume, subpath):
                 _copy(volume, subpath, source, check)
                 finish(volume)
+    finally:
+        os.close(source)
+
+
+def fill_mounted(
+    volume: Path, subpath: str, root: int, target: str, check: CancelCheck, opened: Callable[[], View]
+) -> None:
+    """The same for a volume whose data is another file system, which `opened` opens: the copy is made in place there.
+
+    Raises OSError or SeawayError, maybe with a part of it copied, as in Docker.
+    """
+    try:
+        source = paths.open_in_root(root, target, _DIRECTORY)
+    except FileNotFoundError:
+        return
+    try:
+        with _locked(volume), opened() as data:
+            into = paths.open_in_root(data.root, subpath or ".", _DIRECTORY)
+            try:
+                if tree.is_empty(into):
+                    copy_tree(source, into, check)
+            finally:
+                os.close(into)
     finally:
         os.close(source)
 

@@ -1,280 +1,256 @@
-"""Local volumes: directories below the node's root, named or anonymous.
+"""Local volumes of one node: which containers have them, and when they are made and removed.
 
-A volume's directory holds its data and, for a while, a mark with the container for which it is made, and the copy of
-the image's content (`filling`). The containers' specs say which volumes are in use.
+A volume belongs to all containers of this node whose spec names it, stopped ones too. It is never removed before them.
 """
 
-import asyncio
-import contextlib
 import logging
-import os
-import threading
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from seaway_agent.archive.view import Place, Stack, rootfs_of_stopped
-from seaway_agent.kernel.clones import clone_below
-from seaway_agent.rootfs import tree
-from seaway_agent.rootfs.errors import StorageFull
-from seaway_agent.rootfs.layers import FULL
-from seaway_agent.runtime.contribution import Attachment
-from seaway_agent.volumes import filling
-from seaway_agent.volumes.binds import attachment_name, read_only_option
+from seaway_agent.volumes import filling, options
+from seaway_agent.volumes.directories import VolumeDirectories, record_of
 from seaway_contracts.containers import ContainerSpec, Mount
-from seaway_contracts.errors import SeawayError, bad_request, internal, not_found, unavailable
+from seaway_contracts.docker_errors import no_such_volume, volume_in_use
+from seaway_contracts.errors import conflict
+from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
-# No volume's name begins with a dot.
-_NEW: Final = ".new-"
-_TRASH: Final = ".trash-"
-_FOR: Final = "for-"
-_FILLED_AT_ONCE: Final = 4
-
-
-@dataclass(frozen=True)
-class VolumeMount:
-    """A local volume: its data directory on the host.
-
-    `recursively`: read-only with all mounts below. With a `subpath` only that is mounted, from the attachment of the
-    bundle named `attachment`.
-    """
-
-    source: Path
-    target: str
-    read_only: bool
-    recursively: bool = False
-    subpath: str = ""
-    attachment: str = ""
+_REMEMBERED: Final = 4096
 
 
 class Volumes:
-    """The volumes of one node. Call `start` first, `close` last, and all in the event loop's thread."""
+    """Call `start` first, `close` last, and all in the event loop's thread.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    `was_removed`: whether a volume with this id was removed from the node.
+    """
+
+    def __init__(self, root: Path, node: str, was_removed: Callable[[str], bool]) -> None:
+        self.root = root
+        self._node = node
+        self._was_removed = was_removed
+        self._directories = VolumeDirectories(root, node)
+        self._records: dict[str, VolumeRecord] = {}
+        self._names: dict[str, str] = {}
         self._users: defaultdict[str, set[str]] = defaultdict(set)
+        # Volume → the container that is being made, for which it was made.
         self._new: dict[str, str] = {}
-        self._fillers = ThreadPoolExecutor(_FILLED_AT_ONCE, thread_name_prefix="fill-volume")
-        self._remover = ThreadPoolExecutor(1, thread_name_prefix="remove-volume")
-        self._closing = threading.Event()
+        # A container that is being made → the volumes that come into being with it.
+        self._created: dict[str, dict[str, VolumeRecord]] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
 
     def start(self, specs: Iterable[ContainerSpec]) -> None:
-        """Index the volumes in use, and recover from a former agent's end.
+        """Index the volumes and their users, and recover from a former agent's end.
 
-        Removes volumes of containers whose creation was not completed; finishes or removes copies under way.
+        Removes volumes of containers whose creation was not completed; finishes removals, and copies under way.
         """
         known = set()
         for spec in specs:
             known.add(spec.id)
-            for mount in _volumes(spec):
+            for mount in volume_mounts(spec):
                 self._users[mount.source].add(spec.id)
-        for volume in list(self._root.iterdir()):
-            if volume.name.startswith((_NEW, _TRASH)):
-                self._remover.submit(_remove, volume)
-            elif volume.is_dir() and not volume.is_symlink():
-                self._recover(volume, known)
+        for path in self._directories.found():
+            try:
+                self._recover(path, known)
+            except OSError as error:
+                log.error("volume %s: %s", path.name, error)
 
     def close(self) -> None:
-        """Cancel copies under way, wait for removals."""
-        self._closing.set()
-        self._fillers.shutdown(cancel_futures=True)
-        self._remover.shutdown()
+        """Wait for removals."""
+        self._directories.close()
 
     def path(self, name: str) -> Path:
         """A volume's data directory. Raises SeawayError for an invalid name."""
-        if not name or name.startswith(".") or "/" in name or "\0" in name:
-            raise bad_request(f"{name!r} is no volume name: use [a-zA-Z0-9][a-zA-Z0-9_.-]")
-        return self._root / name / filling.DATA
+        return self._directories.data(name)
+
+    def ready(self, name: str) -> Path:
+        """A volume's data directory, made anew where somebody has removed it. Raises SeawayError."""
+        return self._directories.make_data(name)
+
+    def held(self, name: str) -> VolumeRecord | None:
+        """The record of a volume of this node; None without one."""
+        return self._records.get(name)
+
+    def of_container(self, container: str) -> list[VolumeRecord]:
+        """The volumes that a container has."""
+        return [record for name, record in self._records.items() if container in self._users.get(name, ())]
+
+    def record(self, mount: Mount) -> VolumeRecord:
+        """The record of a mount's volume; of one that is not there, the record that it would get."""
+        held = self._records.get(mount.source)
+        return held if held is not None else self._record_for(mount)
 
     # --- a container's volumes
 
-    def reserve(self, spec: ContainerSpec) -> None:
+    def reserve(self, spec: ContainerSpec, records: Iterable[VolumeRecord] = ()) -> None:
         """Make a new container's missing volumes, and protect all its volumes from removal.
 
-        Call `commit` or `rollback` next. Raises SeawayError with nothing made.
+        `records`: those of its volumes with a name. One without a record has its name as id, until a record comes.
+        Call `commit` or `rollback` next. Raises SeawayError with nothing made: 404 for a volume that was removed, 409
+        if the node has another one of that name.
         """
+        given = {record.name: record for record in records}
+        self._created[spec.id] = {}
         try:
-            for mount in _volumes(spec):
-                self._make(mount.source, spec.id)
+            for mount in volume_mounts(spec):
+                self._take(mount, spec.id, given.get(mount.source))
                 reach(Failpoint.VOLUME_MADE)
                 self._users[mount.source].add(spec.id)
         except BaseException:
             self.rollback(spec)
             raise
 
-    async def fill(self, spec: ContainerSpec, layers: Stack, scratch: Path) -> None:
-        """Fill its empty volumes from the image; `scratch` is an empty directory. Raises SeawayError."""
-        wanted = [
-            mount
-            for mount in _volumes(spec)
-            if not mount.no_copy and filling.is_empty(self.path(mount.source).parent, mount.subpath)
-        ]
-        if wanted:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._fillers, self._fill, wanted, layers, scratch)
-
-    def new_for(self, spec: ContainerSpec) -> tuple[str, ...]:
-        """The volumes that were made for this container, while its creation is under way."""
-        return tuple(name for name, container in self._new.items() if container == spec.id)
+    def created_with(self, spec: ContainerSpec) -> tuple[VolumeRecord, ...]:
+        """The volumes that come into being with this container, while its creation is under way."""
+        return tuple(self._created.get(spec.id, {}).values())
 
     def commit(self, spec: ContainerSpec) -> None:
         """Keep the new volumes: the container is created."""
-        for name in self.new_for(spec):
+        self._created.pop(spec.id, None)
+        for name in self._new_for(spec.id):
             self._unmark(name)
 
     def rollback(self, spec: ContainerSpec) -> None:
         """Remove the new volumes: the container's creation has failed."""
+        self._created.pop(spec.id, None)
         self._remove_user(spec)
-        for name in self.new_for(spec):
+        for name in self._new_for(spec.id):
             del self._new[name]
             self._discard(name)
 
-    def release(self, spec: ContainerSpec, *, anonymous: bool) -> tuple[str, ...]:
-        """Release a removed container's volumes; the names of those that were removed with it.
+    def release(self, spec: ContainerSpec, *, anonymous: bool) -> tuple[VolumeRecord, ...]:
+        """Release a removed container's volumes; returns those that were removed with it.
 
         With `anonymous`, removes its anonymous volumes that no other container uses. Raises OSError; a retry is safe.
         """
-        gone = [m.source for m in _volumes(spec) if anonymous and m.anonymous and self._users[m.source] <= {spec.id}]
-        for name in gone:
+        mounts = [m for m in volume_mounts(spec) if anonymous and m.anonymous and self._users[m.source] <= {spec.id}]
+        gone = {mount.source: self.record(mount) for mount in mounts}
+        for name, record in gone.items():
             self._discard(name)
+            self._gone[record.id] = None
             reach(Failpoint.VOLUME_GONE)
+        while len(self._gone) > _REMEMBERED:
+            self._gone.popitem(last=False)
         self._remove_user(spec)
-        return tuple(dict.fromkeys(gone))
+        return tuple(gone.values())
 
-    def mounts(self, spec: ContainerSpec, *, rro: bool = False) -> tuple[VolumeMount, ...]:
-        """The container's volumes as mounts; a missing volume is made anew."""
-        found = []
-        for mount in _volumes(spec):
-            source = self.path(mount.source)
-            source.mkdir(parents=True, exist_ok=True)
-            attachment = attachment_name(mount) if mount.subpath else ""
-            below = read_only_option(mount, rro=rro) == "rro"
-            found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, attachment))
-        return tuple(found)
+    # --- volumes that metadata makes and removes
 
-    def places(self, spec: ContainerSpec) -> tuple[Place, ...]:
-        """The container's volumes, for a view of its files."""
-        return tuple(Place(one.target, one.source, one.read_only, one.subpath) for one in self.mounts(spec))
+    def make(self, record: VolumeRecord) -> None:
+        """Make a volume; the same id twice makes it once. Raises SeawayError: 404, 409, or why it can't be made."""
+        if record.name in self._new:
+            self._check(record)
+            self._unmark(record.name)  # it stays, whatever becomes of the container that is being made
+        self._put(record)
 
-    def attachments(self, spec: ContainerSpec) -> tuple[Attachment, ...]:
-        """The subpaths of volumes, which the launcher attaches in the bundle."""
-        return tuple(
-            Attachment(attachment_name(mount), partial(_clone_subpath, str(self.path(mount.source)), mount.subpath))
-            for mount in _volumes(spec)
-            if mount.subpath
-        )
+    def check_unused(self, identifier: str, name: str) -> None:
+        """Raise SeawayError (409) while a container of this node, or one that is being made, has the volume."""
+        users = self._users.get(self._names.get(identifier, ""), set())
+        if users:
+            raise volume_in_use(name, sorted(users))
+
+    def remove(self, identifier: str) -> None:
+        """Remove a volume that no container has, by id; does nothing without one. Raises OSError."""
+        if identifier in self._names:
+            self._discard(self._names[identifier])
+
+    def listed(self, containers: Container[str]) -> dict[str, VolumeRecord]:
+        """The volumes by id, without those of containers that are not made yet."""
+        new = {name for name, container in self._new.items() if container not in containers}
+        return {record.id: record for name, record in self._records.items() if name not in new}
 
     # --- steps
 
-    def _recover(self, volume: Path, known: set[str]) -> None:
-        """Recover a volume of a former agent."""
-        try:
-            names = {entry.name for entry in volume.iterdir()}
-            for mark in (name for name in names if name.startswith(_FOR)):
-                if mark.removeprefix(_FOR) not in known and volume.name not in self._users:
-                    log.info("removes volume %s, whose container was never created", volume.name)
-                    self._discard(volume.name)
-                    return
-                (volume / mark).unlink()
-            if not names.isdisjoint((filling.FILLING, filling.FILLED)):
-                filling.finish(volume)
-        except OSError as error:
-            log.error("volume %s: %s", volume.name, error)
-
-    def _make(self, name: str, container: str) -> None:
-        data = self.path(name)
-        if data.is_dir():
-            if self._new.get(name, container) != container:
-                self._unmark(name)  # a second container uses it: the first one's failure must not remove it
+    def _recover(self, path: Path, known: set[str]) -> None:
+        name, used = path.name, path.name in self._users
+        for container in self._directories.marks(name):
+            if container not in known and not used:
+                log.info("removes volume %s, whose container was never created", name)
+                self._directories.discard(name)
+                return
+            self._directories.unmark(name, container)
+        record = self._directories.load(name)
+        if self._was_removed(record.id) and not used:
+            log.info("removes volume %s, which was to be removed", name)
+            self._directories.discard(name)
             return
-        try:
-            if data.parent.exists():
-                data.mkdir()
-            else:
-                self._make_new(data.parent, container)
-        except OSError as error:
-            text = f"volume {name} can't be made: {error.strerror}"
-            raise StorageFull(text) if error.errno in FULL else internal(text) from error
+        self._index(record)
+        filling.finish(path)
 
-    def _make_new(self, volume: Path, container: str) -> None:
-        """Make a volume with its mark, in one step."""
-        new = self._root / f"{_NEW}{os.urandom(8).hex()}"
-        try:
-            new.mkdir(mode=0o700)
-            (new / filling.DATA).mkdir()
-            (new / filling.DATA).chmod(0o755)
-            (new / f"{_FOR}{container}").touch()
-            new.rename(volume)
-        except BaseException:
-            _remove(new)
-            raise
-        self._new[volume.name] = container
+    def _take(self, mount: Mount, container: str, given: VolumeRecord | None) -> None:
+        """Make a mount's volume if it isn't there, and note whether it comes into being with the container."""
+        name, there = mount.source, mount.source in self._records
+        record = given or self.record(mount)
+        self._put(record, container)
+        if there and self._new.get(name, container) != container:
+            self._unmark(name)  # a second container uses it: the first one's failure must not remove it
+        if given.made_for == container if given is not None else not there:
+            self._created[container][name] = record
+
+    def _put(self, record: VolumeRecord, container: str = "") -> None:
+        """Make a volume, for a container; one that is there and has no record of its own gets this one."""
+        self._check(record)
+        held = self._records.get(record.name)
+        if held is not None and held.id == record.id:
+            self._directories.make_data(record.name)
+            return
+        options.check(record.name, record.options)
+        # Who made it is metadata's to know: here the mark says it.
+        kept = record.model_copy(update={"made_for": "", "node": record.node or self._node})
+        self._directories.make(kept, container)
+        self._index(kept)
+        if held is None and container:
+            self._new[record.name] = container
+
+    def _check(self, record: VolumeRecord) -> None:
+        """Raise SeawayError for a record that was removed, or whose name is another volume's on this node."""
+        if self._was_removed(record.id) or record.id in self._gone:
+            raise no_such_volume(record.name)
+        held = self._records.get(record.name)
+        if held is not None and held.id != record.id and (held.anonymous or held.id != held.name):
+            raise conflict(
+                f"node {self._node} has another volume {record.name} ({held.id[:12]}), which was not removed from it "
+                "and is left as it is: choose another name, or remove that one"
+            )
+
+    def _index(self, record: VolumeRecord) -> None:
+        held = self._records.get(record.name)
+        if held is not None:
+            del self._names[held.id]
+        self._records[record.name] = record
+        self._names[record.id] = record.name
+
+    def _record_for(self, mount: Mount) -> VolumeRecord:
+        record = record_of(mount.source, self._node, time.time_ns(), anonymous=mount.anonymous)
+        labels = {**mount.volume_labels, **record.labels}
+        return record.model_copy(update={"labels": labels, "options": mount.volume_options})
+
+    def _new_for(self, container: str) -> list[str]:
+        return [name for name, maker in self._new.items() if maker == container]
 
     def _unmark(self, name: str) -> None:
         container = self._new.pop(name)
         try:
-            (self._root / name / f"{_FOR}{container}").unlink(missing_ok=True)
+            self._directories.unmark(name, container)
         except OSError as error:
             log.error("volume %s: %s", name, error)
 
-    def _fill(self, wanted: list[Mount], layers: Stack, scratch: Path) -> None:
-        with rootfs_of_stopped(layers, scratch) as files:
-            for mount in wanted:
-                try:
-                    filling.fill(self._root / mount.source, mount.subpath, files.root, mount.target, self._check_open)
-                except OSError as error:
-                    raise _refusal(mount, error) from error
-
-    def _check_open(self) -> None:
-        if self._closing.is_set():
-            raise unavailable("the agent is ending")
-
     def _remove_user(self, spec: ContainerSpec) -> None:
-        for mount in _volumes(spec):
+        for mount in volume_mounts(spec):
             users = self._users[mount.source]
             users.discard(spec.id)
             if not users:
                 del self._users[mount.source]
 
     def _discard(self, name: str) -> None:
-        """Remove a volume: it is gone at once (one rename), its space a little later."""
-        trash = self._root / f"{_TRASH}{os.urandom(8).hex()}"
-        with contextlib.suppress(FileNotFoundError):
-            (self._root / name).rename(trash)
-            self._remover.submit(_remove, trash)
+        self._directories.discard(name)
+        if name in self._records:
+            del self._names[self._records.pop(name).id]
 
 
-def _volumes(spec: ContainerSpec) -> Iterator[Mount]:
+def volume_mounts(spec: ContainerSpec) -> Iterator[Mount]:
+    """The mounts of volumes in a spec."""
     return (mount for mount in spec.mounts if mount.type == "volume")
-
-
-def _remove(path: Path) -> None:
-    try:
-        tree.remove(path)
-    except OSError as error:
-        log.warning("can't remove %s; the next start tries again: %s", path, error)
-
-
-def _refusal(mount: Mount, error: OSError) -> SeawayError:
-    """The error for a failed copy, in Docker's words where the image has no directory at the target."""
-    if isinstance(error, NotADirectoryError):
-        if mount.anonymous:
-            return internal(f"cannot mount volume over existing file, file exists {mount.target}")
-        return internal(f"source {mount.target} is not directory")
-    text = f"volume {mount.source} can't be filled with what the image has at {mount.target}: {error.strerror}"
-    return StorageFull(text) if error.errno in FULL else internal(text)
-
-
-def _clone_subpath(volume: str, subpath: str) -> int:
-    try:
-        return clone_below(volume, subpath)
-    except FileNotFoundError:
-        raise not_found(
-            f"cannot access path {volume}/{subpath}: lstat {volume}/{subpath}: no such file or directory"
-        ) from None

@@ -4,6 +4,7 @@ Everything here runs in the feed's plain callback: nobody can hold up anybody el
 cut off.
 """
 
+import logging
 from collections import OrderedDict
 from typing import Any, Final
 
@@ -13,18 +14,20 @@ from seaway_api.cache.containers import CONTAINERS, CachedContainer, ContainerNo
 from seaway_api.cache.execs import EndedExecs, ExecCommands
 from seaway_api.cache.readers import Reader
 from seaway_api.cache.record_cache import RecordCache
-from seaway_api.cache.reply_cache import NetworkBasis, ReplyCache
+from seaway_api.cache.reply_cache import RecordBasis, ReplyCache
 from seaway_api.translate.events import docker_event
 from seaway_bus.down_nodes import DownNodes
 from seaway_bus.events import Event
 from seaway_bus.feed import EventFeed
 from seaway_bus.transport import Transport
 from seaway_cluster.wait import Watch, WatchList
-from seaway_contracts.catalogue import NETWORK_CREATE, NETWORK_DESTROY
+from seaway_contracts.errors import SeawayError
 from seaway_contracts.execs import container_prefix
 from seaway_contracts.nodes import NodeEvent
+from seaway_contracts.volumes import VolumeEvent
 from seaway_kit.tasks import Tasks
 
+log = logging.getLogger(__name__)
 READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
 _MOST_UNSTORED: Final = 16_384
 _MOST_UNSTORED_BYTES: Final = 32 << 20
@@ -47,7 +50,9 @@ class Hub:
         """Containers, as reads have brought them."""
         self._caches: dict[str, RecordCache[Any]] = {CONTAINERS.noun: self.records}
         self.answers = ReplyCache(self.records.heard)
-        self.networks = NetworkBasis()
+        self.networks = RecordBasis()
+        self.volumes = RecordBasis()
+        """Volumes with a name that their user chose. Anonymous ones come and go with their containers' statuses."""
         self.ended_execs = EndedExecs()
         self.exec_commands = ExecCommands()
 
@@ -157,7 +162,9 @@ class Hub:
         elif envelope.noun == "node":
             self._node(event)
         elif envelope.noun == "network":
-            self._network(event)
+            _note(self.networks, envelope.action, envelope.subject_id)
+        elif envelope.noun == "volume":
+            self._volume(event)
         if self._readers:
             shown = docker_event(envelope, event.data, stored=event.stream_seq > 0, commands=self.exec_commands)
             if shown is not None:
@@ -180,11 +187,14 @@ class Hub:
             body = event.body()
             self._down_nodes.gone(envelope.node, body.reason if isinstance(body, NodeEvent) else "")
 
-    def _network(self, event: Event) -> None:
-        if event.envelope.action == NETWORK_CREATE.action:
-            self.networks.made(event.envelope.subject_id)
-        elif event.envelope.action == NETWORK_DESTROY.action:
-            self.networks.removed(event.envelope.subject_id)
+    def _volume(self, event: Event) -> None:
+        try:
+            body = event.body()
+        except SeawayError as error:
+            log.warning("ignored an event of a volume: %s", error)
+            return
+        if isinstance(body, VolumeEvent) and body.id and not body.anonymous:
+            _note(self.volumes, event.envelope.action, body.id)
 
     def _container(self, event: Event) -> None:
         identifier = event.envelope.subject_id
@@ -194,3 +204,11 @@ class Hub:
             self.answers.forget(identifier)
             self.ended_execs.forget(container_prefix(identifier))
         self._watches.receive(event)
+
+
+def _note(basis: RecordBasis, action: str, identifier: str) -> None:
+    """Note what an event says of a record: networks and volumes have the same two words."""
+    if action == "create":
+        basis.made(identifier)
+    elif action == "destroy":
+        basis.removed(identifier)

@@ -14,6 +14,7 @@ from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ImageRecord, ListImages
 from seaway_contracts.networks import ListNetworks, NetworkRecord
 from seaway_contracts.records import ListContainers, page_lines
+from seaway_contracts.volumes import ListVolumes, VolumeRecord
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,17 @@ async def all_networks(bus: Bus, hub: Hub) -> tuple[NetworkRecord, ...]:
         page = await bus.call(cat.LIST_NETWORKS, ListNetworks(after=page.next))
         found += page.networks
     return tuple(reversed(found))
+
+
+async def all_volumes(bus: Bus, hub: Hub) -> tuple[VolumeRecord, ...]:
+    """All volumes, newest first."""
+    basis = ListVolumes(basis=hub.volumes.basis(), containers=hub.answers.basis())
+    page = await bus.call(cat.LIST_VOLUMES, basis)
+    found = [*page.volumes]
+    while page.next:
+        page = await bus.call(cat.LIST_VOLUMES, ListVolumes(after=page.next))
+        found += page.volumes
+    return tuple(found)
 
 
 async def all_images(bus: Bus) -> AsyncIterator[ImageRecord]:

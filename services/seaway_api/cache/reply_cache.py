@@ -86,24 +86,24 @@ class ReplyCache:
             self._fresh.popitem(last=False)
 
 
-class NetworkBasis:
-    """The networks that were made or removed a moment ago, which reads must show, or show no longer."""
+class RecordBasis:
+    """The networks, or volumes, made or removed a moment ago: reads must show the first and not the second."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def made(self, identifier: str) -> None:
-        """The network is there, unless it is known to be removed: an event may come late."""
+        """The record is there, unless it is known to be removed: an event may come late."""
         if self._known.get(identifier, (0, 0.0))[0] != GONE:
             self._note(identifier, 1)
 
     def removed(self, identifier: str) -> None:
-        """The network is removed."""
+        """The record is removed."""
         self._note(identifier, GONE)
 
     def basis(self) -> dict[str, int]:
-        """What a read must not be older than: 1 for a network that is there, GONE for one that is removed."""
+        """What a read must not be older than: 1 for a record that is there, GONE for one that is removed."""
         limit = self._now() - _FRESH_S
         return {identifier: number for identifier, (number, when) in self._known.items() if when > limit}
 

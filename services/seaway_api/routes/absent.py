@@ -10,14 +10,7 @@ from seaway_api.routes.call import ApiRoute, Call
 from seaway_docker.errors import NODE_NOT_SWARM
 
 _SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")
-_VOLUMES: Final = "managing volumes (docker run -v NAME:/path creates one)"
 _NOT_YET: Final = (
-    ("GET", "/volumes", _VOLUMES),
-    ("POST", "/volumes/create", _VOLUMES),
-    ("POST", "/volumes/prune", _VOLUMES),
-    ("GET", "/volumes/{name}", _VOLUMES),
-    ("PUT", "/volumes/{name}", _VOLUMES),
-    ("DELETE", "/volumes/{name}", _VOLUMES),
     ("POST", "/build", "building images"),
     ("POST", "/images/{name}/push", "pushing images"),
     ("GET", "/images/search", "searching registries"),

@@ -11,6 +11,7 @@ from seaway_api.routes.call import Call
 from seaway_api.translate.checked import CheckedCreate, check_create, companion_refs
 from seaway_api.translate.platforms import check_platform
 from seaway_api.translate.request import container_request
+from seaway_api.translate.volumes import check_driver
 from seaway_api.translate.warnings import create_warnings
 from seaway_cluster.make import ContainerCreator, MadeContainer, new_container_id
 from seaway_cluster.records import find_companions
@@ -22,6 +23,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import ImageRecord, ImageRef
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerCreate
+from seaway_docker.mount_checks import normal_path
 from seaway_docker.names import container_name, generate_name
 
 _NAME_ATTEMPTS: Final = 8
@@ -35,8 +37,10 @@ async def create(call: Call) -> web.StreamResponse:
     names = _names(call.text("name"))
     companions = await find_companions(call.api.record, companion_refs(checked))
     request = await _request(call, checked, companions)
-    made = await _made(call, request, names, companions.node)
+    made = await _made(call, request, names, companions.node, checked.body.host_config.volume_driver)
     call.api.hub.answers.add(made.spec.id, made.status)
+    for volume in made.new_volumes:
+        call.api.hub.volumes.made(volume.id)
     return replies.json({"Id": made.spec.id, "Warnings": [*warnings, *made.warnings]}, 201)
 
 
@@ -56,7 +60,9 @@ async def _request(call: Call, checked: CheckedCreate, companions: Companions) -
         raise
 
 
-async def _made(call: Call, request: ContainerRequest, names: tuple[str, ...], node: str | None) -> MadeContainer:
+async def _made(
+    call: Call, request: ContainerRequest, names: tuple[str, ...], node: str | None, volume_driver: str
+) -> MadeContainer:
     api, identifier = call.api, new_container_id()
     creator = ContainerCreator(
         api.bus,
@@ -68,6 +74,9 @@ async def _made(call: Call, request: ContainerRequest, names: tuple[str, ...], n
 
     def accept(image: ImageRecord) -> None:
         check_platform(request.platform, request.image, image)
+        taken = {mount.target for mount in request.mounts}
+        if any(normal_path(path) not in taken for path in image.config.volumes):
+            check_driver("", volume_driver)
 
     try:
         return await creator.make(request, names, identifier=identifier, node=node, accept=accept)

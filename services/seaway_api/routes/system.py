@@ -1,16 +1,25 @@
 """Ping, version, info, login, disk usage."""
 
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from multidict import CIMultiDict
 from pydantic import Field
 
-from seaway_api.cache.lists import all_containers, all_images
+from seaway_api.cache.lists import all_containers, all_images, all_volumes
 from seaway_api.http import replies
 from seaway_api.http.errors import bus_away
 from seaway_api.routes.call import Call
-from seaway_api.translate.info import Cluster, disk_usage_json, info_json, version_json
+from seaway_api.routes.volumes import volume_sizes
+from seaway_api.translate.info import (
+    Cluster,
+    disk_usage_json,
+    disk_usage_kinds,
+    info_json,
+    only_kinds,
+    version_json,
+)
+from seaway_api.translate.volumes import measured, volume_json, volume_places, volume_users
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
@@ -80,11 +89,25 @@ async def auth(call: Call) -> web.StreamResponse:
 
 
 async def disk_usage(call: Call) -> web.StreamResponse:
-    """GET /system/df"""
+    """GET /system/df. `type` asks for some kinds of objects alone."""
+    kinds = disk_usage_kinds(call.query.getall("type", []), call.version)
     cluster = await _cluster(call)
     if cluster.bus_trouble:
         raise bus_away(cluster.bus_trouble)
-    return replies.json(disk_usage_json(cluster, call.version, now_ns=call.api.now_ns()))
+    volumes = await _volumes(call, cluster) if "volume" in kinds else []
+    usage = disk_usage_json(cluster, volumes, call.version, now_ns=call.api.now_ns())
+    return replies.json(only_kinds(usage, kinds))
+
+
+async def _volumes(call: Call, cluster: Cluster) -> list[dict[str, Any]]:
+    """With their sizes, -1 where nobody could tell; none while metadata is silent."""
+    try:
+        volumes = [one for one in await all_volumes(call.api.bus, call.api.hub) if measured(one)]
+    except SeawayError:
+        return []
+    sizes = await volume_sizes(call, volumes)
+    users, places = volume_users(cluster.containers), volume_places(cluster.nodes)
+    return [volume_json(one, places, {"RefCount": users[one.name], "Size": sizes.get(one.id, -1)}) for one in volumes]
 
 
 async def _cluster(call: Call) -> Cluster:

@@ -18,6 +18,7 @@ from seaway_api.routes import (
     stats,
     system,
     transfer,
+    volumes,
 )
 from seaway_api.routes.absent import checkpoint_routes, missing_routes, swarm_routes
 from seaway_api.routes.call import ApiRoute
@@ -26,7 +27,7 @@ from seaway_api.routes.call import ApiRoute
 def all_routes() -> list[ApiRoute]:
     """The whole table."""
     refused = (*swarm_routes(), *checkpoint_routes(), *missing_routes())
-    return [*_system(), *_containers(), *_images(), *_networks(), *refused]
+    return [*_system(), *_containers(), *_images(), *_networks(), *_volumes(), *refused]
 
 
 def _system() -> list[ApiRoute]:
@@ -103,4 +104,15 @@ def _networks() -> list[ApiRoute]:
         Route("DELETE", "/networks/{name}", networks.remove_network),
         Route("GET", "/plugins", networks.list_plugins),
         Route("GET", "/plugins/{name}/json", networks.no_plugin),
+    ]
+
+
+def _volumes() -> list[ApiRoute]:
+    return [
+        Route("GET", "/volumes", volumes.list_volumes),
+        Route("POST", "/volumes/create", volumes.create),
+        Route("POST", "/volumes/prune", volumes.prune),
+        Route("GET", "/volumes/{name}", volumes.inspect),
+        Route("PUT", "/volumes/{name}", volumes.update),
+        Route("DELETE", "/volumes/{name}", volumes.remove),
     ]

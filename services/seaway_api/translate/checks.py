@@ -49,7 +49,6 @@ def check_host(host: HostConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
         raise InvalidParameter(f"Invalid isolation: \"{host.isolation}\" - linux only supports 'default'")
     for option in host.storage_opt or ():
         raise InvalidParameter(_STORAGE if option == "size" else f"Unknown option {option}")
-    _check_volume_drivers(host)
     _check_namespaces(host)
     check_resources(host)
     return cap_add, cap_drop
@@ -69,19 +68,6 @@ def _check_namespaces(host: HostConfig) -> None:
 
 def _names_container(mode: str) -> bool:
     return mode.startswith("container:") and len(mode) > len("container:")
-
-
-def _check_volume_drivers(host: HostConfig) -> None:
-    """There are no volume plugins, and the local driver's own mounts (type, device, o) can't be made yet."""
-    drivers = {host.volume_driver}
-    for mount in host.mounts or ():
-        driver = mount.volume_options.driver_config if mount.volume_options else None
-        if driver is not None:
-            drivers.add(driver.name)
-            for option in driver.options or ():
-                raise InvalidParameter(f"create {mount.source}: the local driver's option {option} is not supported")
-    for driver_name in sorted(drivers - {"", "local"}):
-        raise InvalidParameter(f'error looking up volume plugin {driver_name}: plugin "{driver_name}" not found')
 
 
 def check_modes(config: ContainerConfig, host: HostConfig) -> tuple[tuple[str, str], ...]:

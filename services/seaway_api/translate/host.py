@@ -1,6 +1,6 @@
 """The parts of a container's spec that come from HostConfig. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, cast
 
 from seaway_api.translate.checked import CheckedCreate
@@ -21,10 +21,11 @@ from seaway_contracts.containers import (
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.links import parse_link
 from seaway_docker.model_container import EndpointIPAMConfig, EndpointSettings
-from seaway_docker.model_host import HostConfig, ThrottleDevice
+from seaway_docker.model_host import DriverConfig, HostConfig, ThrottleDevice
 from seaway_docker.mounts import MountSpec, collect_mounts
 from seaway_docker.ports import HostBinding
 from seaway_docker.tmpfs import tmpfs_mount_options, tmpfs_options
+from seaway_docker.volumes import check_local_options
 
 Protocol = Literal["tcp", "udp", "sctp"]
 _TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
@@ -190,6 +191,7 @@ def _mount(spec: MountSpec) -> Mount:
         tmpfs_mount_options(spec.tmpfs, spec.read_only)
         extra = tuple("=".join(pair) for pair in spec.tmpfs.options or ())
         options = tuple(spec.tmpfs_data.split(",")) if spec.tmpfs_data else extra
+    driver = spec.volume.driver_config or DriverConfig()
     return Mount(
         type=cast(Literal["bind", "volume", "tmpfs"], spec.kind),
         target=spec.target,
@@ -206,8 +208,19 @@ def _mount(spec: MountSpec) -> Mount:
         recursive=not spec.bind.non_recursive,
         recursive_read_only=_recursive_read_only(spec),
         subpath=spec.volume.subpath,
+        volume_labels=dict(spec.volume.labels or {}),
+        volume_options=_volume_options(spec.source, driver.options or {}),
         listed=spec.listed,
     )
+
+
+def _volume_options(volume: str, options: Mapping[str, str]) -> dict[str, str]:
+    """What a volume is made with that isn't there yet. Raises InvalidParameter."""
+    try:
+        check_local_options(options)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"create {volume}: {error}" if volume else str(error)) from None
+    return dict(options)
 
 
 def _shown_mode(spec: MountSpec) -> str:

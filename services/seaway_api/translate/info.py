@@ -1,7 +1,7 @@
 """`GET /info`, `/version` and `/system/df` from what nodes, containers and images say. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,11 +13,20 @@ from seaway_contracts.images import ImageRecord, Registries
 from seaway_contracts.networks import DRIVERS as NETWORK_DRIVERS
 from seaway_contracts.nodes import NodeFacts, NodeRecord
 from seaway_contracts.version import VERSION
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.log_options import DRIVERS as LOG_DRIVERS
 from seaway_docker.networks import DRIVERS as PREDEFINED_NETWORKS
 from seaway_docker.timestamps import rfc3339nano
 
 _NANO: Final = 1_000_000_000
+_KINDS: Final = {
+    "image": "Images",
+    "container": "Containers",
+    "volume": "Volumes",
+    "build-cache": "BuildCache",
+}
+"""What `system df` can be asked for, and the field that each fills."""
+_KINDS_SINCE: Final[ApiVersion] = (1, 42)
 _GO_ARCH: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -208,8 +217,10 @@ def version_json(facts: NodeFacts) -> dict[str, Any]:
     }
 
 
-def disk_usage_json(cluster: Cluster, version: ApiVersion, *, now_ns: int) -> dict[str, Any]:
-    """`GET /system/df`: real sizes of images; layers count once."""
+def disk_usage_json(
+    cluster: Cluster, volumes: Sequence[Mapping[str, Any]], version: ApiVersion, *, now_ns: int
+) -> dict[str, Any]:
+    """`GET /system/df`: real sizes of images and `volumes`; layers count once."""
     users = Counter(record.spec.image.id for record in cluster.containers)
     layers = {layer.digest: layer.size for image in cluster.images for layer in image.layers}
     return {
@@ -218,6 +229,22 @@ def disk_usage_json(cluster: Cluster, version: ApiVersion, *, now_ns: int) -> di
             image_line(image, version, containers=users[image.id]) | {"SharedSize": 0} for image in cluster.images
         ],
         "Containers": [list_json(record, now_ns=now_ns) for record in cluster.containers],
-        "Volumes": [],
+        "Volumes": list(volumes),
         "BuildCache": [],
     }
+
+
+def disk_usage_kinds(asked: Sequence[str], version: ApiVersion) -> frozenset[str]:
+    """The kinds of objects that a client asks for: all, where it names none. Raises InvalidParameter."""
+    if version < _KINDS_SINCE or not asked:
+        return frozenset(_KINDS)
+    for kind in asked:
+        if kind not in _KINDS:
+            raise InvalidParameter(f"unknown object type: {kind}")
+    return frozenset(asked)
+
+
+def only_kinds(usage: Mapping[str, Any], kinds: Collection[str]) -> dict[str, Any]:
+    """The disk usage of these kinds of objects; null for others."""
+    hidden = {field: None for kind, field in _KINDS.items() if kind not in kinds}
+    return {**usage, **hidden} | ({} if "image" in kinds else {"LayersSize": 0})

@@ -6,6 +6,7 @@ from seaway_api.translate import host as from_host
 from seaway_api.translate.asked import asked_of
 from seaway_api.translate.checked import CheckedCreate
 from seaway_api.translate.execs import console_size
+from seaway_api.translate.volumes import check_drivers
 from seaway_cluster.request import SHM_SIZE, Companions, ContainerRequest
 from seaway_contracts.containers import Command, Link, LogConfig, Namespaces
 from seaway_contracts.images import Healthcheck
@@ -18,6 +19,7 @@ _JOINED: Final = "container:"
 def container_request(checked: CheckedCreate, companions: Companions, platform: str = "") -> ContainerRequest:
     """What a checked body asks for. Raises InvalidParameter for what Docker refuses behind a missing image."""
     body, host = checked.body, checked.body.host_config
+    check_drivers(host, body.volumes or ())
     network = from_host.network(checked, _links(checked, companions))
     return ContainerRequest(
         image=body.image,

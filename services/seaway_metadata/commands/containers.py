@@ -7,10 +7,8 @@ from typing import Final
 from seaway_bus.bus import Bus, Command, Encoded
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import InventoryItem
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
 from seaway_contracts.errors import Code, SeawayError, unavailable
-from seaway_contracts.lifecycle import ContainerEvent
 from seaway_contracts.records import (
     ContainerList,
     ContainerLocation,
@@ -20,15 +18,16 @@ from seaway_contracts.records import (
     RegisteredContainer,
     ResolveContainer,
 )
+from seaway_contracts.volumes import VolumeRecord
 from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, with_endpoints, without_taken
+from seaway_metadata.commands.mounts import Mounts
 from seaway_metadata.commands.reachable import reachable
+from seaway_metadata.kinds.container_inventories import ContainerTable
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import NAMES, address_claims, runs, spec_json
 from seaway_metadata.kinds.registrations import Registrations
 from seaway_metadata.store.records import Stored
-from seaway_metadata.store.tables import ReportedTable
 
-ContainerTable = ReportedTable[ContainerRecord, ContainerEvent, InventoryItem]
 _REPLY_FRAME: Final = 4096
 _SPARE: Final = 256 << 10
 """What a record may become larger than at its registration: by its status, a longer name, other limits."""
@@ -45,6 +44,7 @@ class ContainerCommands:
         registering: ContainerRegistering,
         registrations: Registrations,
         endpoints: Endpoints,
+        mounts: Mounts,
         missing: Callable[[], None],
     ) -> None:
         """`missing` is called when the buckets are not there."""
@@ -54,6 +54,7 @@ class ContainerCommands:
         self._registering = registering
         self._registrations = registrations
         self._endpoints = endpoints
+        self._mounts = mounts
         self._missing = missing
 
     async def serve(self) -> None:
@@ -66,14 +67,16 @@ class ContainerCommands:
         await serve(catalogue.LIST_CONTAINERS, self.list_containers)
 
     async def register(self, request: RegisterContainer, command: Command) -> RegisteredContainer:
-        """Reserve name, addresses and record; the same again does nothing."""
+        """Reserve volumes, name, addresses and record; the same again does nothing."""
         await self._table.freshness.caught_up()
         self._check_size(request.spec)
         try:
             with self._reachable():
+                found = await self._mounts.find(request.spec, request.node)
                 await self._table.kept.keep(NAMES.claim(request.spec.name), request.spec.id)
                 resolved = await self._endpoints.resolve(request.spec.network.endpoints, request.node, of_new=True)
-                stored = await self._register(request, resolved)
+                volumes = await self._mounts.take(found, request.spec, request.node)
+                stored = await self._register_with(request, resolved, volumes)
                 self._view.load(stored.record)
         except SeawayError as error:
             if error.retryable:
@@ -83,7 +86,23 @@ class ContainerCommands:
             self._table.behind.known(request.spec.id, stored.revision)
             self._registrations.add(request.spec.id, request.node)
         networks = tuple(one.network for one in resolved if one.network is not None)
-        return RegisteredContainer(spec=stored.record.spec, networks=networks)
+        return RegisteredContainer(spec=stored.record.spec, networks=networks, volumes=volumes)
+
+    async def _register_with(
+        self,
+        request: RegisterContainer,
+        resolved: Sequence[ResolvedEndpoint],
+        volumes: Sequence[VolumeRecord],
+    ) -> Stored[ContainerRecord]:
+        """If it is refused, and no earlier try of the same request has succeeded, its new volumes are removed again."""
+        try:
+            return await self._register(request, resolved)
+        except SeawayError as error:
+            identifier = request.spec.id
+            is_new = any(volume.made_for == identifier for volume in volumes)
+            if is_new and not error.retryable and await self._table.records.stored(identifier) is None:
+                await self._mounts.undo(request.spec)
+            raise
 
     async def _register(
         self, request: RegisterContainer, resolved: Sequence[ResolvedEndpoint]
@@ -124,7 +143,10 @@ class ContainerCommands:
         if made is not None:
             raise SeawayError(Code.CONFLICT, f"Container {request.id} was made; remove it on its node instead")
         with self._reachable():
+            stored = await self._table.records.stored(request.id)
             node = await self._registering.forget(request.id, request.name, unheard=request.unheard)
+            if stored is not None:
+                await self._mounts.undo(stored.record.spec)
         self._registrations.done(request.id)
         self._view.unregister(request.id)
         if node:

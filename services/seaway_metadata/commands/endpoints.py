@@ -95,7 +95,7 @@ class Endpoints:
         if found is None or home(found) != node:
             at = home(found or network)
             text = f"network {network.name} is on node {at}: containers in it can't be on node {node}"
-            raise SeawayError(Code.CONFLICT, text, Reason.OTHER_NODE, {"node": at})
+            raise SeawayError(Code.CONFLICT, text, Reason.OTHER_NODE, {"node": at, "thing": f"network {network.name}"})
         return found
 
     def choose(self, resolved: Sequence[ResolvedEndpoint]) -> tuple[EndpointSpec, ...]:

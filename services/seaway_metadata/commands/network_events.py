@@ -5,9 +5,8 @@ import time
 from seaway_bus.bus import Command
 from seaway_bus.outbox import Outbox
 from seaway_contracts.channels import EventChannel
-from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.lifecycle import CLUSTER, Envelope
 from seaway_contracts.networks import NetworkEvent, NetworkRecord
-from seaway_metadata.commands.pruning import CLUSTER
 
 
 def tell(outbox: Outbox, channel: EventChannel[NetworkEvent], network: NetworkRecord, command: Command) -> None:

@@ -4,6 +4,7 @@ The copy that is asked publishes what is gone. The others hear that, and forget 
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from seaway_bus.bus import Command
@@ -25,8 +26,15 @@ class NodeRemoval:
     """Serves `node.remove`."""
 
     def __init__(
-        self, view: ContainerView, records: Records[ContainerRecord], nodes: NodeWatch, outbox: Outbox
+        self,
+        view: ContainerView,
+        records: Records[ContainerRecord],
+        nodes: NodeWatch,
+        outbox: Outbox,
+        forget: Callable[[str], None] = lambda node: None,
     ) -> None:
+        """`forget` is called with the node, whose anonymous volumes nobody reports any more."""
+        self._forget = forget
         self._view = view
         self._records = records
         self._nodes = nodes
@@ -46,6 +54,7 @@ class NodeRemoval:
                 self._outbox.tell(CONTAINER_DESTROY, *_destroyed(record, command))
             self._view.remove(record.id)
         self._nodes.remove(node)
+        self._forget(node)
         envelope = Envelope(
             id=f"node-{node}-remove-{command.id}",
             node=node,
@@ -76,6 +85,8 @@ class NodeRemoval:
             if not record.status.seq and record.spec.created_ns <= envelope.time_ns:
                 self._view.remove(record.id)
         self._nodes.was_removed(envelope.node, envelope.time_ns)
+        if not self._nodes.known(envelope.node):
+            self._forget(envelope.node)
 
 
 def _counted(containers: int) -> str:

@@ -1,17 +1,13 @@
 """Tells the cluster that a prune was carried out, which is no single node's event."""
 
 import time
-from typing import Final
 
 from seaway_bus.bus import Command
 from seaway_bus.outbox import Outbox
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import CLUSTER_PRUNE
 from seaway_contracts.commands import Pruned
-from seaway_contracts.lifecycle import Envelope, PruneEvent
-
-CLUSTER: Final = "cluster"
-"""Stands for the node in the subject, and for the thing that the event is about."""
+from seaway_contracts.lifecycle import CLUSTER, Envelope, PruneEvent
 
 
 class Pruning:

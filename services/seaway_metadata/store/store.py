@@ -40,7 +40,7 @@ class Store:
         self._replicas = replicas
         self._tables: list[Table[Any]] = []
         self._reported: dict[str, ReportedTable[Any, Any, Any]] = {}
-        self._listeners: list[tuple[EventChannel[Any], Listener]] = []
+        self._listeners: list[tuple[EventChannel[Any], Listener, bool]] = []
         self._doubt = asyncio.Event()
         self.feed: EventFeed
 
@@ -78,15 +78,15 @@ class Store:
     async def _buckets(self, kind: Kind[Any]) -> Buckets:
         return await Buckets.open(self._bus.transport, kind, self._replicas)
 
-    def listen(self, channel: EventChannel[Any], callback: Listener) -> None:
-        """Have `callback` called with each event of a service on this channel."""
-        self._listeners.append((channel, callback))
+    def listen(self, channel: EventChannel[Any], callback: Listener, *, of_agents: bool = False) -> None:
+        """Have `callback` called with each event on this channel: those of services, or (`of_agents`) all."""
+        self._listeners.append((channel, callback, of_agents))
 
     # --- its life
 
     async def start(self, holders: Holders) -> None:
         """Load, catch up, begin to write and to compare. `holders` judges what agents tell."""
-        heard = [channel for channel, _ in self._listeners]
+        heard = [channel for channel, _, _ in self._listeners]
         for one in self._reported.values():
             heard += one.heard
         self.feed = EventFeed(
@@ -123,8 +123,8 @@ class Store:
 
     def _receive(self, event: Event) -> None:
         channel = EVENTS.get((event.envelope.noun, event.envelope.action))
-        for listened, callback in self._listeners:
-            if channel is listened and not event.told:
+        for listened, callback, of_agents in self._listeners:
+            if channel is listened and (of_agents or not event.told):
                 callback(event)
         table = self._reported.get(event.envelope.noun)
         if table is not None:

@@ -60,6 +60,11 @@ class WriteBehind(Generic[R]):
         """The revision at which a record stands in the bucket; saves a look."""
         self._revisions[key] = revision
 
+    async def write_now(self, key: str) -> None:
+        """Write a record that is not in the bucket yet, as far as this copy knows. Raises TransportError."""
+        if key not in self._revisions:
+            await self._write(key)
+
     def compare(self, stored: Set[str], held: HeldClaims) -> None:
         """What stands in the buckets: write again what is missing, delete what is too much."""
         kind = self._records.kind
@@ -149,7 +154,7 @@ class WriteBehind(Generic[R]):
         present = self._records.kind.claims(record) if record is not None else ()
         for left in self._source.left_claims(key):
             if left.claim not in present:
-                await self._records.claims.release(left.claim, key, left.left_ns)
+                await self._records.claims.release(left.claim, key, left.seq)
             self._source.released(key, left)
 
 

@@ -87,7 +87,7 @@ class WrittenTable(Table[R], Generic[R]):
                     continue
             self._take(found)
             return found.record
-        self.gone(key)
+        self._unstored(key)
         return None
 
     async def remove(self, key: str) -> bool:
@@ -114,14 +114,45 @@ class WrittenTable(Table[R], Generic[R]):
         if record is not None or not self._source.destroyed(key):
             self._source.ended(key, self.kind.claims(record) if record is not None else ())
 
+    def _unstored(self, key: str) -> None:
+        """There is no such record in the bucket: it was removed, or is lost."""
+        if key in self.given_up or key in self._heard_gone:
+            self.gone(key)
+        elif self.index.get(key) is not None:
+            if self.kind.unstored_is_gone:
+                self.gone(key)
+            else:
+                self.index.remove(key)
+
+    # --- what nodes report
+
+    def put(self, record: R) -> None:
+        """Take a record in, and write it behind; not one that is given up or gone."""
+        key = self.kind.key(record)
+        if not self._source.destroyed(key) and key not in self.given_up and key not in self._heard_gone:
+            self.index.put(record)
+            self.behind.changed(key)
+
+    def drop(self, key: str, *, for_good: bool) -> None:
+        """Take a record out, and out of the bucket behind that. `for_good`: it is not taken in again."""
+        if for_good:
+            self.gone(key)
+        else:
+            self.index.remove(key)
+        self.behind.changed(key)
+
+    async def write_now(self, key: str) -> None:
+        """See to it that a record that was put stands in the bucket. Whoever changes it by command needs that."""
+        if self.index.get(key) is not None:
+            await self.behind.write_now(key)
+
     # --- reading
 
     async def read(self, key: str) -> R | None:
         """The record as it is stored, None where there is none or it is given up."""
         found = await self.records.stored(key)
         if found is None:
-            if key in self.given_up or key in self._heard_gone or self.index.get(key) is not None:
-                self.gone(key)
+            self._unstored(key)
             return None
         self._take(found)
         return None if self.kind.given_up(found.record) else found.record

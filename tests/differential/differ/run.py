@@ -191,7 +191,7 @@ class _Run:
     # --- the end
 
     def clean_up(self) -> None:
-        """Remove what it made, in that order."""
+        """Remove what it made, in that order, and all volumes."""
         for _, exchange in self._begun.values():
             exchange.close()
         for container in self._made:
@@ -200,6 +200,7 @@ class _Run:
         for identifier in self._networks:
             reply = self._engine.api.request("DELETE", f"/networks/{identifier}")
             assert reply.status in (204, 404), reply
+        self._engine.api.remove_volumes()
 
     def events(self, stream: Exchange) -> list[dict[str, Any]]:
         """The scenario's events: until the end of each container, and the marker's."""

@@ -35,7 +35,7 @@ def _addressed() -> Iterator[tuple[str, str]]:
 
 
 def printed(engine: Engine, script: str) -> dict[str, Any]:
-    """Run it in an empty directory; its exit code and what it said, normalised. No container is left."""
+    """Run it in an empty directory; its exit code and what it said, normalised. Nothing that it made is left."""
     with tempfile.TemporaryDirectory(prefix="cli-") as place:
         config = Path(place, "config")
         config.mkdir()
@@ -48,6 +48,7 @@ def printed(engine: Engine, script: str) -> dict[str, Any]:
         finally:
             engine.api.remove_all()
             engine.api.remove_networks()
+            engine.api.remove_volumes()
     normal = Normal(str(engine.run.parent))
     normal.learn({"place": place})
     out, err = (_equal(normal.text(text.decode(errors="replace"))) for text in (done.stdout, done.stderr))

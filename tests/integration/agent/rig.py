@@ -38,6 +38,7 @@ from seaway_contracts.containers import ContainerSpec, ImageUse
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import BlobEndpoint, Layer
 from seaway_contracts.lifecycle import ContainerEvent
+from seaway_contracts.volumes import VolumeRecord
 from seaway_docker.loglines import Reader
 from seaway_kit.failpoints import VARIABLE
 from seaway_kit.tasks import Tasks
@@ -131,6 +132,7 @@ class AgentRig:
         self.blobs = blobs
         self._metadata = AgentsMetadata(bus, self._received, tasks)
         self._began_ns = time.time_ns()
+        self._volumes_made_for: dict[str, str] = {}
         self._process: Forked | None = None
         self._more = asyncio.Event()
 
@@ -244,10 +246,29 @@ class AgentRig:
             **fields,  # type: ignore[arg-type]
         )
 
-    async def create(self, spec: ContainerSpec, command: Command | None = None) -> str:
+    async def create(
+        self, spec: ContainerSpec, command: Command | None = None, volumes: Sequence[VolumeRecord] | None = None
+    ) -> str:
+        """`volumes`: the records of its volumes with a name; made for it unless they are given."""
         self._metadata.register(spec, self.node)
-        await self.bus.call(catalogue.CREATE, CreateContainer(spec=spec), node=self.node, command=command)
+        asked = CreateContainer(spec=spec, volumes=self._volume_records(spec) if volumes is None else tuple(volumes))
+        await self.bus.call(catalogue.CREATE, asked, node=self.node, command=command)
         return spec.id
+
+    def _volume_records(self, spec: ContainerSpec) -> tuple[VolumeRecord, ...]:
+        """What metadata would send with a container: the records of its volumes with a name."""
+        named = [mount for mount in spec.mounts if mount.type == "volume" and not mount.anonymous]
+        return tuple(
+            VolumeRecord(
+                id=hashlib.sha256(mount.source.encode()).hexdigest(),
+                name=mount.source,
+                created_ns=1,
+                node=self.node,
+                options=mount.volume_options,
+                made_for=self._volumes_made_for.setdefault(mount.source, spec.id),
+            )
+            for mount in named
+        )
 
     async def start_container(self, container: str, command: Command | None = None) -> StatusReply:
         return await self.bus.call(catalogue.START, ContainerId(id=container), node=self.node, command=command)

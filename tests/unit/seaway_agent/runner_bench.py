@@ -210,7 +210,11 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     await networks.make(NetworkSpec(network_id("bridge"), "bridge", subnet=IPv4Network("172.18.0.0/16")))
     held = HeldNetworks(networks, journal.networks, journal.was_removed)
     published = FakePorts()
-    workers, compressors, volumes = ThreadPoolExecutor(2), ThreadPoolExecutor(2), Volumes(layout.volumes)
+    workers, compressors, volumes = (
+        ThreadPoolExecutor(2),
+        ThreadPoolExecutor(2),
+        Volumes(layout.volumes, "n1", lambda _: False),
+    )
     resolver = FakeResolver()
     hooks = RunHooks((NetworkHook(networks, held), DnsHook(resolver, held)))
     yield Bench(

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.unit.seaway_api.suite_networks import SuiteNetworks
+from tests.unit.seaway_api.suite_volumes import SuiteVolumes
 
 from seaway_api.api import Api
 from seaway_api.cache.hub import Hub
@@ -53,6 +54,7 @@ from seaway_contracts.records import (
     ResolveContainer,
 )
 from seaway_contracts.stats import WatchStats
+from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -155,11 +157,13 @@ class Suite:
     nodes: NodeList = field(default_factory=NodeList)
     known_registries: Registries = field(default_factory=Registries)
     networks: SuiteNetworks = field(init=False)
+    volumes: SuiteVolumes = field(init=False)
     tasks: Tasks = field(default_factory=lambda: Tasks("suite"))
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.networks = SuiteNetworks(self.records)
+        self.volumes = SuiteVolumes(self.records)
 
     async def serve(self) -> None:
         bus = self.bus
@@ -181,6 +185,7 @@ class Suite:
         await bus.serve(cat.LOGIN, self._handler("login", self._empty))
         await bus.serve(cat.PULL_IMAGE, self._handler("pull", self._pull))
         await self.networks.serve(bus, self._handler)
+        await self.volumes.serve(bus, self._handler)
         for name, channel, state in (
             ("start", cat.START, State.RUNNING),
             ("stop", cat.STOP, State.EXITED),
@@ -301,7 +306,25 @@ class Suite:
             if record.spec.name == request.spec.name:
                 raise conflict(f'Conflict. The container name "/{request.spec.name}" is already in use')
         self.records[request.spec.id] = ContainerRecord(spec=request.spec, node=request.node)
-        return RegisteredContainer(spec=request.spec)
+        return RegisteredContainer(spec=request.spec, volumes=self._new_volumes(request))
+
+    def _new_volumes(self, request: RegisterContainer) -> tuple[VolumeRecord, ...]:
+        """Those that the registration makes."""
+        return tuple(
+            self.volumes.add(
+                VolumeRecord(
+                    id=f"id of {mount.source}",
+                    name=mount.source,
+                    created_ns=request.spec.created_ns,
+                    node=request.node,
+                    labels=mount.volume_labels,
+                    options=mount.volume_options,
+                    made_for=request.spec.id,
+                )
+            )
+            for mount in request.spec.mounts
+            if mount.type == "volume" and not mount.anonymous and mount.source not in self.volumes.volumes
+        )
 
     async def _forget(self, request: ForgetContainer) -> Empty:
         self.records.pop(request.id, None)

@@ -47,7 +47,7 @@ def fill(scene: Scene) -> None:
     make(f"{scene.name}-other", f"{scene.name}-other", "/bin")
     held = {volume.name: sorted(os.listdir(volume / "_data")) for volume in scene.volumes}
     assert held[scene.name] == held[f"{scene.name}-other"] != []
-    assert [os.listdir(volume) for volume in scene.volumes] == [["_data"]] * 2
+    assert [sorted(os.listdir(volume)) for volume in scene.volumes] == [["_data", "volume.json"]] * 2
     scene.lives_and_dies(made[0])
 
 

@@ -26,6 +26,7 @@ GROUPS: Final = (
     "stats",
     "top",
     "updating",
+    "volumes",
     "waiting",
 )
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from tests.unit.seaway_agent.runner_bench import Bench
 
-from seaway_agent.commands.networks import NetworkCommands, page
+from seaway_agent.commands.networks import NetworkCommands
+from seaway_agent.commands.paging import page
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.network.port import network_spec

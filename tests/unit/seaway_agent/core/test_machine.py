@@ -9,6 +9,7 @@ from seaway_agent.core.events import JOINED, JOINED_ID, mount_events, unmount_ev
 from seaway_agent.core.instructions import Exit, Launch, Launched, PendingStop, Record, Waiter
 from seaway_agent.core.phases import Phase
 from seaway_contracts.containers import ContainerStatus, Endpoint, Mount, RestartPolicy, State
+from seaway_contracts.volumes import VolumeRecord
 
 MakeBox = Callable[..., Any]
 NOT_FOUND, CONFLICT, NOT_MODIFIED = 404, 409, 304
@@ -65,6 +66,7 @@ def test_network_events_name_the_network(make_box: MakeBox) -> None:
     assert (connected.noun, connected.action, connected.network) == ("network", "connect", none)
 
 
+TWO = VolumeRecord(id="2", name="two", created_ns=1)
 VOLUMES = (
     Mount(type="volume", source="one", target="/1", read_only=True),
     Mount(type="bind", source="/b", target="/2"),
@@ -74,7 +76,7 @@ VOLUMES = (
 
 def test_volumes_are_told_of_in_dockers_order(make_box: MakeBox) -> None:
     box = make_box(mounts=VOLUMES)
-    made = box._say(box.machine.create(Waiter("c"), box.now_ns, ["two"]))
+    made = box._say(box.machine.create(Waiter("c"), box.now_ns, [TWO]))
     assert made == ["record created: volume create two, create by c", "answer c"]
     box.start("a")
     assert box.launched()[0] == "record running: network connect, volume mount one, volume mount two, start by a"
@@ -82,7 +84,7 @@ def test_volumes_are_told_of_in_dockers_order(make_box: MakeBox) -> None:
     assert ended == "record exited: oom, network disconnect, volume unmount one, volume unmount two, die 3"
     box.torn_down()
     box.remove("r")
-    gone = box._say(box.machine.deleted(box.now_ns, ["two"]))
+    gone = box._say(box.machine.deleted(box.now_ns, [TWO]))
     assert gone == ["record removing: volume destroy two, destroy by r", "answer r"]
 
 

@@ -38,9 +38,12 @@ def test_a_node_that_promised_too_much_has_nothing_free() -> None:
 @pytest.mark.parametrize(("mode", "version"), [(CgroupMode.V1, "1"), (CgroupMode.HYBRID, "1"), (CgroupMode.V2, "2")])
 def test_facts(mode: CgroupMode, version: str) -> None:
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", mode, ("name=seccomp",))
-    facts = facts_of(info, RUNTIMES, "abc", bridge(), ("zone=a", "ssd", "eq=a=b"), "/var/lib/s", "boot-1")
+    facts = facts_of(
+        info, RUNTIMES, "abc", bridge(), ("zone=a", "ssd", "eq=a=b"), "/var/lib/s", "/var/lib/s/v", "boot-1"
+    )
     assert facts.cgroup_version == version
     assert facts.labels == {"zone": "a", "ssd": "", "eq": "a=b"}
+    assert facts.volumes == "/var/lib/s/v"
     assert (facts.hostname, facts.architecture, facts.boot_id, facts.root) == ("h", "x86_64", "boot-1", "/var/lib/s")
     assert (facts.runtimes, facts.default_runtime) == ({"crun": "/usr/bin/crun"}, "crun")
     assert facts.bridge == BridgeFacts(name="swabc0", subnet="172.19.0.0/16", gateway="172.19.0.1", mtu=1400)

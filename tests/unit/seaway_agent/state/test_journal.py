@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from seaway_agent.core.events import volume_events
 from seaway_agent.core.instructions import Answer, Emit, PendingDisconnect, Record, Waiter
-from seaway_agent.state.database import REMOVED_NETWORKS, Store, open_database
+from seaway_agent.state.database import REMOVED_NETWORKS, REMOVED_VOLUMES, Store, open_database
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus
 from seaway_bus.event_sender import event_size, event_to_store
@@ -18,10 +19,11 @@ from seaway_bus.outbox import Outbox
 from seaway_bus.outbox_table import OutboxMessage
 from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_DIE
 from seaway_contracts.containers import Command as Process
-from seaway_contracts.containers import ContainerSpec, Endpoint, Health, Probe, State
+from seaway_contracts.containers import ContainerSpec, Endpoint, Health, Mount, Probe, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import EXEC_COMMAND, MOST_BYTES, volume_subject
 from seaway_contracts.networks import NetworkRecord
+from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import GUARD_S, until
@@ -359,6 +361,47 @@ async def test_so_many_removals_are_remembered(db: sqlite3.Connection, journal: 
         assert [network.id for network in networks if not one.was_removed(network)] == [
             network.id for network in networks[:10]
         ]
+
+
+def test_the_last_removed_volumes_are_remembered(db: sqlite3.Connection, journal: Journal, outbox: Outbox) -> None:
+    ids = [f"{number:064x}" for number in range(REMOVED_VOLUMES + 10)]
+    for identifier in ids:
+        journal.remove_volume(identifier)
+    journal.remove_volume(ids[10])
+    for one in (journal, Journal(Store(db), outbox, "n1")):
+        assert [identifier for identifier in ids if not one.was_volume_removed(identifier)] == ids[:10]
+
+
+def test_a_removal_of_a_volume_that_can_not_be_stored_is_refused(db: sqlite3.Connection, journal: Journal) -> None:
+    db.execute("PRAGMA query_only = 1")
+    with pytest.raises(SeawayError, match="node n1 can't write down that a volume was removed: "):
+        journal.remove_volume("a")
+    assert not journal.was_volume_removed("a")
+
+
+async def test_a_volume_event_names_the_volume_and_says_whether_it_has_a_name(
+    db: sqlite3.Connection, journal: Journal
+) -> None:
+    volume = VolumeRecord(id="a" * 64, name="a" * 64, created_ns=1, anonymous=True)
+    created(journal)
+    journal.write(SPEC, Record(builders.status(seq=2), tuple(volume_events("create", [volume]))))
+    assert rows(db)[-1]["headers"]["ce-subject"] == volume_subject(volume.name)
+    assert rows(db)[-1]["body"] == {
+        "name": volume.name, "id": volume.id, "anonymous": True, "attributes": {"driver": "local"}
+    }  # fmt: skip
+
+
+async def test_the_event_of_an_anonymous_volume_says_what_its_record_needs(
+    db: sqlite3.Connection, journal: Journal
+) -> None:
+    volume = VolumeRecord(id="a" * 64, name="a" * 64, created_ns=1, anonymous=True)
+    mount = Mount(type="volume", source=volume.name, target="/v", anonymous=True)
+    asked = mount.model_copy(update={"volume_labels": {"a": "b"}, "volume_options": {"type": "tmpfs"}})
+    spec = builders.spec(1, mounts=(asked,))
+    created(journal)
+    journal.write(spec, Record(builders.status(seq=2), tuple(volume_events("create", [volume]))))
+    body = rows(db)[-1]["body"]
+    assert (body["labels"], body["options"]) == ({"a": "b"}, {"type": "tmpfs"})
 
 
 @pytest.mark.parametrize(

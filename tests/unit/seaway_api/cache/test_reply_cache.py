@@ -1,6 +1,6 @@
 """Nobody is shown less than this process has been answered."""
 
-from seaway_api.cache.reply_cache import NetworkBasis, ReplyCache
+from seaway_api.cache.reply_cache import RecordBasis, ReplyCache
 from seaway_contracts.containers import State
 from seaway_contracts.records import GONE
 from seaway_testing.builders import container_id, record, status
@@ -76,7 +76,7 @@ def test_who_keeps_what_was_read_hears_of_answers() -> None:
 
 def test_networks_that_reads_must_show_or_not() -> None:
     clock = FakeClock()
-    networks = NetworkBasis(clock.monotonic)
+    networks = RecordBasis(clock.monotonic)
     clock.advance(100)
     networks.made("one")
     clock.advance(1)
@@ -90,7 +90,7 @@ def test_networks_that_reads_must_show_or_not() -> None:
 
 
 def test_only_the_networks_of_late_are_told() -> None:
-    networks = NetworkBasis(FakeClock(100).monotonic)
+    networks = RecordBasis(FakeClock(100).monotonic)
     for number in range(70):
         networks.made(str(number))
     assert list(networks.basis()) == [str(number) for number in range(6, 70)]

@@ -13,11 +13,6 @@ from seaway_docker.model_host import HostConfig
 CONFLICT = "invalid restart policy: maximum retry count can only be used with 'on-failure'"
 
 
-def volume(**driver: Any) -> dict[str, Any]:
-    options = {"DriverConfig": driver}
-    return {"Mounts": [{"Type": "volume", "Source": "vol", "Target": "/x", "VolumeOptions": options}]}
-
-
 @pytest.mark.parametrize(
     ("host", "text"),
     [
@@ -39,9 +34,6 @@ def volume(**driver: Any) -> dict[str, Any]:
         ({"Isolation": "hyperv"}, "Invalid isolation: \"hyperv\" - linux only supports 'default'"),
         ({"StorageOpt": {"size": "10G"}}, "--storage-opt is supported only for overlay over xfs with 'pquota' mount"),
         ({"StorageOpt": {"foo": "1"}}, "Unknown option foo"),
-        ({"VolumeDriver": "foo"}, 'error looking up volume plugin foo: plugin "foo" not found'),
-        (volume(Name="foo"), 'error looking up volume plugin foo: plugin "foo" not found'),
-        (volume(Name="local", Options={"type": "nfs"}), "create vol: the local driver's option type is not supported"),
         ({"PidMode": "foo"}, "invalid PID mode: foo"),
         ({"PidMode": "container:"}, "invalid PID mode: container:"),
         ({"PidMode": "private"}, "invalid PID mode: private"),

@@ -2,23 +2,26 @@
 
 import asyncio
 import hashlib
+from pathlib import Path
 
 import pytest
 from tests.unit.seaway_metadata.commands.network_node import NetworkNode
 
-from seaway_bus.bus import Bus
+from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import (
     ADDRESSES_BUCKET,
     CLAIM_ADDRESSES,
     CONNECT,
+    CONTAINERS_BUCKET,
     CREATE_NETWORK,
     DISCONNECT,
     DISCONNECT_HELD,
     GET_NETWORK,
+    NAMES_BUCKET,
     REMOVE_NETWORK,
 )
 from seaway_contracts.commands import ContainerId
-from seaway_contracts.containers import EndpointSpec
+from seaway_contracts.containers import ContainerStatus, EndpointSpec
 from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_contracts.networks import (
     ConnectContainer,
@@ -30,10 +33,13 @@ from seaway_contracts.networks import (
     Pool,
 )
 from seaway_contracts.records import RegisteredContainer
+from seaway_kit.tasks import Tasks
+from seaway_metadata.kinds.containers import NAMES
 from seaway_metadata.kinds.networks import bound
-from seaway_metadata.service import Metadata
-from seaway_testing.builders import container_id
-from seaway_testing.fake_transport import FakeServer
+from seaway_metadata.service import Metadata, running
+from seaway_metadata.settings import MetadataSettings
+from seaway_testing.builders import container_id, spec
+from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
 WEB = hashlib.sha256(b"web").hexdigest()
@@ -63,7 +69,7 @@ async def test_containers_that_are_created_at_once_are_on_one_node(node: Network
     outcomes = await asyncio.gather(node.register(1, "web"), other.register(2, "web"), return_exceptions=True)
     (refused,) = [one for one in outcomes if isinstance(one, SeawayError)]
     home = (await fake_bus.call(GET_NETWORK, NetworkRef(ref="web"))).network.nodes[0]
-    assert (refused.reason, refused.facts) == (Reason.OTHER_NODE, {"node": home})
+    assert (refused.reason, refused.facts["node"]) == (Reason.OTHER_NODE, home)
 
 
 @pytest.mark.parametrize(
@@ -96,20 +102,102 @@ async def test_of_two_connects_by_one_address_the_refused_one_frees_nothing(
     assert address_of(await node.register(2, ASKED)) == ""
 
 
+async def made(node: NetworkNode, metadata: Metadata, *endpoints: EndpointSpec | str) -> None:
+    await node.make(1, *endpoints)
+    await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
+
+
+async def left(node: NetworkNode, bus: Bus) -> ContainerStatus:
+    """The container has left the network; who asked for that was killed before metadata freed the address."""
+    reply = await bus.call(DISCONNECT_HELD, DisconnectHeld(id=container_id(1), network_id=WEB), node=node.name)
+    return reply.status
+
+
 async def test_an_address_that_a_container_has_just_left_may_be_its_next_one(
     node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
-    """Metadata hears of the disconnect only after the connect was asked for, and must not free the address then."""
-    await node.make(1, ASKED)
-    await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
+    """Metadata hears of the disconnect only after the connect, and must not free the address then."""
+    await made(node, metadata, ASKED)
     node.tells = False
-    await fake_bus.call(DISCONNECT_HELD, DisconnectHeld(id=container_id(1), network_id=WEB), node="n1")
-    node.tells, late = True, asyncio.ensure_future(asyncio.sleep(0.1))
-    late.add_done_callback(lambda _: asyncio.ensure_future(node.tell_again(1)))
+    disconnected = await left(node, fake_bus)
+    without = node.specs[container_id(1)]
     await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=ASKED))
-    await until(lambda: metadata.containers.index.get(container_id(1)).status.seq >= 3, what="the connect")
+    await node.tell_of(1, disconnected, without)
+    node.tells = True
+    await node.tell_again(1)
+    await metadata.containers.behind.flush()
     assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
     assert address_of(await node.register(2, ASKED)) == ""
+
+
+async def test_another_copy_hears_late_that_a_container_left_its_address(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    """It hears of the disconnect after the connect has claimed the address again, and of that later."""
+    await made(node, metadata, ASKED)
+    node.tells = False
+    disconnected = await left(node, fake_bus)
+    without = node.specs[container_id(1)]
+    await metadata.containers.behind.flush()
+    bus = Bus(FakeTransport(fake_server))
+    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")) as other:
+        await metadata._connecting.connect(ConnectContainer(id=container_id(1), endpoint=ASKED), Command.new("test"))
+        await node.tell_of(1, disconnected, without)
+        await until(lambda: other.containers.index.get(container_id(1)).status.seq == 2, what="the disconnect")
+        await other.containers.behind.flush()
+        assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+    await bus.close()
+
+
+async def test_an_address_that_was_left_and_is_not_freed_yet_is_not_lost(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await made(node, metadata, ASKED)
+    await left(node, fake_bus)
+    await until(
+        lambda: not metadata.containers.index.get(container_id(1)).spec.network.endpoints, what="the disconnect"
+    )
+    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=EndpointSpec(network="web")))
+    await metadata.containers.behind.flush()
+    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+
+
+async def test_a_connect_after_a_disconnect_of_which_metadata_has_not_heard(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    """The new endpoint is as it was asked for, not the old one."""
+    await made(node, metadata, ASKED)
+    node.tells = False
+    await left(node, fake_bus)
+    asked = EndpointSpec(network="web", ipv4_address="10.1.0.77", aliases=("fresh",))
+    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=asked))
+    (endpoint,) = node.specs[container_id(1)].network.endpoints
+    assert (endpoint.claimed_ipv4, endpoint.aliases) == ("10.1.0.77", ("fresh",))
+    await metadata.containers.behind.flush()
+    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+
+
+async def test_a_node_that_does_not_say_what_its_container_is_in(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await made(node, metadata, ASKED)
+    node.containers.fails = 9
+    with pytest.raises(SeawayError, match="node n1 can't say which networks the container is in") as refused:
+        await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=EndpointSpec(network="other")))
+    assert refused.value.code is Code.UNAVAILABLE
+
+
+async def test_a_registration_repeated_after_its_name_was_lost_leaves_the_record(
+    node: NetworkNode, metadata: Metadata, fake_server: FakeServer
+) -> None:
+    await made(node, metadata)
+    await metadata.containers.behind.flush()
+    names = fake_server.buckets[NAMES_BUCKET.name].entries
+    names.clear()
+    await metadata.containers.records.claims.reserve(NAMES.claim(spec(1).name), container_id(2))
+    with pytest.raises(SeawayError, match="is already in use"):
+        await node.register(1)
+    assert container_id(1) in fake_server.buckets[CONTAINERS_BUCKET.name].entries
 
 
 async def test_an_address_is_its_container_s_though_its_claim_was_lost(

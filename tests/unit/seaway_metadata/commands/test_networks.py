@@ -303,7 +303,11 @@ async def test_containers_go_to_the_node_of_the_first(
     await node.make(1, "web")
     second = await NetworkNode(fake_bus, "n2").serve()
     error = await refused(second.register(2, "web"))
-    assert (error.code, error.reason, error.facts) == (Code.CONFLICT, Reason.OTHER_NODE, {"node": "n1"})
+    assert (error.code, error.reason, error.facts) == (
+        Code.CONFLICT,
+        Reason.OTHER_NODE,
+        {"node": "n1", "thing": "network web"},
+    )
     await node.destroy(1)
     await until(lambda: not len(metadata.containers.index), what="the end to be known")
     await second.register(2, "web")

@@ -1,0 +1,88 @@
+"""Finds volumes by name, as they are stored now, and makes the one that isn't there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from seaway_contracts.docker_errors import no_such_volume
+from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.ids import is_volume_id
+from seaway_contracts.volumes import VolumeRecord
+from seaway_metadata.kinds.anonymous_volumes import AnonymousVolumes
+from seaway_metadata.kinds.containers import ContainerView
+from seaway_metadata.kinds.volumes import VOLUME_NAMES, mounts_volume, named
+from seaway_metadata.store.written import WrittenTable
+
+_TRIES: Final = 20
+_PAUSE_S: Final = 0.1
+
+
+class VolumeBook:
+    """One copy's. All methods raise TransportError."""
+
+    def __init__(
+        self,
+        table: WrittenTable[VolumeRecord],
+        anonymous: AnonymousVolumes,
+        containers: ContainerView,
+        told: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """`told` waits, for a moment at most, until lost records are made again of what nodes have: False where none
+        are lost.
+        """
+        self._table = table
+        self._anonymous = anonymous
+        self._containers = containers
+        self._told = told
+
+    async def get(self, name: str) -> VolumeRecord:
+        """The volume of that name, from memory if it is there. Raises SeawayError: NOT_FOUND."""
+        found = named(self._table.index, name) or await self.stored(name)
+        if found is None:
+            raise no_such_volume(name)
+        return found
+
+    async def stored(self, name: str) -> VolumeRecord | None:
+        """The volume of that name as it is stored now; None where there is none, or it is being removed."""
+        if not VOLUME_NAMES.fits(name):
+            return None
+        known = named(self._table.index, name) or self._mounted(name)
+        if known is not None:
+            await self._table.write_now(known.id)
+            if (found := await self._table.read(known.id)) is not None:
+                return found
+        holder = await self._table.records.claims.holder(VOLUME_NAMES.claim(name))
+        key = holder or (name if is_volume_id(name) else "")
+        found = await self._table.read(key) if key else None
+        return found if found is not None and found.name == name else None
+
+    def _mounted(self, name: str) -> VolumeRecord | None:
+        """An anonymous volume that a container mounts, and of which this copy has not heard yet."""
+        if not is_volume_id(name):
+            return None
+        for container in self._containers.index:
+            if mounts_volume(container.spec, name):
+                self._anonymous.take_mounted(container)
+        return named(self._table.index, name)
+
+    async def find_or_make(self, name: str, wanted: Callable[[], VolumeRecord]) -> VolumeRecord:
+        """The volume of that name as it is stored; where there is none, the one that is `wanted`.
+
+        Raises SeawayError: UNAVAILABLE where the name is changing hands.
+        """
+        found = await self.stored(name)
+        if found is None and await self._told():
+            found = await self.stored(name)
+        if found is not None:
+            return found
+        record = wanted()
+        for _ in range(_TRIES):
+            try:
+                return await self._table.register(record)
+            except SeawayError as error:
+                if error.code not in (Code.CONFLICT, Code.UNAVAILABLE):
+                    raise
+            await asyncio.sleep(_PAUSE_S)
+            if (found := await self.stored(name)) is not None:
+                return found
+        raise unavailable(f"volume {name} is being made, or removed, by somebody else; try again")
