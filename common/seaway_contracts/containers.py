@@ -152,6 +152,7 @@ class EndpointSpec(Payload):
     `network` is the name or the id that the user gave, and the network's name once metadata has registered the
     endpoint. Then `network_id` is set, and in a network of users the `claimed_` addresses are the container's. A
     network that metadata didn't find has no `network_id`: the start fails.
+    An address that was asked for and that another container had at the create is claimed at the start.
     """
 
     network: str
@@ -165,6 +166,12 @@ class EndpointSpec(Payload):
     driver_options: dict[str, str] = Field(default_factory=dict)
     gateway_priority: int = 0
     links: tuple[Link, ...] = ()
+
+    @property
+    def lacks_address(self) -> bool:
+        """Whether an address that was asked for is not claimed for it (yet)."""
+        asked = ((self.ipv4_address, self.claimed_ipv4), (self.ipv6_address, self.claimed_ipv6))
+        return any(address and not claimed for address, claimed in asked)
 
 
 class ContainerNetworking(Payload):

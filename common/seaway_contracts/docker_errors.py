@@ -71,6 +71,11 @@ def cannot_kill(ref: str, cause: SeawayError) -> SeawayError:
     return SeawayError(cause.code, f"cannot kill container: {ref}: {cause.message}", cause.reason)
 
 
+def cannot_restart(ref: str, cause: SeawayError) -> SeawayError:
+    """`ref` is what the user asked for."""
+    return internal(f"Cannot restart container {ref}: {cause.message}", cause.reason)
+
+
 def cannot_remove(name: str, state: str) -> SeawayError:
     """`name` is the container's name without its leading slash, `state` running, restarting or paused."""
     if state == "paused":

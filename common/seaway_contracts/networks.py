@@ -119,6 +119,12 @@ class ConnectContainer(Payload):
     endpoint: EndpointSpec
 
 
+class ClaimedEndpoints(Payload):
+    """Endpoints of a container, with the addresses that are its own from now on."""
+
+    endpoints: tuple[EndpointSpec, ...] = ()
+
+
 class DisconnectContainer(Payload):
     """Disconnect a container, by its id, from a network, by its id, name or prefix of an id."""
 

@@ -140,10 +140,12 @@ class VolumeSizes(Payload):
 class VolumeEvent(Payload):
     """A volume event's body: name, and Docker's actor attributes (`driver`; for `mount` also the mount's).
 
-    `id`: the record's. `anonymous`: as in VolumeRecord.
+    `id`: the record's. `anonymous`: as in VolumeRecord. `labels`, `options`: those of an anonymous one that was made.
     """
 
     name: str
     id: str = ""
     anonymous: bool = False
+    labels: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str] = Field(default_factory=dict)
     attributes: dict[str, str] = Field(default_factory=dict)

@@ -59,6 +59,7 @@ class Failpoint(StrEnum):
     NETWORK_VETH = "network.veth-made"
     NETWORK_ADDRESS = "network.address-set"
     NETWORK_PORTS = "network.ports-published"
+    START_CLAIMED = "start.addresses-claimed"
     START_CONNECTED = "start.network-connected"
     START_DIRECTORIES = "start.directories-made"
     START_MOUNTED = "start.rootfs-mounted"

@@ -22,7 +22,7 @@ from seaway_agent.commands.exec import ExecCommands
 from seaway_agent.commands.inventory import InventoryCommand
 from seaway_agent.commands.lifecycle import LifecycleCommands, UpdateCommands
 from seaway_agent.commands.making import ContainerMaker
-from seaway_agent.commands.networks import NetworkCommands
+from seaway_agent.commands.networks import NetworkCommands, claim_addresses
 from seaway_agent.commands.observe import ObserveCommands
 from seaway_agent.commands.spec_checks import SpecChecks
 from seaway_agent.commands.streams import StreamCommands
@@ -248,7 +248,14 @@ class Agent:
         self._factory = RunnerFactory(
             make_runtime=make_runtime,
             hooks=self._hooks,
-            network=LiveNetwork(self._networks, self._held, self._published, self._resolver, layout),
+            network=LiveNetwork(
+                self._networks,
+                self._held,
+                self._published,
+                self._resolver,
+                layout,
+                partial(claim_addresses, context.bus, self._settings.node),
+            ),
             journal=self._journal,
             uppers=self._uppers,
             volumes=self._volumes,

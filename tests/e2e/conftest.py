@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from e2e_rig import census, images
 from e2e_rig.api import Api
+from e2e_rig.compose import Project
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.dockerd import Dockerd
 from e2e_rig.engine import Engine
@@ -138,6 +139,14 @@ def docker_cli(engine: Engine, docker_config: Path) -> DockerCli:
 def cli(docker_cli: DockerCli, no_containers: None) -> DockerCli:
     """The docker CLI; containers of the test are removed at its end."""
     return docker_cli
+
+
+@pytest.fixture
+def compose(cli: DockerCli, name: str, tmp_path: Path) -> Iterator[Project]:
+    """`docker compose` in an empty directory; what the project made is removed at the end."""
+    project = Project(cli, name, tmp_path)
+    yield project
+    project.try_("--profile", "*", "down", "--volumes", "--remove-orphans", "-t", "0")
 
 
 @pytest.fixture

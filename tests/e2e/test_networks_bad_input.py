@@ -117,7 +117,7 @@ def test_a_full_network(cli: DockerCli, name: str, nothing_made: list[str]) -> N
     run_in(cli, name, f"{name}-a", *SLEEP)
     nothing_made += [name, f"/{name}-a"]
     for words in ((), ("--ip", "10.91.0.2"), ("--ip", "10.91.0.1"), ("--ip", "10.91.0.3")):
-        result = cli.try_("run", "--name", f"{name}-b", "--network", name, *words, *SLEEP)
+        result = cli.try_("run", "--rm", "--name", f"{name}-b", "--network", name, *words, *SLEEP)
         assert result.code == 125
         wanted = "Address already in use" if words else "no available IPv4 addresses on this network's address pools"
         assert wanted in result.err

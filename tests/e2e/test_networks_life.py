@@ -41,11 +41,14 @@ def test_a_stopped_container_keeps_its_address(cli: DockerCli, name: str) -> Non
     assert address(cli, run_in(cli, name, f"{name}-b", *SLEEP), name) != own
     result = cli.try_("run", "-d", "--network", name, "--name", f"{name}-c", "--ip", own, *SLEEP)
     assert result.code == 125 and "Address already in use" in result.err
-    assert cli("ps", "-aq", "--filter", f"name={name}-c").lines == []
     cli("start", f"{name}-a")
     assert address(cli, f"{name}-a", name) == own
+    result = cli.try_("run", "--rm", "--network", name, "--name", f"{name}-d", "--ip", own, *SLEEP)
+    assert result.code == 125 and "Address already in use" in result.err
+    assert cli("ps", "-aq", "--filter", f"name={name}-d").lines == []
     cli("rm", "-f", f"{name}-a")
-    assert address(cli, run_in(cli, name, f"{name}-c", "--ip", own, *SLEEP), name) == own
+    cli("start", f"{name}-c")
+    assert address(cli, f"{name}-c", name) == own
 
 
 def test_renamed_containers_are_found_by_the_new_name(cli: DockerCli, name: str) -> None:

@@ -23,6 +23,7 @@ from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import HeldSubnet, NetworkRecord, Pool, Subnets
 from seaway_contracts.nodes import NodeEvent
+from seaway_contracts.volumes import VolumeRecord
 from seaway_docker.references import parse_reference
 from seaway_image.oci.digests import Digest
 from seaway_image.store.names import NameTable, StoredImage, StoredLayer
@@ -30,12 +31,17 @@ from seaway_kit.tasks import Tasks
 from seaway_metadata.events.history_share import MARK_BYTES, Mark, Marks
 from seaway_metadata.kinds.containers import ADDRESSES, NAMES, AddressHolder, NameHolder, record_json, spec_json
 from seaway_metadata.kinds.networks import NETWORK_NAMES, NetworkNameHolder
+from seaway_metadata.kinds.volumes import VOLUME_NAMES, VolumeNameHolder
 from seaway_metadata.store.stored import HORIZON_KEY, Horizon, encode, stamp
 from seaway_testing import builders
 from seaway_testing.clock import START_NS
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 
 NETWORK = NetworkRecord(id="b" * 64, name="back", created_ns=START_NS, pools=(Pool(subnet="10.1.0.0/24"),))
+VOLUME = VolumeRecord(
+    id="d" * 64, name="data", created_ns=START_NS, node="n1", labels={"a": "1"}, options={"type": "tmpfs"}
+)
+NAMELESS = VolumeRecord(id="e" * 64, name="e" * 64, created_ns=START_NS, node="n1", anonymous=True)
 DISCONNECT = PendingDisconnect(NETWORK.id, Waiter("c8", "me"))
 STATES = {1: State.CREATED, 2: State.RUNNING, 3: State.EXITED, 4: State.RESTARTING}
 
@@ -110,6 +116,7 @@ def _buckets() -> dict[str, dict[str, str]]:
         catalogue.CONTAINERS_BUCKET.name: containers | {HORIZON_KEY: encode(Horizon(seq=42)).decode()},
         catalogue.NAMES_BUCKET.name: names,
         **_networks(),
+        **_volumes(),
         catalogue.NODES_BUCKET.name: {"n1": encode(builders.node_record()).decode()},
         catalogue.SHARES_BUCKET.name: {"n1": encode(Marks(marks=(Mark(seq=40, size=MARK_BYTES),))).decode()},
     }
@@ -126,6 +133,15 @@ def _networks() -> dict[str, dict[str, str]]:
         catalogue.ADDRESSES_BUCKET: (ADDRESSES.key(f"{NETWORK.id}/10.1.0.2"), address),
     }
     return {bucket.name: {key: encode(value).decode()} for bucket, (key, value) in found.items()}
+
+
+def _volumes() -> dict[str, dict[str, str]]:
+    named = VolumeNameHolder(id=VOLUME.id, since_ns=START_NS)
+    records = {one.id: encode(one).decode() for one in (VOLUME, NAMELESS)}
+    return {
+        catalogue.VOLUMES_BUCKET.name: records,
+        catalogue.VOLUME_NAMES_BUCKET.name: {VOLUME_NAMES.key(VOLUME.name): encode(named).decode()},
+    }
 
 
 def _images() -> NameTable:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.upgrade.make_data import DISCONNECT, NETWORK, STATES, spec, status
+from tests.upgrade.make_data import DISCONNECT, NAMELESS, NETWORK, STATES, VOLUME, spec, status
 
 from seaway_agent.state.database import Store, open_database
 from seaway_bus.bus import Bus, Command
@@ -27,6 +27,7 @@ from seaway_contracts.errors import SeawayError, not_found
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import CreateNetwork, ListNetworks, NetworkRecord
 from seaway_contracts.records import ForgetContainer, ListContainers, RegisterContainer, ResolveContainer
+from seaway_contracts.volumes import CreateVolume, ListVolumes, VolumeRecord
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import resolve
 from seaway_kit.tasks import Tasks
@@ -143,6 +144,10 @@ async def test_the_buckets(data: Path, tmp_path: Path, fake_server: FakeServer, 
                 await bus.call(catalogue.CREATE_NETWORK, again)
         holder = await service.containers.records.claims.holder(address_claim(NETWORK.id, "10.1.0.2"))
         assert holder == builders.container_id(2)
+        volumes = (await bus.call(catalogue.LIST_VOLUMES, ListVolumes())).volumes
+        assert set(map(repr, volumes)) == {repr(VOLUME), repr(NAMELESS)}
+        again = VolumeRecord(id="c" * 64, name=VOLUME.name, created_ns=1)
+        assert (await bus.call(catalogue.CREATE_VOLUME, CreateVolume(volume=again))).volume == VOLUME
         (node,) = (await bus.call(catalogue.LIST_NODES, Empty())).nodes
         assert node.node == "n1"
         shares = fake_server.buckets[catalogue.SHARES_BUCKET.name].entries
@@ -175,6 +180,7 @@ _READ_LATER = (
     catalogue.ADDRESSES_BUCKET,
     catalogue.NETWORK_NAMES_BUCKET,
     catalogue.SUBNETS_BUCKET,
+    catalogue.VOLUME_NAMES_BUCKET,
     catalogue.SHARES_BUCKET,
 )
 """Buckets that are not read at the start."""

@@ -4,9 +4,9 @@ from typing import Final
 
 from seaway_contracts import networks as n
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue.declare import AGENT, METADATA, call, event, query
+from seaway_contracts.catalogue.declare import AGENT, METADATA, ask, call, event, query
 from seaway_contracts.channels import BucketConfig, Repeat
-from seaway_contracts.commands import StatusReply
+from seaway_contracts.commands import ContainerId, StatusReply
 
 # --- events, in Docker's words
 
@@ -50,6 +50,14 @@ DISCONNECT: Final = call(
     "Have the container's node remove an endpoint, and free its addresses.",
     timeout_s=30,
     repeat=Repeat.UNANSWERED,
+)
+
+CLAIM_ADDRESSES: Final = ask(
+    METADATA,
+    "network.claim",
+    ContainerId,
+    n.ClaimedEndpoints,
+    "Claim the addresses that a container of the node asked for, and that another one had when it was created.",
 )
 
 # --- commands to an agent

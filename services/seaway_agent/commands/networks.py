@@ -1,4 +1,6 @@
-"""Commands of metadata about networks of users: connect and disconnect containers, remove a network, list them."""
+"""Commands of metadata about networks of users (connect, disconnect, remove, list), and what the agent asks of it."""
+
+from collections.abc import Sequence
 
 from seaway_agent.commands.paging import FRAME, page
 from seaway_agent.container.held_networks import HeldNetworks
@@ -10,8 +12,8 @@ from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.commands import StatusReply
-from seaway_contracts.containers import ContainerStatus
+from seaway_contracts.commands import ContainerId, StatusReply
+from seaway_contracts.containers import ContainerStatus, EndpointSpec
 from seaway_contracts.docker_errors import network_in_use
 from seaway_contracts.errors import conflict, internal
 from seaway_contracts.networks import (
@@ -95,3 +97,8 @@ class NetworkCommands:
         return NetworkInventory(
             node=inventory.node, epoch=inventory.epoch, networks=networks, used=used, next=following
         )
+
+
+async def claim_addresses(bus: Bus, node: str, container: str) -> Sequence[EndpointSpec]:
+    """Have metadata claim the addresses that a container of this node lacks. Raises SeawayError."""
+    return (await bus.call(catalogue.CLAIM_ADDRESSES, ContainerId(id=container), node=node)).endpoints

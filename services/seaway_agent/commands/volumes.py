@@ -14,7 +14,7 @@ from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
-from seaway_contracts.errors import internal
+from seaway_contracts.errors import unavailable
 from seaway_contracts.volumes import (
     ListHeldVolumes,
     MakeHeldVolume,
@@ -64,7 +64,8 @@ class VolumeCommands:
         try:
             self._volumes.remove(asked.id)
         except OSError as error:
-            raise internal(f"volume {asked.name} can't be removed from node {self._inventory.node}: {error}") from error
+            text = f"volume {asked.name} can't be removed from node {self._inventory.node}: {error}; try again"
+            raise unavailable(text) from error  # its removal is written down: it can't come back
         reach(Failpoint.VOLUME_REMOVED)
         return Empty()
 

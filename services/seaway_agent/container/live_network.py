@@ -1,7 +1,7 @@
 """Changes the network of a running container: endpoints, names, published ports, /etc/hosts and resolv.conf."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from seaway_agent.container import shared_files
@@ -26,6 +26,10 @@ from seaway_kit.failpoints import Failpoint, reach
 log = logging.getLogger(__name__)
 
 
+Claim = Callable[[str], Awaitable[Sequence[EndpointSpec]]]
+"""Has metadata claim the addresses that a container, by its id, asked for. Raises SeawayError."""
+
+
 @dataclass(frozen=True)
 class Changed:
     """What a running container has after a change: the new endpoint, if there is one, and its published ports."""
@@ -38,13 +42,27 @@ class LiveNetwork:
     """What has been made and not recorded, the next agent sweeps: it adopts what the status has."""
 
     def __init__(
-        self, networks: Networks, held: HeldNetworks, published: PublishedPorts, resolver: Resolver, layout: Layout
+        self,
+        networks: Networks,
+        held: HeldNetworks,
+        published: PublishedPorts,
+        resolver: Resolver,
+        layout: Layout,
+        claim: Claim,
     ) -> None:
         self._networks = networks
         self._held = held
         self._published = published
         self._resolver = resolver
         self._layout = layout
+        self._claim = claim
+
+    async def claim(self, spec: ContainerSpec) -> Sequence[EndpointSpec]:
+        """Claim the addresses that another container had when this one was created. Raises SeawayError."""
+        endpoints = spec.network.endpoints
+        if any(one.lacks_address and self._held.record(one.network_id) is not None for one in endpoints):
+            return await self._claim(spec.id)
+        return ()
 
     async def connect(
         self, spec: ContainerSpec, status: ContainerStatus, asked: EndpointSpec, network: NetworkRecord

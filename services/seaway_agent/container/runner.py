@@ -380,6 +380,7 @@ class ContainerRunner:
     async def _launch(self, order: Launch) -> None:
         async with self._updating, self.gate.alone():
             try:
+                await self._claim_addresses()
                 launched = await self._launching.launch(self.spec, self.lowers, order)
             except Exception as error:
                 self._launch_failed(error)
@@ -387,6 +388,12 @@ class ContainerRunner:
             self._began_ns = _boottime_ns()
             self.do(self.machine.launched(launched))
             self._runtime.watch(self._ended)
+
+    async def _claim_addresses(self) -> None:
+        """Stored before the launch, so that the next agent knows whose they are."""
+        if claimed := await self._network.claim(self.spec):
+            reach(Failpoint.START_CLAIMED)
+            self.do(self.machine.claimed(claimed, time.time_ns()))
 
     def _launch_failed(self, error: Exception) -> None:
         if not isinstance(error, FORESEEN):

@@ -169,6 +169,10 @@ class Machine:
         """
         return self._take(networks.connect, waiter, endpoint, network, made, ports, now_ns)
 
+    def claimed(self, endpoints: Iterable[EndpointSpec], now_ns: int) -> list[Instruction]:
+        """These endpoints have got the addresses that they asked for, before a launch."""
+        return self._take(networks.claimed, endpoints, now_ns)
+
     def disconnect(
         self, waiter: Waiter, network_id: str, name: str, ports: tuple[PublishedPort, ...], now_ns: int
     ) -> list[Instruction]:

@@ -1,5 +1,6 @@
 """Connecting a container to networks, and disconnecting it (moby 26.1 `daemon/container_operations.go`). Pure."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -69,6 +70,13 @@ def connect(
     return [record, *files, state.done(waiter)]
 
 
+def claimed(state: ContainerState, endpoints: Iterable[EndpointSpec], now_ns: int) -> list[Instruction]:
+    """See `Machine`."""
+    new = {one.network_id: one for one in endpoints}
+    _set_endpoints(state, tuple(new.get(one.network_id, one) for one in state.spec.network.endpoints))
+    return [_record(state, None, now_ns, [])]
+
+
 def why_no_disconnect(state: ContainerState, identifier: str, name: str) -> SeawayError | None:
     """See `Machine`."""
     if (error := _why_no_change(state)) is not None:
@@ -117,6 +125,6 @@ def _set_endpoints(state: ContainerState, endpoints: tuple[EndpointSpec, ...]) -
     state.spec = state.spec.model_copy(update={"network": changed})
 
 
-def _record(state: ContainerState, waiter: Waiter, now_ns: int, events: list[Emit]) -> Record:
+def _record(state: ContainerState, waiter: Waiter | None, now_ns: int, events: list[Emit]) -> Record:
     """The new spec, told by an event that Docker doesn't have."""
     return state.record(now_ns, waiter, *events, Emit("status", changes_spec=True))

@@ -66,9 +66,9 @@ class BridgeDriver(Driver):
             self._delete([bridge.rules.bridge])
             del self._bridges[spec.id]
 
-    def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
+    def plug(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """See `Driver`."""
-        return self._veths.plug(plan, self._port(plan), netns_fd)
+        return self._veths.plug(plan, self._port(plan), netns_fd, inner)
 
     def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """See `Driver`."""

@@ -90,15 +90,15 @@ class Driver(ABC):
         """Remove a network without endpoints."""
 
     @abstractmethod
-    def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
-        """Put an endpoint into a namespace in which programs run."""
+    def plug(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
+        """Put an endpoint into a namespace in which programs run. ``inner`` speaks rtnetlink there."""
 
     def plug_at_start(self, plan: EndpointPlan, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """Put an endpoint into a new namespace, quickly. ``inner`` speaks rtnetlink there.
 
         On error parts may be left: the caller removes the namespace.
         """
-        return self.plug(plan, netns_fd)
+        return self.plug(plan, netns_fd, inner)
 
     @abstractmethod
     def unplug(self, plugged: PluggedEndpoint, netns_fd: int) -> None:

@@ -58,7 +58,7 @@ class MacvlanDriver(Driver):
             with rtnetlink.open_interfaces() as host:
                 host.delete(parent.name)
 
-    def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
+    def plug(self, plan: EndpointPlan, netns_fd: int, _: NetlinkSocket) -> PluggedEndpoint:
         """See `Driver`."""
         parent, options = self._parents[plan.network.id], _options(plan.network)
         mtu = mtu_of(plan.network.options) or None

@@ -2,7 +2,7 @@
 
 Packed by hand are the requests of a container's start, those at each scrape for thousands of interfaces, and those of
 an agent that takes over from an earlier one: veths and their addresses, counters, lists. Rare requests (networks,
-endpoints that come and go while a container runs) use pyroute2 (`rtnetlink`), which takes four times as long.
+macvlan endpoints and default routes while a container runs) use pyroute2 (`rtnetlink`), which takes four times as long.
 """
 
 import struct

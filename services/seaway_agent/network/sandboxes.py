@@ -59,7 +59,8 @@ class Sandboxes:
         taken = {link.name for link in links(netns_fd, self._home)}
         network, plan = self._plan(sandbox, request, (request,), taken)
         try:
-            plugged = network.driver.plug(plan, netns_fd)
+            with socket_in(netns_fd, self._home) as inner:
+                plugged = network.driver.plug(plan, netns_fd, inner)
         except BaseException:
             network.free(plan, sandbox)
             fill_default_routes(sandbox, netns_fd)

@@ -1,8 +1,7 @@
-"""The veths of one suite, from a bridge of the host to a sandbox; hand-packed datagrams keep starts fast."""
+"""The veths of one suite, from a host bridge to a sandbox; hand-packed datagrams keep starts and connects fast."""
 
 import errno
 import logging
-import os
 import random
 import threading
 import time
@@ -12,14 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from seaway_agent.network import netns, rtnl
+from seaway_agent.network import rtnl
 from seaway_agent.network.attributes import Message
 from seaway_agent.network.driver import EndpointPlan, PluggedEndpoint
 from seaway_agent.network.errors import NetlinkError, NetworkError
 from seaway_agent.network.names import host_veth, is_host_veth, stale_group
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
 from seaway_agent.network.port import InterfaceCounters
-from seaway_agent.network.sandbox import socket_in
 from seaway_kit.failpoints import Failpoint, reach
 
 _log = logging.getLogger(__name__)
@@ -54,17 +52,13 @@ class Veths:
         reach(Failpoint.NETWORK_ADDRESS)
         return plan.plugged(name, link.index)
 
-    def plug(self, plan: EndpointPlan, port: BridgePort, netns_fd: int) -> PluggedEndpoint:
+    def plug(self, plan: EndpointPlan, port: BridgePort, netns_fd: int, inner: NetlinkSocket) -> PluggedEndpoint:
         """Make an endpoint in a namespace in which programs run. Leaves nothing on error."""
-        name = self._next_name()
         try:
-            with _socket_in(netns_fd) as inner:
-                link = self._plug(plan, name, port, netns_fd)
-                self._configure(plan, inner, link.peer)
+            return self.plug_at_start(plan, port, netns_fd, inner)
         except BaseException:
-            self.delete(name)
+            self.delete(host_veth(self._suite, self._serial))
             raise
-        return plan.plugged(name, link.index)
 
     def unplug(self, plugged: PluggedEndpoint) -> None:
         """Delete an endpoint of a namespace that stays."""
@@ -76,7 +70,10 @@ class Veths:
         The kernel answers only some 20 ms later, after it has waited for RCU. So a thread of its own asks for it.
         """
         deleting: Future[None] = Future()
-        threading.Thread(target=_delete, args=(name, deleting), name=f"delete-{name}", daemon=True).start()
+        try:
+            threading.Thread(target=_delete, args=(name, deleting), name=f"delete-{name}", daemon=True).start()
+        except RuntimeError:  # no more threads may be made
+            _delete(name, deleting)
         while not deleting.done():
             if self.link(rtnl.get_link(name), f"look for {name}") is None:
                 return
@@ -194,25 +191,14 @@ class Veths:
                 raise
 
 
-def _socket_in(netns_fd: int) -> NetlinkSocket:
-    home = netns.current()
-    try:
-        return socket_in(netns_fd, home)
-    finally:
-        os.close(home)
-
-
 def _delete(name: str, done: "Future[None]") -> None:
     try:
         with NetlinkSocket(ROUTE) as socket:
             socket.transact([rtnl.delete_link(name)], f"delete {name}")
-    except NetlinkError as error:
-        if error.code != errno.ENODEV:
+    except BaseException as error:  # whoever waits must hear of it
+        if not (isinstance(error, NetlinkError) and error.code == errno.ENODEV):
             done.set_exception(error)
             return
-    except OSError as error:
-        done.set_exception(error)
-        return
     done.set_result(None)
 
 

@@ -236,13 +236,7 @@ class Journal:
         if event.noun == "network" and event.network is not None:
             return event.network.network_id, 0, self._network_event(spec, record, event.network, event)
         if event.noun == "volume":
-            told = VolumeEvent(
-                name=event.volume,
-                id=event.volume_id,
-                anonymous=event.anonymous,
-                attributes=dict(event.attributes),
-            )
-            return volume_subject(event.volume), 0, told
+            return volume_subject(event.volume), 0, _volume_event(spec, event)
         status = record.status
         body = ContainerEvent(
             status=status if status.seq == seq else status.model_copy(update={"seq": seq}),
@@ -259,6 +253,19 @@ class Journal:
         driver = known.driver if known is not None else DRIVERS.get(endpoint.network, "bridge")
         attributes = {"name": endpoint.network, "type": driver, **event.attributes, "container": spec.id}
         return NetworkEvent(network_id=endpoint.network_id, attributes=attributes)
+
+
+def _volume_event(spec: ContainerSpec, event: Emit) -> VolumeEvent:
+    """With what metadata needs for the record of an anonymous volume."""
+    made = [one for one in spec.mounts if one.source == event.volume and one.anonymous] if event.anonymous else []
+    return VolumeEvent(
+        name=event.volume,
+        id=event.volume_id,
+        anonymous=event.anonymous,
+        labels=made[0].volume_labels if made else {},
+        options=made[0].volume_options if made else {},
+        attributes=dict(event.attributes),
+    )
 
 
 def _check_size(spec: ContainerSpec, body: ContainerEvent) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from seaway_agent.kernel.clones import clone_in_namespace_of
 from seaway_agent.kernel.mountinfo import Mount as HostEntry
@@ -14,6 +15,15 @@ from seaway_agent.runtime.contribution import Attachment
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.docker_errors import bind_source_missing
 from seaway_contracts.errors import bad_request, internal, reason_of
+
+_FLAGS: Final = {
+    "ro": os.ST_RDONLY,
+    "nosuid": os.ST_NOSUID,
+    "nodev": os.ST_NODEV,
+    "noexec": os.ST_NOEXEC,
+    "noatime": os.ST_NOATIME,
+    "nodiratime": os.ST_NODIRATIME,
+}
 
 
 def check_binds(spec: ContainerSpec) -> None:
@@ -67,10 +77,20 @@ def bind_mounts(spec: ContainerSpec, bundle: Path, *, rro: bool) -> tuple[HostMo
     return tuple(_bind(mount, bundle, rro=rro) for mount in spec.mounts if mount.type == "bind")
 
 
+def flags_of(path: str | Path) -> tuple[str, ...]:
+    """The options that the mount at a path has itself, such as `ro`: crun clears those that aren't asked for."""
+    try:
+        flags = os.statvfs(path).f_flag
+    except OSError:
+        return ()
+    return tuple(word for word, flag in _FLAGS.items() if flags & flag)
+
+
 def _bind(mount: Mount, bundle: Path, *, rro: bool) -> HostMount:
     if mount.recursive_read_only == "always" and not rro:
         raise bad_request(f"mount {mount.target}: recursive read-only needs a runtime that knows it, crun or runc")
     options = ["rbind" if mount.recursive else "bind", mount.propagation or "rprivate", *mount.options]
+    options += flags_of(mount.source)
     options += [option for option in (read_only_option(mount, rro=rro),) if option]
     return HostMount(str(bundle / attachment_name(mount)), mount.target, tuple(dict.fromkeys(options)))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from seaway_agent.archive.view import Place
 from seaway_agent.kernel.clones import clone_below, clone_in_namespace_of
 from seaway_agent.runtime.contribution import Attachment
-from seaway_agent.volumes.binds import attachment_name, read_only_option
+from seaway_agent.volumes.binds import attachment_name, flags_of, read_only_option
 from seaway_agent.volumes.mounted import mount_on, mount_refusal
 from seaway_agent.volumes.options import MountOptions, mount_options
 from seaway_agent.volumes.volumes import Volumes, volume_mounts
@@ -22,7 +22,7 @@ class VolumeMount:
     """A local volume: its data directory on the host.
 
     `recursively`: read-only with all mounts below. With a `subpath` only that is mounted. With an `attachment` it is
-    mounted from the bundle's attachment of that name. `options`: those that the volume's own mount has, such as `ro`.
+    mounted from the bundle's attachment of that name. `options`: those that the mount of its data has, such as `ro`.
     """
 
     source: Path
@@ -45,11 +45,10 @@ class VolumeMounts:
         found = []
         for mount in volume_mounts(spec):
             source = self._volumes.ready(mount.source)
-            options = self._options(mount)
-            attachment = attachment_name(mount) if mount.subpath or options else ""
+            attachment = attachment_name(mount) if mount.subpath or self._options(mount) else ""
             below = read_only_option(mount, rro=rro) == "rro"
-            words = options.words if options is not None else ()
-            found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, attachment, words))
+            flags = flags_of(source)
+            found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, attachment, flags))
         return tuple(found)
 
     def places(self, spec: ContainerSpec) -> tuple[Place, ...]:

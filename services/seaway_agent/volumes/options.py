@@ -13,12 +13,8 @@ from urllib.parse import urlsplit
 from seaway_agent.kernel import syscalls
 from seaway_contracts.errors import bad_request
 from seaway_contracts.volumes import VolumeRecord
-
-_OPTIONS: Final = ("type", "o", "device", "size")
-_NEEDED: Final = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?(?:[kmgtp]?(?:i?b)?)", re.IGNORECASE)
-_LONGEST: Final = 4095
-"""What the kernel reads of the data of a mount, without its final NUL. It cuts off the rest without a word."""
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.volumes import check_local_options
 
 _REC: Final = syscalls.MS_REC
 _PROPAGATION: Final = syscalls.MS_SHARED | syscalls.MS_PRIVATE | syscalls.MS_SLAVE | syscalls.MS_UNBINDABLE
@@ -59,8 +55,6 @@ _CLEARED: Final = {
     "rw": syscalls.MS_RDONLY,
     "suid": syscalls.MS_NOSUID,
 }
-
-_OF_THE_MOUNT: Final = ("ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime")
 
 
 @dataclass(frozen=True)
@@ -107,12 +101,6 @@ class MountOptions:
         shown = f"[{address}]" if ":" in address else address
         return replace(self, device=re.sub(r"(?<=//)[^/@]*(?=/|$)", shown, self.device, count=1))
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The options of the mount itself, not of its file system, in OCI's words: crun clears what isn't asked for."""
-        flags, _ = parse(self.options)
-        return tuple(word for word in _OF_THE_MOUNT if flags & _SET[word])
-
     def calls(self) -> tuple[MountCall, ...]:
         """The calls of mount(2) that make the mount, in order."""
         flags, data = parse(self.options)
@@ -149,39 +137,11 @@ def parse(options: str) -> tuple[int, str]:
 
 
 def check(name: str, options: Mapping[str, str]) -> None:
-    """Raise SeawayError (400) for options of a new volume that moby's driver refuses, or the kernel would cut off."""
-    if (wrong := _what_is_wrong(options)) is not None:
-        raise bad_request(f"create {name}: {wrong}")
-
-
-def _what_is_wrong(options: Mapping[str, str]) -> str | None:
-    for option in sorted(options):
-        if option not in _OPTIONS:
-            return f'invalid option: "{option}"'
-    if options.get("type") == "cifs" and _has_port(options.get("device", "")):
-        return "port not allowed in CIFS device URL, include 'port' in 'o='"
-    if "size" in options:
-        size = _SIZE.fullmatch(options["size"])
-        if size is None:
-            return f"invalid size: '{options['size']}'"
-        if float(size[1]):
-            return "quota size requested but no quota support"
-    for option, needed in _NEEDED.items():
-        missing = [one for one in needed if option in options and one not in options]
-        if missing:
-            return f'missing required option: "{missing[0]}"'
-    if any("\0" in value for value in options.values()):
-        return "an option has a NUL character"
-    if len(options.get("o", "").encode()) > _LONGEST:
-        return f"option o is longer than {_LONGEST} bytes, of which the kernel takes no more"
-    return None
-
-
-def _has_port(device: str) -> bool:
+    """Raise SeawayError (400) for options of a new volume that the driver refuses."""
     try:
-        return urlsplit(device).port is not None
-    except ValueError:
-        return True
+        check_local_options(options)
+    except InvalidParameter as error:
+        raise bad_request(f"create {name}: {error}") from error
 
 
 def _value(options: str, key: str) -> str:

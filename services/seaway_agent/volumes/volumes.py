@@ -88,8 +88,9 @@ class Volumes:
     def reserve(self, spec: ContainerSpec, records: Iterable[VolumeRecord] = ()) -> None:
         """Make a new container's missing volumes, and protect all its volumes from removal.
 
-        `records`: those of its volumes with a name. Call `commit` or `rollback` next. Raises SeawayError with nothing
-        made: 404 for a volume that was removed, 409 if the node has another one of that name.
+        `records`: those of its volumes with a name. One without a record has its name as id, until a record comes.
+        Call `commit` or `rollback` next. Raises SeawayError with nothing made: 404 for a volume that was removed, 409
+        if the node has another one of that name.
         """
         given = {record.name: record for record in records}
         self._created[spec.id] = {}

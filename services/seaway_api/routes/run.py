@@ -22,7 +22,7 @@ from seaway_contracts.commands import (
     StatusReply,
     StopContainer,
 )
-from seaway_contracts.docker_errors import cannot_kill, container_not_running
+from seaway_contracts.docker_errors import cannot_kill, cannot_restart, container_not_running
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_docker.errors import InvalidParameter, invalid_wait_condition
 from seaway_docker.signals import parse_signal
@@ -63,7 +63,12 @@ async def _stop(call: Call, channel: CallChannel[StopContainer, StatusReply]) ->
         parse_signal(signal)
     identifier, node = await call.api.locate(call.name)
     request = StopContainer(id=identifier, timeout_s=seconds, signal=signal)
-    await _command(call, channel, request, node, patience_s=_patience(channel, seconds))
+    try:
+        await _command(call, channel, request, node, patience_s=_patience(channel, seconds))
+    except SeawayError as error:
+        if channel is not cat.RESTART or error.retryable:
+            raise
+        raise cannot_restart(call.name, error) from None
     return replies.empty()
 
 

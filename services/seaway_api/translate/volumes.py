@@ -10,6 +10,7 @@ from typing import Any, Final
 from seaway_api.translate.network_options import parse_bool
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.docker_errors import no_such_volume_driver
+from seaway_contracts.errors import bad_request
 from seaway_contracts.nodes import NodeRecord
 from seaway_contracts.volumes import ANONYMOUS_LABEL, VolumeRecord
 from seaway_docker.errors import InvalidParameter
@@ -28,7 +29,8 @@ _NODE: Final = "node"
 def volume_record(body: VolumeCreate, identifier: str, created_ns: int, nodes: Iterable[str]) -> VolumeRecord:
     """The volume that a body asks for; without a name the id is its name.
 
-    `nodes`: those that there are. Raises SeawayError for an unknown driver, InvalidParameter.
+    `nodes`: those that there are. Raises SeawayError for an unknown driver or node, and InvalidParameter for a name or
+    options that the driver refuses.
     """
     if body.driver not in ("", LOCAL):
         raise no_such_volume_driver(body.name or identifier, body.driver)
@@ -36,9 +38,9 @@ def volume_record(body: VolumeCreate, identifier: str, created_ns: int, nodes: I
     node = options.pop(_NODE, "")
     if body.name:
         check_volume_name(body.name)
+    if node and node not in nodes:
+        raise bad_request(f"create {body.name or identifier}: there is no node {node}")
     try:
-        if node and node not in nodes:
-            raise InvalidParameter(f"there is no node {node}")
         check_local_options(options)
     except InvalidParameter as error:
         raise InvalidParameter(f"create {body.name or identifier}: {error}") from None

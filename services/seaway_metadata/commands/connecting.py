@@ -12,11 +12,12 @@ from typing import Final
 from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import TransportError, WrongRevision
 from seaway_contracts import catalogue
-from seaway_contracts.commands import ListInventory, StatusReply
+from seaway_contracts.commands import ContainerId, StatusReply
 from seaway_contracts.containers import ContainerRecord, EndpointSpec
-from seaway_contracts.docker_errors import no_such_network
+from seaway_contracts.docker_errors import no_such_container, no_such_network
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.networks import (
+    ClaimedEndpoints,
     ConnectContainer,
     ConnectHeld,
     DisconnectContainer,
@@ -44,7 +45,7 @@ _TRIES: Final = 64
 
 
 class Connecting:
-    """Serves `network.connect` and `network.disconnect`. The command's id goes on to the node: it does it once."""
+    """Serves `network.connect`, `disconnect` and `claim`. A command's id goes on to the node: it does it once."""
 
     def __init__(
         self,
@@ -64,11 +65,13 @@ class Connecting:
         """Begin to answer."""
         await self._bus.serve(catalogue.CONNECT, self.connect)
         await self._bus.serve(catalogue.DISCONNECT, self.disconnect)
+        await self._bus.serve(catalogue.CLAIM_ADDRESSES, self.claim_addresses)
 
     async def connect(self, request: ConnectContainer, command: Command) -> StatusReply:
         """Raises SeawayError: what speaks against the endpoint, in Docker's words."""
         record = await self._commands.find_current(request.id)
         with reachable(self._missing):
+            record = await self._as_its_node_has_it(record)
             (resolved,) = await self._endpoints.resolve((request.endpoint,), record.node)
             if not resolved.spec.network_id:
                 raise no_such_network(request.endpoint.network)
@@ -84,21 +87,34 @@ class Connecting:
                 await self._take_back(reserved)
             raise
 
+    async def claim_addresses(self, request: ContainerId, command: Command) -> ClaimedEndpoints:
+        """Claim for a container that starts what another one had when it was created. Raises SeawayError.
+
+        Whatever its node doesn't come to store lapses, or is claimed anew at the next start.
+        """
+        record = await self._commands.find_current(request.id)
+        if record.node != command.node:
+            raise no_such_container(request.id)
+        with reachable(self._missing):
+            lacking = [one for one in record.spec.network.endpoints if one.lacks_address]
+            return ClaimedEndpoints(endpoints=tuple([await self._claimed(record, one) for one in lacking]))
+
+    async def _claimed(self, record: ContainerRecord, endpoint: EndpointSpec) -> EndpointSpec:
+        by_id = endpoint.model_copy(update={"network": endpoint.network_id or endpoint.network})
+        (resolved,) = await self._endpoints.resolve((by_id,), record.node)
+        if resolved.network is None:
+            raise no_such_network(endpoint.network)
+        return (await self._claim(record, resolved))[0]
+
     async def _claim(
         self, record: ContainerRecord, resolved: ResolvedEndpoint
     ) -> tuple[EndpointSpec, dict[Claim, int]]:
         """The endpoint with its addresses, and the claims that are new. Raises SeawayError, TransportError."""
-        settled = False
         for _ in range(_TRIES):
             (endpoint,) = chosen = self._endpoints.choose((resolved,))
             claims = address_claims(with_endpoints(record.spec, chosen))
             try:
-                reserved = await self._reserve(claims, record.id)
-                if len(reserved) == len(claims) or settled:
-                    return endpoint, reserved
-                await self._take_back(reserved)
-                await self._settle(record)
-                settled = True
+                return endpoint, await self._reserve(claims, record)
             except SeawayError as error:
                 if not may_choose_again(error, chosen):
                     raise
@@ -108,21 +124,24 @@ class Connecting:
                 self._endpoints.settled(chosen)
         raise unavailable("the addresses of the network are being taken at the same time; try again")
 
-    async def _settle(self, record: ContainerRecord) -> None:
-        """Free what the container has given up so far by its node's word.
+    async def _as_its_node_has_it(self, record: ContainerRecord) -> ContainerRecord:
+        """The container's record, brought up to date by its node. Raises SeawayError, TransportError.
 
-        It may have left an address of which metadata has not heard yet: claimed again now, that would be freed then.
+        It may have left this network, or one of its addresses, by a disconnect of which this copy hasn't heard yet.
         """
-        held = await self._bus.call(catalogue.INVENTORY, ListInventory(ids=(record.id,)), node=record.node)
-        seq = next((item.status.seq for item in held.containers if item.spec.id == record.id), 0)
-        await self._table.free_claims(record.id, seq)
+        try:
+            await self._table.ask_node(record.id)
+        except SeawayError as error:
+            raise unavailable(f"node {record.node} can't say which networks the container is in: {error}") from error
+        return await self._commands.find_current(record.id)
 
-    async def _reserve(self, claims: Sequence[Claim], key: str) -> dict[Claim, int]:
+    async def _reserve(self, claims: Sequence[Claim], record: ContainerRecord) -> dict[Claim, int]:
         """Reserve all, or none. Returns the new ones with their revisions: another request may have made the others."""
         for claim in claims:
-            await self._table.kept.keep(claim, key)
+            await self._table.kept.keep(claim, record.id)
         outcomes = await asyncio.gather(
-            *(self._table.records.claims.reserve_more(claim, key) for claim in claims), return_exceptions=True
+            *(self._table.records.claims.reserve_more(claim, record.id, record.status.seq) for claim in claims),
+            return_exceptions=True,
         )
         reserved = {claim: got for claim, got in zip(claims, outcomes, strict=True) if isinstance(got, int)}
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]

@@ -19,7 +19,7 @@ from seaway_contracts.records import (
     ResolveContainer,
 )
 from seaway_contracts.volumes import VolumeRecord
-from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, may_choose_again, with_endpoints
+from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, with_endpoints, without_taken
 from seaway_metadata.commands.mounts import Mounts
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.kinds.container_inventories import ContainerTable
@@ -107,7 +107,7 @@ class ContainerCommands:
     async def _register(
         self, request: RegisterContainer, resolved: Sequence[ResolvedEndpoint]
     ) -> Stored[ContainerRecord]:
-        """With other addresses where those that were free here have just been taken."""
+        """With other addresses where those that were free here have just been taken, or none for now."""
         for _ in range(_TRIES):
             endpoints = self._endpoints.choose(resolved)
             spec = with_endpoints(request.spec, endpoints)
@@ -116,8 +116,7 @@ class ContainerCommands:
                     await self._table.kept.keep(claim, spec.id)
                 return await self._registering.register(spec, request.node)
             except SeawayError as error:
-                if not may_choose_again(error, endpoints):
-                    raise
+                resolved = without_taken(error, resolved)
             finally:
                 self._endpoints.settled(endpoints)
         raise unavailable("the addresses of the network are being taken at the same time; try again")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -19,10 +19,14 @@ _FAMILIES: Final = ((4, "ipv4_address", "claimed_ipv4"), (6, "ipv6_address", "cl
 
 @dataclass(frozen=True)
 class ResolvedEndpoint:
-    """An endpoint with its network; None for a network of every node, and where there is no such network."""
+    """An endpoint with its network; None for a network of every node, and where there is no such network.
+
+    `claims`: whether addresses are claimed for it now.
+    """
 
     spec: EndpointSpec
     network: NetworkRecord | None = None
+    claims: bool = True
 
 
 class Endpoints:
@@ -102,7 +106,7 @@ class Endpoints:
         chosen: list[EndpointSpec] = []
         try:
             for one in resolved:
-                chosen.append(one.spec if one.network is None else self._chosen(one.spec, one.network))
+                chosen.append(self._chosen(one.spec, one.network) if one.network and one.claims else one.spec)
         except SeawayError:
             self.settled(chosen)
             raise
@@ -133,12 +137,25 @@ def may_choose_again(error: SeawayError, endpoints: Sequence[EndpointSpec]) -> b
     """Whether another address may be free where this one was taken: unless the user asked for this one."""
     if error.reason is not Reason.ADDRESS_TAKEN:
         return False
-    network, _, address = error.facts.get("claim", "").partition("/")
-    return not any(
-        one.network_id == network and getattr(one, asked) and str(ip_address(getattr(one, asked))) == address
-        for one in endpoints
-        for _, asked, _ in _FAMILIES
-    )
+    return not any(_asks(one, error.facts.get("claim", "")) for one in endpoints)
+
+
+def _asks(endpoint: EndpointSpec, word: str) -> bool:
+    """Whether the user asked for the address of that claim."""
+    network, _, address = word.partition("/")
+    asked = [getattr(endpoint, name) for _, name, _ in _FAMILIES]
+    return endpoint.network_id == network and any(text and str(ip_address(text)) == address for text in asked)
+
+
+def without_taken(error: SeawayError, resolved: Sequence[ResolvedEndpoint]) -> list[ResolvedEndpoint]:
+    """The endpoints of a new container after one of their addresses was refused; raises the error if none was.
+
+    One that was asked for is claimed at the container's start, as in Docker: until then its holder may go. Compose
+    makes a service's new container before it removes the old one.
+    """
+    if error.reason is not Reason.ADDRESS_TAKEN:
+        raise error
+    return [replace(one, claims=one.claims and not _asks(one.spec, error.facts.get("claim", ""))) for one in resolved]
 
 
 def with_endpoints(spec: ContainerSpec, endpoints: Sequence[EndpointSpec]) -> ContainerSpec:

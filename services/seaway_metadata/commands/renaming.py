@@ -49,7 +49,7 @@ class Renaming:
         record = await self._find(request.id)
         if request.name == record.spec.name:
             return StatusReply(status=record.status)
-        reserved = await self._reserve(request)
+        reserved = await self._reserve(request, record.status.seq)
         reach(Failpoint.RENAME_NAMED)
         try:
             reply = await self._bus.call(RENAME_HELD, request, node=record.node, command=command)
@@ -61,10 +61,10 @@ class Renaming:
         reach(Failpoint.RENAME_FREED)
         return reply
 
-    async def _reserve(self, request: RenameContainer) -> bool:
+    async def _reserve(self, request: RenameContainer, seq: int) -> bool:
         try:
             await self._keep(NAMES.claim(request.name), request.id)
-            return await self._registering.rename(request.id, request.name)
+            return await self._registering.rename(request.id, request.name, seq)
         except TransportError as error:
             raise unavailable(f"the records can't be reached just now: {error}; try again") from error
         except SeawayError as error:

@@ -73,14 +73,16 @@ class VolumeBook:
         found = await self.stored(name)
         if found is None and await self._told():
             found = await self.stored(name)
+        if found is not None:
+            return found
+        record = wanted()
         for _ in range(_TRIES):
-            if found is not None:
-                return found
             try:
-                return await self._table.register(wanted())
+                return await self._table.register(record)
             except SeawayError as error:
                 if error.code not in (Code.CONFLICT, Code.UNAVAILABLE):
                     raise
             await asyncio.sleep(_PAUSE_S)
-            found = await self.stored(name)
+            if (found := await self.stored(name)) is not None:
+                return found
         raise unavailable(f"volume {name} is being made, or removed, by somebody else; try again")

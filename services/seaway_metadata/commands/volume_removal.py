@@ -70,11 +70,8 @@ class VolumeRemoval:
             self._check_unused(volume)
             if self._is_down(volume) and not request.force:
                 raise _node_is_down(volume)
-            await self._table.write_now(volume.id)
-            marked = await self._table.change(volume.id, _removed)
+            marked = await self._mark(volume)
             reach(Failpoint.VOLUME_MARKED)
-            if marked is None:
-                raise no_such_volume(volume.name)
             told = await self._remove_from_node(marked, force=request.force)
             reach(Failpoint.VOLUME_NODE_REMOVED)
             await self._finish(marked, command, told=told)
@@ -83,6 +80,21 @@ class VolumeRemoval:
     def _check_unused(self, volume: VolumeRecord) -> None:
         if found := users(volume.name, self._containers.view.all()):
             raise volume_in_use(volume.name, found)
+
+    async def _mark(self, volume: VolumeRecord) -> VolumeRecord:
+        """Raises SeawayError: NOT_FOUND where somebody else has removed it, or is removing it."""
+        before: VolumeRecord | None = None
+
+        def removed(found: VolumeRecord) -> VolumeRecord:
+            nonlocal before
+            before = found
+            return _removed(found)
+
+        await self._table.write_now(volume.id)
+        marked = await self._table.change(volume.id, removed)
+        if marked is None or before is None or before.removed:
+            raise no_such_volume(volume.name)
+        return marked
 
     async def _remove_from_node(self, volume: VolumeRecord, *, force: bool) -> bool:
         """Where the node refuses, the volume stays; where it doesn't answer, it is removed later. Raises SeawayError.
@@ -246,9 +258,8 @@ def _same(found: VolumeRecord, volume: VolumeRecord) -> bool:
 
 
 def _removed(volume: VolumeRecord) -> VolumeRecord:
-    if volume.removed:  # somebody else is removing it
-        raise no_such_volume(volume.name)
-    return changed(volume, removed=True, made_for="")
+    """Its end is published, as its user has heard of it."""
+    return volume if volume.removed else changed(volume, removed=True, made_for="")
 
 
 def _undone(volume: VolumeRecord) -> VolumeRecord:

@@ -48,7 +48,7 @@ class AnonymousVolumes:
         elif ended:
             self._ended(body.name, envelope.node)
         else:
-            self.take(anonymous_volume(body.name, envelope.node, envelope.time_ns))
+            self.take(anonymous_volume(body.name, envelope.node, envelope.time_ns, body.labels, body.options))
 
     def _read(self, body: VolumeEvent, *, ended: bool) -> None:
         """What metadata, or another copy of it, has written."""
@@ -84,7 +84,8 @@ class AnonymousVolumes:
         """Take in those that a container mounts: the event of the volume's creation may come after the container's."""
         for mount in container.spec.mounts:
             if mount.type == "volume" and mount.anonymous and self._table.index.get(mount.source) is None:
-                self.take(anonymous_volume(mount.source, container.node, container.spec.created_ns))
+                labels, options = mount.volume_labels, mount.volume_options
+                self.take(anonymous_volume(mount.source, container.node, container.spec.created_ns, labels, options))
 
     def of_node(self, node: str) -> list[VolumeRecord]:
         """Those of a node."""

@@ -28,10 +28,13 @@ class ContainerRegistering:
             raise bad_request(f"the container name must have 1 to {NAMES.most_bytes} bytes")
         return await self._registering.register(ContainerRecord(spec=spec, node=node))
 
-    async def rename(self, identifier: str, name: str) -> bool:
-        """Reserve a further name for a container; False where it has it already. Raises as `register` does."""
+    async def rename(self, identifier: str, name: str, seq: int) -> bool:
+        """Reserve a further name for a container, as it is by that number; False where it has it already.
+
+        Raises as `register` does.
+        """
         try:
-            return await self._records.claims.reserve_more(NAMES.claim(name), identifier) is not None
+            return await self._records.claims.reserve_more(NAMES.claim(name), identifier, seq) is not None
         except WrongRevision:
             raise conflict("the name was taken by another container at the same time; try again") from None
 

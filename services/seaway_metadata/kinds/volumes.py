@@ -1,6 +1,6 @@
 """Volumes: records that metadata makes and changes; of anonymous ones their nodes report. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from seaway_contracts.catalogue import VOLUME_NAMES_BUCKET, VOLUMES_BUCKET
@@ -92,10 +92,19 @@ def used(volume: VolumeRecord, node: str, container: str) -> VolumeRecord:
     return changed(volume, node=node, made_for="")
 
 
-def anonymous_volume(name: str, node: str, created_ns: int) -> VolumeRecord:
+def anonymous_volume(
+    name: str, node: str, created_ns: int, labels: Mapping[str, str], options: Mapping[str, str]
+) -> VolumeRecord:
     """The record of a volume that a node has made for a container that named none."""
-    labels = {ANONYMOUS_LABEL: ""}
-    return VolumeRecord(id=name, name=name, created_ns=created_ns, node=node, labels=labels, anonymous=True)
+    return VolumeRecord(
+        id=name,
+        name=name,
+        created_ns=created_ns,
+        node=node,
+        labels={**labels, ANONYMOUS_LABEL: ""},
+        options=dict(options),
+        anonymous=True,
+    )
 
 
 # --- mounts

@@ -47,8 +47,8 @@ class Claims:
         """Whether somebody can hold it."""
         return self._spaces[claim.space][0].fits(claim.word)
 
-    async def reserve(self, claim: Claim, key: str) -> int | None:
-        """Make the claim this record's; the revision, or None where it already was.
+    async def reserve(self, claim: Claim, key: str, seq: int = 0) -> int | None:
+        """Make the claim this record's, as it is by that number; the revision, or None where it already was.
 
         Raises CONFLICT where another record has it, WrongRevision where it changes hands again and again.
 
@@ -56,13 +56,13 @@ class Claims:
         """
         for _ in range(_RESERVE_TRIES - 1):
             with contextlib.suppress(WrongRevision):
-                return await self._try(claim, key)
-        return await self._try(claim, key)
+                return await self._try(claim, key, seq)
+        return await self._try(claim, key, seq)
 
-    async def _try(self, claim: Claim, key: str) -> int | None:
+    async def _try(self, claim: Claim, key: str, seq: int) -> int | None:
         """One try. Raises WrongRevision if it changes hands meanwhile, CONFLICT if another has it."""
         space, bucket, place = self._entry(claim)
-        holder = self._encoded(space, key)
+        holder = self._encoded(space, key, seq)
         try:
             revision = await bucket.create(place, holder)
         except WrongRevision:
@@ -90,24 +90,24 @@ class Claims:
             return False
         return not await self._has(holder.id, claim)
 
-    async def reserve_more(self, claim: Claim, key: str) -> int | None:
-        """Reserve a further claim for a record. Returns and raises as `reserve` does.
+    async def reserve_more(self, claim: Claim, key: str, seq: int) -> int | None:
+        """Reserve a further claim for a record, as it is by that number. Returns and raises as `reserve` does.
 
         WrongRevision too, where another record takes it at the same time. Where the record has it already, its revision
         changes, so that whoever reserved it first can't take it back from under this caller.
         """
-        revision = await self.reserve(claim, key)
+        revision = await self.reserve(claim, key, seq)
         if revision is None:
-            await self._renew(claim, key)
+            await self._renew(claim, key, seq)
         return revision
 
-    async def _renew(self, claim: Claim, key: str) -> None:
+    async def _renew(self, claim: Claim, key: str, seq: int) -> None:
         """A record takes a claim again that it has just left, and that is not freed yet."""
         space, bucket, place = self._entry(claim)
         found = await bucket.get(place)
         if found is None or decode(space.model, found.value).id != key:
             raise WrongRevision(claim.word)
-        await bucket.update(place, self._encoded(space, key), found.revision)
+        await bucket.update(place, self._encoded(space, key, seq), found.revision)
 
     async def claim(self, claim: Claim, key: str) -> bool:
         """Make what a node says its record claims this record's; False where another has it, or nobody may."""
@@ -121,20 +121,22 @@ class Claims:
             return False
         return True
 
-    async def hold(self, claim: Claim, key: str) -> None:
-        """See to it that a record that is there has its claim, unless another holds it."""
+    async def hold(self, claim: Claim, key: str, seq: int) -> None:
+        """See to it that a record that is there, as it is by that number, has its claim, unless another holds it."""
         space, bucket, place = self._entry(claim)
         with contextlib.suppress(WrongRevision):
-            await bucket.create(place, self._encoded(space, key))
+            await bucket.create(place, self._encoded(space, key, seq))
 
-    async def release(self, claim: Claim, key: str, before_ns: int = 0) -> None:
-        """Free a claim, if that record still holds it and has not taken it since `before_ns` (0: whenever)."""
+    async def release(self, claim: Claim, key: str, left: int = 0) -> None:
+        """Free a claim, if that record still holds it. `left`: the number of the change by which the record gave it up,
+        unless that is gone: a claim that it has made since is kept.
+        """
         space, bucket, place = self._entry(claim)
         found = await bucket.get(place)
         if found is None:
             return
         holder = decode(space.model, found.value)
-        if holder.id == key and not 0 < before_ns < holder.since_ns:
+        if holder.id == key and not 0 < left <= holder.seq:
             try:
                 await bucket.delete(place, found.revision)
             except WrongRevision:
@@ -167,8 +169,8 @@ class Claims:
                     log.error("who holds the claim %s can't be read: %s", entry.key, error)
         return HeldClaims(self._entry, found)
 
-    def _encoded(self, space: ClaimSpace, key: str) -> bytes:
-        return encode(space.model(id=key, since_ns=self._now_ns()))
+    def _encoded(self, space: ClaimSpace, key: str, seq: int) -> bytes:
+        return encode(space.model(id=key, since_ns=self._now_ns(), seq=seq))
 
 
 class HeldClaims:

@@ -41,7 +41,8 @@ class KeptClaims(Generic[R]):
             return
         await self._freshness.until(lambda: self._bearer(claim, but) is None)
         if bearer := self._bearer(claim, but):
-            await self._records.claims.hold(claim, bearer)
+            record = self._view.index.get(bearer)
+            await self._records.claims.hold(claim, bearer, self._view.kind.seq(record) if record is not None else 0)
 
     def _bearer(self, claim: Claim, but: str) -> str | None:
         return next((one for one in self._view.index.bearers(claim) if one != but), None)

@@ -19,10 +19,15 @@ I = TypeVar("I", bound=Payload)  # noqa: E741
 
 
 class ClaimHolder(Payload):
-    """The key of the record that holds a claim, and since when (Unix ns)."""
+    """The key of the record that holds a claim, and since when (Unix ns).
+
+    `seq`: the number of what its node had reported of the record by then. What it gave up at that number or before is
+    older than this claim.
+    """
 
     id: str
     since_ns: int
+    seq: int = 0
 
 
 class Claim(NamedTuple):
@@ -101,6 +106,10 @@ class Kind(ABC, Generic[R]):
     def same_request(self, known: R, record: R) -> bool:
         """Whether the record that is known was registered by the same request as this one."""
         return known == record
+
+    def seq(self, record: R) -> int:
+        """The number of what its node last reported of it; 0 while that is nothing."""
+        return 0
 
     # --- its halves
 

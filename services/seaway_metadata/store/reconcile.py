@@ -93,13 +93,19 @@ class Reconciler(Generic[R, I]):
                     await self._answered.wait()
 
     async def look(self, node: str, keys: Sequence[str]) -> None:
-        """Ask a node, for a moment at most, for some of its records, of which somebody knows more than is here."""
+        """As `ask`; without an answer nothing changes."""
         try:
-            held = await self._inventories.some(node, keys)
-            await self._take(node, held.items)
+            await self.ask(node, keys)
         except (SeawayError, TransportError) as error:
             log.debug("node %s can't tell of some %ss: %s", node, self._view.kind.noun, error)
-            return
+
+    async def ask(self, node: str, keys: Sequence[str]) -> None:
+        """Ask a node, for a moment at most, for some of its records, of which somebody knows more than is here.
+
+        Raises SeawayError, TransportError.
+        """
+        held = await self._inventories.some(node, keys)
+        await self._take(node, held.items)
         if not held.lost_memory and not held.next:  # an agent of before this call tells of all that it holds, by pages
             for gone in set(keys) - self._keys(held.items):
                 self._forget(gone, node)

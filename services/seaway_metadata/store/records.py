@@ -125,7 +125,7 @@ class Records(Generic[R]):
     async def hold(self, record: R) -> None:
         """See to it that a record that is there has its claims, unless others hold them."""
         for claim in self.kind.claims(record):
-            await self.claims.hold(claim, self.kind.key(record))
+            await self.claims.hold(claim, self.kind.key(record), self.kind.seq(record))
 
     async def delete(self, key: str, claims: tuple[Claim, ...] = ()) -> None:
         """Remove a destroyed record, and what it claims. `claims`: what it is known to claim, as it may be gone."""

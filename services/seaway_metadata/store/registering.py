@@ -72,12 +72,16 @@ class Registering(Generic[R]):
         return found
 
     async def _undo(self, record: R, claims: Mapping[Claim, object], stored: Stored[R] | BaseException) -> None:
-        """Take back what a registration made that is refused, or an earlier try of it: then a killed copy did not."""
+        """Take back what a refused registration made, and the record of an earlier try, which a killed copy left.
+
+        But not one of which its node has told since: that was made.
+        """
         if any(isinstance(outcome, TransportError | WrongRevision) for outcome in (*claims.values(), stored)):
             return
-        key = self._records.kind.key(record)
+        kind = self._records.kind
+        key = kind.key(record)
         await self._take_back(key, claims)
-        if isinstance(stored, Stored):
+        if isinstance(stored, Stored) and kind.seq(stored.record) <= kind.seq(record):
             with _logged(key):
                 await self._records.bucket.delete(key, stored.revision)
 

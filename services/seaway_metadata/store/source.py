@@ -10,10 +10,10 @@ _REMEMBERED: Final = 1 << 13
 
 
 class LeftClaim(NamedTuple):
-    """A claim that a record had until it changed, and when that was heard of (Unix ns)."""
+    """A claim that a record had until it changed, and the number of that change (`Kind.seq`)."""
 
     claim: Claim
-    left_ns: int
+    seq: int
 
 
 class _Ended(NamedTuple):

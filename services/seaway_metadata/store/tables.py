@@ -1,7 +1,6 @@
 """One kind's records in this copy: in memory, in their bucket, and kept true by what nodes say of them."""
 
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, Generic, Protocol
 
@@ -101,7 +100,7 @@ class ReportedTable(Table[R], Generic[R, E, I]):
         feed: Feed,
         nodes_up: Callable[[], Collection[str]],
     ) -> None:
-        self.view = View(kind, self._changed, time.time_ns)
+        self.view = View(kind, self._changed)
         self._reported = kind
         self._feed = feed
         records = Records(kind, buckets, self.view.destroyed)
@@ -164,6 +163,16 @@ class ReportedTable(Table[R], Generic[R, E, I]):
         """
         await self.freshness.current({key: seq})
         await self.behind.free_claims(key)
+
+    async def ask_node(self, key: str) -> None:
+        """Take what its node says of a record now, and free the claims that it has given up.
+
+        Raises TransportError; SeawayError where the node can't say.
+        """
+        record = self.view.record(key)
+        if record is not None:
+            await self.reconciler.ask(self._reported.node(record), [key])
+            await self.behind.free_claims(key)
 
     # --- events
 

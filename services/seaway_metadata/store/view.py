@@ -14,13 +14,10 @@ from seaway_metadata.store.source import LeftClaim, Source
 class View(Source[R], Generic[R, E, I]):
     """The records. `changed` is called with the key of each one that was made, changed or removed."""
 
-    def __init__(
-        self, kind: ReportedKind[R, E, I], changed: Callable[[str], None], now_ns: Callable[[], int] = lambda: 0
-    ) -> None:
+    def __init__(self, kind: ReportedKind[R, E, I], changed: Callable[[str], None]) -> None:
         super().__init__(kind)
         self.kind = kind
         self._changed = changed
-        self._now_ns = now_ns
         self._registered: dict[str, R] = {}
         self._lacking: dict[str, int] = {}
 
@@ -125,7 +122,7 @@ class View(Source[R], Generic[R, E, I]):
         """Note the claims that a record has given up."""
         for claim in self.kind.claims(before) if before is not None else ():
             if claim not in self.kind.claims(after):
-                self._left.setdefault(self.kind.key(after), set()).add(LeftClaim(claim, self._now_ns()))
+                self._left.setdefault(self.kind.key(after), set()).add(LeftClaim(claim, self.kind.seq(after)))
 
     def apply_inventory(self, node: str, items: Iterable[I], refused: Collection[Claim] = ()) -> bool:
         """A node has said what it holds: take what is new. Whether all of it may be the node's.

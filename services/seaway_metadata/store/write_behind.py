@@ -154,7 +154,7 @@ class WriteBehind(Generic[R]):
         present = self._records.kind.claims(record) if record is not None else ()
         for left in self._source.left_claims(key):
             if left.claim not in present:
-                await self._records.claims.release(left.claim, key, left.left_ns)
+                await self._records.claims.release(left.claim, key, left.seq)
             self._source.released(key, left)
 
 

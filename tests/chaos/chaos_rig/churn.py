@@ -43,6 +43,8 @@ class Churn:
         self.failures: list[str] = []
         self._doubtful: set[tuple[str, str]] = set()
         """Where a request was repeated: its first try may have been carried out later."""
+        self._rested = 0.0
+        """Until then, on the monotonic clock, a request may still be carried out whose sender has given up."""
 
     def plant(self, node: str, count: int, networks: int = 2) -> None:
         """Containers on a node, with networks of their own: these have the node of the first container in them."""
@@ -90,6 +92,7 @@ class Churn:
             thread.join()
         assert not self.failures, "; ".join(self.failures)
         self._suite.whole()
+        time.sleep(max(0.0, self._rested - time.monotonic()))
         for network, container in self._doubtful:
             if network in self._client.networks(container):
                 self._client.disconnect(network, container)
@@ -106,12 +109,13 @@ class Churn:
         try:
             while not self._enough.is_set() and (next(self._numbers) < self._wanted or not self._may_end.is_set()):
                 network = chance.choice(patch.networks)
-                self._enough.wait(max(0.0, rested[network] - time.monotonic()))
+                if self._enough.wait(max(0.0, rested[network] - time.monotonic())):
+                    return
                 refused = len(client.refused)
                 self._round(client, network, container)
-                if len(client.refused) > refused:
+                if any("connect" in text.split(":")[0] for text in client.refused[refused:]):
                     self._doubtful.add((network, container))
-                    rested[network] = time.monotonic() + _DEAD_LINE_S
+                    rested[network] = self._rested = time.monotonic() + _DEAD_LINE_S
         except Exception as error:  # a thread's end is the test's failure
             self.failures.append(f"{container} on {patch.node}: {error!r}")
 

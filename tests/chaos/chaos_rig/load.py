@@ -142,7 +142,8 @@ class Load:
         A start that was asked for again, as its answer was lost, may have been a second one, of what had ended by then.
         """
         assert self.failures == [], self.failures[:5]
-        assert [one for one in self.outcomes if one.got != one.wanted] == []
+        wrong_codes = [one for one in self.outcomes if one.got != one.wanted]
+        assert not wrong_codes, wrong_codes
         assert len(self.outcomes) >= self.count
         mine = {one.container for one in self.outcomes}
         client = Client(self.api)

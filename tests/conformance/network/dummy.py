@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from seaway_agent.network import rtnetlink
 from seaway_agent.network.driver import Driver, EndpointPlan, PluggedEndpoint
+from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.port import NetworkSpec
 from seaway_agent.network.rtnl import Link
 
@@ -23,7 +24,7 @@ class DummyDriver(Driver):
     def remove(self, spec: NetworkSpec) -> None:
         """Nothing is there."""
 
-    def plug(self, plan: EndpointPlan, netns_fd: int) -> PluggedEndpoint:
+    def plug(self, plan: EndpointPlan, netns_fd: int, _: NetlinkSocket) -> PluggedEndpoint:
         with rtnetlink.open_interfaces(netns_fd) as inner:
             inner.make_bridge(plan.interface, plan.mac, plan.network.mtu, first_name=plan.interface, alias="")
             inner.configure(plan.interface, plan.addresses, plan.gateways)

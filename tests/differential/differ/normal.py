@@ -10,6 +10,7 @@ _ZERO_TIME: Final = "0001-01-01T00:00:00Z"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _LONG_ID: Final = re.compile(r"(?<![0-9a-f:])[0-9a-f]{64}(?![0-9a-f])")
 _GENERATED_NAME: Final = re.compile(r"^/?[a-z]+_[a-z]+\d?$")
+_VOLUMES: Final = re.compile(r"<engine>/root/(docker|agent/n1)/volumes")
 _QUOTED_NAME: Final = re.compile(r'"/[a-z]+_[a-z]+\d?"')
 _RUNTIME_WORDS: Final = re.compile(r"runc create failed: |unable to start container process: ")
 AGO: Final = re.compile(r"(Less than a second|About a minute|\d+ (second|minute)s?)( ago)?")
@@ -82,5 +83,6 @@ class Normal:
         for value, name in self._names.items():
             text = text.replace(value, name)
         text = _LONG_ID.sub("<id>", text.replace(self._directory, "<engine>"))
+        text = _VOLUMES.sub("<volumes>", text)
         text = _RUNTIME_WORDS.sub("", _QUOTED_NAME.sub('"<generated>"', text))  # runc's frame around its errors
         return _TIME.sub(lambda found: found[0] if found[0] == _ZERO_TIME else "<time>", text)

@@ -246,9 +246,12 @@ class AgentRig:
             **fields,  # type: ignore[arg-type]
         )
 
-    async def create(self, spec: ContainerSpec, command: Command | None = None) -> str:
+    async def create(
+        self, spec: ContainerSpec, command: Command | None = None, volumes: Sequence[VolumeRecord] | None = None
+    ) -> str:
+        """`volumes`: the records of its volumes with a name; made for it unless they are given."""
         self._metadata.register(spec, self.node)
-        asked = CreateContainer(spec=spec, volumes=self._volume_records(spec))
+        asked = CreateContainer(spec=spec, volumes=self._volume_records(spec) if volumes is None else tuple(volumes))
         await self.bus.call(catalogue.CREATE, asked, node=self.node, command=command)
         return spec.id
 

@@ -13,8 +13,9 @@ from seaway_agent.archive.view import Stack
 from seaway_agent.volumes import filling
 from seaway_agent.volumes.filler import VolumeFiller
 from seaway_agent.volumes.volumes import Volumes
-from seaway_contracts.containers import Mount
+from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.failpoints import VARIABLE, Failpoint
 from seaway_testing import builders
 
@@ -165,6 +166,27 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path, small: Path, image: in
     filler.close()
     volumes.close()
     assert held(small) == set()
+
+
+def test_a_volume_for_which_there_is_no_room_is_not_made(small: Path) -> None:
+    volumes = Volumes(small, "n1", lambda _: False)
+    before = VolumeRecord(id="1", name="before", created_ns=1)
+    volumes.make(before)
+    with pytest.raises(OSError, match="No space left"):
+        (small / "before/_data/file").write_bytes(bytes(2 << 20))
+    record = VolumeRecord(id="2", name="new", created_ns=1, labels={"a": "x" * 10_000})
+    for make in (lambda: volumes.make(record), lambda: volumes.reserve(_with("new"), [record])):
+        with pytest.raises(SeawayError, match="volume new can't be made: No space left on device") as refused:
+            make()
+        assert refused.value.code is Code.NO_SPACE
+    assert os.listdir(small) == ["before"] and list(volumes.listed(())) == ["1"]
+    volumes.remove("1")
+    volumes.close()
+    assert os.listdir(small) == [], "a full disk doesn't keep a volume from being removed"
+
+
+def _with(name: str) -> ContainerSpec:
+    return builders.spec(1, mounts=(Mount(type="volume", source=name, target="/v"),))
 
 
 @pytest.mark.parametrize("point", [Failpoint.VOLUME_FILLED, Failpoint.VOLUME_HALF_MOVED, Failpoint.VOLUME_MOVED])

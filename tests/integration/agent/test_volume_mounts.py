@@ -91,6 +91,26 @@ async def test_a_bind_with_its_options(rig: AgentRig, source: Path) -> None:
     await rig.until(lambda: mounted(rig) == [])
 
 
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+async def test_a_bind_keeps_the_flags_that_the_host_has_set(
+    rig: AgentRig, source: Path, tmp_path: Path, runtime: str
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    syscalls.mount(str(source), str(place), None, syscalls.MS_BIND)
+    try:
+        flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+        syscalls.mount(None, str(place), None, syscalls.MS_REMOUNT | syscalls.MS_BIND | flags)
+        host = Mount(type="bind", source=str(place), target="/v")
+        container = await rig.ran(
+            "sh", "-c", "echo x > /v/new; grep ' /v ' /proc/mounts", mounts=(host,), runtime=runtime
+        )
+        assert "Read-only file system" in rig.output(container)
+        assert " ro,nosuid,nodev,noexec," in rig.output(container)
+    finally:
+        syscalls.umount2(str(place), syscalls.MNT_DETACH)
+
+
 async def test_a_piece_of_it(rig: AgentRig, source: Path) -> None:
     (source / "a/b").mkdir(parents=True)
     (source / "a/b/deep").write_text("below")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from seaway_agent.archive.changes import changes, tar_layer
 from seaway_agent.archive.view import Place, Stack
 from seaway_agent.kernel import launcher, overlay, paths
 from seaway_agent.kernel.procs import open_pidfd
+from seaway_agent.volumes.mounted import mount_on, unmount_from
+from seaway_agent.volumes.options import MountOptions
+from seaway_contracts.errors import SeawayError
 
 
 @pytest.fixture
@@ -90,6 +94,49 @@ def test_a_stopped_one_with_a_volume(layers: Stack, tmp_path: Path) -> None:
     with reading_only as found, pytest.raises(OSError, match=r"[Rr]ead-only"):
         paths.open_in_root(found.root, "/vol/x", os.O_WRONLY | os.O_CREAT, 0o644)
     assert os.listdir(tmp_path / "scratch") == []
+
+
+def mounting(volume: Path, fstype: str, device: str, options: str = "") -> Place:
+    given = MountOptions(fstype, device, options)
+    return Place("/vol", volume, mount=partial(mount_on, volume, given))
+
+
+def test_a_volume_is_mounted_for_the_view_alone(layers: Stack, tmp_path: Path) -> None:
+    before = mounts()
+    for name in ("volume", "source"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "source/f").touch()
+    place = mounting(tmp_path / "volume", "none", str(tmp_path / "source"), "bind")
+    with view.view_of_stopped(layers, [place], tmp_path / "scratch", writable=True) as found:
+        assert names(found.root, "/vol") == {"vol", "vol/f"}
+        os.close(paths.open_in_root(found.root, "/vol/given", os.O_WRONLY | os.O_CREAT, 0o644))
+        assert mounts() == before
+    assert sorted(os.listdir(tmp_path / "source")) == ["f", "given"]
+    assert os.listdir(tmp_path / "volume") == []
+
+
+def test_a_volume_that_a_run_has_mounted_is_seen_as_it_is(layers: Stack, tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    place = mounting(tmp_path / "volume", "tmpfs", "tmpfs")
+    mount_on(tmp_path / "volume", MountOptions("tmpfs", "tmpfs", ""))
+    try:
+        (tmp_path / "volume/f").touch()
+        with view.view_of_stopped(layers, [place], tmp_path / "scratch", writable=False) as found:
+            assert names(found.root, "/vol") == {"vol", "vol/f"}
+    finally:
+        assert unmount_from(tmp_path / "volume")
+    with view.view_of_stopped(layers, [place], tmp_path / "scratch", writable=False) as found:
+        assert names(found.root, "/vol") == {"vol"}, "a new one, as for each run"
+    assert not unmount_from(tmp_path / "volume")
+
+
+def test_a_volume_that_can_not_be_mounted_is_named(layers: Stack, tmp_path: Path) -> None:
+    before = mounts()
+    (tmp_path / "volume").mkdir()
+    place = mounting(tmp_path / "volume", "none", "/nope", "bind")
+    with pytest.raises(SeawayError, match=r"failed to mount local volume: mount /nope:.*: no such file or directory"):
+        view.view_of_stopped(layers, [place], tmp_path / "scratch", writable=True)
+    assert mounts() == before
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seaway_agent.commands.networks import claim_addresses
 from seaway_agent.container.factory import ContainerLogs
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
@@ -228,7 +230,7 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
         networks=networks,
         published=published,
         resolver=resolver,
-        live=LiveNetwork(networks, held, published, resolver, layout),
+        live=LiveNetwork(networks, held, published, resolver, layout, partial(claim_addresses, fake_bus, "n1")),
     )
     await tasks.close()
     for threads in (workers, compressors):

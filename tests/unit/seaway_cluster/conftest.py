@@ -19,6 +19,7 @@ from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import NetworkRecord, NetworkRef, NetworkReply
 from seaway_contracts.placement import Placement, PlaceRequest
 from seaway_contracts.records import ForgetContainer, RegisterContainer, RegisteredContainer, ResolveContainer
+from seaway_contracts.volumes import VolumeRecord, VolumeRef, VolumeReply
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.clock import START_NS
@@ -38,6 +39,7 @@ class Suite:
     records: dict[str, ContainerRecord] = field(default_factory=dict)
     calls: list[tuple[str, Any, Command]] = field(default_factory=list)
     networks: dict[str, NetworkRecord] = field(default_factory=dict)
+    volumes: dict[str, VolumeRecord] = field(default_factory=dict)
     fail: dict[str, SeawayError] = field(default_factory=dict)
     refuse_once: dict[str, SeawayError] = field(default_factory=dict)
     meanwhile: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Suite:
             (cat.REGISTER, self._register),
             (cat.FORGET, self._forget),
             (cat.GET_NETWORK, self._network),
+            (cat.GET_VOLUME, self._volume),
         ):
             await self.bus.serve(channel, self._handler(channel.name, answer))  # type: ignore[arg-type, misc]
         for channel, answer in (
@@ -121,12 +124,17 @@ class Suite:
         if any(record.spec.name == request.spec.name for record in self.records.values()):
             raise conflict("taken")
         self.add(ContainerRecord(spec=request.spec, node=request.node))
-        return RegisteredContainer(spec=request.spec)
+        return RegisteredContainer(spec=request.spec, volumes=tuple(self.volumes.values()))
 
     async def _network(self, request: NetworkRef) -> NetworkReply:
         if request.ref not in self.networks:
             raise not_found(f"network {request.ref} not found")
         return NetworkReply(network=self.networks[request.ref])
+
+    async def _volume(self, request: VolumeRef) -> VolumeReply:
+        if request.name not in self.volumes:
+            raise not_found(f"get {request.name}: no such volume")
+        return VolumeReply(volume=self.volumes[request.name])
 
     async def _forget(self, request: ForgetContainer) -> Empty:
         self.records.pop(request.id, None)

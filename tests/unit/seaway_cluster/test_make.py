@@ -11,6 +11,7 @@ from seaway_cluster.request import ContainerRequest
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.images import ImageConfig, ImageRecord
+from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.tasks import Tasks
 from seaway_testing import builders
 from seaway_testing.waiting import until
@@ -38,6 +39,12 @@ async def test_placed_registered_and_made(creator: ContainerCreator, suite: Any)
     assert [one.spec for one in suite.named("container.register")] == [made.spec]
     assert [one.spec for one in suite.named("container.create")] == [made.spec]
     assert (made.spec.name, made.spec.image.id, made.spec.command.cmd) == ("web", suite.image.id, ("sh",))
+
+
+async def test_the_node_gets_the_volumes_with_the_container(creator: ContainerCreator, suite: Any) -> None:
+    suite.volumes["data"] = VolumeRecord(id="a" * 64, name="data", created_ns=1)
+    await creator.make(REQUEST, ["web"])
+    assert suite.named("container.create")[0].volumes == (suite.volumes["data"],)
 
 
 async def test_each_step_is_a_command_of_its_own_in_the_askers_name(creator: ContainerCreator, suite: Any) -> None:
@@ -169,7 +176,11 @@ def test_no_host_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     assert new_container_id() == "12345678901f" + "0" * 52
 
 
-OTHER = SeawayError(Code.CONFLICT, "network own is on node n1", Reason.OTHER_NODE, {"node": "n1"})
+def other_node(node: str, thing: str = "network own") -> SeawayError:
+    return SeawayError(Code.CONFLICT, f"{thing} is on node {node}", Reason.OTHER_NODE, {"node": node, "thing": thing})
+
+
+OTHER = other_node("n1")
 
 
 async def test_placed_again_on_the_node_of_its_networks(creator: ContainerCreator, suite: Any) -> None:
@@ -181,10 +192,13 @@ async def test_placed_again_on_the_node_of_its_networks(creator: ContainerCreato
     assert not suite.named("container.unplace")
 
 
-async def test_networks_of_two_nodes(creator: ContainerCreator, suite: Any) -> None:
-    suite.fail["container.register"] = OTHER
+async def test_a_network_and_a_volume_of_two_nodes(creator: ContainerCreator, suite: Any) -> None:
+    """It is placed twice and not again and again."""
+    suite.refuse_once["container.register"] = OTHER
+    suite.fail["container.register"] = other_node("n2", "volume data")
     error = await refused(creator, ["web", "other"])
-    assert (error.status, error.message) == (409, "network own is on node n1")
+    text = "no node can have the container: network own is on node n1 and volume data is on node n2"
+    assert (error.status, error.message, error.reason) == (409, text, None)
     assert len(suite.named("container.place")) == len(suite.named("container.register")) == 2
     await until(lambda: suite.named("container.unplace"))
     assert not suite.named("container.create")

@@ -8,9 +8,10 @@ from seaway_bus.bus import Bus
 from seaway_cluster.records import metadata_records
 from seaway_cluster.start_and_remove import remove, start
 from seaway_contracts.commands import RemoveContainer
-from seaway_contracts.containers import ContainerRecord, EndpointSpec, State
+from seaway_contracts.containers import ContainerRecord, EndpointSpec, Mount, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import NetworkRecord, network_id
+from seaway_contracts.volumes import VolumeRecord
 from seaway_testing import builders
 
 ID = builders.container_id(1)
@@ -50,6 +51,21 @@ async def test_its_networks_come_with_it(fake_bus: Bus, suite: Any) -> None:
     await start(fake_bus, "tester", metadata_records(fake_bus), ID, "n1")
     assert suite.named("container.create")[0].networks == (web,)
     assert [one.ref for one in suite.named("network.get")] == [web.id, "b" * 64]
+
+
+async def test_its_volumes_come_with_it(fake_bus: Bus, suite: Any) -> None:
+    """Those that it mounts by name; each is asked for once, and one that was removed is left out."""
+    suite.volumes["data"] = data = VolumeRecord(id="a" * 64, name="data", created_ns=1)
+    mounts = (
+        *(Mount(type="volume", target=target, source="data") for target in ("/a", "/b")),
+        Mount(type="volume", target="/c", source="gone"),
+        Mount(type="volume", target="/d", source="b" * 64, anonymous=True),
+        Mount(type="bind", target="/e", source="/etc"),
+    )
+    suite.add(ContainerRecord(spec=builders.spec(1, mounts=mounts), node="n1", status=builders.status(seq=0)))
+    await start(fake_bus, "tester", metadata_records(fake_bus), ID, "n1")
+    assert suite.named("container.create")[0].volumes == (data,)
+    assert [one.name for one in suite.named("volume.get")] == ["data", "gone"]
 
 
 async def test_one_that_was_made_and_is_gone_is_not_made_again(fake_bus: Bus, suite: Any) -> None:

@@ -16,6 +16,7 @@ from seaway_docker.volumes import check_local_options
         {"type": "", "device": "", "o": ""},
         {"type": "nfs", "device": ":/x", "o": "addr=10.0.0.1,rw"},
         {"size": "0"},
+        {"type": "cifs", "device": "//host/share", "o": "port=4450"},
     ],
 )
 def test_options_that_are_taken(options: dict[str, str]) -> None:
@@ -32,6 +33,13 @@ def test_options_that_are_taken(options: dict[str, str]) -> None:
         ({"o": "bind"}, 'missing required option: "device"'),
         ({"o": "bind", "device": "/x"}, 'missing required option: "type"'),
         ({"size": "10m"}, "quota size requested but no quota support"),
+        ({"type": "cifs", "device": "//host:445/x"}, "port not allowed in CIFS device URL, include 'port' in 'o='"),
+        ({"type": "cifs", "device": "//host:x/x"}, "port not allowed in CIFS device URL, include 'port' in 'o='"),
+        ({"type": "tmpfs", "device": "a\0b"}, "an option has a NUL character"),
+        (
+            {"type": "tmpfs", "device": "tmpfs", "o": "x" * 4096},
+            "option o is longer than 4095 bytes, of which the kernel takes no more",
+        ),
         ({"size": "many"}, "invalid size: 'many'"),
         ({"size": "-1"}, "invalid size: '-1'"),
     ],

@@ -8,8 +8,8 @@ from seaway_agent.container.hook import Peers, RunRequest
 from seaway_agent.kernel.clones import clone_in_namespace_of
 from seaway_agent.runtime.contribution import SHARED_MEMORY, Attachment, Contribution
 from seaway_contracts.containers import ContainerNetworking, ContainerSpec
-from seaway_contracts.docker_errors import container_not_running
-from seaway_contracts.errors import conflict
+from seaway_contracts.docker_errors import container_not_running, no_such_container
+from seaway_contracts.errors import SeawayError, conflict
 
 _JOINED: Final = "container:"
 
@@ -64,9 +64,12 @@ def named(peers: Peers, spec: ContainerSpec) -> ContainerNetworking:
 
 def network_pid(peers: Peers, partner: str) -> int:
     """The first process of a container whose network is shared. Raises SeawayError where that doesn't run."""
-    if pid := _running(peers, partner):
-        return pid
-    raise conflict(f"cannot join network of a non running container: {partner}")
+    peer = peers(partner)
+    if peer is None:
+        raise no_such_container(partner)
+    if not peer.status.pid:
+        raise conflict(f"cannot join network of a non running container: {partner}")
+    return peer.status.pid
 
 
 def _ipc_pid(peers: Peers, partner: str) -> int:
@@ -80,11 +83,8 @@ def _ipc_pid(peers: Peers, partner: str) -> int:
 
 
 def _pid(peers: Peers, partner: str, kind: str) -> int:
-    if pid := _running(peers, partner):
-        return pid
-    raise conflict(f"failed to join {kind} namespace: {container_not_running(partner).message}")
-
-
-def _running(peers: Peers, partner: str) -> int:
     peer = peers(partner)
-    return peer.status.pid if peer is not None else 0
+    if peer is not None and peer.status.pid:
+        return peer.status.pid
+    error = container_not_running(partner) if peer is not None else no_such_container(partner)
+    raise SeawayError(error.code, f"failed to join {kind} namespace: {error.message}")

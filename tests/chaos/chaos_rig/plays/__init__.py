@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from chaos_rig.plays import executing, imaging, making, networking, running
+from chaos_rig.plays import executing, imaging, making, networking, running, volumes
 from chaos_rig.scene import Scene
 from seaway_kit.failpoints import Failpoint
 
@@ -14,6 +14,7 @@ _SCENES: dict[str, Play] = {
     "register": making.create,
     "project": making.create,
     "unpack": making.unpack,
+    "volume": volumes.create,
     "forget": making.forget,
     "network": running.start,
     "connect": networking.connect,
@@ -42,12 +43,20 @@ _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.VOLUME_FILLED: making.fill,
     Failpoint.VOLUME_HALF_MOVED: making.fill,
     Failpoint.VOLUME_MOVED: making.fill,
+    Failpoint.VOLUME_REGISTERED: volumes.first_use,
+    Failpoint.VOLUME_MARKED: volumes.remove,
+    Failpoint.VOLUME_NODE_REMOVED: volumes.remove,
+    Failpoint.VOLUME_FORGOTTEN: volumes.remove,
+    Failpoint.VOLUME_REMOVED: volumes.remove,
+    Failpoint.VOLUME_MOUNTED: volumes.mounted,
+    Failpoint.VOLUME_UNMOUNTED: volumes.mounted,
     Failpoint.REGISTER_TAKEN_OVER: making.take_over,
     Failpoint.PROJECT_GONE: running.remove,
     Failpoint.NETWORKS_RESTORED: networking.restore,
     Failpoint.NETWORK_REMOVED: networking.remove,
     Failpoint.DISCONNECT_BEGUN: networking.disconnect,
     Failpoint.ENDPOINT_UNPLUGGED: networking.disconnect,
+    Failpoint.START_CLAIMED: networking.claim,
     Failpoint.NETWORK_SUBNETS: networking.create,
     Failpoint.NETWORK_RECORDED: networking.create,
     Failpoint.NETWORK_MARKED: networking.remove,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from chaos_rig.scene import LOOP, Scene
 
 _SUBNET = "10.99.7.0/29"
+_ASKED = "10.99.7.5"
 
 
 def create(scene: Scene) -> None:
@@ -52,6 +53,23 @@ def disconnect(scene: Scene) -> None:
         scene.client.start(other)
         scene.client.connect(network, other, address)
         assert _is_in(scene, other, network) == address
+        scene.client.remove(other)
+
+    _with_container(scene, act)
+
+
+def claim(scene: Scene) -> None:
+    """A container that was created while another had its address starts with it once that one is gone."""
+
+    def act(container: str, network: str) -> None:
+        scene.client.connect(network, container, _ASKED)
+        body = {"Image": "busybox", "Cmd": ["sh", "-c", LOOP], "HostConfig": {"NetworkMode": network}}
+        endpoints = {"EndpointsConfig": {scene.name: {"IPAMConfig": {"IPv4Address": _ASKED}}}}
+        other = scene.client.make(f"{scene.name}-other", body | {"NetworkingConfig": endpoints})
+        assert scene.suite.api.request("POST", f"/containers/{other}/start").status == 403
+        scene.client.disconnect(network, container)
+        scene.crash(lambda: scene.client.start(other))
+        assert _is_in(scene, other, network) == _ASKED
         scene.client.remove(other)
 
     _with_container(scene, act)

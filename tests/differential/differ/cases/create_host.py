@@ -163,7 +163,7 @@ CASES: Final[tuple[Case, ...]] = (
         {"Tmpfs": {"": ""}},
     ),
     *hosts("VolumesFrom", {"VolumesFrom": ["nothing"]}, {"VolumesFrom": ["nothing:xx"]}, {"VolumesFrom": [""]}),
-    *hosts("VolumeDriver", {"VolumeDriver": "nothing", "Binds": ["x:/a"]}),
+    *hosts("VolumeDriver", {"VolumeDriver": "nothing", "Binds": ["vol:/a"]}),
     # HostConfig: security
     *hosts(
         "Capabilities",

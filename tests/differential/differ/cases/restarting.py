@@ -15,6 +15,17 @@ CASES: Final[tuple[Case, ...]] = (
     case("with a bad time", create(), post("/containers/{c}/restart?t=x")),
     case("with a bad signal", create(), start(), post("/containers/{c}/restart?signal=NOTHING")),
     case("nothing", post("/containers/nothing/restart")),
+    case("a missing program", create("nosuchprogram"), post("/containers/{c}/restart")),
+    case(
+        "in the network of one that was removed",
+        create(keep="other"),
+        start("other"),
+        create(host={"NetworkMode": "container:{other}", "PidMode": "container:{other}"}),
+        start(),
+        delete("/containers/{other}?force=1"),
+        post("/containers/{c}/restart?t=0"),
+        post("/containers/{c}/start"),
+    ),
     case(
         "on failure, twice",
         create("sh", "-c", "exit 3", host={"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}}),

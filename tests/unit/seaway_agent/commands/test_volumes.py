@@ -39,9 +39,13 @@ class Node:
     async def make(self, record: VolumeRecord) -> None:
         await self.bench.bus.call(catalogue.MAKE_HELD_VOLUME, MakeHeldVolume(volume=record), node="n1")
 
-    async def remove(self, identifier: str) -> None:
-        asked = RemoveHeldVolume(id=identifier, name="it")
+    async def remove(self, record: VolumeRecord) -> None:
+        asked = RemoveHeldVolume(id=record.id, name=record.name)
         await self.bench.bus.call(catalogue.REMOVE_HELD_VOLUME, asked, node="n1")
+
+    async def listed(self) -> dict[str, VolumeRecord]:
+        reply = await self.bench.bus.call(catalogue.VOLUME_INVENTORY, ListHeldVolumes(), node="n1")
+        return {one.id: one for one in reply.volumes}
 
     async def sizes(self, *ids: str) -> dict[str, int]:
         return (await self.bench.bus.call(catalogue.MEASURE_VOLUMES, MeasureVolumes(ids=ids), node="n1")).sizes
@@ -73,9 +77,9 @@ async def test_made_listed_removed(node: Node) -> None:
     some = ListHeldVolumes(ids=(record(2).id, "unknown"))
     listed = await node.bench.bus.call(catalogue.VOLUME_INVENTORY, some, node="n1")
     assert list(listed.volumes) == ours[1:]
-    await node.remove(record(1).id)
-    await node.remove(record(1).id)
-    await node.remove(record(3).id)
+    await node.remove(record(1))
+    await node.remove(record(1))
+    await node.remove(record(3))
     assert [path.name for path in node.root.iterdir() if path.name[0] != "."] == ["v2"]
     for gone in (record(1), record(3)):
         with pytest.raises(SeawayError, match=f"get {gone.name}: no such volume") as refused:
@@ -87,11 +91,25 @@ async def test_one_that_a_container_has_is_refused_and_stays(node: Node) -> None
     spec = builders.spec(1, mounts=(Mount(type="volume", source="v1", target="/v"),))
     node.volumes.reserve(spec, [record(1)])
     node.volumes.commit(spec)
-    with pytest.raises(SeawayError, match=rf"remove it: volume is in use - \[{spec.id}\]") as refused:
-        await node.remove(record(1).id)
+    with pytest.raises(SeawayError, match=rf"remove v1: volume is in use - \[{spec.id}\]") as refused:
+        await node.remove(record(1))
     assert refused.value.code is Code.CONFLICT
     node.volumes.reserve(spec, [record(1)])
     assert (node.root / "v1/_data").is_dir()
+
+
+async def test_a_removal_that_fails_can_be_tried_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_: str) -> None:
+        raise OSError("device is busy")
+
+    await node.make(record(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(node.volumes, "remove", busy)
+        with pytest.raises(SeawayError, match="v1 can't be removed from node n1: device is busy; try again") as refused:
+            await node.remove(record(1))
+        assert refused.value.retryable
+    await node.remove(record(1))
+    assert await node.listed() == {}
 
 
 async def test_an_inventory_comes_in_pages(node: Node) -> None:

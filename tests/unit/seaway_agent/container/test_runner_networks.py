@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.seaway_agent.runner_bench import Bench, remove, until_idle
+from tests.unit.seaway_agent.runner_bench import Bench, remove, start, stop, until_idle
 
 from seaway_agent.container import live_network
 from seaway_agent.container.hooks.etc_files import etc_files
 from seaway_agent.container.runner import ContainerRunner
-from seaway_agent.core.instructions import PendingDisconnect, Waiter
+from seaway_agent.core.instructions import PendingDisconnect, Record, Waiter
 from seaway_agent.dns.port import ContainerNames, ResolverError
 from seaway_agent.network.errors import NetlinkError, NetworkError, PortError
 from seaway_agent.network.port import network_spec
 from seaway_bus.bus import Command
-from seaway_contracts.containers import EndpointSpec, PortBinding
+from seaway_contracts.catalogue import CLAIM_ADDRESSES
+from seaway_contracts.commands import ContainerId
+from seaway_contracts.containers import EndpointSpec, PortBinding, State
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.networks import NetworkRecord, Pool, network_id
+from seaway_contracts.networks import ClaimedEndpoints, NetworkRecord, Pool, network_id
 from seaway_testing import builders
 
 BRIDGE_ID = network_id("bridge")
@@ -344,3 +346,44 @@ async def test_a_disconnect_of_an_earlier_agent_is_finished(bench: Bench) -> Non
     assert "10.1.0.9" not in box.file()
     assert bench.journal.pending_disconnects == {}
     assert bench.journal.outcome("c7") == box.runner.status
+
+
+WANTING = EndpointSpec(network="back", network_id=BACK.id, ipv4_address="10.1.0.9")
+
+
+async def wanting(bench: Bench) -> ContainerRunner:
+    """A container that was created while another one had the address that it asks for."""
+    runner = await bench.make(network=builders.networking(endpoints=(WANTING,)))
+    bench.journal.write(runner.spec, Record(runner.status, (), networks=(BACK,)))
+    return runner
+
+
+async def test_an_address_that_was_taken_is_claimed_at_the_start(bench: Bench) -> None:
+    claims: list[str] = []
+
+    async def claim(request: ContainerId, command: Command) -> ClaimedEndpoints:
+        claims.append(request.id)
+        return ClaimedEndpoints(endpoints=(WANTING.model_copy(update={"claimed_ipv4": "10.1.0.9"}),))
+
+    await bench.bus.serve(CLAIM_ADDRESSES, claim)
+    runner = await wanting(bench)
+    status = await start(runner)
+    assert [end.address for end in status.endpoints] == ["10.1.0.9"]
+    assert bench.journal.actions == ["create", "status", "start"]
+    await stop(runner, 0)
+    await until_idle(runner)
+    await start(runner)
+    assert claims == [runner.spec.id], "it is the container's from then on"
+
+
+async def test_a_start_fails_while_another_container_has_the_address(bench: Bench) -> None:
+    async def refuse(request: ContainerId, command: Command) -> ClaimedEndpoints:
+        raise SeawayError(Code.FORBIDDEN, "Address already in use")
+
+    await bench.bus.serve(CLAIM_ADDRESSES, refuse)
+    runner = await wanting(bench)
+    with pytest.raises(SeawayError, match="Address already in use") as caught:
+        await start(runner)
+    assert caught.value.status == 403
+    assert (runner.status.state, runner.status.error) == (State.CREATED, "Address already in use")
+    assert bench.networks.endpoints(runner.spec.id) == ()

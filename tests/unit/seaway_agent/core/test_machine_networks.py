@@ -128,3 +128,15 @@ def test_what_is_being_removed_stays_as_it_is(make_box: MakeBox) -> None:
     container = builders.container_id(1)
     text = f"Container {container} is marked for removal and cannot be connected or disconnected to the network"
     assert refusal(connect(box)) == refusal(disconnect(box)) == (409, text)
+
+
+def test_addresses_that_are_claimed_before_a_launch_are_stored(make_box: MakeBox) -> None:
+    asked = ASKED.model_copy(update={"ipv4_address": "10.1.0.9"})
+    other = EndpointSpec(network="front", network_id="f" * 64, claimed_ipv4="10.2.0.2")
+    box = make_box(network=builders.networking(endpoints=(other, asked)))
+    box.machine.start(Waiter("s"))
+    has = asked.model_copy(update={"claimed_ipv4": "10.1.0.9"})
+    done = box.machine.claimed((has,), box.now_ns)
+    assert words(done) == ["record created: status"]
+    assert isinstance(done[0], Record) and [event.changes_spec for event in done[0].events] == [True]
+    assert box.machine.spec.network.endpoints == (other, has)

@@ -19,7 +19,7 @@ from seaway_bus.outbox import Outbox
 from seaway_bus.outbox_table import OutboxMessage
 from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_DIE
 from seaway_contracts.containers import Command as Process
-from seaway_contracts.containers import ContainerSpec, Endpoint, Health, Probe, State
+from seaway_contracts.containers import ContainerSpec, Endpoint, Health, Mount, Probe, State
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.lifecycle import EXEC_COMMAND, MOST_BYTES, volume_subject
 from seaway_contracts.networks import NetworkRecord
@@ -389,6 +389,19 @@ async def test_a_volume_event_names_the_volume_and_says_whether_it_has_a_name(
     assert rows(db)[-1]["body"] == {
         "name": volume.name, "id": volume.id, "anonymous": True, "attributes": {"driver": "local"}
     }  # fmt: skip
+
+
+async def test_the_event_of_an_anonymous_volume_says_what_its_record_needs(
+    db: sqlite3.Connection, journal: Journal
+) -> None:
+    volume = VolumeRecord(id="a" * 64, name="a" * 64, created_ns=1, anonymous=True)
+    mount = Mount(type="volume", source=volume.name, target="/v", anonymous=True)
+    asked = mount.model_copy(update={"volume_labels": {"a": "b"}, "volume_options": {"type": "tmpfs"}})
+    spec = builders.spec(1, mounts=(asked,))
+    created(journal)
+    journal.write(spec, Record(builders.status(seq=2), tuple(volume_events("create", [volume]))))
+    body = rows(db)[-1]["body"]
+    assert (body["labels"], body["options"]) == ({"a": "b"}, {"type": "tmpfs"})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.archive.view import Place, Stack
+from seaway_agent.volumes.binds import flags_of
 from seaway_agent.volumes.filler import VolumeFiller
 from seaway_agent.volumes.mounts import VolumeMount, VolumeMounts
 from seaway_agent.volumes.volumes import Volumes
@@ -34,8 +35,8 @@ def test_volumes_ready_to_be_mounted(volumes: Volumes, tmp_path: Path) -> None:
     (tmp_path / "full/_data").mkdir(parents=True)
     mounts = (volume("full", "/2", read_only=True), volume("plain", "/3", no_copy=True))
     assert VolumeMounts(volumes).of(spec_with(*mounts)) == (
-        VolumeMount(tmp_path / "full/_data", "/2", True),
-        VolumeMount(tmp_path / "plain/_data", "/3", False),
+        VolumeMount(tmp_path / "full/_data", "/2", True, options=flags_of(tmp_path)),
+        VolumeMount(tmp_path / "plain/_data", "/3", False, options=flags_of(tmp_path)),
     )
 
 

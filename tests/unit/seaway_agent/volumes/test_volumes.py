@@ -255,6 +255,14 @@ def test_a_directory_without_a_record_gets_the_one_that_comes(tmp_path: Path, te
     assert (tmp_path / "old/_data/file").read_text() == "x"
 
 
+def test_one_that_came_without_a_record_gets_the_one_that_comes(volumes: Volumes) -> None:
+    made(volumes, volume("one"))
+    assert list(volumes.listed(())) == ["one"]
+    second = reserved(volumes, record("one"), number=2)
+    volumes.rollback(second)
+    assert volumes.listed(()) == {"id-of-one": record("one")}
+
+
 def test_the_same_one_is_made_once(volumes: Volumes, tmp_path: Path) -> None:
     volumes.make(record("one"))
     (tmp_path / "one/_data/file").write_text("x")

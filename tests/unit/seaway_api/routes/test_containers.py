@@ -120,6 +120,20 @@ async def test_a_refused_kill_is_told_by_the_name_that_was_given(rig: Any, reaso
     assert (answer.status, answer.json["message"]) == (409, words)
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [
+        (Code.NOT_FOUND, 500, "Cannot restart container box1: the node's own words"),
+        (Code.UNAVAILABLE, 503, "the node's own words"),
+    ],
+)
+async def test_a_refused_restart(rig: Any, failure: Any, code: Code, status: int, words: str) -> None:
+    rig.suite.add(box(1))
+    rig.suite.fail["restart"] = failure(code, "the node's own words")
+    answer = await rig.call("POST", "/containers/box1/restart")
+    assert (answer.status, answer.json["message"]) == (status, words)
+
+
 async def test_a_start_error_passes_through_word_for_word(rig: Any, failure: Any) -> None:
     """The CLI makes 127 of it."""
     rig.suite.add(box(1))

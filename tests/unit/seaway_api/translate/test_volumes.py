@@ -58,7 +58,6 @@ def test_without_a_name_it_has_its_id_and_a_label() -> None:
         ({"Name": "a" * 256}, f"create {'a' * 256}: volume name is too long, at most 255 characters are possible"),
         ({"Name": "ab", "DriverOpts": {"foo": "1"}}, 'create ab: invalid option: "foo"'),
         ({"DriverOpts": {"foo": "1"}}, f'create {ID}: invalid option: "foo"'),
-        ({"Name": "ab", "DriverOpts": {"node": "n9"}}, "create ab: there is no node n9"),
     ],
 )
 def test_what_is_refused(body: dict[str, Any], message: str) -> None:
@@ -73,6 +72,12 @@ def test_other_drivers() -> None:
     assert refused.value.code is Code.NOT_FOUND
     assert refused.value.message == 'create a: error looking up volume plugin foo: plugin "foo" not found'
     assert record(Name="ab", Driver="local").driver == "local"
+
+
+def test_unknown_nodes() -> None:
+    with pytest.raises(SeawayError) as refused:
+        record(Name="ab", DriverOpts={"node": "n9"})
+    assert (refused.value.code, refused.value.message) == (Code.BAD_REQUEST, "create ab: there is no node n9")
 
 
 # --- of containers

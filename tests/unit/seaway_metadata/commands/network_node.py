@@ -118,6 +118,11 @@ class NetworkNode:
         envelope, body = container_event(action, known, seed=seed, node=self.name)
         await tell(self.bus, envelope, ContainerEvent(status=known, spec=body_spec, attributes=body.attributes))
 
+    async def tell_of(self, seed: int, known: ContainerStatus, body_spec: ContainerSpec) -> None:
+        """Tell how a container was."""
+        envelope, body = container_event("status", known, seed=seed, node=self.name)
+        await tell(self.bus, envelope, ContainerEvent(status=known, spec=body_spec, attributes=body.attributes))
+
     async def tell_again(self, seed: int) -> None:
         """Tell how a container is now."""
         await self._tell("status", seed, self.specs[container_id(seed)])

@@ -2,20 +2,26 @@
 
 import asyncio
 import hashlib
+from pathlib import Path
 
 import pytest
 from tests.unit.seaway_metadata.commands.network_node import NetworkNode
 
-from seaway_bus.bus import Bus
+from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import (
     ADDRESSES_BUCKET,
+    CLAIM_ADDRESSES,
     CONNECT,
+    CONTAINERS_BUCKET,
     CREATE_NETWORK,
     DISCONNECT,
     DISCONNECT_HELD,
     GET_NETWORK,
+    NAMES_BUCKET,
+    REMOVE_NETWORK,
 )
-from seaway_contracts.containers import EndpointSpec
+from seaway_contracts.commands import ContainerId
+from seaway_contracts.containers import ContainerStatus, EndpointSpec
 from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_contracts.networks import (
     ConnectContainer,
@@ -27,10 +33,13 @@ from seaway_contracts.networks import (
     Pool,
 )
 from seaway_contracts.records import RegisteredContainer
+from seaway_kit.tasks import Tasks
+from seaway_metadata.kinds.containers import NAMES
 from seaway_metadata.kinds.networks import bound
-from seaway_metadata.service import Metadata
-from seaway_testing.builders import container_id
-from seaway_testing.fake_transport import FakeServer
+from seaway_metadata.service import Metadata, running
+from seaway_metadata.settings import MetadataSettings
+from seaway_testing.builders import container_id, spec
+from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
 WEB = hashlib.sha256(b"web").hexdigest()
@@ -60,7 +69,7 @@ async def test_containers_that_are_created_at_once_are_on_one_node(node: Network
     outcomes = await asyncio.gather(node.register(1, "web"), other.register(2, "web"), return_exceptions=True)
     (refused,) = [one for one in outcomes if isinstance(one, SeawayError)]
     home = (await fake_bus.call(GET_NETWORK, NetworkRef(ref="web"))).network.nodes[0]
-    assert (refused.reason, refused.facts) == (Reason.OTHER_NODE, {"node": home})
+    assert (refused.reason, refused.facts["node"]) == (Reason.OTHER_NODE, home)
 
 
 @pytest.mark.parametrize(
@@ -90,26 +99,105 @@ async def test_of_two_connects_by_one_address_the_refused_one_frees_nothing(
     outcomes = await asyncio.gather(*(fake_bus.call(CONNECT, request) for _ in range(2)), return_exceptions=True)
     assert sorted(isinstance(one, SeawayError) for one in outcomes) == [False, True]
     assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
-    with pytest.raises(SeawayError, match="Address already in use") as refused:
-        await node.register(2, ASKED)
-    assert refused.value.code is Code.FORBIDDEN
+    assert address_of(await node.register(2, ASKED)) == ""
+
+
+async def made(node: NetworkNode, metadata: Metadata, *endpoints: EndpointSpec | str) -> None:
+    await node.make(1, *endpoints)
+    await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
+
+
+async def left(node: NetworkNode, bus: Bus) -> ContainerStatus:
+    """The container has left the network; who asked for that was killed before metadata freed the address."""
+    reply = await bus.call(DISCONNECT_HELD, DisconnectHeld(id=container_id(1), network_id=WEB), node=node.name)
+    return reply.status
 
 
 async def test_an_address_that_a_container_has_just_left_may_be_its_next_one(
     node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
-    """Metadata hears of the disconnect only after the connect was asked for, and must not free the address then."""
-    await node.make(1, ASKED)
-    await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
+    """Metadata hears of the disconnect only after the connect, and must not free the address then."""
+    await made(node, metadata, ASKED)
     node.tells = False
-    await fake_bus.call(DISCONNECT_HELD, DisconnectHeld(id=container_id(1), network_id=WEB), node="n1")
-    node.tells, late = True, asyncio.ensure_future(asyncio.sleep(0.1))
-    late.add_done_callback(lambda _: asyncio.ensure_future(node.tell_again(1)))
+    disconnected = await left(node, fake_bus)
+    without = node.specs[container_id(1)]
     await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=ASKED))
-    await until(lambda: metadata.containers.index.get(container_id(1)).status.seq >= 3, what="the connect")
+    await node.tell_of(1, disconnected, without)
+    node.tells = True
+    await node.tell_again(1)
+    await metadata.containers.behind.flush()
     assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
-    with pytest.raises(SeawayError, match="Address already in use"):
-        await node.register(2, ASKED)
+    assert address_of(await node.register(2, ASKED)) == ""
+
+
+async def test_another_copy_hears_late_that_a_container_left_its_address(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    """It hears of the disconnect after the connect has claimed the address again, and of that later."""
+    await made(node, metadata, ASKED)
+    node.tells = False
+    disconnected = await left(node, fake_bus)
+    without = node.specs[container_id(1)]
+    await metadata.containers.behind.flush()
+    bus = Bus(FakeTransport(fake_server))
+    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")) as other:
+        await metadata._connecting.connect(ConnectContainer(id=container_id(1), endpoint=ASKED), Command.new("test"))
+        await node.tell_of(1, disconnected, without)
+        await until(lambda: other.containers.index.get(container_id(1)).status.seq == 2, what="the disconnect")
+        await other.containers.behind.flush()
+        assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+    await bus.close()
+
+
+async def test_an_address_that_was_left_and_is_not_freed_yet_is_not_lost(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await made(node, metadata, ASKED)
+    await left(node, fake_bus)
+    await until(
+        lambda: not metadata.containers.index.get(container_id(1)).spec.network.endpoints, what="the disconnect"
+    )
+    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=EndpointSpec(network="web")))
+    await metadata.containers.behind.flush()
+    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+
+
+async def test_a_connect_after_a_disconnect_of_which_metadata_has_not_heard(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    """The new endpoint is as it was asked for, not the old one."""
+    await made(node, metadata, ASKED)
+    node.tells = False
+    await left(node, fake_bus)
+    asked = EndpointSpec(network="web", ipv4_address="10.1.0.77", aliases=("fresh",))
+    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=asked))
+    (endpoint,) = node.specs[container_id(1)].network.endpoints
+    assert (endpoint.claimed_ipv4, endpoint.aliases) == ("10.1.0.77", ("fresh",))
+    await metadata.containers.behind.flush()
+    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+
+
+async def test_a_node_that_does_not_say_what_its_container_is_in(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await made(node, metadata, ASKED)
+    node.containers.fails = 9
+    with pytest.raises(SeawayError, match="node n1 can't say which networks the container is in") as refused:
+        await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=EndpointSpec(network="other")))
+    assert refused.value.code is Code.UNAVAILABLE
+
+
+async def test_a_registration_repeated_after_its_name_was_lost_leaves_the_record(
+    node: NetworkNode, metadata: Metadata, fake_server: FakeServer
+) -> None:
+    await made(node, metadata)
+    await metadata.containers.behind.flush()
+    names = fake_server.buckets[NAMES_BUCKET.name].entries
+    names.clear()
+    await metadata.containers.records.claims.reserve(NAMES.claim(spec(1).name), container_id(2))
+    with pytest.raises(SeawayError, match="is already in use"):
+        await node.register(1)
+    assert container_id(1) in fake_server.buckets[CONTAINERS_BUCKET.name].entries
 
 
 async def test_an_address_is_its_container_s_though_its_claim_was_lost(
@@ -118,8 +206,7 @@ async def test_an_address_is_its_container_s_though_its_claim_was_lost(
     await node.make(1, ASKED)
     await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
     fake_server.buckets[ADDRESSES_BUCKET.name].entries.clear()
-    with pytest.raises(SeawayError, match="Address already in use"):
-        await node.register(2, ASKED)
+    assert address_of(await node.register(2, ASKED)) == ""
 
 
 async def test_a_repeated_registration_claims_what_the_killed_one_did_not_live_to(
@@ -141,3 +228,49 @@ async def test_a_network_s_name_goes_before_the_beginning_of_another_one_s_id(
     await until(lambda: metadata.containers.index.get(container_id(1)) is not None, what="the container")
     await fake_bus.call(DISCONNECT, DisconnectContainer(id=container_id(1), network=WEB[:3]))
     assert [one.network for one in node.specs[container_id(1)].network.endpoints] == ["web"]
+
+
+async def claim(bus: Bus, seed: int, node: str = "n1") -> list[EndpointSpec]:
+    reply = await bus.call(CLAIM_ADDRESSES, ContainerId(id=container_id(seed)), node=node)
+    return list(reply.endpoints)
+
+
+async def test_an_address_that_another_container_has_is_claimed_at_the_start(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await create(fake_bus, hashlib.sha256(b"back").hexdigest(), "back", "10.2.0.0/24")
+    await node.make(1, ASKED)
+    made = await node.make(2, ASKED, "back")
+    assert [bool(one.claimed_ipv4) for one in made.network.endpoints] == [False, True]
+    for seed in (2, 2):
+        with pytest.raises(SeawayError, match="Address already in use") as refused:
+            await claim(fake_bus, seed)
+        assert refused.value.code is Code.FORBIDDEN
+    await node.destroy(1)
+    for _ in range(2):  # the second is a start whose agent died before it could store the first one's answer
+        (claimed,) = await claim(fake_bus, 2)
+        assert claimed == made.network.endpoints[0].model_copy(update={"claimed_ipv4": "10.1.0.9"})
+    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 2
+    assert address_of(await node.register(3, ASKED)) == ""
+
+
+async def test_of_two_starts_at_once_one_gets_the_address(node: NetworkNode, fake_bus: Bus) -> None:
+    for seed in (1, 2, 3):
+        await node.make(seed, ASKED)
+    await node.destroy(1)
+    outcomes = await asyncio.gather(claim(fake_bus, 2), claim(fake_bus, 3), return_exceptions=True)
+    assert sorted(isinstance(one, SeawayError) for one in outcomes) == [False, True]
+
+
+async def test_a_node_claims_for_its_own_containers_and_in_networks_that_are_there(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus
+) -> None:
+    await node.make(1, ASKED)
+    await node.make(2, ASKED)
+    await until(lambda: metadata.containers.index.get(container_id(2)) is not None, what="the container")
+    with pytest.raises(SeawayError, match="No such container"):
+        await claim(fake_bus, 2, node="n2")
+    assert await claim(fake_bus, 1) == []
+    await fake_bus.call(REMOVE_NETWORK, NetworkRef(ref="web"))
+    with pytest.raises(SeawayError, match="network web not found"):
+        await claim(fake_bus, 2)

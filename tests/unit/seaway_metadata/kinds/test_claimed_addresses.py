@@ -34,7 +34,7 @@ from seaway_contracts.networks import (
 )
 from seaway_contracts.records import ListContainers
 from seaway_kit.tasks import Tasks
-from seaway_metadata.kinds import network_inventories, networks
+from seaway_metadata.kinds import asked_nodes, networks
 from seaway_metadata.kinds.containers import ADDRESSES
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
@@ -245,7 +245,7 @@ async def test_after_lost_buckets_the_network_is_its_nodes_again_before_addresse
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(network_inventories, "_TOLD_S", GUARD_S)
+    monkeypatch.setattr(asked_nodes, "_TOLD_S", GUARD_S)
     async with a_copy(fake_server, tmp_path / "1", node, liar):
         await make_web(fake_bus)
         await node.make(1, "web")
@@ -276,7 +276,7 @@ async def test_a_container_of_a_removed_network_is_kept_over_lost_buckets(
 ) -> None:
     """Also if another node never says which networks it has."""
     if not all_tell:
-        monkeypatch.setattr(network_inventories, "_TOLD_S", 0.01)
+        monkeypatch.setattr(asked_nodes, "_TOLD_S", 0.01)
     async with a_copy(fake_server, tmp_path / "1", node):
         await make_web(fake_bus)
         await node.make(1, "web")

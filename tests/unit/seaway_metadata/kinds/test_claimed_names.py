@@ -124,7 +124,7 @@ async def test_a_container_is_not_renamed_to_what_is_reserved_for_another(
     await publish(fake_bus, "create", status(seq=1), 1)
     await publish(fake_bus, "create", status(seq=1), 7, node="n2")
     await known(metadata)
-    assert await ContainerRegistering(metadata.containers.records).rename(container_id(1), "moved")
+    assert await ContainerRegistering(metadata.containers.records).rename(container_id(1), "moved", 1)
     await rename(metadata, fake_bus, "moved")
     assert await named(fake_bus, "box7") == (container_id(7), "n2")
     envelope, event = container_event("rename", status(seq=2), seed=1)
@@ -139,7 +139,7 @@ async def test_an_honest_rename_is_taken(
 ) -> None:
     await publish(fake_bus, "create", status(seq=1), 7, node="n2")
     await known(metadata)
-    assert await ContainerRegistering(metadata.containers.records).rename(container_id(7), "moved")
+    assert await ContainerRegistering(metadata.containers.records).rename(container_id(7), "moved", 1)
     await rename(metadata, fake_bus, "moved")
     assert await named(fake_bus, "moved") == (container_id(7), "n2")
 
@@ -148,7 +148,7 @@ async def test_a_read_behind_a_rename_finds_the_new_name(metadata: Metadata, fak
     """Though it is looked up in the bucket before it is taken."""
     await publish(fake_bus, "create", status(seq=1), 1)
     for number in range(2, 12):
-        assert await ContainerRegistering(metadata.containers.records).rename(container_id(1), f"name{number}")
+        assert await ContainerRegistering(metadata.containers.records).rename(container_id(1), f"name{number}", 1)
         envelope, event = container_event("rename", status(seq=number))
         await tell(fake_bus, envelope, event.model_copy(update={"spec": spec(1, name=f"name{number}")}))
         assert await named(fake_bus, f"name{number}") == (container_id(1), "n1")

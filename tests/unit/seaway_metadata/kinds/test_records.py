@@ -144,7 +144,7 @@ async def test_the_name_of_a_destroyed_container_is_free_at_once(desk: Desk) -> 
 
 async def test_an_abandoned_name_is_taken_over_when_it_is_stale(desk: Desk, clock: FakeClock) -> None:
     """Its record may still be on its way from another copy, but not for ever."""
-    await desk.one.claims.hold(NAMES.claim("web"), container_id(1))
+    await desk.one.claims.hold(NAMES.claim("web"), container_id(1), 1)
     assert (await refusal(desk, named(2, "web"))).code == Code.CONFLICT
     clock.advance(SETTLED_NS / 1e9 + 1)
     await desk.one.register(named(2, "web"), "n1")
@@ -201,7 +201,7 @@ async def test_a_name_that_was_not_freed_with_its_discarded_record_lapses(desk: 
     """As after a copy that was killed in between."""
     await desk.one.register(named(1, "web"), "n1")
     await desk.one.forget(container_id(1), unheard=True)
-    await desk.one.claims.hold(NAMES.claim("web"), container_id(1))
+    await desk.one.claims.hold(NAMES.claim("web"), container_id(1), 1)
     assert (await refusal(desk, named(2, "web"))).code is Code.CONFLICT
     clock.advance(SETTLED_NS / 1e9 + 1)
     await desk.one.register(named(2, "web"), "n1")
@@ -298,18 +298,18 @@ async def test_a_lost_answer_can_be_asked_for_again(desk: Desk, bucket: str) -> 
 
 async def test_a_reserved_name_that_never_came_to_be_lapses(desk: Desk, clock: FakeClock) -> None:
     await desk.one.register(spec(1), "n1")
-    assert await desk.one.rename(container_id(1), "new")
-    assert not await desk.one.rename(container_id(1), "new")
+    assert await desk.one.rename(container_id(1), "new", 1)
+    assert not await desk.one.rename(container_id(1), "new", 1)
     assert await desk.one.records.find("new") is None
     assert (await refusal(desk, named(2, "new"))).code is Code.CONFLICT
     clock.advance(SETTLED_NS / 1e9 + 1)
     await desk.one.register(named(2, "new"), "n1")
 
 
-async def test_a_name_that_was_taken_again_is_not_released(desk: Desk, clock: FakeClock) -> None:
+async def test_a_name_that_was_taken_again_is_not_released(desk: Desk) -> None:
     await desk.one.register(spec(1), "n1")
-    left_ns = clock.now_ns() - 5
-    await desk.one.claims.release(NAMES.claim("box1"), container_id(1), left_ns)
+    await desk.one.rename(container_id(1), "box1", 3)
+    await desk.one.records.claims.release(NAMES.claim("box1"), container_id(1), left=3)
     assert (await desk.keys())[1] == {"box1"}
-    await desk.one.claims.release(NAMES.claim("box1"), container_id(1), clock.now_ns() + 5)
+    await desk.one.records.claims.release(NAMES.claim("box1"), container_id(1), left=4)
     assert (await desk.keys())[1] == set()

@@ -325,3 +325,63 @@ async def test_what_another_copy_has_made_and_removed_is_seen(one: Copy, other: 
     assert one.known == ["p-2"]
     await one.table.behind.flush()
     assert (set(in_bucket(fake_server)), names(fake_server)) == ({"p-2"}, {"wheel": "p-2"})
+
+
+# --- lost or removed?
+
+
+async def test_one_that_is_not_stored_any_more_may_be_lost(
+    one: Copy, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kind says so it is not known here as gone for good; one that was given up before is."""
+    monkeypatch.setattr(Plans, "unstored_is_gone", False)
+    for plan in (AXLE, WHEEL):
+        await one.table.register(plan)
+    await one.table.change("p-2", removed)
+    fake_server.buckets["plans"].entries.clear()
+    assert await one.table.change("p-1", grown) is None and await one.table.read("p-2") is None
+    assert [await one.table.is_gone(key) for key in ("p-1", "p-2")] == [False, True]
+    assert one.known == [] and (await one.table.register(AXLE)) == AXLE and one.known == ["p-1"]
+
+
+# --- what nodes report
+
+
+async def test_what_a_node_reports_is_known_at_once_and_written_behind(
+    one: Copy, other: Copy, fake_server: FakeServer
+) -> None:
+    for copy in (one, other):
+        copy.table.put(AXLE)
+    assert one.known == ["p-1"]
+    await until(lambda: names(fake_server) == {"axle": "p-1"})
+    one.table.drop("p-1", for_good=True)
+    assert one.known == []
+    await until(lambda: (in_bucket(fake_server), names(fake_server)) == ({}, {}))
+    one.table.put(AXLE)
+    assert one.known == [], "it is gone for good"
+
+
+async def test_what_may_come_back_is_taken_in_again(one: Copy, fake_server: FakeServer) -> None:
+    one.table.put(AXLE)
+    await until(lambda: in_bucket(fake_server))
+    one.table.drop("p-1", for_good=False)
+    await until(lambda: not in_bucket(fake_server))
+    one.table.put(AXLE)
+    await until(lambda: in_bucket(fake_server))
+    assert one.known == ["p-1"]
+
+
+async def test_what_was_put_can_be_changed_before_it_is_written(one: Copy, other: Copy) -> None:
+    for copy in (one, other):
+        copy.table.put(AXLE)
+        await copy.table.write_now("p-1")
+        await copy.table.change("p-1", grown)
+    assert await one.table.read("p-1") == other.table.index["p-1"]
+    assert other.table.index["p-1"].size == 2
+
+
+async def test_what_is_given_up_is_not_taken_in(one: Copy) -> None:
+    await one.table.register(AXLE)
+    await one.table.change("p-1", removed)
+    one.table.put(AXLE)
+    assert one.known == [] and list(one.table.given_up) == ["p-1"]

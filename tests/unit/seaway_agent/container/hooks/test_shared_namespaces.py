@@ -40,6 +40,20 @@ def test_one_that_does_not_run_can_not_be_joined(spec: dict[str, Any], text: str
     assert (refused.value.code, refused.value.message) == (Code.CONFLICT, text)
 
 
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"network": builders.networking(JOINED)}, f"No such container: {PEER}"),
+        ({"namespaces": Namespaces(pid=JOINED)}, f"failed to join PID namespace: No such container: {PEER}"),
+        ({"namespaces": Namespaces(ipc=JOINED)}, f"failed to join IPC namespace: No such container: {PEER}"),
+    ],
+)
+def test_one_that_was_removed_can_not_be_joined(spec: dict[str, Any], text: str) -> None:
+    with pytest.raises(SeawayError) as refused:
+        SharedNamespacesHook(lambda container: None).prepare(request(**spec), NOTHING)
+    assert (refused.value.code, refused.value.message) == (Code.NOT_FOUND, text)
+
+
 @pytest.mark.parametrize("ipc", ["", "private", "host", "none"])
 def test_shared_memory_must_be_offered(ipc: str) -> None:
     with pytest.raises(SeawayError, match=r"non-shareable IPC \(hint: use IpcMode:shareable for the donor container\)"):
