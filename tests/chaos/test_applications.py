@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from chaos_rig.scale import FULL, dice
-from chaos_rig.suite import ChaosSuite
+from chaos_rig.suite import ChaosSuite, Suites
 from e2e_rig.docker_cli import DockerCli, Result
 from e2e_rig.examples import NAMES, PATIENCE_S, Example, make_images, remove_images
 from e2e_rig.waits import eventually
@@ -26,15 +26,22 @@ _SERVICES = ("agent", "api", "image", "metadata", "nats", "scheduler")
 _LATEST_KILL_S = 3.0
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_images(suites: Suites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The next module finds a suite without the images."""
+    yield
+    remove_images(DockerCli(suites.current().host, tmp_path_factory.mktemp("cli")))
+
+
 @pytest.fixture
 def cli(suite: ChaosSuite, tmp_path: Path) -> Iterator[DockerCli]:
     """The docker command, with the images of the examples in the suite."""
     docker = DockerCli(suite.host, tmp_path)
-    make_images(docker)
+    if docker("images", "-q", "example/prometheus").out == "":
+        make_images(docker)
     docker("volume", "create", "wiki-backups")
     yield docker
     docker("volume", "rm", "wiki-backups")
-    remove_images(docker)
 
 
 # --- what users keep in the applications, a line each

@@ -99,7 +99,7 @@ def test_deploy_limits(compose: Project) -> None:
         ({"hostname": "h", "domainname": "d.e"}, "hostname -f", "h.d.e"),
         ({"read_only": True}, "touch /x 2>&1", "touch: /x: Read-only file system"),
         ({"shm_size": "1m"}, "df -k /dev/shm | tail -1 | awk '{print $2}'", "1024"),
-        ({"dns": ["192.0.2.1"], "network_mode": "bridge"}, "grep nameserver /etc/resolv.conf", "nameserver 192.0.2.1"),
+        ({"dns": ["192.0.2.1"], "network_mode": "bridge"}, "grep ^nameserver /etc/resolv.conf", "nameserver 192.0.2.1"),
         ({"cap_drop": ["ALL"], "cap_add": ["CHOWN"]}, "grep CapEff /proc/self/status", "CapEff:\t0000000000000001"),
         ({"devices": ["/dev/null:/dev/nought"]}, "stat -c %F /dev/nought", "character special file"),
         ({"working_dir": "/new", "tty": True, "stdin_open": True}, "pwd", "/new"),

@@ -15,7 +15,6 @@ from seaway_testing.ports import free_port
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 NAMES = ("counter", "monitor", "notes", "queue", "wiki")
 PACKAGES = Path("/var/cache/seaway-examples")  # ./dev test fetches them
-_IMAGES = ("debian", "nginx", "redis", "postgres", "python", "prometheus")
 PATIENCE_S = 60.0
 
 
@@ -28,8 +27,10 @@ def make_images(cli: DockerCli) -> None:
 
 
 def remove_images(cli: DockerCli) -> None:
-    """Remove them all."""
-    cli("rmi", "--force", *(f"example/{image}" for image in reversed(_IMAGES)))
+    """Remove those that are there."""
+    names = cli("images", "--format", "{{.Repository}}", "--filter", "reference=example/*").lines
+    if names:
+        cli("rmi", "--force", *names)
 
 
 class Example:
