@@ -97,6 +97,8 @@ def public_body(noun: str, body: bytes) -> dict[str, Any]:
     document = orjson.loads(body)
     if not isinstance(document, dict):
         raise ValueError("the body is no JSON object")
+    if noun == "volume":
+        return {key: value for key, value in document.items() if key != "options"}  # they may hold a password
     if noun != "container":
         return document
     status = document.get("status") or {}

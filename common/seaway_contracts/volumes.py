@@ -137,15 +137,20 @@ class VolumeSizes(Payload):
 # --- events
 
 
-class VolumeEvent(Payload):
-    """A volume event's body: name, and Docker's actor attributes (`driver`; for `mount` also the mount's).
+class PublicVolumeEvent(Payload):
+    """The published part of a volume event: name, and Docker's actor attributes (`driver`; of `mount` also its own).
 
-    `id`: the record's. `anonymous`: as in VolumeRecord. `labels`, `options`: those of an anonymous one that was made.
+    `id`: the record's. `anonymous`: as in VolumeRecord. `labels`: those of an anonymous one that was made.
     """
 
     name: str
     id: str = ""
     anonymous: bool = False
     labels: dict[str, str] = Field(default_factory=dict)
-    options: dict[str, str] = Field(default_factory=dict)
     attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class VolumeEvent(PublicVolumeEvent):
+    """A volume event. `options`: those of an anonymous one that was made; there may be a password among them."""
+
+    options: dict[str, str] = Field(default_factory=dict)

@@ -35,6 +35,8 @@ from e2e_rig.seaway import Seaway  # noqa: E402
 from e2e_rig.world import World  # noqa: E402
 from engines import Podman  # noqa: E402
 
+import compose  # noqa: E402
+
 LIFECYCLES = (("bridge", 1, 1 / 7), ("none", 1, 1 / 6), ("bridge", 8, 1 / 6), ("none", 8, 1 / 6))
 EXECS = ((1, 1 / 4), (4, 1 / 3.2))
 EVENT_TARGET = 1 / 5
@@ -45,6 +47,13 @@ IDLE, IDLE_TARGET = 50, 1 / 5
 LISTED, LIST_TARGET, INSPECT_TARGET = 1000, 1 / 5, 2.0
 DNS_TARGET = 1.0
 START_TARGET_MS, PORTS_TARGET, NETWORK_TARGET, TRAFFIC_TARGET = 3.0, 1.5, 1 / 3, 1.0
+COMPOSE_TARGETS = {
+    "up, 10 services": 1 / 4,
+    "down, 10 services": 1 / 4,
+    "up, 100 services": 1 / 5,
+    "down, 100 services": 1 / 8,
+}
+VOLUME_TARGET = 1 / 3
 READY_TARGET_S = 2.0
 PSS_TARGET_MB = 200.0
 
@@ -73,7 +82,19 @@ def arguments() -> argparse.Namespace:
     has_podman = shutil.which("podman") is not None
     which = argparse.BooleanOptionalAction
     parser.add_argument("--podman", action=which, default=has_podman, help="its lifecycles too")
-    parts = ("lifecycle", "exec", "events", "streams", "stats", "standing", "networks", "dns", "suite")
+    parts = (
+        "lifecycle",
+        "exec",
+        "events",
+        "streams",
+        "stats",
+        "standing",
+        "networks",
+        "dns",
+        "compose",
+        "volumes",
+        "suite",
+    )
     parser.add_argument("--only", choices=parts, help="just this part")
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir(), "seaway-bench.jsonl"))
     return parser.parse_args()
@@ -155,6 +176,12 @@ async def engine_rows(
         rows += await dns_rows(two, directory, given.rounds)
     if given.only in (None, "networks"):
         rows += await network_rows(two, given.rounds, given.count)
+    if given.only in (None, "compose"):
+        found = await compose.projects(two, directory, given.rounds)
+        rows += [_ratio(f"compose {part}", found[part], bound) for part, bound in COMPOSE_TARGETS.items()]
+    if given.only in (None, "volumes"):
+        made = await compose.volumes(two, given.rounds, given.count)
+        rows.append(_ratio("volume made, mounted, removed", made, VOLUME_TARGET))
     return rows
 
 
@@ -278,7 +305,7 @@ def main() -> int:
     with place() as directory:
         if given.only in (None, "suite"):
             rows += suite_rows(directory, given.rounds)
-        if given.only in (None, "lifecycle", "exec", "events", "streams", "stats", "standing", "networks", "dns"):
+        if given.only != "suite":
             engines: dict[str, Engine] = {
                 "docker": Dockerd(directory / "docker"),
                 "seaway": Seaway(directory / "seaway"),

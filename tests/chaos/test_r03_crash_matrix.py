@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from chaos_rig.client import Client
 from chaos_rig.figures import Figures
-from chaos_rig.plays import Play, executing, imaging, making, play_of, running
+from chaos_rig.plays import Play, executing, imaging, making, play_of, running, volumes
 from chaos_rig.scene import REFUSED, Scene
 from chaos_rig.suite import ChaosSuite
 from e2e_rig.registry import Registry
@@ -73,6 +73,17 @@ def test_while_a_container_is_ended_by_force(
 ) -> None:
     Scene(suite, client, registry, point).play(play)
     figures.show("R3", f"{point}, {play.__name__.replace('_', ' ')}: done and told once, and answered")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [Failpoint.VOLUME_MARKED, Failpoint.VOLUME_FORGOTTEN, Failpoint.VOLUME_REMOVED, Failpoint.VOLUME_NODE_REMOVED],
+)
+def test_while_volumes_are_pruned(
+    suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, point: Failpoint
+) -> None:
+    Scene(suite, client, registry, point).play(volumes.prune)
+    figures.show("R3", f"{point}, by a prune: whole; the client tried again {len(client.refused)} times")
 
 
 @pytest.mark.parametrize("play", [imaging.tag, imaging.untag])

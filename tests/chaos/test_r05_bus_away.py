@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chaos_rig import stream
@@ -162,7 +163,10 @@ def test_nats_comes_back_empty(on_a_server: tuple[ChaosSuite, NatsServer], figur
         client, since = Client(suite.api), time.time()
         ends = client.create("ends", "read go < /gates/gate; exit 7", Binds=[f"{tmp_path}:/gates"])
         goes_on = client.create("before", "sleep 1000", NetworkMode="bridge")
-        idle = client.create("idle", "exit 3", NetworkMode="bridge")
+        volumes = _volumes(client)
+        idle = client.create(
+            "idle", "grep kept /kept/f && exit 3", NetworkMode="bridge", Binds=["used:/used", "kept:/kept"]
+        )
         for container in (ends, goes_on):
             client.start(container)
         assert client.steadily("POST", f"/containers/{goes_on}/rename?name=goes-on").status == 204
@@ -179,6 +183,7 @@ def test_nats_comes_back_empty(on_a_server: tuple[ChaosSuite, NatsServer], figur
         _as_it_was(client, names, pids)
         took = time.monotonic() - began
         networks.check("used", "made", "unused")  # metadata, which runs on, knows what no node has
+        _volumes_are(client, volumes)
         assert client.wait(ends) == 7
         eventually(lambda: client.told(since, ends), "what waited in the outbox", 30)
         assert client.told(since, ends) == ["die"], "what was stored is gone"
@@ -194,4 +199,28 @@ def test_nats_comes_back_empty(on_a_server: tuple[ChaosSuite, NatsServer], figur
         assert client.wait(idle) == 3 and client.told(since, idle) == ["start", "die"]
         networks.check("used", "made")
         networks.remove(goes_on, idle)
+        _volumes_are(client, volumes)
+        client.remove(idle)
+        for volume in volumes:
+            assert client.steadily("DELETE", f"/volumes/{volume['Name']}").status == 204
     figures.show("R5", f"NATS came back empty: all known again after {took:.1f} s, under a running suite")
+
+
+def _volumes(client: Client) -> list[dict[str, Any]]:
+    """What inspect says of volumes: with data and without, with a container and without, with a name and without."""
+    fills = client.create(
+        "fills", "echo kept > /kept/f", Binds=["kept:/kept"], Mounts=[{"Type": "volume", "Target": "/m"}]
+    )
+    client.start(fills)
+    assert client.wait(fills) == 0
+    (nameless,) = (one["Name"] for one in client.inspect(fills)["Mounts"] if one["Destination"] == "/m")
+    assert client.steadily("DELETE", f"/containers/{fills}").status == 204
+    for name in ("unused", "used"):
+        assert client.steadily("POST", "/volumes/create", {"Name": name, "Labels": {"of": name}}).status == 201
+    return [client.steadily("GET", f"/volumes/{name}").json() for name in ("kept", "unused", "used", nameless)]
+
+
+def _volumes_are(client: Client, volumes: list[dict[str, Any]]) -> None:
+    """They are as they were, and there are no others."""
+    shown = {row["Name"]: row for row in client.steadily("GET", "/volumes").json()["Volumes"]}
+    assert shown == {row["Name"]: row for row in volumes}

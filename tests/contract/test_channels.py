@@ -187,6 +187,9 @@ def test_secrets_are_not_published() -> None:
     published = catalogue.CONTAINER_UPDATE.published(public_body("container", catalogue.CONTAINER_UPDATE.encode(told)))
     assert b"secret" not in published and b'"name":"n"' in published
     assert b"secret" not in catalogue.CONTAINER_UPDATE.published(body)
+    volume = {"name": "v", "options": {"o": "password=secret"}}
+    assert public_body("volume", json.dumps(volume).encode()) == {"name": "v"}
+    assert catalogue.VOLUME_CREATE.published(volume) == b'{"name":"v"}'
 
 
 def test_services_of_calls_are_known() -> None:

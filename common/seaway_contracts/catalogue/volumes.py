@@ -5,14 +5,19 @@ from typing import Final
 from seaway_contracts import volumes as v
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue.declare import AGENT, METADATA, call, event, look, query
-from seaway_contracts.channels import BucketConfig, Repeat
+from seaway_contracts.channels import BucketConfig, EventChannel, Repeat
+
+
+def _volume(action: str, about: str) -> EventChannel[v.VolumeEvent]:
+    return event("volume", action, v.VolumeEvent, about, public=v.PublicVolumeEvent)
+
 
 # --- events, in Docker's words. Metadata tells `create` and `destroy` of volumes that a user makes and removes.
 
-VOLUME_CREATE: Final = event("volume", "create", v.VolumeEvent, "A volume was created.")
-VOLUME_MOUNT: Final = event("volume", "mount", v.VolumeEvent, "A volume was mounted for a starting container.")
-VOLUME_UNMOUNT: Final = event("volume", "unmount", v.VolumeEvent, "A volume was unmounted as its container ended.")
-VOLUME_DESTROY: Final = event("volume", "destroy", v.VolumeEvent, "A volume was removed.")
+VOLUME_CREATE: Final = _volume("create", "A volume was created.")
+VOLUME_MOUNT: Final = _volume("mount", "A volume was mounted for a starting container.")
+VOLUME_UNMOUNT: Final = _volume("unmount", "A volume was unmounted as its container ended.")
+VOLUME_DESTROY: Final = _volume("destroy", "A volume was removed.")
 
 # --- records
 

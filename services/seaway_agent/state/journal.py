@@ -11,7 +11,7 @@ from seaway_agent.core.instructions import Answer, Emit, PendingDisconnect, Pend
 from seaway_agent.state.database import REMOVED_NETWORKS, REMOVED_VOLUMES, Store
 from seaway_bus.outbox import Outbox
 from seaway_contracts.base import Payload
-from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_STATUS, EVENTS
+from seaway_contracts.catalogue import CONTAINER_CREATE, CONTAINER_STATUS, EVENTS, VOLUME_CREATE
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint
 from seaway_contracts.errors import Code, SeawayError, internal, unavailable
 from seaway_contracts.execs import ExecInfo
@@ -228,7 +228,7 @@ class Journal:
             secrets.token_hex(12), self._node, event.noun, event.action, subject, now, number, cause, actor
         )
         self._outbox.add(EVENTS[event.noun, event.action], envelope, body, key=spec.id)
-        if isinstance(body, ContainerEvent) and event.action == CONTAINER_CREATE.action:
+        if event.action == CONTAINER_CREATE.action:
             _check_size(spec, body)
 
     def _subject_and_body(self, spec: ContainerSpec, record: Record, event: Emit, seq: int) -> tuple[str, int, Payload]:
@@ -268,15 +268,18 @@ def _volume_event(spec: ContainerSpec, event: Emit) -> VolumeEvent:
     )
 
 
-def _check_size(spec: ContainerSpec, body: ContainerEvent) -> None:
-    """Raise SeawayError where the container's labels make its published events too large."""
-    size, limit = len(CONTAINER_CREATE.encode(body.model_copy(update={"spec": None}))), MOST_BYTES - _SPARE
+def _check_size(spec: ContainerSpec, body: Payload) -> None:
+    """Raise SeawayError where the labels of a new container or volume make its published events too large."""
+    if isinstance(body, ContainerEvent):
+        what, size = f"container {spec.name}", len(CONTAINER_CREATE.encode(body.model_copy(update={"spec": None})))
+    elif isinstance(body, VolumeEvent):
+        what, size = f"volume {body.name}", len(VOLUME_CREATE.encode(body))
+    else:
+        return
+    limit = MOST_BYTES - _SPARE
     if size > limit:
-        raise SeawayError(
-            Code.TOO_LARGE,
-            f"the events of container {spec.name} would have {size} bytes and may have {limit} at most: "
-            "make its labels smaller",
-        )
+        text = f"the events of {what} would have {size} bytes and may have {limit} at most: make its labels smaller"
+        raise SeawayError(Code.TOO_LARGE, text)
 
 
 def attributes_of(spec: ContainerSpec) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -43,6 +43,8 @@ from seaway_docker.volumes import VolumeCreate
 _CLUSTER_VOLUMES_SINCE: Final[ApiVersion] = (1, 42)
 _NAMED_STAY_SINCE: Final[ApiVersion] = (1, 42)
 _PAGE: Final = 200
+_AT_ONCE: Final = 16
+"""So many volumes does a prune remove at the same time."""
 
 
 async def create(call: Call) -> web.StreamResponse:
@@ -149,19 +151,26 @@ async def prune(call: Call) -> web.StreamResponse:
         and prunable(filters, labels(one), one.created_ns, None)
     ]
     sizes = await volume_sizes(call, chosen)
-    removed = [one for one in chosen if await _removed(call, one)]
+    removed = await _removed(call, chosen)
     reclaimed = sum(max(sizes.get(one.id, 0), 0) for one in removed)
     await tell_prune(call, "volume", reclaimed)
     return replies.json({"VolumesDeleted": [one.name for one in removed], "SpaceReclaimed": reclaimed})
 
 
-async def _removed(call: Call, volume: VolumeRecord) -> bool:
-    """One that can't be removed is left, as in Docker."""
-    try:
-        await _remove(call, volume.name)
-    except SeawayError:
-        return False
-    return True
+async def _removed(call: Call, volumes: Sequence[VolumeRecord]) -> list[VolumeRecord]:
+    """Remove volumes, some at once; returns those that are gone. Those that can't be removed are left, as in Docker."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def is_removed(volume: VolumeRecord) -> bool:
+        async with gate:
+            try:
+                await _remove(call, volume.name)
+            except SeawayError:
+                return False
+        return True
+
+    gone = await asyncio.gather(*map(is_removed, volumes))
+    return [volume for volume, is_gone in zip(volumes, gone, strict=True) if is_gone]
 
 
 async def volume_sizes(call: Call, volumes: Iterable[VolumeRecord]) -> dict[str, int]:

@@ -1,16 +1,18 @@
 """Finds volumes by name, as they are stored now, and makes the one that isn't there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
 from typing import Final
 
+from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.docker_errors import no_such_volume
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.ids import is_volume_id
 from seaway_contracts.volumes import VolumeRecord
 from seaway_metadata.kinds.anonymous_volumes import AnonymousVolumes
 from seaway_metadata.kinds.containers import ContainerView
-from seaway_metadata.kinds.volumes import VOLUME_NAMES, mounts_volume, named
+from seaway_metadata.kinds.volumes import VOLUME_NAMES, mounts_volume, named, named_mounts
 from seaway_metadata.store.written import WrittenTable
 
 _TRIES: Final = 20
@@ -37,7 +39,9 @@ class VolumeBook:
 
     async def get(self, name: str) -> VolumeRecord:
         """The volume of that name, from memory if it is there. Raises SeawayError: NOT_FOUND."""
-        found = named(self._table.index, name) or await self.stored(name)
+        found = named(self._table.index, name)
+        if found is None or not found.node:  # another copy may have bound it to a node
+            found = await self.stored(name)
         if found is None:
             raise no_such_volume(name)
         return found
@@ -55,6 +59,14 @@ class VolumeBook:
         key = holder or (name if is_volume_id(name) else "")
         found = await self._table.read(key) if key else None
         return found if found is not None and found.name == name else None
+
+    async def read_bound(self, containers: Iterable[ContainerRecord]) -> None:
+        """Read those volumes of these containers that have no node here: another copy has bound them to one."""
+        unbound = {one.name for one in self._table.index if not one.node}
+        if unbound:
+            mounted = (named_mounts(container.spec) for container in containers if container.spec.mounts)
+            for name in unbound.intersection(chain.from_iterable(mounted)):
+                await self.stored(name)
 
     def _mounted(self, name: str) -> VolumeRecord | None:
         """An anonymous volume that a container mounts, and of which this copy has not heard yet."""

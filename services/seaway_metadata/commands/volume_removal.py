@@ -67,7 +67,7 @@ class VolumeRemoval:
         with reachable(self._missing):
             await self._table.current(request.basis)
             volume = await self._book.get(request.name)
-            self._check_unused(volume)
+            await self._check_unused(volume)
             if self._is_down(volume) and not request.force:
                 raise _node_is_down(volume)
             marked = await self._mark(volume)
@@ -77,8 +77,10 @@ class VolumeRemoval:
             await self._finish(marked, command, told=told)
         return VolumeReply(volume=volume)
 
-    def _check_unused(self, volume: VolumeRecord) -> None:
-        if found := users(volume.name, self._containers.view.all()):
+    async def _check_unused(self, volume: VolumeRecord) -> None:
+        """Another copy may have taken back a registration that is known here."""
+        found = users(volume.name, self._containers.view.all())
+        if found := [one for one in found if self._is_made(one) or await self._is_registered(one)]:
             raise volume_in_use(volume.name, found)
 
     async def _mark(self, volume: VolumeRecord) -> VolumeRecord:
@@ -180,6 +182,7 @@ class VolumeRemoval:
         for volume in await self._table.read_given_up():
             if not self._is_down(volume) or volume.name:
                 await _logged(volume, self._remove_again(volume))
+        await self._book.read_bound(self._containers.view.index)
         for volume in [one for one in self._table.index if one.made_for]:
             await _logged(volume, self._settle(volume))
 
@@ -199,7 +202,7 @@ class VolumeRemoval:
         It is removed if there is neither that container nor its registration, and the node has not made the volume.
         """
         container = volume.made_for
-        if self._containers.view.index.get(container) is None:
+        if not self._is_made(container):
             if self._now_ns() - volume.created_ns < _MADE_NS or await self._is_registered(container):
                 return
             if not await self._is_on_node(volume):
@@ -207,7 +210,11 @@ class VolumeRemoval:
                 return
         await self._table.change(volume.id, lambda found: _kept(found) if _same(found, volume) else found)
 
+    def _is_made(self, container: str) -> bool:
+        return self._containers.view.index.get(container) is not None
+
     async def _is_registered(self, container: str) -> bool:
+        """Whether its node may still make it, or has it and is to remove it."""
         return await self._containers.records.stored(container) is not None
 
     async def _is_on_node(self, volume: VolumeRecord) -> bool:

@@ -121,11 +121,13 @@ class VolumeCommands:
         Raises SeawayError.
         """
         await self._containers.freshness.current(containers)
-        for key in containers:
-            if (record := self._containers.view.index.get(key)) is not None:
-                self._anonymous.take_mounted(record)
+        records = [self._containers.view.index.get(key) for key in containers]
+        known = [record for record in records if record is not None]
+        for record in known:
+            self._anonymous.take_mounted(record)
         with reachable(self._missing):
             await self._table.current(basis)
+            await self._book.read_bound(known)
 
     async def get(self, request: VolumeRef, command: Command) -> VolumeReply:
         """One volume."""

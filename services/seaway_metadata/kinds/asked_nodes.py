@@ -34,6 +34,8 @@ class AskedNodes(ABC, Generic[R]):
         self._nodes = nodes
         self._epochs: dict[str, str] = {}
         self._asking: set[str] = set()
+        self._meanwhile: dict[str, Beat] = {}
+        """The last beats that came while their nodes were being asked."""
         self._answered = asyncio.Event()
         self._doubts = 0
         """How often records may have been lost."""
@@ -63,9 +65,13 @@ class AskedNodes(ABC, Generic[R]):
 
     def beat(self, beat: Beat) -> None:
         """A node lives."""
-        if self._epochs.get(beat.node) != beat.epoch and beat.node not in self._asking:
-            self._asking.add(beat.node)
-            self._tasks.spawn(f"{self.noun}s-{beat.node}", self._compare(beat.node))
+        if self._epochs.get(beat.node) == beat.epoch:
+            return
+        if beat.node in self._asking:
+            self._meanwhile[beat.node] = beat
+            return
+        self._asking.add(beat.node)
+        self._tasks.spawn(f"{self.noun}s-{beat.node}", self._compare(beat.node))
 
     def doubt(self) -> None:
         """Records may have been lost: ask all nodes at their next beats."""
@@ -85,6 +91,8 @@ class AskedNodes(ABC, Generic[R]):
             log.info("node %s can't tell which %ss it has: %s; asking again at its next beat", node, self.noun, error)
         finally:
             self._asking.discard(node)
+        if (beat := self._meanwhile.pop(node, None)) is not None:
+            self.beat(beat)
 
     async def _compare_all(self, node: str) -> str:
         """Ask for all that the node has; the epoch of its agent. Raises as `Bus.call` does."""

@@ -146,8 +146,6 @@ def check_volume(volume: VolumeRecord) -> None:
         check_volume_name(volume.name)
     except InvalidParameter as error:
         raise bad_request(str(error)) from None
-    if not VOLUME_NAMES.fits(volume.name):
-        raise bad_request(f"create {volume.name}: the volume name may have {VOLUME_NAMES.most_bytes} bytes at most")
     if volume.driver != "local":
         raise no_such_volume_driver(volume.name, volume.driver)
     if not 0 <= volume.created_ns < _MOST_NUMBER:

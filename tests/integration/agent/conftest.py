@@ -10,6 +10,7 @@ import pytest
 from tests.integration.agent.rig import AgentRig, Blobs
 
 from seaway_agent.kernel.cgroups import host_layout
+from seaway_agent.kernel.mountinfo import targets_below
 from seaway_agent.node.purge import purge
 from seaway_agent.settings import AgentSettings
 from seaway_bus.bus import Bus
@@ -27,7 +28,9 @@ def census(rig: AgentRig) -> dict[str, list[str]]:
     ]
     left = [str(path) for part in ("c", "crun", "persist", "exits") for path in (rig.run / part).glob("[!.]*")]
     containers = [str(path) for path in (rig.root / "agent" / rig.node / "containers").glob("[0-9a-f]*")]
-    return {"cgroups": cgroups, "files": left, "containers": containers, "shims": [str(pid) for pid in rig.shims()]}
+    shims = [str(pid) for pid in rig.shims()]
+    mounts = targets_below(Path("/proc/self/mountinfo").read_text(), str(rig.root))
+    return {"cgroups": cgroups, "files": left, "containers": containers, "shims": shims, "mounts": mounts}
 
 
 @pytest.fixture

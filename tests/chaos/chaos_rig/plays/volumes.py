@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from e2e_rig.waits import eventually
 
@@ -41,6 +42,21 @@ def remove(scene: Scene) -> None:
     assert _names(scene) == []
     eventually(lambda: scene.volumes == [], "its data to be gone")
     _run(scene, "test ! -e /v/f")
+    _is_removed(scene)
+
+
+def prune(scene: Scene) -> None:
+    """All that no container has, and nothing else."""
+    used = scene.client.create(scene.name, "exit 7", Binds=[f"{scene.name}:/v"])
+    for number in range(3):
+        reply = scene.client.steadily("POST", "/volumes/create", {"Name": f"{scene.name}-{number}"})
+        assert reply.status == 201, reply
+    path = "/volumes/prune?filters=" + quote('{"all":["true"]}')
+    scene.crash(lambda: scene.post(path))
+    scene.post(path)
+    eventually(lambda: _names(scene) == [scene.name], "all others to be gone")
+    eventually(lambda: [one.name for one in scene.volumes] == [scene.name], "their data to be gone")
+    scene.lives_and_dies(used)
     _is_removed(scene)
 
 

@@ -379,6 +379,16 @@ def test_a_removal_of_a_volume_that_can_not_be_stored_is_refused(db: sqlite3.Con
     assert not journal.was_volume_removed("a")
 
 
+async def test_a_volume_whose_labels_are_too_large_is_refused_with_its_container(journal: Journal) -> None:
+    mount = Mount(type="volume", source="a" * 64, target="/v", anonymous=True, volume_labels={"a": "x" * MOST_BYTES})
+    volume = VolumeRecord(id="a" * 64, name="a" * 64, created_ns=1, anonymous=True)
+    spec = builders.spec(1, mounts=(mount,))
+    events = (*volume_events("create", [volume]), Emit("create", changes_spec=True))
+    with pytest.raises(SeawayError, match=f"the events of volume {'a' * 64} would have .* make its labels") as refused:
+        journal.write(spec, Record(builders.status(seq=1), events))
+    assert refused.value.code is Code.TOO_LARGE
+
+
 async def test_a_volume_event_names_the_volume_and_says_whether_it_has_a_name(
     db: sqlite3.Connection, journal: Journal
 ) -> None:

@@ -1,5 +1,6 @@
 """Binds, on a real directory."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,13 @@ def test_binds_in_the_runtimes_words(tmp_path: Path) -> None:
     assert bind_mounts(spec, tmp_path, rro=False)[1].options[-1] == "ro"
 
 
-def test_the_flags_of_the_hosts_mount_stay() -> None:
-    assert {"nosuid", "nodev", "noexec"} <= set(flags_of("/proc"))
+def test_the_flags_of_the_hosts_mount_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert flags_of("/no/where") == ()
+    place = os.statvfs("/")
+    shown = os.statvfs_result((*place[:8], os.ST_RDONLY | os.ST_NODEV | os.ST_RELATIME, place[9]))
+    monkeypatch.setattr(os, "statvfs", lambda _: shown)
+    assert flags_of("/a") == ("ro", "nodev")
+    assert bind_mounts(spec_with(bind("/a")), Path("/"), rro=True)[0].options == ("rbind", "rprivate", "ro", "nodev")
 
 
 def test_what_must_be_read_only_all_the_way_down(tmp_path: Path) -> None:

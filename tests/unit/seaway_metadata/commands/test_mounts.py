@@ -24,13 +24,13 @@ from tests.unit.seaway_metadata.commands.volume_node import (
     told,
 )
 
-from seaway_bus.bus import Bus
+from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import CREATE_NETWORK, REGISTER
 from seaway_contracts.containers import EndpointSpec
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, unavailable
 from seaway_contracts.networks import CreateNetwork, NetworkRecord
 from seaway_contracts.records import RegisterContainer
-from seaway_contracts.volumes import ANONYMOUS_LABEL, VolumeRecord
+from seaway_contracts.volumes import ANONYMOUS_LABEL, ListVolumes, VolumeRecord, VolumeRef
 from seaway_metadata.commands import mounts, volume_removal
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id, networking, spec
@@ -71,6 +71,28 @@ async def test_a_volume_without_node_goes_to_the_first_container(
     assert (error.code, error.reason) == (Code.CONFLICT, Reason.OTHER_NODE)
     assert error.facts == {"node": "n2", "thing": "volume data"}
     assert error.message == "volume data is on node n2: containers that mount it can't be on node n1"
+
+
+async def test_another_copy_sees_where_it_is(
+    node: VolumeNode, second: VolumeNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    """By whatever is asked: inspect, or a listing by someone who knows the container. Or a moment later."""
+    await create(fake_bus, "data")
+    async with a_copy(fake_server, tmp_path / "2", node, second) as other:
+        copies = (metadata, other)
+        registered = await second.make(1, "data")
+        me, identifier = Command.new("test"), registered.volumes[0].id
+        unbound = registered.volumes[0].model_copy(update={"node": ""})
+        await until(lambda: all(len(copy.containers.index) for copy in copies))
+        for copy in copies:
+            for ask in (
+                lambda copy=copy: copy.volumes.commands.get(VolumeRef(name="data"), me),
+                lambda copy=copy: copy.volumes.commands.list_volumes(ListVolumes(containers={container_id(1): 1}), me),
+                lambda copy=copy: copy.volumes.removal.sweep(),
+            ):
+                copy.volumes.table.index.put(unbound)
+                await ask()
+                assert copy.volumes.table.index[identifier].node == "n2"
 
 
 async def test_what_is_elsewhere_is_refused_before_anything_is_made(

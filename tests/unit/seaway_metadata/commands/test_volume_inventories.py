@@ -52,6 +52,12 @@ def names(copy: Metadata) -> list[str]:
     return sorted(one.name for one in copy.volumes.table.index)
 
 
+@pytest.fixture
+async def lone(fake_bus: Bus) -> VolumeNode:
+    """A node, and no copy of metadata yet."""
+    return await VolumeNode(fake_bus).serve()
+
+
 # --- anonymous volumes
 
 
@@ -160,9 +166,9 @@ async def test_other_copies_hear_of_what_a_container_was_made_with(
 # --- what an inventory says
 
 
-async def test_what_was_made_while_nobody_heard(node: VolumeNode, fake_server: FakeServer, tmp_path: Path) -> None:
-    node.volumes |= {A: nameless("a"), B: nameless("b")}
-    async with a_copy(fake_server, tmp_path, node) as copy:
+async def test_what_was_made_while_nobody_heard(lone: VolumeNode, fake_server: FakeServer, tmp_path: Path) -> None:
+    lone.volumes |= {A: nameless("a"), B: nameless("b")}
+    async with a_copy(fake_server, tmp_path, lone) as copy:
         assert names(copy) == [A, B]
 
 
@@ -242,19 +248,19 @@ async def test_what_no_volume_can_be_stops_nothing(node: VolumeNode, metadata: M
 
 
 async def test_nothing_is_lost_with_the_buckets(
-    node: VolumeNode, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
+    lone: VolumeNode, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path
 ) -> None:
     """A copy that begins anew asks the nodes; names and volumes of removed ones are free."""
-    async with a_copy(fake_server, tmp_path / "1", node):
+    async with a_copy(fake_server, tmp_path / "1", lone):
         await create(fake_bus, "data", labels={"a": "1"})
-        await node.make(1, "more", anonymous("a"))
+        await lone.make(1, "more", anonymous("a"))
         before = await inspect(fake_bus, "data")
     fake_server.wipe()
-    async with a_copy(fake_server, tmp_path / "2", node) as copy:
+    async with a_copy(fake_server, tmp_path / "2", lone) as copy:
         assert await listed(fake_bus) == [A, "data", "more"]
         assert (await inspect(fake_bus, "data")) == before and not (await inspect(fake_bus, "more")).made_for
-        assert node.removed == [] and stored(fake_server)[1] == 2
-        (volume,) = (await node.register(2, "data")).volumes
+        assert lone.removed == [] and stored(fake_server)[1] == 2
+        (volume,) = (await lone.register(2, "data")).volumes
         assert volume.id == before.id
         assert "in use" in (await refused(remove(fake_bus, "data"))).message
         assert copy.volumes.inventories._untold() is False
@@ -280,7 +286,7 @@ async def test_buckets_that_are_lost_under_a_copy(
 
 
 async def test_a_name_waits_until_the_nodes_have_told(
-    node: VolumeNode,
+    lone: VolumeNode,
     fake_bus: Bus,
     fake_server: FakeServer,
     tmp_path: Path,
@@ -288,33 +294,33 @@ async def test_a_name_waits_until_the_nodes_have_told(
 ) -> None:
     """A container that is made just after a loss gets the volume that is there."""
     monkeypatch.setattr(asked_nodes, "_TOLD_S", GUARD_S)
-    async with a_copy(fake_server, tmp_path / "1", node):
+    async with a_copy(fake_server, tmp_path / "1", lone):
         before = await create(fake_bus, "data")
     fake_server.wipe()
     async with a_copy(fake_server, tmp_path / "2") as copy:
-        node.gate.clear()
-        await node.beat()
+        lone.gate.clear()
+        await lone.beat()
         await until(lambda: copy._nodes.up("n1"))
         made = asyncio.ensure_future(create(fake_bus, "data", id="f" * 64))
-        registered = asyncio.ensure_future(node.register(1, "data"))
+        registered = asyncio.ensure_future(lone.register(1, "data"))
         await until(lambda: copy.volumes.inventories._asking)
-        node.gate.set()
+        lone.gate.set()
         assert (await made).id == before.id and [one.id for one in (await registered).volumes] == [before.id]
 
 
 async def test_a_node_that_never_tells_is_not_waited_for(
-    node: VolumeNode, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lone: VolumeNode, fake_bus: Bus, fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asked_nodes, "_TOLD_S", 0.01)
     fake_server.wipe()
     async with a_copy(fake_server, tmp_path / "2") as copy:
-        node.refusal = unavailable("busy")
-        await node.beat()
+        lone.refusal = unavailable("busy")
+        await lone.beat()
         await until(lambda: copy._nodes.up("n1"))
-        node.refusal = None
-        node.gate.clear()
+        lone.refusal = None
+        lone.gate.clear()
         assert (await create(fake_bus, "data")).node == "n1"
-        node.gate.set()
+        lone.gate.set()
 
 
 async def test_a_node_makes_up_no_volumes(node: VolumeNode, metadata: Metadata, fake_bus: Bus) -> None:

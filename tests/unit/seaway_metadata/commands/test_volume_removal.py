@@ -24,7 +24,7 @@ from tests.unit.seaway_metadata.commands.volume_node import (
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found, unavailable
-from seaway_contracts.records import GONE
+from seaway_contracts.records import GONE, ForgetContainer, RegisterContainer
 from seaway_contracts.volumes import CreateVolume, RemoveVolume
 from seaway_kit.failpoints import Failpoint
 from seaway_metadata.commands import volume_book, volume_removal, volumes
@@ -58,6 +58,18 @@ async def test_the_node_has_the_last_word(node: VolumeNode, fake_bus: Bus, fake_
     kept = await inspect(fake_bus, "data")
     assert (kept.id, kept.removed) == (made.id, False) and stored(fake_server) == (1, 1)
     assert told(fake_server) == ["create"]
+
+
+async def test_a_registration_that_another_copy_has_taken_back_is_no_user(
+    node: VolumeNode, metadata: Metadata, other: Metadata, fake_bus: Bus
+) -> None:
+    await create(fake_bus, "data")
+    asked = RegisterContainer(spec=spec(1, mounts=(named("data"),)), node="n1")
+    await metadata.commands.register(asked, ME)
+    assert (await refused(metadata.volumes.removal.remove(RemoveVolume(name="data"), ME))).code is Code.CONFLICT
+    await other.commands.forget(ForgetContainer(id=container_id(1)), ME)
+    await metadata.volumes.removal.remove(RemoveVolume(name="data"), ME)
+    assert await listed(fake_bus) == []
 
 
 async def test_it_waits_for_what_its_asker_knows(node: VolumeNode, fake_bus: Bus) -> None:
@@ -162,7 +174,7 @@ async def test_what_a_node_says(node: VolumeNode, fake_bus: Bus, fake_server: Fa
 # --- copies that are killed
 
 
-@pytest.mark.parametrize("point", [Failpoint.VOLUME_RECORDED, Failpoint.VOLUME_HELD])
+@pytest.mark.parametrize("point", [Failpoint.VOLUME_RECORDED, Failpoint.VOLUME_NODE_MADE])
 async def test_a_create_that_was_cut_short_is_finished_by_its_repeat(
     node: VolumeNode,
     metadata: Metadata,
@@ -182,7 +194,7 @@ async def test_a_create_that_was_cut_short_is_finished_by_its_repeat(
     await until(lambda: told(fake_server) == ["create"], what="the event")
 
 
-@pytest.mark.parametrize("point", [Failpoint.VOLUME_MARKED, Failpoint.VOLUME_REMOVED])
+@pytest.mark.parametrize("point", [Failpoint.VOLUME_MARKED, Failpoint.VOLUME_NODE_REMOVED])
 async def test_a_removal_that_was_cut_short_is_finished_by_any_copy(
     node: VolumeNode,
     metadata: Metadata,

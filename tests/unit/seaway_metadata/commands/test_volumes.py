@@ -144,7 +144,7 @@ async def test_without_any_node_a_volume_waits_for_one(metadata: Metadata, fake_
     [
         (wanted("x"), Code.BAD_REQUEST, "create x: volume name is too short"),
         (wanted("a/../b"), Code.BAD_REQUEST, 'create a/../b: "a/../b" includes invalid characters for a local volume'),
-        (wanted("x" * 256), Code.BAD_REQUEST, "the volume name may have 255 bytes at most"),
+        (wanted("x" * 256), Code.BAD_REQUEST, "volume name is too long"),
         (wanted("data", driver="foo"), Code.NOT_FOUND, 'create data: error looking up volume plugin foo: plugin "foo"'),
         (wanted("data", id="x"), Code.BAD_REQUEST, "'x' is no volume id"),
         (wanted("data", created_ns=-5), Code.BAD_REQUEST, "-5 is no time of creation"),

@@ -109,6 +109,8 @@ class VolumeNode:
         return registered
 
     async def create(self, registered: RegisteredContainer, seed: int) -> None:
+        self.specs[registered.spec.id] = registered.spec
+        self.statuses[registered.spec.id] = status(seq=1)
         for volume in registered.volumes:
             self.volumes[volume.id] = volume
             if volume.made_for == registered.spec.id:
@@ -117,8 +119,6 @@ class VolumeNode:
             if mount.anonymous and mount.source not in self.volumes:
                 self.volumes[mount.source] = nameless(mount.source[0], self.name)
                 await self.tell_volume("create", self.volumes[mount.source])
-        self.specs[registered.spec.id] = registered.spec
-        self.statuses[registered.spec.id] = status(seq=1)
         await self._tell("create", seed)
 
     async def destroy(self, seed: int, *, volumes: bool = False) -> None:

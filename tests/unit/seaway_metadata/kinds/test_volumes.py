@@ -32,7 +32,7 @@ def test_used_by_container_c1_on_node_n1(before: dict[str, object], after: dict[
 
 
 def test_only_names_find_volumes() -> None:
-    index, nameless = Index(VOLUMES), anonymous_volume("a" * 64, "n1", 1)
+    index, nameless = Index(VOLUMES), anonymous_volume("a" * 64, "n1", 1, {}, {})
     for volume in (DATA, nameless):
         index.put(volume)
     assert [named(index, ref) for ref in ("data", "a" * 64)] == [DATA, nameless]
