@@ -193,7 +193,7 @@ class Metadata:
                 await self.containers.freshness.caught_up()
                 await self.registrations.sweep(self._nodes.up)
                 await self.network_removal.sweep()
-                await self.volumes.removal.sweep()
+                await self.volumes.sweeper.sweep()
             except TransportError as error:
                 log.debug("what was interrupted is finished later: %s", error)
             except (SeawayError, ValueError) as error:

@@ -1,40 +1,33 @@
 """Removes volumes: from their node, and then their records and names."""
 
 import logging
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import Outbox
 from seaway_contracts import catalogue
-from seaway_contracts.channels import EventChannel
 from seaway_contracts.docker_errors import no_such_volume, volume_in_use
 from seaway_contracts.errors import Code, SeawayError, unavailable
-from seaway_contracts.lifecycle import CLUSTER, Envelope, volume_subject
 from seaway_contracts.nodes import NodeRecord
 from seaway_contracts.volumes import (
-    ListHeldVolumes,
     RemoveHeldVolume,
     RemoveVolume,
-    VolumeEvent,
     VolumeRecord,
     VolumeReply,
 )
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.commands.volume_book import VolumeBook
+from seaway_metadata.commands.volume_events import publish
 from seaway_metadata.kinds.container_inventories import ContainerTable
 from seaway_metadata.kinds.volumes import VOLUME_NAMES, changed, users
 from seaway_metadata.store.written import WrittenTable
 
 log = logging.getLogger(__name__)
-_MADE_NS: Final = 30_000_000_000
-"""After this time a registration that made a volume is stored, or came to nothing."""
 
 
 class VolumeRemoval:
-    """Serves `volume.remove`, undoes what registrations made, and finishes what was interrupted."""
+    """Serves `volume.remove`, and undoes what came to nothing."""
 
     def __init__(
         self,
@@ -45,7 +38,6 @@ class VolumeRemoval:
         nodes: Callable[[], Iterator[NodeRecord]],
         outbox: Outbox,
         missing: Callable[[], None],
-        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`missing` is called when the buckets are not there."""
         self._bus = bus
@@ -55,7 +47,6 @@ class VolumeRemoval:
         self._nodes = nodes
         self._outbox = outbox
         self._missing = missing
-        self._now_ns = now_ns
 
     async def serve(self) -> None:
         """Begin to answer."""
@@ -74,14 +65,22 @@ class VolumeRemoval:
             reach(Failpoint.VOLUME_MARKED)
             told = await self._remove_from_node(marked, force=request.force)
             reach(Failpoint.VOLUME_NODE_REMOVED)
-            await self._finish(marked, command, told=told)
+            await self.finish(marked, command, told=told)
         return VolumeReply(volume=volume)
 
     async def _check_unused(self, volume: VolumeRecord) -> None:
         """Another copy may have taken back a registration that is known here."""
         found = users(volume.name, self._containers.view.all())
-        if found := [one for one in found if self._is_made(one) or await self._is_registered(one)]:
+        if found := [one for one in found if self.is_made(one) or await self.is_registered(one)]:
             raise volume_in_use(volume.name, found)
+
+    def is_made(self, container: str) -> bool:
+        """Whether its node has told of it."""
+        return self._containers.view.index.get(container) is not None
+
+    async def is_registered(self, container: str) -> bool:
+        """Whether its node may still make it, or has it and is to remove it."""
+        return await self._containers.records.stored(container) is not None
 
     async def _mark(self, volume: VolumeRecord) -> VolumeRecord:
         """Raises SeawayError: NOT_FOUND where somebody else has removed it, or is removing it."""
@@ -105,21 +104,21 @@ class VolumeRemoval:
         is still to be told.
         """
         try:
-            return await self._tell_node(volume)
+            return await self.tell_node(volume)
         except SeawayError as error:
             if not error.retryable:
-                await self._restore(volume)
+                await self.restore(volume)
             elif force:
                 return False
             raise
 
-    async def _restore(self, volume: VolumeRecord) -> None:
+    async def restore(self, volume: VolumeRecord) -> None:
         """Undo its mark, unless its removal is being finished."""
         await self._table.change(volume.id, lambda found: _restored(found) if found == volume else found)
 
-    async def _tell_node(self, volume: VolumeRecord) -> bool:
+    async def tell_node(self, volume: VolumeRecord) -> bool:
         """Have its node remove it; False where that is down, and is still to be told. Raises SeawayError."""
-        if self._state(volume) == "up":
+        if self.state(volume) == "up":
             asked = RemoveHeldVolume(id=volume.id, name=volume.name)
             try:
                 await self._bus.call(catalogue.REMOVE_HELD_VOLUME, asked, node=volume.node)
@@ -128,7 +127,7 @@ class VolumeRemoval:
                     raise
         return not self._is_down(volume)
 
-    async def _finish(self, volume: VolumeRecord, command: Command, *, told: bool) -> None:
+    async def finish(self, volume: VolumeRecord, command: Command, *, told: bool) -> None:
         """Publish its end, free its name, and remove its record. Raises TransportError.
 
         Only where it is still stored as it was when its node was told: another copy may have restored it, or finish
@@ -150,12 +149,12 @@ class VolumeRemoval:
             await self._table.change(volume.id, _nameless)
             await self._table.records.claims.release(VOLUME_NAMES.claim(volume.name), volume.id)
 
-    def _state(self, volume: VolumeRecord) -> str:
+    def state(self, volume: VolumeRecord) -> str:
         """That of its node; empty where it has none, or one that was removed from the cluster."""
         return next((record.state for record in self._nodes() if record.node == volume.node), "")
 
     def _is_down(self, volume: VolumeRecord) -> bool:
-        return self._state(volume) == "down"
+        return self.state(volume) == "down"
 
     # --- volumes of which nothing came
 
@@ -164,92 +163,18 @@ class VolumeRemoval:
 
         Not where somebody else uses it by now. A node that may have made it is told; if it can't be, then later.
         """
-        marked = await self._table.change(volume.id, lambda found: _undone(found) if _same(found, volume) else found)
+        marked = await self._table.change(volume.id, lambda found: _undone(found) if same(found, volume) else found)
         if marked is None or not marked.removed:
             return
         try:
-            told = await self._tell_node(marked)
+            told = await self.tell_node(marked)
         except SeawayError as error:
             log.info("volume %s is removed from node %s later: %s", volume.name, volume.node, error)
             if error.code is Code.CONFLICT:
-                await self._restore(marked)
+                await self.restore(marked)
                 return
             told = False
-        await self._finish(marked, Command.new("metadata"), told=told)
-
-    async def sweep(self) -> None:
-        """Finish what was interrupted, and what nodes that were down are still to be told. Raises TransportError."""
-        for volume in await self._table.read_given_up():
-            if not self._is_down(volume) or volume.name:
-                await _logged(volume, self._remove_again(volume))
-        await self._book.read_bound(self._containers.view.index)
-        for volume in [one for one in self._table.index if one.made_for]:
-            await _logged(volume, self._settle(volume))
-
-    async def _remove_again(self, volume: VolumeRecord) -> None:
-        try:
-            told = await self._tell_node(volume)
-        except SeawayError as error:
-            log.debug("volume %s is removed later: %s", volume.id, error)
-            if error.code is Code.CONFLICT and volume.name:  # whoever asked for the removal was never answered
-                await self._restore(volume)
-        else:
-            await self._finish(volume, Command.new("metadata"), told=told)
-
-    async def _settle(self, volume: VolumeRecord) -> None:
-        """A volume that a registration has made is like any other as soon as its container is there.
-
-        It is removed if there is neither that container nor its registration, and the node has not made the volume.
-        """
-        container = volume.made_for
-        if not self._is_made(container):
-            if self._now_ns() - volume.created_ns < _MADE_NS or await self._is_registered(container):
-                return
-            if not await self._is_on_node(volume):
-                await self.undo(volume)
-                return
-        await self._table.change(volume.id, lambda found: _kept(found) if _same(found, volume) else found)
-
-    def _is_made(self, container: str) -> bool:
-        return self._containers.view.index.get(container) is not None
-
-    async def _is_registered(self, container: str) -> bool:
-        """Whether its node may still make it, or has it and is to remove it."""
-        return await self._containers.records.stored(container) is not None
-
-    async def _is_on_node(self, volume: VolumeRecord) -> bool:
-        """Whether its node has it; not where that was removed from the cluster. Raises SeawayError."""
-        if not self._state(volume):
-            return False
-        asked = ListHeldVolumes(ids=(volume.id,))
-        held = await self._bus.call(catalogue.VOLUME_INVENTORY, asked, node=volume.node)
-        return any(one.id == volume.id for one in held.volumes)
-
-
-async def _logged(volume: VolumeRecord, work: Awaitable[None]) -> None:
-    try:
-        await work
-    except (SeawayError, ValueError) as error:
-        log.info("volume %s is looked at later: %s", volume.id, error)
-
-
-def publish(outbox: Outbox, channel: EventChannel[VolumeEvent], volume: VolumeRecord, command: Command) -> None:
-    """Publish the event of a volume's creation or end, once however often this is called."""
-    if not volume.name:  # it was published before
-        return
-    envelope = Envelope(
-        id=f"volume-{channel.action}-{volume.id}",
-        node=CLUSTER,
-        noun=channel.noun,
-        action=channel.action,
-        subject_id=volume_subject(volume.name),
-        time_ns=time.time_ns(),
-        cause=command.id,
-        actor=command.actor,
-    )
-    attributes = {"driver": volume.driver}
-    body = VolumeEvent(name=volume.name, id=volume.id, anonymous=volume.anonymous, attributes=attributes)
-    outbox.tell(channel, envelope, body)
+        await self.finish(marked, Command.new("metadata"), told=told)
 
 
 def _node_is_down(volume: VolumeRecord) -> SeawayError:
@@ -259,7 +184,7 @@ def _node_is_down(volume: VolumeRecord) -> SeawayError:
     )
 
 
-def _same(found: VolumeRecord, volume: VolumeRecord) -> bool:
+def same(found: VolumeRecord, volume: VolumeRecord) -> bool:
     """Whether it is still as it was: not removed, and nobody else's since."""
     return not found.removed and (found.made_for, found.version) == (volume.made_for, volume.version)
 
@@ -280,7 +205,3 @@ def _nameless(volume: VolumeRecord) -> VolumeRecord:
 
 def _restored(volume: VolumeRecord) -> VolumeRecord:
     return changed(volume, removed=False, made_for="")
-
-
-def _kept(volume: VolumeRecord) -> VolumeRecord:
-    return changed(volume, made_for="")

@@ -10,6 +10,7 @@ from seaway_contracts.volumes import VolumeRecord
 from seaway_metadata.commands.mounts import Mounts
 from seaway_metadata.commands.volume_book import VolumeBook
 from seaway_metadata.commands.volume_removal import VolumeRemoval
+from seaway_metadata.commands.volume_sweep import VolumeSweep
 from seaway_metadata.commands.volumes import VolumeCommands
 from seaway_metadata.kinds.anonymous_volumes import AnonymousVolumes
 from seaway_metadata.kinds.container_inventories import ContainerTable
@@ -41,6 +42,7 @@ class VolumeService:
         self.commands = VolumeCommands(
             bus, table, self.book, self.removal, anonymous, containers, nodes, outbox, store.doubt
         )
+        self.sweeper = VolumeSweep(bus, table, self.book, self.removal, containers)
         self.mounts = Mounts(table, self.book, self.removal)
 
     def listen(self) -> None:

@@ -20,7 +20,8 @@ from seaway_contracts.volumes import (
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.commands.volume_book import VolumeBook
-from seaway_metadata.commands.volume_removal import VolumeRemoval, publish
+from seaway_metadata.commands.volume_events import publish
+from seaway_metadata.commands.volume_removal import VolumeRemoval
 from seaway_metadata.kinds.anonymous_volumes import AnonymousVolumes
 from seaway_metadata.kinds.container_inventories import ContainerTable
 from seaway_metadata.kinds.volumes import changed, check_volume

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.seaway_metadata.commands.test_networks import refused
+from tests.unit.seaway_metadata.commands.test_volumes import down, up
 from tests.unit.seaway_metadata.commands.test_volumes import node as node
 from tests.unit.seaway_metadata.commands.test_volumes import other as other
 from tests.unit.seaway_metadata.commands.test_volumes import second as second
@@ -31,7 +32,7 @@ from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, unav
 from seaway_contracts.networks import CreateNetwork, NetworkRecord
 from seaway_contracts.records import RegisterContainer
 from seaway_contracts.volumes import ANONYMOUS_LABEL, ListVolumes, VolumeRecord, VolumeRef
-from seaway_metadata.commands import mounts, volume_removal
+from seaway_metadata.commands import mounts, volume_sweep
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id, networking, spec
 from seaway_testing.fake_transport import FakeServer
@@ -88,7 +89,7 @@ async def test_another_copy_sees_where_it_is(
             for ask in (
                 lambda copy=copy: copy.volumes.commands.get(VolumeRef(name="data"), me),
                 lambda copy=copy: copy.volumes.commands.list_volumes(ListVolumes(containers={container_id(1): 1}), me),
-                lambda copy=copy: copy.volumes.removal.sweep(),
+                lambda copy=copy: copy.volumes.sweeper.sweep(),
             ):
                 copy.volumes.table.index.put(unbound)
                 await ask()
@@ -157,6 +158,7 @@ async def test_a_repeat_that_is_refused_leaves_what_the_first_one_made(
 ) -> None:
     await node.register(1, "data")
     assert (await refused(node.register(1, "data", name="other"))).code is Code.CONFLICT
+    assert (await refused(node.register(1, "data", "x"))).code is Code.BAD_REQUEST
     assert stored(fake_server) == (1, 1)
 
 
@@ -201,10 +203,10 @@ async def test_a_node_that_cannot_be_told_is_told_when_it_is_back(
     await forget(fake_bus, 1, unheard=True)
     assert stored(fake_server) == (1, 0), "the name is free"
     await until(lambda: metadata.volumes.table.given_up)
-    await metadata.volumes.removal.sweep()
+    await metadata.volumes.sweeper.sweep()
     assert stored(fake_server) == (1, 0)
     node.refusal = None
-    await metadata.volumes.removal.sweep()
+    await metadata.volumes.sweeper.sweep()
     assert stored(fake_server) == (0, 0) and node.removed == [registered.volumes[0].id]
     assert told(fake_server) == []
 
@@ -218,14 +220,14 @@ async def test_a_copy_that_was_killed_before_the_container_was_registered(
 ) -> None:
     await _cut_short(metadata, monkeypatch)
     assert stored(fake_server) == (1, 1)
-    removal = metadata.volumes.removal
-    await removal.sweep()
+    sweeper = metadata.volumes.sweeper
+    await sweeper.sweep()
     assert stored(fake_server) == (1, 1), "its registration may be stored any moment"
-    removal._now_ns = lambda: time.time_ns() + volume_removal._MADE_NS
+    sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
     node.refusal = bad_request("it can't say")
-    await removal.sweep()
+    await sweeper.sweep()
     node.refusal = None
-    await removal.sweep()
+    await sweeper.sweep()
     assert stored(fake_server) == (0, 0) and told(fake_server) == []
 
 
@@ -235,9 +237,24 @@ async def test_what_the_node_has_made_is_kept_though_its_container_is_gone(
     await _cut_short(metadata, monkeypatch)
     (volume,) = metadata.volumes.table.index
     node.volumes[volume.id] = volume
-    metadata.volumes.removal._now_ns = lambda: time.time_ns() + volume_removal._MADE_NS
-    await metadata.volumes.removal.sweep()
+    metadata.volumes.sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
+    await metadata.volumes.sweeper.sweep()
     assert not (await inspect(fake_bus, "data")).made_for and node.removed == []
+
+
+async def test_a_node_that_is_down_is_asked_when_it_is_back(
+    node: VolumeNode, metadata: Metadata, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have made the volume."""
+    await _cut_short(metadata, monkeypatch)
+    metadata.volumes.sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
+    await down(metadata, node)
+    asked = node.asked
+    await metadata.volumes.sweeper.sweep()
+    assert stored(fake_server) == (1, 1) and node.asked == asked
+    await up(metadata, node)
+    await metadata.volumes.sweeper.sweep()
+    assert stored(fake_server) == (0, 0)
 
 
 async def _cut_short(metadata: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:

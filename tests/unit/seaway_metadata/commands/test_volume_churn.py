@@ -23,7 +23,7 @@ from tests.unit.seaway_metadata.commands.volume_node import (
 from seaway_bus.bus import Bus
 from seaway_contracts.catalogue import VOLUMES_BUCKET
 from seaway_contracts.errors import Code, SeawayError
-from seaway_metadata.commands import volume_book, volume_removal
+from seaway_metadata.commands import volume_book, volume_sweep
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id
 from seaway_testing.fake_transport import FakeServer
@@ -123,9 +123,9 @@ async def test_whatever_is_done_at_once(
     await asyncio.gather(*(churn.client(30) for _ in range(6)))
     assert churn.lost == [], "a container's volume was removed from under it"
     for copy in (*copies, *copies):  # what the second one finishes the first one sees then
-        copy.volumes.removal._now_ns = lambda: time.time_ns() + volume_removal._MADE_NS
+        copy.volumes.sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
         await copy.registrations.sweep(lambda _: True)
-        await copy.volumes.removal.sweep()
+        await copy.volumes.sweeper.sweep()
     for copy in copies:
         await until(lambda: {one.id for one in copy.volumes.table.index} <= ids(fake_server), what="ends to be heard")  # noqa: B023
     names = await listed(fake_bus, basis=dict.fromkeys(ids(fake_server), 1))

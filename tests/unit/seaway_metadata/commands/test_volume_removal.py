@@ -126,7 +126,7 @@ async def test_on_a_node_that_is_down_it_is_refused_without_force(
     await remove(fake_bus, "data", force=True)
     assert await listed(fake_bus) == [] and stored(fake_server) == (1, 0), "name free, the record waits for the node"
     await until(lambda: told(fake_server) == ["create", "destroy"], what="its end")
-    await metadata.volumes.removal.sweep()
+    await metadata.volumes.sweeper.sweep()
     assert stored(fake_server) == (1, 0) and made.id in node.volumes
     await up(metadata, node)
     await until(lambda: stored(fake_server) == (0, 0), what="the sweep")
@@ -211,7 +211,7 @@ async def test_a_removal_that_was_cut_short_is_finished_by_any_copy(
         with pytest.raises(Killed):
             await metadata.volumes.removal.remove(RemoveVolume(name="data"), ME)
     assert (await refused(other.volumes.removal.remove(RemoveVolume(name="data"), ME))).code is Code.NOT_FOUND
-    await other.volumes.removal.sweep()
+    await other.volumes.sweeper.sweep()
     assert stored(fake_server) == (0, 0) and node.volumes == {} and made.id in node.removed
     await until(lambda: told(fake_server) == ["create", "destroy"], what="its end")
 
@@ -222,7 +222,7 @@ async def test_a_removal_that_was_cut_short_is_undone_where_a_container_has_the_
     made = await create(fake_bus, "data")
     await metadata.volumes.table.change(made.id, _removed)
     node.specs[container_id(7)] = spec(7, mounts=(named("data"),))
-    await metadata.volumes.removal.sweep()
+    await metadata.volumes.sweeper.sweep()
     assert await listed(fake_bus) == ["data"]
 
 
@@ -236,7 +236,7 @@ async def test_a_removal_that_another_copy_has_undone_is_not_finished(
     await other.volumes.table.change(made.id, _restored)
     if meanwhile != "restored":
         await other.volumes.table.change(made.id, _removed)
-    await metadata.volumes.removal._finish(marked, ME, told=True)
+    await metadata.volumes.removal.finish(marked, ME, told=True)
     assert stored(fake_server) == (1, 1) and told(fake_server) == ["create"]
 
 

@@ -1,0 +1,94 @@
+"""Finishes removals of volumes that were interrupted, and removes volumes of containers that were never made."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from seaway_bus.bus import Bus, Command
+from seaway_contracts.catalogue import VOLUME_INVENTORY
+from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.volumes import ListHeldVolumes, VolumeRecord
+from seaway_metadata.commands.volume_book import VolumeBook
+from seaway_metadata.commands.volume_removal import VolumeRemoval, same
+from seaway_metadata.kinds.container_inventories import ContainerTable
+from seaway_metadata.kinds.volumes import changed
+from seaway_metadata.store.written import WrittenTable
+
+log = logging.getLogger(__name__)
+MADE_NS: Final = 30_000_000_000
+"""After this time a registration that made a volume is stored, or came to nothing."""
+
+
+class VolumeSweep:
+    """One copy's: all copies do this, and their changes of the records are compared and set."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        table: WrittenTable[VolumeRecord],
+        book: VolumeBook,
+        removal: VolumeRemoval,
+        containers: ContainerTable,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._bus = bus
+        self._table = table
+        self._book = book
+        self._removal = removal
+        self._containers = containers
+        self.now_ns = now_ns
+
+    async def sweep(self) -> None:
+        """Finish what was interrupted, and what nodes that were down are still to be told. Raises TransportError."""
+        for volume in await self._table.read_given_up():
+            if self._removal.state(volume) != "down" or volume.name:
+                await _logged(volume, self._remove_again(volume))
+        await self._book.read_bound(self._containers.view.index)
+        for volume in [one for one in self._table.index if one.made_for]:
+            await _logged(volume, self._settle(volume))
+
+    async def _remove_again(self, volume: VolumeRecord) -> None:
+        try:
+            told = await self._removal.tell_node(volume)
+        except SeawayError as error:
+            log.debug("volume %s is removed later: %s", volume.id, error)
+            if error.code is Code.CONFLICT and volume.name:  # whoever asked for the removal was never answered
+                await self._removal.restore(volume)
+        else:
+            await self._removal.finish(volume, Command.new("metadata"), told=told)
+
+    async def _settle(self, volume: VolumeRecord) -> None:
+        """A volume that a registration has made is like any other as soon as its container is there.
+
+        It is removed if there is neither that container nor its registration, and the node has not made the volume.
+        """
+        container = volume.made_for
+        if not self._removal.is_made(container):
+            if self.now_ns() - volume.created_ns < MADE_NS or self._removal.state(volume) == "down":
+                return
+            if await self._removal.is_registered(container):
+                return
+            if not await self._is_on_node(volume):
+                await self._removal.undo(volume)
+                return
+        await self._table.change(volume.id, lambda found: _kept(found) if same(found, volume) else found)
+
+    async def _is_on_node(self, volume: VolumeRecord) -> bool:
+        """Whether its node has it; not where that was removed from the cluster. Raises SeawayError."""
+        if not self._removal.state(volume):
+            return False
+        asked = ListHeldVolumes(ids=(volume.id,))
+        held = await self._bus.call(VOLUME_INVENTORY, asked, node=volume.node)
+        return any(one.id == volume.id for one in held.volumes)
+
+
+async def _logged(volume: VolumeRecord, work: Awaitable[None]) -> None:
+    try:
+        await work
+    except (SeawayError, ValueError) as error:
+        log.info("volume %s is looked at later: %s", volume.id, error)
+
+
+def _kept(volume: VolumeRecord) -> VolumeRecord:
+    return changed(volume, made_for="")
