@@ -189,7 +189,7 @@ async def test_what_another_container_uses_since_is_kept(
 async def test_what_the_node_holds_on_to_is_kept(node: VolumeNode, fake_bus: Bus, fake_server: FakeServer) -> None:
     """A container of the node has it by then, of which nobody has heard."""
     registered = await node.register(1, "data")
-    node.specs[container_id(7)] = spec(7, mounts=(named("data"),))
+    node.has(7, *registered.volumes)
     await forget(fake_bus, 1)
     assert (await inspect(fake_bus, "data")).id == registered.volumes[0].id and stored(fake_server) == (1, 1)
 

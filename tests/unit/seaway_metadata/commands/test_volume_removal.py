@@ -52,7 +52,7 @@ async def test_one_that_containers_mount_is_refused(node: VolumeNode, fake_bus: 
 async def test_the_node_has_the_last_word(node: VolumeNode, fake_bus: Bus, fake_server: FakeServer) -> None:
     """A container may have it of which nobody has heard yet."""
     made = await create(fake_bus, "data")
-    node.specs[container_id(7)] = spec(7, mounts=(named("data"),))
+    node.has(7, made)
     error = await refused(remove(fake_bus, "data"))
     assert error.message == f"remove data: volume is in use - [{container_id(7)}]"
     kept = await inspect(fake_bus, "data")
@@ -221,7 +221,7 @@ async def test_a_removal_that_was_cut_short_is_undone_where_a_container_has_the_
 ) -> None:
     made = await create(fake_bus, "data")
     await metadata.volumes.table.change(made.id, _removed)
-    node.specs[container_id(7)] = spec(7, mounts=(named("data"),))
+    node.has(7, made)
     await metadata.volumes.sweeper.sweep()
     assert await listed(fake_bus) == ["data"]
 
