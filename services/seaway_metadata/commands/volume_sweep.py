@@ -44,6 +44,7 @@ class VolumeSweep:
         for volume in await self._table.read_given_up():
             if self._removal.state(volume) != "down" or volume.name:
                 await _logged(volume, self._remove_again(volume))
+        await self._book.drop_rivals()
         await self._book.read_bound(self._containers.view.index)
         for volume in [one for one in self._table.index if one.made_for]:
             await _logged(volume, self._settle(volume))

@@ -1,5 +1,6 @@
 """Volumes: records that metadata makes and changes; of anonymous ones their nodes report. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -39,6 +40,7 @@ class Volumes(Kind[VolumeRecord]):
     model = VolumeRecord
     claim_spaces = (VOLUME_NAMES,)
     unstored_is_gone = False  # a node is told to remove what is gone, with all its data
+    claims_first = True
     page_head = b'{"volumes":[\n'
 
     def key(self, record: VolumeRecord) -> str:
@@ -71,6 +73,12 @@ def named(index: Index[VolumeRecord], name: str) -> VolumeRecord | None:
     bearers = index.bearers(VOLUME_NAMES.claim(name))
     record = index.get(bearers[0] if bearers else name)
     return record if record is not None and record.name == name else None
+
+
+def contested(index: Index[VolumeRecord]) -> set[str]:
+    """The names that several records have. Who holds the claim is the volume of that name."""
+    counted = Counter(one.name for one in index if one.name and not one.anonymous)
+    return {name for name, number in counted.items() if number > 1}
 
 
 def changed(volume: VolumeRecord, **changes: object) -> VolumeRecord:
