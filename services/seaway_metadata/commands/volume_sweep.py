@@ -42,6 +42,8 @@ class VolumeSweep:
     async def sweep(self) -> None:
         """Finish what was interrupted, and what nodes that were down are still to be told. Raises TransportError."""
         for volume in await self._table.read_given_up():
+            if self._removal.is_under_way(volume):
+                continue
             if self._removal.state(volume) != "down" or volume.name:
                 await _logged(volume, self._remove_again(volume))
         await self._book.drop_rivals()

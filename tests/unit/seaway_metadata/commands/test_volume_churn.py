@@ -83,8 +83,8 @@ class Churn:
 
     async def _remove(self, name: str) -> None:
         await remove(self.bus, name, force=self.count % 2 == 0)
-        for node in self.nodes:
-            self.lost += [name for ids in node.mounted.values() if not ids <= node.volumes.keys()]
+        for where in self.nodes:
+            self.lost += [name for ids in where.mounted.values() if not ids <= where.volumes.keys()]
 
     def _next(self) -> tuple[VolumeNode, int]:
         self.count += 1
