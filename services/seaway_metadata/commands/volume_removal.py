@@ -73,7 +73,10 @@ class VolumeRemoval:
         await self._containers.freshness.current(request.containers)
         with reachable(self._missing):
             await self._table.current(request.basis)
-            volume = await self._book.get(request.name)
+            try:
+                volume = await self._book.get(request.name)
+            except SeawayError:
+                return VolumeReply(volume=await self._remove_marked(request, command))
             await self._check_unused(volume)
             if self._is_down(volume) and not request.force:
                 raise _node_is_down(volume)
@@ -84,6 +87,14 @@ class VolumeRemoval:
                 reach(Failpoint.VOLUME_NODE_REMOVED)
                 await self.finish(marked, command, told=told)
         return VolumeReply(volume=volume)
+
+    async def _remove_marked(self, request: RemoveVolume, command: Command) -> VolumeRecord:
+        """Free the name of one whose removal waits for a node that is down, with `force`. Raises SeawayError."""
+        for volume in await self._table.read_given_up() if request.force else ():
+            if volume.name == request.name and self._is_down(volume):
+                await self.finish(volume, command, told=False)
+                return volume
+        raise no_such_volume(request.name)
 
     async def _check_unused(self, volume: VolumeRecord) -> None:
         """Another copy may have taken back a registration that is known here."""
@@ -185,7 +196,8 @@ class VolumeRemoval:
     async def undo(self, volume: VolumeRecord) -> None:
         """Remove a volume that was just made, and of which nobody has heard. Raises TransportError.
 
-        Not where somebody else uses it by now. A node that may have made it is told; if it can't be, then later.
+        Not where somebody else uses it by now. A node that may have made it is told. Where it doesn't answer, the sweep
+        finishes this.
         """
         with self._removing(volume):
             marked = await self._table.change(volume.id, lambda found: _undone(found) if same(found, volume) else found)
@@ -199,9 +211,8 @@ class VolumeRemoval:
             log.info("volume %s is removed from node %s later: %s", marked.name, marked.node, error)
             if error.code is Code.CONFLICT:
                 await self.restore(marked)
-                return
-            told = False
-        await self.finish(marked, Command.new("metadata"), told=told)
+        else:
+            await self.finish(marked, Command.new("metadata"), told=told)
 
 
 def _node_is_down(volume: VolumeRecord) -> SeawayError:

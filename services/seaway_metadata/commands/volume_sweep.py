@@ -12,7 +12,7 @@ from seaway_contracts.volumes import ListHeldVolumes, VolumeRecord
 from seaway_metadata.commands.volume_book import VolumeBook
 from seaway_metadata.commands.volume_removal import VolumeRemoval, same
 from seaway_metadata.kinds.container_inventories import ContainerTable
-from seaway_metadata.kinds.volumes import changed
+from seaway_metadata.kinds.volumes import kept
 from seaway_metadata.store.written import WrittenTable
 
 log = logging.getLogger(__name__)
@@ -42,14 +42,16 @@ class VolumeSweep:
     async def sweep(self) -> None:
         """Finish what was interrupted, and what nodes that were down are still to be told. Raises TransportError."""
         for volume in await self._table.read_given_up():
-            if self._removal.is_under_way(volume):
-                continue
-            if self._removal.state(volume) != "down" or volume.name:
+            if not self._removal.is_under_way(volume) and not self._waits_for_node(volume):
                 await _logged(volume, self._remove_again(volume))
         await self._book.drop_rivals()
         await self._book.read_bound(self._containers.view.index)
         for volume in [one for one in self._table.index if one.made_for]:
             await _logged(volume, self._settle(volume))
+
+    def _waits_for_node(self, volume: VolumeRecord) -> bool:
+        """A node that is down is to have the last word. But nobody has a volume that was made for what was not made."""
+        return self._removal.state(volume) == "down" and not (volume.name and volume.made_for)
 
     async def _remove_again(self, volume: VolumeRecord) -> None:
         try:
@@ -64,7 +66,8 @@ class VolumeSweep:
     async def _settle(self, volume: VolumeRecord) -> None:
         """A volume that a registration has made is like any other as soon as its container is there.
 
-        It is removed if there is neither that container nor its registration, and the node has not made the volume.
+        It is removed if there is neither that container nor its registration, and the node has not made the volume. So
+        is one that a create has left that was cut short.
         """
         container = volume.made_for
         if not self._removal.is_made(container):
@@ -75,7 +78,7 @@ class VolumeSweep:
             if not await self._is_on_node(volume):
                 await self._removal.undo(volume)
                 return
-        await self._table.change(volume.id, lambda found: _kept(found) if same(found, volume) else found)
+        await self._table.change(volume.id, lambda found: kept(found) if same(found, volume) else found)
 
     async def _is_on_node(self, volume: VolumeRecord) -> bool:
         """Whether its node has it; not where that was removed from the cluster. Raises SeawayError."""
@@ -91,7 +94,3 @@ async def _logged(volume: VolumeRecord, work: Awaitable[None]) -> None:
         await work
     except (SeawayError, ValueError) as error:
         log.info("volume %s is looked at later: %s", volume.id, error)
-
-
-def _kept(volume: VolumeRecord) -> VolumeRecord:
-    return changed(volume, made_for="")

@@ -100,6 +100,21 @@ def used(volume: VolumeRecord, node: str, container: str) -> VolumeRecord:
     return changed(volume, node=node, made_for="")
 
 
+def chosen(volume: VolumeRecord, node: str) -> VolumeRecord:
+    """The record after a user has named it in a create, on that node (if any); itself where nothing changes.
+
+    A volume of another node stays as it is.
+    """
+    if volume.removed or (node and volume.node not in ("", node)):
+        return volume
+    return kept(volume if volume.node or not node else changed(volume, node=node))
+
+
+def kept(volume: VolumeRecord) -> VolumeRecord:
+    """The record of a volume that stays, whatever becomes of what made it; itself where nothing changes."""
+    return volume if volume.removed or not volume.made_for else changed(volume, made_for="")
+
+
 def anonymous_volume(
     name: str, node: str, created_ns: int, labels: Mapping[str, str], options: Mapping[str, str]
 ) -> VolumeRecord:

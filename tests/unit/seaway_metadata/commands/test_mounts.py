@@ -200,14 +200,26 @@ async def test_a_node_that_cannot_be_told_is_told_when_it_is_back(
     registered = await node.register(1, "data")
     node.refusal = unavailable("busy")
     await forget(fake_bus, 1, unheard=True)
-    assert stored(fake_server) == (1, 0), "the name is free"
+    assert stored(fake_server) == (1, 1), "the name, too, waits for the node"
     await until(lambda: metadata.volumes.table.given_up)
     await metadata.volumes.sweeper.sweep()
-    assert stored(fake_server) == (1, 0)
+    assert stored(fake_server) == (1, 1)
     node.refusal = None
     await metadata.volumes.sweeper.sweep()
     assert stored(fake_server) == (0, 0) and node.removed == [registered.volumes[0].id]
     assert told(fake_server) == []
+
+
+async def test_a_node_that_is_down_keeps_no_name_of_what_was_not_made(
+    node: VolumeNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    registered = await node.register(1, "data")
+    await down(metadata, node)
+    await forget(fake_bus, 1, unheard=True)
+    assert stored(fake_server) == (1, 0), "the name is free"
+    await up(metadata, node)
+    await until(lambda: stored(fake_server) == (0, 0), what="the sweep")
+    assert node.removed == [registered.volumes[0].id]
 
 
 class Killed(BaseException):

@@ -1,6 +1,7 @@
 """Volumes are removed wholly or not at all, whatever is in use, down, or killed meanwhile."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from seaway_contracts.errors import Code, SeawayError, bad_request, not_found, u
 from seaway_contracts.records import GONE, ForgetContainer, RegisterContainer
 from seaway_contracts.volumes import CreateVolume, RemoveVolume
 from seaway_kit.failpoints import Failpoint
-from seaway_metadata.commands import volume_book, volume_removal, volumes
+from seaway_metadata.commands import volume_book, volume_removal, volume_sweep, volumes
 from seaway_metadata.commands.volume_removal import _removed, _restored
 from seaway_metadata.kinds.volumes import VOLUME_NAMES
 from seaway_metadata.service import Metadata
@@ -135,6 +136,25 @@ async def test_on_a_node_that_is_down_it_is_refused_without_force(
     assert node.removed == [made.id] and events(fake_server) == ["create", "destroy"]
 
 
+async def test_one_that_waits_for_a_node_that_is_down_by_now_is_removed_with_force(
+    node: VolumeNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    """Its name is not freed before: a container of the node may have the volume."""
+    made = await create(fake_bus, "data")
+    node.refusal = unavailable("no answer")
+    await refused(remove(fake_bus, "data"))
+    await down(metadata, node)
+    await metadata.volumes.sweeper.sweep()
+    assert stored(fake_server) == (1, 1)
+    assert (await refused(remove(fake_bus, "data"))).code is Code.NOT_FOUND
+    assert (await refused(remove(fake_bus, "more", force=True))).code is Code.NOT_FOUND
+    assert (await remove(fake_bus, "data", force=True)).id == made.id
+    assert stored(fake_server) == (1, 0)
+    await up(metadata, node)
+    await until(lambda: stored(fake_server) == (0, 0), what="the sweep")
+    assert node.removed == [made.id] and events(fake_server) == ["create", "destroy"]
+
+
 async def test_a_node_that_does_not_answer(
     node: VolumeNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
@@ -194,6 +214,24 @@ async def test_a_create_that_was_cut_short_is_finished_by_its_repeat(
     made = (await other.volumes.commands.create(asked, ME)).volume
     assert node.volumes == {made.id: made} and stored(fake_server) == (1, 1)
     await until(lambda: events(fake_server) == ["create"], what="the event")
+
+
+@pytest.mark.parametrize(("point", "left"), [(Failpoint.VOLUME_RECORDED, 0), (Failpoint.VOLUME_NODE_MADE, 1)])
+async def test_a_create_that_was_cut_short_and_is_not_repeated(
+    node: VolumeNode,
+    metadata: Metadata,
+    fake_server: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
+    point: Failpoint,
+    left: int,
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(volumes, "reach", killed_at(point))
+        with pytest.raises(Killed):
+            await metadata.volumes.commands.create(CreateVolume(volume=wanted("data")), ME)
+    metadata.volumes.sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
+    await metadata.volumes.sweeper.sweep()
+    assert stored(fake_server) == (left, left) and len(node.volumes) == left
 
 
 @pytest.mark.parametrize("point", [Failpoint.VOLUME_MARKED, Failpoint.VOLUME_NODE_REMOVED])

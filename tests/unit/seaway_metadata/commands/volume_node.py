@@ -60,7 +60,10 @@ def nameless(letter: str, node: str = "n1") -> VolumeRecord:
 
 @dataclass
 class VolumeNode:
-    """Refuses with `refusal`, where there is one. `removed`: the ids of volumes that are not made again."""
+    """Refuses with `refusal`, where there is one, and to make a volume with `make_refusal`.
+
+    `removed`: the ids of volumes that are not made again.
+    """
 
     bus: Bus
     name: str = "n1"
@@ -72,6 +75,10 @@ class VolumeNode:
     """The ids of the volumes that each container has."""
     removed: list[str] = field(default_factory=list)
     refusal: SeawayError | None = None
+    make_refusal: SeawayError | None = None
+    make_gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """It answers to what it is to make while this is set."""
+    making: int = 0
     lost_memory: bool = False
     tells: bool = True
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,6 +87,7 @@ class VolumeNode:
 
     def __post_init__(self) -> None:
         self.gate.set()
+        self.make_gate.set()
         self.containers = Node(self.bus, self.name)
 
     async def serve(self) -> "VolumeNode":
@@ -163,8 +171,10 @@ class VolumeNode:
     # --- what it is told and asked
 
     async def make_held(self, request: MakeHeldVolume, command: Command) -> Empty:
-        if self.refusal is not None:
-            raise self.refusal
+        self.making += 1
+        await self.make_gate.wait()
+        if (refusal := self.refusal or self.make_refusal) is not None:
+            raise refusal
         self.volumes[request.volume.id] = request.volume
         return Empty()
 
