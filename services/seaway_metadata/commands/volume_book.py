@@ -42,7 +42,7 @@ class VolumeBook:
     async def get(self, name: str) -> VolumeRecord:
         """The volume of that name, from memory if it is there. Raises SeawayError: NOT_FOUND."""
         found = named(self._table.index, name)
-        if found is None or not found.node or self._is_contested(name):  # another copy may have bound it to a node
+        if found is None or _may_move(found) or self._is_contested(name):
             found = await self.stored(name)
         if found is None:
             raise no_such_volume(name)
@@ -88,8 +88,8 @@ class VolumeBook:
                     self._table.drop(key, for_good=False)
 
     async def read_bound(self, containers: Iterable[ContainerRecord]) -> None:
-        """Read those volumes of these containers that have no node here: another copy has bound them to one."""
-        unbound = {one.name for one in self._table.index if not one.node}
+        """Read those volumes of these containers of which another copy may know the node better."""
+        unbound = {one.name for one in self._table.index if _may_move(one)}
         if unbound:
             mounted = (named_mounts(container.spec) for container in containers if container.spec.mounts)
             for name in unbound.intersection(chain.from_iterable(mounted)):
@@ -125,3 +125,8 @@ class VolumeBook:
             if (found := await self.stored(name)) is not None:
                 return found
         raise unavailable(f"volume {name} is being made, or removed, by somebody else; try again")
+
+
+def _may_move(volume: VolumeRecord) -> bool:
+    """Whether another copy may have bound it to a node, or freed it, by now."""
+    return not volume.node or bool(volume.bound_for)

@@ -67,7 +67,7 @@ class VolumeCommands:
 
     async def create(self, request: CreateVolume, command: Command) -> VolumeReply:
         """Reserve its name and store its record; then its node makes it. One that is there is returned as it is."""
-        nothing_yet = {"anonymous": False, "made_for": "", "removed": False, "version": 1}
+        nothing_yet = {"anonymous": False, "made_for": "", "bound_for": "", "removed": False, "version": 1}
         asked = request.volume.model_copy(update=nothing_yet)
         check_volume(asked)
         with reachable(self._missing):

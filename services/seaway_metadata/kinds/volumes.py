@@ -89,15 +89,15 @@ def changed(volume: VolumeRecord, **changes: object) -> VolumeRecord:
 def used(volume: VolumeRecord, node: str, container: str) -> VolumeRecord:
     """The record after a container on that node is registered with the volume; itself where nothing changes.
 
-    A volume of another node stays there, unless it was made for this very container.
+    A volume of another node stays there, unless it was made, or bound to that node, for this very container.
     """
     if volume.removed:
         return volume
-    if volume.made_for == container:
+    if container in (volume.made_for, volume.bound_for):
         return volume if volume.node == node else changed(volume, node=node)
-    if volume.node not in ("", node) or (volume.node == node and not volume.made_for):
-        return volume
-    return changed(volume, node=node, made_for="")
+    if not volume.node:
+        return changed(volume, node=node, made_for="", bound_for=container)
+    return kept(volume) if volume.node == node else volume
 
 
 def chosen(volume: VolumeRecord, node: str) -> VolumeRecord:
@@ -107,12 +107,23 @@ def chosen(volume: VolumeRecord, node: str) -> VolumeRecord:
     """
     if volume.removed or (node and volume.node not in ("", node)):
         return volume
-    return kept(volume if volume.node or not node else changed(volume, node=node))
+    if not node:
+        return volume if not volume.made_for else changed(volume, made_for="")
+    return kept(volume) if volume.node else changed(volume, node=node, made_for="")
 
 
 def kept(volume: VolumeRecord) -> VolumeRecord:
-    """The record of a volume that stays, whatever becomes of what made it; itself where nothing changes."""
-    return volume if volume.removed or not volume.made_for else changed(volume, made_for="")
+    """The record of a volume that stays where it is, whatever becomes of what made it; itself where nothing changes."""
+    if volume.removed or not (volume.made_for or volume.bound_for):
+        return volume
+    return changed(volume, made_for="", bound_for="")
+
+
+def freed(volume: VolumeRecord, container: str) -> VolumeRecord:
+    """The record after nothing came of the container that chose its node; itself where others use it since."""
+    if volume.removed or volume.bound_for != container:
+        return volume
+    return changed(volume, node="", bound_for="")
 
 
 def anonymous_volume(

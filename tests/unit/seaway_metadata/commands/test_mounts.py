@@ -153,6 +153,65 @@ async def test_a_refused_name_of_a_volume_leaves_no_other(node: VolumeNode, fake
     assert stored(fake_server) == (0, 0)
 
 
+@pytest.mark.parametrize("failure", ["a taken name", "forgotten", "killed", "unheard"])
+async def test_a_volume_stays_bound_to_no_node_by_a_container_that_was_not_made(
+    node: VolumeNode,
+    second: VolumeNode,
+    metadata: Metadata,
+    fake_bus: Bus,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: str,
+) -> None:
+    made = await create(fake_bus, "data")
+    if failure == "a taken name":
+        await node.register(1, name="taken")
+        assert (await refused(node.register(2, "data", name="taken"))).code is Code.CONFLICT
+    elif failure == "killed":
+        await metadata.volumes.mounts.take({"data": made}, spec(2, mounts=(named("data"),)), "n1")
+    else:
+        await node.register(2, "data")
+        await forget(fake_bus, 2, unheard=failure == "unheard")
+    if failure in ("killed", "unheard"):
+        await metadata.registrations.sweep(lambda _: True)
+        assert (await inspect(fake_bus, "data")).node == "n1", "its container may be made any moment"
+        sweeper = metadata.volumes.sweeper
+        await sweeper.sweep()
+        sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
+        await sweeper.sweep()
+    assert (await inspect(fake_bus, "data")).node == ""
+    (volume,) = (await second.register(3, "data")).volumes
+    assert (volume.id, volume.node) == (made.id, "n2") and node.removed == []
+
+
+@pytest.mark.parametrize("use", ["its container", "another container", "its user", "its node"])
+async def test_a_volume_that_is_used_stays_bound(
+    node: VolumeNode, second: VolumeNode, metadata: Metadata, fake_bus: Bus, use: str
+) -> None:
+    made = await create(fake_bus, "data")
+    registered = await node.register(1, "data")
+    if use == "its container":
+        await node.create(registered, 1)
+        await until(lambda: metadata.containers.index.get(container_id(1)))
+        await metadata.volumes.sweeper.sweep()
+        await node.destroy(1)
+    elif use == "another container":
+        await node.register(2, "data")
+        await forget(fake_bus, 1)
+    elif use == "its user":
+        await create(fake_bus, "data", node="n1")
+        await forget(fake_bus, 1)
+    else:
+        node.volumes[made.id] = registered.volumes[0]
+        await forget(fake_bus, 1, unheard=True)
+        await metadata.registrations.sweep(lambda _: True)
+        await metadata.volumes.sweeper.sweep()
+        metadata.volumes.sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
+        await metadata.volumes.sweeper.sweep()
+    kept = await metadata.volumes.book.stored("data")
+    assert kept is not None and (kept.node, kept.bound_for) == ("n1", "")
+    assert (await refused(second.register(3, "data"))).reason is Reason.OTHER_NODE
+
+
 async def test_a_repeat_that_is_refused_leaves_what_the_first_one_made(
     node: VolumeNode, fake_bus: Bus, fake_server: FakeServer
 ) -> None:

@@ -24,7 +24,11 @@ DATA = VolumeRecord(id="d" * 64, name="data", created_ns=1)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ({}, {"node": "n1", "version": 2}),
+        ({}, {"node": "n1", "bound_for": "c1", "version": 2}),
+        ({"node": "n1", "bound_for": "c1"}, {"node": "n1", "bound_for": "c1"}),
+        ({"node": "n2", "bound_for": "c1"}, {"node": "n1", "bound_for": "c1", "version": 2}),
+        ({"node": "n1", "bound_for": "c2"}, {"node": "n1", "version": 2}),
+        ({"node": "n2", "bound_for": "c2"}, {"node": "n2", "bound_for": "c2"}),
         ({"node": "n1"}, {"node": "n1"}),
         ({"node": "n2"}, {"node": "n2"}),
         ({"node": "n1", "made_for": "c1"}, {"node": "n1", "made_for": "c1"}),
@@ -49,6 +53,8 @@ def test_used_by_container_c1_on_node_n1(before: dict[str, object], after: dict[
         ({}, "n1", {"node": "n1", "version": 2}),
         ({"node": "n1", "made_for": "c1"}, "", {"node": "n1", "version": 2}),
         ({"node": "n2", "made_for": "c1"}, "n1", {"node": "n2", "made_for": "c1"}),
+        ({"node": "n1", "bound_for": "c1"}, "", {"node": "n1", "bound_for": "c1"}),
+        ({"node": "n1", "bound_for": "c1"}, "n1", {"node": "n1", "version": 2}),
         ({"removed": True, "made_for": "c1"}, "", {"removed": True, "made_for": "c1"}),
     ],
 )
