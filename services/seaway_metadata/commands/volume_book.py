@@ -42,7 +42,7 @@ class VolumeBook:
     async def get(self, name: str) -> VolumeRecord:
         """The volume of that name, from memory if it is there. Raises SeawayError: NOT_FOUND."""
         found = named(self._table.index, name)
-        if found is None or _may_move(found) or self._is_contested(name):
+        if found is None or _is_unsettled(found) or self._is_contested(name):
             found = await self.stored(name)
         if found is None:
             raise no_such_volume(name)
@@ -88,12 +88,16 @@ class VolumeBook:
                     self._table.drop(key, for_good=False)
 
     async def read_bound(self, containers: Iterable[ContainerRecord]) -> None:
-        """Read those volumes of these containers of which another copy may know the node better."""
-        unbound = {one.name for one in self._table.index if _may_move(one)}
-        if unbound:
+        """Read those volumes of these containers of which another copy may know more."""
+        unsettled = {one.name for one in self._table.index if _is_unsettled(one)}
+        if unsettled:
             mounted = (named_mounts(container.spec) for container in containers if container.spec.mounts)
-            for name in unbound.intersection(chain.from_iterable(mounted)):
+            for name in unsettled.intersection(chain.from_iterable(mounted)):
                 await self.stored(name)
+
+    async def read_new(self) -> None:
+        """Read those volumes that go with a container, or a create, of which nothing may have come by now."""
+        await asyncio.gather(*(self._table.read(one.id) for one in self._table.index if one.made_for))
 
     def _mounted(self, name: str) -> VolumeRecord | None:
         """An anonymous volume that a container mounts, and of which this copy has not heard yet."""
@@ -127,6 +131,6 @@ class VolumeBook:
         raise unavailable(f"volume {name} is being made, or removed, by somebody else; try again")
 
 
-def _may_move(volume: VolumeRecord) -> bool:
-    """Whether another copy may have bound it to a node, or freed it, by now."""
-    return not volume.node or bool(volume.bound_for)
+def _is_unsettled(volume: VolumeRecord) -> bool:
+    """Whether another copy may have bound it to a node, freed it, or taken it back by now: no event tells of these."""
+    return bool(not volume.node or volume.made_for or volume.bound_for)

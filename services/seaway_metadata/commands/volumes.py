@@ -147,6 +147,8 @@ class VolumeCommands:
     async def list_volumes(self, request: ListVolumes, command: Command) -> Encoded[VolumeList]:
         """A page of all volumes."""
         await self._current(request.basis, request.containers)
+        with reachable(self._missing):
+            await self._book.read_new()
         return Encoded(self._table.index.page(request.after, self._bus.transport.max_payload - _REPLY_FRAME))
 
 

@@ -30,8 +30,8 @@ from seaway_contracts.catalogue import CREATE_NETWORK, REGISTER
 from seaway_contracts.containers import EndpointSpec
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, unavailable
 from seaway_contracts.networks import CreateNetwork, NetworkRecord
-from seaway_contracts.records import RegisterContainer
-from seaway_contracts.volumes import ANONYMOUS_LABEL, ListVolumes, VolumeRecord, VolumeRef
+from seaway_contracts.records import ForgetContainer, RegisterContainer
+from seaway_contracts.volumes import ANONYMOUS_LABEL, ListVolumes, VolumeList, VolumeRecord, VolumeRef
 from seaway_metadata.commands import mounts, volume_sweep
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id, networking, spec
@@ -231,6 +231,25 @@ async def test_a_forgotten_registration_leaves_no_volume(
         assert registered.volumes[0].id in node.removed, "the node makes it no more"
         await until(lambda: stored(fake_server) == (0, 0))
     assert told(fake_server) == []
+
+
+@pytest.mark.parametrize("asked", ["list", "get"])
+async def test_what_was_taken_back_is_shown_by_no_copy(
+    node: VolumeNode, metadata: Metadata, other: Metadata, fake_server: FakeServer, asked: str
+) -> None:
+    """No event tells of it, as nobody was told that it was made."""
+    me = Command.new("test")
+    request = RegisterContainer(spec=spec(1, mounts=(named("data"),)), node="n1")
+    await metadata.commands.register(request, me)
+    assert await other.volumes.book.stored("data") is not None
+    await metadata.commands.forget(ForgetContainer(id=container_id(1)), me)
+    assert stored(fake_server) == (0, 0) and len(other.volumes.table.index) == 1
+    if asked == "get":
+        with pytest.raises(SeawayError, match="no such volume"):
+            await other.volumes.commands.get(VolumeRef(name="data"), me)
+    else:
+        page = await other.volumes.commands.list_volumes(ListVolumes(), me)
+        assert VolumeList.model_validate_json(page.data).volumes == ()
 
 
 async def test_what_another_container_uses_since_is_kept(
