@@ -16,7 +16,8 @@ class VolumeRecord(Payload):
     `id`: the name of an anonymous volume, else random. `node`: empty until it is used for the first time, unless its
     user chose one or there is only one. `options`: the driver's (`type`, `device`, `o`). `anonymous`: made for a
     container that named none. `made_for`: the id of the container whose registration made it; it goes with that
-    registration, unless another container was registered with it since. `version` counts the record's changes.
+    registration, unless another container was registered with it since. Its own id while a create has not heard of its
+    node yet. `bound_for`: the id of the container whose registration chose its node, by the same rule. `version` counts the record's changes.
     `removed`: it is to be removed from its node; nobody finds it any more.
     """
 
@@ -29,6 +30,7 @@ class VolumeRecord(Payload):
     options: dict[str, str] = Field(default_factory=dict)
     anonymous: bool = False
     made_for: str = ""
+    bound_for: str = ""
     version: int = 1
     removed: bool = False
 

@@ -175,7 +175,8 @@ class Metadata:
         await serve(catalogue.RENAME, self._renaming.rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
         await serve(catalogue.TELL_PRUNE, Pruning(self._outbox).tell)
-        store = EventStore(self._bus.transport, self.containers.holders, self._history.stored)
+        check_volume = self.volumes.event_check.check
+        store = EventStore(self._bus.transport, self.containers.holders, check_volume, self._history.stored)
         await serve(catalogue.STORE_EVENTS, store.store)
         await serve(catalogue.PUBLISH_EVENTS, store.publish)
         await serve(catalogue.REMOVE_NODE, self._removal.remove)

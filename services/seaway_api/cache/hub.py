@@ -23,6 +23,7 @@ from seaway_bus.transport import Transport
 from seaway_cluster.wait import Watch, WatchList
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.execs import container_prefix
+from seaway_contracts.lifecycle import CLUSTER
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.volumes import VolumeEvent
 from seaway_kit.tasks import Tasks
@@ -193,8 +194,9 @@ class Hub:
         except SeawayError as error:
             log.warning("ignored an event of a volume: %s", error)
             return
-        if isinstance(body, VolumeEvent) and body.id and not body.anonymous:
-            _note(self.volumes, event.envelope.action, body.id)
+        action, is_metadata_s = event.envelope.action, event.envelope.node == CLUSTER
+        if isinstance(body, VolumeEvent) and body.id and not body.anonymous and (action == "create" or is_metadata_s):
+            _note(self.volumes, action, body.id)
 
     def _container(self, event: Event) -> None:
         identifier = event.envelope.subject_id

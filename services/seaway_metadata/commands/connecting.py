@@ -88,7 +88,7 @@ class Connecting:
             raise
 
     async def claim_addresses(self, request: ContainerId, command: Command) -> ClaimedEndpoints:
-        """Claim for a container that starts what another one had when it was created. Raises SeawayError.
+        """Claim for a container that starts what another one had when it was created: all, or none. Raises SeawayError.
 
         Whatever its node doesn't come to store lapses, or is claimed anew at the next start.
         """
@@ -96,15 +96,28 @@ class Connecting:
         if record.node != command.node:
             raise no_such_container(request.id)
         with reachable(self._missing):
-            lacking = [one for one in record.spec.network.endpoints if one.lacks_address]
-            return ClaimedEndpoints(endpoints=tuple([await self._claimed(record, one) for one in lacking]))
+            return ClaimedEndpoints(endpoints=tuple(await self._claim_lacking(record)))
 
-    async def _claimed(self, record: ContainerRecord, endpoint: EndpointSpec) -> EndpointSpec:
+    async def _claim_lacking(self, record: ContainerRecord) -> list[EndpointSpec]:
+        claimed: list[EndpointSpec] = []
+        reserved: dict[Claim, int] = {}
+        try:
+            for lacking in record.spec.network.endpoints:
+                if lacking.lacks_address:
+                    endpoint, new = await self._claimed(record, lacking)
+                    claimed.append(endpoint)
+                    reserved |= new
+        except (SeawayError, TransportError):
+            await self._take_back(reserved)
+            raise
+        return claimed
+
+    async def _claimed(self, record: ContainerRecord, endpoint: EndpointSpec) -> tuple[EndpointSpec, dict[Claim, int]]:
         by_id = endpoint.model_copy(update={"network": endpoint.network_id or endpoint.network})
         (resolved,) = await self._endpoints.resolve((by_id,), record.node)
         if resolved.network is None:
             raise no_such_network(endpoint.network)
-        return (await self._claim(record, resolved))[0]
+        return await self._claim(record, resolved)
 
     async def _claim(
         self, record: ContainerRecord, resolved: ResolvedEndpoint

@@ -94,12 +94,12 @@ class ContainerCommands:
         resolved: Sequence[ResolvedEndpoint],
         volumes: Sequence[VolumeRecord],
     ) -> Stored[ContainerRecord]:
-        """If it is refused, and no earlier try of the same request has succeeded, its new volumes are removed again."""
+        """If it is refused, and no earlier try has succeeded, its new volumes are removed, and those it bound freed."""
         try:
             return await self._register(request, resolved)
         except SeawayError as error:
             identifier = request.spec.id
-            is_new = any(volume.made_for == identifier for volume in volumes)
+            is_new = any(identifier in (volume.made_for, volume.bound_for) for volume in volumes)
             if is_new and not error.retryable and await self._table.records.stored(identifier) is None:
                 await self._mounts.undo(request.spec)
             raise
@@ -146,7 +146,7 @@ class ContainerCommands:
             stored = await self._table.records.stored(request.id)
             node = await self._registering.forget(request.id, request.name, unheard=request.unheard)
             if stored is not None:
-                await self._mounts.undo(stored.record.spec)
+                await self._mounts.undo(stored.record.spec, unheard=request.unheard)
         self._registrations.done(request.id)
         self._view.unregister(request.id)
         if node:

@@ -12,7 +12,7 @@ from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.volume_book import VolumeBook
 from seaway_metadata.commands.volume_removal import VolumeRemoval
-from seaway_metadata.kinds.volumes import check_volume, named_mounts, used
+from seaway_metadata.kinds.volumes import check_volume, freed, named_mounts, used
 from seaway_metadata.store.written import WrittenTable
 
 _TRIES: Final = 8
@@ -85,12 +85,17 @@ class Mounts:
         reach(Failpoint.VOLUME_REGISTERED)
         return volume
 
-    async def undo(self, spec: ContainerSpec) -> None:
-        """Remove the volumes that were made for this container, which was not made. Raises SeawayError."""
+    async def undo(self, spec: ContainerSpec, *, unheard: bool = False) -> None:
+        """Remove the volumes that were made for this container, which was not made, and free those that were bound.
+
+        `unheard`: its node may have made it, and so have these: the sweep frees them if it has not. Raises SeawayError.
+        """
         for name in named_mounts(spec):
             volume = await self._book.stored(name)
             if volume is not None and volume.made_for == spec.id:
                 await self._removal.undo(volume)
+            elif volume is not None and volume.bound_for == spec.id and not unheard:
+                await self._table.change(volume.id, lambda one: freed(one, spec.id))
 
 
 def _check_node(volume: VolumeRecord, node: str) -> None:

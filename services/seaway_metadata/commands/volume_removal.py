@@ -1,6 +1,8 @@
 """Removes volumes: from their node, and then their records and names."""
 
+import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from seaway_bus.bus import Bus, Command
@@ -47,6 +49,20 @@ class VolumeRemoval:
         self._nodes = nodes
         self._outbox = outbox
         self._missing = missing
+        self._under_way: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def _removing(self, volume: VolumeRecord) -> Iterator[None]:
+        self._under_way[volume.id] += 1
+        try:
+            yield
+        finally:
+            self._under_way[volume.id] -= 1
+            self._under_way += Counter()  # without those that are done
+
+    def is_under_way(self, volume: VolumeRecord) -> bool:
+        """Whether this copy is removing it just now."""
+        return self._under_way[volume.id] > 0
 
     async def serve(self) -> None:
         """Begin to answer."""
@@ -57,16 +73,28 @@ class VolumeRemoval:
         await self._containers.freshness.current(request.containers)
         with reachable(self._missing):
             await self._table.current(request.basis)
-            volume = await self._book.get(request.name)
+            try:
+                volume = await self._book.get(request.name)
+            except SeawayError:
+                return VolumeReply(volume=await self._remove_marked(request, command))
             await self._check_unused(volume)
             if self._is_down(volume) and not request.force:
                 raise _node_is_down(volume)
-            marked = await self._mark(volume)
-            reach(Failpoint.VOLUME_MARKED)
-            told = await self._remove_from_node(marked, force=request.force)
-            reach(Failpoint.VOLUME_NODE_REMOVED)
-            await self.finish(marked, command, told=told)
+            with self._removing(volume):
+                marked = await self._mark(volume)
+                reach(Failpoint.VOLUME_MARKED)
+                told = await self._remove_from_node(marked, force=request.force)
+                reach(Failpoint.VOLUME_NODE_REMOVED)
+                await self.finish(marked, command, told=told)
         return VolumeReply(volume=volume)
+
+    async def _remove_marked(self, request: RemoveVolume, command: Command) -> VolumeRecord:
+        """Free the name of one whose removal waits for a node that is down, with `force`. Raises SeawayError."""
+        for volume in await self._table.read_given_up() if request.force else ():
+            if volume.name == request.name and self._is_down(volume):
+                await self.finish(volume, command, told=False)
+                return volume
+        raise no_such_volume(request.name)
 
     async def _check_unused(self, volume: VolumeRecord) -> None:
         """Another copy may have taken back a registration that is known here."""
@@ -130,12 +158,19 @@ class VolumeRemoval:
     async def finish(self, volume: VolumeRecord, command: Command, *, told: bool) -> None:
         """Publish its end, free its name, and remove its record. Raises TransportError.
 
-        Only where it is still stored as it was when its node was told: another copy may have restored it, or finish
-        this as well. The record stays, without a name, until its node is `told`.
+        Where another copy has restored it, as the node refused that copy, it ends all the same if the node is `told`:
+        by now the node doesn't have it. Where another copy is removing it, that copy finishes this. The record stays,
+        without a name, until the node is told.
         """
-        final = changed(volume)
-        stored = await self._table.change(volume.id, lambda found: final if found == volume else found)
-        if stored != final:
+        final: VolumeRecord | None = None
+
+        def ended(found: VolumeRecord) -> VolumeRecord:
+            nonlocal final
+            is_restored = told and not found.removed and found.node == volume.node
+            final = changed(found, removed=True) if found == volume or is_restored else None
+            return final or found
+
+        if await self._table.change(volume.id, ended) is None or final is None:
             return
         if not volume.made_for:
             publish(self._outbox, catalogue.VOLUME_DESTROY, volume, command)
@@ -161,20 +196,23 @@ class VolumeRemoval:
     async def undo(self, volume: VolumeRecord) -> None:
         """Remove a volume that was just made, and of which nobody has heard. Raises TransportError.
 
-        Not where somebody else uses it by now. A node that may have made it is told; if it can't be, then later.
+        Not where somebody else uses it by now. A node that may have made it is told. Where it doesn't answer, the sweep
+        finishes this.
         """
-        marked = await self._table.change(volume.id, lambda found: _undone(found) if same(found, volume) else found)
-        if marked is None or not marked.removed:
-            return
+        with self._removing(volume):
+            marked = await self._table.change(volume.id, lambda found: _undone(found) if same(found, volume) else found)
+            if marked is not None and marked.removed:
+                await self._finish_undo(marked)
+
+    async def _finish_undo(self, marked: VolumeRecord) -> None:
         try:
             told = await self.tell_node(marked)
         except SeawayError as error:
-            log.info("volume %s is removed from node %s later: %s", volume.name, volume.node, error)
+            log.info("volume %s is removed from node %s later: %s", marked.name, marked.node, error)
             if error.code is Code.CONFLICT:
                 await self.restore(marked)
-                return
-            told = False
-        await self.finish(marked, Command.new("metadata"), told=told)
+        else:
+            await self.finish(marked, Command.new("metadata"), told=told)
 
 
 def _node_is_down(volume: VolumeRecord) -> SeawayError:

@@ -9,6 +9,7 @@ from seaway_contracts.nodes import NodeRecord
 from seaway_contracts.volumes import VolumeRecord
 from seaway_metadata.commands.mounts import Mounts
 from seaway_metadata.commands.volume_book import VolumeBook
+from seaway_metadata.commands.volume_events import VolumeEventCheck
 from seaway_metadata.commands.volume_removal import VolumeRemoval
 from seaway_metadata.commands.volume_sweep import VolumeSweep
 from seaway_metadata.commands.volumes import VolumeCommands
@@ -38,6 +39,7 @@ class VolumeService:
         self.anonymous = anonymous
         self.inventories = inventories
         self.book = VolumeBook(table, anonymous, containers.view, inventories.told)
+        self.event_check = VolumeEventCheck(table.index, self.book)
         self.removal = VolumeRemoval(bus, table, self.book, containers, nodes, outbox, store.doubt)
         self.commands = VolumeCommands(
             bus, table, self.book, self.removal, anonymous, containers, nodes, outbox, store.doubt

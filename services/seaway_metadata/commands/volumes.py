@@ -24,7 +24,7 @@ from seaway_metadata.commands.volume_events import publish
 from seaway_metadata.commands.volume_removal import VolumeRemoval
 from seaway_metadata.kinds.anonymous_volumes import AnonymousVolumes
 from seaway_metadata.kinds.container_inventories import ContainerTable
-from seaway_metadata.kinds.volumes import changed, check_volume
+from seaway_metadata.kinds.volumes import check_volume, chosen, kept
 from seaway_metadata.store.written import WrittenTable
 
 _REPLY_FRAME: Final = 4096
@@ -67,20 +67,23 @@ class VolumeCommands:
 
     async def create(self, request: CreateVolume, command: Command) -> VolumeReply:
         """Reserve its name and store its record; then its node makes it. One that is there is returned as it is."""
-        nothing_yet = {"anonymous": False, "made_for": "", "removed": False, "version": 1}
+        nothing_yet = {"anonymous": False, "made_for": "", "bound_for": "", "removed": False, "version": 1}
         asked = request.volume.model_copy(update=nothing_yet)
         check_volume(asked)
         with reachable(self._missing):
-            volume = await self._book.find_or_make(
-                asked.name, lambda: asked.model_copy(update={"node": self._node_for(asked)})
-            )
+            volume = await self._book.find_or_make(asked.name, lambda: self._new(asked))
             reach(Failpoint.VOLUME_RECORDED)
             if volume.id != asked.id:
                 return VolumeReply(volume=await self._on_asked_node(volume, asked.node))
-            await self._make_on_node(volume)
+            volume = await self._make_on_node(volume)
         reach(Failpoint.VOLUME_NODE_MADE)
         publish(self._outbox, catalogue.VOLUME_CREATE, volume, command)
         return VolumeReply(volume=volume)
+
+    def _new(self, asked: VolumeRecord) -> VolumeRecord:
+        """The record until its node has made it: a container that is registered with it meanwhile keeps it."""
+        node = self._node_for(asked)
+        return asked.model_copy(update={"node": node, "made_for": asked.id if node else ""})
 
     def _node_for(self, asked: VolumeRecord) -> str:
         """The node that the user chose, or the only one; empty where the first container decides."""
@@ -94,25 +97,30 @@ class VolumeCommands:
 
     async def _on_asked_node(self, volume: VolumeRecord, node: str) -> VolumeRecord:
         """A volume that is there already. Raises SeawayError where it is on another node than this one (if any)."""
-        if not node or volume.node == node:
+        if chosen(volume, node) is volume and node in ("", volume.node):
             return volume
-        bound = await self._table.change(volume.id, lambda one: one if one.node else changed(one, node=node))
+        bound = await self._table.change(volume.id, lambda one: chosen(one, node))
         if bound is None or bound.removed:
-            raise unavailable(f"create {volume.name}: the volume was removed just now; try again")
-        if bound.node != node:
+            raise _removed_just_now(volume)
+        if node and bound.node != node:
             text = f"create {volume.name}: the volume is on node {bound.node} already, and can't be on node {node} too"
             raise SeawayError(Code.CONFLICT, text)
-        await self._bus.call(catalogue.MAKE_HELD_VOLUME, MakeHeldVolume(volume=bound), node=node)
+        if bound.node != volume.node:
+            await self._bus.call(catalogue.MAKE_HELD_VOLUME, MakeHeldVolume(volume=bound), node=bound.node)
         return bound
 
-    async def _make_on_node(self, volume: VolumeRecord) -> None:
+    async def _make_on_node(self, volume: VolumeRecord) -> VolumeRecord:
         if not volume.node:
-            return
+            return volume
         try:
-            await self._bus.call(catalogue.MAKE_HELD_VOLUME, MakeHeldVolume(volume=volume), node=volume.node)
+            await self._bus.call(catalogue.MAKE_HELD_VOLUME, MakeHeldVolume(volume=kept(volume)), node=volume.node)
         except SeawayError:
             await self._removal.undo(volume)
             raise
+        made = await self._table.change(volume.id, kept)
+        if made is None or made.removed:
+            raise _removed_just_now(volume)
+        return made
 
     # --- reading
 
@@ -139,4 +147,10 @@ class VolumeCommands:
     async def list_volumes(self, request: ListVolumes, command: Command) -> Encoded[VolumeList]:
         """A page of all volumes."""
         await self._current(request.basis, request.containers)
+        with reachable(self._missing):
+            await self._book.read_new()
         return Encoded(self._table.index.page(request.after, self._bus.transport.max_payload - _REPLY_FRAME))
+
+
+def _removed_just_now(volume: VolumeRecord) -> SeawayError:
+    return unavailable(f"create {volume.name}: the volume was removed just now; try again")

@@ -28,10 +28,14 @@ from seaway_contracts.lifecycle import (
     StoredEvents,
     StoreEvents,
 )
+from seaway_contracts.volumes import PublicVolumeEvent
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.events.history_share import Allowance
 from seaway_metadata.store.holders import RecordHolders
 
+CheckVolume = Callable[[str, str, str, PublicVolumeEvent], Awaitable[None]]
+"""Takes a node, an action, a subject and the event. Raises SeawayError (BAD_REQUEST) where the node may not say that,
+TransportError."""
 MOST_WAITING: Final = 4
 """Requests of one node, with the one in hand. An agent has one; those before it may have lost their answers."""
 
@@ -43,12 +47,14 @@ class EventStore:
         self,
         transport: Transport,
         holders: RecordHolders[Any],
+        check_volume: CheckVolume,
         stored: Callable[[str, int], None] = lambda node, size: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`stored` is called with a node and how many bytes of its events the stream has got."""
         self._writer = EventWriter(transport)
         self._holders = holders
+        self._check_volume = check_volume
         self._stored = stored
         self._now = now
         self._in_hand: dict[str, asyncio.Lock] = {}
@@ -99,7 +105,11 @@ class EventStore:
             raise bad_request("the id of an event must be 24 hex digits")
         if container := _container_of(event):
             await self._holders.check(node, container, "stored event", bad_request("the container is another node's"))
-        return _message(node, event, channel)
+        message = _message(node, event, channel)
+        if event.noun == "volume":
+            body = PublicVolumeEvent.model_validate(event.body)
+            await self._check_volume(node, event.action, event.subject_id, body)
+        return message
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ A node may only report volumes of its own, with random names, and so many at mos
 """
 
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from typing import Final
 
 from seaway_bus.events import Event
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 MOST: Final = 1 << 16
 """So many anonymous volumes may a node have."""
 
+_REMEMBERED: Final = 1 << 13
+
 
 class AnonymousVolumes:
     """One copy's."""
@@ -28,6 +30,8 @@ class AnonymousVolumes:
     def __init__(self, table: WrittenTable[VolumeRecord], most: int = MOST) -> None:
         self._table = table
         self._most = most
+        self._ended_unknown: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Names of volumes whose end came before anything else was heard of them, each with the node that told."""
         self._counted: Counter[str] = Counter()
         """How many each node had when they were counted last, and those that came since."""
 
@@ -58,9 +62,13 @@ class AnonymousVolumes:
 
     def _ended(self, name: str, node: str) -> None:
         record = self._table.index.get(name)
-        if record is not None and (record.node != node or not record.anonymous):
+        if record is None:
+            self._ended_unknown[name, node] = None
+            if len(self._ended_unknown) > _REMEMBERED:
+                self._ended_unknown.popitem(last=False)
+        elif record.node != node or not record.anonymous:
             _foreign(node, name)
-        elif is_volume_id(name) and name not in self._table.given_up:
+        else:
             self._table.drop(name, for_good=True)
 
     # --- records
@@ -72,6 +80,8 @@ class AnonymousVolumes:
             if known.node == volume.node and known.anonymous:
                 return True
             _foreign(volume.node, volume.name)
+            return False
+        if (volume.name, volume.node) in self._ended_unknown:
             return False
         if not is_volume_id(volume.name) or volume.id != volume.name or not self._has_room(volume.node):
             log.warning("node %s may not have the anonymous volume %.64r", volume.node, volume.name)

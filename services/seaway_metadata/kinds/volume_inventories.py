@@ -69,7 +69,7 @@ class VolumeInventories(AskedNodes[VolumeRecord]):
 
     async def _restore(self, volume: VolumeRecord, node: str) -> None:
         """Make its record again. Raises SeawayError. Its name may be another volume's by now: then it is left alone."""
-        again = volume.model_copy(update={"node": node, "made_for": "", "removed": False})
+        again = volume.model_copy(update={"node": node, "made_for": "", "bound_for": "", "removed": False})
         if volume.anonymous:
             self._anonymous.take(again)
         elif self._may_restore(node, volume.id):

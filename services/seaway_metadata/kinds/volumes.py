@@ -1,5 +1,6 @@
 """Volumes: records that metadata makes and changes; of anonymous ones their nodes report. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -39,6 +40,7 @@ class Volumes(Kind[VolumeRecord]):
     model = VolumeRecord
     claim_spaces = (VOLUME_NAMES,)
     unstored_is_gone = False  # a node is told to remove what is gone, with all its data
+    claims_first = True
     page_head = b'{"volumes":[\n'
 
     def key(self, record: VolumeRecord) -> str:
@@ -73,6 +75,12 @@ def named(index: Index[VolumeRecord], name: str) -> VolumeRecord | None:
     return record if record is not None and record.name == name else None
 
 
+def contested(index: Index[VolumeRecord]) -> set[str]:
+    """The names that several records have. Who holds the claim is the volume of that name."""
+    counted = Counter(one.name for one in index if one.name and not one.anonymous)
+    return {name for name, number in counted.items() if number > 1}
+
+
 def changed(volume: VolumeRecord, **changes: object) -> VolumeRecord:
     """The record with these fields, and the next version."""
     return volume.model_copy(update={"version": volume.version + 1, **changes})
@@ -81,15 +89,41 @@ def changed(volume: VolumeRecord, **changes: object) -> VolumeRecord:
 def used(volume: VolumeRecord, node: str, container: str) -> VolumeRecord:
     """The record after a container on that node is registered with the volume; itself where nothing changes.
 
-    A volume of another node stays there, unless it was made for this very container.
+    A volume of another node stays there, unless it was made, or bound to that node, for this very container.
     """
     if volume.removed:
         return volume
-    if volume.made_for == container:
+    if container in (volume.made_for, volume.bound_for):
         return volume if volume.node == node else changed(volume, node=node)
-    if volume.node not in ("", node) or (volume.node == node and not volume.made_for):
+    if not volume.node:
+        return changed(volume, node=node, made_for="", bound_for=container)
+    return kept(volume) if volume.node == node else volume
+
+
+def chosen(volume: VolumeRecord, node: str) -> VolumeRecord:
+    """The record after a user has named it in a create, on that node (if any); itself where nothing changes.
+
+    A volume of another node stays as it is.
+    """
+    if volume.removed or (node and volume.node not in ("", node)):
         return volume
-    return changed(volume, node=node, made_for="")
+    if not node:
+        return volume if not volume.made_for else changed(volume, made_for="")
+    return kept(volume) if volume.node else changed(volume, node=node, made_for="")
+
+
+def kept(volume: VolumeRecord) -> VolumeRecord:
+    """The record of a volume that stays where it is, whatever becomes of what made it; itself where nothing changes."""
+    if volume.removed or not (volume.made_for or volume.bound_for):
+        return volume
+    return changed(volume, made_for="", bound_for="")
+
+
+def freed(volume: VolumeRecord, container: str) -> VolumeRecord:
+    """The record after nothing came of the container that chose its node; itself where others use it since."""
+    if volume.removed or volume.bound_for != container:
+        return volume
+    return changed(volume, node="", bound_for="")
 
 
 def anonymous_volume(

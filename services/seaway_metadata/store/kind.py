@@ -75,6 +75,9 @@ class Kind(ABC, Generic[R]):
     unstored_is_gone: bool = True
     """Whether a record that metadata has written, and that isn't stored any more, was removed; else it may be lost."""
 
+    claims_first: bool = False
+    """Whether a new record is stored only when it has its claims. That takes longer, and leaves no record without."""
+
     @abstractmethod
     def key(self, record: R) -> str:
         """Its key in the bucket and in memory."""

@@ -1,4 +1,4 @@
-"""Registers a new record: its claims and itself at once, and neither where one of them is refused."""
+"""Registers a new record with its claims: neither where one of them is refused."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ class Registering(Generic[R]):
         self._records = records
 
     async def register(self, record: R) -> Stored[R]:
-        """Reserve the claims and store the record, all at once; the record as it is stored.
+        """Reserve the claims and store the record, all at once unless the kind says otherwise; the record as stored.
 
         The same request again changes nothing: the record keeps what it claimed first. Raises SeawayError: CONFLICT, or
         what the claim space says, where another holds a claim, or the key; TransportError where the buckets can't be
@@ -31,12 +31,15 @@ class Registering(Generic[R]):
         been answered.
         """
         key, wanted = self._records.kind.key(record), self._records.kind.claims(record)
-        reserving = asyncio.gather(
-            *(self._records.claims.reserve(claim, key) for claim in wanted), return_exceptions=True
-        )
-        storing = asyncio.gather(self._store(record), return_exceptions=True)
-        outcomes, (stored,) = await asyncio.gather(reserving, storing)
-        claims: dict[Claim, object] = dict(zip(wanted, outcomes, strict=True))
+        if self._records.kind.claims_first:
+            claims = await self._reserve(key, wanted)
+            if any(isinstance(one, BaseException) for one in claims.values()):
+                await self._take_back(key, claims)
+                raise _cause(*claims.values())
+            (stored,) = await asyncio.gather(self._store(record), return_exceptions=True)
+        else:
+            storing = asyncio.gather(self._store(record), return_exceptions=True)
+            claims, (stored,) = await asyncio.gather(self._reserve(key, wanted), storing)
         if isinstance(stored, Stored) and stored.record is not record:
             claims = await self._claims_of_first(key, claims, self._records.kind.claims(stored.record))
         if not isinstance(stored, Stored) or any(isinstance(one, BaseException) for one in claims.values()):
@@ -46,17 +49,20 @@ class Registering(Generic[R]):
         reach(Failpoint.REGISTER_RECORDED)
         return stored
 
+    async def _reserve(self, key: str, wanted: Collection[Claim]) -> dict[Claim, object]:
+        """Each claim's revision, None where the record had it already, or what went wrong."""
+        outcomes = await asyncio.gather(
+            *(self._records.claims.reserve(claim, key) for claim in wanted), return_exceptions=True
+        )
+        return dict(zip(wanted, outcomes, strict=True))
+
     async def _claims_of_first(
         self, key: str, claims: Mapping[Claim, object], has: Collection[Claim]
     ) -> dict[Claim, object]:
         """Take back what the first request's record does not claim, and reserve what that request did not live to."""
         await self._take_back(key, {claim: outcome for claim, outcome in claims.items() if claim not in has})
-        more = [claim for claim in has if claim not in claims]
-        outcomes = await asyncio.gather(
-            *(self._records.claims.reserve(claim, key) for claim in more), return_exceptions=True
-        )
         kept = {claim: outcome for claim, outcome in claims.items() if claim in has}
-        return kept | dict(zip(more, outcomes, strict=True))
+        return kept | await self._reserve(key, [claim for claim in has if claim not in claims])
 
     async def _store(self, record: R) -> Stored[R]:
         kind, bucket = self._records.kind, self._records.bucket

@@ -11,8 +11,10 @@ from seaway_bus.down_nodes import DownNodes
 from seaway_contracts.catalogue import NODE_DOWN, NODE_UP, event_channel
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.lifecycle import Envelope
+from seaway_contracts.lifecycle import CLUSTER, Envelope, volume_subject
 from seaway_contracts.nodes import NodeEvent
+from seaway_contracts.records import GONE
+from seaway_contracts.volumes import VolumeEvent
 from seaway_kit.tasks import Tasks
 from seaway_testing.builders import START_NS, container_event, container_id, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -66,6 +68,18 @@ async def test_a_clock_that_was_set_back_hides_no_down(hub: Hub, fake_bus: Bus, 
     await tell(fake_bus, hub, "up", START_NS + 60 * _MINUTE)
     await tell(fake_bus, hub, "down", START_NS)
     assert await cut(down_nodes)
+
+
+async def test_the_end_of_a_volume_with_a_name_is_metadatas_to_tell(hub: Hub, fake_bus: Bus) -> None:
+    """A node could hide others' volumes."""
+    for node, action in (("n2", "create"), ("n2", "destroy"), (CLUSTER, "destroy")):
+        channel, subject = event_channel("volume", action), volume_subject("data")
+        envelope = Envelope(f"{node}-{action}", node, "volume", action, subject, START_NS)
+        body = channel.encode(VolumeEvent(name="data", id="d" * 64))
+        await fake_bus.transport.store(channel.subject(node, subject), body, envelope.headers())
+        await fake_bus.transport.flush()
+        await hub.current()
+        assert hub.volumes.basis() == {"d" * 64: GONE if node == CLUSTER else 1}
 
 
 async def test_a_containers_events_twice_and_late(hub: Hub, fake_bus: Bus) -> None:

@@ -254,6 +254,24 @@ async def test_an_address_that_another_container_has_is_claimed_at_the_start(
     assert address_of(await node.register(3, ASKED)) == ""
 
 
+async def test_a_start_that_lacks_two_addresses_claims_both_or_none(
+    node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    await create(fake_bus, hashlib.sha256(b"back").hexdigest(), "back", "10.2.0.0/24")
+    other = EndpointSpec(network="back", ipv4_address="10.2.0.9")
+    await node.make(1, ASKED)
+    await node.make(2, other)
+    await node.make(3, ASKED, other)
+    addresses = fake_server.buckets[ADDRESSES_BUCKET.name].entries
+    await node.destroy(1)
+    await until(lambda: len(addresses) == 1, what="the first address to be free")
+    with pytest.raises(SeawayError, match="Address already in use"):
+        await claim(fake_bus, 3)
+    assert len(addresses) == 1, "the free one is free again"
+    await node.destroy(2)
+    assert [one.claimed_ipv4 for one in await claim(fake_bus, 3)] == ["10.1.0.9", "10.2.0.9"]
+
+
 async def test_of_two_starts_at_once_one_gets_the_address(node: NetworkNode, fake_bus: Bus) -> None:
     for seed in (1, 2, 3):
         await node.make(seed, ASKED)

@@ -30,8 +30,8 @@ from seaway_contracts.catalogue import CREATE_NETWORK, REGISTER
 from seaway_contracts.containers import EndpointSpec
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, unavailable
 from seaway_contracts.networks import CreateNetwork, NetworkRecord
-from seaway_contracts.records import RegisterContainer
-from seaway_contracts.volumes import ANONYMOUS_LABEL, ListVolumes, VolumeRecord, VolumeRef
+from seaway_contracts.records import ForgetContainer, RegisterContainer
+from seaway_contracts.volumes import ANONYMOUS_LABEL, ListVolumes, VolumeList, VolumeRecord, VolumeRef
 from seaway_metadata.commands import mounts, volume_sweep
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id, networking, spec
@@ -153,6 +153,65 @@ async def test_a_refused_name_of_a_volume_leaves_no_other(node: VolumeNode, fake
     assert stored(fake_server) == (0, 0)
 
 
+@pytest.mark.parametrize("failure", ["a taken name", "forgotten", "killed", "unheard"])
+async def test_a_volume_stays_bound_to_no_node_by_a_container_that_was_not_made(
+    node: VolumeNode,
+    second: VolumeNode,
+    metadata: Metadata,
+    fake_bus: Bus,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: str,
+) -> None:
+    made = await create(fake_bus, "data")
+    if failure == "a taken name":
+        await node.register(1, name="taken")
+        assert (await refused(node.register(2, "data", name="taken"))).code is Code.CONFLICT
+    elif failure == "killed":
+        await metadata.volumes.mounts.take({"data": made}, spec(2, mounts=(named("data"),)), "n1")
+    else:
+        await node.register(2, "data")
+        await forget(fake_bus, 2, unheard=failure == "unheard")
+    if failure in ("killed", "unheard"):
+        await metadata.registrations.sweep(lambda _: True)
+        assert (await inspect(fake_bus, "data")).node == "n1", "its container may be made any moment"
+        sweeper = metadata.volumes.sweeper
+        await sweeper.sweep()
+        sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
+        await sweeper.sweep()
+    assert (await inspect(fake_bus, "data")).node == ""
+    (volume,) = (await second.register(3, "data")).volumes
+    assert (volume.id, volume.node) == (made.id, "n2") and node.removed == []
+
+
+@pytest.mark.parametrize("use", ["its container", "another container", "its user", "its node"])
+async def test_a_volume_that_is_used_stays_bound(
+    node: VolumeNode, second: VolumeNode, metadata: Metadata, fake_bus: Bus, use: str
+) -> None:
+    made = await create(fake_bus, "data")
+    registered = await node.register(1, "data")
+    if use == "its container":
+        await node.create(registered, 1)
+        await until(lambda: metadata.containers.index.get(container_id(1)))
+        await metadata.volumes.sweeper.sweep()
+        await node.destroy(1)
+    elif use == "another container":
+        await node.register(2, "data")
+        await forget(fake_bus, 1)
+    elif use == "its user":
+        await create(fake_bus, "data", node="n1")
+        await forget(fake_bus, 1)
+    else:
+        node.volumes[made.id] = registered.volumes[0]
+        await forget(fake_bus, 1, unheard=True)
+        await metadata.registrations.sweep(lambda _: True)
+        await metadata.volumes.sweeper.sweep()
+        metadata.volumes.sweeper.now_ns = lambda: time.time_ns() + volume_sweep.MADE_NS
+        await metadata.volumes.sweeper.sweep()
+    kept = await metadata.volumes.book.stored("data")
+    assert kept is not None and (kept.node, kept.bound_for) == ("n1", "")
+    assert (await refused(second.register(3, "data"))).reason is Reason.OTHER_NODE
+
+
 async def test_a_repeat_that_is_refused_leaves_what_the_first_one_made(
     node: VolumeNode, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
@@ -175,6 +234,25 @@ async def test_a_forgotten_registration_leaves_no_volume(
     assert told(fake_server) == []
 
 
+@pytest.mark.parametrize("asked", ["list", "get"])
+async def test_what_was_taken_back_is_shown_by_no_copy(
+    node: VolumeNode, metadata: Metadata, other: Metadata, fake_server: FakeServer, asked: str
+) -> None:
+    """No event tells of it, as nobody was told that it was made."""
+    me = Command.new("test")
+    request = RegisterContainer(spec=spec(1, mounts=(named("data"),)), node="n1")
+    await metadata.commands.register(request, me)
+    assert await other.volumes.book.stored("data") is not None
+    await metadata.commands.forget(ForgetContainer(id=container_id(1)), me)
+    assert stored(fake_server) == (0, 0) and len(other.volumes.table.index) == 1
+    if asked == "get":
+        with pytest.raises(SeawayError, match="no such volume"):
+            await other.volumes.commands.get(VolumeRef(name="data"), me)
+    else:
+        page = await other.volumes.commands.list_volumes(ListVolumes(), me)
+        assert VolumeList.model_validate_json(page.data).volumes == ()
+
+
 async def test_what_another_container_uses_since_is_kept(
     node: VolumeNode, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
@@ -190,7 +268,7 @@ async def test_what_another_container_uses_since_is_kept(
 async def test_what_the_node_holds_on_to_is_kept(node: VolumeNode, fake_bus: Bus, fake_server: FakeServer) -> None:
     """A container of the node has it by then, of which nobody has heard."""
     registered = await node.register(1, "data")
-    node.specs[container_id(7)] = spec(7, mounts=(named("data"),))
+    node.has(7, *registered.volumes)
     await forget(fake_bus, 1)
     assert (await inspect(fake_bus, "data")).id == registered.volumes[0].id and stored(fake_server) == (1, 1)
 
@@ -201,14 +279,26 @@ async def test_a_node_that_cannot_be_told_is_told_when_it_is_back(
     registered = await node.register(1, "data")
     node.refusal = unavailable("busy")
     await forget(fake_bus, 1, unheard=True)
-    assert stored(fake_server) == (1, 0), "the name is free"
+    assert stored(fake_server) == (1, 1), "the name, too, waits for the node"
     await until(lambda: metadata.volumes.table.given_up)
     await metadata.volumes.sweeper.sweep()
-    assert stored(fake_server) == (1, 0)
+    assert stored(fake_server) == (1, 1)
     node.refusal = None
     await metadata.volumes.sweeper.sweep()
     assert stored(fake_server) == (0, 0) and node.removed == [registered.volumes[0].id]
     assert told(fake_server) == []
+
+
+async def test_a_node_that_is_down_keeps_no_name_of_what_was_not_made(
+    node: VolumeNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    registered = await node.register(1, "data")
+    await down(metadata, node)
+    await forget(fake_bus, 1, unheard=True)
+    assert stored(fake_server) == (1, 0), "the name is free"
+    await up(metadata, node)
+    await until(lambda: stored(fake_server) == (0, 0), what="the sweep")
+    assert node.removed == [registered.volumes[0].id]
 
 
 class Killed(BaseException):

@@ -83,13 +83,8 @@ class Churn:
 
     async def _remove(self, name: str) -> None:
         await remove(self.bus, name, force=self.count % 2 == 0)
-        mounted = [one for node in self.nodes for one in node.specs.values() if one.mounts[0].source == name]
-        self.lost += [name for one in mounted if not self._has(one.id, name)]
-
-    def _has(self, container: str, name: str) -> bool:
-        return any(
-            container in node.specs and name in {one.name for one in node.volumes.values()} for node in self.nodes
-        )
+        for where in self.nodes:
+            self.lost += [name for ids in where.mounted.values() if not ids <= where.volumes.keys()]
 
     def _next(self) -> tuple[VolumeNode, int]:
         self.count += 1

@@ -146,6 +146,26 @@ async def test_a_node_speaks_of_its_own_alone(
     assert second.removed == []
 
 
+async def test_a_node_ends_nothing_of_which_this_copy_has_not_heard(
+    node: VolumeNode, second: VolumeNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    """Neither what another node makes later, nor what another copy has written."""
+    unknown = await create(fake_bus, "data", node="n1")
+    await until(lambda: told(fake_server) == ["create"])
+    await known(metadata)
+    metadata.volumes.table.index.remove(unknown.id)
+    for name in (A, unknown.id):
+        await tell_volume(fake_bus, "n2", "destroy", VolumeEvent(name=name, id=name, anonymous=True))
+    await second.tell_volume("create", nameless("a", "n2"))
+    await known(metadata)
+    assert A not in names(metadata)
+    await node.make(1, anonymous("a"))
+    await known(metadata)
+    await metadata.volumes.table.behind.flush()
+    assert A in names(metadata) and (await inspect(fake_bus, "data")).id == unknown.id
+    assert stored(fake_server) == (2, 1)
+
+
 async def test_a_node_has_so_many_at_most(node: VolumeNode, metadata: Metadata) -> None:
     volumes = metadata.volumes.anonymous
     volumes._most = 3

@@ -162,17 +162,63 @@ async def test_what_is_refused_leaves_nothing(
 
 async def test_what_a_user_can_not_say_is_not_taken(node: VolumeNode, fake_bus: Bus) -> None:
     made = await create(fake_bus, "data", anonymous=True, made_for="c" * 64, removed=True, version=7)
-    assert made == wanted("data", node="n1")
+    assert made == wanted("data", node="n1", version=2)
 
 
 async def test_what_the_node_refuses_is_undone(node: VolumeNode, fake_bus: Bus, fake_server: FakeServer) -> None:
-    node.refusal = bad_request("create data: the node does not like it")
+    node.make_refusal = bad_request("create data: the node does not like it")
     assert (await refused(create(fake_bus, "data"))).message == "create data: the node does not like it"
-    node.refusal = None
-    assert stored(fake_server) == (1, 0), "the name is free at once"
+    assert stored(fake_server) == (0, 0) and node.removed == [volume_id("data")]
     assert await listed(fake_bus) == [] and told(fake_server) == []
-    await until(lambda: stored(fake_server) == (0, 0), what="the sweep")
+    node.make_refusal = None
+    assert (await create(fake_bus, "data", id="f" * 64)).id == "f" * 64, "the name is free at once"
+
+
+async def test_what_a_node_did_not_answer_to_is_undone_when_it_does(
+    node: VolumeNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    node.refusal = unavailable("busy")
+    assert (await refused(create(fake_bus, "data"))).message == "busy"
+    assert await listed(fake_bus) == [] and stored(fake_server) == (1, 1), "its node may have made it"
+    await metadata.volumes.sweeper.sweep()
+    assert stored(fake_server) == (1, 1)
+    node.refusal = None
+    await metadata.volumes.sweeper.sweep()
+    assert stored(fake_server) == (0, 0) and node.removed == [volume_id("data")]
     assert told(fake_server) == [], "nobody heard of it"
+
+
+@pytest.mark.parametrize("user", ["a container", "another create"])
+async def test_what_somebody_uses_is_not_undone(
+    node: VolumeNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer, user: str
+) -> None:
+    """A container that was registered while the node was asked keeps its volume."""
+    node.make_gate.clear()
+    creating = asyncio.ensure_future(create(fake_bus, "data"))
+    await until(lambda: node.making, what="the node to be asked")
+    if user == "a container":
+        await node.make(1, "data")
+    else:
+        await create(fake_bus, "data", id="f" * 64)
+    node.refusal = unavailable("no answer")
+    node.make_gate.set()
+    assert (await refused(creating)).message == "no answer"
+    node.refusal = None
+    await metadata.volumes.sweeper.sweep()
+    assert await listed(fake_bus) == ["data"] and stored(fake_server) == (1, 1)
+    assert [one.id for one in (await node.register(2, "data")).volumes] == [volume_id("data")] and not node.removed
+
+
+async def test_a_volume_that_is_removed_while_it_is_made(
+    node: VolumeNode, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    node.make_gate.clear()
+    creating = asyncio.ensure_future(create(fake_bus, "data"))
+    await until(lambda: node.making, what="the node to be asked")
+    await remove(fake_bus, "data")
+    node.make_gate.set()
+    assert (await refused(creating)).message == "create data: the volume was removed just now; try again"
+    assert await listed(fake_bus) == [] and stored(fake_server) == (0, 0)
 
 
 async def test_on_a_node_that_is_down_nothing_is_created(

@@ -60,7 +60,10 @@ def nameless(letter: str, node: str = "n1") -> VolumeRecord:
 
 @dataclass
 class VolumeNode:
-    """Refuses with `refusal`, where there is one. `removed`: the ids of volumes that are not made again."""
+    """Refuses with `refusal`, where there is one, and to make a volume with `make_refusal`.
+
+    `removed`: the ids of volumes that are not made again.
+    """
 
     bus: Bus
     name: str = "n1"
@@ -68,8 +71,14 @@ class VolumeNode:
     specs: dict[str, ContainerSpec] = field(default_factory=dict)
     statuses: dict[str, ContainerStatus] = field(default_factory=dict)
     volumes: dict[str, VolumeRecord] = field(default_factory=dict)
+    mounted: dict[str, set[str]] = field(default_factory=dict)
+    """The ids of the volumes that each container has."""
     removed: list[str] = field(default_factory=list)
     refusal: SeawayError | None = None
+    make_refusal: SeawayError | None = None
+    make_gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """It answers to what it is to make while this is set."""
+    making: int = 0
     lost_memory: bool = False
     tells: bool = True
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,6 +87,7 @@ class VolumeNode:
 
     def __post_init__(self) -> None:
         self.gate.set()
+        self.make_gate.set()
         self.containers = Node(self.bus, self.name)
 
     async def serve(self) -> "VolumeNode":
@@ -108,8 +118,15 @@ class VolumeNode:
         await self.create(registered, seed)
         return registered
 
+    def has(self, seed: int, *volumes: VolumeRecord) -> None:
+        """A container has these volumes, and nobody has heard of it."""
+        self.specs[container_id(seed)] = spec(seed, mounts=tuple(named(one.name) for one in volumes))
+        self.mounted[container_id(seed)] = {one.id for one in volumes}
+
     async def create(self, registered: RegisteredContainer, seed: int) -> None:
         self.specs[registered.spec.id] = registered.spec
+        ids = {one.id for one in registered.volumes}
+        self.mounted[registered.spec.id] = ids | {one.source for one in registered.spec.mounts if one.anonymous}
         self.statuses[registered.spec.id] = status(seq=1)
         for volume in registered.volumes:
             self.volumes[volume.id] = volume
@@ -124,6 +141,7 @@ class VolumeNode:
     async def destroy(self, seed: int, *, volumes: bool = False) -> None:
         """Remove a container, with its anonymous volumes if asked."""
         gone = self.specs.pop(container_id(seed))
+        del self.mounted[gone.id]
         for mount in gone.mounts if volumes else ():
             if mount.anonymous:
                 await self.tell_volume("destroy", self.volumes.pop(mount.source))
@@ -153,15 +171,17 @@ class VolumeNode:
     # --- what it is told and asked
 
     async def make_held(self, request: MakeHeldVolume, command: Command) -> Empty:
-        if self.refusal is not None:
-            raise self.refusal
+        self.making += 1
+        await self.make_gate.wait()
+        if (refusal := self.refusal or self.make_refusal) is not None:
+            raise refusal
         self.volumes[request.volume.id] = request.volume
         return Empty()
 
     async def remove_held(self, request: RemoveHeldVolume, command: Command) -> Empty:
         if self.refusal is not None:
             raise self.refusal
-        users = [one.id for one in self.specs.values() if any(mount.source == request.name for mount in one.mounts)]
+        users = [container for container, ids in self.mounted.items() if request.id in ids]
         if users:
             raise volume_in_use(request.name, users)
         self.removed.append(request.id)

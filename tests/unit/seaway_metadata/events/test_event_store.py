@@ -15,7 +15,7 @@ from seaway_bus.judging import FOREIGN
 from seaway_bus.transport import STORE_S, Message, wire_size
 from seaway_contracts.catalogue import EVENT_STREAM, STORE_EVENTS, event_channel
 from seaway_contracts.containers import ContainerRecord, State
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_contracts.lifecycle import (
     MOST_BYTES,
     MOST_EVENTS,
@@ -25,6 +25,7 @@ from seaway_contracts.lifecycle import (
     StoredEvents,
     StoreEvents,
 )
+from seaway_contracts.volumes import PublicVolumeEvent
 from seaway_kit.tasks import Tasks
 from seaway_metadata.events import event_store
 from seaway_metadata.events.event_store import EventStore
@@ -66,9 +67,16 @@ class Rig:
         records = Records(CONTAINERS, buckets, self.view.destroyed)
         self.holders = RecordHolders(self.view, records, tasks, lambda container: None)
         self.sizes: list[tuple[str, int]] = []
-        self.store = EventStore(self.transport, self.holders, lambda node, size: self.sizes.append((node, size)))
+        self.store = EventStore(
+            self.transport, self.holders, self.check_volume, lambda node, size: self.sizes.append((node, size))
+        )
         for seed, node in ((1, "n1"), (2, "n2")):
             self.view.load(ContainerRecord(spec=spec(seed), node=node))
+
+    async def check_volume(self, node: str, action: str, subject: str, body: PublicVolumeEvent) -> None:
+        """Volumes with names are node n1's."""
+        if node != "n1" and not body.anonymous:
+            raise bad_request(f"{action} of {body.name}, {subject[:4]}, is not {node}'s")
 
     async def ask(self, *events: EventToStore, node: str = "n1") -> StoredEvents:
         return await self.store.store(StoreEvents(events=events), Command("c", node=node))
@@ -195,6 +203,10 @@ async def test_an_event_of_anothers_container_is_refused_and_the_rest_stored(rig
     assert await rig.refusal(container_event("die"), node="n2") == "the container is another node's"
     assert counted.get() == before + 1
     assert all(".event.n2." in message.subject for message in rig.stored)
+
+
+async def test_events_of_anothers_volumes_are_refused(rig: Rig) -> None:
+    assert await rig.refusal(volume_event(""), node="n2") == "mount of data, abab, is not n2's"
 
 
 @pytest.mark.parametrize("made", [network_event, volume_event])

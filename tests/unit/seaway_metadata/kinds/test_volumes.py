@@ -5,7 +5,16 @@ import pytest
 from seaway_contracts.containers import ContainerRecord, Mount
 from seaway_contracts.docker_errors import no_such_volume, no_such_volume_driver, volume_in_use
 from seaway_contracts.volumes import VolumeRecord
-from seaway_metadata.kinds.volumes import VOLUMES, anonymous_volume, named, named_mounts, used, users, volumes_of
+from seaway_metadata.kinds.volumes import (
+    VOLUMES,
+    anonymous_volume,
+    chosen,
+    named,
+    named_mounts,
+    used,
+    users,
+    volumes_of,
+)
 from seaway_metadata.store.index import Index
 from seaway_testing.builders import spec
 
@@ -15,7 +24,11 @@ DATA = VolumeRecord(id="d" * 64, name="data", created_ns=1)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ({}, {"node": "n1", "version": 2}),
+        ({}, {"node": "n1", "bound_for": "c1", "version": 2}),
+        ({"node": "n1", "bound_for": "c1"}, {"node": "n1", "bound_for": "c1"}),
+        ({"node": "n2", "bound_for": "c1"}, {"node": "n1", "bound_for": "c1", "version": 2}),
+        ({"node": "n1", "bound_for": "c2"}, {"node": "n1", "version": 2}),
+        ({"node": "n2", "bound_for": "c2"}, {"node": "n2", "bound_for": "c2"}),
         ({"node": "n1"}, {"node": "n1"}),
         ({"node": "n2"}, {"node": "n2"}),
         ({"node": "n1", "made_for": "c1"}, {"node": "n1", "made_for": "c1"}),
@@ -29,6 +42,26 @@ def test_used_by_container_c1_on_node_n1(before: dict[str, object], after: dict[
     volume = DATA.model_copy(update=before)
     assert used(volume, "n1", "c1") == DATA.model_copy(update=after)
     assert (used(volume, "n1", "c1") is volume) == ("version" not in after)
+
+
+@pytest.mark.parametrize(
+    ("before", "node", "after"),
+    [
+        ({"node": "n1"}, "n1", {"node": "n1"}),
+        ({"node": "n1"}, "", {"node": "n1"}),
+        ({}, "", {}),
+        ({}, "n1", {"node": "n1", "version": 2}),
+        ({"node": "n1", "made_for": "c1"}, "", {"node": "n1", "version": 2}),
+        ({"node": "n2", "made_for": "c1"}, "n1", {"node": "n2", "made_for": "c1"}),
+        ({"node": "n1", "bound_for": "c1"}, "", {"node": "n1", "bound_for": "c1"}),
+        ({"node": "n1", "bound_for": "c1"}, "n1", {"node": "n1", "version": 2}),
+        ({"removed": True, "made_for": "c1"}, "", {"removed": True, "made_for": "c1"}),
+    ],
+)
+def test_chosen_by_a_user_who_creates_it(before: dict[str, object], node: str, after: dict[str, object]) -> None:
+    volume = DATA.model_copy(update=before)
+    assert chosen(volume, node) == DATA.model_copy(update=after)
+    assert (chosen(volume, node) is volume) == ("version" not in after)
 
 
 def test_only_names_find_volumes() -> None:
