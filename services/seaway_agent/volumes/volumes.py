@@ -3,6 +3,7 @@
 A volume belongs to all containers of this node whose spec names it, stopped ones too. It is never removed before them.
 """
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict, defaultdict
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.volumes import filling, options
-from seaway_agent.volumes.directories import VolumeDirectories, record_of
+from seaway_agent.volumes.directories import RECORD, VolumeDirectories, record_of
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.docker_errors import no_such_volume, volume_in_use
-from seaway_contracts.errors import conflict
+from seaway_contracts.errors import conflict, internal
 from seaway_contracts.volumes import VolumeRecord
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -41,20 +42,26 @@ class Volumes:
         # A container that is being made → the volumes that come into being with it.
         self._created: dict[str, dict[str, VolumeRecord]] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
+        # Volumes whose record can't be read: what they are is not known until somebody sends it.
+        self._unreadable: set[str] = set()
+        # Volumes whose record a power cut may still destroy.
+        self._unsynced: set[str] = set()
 
     def start(self, specs: Iterable[ContainerSpec]) -> None:
         """Index the volumes and their users, and recover from a former agent's end.
 
         Removes volumes of containers whose creation was not completed; finishes removals, and copies under way.
         """
-        known = set()
+        known, anonymous = set(), {}
         for spec in specs:
             known.add(spec.id)
             for mount in volume_mounts(spec):
                 self._users[mount.source].add(spec.id)
+                if mount.anonymous:
+                    anonymous[mount.source] = mount
         for path in self._directories.found():
             try:
-                self._recover(path, known)
+                self._recover(path, known, anonymous.get(path.name))
             except OSError as error:
                 log.error("volume %s: %s", path.name, error)
 
@@ -67,7 +74,11 @@ class Volumes:
         return self._directories.data(name)
 
     def ready(self, name: str) -> Path:
-        """A volume's data directory, made anew where somebody has removed it. Raises SeawayError."""
+        """A volume's data directory, made anew where somebody has removed it. Raises SeawayError.
+
+        Also where its record can't be read: its data may be on a server.
+        """
+        self._check_readable(name)
         return self._directories.make_data(name)
 
     def held(self, name: str) -> VolumeRecord | None:
@@ -82,6 +93,14 @@ class Volumes:
         """The record of a mount's volume; of one that is not there, the record that it would get."""
         held = self._records.get(mount.source)
         return held if held is not None else self._record_for(mount)
+
+    async def sync(self, names: Iterable[str]) -> None:
+        """Make the records of new volumes survive a power cut: those with a name or options. Raises SeawayError."""
+        for name in [name for name in dict.fromkeys(names) if name in self._unsynced]:
+            record = self._records.get(name)
+            await asyncio.to_thread(self._directories.sync, name)
+            if self._records.get(name) is record:
+                self._unsynced.discard(name)
 
     # --- a container's volumes
 
@@ -148,14 +167,17 @@ class Volumes:
 
     def check_unused(self, identifier: str, name: str) -> None:
         """Raise SeawayError (409) while a container of this node, or one that is being made, has the volume."""
-        users = self._users.get(self._names.get(identifier, ""), set())
+        users = self._users.get(self._named(identifier, name), set())
         if users:
             raise volume_in_use(name, sorted(users))
 
-    def remove(self, identifier: str) -> None:
-        """Remove a volume that no container has, by id; does nothing without one. Raises OSError."""
-        if identifier in self._names:
-            self._discard(self._names[identifier])
+    def remove(self, identifier: str, name: str) -> None:
+        """Remove a volume that no container has, by id; does nothing without one. Raises OSError.
+
+        By its name where its record has been lost: a volume must not come back when another one gets its name.
+        """
+        if found := self._named(identifier, name):
+            self._discard(found)
 
     def listed(self, containers: Container[str]) -> dict[str, VolumeRecord]:
         """The volumes by id, without those of containers that are not made yet."""
@@ -164,7 +186,7 @@ class Volumes:
 
     # --- steps
 
-    def _recover(self, path: Path, known: set[str]) -> None:
+    def _recover(self, path: Path, known: set[str], anonymous: Mount | None) -> None:
         name, used = path.name, path.name in self._users
         for container in self._directories.marks(name):
             if container not in known and not used:
@@ -173,16 +195,24 @@ class Volumes:
                 return
             self._directories.unmark(name, container)
         record = self._directories.load(name)
-        if self._was_removed(record.id) and not used:
+        if record is not None and self._was_removed(record.id) and not used:
             log.info("removes volume %s, which was to be removed", name)
             self._directories.discard(name)
             return
+        if record is None and anonymous is not None:
+            record = self._record_for(anonymous)
+            self._directories.write(record)
+        if record is None:
+            self._unreadable.add(name)
+            record = self._directories.record_of(name)
         self._index(record)
         filling.finish(path)
 
     def _take(self, mount: Mount, container: str, given: VolumeRecord | None) -> None:
         """Make a mount's volume if it isn't there, and note whether it comes into being with the container."""
         name, there = mount.source, mount.source in self._records
+        if given is None:
+            self._check_readable(name)
         record = given or self.record(mount)
         self._put(record, container)
         if there and self._new.get(name, container) != container:
@@ -194,7 +224,7 @@ class Volumes:
         """Make a volume, for a container; one that is there and has no record of its own gets this one."""
         self._check(record)
         held = self._records.get(record.name)
-        if held is not None and held.id == record.id:
+        if held is not None and held.id == record.id and record.name not in self._unreadable:
             self._directories.make_data(record.name)
             return
         options.check(record.name, record.options)
@@ -202,6 +232,9 @@ class Volumes:
         kept = record.model_copy(update={"made_for": "", "node": record.node or self._node})
         self._directories.make(kept, container)
         self._index(kept)
+        self._unreadable.discard(kept.name)
+        if not kept.anonymous or kept.options:
+            self._unsynced.add(kept.name)
         if held is None and container:
             self._new[record.name] = container
 
@@ -210,10 +243,28 @@ class Volumes:
         if self._was_removed(record.id) or record.id in self._gone:
             raise no_such_volume(record.name)
         held = self._records.get(record.name)
-        if held is not None and held.id != record.id and (held.anonymous or held.id != held.name):
+        if held is not None and held.id != record.id and not self._is_made_up(held):
             raise conflict(
                 f"node {self._node} has another volume {record.name} ({held.id[:12]}), which was not removed from it "
                 "and is left as it is: choose another name, or remove that one"
+            )
+
+    def _is_made_up(self, held: VolumeRecord) -> bool:
+        """Whether nobody has sent the record of a volume that is here, or it was lost."""
+        return held.name in self._unreadable or (held.id == held.name and not held.anonymous)
+
+    def _named(self, identifier: str, name: str) -> str:
+        """The name of a volume that is here, by its id, or by its name where its record is made up; empty without."""
+        held = self._records.get(name)
+        made_up = held is not None and self._is_made_up(held)
+        return self._names.get(identifier, name if made_up else "")
+
+    def _check_readable(self, name: str) -> None:
+        if name in self._unreadable:
+            file = self.root / name / RECORD
+            raise internal(
+                f"volume {name} can't be used: node {self._node} can't read its record, {file}, and so not where its "
+                "data is: make another container with this volume, which brings the record again"
             )
 
     def _index(self, record: VolumeRecord) -> None:
@@ -247,6 +298,8 @@ class Volumes:
 
     def _discard(self, name: str) -> None:
         self._directories.discard(name)
+        self._unreadable.discard(name)
+        self._unsynced.discard(name)
         if name in self._records:
             del self._names[self._records.pop(name).id]
 

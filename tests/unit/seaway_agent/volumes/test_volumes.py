@@ -263,6 +263,83 @@ def test_one_that_came_without_a_record_gets_the_one_that_comes(volumes: Volumes
     assert volumes.listed(()) == {"id-of-one": record("one")}
 
 
+NFS = {"type": "nfs", "device": ":/export", "o": "addr=10.0.0.1"}
+
+
+def after_a_power_cut(root: Path, *specs: ContainerSpec) -> Volumes:
+    """The volumes of the next agent, where no record was on the disk yet."""
+    for place in root.iterdir():
+        (place / "volume.json").write_bytes(b"")
+    found = opened(root)
+    found.start(specs)
+    return found
+
+
+def test_one_whose_record_is_lost_is_removed_by_its_name(volumes: Volumes, tmp_path: Path) -> None:
+    """Else the next volume of that name would have its data."""
+    volumes.make(record("one"))
+    (tmp_path / "one/_data/secret").touch()
+    spec = reserved(volumes, record("one"))
+    volumes.commit(spec)
+    after = after_a_power_cut(tmp_path, spec)
+    with pytest.raises(SeawayError, match="volume is in use"):
+        after.check_unused("id-of-one", "one")
+    after.release(spec, anonymous=True)
+    after.check_unused("id-of-one", "one")
+    after.remove("id-of-one", "one")
+    after.make(record("one", "2"))
+    assert list((tmp_path / "one/_data").iterdir()) == []
+    after.remove("3", "one")
+    assert set(after.listed(())) == {"2"}, "the record of another one"
+    after.close()
+
+
+def test_one_whose_record_is_lost_is_not_used_before_it_comes_again(volumes: Volumes, tmp_path: Path) -> None:
+    """It may be a mount of a server, whose data would be missing in a plain directory."""
+    spec = reserved(volumes, record("one", options=NFS))
+    volumes.commit(spec)
+    for again in (after_a_power_cut(tmp_path, spec), after_a_power_cut(tmp_path, spec)):
+        with pytest.raises(
+            SeawayError, match=r"volume one can't be used: node n1 can't read its record, .*volume.json"
+        ):
+            again.ready("one")
+        again.close()
+    with pytest.raises(SeawayError, match="volume one can't be used"):
+        again.reserve(spec_with(volume("one"), number=2))
+    reserved(again, record("one", options=NFS), number=2)
+    assert again.ready("one").is_dir()
+    held = again.held("one")
+    assert held is not None and (held.id, held.options) == ("id-of-one", NFS)
+    last = opened(tmp_path)
+    last.start([spec])
+    assert last.held("one") == held
+    last.close()
+
+
+def test_the_lost_record_of_an_anonymous_one_is_made_of_its_container(volumes: Volumes, tmp_path: Path) -> None:
+    spec = made(volumes, volume(ANONYMOUS, anonymous=True, volume_options=NFS, volume_labels={"a": "b"}))
+    before = volumes.held(ANONYMOUS)
+    after = after_a_power_cut(tmp_path, spec)
+    assert before is not None and after.ready(ANONYMOUS).is_dir()
+    assert after.held(ANONYMOUS) == before.model_copy(update={"created_ns": after.record(spec.mounts[0]).created_ns})
+    after.close()
+
+
+async def test_what_has_a_name_or_options_is_synced(
+    volumes: Volumes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An anonymous volume costs a create no wait for the disk."""
+    synced: list[str] = []
+    monkeypatch.setattr(directories, "_sync", lambda path: synced.append(path.name))
+    mounts = [volume("one"), volume(ANONYMOUS, "/a", anonymous=True)]
+    mounts.append(volume("b" * 64, "/b", anonymous=True, volume_options=NFS))
+    spec = spec_with(*mounts)
+    volumes.reserve(spec, [record("one")])
+    for _ in range(2):
+        await volumes.sync(mount.source for mount in mounts)
+    assert [name for name in synced if name not in ("volume.json", tmp_path.name)] == ["one", "b" * 64]
+
+
 def test_the_same_one_is_made_once(volumes: Volumes, tmp_path: Path) -> None:
     volumes.make(record("one"))
     (tmp_path / "one/_data/file").write_text("x")
@@ -295,8 +372,8 @@ def test_one_in_use_is_not_removed(volumes: Volumes, tmp_path: Path) -> None:
     volumes.release(first, anonymous=True)
     volumes.check_unused("id-of-one", "one")
     volumes.check_unused("unknown", "one")
-    volumes.remove("id-of-one")
-    volumes.remove("id-of-one")
+    volumes.remove("id-of-one", "one")
+    volumes.remove("id-of-one", "one")
     assert there(tmp_path) == [] and volumes.listed(()) == {}
 
 
