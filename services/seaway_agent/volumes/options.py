@@ -55,6 +55,7 @@ _CLEARED: Final = {
     "rw": syscalls.MS_RDONLY,
     "suid": syscalls.MS_NOSUID,
 }
+_ON_SERVERS: Final = ("nfs", "nfs4", "cifs", "smb3")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class MountOptions:
     fstype: str
     device: str
     options: str
+
+    @property
+    def on_server(self) -> bool:
+        """Whether the mount waits for another machine, which may be silent."""
+        return self.fstype in _ON_SERVERS
 
     @property
     def server(self) -> str:
