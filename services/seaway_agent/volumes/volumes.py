@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.volumes import filling, options
-from seaway_agent.volumes.directories import RECORD, VolumeDirectories, record_of
+from seaway_agent.volumes.directories import RECORD, VolumeDirectories, record_of, refusal
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.docker_errors import no_such_volume, volume_in_use
 from seaway_contracts.errors import conflict, internal
@@ -47,10 +47,11 @@ class Volumes:
         # Volumes whose record a power cut may still destroy.
         self._unsynced: set[str] = set()
 
-    def start(self, specs: Iterable[ContainerSpec]) -> None:
+    def start(self, specs: Iterable[ContainerSpec], *, whole: bool = True) -> None:
         """Index the volumes and their users, and recover from a former agent's end.
 
         Removes volumes of containers whose creation was not completed; finishes removals, and copies under way.
+        `specs` are all containers that were made, or, where not `whole`, maybe not all: then no data is removed.
         """
         known, anonymous = set(), {}
         for spec in specs:
@@ -61,7 +62,8 @@ class Volumes:
                     anonymous[mount.source] = mount
         for path in self._directories.found():
             try:
-                self._recover(path, known, anonymous.get(path.name))
+                if not self._remove_begun(path, known, whole=whole):
+                    self._recover(path, anonymous.get(path.name))
             except OSError as error:
                 log.error("volume %s: %s", path.name, error)
 
@@ -130,14 +132,13 @@ class Volumes:
         """Keep the new volumes: the container is created."""
         self._created.pop(spec.id, None)
         for name in self._new_for(spec.id):
-            self._unmark(name)
+            self._unmark_if_possible(name)
 
     def rollback(self, spec: ContainerSpec) -> None:
         """Remove the new volumes: the container's creation has failed."""
         self._created.pop(spec.id, None)
         self._remove_user(spec)
         for name in self._new_for(spec.id):
-            del self._new[name]
             self._discard(name)
 
     def release(self, spec: ContainerSpec, *, anonymous: bool) -> tuple[VolumeRecord, ...]:
@@ -151,6 +152,8 @@ class Volumes:
             self._discard(name)
             self._gone[record.id] = None
             reach(Failpoint.VOLUME_GONE)
+        for name in {mount.source for mount in volume_mounts(spec)} & self._new.keys():
+            self._unmark(name)
         while len(self._gone) > _REMEMBERED:
             self._gone.popitem(last=False)
         self._remove_user(spec)
@@ -162,7 +165,7 @@ class Volumes:
         """Make a volume; the same id twice makes it once. Raises SeawayError: 404, 409, or why it can't be made."""
         if record.name in self._new:
             self._check(record)
-            self._unmark(record.name)  # it stays, whatever becomes of the container that is being made
+            self._keep(record.name)  # whatever becomes of the container that is being made
         self._put(record)
 
     def check_unused(self, identifier: str, name: str) -> None:
@@ -181,19 +184,33 @@ class Volumes:
 
     def listed(self, containers: Container[str]) -> dict[str, VolumeRecord]:
         """The volumes by id, without those of containers that are not made yet."""
-        new = {name for name, container in self._new.items() if container not in containers}
+        new = {
+            name
+            for name, container in self._new.items()
+            if container not in containers and self._users.get(name, set()) <= {container}
+        }
         return {record.id: record for name, record in self._records.items() if name not in new}
 
     # --- steps
 
-    def _recover(self, path: Path, known: set[str], anonymous: Mount | None) -> None:
-        name, used = path.name, path.name in self._users
+    def _remove_begun(self, path: Path, known: set[str], *, whole: bool) -> bool:
+        """Remove a volume whose container's creation was not completed; whether it was that.
+
+        No container is removed before its marks: so one of a container that isn't known means that it never was made.
+        """
+        name = path.name
         for container in self._directories.marks(name):
-            if container not in known and not used:
+            made = container in known or name in self._users
+            if not made and (whole or filling.is_empty(path, "")):
                 log.info("removes volume %s, whose container was never created", name)
                 self._directories.discard(name)
-                return
-            self._directories.unmark(name, container)
+                return True
+            self._new[name] = container
+            self._unmark_if_possible(name)
+        return False
+
+    def _recover(self, path: Path, anonymous: Mount | None) -> None:
+        name, used = path.name, path.name in self._users
         record = self._directories.load(name)
         if record is not None and self._was_removed(record.id) and not used:
             log.info("removes volume %s, which was to be removed", name)
@@ -216,7 +233,7 @@ class Volumes:
         record = given or self.record(mount)
         self._put(record, container)
         if there and self._new.get(name, container) != container:
-            self._unmark(name)  # a second container uses it: the first one's failure must not remove it
+            self._keep(name)  # a second container uses it: the first one's failure must not remove it
         if given.made_for == container if given is not None else not there:
             self._created[container][name] = record
 
@@ -282,12 +299,22 @@ class Volumes:
     def _new_for(self, container: str) -> list[str]:
         return [name for name, maker in self._new.items() if maker == container]
 
-    def _unmark(self, name: str) -> None:
-        container = self._new.pop(name)
+    def _keep(self, name: str) -> None:
         try:
-            self._directories.unmark(name, container)
+            self._unmark(name)
+        except OSError as error:
+            raise refusal(name, error) from error
+
+    def _unmark_if_possible(self, name: str) -> None:
+        """Else it is tried again with each use of the volume, and must have succeeded before its container goes."""
+        try:
+            self._unmark(name)
         except OSError as error:
             log.error("volume %s: %s", name, error)
+
+    def _unmark(self, name: str) -> None:
+        self._directories.unmark(name, self._new[name])
+        del self._new[name]
 
     def _remove_user(self, spec: ContainerSpec) -> None:
         for mount in volume_mounts(spec):
@@ -298,6 +325,7 @@ class Volumes:
 
     def _discard(self, name: str) -> None:
         self._directories.discard(name)
+        self._new.pop(name, None)
         self._unreadable.discard(name)
         self._unsynced.discard(name)
         if name in self._records:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seaway_agent.volumes import directories
+from seaway_agent.volumes.directories import VolumeDirectories
 from seaway_agent.volumes.volumes import Volumes
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError
@@ -163,6 +164,85 @@ def test_after_a_kill_what_was_made_for_no_container_goes(tmp_path: Path) -> Non
     after.close()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [ANONYMOUS, "kept", "lost+found"]
     assert there(tmp_path / "kept") == ["_data", "volume.json"]
+
+
+class Stuck:
+    """No mark of a container can be removed, while `on`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on = True
+        real = VolumeDirectories.unmark
+
+        def unmark(self_: VolumeDirectories, name: str, container: str) -> None:
+            if self.on:
+                raise OSError(errno.EIO, "Input/output error")
+            real(self_, name, container)
+
+        monkeypatch.setattr(VolumeDirectories, "unmark", unmark)
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Stuck:
+    return Stuck(monkeypatch)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_mark_that_stays_costs_no_data(tmp_path: Path, stuck: Stuck, restarted: bool) -> None:
+    """Its container isn't removed before it."""
+    volumes = opened(tmp_path)
+    spec = spec_with(volume("one"))
+    volumes.reserve(spec, [record("one", made_for=spec.id)])
+    volumes.commit(spec)
+    assert list(volumes.listed({spec.id})) == ["id-of-one"]
+    (tmp_path / "one/_data/precious").touch()
+    if restarted:
+        volumes.close()
+        volumes = opened(tmp_path)
+        volumes.start([spec])
+    with pytest.raises(OSError, match="Input/output error"):
+        volumes.release(spec, anonymous=True)
+    stuck.on = False
+    volumes.release(spec, anonymous=True)
+    assert there(tmp_path / "one") == ["_data", "volume.json"]
+    volumes.close()
+    after = opened(tmp_path)
+    after.start(())
+    after.close()
+    assert list(after.listed(())) == ["id-of-one"] and (tmp_path / "one/_data/precious").exists()
+
+
+def test_a_mark_that_stays_keeps_others_from_the_volume(volumes: Volumes, tmp_path: Path, stuck: Stuck) -> None:
+    """The failure of the first must not take away what they have written."""
+    first = reserved(volumes, record("one"))
+    for use in (lambda: volumes.make(record("one")), lambda: reserved(volumes, record("one"), number=2)):
+        with pytest.raises(SeawayError, match="volume one can't be made: Input/output error"):
+            use()
+    stuck.on = False
+    reserved(volumes, record("one"), number=2)
+    volumes.rollback(first)
+    assert there(tmp_path / "one") == ["_data", "volume.json"]
+
+
+def test_one_with_a_stuck_mark_and_another_user_is_listed(tmp_path: Path, stuck: Stuck) -> None:
+    before = opened(tmp_path)
+    reserved(before, record("one"))
+    after = opened(tmp_path)
+    after.start([spec_with(volume("one"), number=2)])
+    assert list(after.listed(())) == ["id-of-one"]
+    before.close()
+    after.close()
+
+
+def test_after_a_power_cut_no_data_goes(tmp_path: Path) -> None:
+    """The database may have lost the container for which the volume was made."""
+    before = opened(tmp_path)
+    reserved(before, record("written"), record("empty"))
+    (tmp_path / "written/_data/precious").touch()
+    before.close()
+    after = opened(tmp_path)
+    after.start((), whole=False)
+    after.close()
+    assert there(tmp_path) == ["written"] and there(tmp_path / "written") == ["_data", "volume.json"]
 
 
 # --- records
