@@ -67,13 +67,23 @@ class MountedVolumes:
                 self._holders[name].add(container)
 
     async def release(self, container: str) -> None:
-        """A run has ended: unmount what no other one has. Harmless without a run, and twice. Raises OSError."""
+        """A run has ended: unmount what no other one has. Harmless without a run, and twice.
+
+        Raises OSError after it has tried all; the next call tries again what failed.
+        """
         held = self._held.pop(container, [])
         for name in held:
             self._holders[name].discard(container)
+        failed = {}
         for name in held:
-            async with self._lock(name):
-                await self._unmount_unused(name)
+            try:
+                async with self._lock(name):
+                    await self._unmount_unused(name)
+            except OSError as error:
+                failed[name] = error
+        if failed:
+            self._held.setdefault(container, list(failed))
+            raise OSError("; ".join(f"volume {name}: {error}" for name, error in failed.items()))
 
     async def unmount_unused(self) -> None:
         """Unmount what a former agent has mounted, and no run has any more."""

@@ -229,6 +229,25 @@ async def test_what_can_not_be_unmounted_is_tried_again_with_the_next_run(
     assert kernel.mounts == []
 
 
+async def test_one_that_can_not_be_unmounted_keeps_no_other_one(
+    volumes: Volumes, runs: MountedVolumes, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(target: str) -> None:
+        if target == str(volumes.path("one")):
+            raise OSError(errno.EBUSY, "umount", target)
+        kernel.unmount_tree(target)
+
+    spec = made(volumes, 1, volume("one", **NFS), volume("two", "/2", **NFS))
+    await runs.hold(spec)
+    with monkeypatch.context() as patched:
+        patched.setattr(mounted, "unmount_tree", busy)
+        with pytest.raises(OSError, match=r"volume one: .*umount"):
+            await runs.release(spec.id)
+    assert kernel.mounts == [str(volumes.path("one"))]
+    await runs.release(spec.id)
+    assert kernel.mounts == []
+
+
 async def test_silent_servers_hold_up_nobody_else(volumes: Volumes, kernel: Kernel) -> None:
     kernel.silent = threading.Event()
     hung = [made(volumes, number, volume(f"v{number}", **NFS)) for number in range(1, 9)]
