@@ -109,9 +109,9 @@ class Volumes:
     def reserve(self, spec: ContainerSpec, records: Iterable[VolumeRecord] = ()) -> None:
         """Make a new container's missing volumes, and protect all its volumes from removal.
 
-        `records`: those of its volumes with a name. One without a record has its name as id, until a record comes.
-        Call `commit` or `rollback` next. Raises SeawayError with nothing made: 404 for a volume that was removed, 409
-        if the node has another one of that name.
+        `records`: those of its volumes with a name; one that is here needs none. Call `commit` or `rollback` next.
+        Raises SeawayError with nothing made: 404 for a volume that was removed, or that has no record, 409 if the
+        node has another one of that name.
         """
         given = {record.name: record for record in records}
         self._created[spec.id] = {}
@@ -230,6 +230,8 @@ class Volumes:
         name, there = mount.source, mount.source in self._records
         if given is None:
             self._check_readable(name)
+            if not there and not mount.anonymous:
+                raise no_such_volume(name)  # nobody would see it
         record = given or self.record(mount)
         self._put(record, container)
         if there and self._new.get(name, container) != container:

@@ -19,6 +19,7 @@ from seaway_agent.volumes.servers import ServerMounts, made_in_time
 from seaway_agent.volumes.volumes import Volumes
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.volumes import VolumeRecord
 from seaway_testing import builders
 from seaway_testing.waiting import until
 
@@ -161,7 +162,10 @@ def runs(volumes: Volumes) -> Iterator[MountedVolumes]:
 
 def made(volumes: Volumes, number: int, *mounts: Mount) -> ContainerSpec:
     spec = builders.spec(number, mounts=mounts)
-    volumes.reserve(spec)
+    options = {mount.source: mount.volume_options for mount in mounts}
+    volumes.reserve(
+        spec, [VolumeRecord(id=f"id-of-{one}", name=one, created_ns=1, options=options[one]) for one in options]
+    )
     volumes.commit(spec)
     return spec
 

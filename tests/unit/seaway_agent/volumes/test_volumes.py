@@ -54,9 +54,15 @@ def names(records: Iterable[VolumeRecord]) -> list[str]:
 def made(volumes: Volumes, *mounts: Mount, number: int = 1) -> ContainerSpec:
     """A container that has been made."""
     spec = spec_with(*mounts, number=number)
-    volumes.reserve(spec)
+    volumes.reserve(spec, records(spec))
     volumes.commit(spec)
     return spec
+
+
+def records(spec: ContainerSpec) -> list[VolumeRecord]:
+    """Those of its volumes with a name."""
+    named = {mount.source for mount in spec.mounts if mount.type == "volume" and not mount.anonymous}
+    return [record(name, name, anonymous=True) if name == ANONYMOUS else record(name) for name in sorted(named)]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "../x", "a\0b", "/abs"])
@@ -71,7 +77,7 @@ def test_making_volumes_leaves_binds_alone(volumes: Volumes, tmp_path: Path) -> 
         volume("one"), volume("one", "/again"), Mount(type="bind", source="/nowhere", target="/b"),
         Mount(type="tmpfs", target="/t"),
     )  # fmt: skip
-    volumes.reserve(spec)
+    volumes.reserve(spec, [record("one", made_for=spec.id)])
     assert names(volumes.created_with(spec)) == ["one"]
     assert there(tmp_path / "one") == ["_data", f"for-{spec.id}", "volume.json"]
     volumes.commit(spec)
@@ -99,15 +105,16 @@ def test_a_volume_whose_data_somebody_has_removed_gets_it_again(volumes: Volumes
 
 def test_one_that_can_not_be_made_takes_those_before_it_along(volumes: Volumes, tmp_path: Path) -> None:
     (tmp_path / "two").write_text("in the way")
+    spec = spec_with(volume("one"), volume(ANONYMOUS, anonymous=True), volume("two"), volume("three"))
     with pytest.raises(SeawayError, match="volume two can't be made: Not a directory"):
-        volumes.reserve(spec_with(volume("one"), volume(ANONYMOUS, anonymous=True), volume("two"), volume("three")))
+        volumes.reserve(spec, records(spec))
     assert there(tmp_path) == ["two"]
 
 
 def test_what_another_container_has_taken_up_meanwhile_is_not_given_back(volumes: Volumes, tmp_path: Path) -> None:
     first, second = spec_with(volume("one"), volume("own")), spec_with(volume("one"), number=2)
-    volumes.reserve(first)
-    volumes.reserve(second)
+    volumes.reserve(first, records(first))
+    volumes.reserve(second, records(second))
     volumes.commit(second)
     volumes.release(second, anonymous=True)
     (tmp_path / "one/_data/written").touch()
@@ -154,8 +161,8 @@ def test_after_a_kill_what_was_made_for_no_container_goes(tmp_path: Path) -> Non
     dangling = made(before, volume(ANONYMOUS, anonymous=True), number=1)
     before.release(dangling, anonymous=False)
     begun, known = spec_with(volume("b" * 64, anonymous=True), volume("new")), spec_with(volume("kept"), number=2)
-    before.reserve(begun)
-    before.reserve(known)
+    before.reserve(begun, records(begun))
+    before.reserve(known, records(known))
     (tmp_path / ".new-0/_data").mkdir(parents=True)
     (tmp_path / ".trash-0/_data").mkdir(parents=True)
     (tmp_path / "lost+found").mkdir()
@@ -335,12 +342,25 @@ def test_a_directory_without_a_record_gets_the_one_that_comes(tmp_path: Path, te
     assert (tmp_path / "old/_data/file").read_text() == "x"
 
 
-def test_one_that_came_without_a_record_gets_the_one_that_comes(volumes: Volumes) -> None:
-    made(volumes, volume("one"))
-    assert list(volumes.listed(())) == ["one"]
+def test_one_that_came_without_a_record_gets_the_one_that_a_container_brings(tmp_path: Path) -> None:
+    (tmp_path / "one/_data").mkdir(parents=True)
+    volumes = opened(tmp_path)
+    volumes.start(())
+    first = spec_with(volume("one"))
+    volumes.reserve(first)
+    assert list(volumes.listed(())) == ["one"], "it is here"
     second = reserved(volumes, record("one"), number=2)
     volumes.rollback(second)
     assert volumes.listed(()) == {"id-of-one": record("one")}
+    volumes.close()
+
+
+def test_a_new_one_without_a_record_is_not_made(volumes: Volumes, tmp_path: Path) -> None:
+    """Nobody would see it."""
+    with pytest.raises(SeawayError, match="get one: no such volume") as refused:
+        volumes.reserve(spec_with(volume("two"), volume("one")), [record("two")])
+    assert refused.value.code is Code.NOT_FOUND
+    assert there(tmp_path) == []
 
 
 NFS = {"type": "nfs", "device": ":/export", "o": "addr=10.0.0.1"}
