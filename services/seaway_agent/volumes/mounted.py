@@ -147,7 +147,7 @@ def opened_apart(data: Path, options: MountOptions) -> View:
 
     def opened() -> View:
         launcher.enter_private_mounts()
-        mount_on(data, options)
+        mount_in_time(data, options)
         with contextlib.ExitStack() as stack:
             root = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, root)
@@ -155,7 +155,19 @@ def opened_apart(data: Path, options: MountOptions) -> View:
             stack.pop_all()
             return View(root, [namespace])
 
-    return made_in_time(options, data, opened, View.close) if options.on_server else apart(opened)
+    return apart(opened)
+
+
+def mount_in_time(data: Path, options: MountOptions) -> None:
+    """`mount_on`, which waits for a silent server no longer than a limit. Raises SeawayError with nothing mounted."""
+    if not options.on_server:
+        mount_on(data, options)
+    elif not is_mounted(data):
+        tree = made_in_time(data, options, lambda: mount_on(data, options))
+        try:
+            attach(tree, data)
+        finally:
+            os.close(tree)
 
 
 def mount_on(data: Path, options: MountOptions) -> None:

@@ -41,11 +41,9 @@ class ServerMounts:
         return await waited
 
 
-def made_in_time(
-    options: MountOptions, data: Path, work: Callable[[], T], discard: Callable[[T], None], limit_s: float = LIMIT_S
-) -> T:
-    """The result of `work`, which mounts a volume in its thread's own namespace. Raises SeawayError, OSError."""
-    future, _ = begun(work, discard)
+def made_in_time(data: Path, options: MountOptions, mount: Callable[[], None], limit_s: float = LIMIT_S) -> int:
+    """The same for a thread that waits. Raises SeawayError, OSError."""
+    future, _ = begun(lambda: _made_apart(data, mount), os.close)
     try:
         return future.result(limit_s)
     except TimeoutError:

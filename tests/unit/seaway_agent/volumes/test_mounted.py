@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from seaway_agent.kernel import syscalls
 from seaway_agent.kernel.mountinfo import parse_mountinfo
 from seaway_agent.volumes import mounted, servers
 from seaway_agent.volumes.mounted import MountedVolumes, flags_of_mount, mount_on
+from seaway_agent.volumes.mounts import VolumeMounts
 from seaway_agent.volumes.options import MountOptions
 from seaway_agent.volumes.servers import ServerMounts, made_in_time
 from seaway_agent.volumes.volumes import Volumes
@@ -291,13 +293,23 @@ async def test_a_silent_server_is_named_and_its_late_answer_mounts_nothing(
     await runs.release(spec.id)
 
 
-def test_what_is_read_of_a_silent_server_is_given_up(data: Path) -> None:
-    gate, closed = threading.Event(), threading.Event()
+async def test_a_view_of_a_silent_server_is_given_up(
+    volumes: Volumes, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a container that doesn't run: it is mounted for the view alone."""
+    monkeypatch.setattr(mounted, "made_in_time", partial(made_in_time, limit_s=0.05))
+    spec, data = made(volumes, 1, volume("one", **NFS)), volumes.path("one")
+    (place,) = VolumeMounts(volumes).places(spec)
+    assert place.mount is not None
+    kernel.silent = threading.Event()
     with pytest.raises(SeawayError, match=f"mount :/export:{data}: no answer from its server within 0 s"):
-        made_in_time(MountOptions("nfs", ":/export", ""), data, gate.wait, lambda _: closed.set(), limit_s=0.05)
-    gate.set()
-    assert closed.wait(10)
-    assert made_in_time(MountOptions("nfs", ":/export", ""), data, lambda: 7, print) == 7
+        await asyncio.to_thread(place.mount)
+    kernel.silent.set()
+    await until(lambda: all(thread.name != "mount-server" for thread in threading.enumerate()))
+    assert kernel.mounts == []
+    for _ in range(2):
+        place.mount()
+    assert kernel.mounts == [str(data)]
 
 
 def test_the_flags_of_a_mount_are_read_without_looking_at_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
