@@ -13,6 +13,7 @@ from typing import Final
 
 from seaway_agent.volumes import filling, options
 from seaway_agent.volumes.directories import RECORD, VolumeDirectories, record_of, refusal
+from seaway_agent.volumes.held import HeldRecords
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.docker_errors import no_such_volume, volume_in_use
 from seaway_contracts.errors import conflict, internal
@@ -34,16 +35,13 @@ class Volumes:
         self._node = node
         self._was_removed = was_removed
         self._directories = VolumeDirectories(root, node)
-        self._records: dict[str, VolumeRecord] = {}
-        self._names: dict[str, str] = {}
+        self._held = HeldRecords()
         self._users: defaultdict[str, set[str]] = defaultdict(set)
         # Volume → the container that is being made, for which it was made.
         self._new: dict[str, str] = {}
         # A container that is being made → the volumes that come into being with it.
         self._created: dict[str, dict[str, VolumeRecord]] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
-        # Volumes whose record can't be read: what they are is not known until somebody sends it.
-        self._unreadable: set[str] = set()
         # Volumes whose record a power cut may still destroy.
         self._unsynced: set[str] = set()
 
@@ -85,23 +83,23 @@ class Volumes:
 
     def held(self, name: str) -> VolumeRecord | None:
         """The record of a volume of this node; None without one."""
-        return self._records.get(name)
+        return self._held.get(name)
 
     def of_container(self, container: str) -> list[VolumeRecord]:
         """The volumes that a container has."""
-        return [record for name, record in self._records.items() if container in self._users.get(name, ())]
+        return [record for record in self._held.all() if container in self._users.get(record.name, ())]
 
     def record(self, mount: Mount) -> VolumeRecord:
         """The record of a mount's volume; of one that is not there, the record that it would get."""
-        held = self._records.get(mount.source)
+        held = self._held.get(mount.source)
         return held if held is not None else self._record_for(mount)
 
     async def sync(self, names: Iterable[str]) -> None:
         """Make the records of new volumes survive a power cut: those with a name or options. Raises SeawayError."""
         for name in [name for name in dict.fromkeys(names) if name in self._unsynced]:
-            record = self._records.get(name)
+            record = self._held.get(name)
             await asyncio.to_thread(self._directories.sync, name)
-            if self._records.get(name) is record:
+            if self._held.get(name) is record:
                 self._unsynced.discard(name)
 
     # --- a container's volumes
@@ -170,7 +168,7 @@ class Volumes:
 
     def check_unused(self, identifier: str, name: str) -> None:
         """Raise SeawayError (409) while a container of this node, or one that is being made, has the volume."""
-        users = self._users.get(self._named(identifier, name), set())
+        users = self._users.get(self._held.named(identifier, name), set())
         if users:
             raise volume_in_use(name, sorted(users))
 
@@ -179,7 +177,7 @@ class Volumes:
 
         By its name where its record has been lost: a volume must not come back when another one gets its name.
         """
-        if found := self._named(identifier, name):
+        if found := self._held.named(identifier, name):
             self._discard(found)
 
     def listed(self, containers: Container[str]) -> dict[str, VolumeRecord]:
@@ -189,7 +187,7 @@ class Volumes:
             for name, container in self._new.items()
             if container not in containers and self._users.get(name, set()) <= {container}
         }
-        return {record.id: record for name, record in self._records.items() if name not in new}
+        return {record.id: record for record in self._held.all() if record.name not in new}
 
     # --- steps
 
@@ -220,14 +218,14 @@ class Volumes:
             record = self._record_for(anonymous)
             self._directories.write(record)
         if record is None:
-            self._unreadable.add(name)
-            record = self._directories.record_of(name)
-        self._index(record)
+            self._held.put_unreadable(self._directories.record_of(name))
+        else:
+            self._held.put(record)
         filling.finish(path)
 
     def _take(self, mount: Mount, container: str, given: VolumeRecord | None) -> None:
         """Make a mount's volume if it isn't there, and note whether it comes into being with the container."""
-        name, there = mount.source, mount.source in self._records
+        name, there = mount.source, mount.source in self._held
         if given is None:
             self._check_readable(name)
             if not there and not mount.anonymous:
@@ -242,16 +240,15 @@ class Volumes:
     def _put(self, record: VolumeRecord, container: str = "") -> None:
         """Make a volume, for a container; one that is there and has no record of its own gets this one."""
         self._check(record)
-        held = self._records.get(record.name)
-        if held is not None and held.id == record.id and record.name not in self._unreadable:
+        held = self._held.get(record.name)
+        if held is not None and held.id == record.id and record.name not in self._held.unreadable:
             self._directories.make_data(record.name)
             return
         options.check(record.name, record.options)
         # Who made it is metadata's to know: here the mark says it.
         kept = record.model_copy(update={"made_for": "", "node": record.node or self._node})
         self._directories.make(kept, container)
-        self._index(kept)
-        self._unreadable.discard(kept.name)
+        self._held.put(kept)
         if not kept.anonymous or kept.options:
             self._unsynced.add(kept.name)
         if held is None and container:
@@ -261,37 +258,20 @@ class Volumes:
         """Raise SeawayError for a record that was removed, or whose name is another volume's on this node."""
         if self._was_removed(record.id) or record.id in self._gone:
             raise no_such_volume(record.name)
-        held = self._records.get(record.name)
-        if held is not None and held.id != record.id and not self._is_made_up(held):
+        held = self._held.get(record.name)
+        if held is not None and held.id != record.id and not self._held.is_made_up(held.name):
             raise conflict(
                 f"node {self._node} has another volume {record.name} ({held.id[:12]}), which was not removed from it "
                 "and is left as it is: choose another name, or remove that one"
             )
 
-    def _is_made_up(self, held: VolumeRecord) -> bool:
-        """Whether nobody has sent the record of a volume that is here, or it was lost."""
-        return held.name in self._unreadable or (held.id == held.name and not held.anonymous)
-
-    def _named(self, identifier: str, name: str) -> str:
-        """The name of a volume that is here, by its id, or by its name where its record is made up; empty without."""
-        held = self._records.get(name)
-        made_up = held is not None and self._is_made_up(held)
-        return self._names.get(identifier, name if made_up else "")
-
     def _check_readable(self, name: str) -> None:
-        if name in self._unreadable:
+        if name in self._held.unreadable:
             file = self.root / name / RECORD
             raise internal(
                 f"volume {name} can't be used: node {self._node} can't read its record, {file}, and so not where its "
                 "data is: make another container with this volume, which brings the record again"
             )
-
-    def _index(self, record: VolumeRecord) -> None:
-        held = self._records.get(record.name)
-        if held is not None:
-            del self._names[held.id]
-        self._records[record.name] = record
-        self._names[record.id] = record.name
 
     def _record_for(self, mount: Mount) -> VolumeRecord:
         record = record_of(mount.source, self._node, time.time_ns(), anonymous=mount.anonymous)
@@ -328,10 +308,8 @@ class Volumes:
     def _discard(self, name: str) -> None:
         self._directories.discard(name)
         self._new.pop(name, None)
-        self._unreadable.discard(name)
         self._unsynced.discard(name)
-        if name in self._records:
-            del self._names[self._records.pop(name).id]
+        self._held.drop(name)
 
 
 def volume_mounts(spec: ContainerSpec) -> Iterator[Mount]:
