@@ -17,7 +17,8 @@ class VolumeRecord(Payload):
     user chose one or there is only one. `options`: the driver's (`type`, `device`, `o`). `anonymous`: made for a
     container that named none. `made_for`: the id of the container whose registration made it; it goes with that
     registration, unless another container was registered with it since. Its own id while a create has not heard of its
-    node yet. `bound_for`: the id of the container whose registration chose its node, by the same rule. `version` counts the record's changes.
+    node yet. `bound_for`: the id of the container whose registration chose its node, by the same rule. `version` counts
+    the record's changes.
     `removed`: it is to be removed from its node; nobody finds it any more.
     """
 
