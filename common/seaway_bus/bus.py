@@ -230,8 +230,8 @@ class Bus:
         """Answer requests: each goes to one copy of a service, or to the agent of its `node`.
 
         Each request runs in a task of its own, which starts after the callbacks of all messages that arrived before it:
-        a read after an event sees the event's effect. A repeated command to a node (the same id) gets the first one's
-        outcome.
+        a read after an event sees the event's effect. A repeated command (the same id) gets the first one's outcome: a
+        node's always, a service's while this copy works on the first one.
         """
         subject = channel.template.wildcard() if channel.from_nodes else channel.subject(node)
         queue = channel.queue
@@ -310,9 +310,9 @@ class Bus:
             reply = await handler(channel.decode(message.data), command)
             return reply.data if isinstance(reply, Encoded) else channel.encode_reply(reply)
 
-        if not channel.to_node or channel.repeat is Repeat.NEVER:
-            return await work()  # a read, or its repeat may go to another copy
-        return await self._outcomes.once(message.subject, command.id, work)
+        if channel.repeat is Repeat.NEVER:
+            return await work()
+        return await self._outcomes.once(message.subject, command.id, work, remembered=bool(channel.to_node))
 
     async def _reply(self, message: Message, data: bytes) -> None:
         try:

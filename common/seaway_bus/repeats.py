@@ -96,8 +96,13 @@ class Outcomes:
         """Remove and return the requests that joined a command whose work is done."""
         return self._joined.pop((channel, command), ())
 
-    async def once(self, channel: str, command: str, work: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The outcome of `work`; of the first `work` for this command if there was one."""
+    async def once(
+        self, channel: str, command: str, work: Callable[[], Awaitable[bytes]], *, remembered: bool = True
+    ) -> bytes:
+        """The outcome of `work`; of the first `work` for this command if there was one.
+
+        An outcome that is not `remembered` is forgotten as soon as it is there.
+        """
         key = channel, command
         known = self._known.get(key)
         if known is not None:
@@ -114,7 +119,9 @@ class Outcomes:
         except Exception as error:
             outcome.set_exception(error)
             if isinstance(error, SeawayError) and error.retryable:
-                del self._known[key]
+                remembered = False
+        if not remembered:
+            del self._known[key]
         self._forget_oldest()
         return await outcome
 

@@ -58,6 +58,10 @@ def check_local_options(options: Mapping[str, str]) -> None:
 
 def _has_port(device: str) -> bool:
     try:
-        return urlsplit(device).port is not None
+        found = urlsplit(device)
+    except ValueError:
+        raise InvalidParameter(f"error parsing mount device url: {device!r} has no valid host") from None
+    try:
+        return found.port is not None
     except ValueError:
         return True

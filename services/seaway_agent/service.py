@@ -307,7 +307,7 @@ class Agent:
 
     async def _recover(self, store: Store, same_boot: bool) -> None:
         stored = list(store.containers())
-        self._volumes.start([item.spec for item in stored])
+        self._volumes.start([item.spec for item in stored], whole=same_boot)
         leftovers = Leftovers(self._layout, self._runtimes, self._cgroups, same_boot)
         undo = Undo(self._layout, self._runtimes, self._cgroups, self._hooks, self._uppers, leftovers)
         recovery = Recovery(

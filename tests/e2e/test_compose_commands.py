@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from e2e_rig.api import Api
 from e2e_rig.compose import CLEARED, SLEEP, Project, script, service
+from e2e_rig.registry import Registry
 from e2e_rig.waits import eventually
 
 from seaway_testing.ports import free_port
@@ -90,6 +91,18 @@ def test_down_removes_images(compose: Project) -> None:
     assert compose.cli("images", "-q", compose.name).out == ""
 
 
+def test_pull(compose: Project, registry: Registry) -> None:
+    image = f"{registry.address}/lib/busybox:1"
+    compose.services(a=service(image=image), b=service())
+    compose("pull", "--quiet", "a")
+    assert compose.cli("images", "-q", image).out
+    compose.cli("rmi", image)
+    compose.up("--quiet-pull")
+    assert compose.states() == RUNNING
+    compose.down()
+    compose.cli("rmi", image)
+
+
 def test_create_and_rm(compose: Project) -> None:
     compose.services(a=service(), b=service())("create")
     assert compose.states() == {"a-1": "created", "b-1": "created"}
@@ -165,10 +178,11 @@ def test_logs(compose: Project) -> None:
 
 
 def test_logs_are_followed_into_a_restart(compose: Project) -> None:
-    compose.services(a=script("echo up; sleep 600")).up()
+    """As long as another container runs: compose leaves with the last one."""
+    compose.services(a=script("echo up; sleep 600"), b=service()).up()
     with compose.cli.spawn(*compose.words("logs", "-f", "--no-log-prefix")) as following:
         assert following.stdout is not None and following.stdout.readline() == CLEARED + b"up\n"
-        compose("restart", "-t", "0")
+        compose("restart", "-t", "0", "a")
         assert any(line == CLEARED + b"up\n" for line in iter(following.stdout.readline, b"")), "behind the exit"
         compose("stop")
         assert following.wait(30) == 0
@@ -190,48 +204,6 @@ def _heard(compose: Project, events: "subprocess.Popen[bytes]") -> bool:
     """Whether it listens by now: it says nothing of what was before."""
     compose.up("--force-recreate")
     return bool(events.stdout and events.stdout.peek(1))  # type: ignore[attr-defined]
-
-
-# --- inside
-
-
-def test_exec(compose: Project) -> None:
-    compose.services(a=service(environment={"A": "1"}, working_dir="/tmp", scale=2)).up()
-    done = compose.try_("exec", "-T", "-e", "B=2", "--index", "2", "a", "sh", "-c", "echo $A$B $PWD; exit 5")
-    assert (done.code, done.out) == (5, "12 /tmp")
-    assert compose("exec", "-T", "-u", "app", "-w", "/etc", "a", "sh", "-c", "id -un; pwd").lines == ["app", "/etc"]
-    assert compose("exec", "-T", "a", "cat", input="ahoy").out == "ahoy"
-    compose("exec", "-d", "a", "touch", "/tmp/x")
-    eventually(lambda: compose.inside("a", "ls /tmp") == "x", "the file")
-
-
-def test_exec_on_a_terminal(two: Project) -> None:
-    with two.cli.terminal(*two.words("exec", "a", "sh")) as terminal:
-        terminal.type("tty; exit 4\n")
-        terminal.expect("/dev/pts/0")
-        assert terminal.wait() == 4
-
-
-def test_run(compose: Project) -> None:
-    port = free_port()
-    compose.services(a=service(ports=[f"127.0.0.1:{port}:80"]), b=service(depends_on=["a"], environment={"A": "1"}))
-    done = compose.try_("run", "--rm", "-T", "--no-deps", "-e", "B=2", "b", "sh", "-c", "echo $A$B; exit 4")
-    assert (done.code, done.out, compose.states()) == (4, "12", {})
-    assert compose("run", "--rm", "-T", "b", "cat", input="in").out == "in" and compose.states() == {"a-1": "running"}
-    assert compose("run", "--rm", "-T", "-v", "/etc:/x:ro", "--entrypoint", "ls", "b", "/x/passwd").out == "/x/passwd"
-    compose("run", "-d", "--name", f"{compose.name}-r", "a")
-    assert compose.cli("port", f"{compose.name}-r").out == "", "only with --service-ports"
-
-
-def test_cp(two: Project) -> None:
-    two.file("one", "1")
-    (two.directory / "many").mkdir()
-    two.file("many/two", "2")
-    two("cp", str(two.directory / "one"), "a:/tmp/uno")
-    two("cp", str(two.directory / "many"), "a:/tmp")
-    assert two.inside("a", "cat /tmp/uno /tmp/many/two") == "12"
-    two("cp", "a:/tmp/many/two", str(two.directory / "back"))
-    assert (two.directory / "back").read_text() == "2"
 
 
 def test_config(compose: Project) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 from e2e_rig.api import Api
 from e2e_rig.compose import Project, service
+from e2e_rig.engine import Engine
+from e2e_rig.seaway import Seaway
 
 
 @pytest.fixture
@@ -84,6 +86,17 @@ def test_driver_options(compose: Project) -> None:
     ).up()
     assert compose.inside("a", "df -k /memory | tail -1 | awk '{print $1, $2}'; touch /here/f") == "tmpfs 1024"
     assert (compose.directory / "here" / "f").exists() and volumes(compose) == ["other", "t"]
+
+
+@pytest.mark.seaway_only
+def test_a_volume_s_node(compose: Project, engine: Engine) -> None:
+    assert isinstance(engine, Seaway)
+    for node, code in ((engine.node, 0), ("elsewhere", 1)):
+        options = {"driver_opts": {"node": node}, "name": f"{compose.name}_{node}"}
+        compose.write(services={"a": service(volumes=["data:/data"])}, volumes={"data": options})
+        done = compose.try_("up", "-d")
+        assert done.code == code and (not code or node in done.err), done
+    assert volumes(compose) == [engine.node]
 
 
 def _volume(source: str, target: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from seaway_agent.layout import Layout
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.volumes import binds
 from seaway_agent.volumes.filler import VolumeFiller
-from seaway_agent.volumes.volumes import Volumes
+from seaway_agent.volumes.volumes import Volumes, volume_mounts
 from seaway_bus.bus import Command
 from seaway_contracts.commands import CreateContainer
 from seaway_contracts.containers import ContainerSpec, ContainerStatus
@@ -56,6 +56,7 @@ class ContainerMaker:
     async def _made(self, asked: CreateContainer, lowers: tuple[str, ...], command: Command) -> ContainerStatus:
         spec = asked.spec
         reach(Failpoint.CREATE_VOLUMES)
+        await self._volumes.sync(mount.source for mount in volume_mounts(spec))
         upper = self._uppers.acquire(spec.id)
         reach(Failpoint.CREATE_UPPER)
         layers = Stack(lowers, str(upper.upper), str(upper.work))

@@ -53,6 +53,7 @@ class VolumeCommands:
 
     async def _make(self, asked: MakeHeldVolume, command: Command) -> Empty:
         self._volumes.make(asked.volume)
+        await self._volumes.sync([asked.volume.name])
         reach(Failpoint.VOLUME_HELD)
         return Empty()
 
@@ -62,7 +63,7 @@ class VolumeCommands:
         self._journal.remove_volume(asked.id)
         reach(Failpoint.VOLUME_FORGOTTEN)
         try:
-            self._volumes.remove(asked.id)
+            self._volumes.remove(asked.id, asked.name)
         except OSError as error:
             text = f"volume {asked.name} can't be removed from node {self._inventory.node}: {error}; try again"
             raise unavailable(text) from error  # its removal is written down: it can't come back

@@ -5,6 +5,7 @@ end of a deletion: these are true whatever the machine thinks.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from seaway_agent.core.events import mount_events, network_events, unmount_events, volume_events
 from seaway_agent.core.execs import KILLED
@@ -27,6 +28,9 @@ from seaway_agent.core.transitions import back_off, delete, give_way_to_removal,
 from seaway_contracts.containers import Probe, State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.volumes import VolumeRecord
+
+_UNKNOWN: Final = 128
+"""The exit code of a failed start for which there is no other one."""
 
 
 def launched(state: ContainerState, what: Launched) -> list[Instruction]:
@@ -78,6 +82,8 @@ def launch_failed(state: ContainerState, error: SeawayError, code: int, now_ns: 
     state.to(Phase.IDLE)
     state.stop_plan = None
     after = State.EXITED if state.status.started_ns else State.CREATED
+    if code == _UNKNOWN:  # as moby, which doesn't replace another run's code by it
+        code = state.status.exit_code or _UNKNOWN
     state.set(state=after, pid=0, exit_code=code, error=error.message, endpoints=(), ports=())
     if again:
         state.set(finished_ns=now_ns)

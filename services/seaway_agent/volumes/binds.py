@@ -16,7 +16,7 @@ from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.docker_errors import bind_source_missing
 from seaway_contracts.errors import bad_request, internal, reason_of
 
-_FLAGS: Final = {
+FLAGS: Final = {
     "ro": os.ST_RDONLY,
     "nosuid": os.ST_NOSUID,
     "nodev": os.ST_NODEV,
@@ -83,7 +83,7 @@ def flags_of(path: str | Path) -> tuple[str, ...]:
         flags = os.statvfs(path).f_flag
     except OSError:
         return ()
-    return tuple(word for word, flag in _FLAGS.items() if flags & flag)
+    return tuple(word for word, flag in FLAGS.items() if flags & flag)
 
 
 def _bind(mount: Mount, bundle: Path, *, rro: bool) -> HostMount:

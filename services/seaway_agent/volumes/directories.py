@@ -1,5 +1,6 @@
 """The directories of a node's volumes. Each has the volume's data in `_data`, and its record in `volume.json`.
 
+The record of a volume with a name or with options is synced before anybody hears of the volume.
 While a container is being made for which the volume is new, a mark `for-<container>` is there too. A directory
 appears with all of that, and disappears, in one rename.
 """
@@ -64,24 +65,34 @@ class VolumeDirectories:
             elif not path.is_symlink() and ((path / RECORD).exists() or (path / DATA).is_dir()):
                 yield path
 
-    def load(self, name: str) -> VolumeRecord:
-        """The record of a directory. One that has none that can be read gets one with its name as id."""
+    def load(self, name: str) -> VolumeRecord | None:
+        """The record of a directory; None where it can't be read. One without a record gets it: its name is the id."""
         file = self.root / name / RECORD
         try:
             record = VolumeRecord.model_validate_json(file.read_bytes())
             if record.name == name:
                 return record
             log.error("%s describes another volume, %s", file, record.name)
+            return None
         except FileNotFoundError:
             log.info("volume %s has no record; it gets one", name)
         except (OSError, ValidationError) as error:
             log.error("%s can't be read: %s", file, error)
-        record = self._record_of(name)
+            return None
+        record = self.record_of(name)
         try:
             self.write(record)
         except OSError as error:
             log.error("volume %s: %s", name, error)
         return record
+
+    def record_of(self, name: str) -> VolumeRecord:
+        """A record for a directory of which nothing more is known: its id is its name."""
+        try:
+            made_ns = (self.root / name / DATA).stat().st_ctime_ns
+        except OSError:
+            made_ns = time.time_ns()
+        return record_of(name, self.node, made_ns, anonymous=_RANDOM_NAME.fullmatch(name) is not None)
 
     def make(self, record: VolumeRecord, container: str = "") -> None:
         """Make a volume; `container`: the one that it is made for. Raises SeawayError with nothing made."""
@@ -115,6 +126,14 @@ class VolumeDirectories:
         _write(path / f"{RECORD}.new", record)
         (path / f"{RECORD}.new").rename(path / RECORD)
 
+    def sync(self, name: str) -> None:
+        """Make a volume and its record survive a power cut. It may take long. Raises SeawayError."""
+        try:
+            for path in (self.root / name / RECORD, self.root / name, self.root):
+                _sync(path)
+        except OSError as error:
+            raise refusal(name, error) from error
+
     def marks(self, name: str) -> list[str]:
         """The containers for which a volume was being made. Raises OSError."""
         names = (entry.name for entry in (self.root / name).iterdir())
@@ -145,13 +164,6 @@ class VolumeDirectories:
             _remove(new)
             raise
 
-    def _record_of(self, name: str) -> VolumeRecord:
-        try:
-            made_ns = (self.root / name / DATA).stat().st_ctime_ns
-        except OSError:
-            made_ns = time.time_ns()
-        return record_of(name, self.node, made_ns, anonymous=_RANDOM_NAME.fullmatch(name) is not None)
-
 
 def record_of(name: str, node: str, created_ns: int, *, anonymous: bool) -> VolumeRecord:
     """The record of a volume for which nobody has sent one: its id is its name."""
@@ -175,6 +187,14 @@ def _write(path: Path, record: VolumeRecord) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
         file.write(record.model_dump_json(exclude_defaults=True).encode())
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _remove(path: Path) -> None:

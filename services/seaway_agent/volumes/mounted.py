@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -19,9 +19,11 @@ from weakref import WeakValueDictionary
 from seaway_agent.archive.view import View, apart
 from seaway_agent.kernel import launcher, syscalls
 from seaway_agent.kernel.clones import unmount_tree
-from seaway_agent.kernel.mountinfo import parse_mountinfo
+from seaway_agent.kernel.mountinfo import Mount, parse_mountinfo
+from seaway_agent.volumes.binds import FLAGS
 from seaway_agent.volumes.filling import DATA
 from seaway_agent.volumes.options import MountCall, MountOptions, mount_options
+from seaway_agent.volumes.servers import ServerMounts, attach, made_in_time
 from seaway_agent.volumes.volumes import Volumes, volume_mounts
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.errors import SeawayError, internal
@@ -41,9 +43,10 @@ class MountedVolumes:
         self._held: dict[str, list[str]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mount-volume")
+        self._servers = ServerMounts()
 
     def close(self) -> None:
-        """Wait for what is under way. What is mounted stays: its containers go on."""
+        """Wait for what is under way, but for servers. What is mounted stays: its containers go on."""
         self._threads.shutdown()
 
     async def hold(self, spec: ContainerSpec) -> None:
@@ -64,13 +67,23 @@ class MountedVolumes:
                 self._holders[name].add(container)
 
     async def release(self, container: str) -> None:
-        """A run has ended: unmount what no other one has. Harmless without a run, and twice. Raises OSError."""
+        """A run has ended: unmount what no other one has. Harmless without a run, and twice.
+
+        Raises OSError after it has tried all; the next call tries again what failed.
+        """
         held = self._held.pop(container, [])
         for name in held:
             self._holders[name].discard(container)
+        failed = {}
         for name in held:
-            async with self._lock(name):
-                await self._unmount_unused(name)
+            try:
+                async with self._lock(name):
+                    await self._unmount_unused(name)
+            except OSError as error:
+                failed[name] = error
+        if failed:
+            self._held.setdefault(container, list(failed))
+            raise OSError("; ".join(f"volume {name}: {error}" for name, error in failed.items()))
 
     async def unmount_unused(self) -> None:
         """Unmount what a former agent has mounted, and no run has any more."""
@@ -89,10 +102,22 @@ class MountedVolumes:
         async with self._lock(name):
             self._holders[name].add(container)
             try:
-                await self._in_thread(lambda: mount_on(data, options))
+                if options.on_server:
+                    await self._mount_of_server(data, options)
+                else:
+                    await self._in_thread(lambda: mount_on(data, options))
             except SeawayError as error:
                 raise mount_refusal(data, error) from error
             reach(Failpoint.VOLUME_MOUNTED)
+
+    async def _mount_of_server(self, data: Path, options: MountOptions) -> None:
+        if await self._in_thread(lambda: is_mounted(data)):
+            return
+        tree = await self._servers.made(data, options, lambda: mount_on(data, options))
+        try:
+            await self._in_thread(lambda: attach(tree, data))
+        finally:
+            os.close(tree)
 
     async def _unmount_unused(self, name: str) -> None:
         if self._holders.get(name):
@@ -122,7 +147,7 @@ def opened_apart(data: Path, options: MountOptions) -> View:
 
     def opened() -> View:
         launcher.enter_private_mounts()
-        mount_on(data, options)
+        mount_in_time(data, options)
         with contextlib.ExitStack() as stack:
             root = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, root)
@@ -133,13 +158,25 @@ def opened_apart(data: Path, options: MountOptions) -> View:
     return apart(opened)
 
 
+def mount_in_time(data: Path, options: MountOptions) -> None:
+    """`mount_on`, which waits for a silent server no longer than a limit. Raises SeawayError with nothing mounted."""
+    if not options.on_server:
+        mount_on(data, options)
+    elif not is_mounted(data):
+        tree = made_in_time(data, options, lambda: mount_on(data, options))
+        try:
+            attach(tree, data)
+        finally:
+            os.close(tree)
+
+
 def mount_on(data: Path, options: MountOptions) -> None:
     """Mount a volume on its data, unless that is done, in the calling thread's namespace.
 
     Raises SeawayError with nothing mounted.
     """
     target = _real(data)
-    if target in _mount_points():
+    if is_mounted(data):
         return
     if not options.device:
         raise internal("missing device in volume options")
@@ -152,6 +189,18 @@ def mount_on(data: Path, options: MountOptions) -> None:
             if number:
                 unmount_tree(target)
             raise _failure(call, data, error) from error
+
+
+def is_mounted(data: Path) -> bool:
+    """Whether anything is mounted on a volume's data."""
+    return _real(data) in _mount_points()
+
+
+def flags_of_mount(data: Path) -> tuple[str, ...]:
+    """`flags_of` what is mounted on a volume's data, without looking at it, as its server may hang."""
+    found = [mount for mount in _mounts() if mount.target == _real(data)]
+    words = found[-1].options | (found[-1].super_options & {"ro"}) if found else ()
+    return tuple(word for word in FLAGS if word in words)
 
 
 def unmount_from(data: Path) -> bool:
@@ -169,7 +218,11 @@ def _real(data: Path) -> str:
 
 
 def _mount_points() -> list[str]:
-    return [mount.target for mount in parse_mountinfo(Path("/proc/thread-self/mountinfo").read_text())]
+    return [mount.target for mount in _mounts()]
+
+
+def _mounts() -> Iterator[Mount]:
+    return parse_mountinfo(Path("/proc/thread-self/mountinfo").read_text())
 
 
 def _failure(call: MountCall, data: Path, error: OSError) -> SeawayError:

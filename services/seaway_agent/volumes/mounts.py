@@ -10,7 +10,7 @@ from seaway_agent.archive.view import Place
 from seaway_agent.kernel.clones import clone_below, clone_in_namespace_of
 from seaway_agent.runtime.contribution import Attachment
 from seaway_agent.volumes.binds import attachment_name, flags_of, read_only_option
-from seaway_agent.volumes.mounted import mount_on, mount_refusal
+from seaway_agent.volumes.mounted import flags_of_mount, mount_in_time, mount_refusal
 from seaway_agent.volumes.options import MountOptions, mount_options
 from seaway_agent.volumes.volumes import Volumes, volume_mounts
 from seaway_contracts.containers import ContainerSpec, Mount
@@ -45,9 +45,10 @@ class VolumeMounts:
         found = []
         for mount in volume_mounts(spec):
             source = self._volumes.ready(mount.source)
-            attachment = attachment_name(mount) if mount.subpath or self._options(mount) else ""
+            mounted = self._options(mount) is not None
+            attachment = attachment_name(mount) if mount.subpath or mounted else ""
             below = read_only_option(mount, rro=rro) == "rro"
-            flags = flags_of(source)
+            flags = flags_of_mount(source) if mounted else flags_of(source)
             found.append(VolumeMount(source, mount.target, mount.read_only, below, mount.subpath, attachment, flags))
         return tuple(found)
 
@@ -92,6 +93,6 @@ def _clone_subpath(volume: str, subpath: str, clone: Callable[[str, str], int]) 
 
 def _mount(data: Path, options: MountOptions) -> None:
     try:
-        mount_on(data, options)
+        mount_in_time(data, options)
     except SeawayError as error:
         raise mount_refusal(data, error) from error

@@ -55,6 +55,9 @@ _CLEARED: Final = {
     "rw": syscalls.MS_RDONLY,
     "suid": syscalls.MS_NOSUID,
 }
+# In the value of a password two commas stand for one, and `sep` may have made the separator another one.
+_PASSWORD: Final = re.compile(r"(?<![a-z])(pass(?:word)?2?=)(?:,,|[^,])+", re.IGNORECASE)
+_ON_SERVERS: Final = ("nfs", "nfs4", "cifs", "smb3")
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,10 @@ class MountCall:
     data: str
 
     def failure(self, target: str, reason: str) -> str:
-        """The sentence for a call that failed, without the password in its data."""
+        """The sentence for a call that failed, without the passwords in its data."""
         source = f"{self.source}:" if self.source else ""
         flags = f", flags: {self.flags:#x}" if self.flags else ""
-        data = f", data: {_without_password(self.data)}" if self.data else ""
+        data = f", data: {_without_passwords(self.data)}" if self.data else ""
         return f"{self.word} {source}{target}{flags}{data}: {reason}"
 
 
@@ -84,6 +87,11 @@ class MountOptions:
     options: str
 
     @property
+    def on_server(self) -> bool:
+        """Whether the mount waits for another machine, which may be silent."""
+        return self.fstype in _ON_SERVERS
+
+    @property
     def server(self) -> str:
         """The name of its server, which must be resolved before the mount; empty where there is none."""
         if self.fstype not in ("nfs", "cifs"):
@@ -91,7 +99,7 @@ class MountOptions:
         address = _value(self.options, "addr")
         if address:
             return "" if _is_address(address, 4) else address
-        host = urlsplit(self.device).hostname or "" if self.fstype == "cifs" else ""
+        host = _host(self.device) if self.fstype == "cifs" else ""
         return "" if _is_address(host) else host
 
     def at(self, address: str) -> "MountOptions":
@@ -149,9 +157,16 @@ def _value(options: str, key: str) -> str:
     return next(found, "")
 
 
-def _without_password(data: str) -> str:
-    password = _value(data, "password")
-    return data.replace(f"password={password}", "password=********", 1) if password else data
+def _without_passwords(data: str) -> str:
+    return _PASSWORD.sub(r"\1********", data)
+
+
+def _host(device: str) -> str:
+    """Empty where the device is no URL: then the kernel refuses it."""
+    try:
+        return urlsplit(device).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_address(text: str, version: int | None = None) -> bool:

@@ -54,7 +54,8 @@ class Mounts:
             for name, volume in found.items():
                 taken.append(await self._take(volume, mounts[name], spec.id, node))
         except SeawayError:
-            await self.undo(spec)
+            if not await self._removal.is_registered(spec.id):  # else an earlier try of the same request has them
+                await self.undo(spec)
             raise
         return tuple(taken)
 

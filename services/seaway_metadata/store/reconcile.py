@@ -56,6 +56,8 @@ class Reconciler(Generic[R, I]):
         self._current = current
         self._epochs: dict[str, str] = {}
         self._asking: set[str] = set()
+        self._meanwhile: dict[str, Beat] = {}
+        """The last beats that came while their nodes were being asked."""
         self._refused: set[str] = set()
         self._doubts: Counter[str] = Counter()
         """How often there was a doubt, by node; of all nodes at once under an empty name."""
@@ -63,9 +65,13 @@ class Reconciler(Generic[R, I]):
 
     def beat(self, beat: Beat) -> None:
         """A node lives: ask it, unless this life of its agent has been asked already."""
-        if self._epochs.get(beat.node) != beat.epoch and beat.node not in self._asking:
-            self._asking.add(beat.node)
-            self._tasks.spawn(f"reconcile-{self._view.kind.noun}-{beat.node}", self._repair(beat.node))
+        if self._epochs.get(beat.node) == beat.epoch:
+            return
+        if beat.node in self._asking:
+            self._meanwhile[beat.node] = beat
+            return
+        self._asking.add(beat.node)
+        self._tasks.spawn(f"reconcile-{self._view.kind.noun}-{beat.node}", self._ask_all(beat.node))
 
     def doubt(self, node: str | None = None) -> None:
         """Something may have been missed (of all nodes, if None): ask at the next beat."""
@@ -110,6 +116,15 @@ class Reconciler(Generic[R, I]):
             for gone in set(keys) - self._keys(held.items):
                 self._forget(gone, node)
 
+    async def _ask_all(self, node: str) -> None:
+        """Once more where there was a doubt, or the agent was started anew, while the node was being asked."""
+        try:
+            await self._repair(node)
+        finally:
+            self._asking.discard(node)
+        if (beat := self._meanwhile.pop(node, None)) is not None:
+            self.beat(beat)
+
     async def _repair(self, node: str) -> None:
         before, doubts = self._view.keys_of_node(node), self._doubted(node)
         try:
@@ -118,8 +133,6 @@ class Reconciler(Generic[R, I]):
         except (SeawayError, TransportError, EpochChanged, Endless) as error:
             log.info("node %s can't tell what it holds: %s; asking again at its next beat", node, error)
             return
-        finally:
-            self._asking.discard(node)
         if not fair:
             self._refused.add(node)
         if doubts == self._doubted(node):

@@ -186,6 +186,31 @@ async def test_a_service_that_is_stopped_at_work(wire: Wire, client: Bus) -> Non
     await server.close()
 
 
+async def test_a_service_works_once_on_a_command_that_is_repeated_meanwhile(transport: Transport, server: Bus) -> None:
+    """A removal that takes long isn't answered by its repeat, which finds nothing to remove."""
+    may_end = asyncio.Event()
+    requests: list[Message] = []
+    begun: list[str] = []
+
+    async def slow(request: ResolveContainer, command: Command) -> ContainerLocation:
+        begun.append(command.id)
+        await may_end.wait()
+        return await locate(request, command)
+
+    await server.serve(RESOLVE, slow)
+    await server.transport.subscribe(RESOLVE.subject(), requests.append)
+    await server.transport.flush()
+    client, command = Bus(transport), Command("c1", "", 0)
+    first = asyncio.ensure_future(client.call(RESOLVE, ResolveContainer(ref="x"), command=command))
+    await until(lambda: begun == ["c1"])
+    second = asyncio.ensure_future(client.call(RESOLVE, ResolveContainer(ref="x"), command=command))
+    await until(lambda: len(requests) == 2)
+    await server.transport.flush()
+    may_end.set()
+    assert (await first).id == (await second).id == "x"
+    assert begun == ["c1"]
+
+
 async def test_a_repeat_of_what_is_in_work_is_never_refused_and_costs_no_task(
     transport: Transport, server: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

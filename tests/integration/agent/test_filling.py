@@ -156,7 +156,7 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path, small: Path, image: in
     layers = Stack((str(tmp_path / "image"),), str(tmp_path / "upper"), str(tmp_path / "work"))
     volumes = Volumes(small, "n1", lambda _: False)
     filler = VolumeFiller(volumes, tmp_path / "scratch")
-    volumes.reserve(spec)
+    volumes.reserve(spec, [VolumeRecord(id="1", name="large", created_ns=1)])
     text = "volume large can't be filled with what the image has at /data: No space left on device"
     with pytest.raises(SeawayError, match=text) as refused:
         await filler.fill(spec, layers)
@@ -180,7 +180,7 @@ def test_a_volume_for_which_there_is_no_room_is_not_made(small: Path) -> None:
             make()
         assert refused.value.code is Code.NO_SPACE
     assert os.listdir(small) == ["before"] and list(volumes.listed(())) == ["1"]
-    volumes.remove("1")
+    volumes.remove("1", "before")
     volumes.close()
     assert os.listdir(small) == [], "a full disk doesn't keep a volume from being removed"
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from seaway_agent.kernel import syscalls
 from seaway_agent.kernel.mountinfo import targets_below
 from seaway_agent.node.purge import purge
 from seaway_agent.settings import AgentSettings
+from seaway_agent.volumes.binds import flags_of
+from seaway_agent.volumes.mounted import flags_of_mount, unmount_from
+from seaway_agent.volumes.options import MountOptions
+from seaway_agent.volumes.servers import ServerMounts, attach
 from seaway_contracts import catalogue
 from seaway_contracts.commands import ContainerId
 from seaway_contracts.containers import Mount
@@ -168,6 +173,33 @@ def disk(tmp_path: Path) -> Iterator[str]:
     yield device
     subprocess.run(["umount", place], check=True)
     subprocess.run(["losetup", "--detach", device], check=True)
+
+
+# --- servers
+
+
+async def test_a_mount_of_a_server_is_attached_when_it_is_there(tmp_path: Path) -> None:
+    """A tmpfs stands for it."""
+    data = tmp_path / "v/_data"
+    data.mkdir(parents=True)
+    options = MountOptions("nfs", ":/export", "")
+    gate = threading.Event()
+
+    def late() -> None:
+        gate.wait()
+        syscalls.mount("tmpfs", str(data), "tmpfs", 0, "")
+
+    with pytest.raises(SeawayError, match="no answer from its server"):
+        await ServerMounts(limit_s=0.05).made(data, options, late)
+    gate.set()
+    await asyncio.to_thread(lambda: [one.join() for one in threading.enumerate() if one.name == "mount-server"])
+    tree = await ServerMounts().made(data, options, late)
+    assert targets_below(Path("/proc/self/mountinfo").read_text(), str(data)) == []
+    attach(tree, data)
+    os.close(tree)
+    assert targets_below(Path("/proc/self/mountinfo").read_text(), str(data)) == [str(data)]
+    assert flags_of_mount(data) == flags_of(data)
+    assert unmount_from(data) and list(data.iterdir()) == []
 
 
 # --- what an image has

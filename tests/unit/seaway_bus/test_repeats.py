@@ -128,6 +128,15 @@ async def test_a_repeat_joins_the_work_and_gets_its_reply_also_later() -> None:
     assert await outcomes.once("other", "c1", work) == b"reply 3"
 
 
+async def test_an_outcome_that_is_not_remembered_is_shared_by_those_that_wait() -> None:
+    outcomes, work = Outcomes(), Work()
+    both = asyncio.gather(*(outcomes.once("ch", "c1", work, remembered=False) for _ in range(2)))
+    await asyncio.sleep(0)
+    work.may_end.set()
+    assert await both == [b"reply 1", b"reply 1"]
+    assert await outcomes.once("ch", "c1", work, remembered=False) == b"reply 2"
+
+
 async def test_a_repeat_gets_the_same_refusal() -> None:
     outcomes, work = Outcomes(), Work(conflict("in the way"))
     work.may_end.set()

@@ -34,6 +34,7 @@ def test_options_that_are_taken(options: dict[str, str]) -> None:
         ({"o": "bind", "device": "/x"}, 'missing required option: "type"'),
         ({"size": "10m"}, "quota size requested but no quota support"),
         ({"type": "cifs", "device": "//host:445/x"}, "port not allowed in CIFS device URL, include 'port' in 'o='"),
+        ({"type": "cifs", "device": "//[h/x"}, "error parsing mount device url: '//[h/x' has no valid host"),
         ({"type": "cifs", "device": "//host:x/x"}, "port not allowed in CIFS device URL, include 'port' in 'o='"),
         ({"type": "tmpfs", "device": "a\0b"}, "an option has a NUL character"),
         (

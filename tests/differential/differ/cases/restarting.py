@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from differ.steps import Case, Until, case, create, delete, inspect, post, start, trapping, until
+from differ.steps import Case, Until, case, create, delete, get, inspect, post, start, trapping, until
 
 CASES: Final[tuple[Case, ...]] = (
     case("running", create(), start(), post("/containers/{c}/restart?t=0"), inspect()),
@@ -25,6 +25,7 @@ CASES: Final[tuple[Case, ...]] = (
         delete("/containers/{other}?force=1"),
         post("/containers/{c}/restart?t=0"),
         post("/containers/{c}/start"),
+        get("/containers/{c}/json", at="State.ExitCode"),
         events="none",  # Docker's threads tell of the two ends in any order
     ),
     case(

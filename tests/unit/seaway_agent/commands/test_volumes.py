@@ -1,6 +1,7 @@
 """Commands about volumes, on a real directory and the bus in memory."""
 
 import asyncio
+import errno
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.unit.seaway_agent.runner_bench import Bench
 from seaway_agent.commands import volumes as commands
 from seaway_agent.commands.volumes import VolumeCommands
 from seaway_agent.inventory.inventory import Inventory
+from seaway_agent.volumes import directories
 from seaway_agent.volumes.volumes import Volumes
 from seaway_contracts import catalogue
 from seaway_contracts.containers import Mount
@@ -99,7 +101,7 @@ async def test_one_that_a_container_has_is_refused_and_stays(node: Node) -> None
 
 
 async def test_a_removal_that_fails_can_be_tried_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(_: str) -> None:
+    def busy(*_: str) -> None:
         raise OSError("device is busy")
 
     await node.make(record(1))
@@ -110,6 +112,28 @@ async def test_a_removal_that_fails_can_be_tried_again(node: Node, monkeypatch: 
         assert refused.value.retryable
     await node.remove(record(1))
     assert await node.listed() == {}
+
+
+async def test_a_new_one_is_synced_before_the_answer(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(directories, "_sync", synced.append)
+    await node.make(record(1))
+    place = node.root / "v1"
+    assert synced == [place / "volume.json", place, node.root]
+    await node.make(record(1))
+    assert len(synced) == 3, "once"
+
+
+async def test_one_that_can_not_be_synced_is_refused(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(directories, "_sync", broken)
+        for _ in range(2):
+            with pytest.raises(SeawayError, match="volume v1 can't be made: Input/output error"):
+                await node.make(record(1))
+    await node.make(record(1))
 
 
 async def test_an_inventory_comes_in_pages(node: Node) -> None:

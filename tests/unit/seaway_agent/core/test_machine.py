@@ -161,6 +161,16 @@ def test_a_failed_launch_after_a_run_is_exited(make_box: MakeBox) -> None:
     assert box.launch_failed()[0] == "record exited: status by b"
 
 
+@pytest.mark.parametrize(("code", "then"), [(128, 3), (127, 127)])
+def test_a_failed_launch_keeps_the_code_of_the_last_run(make_box: MakeBox, code: int, then: int) -> None:
+    box = make_box().running()
+    box.exited(3)
+    box.torn_down()
+    box.start("b")
+    box.launch_failed(code)
+    assert box.machine.status.exit_code == then
+
+
 def test_the_error_goes_with_the_next_run(make_box: MakeBox) -> None:
     box = make_box().launching()
     box.launch_failed()

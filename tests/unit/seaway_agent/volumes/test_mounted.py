@@ -1,32 +1,44 @@
 """What the kernel is asked to mount. Only the calls of mount(2) and umount(2) are replaced, with a table of mounts."""
 
+import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from seaway_agent.kernel import syscalls
-from seaway_agent.volumes import mounted
-from seaway_agent.volumes.mounted import MountedVolumes, mount_on
+from seaway_agent.kernel.mountinfo import parse_mountinfo
+from seaway_agent.volumes import mounted, servers
+from seaway_agent.volumes.mounted import MountedVolumes, flags_of_mount, mount_on
+from seaway_agent.volumes.mounts import VolumeMounts
 from seaway_agent.volumes.options import MountOptions
+from seaway_agent.volumes.servers import ServerMounts, made_in_time
 from seaway_agent.volumes.volumes import Volumes
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.volumes import VolumeRecord
 from seaway_testing import builders
+from seaway_testing.waiting import until
 
 NFS = {"type": "nfs", "device": ":/export", "o": "addr=10.0.0.1,rw,nfsvers=4"}
 
 
 class Kernel:
-    """A table of mounts, and the calls that change it. `fails`: the flags of a call that fails, and how."""
+    """A table of mounts, and the calls that change it. `fails`: the flags of a call that fails, and how.
+
+    `silent`: servers answer once it is set.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str, int, str]] = []
         self.mounts: list[str] = []
         self.fails: dict[int, int] = {}
+        self.silent: threading.Event | None = None
 
     def mount(self, source: str, target: str, fstype: str, flags: int, data: str) -> None:
         self.calls.append((source, target, fstype, flags, data))
@@ -34,6 +46,20 @@ class Kernel:
             raise OSError(self.fails[flags], "mount", target)
         if not flags & syscalls.MS_REMOUNT:
             self.mounts.append(target)
+
+    def made_apart(self, data: Path, mount: Callable[[], None]) -> int:
+        """In a namespace that is none of this table."""
+        if self.silent:
+            self.silent.wait()
+        mount()
+        self.mounts.remove(str(data))
+        read, write = os.pipe()
+        os.close(write)
+        return read
+
+    def attach(self, tree: int, data: Path) -> None:
+        os.fstat(tree)
+        self.mounts.append(str(data))
 
     def unmount_tree(self, target: str) -> None:
         self.mounts.remove(target)
@@ -45,6 +71,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     monkeypatch.setattr(mounted.syscalls, "mount", found.mount)
     monkeypatch.setattr(mounted, "unmount_tree", found.unmount_tree)
     monkeypatch.setattr(mounted, "_mount_points", lambda: list(found.mounts))
+    monkeypatch.setattr(servers, "_made_apart", found.made_apart)
+    monkeypatch.setattr(mounted, "attach", found.attach)
     return found
 
 
@@ -136,7 +164,10 @@ def runs(volumes: Volumes) -> Iterator[MountedVolumes]:
 
 def made(volumes: Volumes, number: int, *mounts: Mount) -> ContainerSpec:
     spec = builders.spec(number, mounts=mounts)
-    volumes.reserve(spec)
+    options = {mount.source: mount.volume_options for mount in mounts}
+    volumes.reserve(
+        spec, [VolumeRecord(id=f"id-of-{one}", name=one, created_ns=1, options=options[one]) for one in options]
+    )
     volumes.commit(spec)
     return spec
 
@@ -202,6 +233,90 @@ async def test_what_can_not_be_unmounted_is_tried_again_with_the_next_run(
     await runs.hold(spec)
     await runs.release(spec.id)
     assert kernel.mounts == []
+
+
+async def test_one_that_can_not_be_unmounted_keeps_no_other_one(
+    volumes: Volumes, runs: MountedVolumes, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(target: str) -> None:
+        if target == str(volumes.path("one")):
+            raise OSError(errno.EBUSY, "umount", target)
+        kernel.unmount_tree(target)
+
+    spec = made(volumes, 1, volume("one", **NFS), volume("two", "/2", **NFS))
+    await runs.hold(spec)
+    with monkeypatch.context() as patched:
+        patched.setattr(mounted, "unmount_tree", busy)
+        with pytest.raises(OSError, match=r"volume one: .*umount"):
+            await runs.release(spec.id)
+    assert kernel.mounts == [str(volumes.path("one"))]
+    await runs.release(spec.id)
+    assert kernel.mounts == []
+
+
+async def test_silent_servers_hold_up_nobody_else(volumes: Volumes, kernel: Kernel) -> None:
+    kernel.silent = threading.Event()
+    hung = [made(volumes, number, volume(f"v{number}", **NFS)) for number in range(1, 9)]
+    last = made(volumes, 9, volume("last", type="tmpfs", device="tmpfs"))
+    runs = MountedVolumes(volumes)
+    waiting = [asyncio.create_task(runs.hold(spec)) for spec in hung]
+    await until(lambda: sum(thread.name == "mount-server" for thread in threading.enumerate()) == 8)
+    await runs.hold(last)
+    assert kernel.mounts == [str(volumes.path("last"))]
+    await asyncio.to_thread(runs.close)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    kernel.silent.set()
+    await until(lambda: all(thread.name != "mount-server" for thread in threading.enumerate()))
+
+
+async def test_a_silent_server_is_named_and_its_late_answer_mounts_nothing(
+    volumes: Volumes, runs: MountedVolumes, kernel: Kernel
+) -> None:
+    spec, data = made(volumes, 1, volume("one", **NFS)), volumes.path("one")
+    runs._servers = ServerMounts(limit_s=0.05)
+    kernel.silent = threading.Event()
+    for reason in ("no answer from its server within 0 s", "an earlier mount still waits for its server"):
+        with pytest.raises(SeawayError) as refused:
+            await runs.hold(spec)
+        assert refused.value.message == (
+            f"error while mounting volume '{data}': failed to mount local volume: mount :/export:{data}: {reason}"
+        )
+        await runs.release(spec.id)
+    kernel.silent.set()
+    await until(lambda: all(thread.name != "mount-server" for thread in threading.enumerate()))
+    assert len(kernel.calls) == 1 and kernel.mounts == []
+    runs._servers = ServerMounts()
+    await runs.hold(spec)
+    assert kernel.mounts == [str(data)]
+    await runs.release(spec.id)
+
+
+async def test_a_view_of_a_silent_server_is_given_up(
+    volumes: Volumes, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a container that doesn't run: it is mounted for the view alone."""
+    monkeypatch.setattr(mounted, "made_in_time", partial(made_in_time, limit_s=0.05))
+    spec, data = made(volumes, 1, volume("one", **NFS)), volumes.path("one")
+    (place,) = VolumeMounts(volumes).places(spec)
+    assert place.mount is not None
+    kernel.silent = threading.Event()
+    with pytest.raises(SeawayError, match=f"mount :/export:{data}: no answer from its server within 0 s"):
+        await asyncio.to_thread(place.mount)
+    kernel.silent.set()
+    await until(lambda: all(thread.name != "mount-server" for thread in threading.enumerate()))
+    assert kernel.mounts == []
+    for _ in range(2):
+        place.mount()
+    assert kernel.mounts == [str(data)]
+
+
+def test_the_flags_of_a_mount_are_read_without_looking_at_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = f"1 2 0:1 / {data} rw,nosuid - nfs :/old rw\n1 2 0:1 / {data} rw,noatime,nodev - nfs :/x ro,vers=4\n"
+    monkeypatch.setattr(mounted, "_mounts", lambda: parse_mountinfo(table))
+    assert flags_of_mount(data) == ("ro", "nodev", "noatime")
+    assert flags_of_mount(data.parent) == ()
 
 
 async def test_data_that_a_link_has_replaced_is_not_mounted_on(

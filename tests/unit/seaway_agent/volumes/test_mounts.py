@@ -12,6 +12,7 @@ from seaway_agent.volumes.mounts import VolumeMount, VolumeMounts
 from seaway_agent.volumes.volumes import Volumes
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.volumes import VolumeRecord
 from seaway_testing import builders
 
 
@@ -51,7 +52,9 @@ def test_places_for_a_view_of_the_files(volumes: Volumes, tmp_path: Path) -> Non
 async def test_nothing_is_mounted_where_nothing_is_to_be_filled(volumes: Volumes, tmp_path: Path) -> None:
     (tmp_path / "full/_data/x").mkdir(parents=True)
     spec = spec_with(volume("full"), volume("plain", no_copy=True), volume("full", subpath="none"))
-    volumes.reserve(spec)
+    volumes.reserve(
+        spec, [VolumeRecord(id="1", name="full", created_ns=1), VolumeRecord(id="2", name="plain", created_ns=1)]
+    )
     filler = VolumeFiller(volumes, tmp_path)
     await filler.fill(spec, Stack((), "", ""))
     filler.close()
@@ -66,7 +69,7 @@ def test_a_piece_of_a_volume(volumes: Volumes) -> None:
 
 def test_a_piece_that_is_not_there_is_named(volumes: Volumes) -> None:
     spec = spec_with(volume("v", subpath="no/where"))
-    volumes.reserve(spec)
+    volumes.reserve(spec, [VolumeRecord(id="1", name="v", created_ns=1)])
     (hung,) = VolumeMounts(volumes).attachments(spec)
     with pytest.raises(
         SeawayError, match=r"cannot access path .*/v/_data/no/where: .*no such file or directory"

@@ -115,6 +115,26 @@ def test_a_failure_in_mobys_words_without_the_password() -> None:
     assert MountCall("mount", "a", "b", 0, "").failure("/v", "x") == "mount a:/v: x"
 
 
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ("password=a,x=1,password=b", "password=********,x=1,password=********"),
+        ("user=u,pass=secret", "user=u,pass=********"),
+        ("password2=b,pass2=c,PASS=d", "password2=********,pass2=********,PASS=********"),
+        ("password=a,,b,user=u", "password=********,user=u"),
+        ("sep=;user=u;password=a;x", "sep=;user=u;password=********"),
+        ("password=,passive=1,bypass=2", "password=,passive=1,bypass=2"),
+    ],
+)
+def test_no_password_in_a_failure(data: str, shown: str) -> None:
+    assert MountCall("mount", "//h/s", "cifs", 0, data).failure("/v", "x") == f"mount //h/s:/v, data: {shown}: x"
+
+
+@pytest.mark.parametrize("device", ["//[bad/s", "//a[b]/s", "//\u2100/s", "//h:abc/s", "no url", ""])
+def test_an_odd_device_has_no_server_or_one(device: str) -> None:
+    assert MountOptions("cifs", device, "").server in ("", "h")
+
+
 def test_which_volumes_are_mounted() -> None:
     def of(**given: str) -> MountOptions | None:
         return mount_options(VolumeRecord(id="1", name="v", created_ns=1, options=given))

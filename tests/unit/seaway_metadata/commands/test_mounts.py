@@ -217,6 +217,7 @@ async def test_a_repeat_that_is_refused_leaves_what_the_first_one_made(
 ) -> None:
     await node.register(1, "data")
     assert (await refused(node.register(1, "data", name="other"))).code is Code.CONFLICT
+    assert (await refused(node.register(1, "data", "x"))).code is Code.BAD_REQUEST
     assert stored(fake_server) == (1, 1)
 
 
