@@ -18,8 +18,7 @@ class VolumeRecord(Payload):
     container that named none. `made_for`: the id of the container whose registration made it; it goes with that
     registration, unless another container was registered with it since. Its own id while a create has not heard of its
     node yet. `bound_for`: the id of the container whose registration chose its node, by the same rule. `version` counts
-    the record's changes.
-    `removed`: it is to be removed from its node; nobody finds it any more.
+    the record's changes. `removed`: it is to be removed from its node; nobody finds it any more.
     """
 
     id: str
@@ -84,10 +83,11 @@ class VolumeList(Payload):
 class RemoveVolume(Payload):
     """Remove a volume that no container has. `force`: also where its node is down; that removes it when it is back.
 
-    `basis` and `containers` as in VolumeRef.
+    `id`: only if it is this volume that has the name, where one is given. `basis` and `containers` as in VolumeRef.
     """
 
     name: str
+    id: str = ""
     force: bool = False
     basis: dict[str, int] = Field(default_factory=dict)
     containers: dict[str, int] = Field(default_factory=dict)

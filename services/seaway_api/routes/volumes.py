@@ -129,9 +129,11 @@ async def remove(call: Call) -> web.StreamResponse:
     return replies.empty()
 
 
-async def _remove(call: Call, name: str, *, force: bool = False) -> None:
+async def _remove(call: Call, name: str, identifier: str = "", *, force: bool = False) -> None:
     hub = call.api.hub
-    request = RemoveVolume(name=name, force=force, basis=hub.volumes.basis(), containers=hub.answers.basis())
+    request = RemoveVolume(
+        name=name, id=identifier, force=force, basis=hub.volumes.basis(), containers=hub.answers.basis()
+    )
     removed = await call.api.bus.call(cat.REMOVE_VOLUME, request, command=call.command())
     hub.volumes.removed(removed.volume.id)
 
@@ -163,7 +165,7 @@ async def _removed(call: Call, volumes: Sequence[VolumeRecord]) -> list[VolumeRe
     async def is_removed(volume: VolumeRecord) -> bool:
         async with gate:
             try:
-                await _remove(call, volume.name)
+                await _remove(call, volume.name, volume.id)
             except SeawayError:
                 return False
         return True

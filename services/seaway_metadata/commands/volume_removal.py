@@ -77,6 +77,8 @@ class VolumeRemoval:
                 volume = await self._book.get(request.name)
             except SeawayError:
                 return VolumeReply(volume=await self._remove_marked(request, command))
+            if request.id not in ("", volume.id):
+                raise no_such_volume(request.name)
             await self._check_unused(volume)
             if self._is_down(volume) and not request.force:
                 raise _node_is_down(volume)

@@ -7,7 +7,8 @@ from typing import Any
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import conflict, not_found
+from seaway_contracts.docker_errors import no_such_volume
+from seaway_contracts.errors import conflict
 from seaway_contracts.volumes import (
     CreateVolume,
     ListVolumes,
@@ -44,7 +45,7 @@ class SuiteVolumes:
 
     def _find(self, name: str) -> VolumeRecord:
         if name not in self.volumes:
-            raise not_found(f"get {name}: no such volume")
+            raise no_such_volume(name)
         return self.volumes[name]
 
     async def _create(self, request: CreateVolume) -> VolumeReply:
@@ -65,6 +66,8 @@ class SuiteVolumes:
 
     async def _remove(self, request: RemoveVolume) -> VolumeReply:
         found = self._find(request.name)
+        if request.id not in ("", found.id):
+            raise no_such_volume(request.name)
         users = [one.id for one in self.records.values() if found.name in {each.source for each in one.spec.mounts}]
         if users:
             raise conflict(f"remove {found.name}: volume is in use - [{', '.join(users)}]")

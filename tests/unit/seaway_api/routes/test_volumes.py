@@ -7,6 +7,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
+from seaway_api.routes import volumes
 from seaway_contracts.catalogue import VOLUME_CREATE, VOLUME_DESTROY
 from seaway_contracts.containers import ContainerRecord, Mount
 from seaway_contracts.errors import Code, SeawayError
@@ -243,6 +244,20 @@ async def test_prune(rig: Any, path: str, removed: list[str], reclaimed: int) ->
     assert (answer.status, answer.json) == (200, {"VolumesDeleted": removed, "SpaceReclaimed": reclaimed})
     assert len(rig.suite.volumes.volumes) == 5 - len(removed)
     assert [(told.kind, told.reclaimed) for told in rig.suite.named("pruned")] == [("volume", reclaimed)]
+
+
+@pytest.mark.usefixtures("five")
+async def test_prune_removes_what_it_has_chosen(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not another volume that has the name by then."""
+    sizes = volumes.volume_sizes
+
+    async def replaced(*asked: Any) -> Any:
+        rig.suite.volumes.add(volume("plain", id="another"))
+        return await sizes(*asked)
+
+    monkeypatch.setattr(volumes, "volume_sizes", replaced)
+    answer = await rig.call("POST", f"/volumes/prune?{filtered(all=['1'])}")
+    assert answer.json["VolumesDeleted"] == [ANONYMOUS] and "plain" in rig.suite.volumes.volumes
 
 
 @pytest.mark.usefixtures("five")

@@ -52,6 +52,15 @@ async def test_one_that_containers_mount_is_refused(node: VolumeNode, fake_bus: 
     assert node.removed == [] and await listed(fake_bus) == ["a" * 64, "data"]
 
 
+async def test_only_the_volume_that_is_meant(node: VolumeNode, fake_bus: Bus, fake_server: FakeServer) -> None:
+    made = await create(fake_bus, "data")
+    error = await refused(remove(fake_bus, "data", id="f" * 64))
+    assert (error.code, error.message) == (Code.NOT_FOUND, "get data: no such volume")
+    assert await inspect(fake_bus, "data") == made and node.removed == []
+    await remove(fake_bus, "data", id=made.id)
+    assert stored(fake_server) == (0, 0)
+
+
 async def test_the_node_has_the_last_word(node: VolumeNode, fake_bus: Bus, fake_server: FakeServer) -> None:
     """A container may have it of which nobody has heard yet."""
     made = await create(fake_bus, "data")
