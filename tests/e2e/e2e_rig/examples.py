@@ -140,7 +140,10 @@ class Example:
             seen.append(self.fetch(path, data, method, **headers))
             return 200 <= seen[-1][0] < 300
 
-        eventually(good, f"an answer of {self.name} to {path}", PATIENCE_S)
+        try:
+            eventually(good, f"an answer of {self.name} to {path}", PATIENCE_S)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}: {seen[-1]}; {self.try_('ps', '-a').out}") from None
         return seen[-1][1]
 
 
