@@ -143,7 +143,8 @@ class Example:
         try:
             eventually(good, f"an answer of {self.name} to {path}", PATIENCE_S)
         except TimeoutError as error:
-            raise AssertionError(f"{error}: {seen[-1]}; {self.try_('ps', '-a').out}") from None
+            state, logs = self.try_("ps", "-a").out, self.try_("logs", "--tail", "10").out
+            raise AssertionError(f"{error}: {seen[-1]}\n{state}\n{logs}") from None
         return seen[-1][1]
 
 
