@@ -140,7 +140,11 @@ class Example:
             seen.append(self.fetch(path, data, method, **headers))
             return 200 <= seen[-1][0] < 300
 
-        eventually(good, f"an answer of {self.name} to {path}", PATIENCE_S)
+        try:
+            eventually(good, f"an answer of {self.name} to {path}", PATIENCE_S)
+        except TimeoutError as error:
+            state, logs = self.try_("ps", "-a").out, self.try_("logs", "--tail", "10").out
+            raise AssertionError(f"{error}: {seen[-1]}\n{state}\n{logs}") from None
         return seen[-1][1]
 
 
