@@ -26,6 +26,7 @@ from seaway_contracts.errors import bad_request
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import Healthcheck, ImageConfig, ImageRecord
 from seaway_contracts.placement import PlacedMount, PlaceRequest
+from seaway_contracts.volumes import ANONYMOUS_LABEL
 
 Args = tuple[str, ...] | None
 SHM_SIZE: Final = 64 << 20
@@ -218,11 +219,13 @@ def _all_mounts(request: ContainerRequest, volumes: Iterable[str], new_volume: C
 def _own_mounts(mounts: Iterable[Mount], volumes: Iterable[str]) -> tuple[Mount, ...]:
     """With an anonymous volume for each declared path on which nothing is mounted.
 
-    An image may declare `VOLUME data` or `VOLUME ../x`: both count from the root, and never leave it.
+    Only these have Docker's label of anonymous volumes, by which a prune removes them. An image may declare
+    `VOLUME data` or `VOLUME ../x`: both count from the root, and never leave it.
     """
     own = {mount.target: mount for mount in mounts}
     for path in volumes:
         target = "/" + posixpath.normpath(f"/{path}").lstrip("/")
         if target != "/":
-            own.setdefault(target, Mount(type="volume", target=target, anonymous=True))
+            mount = Mount(type="volume", target=target, anonymous=True, volume_labels={ANONYMOUS_LABEL: ""})
+            own.setdefault(target, mount)
     return tuple(own.values())

@@ -207,6 +207,18 @@ def test_anonymous_ones_come_and_go(cli: DockerCli, name: str) -> None:
     assert volumes(cli) == []
 
 
+def test_an_anonymous_one_of_a_mount_has_no_label(cli: DockerCli, name: str) -> None:
+    """So a prune removes it only when it is asked for all."""
+    cli("run", "--name", name, "--mount", "type=volume,dst=/v", "busybox", "true")
+    cli("rm", name)
+    (volume,) = volumes(cli)
+    assert shown(cli, volume)["Labels"] is None
+    cli("volume", "prune", "--force")
+    assert volumes(cli) == [volume]
+    cli("volume", "prune", "--force", "--all")
+    assert volumes(cli) == []
+
+
 def test_an_anonymous_one_with_options(cli: DockerCli, name: str) -> None:
     mount = "type=volume,dst=/v,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-label=a=b"
     cli("run", "-d", "--name", name, "--mount", mount, "busybox", "sleep", "60")

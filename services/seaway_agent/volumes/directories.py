@@ -24,7 +24,7 @@ from seaway_agent.rootfs.errors import StorageFull
 from seaway_agent.rootfs.layers import FULL
 from seaway_agent.volumes.filling import DATA
 from seaway_contracts.errors import bad_request, internal
-from seaway_contracts.volumes import ANONYMOUS_LABEL, VolumeRecord
+from seaway_contracts.volumes import VolumeRecord
 
 log = logging.getLogger(__name__)
 RECORD: Final = "volume.json"
@@ -167,8 +167,7 @@ class VolumeDirectories:
 
 def record_of(name: str, node: str, created_ns: int, *, anonymous: bool) -> VolumeRecord:
     """The record of a volume for which nobody has sent one: its id is its name."""
-    labels = {ANONYMOUS_LABEL: ""} if anonymous else {}
-    return VolumeRecord(id=name, name=name, created_ns=created_ns, node=node, labels=labels, anonymous=anonymous)
+    return VolumeRecord(id=name, name=name, created_ns=created_ns, node=node, anonymous=anonymous)
 
 
 def refusal(name: str, error: OSError) -> Exception:

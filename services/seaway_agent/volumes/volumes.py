@@ -275,8 +275,7 @@ class Volumes:
 
     def _record_for(self, mount: Mount) -> VolumeRecord:
         record = record_of(mount.source, self._node, time.time_ns(), anonymous=mount.anonymous)
-        labels = {**mount.volume_labels, **record.labels}
-        return record.model_copy(update={"labels": labels, "options": mount.volume_options})
+        return record.model_copy(update={"labels": mount.volume_labels, "options": mount.volume_options})
 
     def _new_for(self, container: str) -> list[str]:
         return [name for name, maker in self._new.items() if maker == container]

@@ -16,7 +16,6 @@ from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.version import ApiVersion
 from seaway_api.translate.volumes import (
     check_all,
-    labels,
     measured,
     volume_facts,
     volume_json,
@@ -149,8 +148,8 @@ async def prune(call: Call) -> web.StreamResponse:
         for one in volumes
         if not users[one.name]
         and measured(one)
-        and (named or ANONYMOUS_LABEL in labels(one))
-        and prunable(filters, labels(one), one.created_ns, None)
+        and (named or ANONYMOUS_LABEL in one.labels)
+        and prunable(filters, one.labels, one.created_ns, None)
     ]
     sizes = await volume_sizes(call, chosen)
     removed = await _removed(call, chosen)

@@ -88,18 +88,13 @@ def volume_json(
     fields = {
         "CreatedAt": rfc3339nano(volume.created_ns // SECOND * SECOND),
         "Driver": volume.driver,
-        "Labels": labels(volume) or None,
+        "Labels": volume.labels or None,
         "Mountpoint": f"{place}/{volume.name}/_data" if place else "",
         "Name": volume.name,
         "Options": volume.options or None,
         "Scope": "local",
     }
     return fields if usage is None else fields | {"UsageData": dict(usage)}
-
-
-def labels(volume: VolumeRecord) -> dict[str, str]:
-    """With the label of anonymous volumes, which their nodes don't send."""
-    return volume.labels | {ANONYMOUS_LABEL: ""} if volume.anonymous else volume.labels
 
 
 def volume_places(nodes: Iterable[NodeRecord]) -> dict[str, str]:
@@ -109,7 +104,7 @@ def volume_places(nodes: Iterable[NodeRecord]) -> dict[str, str]:
 
 def volume_facts(volume: VolumeRecord, users: Mapping[str, int]) -> VolumeFacts:
     """What filters compare. `users`: how many containers have each volume, by name."""
-    return VolumeFacts(volume.name, volume.driver, labels(volume), in_use=users.get(volume.name, 0) > 0)
+    return VolumeFacts(volume.name, volume.driver, volume.labels, in_use=users.get(volume.name, 0) > 0)
 
 
 def volume_users(records: Iterable[ContainerRecord]) -> Counter[str]:

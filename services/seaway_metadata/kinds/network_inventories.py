@@ -1,5 +1,6 @@
 """Compares what nodes have of networks with the records: after lost buckets, and after a removal that they missed."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
@@ -40,6 +41,8 @@ class NetworkInventories(AskedNodes[NetworkRecord]):
         self._bus = bus
         self._table = table
         self._subnets = subnets
+        self._restoring = asyncio.Lock()
+        """Of two nodes that have a network, the first one's word makes its record again, the other one is added."""
         self._brought_back: dict[str, int] = {}
         """The networks whose records were lost, and the highest version that a node has of each."""
 
@@ -55,7 +58,12 @@ class NetworkInventories(AskedNodes[NetworkRecord]):
             raise bad_request(f"{item.id!r} is no network id")
         if await self._table.is_gone(item.id):
             await self._remove(item, node)
-        elif not await self._table.is_stored(item.id):
+            return
+        async with self._restoring:
+            await self._compare_with_record(item, node)
+
+    async def _compare_with_record(self, item: NetworkRecord, node: str) -> None:
+        if not await self._table.is_stored(item.id):
             await self._restore(item, node)
         elif item.id in self._brought_back:
             await self._add_node(item, node)
@@ -123,7 +131,7 @@ class NetworkInventories(AskedNodes[NetworkRecord]):
         if known is not None and node in known.nodes:
             return True
         nodes = await self._nodes_of(network)
-        if nodes is None or network in self._brought_back:
+        if nodes is None or node not in nodes:
             await self.told()
             nodes = await self._nodes_of(network)
         return nodes is None or node in nodes

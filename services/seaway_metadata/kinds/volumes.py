@@ -9,7 +9,7 @@ from seaway_contracts.containers import ContainerRecord, ContainerSpec, Mount
 from seaway_contracts.docker_errors import no_such_volume, no_such_volume_driver
 from seaway_contracts.errors import Code, SeawayError, bad_request, conflict
 from seaway_contracts.ids import is_volume_id
-from seaway_contracts.volumes import ANONYMOUS_LABEL, VolumeRecord
+from seaway_contracts.volumes import VolumeRecord
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.names import check_volume_name
 from seaway_metadata.store.index import Index
@@ -135,7 +135,7 @@ def anonymous_volume(
         name=name,
         created_ns=created_ns,
         node=node,
-        labels={**labels, ANONYMOUS_LABEL: ""},
+        labels=dict(labels),
         options=dict(options),
         anonymous=True,
     )

@@ -11,7 +11,7 @@ from seaway_agent.volumes.directories import VolumeDirectories
 from seaway_agent.volumes.volumes import Volumes
 from seaway_contracts.containers import ContainerSpec, Mount
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.volumes import ANONYMOUS_LABEL, VolumeRecord
+from seaway_contracts.volumes import VolumeRecord
 from seaway_testing import builders
 
 ANONYMOUS = "a" * 64
@@ -267,7 +267,7 @@ def test_a_volume_has_its_record_and_keeps_it(tmp_path: Path) -> None:
     held = after.listed(())
     assert held == before.listed(())
     assert held[given.id] == given.model_copy(update={"made_for": ""})
-    assert held[ANONYMOUS].labels == {"c": "d", ANONYMOUS_LABEL: ""}
+    assert held[ANONYMOUS].labels == {"c": "d"}
     assert held[ANONYMOUS].anonymous and held[ANONYMOUS].node == "n1"
     assert not after._directories.marks("one")
     before.close()

@@ -32,7 +32,7 @@ def volume(name: str = "data", **changes: Any) -> VolumeRecord:
 
 
 def anonymous(name: str = ANONYMOUS) -> VolumeRecord:
-    return volume(name, id=name, anonymous=True)
+    return volume(name, id=name, anonymous=True, labels={LABEL: ""})
 
 
 def box(*volumes: str, seed: int = 1) -> ContainerRecord:

@@ -138,11 +138,6 @@ def test_a_volume_without_a_node_is_nowhere_yet() -> None:
     assert volume_json(VolumeRecord(id=ID, name="data", created_ns=0), {"n2": "/v"})["Mountpoint"] == ""
 
 
-def test_anonymous_ones_have_dockers_label() -> None:
-    volume = VolumeRecord(id=ID, name=ID, created_ns=0, anonymous=True)
-    assert volume_json(volume, {})["Labels"] == {"com.docker.volume.anonymous": ""}
-
-
 def test_usage() -> None:
     usage = {"RefCount": 1, "Size": -1}
     assert volume_json(VolumeRecord(id=ID, name="data", created_ns=0), {}, usage)["UsageData"] == usage

@@ -31,7 +31,7 @@ from seaway_contracts.containers import EndpointSpec
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request, unavailable
 from seaway_contracts.networks import CreateNetwork, NetworkRecord
 from seaway_contracts.records import ForgetContainer, RegisterContainer
-from seaway_contracts.volumes import ANONYMOUS_LABEL, ListVolumes, VolumeList, VolumeRecord, VolumeRef
+from seaway_contracts.volumes import ListVolumes, VolumeList, VolumeRecord, VolumeRef
 from seaway_metadata.commands import mounts, volume_sweep
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import container_id, networking, spec
@@ -416,7 +416,7 @@ async def test_an_anonymous_volume_with_labels_and_options(
     assert await listed(fake_bus, [1]) == [record.name]
     known = metadata.volumes.table.index.get(record.id)
     assert known is not None
-    assert (known.labels, known.options) == ({"a": "b", ANONYMOUS_LABEL: ""}, {"type": "tmpfs"})
+    assert (known.labels, known.options) == ({"a": "b"}, {"type": "tmpfs"})
 
 
 async def test_an_anonymous_volume_that_is_mounted_by_its_name(

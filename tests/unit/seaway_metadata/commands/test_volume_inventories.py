@@ -32,7 +32,7 @@ from seaway_contracts.catalogue import REMOVE_NODE, VOLUMES_BUCKET
 from seaway_contracts.errors import SeawayError, conflict, unavailable
 from seaway_contracts.nodes import RemoveNode
 from seaway_contracts.records import GONE
-from seaway_contracts.volumes import ANONYMOUS_LABEL, VolumeEvent, VolumeRecord
+from seaway_contracts.volumes import VolumeEvent, VolumeRecord
 from seaway_metadata.kinds import asked_nodes
 from seaway_metadata.service import Metadata
 from seaway_metadata.store.inventories import Inventory
@@ -67,7 +67,7 @@ async def test_they_come_and_go_with_their_containers(
     await node.make(1, anonymous("a"), anonymous("b"))
     assert await listed(fake_bus, [1]) == [A, B]
     record = await inspect(fake_bus, A)
-    assert (record.node, record.anonymous, record.labels) == ("n1", True, {ANONYMOUS_LABEL: ""})
+    assert (record.node, record.anonymous, record.labels) == ("n1", True, {})
     await until(lambda: stored(fake_server) == (2, 0), what="the records to be written behind")
     await node.destroy(1, volumes=True)
     assert await listed(fake_bus, basis={}) == []

@@ -19,7 +19,6 @@ from seaway_contracts.errors import SeawayError, not_found
 from seaway_contracts.lifecycle import ContainerEvent, Envelope, volume_subject
 from seaway_contracts.records import ForgetContainer, RegisterContainer, RegisteredContainer
 from seaway_contracts.volumes import (
-    ANONYMOUS_LABEL,
     CreateVolume,
     ListHeldVolumes,
     ListVolumes,
@@ -54,8 +53,7 @@ def anonymous(letter: str) -> Mount:
 def nameless(letter: str, node: str = "n1") -> VolumeRecord:
     """The record of an anonymous volume."""
     name = letter * 64
-    labels = {ANONYMOUS_LABEL: ""}
-    return VolumeRecord(id=name, name=name, created_ns=NOW_NS, node=node, anonymous=True, labels=labels)
+    return VolumeRecord(id=name, name=name, created_ns=NOW_NS, node=node, anonymous=True)
 
 
 @dataclass
