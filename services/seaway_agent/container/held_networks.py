@@ -3,6 +3,7 @@
 Containers name networks by id.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
@@ -35,6 +36,8 @@ class HeldNetworks:
         self._stored = stored
         self._was_removed = was_removed
         self._leaving: set[str] = set()
+        self._making = asyncio.Lock()
+        """Of containers that start at once, the first one makes their network."""
 
     async def restore(self) -> None:
         """Make all stored networks again. One that can't be made is logged: its containers can't be started."""
@@ -65,11 +68,14 @@ class HeldNetworks:
         self.check(record)
         if self._networks.is_made(record.id):
             return
-        try:
-            await self._networks.make(network_spec(record))
-        except (NetworkError, OSError, ValueError) as error:
-            raise internal(f"network {record.name} can't be made on this node: {error}") from error
-        reach(Failpoint.NETWORK_MADE)
+        async with self._making:
+            if self._networks.is_made(record.id):
+                return
+            try:
+                await self._networks.make(network_spec(record))
+            except (NetworkError, OSError, ValueError) as error:
+                raise internal(f"network {record.name} can't be made on this node: {error}") from error
+            reach(Failpoint.NETWORK_MADE)
 
     async def remove(self, identifier: str) -> None:
         """Remove a network from the kernel. Raises NetworkError if a sandbox has an endpoint in it, OSError."""

@@ -1,5 +1,6 @@
 """Sandbox and endpoints of a run: what is asked of the networks, and what is given back."""
 
+import asyncio
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -133,3 +134,23 @@ async def test_the_names_of_networks_may_be_those_of_special_ones(networks: Fake
     parts = await NetworkHook(networks, HeldNetworks(networks, held, lambda network: False)).prepare(asked, NOTHING)
     status = builders.status(endpoints=parts.endpoints)
     assert [event.network for event in network_events("connect", status)] == [parts.endpoints[0]]
+
+
+class SlowNetworks(FakeNetworks):
+    """It takes a while to make a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.makes = 0
+
+    async def make(self, spec: NetworkSpec) -> NetworkSpec:
+        self.makes += 1
+        await asyncio.sleep(0)
+        return await super().make(spec)
+
+
+async def test_containers_that_start_at_once_make_their_network_once() -> None:
+    networks = SlowNetworks()
+    held = HeldNetworks(networks, {BACK.id: BACK}, lambda network: False)
+    await asyncio.gather(*(held.make_stored(BACK) for _ in range(5)))
+    assert networks.makes == 1 and networks.is_made(BACK.id)
