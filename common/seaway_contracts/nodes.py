@@ -6,6 +6,7 @@ from pydantic import Field
 
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import Resources
+from seaway_contracts.node_settings import NodeSettings
 
 NodeState = Literal["up", "down"]
 CORE: Final = 1_000_000_000
@@ -86,13 +87,19 @@ class Beat(Payload):
 
 
 class NodeRecord(Payload):
-    """A node as the cluster knows it."""
+    """A node as the cluster knows it. `settings`: what operators have set for it; only in answers, not where stored."""
 
     node: str
     state: NodeState
     last_beat_ns: int
     since_ns: int
     beat: Beat
+    settings: NodeSettings = Field(default_factory=lambda: NodeSettings(node=""))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The node's labels: those that operators have set replace its agent's own."""
+        return {**self.beat.facts.labels, **self.settings.labels}
 
 
 class NodeList(Payload):

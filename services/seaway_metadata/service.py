@@ -12,6 +12,7 @@ from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.networks import NetworkRecord
+from seaway_contracts.node_settings import NodeSettings
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
@@ -22,6 +23,7 @@ from seaway_metadata.commands.network_removal import NetworkRemoval
 from seaway_metadata.commands.networks import NetworkCommands
 from seaway_metadata.commands.node_removal import NodeRemoval
 from seaway_metadata.commands.node_requests import NodeRequests
+from seaway_metadata.commands.node_settings import NodeSettingsCommands
 from seaway_metadata.commands.pruning import Pruning
 from seaway_metadata.commands.renaming import Renaming
 from seaway_metadata.commands.volume_service import VolumeService
@@ -33,6 +35,7 @@ from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import CONTAINERS
 from seaway_metadata.kinds.network_inventories import NetworkInventories
 from seaway_metadata.kinds.networks import NETWORKS
+from seaway_metadata.kinds.node_settings import NODE_SETTINGS
 from seaway_metadata.kinds.node_watch import NodeWatch
 from seaway_metadata.kinds.nodes import NODES
 from seaway_metadata.kinds.registrations import Registrations
@@ -63,7 +66,8 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
     await bus.prepare(settings.replicas)
     with contextlib.closing(open_outbox(settings.outbox)) as db:
         store, outbox = Store(bus, tasks, settings.replicas), Outbox(db, bus.transport, tasks)
-        nodes = NodeWatch(bus, await store.add(NODES), outbox, tasks)
+        settings_of_nodes = await store.add_written(NODE_SETTINGS)
+        nodes = NodeWatch(bus, await store.add(NODES), outbox, tasks, settings_of_nodes.index.get)
         networks = await store.add_written(NETWORKS)
         volumes = await store.add_written(VOLUMES)
         container_inventories = ContainerInventories(
@@ -88,7 +92,18 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
             nodes.on_beat(listener)
         of_volumes = VolumeService(bus, store, volumes, anonymous, held_volumes, containers, nodes.records, outbox)
         service = Metadata(
-            bus, tasks, store, containers, networks, subnets, inventories, of_volumes, nodes, outbox, history
+            bus,
+            tasks,
+            store,
+            containers,
+            networks,
+            subnets,
+            inventories,
+            of_volumes,
+            nodes,
+            settings_of_nodes,
+            outbox,
+            history,
         )
         await service.start()
         try:
@@ -112,6 +127,7 @@ class Metadata:
         inventories: NetworkInventories,
         volumes: VolumeService,
         nodes: NodeWatch,
+        node_settings: WrittenTable[NodeSettings],
         outbox: Outbox,
         history: History,
     ) -> None:
@@ -139,12 +155,15 @@ class Metadata:
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )
-        self._removal = NodeRemoval(view, records, nodes, outbox, volumes.anonymous.forget)
+        self._node_settings = NodeSettingsCommands(node_settings, nodes.record, outbox, store.doubt)
+        self._removal = NodeRemoval(view, records, nodes, outbox, self._node_settings.reset, volumes.anonymous.forget)
 
     async def start(self) -> None:
         """Load, catch up, serve."""
         networks = self._network_table
         self.store.listen(catalogue.NODE_REMOVE, lambda event: self._removal.heard(event.envelope))
+        for channel in (catalogue.NODE_UPDATE, catalogue.NODE_REMOVE):
+            self.store.listen(channel, lambda event: self._node_settings.heard(event.envelope.subject_id, event.body()))
         self.store.listen(catalogue.NETWORK_CREATE, lambda event: networks.heard(event.envelope.subject_id))
         self.store.listen(
             catalogue.NETWORK_DESTROY, lambda event: networks.heard(event.envelope.subject_id, ended=True)
@@ -180,6 +199,7 @@ class Metadata:
         await serve(catalogue.STORE_EVENTS, store.store)
         await serve(catalogue.PUBLISH_EVENTS, store.publish)
         await serve(catalogue.REMOVE_NODE, self._removal.remove)
+        await serve(catalogue.UPDATE_NODE, self._node_settings.update)
         requests = NodeRequests(
             self._bus, self.containers.view, self.containers.holders, self.containers.freshness.caught_up
         )

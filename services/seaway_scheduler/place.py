@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seaway_contracts.containers import Resources
+from seaway_contracts.node_settings import Availability
 from seaway_contracts.nodes import CORE, Capacity, wanted
 from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler.constraints import Constraint, NodeTraits, parse
@@ -33,6 +34,7 @@ class NodeView:
     containers: int = 0
     host_ports: frozenset[int] = frozenset()
     heard: bool = True
+    availability: Availability = "active"
 
     @property
     def name(self) -> str:
@@ -63,6 +65,10 @@ class Reason:
 
 
 DOWN: Final = Reason("is down", "are down")
+NOT_ACTIVE: Final = {
+    "pause": Reason("is paused", "are paused"),
+    "drain": Reason("is drained", "are drained"),
+}
 OTHER_NODE: Final = Reason("is not the node of its networks", "are not the node of its networks")
 NO_CPUS: Final = Reason("has too few CPUs", "have too few CPUs")
 NO_MEMORY: Final = Reason("lacks memory", "lack memory")
@@ -99,6 +105,8 @@ def _refusal(node: NodeView, request: PlaceRequest, constraints: Sequence[Constr
         return OTHER_NODE
     if not node.up:
         return DOWN
+    if node.availability != "active":
+        return NOT_ACTIVE[node.availability]
     for constraint in constraints:
         if not constraint.allows(node.traits):
             return Reason(f"does not fit {constraint}", f"do not fit {constraint}")

@@ -19,11 +19,13 @@ from seaway_contracts.catalogue import (
     LIST_CONTAINERS,
     LIST_NODES,
     NODE_REMOVE,
+    NODE_UPDATE,
     PLACE,
     UNPLACE,
 )
 from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.node_settings import NodeUpdated
 from seaway_contracts.nodes import Beat
 from seaway_contracts.placement import Placement, PlaceRequest
 from seaway_contracts.records import ListContainers, ResolveContainer
@@ -38,7 +40,9 @@ log = logging.getLogger(__name__)
 _FIRST_BEAT_S: Final = 3.0
 _ASK_S: Final = 2.0
 _RETRY_S: Final = 1.0
-_HEARD: Final = tuple(channel.template.wildcard() for channel in (CONTAINER_CREATE, CONTAINER_DESTROY, NODE_REMOVE))
+_HEARD: Final = tuple(
+    channel.template.wildcard() for channel in (CONTAINER_CREATE, CONTAINER_DESTROY, NODE_REMOVE, NODE_UPDATE)
+)
 
 
 @contextlib.asynccontextmanager
@@ -154,6 +158,9 @@ class Scheduler:
         identifier, words = envelope.subject_id, (envelope.noun, envelope.action)
         if words == (NODE_REMOVE.noun, NODE_REMOVE.action):
             self._cluster.removed(envelope.node)
+        elif words == (NODE_UPDATE.noun, NODE_UPDATE.action):
+            if isinstance(body := event.body(), NodeUpdated):
+                self._cluster.set(body.settings)
         elif words == (CONTAINER_DESTROY.noun, CONTAINER_DESTROY.action):
             self._cluster.gone(identifier)
         elif words == (CONTAINER_CREATE.noun, CONTAINER_CREATE.action) and not self._cluster.made(

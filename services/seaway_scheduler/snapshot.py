@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from seaway_contracts.node_settings import NodeSettings
 from seaway_contracts.nodes import Beat, Capacity, NodeRecord, wanted
 from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler.constraints import NodeTraits
@@ -44,6 +45,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
+        self._settings: dict[str, NodeSettings] = {}
         self._removed: dict[str, str] = {}
         self._ports: dict[str, tuple[str, frozenset[int]]] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -61,6 +63,13 @@ class Cluster:
             if record.node not in self._nodes:
                 heard = now if record.state == "up" else float("-inf")
                 self._nodes[record.node] = _Node(record.beat, heard, known_by_hearsay=True)
+            self.set(record.settings)
+
+    def set(self, settings: NodeSettings) -> None:
+        """A node's settings, unless later ones are known."""
+        known = self._settings.get(settings.node)
+        if known is None or known.version < settings.version:
+            self._settings[settings.node] = settings
 
     def beat(self, beat: Beat, now: float) -> None:
         """A beat came: it shows what was made before it. A node that leaves is down until it beats again."""
@@ -78,6 +87,7 @@ class Cluster:
 
     def removed(self, name: str) -> None:
         """The node was removed. Last beats of its agent, which is being cut off, do not bring it back."""
+        self._settings.pop(name, None)
         if (node := self._nodes.pop(name, None)) is not None:
             self._removed[name] = node.beat.epoch
 
@@ -139,9 +149,12 @@ class Cluster:
             memory=beat.free.memory - sum(want.memory for want in promised),
         )
         facts = beat.facts
+        settings = self._settings.get(name, NodeSettings(node=name))
+        labels = {**facts.labels, **settings.labels}
         return NodeView(
-            traits=NodeTraits(name, facts.hostname, facts.os, facts.architecture, facts.labels),
+            traits=NodeTraits(name, facts.hostname, facts.os, facts.architecture, labels),
             up=node.up(now),
+            availability=settings.availability,
             capacity=beat.capacity,
             free=free,
             running=beat.running + len(promised),

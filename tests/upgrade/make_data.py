@@ -22,6 +22,7 @@ from seaway_contracts.execs import ExecInfo, ExecSpec, ExecState, ExecStatus
 from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import HeldSubnet, NetworkRecord, Pool, Subnets
+from seaway_contracts.node_settings import NodeSettings
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.volumes import VolumeRecord
 from seaway_docker.references import parse_reference
@@ -42,6 +43,7 @@ VOLUME = VolumeRecord(
     id="d" * 64, name="data", created_ns=START_NS, node="n1", labels={"a": "1"}, options={"type": "tmpfs"}
 )
 NAMELESS = VolumeRecord(id="e" * 64, name="e" * 64, created_ns=START_NS, node="n1", anonymous=True)
+SETTINGS = NodeSettings(node="n1", labels={"disk": "ssd"}, availability="drain", version=1, command="c9")
 DISCONNECT = PendingDisconnect(NETWORK.id, Waiter("c8", "me"))
 STATES = {1: State.CREATED, 2: State.RUNNING, 3: State.EXITED, 4: State.RESTARTING}
 
@@ -118,6 +120,7 @@ def _buckets() -> dict[str, dict[str, str]]:
         **_networks(),
         **_volumes(),
         catalogue.NODES_BUCKET.name: {"n1": encode(builders.node_record()).decode()},
+        catalogue.NODE_SETTINGS_BUCKET.name: {"n1": encode(SETTINGS).decode()},
         catalogue.SHARES_BUCKET.name: {"n1": encode(Marks(marks=(Mark(seq=40, size=MARK_BYTES),))).decode()},
     }
 

@@ -32,6 +32,7 @@ BUCKETS: Final = (
     VOLUMES_BUCKET,
     VOLUME_NAMES_BUCKET,
     NODES_BUCKET,
+    NODE_SETTINGS_BUCKET,
     SHARES_BUCKET,
 )
 SERVICES: Final = tuple(role.value for role in Role if role is not Role.CLI)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from seaway_contracts import node_settings as s
 from seaway_contracts import nodes as n
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue.declare import AGENT, API, CLI, METADATA, SCHEDULER, call, event, message
@@ -16,6 +17,7 @@ NODE_JOIN: Final = _event("join", "A node sent its first heartbeat.")
 NODE_DOWN: Final = _event("down", "A node stopped sending heartbeats.")
 NODE_UP: Final = _event("up", "A node sends heartbeats again.")
 NODE_REMOVE: Final = _event("remove", "A node was removed from the cluster, with its containers' records.")
+NODE_UPDATE: Final = event("node", "update", s.NodeUpdated, "A node's settings were changed.", owner=METADATA)
 
 BEAT: Final = message(
     "beat",
@@ -44,4 +46,14 @@ REMOVE_NODE: Final = call(
     repeat=Repeat.UNANSWERED,
 )
 
+UPDATE_NODE: Final = call(
+    METADATA,
+    "node.update",
+    s.UpdateNode,
+    s.NodeSettingsReply,
+    "Change a node's labels, availability or reserved share.",
+    repeat=Repeat.UNANSWERED,
+)
+
 NODES_BUCKET: Final = BucketConfig("seaway_nodes", "Node records, by name.")
+NODE_SETTINGS_BUCKET: Final = BucketConfig("seaway_node_settings", "Settings of nodes, by the node's name.")

@@ -4,7 +4,7 @@ The copy that is asked publishes what is gone. The others hear that, and forget 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from seaway_bus.bus import Command
@@ -31,10 +31,14 @@ class NodeRemoval:
         records: Records[ContainerRecord],
         nodes: NodeWatch,
         outbox: Outbox,
+        reset: Callable[[str], Awaitable[None]],
         forget: Callable[[str], None] = lambda node: None,
     ) -> None:
-        """`forget` is called with the node, whose anonymous volumes nobody reports any more."""
+        """`forget` is called with the node, whose anonymous volumes nobody reports any more; `reset` before anything
+        is removed, to remove the node's settings.
+        """
         self._forget = forget
+        self._reset = reset
         self._view = view
         self._records = records
         self._nodes = nodes
@@ -49,6 +53,7 @@ class NodeRemoval:
             raise not_found(f"no such node: {node}")
         if held and not request.force:
             raise conflict(f"node {node} holds {_counted(len(held))}: remove them first, or give --force")
+        await self._reset(node)
         for record in held:
             if record.status.seq:  # else it was registered and never made
                 self._outbox.tell(CONTAINER_DESTROY, *_destroyed(record, command))

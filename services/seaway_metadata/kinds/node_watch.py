@@ -11,6 +11,7 @@ from seaway_bus.outbox import Outbox
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, NODE_DOWN, NODE_JOIN, NODE_UP
 from seaway_contracts.channels import EventChannel
+from seaway_contracts.node_settings import NodeSettings
 from seaway_contracts.nodes import Beat, NodeEvent, NodeList, NodeRecord
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.nodes import Action, NodeChange, NodeTable
@@ -24,7 +25,16 @@ _CHANNELS: Final[dict[Action, EventChannel[NodeEvent]]] = {"join": NODE_JOIN, "u
 class NodeWatch:
     """All nodes of the cluster."""
 
-    def __init__(self, bus: Bus, stored: Table[NodeRecord], outbox: Outbox, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        stored: Table[NodeRecord],
+        outbox: Outbox,
+        tasks: Tasks,
+        settings: Callable[[str], NodeSettings | None] = lambda node: None,
+    ) -> None:
+        """`settings` returns what operators have set for a node."""
+        self._settings = settings
         self._bus = bus
         self._stored = stored
         self._tasks = tasks
@@ -52,16 +62,25 @@ class NodeWatch:
         self._stopped = True
 
     async def list_nodes(self, request: Empty, command: Command) -> NodeList:
-        """All nodes, by name."""
-        return NodeList(nodes=tuple(sorted(self._table.records, key=lambda record: record.node)))
+        """All nodes, by name, with their settings."""
+        ordered = sorted(self._table.records, key=lambda record: record.node)
+        return NodeList(nodes=tuple(map(self._with_settings, ordered)))
+
+    def _with_settings(self, record: NodeRecord) -> NodeRecord:
+        settings = self._settings(record.node) or NodeSettings(node=record.node)
+        return record.model_copy(update={"settings": settings})
 
     def records(self) -> Iterator[NodeRecord]:
         """The records of all nodes."""
         return iter(self._table.records)
 
+    def record(self, node: str) -> NodeRecord | None:
+        """The record of the node, if there is one."""
+        return self._table.records.get(node)
+
     def known(self, node: str) -> bool:
         """Whether there is a record of the node."""
-        return self._table.records.get(node) is not None
+        return self.record(node) is not None
 
     def remove(self, node: str) -> None:
         """Forget the node. The beats of its last agent are ignored from now on, as that agent is losing its access."""

@@ -84,7 +84,11 @@ async def test_files(nats: NatsServer, places: tuple[Path, Path], name: str) -> 
     assert path.read_bytes() == before
 
 
-_MODELS: Final = {"seaway_nodes": ("NodeRecord", "n1"), "seaway_networks": ("NetworkRecord", "b" * 64)}
+_MODELS: Final = {
+    "seaway_nodes": ("NodeRecord", "n1"),
+    "seaway_node_settings": ("NodeSettings", "n1"),
+    "seaway_networks": ("NetworkRecord", "b" * 64),
+}
 _LEFT_ALONE: Final = ("seaway_names", "seaway_addresses", "seaway_network_names", "seaway_subnets", "seaway_shares")
 
 

@@ -14,6 +14,7 @@ from seaway_contracts.catalogue import (
     LIST_CONTAINERS,
     LIST_NODES,
     NODE_REMOVE,
+    NODE_UPDATE,
     PLACE,
     UNPLACE,
     event_channel,
@@ -22,7 +23,8 @@ from seaway_contracts.commands import ContainerId
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, PortBinding, Resources
 from seaway_contracts.errors import Code, SeawayError, not_found
 from seaway_contracts.lifecycle import Envelope, public_body
-from seaway_contracts.nodes import NodeEvent, NodeList
+from seaway_contracts.node_settings import Availability, NodeSettings, NodeUpdated
+from seaway_contracts.nodes import NodeEvent, NodeFacts, NodeList
 from seaway_contracts.placement import PlaceRequest
 from seaway_contracts.records import ContainerList, ListContainers, ResolveContainer
 from seaway_kit.tasks import Tasks
@@ -30,6 +32,7 @@ from seaway_scheduler import service, snapshot
 from seaway_scheduler.main import main
 from seaway_scheduler.service import Scheduler
 from seaway_testing.builders import GIB, beat, container_event, container_id, networking, node_record, spec, status
+from seaway_testing.clock import START_NS
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
@@ -278,6 +281,48 @@ async def test_learns_silent_nodes_from_metadata(fake_bus: Bus, tasks: Tasks) ->
     with pytest.raises(SeawayError, match="1 is down, 1 does not fit node==n2") as caught:
         await fake_bus.call(PLACE, request(2, constraints=("node==n2",)))
     assert caught.value.code == Code.UNPLACEABLE
+
+
+async def set_availability(bus: Bus, availability: Availability, version: int) -> None:
+    """As metadata publishes it."""
+    settings = NodeSettings(node="n1", availability=availability, version=version)
+    envelope = Envelope(f"u{version}", "n1", "node", "update", "n1", START_NS)
+    body = NODE_UPDATE.encode(NodeUpdated(settings=settings))
+    await bus.transport.store(NODE_UPDATE.subject("n1", "n1"), body, envelope.headers())
+
+
+@pytest.mark.parametrize(("availability", "word"), [("pause", "paused"), ("drain", "drained")])
+async def test_a_node_that_is_not_active_gets_nothing(
+    fake_bus: Bus, tasks: Tasks, availability: Availability, word: str
+) -> None:
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    await set_availability(fake_bus, availability, 2)
+    await set_availability(fake_bus, "active", 1)  # an older one, which comes late
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    await scheduler._feed.current()
+    with pytest.raises(SeawayError, match=f"1 is {word}"):
+        await fake_bus.call(PLACE, request(1))
+    await set_availability(fake_bus, "active", 3)
+    await scheduler._feed.current()
+    assert (await fake_bus.call(PLACE, request(1))).node == "n1"
+
+
+async def test_settings_are_learned_from_metadata(fake_bus: Bus, tasks: Tasks) -> None:
+    settings = NodeSettings(node="n1", labels={"disk": "ssd"}, version=1)
+
+    async def labelled(request: Empty, command: Command) -> NodeList:
+        agents_own = NodeFacts(labels={"disk": "hdd", "zone": "a"})
+        first = node_record("n1", facts=agents_own).model_copy(update={"settings": settings})
+        return NodeList(nodes=(first, node_record("n2", facts=agents_own)))
+
+    await fake_bus.serve(LIST_NODES, labelled)
+    await fake_bus.serve(LIST_CONTAINERS, none)
+    await Scheduler(fake_bus, tasks).start()
+    for disk, node in (("ssd", "n1"), ("hdd", "n2")):
+        constraints = (f"node.labels.disk=={disk}", "node.labels.zone==a")
+        assert (await fake_bus.call(PLACE, request(1, constraints=constraints))).node == node
+        await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
 
 
 async def test_no_node_yet(fake_bus: Bus, tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:

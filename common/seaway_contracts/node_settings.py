@@ -1,0 +1,78 @@
+"""What operators set for a node and for the cluster, and how they change it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from seaway_contracts.base import Payload
+
+Availability = Literal["active", "pause", "drain"]
+
+
+class Reserved(Payload):
+    """The share of a node that containers may not reserve: billionths of a core, and bytes."""
+
+    nano_cpus: int = 0
+    memory: int = 0
+
+
+class NodeSettings(Payload):
+    """A node's settings. `version` grows by one with each change; 0: nothing has been set.
+
+    `availability`: neither `pause` nor `drain` lets a new container come; the containers that are there continue.
+    """
+
+    node: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    availability: Availability = "active"
+    reserved: Reserved = Field(default_factory=Reserved)
+    version: int = 0
+    command: str = ""
+    """The id of the command that made the last change."""
+
+
+class UpdateNode(Payload):
+    """Change a node's settings; what is not given stays."""
+
+    node: str
+    availability: Availability | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels to add or to replace."""
+    removed_labels: tuple[str, ...] = ()
+    reserved: Reserved | None = None
+
+
+class NodeSettingsReply(Payload):
+    """The settings after a change."""
+
+    settings: NodeSettings
+
+
+class NodeUpdated(Payload):
+    """A node's settings were changed; `settings` are all of them."""
+
+    settings: NodeSettings
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class ClusterSettings(Payload):
+    """The settings of the whole cluster. Reservations may add up to a node's capacity times the overcommit."""
+
+    strategy: Literal["spread", "binpack", "random"] = "spread"
+    cpu_overcommit: float = Field(1.0, gt=0, le=100)
+    memory_overcommit: float = Field(1.0, gt=0, le=100)
+    version: int = 0
+
+
+class ToNodes(Payload):
+    """What all agents must know. `beat_interval_ns`: at least this much between two beats; 0: as the agent is set."""
+
+    beat_interval_ns: int = 0
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
+
+
+class NodeConfig(Payload):
+    """What one agent must know."""
+
+    settings: NodeSettings
+    to_nodes: ToNodes = Field(default_factory=ToNodes)

@@ -1,0 +1,95 @@
+"""Settings of nodes: records that metadata alone makes and changes. Pure."""
+
+import re
+from typing import Final
+
+from seaway_contracts.catalogue import NODE_SETTINGS_BUCKET
+from seaway_contracts.errors import bad_request
+from seaway_contracts.node_settings import NodeSettings, Reserved, UpdateNode
+from seaway_contracts.nodes import Capacity
+from seaway_metadata.store.kind import Kind
+
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?")
+_MOST_LABELS: Final = 128
+_MOST_VALUE: Final = 256
+
+
+class NodeSettingsKind(Kind[NodeSettings]):
+    """Their key is the node's name."""
+
+    noun = "settings of node"
+    bucket = NODE_SETTINGS_BUCKET
+    model = NodeSettings
+    unstored_is_gone = False
+
+    def key(self, record: NodeSettings) -> str:
+        return record.node
+
+    def newer(self, one: NodeSettings, other: NodeSettings) -> bool:
+        return one.version > other.version
+
+    def same_request(self, known: NodeSettings, record: NodeSettings) -> bool:
+        return True
+
+
+NODE_SETTINGS: Final = NodeSettingsKind()
+
+
+def changed(settings: NodeSettings, request: UpdateNode, command: str) -> NodeSettings:
+    """The settings after a command; the same object where nothing changes. Raises SeawayError: BAD_REQUEST."""
+    labels = {key: value for key, value in settings.labels.items() if key not in request.removed_labels}
+    labels |= request.labels
+    if len(labels) > _MOST_LABELS:
+        raise bad_request(f"node {settings.node} would have {len(labels)} labels: it may have {_MOST_LABELS}")
+    after = settings.model_copy(
+        update={
+            "labels": labels,
+            "availability": request.availability or settings.availability,
+            "reserved": request.reserved or settings.reserved,
+        }
+    )
+    if after == settings:
+        return settings
+    return after.model_copy(update={"version": settings.version + 1, "command": command})
+
+
+def reset(settings: NodeSettings) -> NodeSettings:
+    """The settings of a node that was removed: a later node of the same name begins with none."""
+    return NodeSettings(node=settings.node, version=settings.version + 1)
+
+
+def check_update(request: UpdateNode) -> None:
+    """Raise SeawayError (BAD_REQUEST) for a label or a share that no node can have."""
+    for key, value in request.labels.items():
+        if not _LABEL.fullmatch(key):
+            raise bad_request(
+                f"{key!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, a letter or digit at both ends"
+            )
+        if len(value) > _MOST_VALUE or not value.isprintable():
+            raise bad_request(f"the value of label {key!r} must be printable and have {_MOST_VALUE} characters at most")
+        if key in request.removed_labels:
+            raise bad_request(f"label {key!r} can't be set and removed at once")
+    share = request.reserved or Reserved()
+    if share.memory < 0 or share.nano_cpus < 0:
+        raise bad_request("a reserved share can't be negative")
+
+
+def check_share(node: str, reserved: Reserved, capacity: Capacity) -> None:
+    """Raise SeawayError (BAD_REQUEST) for a reserved share that is more than the node has."""
+    for what, share, whole in (
+        ("CPUs", reserved.nano_cpus, capacity.nano_cpus),
+        ("memory", reserved.memory, capacity.memory),
+    ):
+        if share > whole:
+            raise bad_request(f"node {node} has less {what} than is to be reserved ({share} of {whole})")
+
+
+def differences(before: NodeSettings, after: NodeSettings) -> dict[str, str]:
+    """What a change has changed, as attributes of its event; availability in the words of Docker's Swarm."""
+    found: dict[str, str] = {}
+    if before.availability != after.availability:
+        found = {"availability.old": before.availability, "availability.new": after.availability}
+    for key in sorted(before.labels.keys() | after.labels.keys()):
+        if before.labels.get(key) != after.labels.get(key):
+            found[f"label.{key}"] = after.labels.get(key, "")
+    return found
