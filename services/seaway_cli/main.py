@@ -9,28 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from seaway_cli.errors import CliError, describe
-from seaway_cli.layout import ROOT, RUN, Layout
+from seaway_cli.layout import ROOT, RUN
+from seaway_cli.node_app import node_app
+from seaway_cli.options import SuiteRoot, SuiteRun, layout_of, normal, run_of
 from seaway_contracts.version import VERSION
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
-SuiteRoot = Annotated[
-    Path | None,
-    typer.Option(
-        "--root", help="the suite's directory for state", envvar="SEAWAY_ROOT", show_default=f"as of --run, or {ROOT}"
-    ),
-]
-SuiteRun = Annotated[
-    Path | None,
-    typer.Option(
-        "--run",
-        help="the suite's directory for sockets and pids",
-        envvar="SEAWAY_RUN",
-        show_default=f"as of --root, or {RUN}",
-    ),
-]
-"""Of a suite that is there: either directory names it."""
-
 # typer brings a click of its own or uses the installed one, depending on its version
 _ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -42,8 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-
-node_app = typer.Typer(help="Let agents of other nodes in, or no more.", no_args_is_help=True)
 app.add_typer(node_app, name="node")
 
 
@@ -78,8 +61,8 @@ def up(
     from seaway_cli.hosts import Tls
 
     options = start.UpOptions(
-        root=_normal(root),
-        run=_normal(run),
+        root=normal(root),
+        run=normal(run),
         hosts=tuple(host or ()),
         nats=nats,
         nats_port=nats_port,
@@ -100,7 +83,7 @@ def down(root: SuiteRoot = None, run: SuiteRun = None) -> None:
     """Stop the suite. Containers go on running."""
     from seaway_cli import commands
 
-    place = _run_of(root, run)
+    place = run_of(root, run)
     print("Seaway has stopped; containers go on." if commands.down(place) else f"No suite runs in {place}.")
 
 
@@ -113,7 +96,7 @@ def status(
     """Show the suite's processes."""
     from seaway_cli import commands
 
-    found = commands.status(_run_of(root, run))
+    found = commands.status(run_of(root, run))
     if as_json:
         print(json.dumps(found["services"]))
         return
@@ -127,52 +110,14 @@ def purge(root: SuiteRoot = None, run: SuiteRun = None) -> None:
     """Stop the suite, or the agent alone, and remove everything that it made: containers, images, networks, files."""
     from seaway_cli import commands
 
-    done = commands.purge(_layout_of(root, run), commands.agent_purge)
+    done = commands.purge(layout_of(root, run), commands.agent_purge)
     print("\n".join((*done, *commands.stays())) if done else "There is nothing to remove.")
-
-
-@node_app.command("add")
-def node_add(name: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
-    """Let one more node's agent in, by a user that may speak for that node alone; says how to start it."""
-    from seaway_cli import nodes
-
-    print(nodes.add(_layout_of(root, run), name))
-
-
-@node_app.command("rm")
-def node_rm(
-    name: str,
-    root: SuiteRoot = None,
-    run: SuiteRun = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="also where the node holds containers")] = False,
-) -> None:
-    """Remove a node, with the records of its containers. What runs there still runs: `seaway purge` there ends it."""
-    from seaway_cli import nodes
-
-    print(nodes.remove(_layout_of(root, run), name, force=force))
 
 
 @app.command()
 def version() -> None:
     """Show the version."""
     print(f"seaway {VERSION}")
-
-
-def _normal(path: Path) -> Path:
-    """Absolute and without `..`, but with the user's own links."""
-    return path.resolve() if ".." in path.parts else path.absolute()
-
-
-def _run_of(root: Path | None, run: Path | None) -> Path:
-    from seaway_cli import suite
-
-    return suite.run_of(root and _normal(root), run and _normal(run))
-
-
-def _layout_of(root: Path | None, run: Path | None) -> Layout:
-    from seaway_cli import suite
-
-    return suite.layout_of(root and _normal(root), run and _normal(run))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""`seaway node`: users at the embedded NATS server for the agents of other nodes."""
+"""`seaway node add` and `rm`: users at the embedded NATS server for the agents of other nodes."""
 
 import shlex
 import time
@@ -37,8 +37,11 @@ def add(layout: Layout, node: str) -> str:
     return _how_to_start(status, node, secret)
 
 
-def remove(layout: Layout, node: str, *, force: bool) -> str:
-    """Remove the node's records, take its user back; its agent is cut off. Raises CliError."""
+def remove(layout: Layout, node: str, *, force: bool) -> int:
+    """Remove the node's records and its user; its agent is cut off. Returns the number of its containers' records.
+
+    Raises CliError.
+    """
     user, status = _user(node), _status(layout)
     if node == status["node"]:
         raise CliError(f"{node} is the node of this machine: `seaway down` stops its agent")
@@ -51,8 +54,7 @@ def remove(layout: Layout, node: str, *, force: bool) -> str:
         _shut_out(layout, login)
     else:  # after an attempt that failed half-way
         _reload(layout)
-    gone = f" with the records of its containers ({removed})" if removed else ""
-    return f"Node {node} was removed{gone}. What runs on its machine still runs: `seaway purge` there ends it."
+    return removed
 
 
 def _remove_records(layout: Layout, status: dict[str, Any], request: RemoveNode, *, or_none: bool) -> int:

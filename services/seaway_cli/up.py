@@ -65,6 +65,11 @@ class UpOptions:
         return Listen(self.listen, self.tls)
 
     @property
+    def passwords(self) -> Path | None:
+        """The directory with the passwords at the NATS server; None: a server without users."""
+        return self.nats_passwords if self.nats else self.layout.secrets
+
+    @property
     def listens(self) -> tuple[str, ...]:
         """Where the API listens."""
         return self.hosts or (self.layout.default_host,)
@@ -102,7 +107,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             nats=prepared.nats_url,
             hosts=options.listens,
             node=options.node_name,
-            passwords=options.nats_passwords if options.nats else options.layout.secrets,
+            passwords=options.passwords,
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
             default_address_pools=options.default_address_pools,
@@ -322,6 +327,7 @@ def _answer(ready: Prepared, hosts: tuple[str, ...], supervisor: Supervisor, com
         "tls": ready.options.tls.given,
         "nats": ready.nats_url,
         "nats_ca": ready.options.bus.ca,
+        "nats_passwords": str(ready.options.passwords or ""),
         "own_nats": ready.nats is not None,
         "node": ready.options.node_name,
         "token": ready.suite.token,

@@ -1,0 +1,111 @@
+"""`seaway node`: the nodes of the cluster, and what operators set for them."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from seaway_cli.options import SuiteRoot, SuiteRun, layout_of
+from seaway_contracts.node_settings import Availability, NodeSettings
+
+node_app = typer.Typer(help="Show the nodes of the cluster, and change what may run on them.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="JSON, for programs")]
+
+
+@node_app.command("ls")
+def node_ls(root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
+    """List the nodes."""
+    from seaway_cli import node_settings
+    from seaway_cli.node_view import as_document, print_nodes
+
+    found = node_settings.nodes(layout_of(root, run))
+    if as_json:
+        print(json.dumps([as_document(record) for record in found]))
+    else:
+        print_nodes(found)
+
+
+@node_app.command("inspect")
+def node_inspect(names: list[str], root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
+    """Show all that is known of one or more nodes."""
+    from seaway_cli import node_settings
+    from seaway_cli.node_view import as_document, print_node
+
+    found = node_settings.nodes(layout_of(root, run), names)
+    if as_json:
+        print(json.dumps([as_document(record) for record in found]))
+        return
+    for record in found:
+        print_node(record)
+
+
+@node_app.command("label")
+def node_label(
+    name: str,
+    labels: Annotated[list[str], typer.Argument(help="KEY=VALUE to set a label, KEY- to remove one")],
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    as_json: Json = False,
+) -> None:
+    """Set or remove labels of a node, for constraints (`node.labels.KEY`)."""
+    from seaway_cli import node_settings
+
+    settings = node_settings.label(layout_of(root, run), name, labels)
+    shown = " ".join(f"{key}={value}" for key, value in sorted(settings.labels.items()))
+    _say(settings, f"Labels of node {name}: {shown or 'none'}", as_json)
+
+
+@node_app.command("pause")
+def node_pause(name: str, root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
+    """Place no new containers on a node for a while; those that are there continue."""
+    _set(name, root, run, "pause", "gets no new containers", as_json)
+
+
+@node_app.command("drain")
+def node_drain(name: str, root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
+    """Place no new containers on a node that is to be emptied; those that are there continue until they are stopped."""
+    _set(name, root, run, "drain", "is drained: it gets no new containers; those that are there continue", as_json)
+
+
+@node_app.command("activate")
+def node_activate(name: str, root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
+    """Place new containers on a node again."""
+    _set(name, root, run, "active", "gets new containers again", as_json)
+
+
+@node_app.command("add")
+def node_add(name: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
+    """Let one more node's agent in, by a user that may speak for that node alone; says how to start it."""
+    from seaway_cli import nodes
+
+    print(nodes.add(layout_of(root, run), name))
+
+
+@node_app.command("rm")
+def node_rm(
+    name: str,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="also where the node holds containers")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a node, with the records of its containers. What runs there still runs: `seaway purge` there ends it."""
+    from seaway_cli import nodes
+
+    removed = nodes.remove(layout_of(root, run), name, force=force)
+    if as_json:
+        print(json.dumps({"node": name, "containers": removed}))
+        return
+    gone = f" with the records of its containers ({removed})" if removed else ""
+    print(f"Node {name} was removed{gone}. What runs on its machine still runs: `seaway purge` there ends it.")
+
+
+def _set(name: str, root: SuiteRoot, run: SuiteRun, availability: Availability, sentence: str, as_json: bool) -> None:
+    from seaway_cli import node_settings
+
+    settings = node_settings.make_available(layout_of(root, run), name, availability)
+    _say(settings, f"Node {name} {sentence}.", as_json)
+
+
+def _say(settings: NodeSettings, sentence: str, as_json: bool) -> None:
+    print(settings.model_dump_json(exclude={"command"}) if as_json else sentence)

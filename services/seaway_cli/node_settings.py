@@ -1,0 +1,86 @@
+"""Asks metadata for the nodes of the cluster, and changes their settings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seaway_bus.ask_once import ask_once
+from seaway_cli import commands, suite
+from seaway_cli.errors import CliError, describe, usage
+from seaway_cli.layout import Layout
+from seaway_cli.nats_login import Login
+from seaway_cli.permissions import API, CLI, agent_user
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import LIST_NODES, UPDATE_NODE
+from seaway_contracts.channels import CallChannel, Q, R
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.node_settings import Availability, NodeSettings, UpdateNode
+from seaway_contracts.nodes import NodeRecord
+
+
+def nodes(layout: Layout, names: Sequence[str] | None = None) -> list[NodeRecord]:
+    """All nodes by name, or those that are named, in that order. Raises CliError."""
+    found = _ask(layout, CLI, LIST_NODES, Empty()).nodes
+    if names is None:
+        return list(found)
+    by_name = {record.node: record for record in found}
+    if missing := [name for name in names if name not in by_name]:
+        raise CliError(f"no such node: {missing[0]}")
+    return [by_name[name] for name in names]
+
+
+def label(layout: Layout, node: str, words: Sequence[str]) -> NodeSettings:
+    """Set and remove labels; the node's settings after that. Raises CliError."""
+    labels, removed = parse_labels(words)
+    return _update(layout, UpdateNode(node=node, labels=labels, removed_labels=removed))
+
+
+def make_available(layout: Layout, node: str, availability: Availability) -> NodeSettings:
+    """Set whether the node gets new containers; its settings after that. Raises CliError."""
+    return _update(layout, UpdateNode(node=node, availability=availability))
+
+
+def parse_labels(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The labels to set (`KEY=VALUE`) and to remove (`KEY-`). Raises CliError."""
+    labels, removed = dict[str, str](), list[str]()
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals:
+            if key in labels:
+                raise usage(f"label {key!r} is given twice")
+            labels[key] = value
+        elif word.endswith("-"):
+            removed.append(word[:-1])
+        else:
+            raise usage(f"{word!r} is no label: write KEY=VALUE to set one, KEY- to remove one")
+    return labels, tuple(removed)
+
+
+def _update(layout: Layout, request: UpdateNode) -> NodeSettings:
+    """As the API's user: that of the command line is also subscribers', who change nothing."""
+    try:
+        agent_user(request.node)
+    except ValueError as error:
+        raise usage(str(error)) from None
+    return _ask(layout, API, UPDATE_NODE, request).settings
+
+
+def _ask(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
+    login = _login(layout, user)
+    try:
+        return ask_once(channel, request, url=login.url, user=login.user, password=login.password, ca=login.ca)
+    except SeawayError as error:
+        raise CliError(error.message) from None
+
+
+def _login(layout: Layout, user: str) -> Login:
+    """How that user logs in at the NATS server of the suite, its own or an outside one. Raises CliError."""
+    suite.identify(layout)
+    status = commands.status(layout.run)
+    ca = Path(status["nats_ca"]) if status["nats_ca"] else None
+    passwords = status["nats_passwords"]
+    if not passwords:
+        return Login(status["nats"], "", "", ca)
+    try:
+        return Login(status["nats"], user, (Path(passwords) / user).read_text().strip(), ca)
+    except OSError as error:
+        raise CliError(f"the password of the NATS user {user} can't be read: {describe(error)}") from None
