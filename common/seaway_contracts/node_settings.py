@@ -65,10 +65,14 @@ class ClusterSettings(Payload):
 
 
 class ToNodes(Payload):
-    """What all agents must know. `beat_interval_ns`: at least this much between two beats; 0: as the agent is set."""
+    """What all agents must know. `beat_interval_ns`: at least this much between two beats; 0: as the agent is set.
+
+    `changed`: the node whose settings have changed; its agent asks for them.
+    """
 
     beat_interval_ns: int = 0
     cluster: ClusterSettings = Field(default_factory=ClusterSettings)
+    changed: str = ""
 
 
 class NodeConfig(Payload):

@@ -1,5 +1,6 @@
 """Nodes: capacity, heartbeats, records."""
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from pydantic import Field
@@ -16,10 +17,15 @@ _PERIOD_US: Final = 100_000
 
 
 class Capacity(Payload):
-    """CPUs in billionths of a core, and memory in bytes."""
+    """CPUs in billionths of a core, memory in bytes, processes, and the bytes of the file system of the agent's data.
+
+    `pids` and `disk` are 0 if not reported.
+    """
 
     nano_cpus: int
     memory: int
+    pids: int = 0
+    disk: int = 0
 
 
 def wanted(resources: Resources) -> Capacity:
@@ -49,6 +55,18 @@ def reservation(resources: Resources) -> Reservation:
     return Reservation(nano_cpus=resources.cpu_reservation, memory=resources.memory_reservation, devices=devices)
 
 
+def total(reservations: Iterable[Reservation]) -> Reservation:
+    """The sum of reservations."""
+    nano_cpus = memory = 0
+    devices: dict[str, int] = {}
+    for one in reservations:
+        nano_cpus += one.nano_cpus
+        memory += one.memory
+        for kind, number in one.devices.items():
+            devices[kind] = devices.get(kind, 0) + number
+    return Reservation(nano_cpus=nano_cpus, memory=memory, devices=devices)
+
+
 class BridgeFacts(Payload):
     """A node's bridge: interface name, subnet of its containers (CIDR notation), gateway address."""
 
@@ -62,6 +80,8 @@ class NodeFacts(Payload):
     """Facts about a node that seldom change, for `docker info` and placement."""
 
     hostname: str = ""
+    version: str = ""
+    """The agent's version."""
     os: str = "linux"
     os_version: str = ""
     operating_system: str = ""
@@ -109,7 +129,18 @@ class Beat(Payload):
     address: str = "127.0.0.1"
     leaving: bool = False
     monotonic_ns: int = 0
+    facts_id: str = ""
+    """It changes with the facts."""
+    has_facts: bool = True
+    """False: the facts are not sent with this beat; those of that id were sent before."""
     facts: NodeFacts = Field(default_factory=NodeFacts)
+
+
+class KnownFacts(Payload):
+    """A node's facts, and their id in its beats."""
+
+    id: str
+    facts: NodeFacts
 
 
 class NodeRecord(Payload):

@@ -50,7 +50,9 @@ from seaway_agent.network.networks import NodeNetworks
 from seaway_agent.network.port import DEFAULT_NAME, DEFAULT_NETWORK, NetworkSpec
 from seaway_agent.network.published import PublishedPorts
 from seaway_agent.node.beats import Heartbeat, facts_of
+from seaway_agent.node.config import ReceivedConfig
 from seaway_agent.node.disk_space import wait_for_disk_space
+from seaway_agent.node.health import read_health
 from seaway_agent.node.layer_sweeper import LayerSweeper
 from seaway_agent.node.programs import find_programs, raise_file_limit
 from seaway_agent.node.singleton_lock import check_name, hold
@@ -226,6 +228,7 @@ class Agent:
     def _open_containers(self, *, lost_memory: bool) -> None:
         """The inventory, and what makes runners for it."""
         context, layout = self._context, self._layout
+        self._config = ReceivedConfig(context.bus, self._settings.node)
         self._inventory = Inventory(self._settings.node, self._journal, secrets.token_hex(8), lost_memory=lost_memory)
         grantable = capabilities.in_mask(procs.bounding_set())
         shims = ShimStarter(self._programs.conmon, self._launcher, self._attach_lock, _OUTPUT_FD, self._workers)
@@ -345,7 +348,19 @@ class Agent:
             str(self._layout.volumes),
             boot,
         )
-        heartbeat = Heartbeat(context.bus, inventory, self._journal, info, facts, settings.beat_s, self._networks)
+        heartbeat = Heartbeat(
+            context.bus,
+            inventory,
+            self._journal,
+            info,
+            facts,
+            settings.beat_s,
+            self._networks,
+            self._config,
+            partial(read_health, self._layout.root),
+        )
+        await heartbeat.serve()
+        context.tasks.eternal("config", self._config.run())
         context.tasks.eternal("beat", heartbeat.run())
         context.tasks.eternal("layers", LayerSweeper(context.bus, inventory, self._layers).run())
         self._stack.push_async_callback(self._leave, heartbeat)

@@ -21,6 +21,7 @@ from seaway_metadata.commands.containers import ContainerCommands
 from seaway_metadata.commands.endpoints import Endpoints
 from seaway_metadata.commands.network_removal import NetworkRemoval
 from seaway_metadata.commands.networks import NetworkCommands
+from seaway_metadata.commands.node_config import NodeConfigs
 from seaway_metadata.commands.node_removal import NodeRemoval
 from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.commands.node_settings import NodeSettingsCommands
@@ -155,7 +156,10 @@ class Metadata:
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )
-        self._node_settings = NodeSettingsCommands(node_settings, nodes.record, outbox, store.doubt)
+        self._node_configs = NodeConfigs(bus, node_settings, nodes.all_up, store.doubt)
+        self._node_settings = NodeSettingsCommands(
+            node_settings, nodes.record, outbox, store.doubt, self._node_configs.changed
+        )
         self._removal = NodeRemoval(view, records, nodes, outbox, self._node_settings.reset, volumes.anonymous.forget)
 
     async def start(self) -> None:
@@ -200,6 +204,7 @@ class Metadata:
         await serve(catalogue.PUBLISH_EVENTS, store.publish)
         await serve(catalogue.REMOVE_NODE, self._removal.remove)
         await serve(catalogue.UPDATE_NODE, self._node_settings.update)
+        await self._node_configs.serve()
         requests = NodeRequests(
             self._bus, self.containers.view, self.containers.holders, self.containers.freshness.caught_up
         )
@@ -215,6 +220,7 @@ class Metadata:
                 await self.registrations.sweep(self._nodes.up)
                 await self.network_removal.sweep()
                 await self.volumes.sweeper.sweep()
+                await self._node_configs.publish_changes()
             except TransportError as error:
                 log.debug("what was interrupted is finished later: %s", error)
             except (SeawayError, ValueError) as error:

@@ -10,6 +10,7 @@ from typing import Final
 from seaway_bus.bus import Bus, Command
 from seaway_bus.events import Event
 from seaway_bus.feed import EventFeed
+from seaway_cluster.node_facts import FactsOfNodes
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
@@ -65,6 +66,7 @@ class Scheduler:
         self._bus = bus
         self._tasks = tasks
         self._cluster = Cluster()
+        self._facts = FactsOfNodes(bus, tasks)
         self._feed = EventFeed(bus.transport, self._receive, tasks, _HEARD)
         self._first_beat = asyncio.Event()
         self._began = time.monotonic()
@@ -125,6 +127,7 @@ class Scheduler:
         """Metadata knows nodes that are silent just now, and the ports of containers; whether it has told them."""
         try:
             known = await self._bus.call(LIST_NODES, Empty(), timeout_s=_ASK_S)
+            self._facts.load(known.nodes)
             self._cluster.load(known.nodes, time.monotonic())
             await self._learn_containers()
         except SeawayError as error:
@@ -150,7 +153,7 @@ class Scheduler:
                 return
 
     def _beat(self, beat: Beat) -> None:
-        self._cluster.beat(beat, time.monotonic())
+        self._cluster.beat(self._facts.complete(beat), time.monotonic())
         self._first_beat.set()
 
     def _receive(self, event: Event) -> None:
@@ -158,6 +161,7 @@ class Scheduler:
         identifier, words = envelope.subject_id, (envelope.noun, envelope.action)
         if words == (NODE_REMOVE.noun, NODE_REMOVE.action):
             self._cluster.removed(envelope.node)
+            self._facts.forget(envelope.node)
         elif words == (NODE_UPDATE.noun, NODE_UPDATE.action):
             if isinstance(body := event.body(), NodeUpdated):
                 self._cluster.set(body.settings)

@@ -5,8 +5,8 @@ from typing import Final
 from seaway_contracts import node_settings as s
 from seaway_contracts import nodes as n
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue.declare import AGENT, API, CLI, METADATA, SCHEDULER, call, event, message
-from seaway_contracts.channels import TELL, BucketConfig, EventChannel, Repeat
+from seaway_contracts.catalogue.declare import AGENT, API, CLI, METADATA, SCHEDULER, ask, call, event, message
+from seaway_contracts.channels import ALL_NODES, DO, TELL, BucketConfig, EventChannel, Repeat
 
 
 def _event(action: str, about: str) -> EventChannel[n.NodeEvent]:
@@ -26,6 +26,26 @@ BEAT: Final = message(
     "Heartbeat with capacity and inventory revision.",
     owner=AGENT,
     hearers=(API, METADATA, SCHEDULER, CLI),
+)
+NODE_FACTS: Final = call(
+    AGENT,
+    "node.facts",
+    Empty,
+    n.KnownFacts,
+    "Return what seldom changes about this node, and is not in each of its beats.",
+    callers=(METADATA, SCHEDULER),
+    repeat=Repeat.NEVER,
+)
+TO_NODES: Final = message(
+    "nodes.told",
+    DO.format(node=ALL_NODES) + ".node.told",
+    s.ToNodes,
+    "What all agents must know has changed: the interval of beats, the cluster's settings, or one node's.",
+    owner=METADATA,
+    hearers=(AGENT,),
+)
+NODE_CONFIG: Final = ask(
+    METADATA, "node.config", Empty, s.NodeConfig, "Return the settings that the agent of this node must know."
 )
 LIST_NODES: Final = call(
     METADATA,

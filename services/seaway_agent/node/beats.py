@@ -1,11 +1,12 @@
-"""The node's heartbeat: its capacity, what of that is free, its facts."""
+"""The node's heartbeat: its capacity, what of that is free and reserved, its health; its facts when they change."""
 
 import asyncio
+import hashlib
 import logging
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from seaway_agent.inventory.inventory import Inventory
@@ -13,17 +14,35 @@ from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.names import default_bridge
 from seaway_agent.network.port import NetworkSpec
-from seaway_agent.runtime.host_devices import CDI_DIRECTORIES
+from seaway_agent.node.config import ReceivedConfig
+from seaway_agent.node.health import Health
+from seaway_agent.oci.cdi import kinds_of
+from seaway_agent.runtime.host_devices import CDI_DIRECTORIES, cdi_specs
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.state.journal import Journal
-from seaway_bus.bus import Bus
+from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import TransportError
-from seaway_contracts.catalogue import BEAT
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import BEAT, NODE_FACTS
 from seaway_contracts.containers import State
-from seaway_contracts.nodes import CORE, Beat, BridgeFacts, Capacity, NodeFacts, wanted
+from seaway_contracts.nodes import (
+    CORE,
+    Beat,
+    BridgeFacts,
+    Capacity,
+    KnownFacts,
+    NodeFacts,
+    Reservation,
+    reservation,
+    total,
+    wanted,
+)
+from seaway_contracts.version import VERSION
 
 log = logging.getLogger(__name__)
 _HOST_EVERY_S: Final = 10.0
+_FACTS_SENT: Final = 3
+"""In how many beats changed facts are sent: one of them may be lost."""
 _ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
 
 
@@ -49,7 +68,8 @@ class HostNetwork(Protocol):
 class Heartbeat:
     """Publishes a node's beats. `journal` gives the inventory's revision, and a warning where events can't be sent.
 
-    `host` reads what may change of the host's network, for the facts.
+    `host` reads what may change of the host's network, for the facts. `config` has the interval that metadata demands.
+    `health` reads what is free of the host; it raises OSError, ValueError.
     """
 
     def __init__(
@@ -61,7 +81,13 @@ class Heartbeat:
         facts: NodeFacts,
         interval_s: float,
         host: HostNetwork,
+        config: ReceivedConfig,
+        health: Callable[[], Health],
     ) -> None:
+        self._config = config
+        self._health = health
+        self._facts_id = ""
+        self._facts_due = 0
         self._bus = bus
         self._inventory = inventory
         self._journal = journal
@@ -74,23 +100,63 @@ class Heartbeat:
         self._leaving = False
 
     def beat(self) -> Beat:
-        """The present beat."""
+        """The present beat. Facts that have changed since the last ones are sent in some beats only."""
         runners = self._inventory.runners.values()
         live = [runner for runner in runners if runner.status.state in _ALIVE]
+        known, health = self.facts(), self._read_health()
+        if known.id != self._facts_id:
+            self._facts_id, self._facts_due = known.id, _FACTS_SENT
+        has_facts = self._facts_due > 0
+        self._facts_due -= has_facts
         return Beat(
             node=self._inventory.node,
             epoch=self._inventory.epoch,
             inventory=self._journal.revision,
             time_ns=time.time_ns(),
-            interval_ns=int(self._interval_s * 1e9),
-            capacity=self._capacity,
-            free=free_of(self._capacity, (wanted(runner.spec.resources) for runner in live)),
+            interval_ns=int(self.interval_s * 1e9),
+            capacity=health.added_to(self._capacity),
+            free=health.added_to_free(
+                free_of(self._capacity, (wanted(runner.spec.resources) for runner in live)),
+            ),
             running=len(live),
             containers=len(self._inventory.runners),
+            reserved=self.reserved(),
+            pressure=health.pressure,
             leaving=self._leaving,
             monotonic_ns=time.monotonic_ns(),
-            facts=self._facts_now(),
+            facts_id=known.id,
+            has_facts=has_facts,
+            facts=known.facts if has_facts else NodeFacts(),
         )
+
+    def facts(self) -> KnownFacts:
+        """The present facts."""
+        facts = self._facts_now()
+        return KnownFacts(id=hashlib.sha256(facts.model_dump_json().encode()).hexdigest()[:16], facts=facts)
+
+    def reserved(self) -> Reservation:
+        """What all containers of the node reserve, whether they run or not."""
+        return total(reservation(runner.spec.resources) for runner in self._inventory.runners.values())
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two beats: at least what metadata demands."""
+        return max(self._interval_s, self._config.beat_interval_s)
+
+    async def serve(self) -> None:
+        """Begin to answer who lacks the facts."""
+
+        async def facts(request: Empty, command: Command) -> KnownFacts:
+            return self.facts()
+
+        await self._bus.serve(NODE_FACTS, facts, node=self._inventory.node)
+
+    def _read_health(self) -> Health:
+        try:
+            return self._health()
+        except (OSError, ValueError) as error:
+            log.warning("the host's health can't be read: %s", error)
+            return Health()
 
     def _facts_now(self) -> NodeFacts:
         trouble = (self._journal.trouble,) if self._journal.trouble else ()
@@ -102,8 +168,9 @@ class Heartbeat:
     async def run(self) -> None:
         """Publish a beat every `interval_s`, the first at once; skip one that can't be sent."""
         while True:
+            interval_s = self.interval_s  # as the beat says it
             await self._send()
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(interval_s)
 
     async def leave(self) -> None:
         """The agent stops on request: publish that at once, and in each beat from now on."""
@@ -123,7 +190,8 @@ class Heartbeat:
             return
         self._host_read_at = time.monotonic()
         try:
-            self._facts = self._facts.model_copy(update={"routes": await self._host.routes()})
+            changes = {"routes": await self._host.routes(), "devices": devices()}
+            self._facts = self._facts.model_copy(update=changes)
             self._warn(await self._host.warnings())
         except (NetworkError, OSError) as error:
             log.warning("the host's routes and firewall can't be read: %s", error)
@@ -150,6 +218,7 @@ def facts_of(
     """What seldom changes about this node. `network`: the default one; `labels`: `key=value`; `root`: where data is."""
     return NodeFacts(
         hostname=info.hostname,
+        version=VERSION,
         os_version=info.os_version,
         operating_system=info.operating_system,
         architecture=info.architecture,
@@ -168,6 +237,16 @@ def facts_of(
         ),
         warnings=tuple(warnings()),
     )
+
+
+def devices() -> dict[str, int]:
+    """The number of the host's devices of each CDI kind."""
+    try:
+        kinds = kinds_of(cdi_specs())
+    except (KeyError, TypeError) as error:
+        log.warning("the host's CDI files can't be read: %s", error)
+        return {}
+    return {kind: len([name for name in names if name != "all"]) for kind, names in kinds.items()}
 
 
 def warnings() -> list[str]:

@@ -1,10 +1,12 @@
 """Serves changes of nodes' settings, and publishes them."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from seaway_bus.bus import Command
 from seaway_bus.outbox import Outbox
+from seaway_bus.transport import TransportError
 from seaway_contracts.catalogue import NODE_UPDATE
 from seaway_contracts.errors import conflict, not_found
 from seaway_contracts.lifecycle import Envelope
@@ -24,8 +26,12 @@ class NodeSettingsCommands:
         node: Callable[[str], NodeRecord | None],
         outbox: Outbox,
         missing: Callable[[], None],
+        told: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`node` returns a node's record; `missing` is called when the buckets are not there."""
+        """`node` returns a node's record; `missing` is called when the buckets are not there; `told` has the agent of a
+        node ask for its settings, and raises TransportError.
+        """
+        self._told = told
         self.table = table
         self._node = node
         self._outbox = outbox
@@ -43,6 +49,8 @@ class NodeSettingsCommands:
             before, after = await self.change(record.node, lambda found: _updated(found, request, record, command))
         if after is not before or after.command == command.id:  # the second: an earlier try may not have told it
             self._tell(before, after, command)
+            with contextlib.suppress(TransportError):  # the agent asks after a reconnection
+                await self._told(record.node)
         return NodeSettingsReply(settings=after)
 
     async def change(

@@ -8,6 +8,7 @@ from typing import Final
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.outbox import Outbox
+from seaway_cluster.node_facts import FactsOfNodes
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, NODE_DOWN, NODE_JOIN, NODE_UP
 from seaway_contracts.channels import EventChannel
@@ -35,6 +36,7 @@ class NodeWatch:
     ) -> None:
         """`settings` returns what operators have set for a node."""
         self._settings = settings
+        self._facts = FactsOfNodes(bus, tasks)
         self._bus = bus
         self._stored = stored
         self._tasks = tasks
@@ -49,6 +51,7 @@ class NodeWatch:
     async def start(self) -> None:
         """Begin with the stored records, and listen for beats."""
         self._table.begin(time.monotonic())
+        self._facts.load(self._table.records)
         self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
         await self._bus.on_message(BEAT, self._beat)
         self._tasks.eternal("node-tick", self._tick())
@@ -88,6 +91,7 @@ class NodeWatch:
         if record is not None:
             self._removed[node] = record.beat.epoch
         self._table.remove(node)
+        self._facts.forget(node)
         self._mark(node)
 
     def was_removed(self, node: str, time_ns: int) -> None:
@@ -108,13 +112,14 @@ class NodeWatch:
     def _beat(self, beat: Beat) -> None:
         if self._stopped or self._removed.get(beat.node) == beat.epoch:
             return
+        beat = self._facts.complete(beat)
         old = self._table.records.get(beat.node)
         if old is not None and old.beat.epoch != beat.epoch:
             self._check_sole(beat, old.beat)
         change = self._table.beat(beat, time.monotonic(), time.time_ns())
         if change is not None:
             self._publish([change])
-        elif old is not None and old.beat.epoch != beat.epoch:
+        elif old is not None and _written(old.beat) != _written(beat):
             self._mark(beat.node)
         if not beat.leaving:
             for listener in self._listeners:
@@ -144,3 +149,8 @@ class NodeWatch:
     def _mark(self, node: str) -> None:
         """The bucket is kept up to date at changes, not at each beat."""
         self._stored.behind.changed(node)
+
+
+def _written(beat: Beat) -> tuple[str, str, bool]:
+    """What of a beat is written to the bucket as it changes."""
+    return beat.epoch, beat.facts_id, beat.has_facts

@@ -12,6 +12,9 @@ from seaway_metadata.store.kind import Kind
 MISSED: Final = 3
 LEAST_S: Final = 3.0
 _STALL_S: Final = 1.5
+_MOST_BEATS_S: Final = 50
+_LONGEST_S: Final = 20.0
+_STEP_S: Final = 0.5
 
 Action = Literal["join", "up", "down"]
 
@@ -43,6 +46,17 @@ class NodeChange:
 def patience(beat: Beat) -> float:
     """How long a node may be silent, in seconds."""
     return max(LEAST_S, MISSED * beat.interval_ns / 1e9)
+
+
+def beat_interval_ns(nodes: int) -> int:
+    """The least interval of each node's beats: so long that 50 beats come in a second, and at most 20 s.
+
+    0 up to 100 nodes: each agent beats as it is set, by default every 2 s.
+    """
+    if nodes <= 2 * _MOST_BEATS_S:
+        return 0
+    steps = -(-nodes // (_MOST_BEATS_S * _STEP_S))  # rounded up, so that a join seldom changes it
+    return int(min(steps * _STEP_S, _LONGEST_S) * 1e9)
 
 
 def newer(one: NodeRecord, other: NodeRecord) -> bool:

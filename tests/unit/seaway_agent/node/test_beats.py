@@ -1,5 +1,6 @@
 """What a heartbeat says is free, and the facts that it carries."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -13,9 +14,13 @@ from seaway_agent.network.options import MTU
 from seaway_agent.network.port import NetworkSpec
 from seaway_agent.node import beats
 from seaway_agent.node.beats import Heartbeat, facts_of, free_of
+from seaway_agent.node.config import ReceivedConfig
+from seaway_agent.node.health import Health
 from seaway_agent.runtime.runtimes import Runtimes
-from seaway_contracts.catalogue import BEAT
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import BEAT, NODE_FACTS
 from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
+from seaway_contracts.version import VERSION
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
 
@@ -47,6 +52,7 @@ def test_facts(mode: CgroupMode, version: str) -> None:
     assert (facts.hostname, facts.architecture, facts.boot_id, facts.root) == ("h", "x86_64", "boot-1", "/var/lib/s")
     assert (facts.runtimes, facts.default_runtime) == ({"crun": "/usr/bin/crun"}, "crun")
     assert facts.bridge == BridgeFacts(name="swabc0", subnet="172.19.0.0/16", gateway="172.19.0.1", mtu=1400)
+    assert facts.version == VERSION
     assert facts.cdi_directories == ("/etc/cdi", "/var/run/cdi")
 
 
@@ -72,55 +78,74 @@ class Host:
         return self.warned
 
 
+HEALTH = Health(pids=100, free_pids=90, disk=100 * GIB, free_disk=GIB, memory=8 * GIB, free_memory=GIB)
+
+
+def heartbeat_of(
+    bench: Bench,
+    *,
+    facts: NodeFacts | None = None,
+    interval_s: float = 1,
+    host: Host | None = None,
+    health: Callable[[], Health] = lambda: HEALTH,
+    config: ReceivedConfig | None = None,
+    node: Inventory | None = None,
+) -> Heartbeat:
+    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
+    return Heartbeat(
+        bench.bus,
+        node or Inventory("n1", bench.journal, "e1"),
+        bench.journal,
+        info,
+        facts or NodeFacts(),
+        interval_s,
+        host or Host(),
+        config or ReceivedConfig(bench.bus, "n1"),
+        health,
+    )
+
+
 async def test_a_beat_has_the_hosts_routes(bench: Bench, tasks: Tasks) -> None:
     heard: list[Beat] = []
     await bench.bus.on_message(BEAT, heard.append)
-    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
-    node = Inventory("n1", bench.journal, "e1")
     for host, expected in ((Host(("10.8.0.0/24",)), ("10.8.0.0/24",)), (Host(fails=True), ())):
         heard.clear()
-        await Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 1, host).leave()
+        await heartbeat_of(bench, host=host).leave()
         await until(lambda: heard)
         assert heard[0].facts.routes == expected
 
 
 async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench) -> None:
     """`docker info` shows it, for as long as it is so."""
-    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
-    node = Inventory("n1", bench.journal, "e1")
-    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(warnings=("lasting",)), 1, Host())
+    heartbeat = heartbeat_of(bench, facts=NodeFacts(warnings=("lasting",)))
     outbox = bench.journal._outbox
     bound, outbox.bound = outbox.bound, 0
-    lasting, passing = heartbeat.beat().facts.warnings
+    lasting, passing = heartbeat.facts().facts.warnings
     assert lasting == "lasting"
     assert "the bus has not taken (--outbox-bytes is 0), so it begins nothing new" in passing
     outbox.bound = bound
-    assert heartbeat.beat().facts.warnings == ("lasting",)
+    assert heartbeat.facts().facts.warnings == ("lasting",)
 
 
 async def test_a_warning_of_the_host_is_logged_once_and_told_as_long_as_it_is_so(
     bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(beats, "_HOST_EVERY_S", 0)
-    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
     host = Host(warned=("packets are dropped",))
-    facts = NodeFacts(warnings=("lasting",))
-    heartbeat = Heartbeat(bench.bus, Inventory("n1", bench.journal, "e1"), bench.journal, info, facts, 1, host)
+    heartbeat = heartbeat_of(bench, facts=NodeFacts(warnings=("lasting",)), host=host)
     for _ in range(2):
         await heartbeat.leave()
-        assert heartbeat.beat().facts.warnings == ("lasting", "node n1: packets are dropped")
+        assert heartbeat.facts().facts.warnings == ("lasting", "node n1: packets are dropped")
     assert [record.getMessage() for record in caplog.records] == ["node n1: packets are dropped"]
     host.warned = ()
     await heartbeat.leave()
-    assert heartbeat.beat().facts.warnings == ("lasting",)
+    assert heartbeat.facts().facts.warnings == ("lasting",)
 
 
 async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks: Tasks) -> None:
     heard: list[Beat] = []
     await bench.bus.on_message(BEAT, heard.append)
-    info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
-    node = Inventory("n1", bench.journal, "e1")
-    heartbeat = Heartbeat(bench.bus, node, bench.journal, info, NodeFacts(), 0.001, Host())
+    heartbeat = heartbeat_of(bench, interval_s=0.001)
     tasks.eternal("beat", heartbeat.run())
     await until(lambda: heard)
     assert (heard[0].epoch, heard[0].leaving) == ("e1", False)
@@ -129,3 +154,45 @@ async def test_who_leaves_says_so_and_nothing_else_after_it(bench: Bench, tasks:
     first = next(place for place, one in enumerate(heard) if one.leaving)
     await until(lambda: len(heard) > first + 2)
     assert all(one.leaving for one in heard[first:])
+
+
+async def test_facts_are_sent_in_the_first_beats_and_when_they_change(bench: Bench) -> None:
+    heartbeat = heartbeat_of(bench, facts=NodeFacts(hostname="h"))
+    await heartbeat.serve()
+    beats_of = [heartbeat.beat() for _ in range(5)]
+    assert [one.has_facts for one in beats_of] == [True, True, True, False, False]
+    assert [one.facts.hostname for one in beats_of] == ["h", "h", "h", "", ""]
+    assert len({one.facts_id for one in beats_of}) == 1
+    asked = await bench.bus.call(NODE_FACTS, Empty(), node="n1")
+    assert (asked.id, asked.facts.hostname) == (beats_of[0].facts_id, "h")
+    heartbeat._facts = NodeFacts(hostname="other")
+    changed = [heartbeat.beat() for _ in range(4)]
+    assert [one.facts.hostname for one in changed] == ["other", "other", "other", ""]
+    assert changed[0].facts_id != asked.id
+
+
+async def test_a_beat_says_what_is_free_of_the_host_and_what_runs_out(bench: Bench) -> None:
+    said = heartbeat_of(bench).beat()
+    assert (said.capacity.pids, said.capacity.disk) == (100, 100 * GIB)
+    assert (said.free.pids, said.free.disk, said.pressure) == (90, GIB, ())
+
+    def unreadable() -> Health:
+        raise OSError("no /proc")
+
+    assert heartbeat_of(bench, health=unreadable).beat().capacity.disk == 0
+
+
+async def test_a_beat_waits_as_long_as_metadata_demands(bench: Bench) -> None:
+    config = ReceivedConfig(bench.bus, "n1")
+    heartbeat = heartbeat_of(bench, config=config, interval_s=2)
+    assert heartbeat.beat().interval_ns == 2 * 10**9
+    config.beat_interval_s = 20.0
+    assert heartbeat.beat().interval_ns == 20 * 10**9
+
+
+def test_devices_are_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = {"kind": "nvidia.com/gpu", "devices": [{"name": "0"}, {"name": "1"}, {"name": "all"}]}
+    monkeypatch.setattr(beats, "cdi_specs", lambda: [gpus, {"kind": "vendor.com/nic", "devices": [{"name": "x"}]}])
+    assert beats.devices() == {"nvidia.com/gpu": 2, "vendor.com/nic": 1}
+    monkeypatch.setattr(beats, "cdi_specs", lambda: [{"kind": "odd", "devices": [{}]}])
+    assert beats.devices() == {}

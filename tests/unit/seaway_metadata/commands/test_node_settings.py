@@ -14,12 +14,14 @@ from seaway_contracts.catalogue import (
     BEAT,
     EVENT_STREAM,
     LIST_NODES,
+    NODE_CONFIG,
     NODE_SETTINGS_BUCKET,
     REMOVE_NODE,
+    TO_NODES,
     UPDATE_NODE,
 )
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.node_settings import NodeSettings, NodeUpdated, Reserved, UpdateNode
+from seaway_contracts.node_settings import NodeSettings, NodeUpdated, Reserved, ToNodes, UpdateNode
 from seaway_contracts.nodes import NodeFacts, NodeRecord, RemoveNode
 from seaway_kit.tasks import Tasks
 from seaway_metadata.service import Metadata, running
@@ -176,3 +178,33 @@ async def test_a_node_that_is_not_there_has_no_settings(metadata: Metadata, fake
     with pytest.raises(SeawayError, match="no such node: n1") as caught:
         await update(fake_bus, availability="pause")
     assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_an_agent_is_told_of_its_settings_and_asks_for_them(metadata: Metadata, fake_bus: Bus) -> None:
+    told: list[ToNodes] = []
+    await fake_bus.on_message(TO_NODES, told.append)
+    await joined(metadata, fake_bus)
+    assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).settings == NodeSettings(node="n1")
+    settings = await update(fake_bus, reserved=Reserved(memory=GIB))
+    await until(lambda: [one.changed for one in told] == ["n1"])
+    assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).settings == settings
+
+
+async def test_all_agents_are_told_a_longer_interval_as_nodes_join(metadata: Metadata, fake_bus: Bus) -> None:
+    told: list[ToNodes] = []
+    await fake_bus.on_message(TO_NODES, told.append)
+    for number in range(101):
+        await fake_bus.publish(BEAT, beat(f"n{number}"), node=f"n{number}")
+    await until(lambda: len(metadata._nodes.all_up()) == 101)
+    await metadata._node_configs.publish_changes()
+    await metadata._node_configs.publish_changes()
+    await until(lambda: told)
+    assert [one.beat_interval_ns for one in told] == [2_500_000_000]
+    assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).to_nodes.beat_interval_ns == 2_500_000_000
+
+
+async def test_a_listed_node_has_its_facts_though_its_beats_have_none(metadata: Metadata, fake_bus: Bus) -> None:
+    await fake_bus.publish(BEAT, beat("n1", facts_id="a", facts=NodeFacts(hostname="h")), node="n1")
+    await fake_bus.publish(BEAT, beat("n1", facts_id="a", facts=NodeFacts(), has_facts=False, running=7), node="n1")
+    await until(lambda: (found := metadata._nodes.record("n1")) is not None and found.beat.running == 7)
+    assert (await listed(metadata)).beat.facts.hostname == "h"

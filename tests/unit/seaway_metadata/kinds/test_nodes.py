@@ -1,7 +1,9 @@
 """Nodes by their beats."""
 
+import pytest
+
 from seaway_contracts.nodes import NodeFacts, NodeRecord
-from seaway_metadata.kinds.nodes import NODES, NodeChange, NodeTable, newer
+from seaway_metadata.kinds.nodes import NODES, NodeChange, NodeTable, beat_interval_ns, newer
 from seaway_metadata.store.index import Index
 from seaway_testing.builders import beat
 from seaway_testing.clock import FakeClock
@@ -164,3 +166,10 @@ def test_each_outage_has_its_own_event() -> None:
         watch.clock.advance(0.5)
         watch.beat()
     assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize(
+    ("nodes", "seconds"), [(0, 0), (100, 0), (101, 2.5), (125, 2.5), (126, 3), (500, 10), (1000, 20), (5000, 20)]
+)
+def test_the_interval_of_beats_grows_with_the_number_of_nodes(nodes: int, seconds: float) -> None:
+    assert beat_interval_ns(nodes) == seconds * 1e9
