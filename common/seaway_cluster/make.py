@@ -1,7 +1,7 @@
 """Make a container: find image and node side by side, reserve name and record, have the node make it.
 
 Each failure undoes what was done before it: the placement is given back, the registration taken back, and what the
-node may have made is removed.
+node may have made is removed. Where a node has no room for it any more, the container is placed on another one.
 """
 
 import logging
@@ -26,6 +26,8 @@ from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 _REMOVE_S = 5.0
+_MOST_REFUSALS = 4
+"""So many nodes are asked to make a container at most."""
 
 
 Note = Callable[[str, str], None]
@@ -91,16 +93,31 @@ class ContainerCreator:
         try:
             accept(image)
             whole = container_spec(request, image, Identity(identifier, names[0], time.time_ns(), _new_volume))
-            registered, placed = await self._register(request, whole, placed, names, is_fixed=node is not None)
-            self._registered(identifier, placed)
-            reach(Failpoint.CREATE_REGISTERED)
-            reply = await self._make(registered, placed)
-            reach(Failpoint.CREATE_MADE)
-            new_volumes = tuple(one for one in registered.volumes if one.made_for == identifier)
-            return MadeContainer(registered.spec, placed, reply.status, reply.warnings, new_volumes)
+            return await self._make_where_placed(request, whole, placed, names, is_fixed=node is not None)
         except BaseException:
             self._tasks.spawn("unplace", self._unplace(identifier))
             raise
+
+    async def _make_where_placed(
+        self, request: ContainerRequest, spec: ContainerSpec, placed: str, names: Sequence[str], *, is_fixed: bool
+    ) -> MadeContainer:
+        """Make it on the node that was chosen; on another one if that has no room any more, unless it `is_fixed`."""
+        refused: tuple[str, ...] = ()
+        while True:
+            registered, at = await self._register(request, spec, placed, names, is_fixed=is_fixed, refused=refused)
+            self._registered(spec.id, at)
+            reach(Failpoint.CREATE_REGISTERED)
+            try:
+                reply = await self._make(registered, at)
+            except _Refused as error:
+                refused = (*refused, at)
+                if is_fixed or len(refused) == _MOST_REFUSALS:
+                    raise error.reason from None
+                placed = _chosen(await self._place(request, spec.id, refused=refused))
+                continue
+            reach(Failpoint.CREATE_MADE)
+            new_volumes = tuple(one for one in registered.volumes if one.made_for == spec.id)
+            return MadeContainer(registered.spec, at, reply.status, reply.warnings, new_volumes)
 
     async def _image_and_node(
         self, request: ContainerRequest, identifier: str, node: str | None
@@ -114,10 +131,7 @@ class ContainerCreator:
         except BaseException:
             self._tasks.spawn("unplace", self._unplace(identifier, placing))
             raise
-        placed = await placing
-        if isinstance(placed, SeawayError):
-            raise placed
-        return image, placed
+        return image, _chosen(await placing)
 
     async def _image(self, request: ContainerRequest, identifier: str) -> ImageRecord:
         image = await self._bus.call(cat.GET_IMAGE, ImageRef(ref=request.image))
@@ -125,7 +139,14 @@ class ContainerCreator:
         return image
 
     async def _register(
-        self, request: ContainerRequest, spec: ContainerSpec, node: str, names: Sequence[str], *, is_fixed: bool
+        self,
+        request: ContainerRequest,
+        spec: ContainerSpec,
+        node: str,
+        names: Sequence[str],
+        *,
+        is_fixed: bool,
+        refused: tuple[str, ...],
     ) -> tuple[RegisteredContainer, str]:
         """The registered container and its node: that of its networks and volumes, if it is another than was placed."""
         try:
@@ -134,21 +155,21 @@ class ContainerCreator:
             if is_fixed or error.reason is not Reason.OTHER_NODE:
                 raise
             first = error
-        placed = await self._place(request, spec.id, first.facts["node"])
-        if isinstance(placed, SeawayError):
-            raise placed
+        placed = _chosen(await self._place(request, spec.id, first.facts["node"], refused))
         try:
             return await self._registrations.register(spec, placed, names), placed
         except SeawayError as error:
             raise _on_two_nodes(first, error) if error.reason is Reason.OTHER_NODE else error from None
 
-    async def _place(self, request: ContainerRequest, identifier: str, node: str = "") -> str | SeawayError:
+    async def _place(
+        self, request: ContainerRequest, identifier: str, node: str = "", refused: tuple[str, ...] = ()
+    ) -> str | SeawayError:
         """The node, or the scheduler's refusal as a value: whoever awaits it decides, nobody logs it.
 
-        `node`: the only one that will do.
+        `node`: the only one that will do. `refused`: those that have no room.
         """
         try:
-            return (await self._bus.call(cat.PLACE, place_request(request, identifier, node))).node
+            return (await self._bus.call(cat.PLACE, place_request(request, identifier, node, refused))).node
         except SeawayError as error:
             return error
 
@@ -162,7 +183,10 @@ class ContainerCreator:
             log.debug("the placement of %s lapses by itself: %s", identifier, error)
 
     async def _make(self, registered: RegisteredContainer, node: str) -> StatusReply:
-        """Have the node make it; if it can't, or doesn't answer, nothing is left of it."""
+        """Have the node make it; if it can't, or doesn't answer, nothing is left of it.
+
+        Raises _Refused where another node may have room for it, and SeawayError.
+        """
         spec, command = registered.spec, Command.new(self._actor)
         request = CreateContainer(spec=spec, networks=registered.networks, volumes=registered.volumes)
         try:
@@ -171,7 +195,9 @@ class ContainerCreator:
             unheard = error.code is Code.UNAVAILABLE
             if error.code is Code.TIMEOUT:
                 unheard = not await self._unmade(spec, node)
-            await self._registrations.forget(ForgetContainer(id=spec.id, name=spec.name, unheard=unheard))
+            forgotten = await self._registrations.forget(ForgetContainer(id=spec.id, name=spec.name, unheard=unheard))
+            if error.reason is Reason.NO_ROOM and forgotten:
+                raise _Refused(error) from None
             if error.code is not Code.TIMEOUT:
                 raise
             text = (
@@ -187,6 +213,20 @@ class ContainerCreator:
         except SeawayError as error:
             return error.code is Code.NOT_FOUND
         return True
+
+
+class _Refused(Exception):
+    """A node has no room for the container, whose registration was taken back."""
+
+    def __init__(self, reason: SeawayError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _chosen(placed: str | SeawayError) -> str:
+    if isinstance(placed, SeawayError):
+        raise placed
+    return placed
 
 
 def _on_two_nodes(first: SeawayError, other: SeawayError) -> SeawayError:

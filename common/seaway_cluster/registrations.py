@@ -45,10 +45,12 @@ class Registrations:
                 raise
         raise ValueError("a container needs a name")
 
-    async def forget(self, request: ForgetContainer) -> None:
-        """Take a registration back; where that can't be done just now, it is tried again in the background."""
-        if not await self._tried(request):
-            self._forget_later(request)
+    async def forget(self, request: ForgetContainer) -> bool:
+        """Take a registration back; where that can't be done just now (False), it is tried again in the background."""
+        if await self._tried(request):
+            return True
+        self._forget_later(request)
+        return False
 
     def _forget_later(self, request: ForgetContainer) -> None:
         self._tasks.spawn(f"forget-{short_id(request.id)}", self._until_forgotten(request))

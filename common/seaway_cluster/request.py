@@ -132,8 +132,13 @@ def container_spec(request: ContainerRequest, image: ImageRecord, identity: Iden
     )
 
 
-def place_request(request: ContainerRequest, identifier: str, node: str = "") -> PlaceRequest:
-    """What the scheduler is asked with, while nothing is known of the image. `node`: the only one that will do."""
+def place_request(
+    request: ContainerRequest, identifier: str, node: str = "", excluded: tuple[str, ...] = ()
+) -> PlaceRequest:
+    """What the scheduler is asked with, while nothing is known of the image. `node`: the only one that will do.
+
+    `excluded`: nodes that have refused the container.
+    """
     mounts = _own_mounts(request.mounts, request.volumes)
     return PlaceRequest(
         container_id=identifier,
@@ -145,6 +150,7 @@ def place_request(request: ContainerRequest, identifier: str, node: str = "") ->
         runtime=request.runtime,
         platform=request.platform,
         image_ref=request.image,
+        excluded=excluded,
         node=node,
     )
 

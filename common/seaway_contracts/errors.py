@@ -46,6 +46,8 @@ class Reason(StrEnum):
     """Another container has the address; `facts` names the `claim`."""
     OTHER_NODE = "other_node"
     """The container can only be made on the `node` that `facts` names, because of the `thing` that is there."""
+    NO_ROOM = "no_room"
+    """The `node` that `facts` names can't reserve what the container wants: it `lacks` memory, CPU or devices."""
 
 
 _REASONS: Final = {reason.value: reason for reason in Reason}

@@ -59,8 +59,8 @@ class ClusterSettings(Payload):
     """The settings of the whole cluster. Reservations may add up to a node's capacity times the overcommit."""
 
     strategy: Literal["spread", "binpack", "random"] = "spread"
-    cpu_overcommit: float = Field(1.0, gt=0, le=100)
-    memory_overcommit: float = Field(1.0, gt=0, le=100)
+    cpu_overcommit: float = 1.0
+    memory_overcommit: float = 1.0
     version: int = 0
 
 

@@ -24,7 +24,7 @@ class PlaceRequest(Payload):
 
     The node is chosen while the image is looked up: `image_id` may be empty, and the image's labels and volumes are
     missing. `networks` are those in which the container gets an endpoint, as its user named them. `node`: the only
-    one that will do, if there is one.
+    one that will do, if there is one. `excluded`: nodes that have refused it.
     """
 
     container_id: str
@@ -38,6 +38,7 @@ class PlaceRequest(Payload):
     image_ref: str = ""
     image_id: str = ""
     constraints: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     node: str = ""
 
     @property

@@ -49,12 +49,13 @@ from seaway_agent.network.errors import SubnetError
 from seaway_agent.network.networks import NodeNetworks
 from seaway_agent.network.port import DEFAULT_NAME, DEFAULT_NETWORK, NetworkSpec
 from seaway_agent.network.published import PublishedPorts
-from seaway_agent.node.beats import Heartbeat, facts_of
+from seaway_agent.node.beats import Heartbeat, devices, facts_of
 from seaway_agent.node.config import ReceivedConfig
 from seaway_agent.node.disk_space import wait_for_disk_space
 from seaway_agent.node.health import read_health
 from seaway_agent.node.layer_sweeper import LayerSweeper
 from seaway_agent.node.programs import find_programs, raise_file_limit
+from seaway_agent.node.reservations import Reservations
 from seaway_agent.node.singleton_lock import check_name, hold
 from seaway_agent.oci import capabilities
 from seaway_agent.recovery.execs import ExecRecovery
@@ -84,6 +85,7 @@ from seaway_agent.volumes.volumes import Volumes
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
 from seaway_contracts.errors import SeawayError, internal
+from seaway_contracts.nodes import CORE, Capacity
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 
@@ -398,9 +400,11 @@ class Agent:
 
     async def _serve(self, info: HostInfo) -> None:
         bus, tasks, inventory = self._context.bus, self._context.tasks, self._inventory
-        await self._create_command().serve(bus)
+        capacity = Capacity(nano_cpus=info.cpus * CORE, memory=info.memory_total)
+        reservations = Reservations(inventory, self._config, capacity, devices)
+        await self._create_command(reservations).serve(bus)
         await LifecycleCommands(inventory).serve(bus)
-        await UpdateCommands(inventory, self._cgroups.host).serve(bus)
+        await UpdateCommands(inventory, self._cgroups.host, reservations).serve(bus)
         await NetworkCommands(inventory, self._journal, self._held, self._networks).serve(bus)
         volumes = VolumeCommands(inventory, self._journal, self._volumes)
         self._stack.callback(volumes.close)
@@ -414,12 +418,13 @@ class Agent:
         await ExecCommands(inventory, bus, self._attach_lock, tasks).serve()
         await InventoryCommand(inventory, self._journal).serve(bus)
 
-    def _create_command(self) -> CreateCommand:
+    def _create_command(self, reservations: Reservations) -> CreateCommand:
         inventory, volumes = self._inventory, self._volumes
         checks = SpecChecks(self._runtimes, self._cgroups, self._seccomp, volumes, inventory.peer, self._programs.init)
         return CreateCommand(
             inventory=inventory,
             checks=checks,
+            reservations=reservations,
             maker=ContainerMaker(inventory, self._factory, self._uppers, volumes, self._filler, self._layout),
             layers=self._layers,
             blobs=self._blobs,

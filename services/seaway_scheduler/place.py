@@ -69,6 +69,7 @@ NOT_ACTIVE: Final = {
     "pause": Reason("is paused", "are paused"),
     "drain": Reason("is drained", "are drained"),
 }
+REFUSED: Final = Reason("has refused it", "have refused it")
 OTHER_NODE: Final = Reason("is not the node of its networks", "are not the node of its networks")
 NO_CPUS: Final = Reason("has too few CPUs", "have too few CPUs")
 NO_MEMORY: Final = Reason("lacks memory", "lack memory")
@@ -103,6 +104,8 @@ def place(request: PlaceRequest, snapshot: Snapshot) -> Placed | Rejected:
 def _refusal(node: NodeView, request: PlaceRequest, constraints: Sequence[Constraint]) -> Reason | None:
     if request.node and node.name != request.node:
         return OTHER_NODE
+    if node.name in request.excluded:
+        return REFUSED
     if not node.up:
         return DOWN
     if node.availability != "active":

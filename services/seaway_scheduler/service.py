@@ -95,7 +95,7 @@ class Scheduler:
             await self._wait_for_a_node()
         now = time.monotonic()
         node = self._cluster.placement(request.container_id, now)
-        if node is None or request.node not in ("", node):
+        if node is None or node in request.excluded or request.node not in ("", node):
             self._cluster.unplaced(request.container_id)
             snapshot = self._cluster.snapshot(now)
             found = place(request, snapshot)

@@ -10,6 +10,7 @@ from seaway_agent.commands.spec_checks import SpecChecks
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.node.checks import check_workdir
+from seaway_agent.node.reservations import Reservations
 from seaway_agent.rootfs.layers import LayerStore
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Bus, Command
@@ -30,6 +31,7 @@ class CreateCommand:
         *,
         inventory: Inventory,
         checks: SpecChecks,
+        reservations: Reservations,
         maker: ContainerMaker,
         layers: LayerStore,
         blobs: BlobClient,
@@ -39,6 +41,7 @@ class CreateCommand:
     ) -> None:
         self._inventory = inventory
         self._checks = checks
+        self._reservations = reservations
         self._maker = maker
         self._layers = layers
         self._blobs = blobs
@@ -74,7 +77,8 @@ class CreateCommand:
         self._inventory.check_room(command)
         self._making[spec.id] = command.id
         try:
-            status = await self._make(asked, command)
+            with self._reservations.taken(spec, again=asked.former is not None):
+                status = await self._make(asked, command)
             return StatusReply(status=status, warnings=self._checks.warnings(spec))
         finally:
             del self._making[spec.id]

@@ -7,6 +7,7 @@ from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.node import checks
+from seaway_agent.node.reservations import Reservations
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.commands import (
@@ -94,9 +95,10 @@ class UpdateCommands:
     `host`: how its cgroup hierarchies are mounted.
     """
 
-    def __init__(self, inventory: Inventory, host: CgroupLayout) -> None:
+    def __init__(self, inventory: Inventory, host: CgroupLayout, reservations: Reservations) -> None:
         self._inventory = inventory
         self._host = host
+        self._reservations = reservations
 
     async def serve(self, bus: Bus) -> None:
         """Take the commands from the bus."""
@@ -110,6 +112,8 @@ class UpdateCommands:
     async def _update(self, asked: UpdateContainer, command: Command) -> StatusReply:
         limits = asked.limits
         checks.check(limits, self._host)
+        if self._inventory.answered(command) is None:
+            self._reservations.check_update(asked.id, limits)
         warnings = checks.warnings(limits, self._host)
         if not cgroups.has_weights(self._host):
             limits = limits.model_copy(update={"blkio_weight": 0})

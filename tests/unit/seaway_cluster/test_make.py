@@ -224,3 +224,54 @@ async def test_a_taken_address_is_no_taken_name(creator: ContainerCreator, suite
     suite.fail["container.register"] = SeawayError(Code.CONFLICT, "Address already in use", Reason.ADDRESS_TAKEN)
     await refused(creator, ["web", "other"])
     assert len(suite.named("container.register")) == 1
+
+
+def no_room(node: str) -> SeawayError:
+    return SeawayError(Code.CONFLICT, f"{node} has no room", Reason.NO_ROOM, {"node": node, "lacks": "memory"})
+
+
+async def test_a_node_without_room_is_left_out_of_the_next_placement(creator: ContainerCreator, suite: Any) -> None:
+    suite.refuse_once["container.create"] = no_room("n1")
+    made = await creator.make(REQUEST, ["web"])
+    first, second = suite.named("container.place")
+    assert (first.excluded, second.excluded) == ((), ("n1",))
+    assert {first.container_id, second.container_id} == {made.spec.id}
+    assert suite.kinds[-4:] == ["container.forget", "container.place", "container.register", "container.create"]
+    commands = [command.id for kind, _, command in suite.calls if kind == "container.create"]
+    assert len(set(commands)) == 2
+    assert not suite.named("container.unplace")
+
+
+async def test_only_so_many_nodes_are_asked(creator: ContainerCreator, suite: Any) -> None:
+    suite.fail["container.create"] = no_room("n1")
+    assert (await refused(creator)).message == "n1 has no room"
+    assert [len(one.excluded) for one in suite.named("container.place")] == [0, 1, 2, 3]
+    await until(lambda: suite.named("container.unplace"))
+    assert suite.records == {}
+
+
+async def test_no_other_node_has_room(creator: ContainerCreator, suite: Any) -> None:
+    async def all_full() -> None:
+        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node can take it: 1 has refused it")
+
+    suite.fail["container.create"] = no_room("n1")
+    suite.meanwhile["container.create"] = all_full
+    assert (await refused(creator)).message == "no node can take it: 1 has refused it"
+    assert suite.records == {}
+
+
+async def test_on_a_node_that_is_given_there_is_room_or_not(creator: ContainerCreator, suite: Any) -> None:
+    suite.fail["container.create"] = no_room("n1")
+    assert (await refused(creator, node="n1")).reason is Reason.NO_ROOM
+    assert not suite.named("container.place") and len(suite.named("container.create")) == 1
+
+
+async def test_without_its_registration_taken_back_it_is_not_placed_again(
+    creator: ContainerCreator, suite: Any
+) -> None:
+    """What takes it back later would take the next registration."""
+    suite.fail["container.create"] = no_room("n1")
+    suite.refuse_once["container.forget"] = SeawayError(Code.UNAVAILABLE, "away")
+    assert (await refused(creator)).reason is Reason.NO_ROOM
+    assert len(suite.named("container.create")) == 1
+    await until(lambda: len(suite.named("container.forget")) == 2)

@@ -23,6 +23,7 @@ from seaway_contracts.catalogue import (
     LIST_CONTAINERS,
     LIST_NODES,
     NAMES_BUCKET,
+    REGISTER,
     RENAME,
     RESOLVE,
     event_channel,
@@ -450,3 +451,16 @@ async def test_an_old_name_is_not_found_though_it_still_stands_in_the_bucket(
     assert (await fake_bus.call(GET_CONTAINER, ref("moved"))).id == container_id(1)
     with pytest.raises(SeawayError, match="No such container: box1"):
         await fake_bus.call(GET_CONTAINER, ref("box1"))
+
+
+async def test_a_container_that_one_node_has_refused_is_registered_for_another(
+    metadata: Metadata, fake_bus: Bus
+) -> None:
+    for node in ("n1", "n2"):
+        await fake_bus.call(REGISTER, RegisterContainer(spec=spec(1), node=node))
+        assert (await fake_bus.call(RESOLVE, ref("box1"))).node == node
+        await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), name="box1"))
+    await fake_bus.call(REGISTER, RegisterContainer(spec=spec(1), node="n2"))
+    await publish(fake_bus, "create", status(seq=1), 1, node="n2")
+    await known(metadata)
+    assert (await fake_bus.call(GET_CONTAINER, ref("box1"))).node == "n2"

@@ -308,6 +308,17 @@ async def test_a_node_that_is_not_active_gets_nothing(
     assert (await fake_bus.call(PLACE, request(1))).node == "n1"
 
 
+async def test_a_node_that_has_refused_a_container_is_not_asked_again(fake_bus: Bus, tasks: Tasks) -> None:
+    await Scheduler(fake_bus, tasks).start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    first = (await fake_bus.call(PLACE, request(1))).node
+    second = (await fake_bus.call(PLACE, request(1, excluded=(first,)))).node
+    assert {first, second} == {"n1", "n2"}
+    with pytest.raises(SeawayError, match="no node can take it: 2 have refused it"):
+        await fake_bus.call(PLACE, request(1, excluded=(first, second)))
+
+
 async def test_settings_are_learned_from_metadata(fake_bus: Bus, tasks: Tasks) -> None:
     settings = NodeSettings(node="n1", labels={"disk": "ssd"}, version=1)
 
