@@ -84,11 +84,15 @@ class DeviceLimit(Payload):
 
 
 class Resources(Payload):
-    """Limits. Bytes, microseconds (cpu period and quota), billionths of a core; 0 or None means unlimited."""
+    """Limits. Bytes, microseconds (cpu period and quota), billionths of a core; 0 or None means unlimited.
+
+    `cpu_reservation`, in billionths of a core, and `memory_reservation` are kept for the container on its node.
+    """
 
     memory: int = 0
     memory_swap: int = 0
     memory_reservation: int = 0
+    cpu_reservation: int = 0
     memory_swappiness: int | None = None
     nano_cpus: int = 0
     cpu_shares: int = 0

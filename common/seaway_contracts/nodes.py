@@ -10,6 +10,7 @@ from seaway_contracts.containers import Resources
 NodeState = Literal["up", "down"]
 CORE: Final = 1_000_000_000
 """One core, in the unit of `Capacity.nano_cpus`."""
+GPU_KIND: Final = "nvidia.com/gpu"
 _PERIOD_US: Final = 100_000
 
 
@@ -26,6 +27,25 @@ def wanted(resources: Resources) -> Capacity:
     if not cpus and resources.cpu_quota > 0:
         cpus = resources.cpu_quota * CORE // (resources.cpu_period or _PERIOD_US)
     return Capacity(nano_cpus=cpus, memory=resources.memory_reservation or resources.memory)
+
+
+class Reservation(Payload):
+    """What is kept for containers: billionths of a core, bytes, and the number of devices of each CDI kind."""
+
+    nano_cpus: int = 0
+    memory: int = 0
+    devices: dict[str, int] = Field(default_factory=dict)
+
+
+def reservation(resources: Resources) -> Reservation:
+    """What a container reserves of a node. Limits reserve nothing, nor do devices that are asked for by name, or all
+    of them: as in Docker, containers share those.
+    """
+    devices: dict[str, int] = {}
+    for request in resources.device_requests:
+        if request.count > 0 and any("gpu" in together for together in request.capabilities):
+            devices[GPU_KIND] = devices.get(GPU_KIND, 0) + request.count
+    return Reservation(nano_cpus=resources.cpu_reservation, memory=resources.memory_reservation, devices=devices)
 
 
 class BridgeFacts(Payload):
@@ -58,6 +78,8 @@ class NodeFacts(Payload):
     """Where the node keeps volumes: each in a directory of its name, with its data in `_data`."""
     boot_id: str = ""
     cdi_directories: tuple[str, ...] = ()
+    devices: dict[str, int] = Field(default_factory=dict)
+    """The number of devices of each CDI kind (`nvidia.com/gpu`)."""
     bridge: BridgeFacts = Field(default_factory=BridgeFacts)
     routes: tuple[str, ...] = ()
     """The destinations of the host's routes, without its containers' networks and the default route (CIDR notation)."""
@@ -67,7 +89,9 @@ class Beat(Payload):
     """A node's heartbeat. `epoch` changes at each start of its agent, `inventory` at each change of a container.
 
     `leaving`: the last beat of an agent that stops; its containers continue. `monotonic_ns`: the monotonic clock since
-    the boot that `facts` names; 0 if not reported.
+    the boot that `facts` names; 0 if not reported. `free` is what the limits of running containers leave, `reserved`
+    what all containers of the node reserve (None if not reported). `pressure`: what the node runs out of (`memory`,
+    `disk`).
     """
 
     node: str
@@ -79,6 +103,8 @@ class Beat(Payload):
     free: Capacity
     running: int
     containers: int
+    reserved: Reservation | None = None
+    pressure: tuple[str, ...] = ()
     address: str = "127.0.0.1"
     leaving: bool = False
     monotonic_ns: int = 0
