@@ -5,7 +5,7 @@ counters too, so no placement looks at all containers.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -13,7 +13,11 @@ from seaway_contracts.containers import ContainerRecord
 from seaway_scheduler.conditions import Matcher
 
 T = TypeVar("T")
-_CONDITIONS: Final = 64
+V = TypeVar("V")
+_KEYS: Final = 64
+_PATTERNS: Final = 16
+_EXACT: Final = 1024
+_NO_TEXTS: Final[frozenset[str]] = frozenset()
 _NONE: Final[Mapping[str, int]] = {}
 
 
@@ -36,17 +40,15 @@ class Held:
         ports = frozenset(spec.network.fixed_host_ports)
         return cls(spec.id, record.node, spec.name, spec.image.ref, spec.image.id, spec.labels, ports)
 
-    def texts(self, key: str) -> Iterator[str]:
+    def texts(self, key: str) -> frozenset[str]:
         """What an affinity's key means for this container."""
         if key == "container":
-            yield from (self.id, self.name)
-        elif key == "image":
-            yield from (self.image, repository(self.image), self.image_id)
-        elif key == "label":
-            for name, value in self.labels.items():
-                yield from (name, f"{name}={value}")
-        elif key in self.labels:
-            yield self.labels[key]
+            return frozenset((self.id, self.name))
+        if key == "image":
+            return frozenset((self.image, repository(self.image), self.image_id))
+        if key == "label":
+            return frozenset(text for name, value in self.labels.items() for text in (name, f"{name}={value}"))
+        return frozenset((self.labels[key],)) if key in self.labels else _NO_TEXTS
 
 
 def repository(image: str) -> str:
@@ -54,6 +56,36 @@ def repository(image: str) -> str:
     image = image.partition("@")[0]
     head, slash, last = image.rpartition("/")
     return f"{head}{slash}{last.partition(':')[0]}"
+
+
+class _Answers:
+    """The nodes that meet conditions with one key, which have been asked lately."""
+
+    def __init__(self) -> None:
+        self._exact: OrderedDict[str, Counter[str]] = OrderedDict()
+        self._patterns: OrderedDict[str, tuple[Matcher, Counter[str]]] = OrderedDict()
+
+    def get(self, matcher: Matcher, containers: Callable[[], Iterable[Held]]) -> Counter[str]:
+        """The nodes with containers that match; `containers` gives all, if nobody has asked for a while."""
+        key, value = matcher.condition.key, matcher.condition.value
+        if matcher.exact is not None:
+            if value not in self._exact:
+                self._exact[value] = Counter(held.node for held in containers() if value in held.texts(key))
+            return _latest(self._exact, value, _EXACT)
+        if value not in self._patterns:
+            matching = (held.node for held in containers() if matcher.matches_any(held.texts(key)))
+            self._patterns[value] = matcher, Counter(matching)
+        return _latest(self._patterns, value, _PATTERNS)[1]
+
+    def count(self, node: str, texts: frozenset[str], number: int) -> None:
+        """A container with these texts came to the node, or went (-1)."""
+        for text in texts:
+            counter = self._exact.get(text)
+            if counter is not None:
+                _add(counter, node, number)
+        for matcher, counter in self._patterns.values():
+            if matcher.matches_any(texts):
+                _add(counter, node, number)
 
 
 class Holdings:
@@ -64,7 +96,7 @@ class Holdings:
         self._ids: dict[str, str] = {}
         self._ports: dict[str, Counter[int]] = {}
         self._images: dict[str, Counter[str]] = {}
-        self._asked: OrderedDict[tuple[str, str], tuple[Matcher, Counter[str]]] = OrderedDict()
+        self._answers: OrderedDict[str, _Answers] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -87,18 +119,13 @@ class Holdings:
 
     def matching(self, matcher: Matcher) -> Collection[str]:
         """The nodes that have what the matcher's value names."""
-        key, value = matcher.condition.key, matcher.condition.value
+        key = matcher.condition.key
         if key == "container" and matcher.exact is not None:
-            held = self._held.get(self._ids.get(value, value))
+            held = self._held.get(self._ids.get(matcher.exact, matcher.exact))
             return () if held is None else (held.node,)
-        known = self._asked.get((key, value))
-        if known is None:
-            matching = (held.node for held in self if matcher.matches_any(held.texts(key)))
-            known = self._asked[key, value] = matcher, Counter(matching)
-            if len(self._asked) > _CONDITIONS:
-                self._asked.popitem(last=False)
-        self._asked.move_to_end((key, value))
-        return known[1].keys()
+        if key not in self._answers:
+            self._answers[key] = _Answers()
+        return _latest(self._answers, key, _KEYS).get(matcher, self._held.values).keys()
 
     def add(self, held: Held) -> None:
         """The container is on its node; what was known of it is replaced."""
@@ -126,17 +153,28 @@ class Holdings:
         self._count(held, -1)
 
     def _count(self, held: Held, number: int) -> None:
-        for (key, _), (matcher, nodes) in self._asked.items():
-            if matcher.matches_any(held.texts(key)):
-                nodes[held.node] += number
-                if not nodes[held.node]:
-                    del nodes[held.node]
+        for key, answers in self._answers.items():
+            texts = held.texts(key)
+            if texts:
+                answers.count(held.node, texts, number)
+
+
+def _latest(known: OrderedDict[str, V], key: str, most: int) -> V:
+    """The entry, which becomes the latest; the one that nobody has asked for longest goes, if there are too many."""
+    known.move_to_end(key)
+    if len(known) > most:
+        known.popitem(last=False)
+    return known[key]
+
+
+def _add(counter: Counter[T], item: T, number: int) -> None:
+    counter[item] += number
+    if not counter[item]:
+        del counter[item]
 
 
 def _less(counters: dict[str, Counter[T]], key: str, item: T) -> None:
     counter = counters[key]
-    counter[item] -= 1
-    if not counter[item]:
-        del counter[item]
+    _add(counter, item, -1)
     if not counter:
         del counters[key]

@@ -141,13 +141,15 @@ class _Search:
     def _local(self, entries: list[Entry], at: int, score: int) -> Node:
         """The first of the next equals that has the image; without one the entry itself."""
         first = entries[at]
-        if self._with_image:
-            for entry in entries[at : at + _EQUALS]:
-                if entry[:3] != first[:3]:
-                    break
-                node = entry[-1]
-                if node.name in self._with_image and self._fits(node) and self._score(node) == score:
-                    return node
+        if not self._with_image or first[-1].name in self._with_image:
+            return first[-1]
+        for index in range(at + 1, min(at + _EQUALS, len(entries))):
+            entry = entries[index]
+            if entry[:3] != first[:3]:
+                break
+            node = entry[-1]
+            if node.name in self._with_image and self._fits(node) and self._score(node) == score:
+                return node
         return first[-1]
 
     def _key(self, score: int, node: Node) -> tuple[int, float, float, float, bool, float, str]:
