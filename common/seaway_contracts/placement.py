@@ -19,12 +19,29 @@ class PlacedMount(Payload):
     target: str
 
 
+class Condition(Payload):
+    """`key==value`, or `key!=value` if not `equal`.
+
+    `*` in the value stands for any text and `?` for one character; a value between slashes is a regular expression,
+    which is searched for. `soft`: a wish, which is dropped if no node meets all wishes.
+    """
+
+    key: str
+    value: str
+    equal: bool = True
+    soft: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.key}{'==' if self.equal else '!='}{'~' if self.soft else ''}{self.value}"
+
+
 class PlaceRequest(Payload):
     """Find a node for a container. The request has all that a filter may ask about; `resources` has the devices, too.
 
     The node is chosen while the image is looked up: `image_id` may be empty, and the image's labels and volumes are
     missing. `networks` are those in which the container gets an endpoint, as its user named them. `node`: the only
-    one that will do, if there is one. `excluded`: nodes that have refused it.
+    one that will do, if there is one. `constraints` are on nodes (`node`, `node.labels.disk`), `affinities` on what a
+    node has already (`container`, `image`, `label`, or the key of a label). `excluded`: nodes that have refused it.
     """
 
     container_id: str
@@ -37,7 +54,8 @@ class PlaceRequest(Payload):
     platform: str = ""
     image_ref: str = ""
     image_id: str = ""
-    constraints: tuple[str, ...] = ()
+    constraints: tuple[Condition, ...] = ()
+    affinities: tuple[Condition, ...] = ()
     excluded: tuple[str, ...] = ()
     node: str = ""
 

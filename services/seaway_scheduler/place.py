@@ -1,8 +1,7 @@
-"""Placement: `place(request, snapshot)` chooses a node, or says in counts why none can take it. Pure.
+"""Placement: `place(request, cluster, seed)` chooses a node, or says in counts why none can take it. Pure.
 
 As with Docker on one machine, limits are no reservations: memory may be promised many times over, and
-limits only weigh in the ranking. A memory *reservation* must fit into what is free. A taken host port sends
-a container to another node if one has it free; where none has, the start fails with Docker's own words.
+limits only weigh in the ranking. Reservations must fit into what is free.
 """
 
 from collections import Counter
@@ -10,39 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from seaway_contracts.containers import Resources
-from seaway_contracts.node_settings import Availability
-from seaway_contracts.nodes import CORE, Capacity, wanted
 from seaway_contracts.placement import PlaceRequest
-from seaway_scheduler.constraints import Constraint, NodeTraits, parse
+from seaway_scheduler import filters
+from seaway_scheduler.cluster import Cluster
+from seaway_scheduler.demand import Demand
+from seaway_scheduler.filters.reason import Check, Reason, Wish
+from seaway_scheduler.node import Node
+from seaway_scheduler.order import Entry
+from seaway_scheduler.rank import has_free, level
 
-_STEPS: Final = 10
-
-
-@dataclass(frozen=True)
-class NodeView:
-    """A node as placement sees it. `free` and the counts include what has been promised but not yet been made.
-
-    `heard`: it has beaten since this scheduler began; else it is up by what others have said before.
-    """
-
-    traits: NodeTraits
-    up: bool
-    capacity: Capacity
-    free: Capacity
-    running: int = 0
-    containers: int = 0
-    host_ports: frozenset[int] = frozenset()
-    heard: bool = True
-    availability: Availability = "active"
-
-    @property
-    def name(self) -> str:
-        """The node's name."""
-        return self.traits.name
-
-
-Snapshot = Sequence[NodeView]
+_EQUALS: Final = 64
+_PROBES: Final = 32
+_MASK: Final = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -50,29 +28,6 @@ class Placed:
     """The node that takes it."""
 
     node: str
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a node can't: for one node, and for several."""
-
-    one: str
-    many: str
-
-    def count(self, number: int) -> str:
-        """`2 lack memory`."""
-        return f"{number} {self.one if number == 1 else self.many}"
-
-
-DOWN: Final = Reason("is down", "are down")
-NOT_ACTIVE: Final = {
-    "pause": Reason("is paused", "are paused"),
-    "drain": Reason("is drained", "are drained"),
-}
-REFUSED: Final = Reason("has refused it", "have refused it")
-OTHER_NODE: Final = Reason("is not the node of its networks", "are not the node of its networks")
-NO_CPUS: Final = Reason("has too few CPUs", "have too few CPUs")
-NO_MEMORY: Final = Reason("lacks memory", "lack memory")
 
 
 @dataclass(frozen=True)
@@ -86,48 +41,153 @@ class Rejected:
         return "no node can take it: " + ", ".join(reason.count(number) for reason, number in counted)
 
 
-def place(request: PlaceRequest, snapshot: Snapshot) -> Placed | Rejected:
-    """Choose a node. Raises SeawayError(BAD_REQUEST) for a constraint that can't be read."""
-    constraints = [parse(text) for text in request.constraints]
-    refusals = {node.name: _refusal(node, request, constraints) for node in snapshot}
-    fit = [node for node in snapshot if refusals[node.name] is None]
-    if not fit:
-        return Rejected(Counter(reason for reason in refusals.values() if reason is not None))
-    ports = frozenset(request.host_ports)
-    with_ports_free = [node for node in fit if not ports & node.host_ports]
-    choice = with_ports_free or fit
-    # right after everything was killed at once, those who are silent may be dead
-    choice = [node for node in choice if node.heard] or choice
-    return Placed(min(choice, key=lambda node: _rank(node, request.resources)).name)
+def place(request: PlaceRequest, cluster: Cluster, seed: int = 0) -> Placed | Rejected:
+    """Choose a node; `seed` is the dice of the strategy `random`.
+
+    Raises SeawayError(BAD_REQUEST) for a condition that can't be asked.
+    """
+    search = _Search(Demand.of(request), cluster)
+    if request.node:
+        node = search.only(request.node)
+    elif cluster.policy.strategy == "random":
+        node = search.by_chance(seed)
+    else:
+        node = search.best()
+    return Placed(node.name) if node is not None else Rejected(search.refusals())
 
 
-def _refusal(node: NodeView, request: PlaceRequest, constraints: Sequence[Constraint]) -> Reason | None:
-    if request.node and node.name != request.node:
-        return OTHER_NODE
-    if node.name in request.excluded:
-        return REFUSED
-    if not node.up:
-        return DOWN
-    if node.availability != "active":
-        return NOT_ACTIVE[node.availability]
-    for constraint in constraints:
-        if not constraint.allows(node.traits):
-            return Reason(f"does not fit {constraint}", f"do not fit {constraint}")
-    if wanted(request.resources).nano_cpus > node.capacity.nano_cpus:
-        return NO_CPUS
-    return NO_MEMORY if request.resources.memory_reservation > max(0, node.free.memory) else None
+class _Search:
+    """The search for one request. The wishes that a node meets are the bits of its score, the first the highest.
+
+    The last bit: it has been heard. Right after everything was killed at once, those known by hearsay may be dead.
+    """
+
+    def __init__(self, demand: Demand, cluster: Cluster) -> None:
+        self._demand = demand
+        self._cluster = cluster
+        self._checks: Sequence[Check] = filters.checks(demand, cluster)
+        self._is_packed = cluster.policy.strategy == "binpack" and bool(demand.cpus or demand.memory)
+        wishes = filters.wishes(demand, cluster)
+        if self._is_packed:
+            wishes.append(lambda node: has_free(node, demand.cpus, demand.memory))
+        self._wishes: Sequence[Wish] = (*wishes, _is_heard)
+        self._most = (1 << len(self._wishes)) - 1
+        self._with_image = cluster.holdings.with_image(demand.request.image_ref)
+
+    def only(self, name: str) -> Node | None:
+        """The node of that name, if it can take it."""
+        node = self._cluster.nodes.get(name)
+        return node if node is not None and self._fits(node) else None
+
+    def best(self) -> Node | None:
+        """The node with the best score; among those the one with the best rank once it had the container.
+
+        In a group, the rank without the container decides.
+        """
+        best: tuple[int, float, float, float, bool, float, str] | None = None
+        first, later = self._groups()
+        for groups in (first, later):
+            for entries in groups:
+                found = self._first(entries)
+                if found is not None:
+                    key = self._key(*found)
+                    best = key if best is None else min(best, key)
+            if best is not None and -best[0] == self._most:
+                break
+        return None if best is None else self._cluster.nodes[best[-1]]
+
+    def by_chance(self, seed: int) -> Node | None:
+        """One of the nodes with the best score."""
+        first, later = self._groups()
+        groups = [*first, *later]
+        total = sum(map(len, groups))
+        for probe in range(min(_PROBES, total)):
+            node = _nth(groups, _mixed(seed + probe) % total)
+            if self._fits(node) and self._score(node) == self._most:
+                return node
+        scored = [(self._score(node), node) for entries in groups for *_, node in entries if self._fits(node)]
+        most = max((score for score, _ in scored), default=0)
+        choice = [node for score, node in scored if score == most]
+        return choice[_mixed(seed) % len(choice)] if choice else None
+
+    def refusals(self) -> Mapping[Reason, int]:
+        """Why the nodes can't take it."""
+        return Counter(reason for node in self._cluster.nodes.values() if (reason := self._refusal(node)) is not None)
+
+    def _groups(self) -> tuple[list[list[Entry]], list[list[Entry]]]:
+        """The groups where a node may meet all wishes, and the others; none where too little is left to reserve."""
+        least, limit = level(self._demand.reservation.memory), level(self._demand.memory)
+        first: list[list[Entry]] = []
+        later: list[list[Entry]] = []
+        for key, entries in self._cluster.order.groups():
+            if key.room >= least:
+                is_later = key.hearsay or (self._is_packed and key.free < limit)
+                (later if is_later else first).append(entries)
+        return first, later
+
+    def _first(self, entries: list[Entry]) -> tuple[int, Node] | None:
+        """The first entry with the best score, or one of the same rank that has the image."""
+        best, at = -1, 0
+        for index, entry in enumerate(entries):
+            node = entry[-1]
+            if self._fits(node):
+                score = self._score(node)
+                if score > best:
+                    best, at = score, index
+                    if score == self._most:
+                        break
+        return None if best < 0 else (best, self._local(entries, at, best))
+
+    def _local(self, entries: list[Entry], at: int, score: int) -> Node:
+        """The first of the next equals that has the image; without one the entry itself."""
+        first = entries[at]
+        if not self._with_image or first[-1].name in self._with_image:
+            return first[-1]
+        for index in range(at + 1, min(at + _EQUALS, len(entries))):
+            entry = entries[index]
+            if entry[:3] != first[:3]:
+                break
+            node = entry[-1]
+            if node.name in self._with_image and self._fits(node) and self._score(node) == score:
+                return node
+        return first[-1]
+
+    def _key(self, score: int, node: Node) -> tuple[int, float, float, float, bool, float, str]:
+        steps, running, containers, full = self._cluster.order.ranking(node, self._demand.cpus, self._demand.memory)
+        return -score, steps, running, containers, node.name not in self._with_image, full, node.name
+
+    def _fits(self, node: Node) -> bool:
+        return self._refusal(node) is None
+
+    def _refusal(self, node: Node) -> Reason | None:
+        for check in self._checks:
+            reason = check(node)
+            if reason is not None:
+                return reason
+        return None
+
+    def _score(self, node: Node) -> int:
+        score = 0
+        for wish in self._wishes:
+            score = 2 * score + wish(node)
+        return score
 
 
-def _rank(node: NodeView, resources: Resources) -> tuple[int, float, float, float, str]:
-    """Smaller is better: how full the node would be (in tenths), how many run per core, and the name at last."""
-    want = wanted(resources)
-    full = max(
-        _share(node.capacity.memory, node.free.memory - want.memory),
-        _share(node.capacity.nano_cpus, node.free.nano_cpus - want.nano_cpus),
-    )
-    cores = max(1.0, node.capacity.nano_cpus / CORE)
-    return int(full * _STEPS), node.running / cores, node.containers / cores, full, node.name
+def _is_heard(node: Node) -> bool:
+    return node.heard
 
 
-def _share(whole: int, free: int) -> float:
-    return (whole - free) / whole if whole else 1.0
+def _nth(groups: Sequence[list[Entry]], index: int) -> Node:
+    for entries in groups:
+        if index < len(entries):
+            return entries[index][-1]
+        index -= len(entries)
+    raise IndexError(index)
+
+
+def _mixed(number: int) -> int:
+    """A number that looks like chance (SplitMix64)."""
+    number = (number + 0x9E3779B97F4A7C15) & _MASK
+    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & _MASK
+    return number ^ (number >> 31)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator
 from typing import Final
@@ -16,6 +17,7 @@ from seaway_contracts.catalogue import (
     BEAT,
     CONTAINER_CREATE,
     CONTAINER_DESTROY,
+    CONTAINER_RENAME,
     GET_CONTAINER,
     LIST_CONTAINERS,
     LIST_NODES,
@@ -26,6 +28,7 @@ from seaway_contracts.catalogue import (
 )
 from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.lifecycle import ContainerEvent, PublicContainerEvent
 from seaway_contracts.node_settings import NodeUpdated
 from seaway_contracts.nodes import Beat
 from seaway_contracts.placement import Placement, PlaceRequest
@@ -34,16 +37,17 @@ from seaway_contracts.version import VERSION
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
+from seaway_scheduler.cluster import Cluster
+from seaway_scheduler.holdings import Held
+from seaway_scheduler.node import NodeTerms
 from seaway_scheduler.place import Rejected, place
-from seaway_scheduler.snapshot import Cluster
 
 log = logging.getLogger(__name__)
 _FIRST_BEAT_S: Final = 3.0
 _ASK_S: Final = 2.0
 _RETRY_S: Final = 1.0
-_HEARD: Final = tuple(
-    channel.template.wildcard() for channel in (CONTAINER_CREATE, CONTAINER_DESTROY, NODE_REMOVE, NODE_UPDATE)
-)
+_EVENTS: Final = (CONTAINER_CREATE, CONTAINER_RENAME, CONTAINER_DESTROY, NODE_REMOVE, NODE_UPDATE)
+_HEARD: Final = tuple(channel.template.wildcard() for channel in _EVENTS)
 
 
 @contextlib.asynccontextmanager
@@ -91,19 +95,17 @@ class Scheduler:
 
         Raises UNPLACEABLE, UNAVAILABLE, BAD_REQUEST.
         """
-        if not self._cluster.any_up(time.monotonic()):
+        self._cluster.tick(time.monotonic())
+        if not self._cluster.up:
             await self._wait_for_a_node()
-        now = time.monotonic()
-        node = self._cluster.placement(request.container_id, now)
-        if node is None or node in request.excluded or request.node not in ("", node):
+        node = self._cluster.placement(request.container_id)
+        if node is None or request.node not in ("", node) or node in request.excluded:
             self._cluster.unplaced(request.container_id)
-            snapshot = self._cluster.snapshot(now)
-            found = place(request, snapshot)
+            found = place(request, self._cluster, secrets.randbits(64))
             if isinstance(found, Rejected):
-                code = Code.UNPLACEABLE if any(view.up for view in snapshot) else Code.UNAVAILABLE
-                raise SeawayError(code, str(found))
+                raise SeawayError(Code.UNPLACEABLE if self._cluster.up else Code.UNAVAILABLE, str(found))
             node = found.node
-            self._cluster.placed(request, node, now)
+            self._cluster.placed(request, node, time.monotonic())
             reach(Failpoint.PLACE_CHOSEN)
         return Placement(node=node)
 
@@ -140,7 +142,7 @@ class Scheduler:
         while True:
             page = await self._bus.call(LIST_CONTAINERS, ListContainers(after=after), timeout_s=_ASK_S)
             for record in page.containers:
-                self._cluster.holds(record.id, record.node, record.spec.network.fixed_host_ports)
+                self._cluster.holds(Held.of(record))
             after = page.next
             if not after:
                 return
@@ -163,14 +165,17 @@ class Scheduler:
             self._cluster.removed(envelope.node)
             self._facts.forget(envelope.node)
         elif words == (NODE_UPDATE.noun, NODE_UPDATE.action):
-            if isinstance(body := event.body(), NodeUpdated):
-                self._cluster.set(body.settings)
+            if isinstance(body := _body(event), NodeUpdated):
+                self._cluster.set_terms(envelope.node, NodeTerms.of(body.settings))
         elif words == (CONTAINER_DESTROY.noun, CONTAINER_DESTROY.action):
             self._cluster.gone(identifier)
-        elif words == (CONTAINER_CREATE.noun, CONTAINER_CREATE.action) and not self._cluster.made(
-            identifier, envelope.node
-        ):
-            self._tasks.spawn(f"learn-{identifier[:12]}", self._learn_one(identifier))
+        elif words == (CONTAINER_RENAME.noun, CONTAINER_RENAME.action):
+            self._cluster.named(identifier, _name(event))
+        elif words == (CONTAINER_CREATE.noun, CONTAINER_CREATE.action):
+            if self._cluster.made(identifier, envelope.node):
+                self._cluster.named(identifier, _name(event))
+            else:
+                self._tasks.spawn(f"learn-{identifier[:12]}", self._learn_one(identifier))
 
     async def _learn_one(self, identifier: str) -> None:
         """One that another copy has placed: its ports stand in its record."""
@@ -179,4 +184,19 @@ class Scheduler:
         except SeawayError as error:
             log.debug("the ports of container %s are not known: %s", identifier[:12], error)
         else:
-            self._cluster.holds(record.id, record.node, record.spec.network.fixed_host_ports)
+            self._cluster.holds(Held.of(record))
+
+
+def _name(event: Event) -> str:
+    """The container's name after an event; empty if it isn't said."""
+    body = _body(event)
+    return body.attributes.get("name", "") if isinstance(body, ContainerEvent | PublicContainerEvent) else ""
+
+
+def _body(event: Event) -> object:
+    """The event's body; None if a later release wrote what can't be read."""
+    try:
+        return event.body()
+    except SeawayError as error:
+        log.debug("an event can't be read: %s", error)
+        return None

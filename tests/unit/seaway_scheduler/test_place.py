@@ -1,196 +1,398 @@
 """Placement: what it must never do, and what it prefers."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.seaway_scheduler.clusters import CORE, add, named, request
 
-from seaway_contracts.containers import Resources
+from seaway_contracts.containers import DeviceRequest, Resources
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.nodes import Capacity
-from seaway_contracts.placement import PlaceRequest
-from seaway_scheduler.constraints import NodeTraits, parse
-from seaway_scheduler.place import NodeView, Placed, Rejected, place
-from seaway_testing.builders import GIB, container_id
-
-CORE = 1_000_000_000
-
-
-def node(name: str, *, up: bool = True, memory: int = 8 * GIB, cores: int = 4, **changes: object) -> NodeView:
-    whole = Capacity(nano_cpus=cores * CORE, memory=memory)
-    view = NodeView(NodeTraits(name), up, whole, whole)
-    return replace(view, **changes)  # type: ignore[arg-type]
+from seaway_contracts.nodes import Capacity, Reservation
+from seaway_contracts.placement import Condition, PlaceRequest
+from seaway_scheduler.cluster import Cluster
+from seaway_scheduler.holdings import Held
+from seaway_scheduler.node import NodeTerms, Policy
+from seaway_scheduler.place import Placed, Rejected, place
+from seaway_testing.builders import GIB, container_id, node_record
 
 
-def request(**resources: int) -> PlaceRequest:
-    return PlaceRequest(container_id=container_id(), resources=Resources(**resources))  # type: ignore[arg-type]
+def asking(**resources: object) -> PlaceRequest:
+    return request(resources=Resources(**resources))  # type: ignore[arg-type]
 
 
-views = st.builds(
-    lambda name, up, memory, free, cores, running: node(
-        name,
-        up=up,
-        memory=memory,
-        cores=cores,
-        free=Capacity(nano_cpus=cores * CORE, memory=min(free, memory)),
-        running=running,
-        containers=running,
-    ),
-    st.sampled_from([f"n{number}" for number in range(6)]),
-    st.booleans(),
-    st.integers(GIB, 64 * GIB),
-    st.integers(-GIB, 64 * GIB),
-    st.integers(1, 64),
-    st.integers(0, 100),
-)
-clusters = st.lists(views, max_size=6, unique_by=lambda view: view.name)
-requests = st.builds(
-    lambda reservation, limit, cpus: request(memory_reservation=reservation, memory=limit, nano_cpus=cpus * CORE),
-    st.integers(0, 70 * GIB),
-    st.integers(0, 70 * GIB),
-    st.integers(0, 70),
-)
-
-
-@given(requests, clusters)
-def test_never_on_a_node_that_cannot(wanted: PlaceRequest, cluster: list[NodeView]) -> None:
-    found = place(wanted, cluster)
-    able = {
-        view.name
-        for view in cluster
-        if view.up
-        and wanted.resources.memory_reservation <= max(0, view.free.memory)
-        and wanted.resources.nano_cpus <= view.capacity.nano_cpus
-    }
-    if isinstance(found, Placed):
-        assert found.node in able
-    else:
-        assert not able
-        assert sum(found.reasons.values()) == len(cluster)
-
-
-@given(requests, clusters, st.randoms())
-def test_the_order_of_nodes_does_not_matter(wanted: PlaceRequest, cluster: list[NodeView], random: object) -> None:
-    shuffled = list(cluster)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert place(wanted, shuffled) == place(wanted, cluster)
-
-
-@given(st.integers(1, 8), st.integers(0, 60), st.integers(0, 1 << 28), st.integers(0, CORE))
-def test_equal_containers_spread_evenly_over_equal_nodes(nodes: int, count: int, memory: int, cpus: int) -> None:
-    cluster = {f"n{number}": node(f"n{number}", memory=64 * GIB, cores=64) for number in range(nodes)}
-    for _ in range(count):
-        found = place(request(memory=memory, nano_cpus=cpus), list(cluster.values()))
+def fill(cluster: Cluster, wanted: PlaceRequest, count: int, seed: int = 0) -> None:
+    """Place the same container again and again."""
+    for number in range(count):
+        one = wanted.model_copy(update={"container_id": container_id(1000 + number)})
+        found = place(one, cluster, seed + number)
         assert isinstance(found, Placed)
-        view = cluster[found.node]
-        free = Capacity(nano_cpus=view.free.nano_cpus - cpus, memory=view.free.memory - memory)
-        cluster[found.node] = replace(view, free=free, running=view.running + 1, containers=view.containers + 1)
-    counts = [view.running for view in cluster.values()]
-    assert max(counts) - min(counts) <= 1
+        cluster.placed(one, found.node, 0.0)
+
+
+def counts(cluster: Cluster) -> list[int]:
+    return [node.running for node in cluster.nodes.values()]
+
+
+@given(
+    st.integers(1, 8),
+    st.integers(0, 60),
+    st.integers(0, 1 << 28),
+    st.integers(0, 1 << 28),
+    st.integers(0, CORE),
+)
+def test_equal_containers_spread_evenly_over_equal_nodes(
+    nodes: int, count: int, memory: int, reserved: int, cpus: int
+) -> None:
+    cluster = Cluster()
+    for number in range(nodes):
+        add(cluster, f"n{number}", memory=64 * GIB, cores=64)
+    fill(cluster, asking(memory=memory, memory_reservation=reserved, nano_cpus=cpus), count)
+    assert max(counts(cluster)) - min(counts(cluster)) <= 1
 
 
 def test_larger_nodes_take_more() -> None:
-    cluster = {"big": node("big", cores=8), "small": node("small", cores=2)}
-    for _ in range(50):
-        found = place(request(), list(cluster.values()))
-        assert isinstance(found, Placed)
-        view = cluster[found.node]
-        cluster[found.node] = replace(view, running=view.running + 1)
-    assert (cluster["big"].running, cluster["small"].running) == (40, 10)
+    cluster = Cluster()
+    add(cluster, "big", cores=8)
+    add(cluster, "small", cores=2)
+    fill(cluster, request(), 50)
+    assert counts(cluster) == [40, 10]
 
 
 def test_limits_are_no_reservations() -> None:
     """Docker lets limits promise more memory than there is."""
-    full = node("n1", free=Capacity(nano_cpus=0, memory=-GIB))
-    assert place(request(memory=4 * GIB), [full]) == Placed("n1")
-    assert isinstance(place(request(memory_reservation=1), [full]), Rejected)
+    cluster = Cluster()
+    add(cluster, "n1", free=Capacity(nano_cpus=0, memory=0), reserved=Reservation(memory=8 * GIB))
+    assert place(asking(memory=100 * GIB), cluster) == Placed("n1")
+    assert isinstance(place(asking(memory_reservation=1), cluster), Rejected)
 
 
 def test_the_emptier_node_is_preferred() -> None:
-    half = node("a", free=Capacity(nano_cpus=4 * CORE, memory=4 * GIB))
-    assert place(request(), [half, node("b", running=50)]) == Placed("b")
+    cluster = Cluster()
+    add(cluster, "a", free=Capacity(nano_cpus=4 * CORE, memory=4 * GIB))
+    add(cluster, "b", running=50)
+    assert place(request(), cluster) == Placed("b")
+
+
+def test_a_large_container_goes_to_a_large_node() -> None:
+    """Also if that one is not as empty as a small one."""
+    cluster = Cluster()
+    add(cluster, "large", memory=64 * GIB, running=5, containers=5)
+    add(cluster, "small", memory=2 * GIB)
+    assert place(asking(memory=4 * GIB), cluster) == Placed("large")
+    assert place(request(), cluster) == Placed("small")
 
 
 def test_stopped_containers_weigh_last() -> None:
-    assert place(request(), [node("a", containers=9), node("b")]) == Placed("b")
-    assert place(request(), [node("a", containers=9), node("b", running=1, containers=1)]) == Placed("a")
+    cluster = Cluster()
+    add(cluster, "a", containers=9)
+    add(cluster, "b")
+    assert place(request(), cluster) == Placed("b")
+    add(cluster, "b", running=1, containers=1)
+    assert place(request(), cluster) == Placed("a")
 
 
 def test_a_taken_port_sends_it_elsewhere_if_there_is_an_elsewhere() -> None:
-    wanted = PlaceRequest(container_id=container_id(), host_ports=(80,))
-    taken = node("a", host_ports=frozenset({80}))
-    assert place(wanted, [taken, node("b", running=10)]) == Placed("b")
-    assert place(wanted, [taken]) == Placed("a")
+    cluster = named("a")
+    cluster.holds(Held(container_id(9), "a", "web", host_ports=frozenset({80})))
+    assert place(request(host_ports=(80,)), cluster) == Placed("a")
+    add(cluster, "b", running=10)
+    assert place(request(host_ports=(80,)), cluster) == Placed("b")
+    assert place(request(host_ports=(81,)), cluster) == Placed("a")
 
 
 def test_a_node_that_has_been_heard_is_preferred_to_one_that_is_only_said_to_be_up() -> None:
-    full, silent = node("full", running=90), replace(node("silent"), heard=False)
-    assert place(request(), [full, silent]) == Placed("full")
-    assert place(request(), [silent]) == Placed("silent")
-    assert place(request(), [replace(full, up=False), silent]) == Placed("silent")
+    cluster = Cluster()
+    cluster.load([node_record("silent")], 0.0)
+    assert place(request(), cluster) == Placed("silent")
+    add(cluster, "full", running=90)
+    assert place(request(), cluster) == Placed("full")
+    add(cluster, "full", leaving=True)
+    assert place(request(), cluster) == Placed("silent")
+
+
+def test_a_wish_weighs_more_than_having_been_heard() -> None:
+    cluster = named("heard")
+    cluster.load([node_record("silent")], 0.0)
+    wish = Condition(key="node", value="silent", soft=True)
+    assert place(request(constraints=(wish,)), cluster) == Placed("silent")
 
 
 @pytest.mark.parametrize(
-    ("constraint", "chosen"),
+    ("condition", "chosen"),
     [
-        ("node.labels.disk==ssd", "b"),
-        ("node.labels.disk!=ssd", "a"),
-        ("node == b", "b"),
-        ("node!=a", "b"),
-        ("node.hostname==host-b", "b"),
-        ("node.platform.arch==arm64", "b"),
+        (Condition(key="node.labels.disk", value="ssd"), "b"),
+        (Condition(key="disk", value="s*"), "b"),
+        (Condition(key="engine.labels.disk", value="/^s+d$/"), "b"),
+        (Condition(key="disk", value="ss?", equal=False), "a"),
+        (Condition(key="node.labels.disk", value="ssd", equal=False), "a"),
+        (Condition(key="node", value="b"), "b"),
+        (Condition(key="node.id", value="a", equal=False), "b"),
+        (Condition(key="node.hostname", value="host-b"), "b"),
+        (Condition(key="node.platform.arch", value="arm64"), "b"),
+        (Condition(key="kernelversion", value="/^6[.]/"), "b"),
+        (Condition(key="disk", value="ssd", soft=True), "b"),
+        (Condition(key="disk", value="nvme", soft=True), "a"),
     ],
 )
-def test_constraints(constraint: str, chosen: str) -> None:
-    second = NodeTraits("b", "host-b", architecture="arm64", labels={"disk": "ssd"})
-    cluster = [node("a"), node("b", traits=second, running=5)]
-    wanted = PlaceRequest(container_id=container_id(), constraints=(constraint,))
-    assert place(wanted, cluster) == Placed(chosen)
+def test_constraints(condition: Condition, chosen: str) -> None:
+    cluster = named("a")
+    add(cluster, "b", architecture="arm64", labels={"disk": "ssd"}, kernel_version="6.12.0", running=5)
+    assert place(request(constraints=(condition,)), cluster) == Placed(chosen)
 
 
-@pytest.mark.parametrize("text", ["", "node", "node=b", "node.labels.==x", "disk==ssd", "== x", "node>=3"])
-def test_a_constraint_that_cannot_be_read(text: str) -> None:
-    with pytest.raises(SeawayError, match=r"constraint") as caught:
-        parse(text)
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Condition(key="", value="x"),
+        Condition(key="node.labels.", value="x"),
+        Condition(key="node.role", value="manager"),
+        Condition(key="disk", value="/(/"),
+    ],
+    ids=str,
+)
+def test_a_constraint_that_cannot_be_asked(condition: Condition) -> None:
+    with pytest.raises(SeawayError) as caught:
+        place(request(constraints=(condition,)), named("a"))
     assert caught.value.status == 400
+    assert str(condition) in caught.value.message
+
+
+WEB = Held(container_id(50), "b", "web-1", "shop/web:2", "sha256:aa", {"tier": "front"})
+DB = Held(container_id(51), "c", "db-1", "host:5000/db", "sha256:bb", {"tier": "back"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "with_web"),
+    [
+        ("container", "web-1", True),
+        ("container", container_id(50), True),
+        ("container", "web*", True),
+        ("container", "/^web-[0-9]$/", True),
+        ("container", "w", False),
+        ("image", "shop/web:2", True),
+        ("image", "shop/web", True),
+        ("image", "sha256:aa", True),
+        ("image", "shop*", True),
+        ("image", "shop", False),
+        ("label", "tier=front", True),
+        ("label", "tier=fr*", True),
+        ("label", "front", False),
+        ("tier", "front", True),
+        ("tier", "f?ont", True),
+    ],
+)
+def test_affinities(key: str, value: str, with_web: bool) -> None:
+    cluster = named("a", "b", "c")
+    cluster.holds(DB)
+    together, apart = Condition(key=key, value=value), Condition(key=key, value=value, equal=False)
+    for _ in range(2):
+        cluster.holds(WEB)  # the second time, the answer for it is known already
+        found = place(request(affinities=(together,)), cluster)
+        assert found == Placed("b") if with_web else isinstance(found, Rejected)
+        add(cluster, "a", running=5)
+        add(cluster, "c", running=5)
+        assert place(request(affinities=(apart,)), cluster) == Placed("a" if with_web else "b")
+        cluster.holdings.remove(WEB.id)
+        assert isinstance(place(request(affinities=(together,)), cluster), Rejected)
+
+
+def test_a_soft_affinity_is_dropped_where_nothing_fits() -> None:
+    cluster = named("a", "b")
+    cluster.holds(WEB)
+    soft = Condition(key="container", value="web-1", soft=True)
+    assert place(request(affinities=(soft,)), cluster) == Placed("b")
+    cluster.gone(WEB.id)
+    assert place(request(affinities=(soft,)), cluster) == Placed("a")
+
+
+def test_an_affinity_follows_a_new_name() -> None:
+    cluster = named("a", "b")
+    cluster.holds(WEB)
+    cluster.named(WEB.id, "shop")
+    assert place(request(affinities=(Condition(key="container", value="shop"),)), cluster) == Placed("b")
+    assert isinstance(place(request(affinities=(Condition(key="container", value="web-1"),)), cluster), Rejected)
+
+
+def test_placements_that_are_not_made_yet_keep_apart() -> None:
+    cluster = named("a", "b", "c")
+    apart = Condition(key="tier", value="front", equal=False)
+    fill(cluster, request(labels={"tier": "front"}, affinities=(apart,)), 3)
+    assert counts(cluster) == [1, 1, 1]
+    found = place(request(affinities=(apart,)), cluster)
+    assert str(found) == "no node can take it: 3 do not fit affinity tier!=front"
+
+
+def test_the_image_decides_between_equals_alone() -> None:
+    cluster = named("a", "b", "c")
+    cluster.holds(Held(container_id(9), "b", "x", "busybox"))
+    assert place(request(image_ref="busybox"), cluster) == Placed("b")
+    assert place(request(image_ref="alpine"), cluster) == Placed("a")
+    add(cluster, "b", running=1)
+    assert place(request(image_ref="busybox"), cluster) == Placed("a")
+
+
+def test_the_image_decides_between_nodes_of_different_sizes() -> None:
+    cluster = named("a")
+    add(cluster, "b", memory=64 * GIB)
+    cluster.holds(Held(container_id(9), "b", "x", "busybox"))
+    assert place(request(image_ref="busybox"), cluster) == Placed("b")
+
+
+def test_a_node_that_has_refused_it_is_not_asked_again() -> None:
+    cluster = named("a", "b")
+    assert place(request(excluded=("a",)), cluster) == Placed("b")
+    found = place(request(excluded=("a", "b"), node="a"), cluster)
+    assert str(found) == "no node can take it: 1 is not the node of its networks, 1 has refused it"
+
+
+def test_operators_keep_nodes_free() -> None:
+    cluster = named("a", "b", "c")
+    cluster.set_terms("a", NodeTerms("pause"))
+    cluster.set_terms("b", NodeTerms("drain"))
+    assert place(request(), cluster) == Placed("c")
+    cluster.set_terms("c", NodeTerms("drain"))
+    assert str(place(request(), cluster)) == "no node can take it: 2 are being drained, 1 is paused"
+    cluster.set_terms("a", NodeTerms())
+    assert place(request(), cluster) == Placed("a")
+
+
+@pytest.mark.parametrize(
+    ("platform", "chosen"),
+    [
+        ("linux/arm64/v8", "b"),
+        ("arm64", "b"),
+        ("linux/aarch64", "b"),
+        ("linux/amd64", "a"),
+        ("linux", "a"),
+        ("x86_64", "a"),
+        ("", "a"),
+    ],
+)
+def test_platforms(platform: str, chosen: str) -> None:
+    cluster = named("a")
+    add(cluster, "b", architecture="aarch64", running=5)
+    assert place(request(platform=platform), cluster) == Placed(chosen)
+
+
+def test_no_node_of_that_platform() -> None:
+    assert str(place(request(platform="windows"), named("a"))) == "no node can take it: 1 is not of platform windows"
+
+
+def test_a_runtime_that_only_some_have() -> None:
+    cluster = Cluster()
+    add(cluster, "a", runtimes={"crun": "/usr/bin/crun"})
+    add(cluster, "b", runtimes={"runsc": "/usr/bin/runsc"}, memory=GIB)
+    assert place(request(runtime="runsc"), cluster) == Placed("b")
+    found = place(request(runtime="runsc", resources=Resources(memory_reservation=2 * GIB)), cluster)
+    assert str(found) == "no node can take it: 1 lacks memory, 1 lacks the runtime runsc"
+    assert place(request(runtime="nope"), cluster) == Placed("a"), "which refuses it in Docker's words"
+
+
+def gpus(count: int, *ids: str) -> PlaceRequest:
+    return asking(device_requests=(DeviceRequest(count=count, ids=ids, capabilities=(("gpu",),)),))
+
+
+def test_devices_are_reserved_by_number() -> None:
+    cluster = named("a")
+    assert place(gpus(1), cluster) == Placed("a"), "which refuses it in Docker's words"
+    add(cluster, "b", devices={"nvidia.com/gpu": 3}, reserved=Reservation(devices={"nvidia.com/gpu": 1}))
+    fill(cluster, gpus(1), 2)
+    assert counts(cluster) == [0, 2]
+    assert str(place(gpus(1), cluster)) == "no node can take it: 2 lack devices nvidia.com/gpu"
+    for shared in (gpus(-1), gpus(0, "0")):
+        assert isinstance(place(shared, cluster), Placed), "all of them, and named ones, are shared as in Docker"
+    cluster.unplaced(container_id(1000))
+    assert place(gpus(1), cluster) == Placed("b")
+
+
+def test_cpus_can_be_reserved() -> None:
+    cluster = named("a")
+    fill(cluster, asking(cpu_reservation=CORE), 4)
+    assert str(place(asking(cpu_reservation=1), cluster)) == "no node can take it: 1 lacks CPUs"
+    assert place(asking(nano_cpus=4 * CORE), cluster) == Placed("a"), "a limit"
+
+
+def test_a_node_under_pressure_takes_nothing() -> None:
+    cluster = named("b")
+    add(cluster, "a", pressure=("disk", "memory"))
+    assert place(request(), cluster) == Placed("b")
+    add(cluster, "b", pressure=("disk",))
+    assert str(place(request(), cluster)) == ("no node can take it: 1 runs out of disk, 1 runs out of disk and memory")
 
 
 def test_a_refusal_explains_itself_in_counts() -> None:
-    cluster = [
-        node("a", free=Capacity(nano_cpus=0, memory=0)),
-        node("b", free=Capacity(nano_cpus=0, memory=0)),
-        node("c", up=False),
-        node("d", cores=1, free=Capacity(nano_cpus=0, memory=64 * GIB)),
-    ]
-    found = place(request(memory_reservation=GIB, nano_cpus=2 * CORE), cluster)
+    cluster = Cluster()
+    full = Reservation(memory=8 * GIB)
+    add(cluster, "a", reserved=full)
+    add(cluster, "b", reserved=full)
+    add(cluster, "c", leaving=True)
+    add(cluster, "d", cores=1)
+    found = place(asking(memory_reservation=GIB, nano_cpus=2 * CORE), cluster)
     assert str(found) == "no node can take it: 2 lack memory, 1 is down, 1 has too few CPUs"
-    found = place(PlaceRequest(container_id=container_id(), constraints=("node==z",)), cluster[:2])
-    assert str(found) == "no node can take it: 2 do not fit node==z"
+    cluster.removed("c")
+    found = place(request(constraints=(Condition(key="node", value="z"),)), cluster)
+    assert str(found) == "no node can take it: 3 do not fit node==z"
 
 
 def test_cpu_quota_counts_as_cpus() -> None:
-    assert isinstance(place(request(cpu_quota=500_000, cpu_period=100_000), [node("a", cores=4)]), Rejected)
-    assert place(request(cpu_quota=400_000), [node("a", cores=4)]) == Placed("a")
-
-
-def on(name: str, **resources: int) -> PlaceRequest:
-    return request(**resources).model_copy(update={"node": name})
+    cluster = named("a")
+    assert isinstance(place(asking(cpu_quota=500_000, cpu_period=100_000), cluster), Rejected)
+    assert place(asking(cpu_quota=400_000), cluster) == Placed("a")
 
 
 def test_only_the_node_that_is_asked_for() -> None:
-    cluster = [node("n1"), node("n2", running=50), node("n3")]
-    assert place(on("n2"), cluster) == Placed("n2")
+    cluster = named("n1", "n3")
+    add(cluster, "n2", running=50)
+    assert place(request(node="n2"), cluster) == Placed("n2")
 
 
 @pytest.mark.parametrize(
     ("wanted", "reasons"),
     [
-        (on("n2"), "2 are not the node of its networks, 1 is down"),
-        (on("n1", memory_reservation=9 * GIB), "2 are not the node of its networks, 1 lacks memory"),
-        (on("n9"), "3 are not the node of its networks"),
+        (request(node="n2"), "2 are not the node of its networks, 1 is down"),
+        (
+            request(node="n1", resources=Resources(memory_reservation=9 * GIB)),
+            "2 are not the node of its networks, 1 lacks memory",
+        ),
+        (request(node="n9"), "3 are not the node of its networks"),
     ],
 )
 def test_the_node_that_is_asked_for_must_be_able(wanted: PlaceRequest, reasons: str) -> None:
-    found = place(wanted, [node("n1"), node("n2", up=False), node("n3")])
-    assert str(found) == f"no node can take it: {reasons}"
+    cluster = named("n1", "n3")
+    add(cluster, "n2", leaving=True)
+    assert str(place(wanted, cluster)) == f"no node can take it: {reasons}"
+
+
+def test_binpack_fills_one_node_after_the_other() -> None:
+    cluster = Cluster(Policy("binpack"))
+    for name in "abc":
+        add(cluster, name)
+    fill(cluster, asking(memory_reservation=3 * GIB), 3)
+    assert counts(cluster) == [2, 1, 0]
+
+
+def test_binpack_promises_by_limits_what_is_there_before_it_promises_more() -> None:
+    cluster = Cluster(Policy("binpack"))
+    for name in "abc":
+        add(cluster, name)
+    fill(cluster, asking(memory=4 * GIB), 6)
+    assert counts(cluster) == [2, 2, 2]
+    assert isinstance(place(asking(memory=6 * GIB), cluster), Placed)
+
+
+def test_chance_takes_all_nodes_that_can() -> None:
+    cluster = Cluster(Policy("random"))
+    for name in "abcdef":
+        add(cluster, name, memory=GIB if name in "ab" else 64 * GIB)
+    fill(cluster, asking(memory_reservation=2 * GIB), 100)
+    assert counts(cluster)[:2] == [0, 0]
+    assert all(10 < count < 40 for count in counts(cluster)[2:])
+
+
+def test_chance_finds_the_only_node_that_can() -> None:
+    cluster = Cluster(Policy("random"))
+    for number in range(200):
+        add(cluster, f"n{number}")
+    wanted = request(constraints=(Condition(key="node", value="n77"),))
+    assert {str(place(wanted, cluster, seed)) for seed in range(20)} == {str(Placed("n77"))}
+    assert isinstance(place(request(excluded=tuple(cluster.nodes)), cluster), Rejected)

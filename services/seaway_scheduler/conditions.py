@@ -1,0 +1,96 @@
+"""Conditions on nodes and on what they have, in the words of classic Swarm: what matches them. Pure."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from seaway_contracts.errors import bad_request
+from seaway_contracts.placement import Condition
+
+_LABELS: Final = ("node.labels.", "engine.labels.")
+_NODE: Final = "node."
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTraits:
+    """What constraints can ask of a node."""
+
+    name: str
+    hostname: str = ""
+    os: str = "linux"
+    architecture: str = ""
+    operating_system: str = ""
+    kernel_version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def value(self, key: str) -> str:
+        """The value for a constraint's key; empty where a label isn't set. Any other word is a label, as in Swarm."""
+        known = _TRAITS.get(key)
+        if known is not None:
+            return known(self)
+        for prefix in _LABELS:
+            key = key.removeprefix(prefix)
+        return self.labels.get(key, "")
+
+
+_TRAITS: Final[Mapping[str, Callable[[NodeTraits], str]]] = {
+    "node": lambda traits: traits.name,
+    "node.id": lambda traits: traits.name,
+    "node.hostname": lambda traits: traits.hostname,
+    "node.platform.os": lambda traits: traits.os,
+    "node.platform.arch": lambda traits: traits.architecture,
+    "operatingsystem": lambda traits: traits.operating_system,
+    "kernelversion": lambda traits: traits.kernel_version,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A condition that is ready to be asked. `exact`: the only text that matches; None for a pattern."""
+
+    condition: Condition
+    exact: str | None
+    pattern: re.Pattern[str] | None
+
+    def matches(self, text: str) -> bool:
+        """Whether the value fits the text, whatever the operator."""
+        return text == self.exact if self.pattern is None else self.pattern.search(text) is not None
+
+    def matches_any(self, texts: Iterable[str]) -> bool:
+        """Whether the value fits one of the texts."""
+        return any(map(self.matches, texts))
+
+    def allows(self, node: NodeTraits) -> bool:
+        """Whether the node meets the condition, as a constraint."""
+        return self.matches(node.value(self.condition.key)) is self.condition.equal
+
+
+@lru_cache(maxsize=1024)
+def matcher(condition: Condition) -> Matcher:
+    """What asks the condition. Raises SeawayError (BAD_REQUEST) where its value is no regular expression."""
+    value = condition.value
+    if len(value) > 1 and value[0] == value[-1] == "/":
+        try:
+            return Matcher(condition, None, re.compile(value[1:-1]))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise bad_request(f"{condition}: {value} is no regular expression: {error}") from error
+    if "*" in value or "?" in value:
+        return Matcher(condition, None, _glob(value))
+    return Matcher(condition, value, None)
+
+
+def constraint(condition: Condition) -> Matcher:
+    """The same, for a constraint. Raises SeawayError (BAD_REQUEST), also where no node can have such a key."""
+    key = condition.key
+    is_label = any(key.startswith(prefix) and key != prefix for prefix in _LABELS)
+    if not key or (key.startswith(_NODE) and key not in _TRAITS and not is_label):
+        known = ", ".join(word for word in _TRAITS if word.startswith("node"))
+        raise bad_request(f"{condition}: constraints know {known}, node.labels.NAME, and labels by their bare name")
+    return matcher(condition)
+
+
+def _glob(value: str) -> re.Pattern[str]:
+    parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in value)
+    return re.compile(rf"\A{''.join(parts)}\Z", re.DOTALL)

@@ -1,0 +1,18 @@
+"""Nodes that have refused the container already, as they had less room than the scheduler knew. Pure."""
+
+from seaway_scheduler.cluster import Cluster
+from seaway_scheduler.demand import Demand
+from seaway_scheduler.filters.reason import Check, Reason
+from seaway_scheduler.node import Node
+
+_REFUSED = Reason("has refused it", "have refused it")
+
+
+def check(demand: Demand, cluster: Cluster) -> Check | None:
+    """Refuses the nodes that the request excludes."""
+    excluded = frozenset(demand.request.excluded)
+
+    def ask(node: Node) -> Reason | None:
+        return _REFUSED if node.name in excluded else None
+
+    return ask if excluded else None

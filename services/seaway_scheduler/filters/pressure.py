@@ -1,0 +1,18 @@
+"""Nodes that run out of memory or disk space. Pure."""
+
+from seaway_scheduler.cluster import Cluster
+from seaway_scheduler.demand import Demand
+from seaway_scheduler.filters.reason import Check, Reason
+from seaway_scheduler.node import Node
+
+
+def check(demand: Demand, cluster: Cluster) -> Check | None:
+    """Refuses nodes under pressure."""
+    return _ask
+
+
+def _ask(node: Node) -> Reason | None:
+    if not node.beat.pressure:
+        return None
+    what = " and ".join(node.beat.pressure)
+    return Reason(f"runs out of {what}", f"run out of {what}")

@@ -1,0 +1,68 @@
+"""The nodes that are up, in the order of their ranks: a few sorted lists, kept up to date change by change. Pure."""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from seaway_scheduler.node import Node
+from seaway_scheduler.rank import Ranking, binpack, level, node_class
+
+Entry = tuple[float, float, float, float, str, Node]
+"""A rank, the node's name, the node."""
+
+
+class GroupKey(NamedTuple):
+    """What the nodes of a group have in common: their class, and the levels of the memory that is left.
+
+    `free`, which limits leave, only where the strategy asks for it.
+    """
+
+    hearsay: bool
+    cores: int
+    memory: int
+    free: int
+    room: int
+
+
+class Order:
+    """Groups of nodes of about the same size and room, each sorted by rank and name."""
+
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking = ranking
+        self._groups: dict[GroupKey, list[Entry]] = {}
+        self._places: dict[str, tuple[GroupKey, Entry]] = {}
+        self._sorted: list[tuple[GroupKey, list[Entry]]] | None = None
+
+    def groups(self) -> Sequence[tuple[GroupKey, list[Entry]]]:
+        """All groups, those of nodes that have been heard first."""
+        if self._sorted is None:
+            self._sorted = sorted(self._groups.items(), key=lambda item: item[0])
+        return self._sorted
+
+    def put(self, node: Node) -> None:
+        """The node is up, or its rank may have changed."""
+        rank = self.ranking(node, 0, 0)
+        free = level(node.free_memory) if self.ranking is binpack else 0
+        key = GroupKey(not node.heard, *node_class(node), free, level(node.room_memory))
+        entry = (*rank, node.name, node)
+        if self._places.get(node.name) == (key, entry):
+            return
+        self.remove(node)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = []
+            self._sorted = None
+        insort(group, entry)
+        self._places[node.name] = key, entry
+
+    def remove(self, node: Node) -> None:
+        """The node is not up."""
+        place = self._places.pop(node.name, None)
+        if place is None:
+            return
+        key, entry = place
+        group = self._groups[key]
+        del group[bisect_left(group, entry)]
+        if not group:
+            del self._groups[key]
+            self._sorted = None
