@@ -7,6 +7,7 @@ from pydantic import Field
 from seaway_contracts.base import Payload
 
 Availability = Literal["active", "pause", "drain"]
+Strategy = Literal["spread", "binpack", "random"]
 
 
 class Reserved(Payload):
@@ -58,10 +59,34 @@ class NodeUpdated(Payload):
 class ClusterSettings(Payload):
     """The settings of the whole cluster. Reservations may add up to a node's capacity times the overcommit."""
 
-    strategy: Literal["spread", "binpack", "random"] = "spread"
+    strategy: Strategy = "spread"
     cpu_overcommit: float = 1.0
     memory_overcommit: float = 1.0
     version: int = 0
+    command: str = ""
+    """The id of the command that made the last change."""
+
+
+class UpdateCluster(Payload):
+    """Change the cluster's settings; what is not given stays."""
+
+    strategy: Strategy | None = None
+    cpu_overcommit: float | None = None
+    memory_overcommit: float | None = None
+
+
+class ClusterSettingsReply(Payload):
+    """The cluster's settings."""
+
+    settings: ClusterSettings
+
+
+class ClusterUpdated(Payload):
+    """The cluster's settings were changed; `settings` are all of them. `kind`: `cluster`, what the event is about."""
+
+    kind: str
+    settings: ClusterSettings
+    attributes: dict[str, str] = Field(default_factory=dict)
 
 
 class ToNodes(Payload):

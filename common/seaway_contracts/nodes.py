@@ -7,7 +7,7 @@ from pydantic import Field
 
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import Resources
-from seaway_contracts.node_settings import NodeSettings
+from seaway_contracts.node_settings import ClusterSettings, NodeSettings
 
 NodeState = Literal["up", "down"]
 CORE: Final = 1_000_000_000
@@ -160,9 +160,10 @@ class NodeRecord(Payload):
 
 
 class NodeList(Payload):
-    """All nodes that have joined and were not removed."""
+    """All nodes that have joined and were not removed, and the cluster's settings."""
 
     nodes: tuple[NodeRecord, ...] = ()
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
 
 
 class NodeEvent(Payload):

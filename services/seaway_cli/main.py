@@ -1,4 +1,4 @@
-"""The command line: `seaway up`, `down`, `status`, `node`, `purge`, `version`."""
+"""The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `purge`, `version`."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from seaway_cli.cluster_app import cluster_app
 from seaway_cli.errors import CliError, describe
 from seaway_cli.layout import ROOT, RUN
 from seaway_cli.node_app import node_app
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 
 app.add_typer(node_app, name="node")
+app.add_typer(cluster_app, name="cluster")
 
 
 @app.command()

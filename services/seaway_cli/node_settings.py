@@ -1,7 +1,10 @@
-"""Asks metadata for the nodes of the cluster, and changes their settings."""
+"""Asks metadata for the nodes of the cluster, and changes their settings and the cluster's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from seaway_bus.ask_once import ask_once
 from seaway_cli import commands, suite
@@ -10,10 +13,10 @@ from seaway_cli.layout import Layout
 from seaway_cli.nats_login import Login
 from seaway_cli.permissions import API, CLI, agent_user
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import LIST_NODES, UPDATE_NODE
+from seaway_contracts.catalogue import LIST_NODES, UPDATE_CLUSTER, UPDATE_NODE
 from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.node_settings import Availability, NodeSettings, UpdateNode
+from seaway_contracts.node_settings import Availability, ClusterSettings, NodeSettings, UpdateCluster, UpdateNode
 from seaway_contracts.nodes import NodeRecord
 
 
@@ -37,6 +40,23 @@ def label(layout: Layout, node: str, words: Sequence[str]) -> NodeSettings:
 def make_available(layout: Layout, node: str, availability: Availability) -> NodeSettings:
     """Set whether the node gets new containers; its settings after that. Raises CliError."""
     return _update(layout, UpdateNode(node=node, availability=availability))
+
+
+def cluster(layout: Layout) -> ClusterSettings:
+    """The cluster's settings. Raises CliError."""
+    return _ask(layout, CLI, LIST_NODES, Empty()).cluster
+
+
+def update_cluster(layout: Layout, asked: Mapping[str, str | float | None]) -> ClusterSettings:
+    """Change those of the cluster's settings that are not None; all of them after that. Raises CliError."""
+    for value in asked.values():
+        if isinstance(value, float) and not isfinite(value):
+            raise usage(f"{value} is no overcommit: use a number above 0")
+    try:
+        request = UpdateCluster.model_validate(asked)
+    except ValidationError:
+        raise usage(f"{asked['strategy']!r} is no strategy: use spread, binpack or random") from None
+    return _ask(layout, API, UPDATE_CLUSTER, request).settings
 
 
 def parse_labels(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from seaway_contracts.node_settings import NodeSettings
 from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
+from seaway_metadata.commands.cluster_settings import ClusterCommands
 from seaway_metadata.commands.connecting import Connecting
 from seaway_metadata.commands.containers import ContainerCommands
 from seaway_metadata.commands.endpoints import Endpoints
@@ -31,6 +32,7 @@ from seaway_metadata.commands.volume_service import VolumeService
 from seaway_metadata.events.event_store import EventStore
 from seaway_metadata.events.history import History
 from seaway_metadata.kinds.anonymous_volumes import AnonymousVolumes
+from seaway_metadata.kinds.cluster_settings import CLUSTER
 from seaway_metadata.kinds.container_inventories import ContainerInventories, ContainerTable
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import CONTAINERS
@@ -68,7 +70,8 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
     with contextlib.closing(open_outbox(settings.outbox)) as db:
         store, outbox = Store(bus, tasks, settings.replicas), Outbox(db, bus.transport, tasks)
         settings_of_nodes = await store.add_written(NODE_SETTINGS)
-        nodes = NodeWatch(bus, await store.add(NODES), outbox, tasks, settings_of_nodes.index.get)
+        cluster = ClusterCommands(await store.add_written(CLUSTER), outbox, store.doubt)
+        nodes = NodeWatch(bus, await store.add(NODES), outbox, tasks, settings_of_nodes.index.get, cluster.known)
         networks = await store.add_written(NETWORKS)
         volumes = await store.add_written(VOLUMES)
         container_inventories = ContainerInventories(
@@ -103,6 +106,7 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
             of_volumes,
             nodes,
             settings_of_nodes,
+            cluster,
             outbox,
             history,
         )
@@ -129,6 +133,7 @@ class Metadata:
         volumes: VolumeService,
         nodes: NodeWatch,
         node_settings: WrittenTable[NodeSettings],
+        cluster: ClusterCommands,
         outbox: Outbox,
         history: History,
     ) -> None:
@@ -156,7 +161,8 @@ class Metadata:
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )
-        self._node_configs = NodeConfigs(bus, node_settings, nodes.all_up, store.doubt)
+        self.cluster = cluster
+        self._node_configs = NodeConfigs(bus, node_settings, nodes.all_up, store.doubt, cluster.known)
         self._node_settings = NodeSettingsCommands(
             node_settings, nodes.record, outbox, store.doubt, self._node_configs.changed
         )
@@ -166,6 +172,7 @@ class Metadata:
         """Load, catch up, serve."""
         networks = self._network_table
         self.store.listen(catalogue.NODE_REMOVE, lambda event: self._removal.heard(event.envelope))
+        self.store.listen(catalogue.CLUSTER_UPDATE, lambda event: self.cluster.heard(event.body()))
         for channel in (catalogue.NODE_UPDATE, catalogue.NODE_REMOVE):
             self.store.listen(channel, lambda event: self._node_settings.heard(event.envelope.subject_id, event.body()))
         self.store.listen(catalogue.NETWORK_CREATE, lambda event: networks.heard(event.envelope.subject_id))
@@ -205,6 +212,7 @@ class Metadata:
         await serve(catalogue.REMOVE_NODE, self._removal.remove)
         await serve(catalogue.UPDATE_NODE, self._node_settings.update)
         await self._node_configs.serve()
+        await self.cluster.serve(self._bus)
         requests = NodeRequests(
             self._bus, self.containers.view, self.containers.holders, self.containers.freshness.caught_up
         )

@@ -112,8 +112,8 @@ class Cluster:
                 self._set_up(node, True)
 
     def set_policy(self, policy: Policy) -> None:
-        """The cluster places by that policy from now on."""
-        if policy == self.policy:
+        """The cluster places by that policy from now on. An older one than is known is ignored."""
+        if policy == self.policy or policy.version < self.policy.version:
             return
         self.policy = policy
         self.order = Order(RANKINGS[policy.strategy])

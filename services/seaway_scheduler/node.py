@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from seaway_contracts.node_settings import NodeSettings
+from seaway_contracts.node_settings import ClusterSettings, NodeSettings
 from seaway_contracts.nodes import Beat, Capacity, Reservation, reservation, wanted
 from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler.conditions import NodeTraits
@@ -23,6 +23,12 @@ class Policy:
     strategy: Literal["spread", "binpack", "random"] = "spread"
     cpu_overcommit: float = 1.0
     memory_overcommit: float = 1.0
+    version: int = 0
+
+    @classmethod
+    def of(cls, settings: ClusterSettings) -> "Policy":
+        """The policy that a cluster's settings are."""
+        return cls(settings.strategy, settings.cpu_overcommit, settings.memory_overcommit, settings.version)
 
 
 @dataclass(frozen=True, slots=True)

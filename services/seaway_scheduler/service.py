@@ -15,6 +15,7 @@ from seaway_cluster.node_facts import FactsOfNodes
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
+    CLUSTER_UPDATE,
     CONTAINER_CREATE,
     CONTAINER_DESTROY,
     CONTAINER_RENAME,
@@ -29,7 +30,7 @@ from seaway_contracts.catalogue import (
 from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, PublicContainerEvent
-from seaway_contracts.node_settings import NodeUpdated
+from seaway_contracts.node_settings import ClusterUpdated, NodeUpdated
 from seaway_contracts.nodes import Beat
 from seaway_contracts.placement import Placement, PlaceRequest
 from seaway_contracts.records import ListContainers, ResolveContainer
@@ -39,14 +40,14 @@ from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.holdings import Held
-from seaway_scheduler.node import NodeTerms
+from seaway_scheduler.node import NodeTerms, Policy
 from seaway_scheduler.place import Rejected, place
 
 log = logging.getLogger(__name__)
 _FIRST_BEAT_S: Final = 3.0
 _ASK_S: Final = 2.0
 _RETRY_S: Final = 1.0
-_EVENTS: Final = (CONTAINER_CREATE, CONTAINER_RENAME, CONTAINER_DESTROY, NODE_REMOVE, NODE_UPDATE)
+_EVENTS: Final = (CONTAINER_CREATE, CONTAINER_RENAME, CONTAINER_DESTROY, NODE_REMOVE, NODE_UPDATE, CLUSTER_UPDATE)
 _HEARD: Final = tuple(channel.template.wildcard() for channel in _EVENTS)
 
 
@@ -130,6 +131,7 @@ class Scheduler:
         try:
             known = await self._bus.call(LIST_NODES, Empty(), timeout_s=_ASK_S)
             self._facts.load(known.nodes)
+            self._cluster.set_policy(Policy.of(known.cluster))
             self._cluster.load(known.nodes, time.monotonic())
             await self._learn_containers()
         except SeawayError as error:
@@ -167,6 +169,9 @@ class Scheduler:
         elif words == (NODE_UPDATE.noun, NODE_UPDATE.action):
             if isinstance(body := _body(event), NodeUpdated):
                 self._cluster.set_terms(envelope.node, NodeTerms.of(body.settings))
+        elif words == (CLUSTER_UPDATE.noun, CLUSTER_UPDATE.action):
+            if isinstance(body := _body(event), ClusterUpdated):
+                self._cluster.set_policy(Policy.of(body.settings))
         elif words == (CONTAINER_DESTROY.noun, CONTAINER_DESTROY.action):
             self._cluster.gone(identifier)
         elif words == (CONTAINER_RENAME.noun, CONTAINER_RENAME.action):

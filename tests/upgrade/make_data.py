@@ -22,7 +22,7 @@ from seaway_contracts.execs import ExecInfo, ExecSpec, ExecState, ExecStatus
 from seaway_contracts.images import ImageEvent
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import HeldSubnet, NetworkRecord, Pool, Subnets
-from seaway_contracts.node_settings import NodeSettings
+from seaway_contracts.node_settings import ClusterSettings, NodeSettings
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.volumes import VolumeRecord
 from seaway_docker.references import parse_reference
@@ -121,6 +121,7 @@ def _buckets() -> dict[str, dict[str, str]]:
         **_volumes(),
         catalogue.NODES_BUCKET.name: {"n1": encode(builders.node_record()).decode()},
         catalogue.NODE_SETTINGS_BUCKET.name: {"n1": encode(SETTINGS).decode()},
+        catalogue.CLUSTER_BUCKET.name: {"cluster": encode(ClusterSettings(strategy="binpack", version=1)).decode()},
         catalogue.SHARES_BUCKET.name: {"n1": encode(Marks(marks=(Mark(seq=40, size=MARK_BYTES),))).decode()},
     }
 

@@ -33,6 +33,7 @@ BUCKETS: Final = (
     VOLUME_NAMES_BUCKET,
     NODES_BUCKET,
     NODE_SETTINGS_BUCKET,
+    CLUSTER_BUCKET,
     SHARES_BUCKET,
 )
 SERVICES: Final = tuple(role.value for role in Role if role is not Role.CLI)

@@ -74,8 +74,8 @@ def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
 
 
 def shown_by_default(event: DockerEvent) -> bool:
-    """Whether a client sees this that asked for no type: nodes are no part of Docker's own stream."""
-    return event.facts.type != "node"
+    """Whether a client sees this that asked for no type: nodes and the cluster are no part of Docker's own stream."""
+    return event.facts.type not in ("node", _CLUSTER)
 
 
 def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:

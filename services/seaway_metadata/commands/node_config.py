@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NODE_CONFIG, TO_NODES
-from seaway_contracts.node_settings import NodeConfig, NodeSettings, ToNodes
+from seaway_contracts.node_settings import ClusterSettings, NodeConfig, NodeSettings, ToNodes
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.kinds.nodes import beat_interval_ns
 from seaway_metadata.store.written import WrittenTable
@@ -20,12 +20,16 @@ class NodeConfigs:
         settings: WrittenTable[NodeSettings],
         nodes_up: Callable[[], Collection[str]],
         missing: Callable[[], None],
+        cluster: Callable[[], ClusterSettings],
     ) -> None:
-        """`nodes_up` returns the nodes that beat; `missing` is called when the buckets are not there."""
+        """`cluster` returns the cluster's settings, `nodes_up` the nodes that beat; `missing` is called when the
+        buckets are not there.
+        """
         self._bus = bus
         self._settings = settings
         self._nodes_up = nodes_up
         self._missing = missing
+        self._cluster = cluster
         self._published = ToNodes()
 
     async def serve(self) -> None:
@@ -51,4 +55,4 @@ class NodeConfigs:
         await self._bus.publish(TO_NODES, self._to_nodes().model_copy(update={"changed": node}))
 
     def _to_nodes(self) -> ToNodes:
-        return ToNodes(beat_interval_ns=beat_interval_ns(len(self._nodes_up())))
+        return ToNodes(beat_interval_ns=beat_interval_ns(len(self._nodes_up())), cluster=self._cluster())

@@ -47,7 +47,7 @@ class NodeSettingsCommands:
             check_share(request.node, request.reserved, record.beat.capacity)
         with reachable(self._missing):
             before, after = await self.change(record.node, lambda found: _updated(found, request, record, command))
-        if after is not before or after.command == command.id:  # the second: an earlier try may not have told it
+        if after.command == command.id:  # also if an earlier try of the command has made the change
             self._tell(before, after, command)
             with contextlib.suppress(TransportError):  # the agent asks after a reconnection
                 await self._told(record.node)

@@ -12,7 +12,7 @@ from seaway_cluster.node_facts import FactsOfNodes
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, NODE_DOWN, NODE_JOIN, NODE_UP
 from seaway_contracts.channels import EventChannel
-from seaway_contracts.node_settings import NodeSettings
+from seaway_contracts.node_settings import ClusterSettings, NodeSettings
 from seaway_contracts.nodes import Beat, NodeEvent, NodeList, NodeRecord
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.nodes import Action, NodeChange, NodeTable
@@ -32,10 +32,12 @@ class NodeWatch:
         stored: Table[NodeRecord],
         outbox: Outbox,
         tasks: Tasks,
-        settings: Callable[[str], NodeSettings | None] = lambda node: None,
+        settings: Callable[[str], NodeSettings | None],
+        cluster: Callable[[], ClusterSettings],
     ) -> None:
-        """`settings` returns what operators have set for a node."""
+        """`settings` returns what operators have set for a node, `cluster` the cluster's settings."""
         self._settings = settings
+        self._cluster = cluster
         self._facts = FactsOfNodes(bus, tasks)
         self._bus = bus
         self._stored = stored
@@ -67,7 +69,7 @@ class NodeWatch:
     async def list_nodes(self, request: Empty, command: Command) -> NodeList:
         """All nodes, by name, with their settings."""
         ordered = sorted(self._table.records, key=lambda record: record.node)
-        return NodeList(nodes=tuple(map(self._with_settings, ordered)))
+        return NodeList(nodes=tuple(map(self._with_settings, ordered)), cluster=self._cluster())
 
     def _with_settings(self, record: NodeRecord) -> NodeRecord:
         settings = self._settings(record.node) or NodeSettings(node=record.node)

@@ -87,6 +87,7 @@ async def test_files(nats: NatsServer, places: tuple[Path, Path], name: str) -> 
 _MODELS: Final = {
     "seaway_nodes": ("NodeRecord", "n1"),
     "seaway_node_settings": ("NodeSettings", "n1"),
+    "seaway_cluster": ("ClusterSettings", "cluster"),
     "seaway_networks": ("NetworkRecord", "b" * 64),
 }
 _LEFT_ALONE: Final = ("seaway_names", "seaway_addresses", "seaway_network_names", "seaway_subnets", "seaway_shares")

@@ -62,6 +62,26 @@ async def test_settings_are_changed_and_shown(suite: "TinySuite") -> None:
         assert await node(suite, "ls") == []
 
 
+async def test_the_clusters_settings(suite: "TinySuite") -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    done = await asyncio.to_thread(
+        suite.seaway, "cluster", "update", "--strategy", "binpack", "--memory-overcommit", "1.5"
+    )
+    assert done.returncode == 0, done.stderr
+    shown = await asyncio.to_thread(suite.seaway, "cluster", "inspect", "--json")
+    assert json.loads(shown.stdout) == {
+        "strategy": "binpack",
+        "cpu_overcommit": 1.0,
+        "memory_overcommit": 1.5,
+        "version": 1,
+    }
+    refused = await asyncio.to_thread(suite.seaway, "cluster", "update", "--cpu-overcommit", "0")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "seaway: 0.0 is no overcommit of CPU: use a number above 0, at most 100\n",
+    )
+
+
 async def test_what_is_refused(suite: "TinySuite") -> None:
     assert suite.up("--node", "n1").returncode == 0
     async with bus_of(suite, "api") as api:

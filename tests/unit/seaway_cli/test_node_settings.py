@@ -75,3 +75,19 @@ def test_no_suite_runs(capsys: pytest.CaptureFixture[str], tmp_path: object, wor
     code = main(["node", *words, "--root", f"{tmp_path}/root", "--run", f"{tmp_path}/run"])
     assert code == 1
     assert capsys.readouterr().err.startswith(f"seaway: no suite runs in {tmp_path}/run: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--strategy", "best"), "'best' is no strategy: use spread, binpack or random"),
+        (("--memory-overcommit", "nan"), "nan is no overcommit"),
+        (("--cpu-overcommit", "inf"), "inf is no overcommit"),
+    ],
+)
+def test_settings_of_the_cluster_that_make_no_sense(
+    capsys: pytest.CaptureFixture[str], tmp_path: object, words: tuple[str, ...], sentence: str
+) -> None:
+    code = main(["cluster", "update", *words, "--root", f"{tmp_path}/root", "--run", f"{tmp_path}/run"])
+    assert code == 2
+    assert capsys.readouterr().err.startswith(f"seaway: {sentence}")

@@ -9,6 +9,7 @@ from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,
+    CLUSTER_UPDATE,
     CONTAINER_DESTROY,
     GET_CONTAINER,
     LIST_CONTAINERS,
@@ -22,8 +23,8 @@ from seaway_contracts.catalogue import (
 from seaway_contracts.commands import ContainerId
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, PortBinding, Resources
 from seaway_contracts.errors import Code, SeawayError, not_found
-from seaway_contracts.lifecycle import Envelope, public_body
-from seaway_contracts.node_settings import Availability, NodeSettings, NodeUpdated
+from seaway_contracts.lifecycle import CLUSTER, Envelope, public_body
+from seaway_contracts.node_settings import Availability, ClusterSettings, ClusterUpdated, NodeSettings, NodeUpdated
 from seaway_contracts.nodes import NodeEvent, NodeFacts, NodeList
 from seaway_contracts.placement import Condition, PlaceRequest
 from seaway_contracts.records import ContainerList, ListContainers, ResolveContainer
@@ -306,6 +307,27 @@ async def test_a_node_that_is_not_active_gets_nothing(
     await set_availability(fake_bus, "active", 3)
     await scheduler._feed.current()
     assert (await fake_bus.call(PLACE, request(1))).node == "n1"
+
+
+async def test_the_clusters_policy_is_learned_and_heard(fake_bus: Bus, tasks: Tasks) -> None:
+    async def known(request: Empty, command: Command) -> NodeList:
+        return NodeList(nodes=(node_record("n1"),), cluster=ClusterSettings(memory_overcommit=2.0, version=1))
+
+    await fake_bus.serve(LIST_NODES, known)
+    await fake_bus.serve(LIST_CONTAINERS, none)
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    most = Resources(memory_reservation=8 * GIB)
+    for seed in (1, 2):
+        await fake_bus.call(PLACE, request(seed, resources=most))
+    with pytest.raises(SeawayError, match="lacks memory"):
+        await fake_bus.call(PLACE, request(3, resources=most))
+    body = ClusterUpdated(kind="cluster", settings=ClusterSettings(memory_overcommit=3.0, version=2))
+    envelope = Envelope("c2", CLUSTER, "cluster", "update", "cluster", START_NS)
+    subject = CLUSTER_UPDATE.subject(CLUSTER, "cluster")
+    await fake_bus.transport.store(subject, CLUSTER_UPDATE.encode(body), envelope.headers())
+    await scheduler._feed.current()
+    assert (await fake_bus.call(PLACE, request(3, resources=most))).node == "n1"
 
 
 async def test_a_node_that_has_refused_a_container_is_not_asked_again(fake_bus: Bus, tasks: Tasks) -> None:
