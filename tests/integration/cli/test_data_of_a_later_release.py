@@ -89,8 +89,16 @@ _MODELS: Final = {
     "seaway_node_settings": ("NodeSettings", "n1"),
     "seaway_cluster": ("ClusterSettings", "cluster"),
     "seaway_networks": ("NetworkRecord", "b" * 64),
+    "seaway_volumes": ("VolumeRecord", "b" * 64),
 }
-_LEFT_ALONE: Final = ("seaway_names", "seaway_addresses", "seaway_network_names", "seaway_subnets", "seaway_shares")
+_LEFT_ALONE: Final = (
+    "seaway_names",
+    "seaway_addresses",
+    "seaway_network_names",
+    "seaway_volume_names",
+    "seaway_subnets",
+    "seaway_shares",
+)
 
 
 @pytest.mark.parametrize("bucket", [one for one in BUCKETS if one.name not in _LEFT_ALONE], ids=lambda one: one.name)

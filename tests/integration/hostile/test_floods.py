@@ -17,7 +17,7 @@ from tests.integration.hostile.taken_over import (
 )
 
 from seaway_contracts import catalogue
-from seaway_contracts.lifecycle import MOST_BYTES, MOST_EVENTS, Envelope, StoreEvents
+from seaway_contracts.lifecycle import MOST_BYTES, MOST_EVENTS, Envelope, StoreEvents, volume_subject
 from seaway_testing.waiting import GUARD_S, until, wait
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
@@ -52,7 +52,10 @@ class Flood:
     def _request(self, numbers: range) -> bytes:
         events = [
             event_to_store(
-                "volume", "create", f"{number:064x}", {"name": "f", "attributes": {"a": "x" * (MOST_BYTES - 1024)}}
+                "volume",
+                "create",
+                volume_subject(f"f{number}"),
+                {"name": f"f{number}", "attributes": {"a": "x" * (MOST_BYTES - 1024)}},
             )
             for number in numbers
         ]

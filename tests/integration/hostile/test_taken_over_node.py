@@ -24,6 +24,7 @@ from tests.integration.hostile.taken_over import (
 
 from seaway_contracts import catalogue
 from seaway_contracts.containers import State
+from seaway_contracts.lifecycle import volume_subject
 from seaway_testing.waiting import GUARD_S, until, wait
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
@@ -103,7 +104,7 @@ async def test_metadata_publishes_no_event_of_anothers_container(suite: Suite, v
         event_to_store("cluster", "prune", "image", {"kind": "image", "attributes": {}}),
         event_to_store("volume", "create", "cd" * 32, {"name": "v"}, id="node-n1-down-first"),
     ]
-    own = event_to_store("volume", "create", "ef" * 32, {"name": "own"})
+    own = event_to_store("volume", "create", volume_subject("own"), {"name": "own"})
     while ("start", victim) not in (before := await suite.stored("n1")):  # noqa: ASYNC110
         await asyncio.sleep(0.02)  # told at once, stored a moment later
     async with foreign(suite, "cli") as reader:
