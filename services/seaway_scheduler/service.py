@@ -11,7 +11,7 @@ from typing import Final
 from seaway_bus.bus import Bus, Command
 from seaway_bus.events import Event
 from seaway_bus.feed import EventFeed
-from seaway_cluster.node_facts import FactsOfNodes
+from seaway_bus.node_facts import FactsOfNodes
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     BEAT,

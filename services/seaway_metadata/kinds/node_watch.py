@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
+from seaway_bus.node_facts import FactsOfNodes
 from seaway_bus.outbox import Outbox
-from seaway_cluster.node_facts import FactsOfNodes
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, NODE_DOWN, NODE_JOIN, NODE_UP
 from seaway_contracts.channels import EventChannel

@@ -1,7 +1,7 @@
 """Beats without facts are completed with those that the node has sent before, or is asked for."""
 
 from seaway_bus.bus import Bus, Command
-from seaway_cluster.node_facts import FactsOfNodes
+from seaway_bus.node_facts import FactsOfNodes
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NODE_FACTS
 from seaway_contracts.nodes import Beat, KnownFacts, NodeFacts
