@@ -73,6 +73,22 @@ def node_activate(name: str, root: SuiteRoot = None, run: SuiteRun = None, as_js
     _set(name, root, run, "active", "gets new containers again", as_json)
 
 
+@node_app.command("reserve")
+def node_reserve(
+    name: str,
+    memory: Annotated[str, typer.Option(help="what containers may not reserve of its memory: 512m, 2g")] = "0",
+    cpus: Annotated[float, typer.Option(help="and of its CPUs", min=0)] = 0.0,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a share of a node free of reservations, for what else runs there."""
+    from seaway_cli import node_settings
+
+    settings = node_settings.reserve(layout_of(root, run), name, memory, cpus)
+    _say(settings, f"Node {name} keeps {memory} of memory and {cpus:g} CPUs free of reservations.", as_json)
+
+
 @node_app.command("add")
 def node_add(name: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
     """Let one more node's agent in, by a user that may speak for that node alone; says how to start it."""

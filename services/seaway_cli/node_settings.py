@@ -16,8 +16,16 @@ from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_NODES, UPDATE_CLUSTER, UPDATE_NODE
 from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.node_settings import Availability, ClusterSettings, NodeSettings, UpdateCluster, UpdateNode
-from seaway_contracts.nodes import NodeRecord
+from seaway_contracts.node_settings import (
+    Availability,
+    ClusterSettings,
+    NodeSettings,
+    Reserved,
+    UpdateCluster,
+    UpdateNode,
+)
+from seaway_contracts.nodes import CORE, NodeRecord
+from seaway_docker.log_options import parse_size
 
 
 def nodes(layout: Layout, names: Sequence[str] | None = None) -> list[NodeRecord]:
@@ -40,6 +48,21 @@ def label(layout: Layout, node: str, words: Sequence[str]) -> NodeSettings:
 def make_available(layout: Layout, node: str, availability: Availability) -> NodeSettings:
     """Set whether the node gets new containers; its settings after that. Raises CliError."""
     return _update(layout, UpdateNode(node=node, availability=availability))
+
+
+def reserve(layout: Layout, node: str, memory: str, cpus: float) -> NodeSettings:
+    """Set the share of a node that containers may not reserve; its settings after that. Raises CliError."""
+    return _update(layout, UpdateNode(node=node, reserved=parse_share(memory, cpus)))
+
+
+def parse_share(memory: str, cpus: float) -> Reserved:
+    """A share from a size (`512m`) and a number of CPUs. Raises CliError."""
+    if not isfinite(cpus):
+        raise usage(f"{cpus} is no number of CPUs")
+    try:
+        return Reserved(memory=parse_size(memory, 1024), nano_cpus=round(cpus * CORE))
+    except ValueError:
+        raise usage(f"{memory!r} is no size: write bytes, or 512k, 512m, 2g") from None
 
 
 def cluster(layout: Layout) -> ClusterSettings:

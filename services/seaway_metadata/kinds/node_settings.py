@@ -92,4 +92,7 @@ def differences(before: NodeSettings, after: NodeSettings) -> dict[str, str]:
     for key in sorted(before.labels.keys() | after.labels.keys()):
         if before.labels.get(key) != after.labels.get(key):
             found[f"label.{key}"] = after.labels.get(key, "")
+    for name in ("memory", "nano_cpus"):
+        if getattr(before.reserved, name) != (share := getattr(after.reserved, name)):
+            found[f"reserved.{name}"] = str(share)
     return found

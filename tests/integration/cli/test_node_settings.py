@@ -49,15 +49,18 @@ async def test_settings_are_changed_and_shown(suite: "TinySuite") -> None:
             assert (await node(suite, *words, "n2"))["availability"] == availability
         assert (await node(suite, "label", "n2", "disk=ssd", "rack=4"))["labels"] == {"disk": "ssd", "rack": "4"}
         assert (await node(suite, "label", "n2", "rack-"))["labels"] == {"disk": "ssd"}
+        reserved = (await node(suite, "reserve", "n2", "--memory", "1g", "--cpus", "0.5"))["reserved"]
+        assert reserved == {"memory": 1 << 30, "nano_cpus": 500_000_000}
         (listed,) = await node(suite, "ls")
+        assert listed["kept_free"] == reserved
         assert (listed["node"], listed["state"], listed["availability"]) == ("n2", "up", "drain")
         assert listed["labels"] == {"zone": "a", "disk": "ssd"}
         (inspected,) = await node(suite, "inspect", "n2")
         assert inspected["capacity"]["nano_cpus"] == 4 * 10**9
         subject = catalogue.NODE_UPDATE.subject("n2", "n2")
-        await until(lambda: [message.subject for message in heard].count(subject) == 5)
+        await until(lambda: [message.subject for message in heard].count(subject) == 6)
         bodies = [NodeUpdated.model_validate_json(one.data) for one in heard if one.subject == subject]
-        assert [body.settings.version for body in bodies] == [1, 2, 3, 4, 5]
+        assert [body.settings.version for body in bodies] == [1, 2, 3, 4, 5, 6]
         assert (await node(suite, "rm", "n2")) == {"node": "n2", "containers": 0}
         assert await node(suite, "ls") == []
 
@@ -91,6 +94,7 @@ async def test_what_is_refused(suite: "TinySuite") -> None:
             (("inspect", "n2", "n3"), 1, "no such node: n3"),
             (("pause", "all"), 2, "no node may be called 'all': the name is reserved"),
             (("label", "n2", "zone-"), 1, "label 'zone' is given by the agent of node n2"),
+            (("reserve", "n2", "--memory", "9g"), 1, "node n2 has less memory than is to be reserved"),
             (("label", "n2", "a b=c"), 1, "'a b' is no label of a node"),
         ):
             refused = await asyncio.to_thread(suite.seaway, "node", *words)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from seaway_cli.errors import CliError
 from seaway_cli.main import main
-from seaway_cli.node_settings import parse_labels
+from seaway_cli.node_settings import parse_labels, parse_share
 from seaway_cli.node_view import as_document, print_node, print_nodes
 from seaway_contracts.node_settings import NodeSettings, Reserved
 from seaway_contracts.nodes import NodeFacts, NodeRecord
@@ -59,6 +59,15 @@ def test_json_has_the_labels_of_both_sources_once() -> None:
 
 def test_labels_to_set_and_to_remove() -> None:
     assert parse_labels(["a=1", "b=", "c=x=y", "d-"]) == ({"a": "1", "b": "", "c": "x=y"}, ("d",))
+
+
+def test_a_share() -> None:
+    assert parse_share("2g", 0.5) == Reserved(memory=2 * GIB, nano_cpus=500_000_000)
+    assert parse_share("0", 0) == Reserved()
+    for memory, cpus in (("much", 0.0), ("-1", 0.0), ("", 0.0), ("1g", float("nan"))):
+        with pytest.raises(CliError) as caught:
+            parse_share(memory, cpus)
+        assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(

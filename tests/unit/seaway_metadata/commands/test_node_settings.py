@@ -88,7 +88,7 @@ async def test_settings_are_listed_and_published_by_each_copy(
         assert (record.settings, record.labels) == (settings, {"zone": "a", "disk": "ssd"})
     await until(lambda: len(published(fake_server)) == 2)
     first, second = published(fake_server)
-    assert first.attributes == {"name": "n1", "label.disk": "ssd"}
+    assert first.attributes == {"name": "n1", "label.disk": "ssd", "reserved.memory": str(GIB)}
     assert second.attributes == {"name": "n1", "availability.old": "active", "availability.new": "drain"}
     assert second.settings == settings
 
