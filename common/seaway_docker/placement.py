@@ -1,4 +1,4 @@
-"""Constraints and affinities as classic Swarm took them: `-e constraint:node.labels.disk==ssd`, `-e affinity:image==db`.
+"""Constraints and affinities as classic Swarm took them: `-e constraint:node.labels.disk==ssd`, `affinity:image==a`.
 
 They stand in a container's environment, out of which they are taken, or as a JSON list in a label. The value may have
 `*` and `?`, or be a `/regular expression/`; `~` before it makes it a wish.
