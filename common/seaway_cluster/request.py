@@ -25,7 +25,7 @@ from seaway_contracts.containers import (
 from seaway_contracts.errors import bad_request
 from seaway_contracts.ids import short_id
 from seaway_contracts.images import Healthcheck, ImageConfig, ImageRecord
-from seaway_contracts.placement import PlacedMount, PlaceRequest
+from seaway_contracts.placement import Condition, PlacedMount, PlaceRequest
 from seaway_contracts.volumes import ANONYMOUS_LABEL
 
 Args = tuple[str, ...] | None
@@ -66,6 +66,8 @@ class ContainerRequest:
     runtime: str = ""
     auto_remove: bool = False
     platform: str = ""
+    constraints: tuple[Condition, ...] = ()
+    affinities: tuple[Condition, ...] = ()
     asked: Asked = field(default_factory=Asked)
 
 
@@ -150,6 +152,8 @@ def place_request(
         runtime=request.runtime,
         platform=request.platform,
         image_ref=request.image,
+        constraints=request.constraints,
+        affinities=request.affinities,
         excluded=excluded,
         node=node,
     )

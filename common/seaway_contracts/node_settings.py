@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from seaway_contracts.base import Payload
 
@@ -60,8 +60,8 @@ class ClusterSettings(Payload):
     """The settings of the whole cluster. Reservations may add up to a node's capacity times the overcommit."""
 
     strategy: Strategy = "spread"
-    cpu_overcommit: float = 1.0
-    memory_overcommit: float = 1.0
+    cpu_overcommit: FiniteFloat = 1.0
+    memory_overcommit: FiniteFloat = 1.0
     version: int = 0
     command: str = ""
     """The id of the command that made the last change."""
@@ -71,8 +71,8 @@ class UpdateCluster(Payload):
     """Change the cluster's settings; what is not given stays."""
 
     strategy: Strategy | None = None
-    cpu_overcommit: float | None = None
-    memory_overcommit: float | None = None
+    cpu_overcommit: FiniteFloat | None = None
+    memory_overcommit: FiniteFloat | None = None
 
 
 class ClusterSettingsReply(Payload):

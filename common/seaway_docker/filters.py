@@ -105,7 +105,7 @@ def parse_filters(text: str, allowed: Collection[str] | None) -> Filters:
         if allowed is not None and key not in allowed:
             raise InvalidParameter(f"invalid filter '{key}'")
     for pattern in (*values.get("name", ()), *(values.get("id", ()))):
-        _check_pattern(pattern)
+        check_pattern(pattern, "invalid filter")
     return Filters(values)
 
 
@@ -152,14 +152,12 @@ def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
     return key in labels and (not equals or labels[key] == value)
 
 
-def _check_pattern(pattern: str) -> None:
-    """Python's engine backtracks where Go's does not: refuse what could take it for hours."""
+def check_pattern(pattern: str, what: str) -> None:
+    """Python's engine backtracks where Go's does not: refuse what could take it for hours. Raises InvalidParameter."""
     if len(pattern) > _LONGEST_PATTERN:
-        raise InvalidParameter(f"invalid filter: a pattern of {len(pattern)} characters, at most {_LONGEST_PATTERN}")
+        raise InvalidParameter(f"{what}: a pattern of {len(pattern)} characters, at most {_LONGEST_PATTERN}")
     if _REPEATED_GROUP.search(pattern) or len(_REPEAT.findall(pattern)) > _MOST_REPEATS:
-        raise InvalidParameter(
-            f"invalid filter: pattern '{pattern}' has a repeated group or more than {_MOST_REPEATS} repeats"
-        )
+        raise InvalidParameter(f"{what}: pattern '{pattern}' has a repeated group or more than {_MOST_REPEATS} repeats")
 
 
 def _found(pattern: str, text: str) -> bool:

@@ -1,5 +1,6 @@
 """Conditions on nodes and on what they have, in the words of classic Swarm: what matches them. Pure."""
 
+import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -92,5 +93,5 @@ def constraint(condition: Condition) -> Matcher:
 
 
 def _glob(value: str) -> re.Pattern[str]:
-    parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in value)
-    return re.compile(rf"\A{''.join(parts)}\Z", re.DOTALL)
+    """Without backtracking, however many stars there are."""
+    return re.compile(r"\A" + fnmatch.translate(value.replace("[", "[[]")))

@@ -7,7 +7,7 @@ limits only weigh in the ranking. Reservations must fit into what is free.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler import filters
@@ -16,7 +16,7 @@ from seaway_scheduler.demand import Demand
 from seaway_scheduler.filters.reason import Check, Reason, Wish
 from seaway_scheduler.node import Node
 from seaway_scheduler.order import Entry
-from seaway_scheduler.rank import has_free, level
+from seaway_scheduler.rank import Rank, has_free, level
 
 _EQUALS: Final = 64
 _PROBES: Final = 32
@@ -56,6 +56,15 @@ def place(request: PlaceRequest, cluster: Cluster, seed: int = 0) -> Placed | Re
     return Placed(node.name) if node is not None else Rejected(search.refusals())
 
 
+class _Found(NamedTuple):
+    """A group's best entry. `rank`: its score and the rank of its node with the container; smaller is better."""
+
+    entries: list[Entry]
+    at: int
+    score: int
+    rank: tuple[int, float, float, float]
+
+
 class _Search:
     """The search for one request. The wishes that a node meets are the bits of its score, the first the highest.
 
@@ -84,17 +93,16 @@ class _Search:
 
         In a group, the rank without the container decides.
         """
-        best: tuple[int, float, float, float, bool, float, str] | None = None
-        first, later = self._groups()
-        for groups in (first, later):
-            for entries in groups:
-                found = self._first(entries)
-                if found is not None:
-                    key = self._key(*found)
-                    best = key if best is None else min(best, key)
-            if best is not None and -best[0] == self._most:
+        found: list[_Found] = []
+        for groups in self._groups():
+            found += filter(None, map(self._first, groups))
+            if any(one.score == self._most for one in found):
                 break
-        return None if best is None else self._cluster.nodes[best[-1]]
+        if not found:
+            return None
+        least = min(one.rank for one in found)
+        equals = [self._local(one) for one in found if one.rank == least]
+        return min(equals, key=lambda node: (node.name not in self._with_image, self._full(node), node.name))
 
     def by_chance(self, seed: int) -> Node | None:
         """One of the nodes with the best score."""
@@ -125,8 +133,8 @@ class _Search:
                 (later if is_later else first).append(entries)
         return first, later
 
-    def _first(self, entries: list[Entry]) -> tuple[int, Node] | None:
-        """The first entry with the best score, or one of the same rank that has the image."""
+    def _first(self, entries: list[Entry]) -> _Found | None:
+        """The first entry with the best score."""
         best, at = -1, 0
         for index, entry in enumerate(entries):
             node = entry[-1]
@@ -136,10 +144,14 @@ class _Search:
                     best, at = score, index
                     if score == self._most:
                         break
-        return None if best < 0 else (best, self._local(entries, at, best))
+        if best < 0:
+            return None
+        steps, running, containers, _ = self._rank(entries[at][-1])
+        return _Found(entries, at, best, (-best, steps, running, containers))
 
-    def _local(self, entries: list[Entry], at: int, score: int) -> Node:
-        """The first of the next equals that has the image; without one the entry itself."""
+    def _local(self, found: _Found) -> Node:
+        """The first of the next entries of the same rank that has the image; without one the entry itself."""
+        entries, at = found.entries, found.at
         first = entries[at]
         if not self._with_image or first[-1].name in self._with_image:
             return first[-1]
@@ -148,13 +160,15 @@ class _Search:
             if entry[:3] != first[:3]:
                 break
             node = entry[-1]
-            if node.name in self._with_image and self._fits(node) and self._score(node) == score:
+            if node.name in self._with_image and self._fits(node) and self._score(node) == found.score:
                 return node
         return first[-1]
 
-    def _key(self, score: int, node: Node) -> tuple[int, float, float, float, bool, float, str]:
-        steps, running, containers, full = self._cluster.order.ranking(node, self._demand.cpus, self._demand.memory)
-        return -score, steps, running, containers, node.name not in self._with_image, full, node.name
+    def _rank(self, node: Node) -> Rank:
+        return self._cluster.order.ranking(node, self._demand.cpus, self._demand.memory)
+
+    def _full(self, node: Node) -> float:
+        return self._rank(node)[-1]
 
     def _fits(self, node: Node) -> bool:
         return self._refusal(node) is None

@@ -69,6 +69,8 @@ def _of(annotation: Any) -> st.SearchStrategy[Any]:
         return st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     if annotation is int:
         return st.integers(-(2**63), 2**63)
+    if annotation is float:
+        return st.floats(allow_nan=False, allow_infinity=False)  # JSON has no others
     return st.from_type(annotation)
 
 

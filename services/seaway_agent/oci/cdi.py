@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from seaway_agent.oci.mounts import HostMount
 from seaway_contracts.containers import Device, DeviceRequest
+from seaway_contracts.nodes import GPU_KIND
 
 Json = dict[str, Any]
 _NAME: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_.-]*)=([A-Za-z0-9][A-Za-z0-9_.:-]*)")
@@ -21,7 +22,6 @@ _HOOKS: Final = {
     "poststart": "poststart",
     "poststop": "poststop",
 }
-_GPU_KIND: Final = "nvidia.com/gpu"
 
 
 class DeviceRefused(ValueError):
@@ -57,8 +57,8 @@ def names_for(requests: Iterable[DeviceRequest], kinds: Mapping[str, Sequence[st
             if request.count:
                 raise DeviceRefused("invalid count in CDI device request")
             found += request.ids
-        elif request.driver in ("", "nvidia") and _wants_gpu(request) and _GPU_KIND in kinds:
-            found += _gpus(request, kinds[_GPU_KIND])
+        elif request.driver in ("", "nvidia") and _wants_gpu(request) and GPU_KIND in kinds:
+            found += _gpus(request, kinds[GPU_KIND])
         else:
             asked = " ".join(f"[{' '.join(together)}]" for together in request.capabilities)
             raise DeviceRefused(f'could not select device driver "{request.driver}" with capabilities: [{asked}]')
@@ -73,13 +73,13 @@ def _gpus(request: DeviceRequest, there: Sequence[str]) -> list[str]:
     if request.ids and request.count:
         raise DeviceRefused("cannot set both Count and DeviceIDs on device request")
     if request.ids:
-        return [f"{_GPU_KIND}={name}" for name in request.ids]
+        return [f"{GPU_KIND}={name}" for name in request.ids]
     numbered = [name for name in there if name.isdigit()]
     if request.count < 0:
-        return [f"{_GPU_KIND}={name}" for name in (["all"] if "all" in there else numbered or there)]
+        return [f"{GPU_KIND}={name}" for name in (["all"] if "all" in there else numbered or there)]
     if request.count > len(numbered):
         raise DeviceRefused(f"{request.count} GPUs are asked for, and there are {len(numbered)}")
-    return [f"{_GPU_KIND}={name}" for name in sorted(numbered, key=int)[: request.count]]
+    return [f"{GPU_KIND}={name}" for name in sorted(numbered, key=int)[: request.count]]
 
 
 def kinds_of(specs: Iterable[Json]) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """A Docker create body becomes a ContainerRequest. Pure."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from seaway_api.translate import host as from_host
@@ -10,8 +11,10 @@ from seaway_api.translate.volumes import check_drivers
 from seaway_cluster.request import SHM_SIZE, Companions, ContainerRequest
 from seaway_contracts.containers import Command, Link, LogConfig, Namespaces
 from seaway_contracts.images import Healthcheck
+from seaway_contracts.placement import Condition
 from seaway_docker.model_container import ContainerCreate, HealthConfig
 from seaway_docker.mount_checks import normal_path
+from seaway_docker.placement import Expression, placement
 
 _JOINED: Final = "container:"
 
@@ -21,10 +24,11 @@ def container_request(checked: CheckedCreate, companions: Companions, platform: 
     body, host = checked.body, checked.body.host_config
     check_drivers(host, body.volumes or ())
     network = from_host.network(checked, _links(checked, companions))
+    asked = placement(body.env or (), body.labels or {})
     return ContainerRequest(
         image=body.image,
-        command=own_command(body),
-        labels=dict(body.labels or {}),
+        command=own_command(body).model_copy(update={"env": asked.env}),
+        labels={**(body.labels or {}), **asked.labels},
         annotations=dict(host.annotations or {}),
         mounts=from_host.mounts(host),
         volumes=tuple(body.volumes or ()),
@@ -46,8 +50,14 @@ def container_request(checked: CheckedCreate, companions: Companions, platform: 
         runtime=host.runtime,
         auto_remove=host.auto_remove,
         platform=platform,
+        constraints=_conditions(asked.constraints),
+        affinities=_conditions(asked.affinities),
         asked=asked_of(body),
     )
+
+
+def _conditions(expressions: Iterable[Expression]) -> tuple[Condition, ...]:
+    return tuple(Condition(key=one.key, value=one.value, equal=one.equal, soft=one.soft) for one in expressions)
 
 
 def _links(checked: CheckedCreate, companions: Companions) -> tuple[Link, ...]:

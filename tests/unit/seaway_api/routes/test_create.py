@@ -9,7 +9,7 @@ import pytest
 from seaway_contracts.containers import ContainerRecord, Mount
 from seaway_contracts.errors import Code
 from seaway_contracts.images import ImageConfig
-from seaway_contracts.placement import PlacedMount, PlaceRequest
+from seaway_contracts.placement import Condition, PlacedMount, PlaceRequest
 from seaway_testing import builders
 from seaway_testing.waiting import until
 
@@ -63,6 +63,38 @@ async def test_the_scheduler_is_asked_with_all_that_a_filter_may_need(rig: Any) 
     assert [request.driver for request in asked.devices] == ["nvidia"]
     assert made.spec.labels == {"of": "image", "a": "b"}
     assert {mount.target for mount in made.spec.mounts} == {"/srv", "/data", "/v", "/from-image"}
+
+
+async def test_constraints_and_affinities_go_to_the_scheduler_and_not_into_the_environment(rig: Any) -> None:
+    env = ["A=1", "constraint:node.labels.disk==~ssd", "affinity:container!=web*"]
+    labels = {"com.docker.swarm.constraints": '["node!=n2"]'}
+    assert (await rig.call("POST", CREATE, {"Image": "busybox", "Env": env, "Labels": labels})).status == 201
+    (asked,), (made,) = rig.suite.named("place"), rig.suite.named("create")
+    assert asked.constraints == (
+        Condition(key="node", value="n2", equal=False),
+        Condition(key="node.labels.disk", value="ssd", soft=True),
+    )
+    assert asked.affinities == (Condition(key="container", value="web*", equal=False),)
+    assert "A=1" in made.spec.command.env and not any(":" in variable for variable in made.spec.command.env)
+    assert made.spec.labels == asked.labels | {
+        "com.docker.swarm.constraints": '["node!=n2","node.labels.disk==~ssd"]',
+        "com.docker.swarm.affinities": '["container!=web*"]',
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"Env": ["constraint:node=n1"]}, "constraint 'node=n1' is not valid: write key==value or key!=value"),
+        ({"Env": ["affinity:image==/(/"]}, "affinity 'image==/(/' is not valid: /(/ is no regular expression"),
+        ({"Labels": {"com.docker.swarm.constraints": "x"}}, "label com.docker.swarm.constraints must be a JSON list"),
+    ],
+)
+async def test_a_wrong_constraint_leaves_nothing_half_made(rig: Any, body: dict[str, Any], text: str) -> None:
+    assert (await rig.call("POST", CREATE, {"Image": "nope"} | body)).status == 404, "clients pull upon it"
+    answer = await rig.call("POST", CREATE, {"Image": "busybox"} | body)
+    assert answer.status == 400 and answer.json["message"].startswith(text)
+    assert not rig.suite.named("place") and not rig.suite.named("register")
 
 
 async def test_what_the_scheduler_can_not_be_asked_with_is_refused_behind_the_image(
