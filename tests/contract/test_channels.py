@@ -57,6 +57,8 @@ def _strategy(model: type[BaseModel]) -> st.SearchStrategy[BaseModel]:
 def _of(annotation: Any) -> st.SearchStrategy[Any]:
     """Small values of a field's type."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _of(args[0])
     if origin is tuple:
         return st.lists(_of(args[0]), max_size=2).map(tuple)
     if origin is dict:
