@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nats
@@ -176,6 +177,40 @@ def test_info_counts_both_nodes(on_two: DockerCli) -> None:
     for _ in range(4):
         on_two("create", "busybox")
     assert on_two("info", "--format", "{{.Containers}}").out == "4"
+
+
+def node(suite: Seaway, *words: str) -> str:
+    """`seaway node`; what it prints."""
+    done = seaway("node", *words, "--root", str(suite.root), "--run", str(suite.run))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_drained_node_gets_nothing_new_and_keeps_what_it_has(on_two: DockerCli, suite: Seaway) -> None:
+    before = [on_two("run", "-d", "busybox", "sleep", "60").out for _ in range(4)]
+    node(suite, "drain", "n2")
+    try:
+        eventually(lambda: spread(on_two, suite) == {"n1"}, "only n1 to get containers", 20)
+        assert set(on_two("ps", "-q", "--no-trunc").out.split()) == set(before)
+        listed = {one["node"]: one for one in json.loads(node(suite, "ls", "--json"))}
+        assert (listed["n1"]["availability"], listed["n2"]["availability"]) == ("active", "drain")
+        assert listed["n2"]["facts"]["kernel_version"] and listed["n2"]["capacity"]["disk"]
+    finally:
+        node(suite, "activate", "n2")
+    eventually(lambda: spread(on_two, suite) == set(NODES), "containers on both nodes", 20)
+
+
+def test_reservations_are_hard(on_two: DockerCli, suite: Seaway) -> None:
+    """Two of these fit on each node, whoever asks at the same time."""
+    (whole,) = {one["capacity"]["memory"] for one in json.loads(node(suite, "ls", "--json"))}
+    size = str(whole * 2 // 5)
+    with ThreadPoolExecutor(8) as threads:
+        words = ("create", "--memory-reservation", size, "busybox", "true")
+        made = list(threads.map(lambda _: on_two.try_(*words), range(8)))
+    refused = [one for one in made if one.code]
+    assert (len(made) - len(refused), len(refused)) == (4, 4)
+    assert all("no node can take it: 2 lack memory" in one.err for one in refused)
+    assert sorted(node_of(suite, one.out) for one in made if not one.code) == ["n1", "n1", "n2", "n2"]
 
 
 def test_a_second_agent_of_the_same_place_or_name_is_refused(on_two: DockerCli, second: Second, tmp_path: Path) -> None:
