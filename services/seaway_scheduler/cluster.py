@@ -160,6 +160,8 @@ class Cluster:
         node = self._nodes[name]
         promise = node.promises[identifier]
         self._end(identifier, promise, node)
+        if not promise.made:
+            self.holdings.remove(identifier)
         node.take(promise, -1)
         self._reorder(node)
 
