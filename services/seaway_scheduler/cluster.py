@@ -3,13 +3,13 @@
 Each beat, event and placement changes one node's counters and its place in the order; nothing else is looked at.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
 
-from seaway_contracts.nodes import Beat, NodeRecord
+from seaway_contracts.nodes import Beat, NodeFacts, NodeRecord
 from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler.holdings import Held, Holdings
 from seaway_scheduler.node import Node, NodeTerms, Policy, Promise
@@ -37,6 +37,7 @@ class Cluster:
         self._terms: dict[str, NodeTerms] = {}
         self._removed: dict[str, str] = {}
         self._placed: dict[str, str] = {}
+        self._offered: Counter[str] = Counter()
         self._gone: OrderedDict[str, None] = OrderedDict()
         self._silent_at: list[tuple[float, str]] = []
 
@@ -79,6 +80,9 @@ class Cluster:
             self._join(beat, heard_at, heard=True)
             return
         changed = beat.facts is not node.beat.facts and beat.facts != node.beat.facts
+        if changed:
+            self._offer(node.beat.facts, -1)
+            self._offer(beat.facts, 1)
         sooner = beat.interval_ns < node.beat.interval_ns
         node.beat, node.heard_at, node.heard = beat, heard_at, True
         if changed:
@@ -100,6 +104,7 @@ class Cluster:
             del self._placed[identifier]
         for held in [held for held in self.holdings if held.node == name]:
             self.holdings.remove(held.id)
+        self._offer(node.beat.facts, -1)
         del self._nodes[name]
         self._removed[name] = node.beat.epoch
 
@@ -160,6 +165,8 @@ class Cluster:
         node = self._nodes[name]
         promise = node.promises[identifier]
         self._end(identifier, promise, node)
+        if not promise.made:
+            self.holdings.remove(identifier)
         node.take(promise, -1)
         self._reorder(node)
 
@@ -193,11 +200,11 @@ class Cluster:
 
     def has_runtime(self, name: str) -> bool:
         """Whether any node has that OCI runtime."""
-        return any(name in node.beat.facts.runtimes for node in self._nodes.values())
+        return self._offered[name] > 0
 
     def has_device(self, kind: str) -> bool:
         """Whether any node has devices of that kind."""
-        return any(kind in node.beat.facts.devices for node in self._nodes.values())
+        return self._offered[kind] > 0
 
     def placement(self, identifier: str) -> str | None:
         """Where a container was placed a short while ago, if that node is up: asked again, the answer is the same."""
@@ -208,7 +215,12 @@ class Cluster:
         terms = self._terms.get(beat.node, _NO_TERMS)
         node = Node(beat, heard_at, heard=heard, terms=terms, policy=self.policy)
         self._nodes[beat.node] = node
+        self._offer(beat.facts, 1)
         self._set_up(node, heard_at > _NEVER)
+
+    def _offer(self, facts: NodeFacts, number: int) -> None:
+        for name in (*facts.runtimes, *facts.devices):
+            self._offered[name] += number
 
     def _set_up(self, node: Node, is_up: bool, *, queue: bool = False) -> None:
         if is_up and (queue or not node.up):

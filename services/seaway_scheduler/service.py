@@ -39,6 +39,7 @@ from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_scheduler.cluster import Cluster
+from seaway_scheduler.conditions import matcher
 from seaway_scheduler.holdings import Held
 from seaway_scheduler.node import NodeTerms, Policy
 from seaway_scheduler.place import Rejected, place
@@ -99,6 +100,7 @@ class Scheduler:
         self._cluster.tick(time.monotonic())
         if not self._cluster.up:
             await self._wait_for_a_node()
+        await self._learn_named(request)
         node = self._cluster.placement(request.container_id)
         if node is None or request.node not in ("", node) or node in request.excluded:
             self._cluster.unplaced(request.container_id)
@@ -149,6 +151,16 @@ class Scheduler:
             if not after:
                 return
 
+    async def _learn_named(self, request: PlaceRequest) -> None:
+        """Learn of the containers that affinities name: a new one is in metadata before its event comes."""
+        for affinity in map(matcher, request.affinities):
+            if (
+                affinity.condition.key == "container"
+                and affinity.exact
+                and not self._cluster.holdings.matching(affinity)
+            ):
+                await self._learn_one(affinity.exact)
+
     async def _learn_later(self) -> None:
         """Until then the beats will do."""
         while True:
@@ -182,12 +194,12 @@ class Scheduler:
             else:
                 self._tasks.spawn(f"learn-{identifier[:12]}", self._learn_one(identifier))
 
-    async def _learn_one(self, identifier: str) -> None:
-        """One that another copy has placed: its ports stand in its record."""
+    async def _learn_one(self, ref: str) -> None:
+        """Learn of a container that another copy has placed: its name and ports are in its record."""
         try:
-            record = await self._bus.call(GET_CONTAINER, ResolveContainer(ref=identifier), timeout_s=_ASK_S)
+            record = await self._bus.call(GET_CONTAINER, ResolveContainer(ref=ref), timeout_s=_ASK_S)
         except SeawayError as error:
-            log.debug("the ports of container %s are not known: %s", identifier[:12], error)
+            log.debug("container %s is not known: %s", ref[:12], error)
         else:
             self._cluster.holds(Held.of(record))
 

@@ -144,6 +144,32 @@ class DownListener:
         return self._heard[0]
 
 
+def test_constraints_and_affinities_choose_the_node(on_two: DockerCli, suite: Seaway) -> None:
+    def create(*words: str) -> str:
+        return on_two("create", *words, "busybox", "env").out
+
+    for node in NODES:
+        assert node_of(suite, create("-e", f"constraint:node=={node}")) == node
+        assert node_of(suite, create("-e", f"constraint:node!=/^[^{node[-1]}]*$/")) == node
+        assert (
+            node_of(suite, create("--label", f'com.docker.swarm.constraints=["node=={node[:1]}*","node=={node}"]'))
+            == node
+        )
+        create("--name", f"db-{node}", "-e", f"constraint:node=={node}")
+        web = create("-e", f"affinity:container==db-{node}", "-e", "constraint:node==~n9", "-e", "A=1")
+        assert node_of(suite, web) == node
+        env = suite.api.get(f"/containers/{web}/json")["Config"]["Env"]
+        assert "A=1" in env and not any(variable.startswith(("affinity", "constraint")) for variable in env)
+    assert node_of(suite, create("-e", "affinity:container!=db-n1")) == "n2"
+    for words, text in (
+        ("constraint:node==n9", "no node can take it: 2 do not fit node==n9"),
+        ("affinity:container==nobody", "no node can take it: 2 do not fit affinity container==nobody"),
+        ("constraint:node>=n1", "is not valid: write key==value or key!=value"),
+    ):
+        failed = on_two.try_("create", "-e", words, "busybox")
+        assert failed.code != 0 and text in failed.err
+
+
 def test_containers_spread(on_two: DockerCli, suite: Seaway) -> None:
     asyncio.run(both_empty(suite))
     made = [on_two("run", "-d", "-m", "64m", "busybox", "sleep", "60").out for _ in range(4)]

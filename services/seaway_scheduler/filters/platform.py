@@ -14,9 +14,11 @@ def check(demand: Demand, cluster: Cluster) -> Check | None:
     text = demand.request.platform.lower()
     if not text:
         return None
-    parts = text.split("/")
-    system = parts[0] if len(parts) > 1 or parts[0] in _SYSTEMS else ""
-    architecture = _NAMES.get(parts[-1 if not system else 1], parts[-1 if not system else 1]) if text != system else ""
+    system, _, rest = text.partition("/")
+    if not rest and system not in _SYSTEMS:
+        system, rest = "", text
+    architecture = rest.partition("/")[0]
+    architecture = _NAMES.get(architecture, architecture)
     reason = Reason(f"is not of platform {text}", f"are not of platform {text}")
 
     def ask(node: Node) -> Reason | None:

@@ -17,7 +17,7 @@ from seaway_scheduler.place import Placed, place
 from seaway_scheduler.rank import level
 from seaway_testing.builders import GIB, beat, container_id, node_record
 
-NAMES = tuple(f"n{number}" for number in range(5))
+NAMES = tuple(f"n{number}" for number in range(4))
 names = st.sampled_from(NAMES)
 seeds = st.integers(0, 12)
 sizes = st.sampled_from([0, 0, 1, GIB // 3, GIB, 3 * GIB, 9 * GIB])
@@ -34,7 +34,7 @@ affinities = st.sampled_from(
     ]
 )
 constraints = st.sampled_from(
-    [(), (), (Condition(key="disk", value="ssd"),), (Condition(key="node", value="n[12]", soft=True),)]
+    [(), (), (Condition(key="disk", value="ssd"),), (Condition(key="node", value="/n[12]/", soft=True),)]
 )
 requests = st.builds(
     lambda seed, excluded, ports, tier, conditions, nodes, **resources: PlaceRequest(
@@ -68,11 +68,11 @@ beats = st.builds(
         leaving=leaving,
     ),
     names,
-    st.integers(0, 4),
-    sizes,
+    st.sampled_from([4, 4, 4, 2, 0]),
+    st.sampled_from([0, 0, 0, GIB, 8 * GIB, 9 * GIB]),
     st.integers(0, 3),
     st.integers(0, 2),
-    st.sampled_from([8 * GIB, 8 * GIB, 8 * GIB + 4096, 16 * GIB]),
+    st.sampled_from([8 * GIB, 8 * GIB, 8 * GIB, 8 * GIB + 4096, 16 * GIB]),
     st.sampled_from([False] * 9 + [True]),
 )
 terms = st.builds(
@@ -99,8 +99,12 @@ class AnyEvents(RuleBasedStateMachine):
         self.now += seconds
         self.cluster.tick(self.now)
 
-    @rule(request=requests, seed=st.integers(0, 99))
-    def placed(self, request: PlaceRequest, seed: int) -> None:
+    @rule(several=st.lists(requests, min_size=1, max_size=6), seed=st.integers(0, 99))
+    def placed(self, several: list[PlaceRequest], seed: int) -> None:
+        for request in several:
+            self._place(request, seed)
+
+    def _place(self, request: PlaceRequest, seed: int) -> None:
         self.cluster.unplaced(request.container_id)
         expected = best_by_looking_at_all(request, self.cluster)
         found = place(request, self.cluster, seed)
@@ -187,7 +191,7 @@ class AnyEvents(RuleBasedStateMachine):
 
 
 TestAnyEvents = AnyEvents.TestCase
-TestAnyEvents.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyEvents.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 @given(st.integers(-5, 1 << 50), st.integers(-5, 1 << 50))

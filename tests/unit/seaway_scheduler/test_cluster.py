@@ -209,6 +209,19 @@ def test_labels_that_operators_have_set_replace_the_agents() -> None:
     assert cluster.nodes["n1"].traits.labels == {"disk": "ssd", "rack": "2"}
 
 
+def test_what_any_node_offers_is_known() -> None:
+    cluster = Cluster()
+    plain = beat().facts
+    for name in ("n1", "n2"):
+        facts = plain.model_copy(update={"runtimes": {"runsc": "/x"}, "devices": {"nvidia.com/gpu": 2}})
+        cluster.beat(beat(name, facts=facts), 0.0)
+    cluster.removed("n1")
+    assert cluster.has_runtime("runsc") and cluster.has_device("nvidia.com/gpu")
+    cluster.beat(beat("n2", facts=plain.model_copy(update={"runtimes": {"crun": "/x"}})), 1.0)
+    assert cluster.has_runtime("crun")
+    assert not cluster.has_runtime("runsc") and not cluster.has_device("nvidia.com/gpu")
+
+
 @given(st.data())
 def test_events_and_records_twice_and_in_any_order_end_the_same(data: st.DataObject) -> None:
     """Containers 0 to 5 were made, of which 0, 1 and 4 are gone. 4 and 5 were placed by another copy: their ports are

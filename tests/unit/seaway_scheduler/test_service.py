@@ -30,6 +30,7 @@ from seaway_contracts.placement import Condition, PlaceRequest
 from seaway_contracts.records import ContainerList, ListContainers, ResolveContainer
 from seaway_kit.tasks import Tasks
 from seaway_scheduler import node, service
+from seaway_scheduler.holdings import Held
 from seaway_scheduler.main import main
 from seaway_scheduler.service import Scheduler
 from seaway_testing.builders import GIB, beat, container_event, container_id, networking, node_record, spec, status
@@ -422,3 +423,60 @@ async def test_another_node_replaces_a_placement(fake_bus: Bus, tasks: Tasks) ->
     assert (await fake_bus.call(PLACE, request(1, node=other))).node == other
     assert (await fake_bus.call(PLACE, request(1))).node == other
     assert (await fake_bus.call(PLACE, request(2))).node == first
+
+
+async def test_a_container_of_a_moment_ago_is_found_by_its_name(fake_bus: Bus, tasks: Tasks) -> None:
+    """Metadata has its record before its event is stored. One that fails afterwards is forgotten."""
+    await Scheduler(fake_bus, tasks).start()
+    for name in ("n1", "n2", "n3"):
+        await fake_bus.publish(BEAT, beat(name, running=int(name == "n1")), node=name)
+    asked = []
+
+    async def get(wanted: ResolveContainer, command: Command) -> ContainerRecord:
+        asked.append(wanted.ref)
+        if wanted.ref != "db":
+            raise not_found(f"no such container: {wanted.ref}")
+        return ContainerRecord(spec=spec(1, name="db"), node="n2")
+
+    await fake_bus.serve(GET_CONTAINER, get)
+    assert (await fake_bus.call(PLACE, request(1))).node == "n2"
+    together, apart = Condition(key="container", value="db"), Condition(key="container", value="db", equal=False)
+    assert (await fake_bus.call(PLACE, request(2, affinities=(together,)))).node == "n2"
+    assert (await fake_bus.call(PLACE, request(3, affinities=(apart,)))).node == "n3"
+    assert asked == ["db"]
+    with pytest.raises(SeawayError, match=r"3 do not fit affinity container==cache"):
+        await fake_bus.call(PLACE, request(4, affinities=(Condition(key="container", value="cache"),)))
+    await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
+    await fake_bus.call(PLACE, request(5, affinities=(apart,)))
+    assert asked == ["db", "cache", "db"]
+
+
+async def test_a_node_that_has_refused_a_container_does_not_get_it_again(fake_bus: Bus, tasks: Tasks) -> None:
+    await Scheduler(fake_bus, tasks).start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    assert (await fake_bus.call(PLACE, request(1))).node == "n1"
+    assert (await fake_bus.call(PLACE, request(1, excluded=("n1",)))).node == "n2"
+    with pytest.raises(SeawayError, match=r"^no node can take it: 2 have refused it$") as caught:
+        await fake_bus.call(PLACE, request(1, excluded=("n1", "n2")))
+    assert caught.value.code is Code.UNPLACEABLE
+    assert [(await fake_bus.call(PLACE, request(seed))).node for seed in (2, 3)] == ["n1", "n2"], (
+        "nothing is left of it"
+    )
+
+
+async def test_an_affinity_follows_a_rename(fake_bus: Bus, tasks: Tasks) -> None:
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    scheduler._cluster.holds(Held(container_id(1), "n2", "old"))
+    envelope, body = container_event("rename", status(seq=9), seed=1, node="n2")
+    renamed = body.model_copy(update={"attributes": {"name": "new", "oldName": "/old"}})
+    channel = event_channel("container", "rename")
+    public = channel.published(public_body("container", channel.encode(renamed)))
+    await fake_bus.transport.store(channel.subject("n2", envelope.subject_id), public, envelope.headers())
+    await fake_bus.transport.flush()
+    await scheduler._feed.current()
+    new = Condition(key="container", value="new*")
+    assert (await fake_bus.call(PLACE, request(2, affinities=(new,)))).node == "n2"
