@@ -1,4 +1,4 @@
-"""The command line: `seaway up`, `down`, `status`, `node`, `purge`, `version`."""
+"""The command line: `seaway up`, `down`, `status`, `node`, `token`, `join`, `doctor`, `purge`, `version`."""
 
 import json
 import sys
@@ -45,6 +45,8 @@ app = typer.Typer(
 
 node_app = typer.Typer(help="Let agents of other nodes in, or no more.", no_args_is_help=True)
 app.add_typer(node_app, name="node")
+token_app = typer.Typer(help="Tokens by which machines join as nodes.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
 
 
 @app.command()
@@ -150,6 +152,86 @@ def node_rm(
     from seaway_cli import nodes
 
     print(nodes.remove(_layout_of(root, run), name, force=force))
+
+
+@node_app.command("keys")
+def node_keys(root: SuiteRoot = None, run: SuiteRun = None) -> None:
+    """Show the public keys of nodes that joined by tokens, for the owner of an outside NATS server."""
+    from seaway_cli import tokens
+
+    if text := tokens.keys(_layout_of(root, run)):
+        print(text)
+
+
+@token_app.command("create")
+def token_create(
+    ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 1h, 7d")] = "1h",
+    uses: Annotated[int, typer.Option(help="how many machines may join by it")] = 1,
+    label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: the nodes get this label (repeatable)")] = None,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+) -> None:
+    """Make a token by which a machine joins, and say how."""
+    from seaway_cli import tokens
+
+    print(tokens.create(_layout_of(root, run), ttl, uses, label or ()))
+
+
+@token_app.command("ls")
+def token_ls(
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+) -> None:
+    """List tokens: how often each was used, and by which nodes."""
+    from seaway_cli import tokens
+
+    print(tokens.listed(_layout_of(root, run), as_json=as_json))
+
+
+@token_app.command("rm")
+def token_rm(token: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
+    """Remove a token, so that nobody joins by it. Nodes that have joined stay."""
+    from seaway_cli import tokens
+
+    print(tokens.remove(_layout_of(root, run), token))
+
+
+@app.command()
+def join(
+    nats: Annotated[str, typer.Argument(help="URL of the cluster's NATS server: nats://HOST:PORT")],
+    token: Annotated[str, typer.Option(help="from `seaway token create`", envvar="SEAWAY_TOKEN")],
+    node: Annotated[str | None, typer.Option(help="the new node's name [the host's]")] = None,
+    nats_ca: Annotated[Path | None, typer.Option(help="CA that has signed the NATS server's certificate (PEM)")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="seconds to wait until the NATS server lets the node in")] = 60.0,
+    root: Root = ROOT,
+    run: Run = RUN,
+) -> None:
+    """Make this machine a node: exchange a token for a key of its own, and say how to start its agent."""
+    from seaway_cli import joining
+
+    layout = Layout(_normal(root), _normal(run))
+    print(joining.join(joining.JoinOptions(layout, nats, token, node, nats_ca, wait)))
+
+
+@app.command()
+def doctor(
+    root: Root = ROOT,
+    run: Run = RUN,
+    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+) -> None:
+    """Say what this node can't reach and what doesn't fit: NATS, services, clock, version, images."""
+    from dataclasses import asdict
+
+    from seaway_cli import doctor as examination
+
+    layout = Layout(_normal(root), _normal(run))
+    found = list(examination.examine(examination.Node.of(layout)))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in found]))
+    else:
+        print("\n".join(f"{'ok  ' if finding.well else 'FAIL'}  {finding.what}: {finding.text}" for finding in found))
+    raise typer.Exit(0 if all(finding.well for finding in found) else 1)
 
 
 @app.command()
