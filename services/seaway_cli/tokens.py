@@ -97,8 +97,8 @@ def listed(layout: Layout, *, as_json: bool) -> str:
 
 
 def _row(token: TokenInfo, now_ns: int) -> tuple[str, ...]:
-    left_s = (token.expires_ns - now_ns) // _S
-    expires = f"in {left_s} s" if left_s > 0 else "expired"
+    left_ns = token.expires_ns - now_ns
+    expires = f"in {left_ns / _S:.0f} s" if left_ns > 0 else "expired"
     labels = ",".join(f"{key}={value}" for key, value in sorted(token.labels.items()))
     return token.id, f"{len(token.joined)}/{token.uses}", expires, labels or "-", ",".join(token.joined) or "-"
 
