@@ -4,13 +4,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seaway_cli.errors import CliError, describe
+from seaway_cli.errors import CliError, describe, usage
 from seaway_cli.layout import ROOT, RUN, Layout
 from seaway_contracts.version import VERSION
+
+if TYPE_CHECKING:
+    from seaway_cli.tokens import Cluster
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
@@ -30,6 +33,16 @@ SuiteRun = Annotated[
     ),
 ]
 """Of a suite that is there: either directory names it."""
+OutsideNats = Annotated[
+    str, typer.Option("--nats", help="URL of the cluster's NATS server, where no suite of `seaway up` runs here")
+]
+Passwords = Annotated[
+    Path | None,
+    typer.Option("--nats-passwords", help="directory with a password for each user at that server"),
+]
+NatsCa = Annotated[
+    Path | None, typer.Option("--nats-ca", help="CA that has signed the NATS server's certificate (PEM)")
+]
 
 # typer brings a click of its own or uses the installed one, depending on its version
 _ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -155,11 +168,17 @@ def node_rm(
 
 
 @node_app.command("keys")
-def node_keys(root: SuiteRoot = None, run: SuiteRun = None) -> None:
+def node_keys(
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
     """Show the public keys of nodes that joined by tokens, for the owner of an outside NATS server."""
     from seaway_cli import tokens
 
-    if text := tokens.keys(_layout_of(root, run)):
+    if text := tokens.keys(_cluster(root, run, nats, nats_passwords, nats_ca)):
         print(text)
 
 
@@ -170,11 +189,14 @@ def token_create(
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: the nodes get this label (repeatable)")] = None,
     root: SuiteRoot = None,
     run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
 ) -> None:
     """Make a token by which a machine joins, and say how."""
     from seaway_cli import tokens
 
-    print(tokens.create(_layout_of(root, run), ttl, uses, label or ()))
+    print(tokens.create(_cluster(root, run, nats, nats_passwords, nats_ca), ttl, uses, label or ()))
 
 
 @token_app.command("ls")
@@ -182,19 +204,29 @@ def token_ls(
     root: SuiteRoot = None,
     run: SuiteRun = None,
     as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
 ) -> None:
     """List tokens: how often each was used, and by which nodes."""
     from seaway_cli import tokens
 
-    print(tokens.listed(_layout_of(root, run), as_json=as_json))
+    print(tokens.listed(_cluster(root, run, nats, nats_passwords, nats_ca), as_json=as_json))
 
 
 @token_app.command("rm")
-def token_rm(token: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
+def token_rm(
+    token: str,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
     """Remove a token, so that nobody joins by it. Nodes that have joined stay."""
     from seaway_cli import tokens
 
-    print(tokens.remove(_layout_of(root, run), token))
+    print(tokens.remove(_cluster(root, run, nats, nats_passwords, nats_ca), token))
 
 
 @app.command()
@@ -202,7 +234,7 @@ def join(
     nats: Annotated[str, typer.Argument(help="URL of the cluster's NATS server: nats://HOST:PORT")],
     token: Annotated[str, typer.Option(help="from `seaway token create`", envvar="SEAWAY_TOKEN")],
     node: Annotated[str | None, typer.Option(help="the new node's name [the host's]")] = None,
-    nats_ca: Annotated[Path | None, typer.Option(help="CA that has signed the NATS server's certificate (PEM)")] = None,
+    nats_ca: NatsCa = None,
     wait: Annotated[float, typer.Option(min=0, help="seconds to wait until the NATS server lets the node in")] = 60.0,
     root: Root = ROOT,
     run: Run = RUN,
@@ -255,6 +287,16 @@ def _layout_of(root: Path | None, run: Path | None) -> Layout:
     from seaway_cli import suite
 
     return suite.layout_of(root and _normal(root), run and _normal(run))
+
+
+def _cluster(root: Path | None, run: Path | None, nats: str, passwords: Path | None, ca: Path | None) -> "Cluster":
+    from seaway_cli.tokens import Cluster
+
+    if not nats:
+        return Cluster.of(_layout_of(root, run))
+    if passwords is None:
+        raise usage("--nats needs --nats-passwords: the directory with a password for each NATS user")
+    return Cluster(nats, passwords.absolute(), ca)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

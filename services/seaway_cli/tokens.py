@@ -28,7 +28,7 @@ _S: Final = 10**9
 
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster of a running suite, as its command line reaches it."""
+    """A cluster, as its command line reaches it: by its URL and a directory with a password for each NATS user."""
 
     url: str
     passwords: Path
@@ -36,7 +36,7 @@ class Cluster:
 
     @classmethod
     def of(cls, layout: Layout) -> "Cluster":
-        """Raises CliError where no suite runs, or its NATS server has no users."""
+        """That of the suite that runs here. Raises CliError where none does, or its NATS server has no users."""
         suite.identify(layout)
         status: dict[str, Any] = commands.status(layout.run)
         if not status["passwords"]:
@@ -58,9 +58,9 @@ class Cluster:
             raise CliError(error.message) from None
 
 
-def create(layout: Layout, ttl: str, uses: int, labels: Iterable[str]) -> str:
+def create(cluster: Cluster, ttl: str, uses: int, labels: Iterable[str]) -> str:
     """Make a token; it, and how to use it. Raises CliError."""
-    given, cluster = parse_labels(labels), Cluster.of(layout)
+    given = parse_labels(labels)
     token = TokenText(secrets.token_hex(6), secrets.token_hex(16), cluster.password(JOIN))
     try:
         parse_token(str(token))
@@ -85,9 +85,9 @@ def _how_to_join(cluster: Cluster, token: TokenText, made: TokenInfo) -> str:
     return f"The token {made.id} may be used {times} until {until}. {where}\n  {shlex.join(words)}"
 
 
-def listed(layout: Layout, *, as_json: bool) -> str:
+def listed(cluster: Cluster, *, as_json: bool) -> str:
     """All tokens as a table, or as JSON. Raises CliError."""
-    tokens = Cluster.of(layout).ask(LIST_TOKENS, Empty()).tokens
+    tokens = cluster.ask(LIST_TOKENS, Empty()).tokens
     if as_json:
         return json.dumps([token.model_dump() for token in tokens])
     rows = [("ID", "USED", "EXPIRES", "LABELS", "NODES")] + [_row(token, time.time_ns()) for token in tokens]
@@ -103,20 +103,20 @@ def _row(token: TokenInfo, now_ns: int) -> tuple[str, ...]:
     return token.id, f"{len(token.joined)}/{token.uses}", expires, labels or "-", ",".join(token.joined) or "-"
 
 
-def remove(layout: Layout, identifier: str) -> str:
+def remove(cluster: Cluster, identifier: str) -> str:
     """Remove a token, by its id or whole. Raises CliError."""
     try:
         identifier = parse_token(identifier).id
     except ValueError:
         pass
-    removed = Cluster.of(layout).ask(REMOVE_TOKEN, TokenRef(id=identifier))
+    removed = cluster.ask(REMOVE_TOKEN, TokenRef(id=identifier))
     stay = f" Nodes that joined by it stay: {', '.join(removed.joined)}." if removed.joined else ""
     return f"The token {removed.id} was removed.{stay}"
 
 
-def keys(layout: Layout) -> str:
+def keys(cluster: Cluster) -> str:
     """`NODE=KEY` for each node that joined, as `deploy/nats/make-users` takes it. Raises CliError."""
-    identities = Cluster.of(layout).ask(LIST_IDENTITIES, Empty()).identities
+    identities = cluster.ask(LIST_IDENTITIES, Empty()).identities
     return "\n".join(f"{one.node}={one.public_key}" for one in identities)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +18,15 @@ import pytest
 from tests.integration.cli.bus_users import bus_of, foreign, hearing, nats_url
 
 from seaway_bus.bus import Bus
-from seaway_bus.node_keys import public_key
+from seaway_bus.node_keys import new_seed, public_key
 from seaway_bus.transport import NotConnected
 from seaway_cli import demo_image
 from seaway_cli.nats_login import Login
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
+from seaway_contracts.joining import NodeIdentity
 from seaway_contracts.nodes import NodeEvent
+from seaway_metadata.store.stored import encode
 from seaway_testing.builders import beat
 from seaway_testing.waiting import GUARD_S, until, wait
 
@@ -181,6 +184,26 @@ def test_after_metadata_was_killed_a_machine_joins(suite: "TinySuite", machine: 
     os.kill(suite.rows()["metadata"]["pid"], signal.SIGKILL)
     done = machine.join(token, "--node", "n2")
     assert done.returncode == 0, done.stderr
+
+
+async def test_a_join_with_a_thousand_nodes_known(suite: "TinySuite", machine: Machine) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite)
+    async with bus_of(suite, "metadata") as records:
+        bucket = await records.transport.bucket(catalogue.IDENTITIES_BUCKET)
+        for number in range(1000):
+            one = NodeIdentity(node=f"known{number}", public_key=public_key(new_seed()), since_ns=1)
+            await bucket.create(one.node, encode(one))
+    began = time.monotonic()
+    done = await asyncio.to_thread(machine.join, token, "--node", "n2")
+    assert done.returncode == 0, done.stderr
+    print(f"a join with 1,000 nodes known, all of them new to the server: {time.monotonic() - began:.2f} s")
+    began = time.monotonic()
+    other = Machine(machine.base.with_name("other"), suite)
+    done = await asyncio.to_thread(other.join, created(suite), "--node", "n3")
+    assert done.returncode == 0, done.stderr
+    print(f"the next one, with its token: {time.monotonic() - began:.2f} s")
+    assert (suite.run / "nats" / "nats.conf").read_text().count('"nkey"') == 1002
 
 
 # --- with all services and a real agent
