@@ -25,7 +25,7 @@ from seaway_kit.settings import default_node
 
 POLL_S: Final = 0.05
 _AGAIN_S: Final = 1.0
-"""How often the request is repeated while the new account has no way to the services (nats-server 2.10)."""
+"""How often the request is repeated while NATS does not let the node in: each has the servers reload once more."""
 _FAR_NS: Final = 5 * 10**9
 _REFUSED: Final = frozenset({Code.FORBIDDEN, Code.CONFLICT, Code.BAD_REQUEST})
 
@@ -121,7 +121,7 @@ def _wait(options: JoinOptions, token: TokenText, request: AdmitNode, seed: str)
         if now - began > options.wait_s:
             raise CliError(
                 f"{request.node} is admitted, but the NATS server does not let it in yet. An outside server: its owner "
-                f"adds {request.node}={request.public_key} (deploy/nats/README.md). Then give the same command again."
+                f"adds {request.node}={request.public_key} (deploy/README.md). Then give the same command again."
             )
         if now - asked > _AGAIN_S:
             asked = now

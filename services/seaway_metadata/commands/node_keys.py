@@ -55,7 +55,9 @@ class NodeKeys:
 
     async def _take_up(self, file: Path) -> None:
         keys = {one.node: one.public_key for one in await self._identities.all()}
-        if keys != _read(file):
+        before, is_new = _read(file), False
+        if keys != before:
+            is_new = not keys.keys() <= before.keys()
             part = file.with_name(file.name + ".part")
             write_private(part, json.dumps(keys, indent=1).encode())
             part.replace(file)
@@ -63,6 +65,8 @@ class NodeKeys:
         is_due, self._reload = self._reload, False
         if is_due and self._supervisor is not None:
             await _ask(self._supervisor, "reload")
+        if is_new:  # nats-server 2.10 connects an account that a reload brings to the others at the next one
+            self.reload()
 
 
 def _read(file: Path) -> dict[str, str]:

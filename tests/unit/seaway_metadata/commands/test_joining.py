@@ -147,9 +147,7 @@ async def test_a_name_that_another_node_has_is_refused_and_costs_no_use(
     assert await identities(fake_bus) == {"n1": KEYS[0]}
 
 
-async def test_of_many_machines_at_two_copies_as_many_join_as_may(
-    metadata: Metadata, fake_bus: Bus, other: Bus
-) -> None:
+async def test_at_two_copies_as_many_machines_join_as_may(metadata: Metadata, fake_bus: Bus, other: Bus) -> None:
     await fake_bus.call(CREATE_TOKEN, token(uses=2))
     buses = [fake_bus, other]
     asked = [buses[number % 2].call(ADMIT_NODE, request(f"n{number}", number % 4)) for number in range(12)]

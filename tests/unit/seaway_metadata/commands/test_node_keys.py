@@ -86,11 +86,11 @@ async def test_each_machine_hears_of_a_node_and_of_its_removal(
 
 
 async def test_a_repeated_request_reloads_again(machines: list[Machine], fake_server: FakeServer) -> None:
-    """nats-server 2.10 connects a new account to the others at the second reload only."""
+    """Whatever kept a server from letting the node in."""
     machine, _ = machines
     async with running_on(machine, fake_server) as bus:
         await admit(bus)
-        await until(lambda: machine.reloads)
+        await until(lambda: len(machine.reloads) >= 2)
         for _ in range(2):
             before = len(machine.reloads)
             await bus.call(ADMIT_NODE, AdmitNode(token="a" * 12, secret=SECRET, node="n1", public_key=KEY))
@@ -103,7 +103,7 @@ async def test_a_start_brings_the_file_up_to_date_and_reloads_only_then(
     await admit(fake_bus)
     machine, other = machines
     async with running_on(machine, fake_server):
-        await until(lambda: machine.reloads == [{"n1": KEY}])
+        await until(lambda: machine.reloads == [{"n1": KEY}] * 2)
     machine.reloads.clear()
     async with running_on(machine, fake_server), running_on(other, fake_server):
         await until(lambda: other.reloads)
