@@ -51,6 +51,7 @@ def join(options: JoinOptions) -> str:
             f"the NATS server at {options.url} does not know this token: it is another cluster's, or the server has "
             "TLS and --nats-ca is missing or wrong"
         )
+    had_root = options.layout.root.exists()
     seed, is_new = _seed(options.layout)
     request = AdmitNode(
         token=token.id, secret=token.secret, node=node, public_key=node_keys.public_key(seed), version=VERSION
@@ -59,7 +60,7 @@ def join(options: JoinOptions) -> str:
         admitted = _admit(options, token, request)
     except CliError:
         if is_new:
-            shutil.rmtree(options.layout.joined, ignore_errors=True)
+            shutil.rmtree(options.layout.joined if had_root else options.layout.root, ignore_errors=True)
         raise
     _wait(options, token, request, seed)
     _write_config(options, admitted, seed)

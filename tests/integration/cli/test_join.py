@@ -151,7 +151,7 @@ async def test_tokens_that_admit_nobody_leave_nothing(suite: "TinySuite", machin
             refused = other.join(word, "--node", node)
             assert refused.returncode != 0 and sentence in refused.stderr, (sentence, refused.stderr)
             assert refused.stderr.count("\n") == 1
-            assert not other.joined.exists()
+            assert not (other.base / "root").exists()
         await until(lambda: len(heard) == 5)
         reasons = [NodeEvent.model_validate_json(message.data).reason for message in heard]
         assert reasons == ["used", "unknown", "unknown", "expired", "name"]

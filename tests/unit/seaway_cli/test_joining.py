@@ -47,7 +47,7 @@ def test_a_machine_of_another_cluster_does_not_join(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="this machine has joined already"):
         _checked(given)
     given.layout.marker.touch()
-    with pytest.raises(CliError, match="a suite lives in .*: give another --root"):
+    with pytest.raises(CliError, match=r"a suite lives in .*: give another --root"):
         _checked(given)
 
 
