@@ -122,7 +122,8 @@ def _wait(options: JoinOptions, token: TokenText, request: AdmitNode, seed: str)
         if now - began > options.wait_s:
             raise CliError(
                 f"{request.node} is admitted, but the NATS server does not let it in yet. An outside server: its owner "
-                f"adds {request.node}={request.public_key} (deploy/README.md). Then give the same command again."
+                f"adds {request.node}={request.public_key} (deploy/README.md); else see whether `seaway node add` has "
+                "made a node of that name. Then give the same command again."
             )
         if now - asked > _AGAIN_S:
             asked = now

@@ -159,7 +159,8 @@ def prepare(layout: Layout, suite: Suite, node: str, listen: Listen) -> None:
     layout.secret("agent").unlink(missing_ok=True)  # once the user of all nodes
     _take_over_store(layout.nats_store)
     secrets_of = passwords(layout, node)
-    keys = {other: key for other, key in node_keys(layout.node_keys).items() if other != node}
+    added = {node, *nodes(layout)}  # a token is no way to the name of a node that has a password
+    keys = {other: key for other, key in node_keys(layout.node_keys).items() if other not in added}
     server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, secrets_of, listen, keys)
     _replace_private(layout.nats_config, render(server))
 

@@ -103,6 +103,9 @@ async def test_a_machine_joins_and_its_key_is_its_login(suite: "TinySuite", mach
     (listed,) = json.loads(suite.seaway("token", "ls", "--json").stdout)
     assert (listed["joined"], listed["uses"], listed["labels"]) == (["n2"], 1, {"disk": "ssd"})
 
+    added = suite.seaway("node", "add", "n2")
+    assert (added.returncode, "n2 has joined by a token, and has a key" in added.stderr) == (1, True)
+
     code, well = machine.doctor()
     assert (code, well) == (
         1,

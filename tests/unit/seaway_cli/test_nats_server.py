@@ -8,6 +8,7 @@ import pytest
 from seaway_bus import node_keys
 from seaway_cli import nats_server
 from seaway_cli.errors import CliError
+from seaway_cli.hosts import Listen
 from seaway_cli.layout import Layout
 from seaway_cli.permissions import USERS
 from seaway_cli.suite import Suite, prepared
@@ -87,6 +88,18 @@ def test_keys_of_nodes_that_a_server_would_not_take_are_left_out(tmp_path: Path)
         assert nats_server.node_keys(file) == {}
     file.write_text(json.dumps({"n2": key, "n3": key[:-1] + "A", "n4": "", "all": key, "a.b": key}))
     assert nats_server.node_keys(file) == {"n2": key}
+
+
+def test_a_key_is_no_way_to_a_node_that_has_a_password(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    with prepared(layout):
+        pass
+    keys = {name: node_keys.public_key(node_keys.new_seed()) for name in ("n1", "n2", "n3")}
+    layout.node_keys.write_text(json.dumps(keys))
+    nats_server.password(layout.secret("agent.n2"))
+    nats_server.prepare(layout, Suite("abcdef", 14222), "n1", Listen())
+    text = layout.nats_config.read_text()
+    assert [name for name, key in keys.items() if key in text] == ["n3"]
 
 
 def test_outside_url(tmp_path: Path) -> None:
