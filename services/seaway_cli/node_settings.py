@@ -120,7 +120,7 @@ def _login(layout: Layout, user: str) -> Login:
     suite.identify(layout)
     status = commands.status(layout.run)
     ca = Path(status["nats_ca"]) if status["nats_ca"] else None
-    passwords = status["nats_passwords"]
+    passwords = status["passwords"]
     if not passwords:
         return Login(status["nats"], "", "", ca)
     try:

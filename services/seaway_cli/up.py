@@ -115,6 +115,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             listen=options.bus,
             lent=listeners,
             metrics_token_file=options.metrics_token_file,
+            own_nats=prepared.nats is not None,
         )
     )
 
@@ -327,8 +328,8 @@ def _answer(ready: Prepared, hosts: tuple[str, ...], supervisor: Supervisor, com
         "tls": ready.options.tls.given,
         "nats": ready.nats_url,
         "nats_ca": ready.options.bus.ca,
-        "nats_passwords": str(ready.options.passwords or ""),
         "own_nats": ready.nats is not None,
+        "passwords": str(ready.options.passwords or ""),
         "node": ready.options.node_name,
         "token": ready.suite.token,
         "version": VERSION,

@@ -34,9 +34,11 @@ BUCKETS: Final = (
     NODES_BUCKET,
     NODE_SETTINGS_BUCKET,
     CLUSTER_BUCKET,
+    TOKENS_BUCKET,
+    IDENTITIES_BUCKET,
     SHARES_BUCKET,
 )
-SERVICES: Final = tuple(role.value for role in Role if role is not Role.CLI)
+SERVICES: Final = tuple(role.value for role in Role if role not in (Role.CLI, Role.JOIN))
 
 
 def event_channel(noun: str, action: str) -> EventChannel[ContainerEvent]:

@@ -22,6 +22,10 @@ from seaway_metadata.store.records import Records
 _REASON: Final = "its node was removed"
 
 
+async def _had_no_identity(node: str) -> bool:
+    return False
+
+
 class NodeRemoval:
     """Serves `node.remove`."""
 
@@ -33,10 +37,13 @@ class NodeRemoval:
         outbox: Outbox,
         reset: Callable[[str], Awaitable[None]],
         forget: Callable[[str], None] = lambda node: None,
+        revoke: Callable[[str], Awaitable[bool]] = _had_no_identity,
     ) -> None:
         """`forget` is called with the node, whose anonymous volumes nobody reports any more; `reset` before anything
-        is removed, to remove the node's settings.
+        is removed, to remove the node's settings. `revoke` takes its identity back, and returns whether it had one.
+        `reset` and `revoke` raise SeawayError.
         """
+        self._revoke = revoke
         self._forget = forget
         self._reset = reset
         self._view = view
@@ -49,10 +56,11 @@ class NodeRemoval:
         node = request.node
         await self._check_registrations(node)
         held = self._view.of_node(node)
-        if not held and not self._nodes.known(node):
-            raise not_found(f"no such node: {node}")
         if held and not request.force:
             raise conflict(f"node {node} holds {_counted(len(held))}: remove them first, or give --force")
+        had_identity = await self._revoke(node)
+        if not held and not had_identity and not self._nodes.known(node):
+            raise not_found(f"no such node: {node}")
         await self._reset(node)
         for record in held:
             if record.status.seq:  # else it was registered and never made
