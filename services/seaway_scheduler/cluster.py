@@ -4,7 +4,7 @@ Each beat, event and placement changes one node's counters and its place in the 
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
@@ -38,6 +38,7 @@ class Cluster:
         self._removed: dict[str, str] = {}
         self._placed: dict[str, str] = {}
         self._offered: Counter[str] = Counter()
+        self._platforms: Counter[tuple[str, str]] = Counter()
         self._gone: OrderedDict[str, None] = OrderedDict()
         self._silent_at: list[tuple[float, str]] = []
 
@@ -198,6 +199,11 @@ class Cluster:
         self.unplaced(identifier)
         self.holdings.remove(identifier)
 
+    @property
+    def platforms(self) -> Collection[tuple[str, str]]:
+        """The system and architecture of any node."""
+        return self._platforms.keys()
+
     def has_runtime(self, name: str) -> bool:
         """Whether any node has that OCI runtime."""
         return self._offered[name] > 0
@@ -221,6 +227,10 @@ class Cluster:
     def _offer(self, facts: NodeFacts, number: int) -> None:
         for name in (*facts.runtimes, *facts.devices):
             self._offered[name] += number
+        platform = facts.os, facts.architecture
+        self._platforms[platform] += number
+        if not self._platforms[platform]:
+            del self._platforms[platform]
 
     def _set_up(self, node: Node, is_up: bool, *, queue: bool = False) -> None:
         if is_up and (queue or not node.up):

@@ -10,20 +10,33 @@ _SYSTEMS = ("linux", "windows", "darwin", "freebsd", "wasi")
 
 
 def check(demand: Demand, cluster: Cluster) -> Check | None:
-    """Refuses nodes of another platform. `linux/arm64/v8`, `arm64` and `linux` may be asked for."""
+    """Refuses nodes of another platform. `linux/arm64/v8`, `arm64` and `linux` may be asked for.
+
+    If no node is of that platform, any will do, as with Docker on one machine: it may emulate that platform.
+    """
     text = demand.request.platform.lower()
     if not text:
         return None
+    system, architecture = _parsed(text)
+
+    def fits(own_system: str, own_architecture: str) -> bool:
+        own = _NAMES.get(own_architecture, own_architecture)
+        return system in ("", own_system) and architecture in ("", own)
+
+    if not any(fits(*platform) for platform in cluster.platforms):
+        return None
+    reason = Reason(f"is not of platform {text}", f"are not of platform {text}")
+
+    def ask(node: Node) -> Reason | None:
+        return None if fits(node.traits.os, node.traits.architecture) else reason
+
+    return ask
+
+
+def _parsed(text: str) -> tuple[str, str]:
+    """The system and the architecture; empty where not said."""
     system, _, rest = text.partition("/")
     if not rest and system not in _SYSTEMS:
         system, rest = "", text
     architecture = rest.partition("/")[0]
-    architecture = _NAMES.get(architecture, architecture)
-    reason = Reason(f"is not of platform {text}", f"are not of platform {text}")
-
-    def ask(node: Node) -> Reason | None:
-        own = _NAMES.get(node.traits.architecture, node.traits.architecture)
-        fits = system in ("", node.traits.os) and architecture in ("", own)
-        return None if fits else reason
-
-    return ask
+    return system, _NAMES.get(architecture, architecture)

@@ -274,8 +274,12 @@ def test_platforms(platform: str, chosen: str) -> None:
     assert place(request(platform=platform), cluster) == Placed(chosen)
 
 
-def test_no_node_of_that_platform() -> None:
-    assert str(place(request(platform="windows"), named("a"))) == "no node can take it: 1 is not of platform windows"
+def test_a_platform_that_no_node_has_may_be_emulated_anywhere() -> None:
+    cluster = named("a")
+    assert place(request(platform="linux/s390x"), cluster) == Placed("a")
+    add(cluster, "b", architecture="s390x", leaving=True)
+    found = place(request(platform="linux/s390x"), cluster)
+    assert str(found) == "no node can take it: 1 is down, 1 is not of platform linux/s390x"
 
 
 def test_a_runtime_that_only_some_have() -> None:
