@@ -84,8 +84,21 @@ async def test_files(nats: NatsServer, places: tuple[Path, Path], name: str) -> 
     assert path.read_bytes() == before
 
 
-_MODELS: Final = {"seaway_nodes": ("NodeRecord", "n1"), "seaway_networks": ("NetworkRecord", "b" * 64)}
-_LEFT_ALONE: Final = ("seaway_names", "seaway_addresses", "seaway_network_names", "seaway_subnets", "seaway_shares")
+_MODELS: Final = {
+    "seaway_nodes": ("NodeRecord", "n1"),
+    "seaway_networks": ("NetworkRecord", "b" * 64),
+    "seaway_volumes": ("VolumeRecord", "d" * 64),
+}
+_LEFT_ALONE: Final = (
+    "seaway_names",
+    "seaway_addresses",
+    "seaway_network_names",
+    "seaway_subnets",
+    "seaway_volume_names",
+    "seaway_shares",
+    "seaway_tokens",
+    "seaway_identities",
+)
 
 
 @pytest.mark.parametrize("bucket", [one for one in BUCKETS if one.name not in _LEFT_ALONE], ids=lambda one: one.name)
