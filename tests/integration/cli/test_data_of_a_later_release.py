@@ -95,9 +95,11 @@ _LEFT_ALONE: Final = (
     "seaway_names",
     "seaway_addresses",
     "seaway_network_names",
-    "seaway_volume_names",
     "seaway_subnets",
+    "seaway_volume_names",
     "seaway_shares",
+    "seaway_tokens",
+    "seaway_identities",
 )
 
 

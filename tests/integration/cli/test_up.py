@@ -253,7 +253,7 @@ def test_service_that_does_not_start(suite: "TinySuite") -> None:
 def test_secrets_are_private(suite: "TinySuite") -> None:
     assert suite.up().returncode == 0
     private = [*(suite.root / "secrets").iterdir(), suite.run / "nats" / "nats.conf", suite.run / "control.sock"]
-    assert len(private) == 8
+    assert len(private) == 9
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
 
 
