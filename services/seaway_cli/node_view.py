@@ -35,9 +35,10 @@ def print_nodes(records: Iterable[NodeRecord], console: Console | None = None) -
     """Print a table with a line for each node."""
     console = console or Console(soft_wrap=True, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("NODE", "STATE", "AVAILABILITY", "ADDRESS", "CPUS", "MEMORY", "RUNNING", "CONTAINERS", "LABELS"):
+    for title in ("NODE", "STATE", "AVAILABILITY", "ADDRESS", "CPUS", "MEMORY", "RUNNING", "CONTAINERS"):
         is_number = title in ("CPUS", "MEMORY", "RUNNING", "CONTAINERS")
-        table.add_column(title, no_wrap=True, justify="right" if is_number else "left")
+        table.add_column(title, no_wrap=True, justify="right" if is_number else "left", min_width=len(title))
+    table.add_column("LABELS", overflow="fold", min_width=len("LABELS"))
     for record in records:
         beat = record.beat
         table.add_row(

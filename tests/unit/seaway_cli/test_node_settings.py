@@ -35,6 +35,13 @@ def test_the_table_has_a_line_for_each_node() -> None:
     assert " ".join(lines[2].split()) == "n2 down active 127.0.0.1 4 8.0 GiB 0 0 -"
 
 
+def test_labels_are_whole_on_a_narrow_terminal() -> None:
+    out = io.StringIO()
+    print_nodes([record()], Console(file=out, width=80))
+    assert out.getvalue().splitlines()[0].endswith("LABELS")
+    assert "".join(out.getvalue().split()).endswith("disk=[ssd]zone=a")
+
+
 def test_inspect_has_a_line_for_each_property() -> None:
     text = shown(lambda console: print_node(record(), console))
     lines = {line[:12].strip(): line[12:].strip() for line in text.splitlines()}
