@@ -170,6 +170,31 @@ async def test_a_machine_that_joins_can_do_nothing_else(suite: "TinySuite") -> N
         assert heard == []
 
 
+def test_tokens_of_a_cluster_without_a_suite_here(suite: "TinySuite", machine: Machine) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    there = ("--nats", nats_url(suite), "--nats-passwords", str(suite.root / "secrets"))
+    made = suite.with_places(["token", "create", *there])
+    assert made.returncode == 0, made.stderr
+    assert machine.join(made.stdout.split("--token ")[1].split()[0], "--node", "n2").returncode == 0
+    assert suite.with_places(["node", "keys", *there]).stdout == f"n2={public_key(machine.seed)}\n"
+    (listed,) = json.loads(suite.with_places(["token", "ls", "--json", *there]).stdout)
+    removed = suite.with_places(["token", "rm", listed["id"], *there])
+    assert removed.stdout == f"The token {listed['id']} was removed. Nodes that joined by it stay: n2.\n"
+    without = suite.with_places(["token", "ls", *there[:2]])
+    assert (without.returncode, "--nats needs --nats-passwords" in without.stderr) == (2, True)
+
+
+def test_a_token_is_no_way_to_a_node_that_was_added(suite: "TinySuite", machine: Machine) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    assert suite.seaway("node", "add", "n2").returncode == 0
+    refused = machine.join(created(suite), "--node", "n2", "--wait", "0.5")
+    assert refused.returncode == 1
+    assert "n2 is admitted, but the NATS server does not let it in yet" in refused.stderr
+    assert f"adds n2={public_key(machine.seed)}" in refused.stderr
+    assert not (machine.joined / "agent.toml").exists()
+    assert not Login(nats_url(suite), "agent.n2", seed=machine.seed).works()
+
+
 def test_an_interrupted_join_goes_on_with_the_same_key(suite: "TinySuite", machine: Machine) -> None:
     assert suite.up("--node", "n1").returncode == 0
     token = created(suite)
