@@ -24,7 +24,7 @@ from seaway_kit.private_files import make_private_directory, write_private
 from seaway_kit.settings import default_node
 
 POLL_S: Final = 0.05
-_AGAIN_S: Final = 1.0
+_AGAIN_S: Final = 5.0
 """How often the request is repeated while NATS does not let the node in: each has the servers reload once more."""
 _FAR_NS: Final = 5 * 10**9
 _REFUSED: Final = frozenset({Code.FORBIDDEN, Code.CONFLICT, Code.BAD_REQUEST})
@@ -117,6 +117,7 @@ def _wait(options: JoinOptions, token: TokenText, request: AdmitNode, seed: str)
     """Until the node's own login works and reaches the services. Raises CliError."""
     login = Login(options.url, agent_user(request.node), ca=options.ca, seed=seed)
     began = asked = time.monotonic()
+    had_login = False
     while not login.reaches(CHECK_NODE.subject(request.node)):
         now = time.monotonic()
         if now - began > options.wait_s:
@@ -125,9 +126,11 @@ def _wait(options: JoinOptions, token: TokenText, request: AdmitNode, seed: str)
                 f"adds {request.node}={request.public_key} (deploy/README.md); else see whether `seaway node add` has "
                 "made a node of that name. Then give the same command again."
             )
-        if now - asked > _AGAIN_S:
+        has_login = login.works()
+        if now - asked > _AGAIN_S or (has_login and not had_login):  # two reloads that were asked for may become one
             asked = now
             _admit(options, token, request)
+        had_login = has_login
         time.sleep(POLL_S)
 
 
