@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -76,8 +77,7 @@ class Second:
 @pytest.fixture(scope="module")
 def second(suite: Seaway, e2e_directory: Path) -> Iterator[Second]:
     """The second node; it is cleaned at the end."""
-    place = e2e_directory / "n2"
-    place.mkdir()
+    place = Path(tempfile.mkdtemp(prefix="n2-", dir=e2e_directory))  # other modules use this fixture too
     made = Second(suite, place)
     made.start()
     yield made
