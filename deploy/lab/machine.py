@@ -4,11 +4,12 @@ The cgroup is the only record of a machine: its first process is found in it, an
 """
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from deploy.lab.errors import LabError
+
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupMode
 
@@ -23,7 +24,7 @@ class Machine:
     def __init__(self, name: str, cgroup: str) -> None:
         self.name, self._cgroup = name, cgroup
         self._layout = cgroups.host_layout()
-        self._child: subprocess.Popen[str] | None = None
+        self._children: list[subprocess.Popen[str]] = []
 
     def boot(self, *, with_us: bool) -> None:
         """Make it. `with_us`: it ends with this process. Raises LabError."""
@@ -39,7 +40,7 @@ class Machine:
         with child.stdout, child.stderr:
             if child.stdout.readline() != "ready\n":
                 raise LabError(f"{self.name} can't be made on this machine: {child.stderr.read().strip()}")
-        self._child = child
+        self._children.append(child)
 
     @property
     def pid(self) -> int:
@@ -63,33 +64,35 @@ class Machine:
         """The command that runs `words` on the machine, in all its namespaces and its cgroup."""
         return [_SCRIPT, "enter", str(self.pid), *self._entry, "--", *words]
 
-    def run(self, *words: str, input: str = "", check: bool = True) -> str:
+    def run(self, *words: str) -> str:
         """Run a command on the machine; its output. Raises LabError with what it says if it fails."""
-        return _output(self.entered(*words), input, check)
+        return _output(self.entered(*words))
 
-    def start(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        """Start a program on the machine, in the background."""
+    def start(self, words: Sequence[str], log: Path) -> "subprocess.Popen[str]":
+        """Start a program on the machine, in the background; what it says goes to `log`."""
         with open(log, "ab") as out:
-            subprocess.Popen(
+            child = subprocess.Popen(
                 self.entered(*words),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env=environment,
+                text=True,
                 start_new_session=True,
             )
+        self._children.append(child)
+        return child
 
     def on_its_network(self, *words: str, input: str = "") -> str:
         """Run a command in the network namespace alone; process ids are this process's. Raises LabError."""
-        return _output(["nsenter", f"--net=/proc/{self.pid}/ns/net", "--", *words], input, True)
+        return _output(["nsenter", f"--net=/proc/{self.pid}/ns/net", "--", *words], input)
 
     def kill(self) -> None:
         """As a power cut: all its processes end at once, and its cgroups, mounts and links are gone."""
         if Path(self._layout.directories(self._cgroup)[0]).exists():
             cgroups.kill_all(self._layout, self._cgroup, seconds=_END_S)
-        if self._child is not None:
-            self._child.wait()
-            self._child = None
+        for child in self._children:
+            child.wait()
+        self._children.clear()
         cgroups.remove(self._layout.directories(self._cgroup))
 
     @property
@@ -125,8 +128,8 @@ def _pids(process: str) -> list[str]:
     return next((line.split()[1:] for line in text.splitlines() if line.startswith("NSpid:")), [])
 
 
-def _output(words: Sequence[str], input: str, check: bool) -> str:
+def _output(words: Sequence[str], input: str = "") -> str:
     done = subprocess.run(words, input=input, capture_output=True, text=True, check=False)
-    if check and done.returncode != 0:
+    if done.returncode != 0:
         raise LabError(f"{' '.join(words)} failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout

@@ -1,5 +1,6 @@
 """The switch: a machine with a bridge, to which each host is joined by a link. Blocks."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -28,6 +29,8 @@ class Switch:
     def connect(self, host: Machine) -> None:
         """Give a host that was just booted its link and its address."""
         name = host.name
+        with contextlib.suppress(LabError):  # the kernel may not have removed the former machine's link yet
+            self._run("ip", "link", "del", name)
         self._run("ip", "link", "add", name, "type", "veth", "peer", "name", _DEVICE, "netns", str(host.pid))
         self._run("ip", "link", "set", name, "master", _BRIDGE, "up")
         host.on_its_network("ip", "addr", "add", f"{address_of(name)}/24", "dev", _DEVICE)
@@ -52,7 +55,9 @@ class Switch:
         try:
             self._run("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
         except LabError as error:
-            raise LabError(f"this kernel can't delay packets, as it has no netem (CONFIG_NET_SCH_NETEM): {error}") from None
+            raise LabError(
+                f"this kernel can't delay packets, as it has no netem (CONFIG_NET_SCH_NETEM): {error}"
+            ) from None
         self._run("tc", "qdisc", "del", "dev", "lo", "root")
 
     def _run(self, *words: str) -> None:
