@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """The exit code: 0 well, 1 it could not be done, 2 wrong usage."""
-    words = parser().parse_args(["up", *argv] if argv[:1] and argv[0].isdigit() else argv)
+    words = parser().parse_args(["up", *argv] if len(argv) == 1 and argv[0].isdigit() else argv)
     try:
         if words.command == "up":
             up(words.directory.absolute(), words.hosts)

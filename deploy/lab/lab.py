@@ -132,13 +132,11 @@ class Lab:
 
     def partition(self, one: Hosts, other: Hosts) -> None:
         """Drop all that goes between these hosts, besides what is cut already; nobody is told."""
-        self._cuts |= cuts_between(self._names(one), self._names(other))
-        self._filter()
+        self._filter(self._cuts | cuts_between(self._names(one), self._names(other)), self._links)
 
     def heal(self) -> None:
         """End all partitions."""
-        self._cuts.clear()
-        self._filter()
+        self._filter(set(), self._links)
 
     def rate(self, rate: str, *hosts: str) -> None:
         """Limit these hosts' links (all, if none is named) to a rate such as `10mbit`, each way; empty: no limit."""
@@ -153,19 +151,21 @@ class Lab:
         self._change(hosts, loss_percent=percent)
 
     def _change(self, hosts: Iterable[str], **qualities: Any) -> None:
-        for name in self._names(hosts) or list(self._links):
-            link = dataclasses.replace(self._links[name], **qualities)
+        changed = {
+            name: dataclasses.replace(self._links[name], **qualities) for name in self._names(hosts) or self._links
+        }
+        for name, link in changed.items():
             if (machine := self.host(name).machine).is_on:
                 self._switch.shape(machine, link)
-            self._links[name] = link
-        self._filter()
+        self._filter(self._cuts, self._links | changed)
 
     def _names(self, hosts: Hosts) -> list[str]:
         """Raises ValueError for one that isn't there."""
         return [self.host(name).name for name in ([hosts] if isinstance(hosts, str) else hosts)]
 
-    def _filter(self) -> None:
-        self._switch.filter(self._cuts, self._links)
+    def _filter(self, cuts: set[Cut], links: dict[str, Link]) -> None:
+        self._switch.filter(cuts, links)
+        self._cuts, self._links = cuts, links
         self._save()
 
     def _save(self) -> None:

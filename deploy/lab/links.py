@@ -82,13 +82,12 @@ def _delay(milliseconds: float) -> list[str]:
 def ruleset(cuts: Iterable[Cut], links: Mapping[str, Link]) -> str:
     """nft's rules of the switch, which replace those before them in one transaction.
 
-    Loss is nft's business, as netem is missing in many kernels, and so that it can be told from a partition by nobody.
+    Loss is done here, too, and not by netem, which many kernels lack.
     """
     rules = [rule for cut in sorted(map(sorted, cuts)) for rule in _cut(*cut)]
     for host, link in sorted(links.items()):
         if link.loss_percent:
-            chance = f"numgen random mod {_PARTS} < {round(link.loss_percent * _PARTS / 100)} drop"
-            rules += [f'iifname "{host}" {chance}', f'oifname "{host}" {chance}']
+            rules += [f'{end} "{host}" {_lost(link.loss_percent)}' for end in ("iifname", "oifname")]
     chain = ["type filter hook forward priority 0; policy accept;", *rules]
     body = "".join(f"    {line}\n" for line in chain)
     return f"table bridge lab\ndelete table bridge lab\ntable bridge lab {{\n  chain forward {{\n{body}  }}\n}}\n"
@@ -96,3 +95,8 @@ def ruleset(cuts: Iterable[Cut], links: Mapping[str, Link]) -> str:
 
 def _cut(one: str, other: str) -> tuple[str, str]:
     return f'iifname "{one}" oifname "{other}" drop', f'iifname "{other}" oifname "{one}" drop'
+
+
+def _lost(percent: float) -> str:
+    share = round(percent * _PARTS / 100)
+    return f"numgen random mod {_PARTS} < {share} drop" if share < _PARTS else "drop"

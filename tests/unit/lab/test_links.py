@@ -61,6 +61,10 @@ def test_loss_is_by_chance_in_both_directions() -> None:
     assert 'oifname "h2" numgen random mod 10000 < 50 drop' in text
 
 
+def test_all_is_lost_without_chance() -> None:
+    assert 'iifname "h2" drop' in ruleset((), {"h2": Link(loss_percent=100)})
+
+
 def test_partitions_are_between_all_of_both_sides() -> None:
     cuts = cuts_between(["h1", "h2"], ["h3"])
     assert cuts == {frozenset(("h1", "h3")), frozenset(("h2", "h3"))}
