@@ -33,7 +33,7 @@ class Machine:
             _make(Path(directory), v2=self._layout.mode is CgroupMode.V2)
         words = [*(_WITH_US if with_us else ()), _SCRIPT, "boot", self.name, *directories]
         child = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
         assert child.stdout is not None
         assert child.stderr is not None
