@@ -20,9 +20,12 @@ def up(directory: Path, hosts: int) -> None:
     """Bring a lab up, with an image in it; the last line printed is its endpoint."""
     lab = Lab(directory, hosts, outlives=True)
     lab.up()
-    print(f"{hosts} hosts, which end with `./dev lab down`. Their files: {directory}")
-    if demo.ensure_image(demo.Api(lab.endpoint)):
-        print(f"Loaded {demo_image.NAME}, made from this machine's busybox.")
+    try:
+        demo.ensure_image(demo.Api(lab.endpoint))
+    except BaseException:
+        lab.down()
+        raise
+    print(f"{hosts} hosts run, with the image {demo_image.NAME}; `./dev lab down` ends them. Their files: {directory}")
     print(lab.endpoint)
 
 
@@ -83,15 +86,17 @@ def main(argv: Sequence[str]) -> int:
     words = parser().parse_args(["up", *argv] if len(argv) == 1 and argv[0].isdigit() else argv)
     try:
         if words.command == "up":
-            up(words.directory.absolute(), words.hosts)
+            up(words.directory, words.hosts)
         else:
-            change(words.directory.absolute(), words)
+            change(words.directory, words)
     except ValueError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 2
     except (LabError, CliError, OSError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

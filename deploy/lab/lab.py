@@ -44,7 +44,8 @@ class Lab:
         return lab
 
     def _prepare(self, directory: Path, token: str, names: list[str], outlives: bool) -> None:
-        self.directory, self._token, self._with_us = directory, token, not outlives
+        self.directory = directory = directory.absolute()
+        self._token, self._with_us = token, not outlives
         self._cgroup = f"/seaway-lab-{token}"
         self._switch = Switch(self._machine(switch.NAME))
         self.server = Server(self._machine(names[0]), directory / names[0])

@@ -33,14 +33,19 @@ class Machine:
             _make(Path(directory), v2=self._layout.mode is CgroupMode.V2)
         words = [*(_WITH_US if with_us else ()), _SCRIPT, "boot", self.name, *directories]
         child = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
+        self._children.append(child)
         assert child.stdout is not None
         assert child.stderr is not None
         with child.stdout, child.stderr:
             if child.stdout.readline() != "ready\n":
                 raise LabError(f"{self.name} can't be made on this machine: {child.stderr.read().strip()}")
-        self._children.append(child)
 
     @property
     def pid(self) -> int:

@@ -101,6 +101,16 @@ def test_a_host_without_power_is_down_and_comes_back_with_its_disk(lab: Lab, cli
     assert cli("exec", container, "echo", "again").out == "again"
 
 
+def test_the_server_without_power_comes_back_and_so_do_all_nodes(lab: Lab, cli: DockerCli) -> None:
+    container = on_each(cli)["h2"]
+    pid = cli("inspect", "--format", "{{.State.Pid}}", container).out
+    lab.kill("h1")
+    assert cli.try_("info", "--format", "{{.ServerVersion}}").out == ""
+    lab.start("h1")
+    eventually(lambda: states(cli) == dict.fromkeys(HOSTS, "up"), "all hosts up", _PATIENCE_S)
+    assert cli("inspect", "--format", "{{.State.Pid}}", container).out == pid, "it ran on"
+
+
 # --- the network
 
 
@@ -183,6 +193,24 @@ def test_the_command_brings_a_lab_up_and_leaves_nothing(e2e_directory: Path, doc
     expect_nothing_left(directory, before)
     again = command(directory, "down")
     assert (again.returncode, "there is no lab in" in again.stderr) == (1, True)
+
+
+def test_hosts_end_with_the_process_that_made_them(e2e_directory: Path) -> None:
+    directory = e2e_directory / "lab3"
+    before = census(directory)
+    program = (
+        f"from pathlib import Path; from deploy.lab import Lab; Lab(Path('{directory}'), 1).up(); print(); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=_REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as maker:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == b"\n"
+        assert Lab.opened(directory).server.machine.is_on
+        maker.kill()
+    eventually(lambda: set(census(directory) - before) <= {"directory", "cgroups"}, "no processes", _PATIENCE_S)
+    Lab.opened(directory).down()
+    expect_nothing_left(directory, before)
 
 
 def command(directory: Path, *words: str) -> "subprocess.CompletedProcess[str]":
