@@ -1,0 +1,119 @@
+"""A host of the lab: its machine, its directories, and the suite or the agent that runs there. Blocks."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from deploy.lab import certificates
+from deploy.lab.errors import LabError
+from deploy.lab.links import address_of
+from deploy.lab.machine import Machine
+
+_COMMANDS: Final = Path(sys.executable).parent
+_START_S: Final = 90.0
+_POLL_S: Final = 0.02
+_READY: Final = "is ready"
+
+
+class Host:
+    """What both kinds of hosts have. `root` lasts; `run` is emptied when the host is booted, as a tmpfs would be."""
+
+    def __init__(self, machine: Machine, directory: Path) -> None:
+        self.machine, self.directory = machine, directory
+        self.root, self.run = directory / "root", directory / "run"
+
+    @property
+    def name(self) -> str:
+        """Also the node's name."""
+        return self.machine.name
+
+    @property
+    def address(self) -> str:
+        """Its address on the lab's network."""
+        return address_of(self.name)
+
+    def boot(self, *, with_us: bool) -> None:
+        """Make its machine, with nothing running on it. Raises LabError."""
+        self.directory.mkdir(exist_ok=True)
+        shutil.rmtree(self.run, ignore_errors=True)
+        self.machine.boot(with_us=with_us)
+
+    def _command(self, program: str, *words: str) -> list[str]:
+        """The kernel is all hosts' and isn't booted: each boot of a host has an id of its own."""
+        own = ("--root", str(self.root), "--run", str(self.run), "--node", self.name)
+        return ["env", f"SEAWAY_BOOT_ID={uuid.uuid4()}", str(_COMMANDS / program), *words, *own]
+
+
+class Server(Host):
+    """The host with NATS, all services and an agent: `seaway up --listen`."""
+
+    @property
+    def endpoint(self) -> str:
+        """For DOCKER_HOST."""
+        return f"unix://{self.run}/docker.sock"
+
+    @property
+    def ca(self) -> Path:
+        """What has signed its certificate."""
+        return self.directory / "ca.pem"
+
+    def start(self) -> None:
+        """Start the suite; returns when it is ready. Raises LabError."""
+        if not self.ca.exists():
+            certificates.make(self.directory, self.address)
+        files = [f"--tls{name}={self.directory / file}" for name, file in _TLS_FILES]
+        self.machine.run(*self._command("seaway", "up", "--detach", "--listen", self.address, *files))
+
+    def let_in(self, host: Host) -> list[str]:
+        """Let an agent in; the options by which it reaches NATS. Raises LabError.
+
+        The one place that knows how a node joins.
+        """
+        own = ("--root", str(self.root), "--run", str(self.run))
+        self.machine.run(str(_COMMANDS / "seaway"), "node", "add", host.name, *own)
+        user = f"agent.{host.name}"
+        password = shutil.copy(self.root / "secrets" / user, host.directory / "password")
+        ca = shutil.copy(self.ca, host.directory / "ca.pem")
+        port = json.loads((self.root / "suite.json").read_text())["nats_port"]
+        nats = ["--nats", f"tls://{self.address}:{port}", "--nats-ca", str(ca)]
+        return [*nats, "--nats-user", user, "--nats-password-file", str(password)]
+
+
+class Node(Host):
+    """A host with an agent alone. `joined` are its options for NATS, once it was let in."""
+
+    @property
+    def log(self) -> Path:
+        """What its agents have said."""
+        return self.directory / "agent.log"
+
+    @property
+    def _joined(self) -> Path:
+        return self.directory / "joined.json"
+
+    def join(self, server: Server) -> None:
+        """Be let in. Raises LabError."""
+        self._joined.write_text(json.dumps(server.let_in(self)))
+
+    def start(self) -> Callable[[], None]:
+        """Start the agent; what it returns waits until the agent is ready, and raises LabError if it isn't."""
+        before = self.log.stat().st_size if self.log.exists() else 0
+        words = self._command("seaway-agent", *json.loads(self._joined.read_text()))
+        agent = self.machine.start(words, self.log)
+        return lambda: self._wait(agent, before)
+
+    def _wait(self, agent: "subprocess.Popen[str]", before: int) -> None:
+        deadline = time.monotonic() + _START_S
+        while _READY not in (said := self.log.read_bytes()[before:].decode(errors="replace")):
+            if agent.poll() is not None or time.monotonic() > deadline:
+                raise LabError(f"the agent of {self.name} has not started: {said[-2000:]}")
+            time.sleep(_POLL_S)
+
+
+_TLS_FILES: Final = (("cert", "cert.pem"), ("key", "key.pem"), ("cacert", "ca.pem"))
