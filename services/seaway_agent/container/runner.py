@@ -269,14 +269,19 @@ class ContainerRunner:
         self._runtime.check()
 
     def _ended(self, how: Exit) -> None:
-        """Report the end of the first process, behind the ends of execs that came before it."""
-        if self.execs.ending:
-            self._tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_execs(how))
+        """Report the end of the first process, behind the ends of execs that came before it, and behind its output.
+
+        Clients such as `docker compose up` read no further after `die`.
+        """
+        if self.execs.ending or self.console.is_attached:
+            self._tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_others(how))
         else:
             self._report_end(how)
 
-    async def _ended_after_execs(self, how: Exit) -> None:
+    async def _ended_after_others(self, how: Exit) -> None:
         await self.execs.ended_too()
+        self.console.end()
+        await self.console.delivered()
         self._report_end(how)
 
     def _report_end(self, how: Exit) -> None:

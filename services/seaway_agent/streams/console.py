@@ -22,6 +22,7 @@ from seaway_kit.tasks import Tasks, cancel
 
 log = logging.getLogger(__name__)
 _INPUT: Final = 32 * 1024
+_DELIVERED_S: Final = 2.0
 _IN_FLIGHT: Final = 16
 """After so many reads of the shim's socket, nothing is left of what was in it before."""
 
@@ -44,6 +45,7 @@ class Console:
         self._spill = spill
         self._tasks = tasks
         self._clients: list[Client] = []
+        self._serving: set[asyncio.Task[None]] = set()
         self._listeners: list[Callable[[bytes], None]] = []
         self._stdio: Stdio | None = None
         self._paused = False
@@ -51,6 +53,11 @@ class Console:
         self._fallback: StoredOutput | None = None
         self._connected = asyncio.Event()
         self._input = asyncio.Lock()
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether there are clients."""
+        return bool(self._clients)
 
     @property
     def wanted(self) -> bool:
@@ -72,7 +79,9 @@ class Console:
         backlog = Backlog(self._spill, on_change=self._backlog_changed)
         client = Client(stream, backlog, stdin=takes, stdout=stdout, stderr=stderr, raw=raw)
         self._clients.append(client)
-        self._tasks.begin("attach", self._serve(client, history))
+        serving = self._tasks.begin("attach", self._serve(client, history))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
 
     def drain(self) -> None:
         """Deliver the output that has arrived, so that a client which attaches after this gets none of it."""
@@ -121,6 +130,11 @@ class Console:
             client.last_message = last_message
             client.backlog.end()
         self._clients = []
+
+    async def delivered(self) -> None:
+        """Wait until the clients have all output, or for two seconds, as moby does."""
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=_DELIVERED_S)
 
     def _deliver_stored(self, stored: StoredOutput) -> None:
         """Deliver all output of the run, of which the shim has sent nothing."""

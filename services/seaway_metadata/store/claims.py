@@ -128,8 +128,10 @@ class Claims:
             await bucket.create(place, self._encoded(space, key, seq))
 
     async def release(self, claim: Claim, key: str, left: int = 0) -> None:
-        """Free a claim, if that record still holds it. `left`: the number of the change by which the record gave it up,
-        unless that is gone: a claim that it has made since is kept.
+        """Free a claim, if that record still holds it.
+
+        `left`: the number of the change by which the record gave it up (0: the record is gone). A claim that the record
+        has made at that number or later is kept.
         """
         space, bucket, place = self._entry(claim)
         found = await bucket.get(place)

@@ -92,6 +92,7 @@ class Churn:
             thread.join()
         assert not self.failures, "; ".join(self.failures)
         self._suite.whole()
+        # What a killed service may still carry out shows only when it does; after its dead-line nothing comes any more.
         time.sleep(max(0.0, self._rested - time.monotonic()))
         for network, container in self._doubtful:
             if network in self._client.networks(container):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from seaway_agent.streams import console as console_module
 from seaway_agent.streams.console import Console
 from seaway_agent.streams.spill import SpillStore
 from seaway_agent.streams.stdio import AttachSocket
@@ -126,6 +127,27 @@ async def test_both_streams_come_framed_and_in_order(attached: Attached, shim: S
     await shim.say(ERR, b"two\n")
     expected = frame(1, b"one\n") + frame(2, b"two\n")
     assert await read_bytes(client, len(expected)) == expected
+
+
+async def test_all_output_is_delivered_when_the_clients_have_read_it(
+    attached: Attached, shim: Shim, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that doesn't read holds up nobody for long."""
+    monkeypatch.setattr(console_module, "_DELIVERED_S", 0.05)
+    client, other = await attached.join(), await attached.join()
+    attached.console.connect(bundle)
+    shim.accept()
+    assert attached.console.is_attached
+    for _ in range(600):
+        await shim.say(OUT, b"x" * 8000)
+    attached.console.end()
+    await attached.console.delivered()
+    assert attached.console._serving
+    monkeypatch.setattr(console_module, "_DELIVERED_S", GUARD_S)
+    reading = [asyncio.ensure_future(read_all(one)) for one in (client, other)]
+    await attached.console.delivered()
+    assert not attached.console._serving and not attached.console.is_attached
+    assert {len(await one) for one in reading} == {600 * 8008}
 
 
 async def test_each_client_gets_the_streams_that_it_wants(attached: Attached, shim: Shim, bundle: Path) -> None:

@@ -113,6 +113,13 @@ async def left(node: NetworkNode, bus: Bus) -> ContainerStatus:
     return reply.status
 
 
+async def connects(metadata: Metadata, bus: Bus, server: FakeServer, endpoint: EndpointSpec) -> None:
+    """The container is connected again; one address is claimed then, when all that was left is freed."""
+    await bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=endpoint))
+    await metadata.containers.behind.flush()
+    assert len(server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+
+
 async def test_an_address_that_a_container_has_just_left_may_be_its_next_one(
     node: NetworkNode, metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
 ) -> None:
@@ -157,9 +164,7 @@ async def test_an_address_that_was_left_and_is_not_freed_yet_is_not_lost(
     await until(
         lambda: not metadata.containers.index.get(container_id(1)).spec.network.endpoints, what="the disconnect"
     )
-    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=EndpointSpec(network="web")))
-    await metadata.containers.behind.flush()
-    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
+    await connects(metadata, fake_bus, fake_server, EndpointSpec(network="web"))
 
 
 async def test_a_connect_after_a_disconnect_of_which_metadata_has_not_heard(
@@ -170,11 +175,9 @@ async def test_a_connect_after_a_disconnect_of_which_metadata_has_not_heard(
     node.tells = False
     await left(node, fake_bus)
     asked = EndpointSpec(network="web", ipv4_address="10.1.0.77", aliases=("fresh",))
-    await fake_bus.call(CONNECT, ConnectContainer(id=container_id(1), endpoint=asked))
+    await connects(metadata, fake_bus, fake_server, asked)
     (endpoint,) = node.specs[container_id(1)].network.endpoints
     assert (endpoint.claimed_ipv4, endpoint.aliases) == ("10.1.0.77", ("fresh",))
-    await metadata.containers.behind.flush()
-    assert len(fake_server.buckets[ADDRESSES_BUCKET.name].entries) == 1
 
 
 async def test_a_node_that_does_not_say_what_its_container_is_in(
