@@ -10,17 +10,25 @@ from seaway_contracts.errors import unavailable
 
 
 def ask_once(
-    channel: CallChannel[Q, R], request: Q, *, url: str, user: str, password: str, ca: Path | None = None
+    channel: CallChannel[Q, R],
+    request: Q,
+    *,
+    url: str,
+    user: str,
+    password: str = "",
+    ca: Path | None = None,
+    seed: str = "",
+    node: str | None = None,
 ) -> R:
     """The reply. Raises SeawayError, the other side's or UNAVAILABLE where the bus can't be reached."""
 
     async def ask() -> R:
         try:
-            bus = await Bus.connect(url, name="seaway", user=user, password=password, ca=ca)
+            bus = await Bus.connect(url, name="seaway", user=user, password=password, ca=ca, seed=seed)
         except TransportError as error:
             raise unavailable(f"the bus at {url} can't be reached: {error}") from error
         try:
-            return await bus.call(channel, request)
+            return await bus.call(channel, request, node=node)
         finally:
             await bus.close()
 

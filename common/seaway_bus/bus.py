@@ -108,9 +108,12 @@ class Bus:
         self.losses += 1
 
     @classmethod
-    async def connect(cls, url: str, *, name: str, user: str = "", password: str = "", ca: Path | None = None) -> "Bus":
-        """Connect to a NATS server; raises NotConnected if none is there. `ca`: the CA of its certificate."""
-        return cls(await NatsTransport.connect(url, name=name, credentials=Credentials(user, password, ca)))
+    async def connect(
+        cls, url: str, *, name: str, user: str = "", password: str = "", ca: Path | None = None, seed: str = ""
+    ) -> "Bus":
+        """Connect to a NATS server; raises NotConnected if none is there. For the rest see `Credentials`."""
+        credentials = Credentials(user, password, ca, seed)
+        return cls(await NatsTransport.connect(url, name=name, credentials=credentials))
 
     @property
     def connected(self) -> bool:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,11 +44,15 @@ _LEAST_BYTES: Final = 64 << 20
 
 @dataclass(frozen=True)
 class Credentials:
-    """The login; empty for a server without accounts. `ca`: the CA of its certificate, if not a public one."""
+    """The login; empty for a server without accounts. `ca`: the CA of its certificate, if not a public one.
+
+    With a `seed` (a user's nkey) the server's nonce is signed, and `user` only names the inboxes.
+    """
 
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     ca: Path | None = None
+    seed: str = field(default="", repr=False)
 
 
 class _Subscription:
@@ -271,8 +275,9 @@ def inbox_prefix(user: str) -> str:
 def _options(name: str, who: Credentials, watch: Watch) -> dict[str, Any]:
     return {
         "name": name,
-        "user": who.user or None,
-        "password": who.password or None,
+        "user": who.user if who.user and not who.seed else None,
+        "password": who.password if who.password and not who.seed else None,
+        "nkeys_seed_str": who.seed or None,
         "inbox_prefix": inbox_prefix(who.user),
         "tls": tls.trusting(who.ca) if who.ca else None,
         "connect_timeout": 2,

@@ -34,7 +34,7 @@ R = TypeVar("R", bound=Payload)
 
 
 class Role(StrEnum):
-    """A kind of bus user: each service, a node's agent, the command line."""
+    """A kind of bus user: each service, a node's agent, the command line, a machine that joins by a token."""
 
     API = "api"
     IMAGE = "image"
@@ -42,6 +42,7 @@ class Role(StrEnum):
     SCHEDULER = "scheduler"
     AGENT = "agent"
     CLI = "cli"
+    JOIN = "join"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def check_token(text: str) -> str:
 
 
 RESERVED_NODES: Final = frozenset(
-    {"all", "cluster", "SEAWAY", "SYS", "api", "image", "metadata", "scheduler", "agent", "cli"}
+    {"all", "cluster", "SEAWAY", "SYS", "JOIN", "api", "image", "metadata", "scheduler", "agent", "cli", "join"}
 )
 """Names with another meaning in subjects, events or accounts."""
 

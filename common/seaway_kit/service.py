@@ -13,9 +13,11 @@ from typing import Final
 
 import uvloop
 
+from seaway_bus import node_keys
 from seaway_bus.bus import Bus
 from seaway_bus.local_connections import LocalListener
 from seaway_bus.nats_transport import Credentials, NatsTransport
+from seaway_bus.node_keys import BadKey
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
 from seaway_kit import logs, memory, metrics
@@ -171,15 +173,23 @@ class _Shell:
             self._main.cancel()
 
 
+def credentials_of(settings: ServiceSettings) -> Credentials:
+    """The login that the settings name. Raises OSError for files that can't be read, BadKey for what is no nkey."""
+    seed = settings.nats_nkey()
+    if seed:
+        node_keys.public_key(seed)
+    return Credentials(settings.nats_user, settings.nats_password(), settings.nats_ca, seed)
+
+
 async def _why_not(transport: NatsTransport, settings: ServiceSettings) -> str:
     """Why the bus can't be connected now; empty once it is connected."""
     try:
         await _probe(settings.nats)
         async with asyncio.timeout(_CONNECT_S):
-            await transport.join(Credentials(settings.nats_user, settings.nats_password(), settings.nats_ca))
+            await transport.join(credentials_of(settings))
     except TimeoutError:
-        return "the server does not let us in; check user and password"
-    except (TransportError, OSError) as error:
+        return "the server does not let us in; check user and password, or the nkey"
+    except (TransportError, OSError, BadKey) as error:
         return str(error) or type(error).__name__
     return ""
 

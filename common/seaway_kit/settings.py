@@ -40,6 +40,9 @@ class ServiceSettings(BaseModel):
     nats: str = Field("nats://127.0.0.1:4222", description="URL of the NATS server, or several separated by commas")
     nats_user: str = Field("", description="user name at the NATS server")
     nats_password_file: Path | None = Field(None, description="file that holds the password")
+    nats_nkey_file: Path | None = Field(
+        None, description="file that holds the seed of an nkey, by which to log in instead of by password"
+    )
     nats_ca: Path | None = Field(
         None, description="CA (PEM) that has signed the certificates of the NATS server and of the image service"
     )
@@ -89,6 +92,10 @@ class ServiceSettings(BaseModel):
     def nats_password(self) -> str:
         """The password from its file; empty without one. Raises OSError."""
         return self.nats_password_file.read_text().strip() if self.nats_password_file else ""
+
+    def nats_nkey(self) -> str:
+        """The seed of the nkey from its file; empty without one. Raises OSError."""
+        return self.nats_nkey_file.read_text().strip() if self.nats_nkey_file else ""
 
     def metrics_token(self) -> str:
         """The token from its file; empty without one. Raises OSError, also for an empty file."""

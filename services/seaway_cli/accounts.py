@@ -1,4 +1,5 @@
-"""The accounts of the bus: one for the suite's services, and one for each node's agent, named as the node. Pure.
+"""The accounts of the bus: one for the suite's services, one for each node's agent, named as the node, and one for
+machines that join. Pure.
 
 JetStream acknowledges to whatever reply subject a message bears, past all permissions of who sent it. In the services'
 account an agent could so have words put into another's inbox, into a bucket, or into JetStream's own subjects. In an
@@ -7,16 +8,20 @@ answers come back to it and nowhere else; what it tells they import, and answer 
 
 The services export to all nodes at once, to each the subjects that have the account's name in the node's place: a line
 for each node and direction is all that a node adds to the configuration.
+
+A machine that joins by a token asks metadata for one thing, from an account where nobody else is.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from seaway_cli.permissions import node_of, node_subjects
+from seaway_cli.permissions import JOIN, node_of, node_subjects
+from seaway_contracts.catalogue import ADMIT_NODE
 from seaway_contracts.channels import ALL_NODES, ASK, DO
 
 SUITE: Final = "SEAWAY"
+JOINING: Final = "JOIN"
 _NODE_PLACE: Final = ASK.split(".").index("{node}") + 1
 Json = dict[str, Any]
 
@@ -31,13 +36,14 @@ class Account:
 
 def account_of(user: str) -> str:
     """The account that a user belongs to."""
-    return node_of(user) or SUITE
+    return JOINING if user == JOIN else node_of(user) or SUITE
 
 
 def accounts(users: Iterable[str]) -> Mapping[str, Account]:
     """The accounts of these users, by name."""
     nodes = sorted(node for user in users if (node := node_of(user)))
-    return {SUITE: _suite(nodes), **{node: _node(node) for node in nodes}}
+    joining = Account((), ({"service": _of(SUITE, ADMIT_NODE.subject())},))
+    return {SUITE: _suite(nodes), JOINING: joining, **{node: _node(node) for node in nodes}}
 
 
 def _suite(nodes: Iterable[str]) -> Account:
@@ -46,6 +52,7 @@ def _suite(nodes: Iterable[str]) -> Account:
         {"service": any_asks, "account_token_position": _NODE_PLACE},
         {"stream": any_hears, "account_token_position": _NODE_PLACE},
         {"stream": f"{DO.format(node=ALL_NODES)}.>"},
+        {"service": ADMIT_NODE.subject(), "accounts": [JOINING]},
     )
     return Account(exports, tuple({"stream": _of(node, node_subjects(node).tells)} for node in nodes))
 

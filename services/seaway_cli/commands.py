@@ -86,7 +86,7 @@ def stays() -> list[str]:
 
 def _purge_agent(layout: Layout, clean_node: Callable[[Layout, str], None]) -> list[str]:
     """Only what agents make is removed; other things in these directories stay."""
-    if not lone_agent.databases(layout):
+    if not lone_agent.databases(layout) and not layout.agent_config.exists():
         raise CliError(
             f"{layout.root} has no suite.json and no agent's database, so it is not Seaway's: nothing was removed"
         )
@@ -94,6 +94,9 @@ def _purge_agent(layout: Layout, clean_node: Callable[[Layout, str], None]) -> l
     clean_node(layout, "")
     lone_agent.check_stopped(layout)
     done.append("removed the agent's containers, mounts and networks")
+    if layout.joined.exists():
+        _remove_tree(layout.joined)
+        done.append(f"removed {layout.joined}, and with it the node's key: `seaway node rm` ends its membership")
     for parent in (layout.run, layout.root):
         if (parent / "agent").exists():
             _remove_tree(parent / "agent")

@@ -33,6 +33,21 @@ class Layout:
         return self.root / "secrets"
 
     @property
+    def node_keys(self) -> Path:
+        """The public keys of nodes that joined by tokens, as metadata keeps it for the embedded NATS server."""
+        return self.root / "node_keys.json"
+
+    @property
+    def joined(self) -> Path:
+        """Of a machine that joined by a token: its key, and the agent's settings."""
+        return self.root / "join"
+
+    @property
+    def agent_config(self) -> Path:
+        """The settings of the agent of a machine that joined."""
+        return self.joined / "agent.toml"
+
+    @property
     def nats_store(self) -> Path:
         """JetStream's files."""
         return self.root / "nats"

@@ -1,16 +1,19 @@
-"""The command line: `seaway up`, `down`, `status`, `node`, `purge`, `version`."""
+"""The command line: `seaway up`, `down`, `status`, `node`, `token`, `join`, `doctor`, `purge`, `version`."""
 
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seaway_cli.errors import CliError, describe
+from seaway_cli.errors import CliError, describe, usage
 from seaway_cli.layout import ROOT, RUN, Layout
 from seaway_contracts.version import VERSION
+
+if TYPE_CHECKING:
+    from seaway_cli.tokens import Cluster
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
@@ -30,6 +33,16 @@ SuiteRun = Annotated[
     ),
 ]
 """Of a suite that is there: either directory names it."""
+OutsideNats = Annotated[
+    str, typer.Option("--nats", help="URL of the cluster's NATS server, where no suite of `seaway up` runs here")
+]
+Passwords = Annotated[
+    Path | None,
+    typer.Option("--nats-passwords", help="directory with a password for each user at that server"),
+]
+NatsCa = Annotated[
+    Path | None, typer.Option("--nats-ca", help="CA that has signed the NATS server's certificate (PEM)")
+]
 
 # typer brings a click of its own or uses the installed one, depending on its version
 _ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -45,6 +58,8 @@ app = typer.Typer(
 
 node_app = typer.Typer(help="Let agents of other nodes in, or no more.", no_args_is_help=True)
 app.add_typer(node_app, name="node")
+token_app = typer.Typer(help="Tokens by which machines join as nodes.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
 
 
 @app.command()
@@ -152,6 +167,105 @@ def node_rm(
     print(nodes.remove(_layout_of(root, run), name, force=force))
 
 
+@node_app.command("keys")
+def node_keys(
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Show the public keys of nodes that joined by tokens, for the owner of an outside NATS server."""
+    from seaway_cli import tokens
+
+    if text := tokens.keys(_cluster(root, run, nats, nats_passwords, nats_ca)):
+        print(text)
+
+
+@token_app.command("create")
+def token_create(
+    ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 1h, 7d")] = "1h",
+    uses: Annotated[int, typer.Option(help="how many machines may join by it")] = 1,
+    label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: the nodes get this label (repeatable)")] = None,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Make a token by which a machine joins, and say how."""
+    from seaway_cli import tokens
+
+    print(tokens.create(_cluster(root, run, nats, nats_passwords, nats_ca), ttl, uses, label or ()))
+
+
+@token_app.command("ls")
+def token_ls(
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """List tokens: how often each was used, and by which nodes."""
+    from seaway_cli import tokens
+
+    print(tokens.listed(_cluster(root, run, nats, nats_passwords, nats_ca), as_json=as_json))
+
+
+@token_app.command("rm")
+def token_rm(
+    token: str,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Remove a token, so that nobody joins by it. Nodes that have joined stay."""
+    from seaway_cli import tokens
+
+    print(tokens.remove(_cluster(root, run, nats, nats_passwords, nats_ca), token))
+
+
+@app.command()
+def join(
+    nats: Annotated[str, typer.Argument(help="URL of the cluster's NATS server: nats://HOST:PORT")],
+    token: Annotated[str, typer.Option(help="from `seaway token create`", envvar="SEAWAY_TOKEN")],
+    node: Annotated[str | None, typer.Option(help="the new node's name [the host's]")] = None,
+    nats_ca: NatsCa = None,
+    wait: Annotated[float, typer.Option(min=0, help="seconds to wait until the NATS server lets the node in")] = 60.0,
+    root: Root = ROOT,
+    run: Run = RUN,
+) -> None:
+    """Make this machine a node: exchange a token for a key of its own, and say how to start its agent."""
+    from seaway_cli import joining
+
+    layout = Layout(_normal(root), _normal(run))
+    print(joining.join(joining.JoinOptions(layout, nats, token, node, nats_ca, wait)))
+
+
+@app.command()
+def doctor(
+    root: Root = ROOT,
+    run: Run = RUN,
+    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+) -> None:
+    """Say what this node can't reach and what doesn't fit: NATS, services, clock, version, images."""
+    from dataclasses import asdict
+
+    from seaway_cli import doctor as examination
+
+    layout = Layout(_normal(root), _normal(run))
+    found = list(examination.examine(examination.Node.of(layout)))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in found]))
+    else:
+        print("\n".join(f"{'ok  ' if finding.well else 'FAIL'}  {finding.what}: {finding.text}" for finding in found))
+    raise typer.Exit(0 if all(finding.well for finding in found) else 1)
+
+
 @app.command()
 def version() -> None:
     """Show the version."""
@@ -173,6 +287,16 @@ def _layout_of(root: Path | None, run: Path | None) -> Layout:
     from seaway_cli import suite
 
     return suite.layout_of(root and _normal(root), run and _normal(run))
+
+
+def _cluster(root: Path | None, run: Path | None, nats: str, passwords: Path | None, ca: Path | None) -> "Cluster":
+    from seaway_cli.tokens import Cluster
+
+    if not nats:
+        return Cluster.of(_layout_of(root, run))
+    if passwords is None:
+        raise usage("--nats needs --nats-passwords: the directory with a password for each NATS user")
+    return Cluster(nats, passwords.absolute(), ca)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from seaway_cli.accounts import SUITE, Account, Json, account_of, accounts
 from seaway_cli.hosts import Listen
 from seaway_cli.permissions import USERS, agent_user, nats_permissions
+from seaway_contracts.joining import is_public_key
 from seaway_kit.addresses import join_address
 
 MAX_PAYLOAD: Final = 8 << 20
@@ -26,13 +28,14 @@ _MAX_MEMORY_STORE: Final = 256 << 20
 
 @dataclass(frozen=True)
 class NatsServer:
-    """What the configuration depends on. `passwords` by user."""
+    """What the configuration depends on. `passwords` by user; `keys`: public nkeys by node, of nodes that joined."""
 
     name: str
     port: int
     store: Path
     passwords: Mapping[str, str]
     listen: Listen = field(default_factory=Listen)
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(server: NatsServer) -> str:
@@ -49,19 +52,29 @@ def render(server: NatsServer) -> str:
             f"  max_file_store: {_MAX_FILE_STORE}",
             f"  max_memory_store: {_MAX_MEMORY_STORE}",
             "}",
-            accounts_block({user: json.dumps(password) for user, password in server.passwords.items()}),
+            accounts_block({user: json.dumps(password) for user, password in server.passwords.items()}, server.keys),
         )
     )
 
 
-def accounts_block(passwords: Mapping[str, str]) -> str:
-    """The block that says who may do what. The passwords are put in as they are: quoted, or `$VARIABLE`."""
-    blocks = [_account(name, account, passwords) for name, account in accounts(passwords).items()]
+def accounts_block(passwords: Mapping[str, str], keys: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The block that says who may do what. The passwords are put in as they are: quoted, or `$VARIABLE`.
+
+    `keys`: the public nkeys of nodes that joined, by node. Such a node has no password.
+    """
+    users: dict[str, list[str]] = {}
+    for user, word in sorted(passwords.items()):
+        users.setdefault(account_of(user), []).append(_user(user, {"user": json.dumps(user), "password": word}))
+    for node, key in sorted(keys.items()):
+        user = agent_user(node)
+        users.setdefault(account_of(user), []).append(_user(user, {"nkey": json.dumps(key)}))
+    names = (*passwords, *map(agent_user, keys))
+    blocks = [_account(name, account, users.get(name, ())) for name, account in accounts(names).items()]
     return "accounts {\n" + "\n".join(blocks) + "\n}\n"
 
 
-def _account(name: str, account: Account, passwords: Mapping[str, str]) -> str:
-    users = ",\n".join(_user(user, word) for user, word in sorted(passwords.items()) if account_of(user) == name)
+def _account(name: str, account: Account, lines_of_users: Iterable[str]) -> str:
+    users = ",\n".join(lines_of_users)
     lines = [f"{json.dumps(name)}: {{"]
     if name == SUITE:
         lines.append("jetstream: enabled")
@@ -78,16 +91,30 @@ def _tls(listen: Listen) -> list[str]:
     return ["tls {", *(f"  {word}: {json.dumps(file)}" for word, file in files), "}"] if listen.open else []
 
 
-def _user(name: str, password: str) -> str:
+def _user(name: str, login: Mapping[str, str]) -> str:
+    """A user with its permissions. `login`: fields, whose values are put in as they are."""
     allowed = nats_permissions(name)
     may = {"publish": {"allow": list(allowed.publish)}, "subscribe": {"allow": list(allowed.subscribe)}}
-    return f'{{"user": {json.dumps(name)}, "password": {password}, "permissions": {json.dumps(may, indent=2)}}}'
+    fields = "".join(f'"{field}": {value}, ' for field, value in login.items())
+    return f'{{{fields}"permissions": {json.dumps(may, indent=2)}}}'
 
 
 def outside(nodes: Iterable[str]) -> str:
-    """The accounts and users for an outside server, with passwords from its environment. Raises BadToken."""
-    users = (*(agent_user(node) for node in nodes), *USERS)
-    return _EXAMPLE + accounts_block({user: "$SEAWAY_NATS_" + re.sub(r"\W", "_", user).upper() for user in users})
+    """The accounts and users for an outside server, with passwords from its environment.
+
+    A node that joined by a token is given as `NODE=KEY`, its public nkey. Raises ValueError.
+    """
+    given = [node.partition("=") for node in nodes]
+    keys = {node: _check_key(key) for node, is_joined, key in given if is_joined}
+    users = (*(agent_user(node) for node, is_joined, _ in given if not is_joined), *USERS)
+    passwords = {user: "$SEAWAY_NATS_" + re.sub(r"\W", "_", user).upper() for user in users}
+    return _EXAMPLE + accounts_block(passwords, keys)
+
+
+def _check_key(key: str) -> str:
+    if not is_public_key(key):
+        raise ValueError(f"{key!r} is no public nkey of a node: `seaway node keys` prints them")
+    return key
 
 
 if __name__ == "__main__":

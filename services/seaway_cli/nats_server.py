@@ -1,6 +1,7 @@
 """The embedded NATS server: finding it, its port and passwords, starting it, knowing when it serves."""
 
 import dataclasses
+import json
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from seaway_bus.node_keys import check_public_key
 from seaway_cli.accounts import SUITE
 from seaway_cli.errors import CliError
 from seaway_cli.hosts import LOOPBACK, Listen
@@ -20,6 +22,7 @@ from seaway_cli.nats_config import NatsServer, render
 from seaway_cli.permissions import USERS, agent_user, node_of
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec
+from seaway_contracts.ids import check_node
 from seaway_kit.addresses import nats_endpoints
 from seaway_kit.private_files import write_private
 
@@ -113,6 +116,26 @@ def nodes(layout: Layout) -> list[str]:
     return sorted(node for path in layout.secrets.iterdir() if (node := node_of(path.name)))
 
 
+def node_keys(file: Path) -> dict[str, str]:
+    """The public keys of nodes that joined, by node. Without a file there are none: metadata makes it anew.
+
+    One key that is damaged would keep the server from taking up the whole configuration, so it is left out.
+    """
+    try:
+        found = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    good = isinstance(found, dict) and all(isinstance(key, str) for key in found.values())
+    return {node: key for node, key in found.items() if _fits(node, key)} if good else {}
+
+
+def _fits(node: str, key: str) -> bool:
+    try:
+        return check_node(node) == node and check_public_key(key) == key
+    except ValueError:
+        return False
+
+
 def password(path: Path) -> str:
     """What the file holds; made if it isn't there. Raises OSError."""
     try:
@@ -136,7 +159,9 @@ def prepare(layout: Layout, suite: Suite, node: str, listen: Listen) -> None:
     layout.secret("agent").unlink(missing_ok=True)  # once the user of all nodes
     _take_over_store(layout.nats_store)
     secrets_of = passwords(layout, node)
-    server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, secrets_of, listen)
+    added = {node, *nodes(layout)}  # a token is no way to the name of a node that has a password
+    keys = {other: key for other, key in node_keys(layout.node_keys).items() if other not in added}
+    server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, secrets_of, listen, keys)
     _replace_private(layout.nats_config, render(server))
 
 

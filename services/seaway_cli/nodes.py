@@ -25,6 +25,8 @@ def add(layout: Layout, node: str) -> str:
     user, status = _user(node), _status(layout)
     if node == status["node"]:
         raise CliError(f"{node} is the node of this machine, and its agent runs already: give the new one another name")
+    if node in nats_server.node_keys(layout.node_keys):
+        raise CliError(f"{node} has joined by a token, and has a key: `seaway node rm {node}` first")
     secret = layout.secret(user)
     new = not secret.exists()
     password = nats_server.password(secret)

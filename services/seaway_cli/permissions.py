@@ -16,10 +16,11 @@ from seaway_contracts.ids import check_node
 
 API: Final = Role.API.value
 CLI: Final = Role.CLI.value
+JOIN: Final = Role.JOIN.value
 USERS: Final = tuple(role.value for role in Role if role is not Role.AGENT)
 """Those that every suite has once."""
 _AGENT: Final = f"{Role.AGENT.value}."
-_ANSWERS_TO_AGENTS: Final = "_R_.>"
+_OTHER_ACCOUNTS: Final = "_R_.>"
 """What a NATS server puts in the place of an inbox that is in another account."""
 _HEARS_TOLD_EVENTS: Final = frozenset({Role.API, Role.METADATA})
 _HEARS_EVENTS: Final = frozenset({Role.API, Role.METADATA, Role.SCHEDULER, Role.CLI})
@@ -116,7 +117,8 @@ def _of_service(role: Role) -> tuple[set[str], set[str]]:
     if role in catalogue.SERVICE_STREAMS:
         publish.add(catalogue.STREAM_TEMPLATE.wildcard())
         subscribe.add(catalogue.STREAM_TEMPLATE.wildcard())
-    (publish if role is Role.CLI else subscribe).add(_DISCOVERY)
+    if role is not Role.JOIN:
+        (publish if role is Role.CLI else subscribe).add(_DISCOVERY)
     return publish, subscribe
 
 
@@ -131,9 +133,9 @@ def _inbox(user: str) -> str:
 
 def _inboxes_of_callers(role: Role, callers: Iterable[Role]) -> set[str]:
     """Where a service answers. The command line asks every service how it is."""
-    if role is Role.CLI:
+    if role in (Role.CLI, Role.JOIN):
         return set()
-    found = {_ANSWERS_TO_AGENTS if caller is Role.AGENT else _inbox(caller.value) for caller in callers}
+    found = {_OTHER_ACCOUNTS if caller in (Role.AGENT, Role.JOIN) else _inbox(caller.value) for caller in callers}
     return {*found, _inbox(CLI)}
 
 

@@ -31,7 +31,7 @@ class SuiteOptions:
 
     `passwords`: a directory with a file for each user of the NATS server, as whom the services log in; None: a server
     without users. `listen`: where that server is. `lent`: what the API listens on at its `hosts`, which the parent
-    keeps.
+    keeps. `own_nats`: metadata keeps the file of nodes' keys for the embedded NATS server.
     """
 
     layout: Layout
@@ -47,6 +47,7 @@ class SuiteOptions:
     listen: Listen = field(default_factory=Listen)
     lent: tuple[Listener, ...] = ()
     metrics_token_file: Path | None = None
+    own_nats: bool = False
 
 
 def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
@@ -65,10 +66,13 @@ def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
 
 def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
     """What only this service is told."""
+    layout = options.layout
     if service == "agent":
         return {"suite": options.token}
     if service == "metadata":
-        replicas = {"replicas": _COPIES} if options.nats.count(",") >= _COPIES - 1 else {}
+        replicas: dict[str, Any] = {"replicas": _COPIES} if options.nats.count(",") >= _COPIES - 1 else {}
+        if options.own_nats:
+            replicas |= {"node_keys": layout.node_keys, "supervisor": layout.control}
         return replicas | {"default_address_pool": options.default_address_pools}
     if service == "image":
         registries = {"registry_mirror": options.registry_mirrors, "insecure_registry": options.insecure_registries}

@@ -102,7 +102,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             nats=prepared.nats_url,
             hosts=options.listens,
             node=options.node_name,
-            passwords=options.nats_passwords if options.nats else options.layout.secrets,
+            passwords=_passwords(options),
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
             default_address_pools=options.default_address_pools,
@@ -110,8 +110,14 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             listen=options.bus,
             lent=listeners,
             metrics_token_file=options.metrics_token_file,
+            own_nats=prepared.nats is not None,
         )
     )
+
+
+def _passwords(options: UpOptions) -> Path | None:
+    """The directory with a password for each user of the NATS server; None where that has no users."""
+    return options.nats_passwords if options.nats else options.layout.secrets
 
 
 def check(options: UpOptions) -> None:
@@ -323,6 +329,7 @@ def _answer(ready: Prepared, hosts: tuple[str, ...], supervisor: Supervisor, com
         "nats": ready.nats_url,
         "nats_ca": ready.options.bus.ca,
         "own_nats": ready.nats is not None,
+        "passwords": str(_passwords(ready.options) or ""),
         "node": ready.options.node_name,
         "token": ready.suite.token,
         "version": VERSION,

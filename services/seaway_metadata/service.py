@@ -18,8 +18,10 @@ from seaway_kit.tasks import Tasks
 from seaway_metadata.commands.connecting import Connecting
 from seaway_metadata.commands.containers import ContainerCommands
 from seaway_metadata.commands.endpoints import Endpoints
+from seaway_metadata.commands.joining import Joining
 from seaway_metadata.commands.network_removal import NetworkRemoval
 from seaway_metadata.commands.networks import NetworkCommands
+from seaway_metadata.commands.node_keys import NodeKeys
 from seaway_metadata.commands.node_removal import NodeRemoval
 from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.commands.pruning import Pruning
@@ -31,6 +33,7 @@ from seaway_metadata.kinds.anonymous_volumes import AnonymousVolumes
 from seaway_metadata.kinds.container_inventories import ContainerInventories, ContainerTable
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import CONTAINERS
+from seaway_metadata.kinds.identities import Identities, Tokens
 from seaway_metadata.kinds.network_inventories import NetworkInventories
 from seaway_metadata.kinds.networks import NETWORKS
 from seaway_metadata.kinds.node_watch import NodeWatch
@@ -87,8 +90,24 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
         for listener in (store.beat, inventories.beat, held_volumes.beat):
             nodes.on_beat(listener)
         of_volumes = VolumeService(bus, store, volumes, anonymous, held_volumes, containers, nodes.records, outbox)
+        identities = Identities(await bus.transport.bucket(catalogue.IDENTITIES_BUCKET, settings.replicas))
+        tokens = Tokens(await bus.transport.bucket(catalogue.TOKENS_BUCKET, settings.replicas))
+        keys = NodeKeys(identities, settings.node_keys, settings.supervisor)
+        joining = Joining(bus, tokens, identities, nodes.known, outbox, keys.reload)
         service = Metadata(
-            bus, tasks, store, containers, networks, subnets, inventories, of_volumes, nodes, outbox, history
+            bus,
+            tasks,
+            store,
+            containers,
+            networks,
+            subnets,
+            inventories,
+            of_volumes,
+            nodes,
+            outbox,
+            history,
+            joining,
+            keys,
         )
         await service.start()
         try:
@@ -114,12 +133,16 @@ class Metadata:
         nodes: NodeWatch,
         outbox: Outbox,
         history: History,
+        joining: Joining,
+        keys: NodeKeys,
     ) -> None:
         self._bus = bus
         self._tasks = tasks
         self._outbox = outbox
         self._history = history
         self._nodes = nodes
+        self._joining = joining
+        self._keys = keys
         self.store = store
         self.containers = containers
         records, view = containers.records, containers.view
@@ -139,7 +162,7 @@ class Metadata:
         self._renaming = Renaming(
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )
-        self._removal = NodeRemoval(view, records, nodes, outbox, volumes.anonymous.forget)
+        self._removal = NodeRemoval(view, records, nodes, outbox, volumes.anonymous.forget, joining.revoke)
 
     async def start(self) -> None:
         """Load, catch up, serve."""
@@ -149,6 +172,8 @@ class Metadata:
         self.store.listen(
             catalogue.NETWORK_DESTROY, lambda event: networks.heard(event.envelope.subject_id, ended=True)
         )
+        for channel in (catalogue.NODE_ADMIT, catalogue.NODE_REMOVE):
+            self.store.listen(channel, lambda event: self._keys.reload())
         self.volumes.listen()
         await self.store.start(self.containers.holders)
         if networks.is_empty():
@@ -157,6 +182,7 @@ class Metadata:
         self._outbox.start()
         await self._nodes.start()
         self._tasks.eternal("sweep", self._sweep())
+        self._tasks.eternal("node-keys", self._keys.run())
         self._tasks.eternal("history", self._history.run())
         await self._serve()
 
@@ -171,6 +197,7 @@ class Metadata:
         await self.networks.serve()
         await self.network_removal.serve()
         await self.volumes.serve()
+        await self._joining.serve()
         await self._connecting.serve()
         await serve(catalogue.RENAME, self._renaming.rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)

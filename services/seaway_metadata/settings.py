@@ -18,6 +18,13 @@ class MetadataSettings(ServiceSettings):
         description="base=SUBNET,size=BITS: networks get their subnets from it (repeatable)",
     )
 
+    node_keys: Path | None = Field(
+        None, description="file for the public keys of nodes that joined by tokens, which NATS is to let in"
+    )
+    supervisor: Path | None = Field(
+        None, description="socket of the supervisor, which is asked to reload NATS when that file has changed"
+    )
+
     @field_validator("default_address_pool")
     @classmethod
     def _are_pools(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -88,6 +88,39 @@ def test_containers_on_another_machine(suite: Seaway, far: str, docker_config: P
     suite.api.remove_all()
 
 
+def test_a_machine_joins_by_a_token_and_the_ca_alone(
+    suite: Seaway, world: World, e2e_directory: Path, authority: Authority
+) -> None:
+    there = ("--root", f"{e2e_directory}/joined/root", "--run", f"{e2e_directory}/joined/run")
+    created = seaway("token", "create", "--root", str(suite.root), "--run", str(suite.run))
+    assert created.returncode == 0, created.stderr
+    words = shlex.split(created.stdout.splitlines()[-1])
+    assert words[words.index("--nats-ca") + 1] == str(authority.ca)
+    ca = shutil.copy(authority.ca, e2e_directory / "copied-ca.pem")
+    with world.outside():
+        without = seaway(*words[1 : words.index("--nats-ca")], "--node", "joined", *there)
+        assert (without.returncode, "--nats-ca is missing or wrong" in without.stderr) == (1, True)
+        joined = seaway(*words[1:], "--nats-ca", ca, "--node", "joined", *there)
+        assert joined.returncode == 0, joined.stderr
+        Path(ca).unlink()  # the node has a copy of its own
+        agent = Daemon(
+            [str(COMMANDS / "seaway-agent"), "--config", f"{there[1]}/join/agent.toml"], e2e_directory / "j.log"
+        )
+    try:
+        agent.until(lambda: "is ready" in (e2e_directory / "j.log").read_text(), "the agent that joined")
+        eventually(lambda: "joined" in str(suite.api.get("/info")), "the node at the API")
+        with world.outside():
+            examined = seaway("doctor", *there)
+        assert (examined.returncode, examined.stdout.count("ok  ")) == (0, 6), examined.stdout
+    finally:
+        agent.stop()
+        with world.outside():
+            assert seaway("purge", *there).returncode == 0
+            assert not Path(there[1], "join").exists()
+    removed = seaway("node", "rm", "joined", "--root", str(suite.root), "--run", str(suite.run))
+    assert removed.returncode == 0, removed.stderr
+
+
 def test_what_another_machine_reaches_speaks_tls_only(suite: Seaway, world: World, invitation: list[str]) -> None:
     url = invitation[invitation.index("--nats") + 1]
     host, port = url.removeprefix("tls://").rsplit(":", 1)

@@ -20,6 +20,7 @@ from seaway_contracts.channels import BucketConfig
 from seaway_contracts.containers import ContainerStatus, Resources, RestartPolicy, State
 from seaway_contracts.execs import ExecInfo, ExecSpec, ExecState, ExecStatus
 from seaway_contracts.images import ImageEvent
+from seaway_contracts.joining import JoinToken, NodeIdentity
 from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import HeldSubnet, NetworkRecord, Pool, Subnets
 from seaway_contracts.nodes import NodeEvent
@@ -117,6 +118,7 @@ def _buckets() -> dict[str, dict[str, str]]:
         catalogue.NAMES_BUCKET.name: names,
         **_networks(),
         **_volumes(),
+        **_joined(),
         catalogue.NODES_BUCKET.name: {"n1": encode(builders.node_record()).decode()},
         catalogue.SHARES_BUCKET.name: {"n1": encode(Marks(marks=(Mark(seq=40, size=MARK_BYTES),))).decode()},
     }
@@ -141,6 +143,18 @@ def _volumes() -> dict[str, dict[str, str]]:
     return {
         catalogue.VOLUMES_BUCKET.name: records,
         catalogue.VOLUME_NAMES_BUCKET.name: {VOLUME_NAMES.key(VOLUME.name): encode(named).decode()},
+    }
+
+
+def _joined() -> dict[str, dict[str, str]]:
+    key, labels = "U" + "A" * 55, {"disk": "ssd"}
+    token = JoinToken(
+        id="a" * 12, hash="b" * 64, created_ns=START_NS, expires_ns=1 << 62, uses=2, labels=labels, joined={"n9": key}
+    )
+    identity = NodeIdentity(node="n9", public_key=key, since_ns=START_NS, token=token.id, labels=labels)
+    return {
+        catalogue.TOKENS_BUCKET.name: {token.id: encode(token).decode()},
+        catalogue.IDENTITIES_BUCKET.name: {identity.node: encode(identity).decode()},
     }
 
 

@@ -182,6 +182,8 @@ _READ_LATER = (
     catalogue.SUBNETS_BUCKET,
     catalogue.VOLUME_NAMES_BUCKET,
     catalogue.SHARES_BUCKET,
+    catalogue.TOKENS_BUCKET,
+    catalogue.IDENTITIES_BUCKET,
 )
 """Buckets that are not read at the start."""
 

@@ -32,9 +32,11 @@ BUCKETS: Final = (
     VOLUMES_BUCKET,
     VOLUME_NAMES_BUCKET,
     NODES_BUCKET,
+    TOKENS_BUCKET,
+    IDENTITIES_BUCKET,
     SHARES_BUCKET,
 )
-SERVICES: Final = tuple(role.value for role in Role if role is not Role.CLI)
+SERVICES: Final = tuple(role.value for role in Role if role not in (Role.CLI, Role.JOIN))
 
 
 def event_channel(noun: str, action: str) -> EventChannel[ContainerEvent]:

@@ -11,6 +11,7 @@ MESSAGES: Final[list[MessageChannel[Any]]] = []
 
 API: Final = Role.API
 CLI: Final = Role.CLI
+JOIN: Final = Role.JOIN
 METADATA: Final = Role.METADATA
 SCHEDULER: Final = Role.SCHEDULER
 IMAGE: Final = Role.IMAGE

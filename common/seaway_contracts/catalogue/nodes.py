@@ -1,10 +1,23 @@
-"""Nodes: beats, records."""
+"""Nodes: beats, records; tokens to join by, and identities."""
 
 from typing import Final
 
+from seaway_contracts import joining as j
 from seaway_contracts import nodes as n
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue.declare import AGENT, API, CLI, METADATA, SCHEDULER, call, event, message
+from seaway_contracts.catalogue.declare import (
+    AGENT,
+    API,
+    CLI,
+    JOIN,
+    METADATA,
+    SCHEDULER,
+    ask,
+    call,
+    event,
+    message,
+    query,
+)
 from seaway_contracts.channels import TELL, BucketConfig, EventChannel, Repeat
 
 
@@ -16,6 +29,10 @@ NODE_JOIN: Final = _event("join", "A node sent its first heartbeat.")
 NODE_DOWN: Final = _event("down", "A node stopped sending heartbeats.")
 NODE_UP: Final = _event("up", "A node sends heartbeats again.")
 NODE_REMOVE: Final = _event("remove", "A node was removed from the cluster, with its containers' records.")
+NODE_ADMIT: Final = _event("admit", "A machine joined by a token, and its key was stored as the node's.")
+NODE_REFUSE: Final = _event(
+    "refuse", "A machine was refused: its token is unknown, expired or used, or its name is taken."
+)
 
 BEAT: Final = message(
     "beat",
@@ -44,4 +61,37 @@ REMOVE_NODE: Final = call(
     repeat=Repeat.UNANSWERED,
 )
 
+ADMIT_NODE: Final = call(
+    METADATA,
+    "node.admit",
+    j.AdmitNode,
+    j.AdmittedNode,
+    "Exchange a token for an identity of the node's own.",
+    callers=(JOIN,),
+    timeout_s=10,
+    repeat=Repeat.UNANSWERED,
+)
+LIST_IDENTITIES: Final = query(
+    METADATA, "node.identities", Empty, j.IdentityList, "List the nodes that joined by tokens."
+)
+CHECK_NODE: Final = ask(METADATA, "node.check", Empty, j.NodeCheck, "Return clock and version, for `seaway doctor`.")
+CREATE_TOKEN: Final = call(
+    METADATA,
+    "token.create",
+    j.CreateToken,
+    j.TokenInfo,
+    "Store a token by which machines join.",
+    repeat=Repeat.UNANSWERED,
+)
+LIST_TOKENS: Final = query(METADATA, "token.list", Empty, j.TokenList, "List all tokens, without their secrets.")
+REMOVE_TOKEN: Final = call(
+    METADATA,
+    "token.remove",
+    j.TokenRef,
+    j.TokenInfo,
+    "Remove a token: nobody joins by it after that.",
+)
+
 NODES_BUCKET: Final = BucketConfig("seaway_nodes", "Node records, by name.")
+TOKENS_BUCKET: Final = BucketConfig("seaway_tokens", "Tokens to join by, by id, with a hash of the secret.")
+IDENTITIES_BUCKET: Final = BucketConfig("seaway_identities", "The public keys of nodes that joined by tokens, by node.")

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
 _MOST_UNSTORED: Final = 16_384
 _MOST_UNSTORED_BYTES: Final = 32 << 20
+_OF_JOINING: Final = frozenset({"admit", "refuse"})
 _LATE_NS: Final = 300_000_000_000
 
 
@@ -177,6 +178,8 @@ class Hub:
         but one that seems much older comes from a clock that was set back.
         """
         envelope = event.envelope
+        if envelope.action in _OF_JOINING:
+            return  # its first beat is what counts
         if envelope.action == "remove":
             self._down_nodes.gone(envelope.node, "it was removed")
             return

@@ -4,7 +4,7 @@ The copy that is asked publishes what is gone. The others hear that, and forget 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from seaway_bus.bus import Command
@@ -22,6 +22,10 @@ from seaway_metadata.store.records import Records
 _REASON: Final = "its node was removed"
 
 
+async def _had_no_identity(node: str) -> bool:
+    return False
+
+
 class NodeRemoval:
     """Serves `node.remove`."""
 
@@ -32,8 +36,12 @@ class NodeRemoval:
         nodes: NodeWatch,
         outbox: Outbox,
         forget: Callable[[str], None] = lambda node: None,
+        revoke: Callable[[str], Awaitable[bool]] = _had_no_identity,
     ) -> None:
-        """`forget` is called with the node, whose anonymous volumes nobody reports any more."""
+        """`forget` is called with the node, whose anonymous volumes nobody reports any more. `revoke` takes its
+        identity back, and returns whether it had one; it raises SeawayError.
+        """
+        self._revoke = revoke
         self._forget = forget
         self._view = view
         self._records = records
@@ -45,10 +53,11 @@ class NodeRemoval:
         node = request.node
         await self._check_registrations(node)
         held = self._view.of_node(node)
-        if not held and not self._nodes.known(node):
-            raise not_found(f"no such node: {node}")
         if held and not request.force:
             raise conflict(f"node {node} holds {_counted(len(held))}: remove them first, or give --force")
+        had_identity = await self._revoke(node)
+        if not held and not had_identity and not self._nodes.known(node):
+            raise not_found(f"no such node: {node}")
         for record in held:
             if record.status.seq:  # else it was registered and never made
                 self._outbox.tell(CONTAINER_DESTROY, *_destroyed(record, command))

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from seaway_bus import node_keys
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import NotConnected
-from seaway_cli.permissions import CLI, USERS
+from seaway_cli.permissions import CLI, JOIN, USERS
 from seaway_testing.ports import free_port
 
 REPO = Path(__file__).parents[3]
@@ -101,7 +102,7 @@ def test_a_user_for_each_unit(etc: Path) -> None:
     private = [*(etc / "passwords").iterdir(), *(etc / name for name in ("nats.env", "agent-password", "agent.env"))]
     assert {path.stat().st_mode & 0o77 for path in (*private, etc / "passwords")} == {0}
     assert {path.stat().st_mode & 0o77 for path in (etc / "users.conf", etc)} == {0o44, 0o55}
-    for service in (name for name in USERS if name != CLI):
+    for service in (name for name in USERS if name not in (CLI, JOIN)):
         lines = (DEPLOY / f"systemd/seaway-{service}.service").read_text().splitlines()
         assert f"Environment=SEAWAY_NATS_USER={service} SEAWAY_NATS_PASSWORD_FILE=%d/nats-password" in lines
         assert f"LoadCredential=nats-password:/etc/seaway/passwords/{service}" in lines
@@ -125,6 +126,29 @@ async def test_the_server_lets_each_in_with_its_own_password(etc: Path) -> None:
 
 
 @needs("nats-server")
+@needs("openssl")
+async def test_a_node_that_joined_has_a_key_and_no_password(etc: Path, tmp_path: Path) -> None:
+    seed = node_keys.new_seed()
+    words = ["deploy/nats/make-users", "n1", f"n2={node_keys.public_key(seed)}"]
+    made = run("env", f"DESTDIR={tmp_path}", f"PYTHON={sys.executable}", *words)
+    assert made.returncode == 0, made.stderr
+    assert not (etc / "passwords" / "agent.n2").exists()
+    with served(etc, dict(line.split("=", 1) for line in (etc / "nats.env").read_text().splitlines())) as port:
+        for key, is_let_in in ((seed, True), (node_keys.new_seed(), False)):
+            login = NatsTransport.connect(
+                f"nats://127.0.0.1:{port}", name="t", credentials=Credentials("agent.n2", seed=key), timeout_s=2
+            )
+            if is_let_in:
+                await (await login).close()
+            else:
+                with pytest.raises(NotConnected):
+                    await login
+    wrong = run("env", f"DESTDIR={tmp_path}", f"PYTHON={sys.executable}", *words[:2], "n2=no-key")
+    assert wrong.returncode != 0
+    assert node_keys.public_key(seed) in (etc / "users.conf").read_text(), "the file is as it was"
+
+
+@needs("nats-server")
 @needs("docker")
 async def test_each_service_of_the_compose_file_has_its_own_user(tmp_path: Path) -> None:
     shown = composed()
@@ -138,7 +162,7 @@ async def test_each_service_of_the_compose_file_has_its_own_user(tmp_path: Path)
             users[name] = service["environment"]["SEAWAY_NATS_USER"]
             (source,) = [one["source"] for one in service["configs"] if one["target"] == "/etc/seaway/nats-password"]
             await (await let_in(port, users[name], shown["configs"][source]["content"])).close()
-    assert users == {name: name for name in USERS if name != CLI} | {"agent": "agent.n1"}
+    assert users == {name: name for name in USERS if name not in (CLI, JOIN)} | {"agent": "agent.n1"}
 
 
 async def let_in(port: int, user: str, password: str, timeout_s: float = 10) -> NatsTransport:

@@ -39,6 +39,7 @@ def load(prepared: up.Prepared, _: tuple[Listener, ...]) -> Iterator[ServiceSpec
         node=prepared.options.node_name,
         passwords=None if prepared.nats is None else prepared.options.layout.secrets,
         listen=prepared.options.bus,
+        own_nats=prepared.nats is not None,
     )
     runs: dict[str, Callable[..., int]] = {"metadata": metadata.run, "scheduler": run_scheduler}
     if options.node == "broken":

@@ -2,13 +2,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from seaway_cli.accounts import SUITE, Account, Json, account_of, accounts
-from seaway_cli.permissions import USERS, nats_permissions
+from seaway_cli.accounts import JOINING, SUITE, Account, Json, account_of, accounts
+from seaway_cli.permissions import USERS, Permissions, nats_permissions
 from seaway_contracts import catalogue
 from seaway_testing.fake_server import matches
 
 AGENTS = ("agent.n1", "agent.n2")
 NODES = ("n1", "n2")
+ADMIT = catalogue.ADMIT_NODE.subject()
 MADE = accounts((*USERS, *AGENTS))
 
 
@@ -34,9 +35,10 @@ def may_import(taker: str, kind: str, giver: str, subject: str) -> bool:
 
 
 def test_each_node_has_an_account_and_the_services_share_one() -> None:
-    assert {account_of(user) for user in USERS} == {SUITE}
+    assert {account_of(user) for user in USERS if user != "join"} == {SUITE}
+    assert account_of("join") == JOINING
     assert [account_of(user) for user in AGENTS] == list(NODES)
-    assert list(MADE) == [SUITE, *NODES]
+    assert list(MADE) == [SUITE, JOINING, *NODES]
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -79,7 +81,16 @@ def test_the_token_that_must_be_the_accounts_name_is_the_nodes() -> None:
     for one in placed:
         subject = one.get("service") or one["stream"]
         assert subject.split(".")[one["account_token_position"] - 1] == "*"
-    assert [one for one in MADE[SUITE].exports if one not in placed] == [{"stream": "seaway.v1.node.all.do.>"}]
+    assert [one for one in MADE[SUITE].exports if one not in placed] == [
+        {"stream": "seaway.v1.node.all.do.>"},
+        {"service": ADMIT, "accounts": [JOINING]},
+    ]
+
+
+def test_a_machine_that_joins_asks_one_thing_from_an_account_of_its_own() -> None:
+    assert MADE[JOINING] == Account((), ({"service": {"account": SUITE, "subject": ADMIT}},))
+    assert nats_permissions("join") == Permissions((ADMIT,), ("_INBOX.join.>",))
+    assert not may_import("n1", "service", SUITE, ADMIT), "a node can't have others admitted"
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -97,9 +108,9 @@ def test_nothing_of_jetstream_crosses() -> None:
     crossing = [
         subject for account in MADE.values() for kind in ("service", "stream") for _, subject in imports(account, kind)
     ]
-    assert len(crossing) == 4 * len(NODES)
+    assert len(crossing) == 4 * len(NODES) + 1
     kept = (*catalogue.EVENT_STREAM.subjects, catalogue.LOG_LINES.template.wildcard())
-    for subject in crossing:
+    for subject in set(crossing) - {ADMIT}:
         assert subject.startswith("seaway.v1.node.")
         assert not [one for one in kept if matches(one, subject.replace(">", "x"))]
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from seaway_bus import node_keys
 from seaway_cli.hosts import Listen, Tls
-from seaway_cli.nats_config import NatsServer, render
+from seaway_cli.nats_config import NatsServer, accounts_block, outside, render
 from seaway_cli.permissions import USERS
 from seaway_testing import nats_server
 
 needs_server = pytest.mark.skipif(not nats_server.available(), reason="nats-server is not installed")
+KEY = node_keys.public_key(node_keys.new_seed())
 ALL = (*USERS, "agent.n1", "agent.n2")
 
 
@@ -38,7 +40,7 @@ def test_for_other_machines_with_tls() -> None:
 def test_each_user_is_in_its_own_account() -> None:
     blocks = re.findall(r'^"(\S+)": {\n(?:jetstream: enabled\n)?users: \[\n(.*?)\n\]', config(Path("/x")), re.M | re.S)
     users = {name: set(re.findall(r'"user": "(\S+)"', text)) for name, text in blocks}
-    assert users == {"SEAWAY": set(USERS), "n1": {"agent.n1"}, "n2": {"agent.n2"}}
+    assert users == {"SEAWAY": set(USERS) - {"join"}, "JOIN": {"join"}, "n1": {"agent.n1"}, "n2": {"agent.n2"}}
     assert config(Path("/x")).count("jetstream: enabled") == 1
 
 
@@ -47,6 +49,30 @@ def checked(text: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "nats.conf"
     file.write_text(text)
     return subprocess.run(["nats-server", "-t", "-c", str(file)], capture_output=True, text=True, timeout=30)
+
+
+def test_a_node_that_joined_has_a_key_and_the_permissions_of_an_agent() -> None:
+    text = accounts_block({"api": '"a"', "agent.n1": '"b"'}, {"n2": KEY})
+    (by_password,) = re.findall(r'"user": "agent.n1", "password": "b", ("permissions": .*?\n}})', text, re.S)
+    (by_key,) = re.findall(rf'{{"nkey": "{KEY}", ("permissions": .*?\n}}}})', text, re.S)
+    assert by_key == by_password.replace("n1", "n2")
+    assert '{"service": {"account": "SEAWAY", "subject": "seaway.v1.node.n2.ask.>"}}' in text
+    assert '{"stream": {"account": "n2", "subject": "seaway.v1.node.n2.tell.>"}}' in text
+
+
+def test_keys_for_an_outside_server() -> None:
+    text = outside(["n1", f"n2={KEY}"])
+    assert '"user": "agent.n1", "password": $SEAWAY_NATS_AGENT_N1' in text
+    assert f'"nkey": "{KEY}"' in text and "AGENT_N2" not in text
+    for wrong in ("n2=", "n2=U", f"n2={KEY.lower()}", f"all={KEY}"):
+        with pytest.raises(ValueError, match=r"no public nkey|is reserved"):
+            outside([wrong])
+
+
+@needs_server
+def test_the_server_takes_keys(tmp_path: Path) -> None:
+    assert checked(accounts_block({"api": '"a"'}, {"n2": KEY}), tmp_path).returncode == 0
+    assert checked(accounts_block({"api": '"a"'}, {"n2": KEY[:-1] + "A"}), tmp_path).returncode != 0
 
 
 @needs_server

@@ -1,11 +1,14 @@
+import json
 import socket
 import stat
 from pathlib import Path
 
 import pytest
 
+from seaway_bus import node_keys
 from seaway_cli import nats_server
 from seaway_cli.errors import CliError
+from seaway_cli.hosts import Listen
 from seaway_cli.layout import Layout
 from seaway_cli.permissions import USERS
 from seaway_cli.suite import Suite, prepared
@@ -75,6 +78,28 @@ def test_nodes_are_those_with_a_password(tmp_path: Path) -> None:
             layout.secret(name).touch()
     assert nats_server.nodes(layout) == ["n2"]
     assert {"agent.n1", "agent.n2"} <= nats_server.passwords(layout, "n1").keys()
+
+
+def test_keys_of_nodes_that_a_server_would_not_take_are_left_out(tmp_path: Path) -> None:
+    file, key = tmp_path / "keys.json", node_keys.public_key(node_keys.new_seed())
+    assert nats_server.node_keys(file) == {}
+    for text in ("", "[]", "no JSON", '{"n2": 1}'):
+        file.write_text(text)
+        assert nats_server.node_keys(file) == {}
+    file.write_text(json.dumps({"n2": key, "n3": key[:-1] + "A", "n4": "", "all": key, "a.b": key}))
+    assert nats_server.node_keys(file) == {"n2": key}
+
+
+def test_a_key_is_no_way_to_a_node_that_has_a_password(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    with prepared(layout):
+        pass
+    keys = {name: node_keys.public_key(node_keys.new_seed()) for name in ("n1", "n2", "n3")}
+    layout.node_keys.write_text(json.dumps(keys))
+    nats_server.password(layout.secret("agent.n2"))
+    nats_server.prepare(layout, Suite("abcdef", 14222), "n1", Listen())
+    text = layout.nats_config.read_text()
+    assert [name for name, key in keys.items() if key in text] == ["n3"]
 
 
 def test_outside_url(tmp_path: Path) -> None:

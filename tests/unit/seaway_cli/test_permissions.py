@@ -56,8 +56,8 @@ def test_each_call_is_published_by_its_callers_and_heard_by_its_owner_alone(chan
 @pytest.mark.parametrize("channel", catalogue.CALLS, ids=call_id)
 def test_each_call_is_answered_by_its_owner_alone_to_each_caller(channel: CallChannel[Any, Any]) -> None:
     for role in channel.callers:
-        if role is Role.AGENT and not channel.to_node:
-            reply = "_R_.abc"  # what the server puts in the place of the agent's inbox
+        if role in (Role.AGENT, Role.JOIN) and not channel.to_node:
+            reply = "_R_.abc"  # what the server puts in the place of an inbox in another account
             assert may(channel.service, reply)
             assert {user for user in USERS if may(user, reply, "subscribe")} == set()
         elif channel.to_node:
@@ -164,14 +164,15 @@ def test_answers_come_to_an_inbox_that_nobody_else_hears() -> None:
         assert publishers(f"_INBOX.{agent}.abc.1") == set()
     answering = {call.service for call in catalogue.CALLS if call.from_nodes}
     assert publishers("_R_.abc") == answering == {"image", "metadata"}
-    for user in USERS:
+    assert publishers("_INBOX.join.abc.1") == set()
+    for user in sorted(set(USERS) - {"join"}):
         asked = {call.service for call in catalogue.CALLS if call.callers & {Role(user)} and not call.to_node}
-        told = set(USERS) - {"cli"} if user == "cli" else asked
+        told = set(USERS) - {"cli", "join"} if user == "cli" else asked
         assert publishers(f"_INBOX.{user}.abc.1") == told
 
 
 def test_services_can_be_asked_how_they_are() -> None:
-    services = set(USERS) - {"cli"}
+    services = set(USERS) - {"cli", "join"}
     assert publishers("_INBOX.cli.abc") == services, "no agent, as that could write into anybody's inbox then"
     assert hearers("$SRV.PING") == services | set(AGENTS), "agents are asked in their own accounts alone"
     assert publishers("$SRV.PING.seaway-api") == {"cli"}

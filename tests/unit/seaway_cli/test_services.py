@@ -52,6 +52,12 @@ def test_what_only_one_service_is_told() -> None:
     assert "tls_cert" not in settings_of("api", options())
 
 
+def test_metadata_keeps_the_keys_of_nodes_for_the_suites_own_server() -> None:
+    told = settings_of("metadata", options(own_nats=True))
+    assert (told["node_keys"], told["supervisor"]) == (Path("/r/node_keys.json"), Path("/u/control.sock"))
+    assert "node_keys" not in settings_of("metadata", options())
+
+
 def test_listening_for_other_machines() -> None:
     listen = Listen("10.0.0.5", Tls("c", "k", "a"))
     told = options(listen=listen, nats=listen.nats_url(14222))

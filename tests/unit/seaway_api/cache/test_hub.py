@@ -8,7 +8,7 @@ import pytest
 from seaway_api.cache.hub import Hub
 from seaway_bus.bus import Bus
 from seaway_bus.down_nodes import DownNodes
-from seaway_contracts.catalogue import NODE_DOWN, NODE_UP, event_channel
+from seaway_contracts.catalogue import NODE_ADMIT, NODE_DOWN, NODE_UP, event_channel
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.lifecycle import CLUSTER, Envelope, volume_subject
@@ -37,7 +37,7 @@ async def hub(fake_bus: Bus, fake_server: FakeServer, tasks: Tasks, down_nodes: 
 
 
 async def tell(bus: Bus, hub: Hub, action: str, time_ns: int) -> None:
-    channel = NODE_DOWN if action == "down" else NODE_UP
+    channel = {"down": NODE_DOWN, "up": NODE_UP, "admit": NODE_ADMIT}[action]
     envelope = Envelope(f"node-{action}-{time_ns}", "n1", "node", action, "n1", time_ns)
     await bus.transport.store(channel.subject("n1", "n1"), channel.encode(NodeEvent(node="n1")), envelope.headers())
     await bus.transport.flush()
@@ -61,6 +61,12 @@ async def test_a_down_that_comes_behind_its_up_is_past(hub: Hub, fake_bus: Bus, 
     await tell(fake_bus, hub, "down", START_NS + _MINUTE)
     assert not await cut(down_nodes)
     await tell(fake_bus, hub, "down", START_NS + 3 * _MINUTE)
+    assert await cut(down_nodes)
+
+
+async def test_a_node_is_not_back_before_it_beats(hub: Hub, fake_bus: Bus, down_nodes: DownNodes) -> None:
+    await tell(fake_bus, hub, "down", START_NS)
+    await tell(fake_bus, hub, "admit", START_NS + _MINUTE)
     assert await cut(down_nodes)
 
 

@@ -1,0 +1,242 @@
+"""Serves what makes machines nodes: tokens, and their exchange for an identity of the node's own."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from seaway_bus.bus import Bus, Command
+from seaway_bus.node_keys import BadKey, check_public_key
+from seaway_bus.outbox import Outbox
+from seaway_bus.transport import TransportError
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.errors import Code, SeawayError, bad_request, conflict, not_found, unavailable
+from seaway_contracts.joining import (
+    AdmitNode,
+    AdmittedNode,
+    CreateToken,
+    IdentityList,
+    JoinToken,
+    NodeCheck,
+    NodeIdentity,
+    TokenInfo,
+    TokenList,
+    TokenRef,
+    check_admit,
+    check_create,
+)
+from seaway_contracts.lifecycle import CLUSTER, Envelope
+from seaway_contracts.nodes import NodeEvent
+from seaway_contracts.version import VERSION
+from seaway_metadata.kinds.identities import Identities, Tokens
+
+log = logging.getLogger(__name__)
+_S: Final = 10**9
+_NEW_NS: Final = 600 * _S
+_REFUSED_A_MINUTE: Final = 60
+_SENTENCES: Final = {
+    "unknown": "this cluster has no such token, or it was removed: `seaway token create` makes one",
+    "expired": "the token has expired: `seaway token create` makes a new one",
+    "used": "the token was used as often as it may be, or by another machine of this name: "
+    "`seaway token create` makes a new one",
+}
+
+
+class Joining:
+    """One copy's."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        tokens: Tokens,
+        identities: Identities,
+        known: Callable[[str], bool],
+        outbox: Outbox,
+        reload: Callable[[], None] = lambda: None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`known`: whether there is a record of the node of that name. `reload` has NATS take the keys up."""
+        self._bus = bus
+        self._tokens = tokens
+        self._identities = identities
+        self._known = known
+        self._outbox = outbox
+        self._reload = reload
+        self._now_ns = now_ns
+        self._told_refusals = RefusalBudget(_REFUSED_A_MINUTE)
+
+    async def serve(self) -> None:
+        """Begin to answer."""
+        serve = self._bus.serve
+        await serve(catalogue.CREATE_TOKEN, self.create)
+        await serve(catalogue.LIST_TOKENS, self.list_tokens)
+        await serve(catalogue.REMOVE_TOKEN, self.remove)
+        await serve(catalogue.ADMIT_NODE, self.admit)
+        await serve(catalogue.LIST_IDENTITIES, self.list_identities)
+        await serve(catalogue.CHECK_NODE, self.check)
+
+    # --- tokens
+
+    async def create(self, request: CreateToken, command: Command) -> TokenInfo:
+        """Store a token. Raises SeawayError: BAD_REQUEST, CONFLICT."""
+        check_create(request)
+        now_ns = self._now_ns()
+        token = JoinToken(
+            id=request.id,
+            hash=request.hash,
+            created_ns=now_ns,
+            expires_ns=now_ns + request.ttl_s * _S,
+            uses=request.uses,
+            labels=request.labels,
+        )
+        try:
+            await self._tokens.sweep(now_ns)
+            stored = await self._tokens.add(token)
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+        if stored is None:
+            raise conflict(f"another token has the id {request.id}: create one anew")
+        return stored.info
+
+    async def list_tokens(self, request: Empty, command: Command) -> TokenList:
+        """All of them, without their secrets."""
+        try:
+            return TokenList(tokens=tuple(token.info for token in await self._tokens.all()))
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+
+    async def remove(self, request: TokenRef, command: Command) -> TokenInfo:
+        """Remove a token. Nodes that joined by it stay. Raises SeawayError: NOT_FOUND."""
+        try:
+            removed = await self._tokens.remove(request.id)
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+        if removed is None:
+            raise not_found(f"no such token: {request.id}")
+        return removed.info
+
+    # --- nodes
+
+    async def admit(self, request: AdmitNode, command: Command) -> AdmittedNode:
+        """Exchange a token for an identity; the same request again has the same outcome and costs no use.
+
+        Raises SeawayError: BAD_REQUEST; FORBIDDEN for a token that doesn't admit anybody; CONFLICT for a name that
+        another node has.
+        """
+        _check(request)
+        try:
+            return await self._admit(request, command)
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+
+    async def _admit(self, request: AdmitNode, command: Command) -> AdmittedNode:
+        token, why = await self._tokens.use(request, self._now_ns())
+        if why or token is None:
+            raise self._refused(request, command, why, SeawayError(Code.FORBIDDEN, _SENTENCES[why]))
+        known = await self._identities.get(request.node)
+        identity = None
+        if known is not None or not self._known(request.node):
+            identity = await self._identities.add(_identity(request, token, self._now_ns()))
+        if identity is None:
+            await self._tokens.give_back(request)
+            taken = conflict(
+                f"the cluster has a node {request.node} already: give this one another name (--node), or remove "
+                f"that one first (`seaway node rm {request.node}`)"
+            )
+            raise self._refused(request, command, "name", taken)
+        if known is None:
+            self._tell_admitted(identity, command)
+        if self._now_ns() - identity.since_ns < _NEW_NS:  # a server may need a second reload for a new account
+            self._reload()
+        return AdmittedNode(identity=identity, time_ns=self._now_ns(), version=VERSION)
+
+    async def revoke(self, node: str) -> bool:
+        """Take a node's identity back, as the node is removed; whether it had one. Raises SeawayError."""
+        try:
+            identity = await self._identities.get(node)
+            if identity is None:
+                return False
+            await self._tokens.burn(identity.token, node)
+            await self._identities.remove(node)
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+        self._reload()
+        return True
+
+    async def list_identities(self, request: Empty, command: Command) -> IdentityList:
+        """All nodes that joined by tokens."""
+        try:
+            return IdentityList(identities=tuple(await self._identities.all()))
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+
+    async def check(self, request: Empty, command: Command) -> NodeCheck:
+        """What a node compares with its own."""
+        return NodeCheck(time_ns=self._now_ns(), version=VERSION)
+
+    # --- events
+
+    def _tell_admitted(self, identity: NodeIdentity, command: Command) -> None:
+        log.info("node %s was admitted by the token %s", identity.node, identity.token)
+        attributes = {"name": identity.node, "token": identity.token}
+        self._tell("admit", identity.node, identity.node, "", attributes, command)
+
+    def _refused(self, request: AdmitNode, command: Command, why: str, error: SeawayError) -> SeawayError:
+        """The error, which is told as an event too. Nobody can fill the stream's space with these."""
+        log.warning("node %s was refused (token %s): %s", request.node, request.token[:12], error.message)
+        if self._told_refusals.take(self._now_ns()):
+            attributes = {"name": request.node, "token": request.token[:12]}
+            self._tell("refuse", CLUSTER, request.node, why, attributes, command)
+        return error
+
+    def _tell(
+        self, action: str, node: str, subject: str, reason: str, attributes: dict[str, str], command: Command
+    ) -> None:
+        channel = {"admit": catalogue.NODE_ADMIT, "refuse": catalogue.NODE_REFUSE}[action]
+        envelope = Envelope(
+            id=f"node-{subject}-{action}-{command.id}",
+            node=node,
+            noun=channel.noun,
+            action=channel.action,
+            subject_id=subject,
+            time_ns=self._now_ns(),
+            cause=command.id,
+            actor=command.actor,
+        )
+        self._outbox.tell(channel, envelope, NodeEvent(node=subject, reason=reason, attributes=attributes))
+
+
+class RefusalBudget:
+    """How many refusals are told as events: so many a minute, the rest are logged alone."""
+
+    def __init__(self, a_minute: int) -> None:
+        self._a_minute = a_minute
+        self._minute = 0
+        self._left = a_minute
+
+    def take(self, now_ns: int) -> bool:
+        """Whether one more may be told now."""
+        minute = now_ns // (60 * _S)
+        if minute != self._minute:
+            self._minute, self._left = minute, self._a_minute
+        self._left -= 1
+        return self._left >= 0
+
+
+def _check(request: AdmitNode) -> None:
+    check_admit(request)
+    try:
+        check_public_key(request.public_key)
+    except BadKey as error:
+        raise bad_request(str(error)) from None
+
+
+def _identity(request: AdmitNode, token: JoinToken, now_ns: int) -> NodeIdentity:
+    return NodeIdentity(
+        node=request.node, public_key=request.public_key, since_ns=now_ns, token=token.id, labels=token.labels
+    )
+
+
+def _unreachable(error: Exception) -> SeawayError:
+    return unavailable(f"the records of nodes and tokens can't be reached just now: {error}; try again")

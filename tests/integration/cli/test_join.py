@@ -1,0 +1,271 @@
+"""`seaway token`, `seaway join`, `seaway doctor`: a machine gets an identity of its own, at a real NATS server."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import docker
+import pytest
+from tests.integration.cli.bus_users import bus_of, foreign, hearing, nats_url
+
+from seaway_bus.bus import Bus
+from seaway_bus.node_keys import new_seed, public_key
+from seaway_bus.transport import NotConnected
+from seaway_cli import demo_image
+from seaway_cli.nats_login import Login
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.joining import NodeIdentity
+from seaway_contracts.nodes import NodeEvent
+from seaway_metadata.store.stored import encode
+from seaway_testing.builders import beat
+from seaway_testing.waiting import GUARD_S, until, wait
+
+if TYPE_CHECKING:
+    from conftest import TinySuite
+
+pytestmark = pytest.mark.root
+COMMANDS = Path(sys.executable).parent
+
+
+@dataclass
+class Machine:
+    """Another machine's directories."""
+
+    base: Path
+    suite: "TinySuite"
+
+    @property
+    def places(self) -> list[str]:
+        return ["--root", str(self.base / "root"), "--run", str(self.base / "run")]
+
+    @property
+    def joined(self) -> Path:
+        return self.base / "root" / "join"
+
+    def join(self, token: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.suite.with_places(["join", nats_url(self.suite), "--token", token, *words, *self.places])
+
+    def doctor(self) -> tuple[int, dict[str, bool]]:
+        """The exit code of `seaway doctor`, and what is well."""
+        done = self.suite.with_places(["doctor", "--json", *self.places])
+        return done.returncode, {finding["what"]: finding["well"] for finding in json.loads(done.stdout)}
+
+    @property
+    def seed(self) -> str:
+        return (self.joined / "nkey").read_text().strip()
+
+    async def bus(self, node: str) -> Bus:
+        """A connection as its agent makes it. Raises NotConnected."""
+        return await Bus.connect(nats_url(self.suite), name="test", user=f"agent.{node}", seed=self.seed)
+
+
+@pytest.fixture
+def machine(suite: "TinySuite", tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "machine", suite)
+
+
+def created(suite: "TinySuite", *words: str) -> str:
+    """A new token."""
+    done = suite.seaway("token", "create", *words)
+    assert done.returncode == 0, done.stderr
+    words_of_join = done.stdout.split()
+    return words_of_join[words_of_join.index("--token") + 1]
+
+
+async def test_a_machine_joins_and_its_key_is_its_login(suite: "TinySuite", machine: Machine) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite, "--label", "disk=ssd")
+    done = machine.join(token, "--node", "n2")
+    assert done.returncode == 0, done.stderr
+    assert f"seaway-agent --config {machine.joined}/agent.toml" in done.stdout
+    config = tomllib.loads((machine.joined / "agent.toml").read_text())
+    assert (config["node"], config["nats_user"], config["label"]) == ("n2", "agent.n2", ["disk=ssd"])
+    assert machine.joined.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in machine.joined.iterdir()} == {0o600}
+    assert machine.seed not in (suite.run / "nats" / "nats.conf").read_text()
+
+    agent = await machine.bus("n2")
+    async with bus_of(suite, "api") as api, asyncio.timeout(GUARD_S):
+        while [one.node for one in (await api.call(catalogue.LIST_NODES, Empty())).nodes] != ["n2"]:
+            await agent.publish(catalogue.BEAT, beat("n2"), node="n2")
+            await asyncio.sleep(0.05)
+    assert suite.seaway("node", "keys").stdout == f"n2={public_key(machine.seed)}\n"
+    (listed,) = json.loads(suite.seaway("token", "ls", "--json").stdout)
+    assert (listed["joined"], listed["uses"], listed["labels"]) == (["n2"], 1, {"disk": "ssd"})
+
+    added = suite.seaway("node", "add", "n2")
+    assert (added.returncode, "n2 has joined by a token, and has a key" in added.stderr) == (1, True)
+
+    code, well = machine.doctor()
+    assert (code, well) == (
+        1,
+        {"nats": True, "login": True, "metadata": True, "clock": True, "version": True, "images": False},
+    ), "there is no image service in this suite"
+    again = machine.join(token, "--node", "n2")
+    assert (again.returncode, "this machine has joined already" in again.stderr) == (1, True)
+
+    assert suite.seaway("down").returncode == 0
+    assert suite.up("--node", "n1").returncode == 0
+    login = Login(nats_url(suite), "agent.n2", seed=machine.seed)
+    assert login.works(), "its key is in the configuration of the next start too"
+    await agent.close()
+
+    removed = suite.seaway("node", "rm", "n2")
+    assert removed.returncode == 0, removed.stderr
+    await until(lambda: not login.works())
+    with pytest.raises(NotConnected):
+        await machine.bus("n2")
+    assert machine.doctor() == (1, {"nats": True, "login": False})
+
+
+async def test_tokens_that_admit_nobody_leave_nothing(suite: "TinySuite", machine: Machine, tmp_path: Path) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite)
+    other = Machine(tmp_path / "other", suite)
+    async with foreign(suite, "cli") as listener:
+        heard = await hearing(listener, catalogue.NODE_REFUSE.template.wildcard())
+        assert machine.join(token, "--node", "n2").returncode == 0
+        foreign_token = token[:-4] + ("AAAA" if not token.endswith("AAAA") else "BBBB")
+        made_up = token.replace(token.split("-")[2], "0" * 32)
+        removed = created(suite)
+        assert suite.seaway("token", "rm", removed).returncode == 0
+        spent = created(suite, "--ttl", "1s")
+        await until(lambda: "expired" in suite.seaway("token", "ls").stdout)
+        for word, node, sentence in (
+            (token, "n3", "n3 was refused: the token was used as often as it may be"),
+            (made_up, "n3", "n3 was refused: this cluster has no such token"),
+            (removed, "n3", "n3 was refused: this cluster has no such token"),
+            (spent, "n3", "n3 was refused: the token has expired"),
+            (created(suite), "n2", "n2 was refused: the cluster has a node n2 already"),
+            (foreign_token, "n3", "does not know this token: it is another cluster's"),
+            ("secret", "n3", "this is no token"),
+            (token, "all", "no node may be called 'all'"),
+        ):
+            refused = other.join(word, "--node", node)
+            assert refused.returncode != 0 and sentence in refused.stderr, (sentence, refused.stderr)
+            assert refused.stderr.count("\n") == 1
+            assert not (other.base / "root").exists()
+        await until(lambda: len(heard) == 5)
+        reasons = [NodeEvent.model_validate_json(message.data).reason for message in heard]
+        assert reasons == ["used", "unknown", "unknown", "expired", "name"]
+
+
+async def test_a_machine_that_joins_can_do_nothing_else(suite: "TinySuite") -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    async with foreign(suite, "join") as client, bus_of(suite, "api"):
+        heard = await hearing(client, ">")
+        for subject in ("seaway.v1.metadata.node.list", "$JS.API.INFO", "seaway.v1.node.n1.do.container.start"):
+            await client.publish(subject, b"{}", reply="_INBOX.join.x")
+        await client.flush()
+        assert heard == []
+
+
+def test_an_interrupted_join_goes_on_with_the_same_key(suite: "TinySuite", machine: Machine) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite)
+    assert machine.join(token, "--node", "n2").returncode == 0
+    seed = machine.seed
+    (machine.joined / "agent.toml").unlink()  # as if it had been killed before
+    again = machine.join(token, "--node", "n2")
+    assert again.returncode == 0, again.stderr
+    assert machine.seed == seed and (machine.joined / "agent.toml").exists()
+
+
+def test_after_metadata_was_killed_a_machine_joins(suite: "TinySuite", machine: Machine) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite)
+    os.kill(suite.rows()["metadata"]["pid"], signal.SIGKILL)
+    done = machine.join(token, "--node", "n2")
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_join_with_a_thousand_nodes_known(suite: "TinySuite", machine: Machine) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite)
+    async with bus_of(suite, "metadata") as records:
+        bucket = await records.transport.bucket(catalogue.IDENTITIES_BUCKET)
+        for number in range(1000):
+            one = NodeIdentity(node=f"known{number}", public_key=public_key(new_seed()), since_ns=1)
+            await bucket.create(one.node, encode(one))
+    began = time.monotonic()
+    done = await asyncio.to_thread(machine.join, token, "--node", "n2")
+    assert done.returncode == 0, done.stderr
+    print(f"a join with 1,000 nodes known, all of them new to the server: {time.monotonic() - began:.2f} s")
+    other, token = Machine(machine.base.with_name("other"), suite), created(suite)
+    began = time.monotonic()
+    done = await asyncio.to_thread(other.join, token, "--node", "n3")
+    assert done.returncode == 0, done.stderr
+    print(f"the next one: {time.monotonic() - began:.2f} s")
+    assert (suite.run / "nats" / "nats.conf").read_text().count('"nkey"') == 1002
+
+
+# --- with all services and a real agent
+
+
+def seaway(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(COMMANDS / "seaway"), *words], capture_output=True, text=True, timeout=110)
+
+
+class Whole:
+    """A whole suite with node n1, and directories for n2."""
+
+    def __init__(self, base: Path) -> None:
+        self.root, self.run = base / "root", base / "run"
+        self.places = ("--root", str(self.root), "--run", str(self.run))
+        self.others = ("--root", str(base / "n2" / "root"), "--run", str(base / "n2" / "run"))
+        self.config = base / "n2" / "root" / "join" / "agent.toml"
+        self.log = base / "agent.log"
+        self.agent: subprocess.Popen[bytes] | None = None
+
+    def start_agent(self) -> None:
+        with self.log.open("wb") as out:
+            words = [str(COMMANDS / "seaway-agent"), "--config", str(self.config)]
+            self.agent = subprocess.Popen(words, stdout=out, stderr=out)
+        wait(lambda: "is ready" in self.log.read_text(), self.log.read_text)
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Whole]:
+    made = Whole(tmp_path)
+    try:
+        yield made
+    finally:
+        if made.agent is not None:
+            made.agent.kill()
+            made.agent.wait()
+        for places in (made.others, made.places):
+            done = seaway("purge", *places)
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(240)
+def test_an_agent_that_joined_runs_containers_and_its_doctor_finds_all_well(whole: Whole) -> None:
+    started = seaway("up", "--detach", "--node", "n1", *whole.places)
+    assert started.returncode == 0, started.stderr
+    token = seaway("token", "create", *whole.places).stdout.split("--token ")[1].split()[0]
+    done = seaway("join", nats_url(whole), "--token", token, "--node", "n2", *whole.others)
+    assert done.returncode == 0, done.stderr
+    whole.start_agent()
+    client = docker.DockerClient(base_url=f"unix://{whole.run}/docker.sock", timeout=60)
+    busybox = demo_image.find_busybox()
+    client.images.load(demo_image.archive(busybox.read_bytes(), demo_image.applets(busybox)))
+    found: dict[str, Any] = {}
+    while set(found) != {"n1", "n2"}:
+        made = client.containers.run("busybox", ["sleep", "1000"], detach=True, network_mode="none")
+        found[str(made.attrs["Node"]["Name"])] = made
+    code, output = found["n2"].exec_run(["echo", "hello"])
+    assert (code, output) == (0, b"hello\n")
+    examined = seaway("doctor", *whole.others)
+    assert (examined.returncode, "FAIL" in examined.stdout) == (0, False), examined.stdout
+    assert "images: http://" in examined.stdout
+    client.close()

@@ -1,0 +1,62 @@
+"""What is refused before a server is asked; the rest is in tests/integration/cli/test_join.py."""
+
+from pathlib import Path
+
+import pytest
+
+from seaway_bus.node_keys import new_seed
+from seaway_cli.errors import CliError
+from seaway_cli.joining import JoinOptions, _checked, _seed, join
+from seaway_cli.layout import Layout
+from seaway_contracts.joining import TokenText
+from seaway_testing.ports import free_port
+
+TOKEN = str(TokenText("a" * 12, "5" * 32, "word"))
+
+
+def options(tmp_path: Path, **changes: object) -> JoinOptions:
+    values: dict[str, object] = {"layout": Layout(tmp_path / "root", tmp_path / "run"), "token": TOKEN, "node": "n2"}
+    return JoinOptions(**{"url": f"nats://127.0.0.1:{free_port()}"} | values | changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence", "code"),
+    [
+        ({"token": "SWTKN-secret"}, "this is no token", 2),
+        ({"node": "a.b"}, "is no subject token", 2),
+        ({"node": "join"}, "no node may be called 'join'", 2),
+        ({"ca": Path("/no/such")}, "--nats-ca /no/such: there is no such file", 2),
+        ({"url": "http://x"}, "is not a NATS URL", 2),
+        ({}, "no NATS server answers at 127.0.0.1:", 1),
+    ],
+)
+def test_what_can_not_be_is_refused_and_leaves_nothing(
+    tmp_path: Path, changes: dict[str, object], sentence: str, code: int
+) -> None:
+    with pytest.raises(CliError, match=sentence) as caught:
+        join(options(tmp_path, **changes))
+    assert caught.value.exit_code == code
+    assert list(tmp_path.iterdir()) == []
+    assert "SWTKN-secret" not in caught.value.message
+
+
+def test_a_machine_of_another_cluster_does_not_join(tmp_path: Path) -> None:
+    given = options(tmp_path)
+    given.layout.joined.mkdir(parents=True)
+    given.layout.agent_config.touch()
+    with pytest.raises(CliError, match="this machine has joined already"):
+        _checked(given)
+    given.layout.marker.touch()
+    with pytest.raises(CliError, match=r"a suite lives in .*: give another --root"):
+        _checked(given)
+
+
+def test_the_key_is_made_once_and_one_that_is_damaged_anew(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    seed, is_new = _seed(layout)
+    assert is_new and _seed(layout) == (seed, False)
+    file = layout.joined / "nkey"
+    assert (file.stat().st_mode & 0o777, layout.joined.stat().st_mode & 0o777) == (0o600, 0o700)
+    file.write_text(seed[:20])
+    again, is_new = _seed(layout)
+    assert is_new and again not in (seed, new_seed())
