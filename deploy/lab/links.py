@@ -54,6 +54,11 @@ def address_of(host: str) -> str:
     return f"{_NETWORK}.{int(host.removeprefix('h'))}"
 
 
+def mac_of(host: str) -> str:
+    """The address of its network card, the same after each boot, as others remember it."""
+    return f"02:00:00:00:00:{int(host.removeprefix('h')):02x}"
+
+
 def cuts_between(one: Iterable[str], other: Iterable[str]) -> set[Cut]:
     """Each host of one side parted from each of the other. Raises ValueError for a host on both sides."""
     one, other = set(one), set(other)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from deploy.lab.errors import LabError
-from deploy.lab.links import Cut, Link, address_of, queue_disciplines, ruleset
+from deploy.lab.links import Cut, Link, address_of, mac_of, queue_disciplines, ruleset
 from deploy.lab.machine import Machine
 
 NAME: Final = "switch"
@@ -31,7 +31,8 @@ class Switch:
         name = host.name
         with contextlib.suppress(LabError):  # the kernel may not have removed the former machine's link yet
             self._run("ip", "link", "del", name)
-        self._run("ip", "link", "add", name, "type", "veth", "peer", "name", _DEVICE, "netns", str(host.pid))
+        card = ("name", _DEVICE, "address", mac_of(name), "netns", str(host.pid))
+        self._run("ip", "link", "add", name, "type", "veth", "peer", *card)
         self._run("ip", "link", "set", name, "master", _BRIDGE, "up")
         host.on_its_network("ip", "addr", "add", f"{address_of(name)}/24", "dev", _DEVICE)
         host.on_its_network("ip", "link", "set", _DEVICE, "up")

@@ -1,12 +1,13 @@
 """Addresses, qualities of links, and the words of tc and nft for them."""
 
 import pytest
-from deploy.lab.links import Link, address_of, cuts_between, host_names, queue_disciplines, ruleset
+from deploy.lab.links import Link, address_of, cuts_between, host_names, mac_of, queue_disciplines, ruleset
 
 
 def test_hosts_have_addresses() -> None:
     assert [address_of(name) for name in host_names(2)] == ["198.19.0.1", "198.19.0.2"]
     assert address_of(host_names(200)[-1]) == "198.19.0.200"
+    assert mac_of("h200") == "02:00:00:00:00:c8"
 
 
 @pytest.mark.parametrize("count", [0, -1, 201])
